@@ -1,0 +1,67 @@
+# syntax=docker/dockerfile:1
+# The image of every role: `docker build -t plugrank .`; with CUDA: `--target cuda -t plugrank:TAG-cuda`.
+# x86-64 and arm64 for the first, x86-64 for the second, as ONNX Runtime publishes them.
+
+ARG RUST_VERSION=1.95.0
+ARG PYTHON_VERSION=3.12
+
+FROM rust:${RUST_VERSION}-bookworm AS build
+WORKDIR /src
+COPY . .
+# The caches outlive the step and are not part of the image, so the program is copied out of them.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --package plugrank --bin plugrank \
+    && install -D --mode=0755 target/release/plugrank /out/plugrank \
+    && install --directory /out/data
+
+# ONNX Runtime out of its wheel: the release that `ort` in Cargo.toml is built for, as in
+# xtask/src/ort_library.rs.
+FROM python:${PYTHON_VERSION}-slim-bookworm AS onnxruntime
+ARG ONNXRUNTIME_VERSION=1.31.1
+RUN pip install --no-cache-dir --no-compile --no-deps --target /wheel "onnxruntime==${ONNXRUNTIME_VERSION}" \
+    && install -D --mode=0644 /wheel/onnxruntime/capi/libonnxruntime.so.* /out/libonnxruntime.so
+
+# The same with CUDA and cuDNN, from their wheels; the driver (libcuda.so.1) comes from the node. The
+# list is that of the wheel's extras "cuda" and "cudnn", pinned.
+FROM python:${PYTHON_VERSION}-slim-bookworm AS onnxruntime-cuda
+ARG ONNXRUNTIME_VERSION=1.31.1
+RUN pip install --no-cache-dir --no-compile --no-deps --target /wheel \
+        "onnxruntime-gpu==${ONNXRUNTIME_VERSION}" \
+        nvidia-cublas==13.10.0.20 \
+        nvidia-cuda-nvrtc==13.5.37 \
+        nvidia-cuda-runtime==13.5.37 \
+        nvidia-cudnn-cu13==9.28.1.4 \
+        nvidia-cufft==12.5.0.14 \
+        nvidia-curand==10.4.5.25 \
+        nvidia-nvjitlink==13.5.37 \
+    && install -D --mode=0644 /wheel/onnxruntime/capi/libonnxruntime.so.* /out/libonnxruntime.so \
+    && install --mode=0644 --target-directory=/out \
+        /wheel/onnxruntime/capi/libonnxruntime_providers_shared.so \
+        /wheel/onnxruntime/capi/libonnxruntime_providers_cuda.so \
+    && find /wheel/nvidia -name '*.so*' -type f -exec mv --target-directory=/out {} +
+
+# glibc, libgcc, libstdc++, certificates, a user 65532; no shell.
+FROM gcr.io/distroless/cc-debian12:nonroot AS base
+COPY --from=build /out/plugrank /usr/local/bin/plugrank
+# A new volume mounted here takes over the owner.
+COPY --from=build --chown=65532:65532 /out/data /var/lib/plugrank
+# No setting of Plugrank's own: an environment variable would beat the settings file of whoever
+# deploys. The address in particular is theirs; by default only 127.0.0.1 is listened on.
+ENV ORT_DYLIB_PATH=/opt/onnxruntime/libonnxruntime.so
+USER 65532:65532
+WORKDIR /var/lib/plugrank
+EXPOSE 8080
+# There is no HEALTHCHECK: nothing in the image could ask. /healthz and /readyz are for whoever runs it.
+ENTRYPOINT ["/usr/local/bin/plugrank"]
+CMD ["--help"]
+
+FROM base AS cuda
+COPY --from=onnxruntime-cuda /out /opt/onnxruntime
+ENV LD_LIBRARY_PATH=/opt/onnxruntime \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+# Last, so that it is what a build without --target makes.
+FROM base AS cpu
+COPY --from=onnxruntime /out /opt/onnxruntime

@@ -1,0 +1,93 @@
+//! `/v1/items/{id}`.
+
+use std::collections::BTreeMap;
+
+use plugrank_contract::{Item, TimestampMs};
+use plugrank_store::{ItemStats, StoredItem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An item's content, as a whole: what is left out is empty afterwards.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemContent {
+    /// Short name, shown to people.
+    #[schema(max_length = 4096, example = "Blue mug")]
+    pub title: String,
+    /// Description.
+    #[serde(default)]
+    pub text: String,
+    /// Categories, the main one first.
+    #[serde(default)]
+    pub categories: Vec<String>,
+    /// When the item entered the catalog, milliseconds since 1970. Left out: unchanged, or now for
+    /// a new item.
+    pub created_at: Option<TimestampMs>,
+    /// Whether it may be shown.
+    #[serde(default = "yes")]
+    pub available: bool,
+    /// Further categorical features, by name.
+    #[serde(default)]
+    pub features: BTreeMap<String, String>,
+    /// Image file (JPEG or PNG), in base64.
+    #[schema(content_encoding = "base64")]
+    pub image: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// An item of the catalog.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ItemView {
+    /// Identifier.
+    pub item_id: String,
+    /// Short name, shown to people.
+    pub title: String,
+    /// Description.
+    pub text: String,
+    /// Categories, the main one first.
+    pub categories: Vec<String>,
+    /// When the item entered the catalog, milliseconds since 1970.
+    pub created_at: Option<TimestampMs>,
+    /// Whether it may be shown.
+    pub available: bool,
+    /// Further categorical features, by name.
+    pub features: BTreeMap<String, String>,
+    /// Whether it has an image, at `/v1/items/{id}/image`.
+    pub has_image: bool,
+    /// Version of the content, 64 hexadecimal digits.
+    pub content: String,
+    /// How it did.
+    pub stats: ItemStatsView,
+}
+
+/// How an item did.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ItemStatsView {
+    /// Times shown.
+    pub impressions: u64,
+    /// Times clicked.
+    pub clicks: u64,
+}
+
+impl ItemView {
+    /// The view of an item as stored.
+    pub(crate) fn new(stored: &StoredItem, stats: ItemStats) -> Self {
+        let Item { item_id, title, text, categories, created_at, available, image_hash, features } =
+            stored.item.clone();
+        Self {
+            item_id: item_id.to_string(),
+            title,
+            text,
+            categories,
+            created_at,
+            available,
+            features,
+            has_image: image_hash.is_some(),
+            content: stored.content.iter().map(|byte| format!("{byte:02x}")).collect(),
+            stats: ItemStatsView { impressions: stats.impressions, clicks: stats.clicks },
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `POST /v1/rank`.
+
+use plugrank_contract::TimestampMs;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Asks for a ranking.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankRequest {
+    /// For whom. A user nobody knows gets a ranking too.
+    #[schema(min_length = 1, max_length = 256, example = "u1")]
+    pub user_id: String,
+    /// How many items; 20 when left out, unless configured otherwise.
+    #[schema(minimum = 1, example = 20)]
+    pub k: Option<i64>,
+    /// Rank exactly these items instead of retrieving some.
+    pub candidates: Option<Vec<String>>,
+    /// Leave these items out.
+    pub exclude: Option<Vec<String>>,
+    /// The situation to rank in.
+    pub context: Option<RankContext>,
+    /// Latency budget in milliseconds; the configured one when left out.
+    #[schema(minimum = 1, example = 50)]
+    pub budget_ms: Option<i64>,
+    /// Also say what was left out and why, and what put each item at its place.
+    #[serde(default)]
+    pub explain: bool,
+}
+
+/// The situation to rank in.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankContext {
+    /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
+    /// Now when left out.
+    pub timestamp: Option<TimestampMs>,
+}
+
+/// A ranking, and how it came about.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RankResponse {
+    /// Names the request; to be sent with the events it leads to.
+    pub request_id: Uuid,
+    /// Version of the model bundle that scored; null when nothing could be scored.
+    pub model: Option<String>,
+    /// The experiment the request took part in.
+    pub experiment: Option<ExperimentArm>,
+    /// Items, best first.
+    pub items: Vec<RankedItem>,
+    /// What the request's time went to.
+    pub budget: BudgetReport,
+    /// Where the answer is less than it could be; empty when it is whole.
+    pub degraded: Vec<DegradedReport>,
+    /// What was ranked, and how far vectors were at hand.
+    pub coverage: Coverage,
+    /// The trace the request belongs to.
+    pub trace_id: Option<String>,
+    /// Present when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explanation>,
+}
+
+/// The arm of an experiment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ExperimentArm {
+    /// Which experiment.
+    pub name: String,
+    /// Which arm.
+    pub arm: String,
+}
+
+/// A ranked item.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct RankedItem {
+    /// Which item.
+    pub item_id: String,
+    /// Its place, from 1.
+    pub rank: u32,
+    /// What the order goes by, falling from first to last; null when the order is retrieval's.
+    pub score: Option<f32>,
+    /// Calibrated click probability; null when it could not be scored.
+    pub ctr: Option<f32>,
+    /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
+    pub sources: Vec<String>,
+}
+
+/// What the request's time went to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BudgetReport {
+    /// The budget.
+    pub total_ms: f64,
+    /// What was spent of it.
+    pub spent_ms: f64,
+    /// The stages, in the order they ran.
+    pub stages: Vec<StageReport>,
+}
+
+/// One stage's time.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StageReport {
+    /// `retrieval`, `scoring` or `reranking`.
+    pub stage: String,
+    /// Time it was given, what earlier stages left unspent included.
+    pub allotted_ms: f64,
+    /// Time it took.
+    pub spent_ms: f64,
+    /// `completed`, `cut` (at its allotment), `failed`, or `skipped` (there was nothing to do).
+    pub outcome: String,
+}
+
+/// Where an answer is less than it could be.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DegradedReport {
+    /// The stage it happened in.
+    pub stage: String,
+    /// `cut`, `failed`, `overloaded`, `partial`.
+    pub cause: String,
+    /// What was done instead: `retrieval_order`, `ctr_order`, `other_sources`, `rule_skipped`,
+    /// `scored_lowest`.
+    pub fallback: String,
+    /// What happened, for people.
+    pub detail: String,
+}
+
+/// What was ranked, and how far vectors were at hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Coverage {
+    /// Candidates after retrieval and its filters.
+    pub candidates: u32,
+    /// Candidates the caller named that the catalog does not have.
+    pub unknown: u32,
+    /// Items left out by filters, the unknown ones included.
+    pub dropped: u32,
+    /// Candidates scored.
+    pub scored: u32,
+    /// Of these, with a record from the in-process tier.
+    pub memory: u32,
+    /// Of these, with a record from the store.
+    pub store: u32,
+    /// Of these, encoded for this request.
+    pub encoded: u32,
+    /// Of these, scored with the missing-vector.
+    pub missing: u32,
+    /// Entries of the user's history that were read.
+    pub history: u32,
+}
+
+/// What was left out, and what put each item at its place.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct Explanation {
+    /// Items left out, at most a thousand; `coverage.dropped` counts all.
+    pub dropped: Vec<DroppedItem>,
+    /// What put each item at its place, in the order of `items`.
+    pub placements: Vec<PlacedItem>,
+    /// Rows of the batch the candidates were scored in, its padding included.
+    pub batch_rows: u32,
+}
+
+/// An item left out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DroppedItem {
+    /// Which item.
+    pub item_id: String,
+    /// `unknown`, `seen`, `excluded`, `unavailable` or `over_limit`.
+    pub reason: String,
+}
+
+/// What put an item at its place.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlacedItem {
+    /// Which item.
+    pub item_id: String,
+    /// `ranked`, `explored`, `cap_relaxed`, or the fallback the order comes from.
+    pub placement: String,
+}

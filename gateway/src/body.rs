@@ -1,0 +1,141 @@
+//! Reads JSON bodies and says exactly what is wrong with one.
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
+use futures::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// Largest body a resource takes, in bytes; part of its `app_data`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+/// A JSON body. A wrong one is answered with a problem that names the field.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let limit = request.app_data::<BodyLimit>().map(|limit| limit.0);
+        let head = check_head(request, limit);
+        let payload = web::Payload::from_request(request, payload);
+        Box::pin(async move {
+            let limit = head?;
+            let unread =
+                |_| Problem::invalid_field("body", "the body ended before it was complete");
+            let payload = payload.await.map_err(unread)?;
+            let bytes = payload
+                .to_bytes_limited(limit)
+                .await
+                .map_err(|_| Problem::too_large(limit))?
+                .map_err(unread)?;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+/// Refuses what the headers already give away, before any of the body is read.
+fn check_head(request: &HttpRequest, limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.ok_or_else(|| Problem::internal("this path takes no body"))?;
+    let found = request.content_type();
+    if !is_json(found) {
+        return Err(Problem::unsupported_media_type("content-type", found, "application/json"));
+    }
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(encoding) = header(header::CONTENT_ENCODING)
+        && !encoding.eq_ignore_ascii_case("identity")
+    {
+        return Err(Problem::unsupported_media_type("content-encoding", encoding, "identity"));
+    }
+    let stated = header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if stated.is_some_and(|length| length > limit as u64) {
+        return Err(Problem::too_large(limit));
+    }
+    Ok(limit)
+}
+
+fn is_json(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list as an object's fields by position, which is nobody's intent.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid_field("body", "is a list; it must be a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        let field =
+            if error.is_data() { field_of(&path, &error.to_string()) } else { "body".into() };
+        let detail = if error.is_data() { error.to_string() } else { format!("not JSON: {error}") };
+        Problem::invalid_field(field, detail)
+    })?;
+    json.end().map_err(|error| {
+        Problem::invalid_field("body", format!("something follows the JSON value: {error}"))
+    })?;
+    Ok(value)
+}
+
+/// The field an error is about. A missing or repeated field is known from serde's message alone,
+/// since the path ends at the object it should be in.
+fn field_of(path: &str, message: &str) -> String {
+    let named = ["missing field `", "duplicate field `"].iter().find_map(|start| {
+        let (name, _) = message.strip_prefix(start)?.split_once('`')?;
+        Some(name)
+    });
+    match (path, named) {
+        (".", Some(name)) => name.to_owned(),
+        (path, Some(name)) => format!("{path}.{name}"),
+        (".", None) => "body".to_owned(),
+        (path, None) => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(rename = "list")]
+        _list: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[serde(rename = "id")]
+        _id: String,
+    }
+
+    #[test]
+    fn the_field_is_named() {
+        for (body, field) in [
+            ("", "body"),
+            ("{\"list\": [", "body"),
+            ("[1]", "body"),
+            ("{} x", "list"),
+            ("{\"list\": []} x", "body"),
+            ("{\"list\": 1}", "list"),
+            ("{\"list\": [{\"id\": \"a\"}, {}]}", "list[1].id"),
+            ("{\"list\": [{\"id\": 7}]}", "list[0].id"),
+            ("{\"list\": [{\"id\": \"a\", \"id\": \"b\"}]}", "list[0].id"),
+            ("{\"list\": [{\"idd\": \"a\"}]}", "list[0].idd"),
+            ("{\"lists\": []}", "lists"),
+        ] {
+            let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(field), "{body}: {problem}");
+            assert_eq!(problem.status, 400);
+        }
+        assert!(parse::<Outer>(b"{\"list\": [{\"id\": \"a\"}]}\n").is_ok());
+    }
+}

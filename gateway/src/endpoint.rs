@@ -1,0 +1,98 @@
+//! Every path of the API and the methods it takes.
+
+use actix_web::{HttpRequest, Resource, guard, guard::Guard, web};
+
+use crate::problem::Problem;
+
+/// A path of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Rank,
+    Events,
+    Item,
+    ItemImage,
+    User,
+    Liveness,
+    Readiness,
+    Metrics,
+    OpenApi,
+    Docs,
+    DocsFile,
+    Playground,
+}
+
+impl Endpoint {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Rank,
+        Self::Events,
+        Self::Item,
+        Self::ItemImage,
+        Self::User,
+        Self::Liveness,
+        Self::Readiness,
+        Self::Metrics,
+        Self::OpenApi,
+        Self::Docs,
+        Self::DocsFile,
+        Self::Playground,
+    ];
+
+    /// The path, in the form of actix-web's router.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Rank => "/v1/rank",
+            Self::Events => "/v1/events",
+            Self::Item => "/v1/items/{id}",
+            Self::ItemImage => "/v1/items/{id}/image",
+            Self::User => "/v1/users/{id}",
+            Self::Liveness => "/healthz",
+            Self::Readiness => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::OpenApi => "/openapi.json",
+            Self::Docs => "/docs",
+            Self::DocsFile => "/docs/{file:.*}",
+            Self::Playground => "/",
+        }
+    }
+
+    /// The methods, as an `Allow` header lists them.
+    pub(crate) const fn allow(self) -> &'static str {
+        match self {
+            Self::Rank | Self::Events => "POST",
+            Self::Item => "GET, HEAD, PUT, DELETE",
+            _ => "GET, HEAD",
+        }
+    }
+
+    /// Whether the path is asked by machines all the time, so that logging it would bury the rest.
+    pub(crate) fn is_probe(path: &str) -> bool {
+        [Self::Liveness, Self::Readiness, Self::Metrics].iter().any(|probe| probe.path() == path)
+    }
+
+    /// The resource at this path; a method it does not take is answered 405.
+    pub(crate) fn resource(self) -> Resource {
+        web::resource(self.path()).default_service(web::to(
+            move |request: HttpRequest| async move {
+                Err::<&str, _>(Problem::method_not_allowed(request.method(), self.allow()))
+            },
+        ))
+    }
+}
+
+/// Takes GET, and HEAD with it.
+pub(crate) fn get_or_head() -> impl Guard {
+    guard::Any(guard::Get()).or(guard::Head())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn only_machines_paths_are_probes() {
+        let probes = Endpoint::ALL.into_iter().filter(|e| Endpoint::is_probe(e.path())).count();
+        assert_eq!(probes, 3);
+        assert!(!Endpoint::is_probe("/v1/rank"));
+    }
+}

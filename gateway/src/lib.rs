@@ -1,0 +1,23 @@
+//! REST API and the ranking pipeline.
+//!
+//! [`run`] serves a [`Gateway`]: the clients of the services, the store, limits and budgets. A rank
+//! request goes through retrieval, scoring and re-ranking in this order, each cut at its share of
+//! the request's budget, and is answered at every rung it may fall to.
+
+pub mod api;
+mod body;
+mod endpoint;
+mod metrics;
+mod observe;
+mod openapi;
+mod pipeline;
+pub mod problem;
+mod routes;
+mod server;
+mod state;
+mod validate;
+
+pub use openapi::document as openapi_document;
+pub use routes::operation as operation_routes;
+pub use server::run;
+pub use state::{Clients, Gateway, GatewayParts};

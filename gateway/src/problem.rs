@@ -1,0 +1,267 @@
+//! Errors as people and programs read them: RFC 9457 problem documents.
+
+use std::ops::Deref;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::BoxBody,
+    http::{Method, StatusCode, header},
+};
+use plugrank_contract::CallError;
+use plugrank_store::StoreError;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Media type of a [`Problem`].
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Which field, e.g. `k` or `candidates[3]`; `body` when it is the body as a whole.
+    #[schema(example = "candidates[3]")]
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub detail: String,
+}
+
+/// Why a request was not answered as asked (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
+    /// Names the kind of problem; does not change.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:problem-type:plugrank:invalid-request")]
+    pub kind: String,
+    /// The kind of problem, for people.
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    pub status: u16,
+    /// What happened this time, and what would fix it.
+    pub detail: String,
+    /// Names this occurrence: the request id, as in the header `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The first field that is wrong, when it is a field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Every field that is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Members of this kind of problem alone, e.g. the checks of `/readyz`.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub more: Map<String, Value>,
+    /// Methods the path takes, for a 405.
+    #[serde(skip)]
+    #[schema(ignore)]
+    allow: Option<&'static str>,
+}
+
+/// A [`ProblemDocument`] as the error of a route. Boxed, so that results stay small.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem(Box<ProblemDocument>);
+
+impl Deref for Problem {
+    type Target = ProblemDocument;
+
+    fn deref(&self) -> &ProblemDocument {
+        &self.0
+    }
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(ProblemDocument {
+            kind: format!("urn:problem-type:plugrank:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            instance: None,
+            field: None,
+            errors: Vec::new(),
+            more: Map::new(),
+            allow: None,
+        }))
+    }
+
+    /// 400: fields that are wrong. `errors` names at least one.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        const SHOWN: usize = 3;
+        let mut detail: Vec<String> = errors
+            .iter()
+            .take(SHOWN)
+            .map(|error| format!("{}: {}", error.field, error.detail))
+            .collect();
+        if errors.len() > SHOWN {
+            detail.push(format!("and {} more", errors.len() - SHOWN));
+        }
+        let mut problem = Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid-request",
+            "The request is not valid",
+            detail.join("; "),
+        );
+        problem.0.field = errors.first().map(|error| error.field.clone());
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// 400: one field that is wrong.
+    #[must_use]
+    pub fn invalid_field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.into(), detail: detail.into() }])
+    }
+
+    /// 404: what the request names does not exist.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
+    }
+
+    /// 404: a path the API does not have.
+    #[must_use]
+    pub fn no_such_path(path: &str) -> Self {
+        let detail = format!("there is nothing at {path}; /openapi.json lists what there is");
+        Self::new(StatusCode::NOT_FOUND, "no-such-path", "There is no such path", detail)
+    }
+
+    /// 405: a method the path does not take.
+    #[must_use]
+    pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "The path does not take this method",
+            format!("{method} is not taken here; use {allow}"),
+        );
+        problem.0.allow = Some(allow);
+        problem
+    }
+
+    /// 413: a body over the limit.
+    #[must_use]
+    pub fn too_large(limit_bytes: usize) -> Self {
+        let detail =
+            format!("the body may be {limit_bytes} bytes long at most; send less at a time");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large", detail)
+            .at("body")
+    }
+
+    /// 415: a body that is no plain JSON, by the header that says so.
+    #[must_use]
+    pub fn unsupported_media_type(header: &str, found: &str, expected: &str) -> Self {
+        let detail = match found {
+            "" => format!("{header} is missing; send `{header}: {expected}`"),
+            found => format!("{header} is {found:?}; send `{header}: {expected}`"),
+        };
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "The body is of a kind that is not read here",
+            detail,
+        )
+        .at(header)
+    }
+
+    /// 503: what the answer depends on is not there right now.
+    #[must_use]
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The request cannot be answered right now",
+            detail,
+        )
+    }
+
+    /// 500: a defect.
+    #[must_use]
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong on the server",
+            detail,
+        )
+    }
+
+    /// Whatever `status` says, for answers that come from below the routes.
+    #[must_use]
+    pub fn from_status(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("The request was not answered");
+        let mut problem = Self::new(status, "", title, title);
+        problem.0.kind = "about:blank".to_owned();
+        problem
+    }
+
+    /// The same problem, with a further member.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: Value) -> Self {
+        self.0.more.insert(member.to_owned(), value);
+        self
+    }
+
+    /// The same problem, as what became of one request.
+    #[must_use]
+    pub fn with_request_id(mut self, request_id: Uuid) -> Self {
+        self.0.instance = Some(format!("urn:uuid:{request_id}"));
+        self
+    }
+
+    fn at(mut self, field: &str) -> Self {
+        self.0.errors = vec![FieldError { field: field.to_owned(), detail: self.detail.clone() }];
+        self.0.field = Some(field.to_owned());
+        self
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The response carries the problem along, so that the edge can add the request's id.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, 1));
+        }
+        let mut response = response.json(&*self.0);
+        let media_type = header::HeaderValue::from_static(MEDIA_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error.to_string()),
+            StoreError::Corrupt(_) => {
+                tracing::error!(%error, "the store cannot be read");
+                Self::internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        Self::unavailable(error.message)
+    }
+}

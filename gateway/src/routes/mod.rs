@@ -1,0 +1,33 @@
+//! The routes, one file and one `configure` a resource.
+
+pub(crate) mod docs;
+pub(crate) mod events;
+pub(crate) mod health;
+mod item_content;
+pub(crate) mod items;
+pub(crate) mod metrics;
+pub(crate) mod playground;
+pub(crate) mod rank;
+pub(crate) mod users;
+
+use actix_web::web::ServiceConfig;
+use plugrank_runtime::{Health, Metrics};
+
+use crate::Gateway;
+
+/// Adds every route.
+pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
+    rank::configure(config, &gateway.server);
+    events::configure(config, &gateway.server);
+    items::configure(config, &gateway.server);
+    users::configure(config);
+    operation(config, &gateway.health, &gateway.registry);
+    docs::configure(config);
+    playground::configure(config);
+}
+
+/// Adds `/healthz`, `/readyz` and `/metrics`: what every process serves, whatever its role.
+pub fn operation(config: &mut ServiceConfig, health: &Health, registry: &Metrics) {
+    health::configure(config, health);
+    metrics::configure(config, registry);
+}

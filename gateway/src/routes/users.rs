@@ -1,0 +1,124 @@
+//! `GET /v1/users/{id}`.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data, Path, Query, ServiceConfig},
+};
+use plugrank_contract::TimestampMs;
+
+use crate::{
+    Gateway,
+    api::users::{UserView, history_view},
+    endpoint::{Endpoint, get_or_head},
+    problem::{Problem, ProblemDocument},
+    validate::{self, Errors},
+};
+
+/// Most history entries of a kind in one answer.
+const MAX_ENTRIES: i64 = 1000;
+const DEFAULT_ENTRIES: i64 = 50;
+
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    let get = web::route().guard(get_or_head()).to(get);
+    config.service(Endpoint::User.resource().route(get));
+}
+
+/// See what is known of a user
+///
+/// The profile, and the labelled history the models read. For debugging.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{id}",
+    tag = "behaviour",
+    operation_id = "getUser",
+    params(
+        ("id" = String, Path, description = "The user's id"),
+        ("clicks" = Option<u32>, Query, description = "Clicked entries, newest first, 0 to 1000; 50 when left out"),
+        ("impressions" = Option<u32>, Query, description = "Entries not clicked, 0 to 1000; 50 when left out"),
+        ("before" = Option<i64>, Query, description = "Only what came strictly before this moment, milliseconds since 1970"),
+    ),
+    responses(
+        (status = 200, body = UserView, description = "What is known"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is wrong"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nothing is known of this user; it can be ranked for all the same"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
+    ),
+)]
+pub(crate) async fn get(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let user_id = validate::user_id(id.into_inner())?;
+    let window = Window::read(request.query_string())?;
+    let user = gateway.store.user(&user_id).await?;
+    let history =
+        gateway.store.history(&user_id, window.before, window.clicks, window.impressions).await?;
+    if user.is_none() && history.entries.is_empty() {
+        let detail = format!("nothing is known of user {user_id}");
+        return Err(Problem::not_found(detail));
+    }
+    Ok(HttpResponse::Ok().json(UserView {
+        user_id: user_id.to_string(),
+        features: user.map(|user| user.features.clone()).unwrap_or_default(),
+        history: history_view(&history),
+    }))
+}
+
+/// Which part of the history to show.
+#[derive(Debug, PartialEq, Eq)]
+struct Window {
+    clicks: usize,
+    impressions: usize,
+    before: TimestampMs,
+}
+
+impl Window {
+    fn read(query: &str) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::from_query(query)
+            .map_err(|error| Problem::invalid_field("query", error.to_string()))?;
+        let mut errors = Errors::default();
+        let (mut clicks, mut impressions, mut before) =
+            (DEFAULT_ENTRIES, DEFAULT_ENTRIES, i64::MAX);
+        for (name, value) in pairs.into_inner() {
+            let (target, allowed) = match name.as_str() {
+                "clicks" => (&mut clicks, 0..=MAX_ENTRIES),
+                "impressions" => (&mut impressions, 0..=MAX_ENTRIES),
+                "before" => (&mut before, 0..=i64::MAX),
+                _ => {
+                    errors.add(name, "is no parameter here; clicks, impressions and before are");
+                    continue;
+                }
+            };
+            match value.parse() {
+                Ok(number) => {
+                    errors.range(&name, number, allowed);
+                    *target = number;
+                }
+                Err(_) => errors.add(name, format!("is {value:?}; it must be a whole number")),
+            }
+        }
+        let count = |number: i64| usize::try_from(number).unwrap_or(0);
+        errors.none_or(Self { clicks: count(clicks), impressions: count(impressions), before })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_named_when_wrong() {
+        let window = Window::read("clicks=3&before=77").unwrap();
+        assert_eq!(window, Window { clicks: 3, impressions: 50, before: 77 });
+        for (query, field) in [
+            ("clicks=-1", "clicks"),
+            ("impressions=1001", "impressions"),
+            ("before=soon", "before"),
+            ("click=1", "click"),
+        ] {
+            let problem = Window::read(query).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(field), "{query}");
+        }
+    }
+}

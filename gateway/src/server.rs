@@ -1,0 +1,46 @@
+//! The HTTP server around a gateway.
+
+use std::{io, net::TcpListener, time::Duration};
+
+use actix_web::{App, HttpRequest, HttpServer, http::KeepAlive, middleware::from_fn, web};
+use plugrank_runtime::Shutdown;
+
+use crate::{Gateway, observe::observe, problem::Problem, routes};
+
+/// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
+/// taken for the drain delay, and those in flight get the grace time to end.
+///
+/// # Errors
+/// When the listener cannot be served.
+pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) -> io::Result<()> {
+    let settings = gateway.server.clone();
+    let health = gateway.health.clone();
+    let gateway = web::Data::new(gateway);
+    let drain_delay = settings.drain_delay();
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(gateway.clone())
+            .configure(|config| routes::configure(config, &gateway))
+            .default_service(web::to(|request: HttpRequest| async move {
+                Err::<&str, _>(Problem::no_such_path(request.path()))
+            }))
+            .wrap(from_fn(observe))
+    })
+    .keep_alive(match settings.keep_alive_ms {
+        0 => KeepAlive::Disabled,
+        ms => KeepAlive::Timeout(Duration::from_millis(ms)),
+    })
+    .client_request_timeout(Duration::from_millis(settings.client_timeout_ms))
+    .max_connections(settings.max_connections)
+    .tcp_nodelay(true)
+    .shutdown_timeout(settings.grace_ms.div_ceil(1000))
+    .shutdown_signal(async move {
+        shutdown.requested().await;
+        health.drain();
+        tokio::time::sleep(drain_delay).await;
+    });
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    server.listen(listener)?.run().await
+}

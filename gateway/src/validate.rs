@@ -1,0 +1,114 @@
+//! Checks what callers send and names each field that is wrong.
+
+use std::{fmt::Display, ops::RangeInclusive};
+
+use plugrank_contract::{ItemId, TimestampMs, UserId};
+
+use crate::problem::{FieldError, Problem};
+
+/// Most errors named in one answer; a caller with more has one cause for them.
+const MAX_ERRORS: usize = 20;
+
+/// Collects errors, so that a caller sees all of them at once.
+#[derive(Debug, Default)]
+pub(crate) struct Errors(Vec<FieldError>);
+
+impl Errors {
+    pub(crate) fn add(&mut self, field: impl Into<String>, detail: impl Into<String>) {
+        if self.0.len() < MAX_ERRORS {
+            self.0.push(FieldError { field: field.into(), detail: detail.into() });
+        }
+    }
+
+    pub(crate) fn full(&self) -> bool {
+        self.0.len() >= MAX_ERRORS
+    }
+
+    /// The value, when nothing was wrong.
+    pub(crate) fn none_or<T>(self, value: T) -> Result<T, Problem> {
+        if self.0.is_empty() { Ok(value) } else { Err(Problem::invalid(self.0)) }
+    }
+
+    pub(crate) fn range<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        value: T,
+        allowed: RangeInclusive<T>,
+    ) {
+        if !allowed.contains(&value) {
+            let (low, high) = (allowed.start(), allowed.end());
+            self.add(field, format!("is {value}; it must be {low} to {high}"));
+        }
+    }
+
+    pub(crate) fn text(&mut self, field: &str, text: &str, max_bytes: usize) {
+        if text.is_empty() {
+            self.add(field, "must not be empty");
+        } else if text.len() > max_bytes {
+            self.add(field, format!("is {} bytes long; {max_bytes} is the most", text.len()));
+        }
+    }
+
+    /// Checks the length of a list, and only then its entries.
+    pub(crate) fn item_ids(&mut self, field: &str, ids: Vec<String>, max: usize) -> Vec<ItemId> {
+        if ids.len() > max {
+            self.add(field, format!("has {} entries; {max} is the most", ids.len()));
+            return Vec::new();
+        }
+        for (at, id) in ids.iter().enumerate() {
+            if self.full() {
+                break;
+            }
+            if id.is_empty() || id.len() > ItemId::MAX_BYTES {
+                self.text(&format!("{field}[{at}]"), id, ItemId::MAX_BYTES);
+            }
+        }
+        ids.into_iter().map(ItemId::from).collect()
+    }
+}
+
+/// A user id from a path.
+pub(crate) fn user_id(id: String) -> Result<UserId, Problem> {
+    let mut errors = Errors::default();
+    errors.text("id", &id, UserId::MAX_BYTES);
+    errors.none_or(UserId::from(id))
+}
+
+/// An item id from a path.
+pub(crate) fn item_id(id: String) -> Result<ItemId, Problem> {
+    let mut errors = Errors::default();
+    errors.text("id", &id, ItemId::MAX_BYTES);
+    errors.none_or(ItemId::from(id))
+}
+
+/// This moment.
+pub(crate) fn now_ms() -> TimestampMs {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 is not set; every history is then still to come, which is harmless.
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Errors;
+
+    #[test]
+    fn all_errors_come_at_once_but_not_without_end() {
+        let mut errors = Errors::default();
+        errors.range("k", 0, 1..=500);
+        errors.item_ids("candidates", vec![String::new(); 100], 1000);
+        let problem = errors.none_or(()).unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("k"));
+        assert_eq!(problem.errors[1].field, "candidates[0]");
+        assert_eq!(problem.errors.len(), super::MAX_ERRORS);
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_one_error() {
+        let mut errors = Errors::default();
+        errors.item_ids("candidates", vec![String::new(); 100], 10);
+        let problem = errors.none_or(()).unwrap_err();
+        assert_eq!(problem.errors.len(), 1);
+        assert_eq!(problem.field.as_deref(), Some("candidates"));
+    }
+}

@@ -1,0 +1,93 @@
+//! `/v1/items/{id}`: written, seen, removed.
+
+use std::io::Cursor;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use plugrank_contract::{ErrorCode, ItemId};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    stages::Act,
+    support::{Server, problem},
+};
+
+#[actix_web::test]
+async fn an_item_is_written_seen_and_removed() {
+    let server = Server::start();
+    let path = "/v1/items/mug%201";
+    problem(server.get(path).await, 404).await;
+
+    let mut image = Vec::new();
+    image::RgbImage::new(3, 2)
+        .write_to(&mut Cursor::new(&mut image), image::ImageFormat::Png)
+        .unwrap();
+    let content = json!({
+        "title": "Blue mug",
+        "text": "Holds coffee",
+        "categories": ["kitchen", "mugs"],
+        "features": {"brand": "Acme"},
+        "image": STANDARD.encode(&image),
+    });
+    let response = server.put(path, &content).await;
+    assert_eq!(response.status(), 201);
+    let item: Value = response.json().await.unwrap();
+    assert_eq!(item["item_id"], "mug 1");
+    assert_eq!(item["categories"], json!(["kitchen", "mugs"]));
+    assert_eq!((&item["available"], &item["has_image"]), (&json!(true), &json!(true)));
+    assert_eq!(item["stats"], json!({"impressions": 0, "clicks": 0}));
+    assert_eq!(item["content"].as_str().unwrap().len(), 64);
+    let created_at = item["created_at"].clone();
+    assert!(created_at.as_i64().unwrap() > 1_600_000_000_000);
+
+    let told = ItemId::from("mug 1");
+    assert_eq!(server.invalidate.calls()[0].1.item_ids[..], [told]);
+    assert_eq!(server.refresh_items.calls()[0].1.item_ids, server.invalidate.calls()[0].1.item_ids);
+
+    let shown = server.get("/v1/items/mug%201/image").await;
+    assert_eq!(shown.headers()["content-type"], "image/png");
+    assert_eq!(shown.bytes().await.unwrap(), image);
+
+    let response = server.put(path, &json!({"title": "Red mug", "available": false})).await;
+    assert_eq!(response.status(), 200);
+    let item: Value = response.json().await.unwrap();
+    assert_eq!((&item["title"], &item["text"]), (&json!("Red mug"), &json!("")));
+    assert_eq!(item["created_at"], created_at, "an item stays as old as it is");
+    assert_eq!((&item["available"], &item["has_image"]), (&json!(false), &json!(false)));
+    problem(server.get("/v1/items/mug%201/image").await, 404).await;
+
+    for _ in 0..2 {
+        let removed = server.request(Method::DELETE, path).send().await.unwrap();
+        assert_eq!(removed.status(), 204);
+    }
+    problem(server.get(path).await, 404).await;
+    assert_eq!(server.refresh_items.calls().len(), 4);
+}
+
+#[actix_web::test]
+async fn wrong_content_is_named_and_nothing_is_written() {
+    let server = Server::start();
+    for (content, field) in [
+        (json!({"text": "no title"}), "title"),
+        (json!({"title": 5}), "title"),
+        (json!({"title": "t", "categories": [1]}), "categories[0]"),
+        (json!({"title": "t", "features": {"brand": 1}}), "features.brand"),
+        (json!({"title": "t", "price": 1}), "price"),
+        (json!({"title": "t", "image": "bm8gaW1hZ2U="}), "image"),
+    ] {
+        let found = problem(server.put("/v1/items/i1", &content).await, 400).await;
+        assert_eq!(found["field"], field, "{found}");
+    }
+    problem(server.get("/v1/items/i1").await, 404).await;
+    assert!(server.refresh_items.calls().is_empty());
+}
+
+#[actix_web::test]
+async fn a_change_that_rankings_may_not_see_is_not_confirmed() {
+    let server = Server::start();
+    server.refresh_items.next(Act::Fail(ErrorCode::Unavailable));
+    let content = json!({"title": "Mug"});
+    let found = problem(server.put("/v1/items/i1", &content).await, 503).await;
+    assert!(found["detail"].as_str().unwrap().contains("send it again"));
+    assert_eq!(server.put("/v1/items/i1", &content).await.status(), 200);
+}

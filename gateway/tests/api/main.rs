@@ -1,0 +1,12 @@
+//! The REST API over real HTTP, with stand-ins for the stages behind it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_requests;
+mod events;
+mod items;
+mod operation;
+mod ranking;
+mod stages;
+mod store;
+mod support;
+mod tracing;

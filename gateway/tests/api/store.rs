@@ -1,0 +1,184 @@
+//! A store in memory that can be made unreachable.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use plugrank_contract::{
+    Event, EventType, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
+};
+use plugrank_store::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};
+
+/// An item and its image file.
+type Kept = (Arc<StoredItem>, Option<Vec<u8>>);
+
+#[derive(Default)]
+pub(crate) struct MemoryStore {
+    items: Mutex<BTreeMap<ItemId, Kept>>,
+    users: Mutex<BTreeMap<UserId, Arc<User>>>,
+    pub(crate) events: Mutex<Vec<Event>>,
+    seen: Mutex<BTreeSet<String>>,
+    pub(crate) gone: AtomicBool,
+}
+
+impl MemoryStore {
+    fn reach(&self) -> Result<(), StoreError> {
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("told to be gone".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
+        self.reach()?;
+        let mut all = self.items.lock().unwrap();
+        for NewItem { mut item, image } in items {
+            item.image_hash = image.as_ref().map(|bytes| [bytes.len() as u8; 32]);
+            let content = [item.title.len() as u8; 32];
+            all.insert(item.item_id.clone(), (Arc::new(StoredItem { item, content }), image));
+        }
+        Ok(())
+    }
+
+    async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
+        self.reach()?;
+        let mut all = self.items.lock().unwrap();
+        for id in ids {
+            all.remove(id);
+        }
+        Ok(())
+    }
+
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
+        self.reach()?;
+        let all = self.items.lock().unwrap();
+        Ok(ids.iter().map(|id| all.get(id).map(|(item, _)| Arc::clone(item))).collect())
+    }
+
+    async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.reach()?;
+        let all = self.items.lock().unwrap();
+        Ok(ids.iter().map(|id| all.get(id).and_then(|(_, image)| image.clone())).collect())
+    }
+
+    async fn scan_items(
+        &self,
+        _: Option<&ItemId>,
+        _: usize,
+    ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
+        unreachable!("the gateway scans nothing")
+    }
+
+    async fn item_count(&self) -> Result<u64, StoreError> {
+        Ok(self.items.lock().unwrap().len() as u64)
+    }
+
+    async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError> {
+        let mut all = self.users.lock().unwrap();
+        all.extend(users.into_iter().map(|user| (user.user_id.clone(), Arc::new(user))));
+        Ok(())
+    }
+
+    async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
+        self.reach()?;
+        Ok(self.users.lock().unwrap().get(id).cloned())
+    }
+
+    async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
+        self.reach()?;
+        let mut seen = self.seen.lock().unwrap();
+        let mut log = self.events.lock().unwrap();
+        let append = |event: Event| {
+            let new = seen.insert(event.event_id.clone());
+            if new {
+                log.push(event);
+            }
+            new
+        };
+        Ok(events.into_iter().map(append).collect())
+    }
+
+    async fn put_history(&self, _: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
+        unreachable!("the gateway writes events alone")
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        clicks: usize,
+        impressions: usize,
+    ) -> Result<History, StoreError> {
+        self.reach()?;
+        let log = self.events.lock().unwrap();
+        let mut entries: Vec<HistoryEntry> = log
+            .iter()
+            .filter(|event| event.user_id == *user && event.timestamp < before)
+            .map(|event| HistoryEntry {
+                item_id: event.item_id.clone(),
+                clicked: event.event_type == EventType::Click,
+                timestamp: event.timestamp,
+            })
+            .collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.timestamp));
+        let (mut clicks, mut impressions) = (clicks, impressions);
+        entries.retain(|entry| {
+            let left = if entry.clicked { &mut clicks } else { &mut impressions };
+            let kept = *left > 0;
+            *left -= usize::from(kept);
+            kept
+        });
+        Ok(History { entries })
+    }
+
+    async fn put_item_stats(&self, _: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {
+        unreachable!("the gateway writes events alone")
+    }
+
+    async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
+        self.reach()?;
+        let log = self.events.lock().unwrap();
+        let stats = |id: &ItemId| {
+            let of_item = || log.iter().filter(|event| event.item_id == *id);
+            let clicks = of_item().filter(|event| event.event_type == EventType::Click).count();
+            ItemStats { impressions: of_item().count() as u64, clicks: clicks as u64 }
+        };
+        Ok(ids.iter().map(stats).collect())
+    }
+
+    async fn put_neighbours(&self, _: Vec<(ItemId, Vec<(ItemId, f32)>)>) -> Result<(), StoreError> {
+        unreachable!("the gateway knows no neighbours")
+    }
+
+    async fn neighbours(&self, _: &[ItemId]) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError> {
+        unreachable!("the gateway knows no neighbours")
+    }
+
+    async fn put_vectors(
+        &self,
+        _: &VectorSpace,
+        _: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        unreachable!("the gateway sees no vectors")
+    }
+
+    async fn vectors(
+        &self,
+        _: &VectorSpace,
+        _: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        unreachable!("the gateway sees no vectors")
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.reach()
+    }
+}

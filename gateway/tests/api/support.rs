@@ -1,0 +1,135 @@
+//! A gateway on a port of its own, and a client for it.
+
+use std::{collections::HashMap, io, net::TcpListener, sync::Arc};
+
+use actix_web::rt::task::JoinHandle;
+use plugrank_contract::{
+    embedding::Invalidate,
+    reranking::Rerank,
+    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    scoring::{ModelKind, Score},
+};
+use plugrank_gateway::{Clients, Gateway, GatewayParts, run};
+use plugrank_runtime::{Health, Metrics, Settings, Shutdown};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+
+use crate::{stages::Fake, store::MemoryStore};
+
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) retrieve: Arc<Fake<Retrieve>>,
+    pub(crate) score: Arc<Fake<Score>>,
+    pub(crate) rerank: Arc<Fake<Rerank>>,
+    pub(crate) observe_events: Arc<Fake<ObserveEvents>>,
+    pub(crate) refresh_items: Arc<Fake<RefreshItems>>,
+    pub(crate) invalidate: Arc<Fake<Invalidate>>,
+    pub(crate) health: Health,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) task: JoinHandle<io::Result<()>>,
+    client: reqwest::Client,
+}
+
+impl Server {
+    /// With the default settings, but a budget that a busy machine can keep.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
+        let mut environment = HashMap::from([
+            ("PLUGRANK__SERVER__WORKERS".to_owned(), "1".to_owned()),
+            ("PLUGRANK__BUDGET__DEFAULT_MS".to_owned(), "1000".to_owned()),
+        ]);
+        environment.extend(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        let settings = Settings::from_sources(None, environment).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
+        let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
+        let store = Arc::new(MemoryStore::default());
+        let (health, shutdown) = (Health::new(), Shutdown::manual());
+        let gateway = Gateway::new(GatewayParts {
+            clients: Clients {
+                retrieve: retrieve.clone(),
+                score: score.clone(),
+                rerank: rerank.clone(),
+                observe_events: observe_events.clone(),
+                refresh_items: refresh_items.clone(),
+                invalidate: invalidate.clone(),
+            },
+            store: store.clone(),
+            server: settings.server,
+            budget: settings.budget,
+            candidate_limit: 300,
+            model: ModelKind::Unified,
+            metrics: Metrics::new(),
+            health: health.clone(),
+        })
+        .unwrap();
+        let task = actix_web::rt::spawn(run(listener, gateway, shutdown.clone()));
+        Self {
+            address,
+            store,
+            retrieve,
+            score,
+            rerank,
+            observe_events,
+            refresh_items,
+            invalidate,
+            health,
+            shutdown,
+            task,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.address))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::PUT, path).json(body).send().await.unwrap()
+    }
+
+    /// A ranking that is expected to succeed.
+    pub(crate) async fn rank(&self, body: &Value) -> Value {
+        let response = self.post("/v1/rank", body).await;
+        let status = response.status();
+        let reply: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{reply}");
+        reply
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.get("/metrics").await.text().await.unwrap()
+    }
+}
+
+/// Checks that an answer is a whole problem document of `status`, and gives it.
+pub(crate) async fn problem(response: Response, status: u16) -> Value {
+    let found = response.status();
+    let header = |name: &str| {
+        let value = response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        value.unwrap_or_default()
+    };
+    let (media_type, request_id) = (header("content-type"), header("x-request-id"));
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(found.as_u16(), status, "{problem}");
+    assert_eq!(media_type, "application/problem+json", "{problem}");
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["instance"], format!("urn:uuid:{request_id}"));
+    for member in ["type", "title", "detail"] {
+        assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+    }
+    problem
+}

@@ -1,0 +1,78 @@
+{{/* Combinations that a schema cannot refuse with a reason. Every message names the key. */}}
+
+{{- define "plugrank.check" -}}
+{{- $values := .Values -}}
+{{- if and (eq $values.topology "split") (ne $values.store.kind "redis") -}}
+{{- fail "store.kind must be redis with topology split: the embedded store is one file that one process owns, and five roles are five processes" -}}
+{{- end -}}
+{{- if eq $values.store.kind "redis" -}}
+{{- $sources := compact (list $values.redis.existingSecret $values.redis.url (ternary "bundled" "" $values.redis.bundled.enabled)) -}}
+{{- if ne (len $sources) 1 -}}
+{{- fail (printf "redis: store.kind redis needs exactly one of redis.existingSecret, redis.url and redis.bundled.enabled; %d are set" (len $sources)) -}}
+{{- end -}}
+{{- end -}}
+{{- include "plugrank.checkSource" (dict "key" "bundle" "of" $values.bundle) -}}
+{{- if $values.load.enabled -}}
+{{- include "plugrank.checkSource" (dict "key" "load.dataset" "of" $values.load.dataset) -}}
+{{- end -}}
+{{- include "plugrank.checkConfig" (dict "key" "config" "config" $values.config) -}}
+{{- range $name, $own := $values.roles -}}
+{{- include "plugrank.checkConfig" (dict "key" (printf "roles.%s.config" $name) "config" (dig "config" dict $own)) -}}
+{{- end -}}
+{{- include "plugrank.checkConfig" (dict "key" "roleDefaults.config" "config" $values.roleDefaults.config) -}}
+{{- $root := . -}}
+{{- range (include "plugrank.roles" . | fromJson).roles -}}
+{{- include "plugrank.checkRole" (dict "root" $root "role" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "plugrank.checkSource" -}}
+{{- $sources := compact (list .of.image.repository .of.existingClaim) -}}
+{{- if ne (len $sources) 1 -}}
+{{- fail (printf "%s: set exactly one of %s.image.repository and %s.existingClaim; %d are set" .key .key .key (len $sources)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "plugrank.checkConfig" -}}
+{{- $key := .key -}}
+{{- $config := .config | default dict -}}
+{{- range list
+      (list "server" "bind" "use port and bindAddress")
+      (list "store" "kind" "use store.kind")
+      (list "store" "path" "the chart mounts the embedded store's volume")
+      (list "store" "redis_url" "it may hold a password, which belongs in a Secret; use redis.existingSecret")
+      (list "bundle" "path" "use bundle.path")
+      (list "peers" "retrieval_url" "the chart knows the addresses of its Services")
+      (list "peers" "embedding_url" "the chart knows the addresses of its Services")
+      (list "peers" "scoring_url" "the chart knows the addresses of its Services")
+      (list "peers" "reranking_url" "the chart knows the addresses of its Services") -}}
+{{- $section := index $config (index . 0) | default dict -}}
+{{- if hasKey $section (index . 1) -}}
+{{- fail (printf "%s.%s.%s is set by the chart: %s" $key (index . 0) (index . 1) (index . 2)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "plugrank.checkRole" -}}
+{{- $role := include "plugrank.role" . | fromJson -}}
+{{- $key := printf "roles.%s" .role -}}
+{{- if include "plugrank.embedded" .root -}}
+{{- if gt (int $role.replicas) 1 -}}
+{{- fail (printf "%s.replicas is %d, but the embedded store is one file that one process owns: keep it 1, or set store.kind to redis" $key (int $role.replicas)) -}}
+{{- end -}}
+{{- if $role.autoscaling.enabled -}}
+{{- fail (printf "%s.autoscaling.enabled cannot be true with store.kind embedded: its one file is owned by one process; set store.kind to redis" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if $role.autoscaling.enabled -}}
+{{- if gt (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas) -}}
+{{- fail (printf "%s.autoscaling.minReplicas is %d, above maxReplicas, %d" $key (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas)) -}}
+{{- end -}}
+{{- if not (or $role.autoscaling.cpuUtilization $role.autoscaling.metrics) -}}
+{{- fail (printf "%s.autoscaling has nothing to go by: set cpuUtilization or metrics" $key) -}}
+{{- end -}}
+{{- if and $role.autoscaling.cpuUtilization (not (dig "requests" "cpu" "" $role.resources)) -}}
+{{- fail (printf "%s.autoscaling.cpuUtilization is a share of the requested CPU: set %s.resources.requests.cpu" $key $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,55 @@
+{{/* The settings file of each role. */}}
+
+{{/* Settings of a role as JSON: `config`, the role's own, and what only the chart can know. */}}
+{{- define "plugrank.settings" -}}
+{{- $values := .root.Values -}}
+{{- $root := .root -}}
+{{- $role := include "plugrank.role" . | fromJson -}}
+{{- $set := mustMergeOverwrite (deepCopy $values.config) ($role.config | default dict) -}}
+{{- $store := dict "kind" $values.store.kind -}}
+{{- if include "plugrank.embedded" .root -}}
+{{- $_ := set $store "path" "/var/lib/plugrank/plugrank.redb" -}}
+{{- end -}}
+{{- $chart := dict
+      "server" (dict "bind" (printf "%s:%d" $values.bindAddress (int $values.port)))
+      "store" $store -}}
+{{- if include "plugrank.needsBundle" .role -}}
+{{- $_ := set $chart "bundle" (dict "path" (clean (printf "/bundle/%s" $values.bundle.path))) -}}
+{{- end -}}
+{{/* A role that had its own address would call itself, so each gets only those it calls. */}}
+{{- $peers := dict -}}
+{{- range index (include "plugrank.calls" .root | fromJson) .role -}}
+{{- $host := include "plugrank.serviceName" (dict "root" $root "role" .) -}}
+{{- $_ := set $peers (printf "%s_url" .) (printf "http://%s:%d" $host (int $values.port)) -}}
+{{- end -}}
+{{- if $peers -}}
+{{- $_ := set $chart "peers" $peers -}}
+{{- end -}}
+{{- mustMergeOverwrite $set $chart | toJson -}}
+{{- end -}}
+
+{{/*
+TOML of (list PREFIX MAP). Helm's own toToml writes whole numbers out of a values file as 4.194304e+06;
+JSON's numbers, strings, booleans and lists are TOML's too.
+*/}}
+{{- define "plugrank.toml" -}}
+{{- $prefix := index . 0 -}}
+{{- $map := index . 1 -}}
+{{- range $key, $value := $map -}}
+{{- if not (kindIs "map" $value) }}
+{{ $key }} = {{ toRawJson $value }}
+{{- end -}}
+{{- end -}}
+{{- range $key, $value := $map -}}
+{{- if kindIs "map" $value }}
+{{- $name := ternary $key (printf "%s.%s" $prefix $key) (eq $prefix "") }}
+
+[{{ $name }}]
+{{- include "plugrank.toml" (list $name $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "plugrank.settingsFile" -}}
+{{- include "plugrank.toml" (list "" (include "plugrank.settings" . | fromJson)) | trim -}}
+{{- end -}}

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Runs the chart's tests in an environment of their own.
+
+    python3 helm/tests/run.py [pytest arguments]
+
+The environment lies in target/helm-venv and is made again when requirements.txt has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import venv
+
+TESTS = pathlib.Path(__file__).resolve().parent
+ROOT = TESTS.parents[1]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def environment() -> pathlib.Path:
+    """Interpreter of an environment that has what requirements.txt says."""
+    folder = TARGET / "helm-venv"
+    python = folder / "bin/python"
+    stamp = folder / "installed.txt"
+    wanted = (TESTS / "requirements.txt").read_text()
+    if python.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    requirements = str(TESTS / "requirements.txt")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*pip, "--requirement", requirements], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def main() -> int:
+    variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    tests = [environment(), "-m", "pytest", TESTS, *sys.argv[1:]]
+    return subprocess.run(tests, env=variables).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""The settings files: readable, right for each role, and told of by a checksum."""
+
+import os
+import pathlib
+import subprocess
+import tomllib
+from urllib.parse import urlsplit
+
+import pytest
+
+from chart import ALL, ROLES, SPLIT, TARGET, Rendered, component, env, merged, render
+from schema import default_settings
+
+CALLS = {
+    "gateway": {"retrieval", "embedding", "scoring", "reranking"},
+    "retrieval": {"embedding"},
+    "embedding": set(),
+    "scoring": {"embedding"},
+    "reranking": {"embedding"},
+}
+
+
+def roles(rendered: Rendered) -> list[str]:
+    return [role for role in rendered.workloads() if role in [*ROLES, "all"]]
+
+
+def settings(rendered: Rendered, role: str) -> dict:
+    return tomllib.loads(rendered.settings_text(role))
+
+
+def unknown(of: dict, known: dict, prefix: str = "") -> list[str]:
+    found = []
+    for key, value in of.items():
+        if key not in known:
+            found.append(prefix + key)
+        elif isinstance(value, dict):
+            found += unknown(value, known[key], f"{prefix}{key}.")
+    return found
+
+
+def test_every_key_is_a_setting_of_the_program(rendered: Rendered):
+    for role in roles(rendered):
+        assert unknown(settings(rendered, role), default_settings()) == []
+
+
+def program() -> pathlib.Path | None:
+    named = os.environ.get("PLUGRANK")
+    built = [TARGET / profile / "plugrank" for profile in ("release", "debug")]
+    built = sorted((p for p in built if p.is_file()), key=lambda p: -p.stat().st_mtime)
+    return pathlib.Path(named) if named else next(iter(built), None)
+
+
+@pytest.mark.skipif(program() is None, reason="no plugrank binary: set PLUGRANK or build one")
+def test_the_program_itself_takes_the_settings(rendered: Rendered, tmp_path):
+    for role in roles(rendered):
+        file = tmp_path / f"{role}.toml"
+        file.write_text(rendered.settings_text(role))
+        variables = {"PATH": os.environ["PATH"]}
+        if "PLUGRANK__STORE__REDIS_URL" in env(rendered.container(role)):
+            variables["PLUGRANK__STORE__REDIS_URL"] = "redis://:password@host:6379/0"
+        done = subprocess.run(
+            [program(), "settings", "--config", file],
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode == 0, f"{role}: {done.stderr}"
+        in_force = tomllib.loads(done.stdout)
+        for section, keys in settings(rendered, role).items():
+            for key, value in keys.items():
+                if not isinstance(value, dict):
+                    assert in_force[section][key] == value, f"{section}.{key}"
+
+
+def test_numbers_lists_and_texts_come_through_as_they_are():
+    given = {
+        "server": {"max_body_bytes": 4194304, "max_item_bytes": 67108864},
+        "scoring": {"candidate_buckets": [32, 4096], "batch_rows": 1048576},
+        "reranking": {"lambda": 0.25},
+        "retrieval": {"shares": {"ann": 0.125}, "ann": {"connectivity": 24}},
+        "embedding": {"encode_on_miss": False},
+        "telemetry": {"log_level": 'info,plugrank="debug" <&> \\ é'},
+    }
+    rendered = render(merged(ALL, {"config": given}))
+    read = settings(rendered, "all")
+    for section, keys in given.items():
+        for key, value in keys.items():
+            if isinstance(value, dict):
+                assert value.items() <= read[section][key].items()
+            else:
+                assert read[section][key] == value
+                assert type(read[section][key]) is type(value)
+
+
+def test_each_role_knows_whom_it_calls_and_never_itself():
+    rendered = render(SPLIT)
+    services = rendered.kind("Service")
+    for role in ROLES:
+        called = set()
+        for key, url in settings(rendered, role).get("peers", {}).items():
+            address = urlsplit(url)
+            service = services[address.hostname]
+            assert address.port in [port["port"] for port in service["spec"]["ports"]]
+            assert key == f"{component(service)}_url"
+            called.add(component(service))
+        assert called == CALLS[role]
+        assert role not in called
+
+
+def test_one_process_calls_nobody():
+    assert "peers" not in settings(render(ALL), "all")
+
+
+@pytest.mark.parametrize(("values", "headless"), [({}, False), ({"headless": True}, True)])
+def test_inner_services_may_resolve_to_the_pods_themselves(values, headless):
+    rendered = render(merged(SPLIT, {"internalServices": values, "port": 9090}))
+    for service in rendered.kind("Service").values():
+        if component(service) == "gateway":
+            continue
+        assert (service["spec"].get("clusterIP") == "None") == headless
+        # Without a cluster address nothing translates ports: they must be the pods' own.
+        [port] = service["spec"]["ports"]
+        [own] = rendered.container(component(service))["ports"]
+        assert port["port"] == own["containerPort"]
+
+
+@pytest.mark.parametrize(("address", "bound"), [("0.0.0.0", "0.0.0.0:9000"), ("[::]", "[::]:9000")])
+def test_the_port_is_the_one_listened_on(address, bound):
+    rendered = render(merged(SPLIT, {"port": 9000, "bindAddress": address}))
+    for role in ROLES:
+        assert settings(rendered, role)["server"]["bind"] == bound
+        [port] = rendered.container(role)["ports"]
+        assert port["containerPort"] == 9000
+
+
+def test_a_roles_own_settings_are_over_those_of_all():
+    values = {
+        "config": {"server": {"workers": 3}, "budget": {"default_ms": 40}},
+        "roles": {"scoring": {"config": {"server": {"workers": 1}}}},
+    }
+    rendered = render(merged(SPLIT, values))
+    assert settings(rendered, "scoring")["server"]["workers"] == 1
+    assert settings(rendered, "gateway")["server"]["workers"] == 3
+    assert settings(rendered, "scoring")["budget"]["default_ms"] == 40
+
+
+def checksums(values: dict) -> dict[str, str]:
+    rendered = render(values)
+    return {
+        role: rendered.pod(role)["metadata"]["annotations"]["checksum/config"]
+        for role in roles(rendered)
+    }
+
+
+def test_changed_settings_restart_whom_they_concern_and_nobody_else():
+    before = checksums(SPLIT)
+    assert checksums(SPLIT) == before
+    of_all = checksums(merged(SPLIT, {"config": {"budget": {"default_ms": 41}}}))
+    assert all(of_all[role] != before[role] for role in ROLES)
+    own = {"roles": {"scoring": {"config": {"scoring": {"batch_rows": 4096}}}}}
+    of_one = checksums(merged(SPLIT, own))
+    assert {role for role in ROLES if of_one[role] != before[role]} == {"scoring"}
+    # What is no setting restarts nobody.
+    assert checksums(merged(SPLIT, {"service": {"port": 81}})) == before
+
+
+def test_a_changed_address_of_redis_restarts_everybody():
+    def annotations(url):
+        redis = {"redis": {"existingSecret": "", "url": url}}
+        rendered = render(merged(SPLIT, redis))
+        return {role: rendered.pod(role)["metadata"]["annotations"] for role in ROLES}
+
+    before, after = annotations("redis://a:6379/0"), annotations("redis://b:6379/0")
+    assert all(before[role] != after[role] for role in ROLES)
+
+
+def test_no_address_of_redis_stands_outside_a_secret():
+    url = "redis://plugrank:hush@redis.example.com:6379/0"
+    rendered = render(merged(SPLIT, {"redis": {"existingSecret": "", "url": url}}))
+    [secret] = rendered.kind("Secret").values()
+    assert secret["stringData"] == {"redis-url": url}
+    others = [obj for obj in rendered.objects if obj["kind"] != "Secret"]
+    assert "hush" not in str(others)
+    for role in ROLES:
+        reference = env(rendered.container(role))["PLUGRANK__STORE__REDIS_URL"]["valueFrom"]
+        named = {"name": secret["metadata"]["name"], "key": "redis-url"}
+        assert reference["secretKeyRef"] == named
+
+
+def test_default_memory_holds_the_default_caches():
+    """A limit below the caches that the defaults fill would end in kills for memory."""
+    defaults = default_settings()
+    cache = {
+        "all": defaults["embedding"]["memory_mb"]
+        + defaults["store"]["page_cache_mb"]
+        + defaults["store"]["item_cache_mb"],
+        "embedding": defaults["embedding"]["memory_mb"],
+    }
+    for values, role in ((ALL, "all"), (SPLIT, "embedding")):
+        limit = render(values).container(role)["resources"]["limits"]["memory"]
+        assert limit.endswith("Gi")
+        assert int(limit[:-2]) * 1024 >= 2 * cache[role]

@@ -1,0 +1,21 @@
+//! A shop simulator with ground truth: makes dataset folders of any size whose true click
+//! probabilities are known. `docs/simshop.md` states the model.
+
+mod catalog;
+mod click_model;
+mod describe;
+mod dice;
+mod generate;
+mod picture;
+mod plan;
+mod progress;
+mod prose;
+mod shoppers;
+mod thresholds;
+mod traffic;
+mod weights;
+mod words;
+
+pub use describe::{Description, describe};
+pub use generate::{Generated, generate};
+pub use plan::Plan;

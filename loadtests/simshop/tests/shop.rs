@@ -1,0 +1,185 @@
+//! A generated shop keeps its promises.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::Path,
+};
+
+use clap::Parser;
+use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow};
+use plugrank_simshop::{Plan, describe, generate};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    plan: Plan,
+}
+
+fn plan(arguments: &str) -> Plan {
+    Arguments::parse_from([""].into_iter().chain(arguments.split_whitespace())).plan
+}
+
+#[cfg(test)]
+mod shop {
+    use super::*;
+
+    /// Bytes of every file below a folder, by path.
+    fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(next) = open.pop() {
+            for entry in fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                    found.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_same_plan_gives_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let small = "--items 60 --users 20 --impressions 505 --image-share 0.5";
+        let make = |name: &str, arguments: &str| {
+            generate(&plan(arguments), &dir.path().join(name), false).unwrap();
+            files(&dir.path().join(name))
+        };
+        let one = make("one", small);
+        assert_eq!(one, make("again", small));
+        assert!(one.keys().filter(|name| name.starts_with("images/")).count() > 15);
+        assert!(!one.keys().any(|name| name.ends_with(".partial")));
+
+        let other = make("other", &format!("{small} --seed 8"));
+        assert_ne!(one["interactions.parquet"], other["interactions.parquet"]);
+        assert_ne!(one["items.parquet"], other["items.parquet"]);
+    }
+
+    #[test]
+    fn clicks_follow_the_truth() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = plan("--items 500 --users 300 --impressions 60000 --no-images");
+        generate(&plan, dir.path(), false).unwrap();
+        let shop = describe(dir.path()).unwrap();
+        assert_eq!((shop.items, shop.users, shop.impressions, shop.images), (500, 300, 60_000, 0));
+        assert!((0.12..0.18).contains(&shop.ctr), "{}", shop.ctr);
+        let auc = shop.best_auc.unwrap();
+        assert!((0.75..0.85).contains(&auc), "{auc}");
+        assert!(shop.cold_item_share > 0.01, "{}", shop.cold_item_share);
+
+        // Within each tenth of probability, clicks lie within 4.5 standard errors of their mean.
+        let folder = DatasetFolder::open(dir.path()).unwrap();
+        let truth = folder.truth().unwrap().unwrap().flat_map(Result::unwrap);
+        let rows = folder.interactions().unwrap().flat_map(Result::unwrap);
+        let mut bins = [(0.0, 0.0); 10];
+        for (row, truth) in rows.zip(truth) {
+            let p = f64::from(truth.probability);
+            let (excess, variance) = &mut bins[((p * 10.0) as usize).min(9)];
+            *excess += f64::from(u8::from(row.clicked)) - p;
+            *variance += p * (1.0 - p);
+        }
+        for (bin, (excess, variance)) in bins.iter().enumerate() {
+            assert!(excess.abs() <= 4.5 * f64::sqrt(*variance), "bin {bin}: {excess} {variance}");
+        }
+    }
+
+    #[test]
+    fn what_stands_higher_is_clicked_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = plan("--items 500 --users 300 --impressions 60000 --no-images --seed 3");
+        generate(&plan, dir.path(), false).unwrap();
+        let rates = describe(dir.path()).unwrap().ctr_by_position;
+        assert_eq!(rates.len(), 10);
+        assert!(rates[0] > 1.15 * rates[2] && rates[2] > 1.15 * rates[9], "{rates:?}");
+    }
+
+    #[test]
+    fn lists_hold_different_items_that_were_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = plan(
+            "--items 200 --users 50 --impressions 5003 --list 7 --cold-share 0.6 --no-images \
+             --text-share 0.5",
+        );
+        generate(&plan, dir.path(), false).unwrap();
+        let folder = DatasetFolder::open(dir.path()).unwrap();
+        let items: HashMap<String, ItemRow> = folder
+            .items()
+            .unwrap()
+            .flat_map(Result::unwrap)
+            .map(|row| (row.item.item_id.to_string(), row))
+            .collect();
+        assert_eq!(items.len(), 200);
+        let titles = items.values().filter(|row| row.item.text.is_empty()).count();
+        assert!((60..140).contains(&titles), "{titles} items without text");
+        assert!(items.values().all(|row| row.item.categories.len() == 2));
+        let users: HashSet<String> = folder
+            .users()
+            .unwrap()
+            .flat_map(Result::unwrap)
+            .map(|user| user.user_id.to_string())
+            .collect();
+
+        let mut lists: BTreeMap<String, Vec<InteractionRow>> = BTreeMap::new();
+        let mut new_items = 0;
+        for row in folder.interactions().unwrap().flat_map(Result::unwrap) {
+            let created = items[row.item_id.as_str()].item.created_at.unwrap();
+            assert!(created <= row.timestamp, "{row:?} was shown before it was there");
+            new_items += usize::from(created > plan.start_ms);
+            assert!(users.contains(row.user_id.as_str()));
+            lists.entry(row.request_id.clone().unwrap()).or_default().push(row);
+        }
+        assert!(new_items > 1000, "{new_items} impressions of new items");
+        assert_eq!(lists.len(), 715);
+        for (request, rows) in &lists {
+            let different: HashSet<_> = rows.iter().map(|row| &row.item_id).collect();
+            assert_eq!(different.len(), rows.len(), "{request} shows an item twice");
+            let mut positions: Vec<_> = rows.iter().map(|row| row.position.unwrap()).collect();
+            positions.sort_unstable();
+            assert_eq!(positions, (0..rows.len() as u32).collect::<Vec<_>>());
+            assert!(rows.iter().all(|row| row.user_id == rows[0].user_id));
+        }
+    }
+
+    #[test]
+    fn bad_arguments_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for (arguments, expected) in [
+            ("--ctr 0", "--ctr must be in"),
+            ("--cold-share 1", "--cold-share must be in"),
+            ("--image-share nan", "--image-share must be in"),
+            ("--items 10", "give at least 29"),
+            ("--users 0", "--users must be at least 1"),
+            ("--days 1 --impressions 2000000000", "give more days"),
+        ] {
+            let error = generate(&plan(arguments), dir.path(), false).unwrap_err().to_string();
+            assert!(error.contains(expected), "{arguments}: {error}");
+        }
+        assert!(Arguments::try_parse_from(["", "--items", "-5"]).is_err());
+    }
+
+    #[test]
+    fn a_dataset_is_replaced_only_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let small = plan("--items 60 --users 20 --impressions 500");
+        generate(&small, dir.path(), false).unwrap();
+        let error = generate(&small, dir.path(), false).unwrap_err().to_string();
+        assert!(error.contains("--overwrite"), "{error}");
+        let plain = plan("--items 60 --users 20 --impressions 500 --no-images");
+        generate(&plain, dir.path(), true).unwrap();
+        assert!(!dir.path().join("images").exists());
+    }
+
+    #[test]
+    fn real_data_has_no_truth_to_describe() {
+        let dir = tempfile::tempdir().unwrap();
+        generate(&plan("--items 60 --users 20 --impressions 500"), dir.path(), false).unwrap();
+        fs::remove_file(dir.path().join("truth.parquet")).unwrap();
+        let error = describe(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("truth.parquet"), "{error}");
+    }
+}

@@ -1,0 +1,58 @@
+//! When a call has to stop waiting.
+
+use std::{future::Future, time::Duration};
+
+use plugrank_contract::Context;
+use tokio::time::{Instant, timeout_at};
+
+/// The moment a call stops waiting, somewhat before its deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeLimit(Option<Instant>);
+
+impl TimeLimit {
+    /// `margin` before the context's deadline, but at most a quarter of what is left.
+    pub(crate) fn of(context: &Context, margin: Duration) -> Self {
+        let stop = |deadline: Instant| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            deadline.checked_sub(margin.min(left / 4)).unwrap_or(deadline)
+        };
+        Self(context.deadline.map(stop))
+    }
+
+    /// The moment; `None` without a limit.
+    pub(crate) fn at(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// Time left; `None` without a limit.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.0.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// The future's value, or `None` when the time came first.
+    pub(crate) async fn within<F: Future>(self, future: F) -> Option<F::Output> {
+        match self.0 {
+            None => Some(future.await),
+            Some(at) => timeout_at(at, future).await.ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_before_the_deadline() {
+        let context = Context::background().within(Duration::from_millis(20));
+        let limit = TimeLimit::of(&context, Duration::from_millis(2));
+        assert_eq!(limit.left(), Some(Duration::from_millis(18)));
+        assert_eq!(limit.within(std::future::pending::<()>()).await, None);
+        assert!(!context.expired());
+        let hurried = Context::background().within(Duration::from_millis(2));
+        let limit = TimeLimit::of(&hurried, Duration::from_millis(2));
+        assert_eq!(limit.left(), Some(Duration::from_micros(1500)));
+        let patient = TimeLimit::of(&Context::background(), Duration::ZERO);
+        assert_eq!(patient.within(async { 7 }).await, Some(7));
+    }
+}

@@ -1,0 +1,136 @@
+//! What the user encoder reads, and what it answers.
+
+use std::sync::Arc;
+
+use plugrank_bundle::{
+    Bundle, GraphName, ItemFeatures, ItemRecordLayout, Source, TensorDtype, features::FeatureSlot,
+    manifest::TimeKind, record::RecordPart,
+};
+use plugrank_contract::{Dtype, HistoryEntry, Matrix};
+use plugrank_inference::{
+    TensorData,
+    batcher::{
+        Dims, GraphRows,
+        sources::{HistoryBlock, feature_block, record_block},
+    },
+};
+
+use crate::{error::EmbeddingError, memory::Record};
+
+#[derive(Clone, Debug)]
+enum UserInput {
+    Item(RecordPart),
+    ItemFeature(FeatureSlot),
+    Label,
+    AgeBucket,
+    Mask,
+    Feature(FeatureSlot),
+}
+
+#[derive(Clone, Debug)]
+struct UserOutput {
+    per_entry: bool,
+    dtype: Dtype,
+}
+
+/// The user encoder's border.
+pub(crate) struct UserSchema {
+    layout: ItemRecordLayout,
+    pub(crate) time: TimeKind,
+    inputs: Vec<UserInput>,
+    outputs: Vec<UserOutput>,
+    /// Whether item features of the history are read.
+    pub(crate) reads_item_features: bool,
+    /// Whether item records of the history are read.
+    pub(crate) reads_records: bool,
+}
+
+/// One user, as the encoder reads them.
+pub(crate) struct UserRow<'a> {
+    pub(crate) entries: &'a [HistoryEntry],
+    /// Record of each entry's item; empty when none are read.
+    pub(crate) records: &'a [Record],
+    /// Features of each entry's item; empty when none are read.
+    pub(crate) item_features: &'a [ItemFeatures],
+    pub(crate) user_features: &'a [i64],
+}
+
+impl UserSchema {
+    pub(crate) fn load(
+        bundle: &Bundle,
+        item_slots: &[FeatureSlot],
+        user_slots: &[FeatureSlot],
+    ) -> Result<Self, EmbeddingError> {
+        let graph = GraphName::UserEncoder;
+        let spec = bundle.graph(graph).ok_or(EmbeddingError::NoGraph(graph))?;
+        let layout = bundle.record().clone();
+        let find = |slots: &[FeatureSlot], name: &str| {
+            slots.iter().find(|slot| slot.name == name).cloned()
+        };
+        let input = |source: &Source| {
+            let reads = match source {
+                Source::HistoryItem(name) => layout.part(name).cloned().map(UserInput::Item),
+                Source::HistoryFeature(name) => find(item_slots, name).map(UserInput::ItemFeature),
+                Source::UserFeature(name) => find(user_slots, name).map(UserInput::Feature),
+                Source::HistoryLabel => Some(UserInput::Label),
+                Source::HistoryAgeBucket => Some(UserInput::AgeBucket),
+                Source::HistoryMask => Some(UserInput::Mask),
+                _ => None,
+            };
+            reads.ok_or_else(|| EmbeddingError::source(graph, source))
+        };
+        let inputs =
+            spec.inputs.iter().map(|one| input(&one.source)).collect::<Result<Vec<_>, _>>()?;
+        let output = |one: &plugrank_bundle::TensorSpec| {
+            let dtype = match one.dtype {
+                TensorDtype::F16 => Dtype::F16,
+                TensorDtype::F32 => Dtype::F32,
+                TensorDtype::I64 => return Err(EmbeddingError::UserOutput(one.name.clone())),
+            };
+            Ok(UserOutput { per_entry: one.per_history_entry(), dtype })
+        };
+        Ok(Self {
+            time: bundle.manifest().time,
+            reads_item_features: inputs.iter().any(|one| matches!(one, UserInput::ItemFeature(_))),
+            reads_records: inputs.iter().any(|one| matches!(one, UserInput::Item(_))),
+            outputs: spec.outputs.iter().map(output).collect::<Result<_, _>>()?,
+            inputs,
+            layout,
+        })
+    }
+
+    /// The blocks of one user, in the order of the graph's inputs.
+    pub(crate) fn rows(&self, row: &UserRow<'_>) -> GraphRows {
+        let history = HistoryBlock { entries: row.entries, time: self.time };
+        let count = history.rows();
+        let block = |input: &UserInput| match input {
+            UserInput::Item(part) => {
+                let records = row.records.iter().map(|record| &record[..]);
+                record_block(&self.layout, part, records, count)
+            }
+            UserInput::ItemFeature(slot) => {
+                feature_block(slot, row.item_features.iter().map(|ids| &ids[..]), count)
+            }
+            UserInput::Label => history.label(),
+            UserInput::AgeBucket => history.age_bucket(),
+            UserInput::Mask => history.mask(),
+            UserInput::Feature(slot) => feature_block(slot, std::iter::once(row.user_features), 1),
+        };
+        let inputs = self.inputs.iter().map(|input| Arc::new(block(input))).collect();
+        GraphRows { dims: Dims { candidates: 1, history: count }, inputs }
+    }
+
+    /// The encoder's answer as it is cached and sent.
+    pub(crate) fn matrices(
+        &self,
+        outputs: &[TensorData],
+        entries: usize,
+    ) -> Result<Arc<[Matrix]>, EmbeddingError> {
+        let matrix = |(output, data): (&UserOutput, &TensorData)| {
+            let rows = if output.per_entry { entries.max(1) } else { 1 };
+            Matrix::new(rows, data.len() / rows, output.dtype, data.to_le_bytes())
+                .map_err(|error| EmbeddingError::Encode(format!("user encoder: {error}")))
+        };
+        self.outputs.iter().zip(outputs).map(matrix).collect()
+    }
+}

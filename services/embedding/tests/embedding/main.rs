@@ -1,0 +1,7 @@
+//! The embedding service over a real store and real graphs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bench;
+mod records;
+mod users;

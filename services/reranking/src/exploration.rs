@@ -1,0 +1,121 @@
+//! Exploration: some places are kept for fresh items that would not have made it, so that an item
+//! without history gets a chance to be seen.
+
+use plugrank_contract::{TimestampMs, reranking::Placement};
+use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    ItemFacts,
+    category_cap::CategoryCap,
+    options::ExplorationOptions,
+    selection::{Field, Place},
+};
+
+/// Whether an item is fresh at a moment. One that is not yet there, or whose time of creation
+/// nobody knows, is not.
+#[must_use]
+pub fn is_fresh(facts: &ItemFacts, as_of: TimestampMs, options: &ExplorationOptions) -> bool {
+    let window = i64::try_from(options.fresh_for.as_millis()).unwrap_or(i64::MAX);
+    facts
+        .created_at
+        .and_then(|created_at| as_of.checked_sub(created_at))
+        .is_some_and(|age| (0..=window).contains(&age))
+}
+
+/// How many of `k` places are explored: the share of them, its fraction drawn, so that the share
+/// holds on average for small `k` too.
+fn slots(rng: &mut ChaCha8Rng, k: usize, share: f64) -> usize {
+    let wanted = share * k as f64;
+    wanted as usize + usize::from(rng.random::<f64>() < wanted.fract())
+}
+
+/// Places for `count` items among `k`, one drawn from each of `count` equal stretches, never the
+/// first place. Rising.
+fn positions(rng: &mut ChaCha8Rng, k: usize, count: usize) -> Vec<usize> {
+    let stretch = |n: usize| 1 + n * (k - 1) / count;
+    (0..count).map(|n| rng.random_range(stretch(n)..stretch(n + 1))).collect()
+}
+
+/// Puts fresh candidates that were not placed into their slots; as many of the last placed ones
+/// give way. Which ones is drawn evenly from `seed`. Only those whose category still has room
+/// among the capped places are drawn.
+pub(crate) fn explore(
+    mut places: Vec<Place>,
+    field: &Field<'_>,
+    as_of: TimestampMs,
+    seed: u64,
+    options: &ExplorationOptions,
+    mut cap: CategoryCap,
+) -> Vec<Place> {
+    let k = places.len();
+    if k < 2 || options.share == 0.0 {
+        return places;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let slots = slots(&mut rng, k, options.share).min(k - 1);
+    let mut placed = vec![false; field.candidates.len()];
+    places.iter().for_each(|place| placed[place.item] = true);
+    let mut fresh: Vec<usize> = (0..field.candidates.len())
+        .filter(|&item| !placed[item] && field.candidates[item].ctr.is_finite())
+        .filter(|&item| field.facts.get(item).is_some_and(|facts| is_fresh(facts, as_of, options)))
+        .collect();
+    fresh.shuffle(&mut rng);
+    let mut explored = Vec::with_capacity(slots);
+    for item in fresh {
+        if explored.len() == slots {
+            break;
+        }
+        let category = field.main_category(item);
+        if cap.has_room(category) {
+            cap.count(category);
+            explored.push(item);
+        }
+    }
+    places.truncate(k - explored.len());
+    for (position, item) in positions(&mut rng, k, explored.len()).into_iter().zip(explored) {
+        // Its place is kept, not earned: its score is that of the place before.
+        let score = places[position - 1].score;
+        places.insert(position, Place { item, score, placement: Placement::Explored });
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::{is_fresh, positions, slots};
+    use crate::{ItemFacts, options::ExplorationOptions};
+
+    #[test]
+    fn fresh_is_a_window_that_ends_at_the_request() {
+        let options = ExplorationOptions { share: 0.1, fresh_for: Duration::from_millis(100) };
+        let fresh =
+            |created_at| is_fresh(&ItemFacts { categories: vec![], created_at }, 1_000, &options);
+        assert!(fresh(Some(900)) && fresh(Some(1_000)));
+        assert!(!fresh(Some(899)) && !fresh(Some(1_001)) && !fresh(None));
+        assert!(!fresh(Some(i64::MIN)));
+    }
+
+    #[test]
+    fn the_share_holds_on_average() {
+        let total: usize =
+            (0..10_000).map(|seed| slots(&mut ChaCha8Rng::seed_from_u64(seed), 10, 0.05)).sum();
+        assert!((4_500..5_500).contains(&total), "{total} of 5000");
+        assert_eq!(slots(&mut ChaCha8Rng::seed_from_u64(1), 20, 0.1), 2);
+    }
+
+    #[test]
+    fn positions_are_spread_and_never_the_first() {
+        for seed in 0..200 {
+            let places = positions(&mut ChaCha8Rng::seed_from_u64(seed), 21, 4);
+            for (stretch, place) in places.iter().enumerate() {
+                assert!((1 + stretch * 5..6 + stretch * 5).contains(place), "{places:?}");
+            }
+        }
+    }
+}

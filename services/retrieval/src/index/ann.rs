@@ -1,0 +1,315 @@
+//! The index: HNSW by the `usearch` library.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+use crate::{
+    RetrievalError,
+    index::vector::normalised,
+    options::{AnnOptions, VectorStorage},
+};
+
+/// Nearest neighbours by cosine, over vectors under `u32` keys.
+///
+/// Vectors are normalised on their way in, so that the library's inner product is the cosine at a
+/// third of its cost. Zero vectors and vectors that are not finite stay out.
+///
+/// `usearch` lets threads add at the same time, and threads search at the same time, as many as
+/// were reserved. It does not let the memory grow, nor a removed vector's place be used again,
+/// while others read. So once an index serves, writers have it alone.
+pub struct AnnIndex {
+    index: RwLock<Index>,
+    dim: usize,
+    threads: usize,
+}
+
+impl AnnIndex {
+    /// An empty index for vectors of `dim` elements, with room for `capacity` of them.
+    ///
+    /// # Errors
+    /// When `dim` is 0 or memory is short.
+    pub fn new(dim: usize, capacity: usize, options: &AnnOptions) -> Result<Self, RetrievalError> {
+        if dim == 0 {
+            return Err(RetrievalError::Index("item vectors have no elements".to_owned()));
+        }
+        let quantization = match options.storage {
+            VectorStorage::F16 => ScalarKind::F16,
+            VectorStorage::F32 => ScalarKind::F32,
+        };
+        let index = Index::new(&IndexOptions {
+            dimensions: dim,
+            metric: MetricKind::IP,
+            quantization,
+            connectivity: options.connectivity,
+            expansion_add: options.expansion_add,
+            expansion_search: options.expansion_search,
+            multi: false,
+        })
+        .map_err(refused)?;
+        let threads = options.threads();
+        index.reserve_capacity_and_threads(capacity, threads).map_err(refused)?;
+        Ok(Self { index: RwLock::new(index), dim, threads })
+    }
+
+    /// Elements of a vector.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Searches that may run at a time.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Vectors in the index.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.read().size()
+    }
+
+    /// Whether it has no vectors.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Memory the library holds for it, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.index.read().memory_usage()
+    }
+
+    /// Adds many vectors under new keys, on all threads. Only for an index that nobody searches
+    /// yet. Returns how many had a direction and were added.
+    ///
+    /// # Errors
+    /// When a key is there already, a vector is of another size, or memory is short.
+    pub fn fill(&self, vectors: &[(u32, Vec<f32>)]) -> Result<usize, RetrievalError> {
+        {
+            let index = self.index.write();
+            let needed = index.size() + vectors.len();
+            if needed > index.capacity() {
+                let capacity = needed.max(index.capacity() * 3 / 2);
+                index.reserve_capacity_and_threads(capacity, self.threads).map_err(refused)?;
+            }
+        }
+        let index = self.index.read();
+        let added = AtomicUsize::new(0);
+        let part = vectors.len().div_ceil(self.threads).max(1);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = vectors
+                .chunks(part)
+                .map(|part| {
+                    let (index, added) = (&*index, &added);
+                    scope.spawn(move || {
+                        for (key, vector) in part {
+                            let Some(vector) = self.prepared(vector)? else { continue };
+                            index.add(u64::from(*key), &vector).map_err(refused)?;
+                            added.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            workers.into_iter().try_for_each(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| Err(RetrievalError::Index("a thread panicked".to_owned())))
+            })
+        })?;
+        Ok(added.into_inner())
+    }
+
+    /// Puts a vector in the place of the one under the same key, if any. A vector without a
+    /// direction only takes the old one out. Returns whether the key is in the index now.
+    ///
+    /// # Errors
+    /// When the vector is of another size, or memory is short.
+    pub fn put(&self, key: u32, vector: &[f32]) -> Result<bool, RetrievalError> {
+        let prepared = self.prepared(vector)?;
+        let index = self.index.write();
+        index.remove(u64::from(key)).map_err(refused)?;
+        let Some(vector) = prepared else { return Ok(false) };
+        if index.size() >= index.capacity() {
+            let capacity = (index.size() * 3 / 2).max(1_024);
+            index.reserve_capacity_and_threads(capacity, self.threads).map_err(refused)?;
+        }
+        index.add(u64::from(key), &vector).map_err(refused)?;
+        Ok(true)
+    }
+
+    /// Takes a vector out; a key that is not there is no error.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn remove(&self, key: u32) -> Result<(), RetrievalError> {
+        self.index.write().remove(u64::from(key)).map(drop).map_err(refused)
+    }
+
+    /// The normalised vector under a key.
+    #[must_use]
+    pub fn vector(&self, key: u32) -> Option<Vec<f32>> {
+        let mut vector = vec![0.0f32; self.dim];
+        let found = self.index.read().get(u64::from(key), &mut vector).ok()?;
+        (found == 1).then_some(vector)
+    }
+
+    /// The `count` nearest keys that `wanted` admits, nearest first, with their cosine. No more
+    /// than [`Self::threads`] searches may run at a time.
+    ///
+    /// # Errors
+    /// When the query is of another size, or too many searches run.
+    pub fn search(
+        &self,
+        query: &[f32],
+        count: usize,
+        wanted: impl Fn(u32) -> bool,
+    ) -> Result<Vec<(u32, f32)>, RetrievalError> {
+        let Some(query) = self.prepared(query)? else { return Ok(Vec::new()) };
+        let index = self.index.read();
+        if count == 0 || index.size() == 0 {
+            return Ok(Vec::new());
+        }
+        // Keys come from `u32`s.
+        let matches =
+            index.filtered_search(&query, count, |key| wanted(key as u32)).map_err(refused)?;
+        let keys = matches.keys.iter().map(|&key| key as u32);
+        Ok(keys.zip(matches.distances.iter().map(|distance| 1.0 - distance)).collect())
+    }
+
+    fn prepared(&self, vector: &[f32]) -> Result<Option<Vec<f32>>, RetrievalError> {
+        if vector.len() == self.dim {
+            return Ok(normalised(vector));
+        }
+        Err(RetrievalError::Index(format!(
+            "a vector of {} elements does not fit vectors of {}",
+            vector.len(),
+            self.dim
+        )))
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> RetrievalError {
+    RetrievalError::Index(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::AnnIndex;
+    use crate::{
+        index::vector::normalised,
+        options::{AnnOptions, VectorStorage},
+    };
+
+    fn random(rng: &mut ChaCha8Rng, dim: usize) -> Vec<f32> {
+        (0..dim).map(|_| rng.random_range(-1.0f32..1.0)).collect()
+    }
+
+    fn exact(vectors: &[(u32, Vec<f32>)], query: &[f32], count: usize) -> HashSet<u32> {
+        let query = normalised(query).unwrap();
+        let mut all: Vec<(f32, u32)> = vectors
+            .iter()
+            .map(|(key, vector)| {
+                let vector = normalised(vector).unwrap();
+                (vector.iter().zip(&query).map(|(a, b)| a * b).sum(), *key)
+            })
+            .collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        all.into_iter().take(count).map(|(_, key)| key).collect()
+    }
+
+    fn recall(index: &AnnIndex, vectors: &[(u32, Vec<f32>)], rng: &mut ChaCha8Rng) -> f64 {
+        let mut hits = 0;
+        for _ in 0..50 {
+            let query = random(rng, index.dim());
+            let truth = exact(vectors, &query, 20);
+            let found = index.search(&query, 20, |_| true).unwrap();
+            hits += found.iter().filter(|(key, _)| truth.contains(key)).count();
+        }
+        hits as f64 / (50.0 * 20.0)
+    }
+
+    #[test]
+    fn finds_the_nearest_and_does_so_after_a_third_was_replaced() {
+        for storage in [VectorStorage::F32, VectorStorage::F16] {
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            let options = AnnOptions { storage, ..AnnOptions::default() };
+            let index = AnnIndex::new(16, 10, &options).unwrap();
+            let mut vectors: Vec<(u32, Vec<f32>)> =
+                (0..3_000).map(|key| (key, random(&mut rng, 16))).collect();
+            assert_eq!(index.fill(&vectors).unwrap(), 3_000);
+            let before = recall(&index, &vectors, &mut rng);
+            assert!(before > 0.9, "{storage:?}: {before}");
+            for (key, vector) in vectors.iter_mut().step_by(3) {
+                *vector = random(&mut rng, 16);
+                assert!(index.put(*key, vector).unwrap());
+            }
+            assert_eq!(index.len(), 3_000);
+            let after = recall(&index, &vectors, &mut rng);
+            assert!(after > 0.9, "{storage:?}: {after}");
+        }
+    }
+
+    #[test]
+    fn removed_and_unwanted_keys_do_not_come_back() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let index = AnnIndex::new(8, 10, &AnnOptions::default()).unwrap();
+        let vectors: Vec<(u32, Vec<f32>)> = (0..200).map(|k| (k, random(&mut rng, 8))).collect();
+        index.fill(&vectors).unwrap();
+        for key in 0..100 {
+            index.remove(key).unwrap();
+        }
+        index.remove(100_000).unwrap();
+        let found = index.search(&vectors[5].1, 200, |key| key % 2 == 0).unwrap();
+        assert_eq!(found.len(), 50);
+        assert!(found.iter().all(|(key, _)| *key >= 100 && key % 2 == 0));
+        assert!(found.is_sorted_by(|a, b| a.1 >= b.1));
+        assert_eq!((index.len(), index.vector(5)), (100, None));
+    }
+
+    #[test]
+    fn vectors_without_a_direction_stay_out() {
+        let index = AnnIndex::new(2, 0, &AnnOptions::default()).unwrap();
+        let vectors = [(0, vec![0.0, 0.0]), (1, vec![f32::NAN, 1.0]), (2, vec![0.0, 2.0])];
+        assert_eq!(index.fill(&vectors).unwrap(), 1);
+        assert_eq!(index.vector(2), Some(vec![0.0, 1.0]));
+        assert!(!index.put(2, &[0.0, 0.0]).unwrap());
+        assert!(index.is_empty());
+        assert_eq!(index.search(&[1.0, 0.0], 5, |_| true).unwrap(), []);
+        let message = index.put(2, &[1.0]).unwrap_err().to_string();
+        assert!(message.contains("1 elements"), "{message}");
+    }
+
+    #[test]
+    fn searches_run_beside_writers() {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let threads = std::num::NonZeroUsize::new(4);
+        let index = AnnIndex::new(8, 16, &AnnOptions { threads, ..Default::default() }).unwrap();
+        let vectors: Vec<(u32, Vec<f32>)> = (0..500).map(|k| (k, random(&mut rng, 8))).collect();
+        index.fill(&vectors).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for (_, query) in vectors.iter().take(300) {
+                        assert_eq!(index.search(query, 10, |_| true).unwrap().len(), 10);
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for key in 0..2_000u32 {
+                    index.put(key % 900, &vectors[(key % 500) as usize].1).unwrap();
+                }
+            });
+        });
+        assert_eq!(index.len(), 900);
+    }
+}

@@ -1,0 +1,60 @@
+//! Takes note of stored events.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use plugrank_contract::{CallError, Context, Event, EventType, ItemId, retrieval::ObserveEvents};
+use plugrank_transport::Service;
+
+use crate::{RetrievalError, RetrievalService, index::vector::recency_weight, state::State};
+
+/// Histories that are read at a time.
+const READS: usize = 16;
+
+#[async_trait]
+impl Service<ObserveEvents> for RetrievalService {
+    /// Reads the items' statistics again, and pairs each click with the user's clicks before it.
+    ///
+    /// Statistics are not counted here: the store has counted the events, and knows which of them
+    /// it had before and which click took an impression's place.
+    async fn call(&self, _: Context, call: ObserveEvents) -> Result<(), CallError> {
+        let state = &*self.state;
+        let mut met = HashSet::new();
+        let items = call.events.iter().map(|event| event.item_id.clone());
+        let ids: Vec<ItemId> = items.filter(|id| met.insert(id.clone())).collect();
+        let stats = state.store.item_stats(&ids).await.map_err(RetrievalError::from)?;
+        {
+            let mut catalog = state.catalog.write();
+            for (id, stats) in ids.iter().zip(stats) {
+                if let Some(index) = catalog.index_of(id) {
+                    catalog.set_stats(index, stats);
+                }
+            }
+        }
+        state.popularity.changed();
+        let clicks: Vec<Event> =
+            call.events.into_iter().filter(|event| event.event_type == EventType::Click).collect();
+        stream::iter(clicks)
+            .map(|click| pair(state, click))
+            .buffer_unordered(READS)
+            .try_collect::<()>()
+            .await
+            .map_err(CallError::from)
+    }
+}
+
+/// Pairs a click with those of the user's clicks that came shortly before it.
+async fn pair(state: &State, click: Event) -> Result<(), RetrievalError> {
+    let options = &state.options.co_visitation;
+    let history = state.store.history(&click.user_id, click.timestamp, options.clicks, 0).await?;
+    let catalog = state.catalog.read();
+    let Some(item) = catalog.index_of(&click.item_id) else { return Ok(()) };
+    for (rank, earlier) in history.clicks().enumerate() {
+        if let Some(other) = catalog.index_of(&earlier.item_id) {
+            let weight = recency_weight(rank, options.half_life_clicks);
+            state.pairs.add(item, other, weight as f32);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Candidates the caller names.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use plugrank_contract::retrieval::Source as Kind;
+
+use crate::{
+    query::{Named, Query},
+    sources::Source,
+};
+
+/// Names what the caller named, in the caller's order.
+pub(crate) struct Caller;
+
+#[async_trait]
+impl Source for Caller {
+    fn kind(&self) -> Kind {
+        Kind::Caller
+    }
+
+    fn weight(&self) -> f64 {
+        1.0
+    }
+
+    async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String> {
+        Ok(query.caller.clone().unwrap_or_default())
+    }
+}

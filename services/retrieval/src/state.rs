@@ -1,0 +1,108 @@
+//! What the parts of retrieval share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::RwLock;
+use plugrank_contract::{
+    CallError, Context, ItemId,
+    embedding::{FetchVectors, FetchedVectors, RecordOrigin},
+    matrix::decode_f32,
+};
+use plugrank_store::Store;
+use plugrank_transport::Client;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::{
+    RetrievalError,
+    catalog::{Catalog, ItemIndex},
+    index::{AnnIndex, pairs::Pairs},
+    options::RetrievalOptions,
+    popularity::Popularity,
+    query::Named,
+};
+
+/// An index of vectors and the bundle that made them.
+pub(crate) struct VectorIndex {
+    /// Version of the bundle. Vectors of different bundles are never compared.
+    pub(crate) bundle: String,
+    /// The index.
+    pub(crate) ann: AnnIndex,
+}
+
+/// What the parts of retrieval share.
+pub(crate) struct State {
+    /// Settings.
+    pub(crate) options: RetrievalOptions,
+    /// Items, behaviour.
+    pub(crate) store: Arc<dyn Store>,
+    /// Item vectors.
+    pub(crate) vectors: Client<FetchVectors>,
+    /// The catalog. Its lock is taken before that of the index, never the other way round.
+    pub(crate) catalog: RwLock<Catalog>,
+    /// Popularity lists.
+    pub(crate) popularity: Popularity,
+    /// Index of vectors; none before the first vector.
+    pub(crate) index: ArcSwapOption<VectorIndex>,
+    /// Items clicked together since the start.
+    pub(crate) pairs: Pairs,
+    /// As many searches at a time as the index has room for.
+    pub(crate) search_turns: Arc<Semaphore>,
+    /// Held while items are read again, so that an older read never replaces a newer one.
+    pub(crate) maintenance: Arc<Mutex<()>>,
+}
+
+impl State {
+    /// Finds items in the catalog.
+    pub(crate) fn named(catalog: &Catalog, ids: &[ItemId]) -> Vec<Named> {
+        ids.iter()
+            .map(|id| match catalog.index_of(id) {
+                Some(index) => Named::Known(index),
+                None => Named::Unknown(id.clone()),
+            })
+            .collect()
+    }
+}
+
+/// Vectors of items, and the bundle that made them.
+pub(crate) struct Fetched {
+    pub(crate) bundle: String,
+    pub(crate) dim: usize,
+    /// Vectors by item; items whose vector is missing are not among them.
+    pub(crate) vectors: Vec<(ItemIndex, Vec<f32>)>,
+}
+
+/// Fetches the vectors of items and checks that the answer fits the question.
+pub(crate) async fn fetch_vectors(
+    client: &Client<FetchVectors>,
+    context: Context,
+    items: &[(ItemIndex, ItemId)],
+) -> Result<Fetched, RetrievalError> {
+    let item_ids = items.iter().map(|(_, id)| id.clone()).collect();
+    let fetched =
+        client.call(context, FetchVectors { item_ids }).await.map_err(RetrievalError::Vectors)?;
+    check(&fetched, items.len()).map_err(RetrievalError::Vectors)?;
+    let FetchedVectors { bundle, vectors: rows, origins } = fetched;
+    let vectors = items
+        .iter()
+        .zip(&origins)
+        .enumerate()
+        .filter(|(_, (_, origin))| **origin != RecordOrigin::Missing)
+        .map(|(row, ((index, _), _))| (*index, decode_f32(rows.dtype(), rows.row(row))))
+        .collect();
+    Ok(Fetched { bundle, dim: rows.dim(), vectors })
+}
+
+fn check(fetched: &FetchedVectors, asked: usize) -> Result<(), CallError> {
+    fetched
+        .vectors
+        .validate()
+        .map_err(|error| CallError::internal(format!("`vectors` is damaged: {error}")))?;
+    let (rows, origins) = (fetched.vectors.rows(), fetched.origins.len());
+    if rows == asked && origins == asked {
+        return Ok(());
+    }
+    Err(CallError::internal(format!(
+        "asked for {asked} vectors, got {rows} `vectors` and {origins} `origins`"
+    )))
+}

@@ -1,0 +1,191 @@
+//! What retrieval makes of changed items, events and bundles.
+
+use std::time::Duration;
+
+use crate::shop::{Shop, from, ids, item, observe, refresh, request, retrieve};
+use plugrank_contract::{
+    CallError, Context, ErrorCode,
+    retrieval::{RefreshItems, Source},
+};
+use plugrank_retrieval::RetrievalError;
+use plugrank_store::Store;
+use plugrank_transport::Service;
+
+async fn shop() -> Shop {
+    let shop = Shop::new();
+    for n in 0..10u8 {
+        let id = format!("i{n}");
+        shop.put(item(&id, &["x"], Some(i64::from(n)))).await;
+        shop.vectors.set(&id, &[1.0, f32::from(n)]);
+        shop.stats(&id, 10, 100).await;
+    }
+    shop.clicks("u", &["i9"], 500).await;
+    shop
+}
+
+#[tokio::test]
+async fn items_without_a_direction_stay_out_of_the_index() {
+    let shop = shop().await;
+    shop.put(item("zero", &["x"], None)).await;
+    shop.vectors.set("zero", &[0.0, 0.0]);
+    shop.put(item("missing", &["x"], None)).await;
+    let service = shop.build().await.unwrap();
+    let status = service.status();
+    assert_eq!((status.items, status.indexed), (12, 10));
+    assert_eq!(status.bundle.as_deref(), Some("bundle-1"));
+    let retrieved = retrieve(&service, request("u", 100)).await;
+    assert!(ids(&retrieved).contains(&"zero") && ids(&retrieved).contains(&"missing"));
+    assert!(!from(&retrieved, Source::Ann).contains(&"zero"));
+    assert!(!from(&retrieved, Source::Ann).contains(&"missing"));
+}
+
+#[tokio::test]
+async fn a_written_item_can_be_retrieved_at_once() {
+    let shop = shop().await;
+    let service = shop.build().await.unwrap();
+    shop.put(item("new", &["x"], Some(900_000))).await;
+    shop.vectors.set("new", &[0.9, 9.0]);
+    refresh(&service, &["new", "new", "never was"]).await;
+    let retrieved = retrieve(&service, request("u", 100)).await;
+    let new = retrieved.candidates.iter().find(|one| one.item_id.as_str() == "new").unwrap();
+    assert!(new.sources.contains(&Source::Ann) && new.sources.contains(&Source::Fresh));
+    // Nothing else is newer, yet it is known to nobody but the fill: that reaches it as well.
+    shop.put(item("plain", &[], None)).await;
+    refresh(&service, &["plain"]).await;
+    assert!(ids(&retrieve(&service, request("nobody", 100)).await).contains(&"plain"));
+}
+
+#[tokio::test]
+async fn a_removed_item_is_gone_and_may_come_back() {
+    let shop = shop().await;
+    let service = shop.build().await.unwrap();
+    shop.store.delete_items(&["i8".into()]).await.unwrap();
+    shop.vectors.fail(Some(CallError::unavailable("embedding is away")));
+    refresh(&service, &["i8"]).await;
+    shop.vectors.fail(None);
+    assert!(!ids(&retrieve(&service, request("u", 100)).await).contains(&"i8"));
+    assert_eq!((service.status().items, service.status().indexed), (9, 9));
+    shop.put(item("i8", &["x"], None)).await;
+    refresh(&service, &["i8"]).await;
+    assert!(from(&retrieve(&service, request("u", 100)).await, Source::Ann).contains(&"i8"));
+}
+
+#[tokio::test]
+async fn an_item_that_became_unavailable_is_no_candidate_but_still_says_what_a_user_likes() {
+    let shop = shop().await;
+    let service = shop.build().await.unwrap();
+    let mut sold = item("i9", &["x"], None);
+    sold.available = false;
+    shop.put(sold).await;
+    refresh(&service, &["i9"]).await;
+    let nobody = retrieve(&service, request("nobody", 100)).await;
+    assert!(!ids(&nobody).contains(&"i9"));
+    let near = retrieve(&service, request("u", 100)).await;
+    assert_eq!(from(&near, Source::Ann).len(), 9, "neighbours of the sold item");
+}
+
+#[tokio::test]
+async fn a_changed_vector_moves_the_item() {
+    let mut shop = shop().await;
+    shop.options.quotas.ann.share = 0.1;
+    let service = shop.build().await.unwrap();
+    assert_eq!(from(&retrieve(&service, request("u", 10)).await, Source::Ann), ["i8"]);
+    shop.vectors.set("i0", &[1.0, 9.0]);
+    refresh(&service, &["i0"]).await;
+    assert_eq!(from(&retrieve(&service, request("u", 10)).await, Source::Ann), ["i0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_change_what_is_popular() {
+    let mut shop = shop().await;
+    // Popularity alone, so that no other source moves the order.
+    shop.options.quotas.category.share = 0.0;
+    shop.options.quotas.fresh.share = 0.0;
+    let service = shop.build().await.unwrap();
+    let events = shop.clicks("crowd", &["i3"; 300], 600).await;
+    observe(&service, events).await;
+    let call = || request("nobody", 10);
+    let first = |retrieved| from(&retrieved, Source::Popular)[0].to_owned();
+    assert_ne!(first(retrieve(&service, call()).await), "i3", "not before the lists are due");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    retrieve(&service, call()).await;
+    // With the clock paused, sleep returns once the thread that sorts the lists is done.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(first(retrieve(&service, call()).await), "i3");
+}
+
+#[tokio::test]
+async fn what_others_click_together_is_found_from_then_on() {
+    let shop = shop().await;
+    let service = shop.build().await.unwrap();
+    let before = retrieve(&service, request("u", 10)).await;
+    assert_eq!(from(&before, Source::CoVisitation), [] as [&str; 0]);
+    for (user, items) in [("v", ["i9", "i2"]), ("w", ["i2", "i9"]), ("x", ["i9", "i4"])] {
+        observe(&service, shop.clicks(user, &items, 600).await).await;
+    }
+    let after = retrieve(&service, request("u", 10)).await;
+    let mut found = from(&after, Source::CoVisitation);
+    found.sort_unstable();
+    assert_eq!(found, ["i2", "i4"]);
+    assert_eq!(ids(&after).iter().filter(|id| ["i2", "i4"].contains(id)).count(), 2);
+}
+
+#[tokio::test]
+async fn vectors_of_another_bundle_replace_the_index() {
+    let shop = shop().await;
+    let service = shop.build().await.unwrap();
+    shop.vectors.activate("bundle-2", 3);
+    for n in 0..5u8 {
+        shop.vectors.set(&format!("i{n}"), &[1.0, 0.0, f32::from(n)]);
+    }
+    refresh(&service, &["i0"]).await;
+    let status = service.status();
+    assert_eq!((status.bundle.as_deref(), status.indexed), (Some("bundle-2"), 5));
+    shop.vectors.activate("bundle-3", 2);
+    service.rebuild_index().await.unwrap();
+    assert_eq!(service.status().bundle, None, "no vector yet");
+}
+
+#[tokio::test]
+async fn without_the_embedding_service_nothing_is_built_and_a_refresh_says_so() {
+    let shop = shop().await;
+    let down = CallError::unavailable("embedding is away");
+    shop.vectors.fail(Some(down.clone()));
+    let error = shop.build().await.err().unwrap();
+    assert!(matches!(&error, RetrievalError::Vectors(cause) if *cause == down), "{error}");
+    shop.vectors.fail(None);
+    let service = shop.build().await.unwrap();
+    shop.vectors.fail(Some(down));
+    let call = RefreshItems { item_ids: vec!["i1".into()] };
+    let error = service.call(Context::background(), call).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable);
+    assert!(error.message.contains("embedding is away"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn progress_counts_up_to_the_whole_catalog() {
+    let shop = Shop::new();
+    for n in 0..2_500 {
+        let id = format!("i{n}");
+        shop.vectors.set(&id, &[1.0, n as f32]);
+    }
+    let items = (0..2_500)
+        .map(|n| plugrank_store::NewItem { item: item(&format!("i{n}"), &[], None), image: None });
+    shop.store.put_items(items.collect()).await.unwrap();
+    let seen = std::sync::Mutex::new(Vec::new());
+    let parts = plugrank_retrieval::RetrievalParts {
+        store: shop.store.clone(),
+        vectors: shop.vectors.clone(),
+        options: shop.options.clone(),
+    };
+    let service = plugrank_retrieval::RetrievalService::build(parts, |progress| {
+        seen.lock().unwrap().push(progress);
+    })
+    .await
+    .unwrap();
+    assert_eq!(service.status().indexed, 2_500);
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted_by_key(|progress| (progress.items, progress.indexed)));
+    let last = seen.last().unwrap();
+    assert_eq!((last.items, last.total, last.indexed), (2_500, 2_500, 2_500));
+}

@@ -1,0 +1,5 @@
+//! Retrieval as a whole, over a real store.
+
+mod changes;
+mod requests;
+mod shop;

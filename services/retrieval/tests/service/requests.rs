@@ -1,0 +1,199 @@
+//! What requests get from a small shop on a real store.
+
+use std::collections::HashSet;
+
+use crate::shop::{Shop, from, ids, item, request, retrieve};
+use plugrank_contract::{
+    Context, ErrorCode, ItemId,
+    retrieval::{DropReason, Retrieve, Source},
+};
+use plugrank_retrieval::RetrievalService;
+use plugrank_store::Store;
+use plugrank_transport::Service;
+
+/// 40 items: `n0` to `n19` point north and are nature books, `e0` to `e19` point east and are
+/// fiction. `n19` and `e19` are the newest, the clicks of `e7` and `n7` the most.
+async fn two_sides() -> Shop {
+    let shop = Shop::new();
+    for n in 0..20u8 {
+        let tilt = f32::from(n) / 100.0;
+        for (side, category, vector) in
+            [("n", "nature", [tilt, 1.0]), ("e", "fiction", [1.0, tilt])]
+        {
+            let id = format!("{side}{n}");
+            shop.put(item(&id, &["books", category], Some(i64::from(n) * 1_000))).await;
+            shop.vectors.set(&id, &vector);
+            shop.stats(&id, 1, 20).await;
+        }
+    }
+    shop.stats("e7", 90, 100).await;
+    shop.stats("n7", 50, 100).await;
+    shop
+}
+
+async fn service(shop: &Shop) -> RetrievalService {
+    shop.build().await.expect("a small shop is built")
+}
+
+#[tokio::test]
+async fn neighbours_of_the_clicks_come_and_the_clicks_do_not() {
+    let shop = two_sides().await;
+    shop.clicks("u", &["n0", "n1", "n7"], 500).await;
+    let service = service(&shop).await;
+    let retrieved = retrieve(&service, request("u", 20)).await;
+    assert!(retrieved.failed.is_empty(), "{:?}", retrieved.failed);
+    assert_eq!(retrieved.candidates.len(), 20);
+    let near = from(&retrieved, Source::Ann);
+    assert_eq!(near.len(), 10, "half of the limit");
+    assert!(near.iter().all(|id| id.starts_with('n')), "{near:?}");
+    for clicked in ["n0", "n1", "n7"] {
+        assert!(!ids(&retrieved).contains(&clicked));
+    }
+    // The most popular of the user's categories was clicked already, and the answer says so.
+    assert!(
+        retrieved
+            .dropped
+            .iter()
+            .any(|drop| drop.item_id.as_str() == "n7" && drop.reason == DropReason::Seen)
+    );
+    assert!(from(&retrieved, Source::Popular).contains(&"e7"));
+    assert!(from(&retrieved, Source::Fresh).contains(&"n19"));
+    assert_eq!(retrieved, retrieve(&service, request("u", 20)).await, "one request, one answer");
+}
+
+#[tokio::test]
+async fn several_interests_are_all_met() {
+    let shop = two_sides().await;
+    shop.clicks("u", &["n0", "e0"], 500).await;
+    let retrieved = retrieve(&service(&shop).await, request("u", 20)).await;
+    let near = from(&retrieved, Source::Ann);
+    assert!(near.iter().any(|id| id.starts_with('n')), "{near:?}");
+    assert!(near.iter().any(|id| id.starts_with('e')), "{near:?}");
+}
+
+#[tokio::test]
+async fn somebody_unknown_gets_popular_fresh_and_a_mix_of_categories() {
+    let shop = two_sides().await;
+    let retrieved = retrieve(&service(&shop).await, request("nobody", 20)).await;
+    assert_eq!(retrieved.candidates.len(), 20);
+    assert!(retrieved.failed.is_empty());
+    assert_eq!(from(&retrieved, Source::Ann), [] as [&str; 0]);
+    let popular = from(&retrieved, Source::Popular);
+    assert!(popular.contains(&"e7") && popular.contains(&"n7"), "{popular:?}");
+    let mix = from(&retrieved, Source::Category);
+    assert!(mix.contains(&"e7") && mix.contains(&"n7"), "{mix:?}");
+    let fresh: HashSet<&str> = from(&retrieved, Source::Fresh).into_iter().collect();
+    assert_eq!(fresh, HashSet::from(["e19", "n19"]));
+}
+
+#[tokio::test]
+async fn only_what_came_before_the_moment_is_read() {
+    let shop = two_sides().await;
+    shop.clicks("u", &["n0"], 5_000).await;
+    let service = service(&shop).await;
+    let earlier = Retrieve { as_of: 5_000, ..request("u", 100) };
+    let retrieved = retrieve(&service, earlier).await;
+    assert!(ids(&retrieved).contains(&"n0"), "the click comes later");
+    assert!(from(&retrieved, Source::Fresh).iter().all(|id| id[1..].parse::<u8>().unwrap() <= 5));
+    assert_eq!(from(&retrieved, Source::Ann), [] as [&str; 0]);
+    let later = Retrieve { as_of: 5_001, ..request("u", 100) };
+    assert!(!ids(&retrieve(&service, later).await).contains(&"n0"));
+}
+
+#[tokio::test]
+async fn co_visitation_names_what_was_clicked_together() {
+    let shop = two_sides().await;
+    let neighbours = vec![("e3".into(), 2.0), ("vanished".into(), 1.5), ("e4".into(), 1.0)];
+    shop.store.put_neighbours(vec![("n0".into(), neighbours)]).await.unwrap();
+    shop.clicks("u", &["n0"], 500).await;
+    let retrieved = retrieve(&service(&shop).await, request("u", 20)).await;
+    assert_eq!(from(&retrieved, Source::CoVisitation), ["e3", "e4"]);
+    assert!(
+        retrieved.dropped.iter().any(|drop| {
+            drop.item_id.as_str() == "vanished" && drop.reason == DropReason::Unknown
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_small_catalog_gives_all_it_has() {
+    let shop = two_sides().await;
+    shop.clicks("u", &["n0", "n1"], 500).await;
+    let mut gone = item("e5", &["books"], None);
+    gone.available = false;
+    shop.put(gone).await;
+    let call = Retrieve { exclude: vec!["e6".into(), "no such".into()], ..request("u", 500) };
+    let retrieved = retrieve(&service(&shop).await, call).await;
+    let distinct: HashSet<&str> = ids(&retrieved).into_iter().collect();
+    assert_eq!((retrieved.candidates.len(), distinct.len()), (36, 36));
+    for kept_out in ["n0", "n1", "e5", "e6"] {
+        assert!(!distinct.contains(kept_out));
+    }
+}
+
+#[tokio::test]
+async fn the_callers_order_stays() {
+    let shop = two_sides().await;
+    shop.clicks("u", &["n3"], 500).await;
+    let mut gone = item("e5", &["books"], None);
+    gone.available = false;
+    shop.put(gone).await;
+    let candidates = ["e9", "n3", "no such", "e9", "e2", "e5", "n4", "e1", "n6"];
+    let call = Retrieve {
+        candidates: Some(candidates.map(ItemId::from).to_vec()),
+        exclude: vec!["e2".into()],
+        ..request("u", 4)
+    };
+    let retrieved = retrieve(&service(&shop).await, call).await;
+    assert_eq!(ids(&retrieved), ["e9", "n3", "n4", "e1"]);
+    assert!(retrieved.candidates.iter().all(|one| one.sources == [Source::Caller]));
+    let dropped: Vec<(&str, DropReason)> =
+        retrieved.dropped.iter().map(|drop| (drop.item_id.as_str(), drop.reason)).collect();
+    assert_eq!(
+        dropped,
+        [
+            ("no such", DropReason::Unknown),
+            ("e2", DropReason::Excluded),
+            ("e5", DropReason::Unavailable),
+            ("n6", DropReason::OverLimit),
+        ]
+    );
+    assert_eq!(retrieved.dropped_total, 4);
+    let none = Retrieve { candidates: Some(vec![]), ..request("u", 4) };
+    assert!(retrieve(&service(&shop).await, none).await.candidates.is_empty());
+}
+
+#[tokio::test]
+async fn at_most_a_thousand_drops_are_listed() {
+    let shop = two_sides().await;
+    let candidates = (0..1_500).map(|n| ItemId::from(format!("x{n}"))).collect();
+    let call = Retrieve { candidates: Some(candidates), ..request("u", 10) };
+    let retrieved = retrieve(&service(&shop).await, call).await;
+    assert_eq!((retrieved.dropped.len(), retrieved.dropped_total), (1_000, 1_500));
+}
+
+#[tokio::test]
+async fn an_empty_catalog_answers() {
+    let retrieved = retrieve(&service(&Shop::new()).await, request("u", 10)).await;
+    assert!(retrieved.candidates.is_empty() && retrieved.failed.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_cannot_succeed_are_refused() {
+    let shop = two_sides().await;
+    let service = service(&shop).await;
+    let many = vec![ItemId::from("e1"); 10_001];
+    let wrong = [
+        ("limit", request("u", 0)),
+        ("limit", request("u", 10_001)),
+        ("candidates", Retrieve { candidates: Some(many), ..request("u", 10) }),
+    ];
+    for (field, call) in wrong {
+        let error = service.call(Context::background(), call).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert!(error.message.contains(&format!("`{field}`")), "{}", error.message);
+    }
+    let late = Context::background().within(std::time::Duration::ZERO);
+    let error = service.call(late, request("u", 10)).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::DeadlineExceeded);
+}

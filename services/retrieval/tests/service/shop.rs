@@ -1,0 +1,170 @@
+//! A small shop on a real store, with item vectors that the tests set.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use plugrank_contract::{
+    CallError, Context, Dtype, Event, EventType, Item, ItemId, Matrix, TimestampMs,
+    embedding::{FetchVectors, FetchedVectors, RecordOrigin},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Retrieved, Source},
+};
+use plugrank_retrieval::{RetrievalError, RetrievalOptions, RetrievalParts, RetrievalService};
+use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store};
+use plugrank_transport::Service;
+use tempfile::TempDir;
+
+/// Stands in for the embedding service: answers what the test put there.
+pub(crate) struct Vectors {
+    rows: Mutex<HashMap<ItemId, Vec<f32>>>,
+    bundle: Mutex<String>,
+    dim: Mutex<usize>,
+    failure: Mutex<Option<CallError>>,
+}
+
+impl Vectors {
+    pub(crate) fn set(&self, id: &str, vector: &[f32]) {
+        self.rows.lock().unwrap().insert(id.into(), vector.to_vec());
+    }
+
+    pub(crate) fn fail(&self, error: Option<CallError>) {
+        *self.failure.lock().unwrap() = error;
+    }
+
+    /// Another bundle, with vectors of another size; the old ones are gone.
+    pub(crate) fn activate(&self, bundle: &str, dim: usize) {
+        *self.bundle.lock().unwrap() = bundle.to_owned();
+        *self.dim.lock().unwrap() = dim;
+        self.rows.lock().unwrap().clear();
+    }
+}
+
+#[async_trait]
+impl Service<FetchVectors> for Vectors {
+    async fn call(&self, _: Context, call: FetchVectors) -> Result<FetchedVectors, CallError> {
+        if let Some(error) = self.failure.lock().unwrap().clone() {
+            return Err(error);
+        }
+        let dim = *self.dim.lock().unwrap();
+        let (mut data, mut origins) = (Vec::new(), Vec::new());
+        for id in &call.item_ids {
+            let known = self.rows.lock().unwrap().get(id).cloned();
+            origins.push(if known.is_some() { RecordOrigin::Store } else { RecordOrigin::Missing });
+            let row = known.unwrap_or_else(|| vec![0.5; dim]);
+            data.extend(row.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        let vectors = Matrix::new(call.item_ids.len(), dim, Dtype::F32, data).unwrap();
+        Ok(FetchedVectors { bundle: self.bundle.lock().unwrap().clone(), vectors, origins })
+    }
+}
+
+/// The shop before retrieval is built over it.
+pub(crate) struct Shop {
+    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) vectors: Arc<Vectors>,
+    pub(crate) options: RetrievalOptions,
+    _folder: TempDir,
+}
+
+impl Shop {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.redb");
+        let store = Arc::new(EmbeddedStore::open(&file, EmbeddedOptions::default()).unwrap());
+        let vectors = Arc::new(Vectors {
+            rows: Mutex::default(),
+            bundle: Mutex::new("bundle-1".to_owned()),
+            dim: Mutex::new(2),
+            failure: Mutex::default(),
+        });
+        Self { store, vectors, options: RetrievalOptions::default(), _folder: folder }
+    }
+
+    /// Puts an item into the store.
+    pub(crate) async fn put(&self, item: Item) {
+        self.store.put_items(vec![NewItem { item, image: None }]).await.unwrap();
+    }
+
+    /// Says how often an item was clicked and shown.
+    pub(crate) async fn stats(&self, id: &str, clicks: u64, impressions: u64) {
+        let stats = ItemStats { impressions, clicks };
+        self.store.put_item_stats(vec![(id.into(), stats)]).await.unwrap();
+    }
+
+    /// Lets a user click items, one after the other from `from` on.
+    pub(crate) async fn clicks(&self, user: &str, items: &[&str], from: TimestampMs) -> Vec<Event> {
+        let event = |(n, id): (usize, &&str)| Event {
+            event_id: format!("{user}-{id}-{from}-{n}"),
+            event_type: EventType::Click,
+            user_id: user.into(),
+            item_id: ItemId::from(*id),
+            request_id: None,
+            position: None,
+            timestamp: from + n as i64,
+        };
+        let events: Vec<Event> = items.iter().enumerate().map(event).collect();
+        self.store.append_events(events.clone()).await.unwrap();
+        events
+    }
+
+    pub(crate) async fn build(&self) -> Result<RetrievalService, RetrievalError> {
+        let parts = RetrievalParts {
+            store: self.store.clone(),
+            vectors: self.vectors.clone(),
+            options: self.options.clone(),
+        };
+        RetrievalService::build(parts, |_| {}).await
+    }
+}
+
+/// An available item.
+pub(crate) fn item(id: &str, categories: &[&str], created_at: Option<TimestampMs>) -> Item {
+    Item {
+        item_id: id.into(),
+        title: format!("Title of {id}"),
+        text: String::new(),
+        categories: categories.iter().map(|&name| name.to_owned()).collect(),
+        created_at,
+        available: true,
+        image_hash: None,
+        features: Default::default(),
+    }
+}
+
+/// A request for a user's candidates as of 1,000,000.
+pub(crate) fn request(user: &str, limit: u32) -> Retrieve {
+    let user_id = user.into();
+    Retrieve { user_id, limit, candidates: None, exclude: Vec::new(), as_of: 1_000_000 }
+}
+
+pub(crate) async fn retrieve(service: &RetrievalService, call: Retrieve) -> Retrieved {
+    service.call(Context::background(), call).await.unwrap()
+}
+
+pub(crate) async fn refresh(service: &RetrievalService, ids: &[&str]) {
+    let item_ids = ids.iter().map(|&id| id.into()).collect();
+    service.call(Context::background(), RefreshItems { item_ids }).await.unwrap();
+}
+
+pub(crate) async fn observe(service: &RetrievalService, events: Vec<Event>) {
+    service.call(Context::background(), ObserveEvents { events }).await.unwrap();
+}
+
+/// Ids of the candidates, in order.
+pub(crate) fn ids(retrieved: &Retrieved) -> Vec<&str> {
+    retrieved.candidates.iter().map(|candidate| candidate.item_id.as_str()).collect()
+}
+
+/// The candidates that a source named, in order.
+pub(crate) fn from(retrieved: &Retrieved, source: Source) -> Vec<&str> {
+    retrieved
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.sources.contains(&source))
+        .map(|candidate| candidate.item_id.as_str())
+        .collect()
+}

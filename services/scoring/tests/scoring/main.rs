@@ -1,0 +1,7 @@
+//! The scoring service over a real store, real embeddings and real graphs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bench;
+mod offline;
+mod scores;

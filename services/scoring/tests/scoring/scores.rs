@@ -1,0 +1,293 @@
+//! What the scores are, whoever is scored beside.
+
+use std::sync::Arc;
+
+use plugrank_bundle::Bundle;
+use plugrank_contract::{
+    Context, ErrorCode, History, Item, ItemId, UserId,
+    embedding::{Fetch, Fetched},
+    scoring::{ModelKind, Score},
+};
+use plugrank_scoring::ScoringOptions;
+use plugrank_store::Store;
+use plugrank_transport::Service;
+
+use crate::{
+    bench::{Bench, LATER, call, near, options, scoring, small_folder},
+    offline::Offline,
+};
+
+async fn history(bench: &Bench, user: &str) -> (UserId, History, Vec<Item>) {
+    let user = UserId::from(user);
+    let lengths = bench.bundle.manifest().history;
+    let read = bench.store.history(&user, LATER, lengths.clicks, lengths.impressions).await;
+    let history = read.unwrap();
+    let ids: Vec<ItemId> = history.entries.iter().map(|entry| entry.item_id.clone()).collect();
+    (user, history, stored(bench.store.as_ref(), &ids).await)
+}
+
+async fn stored(store: &dyn Store, ids: &[ItemId]) -> Vec<Item> {
+    let items = store.items(ids).await.unwrap();
+    items.into_iter().map(|item| item.unwrap().item.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_are_those_of_the_graphs_row_by_row() {
+    let bench = Bench::new().await;
+    let offline = Offline::new(&bench.bundle);
+    for name in ["u1", "u3", "u6"] {
+        let (user, history, items) = history(&bench, name).await;
+        let asked = call(name, [1, 7, 2, 40, 7]);
+        let scored = bench.score(asked.clone()).await.unwrap();
+        let candidates = stored(bench.store.as_ref(), &asked.item_ids).await;
+        let expected: Vec<f32> = candidates
+            .iter()
+            .map(|item| offline.unified(&user, &history, &items, LATER, item))
+            .collect();
+        near(&scored.ctr, &expected, 1e-5);
+        assert_eq!(scored.ctr[1], scored.ctr[4], "an item named twice");
+
+        let idrec = Score { model: ModelKind::Idrec, ..asked };
+        let scored = bench.score(idrec).await.unwrap();
+        let expected: Vec<f32> = candidates.iter().map(|item| offline.idrec(&user, item)).collect();
+        near(&scored.ctr, &expected, 1e-5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn different_users_and_items_have_different_scores() {
+    let bench = Bench::new().await;
+    let one = bench.score(call("u3", 1..=20)).await.unwrap().ctr;
+    let other = bench.score(call("u6", 1..=20)).await.unwrap().ctr;
+    assert_ne!(one, other);
+    assert!(one.iter().any(|ctr| *ctr != one[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_do_not_depend_on_who_is_scored_beside() {
+    let bench = Bench::new().await;
+    let calls: Vec<Score> = (0..40usize)
+        .map(|number| {
+            let user = format!("u{}", number % 8);
+            let start = 1 + number % 9;
+            Score {
+                model: if number % 5 == 4 { ModelKind::Idrec } else { ModelKind::Unified },
+                ..call(&user, start..start + 1 + (number * 7) % 30)
+            }
+        })
+        .collect();
+    let mut alone = Vec::new();
+    for call in &calls {
+        alone.push(bench.score(call.clone()).await.unwrap());
+    }
+    // Who meets whom in a batch is up to the threads; a few rounds are enough for some to meet.
+    let mut merged = 0;
+    for _ in 0..50 {
+        let together = calls.iter().cloned().map(|call| bench.score(call));
+        for (one, other) in alone.iter().zip(futures::future::join_all(together).await) {
+            let other = other.unwrap();
+            near(&one.ctr, &other.ctr, 1e-5);
+            merged += usize::from(other.batch_rows > one.batch_rows);
+        }
+        if merged > 0 {
+            break;
+        }
+    }
+    assert!(merged > 0, "no request ever ran with another, so nothing was tested");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_larger_than_a_batch_is_split_and_comes_back_whole() {
+    let bench = Bench::new().await;
+    let many: Vec<usize> = (0..150).map(|at| 1 + (at * 7) % 40).collect();
+    let scored = bench.score(call("u4", many.iter().copied())).await.unwrap();
+    assert_eq!(scored.coverage.rows, 150);
+    let each = bench.score(call("u4", 1..=30)).await.unwrap().ctr;
+    let rest = bench.score(call("u4", 31..=40)).await.unwrap().ctr;
+    let each: Vec<f32> = each.into_iter().chain(rest).collect();
+    let expected: Vec<f32> = many.iter().map(|item| each[item - 1]).collect();
+    near(&scored.ctr, &expected, 1e-5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coverage_says_where_vectors_came_from() {
+    let bench = Bench::new().await;
+    let first = bench.score(call("u2", [1, 2, 999])).await.unwrap();
+    let coverage = first.coverage;
+    assert_eq!((coverage.rows, coverage.encoded, coverage.missing), (3, 2, 1));
+    assert_eq!(coverage.history, 2);
+    assert!(first.batch_rows >= 3);
+    let second = bench.score(call("u2", [1, 2, 999])).await.unwrap().coverage;
+    assert_eq!((second.memory, second.missing), (2, 1));
+    assert_eq!(bench.scoring.counts().missing_rows, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_came_before_the_moment_counts() {
+    let bench = Bench::new().await;
+    for model in [ModelKind::Unified, ModelKind::Idrec] {
+        let at = |as_of| Score { as_of, model, ..call("u4", [1, 2]) };
+        let early = bench.score(at(2_000_001)).await.unwrap();
+        let late = bench.score(at(LATER)).await.unwrap();
+        assert_eq!((early.coverage.history, late.coverage.history), (2, 4), "{model:?}");
+        if model == ModelKind::Unified {
+            assert_ne!(early.ctr, late.ctr);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
+    let bench = Bench::new().await;
+    let empty = bench.score(call("u1", [])).await.unwrap();
+    assert_eq!((empty.ctr.len(), empty.coverage.rows), (0, 0));
+    let error = bench.score(call("u1", 0..201)).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert!(error.message.contains("item_ids") && error.message.contains("200"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_without_idrec_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = small_folder();
+    let text = std::fs::read_to_string(source.join("manifest.json")).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for list in ["graphs", "calibration"] {
+        manifest[list].as_object_mut().unwrap().remove("idrec");
+    }
+    std::fs::create_dir(folder.path().join("vocab")).unwrap();
+    for name in manifest["files"].as_object().unwrap().keys() {
+        std::fs::copy(source.join(name), folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
+    let bundle = Arc::new(Bundle::open(folder.path()).unwrap());
+    let bench = Bench::with(bundle, options()).await;
+    let idrec = Score { model: ModelKind::Idrec, ..call("u1", [1]) };
+    let error = bench.score(idrec).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert!(error.message.contains("idrec"), "{error}");
+    assert_eq!(bench.score(call("u1", [1])).await.unwrap().ctr.len(), 1);
+}
+
+/// What is done to an answer.
+type Fault = fn(Fetched) -> Fetched;
+
+/// The real embedding service, with one fault.
+struct Faulty {
+    inner: Arc<plugrank_embedding::EmbeddingService>,
+    fault: Fault,
+}
+
+#[async_trait::async_trait]
+impl Service<Fetch> for Faulty {
+    async fn call(
+        &self,
+        context: Context,
+        call: Fetch,
+    ) -> Result<Fetched, plugrank_contract::CallError> {
+        Ok((self.fault)(self.inner.call(context, call).await?))
+    }
+}
+
+/// Makes the second item's record NaN throughout.
+fn not_a_number(fetched: Fetched) -> Fetched {
+    let (rows, dim, dtype) = (fetched.items.rows(), fetched.items.dim(), fetched.items.dtype());
+    let width = fetched.items.row_bytes();
+    let mut data = fetched.items.data().to_vec();
+    data[width..2 * width].fill(0xff);
+    let items = plugrank_contract::Matrix::new(rows, dim, dtype, data).unwrap();
+    Fetched { items, ..fetched }
+}
+
+fn another_bundle(fetched: Fetched) -> Fetched {
+    Fetched { bundle: "another-1".to_owned(), ..fetched }
+}
+
+fn a_row_too_few(fetched: Fetched) -> Fetched {
+    let (rows, dim, dtype) = (fetched.items.rows(), fetched.items.dim(), fetched.items.dtype());
+    let data = fetched.items.data()[fetched.items.row_bytes()..].to_vec();
+    let items = plugrank_contract::Matrix::new(rows - 1, dim, dtype, data).unwrap();
+    Fetched { items, ..fetched }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
+    let bench = Bench::new().await;
+    let whole = bench.score(call("u3", [1, 2, 3])).await.unwrap().ctr;
+    let inner = Arc::clone(&bench.embedding);
+    let faulty = Arc::new(Faulty { inner, fault: not_a_number });
+    let service = scoring(&bench.bundle, &bench.store, faulty, options());
+    let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
+    assert_eq!(scored.ctr[1], 0.0);
+    near(&[scored.ctr[0], scored.ctr[2]], &[whole[0], whole[2]], 1e-6);
+    assert_eq!(service.counts().not_finite, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_embedding_service_must_not_answer_is_refused() {
+    let bench = Bench::new().await;
+    let faults: [(Fault, ErrorCode, &str); 2] = [
+        (another_bundle, ErrorCode::Unavailable, "another-1"),
+        (a_row_too_few, ErrorCode::Internal, "2 x"),
+    ];
+    for (fault, code, says) in faults {
+        let faulty = Arc::new(Faulty { inner: Arc::clone(&bench.embedding), fault });
+        let service = scoring(&bench.bundle, &bench.store, faulty, options());
+        let answer = service.call(Context::background(), call("u3", [1, 2, 3])).await;
+        let error = answer.unwrap_err();
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.contains(says), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_went_away_leaves_the_queue() {
+    let bench = Bench::new().await;
+    bench.score(call("u1", 1..=40)).await.unwrap();
+    for _ in 0..20 {
+        let scored = bench.score(call("u1", 1..=40));
+        // Polled at most a few times, then dropped wherever it is.
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(50), scored).await;
+    }
+    for _ in 0..2_000 {
+        if bench.scoring.waiting() == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(bench.scoring.waiting(), 0);
+    assert!(bench.scoring.alive());
+    assert_eq!(bench.score(call("u1", [1])).await.unwrap().ctr.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_that_has_passed_is_an_error_at_once() {
+    let bench = Bench::new().await;
+    let context = Context::background().within(std::time::Duration::ZERO);
+    let error = bench.scoring.call(context, call("u1", [1])).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::DeadlineExceeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shape_is_run_before_the_service_is_there() {
+    let bench = Bench::new().await;
+    let mut steps = Vec::new();
+    let parts = plugrank_scoring::ScoringParts {
+        library: crate::bench::library(),
+        bundle: Arc::clone(&bench.bundle),
+        embedding: bench.embedding.clone(),
+        store: Arc::clone(&bench.store),
+        session: plugrank_inference::SessionOptions::default(),
+        options: ScoringOptions { workers: 2, ..options() },
+        observer: None,
+    };
+    let service = plugrank_scoring::ScoringService::new(parts, &mut |graph, done, total| {
+        steps.push((graph, done, total));
+    });
+    assert!(service.unwrap().alive());
+    let unified = steps.iter().filter(|step| step.0 == plugrank_bundle::GraphName::Unified);
+    let unified: Vec<_> = unified.collect();
+    // 2 workers x 3 history buckets x (3 + 2 user buckets for 8 and 32 candidates in 64 rows).
+    assert_eq!(unified.len(), 2 * 3 * (3 + 2));
+    assert!(unified.iter().all(|step| step.2 == unified.len()));
+}

@@ -1,0 +1,156 @@
+//! The running account of one request's time.
+
+use std::{future::Future, time::Duration};
+
+use plugrank_contract::{CallError, ErrorCode};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{Outcome, Shares, Stage, StageRecord};
+
+/// The running account of one request's time.
+#[derive(Debug)]
+pub struct Budget {
+    started: Instant,
+    total: Duration,
+    shares: Shares,
+    records: Vec<StageRecord>,
+}
+
+/// What a stage gave, and its record.
+#[derive(Debug)]
+pub struct StageResult<T> {
+    /// The stage's answer; `DeadlineExceeded` when it was cut.
+    pub value: Result<T, CallError>,
+    /// Its time and outcome.
+    pub record: StageRecord,
+}
+
+impl Budget {
+    /// Opens the account: `total` from now, split by `shares`.
+    #[must_use]
+    pub fn start(total: Duration, shares: Shares) -> Self {
+        Self { started: Instant::now(), total, shares, records: Vec::with_capacity(3) }
+    }
+
+    /// The whole budget.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// Time since the account was opened.
+    #[must_use]
+    pub fn spent(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// When the whole request must have been answered.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.started + self.total
+    }
+
+    /// When `stage` must have ended. It does not depend on what earlier stages took: what they
+    /// left unspent is thereby lent to it.
+    #[must_use]
+    pub fn stage_deadline(&self, stage: Stage) -> Instant {
+        self.started + self.shares.end_of(stage, self.total)
+    }
+
+    /// Runs a stage and cuts it at its deadline, which is handed to it.
+    pub async fn run<T, F>(
+        &mut self,
+        stage: Stage,
+        work: impl FnOnce(Instant) -> F,
+    ) -> StageResult<T>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let begun = Instant::now();
+        let deadline = self.stage_deadline(stage);
+        let allotted = deadline.saturating_duration_since(begun);
+        let value = if allotted.is_zero() {
+            Err(CallError::deadline(format!("no time was left for {stage}")))
+        } else {
+            timeout_at(deadline, work(deadline)).await.unwrap_or_else(|_| {
+                Err(CallError::deadline(format!("{stage} was cut at its allotment")))
+            })
+        };
+        let outcome = match &value {
+            Ok(_) => Outcome::Completed,
+            Err(error) if error.code == ErrorCode::DeadlineExceeded => Outcome::Cut,
+            Err(_) => Outcome::Failed,
+        };
+        let record = StageRecord { stage, allotted, spent: begun.elapsed(), outcome };
+        self.records.push(record);
+        StageResult { value, record }
+    }
+
+    /// The stages that ran, in order.
+    #[must_use]
+    pub fn records(&self) -> &[StageRecord] {
+        &self.records
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn budget() -> Budget {
+        Budget::start(MS(100), Shares::new(0.2, 0.6, 0.2).unwrap())
+    }
+
+    async fn takes(ms: u64) -> Result<u64, CallError> {
+        sleep(MS(ms)).await;
+        Ok(ms)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unspent_time_is_lent_forward() {
+        let mut budget = budget();
+        assert!(budget.run(Stage::Retrieval, |_| takes(5)).await.value.is_ok());
+        let scoring = budget.run(Stage::Scoring, |_| takes(70)).await;
+        assert_eq!(scoring.record.allotted, MS(75));
+        assert_eq!(scoring.record.outcome, Outcome::Completed);
+        assert_eq!(budget.run(Stage::Reranking, |_| takes(1)).await.record.allotted, MS(25));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_is_cut_at_its_allotment() {
+        let mut budget = budget();
+        let result = budget.run(Stage::Retrieval, |_| takes(1000)).await;
+        assert_eq!(result.value.unwrap_err().code, ErrorCode::DeadlineExceeded);
+        assert_eq!(result.record.outcome, Outcome::Cut);
+        assert_eq!(budget.spent(), MS(20));
+        assert_eq!(budget.run(Stage::Scoring, |_| takes(1)).await.record.allotted, MS(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_without_time_does_not_start() {
+        let mut budget = budget();
+        sleep(MS(30)).await;
+        let mut started = false;
+        let result = budget
+            .run(Stage::Retrieval, |_| {
+                started = true;
+                takes(1)
+            })
+            .await;
+        assert_eq!(result.record.outcome, Outcome::Cut);
+        assert!(!started);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_not_a_cut() {
+        let mut budget = budget();
+        let failing = |_| async { Err::<(), _>(CallError::internal("boom")) };
+        let result = budget.run(Stage::Retrieval, failing).await;
+        assert_eq!(result.record.outcome, Outcome::Failed);
+        assert_eq!(budget.records().len(), 1);
+    }
+}

@@ -1,0 +1,75 @@
+//! The stages of a request and what became of each.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A stage of the ranking pipeline, in the order they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Candidates from several sources.
+    Retrieval,
+    /// Vectors, user state and the unified model.
+    Scoring,
+    /// Diversity, rules, exploration.
+    Reranking,
+}
+
+impl Stage {
+    /// All stages, in the order they run.
+    pub const ALL: [Self; 3] = [Self::Retrieval, Self::Scoring, Self::Reranking];
+
+    /// Name in replies, settings, metrics and spans.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retrieval => "retrieval",
+            Self::Scoring => "scoring",
+            Self::Reranking => "reranking",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a stage ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It answered within its allotment.
+    Completed,
+    /// It was cut at its allotment.
+    Cut,
+    /// It answered with an error.
+    Failed,
+}
+
+impl Outcome {
+    /// Name in replies, metrics and spans.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Cut => "cut",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One stage's time: what it was given, what it took, how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageRecord {
+    /// Which stage.
+    pub stage: Stage,
+    /// Time it was given, what earlier stages left unspent included.
+    pub allotted: Duration,
+    /// Time it took.
+    pub spent: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+}

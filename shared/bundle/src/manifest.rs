@@ -1,0 +1,299 @@
+//! `manifest.json`, key by key.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{Calibration, GraphName, Source};
+
+/// The format this crate reads.
+pub const FORMAT: u32 = 1;
+
+/// The contents of `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the format.
+    pub format: u32,
+    /// Name of the model.
+    pub name: String,
+    /// Version of the bundle; changes with any file. Item records and user states are cached by it.
+    pub version: String,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// Version of the text and image encoders; modal vectors are cached by it.
+    pub encoder_version: String,
+    /// What the data set's time is.
+    pub time: TimeKind,
+    /// Every file but the manifest.
+    pub files: BTreeMap<String, FileEntry>,
+    /// Content vectors.
+    pub modal: Modal,
+    /// Feature schema.
+    pub features: Features,
+    /// How much history the model reads.
+    pub history: HistoryLengths,
+    /// The graphs.
+    pub graphs: BTreeMap<GraphName, GraphSpec>,
+    /// What retrieval uses.
+    pub retrieval: Retrieval,
+    /// Calibration of `unified` and `idrec`.
+    #[serde(default)]
+    pub calibration: BTreeMap<GraphName, Calibration>,
+    /// What training measured, free form.
+    #[serde(default)]
+    pub metrics: serde_json::Value,
+    /// Reference rows.
+    pub reference: Reference,
+}
+
+/// What the data set's time is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeKind {
+    /// Milliseconds since the Unix epoch.
+    Ms,
+    /// Only an order; every interval is unknown.
+    Order,
+}
+
+/// Size and checksum of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// Content vectors: the text part, then the image part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modal {
+    /// Elements of the modal vector, the sum of the parts'.
+    pub dim: usize,
+    /// The text part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextPart>,
+    /// The image part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImagePart>,
+}
+
+impl Modal {
+    /// Number of parts: the width of `item.modal_present`.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        usize::from(self.text.is_some()) + usize::from(self.image.is_some())
+    }
+}
+
+/// How text becomes a vector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextPart {
+    /// The graph; always `text_encoder`.
+    pub graph: GraphName,
+    /// Elements of its vector.
+    pub dim: usize,
+    /// The tokenizer's file.
+    pub tokenizer: String,
+    /// Tokens kept of a text.
+    pub max_tokens: usize,
+}
+
+/// How an image becomes a vector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePart {
+    /// The graph; always `image_encoder`.
+    pub graph: GraphName,
+    /// Elements of its vector.
+    pub dim: usize,
+    /// Pixels a row.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// Mean of each channel (RGB, 0 to 1).
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel.
+    pub std: [f32; 3],
+}
+
+/// Feature schema.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Features of items.
+    pub item: Vec<Feature>,
+    /// Features of users.
+    pub user: Vec<Feature>,
+}
+
+/// A categorical feature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// Name in the graphs' sources.
+    pub name: String,
+    /// Column of the dataset folder.
+    pub column: String,
+    /// File with one value a line.
+    pub vocab: String,
+    /// Ids it has: 1, or the length a list is cut or padded to.
+    pub length: usize,
+}
+
+/// How much history the model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryLengths {
+    /// Last clicked entries.
+    pub clicks: usize,
+    /// Last entries not clicked.
+    pub impressions: usize,
+}
+
+/// A graph and its border.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphSpec {
+    /// Its file.
+    pub file: String,
+    /// What goes in, and where it comes from.
+    pub inputs: Vec<InputSpec>,
+    /// What comes out.
+    pub outputs: Vec<TensorSpec>,
+}
+
+/// A graph input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSpec {
+    /// Name in the graph.
+    pub name: String,
+    /// What fills it.
+    pub source: Source,
+    /// Element type.
+    pub dtype: TensorDtype,
+    /// Dimensions.
+    pub shape: Vec<Dim>,
+}
+
+/// A graph output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorSpec {
+    /// Name in the graph.
+    pub name: String,
+    /// Element type.
+    pub dtype: TensorDtype,
+    /// Dimensions.
+    pub shape: Vec<Dim>,
+}
+
+impl TensorSpec {
+    /// Elements of one row: the last dimension, when it is fixed.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        match self.shape.last() {
+            Some(Dim::Fixed(width)) => Some(*width),
+            _ => None,
+        }
+    }
+
+    /// Whether it has one row a history entry.
+    #[must_use]
+    pub fn per_history_entry(&self) -> bool {
+        self.shape.iter().any(|dim| matches!(dim, Dim::Named(name) if name == "history"))
+    }
+}
+
+/// Element type of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TensorDtype {
+    /// Half precision.
+    F16,
+    /// Single precision.
+    F32,
+    /// 64-bit integers.
+    I64,
+}
+
+impl fmt::Display for TensorDtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+            Self::I64 => "i64",
+        })
+    }
+}
+
+/// A dimension: a number, or a name for what varies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Dim {
+    /// Always this long.
+    Fixed(usize),
+    /// As long as there are items, users, candidates, history entries...
+    Named(String),
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(length) => write!(f, "{length}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for Dim {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Fixed(length) => length.serialize(to),
+            Self::Named(name) => name.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Dim {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Fixed(usize),
+            Named(String),
+        }
+        const NAMES: [&str; 6] = ["items", "users", "candidates", "history", "batch", "tokens"];
+        match Raw::deserialize(from) {
+            Ok(Raw::Fixed(length)) => Ok(Self::Fixed(length)),
+            Ok(Raw::Named(name)) if NAMES.contains(&name.as_str()) => Ok(Self::Named(name)),
+            Ok(Raw::Named(name)) => Err(de::Error::custom(format!(
+                "unknown dimension `{name}`; expected a number or one of {}",
+                NAMES.join(", ")
+            ))),
+            Err(_) => Err(de::Error::custom("a dimension is a whole number or a name")),
+        }
+    }
+}
+
+/// What retrieval uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retrieval {
+    /// Output of `item_encoder` by whose cosine similarity candidates are found.
+    pub item_vector: String,
+}
+
+/// Reference rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// Their file.
+    pub file: String,
+    /// Largest difference allowed, absolute.
+    pub tolerance: f32,
+}

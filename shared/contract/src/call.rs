@@ -1,0 +1,15 @@
+//! What makes a struct a call.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A request to a service: its reply type and the path it has on the wire.
+///
+/// The struct itself is both the actor message and, encoded with postcard, the HTTP body.
+pub trait Call: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// What the service answers.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    /// Versioned wire path, e.g. `/rpc/v1/scoring/score`.
+    const PATH: &'static str;
+    /// Whether a second, identical call does no harm, so that it may be retried or hedged.
+    const IDEMPOTENT: bool;
+}

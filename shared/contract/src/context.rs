@@ -1,0 +1,43 @@
+//! What accompanies every call: who asked, how long there is, which trace it belongs to.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Accompanies a call. A field of the actor message locally, headers remotely.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Identifies the caller's request in logs and replies.
+    pub request_id: uuid::Uuid,
+    /// When the answer stops being of use. `None`: no limit (maintenance calls).
+    pub deadline: Option<Instant>,
+    /// W3C `traceparent` of the span that makes the call.
+    pub traceparent: Option<String>,
+}
+
+impl Context {
+    /// A context without a deadline or a trace, for maintenance and tests.
+    #[must_use]
+    pub fn background() -> Self {
+        Self { request_id: uuid::Uuid::now_v7(), deadline: None, traceparent: None }
+    }
+
+    /// The same context with a deadline `budget` from now.
+    #[must_use]
+    pub fn within(mut self, budget: Duration) -> Self {
+        self.deadline = Some(Instant::now() + budget);
+        self
+    }
+
+    /// Time left until the deadline, zero when it has passed, `None` without a deadline.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the deadline has passed, so that work for this call is wasted.
+    #[must_use]
+    pub fn expired(&self) -> bool {
+        self.remaining().is_some_and(|left| left.is_zero())
+    }
+}

@@ -1,0 +1,58 @@
+//! The short list of ways a call fails. Each protocol maps it once.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a call failed, for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The caller sent something that can never succeed.
+    InvalidArgument,
+    /// What the call names does not exist.
+    NotFound,
+    /// The service holds as much work as it admits; try again later.
+    Overloaded,
+    /// The deadline passed before the answer was there.
+    DeadlineExceeded,
+    /// The service, or what it depends on, cannot be reached or is not ready.
+    Unavailable,
+    /// A defect or a panic in the service.
+    Internal,
+}
+
+/// A failed call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code:?}: {message}")]
+pub struct CallError {
+    /// Why, for machines.
+    pub code: ErrorCode,
+    /// Why, for people: what happened and what would fix it.
+    pub message: String,
+}
+
+impl CallError {
+    /// An error of the given code.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+    /// The caller sent something that can never succeed.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+    /// The service or what it depends on cannot be reached.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Unavailable, message)
+    }
+    /// A defect in the service.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+    /// The deadline passed.
+    pub fn deadline(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::DeadlineExceeded, message)
+    }
+    /// No room for more work.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Overloaded, message)
+    }
+}

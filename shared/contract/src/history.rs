@@ -1,0 +1,52 @@
+//! A user's labelled history, the way models read it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ItemId, TimestampMs};
+
+/// One past impression with its label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Item shown.
+    pub item_id: ItemId,
+    /// Whether it was clicked.
+    pub clicked: bool,
+    /// When.
+    pub timestamp: TimestampMs,
+}
+
+/// What a user saw and did before a moment, newest first; among equal timestamps the greater item
+/// id first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Entries, newest first.
+    pub entries: Vec<HistoryEntry>,
+}
+
+impl History {
+    /// The clicked entries, newest first.
+    pub fn clicks(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.entries.iter().filter(|entry| entry.clicked)
+    }
+}
+
+/// Bucket of an interval: `min(31, 1 + floor(log2(max(1, seconds))))`, in 1..=31; 0 is kept for
+/// "unknown" and padding. A negative interval (a clock that jumped) counts as none.
+#[must_use]
+pub fn time_bucket(interval_ms: i64) -> u8 {
+    let seconds = (interval_ms / 1000).max(1);
+    let log2 = 63 - seconds.leading_zeros() as u8;
+    (1 + log2).min(31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time_bucket;
+
+    #[test]
+    fn buckets_double() {
+        let of = |seconds: i64| time_bucket(seconds * 1000);
+        assert_eq!([of(-5), of(0), of(1), of(2), of(3), of(4), of(1024)], [1, 1, 1, 2, 2, 3, 11]);
+        assert_eq!(time_bucket(i64::MAX), 31);
+    }
+}

@@ -1,0 +1,77 @@
+//! Identifiers of items and users: the data set's own strings.
+
+use std::{cmp::Ordering, fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Longest accepted id, in bytes.
+            pub const MAX_BYTES: usize = 256;
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(Arc::from(id))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
+                Self(Arc::from(id))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Ord for $name {
+            /// Shorter first, then by bytes: numbers without leading zeros come in numeric order.
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+    };
+}
+
+id_type!(
+    /// Identifier of an item, as the data set spells it.
+    ItemId
+);
+id_type!(
+    /// Identifier of a user, as the data set spells it.
+    UserId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::ItemId;
+
+    #[test]
+    fn numbers_sort_numerically() {
+        let mut ids: Vec<ItemId> = ["10", "9", "100", "1"].map(ItemId::from).to_vec();
+        ids.sort();
+        assert_eq!(ids, ["1", "9", "10", "100"].map(ItemId::from));
+    }
+}

@@ -1,0 +1,31 @@
+//! Calls, replies and errors that every Plugrank service speaks.
+//!
+//! One serde struct describes a call. In one process it travels inside an actor message; between
+//! processes the same struct is the postcard body of an HTTP request. Nothing here knows actors,
+//! sockets or models, and nothing internal stands below this crate.
+
+pub mod call;
+pub mod context;
+pub mod embedding;
+pub mod error;
+pub mod event;
+pub mod history;
+pub mod ids;
+pub mod item;
+pub mod matrix;
+pub mod reranking;
+pub mod retrieval;
+pub mod scoring;
+pub mod time;
+pub mod user;
+
+pub use call::Call;
+pub use context::Context;
+pub use error::{CallError, ErrorCode};
+pub use event::{Event, EventType};
+pub use history::{History, HistoryEntry};
+pub use ids::{ItemId, UserId};
+pub use item::{Item, ItemKey};
+pub use matrix::{Dtype, Matrix, MatrixError};
+pub use time::TimestampMs;
+pub use user::User;

@@ -1,0 +1,65 @@
+//! Calls of the scoring service.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Call, ItemId, TimestampMs, UserId};
+
+/// Which of the bundle's models scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelKind {
+    /// PPM plugged into its host.
+    #[default]
+    Unified,
+    /// The ID-based host alone.
+    Idrec,
+}
+
+/// Scores candidates for a user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Score {
+    /// For whom.
+    pub user_id: UserId,
+    /// Candidates, in the order the scores come back.
+    pub item_ids: Vec<ItemId>,
+    /// Only behaviour strictly before this moment is read.
+    pub as_of: TimestampMs,
+    /// Which model.
+    pub model: ModelKind,
+}
+
+/// How far vectors were at hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Rows scored.
+    pub rows: u32,
+    /// Rows whose record was in the in-process tier.
+    pub memory: u32,
+    /// Rows whose record came from the store.
+    pub store: u32,
+    /// Rows encoded for this request.
+    pub encoded: u32,
+    /// Rows scored with the missing-vector.
+    pub missing: u32,
+    /// History entries read.
+    pub history: u32,
+}
+
+/// Reply to [`Score`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Version of the bundle that scored.
+    pub bundle: String,
+    /// Calibrated click probability of each candidate, same order.
+    pub ctr: Vec<f32>,
+    /// Vectors at hand.
+    pub coverage: Coverage,
+    /// Rows of the batch this request ran in, its padding included.
+    pub batch_rows: u32,
+}
+
+impl Call for Score {
+    type Reply = Scored;
+    const PATH: &'static str = "/rpc/v1/scoring/score";
+    const IDEMPOTENT: bool = true;
+}

@@ -1,0 +1,121 @@
+//! What can be wrong with a dataset folder.
+
+use std::path::{Path, PathBuf};
+
+/// A dataset folder cannot be read or written. Rows count from 0.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// A file that the folder must have is not there.
+    #[error(
+        "{path}: there is no such file; a dataset folder needs items.parquet, users.parquet, \
+         interactions.parquet and dataset.json (docs/dataset-format.md)"
+    )]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are no parquet file that can be read or written.
+    #[error(
+        "{path}: not a readable parquet file ({message}); write it again, uncompressed or with \
+         snappy compression"
+    )]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the parquet reader said.
+        message: String,
+    },
+    /// A file could not be written.
+    #[error("{path}: cannot be written ({message})")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the parquet writer said.
+        message: String,
+    },
+    /// A column that must be there is not.
+    #[error("{path}: column `{column}` is missing; add it as {wanted}")]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The type it should have.
+        wanted: &'static str,
+    },
+    /// Two columns have one name.
+    #[error("{path}: there are several columns `{column}`; keep one")]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// A column has a type that cannot be read as what it should hold.
+    #[error("{path}: column `{column}` is {found}; write it as {wanted}")]
+    ColumnType {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The type it has.
+        found: String,
+        /// The type it should have.
+        wanted: &'static str,
+    },
+    /// One value is wrong.
+    #[error("{path}: column `{column}`, row {row}: {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The row, from 0.
+        row: u64,
+        /// What is wrong, and the fix.
+        problem: String,
+    },
+    /// An image cannot be used.
+    #[error("image `{image}`: {problem}")]
+    Image {
+        /// The path in the `image` column.
+        image: String,
+        /// What is wrong, and the fix.
+        problem: String,
+    },
+    /// `dataset.json` cannot be used.
+    #[error("{path}: {problem}")]
+    Meta {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and the fix.
+        problem: String,
+    },
+}
+
+impl DatasetError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            Self::MissingFile { path: path.to_owned() }
+        } else {
+            Self::Io { path: path.to_owned(), source }
+        }
+    }
+
+    pub(crate) fn value(path: &Path, column: &str, row: u64, problem: impl Into<String>) -> Self {
+        Self::Value {
+            path: path.to_owned(),
+            column: column.to_owned(),
+            row,
+            problem: problem.into(),
+        }
+    }
+}

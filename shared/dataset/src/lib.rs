@@ -1,0 +1,24 @@
+//! The canonical dataset folder: reading and writing its parquet files.
+//!
+//! Everything that trains, loads or simulates shares one folder layout (`docs/dataset-format.md`).
+//! Files are read and written in batches, so memory does not grow with the number of rows, apart
+//! from 16 bytes for each item or user, by which repeated ids are noticed.
+
+mod error;
+mod folder;
+mod image_file;
+mod meta;
+mod names;
+mod order;
+mod read;
+mod rows;
+mod write;
+
+pub use error::DatasetError;
+pub use folder::DatasetFolder;
+pub use image_file::{IMAGE_MAX_BYTES, ImageKind};
+pub use meta::{DatasetMeta, Negatives, Time};
+pub use names::{DATASET_JSON, INTERACTIONS, ITEMS, TRUTH, USERS};
+pub use read::Batches;
+pub use rows::{InteractionRow, ItemRow, TruthRow};
+pub use write::{InteractionWriter, ItemWriter, TruthWriter, UserWriter};

@@ -1,0 +1,32 @@
+//! The order of `interactions.parquet`.
+
+use plugrank_contract::{ItemId, TimestampMs, UserId};
+
+/// Remembers the last row and tells whether the next one may follow it.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    last: Option<(TimestampMs, UserId, ItemId)>,
+}
+
+impl Order {
+    /// What is wrong with a row that comes before the last one by (timestamp, user, item).
+    pub(crate) fn check(
+        &mut self,
+        timestamp: TimestampMs,
+        user_id: &UserId,
+        item_id: &ItemId,
+    ) -> Result<(), String> {
+        if let Some((last_time, last_user, last_item)) = &self.last {
+            let last = (*last_time, last_user, last_item);
+            if (timestamp, user_id, item_id) < last {
+                return Err(format!(
+                    "({timestamp}, {user_id}, {item_id}) comes after ({last_time}, {last_user}, \
+                     {last_item}); sort the rows by (timestamp, user_id, item_id), ids shorter \
+                     first, then by bytes"
+                ));
+            }
+        }
+        self.last = Some((timestamp, user_id.clone(), item_id.clone()));
+        Ok(())
+    }
+}

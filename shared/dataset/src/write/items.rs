@@ -1,0 +1,98 @@
+//! `items.parquet`.
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder},
+    datatypes::{DataType, Field},
+};
+use plugrank_contract::ItemId;
+
+use super::{
+    checks,
+    parquet_file::{CHUNK_ROWS, ParquetFile},
+};
+use crate::{
+    DatasetError, ItemRow,
+    names::{CATEGORIES, CREATED_AT, IMAGE, ITEM_COLUMNS, ITEM_ID, ITEMS, TEXT, TITLE},
+};
+
+/// Writes `items.parquet`.
+pub struct ItemWriter {
+    file: ParquetFile,
+    features: Vec<String>,
+    waiting: Vec<ItemRow>,
+}
+
+impl ItemWriter {
+    /// Starts the file in `folder`. `features` are the further columns, in this order.
+    ///
+    /// # Errors
+    /// A feature takes a reserved or repeated name, or the file cannot be made.
+    pub fn create(folder: &Path, features: &[&str]) -> Result<Self, DatasetError> {
+        checks::feature_columns(&folder.join(ITEMS), features, &ITEM_COLUMNS)?;
+        let entry = Field::new("item", DataType::Utf8, true);
+        let mut fields = vec![
+            Field::new(ITEM_ID, DataType::Utf8, false),
+            Field::new(TITLE, DataType::Utf8, false),
+            Field::new(TEXT, DataType::Utf8, false),
+            Field::new(CATEGORIES, DataType::List(entry.into()), false),
+            Field::new(IMAGE, DataType::Utf8, true),
+            Field::new(CREATED_AT, DataType::Int64, true),
+        ];
+        fields.extend(features.iter().map(|name| Field::new(*name, DataType::Utf8, true)));
+        let file = ParquetFile::create(folder, ITEMS, fields)?;
+        let features = features.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self { file, features, waiting: Vec::new() })
+    }
+
+    /// Appends an item. That ids differ is the caller's promise; a reader checks it.
+    ///
+    /// # Errors
+    /// The id is empty or too long, a feature has no column, or the disk refuses.
+    pub fn write(&mut self, row: ItemRow) -> Result<(), DatasetError> {
+        let number = self.file.rows() + self.waiting.len() as u64;
+        let path = self.file.path();
+        checks::id(path, ITEM_ID, number, row.item.item_id.as_str(), ItemId::MAX_BYTES)?;
+        checks::known_features(path, number, &row.item.features, &self.features)?;
+        self.waiting.push(row);
+        if self.waiting.len() == CHUNK_ROWS {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Completes the file; how many rows it has.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish(mut self) -> Result<u64, DatasetError> {
+        self.flush()?;
+        self.file.finish()
+    }
+
+    fn flush(&mut self) -> Result<(), DatasetError> {
+        let rows = std::mem::take(&mut self.waiting);
+        let text = |value: fn(&ItemRow) -> Option<&str>| -> ArrayRef {
+            Arc::new(rows.iter().map(value).collect::<StringArray>())
+        };
+        let mut categories = ListBuilder::new(StringBuilder::new());
+        for row in &rows {
+            categories.append_value(row.item.categories.iter().map(Some));
+        }
+        let created = rows.iter().map(|row| row.item.created_at).collect::<Int64Array>();
+        let mut columns = vec![
+            text(|row| Some(row.item.item_id.as_str())),
+            text(|row| Some(&row.item.title)),
+            text(|row| Some(&row.item.text)),
+            Arc::new(categories.finish()) as ArrayRef,
+            text(|row| row.image.as_deref()),
+            Arc::new(created),
+        ];
+        for name in &self.features {
+            let values = rows.iter().map(|row| row.item.features.get(name));
+            columns.push(Arc::new(values.collect::<StringArray>()));
+        }
+        self.file.write(columns)
+    }
+}

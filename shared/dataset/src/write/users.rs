@@ -1,0 +1,76 @@
+//! `users.parquet`.
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, StringArray},
+    datatypes::{DataType, Field},
+};
+use plugrank_contract::{User, UserId};
+
+use super::{
+    checks,
+    parquet_file::{CHUNK_ROWS, ParquetFile},
+};
+use crate::{
+    DatasetError,
+    names::{USER_COLUMNS, USER_ID, USERS},
+};
+
+/// Writes `users.parquet`.
+pub struct UserWriter {
+    file: ParquetFile,
+    features: Vec<String>,
+    waiting: Vec<User>,
+}
+
+impl UserWriter {
+    /// Starts the file in `folder`. `features` are the further columns, in this order.
+    ///
+    /// # Errors
+    /// A feature takes a reserved or repeated name, or the file cannot be made.
+    pub fn create(folder: &Path, features: &[&str]) -> Result<Self, DatasetError> {
+        checks::feature_columns(&folder.join(USERS), features, &USER_COLUMNS)?;
+        let mut fields = vec![Field::new(USER_ID, DataType::Utf8, false)];
+        fields.extend(features.iter().map(|name| Field::new(*name, DataType::Utf8, true)));
+        let file = ParquetFile::create(folder, USERS, fields)?;
+        let features = features.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self { file, features, waiting: Vec::new() })
+    }
+
+    /// Appends a user. That ids differ is the caller's promise; a reader checks it.
+    ///
+    /// # Errors
+    /// The id is empty or too long, a feature has no column, or the disk refuses.
+    pub fn write(&mut self, row: User) -> Result<(), DatasetError> {
+        let number = self.file.rows() + self.waiting.len() as u64;
+        let path = self.file.path();
+        checks::id(path, USER_ID, number, row.user_id.as_str(), UserId::MAX_BYTES)?;
+        checks::known_features(path, number, &row.features, &self.features)?;
+        self.waiting.push(row);
+        if self.waiting.len() == CHUNK_ROWS {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Completes the file; how many rows it has.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish(mut self) -> Result<u64, DatasetError> {
+        self.flush()?;
+        self.file.finish()
+    }
+
+    fn flush(&mut self) -> Result<(), DatasetError> {
+        let rows = std::mem::take(&mut self.waiting);
+        let ids = rows.iter().map(|row| Some(row.user_id.as_str()));
+        let mut columns = vec![Arc::new(ids.collect::<StringArray>()) as ArrayRef];
+        for name in &self.features {
+            let values = rows.iter().map(|row| row.features.get(name));
+            columns.push(Arc::new(values.collect::<StringArray>()));
+        }
+        self.file.write(columns)
+    }
+}

@@ -1,0 +1,7 @@
+//! The dataset folder, read and written through the public API.
+
+#[cfg(test)]
+mod common;
+mod foreign_writers;
+mod images;
+mod round_trip;

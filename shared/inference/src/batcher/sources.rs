@@ -1,0 +1,177 @@
+//! What a graph reads of one user, as blocks of elements.
+//!
+//! The rules are those of `docs/bundle-format.md`, "Graphs and where their inputs come from". Both
+//! the user encoder and the ID-based graph read histories; this is the one place that says how.
+
+use plugrank_bundle::{
+    TensorDtype,
+    features::FeatureSlot,
+    manifest::TimeKind,
+    record::{ItemRecordLayout, RecordPart},
+};
+use plugrank_contract::{Dtype, HistoryEntry, TimestampMs, history::time_bucket};
+
+use crate::TensorData;
+
+/// A user's history as graphs read it: newest first, and never empty. A user without history has
+/// one entry with mask 0.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryBlock<'a> {
+    /// Entries, newest first.
+    pub entries: &'a [HistoryEntry],
+    /// Whether intervals are known.
+    pub time: TimeKind,
+}
+
+impl HistoryBlock<'_> {
+    /// Rows: entries, at least 1.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.entries.len().max(1)
+    }
+
+    /// 1 for a click, 0 for an impression. i64 `[rows]`.
+    #[must_use]
+    pub fn label(&self) -> TensorData {
+        self.integers(|entry| i64::from(entry.clicked))
+    }
+
+    /// Bucket of the interval between the newest entry and each. i64 `[rows]`.
+    #[must_use]
+    pub fn age_bucket(&self) -> TensorData {
+        let newest = self.entries.first().map_or(0, |entry| entry.timestamp);
+        self.integers(|entry| self.bucket(newest.saturating_sub(entry.timestamp)))
+    }
+
+    /// 1 for an entry, 0 for the one that stands in for none. f32 `[rows]`.
+    #[must_use]
+    pub fn mask(&self) -> TensorData {
+        mask(self.entries.len())
+    }
+
+    /// Bucket of the interval between the newest entry and the request; 0 without history.
+    #[must_use]
+    pub fn recency_bucket(&self, as_of: TimestampMs) -> u8 {
+        let newest = self.entries.first();
+        let bucket = newest.map_or(0, |entry| self.bucket(as_of.saturating_sub(entry.timestamp)));
+        u8::try_from(bucket).unwrap_or(u8::MAX)
+    }
+
+    fn bucket(&self, interval_ms: i64) -> i64 {
+        match self.time {
+            TimeKind::Ms => i64::from(time_bucket(interval_ms)),
+            TimeKind::Order => 0,
+        }
+    }
+
+    fn integers(&self, of: impl Fn(&HistoryEntry) -> i64) -> TensorData {
+        let mut values: Vec<i64> = self.entries.iter().map(of).collect();
+        values.resize(self.rows(), 0);
+        TensorData::I64(values)
+    }
+}
+
+/// The mask of a history of this many entries. f32, at least one element.
+#[must_use]
+pub fn mask(entries: usize) -> TensorData {
+    let mut mask = vec![1.0; entries];
+    mask.resize(entries.max(1), 0.0);
+    TensorData::F32(mask)
+}
+
+/// One feature of several items or users, `slot.length` ids each; zeros up to `rows` rows.
+#[must_use]
+pub fn feature_block<'a>(
+    slot: &FeatureSlot,
+    features: impl Iterator<Item = &'a [i64]>,
+    rows: usize,
+) -> TensorData {
+    let mut ids = Vec::with_capacity(rows * slot.length);
+    for row in features.take(rows) {
+        ids.extend_from_slice(&row[slot.offset..slot.offset + slot.length]);
+    }
+    ids.resize(rows * slot.length, 0);
+    TensorData::I64(ids)
+}
+
+/// One part of several item records, `part.dim` elements each; zeros up to `rows` rows.
+#[must_use]
+pub fn record_block<'a>(
+    layout: &ItemRecordLayout,
+    part: &RecordPart,
+    records: impl Iterator<Item = &'a [u8]>,
+    rows: usize,
+) -> TensorData {
+    let width = part.dim * layout.dtype.size();
+    let mut bytes = Vec::with_capacity(rows * width);
+    for record in records.take(rows) {
+        bytes.extend_from_slice(layout.slice(part, record));
+    }
+    bytes.resize(rows * width, 0);
+    matrix_data(layout.dtype, &bytes)
+}
+
+/// Elements of a matrix's bytes; an element cut short at the end is left out.
+#[must_use]
+pub fn matrix_data(dtype: Dtype, bytes: &[u8]) -> TensorData {
+    let whole = bytes.len() - bytes.len() % dtype.size();
+    let of = |dtype| TensorData::from_le_bytes(dtype, &bytes[..whole]);
+    match dtype {
+        Dtype::F16 => of(TensorDtype::F16).unwrap_or(TensorData::F16(Vec::new())),
+        Dtype::F32 => of(TensorDtype::F32).unwrap_or(TensorData::F32(Vec::new())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugrank_contract::ItemId;
+
+    use super::*;
+
+    fn entry(clicked: bool, timestamp: TimestampMs) -> HistoryEntry {
+        HistoryEntry { item_id: ItemId::from("1"), clicked, timestamp }
+    }
+
+    #[test]
+    fn intervals_are_measured_from_the_newest_entry() {
+        let entries = [entry(true, 9_000), entry(false, 5_000), entry(true, 1_000)];
+        let history = HistoryBlock { entries: &entries, time: TimeKind::Ms };
+        assert_eq!(history.label(), TensorData::I64(vec![1, 0, 1]));
+        assert_eq!(history.age_bucket(), TensorData::I64(vec![1, 3, 4]));
+        assert_eq!(history.mask(), TensorData::F32(vec![1.0; 3]));
+        assert_eq!(history.recency_bucket(9_000 + 1_024_000), 11);
+        let order = HistoryBlock { time: TimeKind::Order, ..history };
+        assert_eq!(order.age_bucket(), TensorData::I64(vec![0; 3]));
+        assert_eq!(order.recency_bucket(1 << 40), 0);
+    }
+
+    #[test]
+    fn no_history_is_one_masked_entry() {
+        let history = HistoryBlock { entries: &[], time: TimeKind::Ms };
+        assert_eq!(history.rows(), 1);
+        assert_eq!(history.mask(), TensorData::F32(vec![0.0]));
+        assert_eq!(history.age_bucket(), TensorData::I64(vec![0]));
+        assert_eq!(history.recency_bucket(5), 0);
+    }
+
+    #[test]
+    fn blocks_take_their_slice_of_each_row() {
+        let slot = FeatureSlot { name: "c".into(), offset: 1, length: 2 };
+        let rows = [[1i64, 2, 3], [4, 5, 6]];
+        let block = feature_block(&slot, rows.iter().map(|row| &row[..]), 3);
+        assert_eq!(block, TensorData::I64(vec![2, 3, 5, 6, 0, 0]));
+        let part = |name: &str, offset, dim| RecordPart { name: name.into(), offset, dim };
+        let layout = ItemRecordLayout {
+            parts: vec![part("a", 0, 1), part("b", 1, 1)],
+            dim: 2,
+            dtype: Dtype::F32,
+            vector: 0,
+        };
+        let records: Vec<Vec<u8>> = [[1f32, 2.], [3., 4.]]
+            .iter()
+            .map(|row| row.iter().flat_map(|x| x.to_le_bytes()).collect())
+            .collect();
+        let block = record_block(&layout, &layout.parts[1], records.iter().map(Vec::as_slice), 2);
+        assert_eq!(block, TensorData::F32(vec![2., 4.]));
+    }
+}

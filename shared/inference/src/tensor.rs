@@ -1,0 +1,125 @@
+//! Tensors that go into and come out of graphs.
+
+use half::f16;
+use plugrank_bundle::TensorDtype;
+
+/// A dense tensor, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Dimensions.
+    pub shape: Vec<usize>,
+    /// Elements.
+    pub data: TensorData,
+}
+
+/// A tensor's elements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// Half precision.
+    F16(Vec<f16>),
+    /// Single precision.
+    F32(Vec<f32>),
+    /// 64-bit integers.
+    I64(Vec<i64>),
+}
+
+impl TensorData {
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F16(data) => data.len(),
+            Self::F32(data) => data.len(),
+            Self::I64(data) => data.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Element type.
+    #[must_use]
+    pub fn dtype(&self) -> TensorDtype {
+        match self {
+            Self::F16(_) => TensorDtype::F16,
+            Self::F32(_) => TensorDtype::F32,
+            Self::I64(_) => TensorDtype::I64,
+        }
+    }
+
+    /// Little-endian bytes of the elements.
+    #[must_use]
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::F16(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+
+    /// Elements from little-endian bytes; `None` when they end within an element.
+    #[must_use]
+    pub fn from_le_bytes(dtype: TensorDtype, bytes: &[u8]) -> Option<Self> {
+        let element = match dtype {
+            TensorDtype::F16 => 2,
+            TensorDtype::F32 => 4,
+            TensorDtype::I64 => 8,
+        };
+        if !bytes.len().is_multiple_of(element) {
+            return None;
+        }
+        Some(match dtype {
+            TensorDtype::F16 => Self::F16(
+                bytes.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes)).collect(),
+            ),
+            TensorDtype::F32 => Self::F32(
+                bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            ),
+            TensorDtype::I64 => Self::I64(
+                bytes.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
+            ),
+        })
+    }
+
+    /// One element as f64, for messages; NaN beyond the end.
+    #[must_use]
+    pub fn get_f64(&self, at: usize) -> f64 {
+        let value = match self {
+            Self::F16(data) => data.get(at).map(|x| x.to_f64()),
+            Self::F32(data) => data.get(at).map(|x| f64::from(*x)),
+            Self::I64(data) => data.get(at).map(|x| *x as f64),
+        };
+        value.unwrap_or(f64::NAN)
+    }
+
+    /// Elements as f64, for comparing.
+    #[must_use]
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Self::F16(data) => data.iter().map(|x| x.to_f64()).collect(),
+            Self::F32(data) => data.iter().map(|x| f64::from(*x)).collect(),
+            Self::I64(data) => data.iter().map(|x| *x as f64).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_go_there_and_back() {
+        for data in [
+            TensorData::F16(vec![f16::from_f32(1.5), f16::from_f32(-0.25)]),
+            TensorData::F32(vec![1.5, -2.25]),
+            TensorData::I64(vec![7, -9]),
+        ] {
+            let bytes = data.to_le_bytes();
+            assert_eq!(TensorData::from_le_bytes(data.dtype(), &bytes), Some(data.clone()));
+            assert_eq!(TensorData::from_le_bytes(data.dtype(), &bytes[1..]), None);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Proves that a bundle computes what it computed when it was made.
+
+mod border;
+mod difference;
+mod independence;
+mod reference;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use plugrank_bundle::{Bundle, BundleError, GraphName, GraphSpec, TextPreprocessor};
+
+use self::{
+    difference::{Difference, difference},
+    reference::Reference,
+};
+use crate::{InferenceError, Library, Session, SessionOptions};
+
+/// What was recomputed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyReport {
+    /// Per graph, in the order of their names.
+    pub graphs: Vec<GraphReport>,
+}
+
+/// One graph's reference rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphReport {
+    /// Which graph.
+    pub graph: GraphName,
+    /// Elements compared.
+    pub elements: usize,
+    /// Largest absolute difference.
+    pub max_difference: f64,
+    /// Time of the run.
+    pub run_time: Duration,
+}
+
+/// Why a bundle fails.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The files or the manifest are not right.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The library or a graph cannot be used.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A graph's border is not the manifest's.
+    #[error("{graph}: {message}; the manifest and the graph's file do not belong together")]
+    Border {
+        /// Which graph.
+        graph: GraphName,
+        /// What differs.
+        message: String,
+    },
+    /// The reference file cannot be used.
+    #[error("{file}: {message}; export the bundle again")]
+    Reference {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A reference row came out differently.
+    #[error(
+        "{graph}: output `{output}`, row {row}, element {element} of the row, is {got} and not \
+         {expected} (largest difference {max_difference:.3e}, allowed {tolerance:.1e}): the weights \
+         are not those the reference rows were made with; export the bundle again"
+    )]
+    Difference {
+        /// Which graph.
+        graph: GraphName,
+        /// Which output.
+        output: String,
+        /// Which row: index of the first dimension.
+        row: usize,
+        /// Which element, counted through the row.
+        element: usize,
+        /// What was computed.
+        got: f64,
+        /// What the file says.
+        expected: f64,
+        /// Largest difference of this output.
+        max_difference: f64,
+        /// Largest difference allowed.
+        tolerance: f32,
+    },
+    /// A row depends on what it ran with.
+    #[error(
+        "{graph}: output `{output}`, row {row}, changes by {max_difference:.3e} (allowed \
+         {tolerance:.1e}) when it runs {how}: a graph computes each row from that row alone and \
+         ignores entries with mask 0; what batch a request falls into would change its scores"
+    )]
+    Dependent {
+        /// Which graph.
+        graph: GraphName,
+        /// Which output.
+        output: String,
+        /// Which row.
+        row: usize,
+        /// How it ran.
+        how: &'static str,
+        /// Largest difference of this output.
+        max_difference: f64,
+        /// Largest difference allowed.
+        tolerance: f32,
+    },
+}
+
+/// Checks every graph's border against the manifest, recomputes the reference rows, and runs them
+/// again alone and padded.
+///
+/// # Errors
+/// As [`VerifyError`] says.
+pub fn verify(
+    bundle: &Bundle,
+    library: &Library,
+    options: SessionOptions,
+) -> Result<VerifyReport, VerifyError> {
+    bundle.feature_encoder()?;
+    TextPreprocessor::load(bundle)?;
+    let reference = Reference::load(bundle)?;
+    let mut graphs = Vec::new();
+    for (&graph, spec) in &bundle.manifest().graphs {
+        let mut session = Session::load(library, &bundle.path(&spec.file), options)?;
+        border::check(graph, spec, &session)?;
+        graphs.push(recompute(graph, spec, &mut session, &reference)?);
+        independence::check(graph, spec, &mut session, &reference, bundle.manifest())?;
+    }
+    Ok(VerifyReport { graphs })
+}
+
+fn recompute(
+    graph: GraphName,
+    spec: &GraphSpec,
+    session: &mut Session,
+    reference: &Reference,
+) -> Result<GraphReport, VerifyError> {
+    let inputs = reference.inputs(graph, spec)?;
+    let begun = Instant::now();
+    let outputs = session.run(&inputs)?;
+    let mut report =
+        GraphReport { graph, elements: 0, max_difference: 0.0, run_time: begun.elapsed() };
+    for output in &spec.outputs {
+        let got = border::output(graph, session, &outputs, &output.name)?;
+        let expected = reference.output(graph, &output.name)?;
+        if got.shape != expected.shape || got.data.is_empty() {
+            let message = format!(
+                "output `{}` has the shape {:?}, and the reference rows {:?}",
+                output.name, got.shape, expected.shape
+            );
+            return Err(VerifyError::Border { graph, message });
+        }
+        let Difference { at, largest } = difference(&got.data, &expected.data);
+        if reference.is_too_much(largest) {
+            let row_elements = got.data.len() / got.shape.first().copied().unwrap_or(1).max(1);
+            return Err(VerifyError::Difference {
+                graph,
+                output: output.name.clone(),
+                row: at / row_elements.max(1),
+                element: at % row_elements.max(1),
+                got: got.data.get_f64(at),
+                expected: expected.data.get_f64(at),
+                max_difference: largest,
+                tolerance: reference.tolerance,
+            });
+        }
+        report.elements += got.data.len();
+        report.max_difference = report.max_difference.max(largest);
+    }
+    Ok(report)
+}
+
+/// Loads the library and verifies the bundle in a folder.
+///
+/// # Errors
+/// As [`VerifyError`] says.
+pub fn verify_folder(
+    folder: &Path,
+    library: Option<&Path>,
+) -> Result<(Bundle, VerifyReport), VerifyError> {
+    let bundle = Bundle::open(folder)?;
+    let library = Library::load(library)?;
+    let report = verify(&bundle, &library, SessionOptions::default())?;
+    Ok((bundle, report))
+}

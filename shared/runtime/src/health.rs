@@ -1,0 +1,167 @@
+//! Whether the process can do its work: named checks, each with a reason when it fails.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use serde::Serialize;
+use tokio::time::timeout;
+
+/// Longest a check may take; one that takes longer has failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// The readiness checks of a process. Clones share them. A process that answers at all is alive,
+/// so liveness needs no register.
+#[derive(Clone, Default)]
+pub struct Health {
+    probes: Arc<RwLock<BTreeMap<String, Probe>>>,
+    draining: Arc<AtomicBool>,
+}
+
+/// What one check said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// Name of the check.
+    pub name: String,
+    /// Whether it passed.
+    pub ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Whether the process takes requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Whether every check passed and the process is not draining.
+    pub ready: bool,
+    /// The checks, by name.
+    pub checks: Vec<Condition>,
+}
+
+/// A check that is set by hand, e.g. until a model is warm.
+#[derive(Clone, Debug)]
+pub struct Flag(Arc<RwLock<Result<(), String>>>);
+
+impl Flag {
+    /// The check passes from now on.
+    pub fn pass(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ok(());
+    }
+
+    /// The check fails from now on, for `reason`.
+    pub fn fail(&self, reason: impl Into<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Err(reason.into());
+    }
+}
+
+impl Health {
+    /// Without checks: ready.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a check that is asked on every probe; an `Err` says why the process is not ready.
+    /// A check of the same name is replaced.
+    pub fn probe<F>(&self, name: impl Into<String>, probe: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let probe: Probe = Arc::new(move || probe().boxed());
+        self.probes.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), probe);
+    }
+
+    /// Adds a check that fails for `reason` until its flag says otherwise.
+    #[must_use]
+    pub fn flag(&self, name: impl Into<String>, reason: impl Into<String>) -> Flag {
+        let flag = Flag(Arc::new(RwLock::new(Err(reason.into()))));
+        let state = Arc::clone(&flag.0);
+        self.probe(name, move || {
+            let now = state.read().unwrap_or_else(PoisonError::into_inner).clone();
+            async move { now }
+        });
+        flag
+    }
+
+    /// From now on the process is not ready: it is on its way out.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks all checks, side by side.
+    pub async fn readiness(&self) -> Readiness {
+        let probes: Vec<(String, Probe)> = {
+            let probes = self.probes.read().unwrap_or_else(PoisonError::into_inner);
+            probes.iter().map(|(name, probe)| (name.clone(), Arc::clone(probe))).collect()
+        };
+        let asked = probes.into_iter().map(|(name, probe)| async move {
+            let answer = timeout(CHECK_TIMEOUT, probe())
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
+            Condition { name, ready: answer.is_ok(), reason: answer.err() }
+        });
+        let mut checks = join_all(asked).await;
+        if self.draining.load(Ordering::Relaxed) {
+            let reason = Some("the process is shutting down".to_owned());
+            checks.push(Condition { name: "shutdown".to_owned(), ready: false, reason });
+        }
+        Readiness { ready: checks.iter().all(|check| check.ready), checks }
+    }
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Health").field("draining", &self.draining).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_check_must_pass() {
+        let health = Health::new();
+        assert!(health.readiness().await.ready);
+        let model = health.flag("model", "warming up");
+        health.probe("store", || async { Ok(()) });
+        let readiness = health.readiness().await;
+        assert!(!readiness.ready);
+        assert_eq!(readiness.checks[0].reason.as_deref(), Some("warming up"));
+        assert!(readiness.checks[1].ready);
+        model.pass();
+        assert!(health.readiness().await.ready);
+        model.fail("its actor is gone");
+        assert!(!health.readiness().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_has_failed() {
+        let health = Health::new();
+        health.probe("store", std::future::pending);
+        let readiness = health.readiness().await;
+        assert!(readiness.checks[0].reason.as_deref().unwrap().contains("no answer"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_draining_process_is_not_ready() {
+        let health = Health::new();
+        health.drain();
+        let readiness = health.readiness().await;
+        assert!(!readiness.ready);
+        assert_eq!(readiness.checks[0].name, "shutdown");
+    }
+}

@@ -1,0 +1,14 @@
+//! Settings, telemetry, health and shutdown of a Plugrank process.
+
+pub mod health;
+pub mod metrics;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod trace_context;
+
+pub use health::{Condition, Health, Readiness};
+pub use metrics::Metrics;
+pub use settings::{Settings, SettingsError};
+pub use shutdown::Shutdown;
+pub use telemetry::{Telemetry, TelemetryError};

@@ -1,0 +1,17 @@
+//! Items, users, histories, events and vectors, embedded or in Redis.
+//!
+//! One [`Store`] trait, two implementations. The tests of `tests/store_contract.rs` hold both to
+//! the same promises.
+
+mod codec;
+mod content;
+pub mod embedded;
+mod exposure;
+mod keys;
+pub mod redis;
+pub mod store;
+
+pub use content::content_hash;
+pub use embedded::{EmbeddedOptions, EmbeddedStore};
+pub use redis::{RedisOptions, RedisStore};
+pub use store::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};

@@ -1,0 +1,141 @@
+//! The promises every store keeps.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use plugrank_contract::{
+    Event, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId, item::ContentHash,
+};
+
+/// An item to write, with its image's bytes (JPEG or PNG) when it has one.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    /// The item; `image_hash` is set by the store from `image`.
+    pub item: Item,
+    /// Image file as it is.
+    pub image: Option<Vec<u8>>,
+}
+
+/// An item as stored, with the version of its content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredItem {
+    /// The item.
+    pub item: Item,
+    /// BLAKE3 over title, text, categories, features and image hash
+    /// ([`content_hash`](crate::content_hash)).
+    pub content: ContentHash,
+}
+
+/// How often an item was shown and clicked.
+///
+/// Counted are exposures: one showing of one item to one user by one rank request counts once as
+/// an impression and at most once as a click, however many events report it. A click whose
+/// impression never arrived counts as both, for what was clicked was shown. An event without a
+/// request id is an exposure of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ItemStats {
+    /// Times shown (clicked or not).
+    pub impressions: u64,
+    /// Times clicked.
+    pub clicks: u64,
+}
+
+/// A space of cached vectors; different spaces never mix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum VectorSpace {
+    /// Modal vectors, by encoder version; keyed by content hash.
+    Modal(String),
+    /// Item records, by bundle version; keyed by item id and content hash.
+    Record(String),
+}
+
+/// The store could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached or is full. Nothing is half-written; when the connection or the
+    /// disk failed while a write was being confirmed, that write may still have happened as a
+    /// whole. Every write may be repeated safely.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read: another version wrote it, or it is damaged.
+    #[error("stored data cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// Catalog, behaviour and cached vectors.
+///
+/// A read after a write that returned sees it. Writes are durable when they return, unless said
+/// otherwise. All methods may be called concurrently.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Writes items, replacing those of the same id.
+    async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError>;
+    /// Removes items and their images; unknown ids are no error. What is known of their behaviour
+    /// (histories, statistics, neighbours) stays.
+    async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError>;
+    /// Items by id, same order; `None` where there is none.
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError>;
+    /// Image bytes of items, same order.
+    async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+    /// Up to `limit` items after `after` in the store's own order; an empty page ends the scan.
+    async fn scan_items(
+        &self,
+        after: Option<&ItemId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<StoredItem>>, StoreError>;
+    /// Number of items.
+    async fn item_count(&self) -> Result<u64, StoreError>;
+
+    /// Writes user profiles, replacing those of the same id.
+    async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError>;
+    /// A user's profile.
+    async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Appends events in the order given; for each, whether it was new (its id not seen before).
+    /// Extends histories and item statistics in the same transaction. A click takes the place of
+    /// the impression of the same user, item and request, whichever came first; its entry has the
+    /// click's timestamp. Further events of an exposure already so known change nothing but the
+    /// log (see [`ItemStats`]).
+    async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError>;
+    /// Writes past impressions in bulk, without event ids and without touching statistics;
+    /// writing one again (same user, item and timestamp) changes nothing. Of two that differ only
+    /// in `clicked`, the clicked one stays, in whatever order they come.
+    async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError>;
+    /// The last `clicks` clicked and the last `impressions` not clicked entries strictly before
+    /// `before`, merged in the order of [`History`].
+    async fn history(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        clicks: usize,
+        impressions: usize,
+    ) -> Result<History, StoreError>;
+
+    /// Replaces what the loader counted of items. What events counted stays and is added to it.
+    async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError>;
+    /// Statistics of items, same order; zero where there are none.
+    async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError>;
+    /// Replaces co-visitation neighbours of items, best first (used by the loader).
+    async fn put_neighbours(
+        &self,
+        neighbours: Vec<(ItemId, Vec<(ItemId, f32)>)>,
+    ) -> Result<(), StoreError>;
+    /// Co-visitation neighbours of items, same order; empty where there are none.
+    async fn neighbours(&self, ids: &[ItemId]) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError>;
+
+    /// Writes cached vectors (as bytes). May be lost in a crash: they can be made again.
+    async fn put_vectors(
+        &self,
+        space: &VectorSpace,
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), StoreError>;
+    /// Cached vectors by key, same order; `None` where there is none.
+    async fn vectors(
+        &self,
+        space: &VectorSpace,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// Whether the store answers, for readiness.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,89 @@
+//! The promises of [`plugrank_store::Store`], held against every implementation.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fixtures;
+mod model;
+mod promises;
+mod redis_failures;
+mod redis_server;
+
+use std::future::Future;
+
+use plugrank_store::{EmbeddedOptions, EmbeddedStore, RedisOptions, RedisStore, Store};
+
+/// Runs a test on a runtime of its own.
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime")
+        .block_on(test);
+}
+
+/// One test per promise and implementation.
+macro_rules! promises {
+    ($($promise:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[test]
+                fn $promise() {
+                    let dir = tempfile::tempdir().expect("temporary directory");
+                    let store = super::embedded_store(dir.path());
+                    super::run(super::promises::$promise(store));
+                }
+            )+
+        }
+        mod redis {
+            $(
+                #[test]
+                fn $promise() {
+                    let server = super::redis_server::RedisServer::start();
+                    super::run(async {
+                        let store = super::redis_store(&server.url()).await;
+                        super::promises::$promise(store).await;
+                    });
+                }
+            )+
+        }
+    };
+}
+
+fn embedded_store(dir: &std::path::Path) -> std::sync::Arc<dyn Store> {
+    let store = EmbeddedStore::open(&dir.join("store.redb"), EmbeddedOptions::default());
+    std::sync::Arc::new(store.expect("a fresh store"))
+}
+
+async fn redis_store(url: &str) -> std::sync::Arc<dyn Store> {
+    let store = RedisStore::connect(url, RedisOptions::default()).await;
+    std::sync::Arc::new(store.expect("a fresh namespace"))
+}
+
+promises!(
+    items_read_back_as_written,
+    an_item_is_replaced_whole,
+    the_last_of_equal_items_stays,
+    deleted_items_are_gone,
+    a_scan_sees_every_item_once,
+    users_read_back_and_are_replaced,
+    an_event_counts_once,
+    an_event_id_belongs_to_one_event,
+    a_click_takes_the_place_of_its_impression,
+    a_click_may_come_first,
+    requests_items_and_users_are_kept_apart,
+    events_without_request_stand_alone,
+    history_is_cut_strictly_before,
+    history_keeps_clicks_among_many_impressions,
+    history_orders_equal_times_by_id,
+    history_takes_any_time_and_id,
+    bulk_history_is_idempotent,
+    statistics_are_replaced_and_extended,
+    neighbours_read_back,
+    vector_spaces_never_mix,
+    empty_calls_are_no_error,
+    concurrent_events_are_all_counted,
+    concurrent_repeats_are_new_once,
+    readers_never_see_less_than_was_confirmed,
+    history_agrees_with_the_model,
+);

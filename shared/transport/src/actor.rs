@@ -1,0 +1,79 @@
+//! The actor every service runs as: it adapts messages to the service's plain logic.
+
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use actix::{Actor, Context as ActorContext, Handler, Message, ResponseFuture};
+use futures::FutureExt;
+use plugrank_contract::{Call, CallError, Context};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::Service;
+
+/// A call on its way to an actor. It holds its place among the admitted calls until answered.
+pub(crate) struct Request<C> {
+    pub(crate) context: Context,
+    pub(crate) call: C,
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// Ends when the caller stops waiting: at its deadline, or because it hung up.
+    pub(crate) caller_gone: oneshot::Receiver<()>,
+}
+
+impl<C: Call> Message for Request<C> {
+    type Result = Result<C::Reply, CallError>;
+}
+
+/// Runs a service's logic. Calls run side by side; a panic ends only the call it happened in.
+pub(crate) struct ServiceActor<S> {
+    pub(crate) logic: Arc<S>,
+    pub(crate) panics: Arc<AtomicU64>,
+}
+
+impl<S: 'static + Unpin> Actor for ServiceActor<S> {
+    type Context = ActorContext<Self>;
+}
+
+impl<S: Unpin, C: Call> Handler<Request<C>> for ServiceActor<S>
+where
+    S: Service<C>,
+{
+    type Result = ResponseFuture<Result<C::Reply, CallError>>;
+
+    fn handle(&mut self, request: Request<C>, _: &mut Self::Context) -> Self::Result {
+        let logic = Arc::clone(&self.logic);
+        let panics = Arc::clone(&self.panics);
+        Box::pin(async move {
+            let Request { context, call, permit, caller_gone } = request;
+            if context.expired() {
+                return Err(CallError::deadline("the deadline passed before the call was begun"));
+            }
+            let work = AssertUnwindSafe(logic.call(context, call)).catch_unwind();
+            let answer = tokio::select! {
+                biased;
+                answer = work => answer,
+                _ = caller_gone => Ok(Err(CallError::deadline("the caller stopped waiting"))),
+            };
+            drop(permit);
+            answer.unwrap_or_else(|panic| {
+                panics.fetch_add(1, Ordering::Relaxed);
+                let what = panic_text(panic.as_ref());
+                tracing::error!(call = C::PATH, panic = what, "a call panicked");
+                Err(CallError::internal(format!("the call panicked: {what}")))
+            })
+        })
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,16 @@
+//! One [`Service`] trait; an actor in this process or HTTP to another behind it.
+//!
+//! A service is started once, as an actor. [`Local`] wraps its address and its admission limit.
+//! [`server`] serves that same `Local` over HTTP, and [`Remote`] calls it from another process, so
+//! overload, deadline and error behave alike in one process and across machines.
+
+pub mod actor;
+pub mod local;
+pub mod remote;
+pub mod server;
+pub mod service;
+pub mod wire;
+
+pub use local::{Local, LocalOptions};
+pub use remote::{Remote, RemoteOptions};
+pub use service::{Client, Service};

@@ -1,0 +1,56 @@
+//! Serves a local service to other processes.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Bytes, Data, ServiceConfig},
+};
+use plugrank_contract::{Call, CallError};
+
+use crate::{Client, wire};
+
+/// Adds the route of one call. The body limit is that of the application's `PayloadConfig`.
+pub fn route<C: Call>(config: &mut ServiceConfig, service: Client<C>) {
+    config.service(
+        web::resource(C::PATH)
+            .app_data(Data::new(Endpoint { service }))
+            .route(web::post().to(answer::<C>)),
+    );
+}
+
+struct Endpoint<C: Call> {
+    service: Client<C>,
+}
+
+async fn answer<C: Call>(
+    request: HttpRequest,
+    endpoint: Data<Endpoint<C>>,
+    body: Bytes,
+) -> HttpResponse {
+    let reply = run(&request, &endpoint.service, &body).await;
+    let (status, body) = match reply.and_then(|reply| wire::encode(&Ok::<_, CallError>(reply))) {
+        Ok(body) => (StatusCode::OK, body),
+        Err(error) => {
+            let status = StatusCode::from_u16(wire::status(error.code))
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, wire::encode(&Err::<C::Reply, _>(error)).unwrap_or_default())
+        }
+    };
+    HttpResponse::build(status).content_type(wire::MEDIA_TYPE).body(body)
+}
+
+async fn run<C: Call>(
+    request: &HttpRequest,
+    service: &Client<C>,
+    body: &[u8],
+) -> Result<C::Reply, CallError> {
+    let headers = request.headers();
+    let context = wire::context_from(|name| headers.get(name)?.to_str().ok())?;
+    let call = wire::decode(body).map_err(|why| {
+        CallError::invalid(format!(
+            "the body is no {} call ({why}); are both sides of one version?",
+            C::PATH
+        ))
+    })?;
+    service.call(context, call).await
+}

@@ -1,0 +1,156 @@
+//! The same service, called in process and over HTTP, behaves alike.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpServer};
+use async_trait::async_trait;
+use plugrank_contract::{Call, CallError, Context, ErrorCode};
+use plugrank_transport::{Client, Local, LocalOptions, Remote, RemoteOptions, Service, server};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Ask {
+    Echo(String),
+    Sleep(u64),
+    Panic,
+    Refuse,
+    Traceparent,
+}
+
+impl Call for Ask {
+    type Reply = String;
+    const PATH: &'static str = "/rpc/v1/test/ask";
+    const IDEMPOTENT: bool = true;
+}
+
+struct Logic;
+
+#[async_trait]
+impl Service<Ask> for Logic {
+    async fn call(&self, context: Context, call: Ask) -> Result<String, CallError> {
+        match call {
+            Ask::Echo(text) => Ok(text),
+            Ask::Sleep(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                Ok("slept".into())
+            }
+            Ask::Panic => panic!("on request"),
+            Ask::Refuse => Err(CallError::invalid("no such thing")),
+            Ask::Traceparent => Ok(context.traceparent.unwrap_or_default()),
+        }
+    }
+}
+
+struct Both {
+    local: Local<Logic>,
+    clients: [(&'static str, Client<Ask>); 2],
+}
+
+async fn both(max_in_flight: usize) -> Both {
+    let options =
+        LocalOptions { name: "test", max_in_flight: NonZeroUsize::new(max_in_flight).unwrap() };
+    let local = Local::start_here(Arc::new(Logic), &options);
+    let served: Client<Ask> = Arc::new(local.clone());
+    let http = HttpServer::new(move || {
+        let served = Arc::clone(&served);
+        App::new().configure(move |config| server::route(config, served))
+    })
+    .workers(1)
+    .disable_signals()
+    .bind(("127.0.0.1", 0))
+    .unwrap();
+    let port = http.addrs()[0].port();
+    actix::spawn(http.run());
+    let remote: Client<Ask> = Arc::new(remote(&format!("http://127.0.0.1:{port}")));
+    Both { clients: [("local", Arc::new(local.clone())), ("remote", remote)], local }
+}
+
+fn remote(base_url: &str) -> Remote {
+    Remote::new(&RemoteOptions {
+        base_url: base_url.into(),
+        connect_timeout: Duration::from_secs(1),
+        call_timeout: Duration::from_secs(5),
+    })
+    .unwrap()
+}
+
+fn within(ms: u64) -> Context {
+    Context::background().within(Duration::from_millis(ms))
+}
+
+#[actix::test]
+async fn answers_errors_and_panics_are_alike() {
+    let both = both(8).await;
+    for (name, client) in &both.clients {
+        let echo = client.call(within(5000), Ask::Echo("grüße".into())).await;
+        assert_eq!(echo, Ok("grüße".into()), "{name}");
+        let refused = client.call(within(5000), Ask::Refuse).await;
+        assert_eq!(refused, Err(CallError::invalid("no such thing")), "{name}");
+        let panicked = client.call(within(5000), Ask::Panic).await.unwrap_err();
+        assert_eq!(panicked.code, ErrorCode::Internal, "{name}");
+        assert!(panicked.message.contains("on request"), "{name}: {panicked}");
+        assert!(client.call(within(5000), Ask::Echo("alive".into())).await.is_ok(), "{name}");
+    }
+    assert_eq!(both.local.panics(), 2);
+    assert!(both.local.alive());
+}
+
+#[actix::test]
+async fn a_deadline_ends_the_call_and_frees_its_place() {
+    let both = both(1).await;
+    for (name, client) in &both.clients {
+        let late = client.call(within(40), Ask::Sleep(60_000)).await.unwrap_err();
+        assert_eq!(late.code, ErrorCode::DeadlineExceeded, "{name}");
+        let freed = async {
+            while both.local.in_flight() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), freed).await.unwrap();
+        let past = client.call(within(0), Ask::Echo("late".into())).await.unwrap_err();
+        assert_eq!(past.code, ErrorCode::DeadlineExceeded, "{name}");
+    }
+}
+
+#[actix::test]
+async fn the_call_over_the_limit_is_refused_at_once() {
+    let both = both(1).await;
+    let busy = both.local.clone();
+    let busy = actix::spawn(async move { busy.call(within(60_000), Ask::Sleep(30_000)).await });
+    while both.local.in_flight() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for (name, client) in &both.clients {
+        let refused = client.call(within(5000), Ask::Echo("x".into())).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Overloaded, "{name}");
+    }
+    assert_eq!(both.local.rejected(), 2);
+    busy.abort();
+}
+
+#[actix::test]
+async fn the_context_crosses_the_border() {
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (name, client) in both(8).await.clients {
+        let mut context = within(5000);
+        context.traceparent = Some(traceparent.into());
+        assert_eq!(client.call(context, Ask::Traceparent).await, Ok(traceparent.into()), "{name}");
+    }
+}
+
+#[actix::test]
+async fn an_unreachable_service_is_unavailable() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client: Client<Ask> = Arc::new(remote(&format!("http://{gone}")));
+    let error = client.call(within(5000), Ask::Refuse).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable);
+    assert!(
+        Remote::new(&RemoteOptions {
+            base_url: "scoring:8081".into(),
+            connect_timeout: Duration::from_secs(1),
+            call_timeout: Duration::from_secs(1),
+        })
+        .is_err()
+    );
+}

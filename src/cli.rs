@@ -1,0 +1,112 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Ranks items for users within a latency budget.
+#[derive(Debug, Parser)]
+#[command(name = "plugrank", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  plugrank bundle verify models/simshop/bundle
+  plugrank load --config plugrank.toml --dataset models/simshop/dataset
+  plugrank serve --config plugrank.toml
+  PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the REST API, or one role of it.
+    Serve(ServeArgs),
+    /// Load a dataset folder into the store: items, users, histories. Safe to repeat.
+    Load(LoadArgs),
+    /// Look at a model bundle.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// Print the settings in force: defaults, file and environment together.
+    Settings(ConfigArg),
+}
+
+/// Where the settings file is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigArg {
+    /// Settings file (TOML). What it leaves out keeps its default; environment variables such as
+    /// PLUGRANK__SERVER__BIND override both.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Which part of Plugrank this process is.
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    pub role: Role,
+}
+
+/// Which part of Plugrank a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Everything, in one process.
+    All,
+    /// The REST API alone.
+    Gateway,
+    /// Candidates.
+    Retrieval,
+    /// Item records and user states.
+    Embedding,
+    /// The unified model.
+    Scoring,
+    /// The final order.
+    Reranking,
+}
+
+/// Arguments of `load`.
+#[derive(Debug, clap::Args)]
+pub struct LoadArgs {
+    /// Settings; they name the store, and the bundle whose vectors are made.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Dataset folder (see docs/dataset-format.md).
+    #[arg(long, value_name = "DIR")]
+    pub dataset: PathBuf,
+    /// Load only interactions strictly before this moment.
+    #[arg(long, value_name = "MS")]
+    pub until: Option<i64>,
+    /// Leave the encoding of items to the server.
+    #[arg(long)]
+    pub no_encode: bool,
+    /// Write what was loaded, and how long it took, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Subcommands of `bundle`.
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Check files, shapes and checksums, and recompute the reference rows.
+    Verify(BundleArgs),
+    /// Print what the bundle holds.
+    Inspect(BundleArgs),
+}
+
+/// Which bundle.
+#[derive(Debug, clap::Args)]
+pub struct BundleArgs {
+    /// The bundle's folder.
+    #[arg(value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// The ONNX Runtime library; by default ORT_DYLIB_PATH, or what lies beside this program.
+    #[arg(long, value_name = "FILE")]
+    pub library: Option<PathBuf>,
+}

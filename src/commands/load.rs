@@ -1,0 +1,71 @@
+//! `plugrank load`.
+
+use std::{fs, path::Path, sync::Arc, time::Instant};
+
+use anyhow::{Context, Result};
+use plugrank_runtime::{Health, Metrics, Settings, Telemetry};
+
+use super::Failure;
+use crate::{
+    cli::LoadArgs,
+    load::{LoadOptions, LoadReport, Progress, load},
+    wiring::{self, Model, Node},
+};
+
+pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
+    let settings = super::settings(&args.config)?;
+    Ok(actix::System::new().block_on(load_all(args, settings))?)
+}
+
+async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
+    let telemetry = Telemetry::install(&settings.telemetry)?;
+    // Opened first: a bundle that is refused should be known before minutes of loading.
+    let model = (!args.no_encode).then(|| Model::open(&settings)).transpose()?;
+    let store = wiring::open_store(&settings.store).await?;
+    let options = LoadOptions { until: args.until };
+    let progress = Progress::shown();
+    let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
+    if let Some(model) = model {
+        let begun = Instant::now();
+        let node = Node { settings, store, metrics: Metrics::new(), health: Health::new() };
+        let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
+        report.phase("encoding", encoded, begun);
+    }
+    print(&report);
+    if let Some(path) = &args.report {
+        write(&report, path)?;
+    }
+    telemetry.shutdown();
+    Ok(())
+}
+
+fn print(report: &LoadReport) {
+    println!("{}", report.dataset);
+    for phase in &report.phases {
+        let rate = phase.rows as f64 / phase.seconds.max(1e-9);
+        println!(
+            "  {:<14} {:>12} {:>9.2} s {:>12.0}/s",
+            phase.name, phase.rows, phase.seconds, rate
+        );
+    }
+    if report.items_before > 0 {
+        println!("  the store held {} items before; nothing is stored twice", report.items_before);
+    }
+    if report.later > 0 {
+        println!("  {} interactions are not before --until and were left out", report.later);
+    }
+    if report.unknown_items > 0 {
+        println!(
+            "  {} interactions name items that items.parquet does not have",
+            report.unknown_items
+        );
+    }
+    if let Some(bytes) = report.peak_memory_bytes {
+        println!("  peak memory    {:>12} MiB", bytes >> 20);
+    }
+}
+
+fn write(report: &LoadReport, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(report)?;
+    fs::write(path, text).with_context(|| format!("cannot write the report {}", path.display()))
+}

@@ -1,0 +1,150 @@
+//! `plugrank serve`.
+
+use std::net::TcpListener;
+
+use anyhow::{Context, Result};
+use plugrank_contract::scoring::ModelKind;
+use plugrank_gateway::{Clients, Gateway, GatewayParts};
+use plugrank_runtime::{Health, Metrics, Settings, Shutdown, Telemetry, settings::ModelChoice};
+
+use super::Failure;
+use crate::{
+    cli::{Role, ServeArgs},
+    role_server,
+    wiring::{self, Embedding, Model, Node},
+};
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let settings = super::settings(&args.config)?;
+    let role = args.role;
+    let runner = actix::System::new();
+    Ok(runner.block_on(serve(role, settings))?)
+}
+
+async fn serve(role: Role, settings: Settings) -> Result<()> {
+    let telemetry = Telemetry::install(&settings.telemetry)?;
+    // Bound first: a port that is taken should be known before minutes of loading.
+    let bind = settings.server.bind;
+    let listener = TcpListener::bind(bind)
+        .with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
+    let served = match role {
+        Role::All => all(listener, settings).await,
+        _ => part(role, listener, settings).await,
+    };
+    if let Err(error) = &served {
+        tracing::error!("{error:#}");
+    }
+    telemetry.shutdown();
+    served
+}
+
+async fn node(settings: Settings) -> Result<Node> {
+    let store = wiring::open_store(&settings.store).await?;
+    Ok(Node { settings, store, metrics: Metrics::new(), health: Health::new() })
+}
+
+/// Everything in one process, except what the settings say is elsewhere.
+async fn all(listener: TcpListener, settings: Settings) -> Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    let model = Model::open(&settings)?;
+    let node = node(settings).await?;
+    let embedding = wiring::start_embedding(&node, Some(&model)).await?;
+    let retrieval = wiring::start_retrieval(&node, &embedding).await?;
+    let scoring = wiring::start_scoring(&node, Some(&model), &embedding).await?;
+    let reranking = wiring::start_reranking(&node, &embedding)?;
+    let clients = Clients {
+        retrieve: retrieval.retrieve,
+        score: scoring.score,
+        rerank: reranking.rerank,
+        observe_events: retrieval.observe_events,
+        refresh_items: retrieval.refresh_items,
+        invalidate: embedding.invalidate,
+    };
+    gateway(listener, node, clients, shutdown).await
+}
+
+async fn gateway(
+    listener: TcpListener,
+    node: Node,
+    clients: Clients,
+    shutdown: Shutdown,
+) -> Result<()> {
+    let Node { settings, store, metrics, health } = node;
+    let address = listener.local_addr()?;
+    let model = match settings.scoring.model {
+        ModelChoice::Unified => ModelKind::Unified,
+        ModelChoice::Idrec => ModelKind::Idrec,
+    };
+    let gateway = Gateway::new(GatewayParts {
+        clients,
+        store,
+        candidate_limit: settings.retrieval.limit,
+        server: settings.server,
+        budget: settings.budget,
+        model,
+        metrics,
+        health,
+    })?;
+    tracing::info!(%address, "serving");
+    plugrank_gateway::run(listener, gateway, shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// One role. What it calls is where `peers` says.
+async fn part(role: Role, listener: TcpListener, settings: Settings) -> Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    let server = settings.server.clone();
+    let needs_model = matches!(role, Role::Embedding | Role::Scoring);
+    let model = needs_model.then(|| Model::open(&settings)).transpose()?;
+    let node = node(settings).await?;
+    let (metrics, health) = (node.metrics.clone(), node.health.clone());
+    let elsewhere = async || -> Result<Embedding> {
+        let here = node.settings.peers.embedding_url.is_none();
+        anyhow::ensure!(
+            !here,
+            "this role needs the address of the embedding role; set peers.embedding_url"
+        );
+        wiring::start_embedding(&node, None).await
+    };
+    let routes: role_server::Routes = match role {
+        Role::Embedding => {
+            let service = wiring::start_embedding(&node, model.as_ref()).await?;
+            Box::new(move |config| service.routes(config))
+        }
+        Role::Retrieval => {
+            let service = wiring::start_retrieval(&node, &elsewhere().await?).await?;
+            Box::new(move |config| service.routes(config))
+        }
+        Role::Scoring => {
+            let service = wiring::start_scoring(&node, model.as_ref(), &elsewhere().await?).await?;
+            Box::new(move |config| service.routes(config))
+        }
+        Role::Reranking => {
+            let service = wiring::start_reranking(&node, &elsewhere().await?)?;
+            Box::new(move |config| service.routes(config))
+        }
+        Role::Gateway | Role::All => {
+            let peers = &node.settings.peers;
+            for (key, url) in [
+                ("peers.retrieval_url", &peers.retrieval_url),
+                ("peers.scoring_url", &peers.scoring_url),
+                ("peers.reranking_url", &peers.reranking_url),
+            ] {
+                anyhow::ensure!(url.is_some(), "the gateway role needs {key}");
+            }
+            let embedding = elsewhere().await?;
+            let retrieval = wiring::start_retrieval(&node, &embedding).await?;
+            let clients = Clients {
+                retrieve: retrieval.retrieve,
+                score: wiring::start_scoring(&node, None, &embedding).await?.score,
+                rerank: wiring::start_reranking(&node, &embedding)?.rerank,
+                observe_events: retrieval.observe_events,
+                refresh_items: retrieval.refresh_items,
+                invalidate: embedding.invalidate,
+            };
+            return gateway(listener, node, clients, shutdown).await;
+        }
+    };
+    role_server::run(listener, server, routes, metrics, health, shutdown).await
+}

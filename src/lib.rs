@@ -1,0 +1,7 @@
+//! Plugrank's composition root: commands, loading, and the wiring of roles.
+
+pub mod cli;
+pub mod commands;
+pub mod load;
+pub mod role_server;
+pub mod wiring;

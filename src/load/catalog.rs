@@ -1,0 +1,91 @@
+//! Items and users.
+
+use std::{collections::HashMap, mem};
+
+use plugrank_contract::ItemId;
+use plugrank_dataset::DatasetFolder;
+use plugrank_store::{NewItem, Store};
+
+use super::{LoadError, LoadReport, Progress};
+
+/// Bytes of images that are written at a time.
+const IMAGE_BYTES: usize = 16 << 20;
+/// Items that are written at a time.
+const ITEMS: usize = 2048;
+
+/// The items of a data set by position, and their positions by id.
+pub(super) struct Items {
+    ids: Vec<ItemId>,
+    positions: HashMap<ItemId, u32>,
+}
+
+impl Items {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(super) fn id(&self, position: u32) -> &ItemId {
+        &self.ids[position as usize]
+    }
+
+    pub(super) fn position(&self, id: &ItemId) -> Option<u32> {
+        self.positions.get(id).copied()
+    }
+
+    fn add(&mut self, id: &ItemId) -> Result<(), LoadError> {
+        let position = u32::try_from(self.ids.len())
+            .map_err(|_| LoadError::TooLarge("more than 4 billion items"))?;
+        self.positions.insert(id.clone(), position);
+        self.ids.push(id.clone());
+        Ok(())
+    }
+}
+
+pub(super) async fn items(
+    store: &dyn Store,
+    folder: &DatasetFolder,
+    progress: &Progress,
+    report: &mut LoadReport,
+) -> Result<Items, LoadError> {
+    let batches = folder.items()?;
+    let bar = progress.bar("items", batches.rows());
+    let mut items = Items { ids: Vec::new(), positions: HashMap::new() };
+    let (mut waiting, mut bytes) = (Vec::new(), 0);
+    for batch in batches {
+        for row in batch? {
+            items.add(&row.item.item_id)?;
+            let image = row.image.as_deref().map(|image| folder.image(image)).transpose()?;
+            report.items += 1;
+            report.images += u64::from(image.is_some());
+            bytes += image.as_ref().map_or(0, Vec::len);
+            waiting.push(NewItem { item: row.item, image });
+            if waiting.len() == ITEMS || bytes >= IMAGE_BYTES {
+                store.put_items(mem::take(&mut waiting)).await?;
+                bytes = 0;
+                bar.set_position(report.items);
+            }
+        }
+    }
+    store.put_items(waiting).await?;
+    bar.finish();
+    Ok(items)
+}
+
+pub(super) async fn users(
+    store: &dyn Store,
+    folder: &DatasetFolder,
+    progress: &Progress,
+    report: &mut LoadReport,
+) -> Result<(), LoadError> {
+    let batches = folder.users()?;
+    let bar = progress.bar("users", batches.rows());
+    for batch in batches {
+        let users = batch?;
+        users.iter().for_each(|user| report.sample(&user.user_id));
+        report.users += users.len() as u64;
+        store.put_users(users).await?;
+        bar.set_position(report.users);
+    }
+    bar.finish();
+    Ok(())
+}

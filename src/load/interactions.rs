@@ -1,0 +1,106 @@
+//! Histories, item statistics and co-visitation, in one pass over the interactions.
+
+use std::{collections::HashMap, mem};
+
+use plugrank_contract::{HistoryEntry, UserId};
+use plugrank_dataset::DatasetFolder;
+use plugrank_store::{ItemStats, Store};
+
+use super::{
+    LoadError, LoadOptions, LoadReport, Progress, catalog::Items, co_visitation::CoVisitation,
+};
+
+/// Rows that are written at a time.
+const ROWS: usize = 16_384;
+
+/// What was counted along the way.
+pub(super) struct Counted {
+    stats: Vec<ItemStats>,
+    pairs: CoVisitation,
+}
+
+pub(super) async fn load(
+    store: &dyn Store,
+    folder: &DatasetFolder,
+    items: &Items,
+    options: LoadOptions,
+    progress: &Progress,
+    report: &mut LoadReport,
+) -> Result<Counted, LoadError> {
+    let batches = folder.interactions_without_requests()?;
+    let bar = progress.bar("interactions", batches.rows());
+    let mut counted = Counted {
+        stats: vec![ItemStats::default(); items.len()],
+        pairs: CoVisitation::new(items.len()),
+    };
+    let mut users: HashMap<UserId, u32> = HashMap::new();
+    let mut waiting = Vec::with_capacity(ROWS);
+    for batch in batches {
+        for row in batch? {
+            bar.inc(1);
+            if options.until.is_some_and(|until| row.timestamp >= until) {
+                report.later += 1;
+                continue;
+            }
+            report.interactions += 1;
+            match items.position(&row.item_id) {
+                None => report.unknown_items += 1,
+                Some(item) => {
+                    let stats = &mut counted.stats[item as usize];
+                    stats.impressions += 1;
+                    if row.clicked {
+                        stats.clicks += 1;
+                        let next = u32::try_from(users.len())
+                            .map_err(|_| LoadError::TooLarge("more than 4 billion users"))?;
+                        let user = *users.entry(row.user_id.clone()).or_insert(next);
+                        counted.pairs.click(user, item);
+                    }
+                }
+            }
+            let entry = HistoryEntry {
+                item_id: row.item_id,
+                clicked: row.clicked,
+                timestamp: row.timestamp,
+            };
+            waiting.push((row.user_id, entry));
+            if waiting.len() == ROWS {
+                store.put_history(mem::replace(&mut waiting, Vec::with_capacity(ROWS))).await?;
+            }
+        }
+    }
+    store.put_history(waiting).await?;
+    bar.finish();
+    Ok(counted)
+}
+
+/// Writes statistics and neighbours; answers how many items have neighbours.
+pub(super) async fn write_counts(
+    store: &dyn Store,
+    items: &Items,
+    counted: Counted,
+    progress: &Progress,
+) -> Result<u64, LoadError> {
+    let bar = progress.bar("co-visitation", items.len() as u64);
+    let stats: Vec<_> = counted
+        .stats
+        .iter()
+        .enumerate()
+        .map(|(item, stats)| (items.id(item as u32).clone(), *stats))
+        .collect();
+    for chunk in stats.chunks(ROWS) {
+        store.put_item_stats(chunk.to_vec()).await?;
+    }
+    let (mut waiting, mut listed) = (Vec::new(), 0);
+    for (item, neighbours) in counted.pairs.neighbours() {
+        let named = neighbours.into_iter().map(|(other, score)| (items.id(other).clone(), score));
+        waiting.push((items.id(item).clone(), named.collect()));
+        listed += 1;
+        if waiting.len() == ROWS / 8 {
+            store.put_neighbours(mem::take(&mut waiting)).await?;
+            bar.set_position(u64::from(item));
+        }
+    }
+    store.put_neighbours(waiting).await?;
+    bar.finish();
+    Ok(listed)
+}

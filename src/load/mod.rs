@@ -1,0 +1,74 @@
+//! `plugrank load`: a dataset folder into the store.
+
+mod catalog;
+mod co_visitation;
+mod interactions;
+mod progress;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use plugrank_contract::TimestampMs;
+use plugrank_dataset::{DatasetError, DatasetFolder};
+use plugrank_store::{Store, StoreError};
+
+pub use progress::Progress;
+pub use report::{LoadReport, Phase};
+
+/// What is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Only interactions strictly before this moment.
+    pub until: Option<TimestampMs>,
+}
+
+/// Why a load ended. What was written before stays; a repeated load completes it.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The folder is not what it should be.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The store could not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is more than the loader can count.
+    #[error("{0}")]
+    TooLarge(&'static str),
+}
+
+/// Loads items with their images, users, histories, item statistics and co-visitation. Every write
+/// is keyed by what it writes, so a repeated load changes nothing. Statistics are only ever raised:
+/// events counted since an earlier load stay counted, and a load with an earlier `until` does not
+/// take away what a later one brought; for that, load into a new store.
+///
+/// # Errors
+/// As [`LoadError`] says.
+pub async fn load(
+    store: Arc<dyn Store>,
+    folder: &Path,
+    options: LoadOptions,
+    progress: &Progress,
+) -> Result<LoadReport, LoadError> {
+    let folder = DatasetFolder::open(folder)?;
+    let mut report = LoadReport::new(folder.meta().name.clone(), store.item_count().await?);
+
+    let begun = Instant::now();
+    let items = catalog::items(store.as_ref(), &folder, progress, &mut report).await?;
+    report.phase("items", report.items, begun);
+
+    let begun = Instant::now();
+    catalog::users(store.as_ref(), &folder, progress, &mut report).await?;
+    report.phase("users", report.users, begun);
+
+    let begun = Instant::now();
+    let counted =
+        interactions::load(store.as_ref(), &folder, &items, options, progress, &mut report).await?;
+    report.phase("interactions", report.interactions, begun);
+
+    let begun = Instant::now();
+    let listed = interactions::write_counts(store.as_ref(), &items, counted, progress).await?;
+    report.phase("co-visitation", listed, begun);
+    Ok(report)
+}

@@ -1,0 +1,16 @@
+//! The one binary: `plugrank --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use plugrank::{cli::Cli, commands};
+
+fn main() -> ExitCode {
+    match commands::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("plugrank: {}", failure.message);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}

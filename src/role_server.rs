@@ -1,0 +1,54 @@
+//! HTTP server of a single role: its calls, liveness, readiness, metrics.
+
+use std::{net::TcpListener, sync::Arc};
+
+use actix_web::{
+    App, HttpServer,
+    web::{PayloadConfig, ServiceConfig},
+};
+use anyhow::Result;
+use plugrank_gateway::operation_routes;
+use plugrank_runtime::{Health, Metrics, Shutdown, settings::ServerSettings};
+
+/// Adds a role's calls to an application.
+pub type Routes = Box<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// Largest call another role may send: 100,000 items at their longest ids.
+const MAX_CALL_BYTES: usize = 64 << 20;
+
+/// Serves a role until `shutdown` is requested, then lets calls in flight end.
+///
+/// # Errors
+/// When the listener cannot be served.
+pub async fn run(
+    listener: TcpListener,
+    settings: ServerSettings,
+    routes: Routes,
+    metrics: Metrics,
+    health: Health,
+    shutdown: Shutdown,
+) -> Result<()> {
+    let routes = Arc::new(routes);
+    let (drained, delay) = (health.clone(), settings.drain_delay());
+    let address = listener.local_addr()?;
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(PayloadConfig::new(MAX_CALL_BYTES))
+            .configure(|config| routes(config))
+            .configure(|config| operation_routes(config, &health, &metrics))
+    })
+    .tcp_nodelay(true)
+    .shutdown_timeout(settings.grace_ms.div_ceil(1000))
+    .shutdown_signal(async move {
+        shutdown.requested().await;
+        drained.drain();
+        tokio::time::sleep(delay).await;
+    });
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    tracing::info!(%address, "serving");
+    server.listen(listener)?.run().await?;
+    tracing::info!("stopped");
+    Ok(())
+}

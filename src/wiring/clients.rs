@@ -1,0 +1,110 @@
+//! The calls of each role, wherever it runs.
+
+use actix_web::web::ServiceConfig;
+use plugrank_contract::{
+    embedding::{Fetch, FetchVectors, Invalidate},
+    reranking::Rerank,
+    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    scoring::Score,
+};
+use plugrank_transport::{Client, Service, server::route};
+
+use super::client;
+
+/// Calls of the embedding role.
+#[derive(Clone)]
+pub struct Embedding {
+    /// Item records and user states.
+    pub fetch: Client<Fetch>,
+    /// Item vectors.
+    pub fetch_vectors: Client<FetchVectors>,
+    /// Forgetting changed items.
+    pub invalidate: Client<Invalidate>,
+}
+
+impl Embedding {
+    pub(super) fn of<S>(service: S) -> Self
+    where
+        S: Service<Fetch> + Service<FetchVectors> + Service<Invalidate> + Clone,
+    {
+        Self {
+            fetch: client(service.clone()),
+            fetch_vectors: client(service.clone()),
+            invalidate: client(service),
+        }
+    }
+
+    /// Serves the calls to other processes.
+    pub fn routes(&self, config: &mut ServiceConfig) {
+        route(config, self.fetch.clone());
+        route(config, self.fetch_vectors.clone());
+        route(config, self.invalidate.clone());
+    }
+}
+
+/// Calls of the retrieval role.
+#[derive(Clone)]
+pub struct Retrieval {
+    /// Candidates.
+    pub retrieve: Client<Retrieve>,
+    /// Stored events.
+    pub observe_events: Client<ObserveEvents>,
+    /// Written items.
+    pub refresh_items: Client<RefreshItems>,
+}
+
+impl Retrieval {
+    pub(super) fn of<S>(service: S) -> Self
+    where
+        S: Service<Retrieve> + Service<ObserveEvents> + Service<RefreshItems> + Clone,
+    {
+        Self {
+            retrieve: client(service.clone()),
+            observe_events: client(service.clone()),
+            refresh_items: client(service),
+        }
+    }
+
+    /// Serves the calls to other processes.
+    pub fn routes(&self, config: &mut ServiceConfig) {
+        route(config, self.retrieve.clone());
+        route(config, self.observe_events.clone());
+        route(config, self.refresh_items.clone());
+    }
+}
+
+/// Calls of the scoring role.
+#[derive(Clone)]
+pub struct Scoring {
+    /// Click probabilities.
+    pub score: Client<Score>,
+}
+
+impl Scoring {
+    pub(super) fn of(service: impl Service<Score>) -> Self {
+        Self { score: client(service) }
+    }
+
+    /// Serves the calls to other processes.
+    pub fn routes(&self, config: &mut ServiceConfig) {
+        route(config, self.score.clone());
+    }
+}
+
+/// Calls of the re-ranking role.
+#[derive(Clone)]
+pub struct Reranking {
+    /// The final order.
+    pub rerank: Client<Rerank>,
+}
+
+impl Reranking {
+    pub(super) fn of(service: impl Service<Rerank>) -> Self {
+        Self { rerank: client(service) }
+    }
+
+    /// Serves the calls to other processes.
+    pub fn routes(&self, config: &mut ServiceConfig) {
+        route(config, self.rerank.clone());
+    }
+}

@@ -1,0 +1,120 @@
+//! The embedding role.
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::{Context, Result};
+use plugrank_embedding::{CatalogProgress, EmbeddingParts, EmbeddingService};
+
+use super::{
+    Embedding, Model, Node,
+    batch_metrics::BatchMetrics,
+    metrics::{Reading, readings},
+    options,
+};
+use crate::load::Progress;
+
+/// Embedding here, every item of the catalog encoded, or a client of it elsewhere.
+///
+/// # Errors
+/// When a graph, an option or the store cannot be used.
+pub async fn start(node: &Node, model: Option<&Model>) -> Result<Embedding> {
+    if let Some(url) = &node.settings.peers.embedding_url {
+        return Ok(Embedding::of(node.remote(url)?));
+    }
+    let service = Arc::new(build(node, model.context("this role has no model")?)?);
+    encode(node, &service, &Progress::shown()).await?;
+    service.warm_up().await?;
+    let counted = Arc::clone(&service);
+    readings(&node.metrics, "embedding", move || counts(&counted));
+    let watched = Arc::clone(&service);
+    node.health.probe("embedding-workers", move || {
+        let alive = watched.alive();
+        async move { if alive { Ok(()) } else { Err("a worker thread is gone".to_owned()) } }
+    });
+    let limit = node.settings.embedding.max_in_flight;
+    Ok(Embedding::of(node.run("embedding", service, limit)?))
+}
+
+/// Encodes every item that has no record yet; answers how many items the catalog has.
+///
+/// # Errors
+/// When a graph, an option or the store cannot be used.
+pub async fn encode_catalog(node: &Node, model: &Model, progress: &Progress) -> Result<u64> {
+    let service = build(node, model)?;
+    let done = encode(node, &service, progress).await?;
+    service.flush().await;
+    Ok(done.seen)
+}
+
+fn build(node: &Node, model: &Model) -> Result<EmbeddingService> {
+    let begun = Instant::now();
+    let session = options::session(&node.settings.scoring);
+    let service = EmbeddingService::new(
+        EmbeddingParts {
+            library: model.library.clone(),
+            bundle: Arc::clone(&model.bundle),
+            store: Arc::clone(&node.store),
+            session,
+            options: options::embedding(&node.settings.embedding),
+            observer: Some(BatchMetrics::register(&node.metrics, "embedding")),
+        },
+        &mut |_, _| {},
+    )?;
+    tracing::info!(
+        bundle = model.bundle.version(),
+        seconds = begun.elapsed().as_secs_f64(),
+        "the encoders are warm"
+    );
+    Ok(service)
+}
+
+async fn encode(
+    node: &Node,
+    service: &EmbeddingService,
+    progress: &Progress,
+) -> Result<CatalogProgress> {
+    let bar = progress.bar("encoding", node.store.item_count().await?);
+    let told = bar.clone();
+    let done = service
+        .encode_catalog(&mut |progress: CatalogProgress| told.set_position(progress.seen))
+        .await?;
+    bar.finish_and_clear();
+    if done.failed > 0 {
+        tracing::warn!(
+            items = done.failed,
+            "items could not be encoded; they rank without content"
+        );
+    }
+    Ok(done)
+}
+
+fn counts(service: &EmbeddingService) -> Vec<Reading> {
+    let counts = service.counts();
+    let (items, users) = service.memory_bytes();
+    let mut readings: Vec<Reading> = [
+        ("records_memory", "Records found in the in-process tier", counts.memory),
+        ("records_store", "Records found in the store", counts.store),
+        ("records_encoded", "Records encoded while a call waited", counts.encoded),
+        ("records_missing", "Missing records for items of the catalog", counts.missing),
+        ("records_unknown", "Missing records for unknown ids", counts.unknown),
+        ("items_encoded", "Items encoded, whoever asked", counts.items_encoded),
+        ("encode_failures", "Items that could not be encoded", counts.encode_failures),
+        ("encode_refused", "Items not taken on, the queue was full", counts.encode_refused),
+        ("bad_images", "Images that could not be decoded", counts.bad_images),
+        ("write_back_failures", "Batches the store did not take", counts.write_back_failures),
+        ("write_back_refused", "Items not written, the queue was full", counts.write_back_refused),
+        ("store_read_failures", "Reads that failed or came late", counts.store_read_failures),
+        ("corrupt_vectors", "Cached vectors of the wrong length", counts.corrupt_vectors),
+        ("user_states_cached", "User states found in memory", counts.user_states_cached),
+        ("user_states_encoded", "User states made", counts.user_states_encoded),
+    ]
+    .into_iter()
+    .map(|(name, help, value)| Reading::counter(name, help, value))
+    .collect();
+    readings.extend([
+        Reading::gauge("items_bytes", "In-process tier: item records", items),
+        Reading::gauge("user_states_bytes", "In-process tier: user states", users),
+        Reading::gauge("encoding", "Items being encoded or waiting", service.encoding() as u64),
+    ]);
+    readings
+}

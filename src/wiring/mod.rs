@@ -1,0 +1,97 @@
+//! Builds each role out of settings: its service here, or a client of one elsewhere.
+
+mod batch_metrics;
+mod clients;
+mod embedding;
+mod metrics;
+mod options;
+mod reranking;
+mod retrieval;
+mod scoring;
+mod store;
+
+use std::{path::Path, sync::Arc};
+
+use actix::Arbiter;
+use anyhow::{Context, Result};
+use plugrank_bundle::Bundle;
+use plugrank_inference::Library;
+use plugrank_runtime::{Health, Metrics, Settings};
+use plugrank_store::Store;
+use plugrank_transport::{Local, LocalOptions, Remote, RemoteOptions, Service};
+
+pub use clients::{Embedding, Reranking, Retrieval, Scoring};
+pub use embedding::{encode_catalog, start as start_embedding};
+pub use reranking::start as start_reranking;
+pub use retrieval::start as start_retrieval;
+pub use scoring::start as start_scoring;
+pub use store::open as open_store;
+
+/// What the roles of a process share.
+pub struct Node {
+    /// The settings in force.
+    pub settings: Settings,
+    /// Items, users, events and vectors.
+    pub store: Arc<dyn Store>,
+    /// Where metrics are registered.
+    pub metrics: Metrics,
+    /// What readiness asks.
+    pub health: Health,
+}
+
+/// The model, for the roles that run graphs.
+pub struct Model {
+    /// The bundle, checked.
+    pub bundle: Arc<Bundle>,
+    /// ONNX Runtime.
+    pub library: Library,
+}
+
+impl Model {
+    /// Loads the library and opens the bundle that the settings name.
+    ///
+    /// # Errors
+    /// When either cannot be used.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        let library = Library::load(settings.onnxruntime.library.as_deref().map(Path::new))?;
+        let path = &settings.bundle.path;
+        let bundle = Bundle::open(path)
+            .with_context(|| format!("the bundle {} (bundle.path) is refused", path.display()))?;
+        Ok(Self { bundle: Arc::new(bundle), library })
+    }
+}
+
+impl Node {
+    /// Runs a service as an actor on a thread of its own, watched by readiness and metrics.
+    fn run<S>(&self, name: &'static str, logic: Arc<S>, max_in_flight: usize) -> Result<Local<S>>
+    where
+        S: Send + Sync + Unpin + 'static,
+    {
+        let max_in_flight = max_in_flight.try_into().context("max_in_flight is 0")?;
+        let options = LocalOptions { name, max_in_flight };
+        let local = Local::start(logic, &options, &Arbiter::new().handle());
+        let watched = local.clone();
+        self.health.probe(name, move || {
+            let alive = watched.alive();
+            async move { if alive { Ok(()) } else { Err("its actor is gone".to_owned()) } }
+        });
+        metrics::actor(&self.metrics, name, local.clone());
+        Ok(local)
+    }
+
+    /// A client of a role in another process.
+    fn remote(&self, url: &str) -> Result<Remote> {
+        let peers = &self.settings.peers;
+        let options = RemoteOptions {
+            base_url: url.to_owned(),
+            connect_timeout: std::time::Duration::from_millis(peers.connect_timeout_ms),
+            call_timeout: std::time::Duration::from_millis(peers.call_timeout_ms),
+        };
+        Ok(Remote::new(&options)?)
+    }
+}
+
+/// Erases where a service runs.
+fn client<C: plugrank_contract::Call>(service: impl Service<C>) -> plugrank_transport::Client<C> {
+    Arc::new(service)
+}

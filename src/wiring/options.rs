@@ -1,0 +1,118 @@
+//! From settings to the services' own options.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use plugrank_embedding::EmbeddingOptions;
+use plugrank_inference::{Provider, SessionOptions};
+use plugrank_reranking::{
+    RerankingOptions,
+    options::{CategoryCapOptions, DiversityOptions, ExplorationOptions},
+};
+use plugrank_retrieval::{
+    RetrievalOptions,
+    options::{AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, Quotas},
+};
+use plugrank_runtime::{
+    Settings,
+    settings::{EmbeddingSettings, Provider as ProviderChoice, RerankingSettings, ScoringSettings},
+};
+use plugrank_scoring::ScoringOptions;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) fn retrieval(settings: &Settings) -> RetrievalOptions {
+    let of = &settings.retrieval;
+    let quota = |share| Quota { share, weight: 1.0 };
+    let defaults = RetrievalOptions::default();
+    // The gateway never asks for more than the largest of these.
+    let asked = settings.server.max_candidates.max(settings.server.k_max as usize);
+    RetrievalOptions {
+        max_candidates: of.limit.max(asked as u32),
+        seen_clicks: of.seen_clicks,
+        source_time_share: of.source_time_share,
+        quotas: Quotas {
+            ann: quota(of.shares.ann),
+            co_visitation: quota(of.shares.co_visitation),
+            category: quota(of.shares.category),
+            popular: quota(of.shares.popular),
+            fresh: quota(of.shares.fresh),
+        },
+        ann: AnnOptions {
+            connectivity: of.ann.connectivity,
+            expansion_add: of.ann.expansion_add,
+            expansion_search: of.ann.expansion_search,
+            mean_clicks: of.ann.mean_clicks,
+            interests: of.ann.interests,
+            threads: of.ann.threads.and_then(NonZeroUsize::new),
+            ..defaults.ann
+        },
+        co_visitation: CoVisitationOptions {
+            clicks: of.co_visitation_clicks,
+            ..defaults.co_visitation
+        },
+        category: CategoryOptions { categories: of.categories, ..defaults.category },
+        popular: PopularOptions {
+            refresh_every: Duration::from_millis(of.popular_refresh_ms),
+            ..defaults.popular
+        },
+    }
+}
+
+pub(super) fn reranking(of: &RerankingSettings) -> RerankingOptions {
+    RerankingOptions {
+        pool: of.pool,
+        fetch_time_share: of.fetch_time_share,
+        diversity: DiversityOptions { lambda: of.lambda as f32 },
+        category_cap: CategoryCapOptions {
+            enabled: of.category_cap > 0,
+            max: of.category_cap.max(1),
+            first: of.category_window,
+        },
+        exploration: ExplorationOptions {
+            share: of.exploration_share,
+            fresh_for: DAY * of.fresh_days,
+        },
+    }
+}
+
+/// How the scoring graphs are loaded.
+pub(super) fn session(of: &ScoringSettings) -> SessionOptions {
+    let provider = match of.provider {
+        ProviderChoice::Cpu => Provider::Cpu,
+        ProviderChoice::Cuda => Provider::Cuda { device: of.device },
+    };
+    SessionOptions { provider, threads: of.threads, fallback: of.fallback }
+}
+
+pub(super) fn embedding(of: &EmbeddingSettings) -> EmbeddingOptions {
+    EmbeddingOptions {
+        memory_bytes: (of.memory_mb as u64) << 20,
+        user_state_share: of.user_state_share,
+        encode_on_miss: of.encode_on_miss,
+        encode_batch: of.encode_batch,
+        encode_threads: of.encode_threads,
+        max_encoded_per_call: of.encode_per_call,
+        encode_queue: of.encode_queue,
+        write_back_queue: of.write_back_queue,
+        answer_margin: Duration::from_micros(of.answer_margin_us),
+        user_batch_rows: of.user_batch_rows,
+        user_buckets: of.user_buckets.clone(),
+        user_threads: of.user_threads,
+        user_batch_wait: Duration::from_micros(of.user_batch_wait_us),
+    }
+}
+
+pub(super) fn scoring(settings: &Settings) -> ScoringOptions {
+    let of = &settings.scoring;
+    let asked = settings.server.max_candidates.max(settings.server.k_max as usize);
+    ScoringOptions {
+        workers: of.workers,
+        batch_rows: of.batch_rows,
+        batch_wait: Duration::from_micros(of.batch_wait_us),
+        candidate_buckets: of.candidate_buckets.clone(),
+        user_buckets: of.user_buckets.clone(),
+        max_candidates: asked.max(settings.retrieval.limit as usize),
+        answer_margin: Duration::from_micros(of.margin_us),
+        ..ScoringOptions::default()
+    }
+}

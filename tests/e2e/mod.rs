@@ -1,0 +1,9 @@
+mod bad_requests;
+mod bundle;
+mod events;
+mod parity;
+mod rank;
+mod settings;
+mod site;
+mod split;
+mod tracing;

@@ -1,0 +1,201 @@
+//! A Plugrank of a test's own: the shipped shop in a temporary folder, served on a free port.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_plugrank");
+
+/// A path inside the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The ONNX Runtime library; `cargo xtask test` names it.
+pub(crate) fn library() -> PathBuf {
+    std::env::var_os("ORT_DYLIB_PATH")
+        .map(PathBuf::from)
+        .expect("ORT_DYLIB_PATH is not set; run these tests with `cargo xtask test e2e`")
+}
+
+/// The binary with arguments, and nothing of the caller's settings.
+pub(crate) fn plugrank(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env("ORT_DYLIB_PATH", library()).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PLUGRANK__") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Standard error of a finished run.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The shop loaded into a store, once for all tests.
+fn loaded() -> &'static Path {
+    static LOADED: OnceLock<TempDir> = OnceLock::new();
+    LOADED
+        .get_or_init(|| {
+            let folder = TempDir::new().expect("a temporary folder");
+            let config = settings(folder.path(), 0, "");
+            let dataset = repository("models/simshop/dataset");
+            let output = plugrank(&["load", "--config"])
+                .arg(&config)
+                .arg("--dataset")
+                .arg(dataset)
+                .output()
+                .expect("plugrank can be started");
+            assert!(output.status.success(), "load failed: {}", stderr(&output));
+            folder
+        })
+        .path()
+}
+
+/// Writes a settings file into `folder` and returns its path.
+pub(crate) fn settings(folder: &Path, port: u16, more: &str) -> PathBuf {
+    let text = format!(
+        "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nstore.path = {:?}\nbundle.path = {:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\n{more}\n",
+        folder.join("store.redb"),
+        repository("models/simshop/bundle"),
+    );
+    let path = folder.join("plugrank.toml");
+    fs::write(&path, text).expect("the settings can be written");
+    path
+}
+
+/// A running server.
+pub(crate) struct Site {
+    pub(crate) http: Client,
+    folder: TempDir,
+    child: Child,
+    port: u16,
+}
+
+impl Site {
+    /// The loaded shop, served.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same with further settings (TOML with dotted keys).
+    pub(crate) async fn start_with(more: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::copy(loaded().join("store.redb"), folder.path().join("store.redb"))
+            .expect("the store can be copied");
+        let port = free_port();
+        settings(folder.path(), port, more);
+        let child = spawn(folder.path());
+        let site = Self { http: Client::new(), folder, child, port };
+        site.ready().await
+    }
+
+    /// Kills the server (SIGKILL) and starts another on the same store.
+    pub(crate) async fn crash_and_restart(mut self) -> Self {
+        self.child.kill().expect("the server can be killed");
+        self.child.wait().expect("the server ends");
+        self.child = spawn(self.folder.path());
+        self.ready().await
+    }
+
+    /// Asks the server to end (SIGTERM) and waits for its exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(killed.is_ok_and(|status| status.success()));
+        self.child.wait().expect("the server ends").code()
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn alive(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(self.url(path))
+    }
+
+    /// Posts JSON and returns status and body.
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
+        read(self.post(path).json(body).send().await.expect("an answer")).await
+    }
+
+    /// Gets JSON and returns status and body.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        read(self.http.get(self.url(path)).send().await.expect("an answer")).await
+    }
+
+    /// Ranks and expects success.
+    pub(crate) async fn rank(&self, body: Value) -> Value {
+        let (status, reply) = self.post_json("/v1/rank", &body).await;
+        assert_eq!(status, 200, "{body} -> {reply}");
+        reply
+    }
+
+    /// Ranks `k` items for a user.
+    pub(crate) async fn rank_for(&self, user: &str, k: usize) -> Vec<Value> {
+        let reply = self.rank(json!({"user_id": user, "k": k})).await;
+        reply["items"].as_array().expect("items").clone()
+    }
+
+    async fn ready(self) -> Self {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let mut site = self;
+        loop {
+            assert!(site.alive(), "the server ended before it was ready");
+            let ready = site.http.get(site.url("/readyz")).send().await;
+            if ready.is_ok_and(|answer| answer.status().is_success()) {
+                return site;
+            }
+            assert!(Instant::now() < deadline, "the server was not ready in time");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn read(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let text = response.text().await.expect("a body");
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+fn spawn(folder: &Path) -> Child {
+    plugrank(&["serve", "--config"])
+        .arg(folder.join("plugrank.toml"))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("plugrank can be started")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// The ids of ranked items, first to last.
+pub(crate) fn ids(items: &[Value]) -> Vec<&str> {
+    items.iter().map(|item| item["item_id"].as_str().expect("an id")).collect()
+}

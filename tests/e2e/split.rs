@@ -1,0 +1,130 @@
+//! The roles in processes of their own, Redis behind them, answer like one process.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::site::{Site, plugrank, repository, stderr};
+
+/// Processes that end with the test.
+struct Running(Vec<Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn settings(folder: &Path, role: &str, port: u16, redis: u16, peers: &str) -> PathBuf {
+    let text = format!(
+        "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nbundle.path = {:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\nstore.kind = \"redis\"\nstore.redis_url = \"redis://127.0.0.1:{redis}/0\"\n{peers}\n",
+        repository("models/simshop/bundle"),
+    );
+    let path = folder.join(format!("{role}.toml"));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn redis(folder: &Path, port: u16) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string(), "--dir"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed (Debian: apt-get install redis-server)")
+}
+
+async fn ready(http: &Client, role: &str, port: u16) {
+    let url = format!("http://127.0.0.1:{port}/readyz");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        assert!(Instant::now() < deadline, "the {role} role was not ready in time");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What an answer says, without what differs from run to run.
+fn substance(mut reply: Value) -> Value {
+    for key in ["request_id", "trace_id", "budget"] {
+        reply[key] = Value::Null;
+    }
+    reply
+}
+
+#[tokio::test]
+async fn five_processes_answer_like_one() {
+    let folder = TempDir::new().unwrap();
+    let [redis_port, embedding, retrieval, scoring, reranking, gateway] = free_ports();
+    let mut running = Running(vec![redis(folder.path(), redis_port)]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while std::net::TcpStream::connect(("127.0.0.1", redis_port)).is_err() {
+        assert!(Instant::now() < deadline, "redis-server did not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let url = |role: &str, port: u16| format!("peers.{role}_url = \"http://127.0.0.1:{port}\"\n");
+    let at_embedding = url("embedding", embedding);
+    let everywhere = at_embedding.clone()
+        + &url("retrieval", retrieval)
+        + &url("scoring", scoring)
+        + &url("reranking", reranking);
+    let roles = [
+        ("embedding", embedding, ""),
+        ("retrieval", retrieval, at_embedding.as_str()),
+        ("scoring", scoring, &at_embedding),
+        ("reranking", reranking, &at_embedding),
+        ("gateway", gateway, &everywhere),
+    ];
+    let http = Client::new();
+    for (role, port, peers) in roles {
+        let config = settings(folder.path(), role, port, redis_port, peers);
+        if role == "embedding" {
+            let load = plugrank(&["load", "--config"])
+                .arg(&config)
+                .arg("--dataset")
+                .arg(repository("models/simshop/dataset"))
+                .output()
+                .unwrap();
+            assert!(load.status.success(), "{}", stderr(&load));
+        }
+        let serve = plugrank(&["serve", "--role", role, "--config"])
+            .arg(&config)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        running.0.push(serve);
+        ready(&http, role, port).await;
+    }
+
+    let one = Site::start().await;
+    let rank = async |url: String, body: &Value| -> Value {
+        let request = http.post(url).header("x-request-id", "018f3f2e-7b1a-7c3d-9e4f-5a6b7c8d9e0f");
+        request.json(body).send().await.unwrap().json().await.unwrap()
+    };
+    for user in 1..=60 {
+        let moment = 4_000_000_000_000_i64;
+        let mut body =
+            json!({"user_id": format!("u{user}"), "k": 20, "context": {"timestamp": moment}});
+        if user % 3 == 0 {
+            body["candidates"] = json!(["i1", "i2", "i3", "i5", "i8", "no-such-item"]);
+        }
+        let together = substance(rank(one.url("/v1/rank"), &body).await);
+        let apart = rank(format!("http://127.0.0.1:{gateway}/v1/rank"), &body).await;
+        assert_eq!(together, substance(apart), "{body}");
+    }
+}

@@ -1,0 +1,169 @@
+"""Examples to rectangular batches `[users, candidates]`: impressions of one user and time share one history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from plugrank_training.catalog import Catalog
+from plugrank_training.examples import Examples
+from plugrank_training.history import HistoryIndex
+from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.features import MISSING, OTHER
+from plugrank_training.models.inputs import ItemInputs, Named
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`G` users' histories with `C` candidates each, over `n` distinct items."""
+
+    # int64 [n]: the items that occur, as rows of the catalog.
+    items: Tensor
+    # int64 [G]: users, as rows of the catalog.
+    users: Tensor
+    # int64 [G, L] and [G, C]: places in `items`; padding points anywhere.
+    history: Tensor
+    candidates: Tensor
+    history_label: Tensor
+    age_bucket: Tensor
+    history_mask: Tensor
+    recency: Tensor
+    # f32 [G, C]: label, and 1 where there is a candidate.
+    label: Tensor
+    there: Tensor
+    # [G, C]: which example each candidate is, -1 for padding.
+    example: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """Candidates without padding."""
+        return int((self.example >= 0).sum())
+
+
+@dataclass(frozen=True)
+class Dropping:
+    """Chances of hiding things in training; see `ItemInputs` and docs/bundle-format.md, "A missing item"."""
+
+    item: float = 0.0
+    item_id: float = 0.0
+    user_id: float = 0.0
+
+
+class Batcher:
+    """Cuts examples into groups of one user and time, and groups into batches of about `rows` candidates."""
+
+    def __init__(
+        self, examples: Examples, history: HistoryIndex, candidates: int, rows: int, device: torch.device
+    ) -> None:
+        self.examples, self.history, self.rows, self.device = examples, history, rows, device
+        users, times = examples.user, examples.timestamp
+        # Stable, so that examples of one group keep their order.
+        self.order = np.lexsort((times, users))
+        fresh = np.ones(len(self.order), dtype=bool)
+        fresh[1:] = (np.diff(users[self.order]) != 0) | (np.diff(times[self.order]) != 0)
+        run_start = np.maximum.accumulate(np.where(fresh, np.arange(len(fresh)), 0))
+        fresh |= (np.arange(len(fresh)) - run_start) % candidates == 0
+        self.start = np.flatnonzero(fresh)
+        self.size = np.diff(np.append(self.start, len(self.order)))
+        # How much past there is, roughly: batches of like lengths waste little on padding.
+        self.past = np.arange(len(self.order)) - np.searchsorted(users[self.order], users[self.order])
+        self.past = np.minimum(self.past[self.start], 128) // 16
+
+    def __len__(self) -> int:
+        """Batches of one pass, about."""
+        return max(1, round(len(self.order) / self.rows))
+
+    def passes(self, random: np.random.Generator | None) -> Iterator[Batch]:
+        """All examples once; in random order where a generator is given."""
+        groups = np.arange(len(self.start))
+        if random is not None:
+            random.shuffle(groups)
+            groups = groups[np.lexsort((self.past[groups], self.size[groups]))]
+        ends = np.cumsum(self.size[groups]) // self.rows
+        pieces = np.split(groups, np.flatnonzero(np.diff(ends)) + 1)
+        if random is not None:
+            random.shuffle(pieces)
+        for piece in pieces:
+            if len(piece):
+                yield self.make(piece)
+
+    def make(self, groups: np.ndarray) -> Batch:
+        """The batch of these groups."""
+        width = int(self.size[groups].max())
+        places = np.arange(width)
+        there = places < self.size[groups][:, None]
+        rows = np.where(there, self.start[groups][:, None] + places, self.start[groups][:, None])
+        example = self.order[rows]
+        users = self.examples.user[example[:, 0]]
+        past = self.history.gather(users, self.examples.timestamp[example[:, 0]])
+        candidates = self.examples.item[example]
+        items, found = np.unique(
+            np.concatenate([np.maximum(past.items, 0).ravel(), candidates.ravel()]), return_inverse=True
+        )
+        cut = past.items.size
+
+        def tensor(array: np.ndarray, kind: type[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array, dtype=kind)).to(self.device)
+
+        return Batch(
+            items=tensor(items, np.int64),
+            users=tensor(users, np.int64),
+            history=tensor(found[:cut].reshape(past.items.shape), np.int64),
+            candidates=tensor(found[cut:].reshape(candidates.shape), np.int64),
+            history_label=tensor(past.labels, np.int64),
+            age_bucket=tensor(past.age_bucket, np.int64),
+            history_mask=tensor(past.mask, np.float32),
+            recency=tensor(past.recency_bucket, np.int64),
+            label=tensor(self.examples.label[example], np.float32),
+            there=tensor(there, np.float32),
+            example=np.where(there, example, -1),
+        )
+
+
+def hide(ids: Named, name: str, hidden: Tensor, value: int) -> Named:
+    """A copy of feature ids with one feature set to `value` where `hidden` `[n]`."""
+    return ids | {name: torch.where(hidden, torch.full_like(ids[name], value), ids[name])}
+
+
+def item_inputs(catalog: Catalog, items: Tensor, dropping: Dropping) -> ItemInputs:
+    """Catalog rows as the item encoder reads them, some hidden at random."""
+    modal, present = catalog.modal[items], catalog.present[items]
+    features = {name: ids[items] for name, ids in catalog.item_ids.items()}
+    count = len(items)
+    if dropping.item > 0:
+        gone = torch.rand(count, device=items.device) < dropping.item
+        keep = (~gone).to(modal.dtype).unsqueeze(-1)
+        modal, present = modal * keep, present * keep
+        for name, ids in features.items():
+            if name != "item_id":
+                lost = gone if ids.dim() == 1 else gone.unsqueeze(-1)
+                features = hide(features, name, lost, MISSING)
+    if dropping.item_id > 0:
+        features = hide(features, "item_id", torch.rand(count, device=items.device) < dropping.item_id, OTHER)
+    return ItemInputs(modal, present, features)
+
+
+def take_rows(made: Named, names: list[str], places: Tensor) -> Named:
+    """Rows `[..., d]` of item outputs `[n, d]` at `places` `[...]`.
+
+    By `embedding`, whose gradient is summed in the same order every time; indexing's is not.
+    """
+    return {name: functional.embedding(places, made[name]) for name in names}
+
+
+def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
+    """Logits `[G, C]`; each distinct item is encoded once."""
+    made = model.encode_items(item_inputs(catalog, batch.items, dropping))
+    history = take_rows(made, model.history_outputs(), batch.history)
+    users = {name: ids[batch.users] for name, ids in catalog.user_ids.items()}
+    if dropping.user_id > 0:
+        hidden = torch.rand(len(batch.users), device=batch.users.device) < dropping.user_id
+        users = hide(users, "user_id", hidden, OTHER)
+    state = model.encode_users(history, batch.history_label, batch.age_bucket, batch.history_mask, users)
+    candidates = take_rows(made, model.candidate_outputs(), batch.candidates)
+    return model.score(state, candidates, batch.recency)

@@ -1,0 +1,85 @@
+"""Items and users as tensors: feature ids, modal vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plugrank_training.config import Config
+from plugrank_training.dataset import Dataset
+from plugrank_training.examples import Examples
+from plugrank_training.graphs import Schema
+from plugrank_training.models.features import Feature, frequent
+from plugrank_training.models.inputs import Named
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Rows of a data set's items and users, on one device."""
+
+    schema: Schema
+    # int64 [items] or [items, length], and the same for users.
+    item_ids: Named
+    user_ids: Named
+    # f32 [items, modal dim] and [items, parts].
+    modal: Tensor
+    present: Tensor
+
+    def to(self, device: torch.device) -> Catalog:
+        """The same on another device."""
+
+        def moved(named: Named) -> Named:
+            return {name: value.to(device) for name, value in named.items()}
+
+        return replace(
+            self,
+            item_ids=moved(self.item_ids),
+            user_ids=moved(self.user_ids),
+            modal=self.modal.to(device),
+            present=self.present.to(device),
+        )
+
+
+def known_ids(ids: Sequence[str], seen: np.ndarray, at_least: int) -> list[str]:
+    """Ids that occur at least so often in `seen` (rows), in their order: others have nothing learned to look up."""
+    counts = np.bincount(seen, minlength=len(ids))
+    return [ids[row] for row in np.flatnonzero(counts >= at_least).tolist()]
+
+
+def item_features(dataset: Dataset, train: Examples, config: Config) -> tuple[Feature, ...]:
+    """Item id, categories and every further string column of the items."""
+    features = [Feature.of("item_id", known_ids(dataset.item_ids, train.item, config.host.min_count))]
+    categories = frequent(value for row in dataset.categories for value in row)
+    features.append(Feature.of("categories", categories, config.categories_length))
+    for name, column in dataset.item_columns.items():
+        features.append(Feature.of(name, frequent(column, at_least=2)))
+    return tuple(features)
+
+
+def user_features(dataset: Dataset, train: Examples, config: Config) -> tuple[Feature, ...]:
+    """User id and every further column of the users."""
+    features = [Feature.of("user_id", known_ids(dataset.user_ids, train.user, config.host.min_count))]
+    for name, column in dataset.user_columns.items():
+        features.append(Feature.of(name, frequent(column, at_least=2)))
+    return tuple(features)
+
+
+def make_catalog(dataset: Dataset, schema: Schema, modal: Tensor, present: Tensor) -> Catalog:
+    """Encode every item's and user's features. `modal [items, dim]`, `present [items, parts]`."""
+    items: dict[str, Sequence[str | Sequence[str] | None]] = {
+        "item_id": dataset.item_ids,
+        "categories": dataset.categories,
+        **dataset.item_columns,
+    }
+    users: dict[str, Sequence[str | Sequence[str] | None]] = {"user_id": dataset.user_ids, **dataset.user_columns}
+    return Catalog(
+        schema,
+        {feature.name: torch.from_numpy(feature.encode(items[feature.column])) for feature in schema.item},
+        {feature.name: torch.from_numpy(feature.encode(users[feature.column])) for feature in schema.user},
+        modal,
+        present,
+    )

@@ -1,0 +1,231 @@
+"""Training configuration: dataclasses with defaults, overridden by a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+
+class ConfigError(ValueError):
+    """A configuration key is unknown or has an impossible value; the message names the key."""
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The text encoder (BERT-type, contrastive)."""
+
+    dim: int = 64
+    layers: int = 1
+    heads: int = 4
+    vocabulary: int = 6000
+    max_tokens: int = 48
+    steps: int = 200
+    batch: int = 64
+    learning_rate: float = 1e-3
+    temperature: float = 0.07
+    dropout: float = 0.1
+    # Share of a batch's pairs that are two items clicked by one user, the rest being title and description.
+    clicked_pairs: float = 0.7
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """The image encoder (a small residual network that predicts categories)."""
+
+    dim: int = 32
+    width: int = 48
+    height: int = 64
+    channels: int = 24
+    epochs: int = 8
+    batch: int = 64
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class HistoryConfig:
+    """How much of the past is read: the last so many clicked and not clicked items."""
+
+    clicks: int = 50
+    impressions: int = 50
+
+
+@dataclass(frozen=True)
+class PpmConfig:
+    """The pre-trained plug-in: item projection, history transformer, target attention."""
+
+    dim: int = 32
+    layers: int = 1
+    heads: int = 2
+    attention_heads: int = 2
+    key_dim: int = 16
+    value_dim: int = 8
+    dropout: float = 0.1
+    epochs: int = 3
+    # Share of the newest training rows that pre-training reads (1 = the whole long window).
+    window: float = 1.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    # Chance that an item's vector is replaced by the learned missing-vector in a training step.
+    drop_item: float = 0.05
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """The ID-based host (DIN)."""
+
+    embedding_dim: int = 16
+    attention_heads: int = 2
+    key_dim: int = 16
+    value_dim: int = 8
+    # An id with fewer training rows than this has no embedding of its own.
+    min_count: int = 2
+    # Chance that an item's id is replaced by "any other" in a training step: cold ids are learned so.
+    drop_item_id: float = 0.1
+    # The same for user ids; high, because most future users are new and the history already tells a user apart.
+    drop_user_id: float = 0.5
+
+
+@dataclass(frozen=True)
+class UnifiedConfig:
+    """End-to-end training of a click model (IDRec alone, or the host with PPM plugged in)."""
+
+    hidden: int = 64
+    hidden2: int = 32
+    dropout: float = 0.2
+    epochs: int = 4
+    # Stop when so many evaluations in a row did not improve the validation loss.
+    patience: int = 2
+    # Evaluations on the validation part in each epoch.
+    evaluations: int = 1
+    learning_rate: float = 2e-3
+    embedding_learning_rate: float = 2e-3
+    embedding_weight_decay: float = 0.5
+    weight_decay: float = 1e-3
+    # Share of the newest training rows that are read (the recent window).
+    window: float = 1.0
+    # Parameter groups that stay as they were pre-trained, by the names the table of groups prints.
+    freeze: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """How examples are batched: rows of one user and time share one history."""
+
+    candidates: int = 8
+    rows: int = 512
+    eval_rows: int = 2048
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a training run depends on besides its data, its split and its seed."""
+
+    text: TextConfig = field(default_factory=TextConfig)
+    image: ImageConfig = field(default_factory=ImageConfig)
+    history: HistoryConfig = field(default_factory=HistoryConfig)
+    ppm: PpmConfig = field(default_factory=PpmConfig)
+    host: HostConfig = field(default_factory=HostConfig)
+    unified: UnifiedConfig = field(default_factory=UnifiedConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    categories_length: int = 6
+    calibration: str = "platt"
+    # What item records and user states are cached in: "f32", or "f16" for half the memory and scores a little
+    # further from torch's, because a last bit that rounds the other way is a step of its own.
+    cache_dtype: str = "f32"
+
+    def quick(self) -> Config:
+        """A copy that trains in seconds: for trying things out, not for quality."""
+        change = dataclasses.replace
+        return change(
+            self,
+            text=change(self.text, steps=20, layers=1),
+            image=change(self.image, epochs=1),
+            ppm=change(self.ppm, epochs=1),
+            unified=change(self.unified, epochs=1, evaluations=1),
+        )
+
+    def check(self) -> None:
+        """Refuse values that cannot work, naming the key."""
+        for section_name, section in sections(self):
+            for option in dataclasses.fields(section):
+                key = f"{section_name}.{option.name}"
+                check_value(key, option.name, getattr(section, option.name))
+        if self.text.dim % self.text.heads:
+            raise ConfigError("text.dim must be a multiple of text.heads")
+        if self.ppm.dim % self.ppm.heads:
+            raise ConfigError("ppm.dim must be a multiple of ppm.heads")
+        if self.categories_length < 1:
+            raise ConfigError("categories_length must be at least 1")
+        if self.calibration not in ("platt", "isotonic"):
+            raise ConfigError("calibration must be `platt` or `isotonic`")
+        if self.cache_dtype not in ("f32", "f16"):
+            raise ConfigError("cache_dtype must be `f32` or `f16`")
+
+
+SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window"])
+MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions"}
+
+
+def sections(config: Config) -> list[tuple[str, Any]]:
+    """The nested dataclasses of a configuration, with their names."""
+    found = [(item.name, getattr(config, item.name)) for item in dataclasses.fields(config)]
+    return [(name, value) for name, value in found if dataclasses.is_dataclass(value)]
+
+
+def check_value(key: str, name: str, value: Any) -> None:
+    """Numbers must be positive (a few may be 0), shares within 0 and 1."""
+    if not isinstance(value, int | float):
+        return
+    if name in SHARES and not 0 <= value <= 1:
+        raise ConfigError(f"{key} = {value}: must lie between 0 and 1")
+    if name == "window" and value == 0:
+        raise ConfigError(f"{key} = 0: must be above 0")
+    if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
+        raise ConfigError(f"{key} = {value}: must be above 0")
+
+
+def from_mapping(kind: type[Any], values: dict[str, Any], prefix: str = "") -> Any:
+    """Build a dataclass from nested tables; unknown keys and wrong types are errors that name the key."""
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    hints = get_type_hints(kind)
+    arguments: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if name not in known:
+            raise ConfigError(f"unknown key `{key}`; known here: {', '.join(sorted(known))}")
+        arguments[name] = convert(hints[name], value, key)
+    return kind(**arguments)
+
+
+def convert(wanted: Any, value: Any, key: str) -> Any:
+    """One TOML value as the type its field has."""
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        if not isinstance(value, dict):
+            raise ConfigError(f"`{key}` must be a table, [{key}]")
+        return from_mapping(wanted, value, f"{key}.")
+    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if wanted in (int, str) and type(value) is wanted:
+        return value
+    if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return tuple(value)
+    name = getattr(wanted, "__name__", str(wanted))
+    raise ConfigError(f"`{key}` must be of type {name}, not {type(value).__name__}")
+
+
+def load_config(path: Path | None) -> Config:
+    """The defaults, overridden by the TOML file where one is given."""
+    if path is None:
+        return Config()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {path}: cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"--config {path}: not valid TOML: {error}") from error
+    config: Config = from_mapping(Config, values)
+    config.check()
+    return config

@@ -1,0 +1,185 @@
+"""The dataset folder in memory (docs/dataset-format.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from plugrank_training.dataset_error import DatasetError
+from plugrank_training.ids import shortlex_rank
+from plugrank_training.parquet_table import ParquetTable
+
+ITEMS, USERS, INTERACTIONS = "items.parquet", "users.parquet", "interactions.parquet"
+TRUTH, META = "truth.parquet", "dataset.json"
+TIMES, NEGATIVES = ("ms", "order"), ("logged", "matched")
+
+
+@dataclass(frozen=True)
+class Meta:
+    """Content of `dataset.json`."""
+
+    name: str
+    # `ms`, or `order` when a timestamp is only a position in a user's sequence.
+    time: str
+    # `logged`, or `matched` when only clicks were recorded.
+    negatives: str
+
+    @classmethod
+    def read(cls, path: Path) -> Meta:
+        """From the file. Raises `DatasetError` where a key is absent or has another value than it may."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DatasetError.at(path, f"cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise DatasetError.at(path, f"not valid JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise DatasetError.at(path, "must be a JSON object with `name`, `time` and `negatives`")
+        if not isinstance(values.get("name"), str) or not values["name"]:
+            raise DatasetError.at(path, "`name` must be a string that is not empty")
+        for key, allowed in (("time", TIMES), ("negatives", NEGATIVES)):
+            if values.get(key) not in allowed:
+                choice = " or ".join(f'"{value}"' for value in allowed)
+                raise DatasetError.at(path, f"`{key}` must be {choice}, not {values.get(key)!r}")
+        return cls(values["name"], values["time"], values["negatives"])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All of a dataset folder. Items and users are known by their row in their file."""
+
+    folder: Path
+    meta: Meta
+    item_ids: list[str]
+    titles: list[str]
+    # Descriptions; the empty string where an item has none.
+    texts: list[str]
+    # Main category first.
+    categories: list[list[str]]
+    # Paths relative to the folder, or None.
+    images: list[str | None]
+    # Categorical features, by column name; the empty string means absent.
+    item_columns: dict[str, list[str]]
+    user_ids: list[str]
+    user_columns: dict[str, list[str]]
+    # Interactions, sorted by (timestamp, user id, item id), ids shorter first, then by bytes.
+    # int32 [n], int32 [n], int64 [n] (ms or position), int8 [n] (1 click, 0 impression without one).
+    user: np.ndarray
+    item: np.ndarray
+    timestamp: np.ndarray
+    label: np.ndarray
+    # Place of each id in the order that breaks ties, int64 [items] and [users].
+    item_rank: np.ndarray
+    user_rank: np.ndarray
+    # True click probability of each interaction, float32 [n]; simulated data only.
+    truth: np.ndarray | None = None
+
+    @property
+    def rows(self) -> int:
+        """Interactions."""
+        return len(self.label)
+
+    @classmethod
+    def load(cls, folder: Path) -> Dataset:
+        """Read and check a folder. Raises `DatasetError`, naming file, column and row."""
+        if not folder.is_dir():
+            raise DatasetError.at(folder, "there is no such folder")
+        meta = Meta.read(folder / META)
+        items = ParquetTable(folder / ITEMS)
+        items.require(["item_id", "title", "text", "categories"])
+        item_ids = items.unique_ids("item_id")
+        users = ParquetTable(folder / USERS)
+        user_ids = users.unique_ids("user_id")
+        events = ParquetTable(folder / INTERACTIONS)
+        events.require(["user_id", "item_id", "timestamp", "label"])
+        images = items.optional_texts("image")
+        check_images(folder, items, images)
+        dataset = cls(
+            folder=folder,
+            meta=meta,
+            item_ids=item_ids,
+            titles=items.texts("title"),
+            texts=items.texts("text"),
+            categories=items.text_lists("categories"),
+            images=images,
+            item_columns=items.feature_columns(["item_id", "title", "text", "categories", "image", "created_at"]),
+            user_ids=user_ids,
+            user_columns=users.feature_columns(["user_id"]),
+            user=events.places("user_id", user_ids, USERS),
+            item=events.places("item_id", item_ids, ITEMS),
+            timestamp=events.integers("timestamp", np.int64),
+            label=read_labels(events, meta),
+            item_rank=shortlex_rank(item_ids),
+            user_rank=shortlex_rank(user_ids),
+            truth=None,
+        )
+        check_order(events, dataset)
+        if (folder / TRUTH).is_file():
+            return dataset.with_truth(ParquetTable(folder / TRUTH))
+        return dataset
+
+    def with_truth(self, table: ParquetTable) -> Dataset:
+        """A copy that has the true probabilities, checked to be of the same impressions."""
+        if table.rows != self.rows:
+            raise DatasetError.at(table.path, f"has {table.rows} rows, but {INTERACTIONS} has {self.rows}")
+        columns = {
+            "user_id": (table.places("user_id", self.user_ids, USERS), self.user),
+            "item_id": (table.places("item_id", self.item_ids, ITEMS), self.item),
+            "timestamp": (table.integers("timestamp", np.int64), self.timestamp),
+        }
+        for name, (found, wanted) in columns.items():
+            if not np.array_equal(found, wanted):
+                raise table.error(name, f"differs from {INTERACTIONS}", int(np.argmax(found != wanted)))
+        return Dataset(**(self.__dict__ | {"truth": table.shares("probability")}))
+
+
+def read_labels(events: ParquetTable, meta: Meta) -> np.ndarray:
+    """Labels, 0 or 1; only 1 where `negatives` is `matched`."""
+    label = events.integers("label", np.int8)
+    wrong = (label != 0) & (label != 1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise events.error("label", f"{label[row]} is neither 0 nor 1", row)
+    if meta.negatives == "matched" and not label.all():
+        row = int(np.argmin(label))
+        raise events.error("label", f'0, but {META} says "negatives": "matched", only clicks were recorded', row)
+    return label
+
+
+def check_order(events: ParquetTable, dataset: Dataset) -> None:
+    """Raise at the first row that should stand before the one above it."""
+    if dataset.rows < 2:
+        return
+    later = np.zeros(dataset.rows - 1, dtype=bool)
+    undecided = np.ones(dataset.rows - 1, dtype=bool)
+    for key in (dataset.timestamp, dataset.user_rank[dataset.user], dataset.item_rank[dataset.item]):
+        above, below = key[:-1], key[1:]
+        later |= undecided & (above > below)
+        undecided &= above == below
+    if later.any():
+        row = int(np.argmax(later)) + 1
+        raise DatasetError.at(
+            events.path,
+            "comes before the row above it; sort by (timestamp, user_id, item_id), ids shorter first, then by bytes",
+            row=row,
+        )
+
+
+def check_images(folder: Path, items: ParquetTable, images: list[str | None]) -> None:
+    """Raise where a path leaves the folder or there is no such file."""
+    listed: dict[str, set[str]] = {}
+    for row, image in enumerate(images):
+        if image is None:
+            continue
+        path = PurePosixPath(image)
+        if path.is_absolute() or ".." in path.parts:
+            raise items.error("image", f"`{image}` must be a path inside the folder, such as images/7.jpg", row)
+        parent = str(path.parent)
+        if parent not in listed:
+            place = folder / parent
+            listed[parent] = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
+        if path.name not in listed[parent]:
+            raise items.error("image", f"there is no file `{image}` in the folder", row)

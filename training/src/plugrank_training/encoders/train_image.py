@@ -1,0 +1,70 @@
+"""Training of the image encoder: it learns to tell an item's categories from its picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import nn
+from tqdm import tqdm
+
+from plugrank_training.config import ImageConfig
+from plugrank_training.encoders.image_encoder import ImageEncoder
+from plugrank_training.encoders.pixels import normalise
+
+
+def train_image_encoder(
+    encoder: ImageEncoder,
+    pixels: np.ndarray,
+    categories: np.ndarray,
+    config: ImageConfig,
+    seed: int,
+    device: torch.device,
+) -> list[float]:
+    """Train in place on bytes `[n, 3, h, w]` and 0/1 categories `[n, categories]`; gives each epoch's mean loss.
+
+    Pictures are mirrored and shifted at random.
+    """
+    losses: list[float] = []
+    if len(pixels) < 2 or categories.shape[1] == 0:
+        return losses
+    random = np.random.default_rng(seed)
+    head = nn.Linear(config.dim, categories.shape[1]).to(device)
+    encoder.to(device).train()
+    parameters = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.05)
+    batches = max(len(pixels) // config.batch, 1)
+    total = max(config.epochs * batches, 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=total)
+    bar = tqdm(range(config.epochs), desc="image encoder", unit="epoch", leave=False)
+    for _ in bar:
+        order = random.permutation(len(pixels))
+        seen = []
+        for rows in np.array_split(order, batches):
+            images = torch.from_numpy(normalise(pixels[rows])).to(device)
+            if random.random() < 0.5:
+                images = images.flip(3)
+            shifts = (int(random.integers(-3, 4)), int(random.integers(-3, 4)))
+            images = images.roll(shifts, dims=(2, 3))
+            target = torch.from_numpy(categories[rows].astype(np.float32)).to(device)
+            loss = functional.binary_cross_entropy_with_logits(head(encoder(images)), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            seen.append(loss.item())
+        losses.append(float(np.mean(seen)))
+        bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    encoder.eval()
+    return losses
+
+
+@torch.no_grad()
+def encode_images(encoder: ImageEncoder, pixels: np.ndarray, device: torch.device) -> np.ndarray:
+    """Vectors of images given as bytes `[n, 3, h, w]`, f32 `[n, dim]`."""
+    encoder.to(device).eval()
+    made = [np.zeros((0, encoder.dim), dtype=np.float32)]
+    for start in tqdm(range(0, len(pixels), 256), desc="images", unit="batch", leave=False):
+        images = torch.from_numpy(normalise(pixels[start : start + 256])).to(device)
+        made.append(encoder(images).cpu().numpy())
+    return np.concatenate(made)

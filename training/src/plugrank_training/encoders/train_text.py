@@ -1,0 +1,109 @@
+"""Contrastive training of the text encoder (SimCSE, arXiv 2104.08821): in-batch negatives, symmetric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from tokenizers import Tokenizer
+from torch import Tensor
+from tqdm import tqdm
+
+from plugrank_training.config import TextConfig
+from plugrank_training.encoders.text_encoder import TextEncoder
+from plugrank_training.encoders.tokenizer import tokenize
+
+
+def contrastive_loss(left: Tensor, right: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Cross entropy of each left among all rights, and the other way round.
+
+    `left`, `right` `[batch, dim]`; `keys [batch, 2]` name the items of a pair: a pair that shares an item with
+    another is no negative of it.
+    """
+    scores = functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).T / temperature
+    shared = (keys[:, None, :, None] == keys[None, :, None, :]).flatten(2).any(-1)
+    shared.fill_diagonal_(False)
+    scores = scores.masked_fill(shared, -1e4)
+    target = torch.arange(len(scores), device=scores.device)
+    return (functional.cross_entropy(scores, target) + functional.cross_entropy(scores.T, target)) / 2
+
+
+class PairDrawer:
+    """Draws text pairs: title and description of one item, or two items clicked by one user close in time."""
+
+    def __init__(
+        self,
+        titles: Sequence[str],
+        descriptions: Sequence[str],
+        texts: Sequence[str],
+        clicked: np.ndarray,
+        random: np.random.Generator,
+    ) -> None:
+        self.titles, self.descriptions, self.texts = titles, descriptions, texts
+        has_both = [bool(t) and bool(d) for t, d in zip(titles, descriptions, strict=True)]
+        self.both = np.flatnonzero(np.array(has_both, dtype=bool))
+        has_text = np.array([bool(text) for text in texts], dtype=bool)
+        keep = has_text[clicked].all(axis=1) & (clicked[:, 0] != clicked[:, 1])
+        self.clicked = clicked[keep]
+        self.random = random
+
+    def possible(self) -> bool:
+        """Whether there is anything to contrast."""
+        return len(self.both) + len(self.clicked) > 1
+
+    def draw(self, batch: int, clicked_share: float) -> tuple[list[str], list[str], np.ndarray]:
+        """Left texts, right texts and the items of each pair `[batch, 2]`."""
+        share = clicked_share if len(self.both) else 1.0
+        count = round(batch * share) if len(self.clicked) else 0
+        pairs = self.clicked[self.random.integers(0, len(self.clicked), count)] if count else np.zeros((0, 2), np.int64)
+        own = self.random.choice(self.both, batch - count) if batch > count else np.zeros(0, np.int64)
+        left = [self.texts[item] for item in pairs[:, 0].tolist()] + [self.titles[item] for item in own.tolist()]
+        right = [self.texts[item] for item in pairs[:, 1].tolist()] + [self.descriptions[item] for item in own.tolist()]
+        return left, right, np.concatenate([pairs, np.stack([own, own], axis=1)]).astype(np.int64)
+
+
+def train_text_encoder(
+    encoder: TextEncoder, tokenizer: Tokenizer, pairs: PairDrawer, config: TextConfig, device: torch.device
+) -> list[float]:
+    """Train in place; gives the loss of every step."""
+    losses: list[float] = []
+    if not pairs.possible():
+        return losses
+    encoder.to(device).train()
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=config.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=max(config.steps, 1))
+    bar = tqdm(range(config.steps), desc="text encoder", unit="step", leave=False)
+    for _ in bar:
+        left, right, keys = pairs.draw(config.batch, config.clicked_pairs)
+        vectors = []
+        for side in (left, right):
+            ids, mask = tokenize(tokenizer, side, config.max_tokens)
+            vectors.append(encoder(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)))
+        loss = contrastive_loss(vectors[0], vectors[1], torch.from_numpy(keys).to(device), config.temperature)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    encoder.eval()
+    return losses
+
+
+@torch.no_grad()
+def encode_texts(
+    encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, device: torch.device
+) -> np.ndarray:
+    """Vectors of texts, f32 `[texts, dim]`; an empty text has zeros."""
+    encoder.to(device).eval()
+    vectors = np.zeros((len(texts), encoder.dim), dtype=np.float32)
+    rows = sorted((row for row, text in enumerate(texts) if text), key=lambda row: len(texts[row]))
+    for start in tqdm(range(0, len(rows), 256), desc="texts", unit="batch", leave=False):
+        chosen = rows[start : start + 256]
+        ids, mask = tokenize(tokenizer, [texts[row] for row in chosen], max_tokens)
+        made = encoder(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+        vectors[chosen] = made.cpu().numpy()
+    return vectors

@@ -1,0 +1,74 @@
+"""Target attention that is cut into an item part, a user part and a cheap rest."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+
+class TargetAttention(nn.Module):
+    """Attention of each candidate over a user's history (the role of DIN's, arXiv 1706.06978, eq. 3).
+
+    Weights are `exp(scale * cos(query, key))`, one scale a head, over the history and one learned "nothing like it"
+    entry of value 0, so that little evidence gives a small answer and an empty history gives zeros. Each head also
+    gives the logarithm of its summed weights: how much of the history is like the candidate. DIN's own MLP over every
+    (candidate, history) pair would cost more than the rest of the graph; here queries belong to the item, keys and
+    values to the user, and per row there are two small matrix products.
+
+    Masked entries have value 0 and count 0, so padding changes nothing.
+    """
+
+    def __init__(self, item_dim: int, state_dim: int, heads: int, key_dim: int, value_dim: int) -> None:
+        super().__init__()
+        self.heads, self.key_dim, self.value_dim = heads, key_dim, value_dim
+        self.to_query = nn.Linear(item_dim, heads * key_dim, bias=False)
+        self.to_key = nn.Linear(item_dim, heads * key_dim, bias=False)
+        # Equal at the start: an item is then most like itself.
+        self.to_key.weight.data.copy_(self.to_query.weight.data)
+        self.to_value = nn.Linear(state_dim, heads * (value_dim - 1))
+        self.log_scale = nn.Parameter(torch.linspace(math.log(2.0), math.log(6.0), heads))
+        self.null = nn.Parameter(torch.full((heads,), 3.0))
+
+    @property
+    def output_dim(self) -> int:
+        """Numbers that `attend` gives for each candidate."""
+        return self.heads * (self.value_dim + 1)
+
+    def query(self, item: Tensor) -> Tensor:
+        """`[..., item_dim]` -> `[..., heads * key_dim]`, its length the head's scale (at most e^2.3, about 10)."""
+        rows = self.to_query(item).unflatten(-1, (self.heads, self.key_dim))
+        scale = self.log_scale.clamp(max=2.3).exp().unsqueeze(-1)
+        return (functional.normalize(rows, dim=-1, eps=1e-6) * scale).flatten(-2)
+
+    def key(self, item: Tensor) -> Tensor:
+        """`[..., item_dim]` -> `[..., heads * key_dim]`, each head of length 1."""
+        rows = self.to_key(item).unflatten(-1, (self.heads, self.key_dim))
+        return functional.normalize(rows, dim=-1, eps=1e-6).flatten(-2)
+
+    def values(self, state: Tensor, residual: Tensor, mask: Tensor) -> Tensor:
+        """What each history entry tells: its residual, learned numbers, and a 1 that counts it.
+
+        `state [users, history, state_dim]`, `residual` and `mask [users, history]` ->
+        `[users, history, heads * (value_dim + 1)]`.
+        """
+        learned = self.to_value(state).unflatten(-1, (self.heads, self.value_dim - 1))
+        one = torch.ones_like(learned[..., :1])
+        told = residual.unsqueeze(-1).unsqueeze(-1) * one
+        rows = torch.cat([told, learned, one], dim=-1).flatten(-2)
+        return rows * mask.unsqueeze(-1)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """`query [users, candidates, q]`, `key [users, history, q]`, `value [users, history, v]` ->
+        `[users, candidates, output_dim]`."""
+        queries = query.unflatten(-1, (self.heads, self.key_dim)).transpose(1, 2)
+        keys = key.unflatten(-1, (self.heads, self.key_dim)).permute(0, 2, 3, 1)
+        values = value.unflatten(-1, (self.heads, self.value_dim + 1)).transpose(1, 2)
+        weights = torch.matmul(queries, keys).exp()
+        summed = torch.matmul(weights, values).transpose(1, 2)
+        null = self.null.exp().view(1, 1, self.heads, 1)
+        count = summed[..., self.value_dim :] + null
+        mean = summed[..., : self.value_dim] / count
+        return torch.cat([mean, count.log() - self.null.view(1, 1, self.heads, 1)], dim=-1).flatten(-2)

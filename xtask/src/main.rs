@@ -1,0 +1,97 @@
+//! Set-up and developer commands: `cargo xtask --help`.
+
+mod chart;
+mod demo;
+mod lint;
+mod load;
+mod ort_library;
+mod process;
+mod python;
+mod redis;
+mod shop;
+mod table;
+mod test;
+mod tools;
+mod train;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Everything a developer runs. Each command fetches what it needs and is quick the second time.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build, load a catalog, serve it on 127.0.0.1 and print a request to try.
+    Demo(demo::Args),
+    /// Run the tests: all of them, or one group.
+    Test {
+        /// Which tests.
+        #[arg(value_enum)]
+        group: Option<test::Group>,
+    },
+    /// Train IDRec and the unified model on a data set and export a bundle.
+    Train(train::Args),
+    /// Formatting, clippy, dependency rules and the Python checks.
+    Lint,
+    /// Run a k6 scenario against the shipped shop.
+    Load(load::Args),
+    /// Lint the Helm chart and check what it renders.
+    Chart,
+    /// Make the shipped shop, its model and the parity test's predictions again.
+    Shop,
+    /// Fetch what the other commands need, without running anything.
+    Setup {
+        /// Also what training needs (PyTorch: several GB).
+        #[arg(long)]
+        training: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test { group } => test::run(group),
+        Command::Train(args) => train::run(&args),
+        Command::Lint => lint::run(),
+        Command::Load(args) => load::run(&args),
+        Command::Chart => chart::run(),
+        Command::Shop => shop::run(),
+        Command::Setup { training } => setup(training),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn setup(training: bool) -> anyhow::Result<()> {
+    let library = ort_library::ensure()?;
+    println!("ONNX Runtime: {}", library.display());
+    redis::ensure()?;
+    if training {
+        println!("Python:       {}", python::ensure()?.display());
+    }
+    Ok(())
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
+
+/// Where builds and everything fetched or made by these commands lie.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -1,0 +1,57 @@
+//! Running other programs, with an error that says what to do when one is missing or fails.
+
+use std::{io::ErrorKind, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+/// Prints the command, runs it, and fails when it does.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("$ {}", display(command));
+    quiet(command)
+}
+
+/// Runs the command without printing it first.
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
+    let status = command.status().map_err(|error| missing(command, error))?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", display(command));
+    }
+    Ok(())
+}
+
+/// What the command prints on its standard output, trimmed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| missing(command, error))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed ({}): {}", display(command), output.status, stderr.trim());
+    }
+    let text = String::from_utf8(output.stdout).context("its output is no UTF-8")?;
+    Ok(text.trim().to_owned())
+}
+
+/// Whether a program of this name can be started with these arguments and succeeds.
+pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+fn missing(command: &Command, error: std::io::Error) -> anyhow::Error {
+    let program = command.get_program().to_string_lossy().into_owned();
+    if error.kind() == ErrorKind::NotFound {
+        return anyhow::anyhow!("`{program}` is not on the PATH; install it and run this again");
+    }
+    anyhow::Error::new(error).context(format!("cannot start `{program}`"))
+}
+
+fn display(command: &Command) -> String {
+    let root = crate::root();
+    let shorten = |part: &std::ffi::OsStr| {
+        let part = part.to_string_lossy();
+        part.replace(&format!("{}/", root.display()), "")
+    };
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(shorten)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask shop`: makes `models/simshop` again.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{process, python, train};
+
+/// Size of the shipped shop: small enough to ship, large enough to learn from.
+const SHOP: [&str; 8] =
+    ["--seed", "7", "--items", "1500", "--users", "800", "--impressions", "120000"];
+/// Test impressions whose torch predictions are shipped, for the parity test.
+const PREDICTIONS: &str = "240";
+
+pub(crate) fn run() -> Result<()> {
+    let folder = crate::root().join("models/simshop");
+    let dataset = folder.join("dataset");
+    let mut simshop = Command::new(env!("CARGO"));
+    simshop.args([
+        "run",
+        "--release",
+        "--package",
+        "plugrank-simshop",
+        "--",
+        "generate",
+        "--force",
+    ]);
+    simshop.arg("--out").arg(&dataset).args(SHOP).current_dir(crate::root());
+    process::run(&mut simshop)?;
+
+    let out = crate::target().join("shop");
+    train::convert_and_train(&dataset, &out, &[])?;
+    replace(&out.join("bundle"), &folder.join("bundle"))?;
+    process::run(
+        python::training(&python::ensure()?)
+            .arg("sample-predictions")
+            .arg(out.join("predictions/unified.parquet"))
+            .arg(folder.join("predictions.json"))
+            .args(["--rows", PREDICTIONS]),
+    )?;
+    fs::copy(out.join("report.json"), folder.join("report.json"))?;
+    println!("models/simshop is made anew");
+    Ok(())
+}
+
+/// Puts a copy of the folder `from` in place of `to`.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
+    }
+    copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
