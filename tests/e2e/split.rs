@@ -14,6 +14,10 @@ use tempfile::TempDir;
 
 use super::site::{Site, plugrank, repository, stderr};
 
+/// An index filled by several threads at a time is another graph each time, so two processes
+/// would find slightly different neighbours.
+const ONE_INDEX: &str = "retrieval.ann.threads = 1";
+
 /// Processes that end with the test.
 struct Running(Vec<Child>);
 
@@ -33,7 +37,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 
 fn settings(folder: &Path, role: &str, port: u16, redis: u16, peers: &str) -> PathBuf {
     let text = format!(
-        "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nbundle.path = {:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\nstore.kind = \"redis\"\nstore.redis_url = \"redis://127.0.0.1:{redis}/0\"\n{peers}\n",
+        "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nbundle.path = {:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\nstore.kind = \"redis\"\nstore.redis_url = \"redis://127.0.0.1:{redis}/0\"\n{ONE_INDEX}\n{peers}\n",
         repository("models/simshop/bundle"),
     );
     let path = folder.join(format!("{role}.toml"));
@@ -111,7 +115,7 @@ async fn five_processes_answer_like_one() {
         ready(&http, role, port).await;
     }
 
-    let one = Site::start().await;
+    let one = Site::start_with(ONE_INDEX).await;
     let rank = async |url: String, body: &Value| -> Value {
         let request = http.post(url).header("x-request-id", "018f3f2e-7b1a-7c3d-9e4f-5a6b7c8d9e0f");
         request.json(body).send().await.unwrap().json().await.unwrap()
