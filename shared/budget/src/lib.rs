@@ -1,13 +1,22 @@
-//! One deadline per request, split over its stages.
+//! One deadline per request, split over its stages, and what happens when time runs short.
 //!
 //! Stages run in a fixed order. Each must end by the point of the budget at which its share and
 //! those before it are used up; so what a stage leaves unspent is lent to the next, and what it
-//! overspends is taken from those that follow, never from the deadline.
+//! overspends is taken from those that follow, never from the deadline ([`Budget`]). What the
+//! stages took moves the [`Ladder`]; [`Admission`] keeps out what could not be answered in time.
 
+mod admission;
+mod backlog;
 mod budget;
+mod ladder;
+mod recent;
+mod rung;
 mod shares;
 mod stage;
 
+pub use admission::{Admission, Admitted, Refusal};
 pub use budget::{Budget, StageResult};
+pub use ladder::{Ladder, LadderOptions, Step};
+pub use rung::Rung;
 pub use shares::{Shares, SharesError};
 pub use stage::{Outcome, Stage, StageRecord};

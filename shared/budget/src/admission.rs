@@ -1,0 +1,185 @@
+//! Who is let in: as many as may be in flight, and nobody whose answer would come too late.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::backlog::Backlog;
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// As many requests are in flight as may be.
+    TooMany {
+        /// How many that is.
+        limit: usize,
+    },
+    /// At the present backlog its answer would come too late.
+    TooLate {
+        /// When it would come.
+        predicted: Duration,
+    },
+}
+
+/// The door of a gateway. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    limit: usize,
+    backlog: Arc<Mutex<Backlog>>,
+}
+
+impl Admission {
+    /// A door for at most `limit` requests at a time.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, backlog: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
+        // Plain numbers: a panic elsewhere leaves them as good as they were.
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a request in, unless there are too many already.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`].
+    pub fn enter(&self) -> Result<Admitted, Refusal> {
+        let mut backlog = self.lock();
+        if backlog.in_flight() >= self.limit {
+            return Err(Refusal::TooMany { limit: self.limit });
+        }
+        backlog.enter(Instant::now());
+        Ok(Admitted { door: self.clone(), entered: Instant::now(), answered: false })
+    }
+
+    /// Notes what the scoring queue would take to work off what it holds.
+    pub fn note_queue(&self, takes: Duration) {
+        self.lock().note_queue(takes, Instant::now());
+    }
+
+    /// Requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight()
+    }
+
+    /// When the answer to a request that enters now would come.
+    #[must_use]
+    pub fn predicted(&self) -> Duration {
+        self.lock().predicted(Instant::now())
+    }
+}
+
+/// A request that was let in; it leaves when this is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    door: Admission,
+    entered: Instant,
+    answered: bool,
+}
+
+impl Admitted {
+    /// Whether the answer can be there within `budget` at the present backlog.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLate`] when not.
+    pub fn in_time(&self, budget: Duration) -> Result<(), Refusal> {
+        let backlog = self.door.lock();
+        let predicted = backlog.predicted(Instant::now());
+        // A prediction alone may be off after a quiet time; answers that are late already are not.
+        if predicted > budget && backlog.queues(budget) {
+            return Err(Refusal::TooLate { predicted });
+        }
+        Ok(())
+    }
+
+    /// The request was answered, and what that took says something of the next one.
+    pub fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let took = self.answered.then(|| now.saturating_duration_since(self.entered));
+        self.door.lock().leave(took, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_too_many_is_refused_until_one_leaves() {
+        let door = Admission::new(2);
+        let first = door.enter().unwrap();
+        let _second = door.enter().unwrap();
+        assert_eq!(door.enter().unwrap_err(), Refusal::TooMany { limit: 2 });
+        // A caller that hangs up leaves as well.
+        drop(first);
+        assert!(door.enter().is_ok());
+    }
+
+    /// A server that answers one request every `each`, in order, with `waiting` of them inside.
+    async fn saturate(door: &Admission, waiting: usize, each: Duration, rounds: usize) {
+        let mut inside: std::collections::VecDeque<Admitted> =
+            (0..waiting).map(|_| door.enter().unwrap()).collect();
+        for _ in 0..rounds {
+            advance(each).await;
+            inside.pop_front().unwrap().answered();
+            inside.push_back(door.enter().unwrap());
+        }
+        // Hung up, so that nothing more is learned.
+        drop(inside);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backlog_that_takes_too_long_refuses() {
+        let door = Admission::new(1_000);
+        saturate(&door, 50, MS(2), 300).await;
+        let inside: Vec<Admitted> = (0..20).map(|_| door.enter().unwrap()).collect();
+        let one = door.enter().unwrap();
+        one.in_time(MS(60)).unwrap();
+        let Err(Refusal::TooLate { predicted }) = one.in_time(MS(30)) else {
+            panic!("22 requests at 2 ms each do not fit 30 ms")
+        };
+        assert!(predicted > MS(38) && predicted < MS(50), "{predicted:?}");
+        drop(inside);
+        one.in_time(MS(30)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_after_a_quiet_time_is_let_in() {
+        let door = Admission::new(1_000);
+        for _ in 0..100 {
+            let one = door.enter().unwrap();
+            advance(MS(3)).await;
+            one.answered();
+            advance(MS(100)).await;
+        }
+        let burst: Vec<Admitted> = (0..100).map(|_| door.enter().unwrap()).collect();
+        assert!(burst.iter().all(|one| one.in_time(MS(50)).is_ok()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_scoring_queue_counts_until_it_is_worked_off() {
+        let door = Admission::new(1_000);
+        saturate(&door, 30, MS(2), 300).await;
+        let one = door.enter().unwrap();
+        one.in_time(MS(40)).unwrap();
+        door.note_queue(MS(80));
+        assert!(matches!(one.in_time(MS(40)), Err(Refusal::TooLate { .. })));
+        advance(MS(60)).await;
+        one.in_time(MS(40)).unwrap();
+    }
+}

@@ -1,0 +1,263 @@
+//! The controller: steps a stage down the ladder before deadlines are missed, and up again when
+//! there is room.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Rung, Stage, recent::Recent};
+
+/// How the controller decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LadderOptions {
+    /// How far back a percentile looks.
+    pub window: Duration,
+    /// A stage steps down when its p99 reaches this part of its share.
+    pub down_at: f64,
+    /// A stage has room while its p99 stays below this part of its share; below `down_at`, so that
+    /// it does not step to and fro.
+    pub up_at: f64,
+    /// Least time between a step and the next one down, so that the step can show its effect.
+    pub settle: Duration,
+    /// How long a stage must have had room before it steps up.
+    pub recover: Duration,
+    /// Every request stands on this rung and nothing steps: for measuring what a rung costs.
+    pub pinned: Option<Rung>,
+}
+
+impl Default for LadderOptions {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(1),
+            down_at: 1.0,
+            up_at: 0.6,
+            settle: Duration::from_millis(200),
+            recover: Duration::from_millis(800),
+            pinned: None,
+        }
+    }
+}
+
+/// A stage went to another rung.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Which stage.
+    pub stage: Stage,
+    /// Where it stood.
+    pub from: Rung,
+    /// Where it stands.
+    pub to: Rung,
+    /// Its p99 as a part of its share, when it had samples.
+    pub p99: Option<f64>,
+}
+
+impl Step {
+    /// Whether the step leads to a lesser answer.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.to > self.from
+    }
+}
+
+/// The rung of each stage, moved by what the stages took. Plain data in, steps out.
+#[derive(Clone, Debug)]
+pub struct Ladder {
+    options: LadderOptions,
+    stages: [Standing; Stage::ALL.len()],
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    recent: Recent,
+    /// Place in [`Stage::rungs`].
+    level: usize,
+    stepped: Option<Instant>,
+    /// Since when there has been room.
+    calm_since: Option<Instant>,
+}
+
+impl Ladder {
+    /// All stages on their best rung, or on the pinned one.
+    #[must_use]
+    pub fn new(options: LadderOptions) -> Self {
+        let standing = |stage: Stage| {
+            let pinned = options.pinned.unwrap_or(Rung::Full);
+            let level = stage.rungs().iter().rposition(|rung| *rung <= pinned).unwrap_or(0);
+            // A pin on the ladder of one stage leaves the others whole.
+            let level = if stage.rungs().contains(&pinned) { level } else { 0 };
+            let recent = Recent::new(options.window);
+            Standing { recent, level, stepped: None, calm_since: None }
+        };
+        Self { options, stages: Stage::ALL.map(standing) }
+    }
+
+    /// The rung a stage stands on.
+    #[must_use]
+    pub fn rung(&self, stage: Stage) -> Rung {
+        stage.rungs()[self.stages[stage as usize].level]
+    }
+
+    /// Whether the rungs are fixed by configuration.
+    #[must_use]
+    pub fn pinned(&self) -> bool {
+        self.options.pinned.is_some()
+    }
+
+    /// Recent p99 of a stage as a part of its share; `None` without samples.
+    #[must_use]
+    pub fn p99(&self, stage: Stage) -> Option<f64> {
+        self.stages[stage as usize].recent.p99()
+    }
+
+    /// Notes what part of its share a stage took (1 = all of it; infinity: it had no room for the
+    /// call at all).
+    pub fn observe(&mut self, stage: Stage, part: f64, now: Instant) {
+        self.stages[stage as usize].recent.add(now, part);
+    }
+
+    /// Lets time pass: steps that are due, at most one a stage.
+    pub fn advance(&mut self, now: Instant) -> Vec<Step> {
+        if self.pinned() {
+            return Vec::new();
+        }
+        Stage::ALL.into_iter().filter_map(|stage| self.advance_stage(stage, now)).collect()
+    }
+
+    fn advance_stage(&mut self, stage: Stage, now: Instant) -> Option<Step> {
+        let options = self.options;
+        let standing = &mut self.stages[stage as usize];
+        standing.recent.expire(now);
+        let since = |moment: Option<Instant>| {
+            moment.map_or(Duration::MAX, |moment| now.saturating_duration_since(moment))
+        };
+        let pressed = standing.recent.p99_reaches(options.down_at);
+        let calm = !standing.recent.p99_reaches(options.up_at);
+        if !calm {
+            standing.calm_since = None;
+        } else if standing.calm_since.is_none() {
+            standing.calm_since = Some(now);
+        }
+        let lowest = stage.rungs().len() - 1;
+        let to = if pressed && standing.level < lowest && since(standing.stepped) >= options.settle
+        {
+            standing.level + 1
+        } else if calm && standing.level > 0 && since(standing.calm_since) >= options.recover {
+            standing.level - 1
+        } else {
+            return None;
+        };
+        let p99 = standing.recent.p99();
+        let from = std::mem::replace(&mut standing.level, to);
+        // What was measured on the old rung says nothing of the new one.
+        standing.recent.clear();
+        standing.stepped = Some(now);
+        standing.calm_since = Some(now);
+        Some(Step { stage, from: stage.rungs()[from], to: stage.rungs()[to], p99 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// Samples of `part` every 10 ms for `time`; the steps they lead to.
+    async fn load(ladder: &mut Ladder, stage: Stage, part: f64, time: Duration) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for _ in 0..time.as_millis() / 10 {
+            ladder.observe(stage, part, Instant::now());
+            steps.extend(ladder.advance(Instant::now()));
+            advance(MS(10)).await;
+        }
+        steps
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pressure_steps_down_rung_by_rung_to_the_lowest() {
+        let mut ladder = Ladder::new(LadderOptions::default());
+        let steps = load(&mut ladder, Stage::Scoring, 1.2, MS(2_000)).await;
+        let rungs: Vec<Rung> = steps.iter().map(|step| step.to).collect();
+        assert_eq!(rungs, Stage::Scoring.rungs()[1..]);
+        assert!(steps.iter().all(Step::is_down));
+        assert_eq!(steps[0].p99, Some(1.2));
+        assert_eq!(ladder.rung(Stage::Scoring), Rung::RetrievalOrder);
+        assert_eq!(ladder.rung(Stage::Retrieval), Rung::Full, "each stage has its own rung");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_down_are_apart_by_the_time_to_settle() {
+        let mut ladder = Ladder::new(LadderOptions::default());
+        let begun = Instant::now();
+        let mut moments = Vec::new();
+        for _ in 0..100 {
+            ladder.observe(Stage::Scoring, 2.0, Instant::now());
+            moments.extend(ladder.advance(Instant::now()).iter().map(|_| begun.elapsed()));
+            advance(MS(10)).await;
+        }
+        assert_eq!(moments[0], MS(20), "three slow samples are enough");
+        assert!(moments.windows(2).all(|pair| pair[1] - pair[0] >= MS(200)), "{moments:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_the_thresholds_nothing_moves() {
+        let mut ladder = Ladder::new(LadderOptions::default());
+        load(&mut ladder, Stage::Scoring, 1.2, MS(30)).await;
+        assert_eq!(ladder.rung(Stage::Scoring), Rung::FewerCandidates);
+        let steps = load(&mut ladder, Stage::Scoring, 0.8, MS(10_000)).await;
+        assert_eq!(steps, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_brings_it_up_again_one_rung_at_a_time() {
+        let mut ladder = Ladder::new(LadderOptions::default());
+        load(&mut ladder, Stage::Scoring, 1.2, MS(430)).await;
+        let below = ladder.rung(Stage::Scoring);
+        let begun = Instant::now();
+        let steps = load(&mut ladder, Stage::Scoring, 0.1, MS(700)).await;
+        assert_eq!(steps, [], "not before it had room for 800 ms");
+        let steps = load(&mut ladder, Stage::Scoring, 0.1, MS(4_300)).await;
+        assert!(!steps.is_empty() && !steps.iter().any(Step::is_down));
+        assert_eq!(steps[0].from, below);
+        assert_eq!(ladder.rung(Stage::Scoring), Rung::Full);
+        assert!(begun.elapsed() <= MS(5_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_traffic_it_recovers_too() {
+        let mut ladder = Ladder::new(LadderOptions::default());
+        load(&mut ladder, Stage::Scoring, f64::INFINITY, MS(2_000)).await;
+        assert_eq!(ladder.rung(Stage::Scoring), Rung::RetrievalOrder);
+        let begun = Instant::now();
+        while ladder.rung(Stage::Scoring) != Rung::Full {
+            advance(MS(100)).await;
+            ladder.advance(Instant::now());
+            assert!(begun.elapsed() < MS(5_000));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_slow_request_moves_nothing() {
+        let mut ladder = Ladder::new(LadderOptions::default());
+        load(&mut ladder, Stage::Retrieval, 0.1, MS(500)).await;
+        ladder.observe(Stage::Retrieval, 30.0, Instant::now());
+        assert_eq!(load(&mut ladder, Stage::Retrieval, 0.1, MS(500)).await, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pin_holds_its_stage_and_leaves_the_others_whole() {
+        for (pin, expected) in [
+            (Rung::Idrec, [Rung::Full, Rung::Idrec, Rung::Full]),
+            (Rung::FewerCandidates, [Rung::FewerCandidates, Rung::FewerCandidates, Rung::Full]),
+            (Rung::CtrOrder, [Rung::Full, Rung::Full, Rung::CtrOrder]),
+            (Rung::Full, [Rung::Full; 3]),
+        ] {
+            let options = LadderOptions { pinned: Some(pin), ..LadderOptions::default() };
+            let mut ladder = Ladder::new(options);
+            assert_eq!(load(&mut ladder, Stage::Scoring, 5.0, MS(1_000)).await, []);
+            assert_eq!(Stage::ALL.map(|stage| ladder.rung(stage)), expected, "{pin}");
+        }
+    }
+}

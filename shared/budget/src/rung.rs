@@ -1,0 +1,74 @@
+//! The rungs a ranking can stand on, best first.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Stage;
+
+/// A rung of the ladder. A greater one gives a lesser answer at a lower cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// The unified model over all candidates, then all rules.
+    Full,
+    /// Fewer candidates are retrieved and scored.
+    FewerCandidates,
+    /// Items stand in the order of their click probability; no rule is applied.
+    CtrOrder,
+    /// Only vectors held in process are read; the learned missing-vector stands in for the rest.
+    MissingVectors,
+    /// The ID-based model alone.
+    Idrec,
+    /// Nothing is scored; items stand in retrieval's order.
+    RetrievalOrder,
+}
+
+impl Rung {
+    /// All rungs, best first.
+    pub const ALL: [Self; 6] = [
+        Self::Full,
+        Self::FewerCandidates,
+        Self::CtrOrder,
+        Self::MissingVectors,
+        Self::Idrec,
+        Self::RetrievalOrder,
+    ];
+
+    /// Name in replies, settings, metrics and spans.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::FewerCandidates => "fewer_candidates",
+            Self::CtrOrder => "ctr_order",
+            Self::MissingVectors => "missing_vectors",
+            Self::Idrec => "idrec",
+            Self::RetrievalOrder => "retrieval_order",
+        }
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Stage {
+    /// The rungs this stage can step down to, best first.
+    #[must_use]
+    pub const fn rungs(self) -> &'static [Rung] {
+        match self {
+            Self::Retrieval => &[Rung::Full, Rung::FewerCandidates],
+            Self::Scoring => &[
+                Rung::Full,
+                Rung::FewerCandidates,
+                Rung::MissingVectors,
+                Rung::Idrec,
+                Rung::RetrievalOrder,
+            ],
+            Self::Reranking => &[Rung::Full, Rung::CtrOrder],
+        }
+    }
+}
