@@ -176,6 +176,12 @@ impl<M: BatchModel> Batcher<M> {
         self.queue.predict(buckets.shape(1, buckets.pad(dims)))
     }
 
+    /// How long the workers would take to work off what waits and what runs.
+    #[must_use]
+    pub fn backlog(&self) -> std::time::Duration {
+        self.queue.backlog(self.workers.len())
+    }
+
     /// Entries that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -229,7 +235,7 @@ impl<M: BatchModel> Worker<M> {
     }
 
     fn run(&mut self, taken: Taken<M::Input, M::Output>) {
-        let Taken { reason, shape, oldest, rows, entries } = taken;
+        let Taken { reason, shape, until, oldest, rows, entries } = taken;
         let padded_rows = self.queue.policy().buckets.row_axis().padded_rows(shape);
         let count = entries.len();
         let (inputs, replies): (Vec<_>, Vec<_>) =
@@ -246,9 +252,7 @@ impl<M: BatchModel> Worker<M> {
         });
         let run = begun.elapsed();
         let succeeded = outputs.is_ok();
-        if succeeded {
-            self.queue.ran(shape, run);
-        }
+        self.queue.ended(until, shape, succeeded.then_some(run));
         // Reported first, so that whoever has the answer also finds it in the metrics.
         let report = BatchReport {
             reason,

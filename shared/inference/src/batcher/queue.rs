@@ -1,6 +1,7 @@
 //! Entries that wait, and the workers that take them.
 
 use std::{
+    collections::HashMap,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use super::{
     policy::{Decision, Policy, Waiting},
     report::CloseReason,
     run_times::RunTimes,
-    shape::Shape,
+    shape::{Dims, Shape},
 };
 
 /// Why an entry got no answer.
@@ -53,6 +54,8 @@ pub(super) struct Pending<I, O> {
 pub(super) struct Taken<I, O> {
     pub(super) reason: CloseReason,
     pub(super) shape: Shape,
+    /// When its run is predicted to end.
+    pub(super) until: Instant,
     pub(super) oldest: Duration,
     pub(super) rows: usize,
     pub(super) entries: Vec<Pending<I, O>>,
@@ -69,6 +72,8 @@ struct State<I, O> {
     arrivals: Arrivals,
     times: RunTimes,
     idle: usize,
+    /// When the batches that run are predicted to end.
+    running: Vec<Instant>,
     stopped: bool,
 }
 
@@ -94,6 +99,7 @@ impl<I, O> Queue<I, O> {
             arrivals: Arrivals::default(),
             times,
             idle: 0,
+            running: Vec::new(),
             stopped: false,
         };
         Self { policy, state: Mutex::new(state), changed: Condvar::new() }
@@ -143,7 +149,10 @@ impl<I, O> Queue<I, O> {
             match decision {
                 Decision::Run { reason, entries, shape } => {
                     state.idle -= 1;
-                    let taken = self.take(&mut state.waiting, now, reason, &entries, shape);
+                    let until = now + state.times.predict(shape).unwrap_or_default();
+                    state.running.push(until);
+                    let taken =
+                        self.take(&mut state.waiting, now, reason, &entries, (shape, until));
                     // What remains is another idle worker's to decide on.
                     let more = !state.waiting.is_empty() && state.idle > 0;
                     drop(state);
@@ -170,7 +179,7 @@ impl<I, O> Queue<I, O> {
         now: Instant,
         reason: CloseReason,
         chosen: &[usize],
-        shape: Shape,
+        (shape, until): (Shape, Instant),
     ) -> Taken<I, O> {
         let mut places = chosen.to_vec();
         // From the back, so that the places still to come stay valid.
@@ -182,20 +191,54 @@ impl<I, O> Queue<I, O> {
         Taken {
             reason,
             shape,
+            until,
             oldest: entries.iter().map(age).max().unwrap_or_default(),
             rows: entries.iter().map(|entry| axis.rows(entry.waiting.dims)).sum(),
             entries,
         }
     }
 
-    /// Notes how long a run took.
-    pub(super) fn ran(&self, shape: Shape, took: Duration) {
-        self.lock().times.record(shape, took);
+    /// Notes that a batch that was to end at `until` has ended; `took` when it succeeded.
+    pub(super) fn ended(&self, until: Instant, shape: Shape, took: Option<Duration>) {
+        let mut state = self.lock();
+        if let Some(at) = state.running.iter().position(|end| *end == until) {
+            state.running.swap_remove(at);
+        }
+        if let Some(took) = took {
+            state.times.record(shape, took);
+        }
     }
 
     /// How long a run of `shape` will take, when known.
     pub(super) fn predict(&self, shape: Shape) -> Option<Duration> {
         self.lock().times.predict(shape)
+    }
+
+    /// How long `workers` would take to work off what waits and what runs, by what runs have
+    /// taken lately. Entries of the same padded size are counted in the fullest batches they make.
+    pub(super) fn backlog(&self, workers: usize) -> Duration {
+        let state = self.lock();
+        let buckets = &self.policy.buckets;
+        let mut sizes: HashMap<Dims, usize> = HashMap::new();
+        for entry in &state.waiting {
+            *sizes.entry(buckets.pad(entry.waiting.dims)).or_default() += 1;
+        }
+        let time = |users: usize, padded: Dims| {
+            state.times.predict(buckets.shape(users, padded)).unwrap_or_default()
+        };
+        let mut total = Duration::ZERO;
+        for (padded, entries) in sizes {
+            let most = buckets.max_users(padded).max(1);
+            let full = u32::try_from(entries / most).unwrap_or(u32::MAX);
+            total += time(most, padded).saturating_mul(full);
+            if entries % most > 0 {
+                total += time(entries % most, padded);
+            }
+        }
+        let now = Instant::now();
+        total +=
+            state.running.iter().map(|end| end.saturating_duration_since(now)).sum::<Duration>();
+        total / u32::try_from(workers.max(1)).unwrap_or(u32::MAX)
     }
 
     /// Entries that wait.

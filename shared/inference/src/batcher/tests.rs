@@ -197,6 +197,30 @@ async fn what_waits_while_a_batch_runs_goes_together() {
 }
 
 #[tokio::test]
+async fn the_backlog_is_what_waits_and_runs_and_then_nothing() {
+    let bench = bench(1, true);
+    let gate = bench.gate.as_ref().unwrap();
+    assert_eq!(bench.batcher.backlog(), Duration::ZERO);
+    let first = bench.batcher.run(entry(vec![1]), None);
+    let others = async {
+        until(|| bench.begun()).await;
+        let calls = (0..20).map(|at| bench.batcher.run(entry(vec![at]), None));
+        futures::future::join_all(calls).await
+    };
+    let opened = async {
+        until(|| bench.batcher.waiting() == 20).await;
+        let one = bench.batcher.predict(Dims { candidates: 1, history: 1 }).unwrap();
+        let backlog = bench.batcher.backlog();
+        // Twenty entries make three batches of up to eight.
+        assert!(backlog > Duration::ZERO && one > Duration::ZERO, "{backlog:?}, {one:?}");
+        (0..21).for_each(|_| gate.send(()).unwrap());
+    };
+    let (first, _, ()) = tokio::join!(first, others, opened);
+    first.unwrap();
+    until(|| bench.batcher.backlog() == Duration::ZERO).await;
+}
+
+#[tokio::test]
 async fn who_went_away_or_came_too_late_costs_no_compute() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
