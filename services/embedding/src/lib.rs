@@ -8,6 +8,7 @@ mod catalog;
 mod encode_queue;
 mod encoder;
 mod error;
+mod fetch;
 mod flights;
 mod item_models;
 mod memory;

@@ -48,6 +48,11 @@ impl ItemMemory {
         self.records.get(item).filter(|held| held.content == *content).map(|held| held.record)
     }
 
+    /// The record of an item as it was last known, and the content it was made from.
+    pub(crate) fn held(&self, item: &ItemId) -> Option<(ContentHash, Record)> {
+        self.records.get(item).map(|held| (held.content, held.record))
+    }
+
     pub(crate) fn put(&self, item: ItemId, content: ContentHash, record: Record) {
         self.records.insert(item, Held { content, record });
     }

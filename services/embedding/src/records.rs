@@ -6,7 +6,7 @@ use std::{
 };
 
 use plugrank_bundle::{ItemRecordLayout, features::FeatureSlot};
-use plugrank_contract::{ItemId, embedding::RecordOrigin};
+use plugrank_contract::{ItemId, embedding::RecordOrigin, item::ContentHash};
 use plugrank_store::{Store, StoredItem, VectorSpace};
 
 use crate::{
@@ -30,6 +30,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Resolved {
     pub(crate) records: Vec<Record>,
     pub(crate) origins: Vec<RecordOrigin>,
+    /// Whether the store did not give its records in time.
+    pub(crate) late: bool,
 }
 
 /// An item whose record is not in memory, and the places that ask for it.
@@ -73,8 +75,9 @@ impl Records {
             }
         };
         let mut misses = self.in_memory(wanted, &mut take);
+        let mut late = false;
         if !misses.is_empty() {
-            misses = self.in_store(misses, limit, &mut take).await;
+            (misses, late) = self.in_store(misses, limit, &mut take).await;
         }
         if !misses.is_empty() {
             self.encoded(misses, limit, &mut take).await;
@@ -82,13 +85,33 @@ impl Records {
         for (one, origin) in wanted.iter().zip(&origins) {
             self.metrics.origin(*origin, one.stored.is_some());
         }
-        self.fill_missing(wanted, &mut found, limit).await?;
-        let records: Vec<Record> = found.into_iter().flatten().collect();
-        if records.len() != wanted.len() {
-            let message = format!("{} records for {} items", records.len(), wanted.len());
-            return Err(EmbeddingError::Encode(message));
-        }
-        Ok(Resolved { records, origins })
+        let ids: Vec<&ItemId> = wanted.iter().map(|one| &one.id).collect();
+        let records = self.filled(&ids, found, limit).await?;
+        Ok(Resolved { records, origins, late })
+    }
+
+    /// Records as the in-process tier last knew them, and the contents they were made from. What it
+    /// does not hold is a missing record.
+    ///
+    /// # Errors
+    /// Only when not even a missing record can be made.
+    pub(crate) async fn resolve_held(
+        &self,
+        ids: &[ItemId],
+        limit: TimeLimit,
+    ) -> Result<(Resolved, Vec<Option<ContentHash>>), EmbeddingError> {
+        let held: Vec<_> = ids.iter().map(|id| self.memory.held(id)).collect();
+        let contents = held.iter().map(|held| held.as_ref().map(|(content, _)| *content)).collect();
+        let found: Vec<Option<Record>> =
+            held.into_iter().map(|held| held.map(|(_, record)| record)).collect();
+        let origin = |record: &Option<Record>| match record {
+            Some(_) => RecordOrigin::Memory,
+            None => RecordOrigin::Missing,
+        };
+        let origins: Vec<RecordOrigin> = found.iter().map(origin).collect();
+        origins.iter().for_each(|origin| self.metrics.origin(*origin, true));
+        let records = self.filled(&ids.iter().collect::<Vec<_>>(), found, limit).await?;
+        Ok((Resolved { records, origins, late: false }, contents))
     }
 
     fn in_memory(
@@ -118,7 +141,7 @@ impl Records {
         misses: Vec<Miss>,
         limit: TimeLimit,
         take: &mut impl FnMut(&[usize], &Record, RecordOrigin),
-    ) -> Vec<Miss> {
+    ) -> (Vec<Miss>, bool) {
         let key = |miss: &Miss| record_key(&miss.item.item.item_id, &miss.item.content);
         let keys: Vec<Vec<u8>> = misses.iter().map(key).collect();
         let read = match limit.within(self.store.vectors(&self.space, &keys)).await {
@@ -126,11 +149,11 @@ impl Records {
             Some(Err(error)) => {
                 EmbeddingMetrics::add(&self.metrics.store_read_failures, 1);
                 tracing::warn!(%error, "cached records were not read");
-                return misses;
+                return (misses, true);
             }
             None => {
                 EmbeddingMetrics::add(&self.metrics.store_read_failures, 1);
-                return misses;
+                return (misses, true);
             }
         };
         let mut read = read.into_iter();
@@ -152,7 +175,7 @@ impl Records {
                 }
             }
         }
-        rest
+        (rest, false)
     }
 
     async fn encoded(
@@ -183,26 +206,41 @@ impl Records {
         }
     }
 
-    async fn fill_missing(
+    /// What was found, and missing records in the place of what was not.
+    async fn filled(
         &self,
-        wanted: &[Wanted],
-        found: &mut [Option<Record>],
+        ids: &[&ItemId],
+        mut found: Vec<Option<Record>>,
         limit: TimeLimit,
-    ) -> Result<(), EmbeddingError> {
+    ) -> Result<Vec<Record>, EmbeddingError> {
         let mut unmade: HashMap<i64, (ItemId, Vec<usize>)> = HashMap::new();
-        for (at, one) in wanted.iter().enumerate() {
+        for (at, item) in ids.iter().enumerate() {
             if found[at].is_some() {
                 continue;
             }
-            let id = self.vocabulary_id(&one.id);
+            let id = self.vocabulary_id(item);
             match self.memory.missing(id) {
                 Some(record) => found[at] = Some(record),
-                None => unmade.entry(id).or_insert_with(|| (one.id.clone(), vec![])).1.push(at),
+                None => unmade.entry(id).or_insert_with(|| ((*item).clone(), vec![])).1.push(at),
             }
         }
-        if unmade.is_empty() {
-            return Ok(());
+        if !unmade.is_empty() {
+            self.make_missing(unmade, &mut found, limit).await?;
         }
+        let records: Vec<Record> = found.into_iter().flatten().collect();
+        if records.len() != ids.len() {
+            let message = format!("{} records for {} items", records.len(), ids.len());
+            return Err(EmbeddingError::Encode(message));
+        }
+        Ok(records)
+    }
+
+    async fn make_missing(
+        &self,
+        unmade: HashMap<i64, (ItemId, Vec<usize>)>,
+        found: &mut [Option<Record>],
+        limit: TimeLimit,
+    ) -> Result<(), EmbeddingError> {
         let names = unmade.values().map(|(name, _)| name.clone()).collect();
         let made = limit.within(self.queue.core.encoder.missing(names)).await;
         match (made, self.nameless.get()) {

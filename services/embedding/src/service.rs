@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
     CallError, Context, ItemId, Matrix,
-    embedding::{Fetch, FetchVectors, Fetched, FetchedVectors, Invalidate, UserState},
+    embedding::{FetchVectors, FetchedVectors, Invalidate},
 };
 use plugrank_inference::{
     Library, SessionOptions,
@@ -26,7 +26,7 @@ use crate::{
     options::EmbeddingOptions,
     records::{Records, Resolved, Wanted},
     time_limit::TimeLimit,
-    user_state::{UserFacts, UserStates},
+    user_state::UserStates,
     write_back::WriteBack,
 };
 
@@ -52,8 +52,8 @@ pub struct EmbeddingService {
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: EmbeddingOptions,
-    users: UserStates,
-    version: String,
+    pub(crate) users: UserStates,
+    pub(crate) version: String,
     metrics: Arc<EmbeddingMetrics>,
 }
 
@@ -130,8 +130,8 @@ impl EmbeddingService {
         Ok(Self { records, encoder, store, options, users, version, metrics })
     }
 
-    /// Runs the item encoder once and keeps the missing record of an unknown item, the last resort
-    /// of a call without time.
+    /// Runs both encoders once and keeps the missing record of an unknown item and the state of an
+    /// unknown user, the last resort of a call without time.
     ///
     /// # Errors
     /// When the graph fails.
@@ -142,7 +142,8 @@ impl EmbeddingService {
         let record = record.ok_or_else(|| EmbeddingError::Encode("no record".to_owned()))?;
         // A second warm-up finds the first one's record, which is the same.
         let _ = self.records.nameless.set(record);
-        Ok(())
+        let state = self.users.warm_up().await;
+        state.map_err(|error| EmbeddingError::Encode(error.to_string()))
     }
 
     /// What was counted since the start.
@@ -174,7 +175,7 @@ impl EmbeddingService {
         self.records.queue.core.write_back.flush().await;
     }
 
-    async fn items(
+    pub(crate) async fn items(
         &self,
         ids: &[ItemId],
         limit: TimeLimit,
@@ -190,12 +191,16 @@ impl EmbeddingService {
         Ok(items)
     }
 
-    async fn resolve(&self, wanted: &[Wanted], limit: TimeLimit) -> Result<Resolved, CallError> {
+    pub(crate) async fn resolve(
+        &self,
+        wanted: &[Wanted],
+        limit: TimeLimit,
+    ) -> Result<Resolved, CallError> {
         let resolved = self.records.resolve(wanted, limit).await;
         resolved.map_err(|error| CallError::internal(error.to_string()))
     }
 
-    fn matrix(&self, resolved: &Resolved) -> Result<Matrix, CallError> {
+    pub(crate) fn matrix(&self, resolved: &Resolved) -> Result<Matrix, CallError> {
         let layout = &self.records.layout;
         let mut data = Vec::with_capacity(resolved.records.len() * layout.bytes());
         resolved.records.iter().for_each(|record| data.extend_from_slice(record));
@@ -204,54 +209,9 @@ impl EmbeddingService {
     }
 }
 
-fn wanted(ids: &[ItemId], items: Vec<Option<Arc<StoredItem>>>) -> Vec<Wanted> {
+pub(crate) fn wanted(ids: &[ItemId], items: Vec<Option<Arc<StoredItem>>>) -> Vec<Wanted> {
     let one = |(id, stored): (&ItemId, _)| Wanted { id: id.clone(), stored };
     ids.iter().zip(items).map(one).collect()
-}
-
-#[async_trait]
-impl Service<Fetch> for EmbeddingService {
-    async fn call(&self, context: Context, call: Fetch) -> Result<Fetched, CallError> {
-        if context.expired() {
-            return Err(CallError::deadline("the deadline passed before the fetch was begun"));
-        }
-        let limit = TimeLimit::of(&context, self.options.answer_margin);
-        let asked = call.item_ids.len();
-        let facts = match call.user {
-            None => None,
-            Some((user, as_of)) => {
-                let facts = limit.within(self.users.facts(user, as_of)).await;
-                let late = || CallError::deadline("the user was not read in time");
-                Some(facts.ok_or_else(late)??)
-            }
-        };
-        // One read for candidates and history together.
-        let mut ids = call.item_ids;
-        ids.extend(facts.iter().flat_map(UserFacts::items).cloned());
-        let items = self.items(&ids, limit).await?;
-        let of_history = items[asked..].to_vec();
-        let keyed = facts.map(|facts| (self.users.key(&facts, &of_history), facts));
-        let cached: Option<UserState> =
-            keyed.as_ref().and_then(|(key, facts)| self.users.cached(facts, key));
-        let mut wanted = wanted(&ids, items);
-        if cached.is_some() || !self.users.schema.reads_records {
-            wanted.truncate(asked);
-        }
-        let mut resolved = self.resolve(&wanted, limit).await?;
-        let history_records = resolved.records.split_off(asked);
-        let history_origins = resolved.origins.split_off(asked);
-        let user = match (cached, keyed) {
-            (None, Some((key, facts))) => {
-                let records = (&history_records[..], &history_origins[..]);
-                let state = self.users.encode(&facts, key, &of_history, records, limit.at());
-                let late = || CallError::deadline("the user encoder did not answer in time");
-                Some(limit.within(state).await.ok_or_else(late)??)
-            }
-            (cached, _) => cached,
-        };
-        let items = self.matrix(&resolved)?;
-        Ok(Fetched { bundle: self.version.clone(), items, origins: resolved.origins, user })
-    }
 }
 
 #[async_trait]

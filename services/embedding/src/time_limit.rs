@@ -29,6 +29,11 @@ impl TimeLimit {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
+    /// A limit after `share` of the time that is left; none without one.
+    pub(crate) fn part(self, share: f64) -> Self {
+        Self(self.left().map(|left| Instant::now() + left.mul_f64(share)))
+    }
+
     /// The future's value, or `None` when the time came first.
     pub(crate) async fn within<F: Future>(self, future: F) -> Option<F::Output> {
         match self.0 {
@@ -47,6 +52,7 @@ mod tests {
         let context = Context::background().within(Duration::from_millis(20));
         let limit = TimeLimit::of(&context, Duration::from_millis(2));
         assert_eq!(limit.left(), Some(Duration::from_millis(18)));
+        assert_eq!(limit.part(0.5).left(), Some(Duration::from_millis(9)));
         assert_eq!(limit.within(std::future::pending::<()>()).await, None);
         assert!(!context.expired());
         let hurried = Context::background().within(Duration::from_millis(2));

@@ -1,11 +1,12 @@
 //! User states: history and profile through the user encoder, cached by what they were made from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use plugrank_bundle::{Bundle, FeatureEncoder, GraphName, manifest::HistoryLengths};
 use plugrank_contract::{
-    CallError, HistoryEntry, ItemId, Matrix, TimestampMs, UserId, embedding::RecordOrigin,
-    embedding::UserState,
+    CallError, HistoryEntry, ItemId, Matrix, TimestampMs, UserId,
+    embedding::{RecordOrigin, UserState},
+    item::ContentHash,
 };
 use plugrank_inference::{
     Library, SessionOptions,
@@ -50,6 +51,17 @@ pub(crate) struct UserStates {
     reads_history: bool,
     lengths: HistoryLengths,
     metrics: Arc<EmbeddingMetrics>,
+    /// The state of a user of whom nothing is known: the last resort.
+    nameless: OnceLock<Arc<[Matrix]>>,
+}
+
+/// What a state is made of besides the user's facts.
+pub(crate) struct HistoryItems<'a> {
+    /// Record of each entry's item; empty when none are read.
+    pub(crate) records: &'a [Record],
+    pub(crate) origins: &'a [RecordOrigin],
+    /// The items themselves, where the store was asked for them.
+    pub(crate) stored: Option<&'a [Option<Arc<StoredItem>>]>,
 }
 
 impl UserStates {
@@ -83,7 +95,41 @@ impl UserStates {
         let batcher = Batcher::start("user-encoder", models, policy, times, observer)?;
         let bytes = (options.memory_bytes as f64 * options.user_state_share) as u64;
         let memory = UserMemory::new(bytes);
-        Ok(Self { schema, store, features, memory, batcher, reads_history, lengths, metrics })
+        let nameless = OnceLock::new();
+        Ok(Self {
+            schema,
+            store,
+            features,
+            memory,
+            batcher,
+            reads_history,
+            lengths,
+            metrics,
+            nameless,
+        })
+    }
+
+    /// Makes the state of a user of whom nothing is known, and keeps it.
+    pub(crate) async fn warm_up(&self) -> Result<(), CallError> {
+        // An id with a line break is in no vocabulary, which has one value a line.
+        let nobody = self.unknown(UserId::from("\n"), 0);
+        let none = HistoryItems { records: &[], origins: &[], stored: Some(&[]) };
+        let outputs = self.run(&nobody, &none, None).await?;
+        // A second warm-up finds the first one's state, which is the same.
+        let _ = self.nameless.set(outputs);
+        Ok(())
+    }
+
+    /// Facts of a user who could not be read.
+    pub(crate) fn unknown(&self, id: UserId, as_of: TimestampMs) -> UserFacts {
+        let features = self.features.user(&id, None);
+        UserFacts { id, as_of, entries: Vec::new(), features }
+    }
+
+    /// The state that stands in for one that cannot be made in time.
+    pub(crate) fn stand_in(&self) -> Option<UserState> {
+        let outputs = self.nameless.get()?.to_vec();
+        Some(UserState { outputs, recency_bucket: 0, history_len: 0, cached: true })
     }
 
     /// Whether every worker still runs.
@@ -112,8 +158,8 @@ impl UserStates {
         Ok(UserFacts { id, as_of, entries: history.entries, features })
     }
 
-    /// Key of a state: everything it is made from.
-    pub(crate) fn key(&self, facts: &UserFacts, items: &[Option<Arc<StoredItem>>]) -> [u8; 32] {
+    /// Key of a state: everything it is made from. `contents` are those of the history's items.
+    pub(crate) fn key(&self, facts: &UserFacts, contents: &[Option<ContentHash>]) -> [u8; 32] {
         let mut hash = blake3::Hasher::new();
         let mut text = |text: &str| {
             hash.update(&(text.len() as u64).to_le_bytes());
@@ -125,10 +171,10 @@ impl UserStates {
             hash.update(&[u8::from(entry.clicked)]);
             hash.update(&entry.timestamp.to_le_bytes());
         }
-        for item in items {
-            match item {
+        for content in contents {
+            match content {
                 None => hash.update(&[0]),
-                Some(item) => hash.update(&[1]).update(&item.content),
+                Some(content) => hash.update(&[1]).update(content),
             };
         }
         for id in &facts.features {
@@ -149,22 +195,44 @@ impl UserStates {
         &self,
         facts: &UserFacts,
         key: [u8; 32],
-        items: &[Option<Arc<StoredItem>>],
-        (records, origins): (&[Record], &[RecordOrigin]),
+        history: &HistoryItems<'_>,
         deadline: Option<Instant>,
     ) -> Result<UserState, CallError> {
+        let outputs = self.run(facts, history, deadline).await?;
+        EmbeddingMetrics::add(&self.metrics.user_states_encoded, 1);
+        // A state made without vectors that will be there in a moment must not outlive that
+        // moment. Items the catalog does not have are part of the key.
+        let provisional = history.stored.is_none_or(|stored| {
+            let missing = |(item, origin): (&Option<_>, &RecordOrigin)| {
+                item.is_some() && *origin == RecordOrigin::Missing
+            };
+            stored.iter().zip(history.origins).any(missing)
+        });
+        if !provisional {
+            self.memory.put(key, Arc::clone(&outputs));
+        }
+        Ok(self.state(facts, &outputs, false))
+    }
+
+    async fn run(
+        &self,
+        facts: &UserFacts,
+        history: &HistoryItems<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<[Matrix]>, CallError> {
+        let stored = |at: usize| history.stored.and_then(|stored| stored.get(at)?.as_ref());
         let item_features: Vec<_> = if self.schema.reads_item_features {
-            let of = |(id, item): (&ItemId, &Option<Arc<StoredItem>>)| match item {
+            let of = |(at, id): (usize, &ItemId)| match stored(at) {
                 Some(item) => self.features.item(&item.item),
                 None => self.features.missing_item(id),
             };
-            facts.items().zip(items).map(of).collect()
+            facts.items().enumerate().map(of).collect()
         } else {
             Vec::new()
         };
         let row = UserRow {
             entries: &facts.entries,
-            records,
+            records: history.records,
             item_features: &item_features,
             user_features: &facts.features,
         };
@@ -174,19 +242,8 @@ impl UserStates {
         }
         let entry = Entry { dims: input.dims, input };
         let ran = self.batcher.run(entry, deadline).await.map_err(call_error)?;
-        EmbeddingMetrics::add(&self.metrics.user_states_encoded, 1);
         let outputs = self.schema.matrices(&ran.output, facts.entries.len());
-        let outputs = outputs.map_err(|error| CallError::internal(error.to_string()))?;
-        // A state made without vectors that will be there in a moment must not outlive that
-        // moment. Items the catalog does not have are part of the key.
-        let provisional = items
-            .iter()
-            .zip(origins)
-            .any(|(item, origin)| item.is_some() && *origin == RecordOrigin::Missing);
-        if !provisional {
-            self.memory.put(key, Arc::clone(&outputs));
-        }
-        Ok(self.state(facts, &outputs, false))
+        outputs.map_err(|error| CallError::internal(error.to_string()))
     }
 
     fn state(&self, facts: &UserFacts, outputs: &Arc<[Matrix]>, cached: bool) -> UserState {

@@ -16,7 +16,7 @@ use std::{
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{
     Context, HistoryEntry, Item, ItemId, UserId,
-    embedding::Fetch,
+    embedding::{Fetch, Tiers},
     scoring::{ModelKind, Score},
 };
 use plugrank_embedding::{EmbeddingOptions, EmbeddingParts, EmbeddingService};
@@ -122,6 +122,7 @@ async fn difference(alone: ScoringParts, together: ScoringParts) -> Result<(), A
         item_ids: items(20 + user, user),
         as_of: NOW,
         model: ModelKind::Unified,
+        tiers: Tiers::All,
     };
     let alone = ScoringService::new(alone, &mut |_, _, _| {})?;
     let mut expected = Vec::new();
@@ -207,7 +208,7 @@ fn items(candidates: usize, seed: usize) -> Vec<ItemId> {
 async fn fetches(embedding: &EmbeddingService, time: Duration) -> Result<(), AnyError> {
     for (what, user) in [("items alone", None), ("with a cached user state", Some("u1"))] {
         let user = user.map(|user| (UserId::from(user), NOW));
-        let call = Fetch { item_ids: items(500, 1), user };
+        let call = Fetch { item_ids: items(500, 1), user, tiers: Tiers::All };
         embedding.call(Context::background(), call.clone()).await?;
         let (begun, mut runs) = (Instant::now(), 0);
         while begun.elapsed() < time {
@@ -242,6 +243,7 @@ async fn service(
                         item_ids: items(candidates, caller + latencies.len()),
                         as_of: NOW,
                         model: ModelKind::Unified,
+                        tiers: Tiers::All,
                     };
                     let begun = Instant::now();
                     scoring.call(Context::background(), call).await?;

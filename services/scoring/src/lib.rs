@@ -7,10 +7,12 @@ mod calibrate;
 mod error;
 mod feature_table;
 mod graph_inputs;
+mod idrec;
 mod metrics;
 mod options;
 mod scorer;
 mod service;
+mod unified;
 
 pub use error::ScoringError;
 pub use metrics::{ScoringCounts, ScoringMetrics};

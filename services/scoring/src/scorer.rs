@@ -1,6 +1,6 @@
 //! One of the bundle's models behind a batcher.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use plugrank_bundle::{Bundle, Calibration, FeatureEncoder, GraphName};
 use plugrank_contract::CallError;
@@ -106,8 +106,8 @@ impl Scorer {
         Ok(Outcome { ctr, not_finite, batch_rows })
     }
 
-    /// How long scoring so many candidates will take, when known.
-    pub(crate) fn predict(&self, candidates: usize) -> Option<std::time::Duration> {
+    /// How long scoring so many candidates takes by itself; zero before anything was measured.
+    fn run_time(&self, candidates: usize) -> Duration {
         let buckets = self.batcher.buckets();
         let dims = Dims {
             candidates: candidates.clamp(1, buckets.max_candidates()),
@@ -115,7 +115,39 @@ impl Scorer {
         };
         let parts = candidates.div_ceil(buckets.max_candidates()).max(1);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX);
-        self.batcher.predict(dims).map(|time| time.saturating_mul(parts))
+        self.batcher.predict(dims).unwrap_or_default().saturating_mul(parts)
+    }
+
+    /// How long the workers would take to work off what they hold.
+    pub(crate) fn backlog(&self) -> Duration {
+        self.batcher.backlog()
+    }
+
+    /// When the scores of so many candidates would be there, behind what is held already.
+    pub(crate) fn ready_in(&self, candidates: usize) -> Duration {
+        self.backlog() + self.run_time(candidates)
+    }
+
+    /// Whether so many candidates can be scored by `deadline` at the present backlog.
+    ///
+    /// # Errors
+    /// `Overloaded`, with the time after which trying again makes sense.
+    pub(crate) fn in_time(
+        &self,
+        candidates: usize,
+        deadline: Option<Instant>,
+    ) -> Result<(), CallError> {
+        let Some(deadline) = deadline else { return Ok(()) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (backlog, run) = (self.backlog(), self.run_time(candidates));
+        // An idle worker tries: what runs took lately says little of a run that does not wait.
+        if backlog.is_zero() || backlog + run <= left {
+            return Ok(());
+        }
+        let message = format!(
+            "scoring holds work for {backlog:.1?} and needs {run:.1?} for this; {left:.1?} are left"
+        );
+        Err(CallError::overloaded(message).retry_after(backlog))
     }
 
     /// Entries that wait for a batch.

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use plugrank_bundle::{Bundle, FeatureEncoder, GraphName, manifest::HistoryLengths};
 use plugrank_contract::{
-    CallError, Context,
-    embedding::{Fetch, Fetched, RecordOrigin},
-    scoring::{Coverage, ModelKind, Score, Scored},
+    CallError, Context, ErrorCode,
+    embedding::Fetch,
+    scoring::{Coverage, Load, ModelKind, Score, Scored},
 };
 use plugrank_inference::{
     Library, Provider, SessionOptions,
-    batcher::{BatchObserver, NoObserver, sources::HistoryBlock},
+    batcher::{BatchObserver, NoObserver},
 };
 use plugrank_store::Store;
 use plugrank_transport::{Client, Service};
@@ -20,7 +20,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     error::ScoringError,
     feature_table::FeatureTable,
-    graph_inputs::Facts,
     metrics::{ScoringCounts, ScoringMetrics},
     options::ScoringOptions,
     scorer::{Outcome, Scorer},
@@ -46,15 +45,15 @@ pub struct ScoringParts {
 
 /// Scores candidates in batches of rows across requests.
 pub struct ScoringService {
-    unified: Scorer,
-    idrec: Option<Scorer>,
-    embedding: Client<Fetch>,
-    store: Arc<dyn Store>,
-    features: Arc<FeatureEncoder>,
-    table: FeatureTable,
-    lengths: HistoryLengths,
-    version: String,
-    options: ScoringOptions,
+    pub(crate) unified: Scorer,
+    pub(crate) idrec: Option<Scorer>,
+    pub(crate) embedding: Client<Fetch>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) features: Arc<FeatureEncoder>,
+    pub(crate) table: FeatureTable,
+    pub(crate) lengths: HistoryLengths,
+    pub(crate) version: String,
+    pub(crate) options: ScoringOptions,
     metrics: ScoringMetrics,
 }
 
@@ -126,108 +125,59 @@ impl ScoringService {
         self.unified.alive() && self.idrec.as_ref().is_none_or(Scorer::alive)
     }
 
+    /// The model asked for if it can be run in time; the ID-based one in its place where not.
     async fn score(&self, context: &Context, call: &Score) -> Result<Scored, CallError> {
-        match (call.model, &self.idrec) {
-            (ModelKind::Unified, _) => self.score_unified(context, call).await,
-            (ModelKind::Idrec, Some(scorer)) => self.score_idrec(scorer, context, call).await,
-            (ModelKind::Idrec, None) => Err(CallError::invalid(format!(
-                "model: bundle {} has no idrec graph; ask for \"unified\", or export the bundle \
-                 with one",
-                self.version
-            ))),
+        let fell = match (call.model, &self.idrec) {
+            (ModelKind::Unified, None) => return self.score_unified(context, call).await,
+            (ModelKind::Unified, Some(idrec)) => {
+                match self.unified_first(context, call, idrec).await {
+                    Ok(scored) => return Ok(scored),
+                    Err(error) if error.code == ErrorCode::InvalidArgument => return Err(error),
+                    Err(error) => Some(error),
+                }
+            }
+            (ModelKind::Idrec, Some(_)) => None,
+            (ModelKind::Idrec, None) => {
+                let fell = CallError::invalid(format!(
+                    "bundle {} has no idrec graph; export one with it",
+                    self.version
+                ));
+                let scored = self.score_unified(context, call).await?;
+                return Ok(Scored { fell: Some(fell), ..scored });
+            }
+        };
+        match self.score_idrec(context, call).await {
+            Ok(scored) => Ok(Scored { fell, ..scored }),
+            // What went wrong first is what has to be mended.
+            Err(error) => Err(fell.unwrap_or(error)),
         }
     }
 
-    async fn score_unified(&self, context: &Context, call: &Score) -> Result<Scored, CallError> {
-        let schema = &self.unified.schema;
-        let wanted = Fetch {
-            item_ids: call.item_ids.clone(),
-            user: Some((call.user_id.clone(), call.as_of)),
-        };
-        // The run needs its time too; what is not fetched by then is a missing record.
-        let kept = self.unified.predict(call.item_ids.len()).unwrap_or_default();
-        let fetch_by = earlier(context, kept + self.options.answer_margin);
-        let fetch_context = Context { deadline: fetch_by, ..context.clone() };
-        let fetched = self.embedding.call(fetch_context, wanted);
-        let features = async {
-            if schema.candidate_features() {
-                self.table.of(&call.item_ids).await
-            } else {
-                Ok(Vec::new())
-            }
-        };
-        let (fetched, candidate_features) = futures::future::try_join(fetched, features).await?;
-        self.check(&fetched, call)?;
-        schema.check_records(&fetched.items, call.item_ids.len())?;
-        let state = fetched.user.as_ref();
-        let state = state.ok_or_else(|| CallError::internal("no user state was fetched"))?;
-        let facts = Facts {
-            candidates: call.item_ids.len(),
-            records: Some(&fetched.items),
-            candidate_features: &candidate_features,
-            state: &state.outputs,
-            history_len: state.history_len as usize,
-            recency_bucket: state.recency_bucket,
-            ..Facts::default()
-        };
-        let outcome = self.unified.score(&facts, context.deadline).await?;
-        let coverage = coverage(&fetched.origins, state.history_len);
-        Ok(self.scored(outcome, coverage))
-    }
-
-    async fn score_idrec(
+    /// The unified model, cut early enough for the ID-based one to be run after it, but not before
+    /// half of the time is gone.
+    async fn unified_first(
         &self,
-        scorer: &Scorer,
         context: &Context,
         call: &Score,
+        idrec: &Scorer,
     ) -> Result<Scored, CallError> {
-        let schema = &scorer.schema;
-        let HistoryLengths { clicks, impressions } = self.lengths;
-        let user = &call.user_id;
-        let unreadable =
-            |error| CallError::unavailable(format!("user `{user}` was not read: {error}"));
-        let history = async {
-            let read = self.store.history(user, call.as_of, clicks, impressions).await;
-            let history = read.map_err(unreadable)?;
-            let items: Vec<_> = history.entries.iter().map(|entry| entry.item_id.clone()).collect();
-            let features =
-                if schema.history_features() { self.table.of(&items).await? } else { Vec::new() };
-            Ok::<_, CallError>((history, features))
+        let kept = idrec.ready_in(call.item_ids.len()) + self.options.answer_margin;
+        let Some(cut) = earlier(context, kept) else {
+            return self.score_unified(context, call).await;
         };
-        let profile = async {
-            if !schema.user_features() {
-                return Ok(None);
-            }
-            self.store.user(user).await.map_err(unreadable)
-        };
-        let candidates = async {
-            if schema.candidate_features() {
-                self.table.of(&call.item_ids).await
-            } else {
-                Ok(Vec::new())
-            }
-        };
-        let ((history, history_features), profile, candidate_features) =
-            futures::future::try_join3(history, profile, candidates).await?;
-        let user_features = self.features.user(user, profile.as_deref());
-        let block = HistoryBlock { entries: &history.entries, time: schema.time };
-        let facts = Facts {
-            candidates: call.item_ids.len(),
-            candidate_features: &candidate_features,
-            history: &history.entries,
-            history_len: history.entries.len(),
-            history_features: &history_features,
-            user_features: &user_features,
-            recency_bucket: block.recency_bucket(call.as_of),
-            ..Facts::default()
-        };
-        let outcome = scorer.score(&facts, context.deadline).await?;
-        // No vector is read, so none can be missing.
-        let history = u32::try_from(history.entries.len()).unwrap_or(u32::MAX);
-        Ok(self.scored(outcome, Coverage { history, ..Coverage::default() }))
+        let cut_context = Context { deadline: Some(cut), ..context.clone() };
+        let scored = self.score_unified(&cut_context, call);
+        let late = || CallError::deadline("the unified model did not answer in time");
+        timeout_at(cut, scored).await.unwrap_or_else(|_| Err(late()))
     }
 
-    fn scored(&self, outcome: Outcome, coverage: Coverage) -> Scored {
+    pub(crate) fn scored(
+        &self,
+        model: ModelKind,
+        outcome: Outcome,
+        coverage: Coverage,
+        late: Option<String>,
+    ) -> Scored {
         let rows = outcome.ctr.len();
         self.metrics.add(rows, coverage.missing as usize, outcome.not_finite);
         if outcome.not_finite > 0 {
@@ -237,44 +187,26 @@ impl ScoringService {
         Scored {
             bundle: self.version.clone(),
             ctr: outcome.ctr,
+            model,
+            fell: None,
+            late,
             coverage: Coverage { rows: u32::try_from(rows).unwrap_or(u32::MAX), ..coverage },
             batch_rows: u32::try_from(outcome.batch_rows).unwrap_or(u32::MAX),
+            load: self.load(),
         }
     }
 
-    fn check(&self, fetched: &Fetched, call: &Score) -> Result<(), CallError> {
-        if fetched.bundle != self.version {
-            return Err(CallError::unavailable(format!(
-                "the embedding service runs bundle {}, scoring runs {}; roll both out",
-                fetched.bundle, self.version
-            )));
-        }
-        if fetched.origins.len() != call.item_ids.len() {
-            let (got, asked) = (fetched.origins.len(), call.item_ids.len());
-            return Err(CallError::internal(format!("{got} records for {asked} candidates")));
-        }
-        Ok(())
+    fn load(&self) -> Load {
+        let backlog = self.unified.backlog().as_micros();
+        Load { backlog_us: u32::try_from(backlog).unwrap_or(u32::MAX) }
     }
 }
 
 /// The context's deadline less `kept`, but never less than half of what is left.
-fn earlier(context: &Context, kept: Duration) -> Option<Instant> {
+pub(crate) fn earlier(context: &Context, kept: Duration) -> Option<Instant> {
     let deadline = context.deadline?;
     let left = deadline.saturating_duration_since(Instant::now());
     Some(deadline.checked_sub(kept.min(left / 2)).unwrap_or(deadline))
-}
-
-fn coverage(origins: &[RecordOrigin], history: u32) -> Coverage {
-    let mut coverage = Coverage { history, ..Coverage::default() };
-    for origin in origins {
-        *match origin {
-            RecordOrigin::Memory => &mut coverage.memory,
-            RecordOrigin::Store => &mut coverage.store,
-            RecordOrigin::Encoded => &mut coverage.encoded,
-            RecordOrigin::Missing => &mut coverage.missing,
-        } += 1;
-    }
-    coverage
 }
 
 #[async_trait]
@@ -292,7 +224,16 @@ impl Service<Score> for ScoringService {
         if asked == 0 {
             let bundle = self.version.clone();
             let coverage = Coverage::default();
-            return Ok(Scored { bundle, ctr: Vec::new(), coverage, batch_rows: 0 });
+            return Ok(Scored {
+                bundle,
+                ctr: Vec::new(),
+                model: call.model,
+                fell: None,
+                late: None,
+                coverage,
+                batch_rows: 0,
+                load: self.load(),
+            });
         }
         let scored = self.score(&context, &call);
         match context.deadline {

@@ -19,6 +19,18 @@ pub enum RecordOrigin {
     Missing,
 }
 
+/// How far a fetch goes for records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tiers {
+    /// In-process tier, store, encoders.
+    #[default]
+    All,
+    /// What is held in process, as it was last known; nothing waits for the store's vectors or for
+    /// an encoder.
+    Held,
+}
+
 /// Fetches what the unified graph reads: item records and, for `user`, the user's state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fetch {
@@ -26,6 +38,8 @@ pub struct Fetch {
     pub item_ids: Vec<ItemId>,
     /// Whose state to add, and as of when.
     pub user: Option<(UserId, TimestampMs)>,
+    /// How far to go for records.
+    pub tiers: Tiers,
 }
 
 /// One user's part: the outputs of the bundle's `user_encoder`, in its order.
@@ -53,6 +67,9 @@ pub struct Fetched {
     pub origins: Vec<RecordOrigin>,
     /// The user's state, when asked for.
     pub user: Option<UserState>,
+    /// What could not be read in time, so that something else stands in for it; `None` when all was
+    /// read.
+    pub late: Option<String>,
 }
 
 impl Call for Fetch {

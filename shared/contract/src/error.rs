@@ -1,5 +1,7 @@
 //! The short list of ways a call fails. Each protocol maps it once.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a call failed, for machines.
@@ -28,12 +30,20 @@ pub struct CallError {
     pub code: ErrorCode,
     /// Why, for people: what happened and what would fix it.
     pub message: String,
+    /// When trying again makes sense, in milliseconds from now; known for some overloads.
+    pub retry_after_ms: Option<u32>,
 }
 
 impl CallError {
     /// An error of the given code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after_ms: None }
+    }
+    /// The same error, with the time after which trying again makes sense.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        self.retry_after_ms = Some(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        self
     }
     /// The caller sent something that can never succeed.
     pub fn invalid(message: impl Into<String>) -> Self {

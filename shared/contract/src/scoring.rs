@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, ItemId, TimestampMs, UserId};
+use crate::{Call, CallError, ItemId, TimestampMs, UserId, embedding::Tiers};
 
 /// Which of the bundle's models scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,8 +24,10 @@ pub struct Score {
     pub item_ids: Vec<ItemId>,
     /// Only behaviour strictly before this moment is read.
     pub as_of: TimestampMs,
-    /// Which model.
+    /// Which model, if it can be run in time; the reply says which was.
     pub model: ModelKind,
+    /// How far to go for vectors.
+    pub tiers: Tiers,
 }
 
 /// How far vectors were at hand.
@@ -45,6 +47,13 @@ pub struct Coverage {
     pub history: u32,
 }
 
+/// How busy the service is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Time the queue would take to be worked off now, in microseconds.
+    pub backlog_us: u32,
+}
+
 /// Reply to [`Score`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
@@ -52,10 +61,18 @@ pub struct Scored {
     pub bundle: String,
     /// Calibrated click probability of each candidate, same order.
     pub ctr: Vec<f32>,
+    /// Which model scored.
+    pub model: ModelKind,
+    /// Why it was not the one asked for; `None` when it was.
+    pub fell: Option<CallError>,
+    /// What could not be read in time, so that something else stands in for it.
+    pub late: Option<String>,
     /// Vectors at hand.
     pub coverage: Coverage,
     /// Rows of the batch this request ran in, its padding included.
     pub batch_rows: u32,
+    /// How busy the service is.
+    pub load: Load,
 }
 
 impl Call for Score {

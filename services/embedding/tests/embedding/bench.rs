@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
     Context, Event, EventType, Item, ItemId, TimestampMs, User, UserId,
-    embedding::{Fetch, Fetched, RecordOrigin},
+    embedding::{Fetch, Fetched, RecordOrigin, Tiers},
 };
 use plugrank_embedding::{EmbeddingOptions, EmbeddingParts, EmbeddingService};
 use plugrank_inference::{Library, SessionOptions};
@@ -96,12 +96,16 @@ impl Bench {
     }
 
     pub(crate) async fn fetch(&self, names: &[&str]) -> Fetched {
-        let call = Fetch { item_ids: ids(names), user: None };
+        let call = Fetch { item_ids: ids(names), user: None, tiers: Tiers::All };
         self.service.call(Context::background(), call).await.unwrap()
     }
 
     pub(crate) async fn fetch_user(&self, user: &str, as_of: TimestampMs) -> Fetched {
-        let call = Fetch { item_ids: Vec::new(), user: Some((UserId::from(user), as_of)) };
+        let call = Fetch {
+            item_ids: Vec::new(),
+            user: Some((UserId::from(user), as_of)),
+            tiers: Tiers::All,
+        };
         self.service.call(Context::background(), call).await.unwrap()
     }
 }

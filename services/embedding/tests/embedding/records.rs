@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use plugrank_contract::{
     Context, ItemId,
-    embedding::{Fetch, FetchVectors, Invalidate, RecordOrigin},
+    embedding::{Fetch, FetchVectors, Invalidate, RecordOrigin, Tiers},
 };
 use plugrank_embedding::{
     CatalogProgress, EmbeddingError, EmbeddingOptions, EmbeddingParts, EmbeddingService,
@@ -36,7 +36,7 @@ async fn a_record_is_encoded_once_and_then_found_in_every_tier() {
 
     bench.service.flush().await;
     let other = service(&bench.store, options());
-    let call = Fetch { item_ids: ids(&names), user: None };
+    let call = Fetch { item_ids: ids(&names), user: None, tiers: Tiers::All };
     let third = other.call(Context::background(), call).await.unwrap();
     assert!(all(&third, RecordOrigin::Store), "{:?}", third.origins);
     assert_eq!(third.items, first.items);
@@ -83,7 +83,7 @@ async fn an_unknown_item_gets_the_missing_record() {
 async fn what_a_call_does_not_wait_for_is_there_for_the_next() {
     let bench = Bench::new(EmbeddingOptions { encode_on_miss: false, ..options() }).await;
     let hurried = Context::background().within(Duration::from_secs(5));
-    let call = Fetch { item_ids: ids(&["i1", "i2"]), user: None };
+    let call = Fetch { item_ids: ids(&["i1", "i2"]), user: None, tiers: Tiers::All };
     let first = bench.service.call(hurried.clone(), call.clone()).await.unwrap();
     assert!(all(&first, RecordOrigin::Missing));
     assert_eq!(bench.service.counts().missing, 2);
@@ -97,7 +97,7 @@ async fn what_a_call_does_not_wait_for_is_there_for_the_next() {
 async fn a_call_with_a_deadline_waits_for_no_more_items_than_it_may() {
     let bench = Bench::new(EmbeddingOptions { max_encoded_per_call: 2, ..options() }).await;
     let context = Context::background().within(Duration::from_secs(5));
-    let call = Fetch { item_ids: ids(&["i1", "i2", "i3", "i4"]), user: None };
+    let call = Fetch { item_ids: ids(&["i1", "i2", "i3", "i4"]), user: None, tiers: Tiers::All };
     let fetched = bench.service.call(context, call).await.unwrap();
     let (encoded, missing) = (RecordOrigin::Encoded, RecordOrigin::Missing);
     assert_eq!(fetched.origins, [encoded, encoded, missing, missing]);
@@ -118,7 +118,7 @@ async fn cached_bytes_of_the_wrong_length_are_made_again() {
     let modal_space = VectorSpace::Modal(bench.bundle.modal_version());
     bench.store.put_vectors(&modal_space, vec![(content.to_vec(), vec![9])]).await.unwrap();
     let other = service(&bench.store, options());
-    let call = Fetch { item_ids: ids(&["i1"]), user: None };
+    let call = Fetch { item_ids: ids(&["i1"]), user: None, tiers: Tiers::All };
     let again = other.call(Context::background(), call).await.unwrap();
     assert_eq!(again.origins, [RecordOrigin::Encoded]);
     assert_eq!(again.items, good.items);
@@ -184,7 +184,7 @@ async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
     let other = service(&bench.store, options());
     let again = other.encode_catalog(&mut |_| {}).await.unwrap();
     assert_eq!((again.cached, again.encoded), (6, 0));
-    let call = Fetch { item_ids: ids(&["i1", "new"]), user: None };
+    let call = Fetch { item_ids: ids(&["i1", "new"]), user: None, tiers: Tiers::All };
     let fetched = other.call(Context::background(), call).await.unwrap();
     assert!(all(&fetched, RecordOrigin::Memory), "they were read into memory");
 }
@@ -192,7 +192,7 @@ async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_has_passed_is_an_error_at_once() {
     let bench = Bench::new(options()).await;
-    let call = Fetch { item_ids: vec![ItemId::from("i1")], user: None };
+    let call = Fetch { item_ids: vec![ItemId::from("i1")], user: None, tiers: Tiers::All };
     let context = Context::background().within(Duration::ZERO);
     let error = bench.service.call(context, call).await.unwrap_err();
     assert_eq!(error.code, plugrank_contract::ErrorCode::DeadlineExceeded);

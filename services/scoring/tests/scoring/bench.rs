@@ -9,7 +9,7 @@ use std::{
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
     CallError, Context, Event, EventType, Item, ItemId, TimestampMs, UserId,
-    embedding::Fetch,
+    embedding::{Fetch, Tiers},
     scoring::{ModelKind, Score, Scored},
 };
 use plugrank_embedding::{EmbeddingOptions, EmbeddingParts, EmbeddingService};
@@ -132,6 +132,7 @@ pub(crate) fn call(user: &str, items: impl IntoIterator<Item = usize>) -> Score 
         item_ids: items.into_iter().map(|item| ItemId::from(format!("i{item}"))).collect(),
         as_of: LATER,
         model: ModelKind::Unified,
+        tiers: Tiers::All,
     }
 }
 

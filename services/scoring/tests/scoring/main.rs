@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bench;
+mod late;
 mod offline;
 mod scores;
+#[path = "../../../embedding/tests/embedding/slow_store.rs"]
+mod slow_store;

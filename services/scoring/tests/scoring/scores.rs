@@ -147,7 +147,7 @@ async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bundle_without_idrec_says_so() {
+async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let source = small_folder();
     let text = std::fs::read_to_string(source.join("manifest.json")).unwrap();
@@ -163,10 +163,12 @@ async fn a_bundle_without_idrec_says_so() {
     let bundle = Arc::new(Bundle::open(folder.path()).unwrap());
     let bench = Bench::with(bundle, options()).await;
     let idrec = Score { model: ModelKind::Idrec, ..call("u1", [1]) };
-    let error = bench.score(idrec).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::InvalidArgument);
-    assert!(error.message.contains("idrec"), "{error}");
-    assert_eq!(bench.score(call("u1", [1])).await.unwrap().ctr.len(), 1);
+    let scored = bench.score(idrec).await.unwrap();
+    let fell = scored.fell.unwrap();
+    assert_eq!((scored.model, fell.code), (ModelKind::Unified, ErrorCode::InvalidArgument));
+    assert!(fell.message.contains("idrec"), "{fell}");
+    let unified = bench.score(call("u1", [1])).await.unwrap();
+    assert_eq!((unified.ctr, unified.fell), (scored.ctr, None));
 }
 
 /// What is done to an answer.
@@ -224,7 +226,7 @@ async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_embedding_service_must_not_answer_is_refused() {
+async fn what_an_embedding_service_must_not_answer_is_refused_and_idrec_scores() {
     let bench = Bench::new().await;
     let faults: [(Fault, ErrorCode, &str); 2] = [
         (another_bundle, ErrorCode::Unavailable, "another-1"),
@@ -233,8 +235,9 @@ async fn what_an_embedding_service_must_not_answer_is_refused() {
     for (fault, code, says) in faults {
         let faulty = Arc::new(Faulty { inner: Arc::clone(&bench.embedding), fault });
         let service = scoring(&bench.bundle, &bench.store, faulty, options());
-        let answer = service.call(Context::background(), call("u3", [1, 2, 3])).await;
-        let error = answer.unwrap_err();
+        let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
+        assert_eq!((scored.model, scored.ctr.len()), (ModelKind::Idrec, 3));
+        let error = scored.fell.unwrap();
         assert_eq!(error.code, code, "{error}");
         assert!(error.message.contains(says), "{error}");
     }
