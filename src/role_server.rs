@@ -38,6 +38,8 @@ pub async fn run(
             .configure(|config| operation_routes(config, &health, &metrics))
     })
     .tcp_nodelay(true)
+    // A caller that hangs up is noticed while its call is worked on, and the work is dropped.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(settings.grace_ms.div_ceil(1000))
     .shutdown_signal(async move {
         shutdown.requested().await;

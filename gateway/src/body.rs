@@ -1,14 +1,27 @@
 //! Reads JSON bodies and says exactly what is wrong with one.
 
+use std::time::Duration;
+
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
 use futures::future::LocalBoxFuture;
+use plugrank_runtime::settings::ServerSettings;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 
-/// Largest body a resource takes, in bytes; part of its `app_data`.
+/// How much of a body a resource waits for, and how long; part of its `app_data`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyLimit(pub(crate) usize);
+pub(crate) struct BodyLimit {
+    bytes: usize,
+    time: Duration,
+}
+
+impl BodyLimit {
+    pub(crate) fn new(bytes: usize, settings: &ServerSettings) -> Self {
+        Self { bytes, time: Duration::from_millis(settings.client_timeout_ms) }
+    }
+}
 
 /// A JSON body. A wrong one is answered with a problem that names the field.
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -18,17 +31,17 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let limit = request.app_data::<BodyLimit>().map(|limit| limit.0);
+        let limit = request.app_data::<BodyLimit>().copied();
         let head = check_head(request, limit);
         let payload = web::Payload::from_request(request, payload);
         Box::pin(async move {
-            let limit = head?;
+            let BodyLimit { bytes: limit, time } = head?;
             let unread =
                 |_| Problem::invalid_field("body", "the body ended before it was complete");
             let payload = payload.await.map_err(unread)?;
-            let bytes = payload
-                .to_bytes_limited(limit)
+            let bytes = timeout(time, payload.to_bytes_limited(limit))
                 .await
+                .map_err(|_| Problem::body_too_slow(time))?
                 .map_err(|_| Problem::too_large(limit))?
                 .map_err(unread)?;
             parse(&bytes).map(Self)
@@ -37,7 +50,7 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
 }
 
 /// Refuses what the headers already give away, before any of the body is read.
-fn check_head(request: &HttpRequest, limit: Option<usize>) -> Result<usize, Problem> {
+fn check_head(request: &HttpRequest, limit: Option<BodyLimit>) -> Result<BodyLimit, Problem> {
     let limit = limit.ok_or_else(|| Problem::internal("this path takes no body"))?;
     let found = request.content_type();
     if !is_json(found) {
@@ -50,8 +63,8 @@ fn check_head(request: &HttpRequest, limit: Option<usize>) -> Result<usize, Prob
         return Err(Problem::unsupported_media_type("content-encoding", encoding, "identity"));
     }
     let stated = header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if stated.is_some_and(|length| length > limit as u64) {
-        return Err(Problem::too_large(limit));
+    if stated.is_some_and(|length| length > limit.bytes as u64) {
+        return Err(Problem::too_large(limit.bytes));
     }
     Ok(limit)
 }

@@ -6,6 +6,8 @@
 
 pub mod api;
 mod body;
+mod connections;
+mod controller;
 mod endpoint;
 mod metrics;
 mod observe;

@@ -3,10 +3,13 @@
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
-    HttpMessage,
+    HttpMessage, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue},
+    http::{
+        ConnectionType,
+        header::{HeaderName, HeaderValue},
+    },
     middleware::Next,
     web::Data,
 };
@@ -15,7 +18,7 @@ use plugrank_runtime::trace_context;
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
-use crate::{Gateway, endpoint::Endpoint, problem::Problem};
+use crate::{Gateway, connections::Connections, endpoint::Endpoint, problem::Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -58,6 +61,19 @@ pub(crate) async fn observe(
     };
     request.extensions_mut().insert(info.clone());
 
+    if Connections::over_limit(request.request())
+        && !probe
+        && let Some(gateway) = &gateway
+    {
+        gateway.metrics.rejected("connections");
+        let limit = gateway.connections.limit();
+        let problem = Problem::too_many(format!("{limit} connections are open, as many as may be"));
+        record(Some(gateway), &span, method, &route, 429, started);
+        let response = problem.with_request_id(request_id).error_response();
+        let mut response = request.into_response(response);
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        return Ok(response);
+    }
     let answer = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind().await;
     let Ok(response) = answer else {
         // The request went with the panic, so the answer is made without it.

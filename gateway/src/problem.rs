@@ -1,6 +1,6 @@
 //! Errors as people and programs read them: RFC 9457 problem documents.
 
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -55,6 +55,10 @@ pub struct ProblemDocument {
     #[serde(flatten)]
     #[schema(ignore)]
     pub more: Map<String, Value>,
+    /// When trying again makes sense, in seconds, for a 429 or 503.
+    #[serde(skip)]
+    #[schema(ignore)]
+    retry_after: Option<u64>,
     /// Methods the path takes, for a 405.
     #[serde(skip)]
     #[schema(ignore)]
@@ -84,6 +88,7 @@ impl Problem {
             field: None,
             errors: Vec::new(),
             more: Map::new(),
+            retry_after: None,
             allow: None,
         }))
     }
@@ -168,6 +173,35 @@ impl Problem {
         .at(header)
     }
 
+    /// 408: a body that did not come in time.
+    #[must_use]
+    pub fn body_too_slow(time: Duration) -> Self {
+        let detail = format!("the body was not complete within {time:?}; send it at once");
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "The body did not come in time",
+            detail,
+        )
+        .at("body")
+    }
+
+    /// 429: more at a time than is taken on.
+    #[must_use]
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        let title = "Too much is asked at a time";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title, detail)
+            .retry_after(Duration::ZERO)
+    }
+
+    /// The same problem, with the time after which trying again makes sense (at least a second, as
+    /// the header counts in seconds).
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time.as_secs_f64().ceil().max(1.0) as u64);
+        self
+    }
+
     /// 503: what the answer depends on is not there right now.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
@@ -177,6 +211,7 @@ impl Problem {
             "The request cannot be answered right now",
             detail,
         )
+        .retry_after(Duration::ZERO)
     }
 
     /// 500: a defect.
@@ -237,8 +272,8 @@ impl ResponseError for Problem {
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
-        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, 1));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         let mut response = response.json(&*self.0);
         let media_type = header::HeaderValue::from_static(MEDIA_TYPE);
@@ -262,6 +297,7 @@ impl From<StoreError> for Problem {
 
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
-        Self::unavailable(error.message)
+        let after = Duration::from_millis(error.retry_after_ms.unwrap_or(0).into());
+        Self::unavailable(error.message).retry_after(after)
     }
 }

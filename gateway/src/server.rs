@@ -16,6 +16,7 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     let settings = gateway.server.clone();
     let health = gateway.health.clone();
     let gateway = web::Data::new(gateway);
+    let connections = gateway.connections.clone();
     let drain_delay = settings.drain_delay();
     let mut server = HttpServer::new(move || {
         App::new()
@@ -31,7 +32,11 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
         ms => KeepAlive::Timeout(Duration::from_millis(ms)),
     })
     .client_request_timeout(Duration::from_millis(settings.client_timeout_ms))
-    .max_connections(settings.max_connections)
+    // Beyond the limit a request is told so; far beyond it connections are not even taken.
+    .max_connections(settings.max_connections.saturating_mul(2).max(64))
+    .on_connect(move |connection, data| connections.opened(connection, data))
+    // A caller that hangs up is noticed while its request is worked on, and the work is dropped.
+    .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .shutdown_timeout(settings.grace_ms.div_ceil(1000))
     .shutdown_signal(async move {

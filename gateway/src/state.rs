@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use plugrank_budget::{Shares, SharesError};
+use plugrank_budget::{Admission, LadderOptions, Rung, Shares, SharesError};
 use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
@@ -11,12 +11,16 @@ use plugrank_contract::{
 };
 use plugrank_runtime::{
     Health, Metrics,
-    settings::{BudgetSettings, ServerSettings},
+    settings::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ServerSettings},
 };
 use plugrank_store::Store;
 use plugrank_transport::Client;
 
-use crate::metrics::GatewayMetrics;
+use crate::{
+    connections::Connections,
+    controller::Controller,
+    metrics::{self, GatewayMetrics},
+};
 
 /// The services a gateway calls, wherever they run.
 #[derive(Clone)]
@@ -61,6 +65,11 @@ pub struct Gateway {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) server: ServerSettings,
     pub(crate) shares: Shares,
+    pub(crate) controller: Arc<Controller>,
+    pub(crate) admission: Admission,
+    pub(crate) on_overload: OverloadChoice,
+    pub(crate) fewer_candidates: u32,
+    pub(crate) connections: Connections,
     pub(crate) default_budget: Duration,
     pub(crate) budget_ceiling_ms: u64,
     pub(crate) candidate_limit: u32,
@@ -88,6 +97,14 @@ impl Gateway {
         } = parts;
         let split = budget.shares;
         let shares = Shares::new(split.retrieval, split.scoring, split.reranking)?;
+        let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
+        let default_budget = budget.default_budget();
+        let controller =
+            Controller::new(ladder(&budget.ladder), shares, default_budget, ladder_metrics);
+        let controller = Arc::new(controller);
+        let admission = Admission::new(server.max_in_flight);
+        metrics::watch(&metrics, &controller, &admission);
+        let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
         health.probe("store", move || {
             let store = Arc::clone(&pinged);
@@ -98,13 +115,37 @@ impl Gateway {
             store,
             server,
             shares,
-            default_budget: budget.default_budget(),
+            controller,
+            admission,
+            on_overload: budget.on_overload,
+            fewer_candidates: budget.fewer_candidates,
+            connections,
+            default_budget,
             budget_ceiling_ms: budget.ceiling_ms,
             candidate_limit,
             model,
-            metrics: GatewayMetrics::register(&metrics),
+            metrics: gateway_metrics,
             registry: metrics,
             health,
         })
+    }
+}
+
+fn ladder(settings: &LadderSettings) -> LadderOptions {
+    let rung = |choice| match choice {
+        RungChoice::Full => Rung::Full,
+        RungChoice::FewerCandidates => Rung::FewerCandidates,
+        RungChoice::CtrOrder => Rung::CtrOrder,
+        RungChoice::MissingVectors => Rung::MissingVectors,
+        RungChoice::Idrec => Rung::Idrec,
+        RungChoice::RetrievalOrder => Rung::RetrievalOrder,
+    };
+    LadderOptions {
+        window: Duration::from_millis(settings.window_ms),
+        down_at: settings.down_at,
+        up_at: settings.up_at,
+        settle: Duration::from_millis(settings.settle_ms),
+        recover: Duration::from_millis(settings.recover_ms),
+        pinned: settings.pin.map(rung),
     }
 }

@@ -51,6 +51,9 @@ pub struct RankResponse {
     pub items: Vec<RankedItem>,
     /// What the request's time went to.
     pub budget: BudgetReport,
+    /// The lowest rung that a part of the answer stands on: `full`, `fewer_candidates`, `ctr_order`,
+    /// `missing_vectors`, `idrec` or `retrieval_order`.
+    pub rung: String,
     /// Where the answer is less than it could be; empty when it is whole.
     pub degraded: Vec<DegradedReport>,
     /// What was ranked, and how far vectors were at hand.
@@ -115,11 +118,12 @@ pub struct StageReport {
 pub struct DegradedReport {
     /// The stage it happened in.
     pub stage: String,
-    /// `cut`, `failed`, `overloaded`, `partial`.
-    pub cause: String,
-    /// What was done instead: `retrieval_order`, `ctr_order`, `other_sources`, `rule_skipped`,
+    /// What was done instead: a lower rung, or within one `other_sources`, `rule_skipped`,
     /// `scored_lowest`.
-    pub fallback: String,
+    pub rung: String,
+    /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
+    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings).
+    pub cause: String,
     /// What happened, for people.
     pub detail: String,
 }

@@ -1,6 +1,6 @@
 //! Where an answer is less than it could be, and what was done instead.
 
-use plugrank_budget::Stage;
+use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{CallError, ErrorCode};
 
 /// Why a stage gave less than it could have.
@@ -14,6 +14,12 @@ pub(crate) enum Cause {
     Failed,
     /// It answered, but a part of it could not do its work.
     Partial,
+    /// Its recent p99 outgrew its share, so it began on a lower rung.
+    Pressure,
+    /// The settings pin the rung.
+    Pinned,
+    /// At the present backlog the whole answer would have come too late.
+    Backlog,
 }
 
 impl Cause {
@@ -23,6 +29,9 @@ impl Cause {
             Self::Overloaded => "overloaded",
             Self::Failed => "failed",
             Self::Partial => "partial",
+            Self::Pressure => "pressure",
+            Self::Pinned => "pinned",
+            Self::Backlog => "backlog",
         }
     }
 }
@@ -30,10 +39,8 @@ impl Cause {
 /// What was done instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fallback {
-    /// Items stand in retrieval's order.
-    RetrievalOrder,
-    /// Items stand in the order of their click probability.
-    CtrOrder,
+    /// A lower rung of the ladder.
+    Rung(Rung),
     /// The other sources filled in.
     OtherSources,
     /// A rule was not applied.
@@ -45,8 +52,7 @@ pub(crate) enum Fallback {
 impl Fallback {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::RetrievalOrder => "retrieval_order",
-            Self::CtrOrder => "ctr_order",
+            Self::Rung(rung) => rung.as_str(),
             Self::OtherSources => "other_sources",
             Self::RuleSkipped => "rule_skipped",
             Self::ScoredLowest => "scored_lowest",
@@ -65,13 +71,31 @@ pub(crate) struct Degraded {
 
 impl Degraded {
     /// A stage that gave nothing.
-    pub(crate) fn by_error(stage: Stage, error: CallError, fallback: Fallback) -> Self {
+    pub(crate) fn by_error(stage: Stage, error: CallError, rung: Rung) -> Self {
         let cause = match error.code {
             ErrorCode::DeadlineExceeded => Cause::Cut,
             ErrorCode::Overloaded => Cause::Overloaded,
             _ => Cause::Failed,
         };
-        Self { stage, cause, fallback, detail: error.message }
+        Self { stage, cause, fallback: Fallback::Rung(rung), detail: error.message }
+    }
+
+    /// A stage that began on a lower rung.
+    pub(crate) fn planned(stage: Stage, rung: Rung, cause: Cause) -> Self {
+        let detail = match cause {
+            Cause::Pinned => "the settings pin the rung (budget.ladder.pin)",
+            Cause::Backlog => "at the present backlog the whole answer would come too late",
+            _ => "the stage's recent p99 outgrew its share of the budget",
+        };
+        Self { stage, cause, fallback: Fallback::Rung(rung), detail: detail.to_owned() }
+    }
+
+    /// The rung it led to, when it is one of the ladder.
+    pub(crate) fn rung(&self) -> Option<Rung> {
+        match self.fallback {
+            Fallback::Rung(rung) => Some(rung),
+            _ => None,
+        }
     }
 
     /// A stage that gave less than all.

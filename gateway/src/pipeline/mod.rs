@@ -1,8 +1,9 @@
 //! The fixed order of a ranking: retrieve, score, re-rank, each within its share of the budget.
 //!
-//! Each stage has a rung below it. Without scores the order is retrieval's; without re-ranking it
-//! is that of the click probabilities; without candidates there is no answer. The result says which
-//! rung was reached and why.
+//! A request begins on the rungs the controller gives it, and a stage that is cut or fails takes the
+//! next one. Without scores the order is retrieval's; without re-ranking it is that of the click
+//! probabilities; without candidates there is no answer. The result says which rung was reached and
+//! why.
 
 mod degraded;
 mod order;
@@ -11,17 +12,17 @@ mod retrieve;
 mod score;
 mod stage;
 
-pub(crate) use degraded::{Degraded, Fallback};
+pub(crate) use degraded::{Cause, Degraded, Fallback};
 
 use std::time::Duration;
 
-use plugrank_budget::{Budget, Stage, StageRecord};
+use plugrank_budget::{Budget, Rung, Stage, StageRecord};
 use plugrank_contract::{
     CallError, ItemId, TimestampMs, UserId,
     retrieval::{DropReason, Dropped, Source},
 };
 
-use crate::{Gateway, api::rank::Coverage, observe::RequestInfo};
+use crate::{Gateway, api::rank::Coverage, controller::Plan, observe::RequestInfo};
 use order::Placed;
 
 /// A checked rank request.
@@ -60,12 +61,25 @@ pub(crate) struct Ranked {
     pub(crate) spent: Duration,
 }
 
-/// Ranks.
-pub(crate) async fn rank(gateway: &Gateway, info: &RequestInfo, query: &Query) -> Ranked {
+impl Ranking {
+    /// The lowest rung that any part of it stands on.
+    pub(crate) fn rung(&self) -> Rung {
+        self.degraded.iter().filter_map(Degraded::rung).max().unwrap_or(Rung::Full)
+    }
+}
+
+/// Ranks, beginning on the rungs of `plan`.
+pub(crate) async fn rank(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    query: &Query,
+    plan: Plan,
+) -> Ranked {
     let mut run = Run {
         gateway,
         info,
         query,
+        plan,
         budget: Budget::start(query.budget, gateway.shares),
         ranking: Ranking::default(),
     };
@@ -86,6 +100,7 @@ struct Run<'a> {
     gateway: &'a Gateway,
     info: &'a RequestInfo,
     query: &'a Query,
+    plan: Plan,
     budget: Budget,
     ranking: Ranking,
 }

@@ -1,12 +1,11 @@
 //! Items at their places, and the orders to fall back to.
 
+use plugrank_budget::Rung;
 use plugrank_contract::{
     ItemId,
     reranking::{Placement, Ranked, ScoredCandidate},
     retrieval::{Candidate, Source},
 };
-
-use super::Fallback;
 
 /// An item at its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +42,7 @@ pub(crate) fn as_retrieved(candidates: Vec<Candidate>, k: u32) -> Vec<Placed> {
         score: None,
         ctr: None,
         sources: candidate.sources,
-        placement: Fallback::RetrievalOrder.as_str(),
+        placement: Rung::RetrievalOrder.as_str(),
     };
     candidates.into_iter().take(k as usize).map(place).collect()
 }
@@ -57,7 +56,7 @@ pub(crate) fn by_ctr(mut candidates: Vec<ScoredCandidate>, k: u32) -> Vec<Placed
         score: Some(candidate.ctr),
         ctr: Some(candidate.ctr),
         sources: candidate.sources,
-        placement: Fallback::CtrOrder.as_str(),
+        placement: Rung::CtrOrder.as_str(),
     };
     candidates.into_iter().map(place).collect()
 }

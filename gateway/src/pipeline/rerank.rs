@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use plugrank_budget::Stage;
+use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
     CallError, ItemId,
     reranking::{Rerank, Reranked, ScoredCandidate},
@@ -11,20 +11,24 @@ use plugrank_contract::{
 use super::{
     Degraded, Fallback, Run,
     order::{self, Placed},
-    stage,
 };
 
 impl Run<'_> {
     /// At most `k` items in their final order; by click probability when re-ranking fails.
     pub(super) async fn rerank(&mut self, candidates: Vec<ScoredCandidate>) -> Vec<Placed> {
         let k = self.query.k;
+        if self.plan.reranking > Rung::Full {
+            let rung = self.plan.reranking;
+            let planned = Degraded::planned(Stage::Reranking, rung, self.plan.cause);
+            self.ranking.degraded.push(planned);
+            return order::by_ctr(candidates, k);
+        }
         let (_, seed) = self.info.request_id.as_u64_pair();
         let call = Rerank { candidates: candidates.clone(), k, as_of: self.query.as_of, seed };
         let client = &self.gateway.clients.rerank;
         let check = |reply: &Reranked| check(reply, &candidates, k);
-        let result =
-            stage::run(&mut self.budget, Stage::Reranking, self.info, client, call, check).await;
-        match result.value {
+        let result = self.stage(Stage::Reranking, client, call, check).await;
+        match result {
             Ok(reply) => {
                 let skipped = reply
                     .skipped
@@ -34,7 +38,7 @@ impl Run<'_> {
                 reply.items.into_iter().map(Placed::from).collect()
             }
             Err(error) => {
-                let degraded = Degraded::by_error(Stage::Reranking, error, Fallback::CtrOrder);
+                let degraded = Degraded::by_error(Stage::Reranking, error, Rung::CtrOrder);
                 self.ranking.degraded.push(degraded);
                 order::by_ctr(candidates, k)
             }

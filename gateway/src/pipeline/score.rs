@@ -1,25 +1,35 @@
 //! Second stage: click probabilities.
 
-use plugrank_budget::Stage;
+use std::time::Duration;
+
+use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
     CallError,
+    embedding::Tiers,
     reranking::ScoredCandidate,
     retrieval::Candidate,
-    scoring::{Score, Scored},
+    scoring::{ModelKind, Score, Scored},
 };
 
-use super::{Degraded, Fallback, Run, stage};
+use super::{Degraded, Fallback, Run};
 use crate::api::rank::Coverage;
 
 impl Run<'_> {
-    /// The candidates with their click probabilities, in the same order; `None` when they could
-    /// not be scored, with the reason in `degraded`.
+    /// The candidates with their click probabilities, in the same order; `None` when they are not
+    /// scored, with the reason in `degraded`.
     pub(super) async fn score(&mut self, candidates: &[Candidate]) -> Option<Vec<ScoredCandidate>> {
+        let rung = self.plan.scoring;
+        if rung == Rung::RetrievalOrder {
+            self.planned(rung);
+            return None;
+        }
+        let base = self.gateway.model;
         let call = Score {
             user_id: self.query.user_id.clone(),
             item_ids: candidates.iter().map(|candidate| candidate.item_id.clone()).collect(),
             as_of: self.query.as_of,
-            model: self.gateway.model,
+            model: if rung == Rung::Idrec { ModelKind::Idrec } else { base },
+            tiers: if rung == Rung::MissingVectors { Tiers::Held } else { Tiers::All },
         };
         let client = &self.gateway.clients.score;
         let expected = candidates.len();
@@ -27,15 +37,55 @@ impl Run<'_> {
             got if got == expected => Ok(()),
             got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
         };
-        let result =
-            stage::run(&mut self.budget, Stage::Scoring, self.info, client, call, check).await;
-        match result.value {
-            Ok(reply) => Some(self.take_scores(candidates, reply)),
+        match self.stage(Stage::Scoring, client, call, check).await {
+            Ok(reply) => {
+                let backlog = Duration::from_micros(u64::from(reply.load.backlog_us));
+                self.gateway.admission.note_queue(backlog);
+                self.name_rung(rung, &reply);
+                Some(self.take_scores(candidates, reply))
+            }
             Err(error) => {
-                let fallback = Fallback::RetrievalOrder;
-                self.ranking.degraded.push(Degraded::by_error(Stage::Scoring, error, fallback));
+                if let Some(ms) = error.retry_after_ms {
+                    self.gateway.admission.note_queue(Duration::from_millis(u64::from(ms)));
+                }
+                let rung = Rung::RetrievalOrder;
+                self.ranking.degraded.push(Degraded::by_error(Stage::Scoring, error, rung));
                 None
             }
+        }
+    }
+
+    fn planned(&mut self, rung: Rung) {
+        let planned = Degraded::planned(Stage::Scoring, rung, self.plan.cause);
+        self.ranking.degraded.push(planned);
+    }
+
+    /// Says where the scores come from, when they are not the best there could be.
+    fn name_rung(&mut self, planned: Rung, reply: &Scored) {
+        let fewer_took_effect = self.query.candidates.is_none();
+        // A rung that changes nothing for this request is not one it stands on: the caller's
+        // candidates are all scored, and the ID-based model alone reads no vectors.
+        let took_effect = match planned {
+            Rung::Full => false,
+            Rung::FewerCandidates => fewer_took_effect,
+            Rung::MissingVectors => reply.model == ModelKind::Unified,
+            _ => reply.model == ModelKind::Idrec && self.gateway.model != ModelKind::Idrec,
+        };
+        if took_effect {
+            self.planned(planned);
+        } else if planned > Rung::FewerCandidates && fewer_took_effect {
+            self.planned(Rung::FewerCandidates);
+        }
+        if reply.model == ModelKind::Idrec
+            && let Some(fell) = &reply.fell
+        {
+            let fell = Degraded::by_error(Stage::Scoring, fell.clone(), Rung::Idrec);
+            self.ranking.degraded.push(fell);
+        }
+        if let Some(late) = &reply.late {
+            let late = CallError::deadline(late.clone());
+            let late = Degraded::by_error(Stage::Scoring, late, Rung::MissingVectors);
+            self.ranking.degraded.push(late);
         }
     }
 

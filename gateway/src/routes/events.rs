@@ -27,7 +27,8 @@ const MAX_AHEAD_MS: TimestampMs = 24 * 3600 * 1000;
 const NOTICE_BUDGET: Duration = Duration::from_secs(1);
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
-    let resource = Endpoint::Events.resource().app_data(BodyLimit(settings.max_body_bytes));
+    let resource =
+        Endpoint::Events.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
     config.service(resource.route(web::post().to(append)));
 }
 

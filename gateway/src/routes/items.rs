@@ -27,7 +27,8 @@ use crate::{
 const CHANGE_BUDGET: Duration = Duration::from_secs(30);
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
-    let resource = Endpoint::Item.resource().app_data(BodyLimit(settings.max_item_bytes));
+    let resource =
+        Endpoint::Item.resource().app_data(BodyLimit::new(settings.max_item_bytes, settings));
     config.service(
         resource
             .route(web::route().guard(get_or_head()).to(get))

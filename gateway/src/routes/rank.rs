@@ -6,8 +6,9 @@ use actix_web::{
     HttpResponse,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use plugrank_budget::{Refusal, Rung};
 use plugrank_contract::{ItemId, UserId};
-use plugrank_runtime::settings::ServerSettings;
+use plugrank_runtime::settings::{OverloadChoice, ServerSettings};
 
 use crate::{
     Gateway,
@@ -19,15 +20,17 @@ use crate::{
         },
     },
     body::{BodyLimit, JsonBody},
+    controller::Plan,
     endpoint::Endpoint,
     observe::RequestInfo,
-    pipeline::{self, Degraded, Query, Ranked, Ranking},
+    pipeline::{self, Cause, Degraded, Query, Ranked, Ranking},
     problem::{Problem, ProblemDocument},
     validate::{self, Errors},
 };
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
-    let resource = Endpoint::Rank.resource().app_data(BodyLimit(settings.max_body_bytes));
+    let resource =
+        Endpoint::Rank.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
     config.service(resource.route(web::post().to(rank)));
 }
 
@@ -55,7 +58,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; `field` names it"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "The body is too large"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not JSON"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "No candidates could be retrieved; try again"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many rankings or connections at a time; try again after `Retry-After`"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The answer would come too late, or no candidates could be retrieved; try again after `Retry-After`"),
     ),
 )]
 pub(crate) async fn rank(
@@ -65,7 +69,18 @@ pub(crate) async fn rank(
 ) -> Result<HttpResponse, Problem> {
     let explain = request.explain;
     let query = check(&gateway, request)?;
-    let ranked = pipeline::rank(&gateway, &info, &query).await;
+    let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
+    let mut plan = gateway.controller.plan();
+    if let Err(refusal) = admitted.in_time(query.budget) {
+        match gateway.on_overload {
+            OverloadChoice::Refuse => return Err(refused(&gateway, refusal)),
+            OverloadChoice::Degrade => {
+                plan = Plan { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..plan };
+            }
+        }
+    }
+    let ranked = pipeline::rank(&gateway, &info, &query, plan).await;
+    admitted.answered();
     for stage in &ranked.stages {
         gateway.metrics.stage(stage);
     }
@@ -74,12 +89,31 @@ pub(crate) async fn rank(
     let ranking = ranked.ranking.map_err(|error| {
         Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
     })?;
+    gateway.metrics.answer(ranking.rung());
     gateway.metrics.coverage(&ranking.coverage);
     for degraded in &ranking.degraded {
         gateway.metrics.degraded(degraded);
     }
     let reply = respond(ranking, budget, &info, explain);
     Ok(HttpResponse::Ok().insert_header(("server-timing", timing)).json(reply))
+}
+
+/// A request that is not let in.
+fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::TooMany { limit } => {
+            gateway.metrics.rejected("in_flight");
+            Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+        }
+        Refusal::TooLate { predicted } => {
+            gateway.metrics.rejected("backlog");
+            let detail = format!(
+                "at the present backlog the answer would come in {:.0} ms, after its budget",
+                predicted.as_secs_f64() * 1e3
+            );
+            Problem::unavailable(detail).retry_after(predicted)
+        }
+    }
 }
 
 fn check(gateway: &Gateway, request: RankRequest) -> Result<Query, Problem> {
@@ -122,6 +156,7 @@ fn respond(
     explain: bool,
 ) -> RankResponse {
     let explain = explain.then(|| explanation(&ranking));
+    let rung = ranking.rung();
     let items = ranking.items.into_iter().zip(1..).map(|(item, rank)| RankedItem {
         item_id: item.item_id.to_string(),
         rank,
@@ -135,6 +170,7 @@ fn respond(
         experiment: None,
         items: items.collect(),
         budget,
+        rung: rung.as_str().to_owned(),
         degraded: ranking.degraded.into_iter().map(degraded_report).collect(),
         coverage: ranking.coverage,
         trace_id: info.trace_id.clone(),
@@ -161,8 +197,8 @@ fn explanation(ranking: &Ranking) -> Explanation {
 fn degraded_report(degraded: Degraded) -> DegradedReport {
     DegradedReport {
         stage: degraded.stage.as_str().to_owned(),
+        rung: degraded.fallback.as_str().to_owned(),
         cause: degraded.cause.as_str().to_owned(),
-        fallback: degraded.fallback.as_str().to_owned(),
         detail: degraded.detail,
     }
 }

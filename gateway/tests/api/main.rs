@@ -1,9 +1,11 @@
 //! The REST API over real HTTP, with stand-ins for the stages behind it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod admission;
 mod bad_requests;
 mod events;
 mod items;
+mod ladder;
 mod operation;
 mod ranking;
 mod stages;

@@ -43,6 +43,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
         "experiment",
         "items",
         "budget",
+        "rung",
         "degraded",
         "coverage",
         "trace_id",
@@ -154,13 +155,14 @@ async fn without_scores_the_order_is_retrievals() {
         assert_eq!(reply["model"], Value::Null);
         assert_eq!(reply["degraded"][0]["stage"], "scoring");
         assert_eq!(reply["degraded"][0]["cause"], cause);
-        assert_eq!(reply["degraded"][0]["fallback"], "retrieval_order");
+        assert_eq!(reply["degraded"][0]["rung"], "retrieval_order");
         assert_eq!(outcomes(&reply)[1], ("scoring", outcome));
         assert_eq!(outcomes(&reply)[2], ("reranking", "skipped"));
         assert!(reply["budget"]["spent_ms"].as_f64().unwrap() < 300.0, "{reply}");
     }
     let page = server.metrics().await;
-    let line = "plugrank_degraded_total{stage=\"scoring\",cause=\"cut\"} 1";
+    let line =
+        "plugrank_degraded_total{stage=\"scoring\",rung=\"retrieval_order\",cause=\"cut\"} 1";
     assert!(page.contains(line), "{page}");
 }
 
@@ -177,7 +179,7 @@ async fn without_reranking_the_order_is_that_of_the_probabilities() {
         assert_eq!(ids(&reply), ["i40", "i39", "i38"]);
         assert_eq!(reply["items"][0]["score"], reply["items"][0]["ctr"]);
         assert_eq!(reply["degraded"][0]["stage"], "reranking");
-        assert_eq!(reply["degraded"][0]["fallback"], "ctr_order");
+        assert_eq!(reply["degraded"][0]["rung"], "ctr_order");
         assert_eq!(outcomes(&reply)[2], ("reranking", outcome));
     }
 }
@@ -196,7 +198,7 @@ async fn a_source_that_failed_is_named() {
     let server = Server::start();
     server.retrieve.next(Act::Misbehave);
     let reply = server.rank(&json!({"user_id": "u1"})).await;
-    assert_eq!(reply["degraded"][0]["fallback"], "other_sources");
+    assert_eq!(reply["degraded"][0]["rung"], "other_sources");
     assert_eq!(reply["degraded"][0]["detail"], "ann: no index");
     assert_eq!(ids(&reply).len(), 20);
 }

@@ -2,7 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -13,7 +17,7 @@ use plugrank_contract::{
     retrieval::{
         Candidate, DropReason, Dropped, ObserveEvents, RefreshItems, Retrieve, Retrieved, Source,
     },
-    scoring::{Coverage, Score, Scored},
+    scoring::{Coverage, Load, Score, Scored},
 };
 use plugrank_transport::Service;
 
@@ -21,6 +25,10 @@ use plugrank_transport::Service;
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Fail(ErrorCode),
+    /// Fails, with the time after which to try again.
+    FailFor(ErrorCode, Duration),
+    /// Answers, and says how long its queue would take.
+    Backlog(Duration),
     Hang,
     Panic,
     /// Breaks the promise of its reply.
@@ -31,11 +39,27 @@ pub(crate) enum Act {
 pub(crate) struct Fake<C> {
     acts: Mutex<VecDeque<Act>>,
     calls: Mutex<Vec<(Context, C)>>,
+    backlog: Mutex<Duration>,
+    dropped: AtomicUsize,
+}
+
+/// Counts calls that were dropped while they hung.
+struct Hanging<'a>(&'a AtomicUsize);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl<C: Call> Fake<C> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { acts: Mutex::default(), calls: Mutex::default() })
+        Arc::new(Self {
+            acts: Mutex::default(),
+            calls: Mutex::default(),
+            backlog: Mutex::default(),
+            dropped: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn next(&self, act: Act) {
@@ -44,6 +68,11 @@ impl<C: Call> Fake<C> {
 
     pub(crate) fn calls(&self) -> Vec<(Context, C)> {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// Calls that were dropped while they hung.
+    pub(crate) fn dropped(&self) -> usize {
+        self.dropped.load(Ordering::SeqCst)
     }
 
     /// Notes the call and does what it was told; whether to misbehave.
@@ -55,7 +84,17 @@ impl<C: Call> Fake<C> {
             Some(Act::Misbehave) => Ok(true),
             Some(Act::Fail(code)) => Err(CallError::new(code, "told to fail")),
             Some(Act::Panic) => panic!("told to panic"),
-            Some(Act::Hang) => std::future::pending().await,
+            Some(Act::FailFor(code, time)) => {
+                Err(CallError::new(code, "told to fail").retry_after(time))
+            }
+            Some(Act::Backlog(time)) => {
+                *self.backlog.lock().unwrap() = time;
+                Ok(false)
+            }
+            Some(Act::Hang) => {
+                let _counted = Hanging(&self.dropped);
+                std::future::pending().await
+            }
         }
     }
 }
@@ -120,7 +159,16 @@ impl Service<Score> for Fake<Score> {
         }
         let coverage =
             Coverage { rows, memory: rows - 1, store: 0, encoded: 0, missing: 1, history: 3 };
-        Ok(Scored { bundle: "test-1".to_owned(), ctr: scores, coverage, batch_rows: 64 })
+        Ok(Scored {
+            bundle: "test-1".to_owned(),
+            ctr: scores,
+            model: call.model,
+            fell: None,
+            late: None,
+            coverage,
+            batch_rows: 64,
+            load: Load { backlog_us: self.backlog.lock().unwrap().as_micros() as u32 },
+        })
     }
 }
 

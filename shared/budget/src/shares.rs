@@ -47,6 +47,12 @@ impl Shares {
         Ok(Self(shares))
     }
 
+    /// What `stage` may take of `total`, without what others lend it.
+    #[must_use]
+    pub fn of(&self, stage: Stage, total: Duration) -> Duration {
+        total.mul_f64(self.0[stage as usize])
+    }
+
     /// The part of `total` after which `stage` must have ended.
     #[must_use]
     pub fn end_of(&self, stage: Stage, total: Duration) -> Duration {

@@ -19,7 +19,7 @@ mod server;
 mod store;
 mod telemetry;
 
-pub use budget::{BudgetSettings, ShareSettings};
+pub use budget::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ShareSettings};
 pub use bundle::BundleSettings;
 pub use check::Violation;
 pub use embedding::EmbeddingSettings;

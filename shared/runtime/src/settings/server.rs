@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub client_timeout_ms: u64,
     /// Most open connections per worker.
     pub max_connections: usize,
+    /// Most rank requests in flight.
+    pub max_in_flight: usize,
     /// How long requests are still taken after a stop signal, with readiness false.
     pub drain_delay_ms: u64,
     /// How long requests in flight may take to end after that.
@@ -71,6 +73,7 @@ impl ServerSettings {
         checks.range("server.keep_alive_ms", self.keep_alive_ms, 0..=3_600_000);
         checks.range("server.client_timeout_ms", self.client_timeout_ms, 100..=600_000);
         checks.range("server.max_connections", self.max_connections, 1..=1_000_000);
+        checks.range("server.max_in_flight", self.max_in_flight, 1..=1_000_000);
         checks.range("server.drain_delay_ms", self.drain_delay_ms, 0..=600_000);
         checks.range("server.grace_ms", self.grace_ms, 0..=600_000);
     }

@@ -1,0 +1,51 @@
+//! Open connections, and which of them are one too many.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use actix_web::{HttpRequest, dev::Extensions};
+
+/// Counts open connections. Clones share the count.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    limit: usize,
+    open: Arc<AtomicUsize>,
+}
+
+/// An open connection.
+struct Ticket {
+    over_limit: bool,
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, open: Arc::default() }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Notes a new connection, for as long as its data lives.
+    pub(crate) fn opened(&self, _: &dyn Any, data: &mut Extensions) {
+        let others = self.open.fetch_add(1, Ordering::Relaxed);
+        data.insert(Ticket { over_limit: others >= self.limit, open: Arc::clone(&self.open) });
+    }
+
+    /// Whether the request came over a connection beyond the limit.
+    pub(crate) fn over_limit(request: &HttpRequest) -> bool {
+        request.conn_data::<Ticket>().is_some_and(|ticket| ticket.over_limit)
+    }
+}

@@ -1,0 +1,108 @@
+//! The gateway's ladder: fed by the measurement of every stage's span, asked by every request.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use plugrank_budget::{Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step};
+use tokio::time::Instant;
+
+use crate::{metrics::LadderMetrics, pipeline::Cause};
+
+/// The rungs a request begins on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) retrieval: Rung,
+    pub(crate) scoring: Rung,
+    pub(crate) reranking: Rung,
+    /// Why they are below the best.
+    pub(crate) cause: Cause,
+}
+
+impl Plan {
+    /// Whether fewer candidates are wanted: on every rung below the best of the stages that go
+    /// through all of them.
+    pub(crate) fn fewer_candidates(&self) -> bool {
+        self.retrieval > Rung::Full || self.scoring > Rung::Full
+    }
+}
+
+/// Moves the ladder and says so, in the log and in metrics.
+pub(crate) struct Controller {
+    ladder: Mutex<Ladder>,
+    shares: Shares,
+    /// A caller's small budget says nothing of the stages, so none is measured by a smaller one.
+    least_budget: Duration,
+    metrics: LadderMetrics,
+}
+
+impl Controller {
+    pub(crate) fn new(
+        options: LadderOptions,
+        shares: Shares,
+        least_budget: Duration,
+        metrics: LadderMetrics,
+    ) -> Self {
+        Self { ladder: Mutex::new(Ladder::new(options)), shares, least_budget, metrics }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ladder> {
+        // Plain data: a panic elsewhere leaves it as good as it was.
+        self.ladder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rungs for a request that begins now.
+    pub(crate) fn plan(&self) -> Plan {
+        let mut ladder = self.lock();
+        let steps = ladder.advance(Instant::now());
+        let plan = Plan {
+            retrieval: ladder.rung(Stage::Retrieval),
+            scoring: ladder.rung(Stage::Scoring),
+            reranking: ladder.rung(Stage::Reranking),
+            cause: if ladder.pinned() { Cause::Pinned } else { Cause::Pressure },
+        };
+        drop(ladder);
+        self.tell(&steps);
+        plan
+    }
+
+    /// Takes in what a stage took of a request's budget. A stage that had no room for the call
+    /// counts as one that took far too long.
+    pub(crate) fn observe(&self, record: &StageRecord, total: Duration, overloaded: bool) {
+        let share = self.shares.of(record.stage, total.max(self.least_budget));
+        let part = match overloaded {
+            true => f64::INFINITY,
+            false => record.spent.as_secs_f64() / share.as_secs_f64().max(1e-9),
+        };
+        let now = Instant::now();
+        let mut ladder = self.lock();
+        ladder.observe(record.stage, part, now);
+        let steps = ladder.advance(now);
+        drop(ladder);
+        self.tell(&steps);
+    }
+
+    /// Rung and p99 (as a part of the share) of a stage now.
+    pub(crate) fn standing(&self, stage: Stage) -> (Rung, Option<f64>) {
+        let mut ladder = self.lock();
+        let steps = ladder.advance(Instant::now());
+        let standing = (ladder.rung(stage), ladder.p99(stage));
+        drop(ladder);
+        self.tell(&steps);
+        standing
+    }
+
+    fn tell(&self, steps: &[Step]) {
+        for step in steps {
+            let (stage, from, to) = (step.stage.as_str(), step.from.as_str(), step.to.as_str());
+            self.metrics.step(step);
+            if step.is_down() {
+                let p99 = step.p99.unwrap_or(f64::NAN);
+                tracing::warn!(stage, from, to, p99_of_share = p99, "the ladder stepped down");
+            } else {
+                tracing::info!(stage, from, to, "the ladder stepped up");
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Who is let in, and who stops costing anything.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use plugrank_contract::ErrorCode;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::{
+    stages::Act,
+    support::{Server, problem},
+};
+
+async fn until(mut done: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come about within five seconds");
+}
+
+async fn refused(response: Response, status: u16) -> Value {
+    let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(after >= 1);
+    problem(response, status).await
+}
+
+#[actix_web::test]
+async fn one_ranking_too_many_is_429_at_once() {
+    let server = Server::start_with(&[("PLUGRANK__SERVER__MAX_IN_FLIGHT", "1")]);
+    server.score.next(Act::Hang);
+    let body = json!({"user_id": "u1", "budget_ms": 900});
+    let (first, second) = tokio::join!(server.rank(&body), async {
+        until(|| !server.score.calls().is_empty()).await;
+        server.post("/v1/rank", &body).await
+    });
+    assert_eq!(first["degraded"][0]["cause"], "cut");
+    let problem = refused(second, 429).await;
+    assert!(problem["detail"].as_str().unwrap().contains("1 rankings"), "{problem}");
+    server.rank(&body).await;
+    let page = server.metrics().await;
+    assert!(page.contains("plugrank_rejected_total{cause=\"in_flight\"} 1"), "{page}");
+    assert!(page.contains("plugrank_rank_in_flight 0"), "{page}");
+}
+
+/// Makes the gateway know that scoring holds more work than `budget_ms` allows for, and that
+/// answers have been slow.
+async fn pile_up(server: &Server) {
+    for _ in 0..3 {
+        server.score.next(Act::Hang);
+        server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
+    }
+    server.score.next(Act::Backlog(Duration::from_secs(20)));
+    server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
+}
+
+#[actix_web::test]
+async fn what_cannot_be_answered_in_time_is_503_at_once() {
+    let server = Server::start();
+    pile_up(&server).await;
+    let before = server.retrieve.calls().len();
+    let response = server.post("/v1/rank", &json!({"user_id": "u1", "budget_ms": 300})).await;
+    let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((10..=20).contains(&after), "{after}");
+    let problem = refused(response, 503).await;
+    assert!(problem["detail"].as_str().unwrap().contains("backlog"), "{problem}");
+    assert_eq!(server.retrieve.calls().len(), before, "it cost nothing");
+    let page = server.metrics().await;
+    assert!(page.contains("plugrank_rejected_total{cause=\"backlog\"} 1"), "{page}");
+}
+
+#[actix_web::test]
+async fn or_it_is_answered_in_retrievals_order() {
+    let server = Server::start_with(&[("PLUGRANK__BUDGET__ON_OVERLOAD", "degrade")]);
+    pile_up(&server).await;
+    let reply = server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
+    assert_eq!(reply["rung"], "retrieval_order");
+    assert_eq!(reply["degraded"][0]["cause"], "backlog");
+    assert_eq!(reply["items"].as_array().unwrap().len(), 20);
+}
+
+#[actix_web::test]
+async fn an_overload_that_scoring_tells_of_counts_at_the_door() {
+    let server = Server::start();
+    for _ in 0..3 {
+        server.score.next(Act::Hang);
+        server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
+    }
+    server.score.next(Act::FailFor(ErrorCode::Overloaded, Duration::from_secs(20)));
+    server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
+    let response = server.post("/v1/rank", &json!({"user_id": "u1", "budget_ms": 300})).await;
+    refused(response, 503).await;
+}
+
+fn raw(server: &Server, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    stream
+}
+
+fn rank_head(length: usize) -> String {
+    format!(
+        "POST /v1/rank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+#[actix_web::test]
+async fn a_caller_that_hangs_up_stops_costing() {
+    let server = Server::start();
+    server.score.next(Act::Hang);
+    let body = json!({"user_id": "u1", "budget_ms": 2000}).to_string();
+    let stream = raw(&server, &(rank_head(body.len()) + &body));
+    until(|| server.score.dropped() == 0 && server.score.calls().len() == 1).await;
+    drop(stream);
+    until(|| server.score.dropped() == 1).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(server.rerank.calls().is_empty(), "nothing went on behind the caller's back");
+    assert!(server.metrics().await.contains("plugrank_rank_in_flight 0"));
+}
+
+#[actix_web::test]
+async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
+    let server = Server::start_with(&[("PLUGRANK__SERVER__CLIENT_TIMEOUT_MS", "300")]);
+    let mut stream = raw(&server, &(rank_head(100) + "{\"user_id\":"));
+    let mut answer = [0; 12];
+    let read = tokio::task::spawn_blocking(move || {
+        stream.read_exact(&mut answer).unwrap();
+        answer
+    });
+    // Meanwhile others are served.
+    server.rank(&json!({"user_id": "u1"})).await;
+    assert_eq!(read.await.unwrap(), *b"HTTP/1.1 408");
+}
+
+#[actix_web::test]
+async fn a_connection_too_many_is_429() {
+    let server = Server::start_with(&[("PLUGRANK__SERVER__MAX_CONNECTIONS", "2")]);
+    let body = json!({"user_id": "u1"}).to_string();
+    let ask = |mut stream: TcpStream| {
+        tokio::task::spawn_blocking(move || {
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).unwrap();
+            (String::from_utf8(answer.to_vec()).unwrap(), stream)
+        })
+    };
+    let request = rank_head(body.len()) + &body;
+    let (first, one) = ask(raw(&server, &request)).await.unwrap();
+    let (second, two) = ask(raw(&server, &request)).await.unwrap();
+    let (third, three) = ask(raw(&server, &request)).await.unwrap();
+    let codes = [first, second, third].map(|line| line[9..].to_owned());
+    assert_eq!(codes, ["200", "200", "429"]);
+    drop((one, two, three));
+    let mut last = String::new();
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        (last, _) = ask(raw(&server, &request)).await.unwrap();
+        if last.ends_with("200") {
+            return;
+        }
+    }
+    panic!("{last}: the closed connections still count");
+}
