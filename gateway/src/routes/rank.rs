@@ -7,7 +7,8 @@ use actix_web::{
     web::{self, Data, ReqData, ServiceConfig},
 };
 use plugrank_contract::{ItemId, UserId};
-use plugrank_runtime::settings::ServerSettings;
+use plugrank_runtime::{settings::ServerSettings, trace_context};
+use tracing::Span;
 
 use crate::{
     Gateway,
@@ -66,6 +67,8 @@ pub(crate) async fn rank(
     let explain = request.explain;
     let query = check(&gateway, request)?;
     let ranked = pipeline::rank(&gateway, &info, &query).await;
+    let degraded = ranked.ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
+    trace_context::record_budget(&Span::current(), ranked.total, ranked.spent, degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage);
     }
