@@ -22,7 +22,7 @@ pub(super) async fn run<C: Call>(
     let span = tracing::info_span!(
         "stage",
         otel.name = format!("rank.{stage}"),
-        otel.kind = "client",
+        otel.kind = "internal",
         otel.status_code = Empty,
         rpc.method = C::PATH,
         error.message = Empty,
