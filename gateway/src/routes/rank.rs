@@ -70,7 +70,7 @@ pub(crate) async fn rank(
     let degraded = ranked.ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
     trace_context::record_budget(&Span::current(), ranked.total, ranked.spent, degraded);
     for stage in &ranked.stages {
-        gateway.metrics.stage(stage);
+        gateway.metrics.stage(stage, info.exemplar(degraded));
     }
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
