@@ -209,7 +209,10 @@ impl Held {
 
     /// A span that stands beside the traces it links to goes the way of the first that is kept.
     fn end_shared(&mut self, span: SpanData) -> Next {
-        self.open.remove(&span.span_context.trace_id());
+        // Nothing is part of such a span, so nothing but its own beginning is noted of its trace.
+        if let Some(open) = self.open.remove(&span.span_context.trace_id()) {
+            self.spans -= open.spans.len();
+        }
         let linked: Vec<TraceId> =
             span.links.iter().map(|link| link.span_context.trace_id()).collect();
         let failed = failed(&span);
