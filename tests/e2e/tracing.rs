@@ -47,6 +47,14 @@ async fn a_request_is_one_trace_over_either_protocol() {
             })
             .await;
         is_whole(&spans, &reply);
+        // The latency histograms lead to it.
+        let page = site.get("/metrics").await.1;
+        let exemplar = format!(" # {{trace_id=\"{trace}\"}} ");
+        for histogram in ["http_request_duration_seconds", "stage_duration_seconds"] {
+            let buckets = format!("plugrank_{histogram}_bucket{{");
+            let named = |line: &str| line.starts_with(&buckets) && line.contains(&exemplar);
+            assert!(page.as_str().unwrap().lines().any(named), "{histogram}: {page}");
+        }
         // The batches ran in traces of their own and link to the calls that waited for them.
         let waiting = named(&spans, "score-unified wait and run").span_id.clone();
         let links = |span: &Span| span.links.iter().any(|link| link.span_id == waiting);

@@ -62,7 +62,8 @@ fn spans(criterion: &mut Criterion) {
     let local = runner.block_on(async { Local::start_here(Arc::new(Logic), &options) });
     let mut group = criterion.benchmark_group("a request with one call");
     for (name, telemetry) in cases {
-        let built = telemetry.map(|(settings, recent)| Telemetry::build(&settings, recent).unwrap());
+        let built =
+            telemetry.map(|(settings, recent)| Telemetry::build(&settings, recent).unwrap());
         let dispatch = built.as_ref().map_or_else(dispatcher::Dispatch::none, |one| one.0.clone());
         dispatcher::with_default(&dispatch, || {
             group.bench_function(name, |bencher| {

@@ -161,10 +161,8 @@ impl Telemetry {
         // What is not exported from here is not announced as sampled to those who are called.
         let share = if queue.is_some() { settings.sample_share } else { 0.0 };
         let tail = TailSampler::new(settings.held_spans, queue, recent, counts.clone());
-        let provider = builder
-            .with_sampler(RecordAll::sampling(share))
-            .with_span_processor(tail)
-            .build();
+        let provider =
+            builder.with_sampler(RecordAll::sampling(share)).with_span_processor(tail).build();
         Ok(Self { provider, counts, _driver: driver })
     }
 }
