@@ -1,5 +1,6 @@
 //! Plugrank's composition root: commands, loading, and the wiring of roles.
 
+pub mod admin;
 pub mod cli;
 pub mod commands;
 pub mod load;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use plugrank_budget::{Admission, Rung, Stage, StageRecord, Step};
-use plugrank_runtime::Metrics;
+use plugrank_runtime::{LatencyHistogram, Metrics};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder},
@@ -15,7 +15,7 @@ use prometheus_client::{
 
 use crate::{api::rank::Coverage, controller::Controller, pipeline::Degraded};
 
-type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+type Histograms<L> = Family<L, LatencyHistogram, fn() -> LatencyHistogram>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -86,7 +86,7 @@ pub(crate) struct GatewayMetrics {
     requests: Family<RequestLabels, Counter>,
     request_seconds: Histograms<RouteLabels>,
     stage_seconds: Histograms<StageLabels>,
-    stage_used: Histograms<StageLabel>,
+    stage_used: Family<StageLabel, Histogram, fn() -> Histogram>,
     answers: Family<RungLabels, Counter>,
     rejected: Family<CauseLabels, Counter>,
     degraded: Family<DegradedLabels, Counter>,
@@ -97,8 +97,8 @@ pub(crate) struct GatewayMetrics {
 }
 
 /// Bounds in seconds, 0.25 ms to 5 s: dense where budgets of tens of milliseconds lie.
-fn latency_histogram() -> Histogram {
-    Histogram::new([
+fn latency_histogram() -> LatencyHistogram {
+    LatencyHistogram::new([
         0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05,
         0.075, 0.1, 0.25, 0.5, 1.0, 5.0,
     ])
@@ -251,16 +251,25 @@ impl GatewayMetrics {
         (ours, ladder)
     }
 
-    pub(crate) fn request(&self, method: &str, route: &str, status: u16, seconds: f64) {
+    /// `trace`: the request's trace, if it can be looked up.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        route: &str,
+        status: u16,
+        seconds: f64,
+        trace: Option<&str>,
+    ) {
         let (method, route) = (method.to_owned(), route.to_owned());
         let labels = RouteLabels { method: method.clone(), route: route.clone() };
-        self.request_seconds.get_or_create(&labels).observe(seconds);
+        self.request_seconds.get_or_create(&labels).observe(seconds, trace);
         self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     }
 
-    pub(crate) fn stage(&self, record: &StageRecord) {
+    /// `trace`: the request's trace, if it can be looked up.
+    pub(crate) fn stage(&self, record: &StageRecord, trace: Option<&str>) {
         let labels = StageLabels { stage: record.stage.as_str(), outcome: record.outcome.as_str() };
-        self.stage_seconds.get_or_create(&labels).observe(record.spent.as_secs_f64());
+        self.stage_seconds.get_or_create(&labels).observe(record.spent.as_secs_f64(), trace);
         let allotted = record.allotted.as_secs_f64();
         if allotted > 0.0 {
             let used = record.spent.as_secs_f64() / allotted;

@@ -34,6 +34,16 @@ pub(crate) struct RequestInfo {
     pub(crate) trace_id: Option<String>,
     /// Names the server span to the services that are called.
     pub(crate) traceparent: Option<String>,
+    /// Whether the trace is kept whatever befalls the request.
+    pub(crate) sampled: bool,
+}
+
+impl RequestInfo {
+    /// The trace for an exemplar: one that can be looked up, because it is sampled or because
+    /// something `befell` the request.
+    pub(crate) fn exemplar(&self, befell: bool) -> Option<&str> {
+        self.trace_id.as_deref().filter(|_| self.sampled || befell)
+    }
 }
 
 /// Wraps every request.
@@ -58,9 +68,18 @@ pub(crate) async fn observe(
         request_id,
         trace_id: trace_context::trace_id(&span),
         traceparent: trace_context::traceparent(&span),
+        sampled: trace_context::is_sampled(&span),
     };
     request.extensions_mut().insert(info.clone());
 
+    let exchange = Exchange {
+        gateway: gateway.as_ref().map(|gateway| gateway.get_ref()),
+        span: &span,
+        info: &info,
+        method,
+        route: &route,
+        started,
+    };
     if Connections::over_limit(request.request())
         && !probe
         && let Some(gateway) = &gateway
@@ -68,7 +87,7 @@ pub(crate) async fn observe(
         gateway.metrics.rejected("connections");
         let limit = gateway.connections.limit();
         let problem = Problem::too_many(format!("{limit} connections are open, as many as may be"));
-        record(Some(gateway), &span, method, &route, 429, started);
+        exchange.record(429);
         let response = problem.with_request_id(request_id).error_response();
         let mut response = request.into_response(response);
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -77,7 +96,7 @@ pub(crate) async fn observe(
     let answer = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind().await;
     let Ok(response) = answer else {
         // The request went with the panic, so the answer is made without it.
-        record(gateway.as_ref(), &span, method, &route, 500, started);
+        exchange.record(500);
         tracing::error!(%request_id, method, route, "a request panicked");
         let problem = Problem::internal("the request met a defect; its id names it in the log");
         return Err(problem.with_request_id(request_id).into());
@@ -85,10 +104,10 @@ pub(crate) async fn observe(
     let mut response = named_problem(response?.map_into_boxed_body(), request_id);
     let headers = response.headers_mut();
     insert(headers, REQUEST_ID, Some(request_id.to_string()));
-    insert(headers, TRACEPARENT, info.traceparent);
+    insert(headers, TRACEPARENT, info.traceparent.clone());
 
     let status = response.status().as_u16();
-    let seconds = record(gateway.as_ref(), &span, method, &route, status, started);
+    let seconds = exchange.record(status);
     if !probe {
         tracing::info!(
             target: "plugrank_gateway::access",
@@ -104,25 +123,32 @@ pub(crate) async fn observe(
     Ok(response)
 }
 
-/// Writes what became of a request into its metrics and its span; gives the seconds it took.
-fn record(
-    gateway: Option<&Data<Gateway>>,
-    span: &Span,
-    method: &str,
-    route: &str,
-    status: u16,
+/// A request while it is answered.
+struct Exchange<'a> {
+    gateway: Option<&'a Gateway>,
+    span: &'a Span,
+    info: &'a RequestInfo,
+    method: &'a str,
+    route: &'a str,
     started: Instant,
-) -> f64 {
-    let seconds = started.elapsed().as_secs_f64();
-    if let Some(gateway) = gateway {
-        gateway.metrics.request(method, route, status, seconds);
+}
+
+impl Exchange<'_> {
+    /// Writes what became of the request into its metrics and its span; gives the seconds it took.
+    fn record(&self, status: u16) -> f64 {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let failed = status >= 500;
+        if let Some(gateway) = self.gateway {
+            let trace = self.info.exemplar(failed);
+            gateway.metrics.request(self.method, self.route, status, seconds, trace);
+        }
+        self.span.record("http.response.status_code", i64::from(status));
+        if failed {
+            self.span.record("error.type", status.to_string());
+            self.span.record("otel.status_code", "ERROR");
+        }
+        seconds
     }
-    span.record("http.response.status_code", i64::from(status));
-    if status >= 500 {
-        span.record("error.type", status.to_string());
-        span.record("otel.status_code", "ERROR");
-    }
-    seconds
 }
 
 /// A server span by OpenTelemetry's semantic conventions for HTTP.

@@ -18,7 +18,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
 }
 
 async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
-    let telemetry = Telemetry::install(&settings.telemetry)?;
+    let telemetry = Telemetry::install(&settings.telemetry, None)?;
     // Opened first: a bundle that is refused should be known before minutes of loading.
     let model = (!args.no_encode).then(|| Model::open(&settings)).transpose()?;
     let store = wiring::open_store(&settings.store).await?;

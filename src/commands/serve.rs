@@ -5,10 +5,13 @@ use std::net::TcpListener;
 use anyhow::{Context, Result};
 use plugrank_contract::scoring::ModelKind;
 use plugrank_gateway::{Clients, Gateway, GatewayParts};
-use plugrank_runtime::{Health, Metrics, Settings, Shutdown, Telemetry, settings::ModelChoice};
+use plugrank_runtime::{
+    Health, Metrics, RecentRequests, Settings, Shutdown, Telemetry, settings::ModelChoice,
+};
 
 use super::Failure;
 use crate::{
+    admin,
     cli::{Role, ServeArgs},
     role_server,
     wiring::{self, Embedding, Model, Node},
@@ -22,14 +25,26 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 async fn serve(role: Role, settings: Settings) -> Result<()> {
-    let telemetry = Telemetry::install(&settings.telemetry)?;
-    // Bound first: a port that is taken should be known before minutes of loading.
+    // Ports first: one that is taken should be known before minutes of loading.
     let bind = settings.server.bind;
     let listener = TcpListener::bind(bind)
         .with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
+    let recent = match settings.admin.bind {
+        None => None,
+        Some(bind) => {
+            let listener = TcpListener::bind(bind)
+                .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
+            let recent = RecentRequests::new(&settings.admin);
+            admin::start(listener, recent.clone())?;
+            Some(recent)
+        }
+    };
+    let telemetry = Telemetry::install(&settings.telemetry, recent)?;
+    let metrics = Metrics::new();
+    telemetry.counts().register(&metrics);
     let served = match role {
-        Role::All => all(listener, settings).await,
-        _ => part(role, listener, settings).await,
+        Role::All => all(listener, settings, metrics).await,
+        _ => part(role, listener, settings, metrics).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -38,16 +53,16 @@ async fn serve(role: Role, settings: Settings) -> Result<()> {
     served
 }
 
-async fn node(settings: Settings) -> Result<Node> {
+async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
-    Ok(Node { settings, store, metrics: Metrics::new(), health: Health::new() })
+    Ok(Node { settings, store, metrics, health: Health::new() })
 }
 
 /// Everything in one process, except what the settings say is elsewhere.
-async fn all(listener: TcpListener, settings: Settings) -> Result<()> {
+async fn all(listener: TcpListener, settings: Settings, metrics: Metrics) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let model = Model::open(&settings)?;
-    let node = node(settings).await?;
+    let node = node(settings, metrics).await?;
     let embedding = wiring::start_embedding(&node, Some(&model)).await?;
     let retrieval = wiring::start_retrieval(&node, &embedding).await?;
     let scoring = wiring::start_scoring(&node, Some(&model), &embedding).await?;
@@ -92,12 +107,17 @@ async fn gateway(
 }
 
 /// One role. What it calls is where `peers` says.
-async fn part(role: Role, listener: TcpListener, settings: Settings) -> Result<()> {
+async fn part(
+    role: Role,
+    listener: TcpListener,
+    settings: Settings,
+    metrics: Metrics,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let server = settings.server.clone();
     let needs_model = matches!(role, Role::Embedding | Role::Scoring);
     let model = needs_model.then(|| Model::open(&settings)).transpose()?;
-    let node = node(settings).await?;
+    let node = node(settings, metrics).await?;
     let (metrics, health) = (node.metrics.clone(), node.health.clone());
     let elsewhere = async || -> Result<Embedding> {
         let here = node.settings.peers.embedding_url.is_none();

@@ -1,5 +1,7 @@
+mod admin;
 mod bad_requests;
 mod bundle;
+mod collector;
 mod events;
 mod parity;
 mod rank;

@@ -8,11 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::site::{Site, plugrank, repository, stderr};
+use super::{
+    collector::{Collector, Protocol, names, text},
+    site::{Site, plugrank, repository, stderr},
+};
 
 /// An index filled by several threads at a time is another graph each time, so two processes
 /// would find slightly different neighbours.
@@ -72,7 +76,7 @@ fn substance(mut reply: Value) -> Value {
 }
 
 #[tokio::test]
-async fn five_processes_answer_like_one() {
+async fn five_processes_answer_like_one_and_share_a_trace() {
     let folder = TempDir::new().unwrap();
     let [redis_port, embedding, retrieval, scoring, reranking, gateway] = free_ports();
     let mut running = Running(vec![redis(folder.path(), redis_port)]);
@@ -95,8 +99,10 @@ async fn five_processes_answer_like_one() {
         ("gateway", gateway, &everywhere),
     ];
     let http = Client::new();
+    let collector = Collector::start(Protocol::Grpc);
     for (role, port, peers) in roles {
-        let config = settings(folder.path(), role, port, redis_port, peers);
+        let more = collector.settings() + peers;
+        let config = settings(folder.path(), role, port, redis_port, &more);
         if role == "embedding" {
             let load = plugrank(&["load", "--config"])
                 .arg(&config)
@@ -130,5 +136,60 @@ async fn five_processes_answer_like_one() {
         let together = substance(rank(one.url("/v1/rank"), &body).await);
         let apart = rank(format!("http://127.0.0.1:{gateway}/v1/rank"), &body).await;
         assert_eq!(together, substance(apart), "{body}");
+    }
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let rank = http
+        .post(format!("http://127.0.0.1:{gateway}/v1/rank"))
+        .header("traceparent", format!("00-{trace_id}-b7ad6b7169203331-01"))
+        .json(&json!({"user_id": "u61", "k": 20}));
+    assert_eq!(rank.send().await.unwrap().status(), 200);
+    one_trace(&collector, trace_id).await;
+}
+
+/// Each hop is a client's span, the server's below it and the actor's below that, in whichever
+/// process; exchanges with Redis are part of the calls that made them.
+async fn one_trace(collector: &Collector, trace_id: &str) {
+    const INTERNAL: i32 = SpanKind::Internal as i32;
+    const SERVER: i32 = SpanKind::Server as i32;
+    const CLIENT: i32 = SpanKind::Client as i32;
+    let spans = collector
+        .wait(|collector| {
+            let spans = collector.of_trace(trace_id);
+            let has =
+                |name: &str, kind| spans.iter().any(|span| span.name == name && span.kind == kind);
+            let hops =
+                ["retrieval/retrieve", "scoring/score", "embedding/fetch", "reranking/rerank"];
+            let all = hops.iter().all(|hop| has(hop, SERVER)) && has("POST /v1/rank", SERVER);
+            all.then_some(spans)
+        })
+        .await;
+    let below = |parent: &Span, name: &str, kind: i32| -> Span {
+        let found = spans.iter().find(|span| {
+            span.parent_span_id == parent.span_id && span.name == name && span.kind == kind
+        });
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("no {name} below {}: {:?}", parent.name, names(&spans)))
+    };
+    let hop = |from: &Span, name: &str| {
+        let server = below(&below(from, name, CLIENT), name, SERVER);
+        assert!(text(&server, "budget.outcome").is_some());
+        below(&server, name, INTERNAL)
+    };
+    let request = spans.iter().find(|span| span.name == "POST /v1/rank").unwrap();
+    let stage = |name: &str| below(request, &format!("rank.{name}"), INTERNAL);
+    hop(&stage("reranking"), "reranking/rerank");
+    let retrieving = hop(&stage("retrieval"), "retrieval/retrieve");
+    let scoring = hop(&stage("scoring"), "scoring/score");
+    hop(&scoring, "embedding/fetch");
+    let history =
+        below(&below(&retrieving, "hydrate", INTERNAL), "PIPELINE ZREVRANGEBYLEX", CLIENT);
+    for (key, value) in [
+        ("db.system.name", "redis"),
+        ("db.operation.name", "PIPELINE ZREVRANGEBYLEX"),
+        ("db.namespace", "0"),
+        ("server.address", "127.0.0.1"),
+    ] {
+        assert_eq!(text(&history, key).as_deref(), Some(value));
     }
 }

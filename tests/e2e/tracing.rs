@@ -1,110 +1,174 @@
-//! Spans reach a real OTLP receiver.
+//! Spans reach a real OTLP receiver, and one that does not receive costs nobody anything.
 
 use std::{
     net::TcpListener,
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpResponse, HttpServer, web};
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span,
+use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::{Value, json};
+
+use super::{
+    collector::{Collector, Protocol, attribute, hex, named, names, silent, text},
+    site::Site,
 };
-use prost::Message;
-use serde_json::json;
 
-use super::site::Site;
+const CALLER: &str = "b7ad6b7169203331";
 
-type Spans = Arc<Mutex<Vec<Span>>>;
-
-/// A collector that keeps what it receives. Returns its address.
-fn collector(spans: Spans) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("its address"));
-    std::thread::spawn(move || actix_web::rt::System::new().block_on(collect(listener, spans)));
-    address
-}
-
-async fn collect(listener: TcpListener, spans: Spans) -> std::io::Result<()> {
-    HttpServer::new(move || {
-        let spans = Arc::clone(&spans);
-        let receive = move |body: web::Bytes| {
-            let request = ExportTraceServiceRequest::decode(body).expect("OTLP");
-            let received = request
-                .resource_spans
-                .into_iter()
-                .flat_map(|resource| resource.scope_spans)
-                .flat_map(|scope| scope.spans);
-            spans.lock().expect("no test panicked here").extend(received);
-            async { HttpResponse::Ok().finish() }
-        };
-        App::new().route("/v1/traces", web::post().to(receive))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)?
-    .run()
-    .await
-}
-
-#[tokio::test]
-async fn every_stage_is_a_span_of_the_callers_trace() {
-    let spans = Spans::default();
-    let endpoint = collector(Arc::clone(&spans));
-    let site = Site::start_with(&format!("telemetry.otlp_endpoint = \"{endpoint}\"")).await;
-    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+/// Ranks as part of a caller's trace, sampled there or not.
+async fn rank_in(site: &Site, trace_id: &str, sampled: bool, body: Value) -> Value {
+    let flags = if sampled { "01" } else { "00" };
     let response = site
         .post("/v1/rank")
-        .header("traceparent", format!("00-{trace_id}-b7ad6b7169203331-01"))
-        .json(&json!({"user_id": "u1", "k": 5}))
+        .header("traceparent", format!("00-{trace_id}-{CALLER}-{flags}"))
+        .json(&body)
         .send()
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
 
-    let of_trace = || -> Vec<Span> {
-        let spans = spans.lock().unwrap();
-        let ours = |span: &&Span| hex(&span.trace_id) == trace_id;
-        spans.iter().filter(ours).cloned().collect()
-    };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let stages = ["retrieval", "scoring", "reranking"];
-    let stage_span = |spans: &[Span], stage: &str| {
-        spans
-            .iter()
-            .find(|span| span.name.contains(stage) && attribute(span, "budget.outcome").is_some())
-            .cloned()
-    };
-    while !stages.iter().all(|stage| stage_span(&of_trace(), stage).is_some()) {
-        assert!(Instant::now() < deadline, "spans so far: {:?}", names(&of_trace()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    for stage in stages {
-        let span = stage_span(&of_trace(), stage).unwrap();
-        for key in ["budget.allotted_ms", "budget.spent_ms", "budget.outcome"] {
-            assert!(attribute(&span, key).is_some(), "{stage} has no {key}");
+fn trace_id(number: u64) -> String {
+    format!("0af7651916cd43dd{number:016x}")
+}
+
+#[tokio::test]
+async fn a_request_is_one_trace_over_either_protocol() {
+    for protocol in [Protocol::Http, Protocol::Grpc] {
+        let collector = Collector::start(protocol);
+        let site = Site::start_with(&collector.settings()).await;
+        let trace = trace_id(1);
+        let reply = rank_in(&site, &trace, true, json!({"user_id": "u1", "k": 5})).await;
+        let spans = collector
+            .wait(|collector| {
+                let spans = collector.of_trace(&trace);
+                spans.iter().any(|span| span.name == "POST /v1/rank").then_some(spans)
+            })
+            .await;
+        is_whole(&spans, &reply);
+        // The latency histograms lead to it.
+        let page = site.get("/metrics").await.1;
+        let exemplar = format!(" # {{trace_id=\"{trace}\"}} ");
+        for histogram in ["http_request_duration_seconds", "stage_duration_seconds"] {
+            let buckets = format!("plugrank_{histogram}_bucket{{");
+            let named = |line: &str| line.starts_with(&buckets) && line.contains(&exemplar);
+            assert!(page.as_str().unwrap().lines().any(named), "{histogram}: {page}");
+        }
+        // The batches ran in traces of their own and link to the calls that waited for them.
+        let waiting = named(&spans, "score-unified wait and run").span_id.clone();
+        let links = |span: &Span| span.links.iter().any(|link| link.span_id == waiting);
+        let batch =
+            collector.wait(|collector| collector.all().into_iter().find(|span| links(span))).await;
+        assert_eq!(batch.name, "score-unified batch");
+        assert_ne!(hex(&batch.trace_id), trace);
+        for key in ["batch.rows", "batch.padded_rows", "batch.close_reason", "batch.oldest_ms"] {
+            assert!(attribute(&batch, key).is_some(), "{key}");
         }
     }
+}
+
+/// The caller's span, the server's below it, a stage below that, and its service's below the stage.
+fn is_whole(spans: &[Span], reply: &Value) {
+    let server = named(spans, "POST /v1/rank");
+    assert_eq!(hex(&server.parent_span_id), CALLER);
+    let calls = ["retrieval/retrieve", "scoring/score", "reranking/rerank"];
+    for (stage, call) in reply["budget"]["stages"].as_array().unwrap().iter().zip(calls) {
+        let span = named(spans, &format!("rank.{}", stage["stage"].as_str().unwrap()));
+        assert_eq!(span.parent_span_id, server.span_id);
+        assert_eq!(text(span, "budget.outcome").as_deref(), stage["outcome"].as_str());
+        for key in ["budget.allotted_ms", "budget.spent_ms"] {
+            assert!(attribute(span, key).is_some(), "{stage} has no {key}");
+        }
+        assert_eq!(named(spans, call).parent_span_id, span.span_id, "{:?}", names(spans));
+    }
+    let fetch = named(spans, "embedding/fetch");
+    assert_eq!(fetch.parent_span_id, named(spans, "scoring/score").span_id);
+    let waiting = named(spans, "score-unified wait and run");
+    assert_eq!(waiting.parent_span_id, named(spans, "scoring/score").span_id);
+}
+
+#[tokio::test]
+async fn what_befell_a_request_is_exported_though_nothing_is_sampled() {
+    let collector = Collector::start(Protocol::Http);
+    let settings = collector.settings() + "telemetry.sample_share = 0.0\n";
+    let site = Site::start_with(&settings).await;
+    let quiet = trace_id(1);
+    let reply = rank_in(&site, &quiet, false, json!({"user_id": "u1", "k": 5})).await;
+    assert_eq!(reply["degraded"], json!([]));
+    let sampled = trace_id(2);
+    rank_in(&site, &sampled, true, json!({"user_id": "u1", "k": 5})).await;
+    // A millisecond is too little for the whole of it.
+    let mut cut = None;
+    for number in 3..50 {
+        let trace = trace_id(number);
+        let body = json!({"user_id": format!("u{number}"), "k": 5, "budget_ms": 1});
+        let response = site
+            .post("/v1/rank")
+            .header("traceparent", format!("00-{trace}-{CALLER}-00"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        let reply: Value = response.json().await.unwrap();
+        if reply["degraded"] != json!([]) {
+            cut = Some(trace);
+            break;
+        }
+    }
+    let cut = cut.expect("one request in 47 does not make it in a millisecond");
+    collector
+        .wait(|collector| {
+            let spans = collector.of_trace(&cut);
+            spans.iter().any(|span| span.name == "POST /v1/rank").then_some(())
+        })
+        .await;
+    collector.wait(|collector| (!collector.of_trace(&sampled).is_empty()).then_some(())).await;
+    assert_eq!(names(&collector.of_trace(&quiet)), Vec::<&str>::new());
+    let metrics = site.get("/metrics").await.1;
+    let metrics = metrics.as_str().unwrap();
+    assert!(number(metrics, "plugrank_traces_total{decision=\"not_sampled\"}") > 0.0, "{metrics}");
+    assert!(number(metrics, "plugrank_spans_exported_total") > 0.0);
 }
 
 #[tokio::test]
 async fn an_unreachable_collector_costs_no_request() {
     let gone = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let site = Site::start_with(&format!("telemetry.otlp_endpoint = \"http://{gone}\"")).await;
-    for user in 1..=20 {
-        assert_eq!(site.rank_for(&format!("u{user}"), 5).await.len(), 5);
+    costs_nothing(&format!("http://{gone}")).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_costs_no_request() {
+    costs_nothing(&silent()).await;
+}
+
+/// Every request is answered at once, what cannot be sent is dropped and counted, and the process
+/// ends when it is asked to.
+async fn costs_nothing(endpoint: &str) {
+    for protocol in ["http", "grpc"] {
+        let site = Site::start_with(&format!(
+            "telemetry.otlp_endpoint = \"{endpoint}\"\ntelemetry.otlp_protocol = \"{protocol}\"\n\
+             telemetry.queue_spans = 40\ntelemetry.export_timeout_ms = 2000\n"
+        ))
+        .await;
+        let started = Instant::now();
+        for user in 1..=40 {
+            assert_eq!(site.rank_for(&format!("u{user}"), 5).await.len(), 5);
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{protocol}: {:?}", started.elapsed());
+        let page = site.get("/metrics").await.1;
+        let page = page.as_str().unwrap();
+        let full = number(page, "plugrank_spans_dropped_total{cause=\"queue_full\"}");
+        assert!(full > 0.0, "{protocol}: {page}");
+        let stopping = Instant::now();
+        assert_eq!(site.terminate(), Some(0));
+        assert!(stopping.elapsed() < Duration::from_secs(15), "{:?}", stopping.elapsed());
     }
 }
 
-fn attribute(span: &Span, key: &str) -> Option<String> {
-    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
-    Some(format!("{:?}", found.value))
-}
-
-fn names(spans: &[Span]) -> Vec<&str> {
-    spans.iter().map(|span| span.name.as_str()).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The value of a sample on a metrics page; 0 when it is not there.
+fn number(page: &str, sample: &str) -> f64 {
+    let line = page.lines().find(|line| line.starts_with(sample));
+    let value = line.and_then(|line| line.split(' ').nth(1));
+    value.map_or(0.0, |value| value.parse().unwrap())
 }

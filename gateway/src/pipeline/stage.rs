@@ -23,7 +23,7 @@ impl Run<'_> {
         let span = tracing::info_span!(
             "stage",
             otel.name = format!("rank.{stage}"),
-            otel.kind = "client",
+            otel.kind = "internal",
             otel.status_code = Empty,
             rpc.method = C::PATH,
             error.message = Empty,

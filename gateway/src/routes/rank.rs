@@ -8,7 +8,11 @@ use actix_web::{
 };
 use plugrank_budget::{Refusal, Rung};
 use plugrank_contract::{ItemId, UserId};
-use plugrank_runtime::settings::{OverloadChoice, ServerSettings};
+use plugrank_runtime::{
+    settings::{OverloadChoice, ServerSettings},
+    trace_context,
+};
+use tracing::Span;
 
 use crate::{
     Gateway,
@@ -81,8 +85,10 @@ pub(crate) async fn rank(
     }
     let ranked = pipeline::rank(&gateway, &info, &query, plan).await;
     admitted.answered();
+    let degraded = ranked.ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
+    trace_context::record_budget(&Span::current(), ranked.total, ranked.spent, degraded);
     for stage in &ranked.stages {
-        gateway.metrics.stage(stage);
+        gateway.metrics.stage(stage, info.exemplar(degraded));
     }
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);

@@ -87,7 +87,7 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
     settings.otlp_endpoint = Some(endpoint);
     settings.log_level = "off".to_owned();
-    let telemetry = Telemetry::install(&settings).unwrap();
+    let telemetry = Telemetry::install(&settings, None).unwrap();
 
     let server = Server::start();
     server.rerank.next(Act::Hang);

@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use plugrank_contract::{
     CallError, Context, ItemId,
+    context::TRACE_TARGET,
     embedding::{Fetch, Fetched, Tiers, UserState},
     item::ContentHash,
 };
 use plugrank_transport::Service;
+use tracing::Instrument;
 
 use crate::{
     EmbeddingService,
@@ -33,7 +35,9 @@ impl Run<'_> {
     async fn facts(&mut self, call: &Fetch) -> Option<UserFacts> {
         let (user, as_of) = call.user.clone()?;
         let users = &self.service.users;
-        let read = self.limit.part(USER_SHARE).within(users.facts(user.clone(), as_of)).await;
+        let span = tracing::info_span!(target: TRACE_TARGET, "user");
+        let facts = users.facts(user.clone(), as_of);
+        let read = self.limit.part(USER_SHARE).within(facts).instrument(span).await;
         let why = match read {
             Some(Ok(facts)) => return Some(facts),
             Some(Err(error)) => error.message,

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
     CallError, Context, ItemId, Matrix,
-    embedding::{FetchVectors, FetchedVectors, Invalidate},
+    context::TRACE_TARGET,
+    embedding::{FetchVectors, FetchedVectors, Invalidate, RecordOrigin},
 };
 use plugrank_inference::{
     Library, SessionOptions,
@@ -15,6 +16,7 @@ use plugrank_inference::{
 use plugrank_store::{Store, StoredItem, VectorSpace};
 use plugrank_transport::Service;
 use tokio::runtime::Handle;
+use tracing::{Instrument, field::Empty};
 
 use crate::{
     encode_queue::{EncodeCore, EncodeQueue},
@@ -180,7 +182,9 @@ impl EmbeddingService {
         ids: &[ItemId],
         limit: TimeLimit,
     ) -> Result<Vec<Option<Arc<StoredItem>>>, CallError> {
-        let read = limit.within(self.store.items(ids)).await;
+        let span =
+            tracing::info_span!(target: TRACE_TARGET, "items", embedding.items = ids.len() as u64);
+        let read = limit.within(self.store.items(ids)).instrument(span).await;
         let items = read.ok_or_else(|| CallError::deadline("the store did not answer in time"))?;
         let items = items
             .map_err(|error| CallError::unavailable(format!("items were not read: {error}")))?;
@@ -196,7 +200,18 @@ impl EmbeddingService {
         wanted: &[Wanted],
         limit: TimeLimit,
     ) -> Result<Resolved, CallError> {
-        let resolved = self.records.resolve(wanted, limit).await;
+        let span = tracing::info_span!(
+            target: TRACE_TARGET,
+            "records",
+            embedding.records = wanted.len() as u64,
+            embedding.missing = Empty,
+        );
+        let resolved = self.records.resolve(wanted, limit).instrument(span.clone()).await;
+        if let Ok(resolved) = &resolved {
+            let missing = |origin: &&RecordOrigin| **origin == RecordOrigin::Missing;
+            let missing = resolved.origins.iter().filter(missing).count();
+            span.record("embedding.missing", missing as u64);
+        }
         resolved.map_err(|error| CallError::internal(error.to_string()))
     }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use plugrank_contract::{
     CallError, Context, ItemId,
+    context::TRACE_TARGET,
     embedding::FetchVectors,
     retrieval::{Candidate, DropReason, Dropped, Retrieve, Retrieved, Source as Kind},
 };
@@ -16,6 +17,7 @@ use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
 };
+use tracing::Instrument;
 
 use crate::{
     BuildProgress, RetrievalError, RetrievalOptions,
@@ -201,7 +203,8 @@ impl Service<Retrieve> for RetrievalService {
         let share = self.state.options.source_time_share;
         let until = context.remaining().map(|left| Instant::now() + left.mul_f64(share));
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
-        let query = Arc::new(self.hydrate(&call, left()).await);
+        let read = tracing::info_span!(target: TRACE_TARGET, "hydrate");
+        let query = Arc::new(self.hydrate(&call, left()).instrument(read).await);
         let sources = if query.caller.is_some() { &self.caller } else { &self.sources };
         let gathered = gather(sources, &query, left()).await;
         // The lists after the lock: then an item is either in them or among the unlisted.

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Target of the spans inside a request's stages. They are made only where somebody records them,
+/// and no log shows them, so that they cost nothing elsewhere.
+pub const TRACE_TARGET: &str = "plugrank_trace";
+
 /// Accompanies a call. A field of the actor message locally, headers remotely.
 #[derive(Clone, Debug)]
 pub struct Context {

@@ -8,7 +8,7 @@ pub mod telemetry;
 pub mod trace_context;
 
 pub use health::{Condition, Health, Readiness};
-pub use metrics::Metrics;
+pub use metrics::{LatencyHistogram, Metrics};
 pub use settings::{Settings, SettingsError};
 pub use shutdown::Shutdown;
-pub use telemetry::{Telemetry, TelemetryError};
+pub use telemetry::{RecentRequests, Telemetry, TelemetryError};

@@ -1,8 +1,15 @@
 //! One registry of metrics, handed to whoever measures, and its text form.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
-use prometheus_client::{encoding::text, metrics::info::Info, registry::Registry};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
+    metrics::{MetricType, TypedMetric, exemplar::HistogramWithExemplars, info::Info},
+    registry::Registry,
+};
 
 /// The metrics of a process. Clones share one registry; nothing is global.
 #[derive(Clone, Debug)]
@@ -45,11 +52,77 @@ impl Default for Metrics {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TraceLabel {
+    trace_id: String,
+}
+
+/// A histogram of seconds whose buckets each name a trace that fell into it lately (OpenMetrics
+/// exemplars): the way from a slow bucket to a request that was slow.
+#[derive(Clone, Debug)]
+pub struct LatencyHistogram(HistogramWithExemplars<TraceLabel>);
+
+impl LatencyHistogram {
+    /// One with these upper bounds, in seconds, ascending.
+    #[must_use]
+    pub fn new(bounds: impl IntoIterator<Item = f64>) -> Self {
+        Self(HistogramWithExemplars::new(bounds.into_iter()))
+    }
+
+    /// Counts a time. `trace`, an id of 32 hexadecimal digits, is named by the bucket until another
+    /// takes its place; name only traces that can be looked up.
+    pub fn observe(&self, seconds: f64, trace: Option<&str>) {
+        let label = trace.map(|id| TraceLabel { trace_id: id.to_owned() });
+        let now = label.is_some().then(SystemTime::now);
+        self.0.observe(seconds, label, now);
+    }
+}
+
+impl EncodeMetric for LatencyHistogram {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.0.metric_type()
+    }
+}
+
+impl TypedMetric for LatencyHistogram {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus_client::metrics::counter::Counter;
 
-    use super::Metrics;
+    use super::{LatencyHistogram, Metrics};
+
+    #[test]
+    fn buckets_name_the_last_trace_that_fell_into_them() {
+        let metrics = Metrics::new();
+        let latency = LatencyHistogram::new([0.1, 1.0]);
+        metrics.register(|to| to.register("latency_seconds", "Latency", latency.clone()));
+        let id = |digit: char| String::from(digit).repeat(32);
+        latency.observe(0.05, Some(&id('a')));
+        latency.observe(0.5, Some(&id('b')));
+        latency.observe(0.6, Some(&id('c')));
+        latency.observe(0.7, None);
+        let page = metrics.encode().unwrap();
+        let line = |bound: &str| {
+            let start = format!("plugrank_latency_seconds_bucket{{le=\"{bound}\"}} ");
+            page.lines().find(|line| line.starts_with(&start)).unwrap().to_owned()
+        };
+        assert!(
+            line("0.1").contains(&format!(" 1 # {{trace_id=\"{}\"}} 0.05 1", id('a'))),
+            "{page}"
+        );
+        assert!(
+            line("1.0").contains(&format!(" 4 # {{trace_id=\"{}\"}} 0.6 1", id('c'))),
+            "{page}"
+        );
+        assert!(!line("+Inf").contains('#'), "{page}");
+    }
 
     #[test]
     fn clones_share_one_registry() {

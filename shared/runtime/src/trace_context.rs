@@ -1,6 +1,6 @@
-//! W3C trace context: a caller's `traceparent` in, ours out.
+//! W3C trace context: a caller's `traceparent` in, ours out; and what spans are told.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use opentelemetry::{
     propagation::TextMapPropagator,
@@ -10,9 +10,14 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::telemetry::{DEGRADED, SPENT_MS, TOTAL_MS};
+
 /// Makes `span`, which has not been entered yet, a child of the span a `traceparent` header names.
 /// Returns false, and changes nothing, when the header is malformed or spans are not recorded.
 pub fn adopt_parent(span: &Span, traceparent: &str) -> bool {
+    if span.is_disabled() {
+        return false;
+    }
     let headers = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let context = TraceContextPropagator::new()
         .extract_with_context(&opentelemetry::Context::new(), &headers);
@@ -38,7 +43,34 @@ pub fn trace_id(span: &Span) -> Option<String> {
     span_context(span).map(|context| context.trace_id().to_string())
 }
 
+/// Whether the trace `span` belongs to is kept whatever befalls it: the caller samples it, or it
+/// is in the sampled share.
+#[must_use]
+pub fn is_sampled(span: &Span) -> bool {
+    span_context(span).is_some_and(|context| context.is_sampled())
+}
+
+/// Tells the span a request is answered in what became of its latency budget. Tail sampling and
+/// the operator's pages go by it.
+pub fn record_budget(span: &Span, total: Duration, spent: Duration, degraded: bool) {
+    if span.is_disabled() {
+        return;
+    }
+    span.set_attribute(TOTAL_MS, millis(total));
+    span.set_attribute(SPENT_MS, millis(spent));
+    span.set_attribute(DEGRADED, degraded);
+}
+
+/// Milliseconds as spans have them, to the microsecond.
+#[must_use]
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
 fn span_context(span: &Span) -> Option<SpanContext> {
+    if span.is_disabled() {
+        return None;
+    }
     let context = span.context().span().span_context().clone();
     context.is_valid().then_some(context)
 }

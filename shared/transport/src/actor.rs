@@ -13,14 +13,17 @@ use actix::{Actor, Context as ActorContext, Handler, Message, ResponseFuture};
 use futures::FutureExt;
 use plugrank_contract::{Call, CallError, Context};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::Instrument;
 
-use crate::Service;
+use crate::{Service, spans::CallSpan};
 
 /// A call on its way to an actor. It holds its place among the admitted calls until answered.
 pub(crate) struct Request<C> {
     pub(crate) context: Context,
     pub(crate) call: C,
     pub(crate) permit: OwnedSemaphorePermit,
+    /// Begun when the call was sent; the service's own spans are part of it.
+    pub(crate) span: CallSpan,
     /// Ends when the caller stops waiting: at its deadline, or because it hung up.
     pub(crate) caller_gone: oneshot::Receiver<()>,
 }
@@ -49,23 +52,30 @@ where
         let logic = Arc::clone(&self.logic);
         let panics = Arc::clone(&self.panics);
         Box::pin(async move {
-            let Request { context, call, permit, caller_gone } = request;
+            let Request { context, call, permit, span, caller_gone } = request;
+            span.started();
             if context.expired() {
-                return Err(CallError::deadline("the deadline passed before the call was begun"));
+                let late = CallError::deadline("the deadline passed before the call was begun");
+                span.ended(Some(&late));
+                return Err(late);
             }
-            let work = AssertUnwindSafe(logic.call(context, call)).catch_unwind();
+            let request_id = context.request_id;
+            let work = logic.call(context, call).instrument(span.span().clone());
+            let work = AssertUnwindSafe(work).catch_unwind();
             let answer = tokio::select! {
                 biased;
                 answer = work => answer,
                 _ = caller_gone => Ok(Err(CallError::deadline("the caller stopped waiting"))),
             };
             drop(permit);
-            answer.unwrap_or_else(|panic| {
+            let answer = answer.unwrap_or_else(|panic| {
                 panics.fetch_add(1, Ordering::Relaxed);
                 let what = panic_text(panic.as_ref());
-                tracing::error!(call = C::PATH, panic = what, "a call panicked");
+                tracing::error!(call = C::PATH, %request_id, panic = what, "a call panicked");
                 Err(CallError::internal(format!("the call panicked: {what}")))
-            })
+            });
+            span.ended(answer.as_ref().err());
+            answer
         })
     }
 }

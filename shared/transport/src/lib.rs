@@ -9,6 +9,7 @@ pub mod local;
 pub mod remote;
 pub mod server;
 pub mod service;
+mod spans;
 pub mod wire;
 
 pub use local::{Local, LocalOptions};

@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     Service,
     actor::{Request, ServiceActor},
+    spans::CallSpan,
 };
 
 /// How a local service is run.
@@ -115,7 +116,7 @@ where
     S: Service<C> + Unpin,
     C: Call,
 {
-    async fn call(&self, context: Context, call: C) -> Result<C::Reply, CallError> {
+    async fn call(&self, mut context: Context, call: C) -> Result<C::Reply, CallError> {
         let permit = match Arc::clone(&self.admission).try_acquire_owned() {
             Ok(permit) => permit,
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
@@ -130,7 +131,8 @@ where
         // Dropped with this future, which tells the actor that nobody waits any more: actix itself
         // runs a handler to its end.
         let (_waiting, caller_gone) = oneshot::channel();
-        let answer = self.address.send(Request { context, call, permit, caller_gone });
+        let span = CallSpan::local::<C>(self.name, &mut context);
+        let answer = self.address.send(Request { context, call, permit, span, caller_gone });
         let answer = match deadline {
             None => answer.await,
             Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use plugrank_contract::{Call, CallError, Context};
+use tracing::Instrument;
 
-use crate::{Service, wire};
+use crate::{Service, spans::CallSpan, wire};
 
 /// How a remote service is called.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct RemoteOptions {
 pub struct Remote {
     client: reqwest::Client,
     base_url: String,
+    /// Host and port, for spans.
+    server: (String, Option<u16>),
     call_timeout: Duration,
 }
 
@@ -49,13 +52,29 @@ impl Remote {
             .build()
             .map_err(|error| CallError::internal(format!("no HTTP client: {error}")))?;
         let base_url = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client, base_url, call_timeout: options.call_timeout })
+        let server = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default());
+        Ok(Self { client, base_url, server, call_timeout: options.call_timeout })
     }
 }
 
 #[async_trait]
 impl<C: Call> Service<C> for Remote {
-    async fn call(&self, context: Context, call: C) -> Result<C::Reply, CallError> {
+    async fn call(&self, mut context: Context, call: C) -> Result<C::Reply, CallError> {
+        let (host, port) = &self.server;
+        let span = CallSpan::client::<C>(host, *port, &mut context);
+        let answer = self.exchange(&context, &call, &span).instrument(span.span().clone()).await;
+        span.ended(answer.as_ref().err());
+        answer
+    }
+}
+
+impl Remote {
+    async fn exchange<C: Call>(
+        &self,
+        context: &Context,
+        call: &C,
+        span: &CallSpan,
+    ) -> Result<C::Reply, CallError> {
         let left = context.remaining().unwrap_or(self.call_timeout);
         if left.is_zero() {
             return Err(CallError::deadline("the deadline passed before the call was sent"));
@@ -65,12 +84,13 @@ impl<C: Call> Service<C> for Remote {
             .post(format!("{}{}", self.base_url, C::PATH))
             .header("content-type", wire::MEDIA_TYPE)
             .timeout(left)
-            .body(wire::encode(&call)?);
-        for (name, value) in wire::context_headers(&context) {
+            .body(wire::encode(call)?);
+        for (name, value) in wire::context_headers(context) {
             request = request.header(name, value);
         }
         let response = request.send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
+        span.status(status.as_u16());
         let media_type = response.headers().get("content-type").map(|value| value.as_bytes());
         if media_type != Some(wire::MEDIA_TYPE.as_bytes()) {
             return Err(CallError::unavailable(format!(
@@ -84,9 +104,7 @@ impl<C: Call> Service<C> for Remote {
             CallError::internal(format!("the reply to {} cannot be read: {why}", C::PATH))
         })?
     }
-}
 
-impl Remote {
     fn failed(&self, error: &reqwest::Error) -> CallError {
         if error.is_timeout() && !error.is_connect() {
             return CallError::deadline(format!("{} did not answer in time", self.base_url));

@@ -5,9 +5,10 @@ use actix_web::{
     http::StatusCode,
     web::{self, Bytes, Data, ServiceConfig},
 };
-use plugrank_contract::{Call, CallError};
+use plugrank_contract::{Call, CallError, Context};
+use tracing::Instrument;
 
-use crate::{Client, wire};
+use crate::{Client, spans::CallSpan, wire};
 
 /// Adds the route of one call. The body limit is that of the application's `PayloadConfig`.
 pub fn route<C: Call>(config: &mut ServiceConfig, service: Client<C>) {
@@ -27,7 +28,23 @@ async fn answer<C: Call>(
     endpoint: Data<Endpoint<C>>,
     body: Bytes,
 ) -> HttpResponse {
-    let reply = run(&request, &endpoint.service, &body).await;
+    let headers = request.headers();
+    let context = wire::context_from(|name| headers.get(name)?.to_str().ok());
+    match context {
+        Err(error) => respond::<C>(Err(error)),
+        Ok(mut context) => {
+            let span = CallSpan::server::<C>(&mut context);
+            let reply =
+                run(context, &endpoint.service, &body).instrument(span.span().clone()).await;
+            let error = reply.as_ref().err();
+            span.status(error.map_or(200, |error| wire::status(error.code)));
+            span.ended(error);
+            respond::<C>(reply)
+        }
+    }
+}
+
+fn respond<C: Call>(reply: Result<C::Reply, CallError>) -> HttpResponse {
     let (status, body) = match reply.and_then(|reply| wire::encode(&Ok::<_, CallError>(reply))) {
         Ok(body) => (StatusCode::OK, body),
         Err(error) => {
@@ -40,12 +57,10 @@ async fn answer<C: Call>(
 }
 
 async fn run<C: Call>(
-    request: &HttpRequest,
+    context: Context,
     service: &Client<C>,
     body: &[u8],
 ) -> Result<C::Reply, CallError> {
-    let headers = request.headers();
-    let context = wire::context_from(|name| headers.get(name)?.to_str().ok())?;
     let call = wire::decode(body).map_err(|why| {
         CallError::invalid(format!(
             "the body is no {} call ({why}); are both sides of one version?",

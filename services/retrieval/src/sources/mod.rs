@@ -11,7 +11,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{FutureExt, future::join_all};
-use plugrank_contract::retrieval::Source as Kind;
+use plugrank_contract::{context::TRACE_TARGET, retrieval::Source as Kind};
+use tracing::{Instrument, field::Empty};
 
 use crate::{
     merge::RankedList,
@@ -61,6 +62,32 @@ pub(crate) async fn gather(
 }
 
 async fn ask(
+    source: &dyn Source,
+    query: &Arc<Query>,
+    allowed: Option<Duration>,
+) -> Result<Vec<Named>, String> {
+    let span = tracing::info_span!(
+        target: TRACE_TARGET,
+        "source",
+        otel.name = format!("source {:?}", source.kind()),
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        retrieval.candidates = Empty,
+    );
+    let answer = in_time(source, query, allowed).instrument(span.clone()).await;
+    match &answer {
+        Ok(named) => {
+            span.record("retrieval.candidates", named.len() as u64);
+        }
+        Err(reason) => {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", reason.as_str());
+        }
+    }
+    answer
+}
+
+async fn in_time(
     source: &dyn Source,
     query: &Arc<Query>,
     allowed: Option<Duration>,

@@ -8,14 +8,16 @@ use std::{
 };
 
 use tokio::{sync::oneshot, time::Instant};
+use tracing::{Instrument, Span};
 
 use super::{
     model::BatchModel,
     policy::{Policy, Waiting},
-    queue::{BatchError, Next, Pending, Queue, Taken},
+    queue::{Answer, BatchError, Next, Pending, Queue, Taken},
     report::{BatchObserver, BatchReport},
     run_times::RunTimes,
     shape::{Buckets, Dims},
+    spans,
 };
 
 /// Why a batcher could not be started.
@@ -88,6 +90,7 @@ pub struct Ran<O> {
 ///
 /// Dropping the future of a call takes its entries out of the queue before they cost compute.
 pub struct Batcher<M: BatchModel> {
+    name: Arc<str>,
     queue: Arc<Queue<M::Input, M::Output>>,
     workers: Vec<thread::JoinHandle<()>>,
 }
@@ -107,9 +110,11 @@ impl<M: BatchModel> Batcher<M> {
         if models.is_empty() {
             return Err(StartError::NoModel);
         }
-        let mut batcher = Self { queue: Arc::new(Queue::new(policy, times)), workers: Vec::new() };
+        let queue = Arc::new(Queue::new(policy, times));
+        let mut batcher = Self { name: name.into(), queue, workers: Vec::new() };
         for (number, model) in models.into_iter().enumerate() {
             let worker = Worker {
+                name: Arc::clone(&batcher.name),
                 queue: Arc::clone(&batcher.queue),
                 model,
                 observer: Arc::clone(&observer),
@@ -143,6 +148,30 @@ impl<M: BatchModel> Batcher<M> {
         entries: Vec<Entry<M::Input>>,
         deadline: Option<Instant>,
     ) -> Result<Vec<Ran<M::Output>>, BatchError> {
+        let span = spans::of_call(&self.name, entries.len());
+        let answers = self.send(entries, deadline, &span)?;
+        let answers = async {
+            let mut ran = Vec::with_capacity(answers.len());
+            for answer in answers {
+                let (output, batch_rows) = answer.await.map_err(|_| BatchError::Stopped)??;
+                ran.push(Ran { output, batch_rows });
+            }
+            Ok(ran)
+        };
+        let ran: Result<Vec<Ran<M::Output>>, BatchError> = answers.instrument(span.clone()).await;
+        if let Some(last) = ran.as_ref().ok().and_then(|ran| ran.last()) {
+            span.record("batch.padded_rows", last.batch_rows as u64);
+        }
+        ran
+    }
+
+    /// Queues entries; answers where each one's answer will be.
+    fn send(
+        &self,
+        entries: Vec<Entry<M::Input>>,
+        deadline: Option<Instant>,
+        span: &Span,
+    ) -> Result<Vec<oneshot::Receiver<Answer<M::Output>>>, BatchError> {
         let buckets = &self.queue.policy().buckets;
         let arrived = Instant::now();
         let mut answers = Vec::with_capacity(entries.len());
@@ -151,16 +180,11 @@ impl<M: BatchModel> Batcher<M> {
             check(buckets, dims)?;
             let (reply, answer) = oneshot::channel();
             let waiting = Waiting { dims, arrived, deadline };
-            pending.push(Pending { waiting, input, reply });
+            pending.push(Pending { waiting, input, reply, span: span.clone() });
             answers.push(answer);
         }
         self.queue.push(pending);
-        let mut ran = Vec::with_capacity(answers.len());
-        for answer in answers {
-            let (output, batch_rows) = answer.await.map_err(|_| BatchError::Stopped)??;
-            ran.push(Ran { output, batch_rows });
-        }
-        Ok(ran)
+        Ok(answers)
     }
 
     /// The shapes batches are padded to.
@@ -219,6 +243,7 @@ fn check(buckets: &Buckets, dims: Dims) -> Result<(), BatchError> {
 }
 
 struct Worker<M: BatchModel> {
+    name: Arc<str>,
     queue: Arc<Queue<M::Input, M::Output>>,
     model: M,
     observer: Arc<dyn BatchObserver>,
@@ -238,11 +263,20 @@ impl<M: BatchModel> Worker<M> {
         let Taken { reason, shape, until, oldest, rows, entries } = taken;
         let padded_rows = self.queue.policy().buckets.row_axis().padded_rows(shape);
         let count = entries.len();
-        let (inputs, replies): (Vec<_>, Vec<_>) =
-            entries.into_iter().map(|entry| (entry.input, entry.reply)).unzip();
+        let mut calls = Vec::with_capacity(count);
+        let (inputs, replies): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .map(|entry| {
+                calls.push(entry.span);
+                (entry.input, entry.reply)
+            })
+            .unzip();
+        let name = &self.name;
+        let facts = spans::Facts { name, reason, shape, rows, padded_rows, oldest, entries: count };
+        let span = spans::of_batch(&facts, calls);
         let begun = std::time::Instant::now();
         let model = &mut self.model;
-        let outputs = guarded(|| model.run(shape, &inputs)).and_then(|outputs| {
+        let outputs = span.in_scope(|| guarded(|| model.run(shape, &inputs))).and_then(|outputs| {
             let got = outputs.len();
             if got == count {
                 Ok(outputs)
@@ -272,6 +306,8 @@ impl<M: BatchModel> Worker<M> {
                 }
             }
             Err(message) => {
+                span.record("otel.status_code", "ERROR");
+                span.record("otel.status_description", message.as_str());
                 tracing::error!(%shape, entries = count, error = message, "a batch failed");
                 for reply in replies {
                     let _ = reply.send(Err(BatchError::Failed(message.clone())));

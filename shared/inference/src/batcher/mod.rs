@@ -19,6 +19,7 @@ mod report;
 mod run_times;
 mod shape;
 pub mod sources;
+mod spans;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{sync::oneshot, time::Instant};
+use tracing::Span;
 
 use super::{
     arrivals::Arrivals,
@@ -48,6 +49,8 @@ pub(super) struct Pending<I, O> {
     pub(super) waiting: Waiting,
     pub(super) input: I,
     pub(super) reply: oneshot::Sender<Answer<O>>,
+    /// The span of the call it is part of.
+    pub(super) span: Span,
 }
 
 /// A batch a worker has taken.

@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(settings.server.bind.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.budget.default_ms, 50);
         assert_eq!(settings.telemetry.otlp_endpoint, None);
+        assert_eq!(settings.admin.bind, None);
     }
 
     #[test]
@@ -123,6 +124,7 @@ mod tests {
         assert!(settings.peers.scoring_url.is_some());
         assert!(settings.store.redis_url.is_some());
         assert!(settings.telemetry.otlp_endpoint.is_some());
+        assert!(settings.admin.bind.is_some_and(|bind| bind.ip().is_loopback()));
         assert!(settings.onnxruntime.library.is_some());
     }
 

@@ -3,6 +3,7 @@
 //! `defaults.toml` documents every key. The structs here are plain data; whoever wires the process
 //! together turns a section into the options of the service it is for.
 
+mod admin;
 mod budget;
 mod bundle;
 mod check;
@@ -19,6 +20,7 @@ mod server;
 mod store;
 mod telemetry;
 
+pub use admin::AdminSettings;
 pub use budget::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ShareSettings};
 pub use bundle::BundleSettings;
 pub use check::Violation;
@@ -31,7 +33,7 @@ pub use retrieval::{AnnSettings, RetrievalSettings, SourceShareSettings};
 pub use scoring::{ModelChoice, Provider, ScoringSettings};
 pub use server::ServerSettings;
 pub use store::{StoreKind, StoreSettings};
-pub use telemetry::{LogFormat, TelemetrySettings};
+pub use telemetry::{LogFormat, OtlpProtocol, TelemetrySettings};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,8 @@ pub struct Settings {
     pub budget: BudgetSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// The port for operators.
+    pub admin: AdminSettings,
     /// ONNX Runtime.
     pub onnxruntime: OnnxRuntimeSettings,
 }
@@ -81,6 +85,7 @@ impl Settings {
         self.reranking.check(&mut checks);
         self.budget.check(&mut checks);
         self.telemetry.check(&mut checks);
+        self.admin.check(&mut checks);
         self.onnxruntime.check(&mut checks);
         checks.into_violations()
     }

@@ -15,17 +15,31 @@ pub enum LogFormat {
     Json,
 }
 
+/// How spans are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtlpProtocol {
+    /// Protobuf bodies over HTTP/1.1.
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
 /// Logs and traces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// Where spans go, OTLP over HTTP; nowhere when absent.
+    /// Where spans go; nowhere when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otlp_endpoint: Option<String>,
-    /// Share of the traces begun here that are exported.
+    /// How they are sent there.
+    pub otlp_protocol: OtlpProtocol,
+    /// Share of the traces nothing befell that are exported.
     pub sample_share: f64,
     /// Name of the service in traces.
     pub service_name: String,
+    /// Finished spans that may be held until it is known whether their trace is kept.
+    pub held_spans: usize,
     /// Spans that may wait for export.
     pub queue_spans: usize,
     /// Longest wait for the collector.
@@ -42,6 +56,7 @@ impl TelemetrySettings {
         checks.range("telemetry.sample_share", self.sample_share, 0.0..=1.0);
         let named = !self.service_name.trim().is_empty();
         checks.that(named, "telemetry.service_name", &self.service_name, "a name");
+        checks.range("telemetry.held_spans", self.held_spans, 1..=10_000_000);
         checks.range("telemetry.queue_spans", self.queue_spans, 1..=1_000_000);
         checks.range("telemetry.export_timeout_ms", self.export_timeout_ms, 1..=60_000);
         let filter = !self.log_level.trim().is_empty()

@@ -9,6 +9,9 @@ use deadpool_redis::{
     },
 };
 
+use tracing::Instrument;
+
+use super::spans::{Target, name, of_exchange};
 use crate::{StoreError, redis::RedisOptions};
 
 /// A bounded pool of connections to one server.
@@ -17,6 +20,8 @@ pub(super) struct Server {
     pool: Pool,
     /// Host and port, without credentials.
     address: String,
+    /// The same and the database, for spans.
+    target: Target,
     call_timeout: std::time::Duration,
 }
 
@@ -37,6 +42,7 @@ impl Server {
         };
         let info = url.into_connection_info().map_err(|error| invalid(&error))?;
         let address = info.addr().to_string();
+        let target = Target::of(&info);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connect_timeout))
             .set_response_timeout(Some(options.call_timeout));
@@ -51,7 +57,7 @@ impl Server {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(format!("Redis pool: {error}")))?;
-        Ok(Self { pool, address, call_timeout: options.call_timeout })
+        Ok(Self { pool, address, target, call_timeout: options.call_timeout })
     }
 
     /// One exchange: all commands of a pipeline in one message.
@@ -59,12 +65,17 @@ impl Server {
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, StoreError> {
-        self.exchange(async |connection| pipeline.query_async(connection).await).await
+        let work = async |connection: &mut Connection| pipeline.query_async(connection).await;
+        let (operation, size) = name(pipeline);
+        self.exchange(&operation, size, work).await
     }
 
-    /// One exchange, with the whole of it bounded in time.
+    /// One exchange, with the whole of it bounded in time: of `operation`, the command or commands
+    /// in it, and their number when there are several.
     pub(super) async fn exchange<T>(
         &self,
+        operation: &str,
+        size: Option<usize>,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     ) -> Result<T, StoreError> {
         let whole = async {
@@ -72,7 +83,14 @@ impl Server {
                 self.pool.get().await.map_err(|error| self.no_connection(error))?;
             work(&mut connection).await.map_err(|error| self.failed(&error))
         };
-        self.in_time(whole).await
+        let span = of_exchange(&self.target, operation, size);
+        let done = self.in_time(whole).instrument(span.clone()).await;
+        if let Err(error) = &done {
+            span.record("error.type", error_type(error));
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", error.to_string());
+        }
+        done
     }
 
     async fn in_time<T>(
@@ -114,5 +132,13 @@ impl Server {
             _ if error.code() == Some("WRONGTYPE") => self.unreadable("an unexpected type", error),
             _ => self.unavailable(error),
         }
+    }
+}
+
+/// Class of an error in spans.
+const fn error_type(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Corrupt(_) => "corrupt",
+        _ => "unavailable",
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn append(
         call.arg(if event.request_id.is_some() { "1" } else { "" });
         call.arg(item.as_str()).arg(history::member(&entry));
     }
-    let fresh: Vec<i64> =
-        server.exchange(async |connection| call.invoke_async(connection).await).await?;
+    let work = async |connection: &mut _| call.invoke_async(connection).await;
+    let fresh: Vec<i64> = server.exchange("EVALSHA", None, work).await?;
     Ok(fresh.into_iter().map(|new| new == 1).collect())
 }

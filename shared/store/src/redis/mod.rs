@@ -32,6 +32,7 @@ mod events;
 mod history;
 mod keys;
 mod options;
+mod spans;
 mod stats;
 mod store;
 mod users;

@@ -1,0 +1,137 @@
+//! What befell a request, read off the span it is answered in.
+
+use std::fmt;
+
+use opentelemetry::{Array, Value, trace::Status};
+use opentelemetry_sdk::trace::SpanData;
+use serde::Serialize;
+
+/// Attribute of a request's span: whether its answer is less than it could be.
+pub const DEGRADED: &str = "plugrank.degraded";
+/// Attribute: the whole budget, in milliseconds.
+pub const TOTAL_MS: &str = "budget.total_ms";
+/// Attribute: the part of the budget a stage or call was given, in milliseconds.
+pub const ALLOTTED_MS: &str = "budget.allotted_ms";
+/// Attribute: the time it took, in milliseconds.
+pub const SPENT_MS: &str = "budget.spent_ms";
+/// Attribute: how it ended.
+pub const OUTCOME: &str = "budget.outcome";
+/// Attribute of a stage's span: the rung of the ladder it took.
+pub const RUNG: &str = "plugrank.rung";
+const STATUS: &str = "http.response.status_code";
+
+/// Why a trace is kept whatever the sampled share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The answer is less than it could be.
+    Degraded,
+    /// It took longer than it was given.
+    OverBudget,
+    /// It, or something done for it, failed.
+    Error,
+}
+
+impl Cause {
+    /// Name in metrics and pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::OverBudget => "over_budget",
+            Self::Error => "error",
+        }
+    }
+
+    /// What befell the request whose local root span this is.
+    pub(crate) fn of_root(root: &SpanData) -> Option<Self> {
+        let status = number(root, STATUS).is_some_and(|status| status >= 500.0);
+        if status || failed(root) {
+            return Some(Self::Error);
+        }
+        let given = number(root, TOTAL_MS).or_else(|| number(root, ALLOTTED_MS));
+        let over = number(root, SPENT_MS).zip(given).is_some_and(|(spent, given)| spent > given);
+        if over
+            || matches!(attribute(root, OUTCOME), Some(Value::String(how)) if how.as_str() == "cut")
+        {
+            return Some(Self::OverBudget);
+        }
+        attribute(root, DEGRADED).is_some_and(holds).then_some(Self::Degraded)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether a span ended in an error.
+pub(crate) fn failed(span: &SpanData) -> bool {
+    matches!(span.status, Status::Error { .. })
+}
+
+pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
+    // The last one stands, when a key was recorded twice.
+    let found = span.attributes.iter().rev().find(|attribute| attribute.key.as_str() == key)?;
+    Some(&found.value)
+}
+
+pub(crate) fn number(span: &SpanData, key: &str) -> Option<f64> {
+    match attribute(span, key)? {
+        Value::F64(number) => Some(*number),
+        Value::I64(number) => Some(*number as f64),
+        _ => None,
+    }
+}
+
+pub(crate) fn text(span: &SpanData, key: &str) -> Option<String> {
+    match attribute(span, key)? {
+        Value::String(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+fn holds(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::I64(count) => *count > 0,
+        Value::F64(count) => *count > 0.0,
+        Value::String(text) => !matches!(text.as_str(), "" | "false"),
+        Value::Array(Array::String(list)) => !list.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::KeyValue;
+
+    use super::*;
+    use crate::telemetry::testing::span;
+
+    fn cause(attributes: Vec<KeyValue>) -> Option<Cause> {
+        Cause::of_root(&span(1, 1, None, attributes))
+    }
+
+    #[test]
+    fn what_befell_a_request_is_read_off_its_span() {
+        assert_eq!(cause(vec![]), None);
+        assert_eq!(cause(vec![KeyValue::new(STATUS, 200)]), None);
+        assert_eq!(cause(vec![KeyValue::new(STATUS, 404)]), None, "the caller's fault");
+        assert_eq!(cause(vec![KeyValue::new(STATUS, 503)]), Some(Cause::Error));
+        assert_eq!(cause(vec![KeyValue::new(DEGRADED, false)]), None);
+        assert_eq!(cause(vec![KeyValue::new(DEGRADED, true)]), Some(Cause::Degraded));
+        let spent = |spent: f64, of: &'static str| {
+            vec![KeyValue::new(SPENT_MS, spent), KeyValue::new(of, 50.0)]
+        };
+        assert_eq!(cause(spent(50.0, TOTAL_MS)), None);
+        assert_eq!(cause(spent(50.1, TOTAL_MS)), Some(Cause::OverBudget));
+        assert_eq!(cause(spent(50.1, ALLOTTED_MS)), Some(Cause::OverBudget));
+        assert_eq!(cause(vec![KeyValue::new(OUTCOME, "completed")]), None);
+        assert_eq!(cause(vec![KeyValue::new(OUTCOME, "cut")]), Some(Cause::OverBudget));
+        let mut broken = span(1, 1, None, vec![KeyValue::new(DEGRADED, true)]);
+        broken.status = Status::error("gone");
+        assert_eq!(Cause::of_root(&broken), Some(Cause::Error), "the worst counts");
+    }
+}

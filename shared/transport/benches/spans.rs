@@ -1,0 +1,77 @@
+//! What spans cost a call to an actor: without telemetry, with telemetry that records nothing, and
+//! with every span recorded and held until its request has ended (then let go, or exported to a
+//! collector that is not there).
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
+
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use criterion::{Criterion, criterion_group, criterion_main};
+use plugrank_contract::{Call, CallError, Context};
+use plugrank_runtime::{RecentRequests, Settings, Telemetry, trace_context};
+use plugrank_transport::{Local, LocalOptions, Service};
+use serde::{Deserialize, Serialize};
+use tracing::{Instrument, dispatcher};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Ask;
+
+impl Call for Ask {
+    type Reply = ();
+    const PATH: &'static str = "/rpc/v1/bench/ask";
+    const IDEMPOTENT: bool = true;
+}
+
+struct Logic;
+
+#[async_trait]
+impl Service<Ask> for Logic {
+    async fn call(&self, _: Context, _: Ask) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+/// A request with one call, as the gateway makes it.
+async fn request(local: &Local<Logic>) {
+    let span = tracing::info_span!("request", otel.kind = "server");
+    let mut context = Context::background().within(std::time::Duration::from_secs(1));
+    context.traceparent = trace_context::traceparent(&span);
+    local.call(context, Ask).instrument(span.clone()).await.unwrap();
+    let (total, spent) = (std::time::Duration::from_millis(50), std::time::Duration::ZERO);
+    trace_context::record_budget(&span, total, spent, false);
+}
+
+fn spans(criterion: &mut Criterion) {
+    let settings = Settings::from_sources(None, HashMap::new()).unwrap();
+    let mut nowhere = settings.telemetry.clone();
+    nowhere.log_level = "off".to_owned();
+    let mut sampled = nowhere.clone();
+    sampled.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
+    let mut held = sampled.clone();
+    held.sample_share = 0.0;
+    let recent = RecentRequests::new(&settings.admin);
+    let cases = [
+        ("no telemetry", None),
+        ("recording nothing", Some((nowhere.clone(), None))),
+        ("admin port", Some((nowhere, Some(recent)))),
+        ("held and let go", Some((held, None))),
+        ("held and exported", Some((sampled, None))),
+    ];
+    let runner = actix::System::new();
+    let options = LocalOptions { name: "bench", max_in_flight: NonZeroUsize::new(8).unwrap() };
+    let local = runner.block_on(async { Local::start_here(Arc::new(Logic), &options) });
+    let mut group = criterion.benchmark_group("a request with one call");
+    for (name, telemetry) in cases {
+        let built =
+            telemetry.map(|(settings, recent)| Telemetry::build(&settings, recent).unwrap());
+        let dispatch = built.as_ref().map_or_else(dispatcher::Dispatch::none, |one| one.0.clone());
+        dispatcher::with_default(&dispatch, || {
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| runner.block_on(request(&local)));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, spans);
+criterion_main!(benches);

@@ -1,0 +1,73 @@
+//! The port for operators: what a process remembers of recent requests.
+
+mod document;
+mod page;
+
+use std::{io, net::TcpListener};
+
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer,
+    http::header,
+    web::{self, Data},
+};
+use plugrank_runtime::RecentRequests;
+
+/// What a page of ours may do in a browser: show itself.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+
+/// Serves the pages on `listener` until the process ends.
+///
+/// # Errors
+/// When the listener cannot be served.
+pub fn start(listener: TcpListener, recent: RecentRequests) -> io::Result<()> {
+    let recent = Data::new(recent);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(recent.clone())
+            .service(web::resource("/").route(web::get().to(index)))
+            .service(web::resource("/debug/requests").route(web::get().to(requests)))
+            .service(web::resource("/debug/requests.json").route(web::get().to(requests_json)))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    actix_web::rt::spawn(server);
+    Ok(())
+}
+
+async fn index() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/debug/requests")).finish()
+}
+
+/// The page; to those who prefer it, the same as JSON.
+async fn requests(request: HttpRequest, recent: Data<RecentRequests>) -> HttpResponse {
+    if wants_json(&request) {
+        return requests_json(recent).await;
+    }
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::VARY, "accept"))
+        .content_type("text/html; charset=utf-8")
+        .body(page::render(&recent.slowest(), &recent.noted()))
+}
+
+async fn requests_json(recent: Data<RecentRequests>) -> HttpResponse {
+    let (slowest, noted) = (recent.slowest(), recent.noted());
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "accept"))
+        .json(document::Document::of(&slowest, &noted))
+}
+
+/// Whether JSON is named before HTML in `Accept`.
+fn wants_json(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let mut types = accept
+        .unwrap_or_default()
+        .split(',')
+        .map(|one| one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    types.find(|one| matches!(one.as_str(), "application/json" | "text/html"))
+        == Some("application/json".to_owned())
+}

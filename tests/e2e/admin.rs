@@ -1,0 +1,97 @@
+//! The port for operators.
+
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::site::Site;
+
+async fn site_with_admin() -> (Site, String) {
+    let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let site = Site::start_with(&format!("admin.bind = \"{address}\"\n")).await;
+    (site, format!("http://{address}"))
+}
+
+async fn recent(site: &Site, admin: &str) -> Value {
+    let request = site.http.get(format!("{admin}/debug/requests"));
+    let response = request.header("accept", "application/json").send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn recent_requests_show_their_waterfall() {
+    let (site, admin) = site_with_admin().await;
+    let reply = site.rank(json!({"user_id": "u1", "k": 5})).await;
+    let document = recent(&site, &admin).await;
+    assert_eq!(document["noted"], json!([]));
+    let request = &document["slowest"][0];
+    assert_eq!(request["trace_id"], reply["trace_id"]);
+    assert_eq!(request["name"], "POST /v1/rank");
+    assert_eq!(request["budget_ms"], reply["budget"]["total_ms"]);
+    let spans = request["spans"].as_array().unwrap();
+    assert_eq!(spans[0]["name"], "POST /v1/rank");
+    for stage in reply["budget"]["stages"].as_array().unwrap() {
+        let name = format!("rank.{}", stage["stage"].as_str().unwrap());
+        let at = spans.iter().position(|span| span["name"] == name.as_str()).unwrap();
+        let span = &spans[at];
+        assert_eq!(span["depth"], 1);
+        for key in ["allotted_ms", "spent_ms", "outcome"] {
+            assert_eq!(span[key], stage[key], "{name}.{key}");
+        }
+        assert_eq!(spans[at + 1]["depth"], 2, "its service's call stands below it");
+        assert!(span["start_ms"].as_f64().unwrap() >= 0.0);
+    }
+    let batch = spans.iter().find(|span| span["name"] == "score-unified batch");
+    assert!(batch.is_some(), "the batch its rows ran in is part of it");
+}
+
+#[tokio::test]
+async fn degraded_requests_are_noted_and_shown_as_a_page() {
+    let (site, admin) = site_with_admin().await;
+    let mut degraded = None;
+    for user in 1..50 {
+        let request = site.post("/v1/rank").header("user-agent", "<script>alert(1)</script>");
+        let body = json!({"user_id": format!("u{user}"), "k": 5, "budget_ms": 1});
+        let reply: Value = request.json(&body).send().await.unwrap().json().await.unwrap();
+        if reply["degraded"].as_array().is_some_and(|list| !list.is_empty()) {
+            degraded = Some(reply["trace_id"].as_str().unwrap().to_owned());
+            break;
+        }
+    }
+    let degraded = degraded.expect("one request in 49 does not make it in a millisecond");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let document = recent(&site, &admin).await;
+        let noted = document["noted"].as_array().unwrap();
+        if let Some(request) = noted.iter().find(|one| one["trace_id"] == degraded.as_str()) {
+            assert_ne!(request["cause"], Value::Null);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{document}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let page = site.http.get(format!("{admin}/")).header("accept", "text/html,*/*");
+    let page = page.send().await.unwrap();
+    assert_eq!(page.url().path(), "/debug/requests");
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'"));
+    let page = page.text().await.unwrap();
+    assert!(page.contains(&degraded) && page.contains("rank.retrieval"), "{page}");
+    assert!(
+        !page.contains("<script>") && page.contains("&lt;script&gt;"),
+        "what callers send is text"
+    );
+    let json = site.http.get(format!("{admin}/debug/requests.json")).send().await.unwrap();
+    assert_eq!(json.headers()["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn the_pages_are_not_on_the_public_port() {
+    let (site, _) = site_with_admin().await;
+    assert_eq!(site.get("/debug/requests").await.0, 404);
+}
