@@ -9,6 +9,7 @@ use actix_web::{
 use anyhow::Result;
 use plugrank_gateway::operation_routes;
 use plugrank_runtime::{Health, Metrics, Shutdown, settings::ServerSettings};
+use plugrank_transport::server::KEEP_ALIVE;
 
 /// Adds a role's calls to an application.
 pub type Routes = Box<dyn Fn(&mut ServiceConfig) + Send + Sync>;
@@ -37,6 +38,7 @@ pub async fn run(
             .configure(|config| routes(config))
             .configure(|config| operation_routes(config, &health, &metrics))
     })
+    .keep_alive(KEEP_ALIVE)
     .tcp_nodelay(true)
     .shutdown_timeout(settings.grace_ms.div_ceil(1000))
     .shutdown_signal(async move {

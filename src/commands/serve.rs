@@ -100,7 +100,7 @@ async fn part(role: Role, listener: TcpListener, settings: Settings) -> Result<(
     let node = node(settings).await?;
     let (metrics, health) = (node.metrics.clone(), node.health.clone());
     let elsewhere = async || -> Result<Embedding> {
-        let here = node.settings.peers.embedding_url.is_none();
+        let here = node.settings.peers.embedding_url.is_empty();
         anyhow::ensure!(
             !here,
             "this role needs the address of the embedding role; set peers.embedding_url"
@@ -131,7 +131,7 @@ async fn part(role: Role, listener: TcpListener, settings: Settings) -> Result<(
                 ("peers.scoring_url", &peers.scoring_url),
                 ("peers.reranking_url", &peers.reranking_url),
             ] {
-                anyhow::ensure!(url.is_some(), "the gateway role needs {key}");
+                anyhow::ensure!(!url.is_empty(), "the gateway role needs {key}");
             }
             let embedding = elsewhere().await?;
             let retrieval = wiring::start_retrieval(&node, &embedding).await?;

@@ -12,5 +12,5 @@ pub mod service;
 pub mod wire;
 
 pub use local::{Local, LocalOptions};
-pub use remote::{Remote, RemoteOptions};
+pub use remote::{EjectionOptions, EndpointStatus, HedgeOptions, Remote, RemoteOptions};
 pub use service::{Client, Service};

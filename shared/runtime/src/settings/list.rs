@@ -1,39 +1,55 @@
-//! Lists of numbers, which the environment writes with commas.
+//! Lists, which the environment writes with commas.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
 
-/// Reads a list, or one text with commas between the numbers.
+/// Reads a list of whole numbers, or one text with commas between them.
 pub(super) fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
-    struct Numbers;
+    list(from, "whole number")
+}
 
-    impl<'de> Visitor<'de> for Numbers {
-        type Value = Vec<usize>;
+/// Reads a list of texts, or one text with commas between them.
+pub(super) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    list(from, "text")
+}
+
+fn list<'de, T, D>(from: D, what: &'static str) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de> + FromStr,
+    D: Deserializer<'de>,
+{
+    struct List<T> {
+        what: &'static str,
+        of: PhantomData<T>,
+    }
+
+    impl<'de, T: Deserialize<'de> + FromStr> Visitor<'de> for List<T> {
+        type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of whole numbers")
+            write!(f, "a list of {}s", self.what)
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut numbers = Vec::new();
-            while let Some(number) = seq.next_element()? {
-                numbers.push(number);
+            let mut list = Vec::new();
+            while let Some(one) = seq.next_element()? {
+                list.push(one);
             }
-            Ok(numbers)
+            Ok(list)
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            let number = |part: &str| {
+            let one = |part: &str| {
                 let part = part.trim();
-                part.parse().map_err(|_| E::custom(format!("{part:?} is no whole number")))
+                part.parse().map_err(|_| E::custom(format!("{part:?} is no {}", self.what)))
             };
-            text.split(',').map(number).collect()
+            text.split(',').map(one).collect()
         }
     }
 
-    from.deserialize_any(Numbers)
+    from.deserialize_any(List { what, of: PhantomData })
 }

@@ -120,7 +120,8 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         let settings = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap();
         assert_eq!(settings.server.workers, Some(2));
-        assert!(settings.peers.scoring_url.is_some());
+        assert_eq!(settings.peers.scoring_url.len(), 2);
+        assert_eq!(settings.peers.retrieval_url, ["http://retrieval:8081"]);
         assert!(settings.store.redis_url.is_some());
         assert!(settings.telemetry.otlp_endpoint.is_some());
         assert!(settings.onnxruntime.library.is_some());
@@ -152,12 +153,14 @@ mod tests {
             ("PLUGRANK__BUDGET__SHARES__SCORING", "0.5"),
             ("PLUGRANK__TELEMETRY__OTLP_ENDPOINT", "http://collector:4318"),
             ("PLUGRANK__SERVER__WORKERS", "3"),
+            ("PLUGRANK__PEERS__SCORING_URL", "http://a:1, http://b:2"),
             ("PLUGRANK__EMBEDDING__ENCODE_ON_MISS", "false"),
             ("PATH", "/bin"),
         ])
         .unwrap();
         assert_eq!(settings.scoring.candidate_buckets, [16, 64]);
         assert_eq!(settings.budget.shares.scoring, 0.5);
+        assert_eq!(settings.peers.scoring_url, ["http://a:1", "http://b:2"]);
         assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://collector:4318"));
         assert_eq!(settings.server.workers, Some(3));
         assert!(!settings.embedding.encode_on_miss);
@@ -198,6 +201,8 @@ mod tests {
             ("PLUGRANK__STORE__KIND", "redis"),
             ("PLUGRANK__SCORING__USER_BUCKETS", "4,2"),
             ("PLUGRANK__TELEMETRY__OTLP_ENDPOINT", "collector:4318"),
+            ("PLUGRANK__PEERS__SCORING_URL", "http://a:1, b:2"),
+            ("PLUGRANK__PEERS__EJECT_MAX_MS", "10"),
         ]);
         for part in [
             "`server.k_max` is 0; it must be 1 to 10000",
@@ -206,6 +211,8 @@ mod tests {
             "`store.redis_url`",
             "`scoring.user_buckets` is [4, 2]",
             "`telemetry.otlp_endpoint`",
+            "`peers.scoring_url` is \"b:2\"",
+            "`peers.eject_max_ms` is 10; it must be 500 to 600000",
         ] {
             assert!(error.contains(part), "{part} not in: {error}");
         }
