@@ -4,6 +4,6 @@ mod events;
 mod parity;
 mod rank;
 mod settings;
-mod site;
+pub(crate) mod site;
 mod split;
 mod tracing;
