@@ -3,5 +3,6 @@
 pub mod cli;
 pub mod commands;
 pub mod load;
+pub mod reserved_port;
 pub mod role_server;
 pub mod wiring;

@@ -1,8 +1,6 @@
 //! `plugrank serve`.
 
-use std::net::TcpListener;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use plugrank_contract::scoring::ModelKind;
 use plugrank_gateway::{Clients, Gateway, GatewayParts};
 use plugrank_runtime::{Health, Metrics, Settings, Shutdown, Telemetry, settings::ModelChoice};
@@ -10,6 +8,7 @@ use plugrank_runtime::{Health, Metrics, Settings, Shutdown, Telemetry, settings:
 use super::Failure;
 use crate::{
     cli::{Role, ServeArgs},
+    reserved_port::ReservedPort,
     role_server,
     wiring::{self, Embedding, Model, Node},
 };
@@ -23,13 +22,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 async fn serve(role: Role, settings: Settings) -> Result<()> {
     let telemetry = Telemetry::install(&settings.telemetry)?;
-    // Bound first: a port that is taken should be known before minutes of loading.
-    let bind = settings.server.bind;
-    let listener = TcpListener::bind(bind)
-        .with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
+    let port = ReservedPort::bind(settings.server.bind)?;
     let served = match role {
-        Role::All => all(listener, settings).await,
-        _ => part(role, listener, settings).await,
+        Role::All => all(port, settings).await,
+        _ => part(role, port, settings).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -44,7 +40,7 @@ async fn node(settings: Settings) -> Result<Node> {
 }
 
 /// Everything in one process, except what the settings say is elsewhere.
-async fn all(listener: TcpListener, settings: Settings) -> Result<()> {
+async fn all(port: ReservedPort, settings: Settings) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let model = Model::open(&settings)?;
     let node = node(settings).await?;
@@ -60,17 +56,16 @@ async fn all(listener: TcpListener, settings: Settings) -> Result<()> {
         refresh_items: retrieval.refresh_items,
         invalidate: embedding.invalidate,
     };
-    gateway(listener, node, clients, shutdown).await
+    gateway(port, node, clients, shutdown).await
 }
 
 async fn gateway(
-    listener: TcpListener,
+    port: ReservedPort,
     node: Node,
     clients: Clients,
     shutdown: Shutdown,
 ) -> Result<()> {
     let Node { settings, store, metrics, health } = node;
-    let address = listener.local_addr()?;
     let model = match settings.scoring.model {
         ModelChoice::Unified => ModelKind::Unified,
         ModelChoice::Idrec => ModelKind::Idrec,
@@ -85,14 +80,15 @@ async fn gateway(
         metrics,
         health,
     })?;
-    tracing::info!(%address, "serving");
+    let listener = port.listen()?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
     plugrank_gateway::run(listener, gateway, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// One role. What it calls is where `peers` says.
-async fn part(role: Role, listener: TcpListener, settings: Settings) -> Result<()> {
+async fn part(role: Role, port: ReservedPort, settings: Settings) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let server = settings.server.clone();
     let needs_model = matches!(role, Role::Embedding | Role::Scoring);
@@ -143,8 +139,8 @@ async fn part(role: Role, listener: TcpListener, settings: Settings) -> Result<(
                 refresh_items: retrieval.refresh_items,
                 invalidate: embedding.invalidate,
             };
-            return gateway(listener, node, clients, shutdown).await;
+            return gateway(port, node, clients, shutdown).await;
         }
     };
-    role_server::run(listener, server, routes, metrics, health, shutdown).await
+    role_server::run(port.listen()?, server, routes, metrics, health, shutdown).await
 }

@@ -1,4 +1,4 @@
-//! Every role is replaced, half of its processes at a time.
+//! Every role is replaced, one process after the other.
 
 use std::time::{Duration, Instant};
 
@@ -26,16 +26,23 @@ async fn every_role_is_restarted_one_process_after_the_other() {
     let all: Vec<&Process> = parts.into_iter().flatten().collect();
     let mut gateway = two("gateway", &peers(&all)).await;
 
-    let load = Load::start(&[gateway[0].url(""), gateway[1].url("")]);
+    let load = Load::within(4000, &[gateway[0].url(""), gateway[1].url("")]);
     sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
     for turn in 0..2 {
         let roles = [&mut embedding, &mut retrieval, &mut scoring, &mut reranking, &mut gateway];
         for role in roles {
             let process = &mut role[turn];
+            let asked = Instant::now();
             assert_eq!(process.terminate().await, Some(0), "{}", process.role);
+            let ended = asked.elapsed();
             process.restart();
             process.ready(&fleet.http).await;
+            println!(
+                "  {} ended in {ended:?}, ready {:?} after it was asked to end",
+                process.role,
+                asked.elapsed()
+            );
         }
     }
     let restarted = Instant::now();

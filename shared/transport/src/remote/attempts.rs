@@ -17,7 +17,7 @@ use super::{
 /// Most times a call is sent.
 const MOST: usize = 3;
 /// What counts as unusually long where nothing is known yet.
-const UNKNOWN: Duration = Duration::from_millis(100);
+const UNKNOWN: Duration = Duration::from_millis(250);
 /// Earliest that a second call is sent by itself.
 const SOONEST: Duration = Duration::from_millis(1);
 /// Nothing quicker than this is unusually long.
@@ -110,7 +110,7 @@ impl Attempts<'_> {
         let half = self.deadline.saturating_duration_since(Instant::now()) / 2;
         match self.remote.hedge {
             HedgeOptions::Off => None,
-            HedgeOptions::RecentP95 => Some(usual.unwrap_or(half).max(SOONEST).min(half)),
+            HedgeOptions::RecentP95 => Some(usual.unwrap_or(UNKNOWN).max(SOONEST).min(half)),
             HedgeOptions::After(wait) => (wait <= half).then_some(wait),
         }
     }
