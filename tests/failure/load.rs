@@ -197,6 +197,15 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// Every request was answered, and all but a stray one (the machine may be busy with other
+    /// things) with a ranking.
+    pub(super) fn assert_ranked(&self) {
+        let stray = 1 + self.requests / 20;
+        assert!(self.unanswered == 0 && self.refused <= stray, "{self}");
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requests, degraded, refused, unanswered, slowest_ms, why } = self;

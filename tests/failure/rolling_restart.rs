@@ -52,6 +52,6 @@ async fn every_role_is_restarted_one_process_after_the_other() {
         "ten processes restarted in {:?}: {meanwhile}; recovered in {took:?}",
         restarted - begun
     );
-    assert_eq!((meanwhile.refused, meanwhile.unanswered), (0, 0));
+    meanwhile.assert_ranked();
     load.end().await;
 }
