@@ -93,6 +93,14 @@ async fn five_processes_answer_like_one() {
     let items = ranked.0 + ranked.1 + ranked.2 + ranked.3;
     println!("{REQUESTS} requests, {items} ranked items, equal in one process and five");
     assert!(items > 10 * REQUESTS, "{items}");
+    let metrics = fleet.http.get(gateway.url("/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let counted = format!(
+        "plugrank_scoring_peer_requests_total{{endpoint=\"127.0.0.1:{}\"}} ",
+        scoring.port
+    );
+    assert!(metrics.contains(&counted), "{metrics}");
+    assert_eq!(metrics.matches("# TYPE plugrank_scoring_peer_requests counter").count(), 1);
 }
 
 fn uuid(number: usize) -> String {
