@@ -80,8 +80,8 @@ async fn carry(
 ) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let late = line.borrow().clone();
-        if let Line::Slow(by) = late {
+        let now = *line.borrow();
+        if let Line::Slow(by) = now {
             sleep(by).await;
         }
         if line.wait_for(|line| *line != Line::Cut).await.is_err() {

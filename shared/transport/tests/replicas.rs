@@ -87,6 +87,9 @@ impl Service<Order> for Replica {
 #[async_trait]
 impl Service<Notice> for Replica {
     async fn call(&self, _: Context, _: Notice) -> Result<(), CallError> {
+        if self.stuck.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.noticed.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -135,7 +138,7 @@ fn options(addresses: &[SocketAddr]) -> RemoteOptions {
     RemoteOptions {
         name: "test",
         base_urls: addresses.iter().map(|address| format!("http://{address}")).collect(),
-        hedge: HedgeOptions::After(Duration::from_millis(50)),
+        hedge: HedgeOptions::Off,
         ejection: EjectionOptions {
             consecutive: 3,
             base: Duration::from_millis(100),
@@ -144,6 +147,10 @@ fn options(addresses: &[SocketAddr]) -> RemoteOptions {
         },
         ..RemoteOptions::default()
     }
+}
+
+fn hedged(addresses: &[SocketAddr]) -> RemoteOptions {
+    RemoteOptions { hedge: HedgeOptions::After(Duration::from_millis(50)), ..options(addresses) }
 }
 
 fn remote(options: &RemoteOptions) -> Remote {
@@ -209,17 +216,32 @@ async fn one_that_is_gone_is_left_out_and_brought_back() {
 #[actix::test]
 async fn one_that_hangs_is_hedged_then_left_out() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
-    let remote = remote(&options(&[a.address, b.address]));
+    let remote = remote(&hedged(&[a.address, b.address]));
     a.replica.stuck.store(true, Ordering::SeqCst);
     for _ in 0..30 {
         assert_eq!(ask(&remote).await, Ok(2));
     }
     let stuck = status(&remote, a.address);
-    assert_eq!(stuck.failures, stuck.requests, "{stuck:?}");
-    assert!(stuck.ejections > 0, "{stuck:?}");
+    assert!(stuck.failures >= 3 && stuck.ejections > 0, "{stuck:?}");
     assert!(status(&remote, b.address).hedges >= 3);
     a.replica.stuck.store(false, Ordering::SeqCst);
     until("it is called again", || !status(&remote, a.address).ejected).await;
+}
+
+#[actix::test]
+async fn a_second_call_that_fails_is_followed_by_a_third() {
+    let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
+    a.replica.stuck.store(true, Ordering::SeqCst);
+    let never = EjectionOptions {
+        consecutive: u32::MAX,
+        share: f64::INFINITY,
+        ..EjectionOptions::default()
+    };
+    let addresses = [a.address, b.address, nobody()];
+    let remote = remote(&RemoteOptions { ejection: never, ..hedged(&addresses) });
+    for _ in 0..30 {
+        assert_eq!(ask(&remote).await, Ok(2));
+    }
 }
 
 #[actix::test]
@@ -228,7 +250,7 @@ async fn what_does_harm_twice_is_sent_once() {
     for served in [&a, &b] {
         served.replica.stuck.store(true, Ordering::SeqCst);
     }
-    let remote = remote(&options(&[a.address, b.address]));
+    let remote = remote(&hedged(&[a.address, b.address]));
     let late = order(&remote, 300).await.unwrap_err();
     assert_eq!(late.code, ErrorCode::DeadlineExceeded);
     let asked = [&a, &b].map(|served| served.replica.asked.load(Ordering::SeqCst));
@@ -315,6 +337,15 @@ async fn a_notice_reaches_everybody_who_is_there() {
     for served in [&a, &b] {
         assert_eq!(served.replica.noticed.load(Ordering::SeqCst), 1);
     }
+    a.replica.stuck.store(true, Ordering::SeqCst);
+    let begun = Instant::now();
+    let mut untold = 0;
+    while let Err(error) = client.call(within(), Notice).await {
+        assert!(error.message.contains("did not take a notice"), "{error}");
+        untold += 1;
+    }
+    assert_eq!(untold, 3, "then it is left out");
+    assert!(begun.elapsed() < Duration::from_secs(15), "nobody waits as long as they might");
     a.handle.stop(false).await;
     b.handle.stop(false).await;
     let error = client.call(within(), Notice).await.unwrap_err();

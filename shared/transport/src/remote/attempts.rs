@@ -80,7 +80,9 @@ pub(crate) async fn call<C: Call>(
                     Judged::Final(value) => return value,
                     Judged::Failed { error, again } => {
                         failure = Some(error);
-                        if !running.is_empty() {
+                        // One sent later may still be answered; one sent before was too slow
+                        // already.
+                        if at + 1 < attempts.tickets.len() && !running.is_empty() {
                             continue;
                         }
                         Some(again).filter(|again| *again != Again::No).map(|again| (Why::Retry, again))

@@ -1,11 +1,11 @@
 //! A notice to every process of a role: each keeps something of its own that it changes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use plugrank_contract::{Call, CallError, Context};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Shared,
@@ -13,42 +13,64 @@ use super::{
     exchange::exchange,
 };
 
+/// How much longer than twice the time of those that answered the others may take.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Sends `call` to every endpoint that is not left out.
 ///
 /// # Errors
-/// The first, when one that is there did not take it. One that is not there starts anew, without
-/// anything that the notice could be about; when none is there, that is an error.
+/// When one that is there did not take it, or is far slower than the others. One that is not
+/// there starts anew, without anything that the notice could be about; when none is there, that
+/// is an error.
 pub(crate) async fn call<C: Call>(
     remote: &Shared,
     context: &Context,
     body: Bytes,
     deadline: Instant,
 ) -> Result<C::Reply, CallError> {
+    let begun = Instant::now();
     let endpoints = remote.pool.endpoints();
-    let open = endpoints.iter().filter(|endpoint| endpoint.breaker.lock().closed());
-    let answers =
-        join_all(open.map(|endpoint| one::<C>(remote, context, &body, deadline, endpoint)));
-    let (mut taken, mut absent) = (None, None);
-    for (value, verdict) in answers.await {
-        match value {
-            Ok(reply) => taken = Some(reply),
-            Err(error) if verdict == Verdict::Gone => absent = Some(error),
-            Err(error) => return Err(error),
+    let open: Vec<&Arc<Endpoint>> =
+        endpoints.iter().filter(|endpoint| endpoint.breaker.lock().closed()).collect();
+    let ticket = |endpoint: &&Arc<Endpoint>| {
+        let call = (C::PATH, deadline, PATIENCE);
+        Ticket::new(&remote.pool, Arc::clone(endpoint), Why::First, call)
+    };
+    let mut tickets: Vec<Ticket> = open.iter().map(ticket).collect();
+    let send = |(at, endpoint): (usize, Arc<Endpoint>), body: Bytes| async move {
+        (at, exchange::<C>(&remote.client, &endpoint.target, context, body).await)
+    };
+    let numbered = open.into_iter().map(Arc::clone).enumerate();
+    let mut running: FuturesUnordered<_> =
+        numbered.map(|endpoint| send(endpoint, body.clone())).collect();
+
+    let (mut taken, mut failed, mut absent) = (None, None, None);
+    let mut patience = deadline;
+    loop {
+        tokio::select! {
+            answered = running.next() => {
+                let Some((at, answer)) = answered else { break };
+                tickets[at].settle(answer.verdict);
+                match answer.value {
+                    Ok(reply) => {
+                        taken = Some(reply);
+                        patience = Instant::now() + 2 * begun.elapsed() + PATIENCE;
+                    }
+                    Err(error) if answer.verdict == Verdict::Gone => absent = Some(error),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            () = sleep_until(patience), if taken.is_some() => {
+                tickets.iter_mut().for_each(Ticket::lost);
+                let name = remote.pool.name;
+                let silent = format!("{name}: a process of it did not take a notice in time");
+                return Err(CallError::unavailable(silent));
+            }
         }
     }
-    taken.ok_or_else(|| absent.unwrap_or_else(|| remote.nobody()))
-}
-
-async fn one<C: Call>(
-    remote: &Shared,
-    context: &Context,
-    body: &Bytes,
-    deadline: Instant,
-    endpoint: &Arc<Endpoint>,
-) -> (Result<C::Reply, CallError>, Verdict) {
-    let call = (C::PATH, deadline, super::NOTICE_PATIENCE);
-    let mut ticket = Ticket::new(&remote.pool, Arc::clone(endpoint), Why::First, call);
-    let answer = exchange::<C>(&remote.client, &endpoint.target, context, body.clone()).await;
-    ticket.settle(answer.verdict);
-    (answer.value, answer.verdict)
+    match (failed, taken) {
+        (Some(error), _) => Err(error),
+        (None, Some(reply)) => Ok(reply),
+        (None, None) => Err(absent.unwrap_or_else(|| remote.nobody())),
+    }
 }

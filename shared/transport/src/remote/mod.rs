@@ -42,8 +42,6 @@ const IDLE: Duration = Duration::from_secs(30);
 const EXTRA_A_SECOND: u32 = 10;
 /// Time over which calls beyond the first are held against the others.
 const EXTRA_OVER: Duration = Duration::from_secs(10);
-/// How long a notice to every process may take before that says something about the process.
-const NOTICE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A service in other processes. Clones share connections and what is known of the endpoints.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rand::seq::IndexedRandom;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
 use super::{
     EjectionOptions,
@@ -120,7 +120,10 @@ impl Pool {
         tracing::warn!(role = self.name, %address, ?wait, "an endpoint is left out");
         self.ejected.notify_one();
         let (pool, endpoint) = (Arc::downgrade(self), Arc::downgrade(endpoint));
-        tokio::spawn(bring_back(pool, endpoint, wait));
+        // A call may be dropped where nothing can be started any more: when the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(bring_back(pool, endpoint, wait));
+        }
     }
 }
 
