@@ -7,49 +7,41 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-/// Reads a list of whole numbers, or one text with commas between them.
+/// Reads a list of numbers, or one text with commas between them.
 pub(super) fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
-    list(from, "whole number")
+    from.deserialize_any(List { what: "whole number", of: PhantomData })
 }
 
 /// Reads a list of texts, or one text with commas between them.
 pub(super) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    list(from, "text")
+    from.deserialize_any(List { what: "text", of: PhantomData })
 }
 
-fn list<'de, T, D>(from: D, what: &'static str) -> Result<Vec<T>, D::Error>
-where
-    T: Deserialize<'de> + FromStr,
-    D: Deserializer<'de>,
-{
-    struct List<T> {
-        what: &'static str,
-        of: PhantomData<T>,
+struct List<T> {
+    what: &'static str,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de> + FromStr> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of {}s", self.what)
     }
 
-    impl<'de, T: Deserialize<'de> + FromStr> Visitor<'de> for List<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of {}s", self.what)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            list.push(one);
         }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some(one) = seq.next_element()? {
-                list.push(one);
-            }
-            Ok(list)
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            let one = |part: &str| {
-                let part = part.trim();
-                part.parse().map_err(|_| E::custom(format!("{part:?} is no {}", self.what)))
-            };
-            text.split(',').map(one).collect()
-        }
+        Ok(list)
     }
 
-    from.deserialize_any(List { what, of: PhantomData })
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let read = |part: &str| {
+            let part = part.trim();
+            part.parse().map_err(|_| E::custom(format!("{part:?} is no {}", self.what)))
+        };
+        text.split(',').filter(|part| !part.trim().is_empty()).map(read).collect()
+    }
 }
