@@ -129,7 +129,11 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let settings = with(&[("PLUGRANK__SERVER__WORKERS", "3")]).unwrap();
+        let variables = [
+            ("PLUGRANK__SERVER__WORKERS", "3"),
+            ("PLUGRANK__PEERS__SCORING_URL", "http://a:1,http://b:2"),
+        ];
+        let settings = with(&variables).unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(toml::to_string(&settings).unwrap().as_bytes()).unwrap();
         let read = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap();
