@@ -4,5 +4,6 @@ pub mod admin;
 pub mod cli;
 pub mod commands;
 pub mod load;
+pub mod reserved_port;
 pub mod role_server;
 pub mod wiring;

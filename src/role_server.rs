@@ -9,6 +9,7 @@ use actix_web::{
 use anyhow::Result;
 use plugrank_gateway::operation_routes;
 use plugrank_runtime::{Health, Metrics, Shutdown, settings::ServerSettings};
+use plugrank_transport::server::KEEP_ALIVE;
 
 /// Adds a role's calls to an application.
 pub type Routes = Box<dyn Fn(&mut ServiceConfig) + Send + Sync>;
@@ -37,6 +38,7 @@ pub async fn run(
             .configure(|config| routes(config))
             .configure(|config| operation_routes(config, &health, &metrics))
     })
+    .keep_alive(KEEP_ALIVE)
     .tcp_nodelay(true)
     // A caller that hangs up is noticed while its call is worked on, and the work is dropped.
     .h1_allow_half_closed(false)

@@ -3,3 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod e2e;
+mod failure;
+mod fleet;

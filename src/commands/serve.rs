@@ -13,6 +13,7 @@ use super::Failure;
 use crate::{
     admin,
     cli::{Role, ServeArgs},
+    reserved_port::ReservedPort,
     role_server,
     wiring::{self, Embedding, Model, Node},
 };
@@ -26,9 +27,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 async fn serve(role: Role, settings: Settings) -> Result<()> {
     // Ports first: one that is taken should be known before minutes of loading.
-    let bind = settings.server.bind;
-    let listener = TcpListener::bind(bind)
-        .with_context(|| format!("cannot listen on {bind} (server.bind)"))?;
+    let port = ReservedPort::bind(settings.server.bind)?;
     let recent = match settings.admin.bind {
         None => None,
         Some(bind) => {
@@ -43,8 +42,8 @@ async fn serve(role: Role, settings: Settings) -> Result<()> {
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
     let served = match role {
-        Role::All => all(listener, settings, metrics).await,
-        _ => part(role, listener, settings, metrics).await,
+        Role::All => all(port, settings, metrics).await,
+        _ => part(role, port, settings, metrics).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -59,7 +58,7 @@ async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
 }
 
 /// Everything in one process, except what the settings say is elsewhere.
-async fn all(listener: TcpListener, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let model = Model::open(&settings)?;
     let node = node(settings, metrics).await?;
@@ -75,17 +74,16 @@ async fn all(listener: TcpListener, settings: Settings, metrics: Metrics) -> Res
         refresh_items: retrieval.refresh_items,
         invalidate: embedding.invalidate,
     };
-    gateway(listener, node, clients, shutdown).await
+    gateway(port, node, clients, shutdown).await
 }
 
 async fn gateway(
-    listener: TcpListener,
+    port: ReservedPort,
     node: Node,
     clients: Clients,
     shutdown: Shutdown,
 ) -> Result<()> {
     let Node { settings, store, metrics, health } = node;
-    let address = listener.local_addr()?;
     let model = match settings.scoring.model {
         ModelChoice::Unified => ModelKind::Unified,
         ModelChoice::Idrec => ModelKind::Idrec,
@@ -100,19 +98,15 @@ async fn gateway(
         metrics,
         health,
     })?;
-    tracing::info!(%address, "serving");
+    let listener = port.listen()?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
     plugrank_gateway::run(listener, gateway, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// One role. What it calls is where `peers` says.
-async fn part(
-    role: Role,
-    listener: TcpListener,
-    settings: Settings,
-    metrics: Metrics,
-) -> Result<()> {
+async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let server = settings.server.clone();
     let needs_model = matches!(role, Role::Embedding | Role::Scoring);
@@ -120,7 +114,7 @@ async fn part(
     let node = node(settings, metrics).await?;
     let (metrics, health) = (node.metrics.clone(), node.health.clone());
     let elsewhere = async || -> Result<Embedding> {
-        let here = node.settings.peers.embedding_url.is_none();
+        let here = node.settings.peers.embedding_url.is_empty();
         anyhow::ensure!(
             !here,
             "this role needs the address of the embedding role; set peers.embedding_url"
@@ -151,7 +145,7 @@ async fn part(
                 ("peers.scoring_url", &peers.scoring_url),
                 ("peers.reranking_url", &peers.reranking_url),
             ] {
-                anyhow::ensure!(url.is_some(), "the gateway role needs {key}");
+                anyhow::ensure!(!url.is_empty(), "the gateway role needs {key}");
             }
             let embedding = elsewhere().await?;
             let retrieval = wiring::start_retrieval(&node, &embedding).await?;
@@ -163,8 +157,8 @@ async fn part(
                 refresh_items: retrieval.refresh_items,
                 invalidate: embedding.invalidate,
             };
-            return gateway(listener, node, clients, shutdown).await;
+            return gateway(port, node, clients, shutdown).await;
         }
     };
-    role_server::run(listener, server, routes, metrics, health, shutdown).await
+    role_server::run(port.listen()?, server, routes, metrics, health, shutdown).await
 }

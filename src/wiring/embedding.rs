@@ -18,8 +18,9 @@ use crate::load::Progress;
 /// # Errors
 /// When a graph, an option or the store cannot be used.
 pub async fn start(node: &Node, model: Option<&Model>) -> Result<Embedding> {
-    if let Some(url) = &node.settings.peers.embedding_url {
-        return Ok(Embedding::of(node.remote(url)?));
+    let elsewhere = &node.settings.peers.embedding_url;
+    if !elsewhere.is_empty() {
+        return Ok(Embedding::of(node.remote("embedding", elsewhere)?));
     }
     let service = Arc::new(build(node, model.context("this role has no model")?)?);
     encode(node, &service, &Progress::shown()).await?;

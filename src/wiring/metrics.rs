@@ -3,11 +3,11 @@
 use std::fmt;
 
 use plugrank_runtime::Metrics;
-use plugrank_transport::Local;
+use plugrank_transport::{EndpointStatus, Local, Remote};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
 };
 
 /// Registers an actor's calls in flight, refused calls and caught panics.
@@ -23,6 +23,39 @@ where
         ]
     };
     readings(metrics, role, read);
+}
+
+/// Registers what is known of each endpoint of a role elsewhere, as
+/// `plugrank_ROLE_peer_NAME{endpoint="10.0.0.3:8083"}`.
+pub(super) fn endpoints(metrics: &Metrics, role: &'static str, remote: Remote) {
+    type Count = (&'static str, &'static str, fn(&EndpointStatus) -> u64);
+    const COUNTERS: [Count; 5] = [
+        ("peer_requests", "Calls sent", |of| of.requests),
+        ("peer_failures", "Calls that failed, or waited unusually long for nothing", |of| {
+            of.failures
+        }),
+        ("peer_hedges", "Calls sent because another was slow to be answered", |of| of.hedges),
+        ("peer_retries", "Calls sent because another failed", |of| of.retries),
+        ("peer_ejections", "Times it was left out", |of| of.ejections),
+    ];
+    const GAUGES: [Count; 2] = [
+        ("peer_in_flight", "Calls in flight", |of| of.in_flight as u64),
+        ("peer_ejected", "1 while it is left out", |of| u64::from(of.ejected)),
+    ];
+    readings(metrics, role, move || {
+        let endpoints = remote.endpoints();
+        let mut readings = Vec::with_capacity(endpoints.len() * (COUNTERS.len() + GAUGES.len()));
+        for (name, help, value) in COUNTERS {
+            let of =
+                |one: &EndpointStatus| Reading::counter(name, help, value(one)).of(&one.address);
+            readings.extend(endpoints.iter().map(of));
+        }
+        for (name, help, value) in GAUGES {
+            let of = |one: &EndpointStatus| Reading::gauge(name, help, value(one)).of(&one.address);
+            readings.extend(endpoints.iter().map(of));
+        }
+        readings
+    });
 }
 
 /// Registers what the graphs really run on, `plugrank_scoring_provider_info{provider="cpu"} 1`.
@@ -41,8 +74,10 @@ pub(super) struct Reading {
     name: String,
     help: &'static str,
     value: Value,
+    endpoint: Option<String>,
 }
 
+#[derive(Clone, Copy)]
 enum Value {
     Counter(u64),
     Gauge(u64),
@@ -50,11 +85,16 @@ enum Value {
 
 impl Reading {
     pub(super) fn counter(name: impl Into<String>, help: &'static str, value: u64) -> Self {
-        Self { name: name.into(), help, value: Value::Counter(value) }
+        Self { name: name.into(), help, value: Value::Counter(value), endpoint: None }
     }
 
     pub(super) fn gauge(name: impl Into<String>, help: &'static str, value: u64) -> Self {
-        Self { name: name.into(), help, value: Value::Gauge(value) }
+        Self { name: name.into(), help, value: Value::Gauge(value), endpoint: None }
+    }
+
+    /// The same, of one endpoint. Readings of one name stand side by side.
+    fn of(self, endpoint: &str) -> Self {
+        Self { endpoint: Some(endpoint.to_owned()), ..self }
     }
 }
 
@@ -81,23 +121,32 @@ impl fmt::Debug for Readings {
 
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for Reading { name, help, value } in (self.read)() {
-            let name = format!("{}_{name}", self.role);
-            match value {
-                Value::Counter(value) => {
-                    let counter = ConstCounter::new(value);
-                    let descriptor =
-                        encoder.encode_descriptor(&name, help, None, counter.metric_type())?;
-                    counter.encode(descriptor)?;
-                }
-                Value::Gauge(value) => {
-                    let gauge = ConstGauge::new(value as i64);
-                    let descriptor =
-                        encoder.encode_descriptor(&name, help, None, gauge.metric_type())?;
-                    gauge.encode(descriptor)?;
-                }
+        for family in (self.read)().chunk_by(|a, b| a.name == b.name) {
+            let Some(first) = family.first() else { continue };
+            let (name, help) = (format!("{}_{}", self.role, first.name), first.help);
+            let kind = match first.value {
+                Value::Counter(_) => MetricType::Counter,
+                Value::Gauge(_) => MetricType::Gauge,
+            };
+            let mut descriptor = encoder.encode_descriptor(&name, help, None, kind)?;
+            if first.endpoint.is_none() {
+                first.value.encode(descriptor)?;
+                continue;
+            }
+            for Reading { value, endpoint, .. } in family {
+                let labels = [("endpoint", endpoint.as_deref().unwrap_or_default())];
+                value.encode(descriptor.encode_family(&labels)?)?;
             }
         }
         Ok(())
+    }
+}
+
+impl Value {
+    fn encode(self, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        match self {
+            Self::Counter(value) => ConstCounter::new(value).encode(encoder),
+            Self::Gauge(value) => ConstGauge::new(value as i64).encode(encoder),
+        }
     }
 }

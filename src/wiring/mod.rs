@@ -18,7 +18,7 @@ use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
 use plugrank_runtime::{Health, Metrics, Settings};
 use plugrank_store::Store;
-use plugrank_transport::{Local, LocalOptions, Remote, RemoteOptions, Service};
+use plugrank_transport::{Local, LocalOptions, Remote, Service};
 
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, start as start_embedding};
@@ -79,15 +79,11 @@ impl Node {
         Ok(local)
     }
 
-    /// A client of a role in another process.
-    fn remote(&self, url: &str) -> Result<Remote> {
-        let peers = &self.settings.peers;
-        let options = RemoteOptions {
-            base_url: url.to_owned(),
-            connect_timeout: std::time::Duration::from_millis(peers.connect_timeout_ms),
-            call_timeout: std::time::Duration::from_millis(peers.call_timeout_ms),
-        };
-        Ok(Remote::new(&options)?)
+    /// A client of a role in other processes.
+    fn remote(&self, role: &'static str, urls: &[String]) -> Result<Remote> {
+        let remote = Remote::new(&options::remote(role, urls, &self.settings.peers))?;
+        metrics::endpoints(&self.metrics, role, remote.clone());
+        Ok(remote)
     }
 }
 

@@ -14,9 +14,13 @@ use plugrank_retrieval::{
 };
 use plugrank_runtime::{
     Settings,
-    settings::{EmbeddingSettings, Provider as ProviderChoice, RerankingSettings, ScoringSettings},
+    settings::{
+        EmbeddingSettings, PeerSettings, Provider as ProviderChoice, RerankingSettings,
+        ScoringSettings,
+    },
 };
 use plugrank_scoring::ScoringOptions;
+use plugrank_transport::{EjectionOptions, HedgeOptions, RemoteOptions};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -114,5 +118,28 @@ pub(super) fn scoring(settings: &Settings) -> ScoringOptions {
         max_candidates: asked.max(settings.retrieval.limit as usize),
         answer_margin: Duration::from_micros(of.margin_us),
         ..ScoringOptions::default()
+    }
+}
+
+/// How a role in other processes is called.
+pub(super) fn remote(role: &'static str, urls: &[String], of: &PeerSettings) -> RemoteOptions {
+    RemoteOptions {
+        name: role,
+        base_urls: urls.to_vec(),
+        resolve_every: Duration::from_millis(of.resolve_every_ms),
+        connect_timeout: Duration::from_millis(of.connect_timeout_ms),
+        call_timeout: Duration::from_millis(of.call_timeout_ms),
+        hedge: match (of.hedge, of.hedge_after_ms) {
+            (false, _) => HedgeOptions::Off,
+            (true, None) => HedgeOptions::RecentP95,
+            (true, Some(after)) => HedgeOptions::After(Duration::from_millis(after)),
+        },
+        extra_share: of.extra_calls_share as f32,
+        ejection: EjectionOptions {
+            consecutive: of.eject_after,
+            share: of.eject_share,
+            base: Duration::from_millis(of.eject_ms),
+            longest: Duration::from_millis(of.eject_max_ms),
+        },
     }
 }

@@ -12,8 +12,9 @@ use super::{Embedding, Node, Reranking, options};
 /// # Errors
 /// When the settings cannot be used.
 pub fn start(node: &Node, embedding: &Embedding) -> Result<Reranking> {
-    if let Some(url) = &node.settings.peers.reranking_url {
-        return Ok(Reranking::of(node.remote(url)?));
+    let elsewhere = &node.settings.peers.reranking_url;
+    if !elsewhere.is_empty() {
+        return Ok(Reranking::of(node.remote("reranking", elsewhere)?));
     }
     let service = RerankingService::new(RerankingParts {
         store: Arc::clone(&node.store),

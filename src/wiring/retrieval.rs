@@ -13,8 +13,9 @@ use crate::load::Progress;
 /// # Errors
 /// When the index cannot be built.
 pub async fn start(node: &Node, embedding: &Embedding) -> Result<Retrieval> {
-    if let Some(url) = &node.settings.peers.retrieval_url {
-        return Ok(Retrieval::of(node.remote(url)?));
+    let elsewhere = &node.settings.peers.retrieval_url;
+    if !elsewhere.is_empty() {
+        return Ok(Retrieval::of(node.remote("retrieval", elsewhere)?));
     }
     let begun = Instant::now();
     let bar = Progress::shown().bar("indexing", node.store.item_count().await?);

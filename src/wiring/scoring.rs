@@ -18,8 +18,9 @@ use crate::load::Progress;
 /// # Errors
 /// When a graph, an option or the provider cannot be used.
 pub async fn start(node: &Node, model: Option<&Model>, embedding: &Embedding) -> Result<Scoring> {
-    if let Some(url) = &node.settings.peers.scoring_url {
-        return Ok(Scoring::of(node.remote(url)?));
+    let elsewhere = &node.settings.peers.scoring_url;
+    if !elsewhere.is_empty() {
+        return Ok(Scoring::of(node.remote("scoring", elsewhere)?));
     }
     let model = model.context("this role has no model")?;
     let begun = Instant::now();

@@ -6,6 +6,7 @@ mod events;
 mod parity;
 mod rank;
 mod settings;
-mod site;
+mod shared_trace;
+pub(crate) mod site;
 mod split;
 mod tracing;

@@ -92,12 +92,17 @@ impl Site {
 
     /// The same with further settings (TOML with dotted keys).
     pub(crate) async fn start_with(more: &str) -> Self {
+        Self::start_as(more, |command| command).await
+    }
+
+    /// The same by another command that runs this one.
+    pub(crate) async fn start_as(more: &str, wrap: impl FnOnce(Command) -> Command) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         fs::copy(loaded().join("store.redb"), folder.path().join("store.redb"))
             .expect("the store can be copied");
         let port = free_port();
         settings(folder.path(), port, more);
-        let child = spawn(folder.path());
+        let child = start(wrap(serve(folder.path())));
         let site = Self { http: Client::new(), folder, child, port };
         site.ready().await
     }
@@ -106,7 +111,7 @@ impl Site {
     pub(crate) async fn crash_and_restart(mut self) -> Self {
         self.child.kill().expect("the server can be killed");
         self.child.wait().expect("the server ends");
-        self.child = spawn(self.folder.path());
+        self.child = start(serve(self.folder.path()));
         self.ready().await
     }
 
@@ -116,6 +121,11 @@ impl Site {
         let killed = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(killed.is_ok_and(|status| status.success()));
         self.child.wait().expect("the server ends").code()
+    }
+
+    /// The server's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether the process still runs.
@@ -182,12 +192,14 @@ async fn read(response: Response) -> (u16, Value) {
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-fn spawn(folder: &Path) -> Child {
-    plugrank(&["serve", "--config"])
-        .arg(folder.join("plugrank.toml"))
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("plugrank can be started")
+fn serve(folder: &Path) -> Command {
+    let mut command = plugrank(&["serve", "--config"]);
+    command.arg(folder.join("plugrank.toml")).stdout(Stdio::null());
+    command
+}
+
+fn start(mut command: Command) -> Child {
+    command.spawn().expect("plugrank can be started")
 }
 
 fn free_port() -> u16 {

@@ -5,13 +5,13 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::{ort_library, process, table, train};
+use crate::{demo_split, ort_library, process, running::Running, table, train};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,16 +22,19 @@ pub(crate) struct Args {
     /// shipped shop. What was trained before is reused.
     #[arg(long)]
     dataset: Option<PathBuf>,
+    /// Each role in a process of its own on a free port, and a Redis behind them.
+    #[arg(long)]
+    split: bool,
     /// Rank for 20 users, print what came back, and end.
     #[arg(long)]
     check: bool,
 }
 
 /// What is served, and where its state lies.
-struct Site {
+pub(crate) struct Site {
     dataset: PathBuf,
     bundle: PathBuf,
-    state: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 impl Site {
@@ -60,12 +63,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => shipped(),
         Some(dataset) => trained(dataset)?,
     };
+    let serve = if args.split { demo_split::serve } else { serve };
     let (mut server, users) = serve(&binary, &library, &site, args.port)?;
     println!("serving after {:.1} s\n", begun.elapsed().as_secs_f64());
     if args.check {
         return table::check(&server.url(), &users);
     }
-    announce(&server, users.first().map_or("1", String::as_str), &site);
+    announce(&server, users.first().map_or("1", String::as_str), &site, args.split);
     server.wait()
 }
 
@@ -79,6 +83,22 @@ fn serve(binary: &Path, library: &Path, site: &Site, port: u16) -> Result<(Serve
     fs::create_dir_all(&site.state)?;
     let config = site.config();
     fs::write(&config, settings(site, port, library))?;
+    let users = load(binary, library, site, &config)?;
+    println!("starting the server");
+    let mut command = Command::new(binary);
+    command.args(["serve", "--role", "all", "--config"]).arg(config);
+    let mut server = Running::start("the server", &command, &site.log())?;
+    server.wait_until(|| ready(port))?;
+    Ok((Server::new(vec![server], port), users))
+}
+
+/// Verifies the bundle and loads the data set with the settings of `config`; some of its users.
+pub(crate) fn load(
+    binary: &Path,
+    library: &Path,
+    site: &Site,
+    config: &Path,
+) -> Result<Vec<String>> {
     process::run(
         Command::new(binary).args(["bundle", "verify", "--library"]).arg(library).arg(&site.bundle),
     )?;
@@ -87,16 +107,18 @@ fn serve(binary: &Path, library: &Path, site: &Site, port: u16) -> Result<(Serve
         Command::new(binary)
             .arg("load")
             .arg("--config")
-            .arg(&config)
+            .arg(config)
             .arg("--dataset")
             .arg(&site.dataset)
             .arg("--report")
             .arg(&report),
     )?;
-    let users = sample_users(&report)?;
-    let mut server = Server::start(binary, site, port)?;
-    server.wait_until_ready()?;
-    Ok((server, users))
+    sample_users(&report)
+}
+
+/// Whether a server on 127.0.0.1 takes requests.
+pub(crate) fn ready(port: u16) -> bool {
+    ureq::get(format!("http://127.0.0.1:{port}/readyz")).call().is_ok()
 }
 
 fn free_port(port: u16) -> Result<()> {
@@ -141,11 +163,11 @@ fn trained(dataset: &Path) -> Result<Site> {
     Ok(Site { dataset, bundle: state.join("bundle"), state })
 }
 
-fn settings(site: &Site, port: u16, library: &Path) -> String {
+pub(crate) fn settings(site: &Site, port: u16, library: &Path) -> String {
     // JSON strings are TOML basic strings too.
     let quoted = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
     format!(
-        "[server]\nbind = \"127.0.0.1:{port}\"\n\n[store]\npath = {}\n\n[bundle]\npath = {}\n\n[onnxruntime]\nlibrary = {}\n",
+        "server.bind = \"127.0.0.1:{port}\"\nstore.path = {}\nbundle.path = {}\nonnxruntime.library = {}\n",
         quoted(&site.state.join("store.redb")),
         quoted(&site.bundle),
         quoted(library),
@@ -158,13 +180,17 @@ fn sample_users(report: &Path) -> Result<Vec<String>> {
     Ok(users.iter().filter_map(|user| user.as_str().map(ToOwned::to_owned)).collect())
 }
 
-fn announce(server: &Server, user: &str, site: &Site) {
+fn announce(server: &Server, user: &str, site: &Site, split: bool) {
     let url = server.url();
     println!("Plugrank serves on {url}");
     println!("  playground  {url}/");
     println!("  API         {url}/docs");
-    println!("  settings    {}", site.config().display());
-    println!("  log         {}", site.log().display());
+    if split {
+        println!("  settings and logs of each role are in {}", site.state.join("split").display());
+    } else {
+        println!("  settings    {}", site.config().display());
+        println!("  log         {}", site.log().display());
+    }
     println!("\nTry:");
     println!(
         "  curl -s {url}/v1/rank -H 'content-type: application/json' -d '{{\"user_id\": \"{user}\", \"k\": 5}}'"
@@ -172,23 +198,15 @@ fn announce(server: &Server, user: &str, site: &Site) {
     println!("\nCtrl-C ends it.");
 }
 
-/// The server process; ended with this value.
+/// The process that serves, or the processes; ended with this value.
 pub(crate) struct Server {
-    child: Child,
+    processes: Vec<Running>,
     port: u16,
-    log: PathBuf,
 }
 
 impl Server {
-    fn start(binary: &Path, site: &Site, port: u16) -> Result<Self> {
-        println!("starting the server");
-        let log = site.log();
-        let file =
-            fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new(binary);
-        command.args(["serve", "--role", "all", "--config"]).arg(site.config()).stderr(file);
-        let child = command.spawn().context("the server could not be started")?;
-        Ok(Self { child, port, log })
+    pub(crate) fn new(processes: Vec<Running>, port: u16) -> Self {
+        Self { processes, port }
     }
 
     /// Its address.
@@ -196,39 +214,11 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let ready = format!("{}/readyz", self.url());
-        let deadline = Instant::now() + Duration::from_secs(600);
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                let last: Vec<&str> = log.lines().rev().take(5).collect();
-                let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-                bail!("the server ended before it was ready ({status}):\n{last}");
-            }
-            if ureq::get(&ready).call().is_ok() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("the server was not ready after ten minutes");
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
+    /// Until one of them ends, which is a failure.
     fn wait(&mut self) -> Result<()> {
-        let status = self.child.wait()?;
-        if !status.success() {
-            bail!("the server ended with {status}");
+        loop {
+            self.processes.iter_mut().try_for_each(Running::alive)?;
+            std::thread::sleep(Duration::from_millis(200));
         }
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Already ended: nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -2,12 +2,14 @@
 
 mod chart;
 mod demo;
+mod demo_split;
 mod lint;
 mod load;
 mod ort_library;
 mod process;
 mod python;
 mod redis;
+mod running;
 mod shop;
 mod table;
 mod test;

@@ -12,4 +12,7 @@ pub trait Call: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     const PATH: &'static str;
     /// Whether a second, identical call does no harm, so that it may be retried or hedged.
     const IDEMPOTENT: bool;
+    /// Whether every process of the role has to hear of it, because each keeps something of its
+    /// own that it changes. Otherwise any one of them answers.
+    const EVERY_REPLICA: bool = false;
 }

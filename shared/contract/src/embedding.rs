@@ -113,4 +113,5 @@ impl Call for Invalidate {
     type Reply = ();
     const PATH: &'static str = "/rpc/v1/embedding/invalidate";
     const IDEMPOTENT: bool = true;
+    const EVERY_REPLICA: bool = true;
 }

@@ -102,6 +102,7 @@ impl Call for ObserveEvents {
     type Reply = ();
     const PATH: &'static str = "/rpc/v1/retrieval/observe-events";
     const IDEMPOTENT: bool = false;
+    const EVERY_REPLICA: bool = true;
 }
 
 /// Tells retrieval that items in the store were written or removed; it reads them again.
@@ -115,4 +116,5 @@ impl Call for RefreshItems {
     type Reply = ();
     const PATH: &'static str = "/rpc/v1/retrieval/refresh-items";
     const IDEMPOTENT: bool = true;
+    const EVERY_REPLICA: bool = true;
 }

@@ -1,5 +1,7 @@
 //! Serves a local service to other processes.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
@@ -9,6 +11,10 @@ use plugrank_contract::{Call, CallError, Context};
 use tracing::Instrument;
 
 use crate::{Client, spans::CallSpan, wire};
+
+/// How long a role keeps an idle connection: twice as long as a client does, so that none is
+/// closed while a call is on its way.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Adds the route of one call. The body limit is that of the application's `PayloadConfig`.
 pub fn route<C: Call>(config: &mut ServiceConfig, service: Client<C>) {

@@ -44,6 +44,7 @@ impl Service<Ask> for Logic {
 
 struct Both {
     local: Local<Logic>,
+    port: u16,
     clients: [(&'static str, Client<Ask>); 2],
 }
 
@@ -63,16 +64,12 @@ async fn both(max_in_flight: usize) -> Both {
     let port = http.addrs()[0].port();
     actix::spawn(http.run());
     let remote: Client<Ask> = Arc::new(remote(&format!("http://127.0.0.1:{port}")));
-    Both { clients: [("local", Arc::new(local.clone())), ("remote", remote)], local }
+    Both { clients: [("local", Arc::new(local.clone())), ("remote", remote)], local, port }
 }
 
 fn remote(base_url: &str) -> Remote {
-    Remote::new(&RemoteOptions {
-        base_url: base_url.into(),
-        connect_timeout: Duration::from_secs(1),
-        call_timeout: Duration::from_secs(5),
-    })
-    .unwrap()
+    let base_urls = vec![base_url.into()];
+    Remote::new(&RemoteOptions { name: "test", base_urls, ..RemoteOptions::default() }).unwrap()
 }
 
 fn within(ms: u64) -> Context {
@@ -145,12 +142,17 @@ async fn an_unreachable_service_is_unavailable() {
     let client: Client<Ask> = Arc::new(remote(&format!("http://{gone}")));
     let error = client.call(within(5000), Ask::Refuse).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable);
-    assert!(
-        Remote::new(&RemoteOptions {
-            base_url: "scoring:8081".into(),
-            connect_timeout: Duration::from_secs(1),
-            call_timeout: Duration::from_secs(1),
-        })
-        .is_err()
-    );
+    for base_urls in [vec!["scoring:8081".into()], vec![]] {
+        assert!(Remote::new(&RemoteOptions { base_urls, ..RemoteOptions::default() }).is_err());
+    }
+}
+
+#[actix::test]
+async fn a_name_is_resolved() {
+    let both = both(8).await;
+    let client: Client<Ask> = Arc::new(remote(&format!("http://localhost:{}", both.port)));
+    assert_eq!(client.call(within(5000), Ask::Echo("x".into())).await, Ok("x".into()));
+    let client: Client<Ask> = Arc::new(remote("http://no-such-host.invalid:1"));
+    let error = client.call(within(300), Ask::Refuse).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
 }

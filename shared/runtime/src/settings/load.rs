@@ -121,7 +121,8 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         let settings = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap();
         assert_eq!(settings.server.workers, Some(2));
-        assert!(settings.peers.scoring_url.is_some());
+        assert_eq!(settings.peers.scoring_url.len(), 2);
+        assert_eq!(settings.peers.retrieval_url, ["http://retrieval:8081"]);
         assert!(settings.store.redis_url.is_some());
         assert!(settings.telemetry.otlp_endpoint.is_some());
         assert!(settings.admin.bind.is_some_and(|bind| bind.ip().is_loopback()));
@@ -130,7 +131,11 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let settings = with(&[("PLUGRANK__SERVER__WORKERS", "3")]).unwrap();
+        let variables = [
+            ("PLUGRANK__SERVER__WORKERS", "3"),
+            ("PLUGRANK__PEERS__SCORING_URL", "http://a:1,http://b:2"),
+        ];
+        let settings = with(&variables).unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(toml::to_string(&settings).unwrap().as_bytes()).unwrap();
         let read = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap();
@@ -154,12 +159,14 @@ mod tests {
             ("PLUGRANK__BUDGET__SHARES__SCORING", "0.5"),
             ("PLUGRANK__TELEMETRY__OTLP_ENDPOINT", "http://collector:4318"),
             ("PLUGRANK__SERVER__WORKERS", "3"),
+            ("PLUGRANK__PEERS__SCORING_URL", "http://a:1, http://b:2"),
             ("PLUGRANK__EMBEDDING__ENCODE_ON_MISS", "false"),
             ("PATH", "/bin"),
         ])
         .unwrap();
         assert_eq!(settings.scoring.candidate_buckets, [16, 64]);
         assert_eq!(settings.budget.shares.scoring, 0.5);
+        assert_eq!(settings.peers.scoring_url, ["http://a:1", "http://b:2"]);
         assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://collector:4318"));
         assert_eq!(settings.server.workers, Some(3));
         assert!(!settings.embedding.encode_on_miss);
@@ -200,6 +207,8 @@ mod tests {
             ("PLUGRANK__STORE__KIND", "redis"),
             ("PLUGRANK__SCORING__USER_BUCKETS", "4,2"),
             ("PLUGRANK__TELEMETRY__OTLP_ENDPOINT", "collector:4318"),
+            ("PLUGRANK__PEERS__SCORING_URL", "http://a:1, b:2"),
+            ("PLUGRANK__PEERS__EJECT_MAX_MS", "10"),
         ]);
         for part in [
             "`server.k_max` is 0; it must be 1 to 10000",
@@ -208,6 +217,8 @@ mod tests {
             "`store.redis_url`",
             "`scoring.user_buckets` is [4, 2]",
             "`telemetry.otlp_endpoint`",
+            "`peers.scoring_url` is \"b:2\"",
+            "`peers.eject_max_ms` is 10; it must be 500 to 600000",
         ] {
             assert!(error.contains(part), "{part} not in: {error}");
         }

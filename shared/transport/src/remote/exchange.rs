@@ -1,0 +1,121 @@
+//! One call to one endpoint over HTTP.
+
+use bytes::Bytes;
+use plugrank_contract::{Call, CallError, Context, ErrorCode};
+use reqwest::{
+    Client,
+    header::{CONTENT_TYPE, HOST},
+};
+use tracing::Instrument;
+
+use super::{address::Target, endpoint::Verdict};
+use crate::{spans::CallSpan, wire};
+
+/// What came of it.
+pub(crate) struct Answer<R> {
+    pub(crate) value: Result<R, CallError>,
+    pub(crate) verdict: Verdict,
+    pub(crate) again: Again,
+}
+
+/// Whether the call may be sent again, as far as this answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It would be answered alike, or there is no time left.
+    No,
+    /// Only by an endpoint that was not asked yet, whatever the call: this one did nothing.
+    Elsewhere,
+    /// When a second, identical call does no harm.
+    IfHarmless,
+    /// Whatever the call: it did not get there.
+    Anyway,
+}
+
+/// Sends a call and reads the reply. Ends by itself only with an answer: the caller keeps time.
+pub(crate) async fn exchange<C: Call>(
+    client: &Client,
+    target: &Target,
+    context: &Context,
+    body: Bytes,
+) -> Answer<C::Reply> {
+    let mut context = context.clone();
+    let (host, port) = (target.socket.ip().to_string(), target.socket.port());
+    let span = CallSpan::client::<C>(&host, Some(port), &mut context);
+    let sent = send::<C>(client, target, &context, body, &span);
+    let answer = match sent.instrument(span.span().clone()).await {
+        Ok(value) => {
+            let (verdict, again) = judge(value.as_ref().err().map(|error| error.code));
+            Answer { value, verdict, again }
+        }
+        Err((error, again)) => Answer { value: Err(error), verdict: Verdict::Gone, again },
+    };
+    span.ended(answer.value.as_ref().err());
+    answer
+}
+
+fn judge(error: Option<ErrorCode>) -> (Verdict, Again) {
+    match error {
+        None | Some(ErrorCode::InvalidArgument | ErrorCode::NotFound) => (Verdict::Well, Again::No),
+        Some(ErrorCode::Overloaded) => (Verdict::Busy, Again::Elsewhere),
+        Some(ErrorCode::DeadlineExceeded) => (Verdict::Busy, Again::No),
+        Some(ErrorCode::Unavailable) => (Verdict::Struggling, Again::IfHarmless),
+        // A defect meets the same call again wherever it is sent.
+        Some(ErrorCode::Internal) => (Verdict::Struggling, Again::No),
+    }
+}
+
+type Failure = (CallError, Again);
+
+async fn send<C: Call>(
+    client: &Client,
+    target: &Target,
+    context: &Context,
+    body: Bytes,
+    span: &CallSpan,
+) -> Result<Result<C::Reply, CallError>, Failure> {
+    let mut request = client
+        .post(format!("{}{}", target.base_url(), C::PATH))
+        .header(HOST, &target.host)
+        .header(CONTENT_TYPE, wire::MEDIA_TYPE)
+        .body(body);
+    for (name, value) in wire::context_headers(context) {
+        request = request.header(name, value);
+    }
+    let broken = |error: reqwest::Error| failed(target, &error);
+    let response = request.send().await.map_err(broken)?;
+    let status = response.status();
+    span.status(status.as_u16());
+    let media_type = response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+    if media_type != Some(wire::MEDIA_TYPE.as_bytes()) {
+        let error = CallError::unavailable(format!(
+            "{} answered {status} and no reply to {}; is it a Plugrank service of this version?",
+            target.base_url(),
+            C::PATH
+        ));
+        return Err((error, Again::IfHarmless));
+    }
+    let body = response.bytes().await.map_err(broken)?;
+    wire::decode(&body).map_err(|why| {
+        let what = format!("the reply to {} cannot be read: {why}", C::PATH);
+        (CallError::internal(what), Again::No)
+    })
+}
+
+fn failed(target: &Target, error: &reqwest::Error) -> Failure {
+    let base_url = target.base_url();
+    if error.is_connect() {
+        let message = format!("{base_url} cannot be reached: {}", root(error));
+        return (CallError::unavailable(message), Again::Anyway);
+    }
+    let message = format!("{base_url} broke off: {}", root(error));
+    (CallError::unavailable(message), Again::IfHarmless)
+}
+
+/// The innermost cause, which says the most.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

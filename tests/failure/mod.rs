@@ -1,0 +1,12 @@
+//! What breaks, while load runs: what callers see of it, and how soon it is over.
+//!
+//! Budgets are generous, since debug builds of several processes share a few cores with other
+//! tests; what is held to them is the time that the servers themselves report.
+
+mod disk;
+mod load;
+mod network;
+mod process;
+mod proxy;
+mod redis;
+mod rolling_restart;
