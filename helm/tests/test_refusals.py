@@ -66,6 +66,13 @@ def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
         (
             merged(
                 SPLIT,
+                {"roles": {"gateway": {"autoscaling": {"enabled": True, "queueAgeMs": 5}}}},
+            ),
+            ["roles.gateway.autoscaling.queueAgeMs", "gateway batches nothing"],
+        ),
+        (
+            merged(
+                SPLIT,
                 {
                     "roleDefaults": {"resources": {"requests": {"cpu": None}}},
                     "roles": {"gateway": {"autoscaling": {"enabled": True}}},
@@ -104,6 +111,9 @@ def test_combinations(values, parts):
         ({"redis": {"url": "http://x"}}, "/redis/url"),
         ({"drain": {"preStopSleepSeconds": -1}}, "/drain/preStopSleepSeconds"),
         ({"networkPolicy": {"prometheus": []}}, "/networkPolicy/prometheus"),
+        ({"alerts": {"latency": {"seconds": 0.06}}}, "/alerts/latency/seconds"),
+        ({"alerts": {"availability": {"objective": 1}}}, "/alerts/availability/objective"),
+        ({"alerts": {"create": "yes"}}, "/alerts/create"),
         ({"store": {"persistence": {"accessModes": ["ReadWriteMany"]}}}, "accessModes"),
     ],
 )

@@ -1,14 +1,14 @@
 """The settings files: readable, right for each role, and told of by a checksum."""
 
 import os
-import pathlib
 import subprocess
 import tomllib
 from urllib.parse import urlsplit
 
 import pytest
 
-from chart import ALL, ROLES, SPLIT, TARGET, Rendered, component, env, merged, render
+from chart import ALL, ROLES, SPLIT, Rendered, component, env, merged, render
+from live import program
 from schema import default_settings
 
 CALLS = {
@@ -41,13 +41,6 @@ def unknown(of: dict, known: dict, prefix: str = "") -> list[str]:
 def test_every_key_is_a_setting_of_the_program(rendered: Rendered):
     for role in roles(rendered):
         assert unknown(settings(rendered, role), default_settings()) == []
-
-
-def program() -> pathlib.Path | None:
-    named = os.environ.get("PLUGRANK")
-    built = [TARGET / profile / "plugrank" for profile in ("release", "debug")]
-    built = sorted((p for p in built if p.is_file()), key=lambda p: -p.stat().st_mtime)
-    return pathlib.Path(named) if named else next(iter(built), None)
 
 
 @pytest.mark.skipif(program() is None, reason="no plugrank binary: set PLUGRANK or build one")

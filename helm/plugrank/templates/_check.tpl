@@ -68,8 +68,11 @@
 {{- if gt (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas) -}}
 {{- fail (printf "%s.autoscaling.minReplicas is %d, above maxReplicas, %d" $key (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas)) -}}
 {{- end -}}
-{{- if not (or $role.autoscaling.cpuUtilization $role.autoscaling.metrics) -}}
-{{- fail (printf "%s.autoscaling has nothing to go by: set cpuUtilization or metrics" $key) -}}
+{{- if not (or $role.autoscaling.cpuUtilization $role.autoscaling.queueAgeMs $role.autoscaling.metrics) -}}
+{{- fail (printf "%s.autoscaling has nothing to go by: set cpuUtilization, queueAgeMs or metrics" $key) -}}
+{{- end -}}
+{{- if and $role.autoscaling.queueAgeMs (not (has .role (list "all" "embedding" "scoring"))) -}}
+{{- fail (printf "%s.autoscaling.queueAgeMs: %s batches nothing, so nothing waits there; set cpuUtilization" $key .role) -}}
 {{- end -}}
 {{- if and $role.autoscaling.cpuUtilization (not (dig "requests" "cpu" "" $role.resources)) -}}
 {{- fail (printf "%s.autoscaling.cpuUtilization is a share of the requested CPU: set %s.resources.requests.cpu" $key $key) -}}
