@@ -69,6 +69,12 @@ QUANTITY = {
     "type": ["string", "integer"],
     "pattern": "^[0-9]+(\\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$",
 }
+SECRET_KEY = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
+# They stand in a ConfigMap: no user, no password.
+REDIS_NODES = {
+    "type": "array",
+    "items": {"type": "string", "pattern": "^rediss?://[^@/]+(:[0-9]+)?$"},
+}
 CREATE = {"enum": ["auto", "always", "never"]}
 SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 OBJECTIVE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
@@ -164,8 +170,12 @@ def schema() -> dict:
         "redis": obj(
             {
                 "existingSecret": TEXT,
-                "secretKey": {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"},
-                "url": {"type": "string", "pattern": "^(redis://.+)?$"},
+                "secretKey": SECRET_KEY,
+                "url": {"type": "string", "pattern": "^(rediss?://.+)?$"},
+                "cluster": obj({"urls": REDIS_NODES}),
+                "sentinel": obj({"urls": REDIS_NODES, "master": TEXT}),
+                "auth": obj({"username": TEXT, "existingSecret": TEXT, "secretKey": SECRET_KEY}),
+                "ca": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
                 "bundled": obj(
                     {
                         "enabled": FLAG,

@@ -6,9 +6,19 @@
 {{- fail "store.kind must be redis with topology split: the embedded store is one file that one process owns, and five roles are five processes" -}}
 {{- end -}}
 {{- if eq $values.store.kind "redis" -}}
-{{- $sources := compact (list $values.redis.existingSecret $values.redis.url (ternary "bundled" "" $values.redis.bundled.enabled)) -}}
+{{- $redis := $values.redis -}}
+{{- $sources := compact (list $redis.existingSecret $redis.url (join "," $redis.cluster.urls) (join "," $redis.sentinel.urls) (ternary "bundled" "" $redis.bundled.enabled)) -}}
 {{- if ne (len $sources) 1 -}}
-{{- fail (printf "redis: store.kind redis needs exactly one of redis.existingSecret, redis.url and redis.bundled.enabled; %d are set" (len $sources)) -}}
+{{- fail (printf "redis: store.kind redis needs exactly one of redis.existingSecret, redis.url, redis.cluster.urls, redis.sentinel.urls and redis.bundled.enabled; %d are set" (len $sources)) -}}
+{{- end -}}
+{{- if ne (empty $redis.sentinel.urls) (empty $redis.sentinel.master) -}}
+{{- fail "redis.sentinel: urls and master go together; the master is the name by which the Sentinels know it" -}}
+{{- end -}}
+{{- if and $redis.auth.username (not $redis.auth.existingSecret) -}}
+{{- fail "redis.auth.username needs a password: name its Secret in redis.auth.existingSecret" -}}
+{{- end -}}
+{{- if and $redis.auth.existingSecret $redis.bundled.enabled -}}
+{{- fail "redis.auth is not for the bundled server; its password is redis.bundled.existingSecret" -}}
 {{- end -}}
 {{- end -}}
 {{- include "plugrank.checkSource" (dict "key" "bundle" "of" $values.bundle) -}}
