@@ -8,7 +8,8 @@ import { rank } from './lib/rank.js';
 import { RECOVERED, recover } from './lib/recovery.js';
 import { RATE, SCALE, arrivals, changingArrivals, number, options as shared } from './lib/settings.js';
 
-const GOODPUT = number('GOODPUT', RATE);
+// Never more than is sent.
+const GOODPUT = Math.min(number('GOODPUT', RATE), 3 * RATE);
 // Whether k6's clock decides too: 1 when k6 has cores of its own, 0 when it shares them with the server.
 const CLIENT_CLOCK = number('CLIENT_CLOCK', 1);
 const [calm, rise, overload, after] = [10, 5, 60, 20].map((length) => Math.max(2, Math.round(length * SCALE)));

@@ -12,8 +12,8 @@ const LENGTH = parseInt(seconds(6));
 const OUT = __ENV.OUT || 'capacity.json';
 
 // Both shares of a step's requests: what a sustained rate allows.
-const DEGRADED = 0.01;
-const NOT_SERVED = 0.01;
+const DEGRADED = 0.05;
+const NOT_SERVED = 0.05;
 
 const steps = [];
 for (let rate = Math.max(1, Math.round(START)); rate <= MOST; rate = Math.max(rate + 1, Math.round(rate * FACTOR))) {
