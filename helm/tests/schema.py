@@ -69,6 +69,17 @@ QUANTITY = {
     "type": ["string", "integer"],
     "pattern": "^[0-9]+(\\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$",
 }
+SECRET_KEY = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
+# They stand in a ConfigMap: no user, no password.
+REDIS_NODES = {
+    "type": "array",
+    "items": {"type": "string", "pattern": "^rediss?://[^@/]+(:[0-9]+)?$"},
+}
+CREATE = {"enum": ["auto", "always", "never"]}
+SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+OBJECTIVE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+# Bounds of the histogram, so that the objective is counted and not interpolated.
+LATENCY_BOUNDS = [0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 0.5]
 # Within a volume: neither absolute nor climbing out of it.
 SEGMENT = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
 INNER_PATH = {"type": "string", "pattern": f"^({SEGMENT}(/{SEGMENT})*/?)?$"}
@@ -89,6 +100,7 @@ def schema() -> dict:
                     "minReplicas": {"type": "integer", "minimum": 1},
                     "maxReplicas": {"type": "integer", "minimum": 1},
                     "cpuUtilization": COUNT,
+                    "queueAgeMs": COUNT,
                     "metrics": OBJECTS,
                     "behavior": FREE,
                 }
@@ -158,8 +170,12 @@ def schema() -> dict:
         "redis": obj(
             {
                 "existingSecret": TEXT,
-                "secretKey": {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"},
-                "url": {"type": "string", "pattern": "^(redis://.+)?$"},
+                "secretKey": SECRET_KEY,
+                "url": {"type": "string", "pattern": "^(rediss?://.+)?$"},
+                "cluster": obj({"urls": REDIS_NODES}),
+                "sentinel": obj({"urls": REDIS_NODES, "master": TEXT}),
+                "auth": obj({"username": TEXT, "existingSecret": TEXT, "secretKey": SECRET_KEY}),
+                "ca": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
                 "bundled": obj(
                     {
                         "enabled": FLAG,
@@ -215,9 +231,24 @@ def schema() -> dict:
                 "otlp": obj({"to": OBJECTS}),
             }
         ),
+        "dashboard": obj({"enabled": FLAG, "labels": STRINGS, "annotations": STRINGS}),
+        "alerts": obj(
+            {
+                "create": CREATE,
+                "labels": STRINGS,
+                "latency": obj({"seconds": {"enum": LATENCY_BOUNDS}, "objective": OBJECTIVE}),
+                "availability": obj({"objective": OBJECTIVE}),
+                "degradedShare": SHARE,
+                "rejectedShare": SHARE,
+                "missingShare": SHARE,
+                "eventErrorShare": SHARE,
+                "batchOldestSeconds": {"type": "number", "exclusiveMinimum": 0},
+                "storeReadFailuresPerSecond": {"type": "number", "minimum": 0},
+            }
+        ),
         "serviceMonitor": obj(
             {
-                "create": {"enum": ["auto", "always", "never"]},
+                "create": CREATE,
                 "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
                 "labels": STRINGS,
             }

@@ -177,6 +177,16 @@ def test_the_way_to_a_redis_elsewhere_is_open(redis, port):
         assert not net.leaves(role, port + 1, None)
 
 
+def test_the_way_to_every_node_of_a_cluster_and_to_sentinels_and_servers_is_open():
+    nodes = {"cluster": {"urls": ["redis://a:7000", "rediss://b:7001", "redis://c"]}}
+    sentinels = {"sentinel": {"urls": ["redis://a:26379"], "master": "shop"}}
+    for redis, ports in ((nodes, {7000, 7001, 6379}), (sentinels, {26379, 6379})):
+        net = Network(render(merged(SPLIT, {"redis": {"existingSecret": "", **redis}})))
+        for role in ROLES:
+            tried = {6379, 7000, 7001, 7002, 26379}
+            assert {port for port in tried if net.leaves(role, port, None)} == ports
+
+
 def test_a_redis_elsewhere_can_be_narrowed_down():
     where = {"redis": {"to": [{"ipBlock": {"cidr": "10.20.0.0/16"}}], "port": 6380}}
     rendered = render(merged(SPLIT, {"networkPolicy": where}))

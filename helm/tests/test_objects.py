@@ -7,8 +7,8 @@ from chart import CHART, RELEASE, Rendered, component, matches, run
 
 # The oldest release of Chart.yaml, and the newest whose schemas are at hand.
 KUBERNETES = ["1.30", "1.37"]
-# Of the Prometheus operator; Kubernetes has no schema of it.
-FOREIGN = {"ServiceMonitor"}
+# Of the Prometheus operator; Kubernetes has no schemas of them.
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 
 
 def test_lint(values_file):

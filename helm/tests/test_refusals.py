@@ -47,6 +47,33 @@ def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
             merged(ALL_REDIS, {"redis": {"bundled": {"enabled": True}}}),
             ["redis.bundled.enabled", "2 are set"],
         ),
+        (
+            merged(ALL_REDIS, {"redis": {"cluster": {"urls": ["redis://a"]}}}),
+            ["redis.cluster.urls", "2 are set"],
+        ),
+        (
+            merged(
+                ALL_REDIS, {"redis": {"existingSecret": "", "sentinel": {"urls": ["redis://a"]}}}
+            ),
+            ["redis.sentinel", "urls and master"],
+        ),
+        (
+            merged(ALL_REDIS, {"redis": {"auth": {"username": "u"}}}),
+            ["redis.auth.username", "redis.auth.existingSecret"],
+        ),
+        (
+            merged(
+                ALL_REDIS,
+                {
+                    "redis": {
+                        "existingSecret": "",
+                        "bundled": {"enabled": True},
+                        "auth": {"existingSecret": "s"},
+                    }
+                },
+            ),
+            ["redis.auth", "redis.bundled.existingSecret"],
+        ),
         ({}, ["bundle.existingClaim", "0 are set"]),
         (merged(ALL, {"bundle": {"image": {"repository": "r"}}}), ["bundle.image", "2 are set"]),
         (merged(ALL, {"load": {"enabled": True}}), ["load.dataset.existingClaim", "0 are set"]),
@@ -62,6 +89,13 @@ def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
                 {"roles": {"scoring": {"autoscaling": {"enabled": True, "cpuUtilization": 0}}}},
             ),
             ["roles.scoring.autoscaling", "nothing to go by"],
+        ),
+        (
+            merged(
+                SPLIT,
+                {"roles": {"gateway": {"autoscaling": {"enabled": True, "queueAgeMs": 5}}}},
+            ),
+            ["roles.gateway.autoscaling.queueAgeMs", "gateway batches nothing"],
         ),
         (
             merged(
@@ -102,8 +136,12 @@ def test_combinations(values, parts):
         ({"port": 80}, "/port"),
         ({"bindAddress": "::"}, "/bindAddress"),
         ({"redis": {"url": "http://x"}}, "/redis/url"),
+        ({"redis": {"cluster": {"urls": ["redis://u:p@x:1"]}}}, "/redis/cluster/urls/0"),
         ({"drain": {"preStopSleepSeconds": -1}}, "/drain/preStopSleepSeconds"),
         ({"networkPolicy": {"prometheus": []}}, "/networkPolicy/prometheus"),
+        ({"alerts": {"latency": {"seconds": 0.06}}}, "/alerts/latency/seconds"),
+        ({"alerts": {"availability": {"objective": 1}}}, "/alerts/availability/objective"),
+        ({"alerts": {"create": "yes"}}, "/alerts/create"),
         ({"store": {"persistence": {"accessModes": ["ReadWriteMany"]}}}, "accessModes"),
     ],
 )

@@ -1,14 +1,14 @@
 """The settings files: readable, right for each role, and told of by a checksum."""
 
 import os
-import pathlib
 import subprocess
 import tomllib
 from urllib.parse import urlsplit
 
 import pytest
 
-from chart import ALL, ROLES, SPLIT, TARGET, Rendered, component, env, merged, render
+from chart import ALL, ROLES, SPLIT, Rendered, component, env, merged, render
+from live import program
 from schema import default_settings
 
 CALLS = {
@@ -41,13 +41,6 @@ def unknown(of: dict, known: dict, prefix: str = "") -> list[str]:
 def test_every_key_is_a_setting_of_the_program(rendered: Rendered):
     for role in roles(rendered):
         assert unknown(settings(rendered, role), default_settings()) == []
-
-
-def program() -> pathlib.Path | None:
-    named = os.environ.get("PLUGRANK")
-    built = [TARGET / profile / "plugrank" for profile in ("release", "debug")]
-    built = sorted((p for p in built if p.is_file()), key=lambda p: -p.stat().st_mtime)
-    return pathlib.Path(named) if named else next(iter(built), None)
 
 
 @pytest.mark.skipif(program() is None, reason="no plugrank binary: set PLUGRANK or build one")
@@ -201,3 +194,46 @@ def test_default_memory_holds_the_default_caches():
         limit = render(values).container(role)["resources"]["limits"]["memory"]
         assert limit.endswith("Gi")
         assert int(limit[:-2]) * 1024 >= 2 * cache[role]
+
+
+CLUSTER = {
+    "redis": {"existingSecret": "", "cluster": {"urls": ["redis://a:7000", "redis://b:7001"]}}
+}
+SENTINEL = {
+    "redis": {
+        "existingSecret": "",
+        "sentinel": {"urls": ["rediss://a:26379"], "master": "shop"},
+        "auth": {"username": "plugrank", "existingSecret": "redis-login"},
+        "ca": {"existingSecret": "redis-ca", "secretKey": "ca.pem"},
+    }
+}
+
+
+def test_a_redis_cluster_is_reached_by_its_nodes():
+    rendered = render(merged(SPLIT, CLUSTER))
+    for role in ROLES:
+        store = settings(rendered, role)["store"]
+        nodes = ["redis://a:7000", "redis://b:7001"]
+        assert store == {"kind": "redis", "redis_cluster_urls": nodes}
+        assert not [name for name in env(rendered.container(role)) if "REDIS" in name]
+
+
+def test_sentinels_are_asked_by_a_user_whose_password_stays_in_its_secret():
+    rendered = render(merged(SPLIT, SENTINEL))
+    for role in ROLES:
+        store = settings(rendered, role)["store"]
+        assert store["redis_sentinel_urls"] == ["rediss://a:26379"]
+        assert store["redis_sentinel_master"] == "shop"
+        assert store["redis_username"] == "plugrank"
+        variable = env(rendered.container(role))["PLUGRANK__STORE__REDIS_PASSWORD"]
+        wanted = {"name": "redis-login", "key": "password"}
+        assert variable["valueFrom"]["secretKeyRef"] == wanted
+        # The file named in the settings is the Secret's key, where it is mounted.
+        volumes = {v["name"]: v for v in rendered.pod(role)["spec"]["volumes"]}
+        [mount] = [
+            m
+            for m in rendered.container(role)["volumeMounts"]
+            if volumes[m["name"]].get("secret") == {"secretName": "redis-ca"}
+        ]
+        assert store["redis_ca_file"] == f"{mount['mountPath']}/ca.pem"
+        assert mount["readOnly"] is True

@@ -170,6 +170,20 @@ def test_custom_metrics_stand_beside_or_in_place_of_cpu():
         assert [m["type"] for m in scaler["spec"]["metrics"]] == kinds
 
 
+def test_autoscaling_by_queue_age_asks_for_the_roles_own_batches():
+    scaling = {"autoscaling": {"enabled": True, "queueAgeMs": 8, "cpuUtilization": 0}}
+    for values, role, batches in (
+        (ALL_REDIS, "all", "scoring"),
+        (SPLIT, "scoring", "scoring"),
+        (SPLIT, "embedding", "embedding"),
+    ):
+        rendered = render(merged(values, {"roles": {role: scaling}}))
+        [scaler] = rendered.kind("HorizontalPodAutoscaler").values()
+        [metric] = scaler["spec"]["metrics"]
+        assert metric["pods"]["metric"]["name"] == f"plugrank_{batches}_oldest_p99_seconds"
+        assert metric["pods"]["target"] == {"type": "AverageValue", "averageValue": "8m"}
+
+
 def gpu_roles(rendered, roles):
     on = set()
     for role in roles:

@@ -129,7 +129,7 @@ fn free_port(port: u16) -> Result<()> {
     })
 }
 
-fn build(profile: Build) -> Result<PathBuf> {
+pub(crate) fn build(profile: Build) -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--package", "plugrank"]).current_dir(crate::root());
     let folder = match profile {

@@ -1,35 +1,198 @@
-//! `cargo xtask load`: a k6 scenario against a server of its own.
+//! `cargo xtask load`: k6 scenarios against a server of their own.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::available_parallelism,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
 use crate::{
     demo::{self, Build},
     process, tools,
 };
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// A few seconds, every answer whole.
+    Smoke,
+    /// Up to a rate and back.
+    Ramp,
+    /// Five times the rate, all at once.
+    Spike,
+    /// One rate for an hour.
+    Soak,
+    /// Which rate can be sustained.
+    Capacity,
+    /// The latency budget at three times the sustainable rate, measured first.
+    Budget,
+    /// All of them, one after the other.
+    All,
+}
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A script of `loadtests/`, without `.js`.
-    #[arg(default_value = "smoke")]
-    scenario: String,
+    /// Which scenario of `loadtests/`.
+    #[arg(value_enum, default_value_t = Scenario::Smoke)]
+    scenario: Scenario,
     /// Port of 127.0.0.1 to serve on.
     #[arg(long, default_value_t = 8090)]
     port: u16,
+    /// Rank requests a second of ramp, spike and soak.
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// Scales every duration: 0.1 is a tenth.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
     /// Use the debug build: quick to build, slow to serve.
     #[arg(long)]
     debug: bool,
+    /// Seconds instead of minutes, a handful of requests a second, and a budget of two seconds: shows
+    /// that scenarios and server work, whatever the machine and the build, and nothing about speed.
+    #[arg(long)]
+    brief: bool,
+    /// More arguments for k6, after `--`.
+    #[arg(last = true)]
+    k6: Vec<OsString>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let script: PathBuf = crate::root().join("loadtests").join(format!("{}.js", args.scenario));
-    ensure!(script.is_file(), "there is no scenario {}", script.display());
     let k6 = tools::k6()?;
     let build = if args.debug { Build::Debug } else { Build::Release };
+    demo::build(build)?;
+    let cores = Cores::split();
+    cores.pin_this_process()?;
     let (server, _users) = demo::serve_shipped(build, args.port)?;
-    let mut scenario = Command::new(k6);
-    scenario.args(["run", "--quiet", "-e"]).arg(format!("BASE_URL={}", server.url()));
-    scenario.args(["-e", "USERS=800"]).arg(script).env("K6_NO_USAGE_REPORT", "true");
-    process::run(&mut scenario)
+    let out = crate::target().join("load");
+    fs::create_dir_all(&out)?;
+    let load = Load { args, k6, url: server.url(), out, cores };
+    match args.scenario {
+        Scenario::Smoke => load.run("smoke", &[]),
+        Scenario::Ramp => load.run("ramp", &[]),
+        Scenario::Spike => load.run("spike", &[]),
+        Scenario::Soak => load.run("soak", &[]),
+        Scenario::Capacity => load.capacity().map(drop),
+        Scenario::Budget => load.budget(),
+        Scenario::All => {
+            for name in ["smoke", "ramp", "spike", "soak"] {
+                load.run(name, &[])?;
+            }
+            load.budget()
+        }
+    }
+}
+
+/// Cores of the server, and the one k6 has for itself, as `taskset` writes them: sharing them would
+/// measure how the system shares them. None where there is one core, or no `taskset`.
+struct Cores(Option<(String, String)>);
+
+impl Cores {
+    fn split() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let can = cores > 1 && process::works("taskset", &["--version"]);
+        Self(can.then(|| (format!("0-{}", cores - 2), (cores - 1).to_string())))
+    }
+
+    /// Everything started from here on runs on the server's cores unless it is told otherwise.
+    fn pin_this_process(&self) -> Result<()> {
+        let Some((server, k6)) = &self.0 else { return Ok(()) };
+        println!("cores: {server} for the server, {k6} for k6");
+        let own = std::process::id().to_string();
+        process::output(Command::new("taskset").args(["--cpu-list", "--pid", server, &own]))
+            .map(drop)
+    }
+
+    fn of_k6(&self, k6: &Path) -> Command {
+        let Some((_, core)) = &self.0 else { return Command::new(k6) };
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", core]).arg(k6);
+        command
+    }
+}
+
+struct Load<'a> {
+    args: &'a Args,
+    k6: PathBuf,
+    url: String,
+    /// Where reports go: NAME.html and NAME.json.
+    out: PathBuf,
+    cores: Cores,
+}
+
+impl Load<'_> {
+    fn run(&self, name: &str, variables: &[(&str, String)]) -> Result<()> {
+        process::run(&mut self.command(name, variables))?;
+        println!("reports: {}", self.out.join(name).with_extension("html").display());
+        Ok(())
+    }
+
+    fn command(&self, name: &str, variables: &[(&str, String)]) -> Command {
+        let args = self.args;
+        let mut k6 = self.cores.of_k6(&self.k6);
+        k6.args(["run", "--quiet"]);
+        k6.arg("--summary-export").arg(self.out.join(name).with_extension("json"));
+        // The soak is the only one that takes an hour.
+        let brief = if name == "soak" { 0.001 } else { 0.04 };
+        let (rate, scale) = if args.brief { (4, brief) } else { (args.rate, args.scale) };
+        let mut set = vec![
+            ("BASE_URL", self.url.clone()),
+            ("USERS", "800".to_owned()),
+            ("RATE", rate.to_string()),
+            ("SCALE", scale.to_string()),
+        ];
+        if args.brief {
+            set.push(("BUDGET_MS", "2000".to_owned()));
+        }
+        set.extend_from_slice(variables);
+        for (variable, value) in set {
+            k6.arg("-e").arg(format!("{variable}={value}"));
+        }
+        k6.args(&args.k6).arg(crate::root().join(format!("loadtests/{name}.js")));
+        k6.env("K6_NO_USAGE_REPORT", "true");
+        k6.env("K6_WEB_DASHBOARD", "true");
+        // Only its report: no port is opened.
+        k6.env("K6_WEB_DASHBOARD_PORT", "-1");
+        k6.env("K6_WEB_DASHBOARD_PERIOD", "1s");
+        k6.env("K6_WEB_DASHBOARD_EXPORT", self.out.join(name).with_extension("html"));
+        k6
+    }
+
+    /// The sustainable rate and the highest goodput, both a second.
+    fn capacity(&self) -> Result<(f64, f64)> {
+        let found = self.out.join("sustainable.json");
+        if found.is_file() {
+            fs::remove_file(&found)?;
+        }
+        let mut set = vec![("OUT", found.to_string_lossy().into_owned())];
+        if self.args.brief {
+            set.push(("START", "2".to_owned()));
+            set.push(("MOST", "4".to_owned()));
+        }
+        // It ends when the server no longer keeps up, which k6 calls a failure.
+        let ended = process::run(&mut self.command("capacity", &set));
+        let text = fs::read_to_string(&found)
+            .with_context(|| format!("capacity.js wrote no {}: {ended:?}", found.display()))?;
+        let result: serde_json::Value = serde_json::from_str(&text)?;
+        let number = |key: &str| result[key].as_f64().with_context(|| format!("no {key}"));
+        let (rate, goodput) = (number("sustainable_rate")?, number("goodput")?);
+        ensure!(rate > 0.0, "not even the lowest rate was sustained; see {}", found.display());
+        Ok((rate, goodput))
+    }
+
+    fn budget(&self) -> Result<()> {
+        let (rate, goodput) = self.capacity()?;
+        let clock = u8::from(self.cores.0.is_some());
+        self.run(
+            "budget",
+            &[
+                ("RATE", rate.to_string()),
+                ("GOODPUT", goodput.to_string()),
+                ("CLIENT_CLOCK", clock.to_string()),
+            ],
+        )
+    }
 }

@@ -1,8 +1,9 @@
-//! Tools built from the Go module `tools/`, once.
+//! Programs that the checks need and that `cargo` does not bring, each got once: k6 and Helm from
+//! the Go module `tools/`, Prometheus from Debian.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::process;
 
@@ -27,4 +28,41 @@ fn built(name: &str, package: &str) -> Result<PathBuf> {
     go.args(["build", "-C"]).arg(crate::root().join("tools")).arg("-o").arg(&tool).arg(package);
     process::run(&mut go).with_context(|| format!("{name} is built with Go 1.26 or later"))?;
     Ok(tool)
+}
+
+/// Makes sure that `promtool` and `prometheus` are there: on the `PATH`, or unpacked from Debian's
+/// package under `target/tools/prometheus`. Nothing is installed, so no service starts either.
+pub(crate) fn prometheus() -> Result<()> {
+    let folder = crate::target().join("tools/prometheus");
+    let unpacked = folder.join("usr/bin/promtool").is_file();
+    let installed =
+        process::works("promtool", &["--version"]) && process::works("prometheus", &["--version"]);
+    if unpacked || installed {
+        return Ok(());
+    }
+    if !(process::works("apt-get", &["--version"]) && process::works("dpkg", &["--version"])) {
+        bail!(
+            "the chart's tests need `promtool` and `prometheus`; install Prometheus 2.40 or later"
+        );
+    }
+    println!("unpacking prometheus");
+    fs::create_dir_all(&folder)?;
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["download", "-qq", "prometheus"]).current_dir(&folder);
+        process::run(&mut apt)
+    };
+    if download().is_err() {
+        process::run(Command::new("apt-get").args(["update", "-qq"]))
+            .context("the package lists could not be read; install Debian's `prometheus`")?;
+        download()?;
+    }
+    for file in fs::read_dir(&folder)? {
+        let package = file?.path();
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            process::run(Command::new("dpkg").arg("--extract").arg(&package).arg(&folder))?;
+            fs::remove_file(package)?;
+        }
+    }
+    Ok(())
 }

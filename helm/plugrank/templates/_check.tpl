@@ -6,9 +6,19 @@
 {{- fail "store.kind must be redis with topology split: the embedded store is one file that one process owns, and five roles are five processes" -}}
 {{- end -}}
 {{- if eq $values.store.kind "redis" -}}
-{{- $sources := compact (list $values.redis.existingSecret $values.redis.url (ternary "bundled" "" $values.redis.bundled.enabled)) -}}
+{{- $redis := $values.redis -}}
+{{- $sources := compact (list $redis.existingSecret $redis.url (join "," $redis.cluster.urls) (join "," $redis.sentinel.urls) (ternary "bundled" "" $redis.bundled.enabled)) -}}
 {{- if ne (len $sources) 1 -}}
-{{- fail (printf "redis: store.kind redis needs exactly one of redis.existingSecret, redis.url and redis.bundled.enabled; %d are set" (len $sources)) -}}
+{{- fail (printf "redis: store.kind redis needs exactly one of redis.existingSecret, redis.url, redis.cluster.urls, redis.sentinel.urls and redis.bundled.enabled; %d are set" (len $sources)) -}}
+{{- end -}}
+{{- if ne (empty $redis.sentinel.urls) (empty $redis.sentinel.master) -}}
+{{- fail "redis.sentinel: urls and master go together; the master is the name by which the Sentinels know it" -}}
+{{- end -}}
+{{- if and $redis.auth.username (not $redis.auth.existingSecret) -}}
+{{- fail "redis.auth.username needs a password: name its Secret in redis.auth.existingSecret" -}}
+{{- end -}}
+{{- if and $redis.auth.existingSecret $redis.bundled.enabled -}}
+{{- fail "redis.auth is not for the bundled server; its password is redis.bundled.existingSecret" -}}
 {{- end -}}
 {{- end -}}
 {{- include "plugrank.checkSource" (dict "key" "bundle" "of" $values.bundle) -}}
@@ -68,8 +78,11 @@
 {{- if gt (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas) -}}
 {{- fail (printf "%s.autoscaling.minReplicas is %d, above maxReplicas, %d" $key (int $role.autoscaling.minReplicas) (int $role.autoscaling.maxReplicas)) -}}
 {{- end -}}
-{{- if not (or $role.autoscaling.cpuUtilization $role.autoscaling.metrics) -}}
-{{- fail (printf "%s.autoscaling has nothing to go by: set cpuUtilization or metrics" $key) -}}
+{{- if not (or $role.autoscaling.cpuUtilization $role.autoscaling.queueAgeMs $role.autoscaling.metrics) -}}
+{{- fail (printf "%s.autoscaling has nothing to go by: set cpuUtilization, queueAgeMs or metrics" $key) -}}
+{{- end -}}
+{{- if and $role.autoscaling.queueAgeMs (not (has .role (list "all" "embedding" "scoring"))) -}}
+{{- fail (printf "%s.autoscaling.queueAgeMs: %s batches nothing, so nothing waits there; set cpuUtilization" $key .role) -}}
 {{- end -}}
 {{- if and $role.autoscaling.cpuUtilization (not (dig "requests" "cpu" "" $role.resources)) -}}
 {{- fail (printf "%s.autoscaling.cpuUtilization is a share of the requested CPU: set %s.resources.requests.cpu" $key $key) -}}

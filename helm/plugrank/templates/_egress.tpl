@@ -19,7 +19,9 @@
           {{- include "plugrank.selector" (dict "root" .root "role" "redis") | nindent 10 }}
 {{- else }}
 - ports:
-    - { protocol: TCP, port: {{ include "plugrank.redisPort" .root }} }
+    {{- range (include "plugrank.redisPorts" .root | fromJson).ports }}
+    - { protocol: TCP, port: {{ . }} }
+    {{- end }}
   {{- with $policy.redis.to }}
   to:
     {{- toYaml . | nindent 4 }}
@@ -39,11 +41,15 @@
 {{- end }}
 {{- end }}
 
-{{/* Port of a Redis server elsewhere: that of the address, where the chart can see it. */}}
-{{- define "plugrank.redisPort" -}}
-{{- if .Values.redis.url -}}
-{{- regexFind ":[0-9]+$" (urlParse .Values.redis.url).host | trimPrefix ":" | default "6379" -}}
-{{- else -}}
-{{- .Values.networkPolicy.redis.port -}}
+{{/* {"ports": [...]} of the Redis servers elsewhere: those of addresses, where the chart can see them. */}}
+{{- define "plugrank.redisPorts" -}}
+{{- $redis := .Values.redis -}}
+{{- $ports := list -}}
+{{- range concat $redis.cluster.urls $redis.sentinel.urls (compact (list $redis.url)) -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" (urlParse .).host | trimPrefix ":" | default "6379" | int) -}}
 {{- end -}}
+{{- if or $redis.existingSecret $redis.sentinel.urls -}}
+{{- $ports = append $ports (int .Values.networkPolicy.redis.port) -}}
+{{- end -}}
+{{- dict "ports" ($ports | uniq) | toJson -}}
 {{- end -}}

@@ -129,7 +129,7 @@ image: {{ include "plugrank.image" . }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
 securityContext:
   {{- toYaml $values.containerSecurityContext | nindent 2 }}
-{{- $env := include "plugrank.env" . -}}
+{{- $env := include "plugrank.env" . | trim -}}
 {{- if or $env $role.extraEnv }}
 env:
   {{- with $env }}
@@ -147,6 +147,8 @@ volumeMounts:
   {{- end }}
   {{- if include "plugrank.embedded" .root }}
   - { name: data, mountPath: /var/lib/plugrank }
+  {{- else if $values.redis.ca.existingSecret }}
+  - { name: redis-ca, mountPath: /etc/plugrank-redis, readOnly: true }
   {{- end }}
 {{- end -}}
 
@@ -159,15 +161,20 @@ volumeMounts:
     secretKeyRef: { name: {{ include "plugrank.redisPasswordSecret" .root }}, key: password }
 - name: PLUGRANK__STORE__REDIS_URL
   value: redis://:$(REDIS_PASSWORD)@{{ include "plugrank.roleName" (dict "root" .root "role" "redis") }}:6379/0
-{{- else -}}
+{{- else if or $redis.existingSecret $redis.url -}}
 - name: PLUGRANK__STORE__REDIS_URL
   valueFrom:
     secretKeyRef: { name: {{ include "plugrank.redisUrlSecret" .root }}, key: {{ $redis.secretKey }} }
 {{- end }}
+{{- with $redis.auth }}
+{{- if .existingSecret }}
+- name: PLUGRANK__STORE__REDIS_PASSWORD
+  valueFrom:
+    secretKeyRef: { name: {{ .existingSecret }}, key: {{ .secretKey }} }
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if include "plugrank.cuda" . }}
-{{- if not (include "plugrank.embedded" .root) }}
-{{ end -}}
 # The driver keeps compiled kernels; the default place is in a home folder that cannot be written.
 - name: CUDA_CACHE_PATH
   value: /tmp/cuda-cache
@@ -226,6 +233,10 @@ volumeMounts:
 {{- end }}
 {{- if .load }}
 {{ include "plugrank.sourceVolume" (dict "name" "dataset" "of" $values.load.dataset) }}
+{{- end }}
+{{- if and (not (include "plugrank.embedded" .root)) $values.redis.ca.existingSecret }}
+- name: redis-ca
+  secret: { secretName: {{ $values.redis.ca.existingSecret }} }
 {{- end }}
 {{- if and (include "plugrank.embedded" .root) $values.store.persistence.existingClaim }}
 - name: data

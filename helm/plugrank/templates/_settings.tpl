@@ -9,6 +9,8 @@
 {{- $store := dict "kind" $values.store.kind -}}
 {{- if include "plugrank.embedded" .root -}}
 {{- $_ := set $store "path" "/var/lib/plugrank/plugrank.redb" -}}
+{{- else -}}
+{{- $store = merge $store (include "plugrank.redisSettings" .root | fromJson) -}}
 {{- end -}}
 {{- $chart := dict
       "server" (dict "bind" (printf "%s:%d" $values.bindAddress (int $values.port)))
@@ -26,6 +28,20 @@
 {{- $_ := set $chart "peers" $peers -}}
 {{- end -}}
 {{- mustMergeOverwrite $set $chart | toJson -}}
+{{- end -}}
+
+{{/* What the settings file says of an external Redis as JSON: nothing that is secret. */}}
+{{- define "plugrank.redisSettings" -}}
+{{- $redis := .Values.redis -}}
+{{- $set := dict -}}
+{{- with $redis.cluster.urls -}}{{- $_ := set $set "redis_cluster_urls" . -}}{{- end -}}
+{{- with $redis.sentinel.urls -}}{{- $_ := set $set "redis_sentinel_urls" . -}}{{- end -}}
+{{- with $redis.sentinel.master -}}{{- $_ := set $set "redis_sentinel_master" . -}}{{- end -}}
+{{- with $redis.auth.username -}}{{- $_ := set $set "redis_username" . -}}{{- end -}}
+{{- if $redis.ca.existingSecret -}}
+{{- $_ := set $set "redis_ca_file" (printf "/etc/plugrank-redis/%s" $redis.ca.secretKey) -}}
+{{- end -}}
+{{- toJson $set -}}
 {{- end -}}
 
 {{/*

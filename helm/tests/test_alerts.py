@@ -1,0 +1,82 @@
+"""Alert rules: taken by Prometheus, and firing when, and only when, they should."""
+
+import pathlib
+import shutil
+
+import pytest
+import yaml
+
+from chart import ALL, ALL_REDIS, SPLIT, Rendered, merged, render
+from monitoring import groups, promtool, write_rules
+
+CASES = pathlib.Path(__file__).with_name("alert_cases.yaml")
+ON = {"alerts": {"create": "always"}}
+
+
+def alerts(rendered: Rendered) -> list[dict]:
+    return [rule for group in groups(rendered) for rule in group["rules"] if "alert" in rule]
+
+
+@pytest.mark.parametrize("values", [ALL, ALL_REDIS, SPLIT], ids=["all", "all-redis", "split"])
+def test_prometheus_takes_the_rules(values, tmp_path):
+    done = promtool("check", "rules", write_rules(render(merged(values, ON)), tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_alerts_fire_when_they_should(tmp_path):
+    write_rules(render(merged(SPLIT, ON)), tmp_path)
+    shutil.copy(CASES, tmp_path)
+    done = promtool("test", "rules", tmp_path / CASES.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not():
+    expected: dict[str, set[bool]] = {}
+    for case in yaml.safe_load(CASES.read_text())["tests"]:
+        for check in case["alert_rule_test"]:
+            expected.setdefault(check["alertname"], set()).add(bool(check.get("exp_alerts")))
+    assert expected.keys() == {rule["alert"] for rule in alerts(render(merged(SPLIT, ON)))}
+    assert all(outcomes == {True, False} for outcomes in expected.values()), expected
+
+
+def test_thresholds_are_the_values():
+    given = {
+        "alerts": {
+            "latency": {"seconds": 0.1, "objective": 0.995},
+            "availability": {"objective": 0.9999},
+            "degradedShare": 0.123,
+            "rejectedShare": 0.234,
+            "missingShare": 0.345,
+            "eventErrorShare": 0.456,
+            "batchOldestSeconds": 0.567,
+            "storeReadFailuresPerSecond": 67,
+        }
+    }
+    rendered = render(merged(SPLIT, ON, given))
+    rules = yaml.safe_dump(groups(rendered), width=1000)
+    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", 'le="0.1"', "1 - 0.995"):
+        assert said in rules.replace('\\"', '"'), said
+    assert "14.4 * (1 - 0.9999)" in rules
+    assert "allows 0.5%" in rules
+    assert "allows 0.01%" in rules
+
+
+def test_every_alert_says_how_bad_it_is_and_what_to_do():
+    for rule in alerts(render(merged(SPLIT, ON))):
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert {"summary", "description"} <= rule["annotations"].keys()
+
+
+@pytest.mark.parametrize(
+    ("create", "api", "made"),
+    [("auto", True, 1), ("auto", False, 0), ("always", False, 1), ("never", True, 0)],
+)
+def test_rules_are_made_where_they_can_be(create, api, made):
+    arguments = ["--api-versions", "monitoring.coreos.com/v1"] if api else []
+    rendered = render(merged(SPLIT, {"alerts": {"create": create}}), *arguments)
+    assert len(rendered.kind("PrometheusRule")) == made
+
+
+def test_releases_side_by_side_do_not_mix():
+    rule = groups(render(merged(SPLIT, ON)))[0]["rules"][0]
+    assert rule["labels"] == {"namespace": "default", "release": "shop"}

@@ -1,0 +1,46 @@
+// The latency budget under three times the load that can be sustained. RATE is the sustainable rate and
+// GOODPUT the highest goodput, both as capacity.js found them (`cargo xtask load budget` runs both).
+//   k6 run -e BASE_URL=http://127.0.0.1:8080 -e RATE=400 -e GOODPUT=450 loadtests/budget.js
+//
+// Holds when, at three times RATE, 99.9% of the admitted requests are answered within their budget and
+// 5 ms, goodput keeps 90% of its highest, and full quality is back within 5 s after the load ends.
+import { rank } from './lib/rank.js';
+import { RECOVERED, recover } from './lib/recovery.js';
+import { RATE, SCALE, arrivals, changingArrivals, number, options as shared } from './lib/settings.js';
+
+// Never more than is sent.
+const GOODPUT = Math.min(number('GOODPUT', RATE), 3 * RATE);
+// Whether k6's clock decides too: 1 when k6 has cores of its own, 0 when it shares them with the server.
+const CLIENT_CLOCK = number('CLIENT_CLOCK', 1);
+const [calm, rise, overload, after] = [10, 5, 60, 20].map((length) => Math.max(2, Math.round(length * SCALE)));
+
+export const options = shared(
+  {
+    calm: arrivals(RATE / 2, `${calm}s`),
+    rise: changingArrivals(RATE, [{ duration: `${rise}s`, target: 3 * RATE }], { startTime: `${calm}s` }),
+    overload: arrivals(3 * RATE, `${overload}s`, { startTime: `${calm + rise}s` }),
+    after: arrivals(RATE / 2, `${after}s`, { startTime: `${calm + rise + overload}s`, exec: 'recovering' }),
+  },
+  {
+    'plugrank_in_budget{scenario:overload}': ['rate>=0.999'],
+    ...(CLIENT_CLOCK ? { 'plugrank_in_budget_client{scenario:overload}': ['rate>=0.999'] } : {}),
+    'plugrank_good{scenario:overload}': [`count>=${Math.floor(0.9 * GOODPUT * overload)}`],
+    // Otherwise it was not three times the rate.
+    'dropped_iterations{scenario:overload}': [`count<${Math.max(1, 0.01 * 3 * RATE * overload)}`],
+    'plugrank_degraded{scenario:calm}': ['rate<0.01'],
+    ...RECOVERED,
+    // For the summary alone.
+    'plugrank_spent_ms{scenario:overload}': ['max>=0'],
+    'plugrank_client_ms{scenario:overload}': ['max>=0'],
+    'plugrank_refused{scenario:overload}': ['rate>=0'],
+    'plugrank_degraded{scenario:overload}': ['rate>=0'],
+  },
+);
+
+export default function budget() {
+  rank();
+}
+
+export function recovering() {
+  recover();
+}
