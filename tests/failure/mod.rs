@@ -3,9 +3,11 @@
 //! Budgets are generous, since debug builds of several processes share a few cores with other
 //! tests; what is held to them is the time that the servers themselves report.
 
+mod clock;
 mod disk;
 mod load;
 mod network;
+mod overload;
 mod process;
 mod proxy;
 mod redis;

@@ -11,8 +11,8 @@ use anyhow::Result;
 
 use crate::{
     demo::{self, Server, Site},
-    redis,
     running::Running,
+    system_packages,
 };
 
 /// The roles, each after those it calls.
@@ -36,7 +36,7 @@ pub(crate) fn serve(
     site: &Site,
     port: u16,
 ) -> Result<(Server, Vec<String>)> {
-    redis::ensure()?;
+    system_packages::redis()?;
     let folder = site.state.join("split");
     fs::create_dir_all(&folder)?;
     let [redis_port, a, b, c, d] = free_ports()?;

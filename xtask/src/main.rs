@@ -8,9 +8,9 @@ mod load;
 mod ort_library;
 mod process;
 mod python;
-mod redis;
 mod running;
 mod shop;
+mod system_packages;
 mod table;
 mod test;
 mod tools;
@@ -79,7 +79,8 @@ fn main() -> ExitCode {
 fn setup(training: bool) -> anyhow::Result<()> {
     let library = ort_library::ensure()?;
     println!("ONNX Runtime: {}", library.display());
-    redis::ensure()?;
+    system_packages::redis()?;
+    system_packages::faketime()?;
     if training {
         println!("Python:       {}", python::ensure()?.display());
     }

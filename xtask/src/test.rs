@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{ort_library, process, python, redis};
+use crate::{ort_library, process, python, system_packages};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
@@ -36,7 +36,8 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
 /// One build serves both groups: the features of dependencies are the same whatever is run.
 fn rust(group: Option<Group>) -> Result<()> {
     let library = ort_library::ensure()?;
-    redis::ensure()?;
+    system_packages::redis()?;
+    system_packages::faketime()?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).current_dir(crate::root());
     cargo.env("ORT_DYLIB_PATH", library);

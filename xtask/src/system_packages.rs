@@ -1,0 +1,39 @@
+//! What the tests need of the system's packages.
+
+use std::{fs, process::Command};
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// Makes sure that a real `redis-server` can be started.
+pub(crate) fn redis() -> Result<()> {
+    ensure("redis-server", process::works("redis-server", &["--version"]))
+}
+
+/// Makes sure that a process's clock can be faked.
+pub(crate) fn faketime() -> Result<()> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    ensure("libfaketime", libraries.any(|library| library.is_file()))
+}
+
+/// Installs a package that is not there yet, where that is possible.
+fn ensure(package: &str, there: bool) -> Result<()> {
+    if there {
+        return Ok(());
+    }
+    let root_user = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0");
+    if !(root_user && process::works("apt-get", &["--version"])) {
+        bail!(
+            "the tests need `{package}`; install it from your system's packages (Debian: apt-get install {package})"
+        );
+    }
+    println!("installing {package}");
+    process::run(Command::new("apt-get").args(["update", "-qq"]))?;
+    process::run(
+        Command::new("apt-get")
+            .args(["install", "-y", "-qq", "--no-install-recommends", package])
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
