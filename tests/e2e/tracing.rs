@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::{common::v1::any_value::Value as Count, trace::v1::Span};
 use serde_json::{Value, json};
 
 use super::{
@@ -62,8 +62,12 @@ async fn a_request_is_one_trace_over_either_protocol() {
             collector.wait(|collector| collector.all().into_iter().find(|span| links(span))).await;
         assert_eq!(batch.name, "score-unified batch");
         assert_ne!(hex(&batch.trace_id), trace);
-        for key in ["batch.rows", "batch.padded_rows", "batch.close_reason", "batch.oldest_ms"] {
+        for key in ["batch.close_reason", "batch.oldest_ms"] {
             assert!(attribute(&batch, key).is_some(), "{key}");
+        }
+        for key in ["batch.rows", "batch.padded_rows", "batch.entries"] {
+            let count = attribute(&batch, key);
+            assert!(matches!(count, Some(Count::IntValue(1..))), "{key}: {count:?}");
         }
     }
 }

@@ -183,7 +183,7 @@ impl EmbeddingService {
         limit: TimeLimit,
     ) -> Result<Vec<Option<Arc<StoredItem>>>, CallError> {
         let span =
-            tracing::info_span!(target: TRACE_TARGET, "items", embedding.items = ids.len() as u64);
+            tracing::info_span!(target: TRACE_TARGET, "items", embedding.items = ids.len() as i64);
         let read = limit.within(self.store.items(ids)).instrument(span).await;
         let items = read.ok_or_else(|| CallError::deadline("the store did not answer in time"))?;
         let items = items
@@ -203,14 +203,14 @@ impl EmbeddingService {
         let span = tracing::info_span!(
             target: TRACE_TARGET,
             "records",
-            embedding.records = wanted.len() as u64,
+            embedding.records = wanted.len() as i64,
             embedding.missing = Empty,
         );
         let resolved = self.records.resolve(wanted, limit).instrument(span.clone()).await;
         if let Ok(resolved) = &resolved {
             let missing = |origin: &&RecordOrigin| **origin == RecordOrigin::Missing;
             let missing = resolved.origins.iter().filter(missing).count();
-            span.record("embedding.missing", missing as u64);
+            span.record("embedding.missing", missing as i64);
         }
         resolved.map_err(|error| CallError::internal(error.to_string()))
     }

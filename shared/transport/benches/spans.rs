@@ -33,7 +33,7 @@ impl Service<Ask> for Logic {
 
 /// A request with one call, as the gateway makes it.
 async fn request(local: &Local<Logic>) {
-    let span = tracing::info_span!("request", otel.kind = "server");
+    let span = tracing::info_span!(target: "plugrank_gateway", "request", otel.kind = "server");
     let mut context = Context::background().within(std::time::Duration::from_secs(1));
     context.traceparent = trace_context::traceparent(&span);
     local.call(context, Ask).instrument(span.clone()).await.unwrap();

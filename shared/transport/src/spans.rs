@@ -145,6 +145,8 @@ impl CallSpan {
     fn outcome(&self, outcome: &str) {
         self.span.record("budget.spent_ms", millis(self.begun.elapsed()));
         self.span.record("budget.outcome", outcome);
+        // A span ends when it was last left, so that it takes as long as it says.
+        self.span.in_scope(|| {});
     }
 }
 

@@ -77,7 +77,7 @@ async fn ask(
     let answer = in_time(source, query, allowed).instrument(span.clone()).await;
     match &answer {
         Ok(named) => {
-            span.record("retrieval.candidates", named.len() as u64);
+            span.record("retrieval.candidates", named.len() as i64);
         }
         Err(reason) => {
             span.record("otel.status_code", "ERROR");

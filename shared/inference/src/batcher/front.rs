@@ -160,7 +160,7 @@ impl<M: BatchModel> Batcher<M> {
         };
         let ran: Result<Vec<Ran<M::Output>>, BatchError> = answers.instrument(span.clone()).await;
         if let Some(last) = ran.as_ref().ok().and_then(|ran| ran.last()) {
-            span.record("batch.padded_rows", last.batch_rows as u64);
+            span.record("batch.padded_rows", last.batch_rows as i64);
         }
         ran
     }

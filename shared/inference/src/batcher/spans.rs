@@ -18,7 +18,7 @@ pub(super) fn of_call(name: &str, entries: usize) -> Span {
         "batch.call",
         otel.name = format!("{name} wait and run"),
         otel.kind = "internal",
-        batch.entries = entries as u64,
+        batch.entries = entries as i64,
         batch.padded_rows = Empty,
     )
 }
@@ -50,9 +50,9 @@ pub(super) fn of_batch(facts: &Facts<'_>, calls: Vec<Span>) -> Span {
         otel.status_description = Empty,
         batch.close_reason = facts.reason.name(),
         batch.shape = %facts.shape,
-        batch.entries = facts.entries as u64,
-        batch.rows = facts.rows as u64,
-        batch.padded_rows = facts.padded_rows as u64,
+        batch.entries = facts.entries as i64,
+        batch.rows = facts.rows as i64,
+        batch.padded_rows = facts.padded_rows as i64,
         batch.oldest_ms = facts.oldest.as_micros() as f64 / 1000.0,
     );
     let mut linked = HashSet::new();

@@ -23,6 +23,7 @@ const REMEMBERED: usize = 8192;
 
 /// A finished span: of the request alone, or shared by those it links to (a batch).
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind, and move once")]
 pub(crate) enum Finished {
     Own(SpanData),
     Shared(Arc<Shared>),
@@ -57,6 +58,7 @@ impl Finished {
 
 /// What is to be done about a span that has ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind, and move once")]
 pub(crate) enum Next {
     /// Nothing: it is held, or of a trace that is not kept.
     Nothing,

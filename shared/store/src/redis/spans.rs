@@ -46,7 +46,7 @@ pub(super) fn of_exchange(target: &Target, operation: &str, size: Option<usize>)
         db.system.name = "redis",
         db.namespace = target.namespace,
         db.operation.name = operation,
-        db.operation.batch.size = size.map(|size| size as u64),
+        db.operation.batch.size = size.map(|size| size as i64),
         server.address = target.address,
         server.port = target.port.map(i64::from),
         error.type = Empty,
