@@ -21,6 +21,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The rung a stage begins on.
+    pub(crate) fn rung(&self, stage: Stage) -> Rung {
+        match stage {
+            Stage::Retrieval => self.retrieval,
+            Stage::Scoring => self.scoring,
+            Stage::Reranking => self.reranking,
+        }
+    }
+
     /// Whether fewer candidates are wanted: on every rung below the best of the stages that go
     /// through all of them.
     pub(crate) fn fewer_candidates(&self) -> bool {

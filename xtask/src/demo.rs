@@ -80,9 +80,20 @@ pub(crate) fn serve_shipped(profile: Build, port: u16) -> Result<(Server, Vec<St
 }
 
 fn serve(binary: &Path, library: &Path, site: &Site, port: u16) -> Result<(Server, Vec<String>)> {
+    serve_with(binary, library, site, port, "")
+}
+
+/// Loads a site and serves it; `more` are further settings (TOML with dotted keys).
+pub(crate) fn serve_with(
+    binary: &Path,
+    library: &Path,
+    site: &Site,
+    port: u16,
+    more: &str,
+) -> Result<(Server, Vec<String>)> {
     fs::create_dir_all(&site.state)?;
     let config = site.config();
-    fs::write(&config, settings(site, port, library))?;
+    fs::write(&config, settings(site, port, library) + more)?;
     let users = load(binary, library, site, &config)?;
     println!("starting the server");
     let mut command = Command::new(binary);
@@ -121,7 +132,7 @@ pub(crate) fn ready(port: u16) -> bool {
     ureq::get(format!("http://127.0.0.1:{port}/readyz")).call().is_ok()
 }
 
-fn free_port(port: u16) -> Result<()> {
+pub(crate) fn free_port(port: u16) -> Result<()> {
     TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
         anyhow::anyhow!(
             "port {port} of 127.0.0.1 is not free ({error}); choose another with --port"
@@ -152,7 +163,8 @@ fn shipped() -> Site {
     }
 }
 
-fn trained(dataset: &Path) -> Result<Site> {
+/// A data set of the user's own, converted and trained on.
+pub(crate) fn trained(dataset: &Path) -> Result<Site> {
     let source = fs::canonicalize(dataset)
         .with_context(|| format!("--dataset {} cannot be read", dataset.display()))?;
     let mut hasher = DefaultHasher::new();

@@ -8,6 +8,7 @@ mod load;
 mod ort_library;
 mod process;
 mod python;
+mod rungs;
 mod running;
 mod shop;
 mod system_packages;
@@ -44,6 +45,8 @@ enum Command {
     Lint,
     /// Run a k6 scenario against the shipped shop.
     Load(load::Args),
+    /// Measure what each rung of the latency ladder costs, on a data set of yours.
+    Rungs(rungs::Args),
     /// Lint the Helm chart and check what it renders.
     Chart,
     /// Make the shipped shop, its model and the parity test's predictions again.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Lint => lint::run(),
         Command::Load(args) => load::run(&args),
+        Command::Rungs(args) => rungs::run(&args),
         Command::Chart => chart::run(),
         Command::Shop => shop::run(),
         Command::Setup { training } => setup(training),

@@ -26,6 +26,7 @@ impl Run<'_> {
             otel.kind = "internal",
             otel.status_code = Empty,
             rpc.method = C::PATH,
+            plugrank.rung = self.plan.rung(stage).as_str(),
             error.message = Empty,
             budget.allotted_ms = Empty,
             budget.spent_ms = Empty,
