@@ -5,7 +5,7 @@
 // Holds when, at three times RATE, 99.9% of the admitted requests are answered within their budget and
 // 5 ms, goodput keeps 90% of its highest, and full quality is back within 5 s after the load ends.
 import { rank } from './lib/rank.js';
-import { RECOVERED, recover } from './lib/recovery.js';
+import { afterwards, fullQuality } from './lib/recovery.js';
 import { RATE, SCALE, arrivals, changingArrivals, number, options as shared } from './lib/settings.js';
 
 // Never more than is sent.
@@ -19,7 +19,7 @@ export const options = shared(
     calm: arrivals(RATE / 2, `${calm}s`),
     rise: changingArrivals(RATE, [{ duration: `${rise}s`, target: 3 * RATE }], { startTime: `${calm}s` }),
     overload: arrivals(3 * RATE, `${overload}s`, { startTime: `${calm + rise}s` }),
-    after: arrivals(RATE / 2, `${after}s`, { startTime: `${calm + rise + overload}s`, exec: 'recovering' }),
+    ...afterwards(RATE / 2, calm + rise + overload, after),
   },
   {
     'plugrank_in_budget{scenario:overload}': ['rate>=0.999'],
@@ -27,8 +27,8 @@ export const options = shared(
     'plugrank_good{scenario:overload}': [`count>=${Math.floor(0.9 * GOODPUT * overload)}`],
     // Otherwise it was not three times the rate.
     'dropped_iterations{scenario:overload}': [`count<${Math.max(1, 0.01 * 3 * RATE * overload)}`],
-    'plugrank_degraded{scenario:calm}': ['rate<0.01'],
-    ...RECOVERED,
+    ...fullQuality('calm'),
+    ...fullQuality('recovered'),
     // For the summary alone.
     'plugrank_spent_ms{scenario:overload}': ['max>=0'],
     'plugrank_client_ms{scenario:overload}': ['max>=0'],
@@ -39,8 +39,4 @@ export const options = shared(
 
 export default function budget() {
   rank();
-}
-
-export function recovering() {
-  recover();
 }

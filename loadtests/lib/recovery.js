@@ -1,15 +1,20 @@
-// How long after an overload the last answer came that was not whole.
-import exec from 'k6/execution';
-import { Trend } from 'k6/metrics';
-import { rank } from './rank.js';
+// Whether full quality is back five seconds after an overload: from then on as before it.
+import { arrivals } from './settings.js';
 
-const notWhole = new Trend('plugrank_recovery_ms', true);
+const WITHIN_S = 5;
 
-// Full quality is back within 5 s: nothing but whole answers after that.
-export const RECOVERED = { plugrank_recovery_ms: ['max<5000'] };
+// Two scenarios from `begins` seconds on: `recovering`, in which anything may happen, and `recovered`.
+export function afterwards(rate, begins, length) {
+  return {
+    recovering: arrivals(rate, `${WITHIN_S}s`, { startTime: `${begins}s` }),
+    recovered: arrivals(rate, `${length}s`, { startTime: `${begins + WITHIN_S}s` }),
+  };
+}
 
-// Ranks; for a scenario that starts the moment the overload ends.
-export function recover() {
-  const { kind } = rank();
-  if (kind !== 'whole') notWhole.add(Date.now() - exec.scenario.startTime);
+// What full quality is, in a scenario: room for one answer in a hundred, as machines are noisy.
+export function fullQuality(scenario) {
+  return {
+    [`plugrank_degraded{scenario:${scenario}}`]: ['rate<0.01'],
+    [`plugrank_refused{scenario:${scenario}}`]: ['rate<0.01'],
+  };
 }
