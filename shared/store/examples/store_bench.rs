@@ -1,4 +1,5 @@
-//! Measures a store: `store_bench [redis://host:port]`, embedded without an argument.
+//! Measures a store: `store_bench [redis://host:port]`, embedded without an argument, a cluster with
+//! several addresses with commas between.
 //!
 //! Writes 100,000 items, 1,000,000 rows of history and some thousand events, and prints how long
 //! writes and reads take. The embedded store's file is a temporary one; in Redis it uses a
@@ -12,8 +13,8 @@ use std::{
 
 use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, UserId};
 use plugrank_store::{
-    EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, RedisOptions, RedisStore, Store,
-    StoreError, VectorSpace,
+    EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, RedisOptions, RedisServers, RedisStore,
+    Store, StoreError, VectorSpace,
 };
 
 const ITEMS: u64 = 100_000;
@@ -26,9 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store: Arc<dyn Store> = match std::env::args().nth(1) {
         Some(url) => {
             let namespace = format!("store_bench_{}", std::process::id());
-            Arc::new(
-                RedisStore::connect(&url, RedisOptions { namespace, ..Default::default() }).await?,
-            )
+            let options = RedisOptions { namespace, ..Default::default() };
+            Arc::new(RedisStore::connect(&servers(&url), options).await?)
         }
         None => {
             let path = dir.path().join("store.redb");
@@ -42,6 +42,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("file: {} MiB", file.len() >> 20);
     }
     Ok(())
+}
+
+fn servers(urls: &str) -> RedisServers {
+    match urls.contains(',') {
+        true => RedisServers::Cluster(urls.split(',').map(str::to_owned).collect()),
+        false => RedisServers::single(urls),
+    }
 }
 
 async fn writes(store: &Arc<dyn Store>) -> Result<(), StoreError> {

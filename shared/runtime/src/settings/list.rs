@@ -1,39 +1,47 @@
-//! Lists of numbers, which the environment writes with commas.
+//! Lists, which the environment writes with commas.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
 
-/// Reads a list, or one text with commas between the numbers.
+/// Reads a list of numbers, or one text with commas between them.
 pub(super) fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
-    struct Numbers;
+    from.deserialize_any(List { what: "whole number", of: PhantomData })
+}
 
-    impl<'de> Visitor<'de> for Numbers {
-        type Value = Vec<usize>;
+/// Reads a list of texts, or one text with commas between them.
+pub(super) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    from.deserialize_any(List { what: "text", of: PhantomData })
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of whole numbers")
-        }
+struct List<T> {
+    what: &'static str,
+    of: PhantomData<T>,
+}
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut numbers = Vec::new();
-            while let Some(number) = seq.next_element()? {
-                numbers.push(number);
-            }
-            Ok(numbers)
-        }
+impl<'de, T: Deserialize<'de> + FromStr> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            let number = |part: &str| {
-                let part = part.trim();
-                part.parse().map_err(|_| E::custom(format!("{part:?} is no whole number")))
-            };
-            text.split(',').map(number).collect()
-        }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of {}s", self.what)
     }
 
-    from.deserialize_any(Numbers)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            list.push(one);
+        }
+        Ok(list)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let read = |part: &str| {
+            let part = part.trim();
+            part.parse().map_err(|_| E::custom(format!("{part:?} is no {}", self.what)))
+        };
+        text.split(',').filter(|part| !part.trim().is_empty()).map(read).collect()
+    }
 }

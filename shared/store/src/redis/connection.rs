@@ -1,91 +1,182 @@
 //! The pool of connections, timeouts, and what Redis's errors mean to the store's callers.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use deadpool_redis::{
-    Connection, Manager, Pool, PoolError, Runtime, Timeouts,
-    redis::{
-        AsyncConnectionConfig, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    },
+use deadpool::managed::{Object, Pool, PoolError, Timeouts};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
+
+use super::{
+    RedisServers,
+    batch::{Batch, Kind},
+    keys::Key,
+    link,
+    manager::Manager,
 };
-
 use crate::{StoreError, redis::RedisOptions};
 
-/// A bounded pool of connections to one server.
+/// Keys in one command; a server answers nobody else while it works on one.
+const COMMAND_KEYS: usize = 1000;
+
+/// A bounded pool of connections to the servers of one store.
 #[derive(Clone)]
 pub(super) struct Server {
-    pool: Pool,
-    /// Host and port, without credentials.
-    address: String,
-    call_timeout: std::time::Duration,
+    pool: Pool<Manager>,
+    /// Hosts and ports, without credentials.
+    addresses: Arc<str>,
+    call_timeout: Duration,
+    replicas: usize,
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 
 impl Server {
     /// Prepares the pool; connects with the first call.
-    pub(super) fn new(url: &str, options: &RedisOptions) -> Result<Self, StoreError> {
-        // Neither message shows the URL: it may hold a password.
-        let invalid = |error: &dyn fmt::Display| {
-            StoreError::Unavailable(format!(
-                "the Redis URL is not one ({error}); write it as redis://[user:password@]host:port[/db]"
-            ))
-        };
-        let info = url.into_connection_info().map_err(|error| invalid(&error))?;
-        let address = info.addr().to_string();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.call_timeout));
-        let manager = Manager::new_with_config(info, config).map_err(|error| invalid(&error))?;
+    pub(super) fn new(servers: &RedisServers, options: &RedisOptions) -> Result<Self, StoreError> {
+        let manager = Manager::new(servers, options)?;
         let pool = Pool::builder(manager)
             .max_size(options.connections.max(1))
             .timeouts(Timeouts {
                 wait: Some(options.call_timeout),
                 create: Some(options.connect_timeout),
-                recycle: Some(options.call_timeout),
+                recycle: Some(options.connect_timeout),
             })
-            .runtime(Runtime::Tokio1)
+            .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(format!("Redis pool: {error}")))?;
-        Ok(Self { pool, address, call_timeout: options.call_timeout })
+        Ok(Self {
+            pool,
+            addresses: servers.addresses().into(),
+            call_timeout: options.call_timeout,
+            replicas: options.replicas,
+        })
     }
 
-    /// One exchange: all commands of a pipeline in one message.
-    pub(super) async fn query<T: FromRedisValue>(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<T, StoreError> {
-        self.exchange(async |connection| pipeline.query_async(connection).await).await
+    pub(super) fn manager(&self) -> &Manager {
+        self.pool.manager()
     }
 
-    /// One exchange, with the whole of it bounded in time.
-    pub(super) async fn exchange<T>(
+    pub(super) fn batch(&self, kind: Kind) -> Batch {
+        Batch::new(kind, self.manager().has_slots())
+    }
+
+    /// Sends a batch; the replies of its commands, in their order.
+    ///
+    /// Sends it anew over a fresh connection when the first one turns out to be lost: every write
+    /// may be repeated.
+    pub(super) async fn send<T: FromRedisValue>(
         &self,
-        work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
-    ) -> Result<T, StoreError> {
+        mut batch: Batch,
+    ) -> Result<Vec<T>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wait = (self.call_timeout / 2).as_millis() as u64;
+        batch.seal(self.replicas, wait.max(1));
         let whole = async {
-            let mut connection =
-                self.pool.get().await.map_err(|error| self.no_connection(error))?;
-            work(&mut connection).await.map_err(|error| self.failed(&error))
+            let first = self.exchange(&batch).await;
+            match first {
+                Err(Failure::Lost(_)) => self.exchange(&batch).await,
+                other => other,
+            }
         };
-        self.in_time(whole).await
+        let replies = self.in_time(whole).await?;
+        replies
+            .into_iter()
+            .map(redis::from_redis_value)
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.failed(&error.into()))
+    }
+
+    /// Addresses of a cluster's masters, sorted; none where there is no cluster.
+    pub(super) async fn masters(&self) -> Result<Vec<(String, u16)>, RedisError> {
+        if !self.manager().has_slots() {
+            return Ok(Vec::new());
+        }
+        let no_connection = |error: PoolError<RedisError>| match error {
+            PoolError::Backend(error) => error,
+            other => (ErrorKind::Client, "no connection", other.to_string()).into(),
+        };
+        self.pool.get().await.map_err(no_connection)?.masters().await
+    }
+
+    /// Sends one command.
+    pub(super) async fn command<T: FromRedisValue>(
+        &self,
+        key: &Key,
+        command: Cmd,
+    ) -> Result<T, StoreError> {
+        let mut batch = self.batch(Kind::Plain);
+        batch.push(key, command);
+        let reply = self.send(batch).await?.pop();
+        reply.ok_or_else(|| self.unavailable(&"no reply"))
+    }
+
+    /// Values of string keys, same order, in one exchange: one command a slot.
+    pub(super) async fn mget(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut by_slot: Vec<(u16, usize)> = match self.manager().has_slots() {
+            true => keys.iter().map(Key::slot).zip(0..).collect(),
+            false => (0..keys.len()).map(|at| (0, at)).collect(),
+        };
+        by_slot.sort_unstable();
+        let mut batch = self.batch(Kind::Plain);
+        let groups = by_slot.chunk_by(|a, b| a.0 == b.0).flat_map(|slot| slot.chunks(COMMAND_KEYS));
+        for group in groups {
+            let mut command = redis::cmd("MGET");
+            for (_, at) in group {
+                command.arg(&keys[*at]);
+            }
+            batch.push(&keys[group[0].1], command);
+        }
+        let found: Vec<Vec<Option<Vec<u8>>>> = self.send(batch).await?;
+        let mut values = vec![None; keys.len()];
+        for ((_, at), value) in by_slot.into_iter().zip(found.into_iter().flatten()) {
+            values[at] = value;
+        }
+        Ok(values)
+    }
+
+    async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Failure> {
+        let mut link = self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => Failure::Refused(error),
+            PoolError::Timeout(_) => Failure::NoConnection,
+            other => Failure::Pool(other.to_string()),
+        })?;
+        let answers = link.send(batch).await.map_err(|error| {
+            if link::is_lost(&error) {
+                // The others go to the same server, and would fail likewise, one by one.
+                drop(Object::take(link));
+                self.pool.retain(|_, _| false);
+                Failure::Lost(error)
+            } else {
+                Failure::Refused(error)
+            }
+        })?;
+        batch.replies(answers, self.replicas).map_err(Failure::Refused)
     }
 
     async fn in_time<T>(
         &self,
-        work: impl Future<Output = Result<T, StoreError>>,
+        work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, StoreError> {
-        tokio::time::timeout(self.call_timeout, work).await.unwrap_or_else(|_| {
-            Err(self.unavailable(&format!("no answer within {:?}", self.call_timeout)))
-        })
+        match tokio::time::timeout(self.call_timeout, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(failure)) => Err(match failure {
+                Failure::Lost(error) | Failure::Refused(error) => self.failed(&error),
+                Failure::NoConnection => self.unavailable(
+                    &"no connection in time; is the server up, or the pool too small?",
+                ),
+                Failure::Pool(why) => self.unavailable(&why),
+            }),
+            Err(_) => Err(self.unavailable(&format!("no answer within {:?}", self.call_timeout))),
+        }
     }
 
     fn unavailable(&self, cause: &dyn fmt::Display) -> StoreError {
-        StoreError::Unavailable(format!("Redis at {}: {cause}", self.address))
+        StoreError::Unavailable(format!("Redis at {}: {cause}", self.addresses))
     }
 
     /// A value that does not read as what its key holds.
@@ -93,18 +184,8 @@ impl Server {
         StoreError::Corrupt(format!(
             "Redis at {}: a value of {kind} does not decode ({cause}); use another namespace and \
              load the data again",
-            self.address
+            self.addresses
         ))
-    }
-
-    fn no_connection(&self, error: PoolError) -> StoreError {
-        match error {
-            PoolError::Backend(error) => self.failed(&error),
-            PoolError::Timeout(_) => {
-                self.unavailable(&"no connection in time; is the server up, or the pool too small?")
-            }
-            other => self.unavailable(&other),
-        }
     }
 
     fn failed(&self, error: &RedisError) -> StoreError {
@@ -115,4 +196,14 @@ impl Server {
             _ => self.unavailable(error),
         }
     }
+}
+
+/// Why an exchange did not happen.
+enum Failure {
+    /// The connection is of no use any more.
+    Lost(RedisError),
+    /// The server, or the way to it, said no.
+    Refused(RedisError),
+    NoConnection,
+    Pool(String),
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use deadpool_redis::redis;
 use plugrank_contract::{User, UserId};
+use redis::cmd;
 
-use super::{connection::Server, keys::Keys};
+use super::{batch::Kind, connection::Server, keys::Keys};
 use crate::{StoreError, codec};
 
 /// Profiles in one exchange.
@@ -13,13 +13,13 @@ const CHUNK: usize = 2000;
 
 pub(super) async fn put(server: &Server, keys: &Keys, users: &[User]) -> Result<(), StoreError> {
     for chunk in users.chunks(CHUNK) {
-        let mut pipeline = redis::pipe();
-        // As one transaction, which a server that syncs every write syncs once.
-        pipeline.atomic();
+        // As transactions, which a server that syncs every write syncs once each.
+        let mut batch = server.batch(Kind::Transaction);
         for user in chunk {
-            pipeline.set(keys.user(&user.user_id), codec::encode_user(user)).ignore();
+            let key = keys.user(&user.user_id);
+            batch.push(&key, cmd("SET").arg(&key).arg(codec::encode_user(user)).take());
         }
-        server.query::<()>(&pipeline).await?;
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
@@ -29,7 +29,8 @@ pub(super) async fn get(
     keys: &Keys,
     id: &UserId,
 ) -> Result<Option<Arc<User>>, StoreError> {
-    let (value,): (Option<Vec<u8>>,) = server.query(redis::pipe().get(keys.user(id))).await?;
+    let key = keys.user(id);
+    let value: Option<Vec<u8>> = server.command(&key, cmd("GET").arg(&key).take()).await?;
     value
         .map(|bytes| {
             codec::decode_user(&bytes)

@@ -7,49 +7,57 @@ use plugrank_contract::ItemId;
 
 use crate::StoredItem;
 
-/// Decoded items, bounded in bytes, never older than the last confirmed write.
+/// Decoded items, bounded in bytes, never older than the last write it was told of.
 ///
-/// A reader that missed may read the file, be overtaken by a write, and only then fill the cache.
+/// A reader that missed may read the store, be overtaken by a write, and only then fill the cache.
 /// So it takes a [`Stamp`] before it reads, and its items are dropped when a write came between.
 #[derive(Debug)]
-pub(super) struct ItemCache {
+pub(crate) struct ItemCache {
     items: Cache<ItemId, Arc<StoredItem>>,
-    /// Writes so far. Fills hold it for reading, writes for writing, so no fill slips in between.
-    writes: RwLock<u64>,
+    /// Fills hold it for reading, writes for writing, so no fill slips in between.
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Writes so far.
+    writes: u64,
+    /// Whether it is told of writes; while it is not, it holds nothing.
+    told: bool,
 }
 
 /// When a reader began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(u64);
+pub(crate) struct Stamp(u64);
 
 impl ItemCache {
-    /// A cache of at most about `bytes`.
-    pub(super) fn new(bytes: u64) -> Self {
+    /// A cache of at most about `bytes`, told of every write or, for a start, of none.
+    pub(crate) fn new(bytes: u64, told: bool) -> Self {
         let items = Cache::builder()
             .max_capacity(bytes)
             .weigher(|_, item: &Arc<StoredItem>| weight(item))
             .build();
-        Self { items, writes: RwLock::new(0) }
+        Self { items, state: RwLock::new(State { writes: 0, told }) }
     }
 
-    /// To be taken before reading the file.
-    pub(super) fn stamp(&self) -> Stamp {
-        Stamp(*self.writes.read().unwrap_or_else(PoisonError::into_inner))
+    /// To be taken before reading the store.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp(self.state.read().unwrap_or_else(PoisonError::into_inner).writes)
     }
 
     /// An item, when it is here.
-    pub(super) fn get(&self, id: &ItemId) -> Option<Arc<StoredItem>> {
+    pub(crate) fn get(&self, id: &ItemId) -> Option<Arc<StoredItem>> {
         self.items.get(id)
     }
 
     /// Keeps items read since `stamp`.
-    pub(super) fn fill<'a>(
+    pub(crate) fn fill<'a>(
         &self,
         stamp: Stamp,
         items: impl IntoIterator<Item = &'a Arc<StoredItem>>,
     ) {
-        let writes = self.writes.read().unwrap_or_else(PoisonError::into_inner);
-        if *writes == stamp.0 {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.told && state.writes == stamp.0 {
             for item in items {
                 self.items.insert(item.item.item_id.clone(), Arc::clone(item));
             }
@@ -57,12 +65,20 @@ impl ItemCache {
     }
 
     /// Forgets items that were written.
-    pub(super) fn forget(&self, ids: &[ItemId]) {
-        let mut writes = self.writes.write().unwrap_or_else(PoisonError::into_inner);
-        *writes += 1;
+    pub(crate) fn forget(&self, ids: &[ItemId]) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.writes += 1;
         for id in ids {
             self.items.invalidate(id);
         }
+    }
+
+    /// Forgets everything. From now on it is told of writes, or no longer is.
+    pub(crate) fn restart(&self, told: bool) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.writes += 1;
+        state.told = told;
+        self.items.invalidate_all();
     }
 }
 
@@ -101,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_reader_overtaken_by_a_write_does_not_fill() {
-        let cache = ItemCache::new(1 << 20);
+        let cache = ItemCache::new(1 << 20, true);
         let id = ItemId::from("1");
         let stamp = cache.stamp();
         let read_before = item("1", "old");
@@ -113,8 +129,24 @@ mod tests {
     }
 
     #[test]
+    fn while_it_is_not_told_of_writes_it_holds_nothing() {
+        let cache = ItemCache::new(1 << 20, false);
+        let id = ItemId::from("1");
+        cache.fill(cache.stamp(), [&item("1", "old")]);
+        assert_eq!(cache.get(&id), None);
+        let before = cache.stamp();
+        cache.restart(true);
+        cache.fill(before, [&item("1", "old")]);
+        assert_eq!(cache.get(&id), None);
+        cache.fill(cache.stamp(), [&item("1", "new")]);
+        assert!(cache.get(&id).is_some());
+        cache.restart(false);
+        assert_eq!(cache.get(&id), None);
+    }
+
+    #[test]
     fn memory_is_bounded() {
-        let cache = ItemCache::new(100_000);
+        let cache = ItemCache::new(100_000, true);
         for number in 0..10_000 {
             cache.fill(cache.stamp(), [&item(&number.to_string(), "title")]);
         }
