@@ -1,6 +1,12 @@
 //! Decoded items in memory.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use moka::sync::Cache;
 use plugrank_contract::ItemId;
@@ -16,6 +22,9 @@ pub(crate) struct ItemCache {
     items: Cache<ItemId, Arc<StoredItem>>,
     /// Fills hold it for reading, writes for writing, so no fill slips in between.
     state: RwLock<State>,
+    made: Instant,
+    /// Until when it is as new as promised, in milliseconds since `made`.
+    current_until_ms: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -37,7 +46,24 @@ impl ItemCache {
             .max_capacity(bytes)
             .weigher(|_, item: &Arc<StoredItem>| weight(item))
             .build();
-        Self { items, state: RwLock::new(State { writes: 0, told }) }
+        Self {
+            items,
+            state: RwLock::new(State { writes: 0, told }),
+            made: Instant::now(),
+            current_until_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether what it holds is as new as promised. Asked where word of writes may fail to come.
+    pub(crate) fn is_current(&self) -> bool {
+        let now = self.made.elapsed().as_millis() as u64;
+        now < self.current_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Word of all writes has come; it is as new as promised until then.
+    pub(crate) fn current_until(&self, until: Instant) {
+        let until = until.saturating_duration_since(self.made).as_millis() as u64;
+        self.current_until_ms.store(until, Ordering::Relaxed);
     }
 
     /// To be taken before reading the store.
@@ -78,6 +104,7 @@ impl ItemCache {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.writes += 1;
         state.told = told;
+        self.current_until_ms.store(0, Ordering::Relaxed);
         self.items.invalidate_all();
     }
 }

@@ -91,7 +91,7 @@ impl StoreSettings {
             OTHER,
             "an address such as redis://127.0.0.1:6379/0, rediss:// for TLS",
         );
-        let all_tcp = |urls: &[String]| urls.iter().all(tcp);
+        let all_tcp = |urls: &[String]| urls.iter().all(|url| tcp(url));
         checks.that(all_tcp(&self.redis_cluster_urls), "store.redis_cluster_urls", OTHER, SEVERAL);
         checks.that(
             all_tcp(&self.redis_sentinel_urls),
@@ -143,7 +143,7 @@ impl StoreSettings {
     }
 }
 
-fn tcp(url: &String) -> bool {
+fn tcp(url: &str) -> bool {
     url.starts_with("redis://") || url.starts_with("rediss://")
 }
 

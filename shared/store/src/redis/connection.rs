@@ -9,7 +9,6 @@ use super::{
     RedisServers,
     batch::{Batch, Kind},
     keys::Key,
-    link,
     manager::Manager,
 };
 use crate::{StoreError, redis::RedisOptions};
@@ -145,16 +144,16 @@ impl Server {
             PoolError::Timeout(_) => Failure::NoConnection,
             other => Failure::Pool(other.to_string()),
         })?;
-        let answers = link.send(batch).await.map_err(|error| {
-            if link::is_lost(&error) {
+        let answers = match link.send(batch).await {
+            Ok(answers) => answers,
+            Err(error) if link.is_lost(&error) => {
                 // The others go to the same server, and would fail likewise, one by one.
                 drop(Object::take(link));
                 self.pool.retain(|_, _| false);
-                Failure::Lost(error)
-            } else {
-                Failure::Refused(error)
+                return Err(Failure::Lost(error));
             }
-        })?;
+            Err(error) => return Err(Failure::Refused(error)),
+        };
         batch.replies(answers, self.replicas).map_err(Failure::Refused)
     }
 

@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 use redis::{
-    Pipeline, RedisError, RedisResult, Value,
+    Cmd, Pipeline, RedisError, RedisResult, Value,
     aio::MultiplexedConnection,
     cluster_async::ClusterConnection,
     cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
@@ -76,31 +76,44 @@ impl Link {
         let Target::Cluster(connection) = &mut self.target else { return Ok(Vec::new()) };
         self.suspect = true;
         let anyone = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-        let slots = connection.route_command(cmd("CLUSTER").arg("SLOTS").take(), anyone).await?;
+        let slots = connection.route_command(slots_command(), anyone).await?;
         self.suspect = false;
-        let slots: Vec<Vec<Value>> = redis::from_redis_value(slots)?;
-        let mut masters = Vec::new();
-        for range in slots {
-            // First and last slot, then the master, then replicas.
-            let node: Vec<Value> = match range.into_iter().nth(2) {
-                Some(node) => redis::from_redis_value(node)?,
-                None => continue,
-            };
-            let [host, port, ..] = &node[..] else { continue };
-            masters.push(redis::from_redis_value(Value::Array(vec![host.clone(), port.clone()]))?);
-        }
-        masters.sort_unstable();
-        masters.dedup();
-        Ok(masters)
+        masters_of(slots)
     }
+
+    /// Whether an error means that the connection is of no use any more, or leads to a server that
+    /// no longer holds the data, and another one may do. A cluster's connection mends itself.
+    pub(super) fn is_lost(&self, error: &RedisError) -> bool {
+        matches!(self.target, Target::Node(_))
+            && (error.is_unrecoverable_error()
+                || error.is_io_error()
+                || error.code() == Some("READONLY"))
+    }
+}
+
+/// Asks a node which nodes hold which slots.
+pub(super) fn slots_command() -> Cmd {
+    cmd("CLUSTER").arg("SLOTS").take()
+}
+
+/// Addresses of the masters in the reply to [`slots_command`], sorted.
+pub(super) fn masters_of(slots: Value) -> RedisResult<Vec<(String, u16)>> {
+    let slots: Vec<Vec<Value>> = redis::from_redis_value(slots)?;
+    let mut masters = Vec::new();
+    for range in slots {
+        // First and last slot, then the master, then replicas.
+        let node: Vec<Value> = match range.into_iter().nth(2) {
+            Some(node) => redis::from_redis_value(node)?,
+            None => continue,
+        };
+        let [host, port, ..] = &node[..] else { continue };
+        masters.push(redis::from_redis_value(Value::Array(vec![host.clone(), port.clone()]))?);
+    }
+    masters.sort_unstable();
+    masters.dedup();
+    Ok(masters)
 }
 
 async fn query(pipeline: &Pipeline, mut connection: ClusterConnection) -> RedisResult<Vec<Value>> {
     pipeline.query_async(&mut connection).await
-}
-
-/// Whether the connection is of no use any more, or leads to a server that no longer holds the
-/// data: another one may do.
-pub(super) fn is_lost(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() || error.is_io_error() || error.code() == Some("READONLY")
 }

@@ -88,7 +88,7 @@ impl Store for RedisStore {
     }
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
-        let Some(cache) = &self.cache else {
+        let Some(cache) = self.cache.as_ref().filter(|cache| cache.is_current()) else {
             return catalog::get(&self.server, &self.keys, ids).await;
         };
         let stamp = cache.stamp();

@@ -4,20 +4,24 @@
 //! (`CLIENT TRACKING ON BCAST`; Redis manual, "Client-side caching"). A changed item is forgotten
 //! as soon as the server says so, which it does no later than it confirms the write. Whether the
 //! connections still work, and still lead to the masters, is asked every [`HEARTBEAT`]; when one
-//! does not, nothing is held in memory until all do. So no process answers with an item older than
-//! [`HEARTBEAT`] plus [`ANSWER`], whatever breaks.
+//! does not, nothing is held in memory until all do. What is held counts as current for
+//! [`HEARTBEAT`] plus [`ANSWER`] from the last question that was answered. So no process answers
+//! with an item that changed longer ago, whatever breaks, be it the process itself that stood still.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use plugrank_contract::ItemId;
 use redis::{PushInfo, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection, cmd};
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    sync::mpsc::unbounded_channel,
     task::JoinHandle,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{connection::Server, keys::Keys};
+use super::{connection::Server, keys::Keys, link};
 use crate::item_cache::ItemCache;
 
 /// How often the connections are asked.
@@ -73,6 +77,8 @@ async fn listen(server: &Server, keys: &Keys, cache: &ItemCache) -> RedisResult<
         tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(keys.item_prefix());
         tracking.query_async::<()>(connection).await?;
     }
+    // As this node sees them: it is the one that is asked again.
+    let masters = self::masters(&mut connections, !masters.is_empty()).await?;
     cache.restart(true);
     tracing::debug!(servers = connections.len(), "items are kept in memory");
     let mut heartbeat = interval(HEARTBEAT);
@@ -80,11 +86,16 @@ async fn listen(server: &Server, keys: &Keys, cache: &ItemCache) -> RedisResult<
     loop {
         tokio::select! {
             biased;
-            open = forget(&mut changes, keys, cache) => if !open { return Ok(()) },
+            push = changes.recv() => match push {
+                Some(push) => if !forget(push, keys, cache) { return Ok(()) },
+                None => return Ok(()),
+            },
             _ = heartbeat.tick() => {
+                let asked = Instant::now();
                 let same = async {
                     all_masters(&mut connections).await?;
-                    Ok::<_, RedisError>(server.masters().await? == masters)
+                    let now = self::masters(&mut connections, !masters.is_empty()).await?;
+                    Ok::<_, RedisError>(now == masters)
                 };
                 match timeout(ANSWER, same).await {
                     Ok(Ok(true)) => {}
@@ -92,14 +103,20 @@ async fn listen(server: &Server, keys: &Keys, cache: &ItemCache) -> RedisResult<
                     Ok(Err(error)) => return Err(error),
                     Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
                 }
+                // On each connection, word of what changed before the answer came before it.
+                while let Ok(push) = changes.try_recv() {
+                    if !forget(push, keys, cache) {
+                        return Ok(());
+                    }
+                }
+                cache.current_until(asked + HEARTBEAT + ANSWER);
             }
         }
     }
 }
 
-/// Forgets what the next message names; whether there will be further ones.
-async fn forget(changes: &mut UnboundedReceiver<PushInfo>, keys: &Keys, cache: &ItemCache) -> bool {
-    let Some(push) = changes.recv().await else { return false };
+/// Forgets what a message names; whether there will be further ones.
+fn forget(push: PushInfo, keys: &Keys, cache: &ItemCache) -> bool {
     match (push.kind, push.data.into_iter().next()) {
         (PushKind::Disconnection, _) => return false,
         (PushKind::Invalidate, Some(Value::Array(changed))) => {
@@ -110,11 +127,22 @@ async fn forget(changes: &mut UnboundedReceiver<PushInfo>, keys: &Keys, cache: &
             let ids: Vec<ItemId> = changed.into_iter().filter_map(id).collect();
             cache.forget(&ids);
         }
-        // The whole database was emptied.
-        (PushKind::Invalidate, _) => cache.restart(true),
+        // The whole database was emptied: begin anew.
+        (PushKind::Invalidate, _) => return false,
         _ => {}
     }
     true
+}
+
+/// A cluster's masters, as the first node sees them.
+async fn masters(
+    connections: &mut [MultiplexedConnection],
+    cluster: bool,
+) -> RedisResult<Vec<(String, u16)>> {
+    match connections.first_mut().filter(|_| cluster) {
+        Some(node) => link::masters_of(link::slots_command().query_async(node).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Fails unless every connection leads to a master.

@@ -8,13 +8,14 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::{
     fixtures::{event, ids, new_item, user},
+    redis_caching::until_held,
     redis_server::RedisServer,
     run,
 };
 
 /// What the user is allowed: as docs/redis.md says.
 const RULES: &str = "app on >s3cret resetkeys ~plugrank:* resetchannels -@all +@read +@write \
-                     +@transaction +@scripting +@connection +wait +cluster|slots";
+                     +@transaction +@scripting +@connection +wait +role +cluster|slots";
 
 /// Writes `ca.pem`, and `server.pem` and `server.key` signed by it, valid for 127.0.0.1.
 fn certificates(folder: &Path) {
@@ -77,6 +78,7 @@ fn tls_and_an_acl_user() {
         assert_eq!(store.item_stats(&ids(&["i"])).await.unwrap()[0].clicks, 1);
         assert_eq!(store.scan_items(None, 10).await.unwrap().len(), 1);
         store.ping().await.unwrap();
+        until_held(&server, &store).await;
 
         let refused = async |servers: &RedisServers, access| {
             RedisStore::connect(servers, options(access)).await.unwrap_err().to_string()
