@@ -1,6 +1,7 @@
 mod bad_requests;
 mod bundle;
 mod events;
+mod load_killed;
 mod parity;
 mod rank;
 mod settings;
