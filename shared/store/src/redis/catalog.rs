@@ -1,15 +1,15 @@
 //! Items and their images.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use plugrank_contract::ItemId;
-use redis::cmd;
+use redis::{Cmd, cmd};
 
 use super::{
     batch::{Batch, Kind},
     buckets,
     connection::Server,
-    keys::Keys,
+    keys::{Key, Keys},
 };
 use crate::{NewItem, StoreError, StoredItem, codec};
 
@@ -20,60 +20,78 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// Buckets whose ids are read in one exchange of a scan, at most.
 const SCAN_BUCKETS: usize = 64;
 
-/// Writes items, those of a slot in one transaction.
+/// Writes items, those of a slot in one transaction; of equal ids the last.
 pub(super) async fn put(
     server: &Server,
     keys: &Keys,
-    items: Vec<NewItem>,
+    mut items: Vec<NewItem>,
 ) -> Result<(), StoreError> {
+    codec::keep_last(&mut items, |new| new.item.item_id.clone());
     let mut items = items.into_iter().peekable();
     while items.peek().is_some() {
-        let mut batch = server.batch(Kind::Transaction);
-        let (mut count, mut bytes) = (0, 0);
-        while count < CHUNK_ITEMS
+        let (mut ids, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut gone, mut bytes) = (Vec::new(), 0);
+        while ids.len() < CHUNK_ITEMS
             && bytes < CHUNK_BYTES
             && let Some(new) = items.next()
         {
-            count += 1;
-            bytes += put_one(&mut batch, keys, new);
+            let stored = codec::stored(new.item, new.image.as_deref());
+            let id = stored.item.item_id.clone();
+            let value = codec::encode_item(&stored);
+            bytes += value.len() + new.image.as_ref().map_or(0, Vec::len);
+            names.push(keys.item(&id));
+            values.push(value);
+            match new.image {
+                Some(image) => {
+                    names.push(keys.image(&id));
+                    values.push(image);
+                }
+                None => gone.push(keys.image(&id)),
+            }
+            ids.push(id);
         }
+        let mut batch = server.batch(Kind::Transaction);
+        server.mset(&mut batch, &names, &values);
+        server.del(&mut batch, &gone);
+        index(&mut batch, keys, &ids, |key| cmd("ZADD").arg(key).take(), &["0"]);
         server.send::<()>(batch).await?;
     }
     Ok(())
-}
-
-/// Adds the writing of an item; answers its bytes.
-fn put_one(batch: &mut Batch, keys: &Keys, new: NewItem) -> usize {
-    let stored = codec::stored(new.item, new.image.as_deref());
-    let id = &stored.item.item_id;
-    let value = codec::encode_item(&stored);
-    let bytes = value.len() + new.image.as_ref().map_or(0, Vec::len);
-    let (item, image) = (keys.item(id), keys.image(id));
-    let index = keys.items(buckets::of(id.as_str().as_bytes()));
-    batch.push(&item, cmd("SET").arg(&item).arg(value).take());
-    batch.push(
-        &image,
-        match new.image {
-            Some(bytes) => cmd("SET").arg(&image).arg(bytes).take(),
-            None => cmd("DEL").arg(&image).take(),
-        },
-    );
-    batch.push(&index, cmd("ZADD").arg(&index).arg(0).arg(id.as_str()).take());
-    bytes
 }
 
 pub(super) async fn delete(server: &Server, keys: &Keys, ids: &[ItemId]) -> Result<(), StoreError> {
     for chunk in ids.chunks(CHUNK_ITEMS) {
+        let gone: Vec<_> = chunk.iter().flat_map(|id| [keys.item(id), keys.image(id)]).collect();
         let mut batch = server.batch(Kind::Transaction);
-        for id in chunk {
-            let (item, image) = (keys.item(id), keys.image(id));
-            let index = keys.items(buckets::of(id.as_str().as_bytes()));
-            batch.push(&item, cmd("DEL").arg(&item).arg(&image).take());
-            batch.push(&index, cmd("ZREM").arg(&index).arg(id.as_str()).take());
-        }
+        server.del(&mut batch, &gone);
+        index(&mut batch, keys, chunk, |key| cmd("ZREM").arg(key).take(), &[]);
         server.send::<()>(batch).await?;
     }
     Ok(())
+}
+
+/// Adds a change of the buckets' indexes: one command a bucket, which begins as `begin` says and
+/// names each id after `before`.
+fn index(
+    batch: &mut Batch,
+    keys: &Keys,
+    ids: &[ItemId],
+    begin: impl Fn(&Key) -> Cmd,
+    before: &[&str],
+) {
+    let mut commands: BTreeMap<usize, (Key, Cmd)> = BTreeMap::new();
+    for id in ids {
+        let bucket = buckets::of(id.as_str().as_bytes());
+        let (_, command) = commands.entry(bucket).or_insert_with(|| {
+            let key = keys.items(bucket);
+            let command = begin(&key);
+            (key, command)
+        });
+        command.arg(before).arg(id.as_str());
+    }
+    for (key, command) in commands.into_values() {
+        batch.push(&key, command);
+    }
 }
 
 /// Items by id, same order.

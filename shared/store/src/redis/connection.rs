@@ -116,26 +116,55 @@ impl Server {
 
     /// Values of string keys, same order, in one exchange: one command a slot.
     pub(super) async fn mget(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let mut by_slot: Vec<(u16, usize)> = match self.manager().has_slots() {
-            true => keys.iter().map(Key::slot).zip(0..).collect(),
-            false => (0..keys.len()).map(|at| (0, at)).collect(),
-        };
-        by_slot.sort_unstable();
+        let groups = self.by_slot(keys);
         let mut batch = self.batch(Kind::Plain);
-        let groups = by_slot.chunk_by(|a, b| a.0 == b.0).flat_map(|slot| slot.chunks(COMMAND_KEYS));
-        for group in groups {
+        for group in &groups {
             let mut command = redis::cmd("MGET");
-            for (_, at) in group {
+            for at in group {
                 command.arg(&keys[*at]);
             }
-            batch.push(&keys[group[0].1], command);
+            batch.push(&keys[group[0]], command);
         }
         let found: Vec<Vec<Option<Vec<u8>>>> = self.send(batch).await?;
         let mut values = vec![None; keys.len()];
-        for ((_, at), value) in by_slot.into_iter().zip(found.into_iter().flatten()) {
+        for (at, value) in groups.into_iter().flatten().zip(found.into_iter().flatten()) {
             values[at] = value;
         }
         Ok(values)
+    }
+
+    /// Adds the writing of string keys: one command a slot, not one a key, which is several times
+    /// as fast.
+    pub(super) fn mset(&self, batch: &mut Batch, keys: &[Key], values: &[Vec<u8>]) {
+        for group in self.by_slot(keys) {
+            let mut command = redis::cmd("MSET");
+            for at in &group {
+                command.arg(&keys[*at]).arg(&values[*at]);
+            }
+            batch.push(&keys[group[0]], command);
+        }
+    }
+
+    /// Adds the removal of keys, one command a slot.
+    pub(super) fn del(&self, batch: &mut Batch, keys: &[Key]) {
+        for group in self.by_slot(keys) {
+            let mut command = redis::cmd("DEL");
+            for at in &group {
+                command.arg(&keys[*at]);
+            }
+            batch.push(&keys[group[0]], command);
+        }
+    }
+
+    /// Places of keys, those of a slot together, at most [`COMMAND_KEYS`] of them.
+    fn by_slot(&self, keys: &[Key]) -> Vec<Vec<usize>> {
+        let has_slots = self.manager().has_slots();
+        let slot = |key: &Key| if has_slots { key.slot() } else { 0 };
+        let mut places: Vec<(u16, usize)> = keys.iter().map(slot).zip(0..).collect();
+        places.sort_unstable();
+        let slots = places.chunk_by(|a, b| a.0 == b.0);
+        let groups = slots.flat_map(|slot| slot.chunks(COMMAND_KEYS));
+        groups.map(|group| group.iter().map(|(_, at)| *at).collect()).collect()
     }
 
     async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Failure> {

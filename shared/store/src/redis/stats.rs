@@ -65,12 +65,11 @@ pub(super) async fn put_neighbours(
     neighbours: &[(ItemId, Vec<(ItemId, f32)>)],
 ) -> Result<(), StoreError> {
     for chunk in neighbours.chunks(CHUNK) {
+        let names: Vec<_> = chunk.iter().map(|(id, _)| keys.neighbours(id)).collect();
+        let values: Vec<_> = chunk.iter().map(|(_, list)| codec::encode_neighbours(list)).collect();
         // As transactions, which a server that syncs every write syncs once each.
         let mut batch = server.batch(Kind::Transaction);
-        for (id, list) in chunk {
-            let key = keys.neighbours(id);
-            batch.push(&key, cmd("SET").arg(&key).arg(codec::encode_neighbours(list)).take());
-        }
+        server.mset(&mut batch, &names, &values);
         server.send::<()>(batch).await?;
     }
     Ok(())

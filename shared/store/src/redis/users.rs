@@ -13,12 +13,11 @@ const CHUNK: usize = 2000;
 
 pub(super) async fn put(server: &Server, keys: &Keys, users: &[User]) -> Result<(), StoreError> {
     for chunk in users.chunks(CHUNK) {
+        let names: Vec<_> = chunk.iter().map(|user| keys.user(&user.user_id)).collect();
+        let values: Vec<_> = chunk.iter().map(codec::encode_user).collect();
         // As transactions, which a server that syncs every write syncs once each.
         let mut batch = server.batch(Kind::Transaction);
-        for user in chunk {
-            let key = keys.user(&user.user_id);
-            batch.push(&key, cmd("SET").arg(&key).arg(codec::encode_user(user)).take());
-        }
+        server.mset(&mut batch, &names, &values);
         server.send::<()>(batch).await?;
     }
     Ok(())
