@@ -14,7 +14,12 @@ use crate::{
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let settings = super::settings(&args.config)?;
-    Ok(actix::System::new().block_on(load_all(args, settings))?)
+    // Several threads: rows are read on this one, while others encode and send what was read.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads of the Tokio runtime cannot be started")?;
+    Ok(runtime.block_on(load_all(args, settings))?)
 }
 
 async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Items and users.
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use plugrank_contract::ItemId;
 use plugrank_dataset::DatasetFolder;
 use plugrank_store::{NewItem, Store};
 
-use super::{LoadError, LoadReport, Progress};
+use super::{LoadError, LoadReport, Progress, writers::Writers};
 
 /// Bytes of images that are written at a time.
 const IMAGE_BYTES: usize = 16 << 20;
@@ -42,7 +42,7 @@ impl Items {
 }
 
 pub(super) async fn items(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     folder: &DatasetFolder,
     progress: &Progress,
     report: &mut LoadReport,
@@ -51,6 +51,11 @@ pub(super) async fn items(
     let bar = progress.bar("items", batches.rows());
     let mut items = Items { ids: Vec::new(), positions: HashMap::new() };
     let (mut waiting, mut bytes) = (Vec::new(), 0);
+    let mut writers = Writers::default();
+    let put = |items| {
+        let store = Arc::clone(store);
+        async move { store.put_items(items).await }
+    };
     for batch in batches {
         for row in batch? {
             items.add(&row.item.item_id)?;
@@ -60,32 +65,36 @@ pub(super) async fn items(
             bytes += image.as_ref().map_or(0, Vec::len);
             waiting.push(NewItem { item: row.item, image });
             if waiting.len() == ITEMS || bytes >= IMAGE_BYTES {
-                store.put_items(mem::take(&mut waiting)).await?;
+                writers.begin(put(mem::take(&mut waiting))).await?;
                 bytes = 0;
                 bar.set_position(report.items);
             }
         }
     }
-    store.put_items(waiting).await?;
+    writers.begin(put(waiting)).await?;
+    writers.end().await?;
     bar.finish();
     Ok(items)
 }
 
 pub(super) async fn users(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     folder: &DatasetFolder,
     progress: &Progress,
     report: &mut LoadReport,
 ) -> Result<(), LoadError> {
     let batches = folder.users()?;
     let bar = progress.bar("users", batches.rows());
+    let mut writers = Writers::default();
     for batch in batches {
         let users = batch?;
         users.iter().for_each(|user| report.sample(&user.user_id));
         report.users += users.len() as u64;
-        store.put_users(users).await?;
+        let store = Arc::clone(store);
+        writers.begin(async move { store.put_users(users).await }).await?;
         bar.set_position(report.users);
     }
+    writers.end().await?;
     bar.finish();
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Histories, item statistics and co-visitation, in one pass over the interactions.
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use plugrank_contract::{HistoryEntry, UserId};
 use plugrank_dataset::DatasetFolder;
@@ -8,6 +8,7 @@ use plugrank_store::{ItemStats, Store};
 
 use super::{
     LoadError, LoadOptions, LoadReport, Progress, catalog::Items, co_visitation::CoVisitation,
+    writers::Writers,
 };
 
 /// Rows that are written at a time.
@@ -20,7 +21,7 @@ pub(super) struct Counted {
 }
 
 pub(super) async fn load(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     folder: &DatasetFolder,
     items: &Items,
     options: LoadOptions,
@@ -35,6 +36,12 @@ pub(super) async fn load(
     };
     let mut users: HashMap<UserId, u32> = HashMap::new();
     let mut waiting = Vec::with_capacity(ROWS);
+    let mut writers = Writers::default();
+    // Which of two equal entries is written first makes no difference to the store.
+    let put = |entries| {
+        let store = Arc::clone(store);
+        async move { store.put_history(entries).await }
+    };
     for batch in batches {
         for row in batch? {
             bar.inc(1);
@@ -64,18 +71,20 @@ pub(super) async fn load(
             };
             waiting.push((row.user_id, entry));
             if waiting.len() == ROWS {
-                store.put_history(mem::replace(&mut waiting, Vec::with_capacity(ROWS))).await?;
+                let full = mem::replace(&mut waiting, Vec::with_capacity(ROWS));
+                writers.begin(put(full)).await?;
             }
         }
     }
-    store.put_history(waiting).await?;
+    writers.begin(put(waiting)).await?;
+    writers.end().await?;
     bar.finish();
     Ok(counted)
 }
 
 /// Writes statistics and neighbours; answers how many items have neighbours.
 pub(super) async fn write_counts(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     items: &Items,
     counted: Counted,
     progress: &Progress,
@@ -87,8 +96,10 @@ pub(super) async fn write_counts(
         .enumerate()
         .map(|(item, stats)| (items.id(item as u32).clone(), *stats))
         .collect();
+    let mut writers = Writers::default();
     for chunk in stats.chunks(ROWS) {
-        store.put_item_stats(chunk.to_vec()).await?;
+        let (store, chunk) = (Arc::clone(store), chunk.to_vec());
+        writers.begin(async move { store.put_item_stats(chunk).await }).await?;
     }
     let (mut waiting, mut listed) = (Vec::new(), 0);
     for (item, neighbours) in counted.pairs.neighbours() {
@@ -96,10 +107,12 @@ pub(super) async fn write_counts(
         waiting.push((items.id(item).clone(), named.collect()));
         listed += 1;
         if waiting.len() == ROWS / 8 {
-            store.put_neighbours(mem::take(&mut waiting)).await?;
+            let (store, full) = (Arc::clone(store), mem::take(&mut waiting));
+            writers.begin(async move { store.put_neighbours(full).await }).await?;
             bar.set_position(u64::from(item));
         }
     }
+    writers.end().await?;
     store.put_neighbours(waiting).await?;
     bar.finish();
     Ok(listed)

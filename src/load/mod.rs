@@ -7,6 +7,7 @@ mod progress;
 mod report;
 #[cfg(test)]
 mod tests;
+mod writers;
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -33,6 +34,9 @@ pub enum LoadError {
     /// The store could not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A write ended before it was done.
+    #[error("a write ended early: {0}")]
+    Interrupted(String),
     /// There is more than the loader can count.
     #[error("{0}")]
     TooLarge(&'static str),
@@ -55,20 +59,20 @@ pub async fn load(
     let mut report = LoadReport::new(folder.meta().name.clone(), store.item_count().await?);
 
     let begun = Instant::now();
-    let items = catalog::items(store.as_ref(), &folder, progress, &mut report).await?;
+    let items = catalog::items(&store, &folder, progress, &mut report).await?;
     report.phase("items", report.items, begun);
 
     let begun = Instant::now();
-    catalog::users(store.as_ref(), &folder, progress, &mut report).await?;
+    catalog::users(&store, &folder, progress, &mut report).await?;
     report.phase("users", report.users, begun);
 
     let begun = Instant::now();
     let counted =
-        interactions::load(store.as_ref(), &folder, &items, options, progress, &mut report).await?;
+        interactions::load(&store, &folder, &items, options, progress, &mut report).await?;
     report.phase("interactions", report.interactions, begun);
 
     let begun = Instant::now();
-    let listed = interactions::write_counts(store.as_ref(), &items, counted, progress).await?;
+    let listed = interactions::write_counts(&store, &items, counted, progress).await?;
     report.phase("co-visitation", listed, begun);
     Ok(report)
 }

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use plugrank_runtime::settings::{StoreKind, StoreSettings};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, RedisOptions, RedisStore, Store};
+use plugrank_store::{
+    EmbeddedOptions, EmbeddedStore, RedisAccess, RedisOptions, RedisServers, RedisStore, Store,
+};
 
 /// Opens the store.
 ///
@@ -26,15 +28,33 @@ pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
             Ok(Arc::new(EmbeddedStore::open(&settings.path, options)?))
         }
         StoreKind::Redis => {
-            let url = settings.redis_url.as_deref().context("store.redis_url is missing")?;
             let timeout = Duration::from_millis(settings.redis_timeout_ms);
             let options = RedisOptions {
+                access: RedisAccess {
+                    username: settings.redis_username.clone(),
+                    password: settings.redis_password.clone(),
+                    ca_file: settings.redis_ca_file.clone(),
+                },
                 connections: settings.redis_pool,
                 connect_timeout: timeout,
                 call_timeout: timeout,
+                replicas: settings.redis_replicas,
+                item_cache_bytes: (settings.item_cache_mb as u64) << 20,
                 ..RedisOptions::default()
             };
-            Ok(Arc::new(RedisStore::connect(url, options).await?))
+            Ok(Arc::new(RedisStore::connect(&servers(settings)?, options).await?))
         }
     }
+}
+
+/// Which of the three ways to Redis is set. The settings were checked: there is exactly one.
+fn servers(settings: &StoreSettings) -> Result<RedisServers> {
+    if let Some(url) = &settings.redis_url {
+        return Ok(RedisServers::single(url));
+    }
+    if !settings.redis_cluster_urls.is_empty() {
+        return Ok(RedisServers::Cluster(settings.redis_cluster_urls.clone()));
+    }
+    let master = settings.redis_sentinel_master.clone().context("store.redis_url is missing")?;
+    Ok(RedisServers::Sentinel { urls: settings.redis_sentinel_urls.clone(), master })
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::e2e::site::Site;
 
-const BUDGET_MS: f64 = 400.0;
+const BUDGET_MS: u32 = 400;
 /// What an answer may take beyond its budget.
 const GRACE_MS: f64 = 5.0;
 /// Callers that ask without a pause.
@@ -38,7 +38,7 @@ async fn caller(site: &Site, number: usize, until: Instant) -> Seen {
         let rung = reply["rung"].as_str().unwrap_or_default().to_owned();
         *seen.answers.entry((status, rung)).or_default() += 1;
         let spent_ms = reply["budget"]["spent_ms"].as_f64().unwrap_or(0.0);
-        seen.late += usize::from(spent_ms > BUDGET_MS + GRACE_MS);
+        seen.late += usize::from(spent_ms > f64::from(BUDGET_MS) + GRACE_MS);
         if status != 200 {
             // A refused caller comes again, but not at once.
             tokio::time::sleep(Duration::from_millis(20)).await;

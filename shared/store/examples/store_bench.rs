@@ -1,19 +1,22 @@
-//! Measures a store: `store_bench [redis://host:port]`, embedded without an argument.
+//! Measures a store: `store_bench [redis://host:port]`, embedded without an argument, a cluster with
+//! several addresses with commas between.
 //!
 //! Writes 100,000 items, 1,000,000 rows of history and some thousand events, and prints how long
-//! writes and reads take. The embedded store's file is a temporary one; in Redis it uses a
-//! namespace of its own, which it leaves behind.
+//! writes and reads take and, of one Redis server that does nothing else, what they take of its
+//! memory. The embedded store's file is a temporary one; in Redis it uses a namespace of its own,
+//! which it leaves behind.
 
 use std::{
     collections::BTreeMap,
+    io::{Read, Write},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, UserId};
+use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, User, UserId};
 use plugrank_store::{
-    EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, RedisOptions, RedisStore, Store,
-    StoreError, VectorSpace,
+    EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, RedisOptions, RedisServers, RedisStore,
+    Store, StoreError, VectorSpace,
 };
 
 const ITEMS: u64 = 100_000;
@@ -23,19 +26,20 @@ const ROWS: u64 = 1_000_000;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
-    let store: Arc<dyn Store> = match std::env::args().nth(1) {
+    let url = std::env::args().nth(1);
+    let memory = Memory::of(url.as_deref());
+    let store: Arc<dyn Store> = match url {
         Some(url) => {
             let namespace = format!("store_bench_{}", std::process::id());
-            Arc::new(
-                RedisStore::connect(&url, RedisOptions { namespace, ..Default::default() }).await?,
-            )
+            let options = RedisOptions { namespace, ..Default::default() };
+            Arc::new(RedisStore::connect(&servers(&url), options).await?)
         }
         None => {
             let path = dir.path().join("store.redb");
             Arc::new(EmbeddedStore::open(&path, EmbeddedOptions::default())?)
         }
     };
-    writes(&store).await?;
+    writes(&store, memory).await?;
     reads(&store).await?;
     events(&store).await?;
     if let Ok(file) = dir.path().join("store.redb").metadata() {
@@ -44,15 +48,69 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn writes(store: &Arc<dyn Store>) -> Result<(), StoreError> {
-    let batches: Vec<Vec<NewItem>> = (0..10)
-        .map(|batch| (0..ITEMS / 10).map(|n| item(batch * ITEMS / 10 + n)).collect())
+fn panicked(error: tokio::task::JoinError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+/// What a server's memory grows by.
+struct Memory {
+    address: Option<String>,
+    last: u64,
+}
+
+impl Memory {
+    fn of(url: Option<&str>) -> Self {
+        let address = url.and_then(|url| url.strip_prefix("redis://")).map(str::to_owned);
+        let mut memory = Self { address, last: 0 };
+        memory.last = memory.used().unwrap_or(0);
+        memory
+    }
+
+    /// Prints what one of `count` things takes that were written since.
+    fn grown(&mut self, name: &str, count: u64) {
+        let Some(used) = self.used() else { return };
+        let each = used.saturating_sub(self.last) as f64 / count as f64;
+        println!("memory: {name}: {each:.0} bytes");
+        self.last = used;
+    }
+
+    /// `used_memory` of one server.
+    fn used(&self) -> Option<u64> {
+        let mut socket = std::net::TcpStream::connect(self.address.as_ref()?).ok()?;
+        socket.write_all(b"INFO memory\r\n").ok()?;
+        let mut reply = [0; 512];
+        let length = socket.read(&mut reply).ok()?;
+        let text = String::from_utf8_lossy(&reply[..length]).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("used_memory:"))?;
+        line.trim().parse().ok()
+    }
+}
+
+fn servers(urls: &str) -> RedisServers {
+    match urls.contains(',') {
+        true => RedisServers::Cluster(urls.split(',').map(str::to_owned).collect()),
+        false => RedisServers::single(urls),
+    }
+}
+
+async fn writes(store: &Arc<dyn Store>, mut memory: Memory) -> Result<(), StoreError> {
+    let batches: Vec<Vec<NewItem>> = (0..50)
+        .map(|batch| (0..ITEMS / 50).map(|n| item(batch * ITEMS / 50 + n)).collect())
         .collect();
     let start = Instant::now();
+    let mut calls = tokio::task::JoinSet::new();
     for batch in batches {
-        store.put_items(batch).await?;
+        let store = Arc::clone(store);
+        calls.spawn(async move { store.put_items(batch).await });
+        if calls.len() == 8 {
+            calls.join_next().await.transpose().map_err(panicked)?.transpose()?;
+        }
     }
-    rate("put_items, 10,000 a call", ITEMS, start.elapsed());
+    while let Some(call) = calls.join_next().await {
+        call.map_err(panicked)??;
+    }
+    rate("put_items, 2,000 a call, 8 at a time", ITEMS, start.elapsed());
+    memory.grown("an item without image", ITEMS);
 
     // As a data set has it: in the order of time, users and items at random.
     let row = |n: u64| {
@@ -71,17 +129,31 @@ async fn writes(store: &Arc<dyn Store>) -> Result<(), StoreError> {
         store.put_history(batch.clone()).await?;
     }
     rate("put_history, 50,000 a call", ROWS, start.elapsed());
+    memory.grown("an entry of a history", ROWS);
     let start = Instant::now();
     for batch in batches {
         store.put_history(batch).await?;
     }
     rate("put_history again", ROWS, start.elapsed());
 
+    memory.grown("writing them again", ROWS);
+    let profiles = (0..USERS).map(|n| User {
+        user_id: user_id(n),
+        features: BTreeMap::from([("age".into(), "25-34".into()), ("region".into(), "n".into())]),
+    });
+    store.put_users(profiles.collect()).await?;
+    memory.grown("a user's profile", USERS);
+
     let stats = (0..ITEMS).map(|n| (item_id(n), ItemStats { impressions: n, clicks: n / 20 }));
     let stats: Vec<_> = stats.collect();
     let start = Instant::now();
     store.put_item_stats(stats).await?;
     rate("put_item_stats, all in one call", ITEMS, start.elapsed());
+    memory.grown("an item's statistics", ITEMS);
+    let near = |n: u64| (1..=50).map(|m| (item_id(mix(n + m) % ITEMS), 0.5)).collect();
+    let neighbours: Vec<_> = (0..ITEMS / 10).map(|n| (item_id(n), near(n))).collect();
+    store.put_neighbours(neighbours).await?;
+    memory.grown("50 neighbours of an item", ITEMS / 10);
 
     let space = VectorSpace::Record("1".into());
     let start = Instant::now();
@@ -91,6 +163,12 @@ async fn writes(store: &Arc<dyn Store>) -> Result<(), StoreError> {
         store.put_vectors(&space, entries.collect()).await?;
     }
     rate("put_vectors of 256 bytes, 1,000 a call", 100_000, start.elapsed());
+    memory.grown("a vector of 256 bytes", 100_000);
+    let batch = (0..100_000_u64).map(|n| Event { user_id: user_id(n % USERS), ..event(n << 32) });
+    for events in batch.collect::<Vec<_>>().chunks(2000) {
+        store.append_events(events.to_vec()).await?;
+    }
+    memory.grown("an event", 100_000);
     Ok(())
 }
 

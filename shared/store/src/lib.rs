@@ -7,11 +7,12 @@ mod codec;
 mod content;
 pub mod embedded;
 mod exposure;
+mod item_cache;
 mod keys;
 pub mod redis;
 pub mod store;
 
+pub use self::redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
 pub use content::content_hash;
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
-pub use redis::{RedisOptions, RedisStore};
 pub use store::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};

@@ -52,9 +52,9 @@ pub enum VectorSpace {
 /// The store could not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The store cannot be reached or is full. Nothing is half-written; when the connection or the
-    /// disk failed while a write was being confirmed, that write may still have happened as a
-    /// whole. Every write may be repeated safely.
+    /// The store cannot be reached or is full. When the connection or the disk failed while a write
+    /// was being confirmed, that write may still have happened, and in a store of several servers
+    /// a part of it. Every write may be repeated safely, and repeating it completes it.
     #[error("store unavailable: {0}")]
     Unavailable(String),
     /// What is stored cannot be read: another version wrote it, or it is damaged.
@@ -91,8 +91,8 @@ pub trait Store: Send + Sync + 'static {
     /// A user's profile.
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Appends events in the order given; for each, whether it was new (its id not seen before).
-    /// Extends histories and item statistics in the same transaction. A click takes the place of
+    /// Appends events in the order given; for each, whether it was new (its id not seen before of
+    /// this user). When it returns, histories and item statistics have them. A click takes the place of
     /// the impression of the same user, item and request, whichever came first; its entry has the
     /// click's timestamp. Further events of an exposure already so known change nothing but the
     /// log (see [`ItemStats`]).

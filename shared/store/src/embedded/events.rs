@@ -14,8 +14,8 @@ use crate::{
     keys,
 };
 
-/// Event id to the event (postcard): the log, and what tells a repeated event.
-pub(super) const EVENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("events");
+/// User and event id to the event (postcard): the log, and what tells a repeated event.
+pub(super) const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
 /// User, request and item to what is known of this exposure ([`exposure::to_bytes`]).
 pub(super) const EXPOSURES: TableDefinition<&[u8], [u8; 9]> = TableDefinition::new("exposures");
 
@@ -31,7 +31,7 @@ pub(super) fn append(txn: &WriteTransaction, events: &[Event]) -> Result<Vec<boo
 }
 
 struct Tables<'txn> {
-    log: Table<'txn, &'static str, &'static [u8]>,
+    log: Table<'txn, &'static [u8], &'static [u8]>,
     exposures: Table<'txn, &'static [u8], [u8; 9]>,
     history: Table<'txn, &'static [u8], ()>,
     stats: Table<'txn, &'static str, (u64, u64)>,
@@ -39,10 +39,11 @@ struct Tables<'txn> {
 
 impl Tables<'_> {
     fn append(&mut self, event: &Event) -> Result<bool, Failure> {
-        if self.log.get(event.event_id.as_str())?.is_some() {
+        let key = event_key(event);
+        if self.log.get(key.as_slice())?.is_some() {
             return Ok(false);
         }
-        self.log.insert(event.event_id.as_str(), codec::encode(event).as_slice())?;
+        self.log.insert(key.as_slice(), codec::encode(event).as_slice())?;
 
         let exposure = exposure_key(event);
         let known = match &exposure {
@@ -71,6 +72,13 @@ impl Tables<'_> {
         }
         Ok(true)
     }
+}
+
+fn event_key(event: &Event) -> Vec<u8> {
+    let mut key = Vec::new();
+    keys::push_string(&mut key, event.user_id.as_str());
+    key.extend_from_slice(event.event_id.as_bytes());
+    key
 }
 
 fn exposure_key(event: &Event) -> Option<Vec<u8>> {

@@ -3,7 +3,6 @@
 //! One thread writes ([`writer`]); readers read the last confirmed snapshot, beside it and each
 //! other.
 
-mod cache;
 mod catalog;
 mod database;
 mod error;

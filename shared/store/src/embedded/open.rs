@@ -11,7 +11,7 @@ use super::{catalog, error, error::Failure, events, history, stats, users};
 use crate::{StoreError, embedded::EmbeddedOptions};
 
 /// Version of tables, keys and values. A change to any of them raises it.
-pub(super) const SCHEMA_VERSION: u64 = 1;
+pub(super) const SCHEMA_VERSION: u64 = 2;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema_version";

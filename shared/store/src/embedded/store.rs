@@ -7,9 +7,7 @@ use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User,
 use redb::ReadTransaction;
 
 use super::{
-    EmbeddedOptions,
-    cache::ItemCache,
-    catalog,
+    EmbeddedOptions, catalog,
     database::Handle,
     error::Failure,
     events, history,
@@ -17,7 +15,9 @@ use super::{
     stats, users, vectors,
     writer::{Sync, Writer},
 };
-use crate::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};
+use crate::{
+    ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace, item_cache::ItemCache,
+};
 
 /// Rows that are read, or made ready, where the caller runs. More go to a thread for blocking
 /// work, so that no async thread is held for long.
@@ -45,7 +45,7 @@ impl EmbeddedStore {
     }
 
     pub(super) fn open_with(opener: Opener) -> Result<Self, StoreError> {
-        let items = Arc::new(ItemCache::new(opener.options.item_cache_bytes));
+        let items = Arc::new(ItemCache::new(opener.options.item_cache_bytes, true));
         let database = Arc::new(Handle::open(opener)?);
         Ok(Self { writer: Writer::start(Arc::clone(&database))?, database, items })
     }

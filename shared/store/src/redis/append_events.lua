@@ -1,27 +1,41 @@
--- Appends events, whole or not at all. The rules are those of exposure.rs.
--- ARGV[1]: seconds for which events and exposures are remembered. Then per event
--- KEYS: event, exposure, clicks, shown, stats
--- ARGV: the event's bytes, 'c' or 's', whether it has a request ('1' or ''), item id, history entry
--- Returns, per event, 1 if it was new, else 0.
-local memory = ARGV[1]
-local fresh = {}
-for n = 1, #KEYS / 5 do
-    local k, a = (n - 1) * 5, (n - 1) * 5 + 1
-    local event_key, exposure_key = KEYS[k + 1], KEYS[k + 2]
-    local clicks_key, shown_key, stats_key = KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
+-- Appends events of one user, whole or not at all. The rules are those of exposure.rs.
+-- KEYS: clicks, shown, then per event: event, exposure
+-- ARGV: seconds for which events and exposures are remembered; seconds for which a repeat is told
+--   what it counts. Then per event: its bytes, 'c' or 's', whether it has a request ('1' or ''),
+--   item id, history entry
+-- Returns, per event: 1 if it was new, else 0; what it counts: 'i' an impression, 'c' a click,
+--   'b' both, '-' nothing. A repeat counts the same again, for whoever counts may have been
+--   interrupted; counting knows what it has counted.
+local memory, recount = ARGV[1], tonumber(ARGV[2])
+local clicks_key, shown_key = KEYS[1], KEYS[2]
+local reply = {}
+for n = 1, (#KEYS - 2) / 2 do
+    local a = 2 + (n - 1) * 5
+    local event_key, exposure_key = KEYS[n * 2 + 1], KEYS[n * 2 + 2]
     local event, kind, item, entry = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
     local has_request = ARGV[a + 3] == '1'
-    if redis.call('SET', event_key, event, 'NX', 'EX', memory) then
-        fresh[n] = 1
+    local before = redis.call('GET', event_key)
+    local fresh, counts = 0, '-'
+    if before then
+        -- Another event under the same id counts nothing.
+        local same = string.sub(before, 2) == event
+        if same and redis.call('TTL', event_key) > tonumber(memory) - recount then
+            counts = string.sub(before, 1, 1)
+        end
+    else
+        fresh = 1
         local known = has_request and redis.call('HGET', exposure_key, item)
-        if not known or (kind == 'c' and known ~= 'c') then
+        if not known then
+            counts = kind == 'c' and 'b' or 'i'
+        elseif kind == 'c' and known ~= 'c' then
+            counts = 'c'
+        end
+        redis.call('SET', event_key, counts .. event, 'EX', memory)
+        if counts ~= '-' then
             if known then
                 redis.call('ZREM', shown_key, string.sub(known, 2))
-            else
-                redis.call('HINCRBY', stats_key, 'n', 1)
             end
             if kind == 'c' then
-                redis.call('HINCRBY', stats_key, 'c', 1)
                 redis.call('ZREM', shown_key, entry)
                 redis.call('ZADD', clicks_key, 0, entry)
             elseif not redis.call('ZSCORE', clicks_key, entry) then
@@ -32,8 +46,7 @@ for n = 1, #KEYS / 5 do
                 redis.call('EXPIRE', exposure_key, memory)
             end
         end
-    else
-        fresh[n] = 0
     end
+    reply[n * 2 - 1], reply[n * 2] = fresh, counts
 end
-return fresh
+return reply

@@ -1,66 +1,97 @@
 //! Items and their images.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use deadpool_redis::redis::{self, Pipeline};
 use plugrank_contract::ItemId;
+use redis::{Cmd, cmd};
 
-use super::{connection::Server, keys::Keys};
+use super::{
+    batch::{Batch, Kind},
+    buckets,
+    connection::Server,
+    keys::{Key, Keys},
+};
 use crate::{NewItem, StoreError, StoredItem, codec};
 
 /// Items in one exchange.
 const CHUNK_ITEMS: usize = 1000;
 /// Bytes after which an exchange takes no further item.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Ids in one command; a server answers nobody else while it works on one.
-const CHUNK_IDS: usize = 1000;
+/// Buckets whose ids are read in one exchange of a scan, at most.
+const SCAN_BUCKETS: usize = 64;
 
-/// Writes items, up to [`CHUNK_ITEMS`] in one transaction.
+/// Writes items, those of a slot in one transaction; of equal ids the last.
 pub(super) async fn put(
     server: &Server,
     keys: &Keys,
-    items: Vec<NewItem>,
+    mut items: Vec<NewItem>,
 ) -> Result<(), StoreError> {
-    let index = keys.items();
+    codec::keep_last(&mut items, |new| new.item.item_id.clone());
     let mut items = items.into_iter().peekable();
     while items.peek().is_some() {
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        let (mut count, mut bytes) = (0, 0);
-        while count < CHUNK_ITEMS
+        let (mut ids, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut gone, mut bytes) = (Vec::new(), 0);
+        while ids.len() < CHUNK_ITEMS
             && bytes < CHUNK_BYTES
             && let Some(new) = items.next()
         {
             let stored = codec::stored(new.item, new.image.as_deref());
-            let id = &stored.item.item_id;
+            let id = stored.item.item_id.clone();
             let value = codec::encode_item(&stored);
-            count += 1;
             bytes += value.len() + new.image.as_ref().map_or(0, Vec::len);
-            pipeline.set(keys.item(id), value).ignore();
+            names.push(keys.item(&id));
+            values.push(value);
             match new.image {
-                Some(image) => pipeline.set(keys.image(id), image).ignore(),
-                None => pipeline.del(keys.image(id)).ignore(),
-            };
-            pipeline.zadd(&index, id.as_str(), 0).ignore();
+                Some(image) => {
+                    names.push(keys.image(&id));
+                    values.push(image);
+                }
+                None => gone.push(keys.image(&id)),
+            }
+            ids.push(id);
         }
-        server.query::<()>(&pipeline).await?;
+        let mut batch = server.batch(Kind::Transaction);
+        server.mset(&mut batch, &names, &values);
+        server.del(&mut batch, &gone);
+        index(&mut batch, keys, &ids, |key| cmd("ZADD").arg(key).take(), &["0"]);
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
 
 pub(super) async fn delete(server: &Server, keys: &Keys, ids: &[ItemId]) -> Result<(), StoreError> {
-    let index = keys.items();
-    for chunk in ids.chunks(CHUNK_IDS) {
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        for id in chunk {
-            pipeline.del(keys.item(id)).ignore();
-            pipeline.del(keys.image(id)).ignore();
-            pipeline.zrem(&index, id.as_str()).ignore();
-        }
-        server.query::<()>(&pipeline).await?;
+    for chunk in ids.chunks(CHUNK_ITEMS) {
+        let gone: Vec<_> = chunk.iter().flat_map(|id| [keys.item(id), keys.image(id)]).collect();
+        let mut batch = server.batch(Kind::Transaction);
+        server.del(&mut batch, &gone);
+        index(&mut batch, keys, chunk, |key| cmd("ZREM").arg(key).take(), &[]);
+        server.send::<()>(batch).await?;
     }
     Ok(())
+}
+
+/// Adds a change of the buckets' indexes: one command a bucket, which begins as `begin` says and
+/// names each id after `before`.
+fn index(
+    batch: &mut Batch,
+    keys: &Keys,
+    ids: &[ItemId],
+    begin: impl Fn(&Key) -> Cmd,
+    before: &[&str],
+) {
+    let mut commands: BTreeMap<usize, (Key, Cmd)> = BTreeMap::new();
+    for id in ids {
+        let bucket = buckets::of(id.as_str().as_bytes());
+        let (_, command) = commands.entry(bucket).or_insert_with(|| {
+            let key = keys.items(bucket);
+            let command = begin(&key);
+            (key, command)
+        });
+        command.arg(before).arg(id.as_str());
+    }
+    for (key, command) in commands.into_values() {
+        batch.push(&key, command);
+    }
 }
 
 /// Items by id, same order.
@@ -69,7 +100,9 @@ pub(super) async fn get(
     keys: &Keys,
     ids: &[ItemId],
 ) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
-    mget(server, ids.iter().map(|id| keys.item(id)))
+    let wanted: Vec<_> = ids.iter().map(|id| keys.item(id)).collect();
+    server
+        .mget(&wanted)
         .await?
         .into_iter()
         .map(|value| value.map(|bytes| decode(server, &bytes)).transpose())
@@ -81,56 +114,76 @@ pub(super) async fn images(
     keys: &Keys,
     ids: &[ItemId],
 ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-    mget(server, ids.iter().map(|id| keys.image(id))).await
+    let wanted: Vec<_> = ids.iter().map(|id| keys.image(id)).collect();
+    server.mget(&wanted).await
 }
 
-/// Up to `limit` items whose id's bytes come after those of `after`.
+/// Up to `limit` items after `after`, by bucket and in it by the bytes of the id.
 pub(super) async fn scan(
     server: &Server,
     keys: &Keys,
     after: Option<&ItemId>,
     limit: usize,
 ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let bucket = |id: &ItemId| buckets::of(id.as_str().as_bytes());
+    let mut next = after.map_or(0, bucket);
     let mut after = after.cloned();
+    let (mut ids, mut width) = (Vec::new(), 1);
     loop {
-        let start = after
-            .as_ref()
-            .map_or_else(|| b"-".to_vec(), |id| [b"(", id.as_str().as_bytes()].concat());
-        let count = isize::try_from(limit).unwrap_or(isize::MAX);
-        let mut pipeline = redis::pipe();
-        pipeline.zrangebylex_limit(keys.items(), start, "+", 0, count);
-        let (ids,): (Vec<String>,) = server.query(&pipeline).await?;
-        let Some(last) = ids.last() else { return Ok(Vec::new()) };
-        after = Some(last.as_str().into());
-        let ids: Vec<ItemId> = ids.into_iter().map(ItemId::from).collect();
+        // From one bucket to ever more: large catalogs fill a page from few, small ones from many.
+        while ids.len() < limit && next < buckets::COUNT {
+            let end = buckets::COUNT.min(next + width);
+            ids.extend(ids_of(server, keys, next..end, after.take().as_ref(), limit).await?);
+            (next, width) = (end, SCAN_BUCKETS.min(width * 2));
+        }
+        ids.truncate(limit);
+        let Some(last) = ids.last().cloned() else { return Ok(Vec::new()) };
         let page: Vec<_> = get(server, keys, &ids).await?.into_iter().flatten().collect();
         // All deleted since they were listed: an empty page would end the scan too early.
         if !page.is_empty() {
             return Ok(page);
         }
+        next = bucket(&last);
+        after = Some(last);
+        ids.clear();
     }
+}
+
+/// Up to `limit` ids of each of some buckets, in the order of the scan; of the first bucket only
+/// those after `after`.
+async fn ids_of(
+    server: &Server,
+    keys: &Keys,
+    some: std::ops::Range<usize>,
+    after: Option<&ItemId>,
+    limit: usize,
+) -> Result<Vec<ItemId>, StoreError> {
+    let mut batch = server.batch(Kind::Plain);
+    let first = some.start;
+    for bucket in some {
+        let start = match after.filter(|_| bucket == first) {
+            Some(id) => [b"(", id.as_str().as_bytes()].concat(),
+            None => b"-".to_vec(),
+        };
+        let index = keys.items(bucket);
+        let mut command = cmd("ZRANGEBYLEX");
+        command.arg(&index).arg(start).arg("+").arg("LIMIT").arg(0).arg(limit);
+        batch.push(&index, command);
+    }
+    let ids: Vec<Vec<String>> = server.send(batch).await?;
+    Ok(ids.into_iter().flatten().map(ItemId::from).collect())
 }
 
 pub(super) async fn count(server: &Server, keys: &Keys) -> Result<u64, StoreError> {
-    let (count,) = server.query(redis::pipe().zcard(keys.items())).await?;
-    Ok(count)
-}
-
-/// Values of string keys, same order; in one exchange.
-pub(super) async fn mget(
-    server: &Server,
-    keys: impl Iterator<Item = Vec<u8>>,
-) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-    let keys: Vec<Vec<u8>> = keys.collect();
-    if keys.is_empty() {
-        return Ok(Vec::new());
+    let mut batch = server.batch(Kind::Plain);
+    for bucket in 0..buckets::COUNT {
+        let index = keys.items(bucket);
+        batch.push(&index, cmd("ZCARD").arg(&index).take());
     }
-    let mut pipeline = Pipeline::new();
-    for chunk in keys.chunks(CHUNK_IDS) {
-        pipeline.cmd("MGET").arg(chunk);
-    }
-    let chunks: Vec<Vec<Option<Vec<u8>>>> = server.query(&pipeline).await?;
-    Ok(chunks.into_iter().flatten().collect())
+    Ok(server.send::<u64>(batch).await?.into_iter().sum())
 }
 
 fn decode(server: &Server, bytes: &[u8]) -> Result<Arc<StoredItem>, StoreError> {

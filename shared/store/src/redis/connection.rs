@@ -1,109 +1,221 @@
 //! The pool of connections, timeouts, and what Redis's errors mean to the store's callers.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use deadpool_redis::{
-    Connection, Manager, Pool, PoolError, Runtime, Timeouts,
-    redis::{
-        AsyncConnectionConfig, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    },
-};
-
+use deadpool::managed::{Object, Pool, PoolError, Timeouts};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 use tracing::Instrument;
 
-use super::spans::{Target, name, of_exchange};
+use super::{
+    RedisServers,
+    batch::{Batch, Kind},
+    keys::Key,
+    manager::Manager,
+    spans::{Target, of_exchange},
+};
 use crate::{StoreError, redis::RedisOptions};
 
-/// A bounded pool of connections to one server.
+/// Keys in one command; a server answers nobody else while it works on one.
+const COMMAND_KEYS: usize = 1000;
+
+/// A bounded pool of connections to the servers of one store.
 #[derive(Clone)]
 pub(super) struct Server {
-    pool: Pool,
-    /// Host and port, without credentials.
-    address: String,
-    /// The same and the database, for spans.
+    pool: Pool<Manager>,
+    /// Hosts and ports, without credentials.
+    addresses: Arc<str>,
+    /// The first of them, for spans.
     target: Target,
-    call_timeout: std::time::Duration,
+    call_timeout: Duration,
+    replicas: usize,
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 
 impl Server {
     /// Prepares the pool; connects with the first call.
-    pub(super) fn new(url: &str, options: &RedisOptions) -> Result<Self, StoreError> {
-        // Neither message shows the URL: it may hold a password.
-        let invalid = |error: &dyn fmt::Display| {
-            StoreError::Unavailable(format!(
-                "the Redis URL is not one ({error}); write it as redis://[user:password@]host:port[/db]"
-            ))
-        };
-        let info = url.into_connection_info().map_err(|error| invalid(&error))?;
-        let address = info.addr().to_string();
-        let target = Target::of(&info);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.call_timeout));
-        let manager = Manager::new_with_config(info, config).map_err(|error| invalid(&error))?;
+    pub(super) fn new(servers: &RedisServers, options: &RedisOptions) -> Result<Self, StoreError> {
+        let manager = Manager::new(servers, options)?;
         let pool = Pool::builder(manager)
             .max_size(options.connections.max(1))
             .timeouts(Timeouts {
                 wait: Some(options.call_timeout),
                 create: Some(options.connect_timeout),
-                recycle: Some(options.call_timeout),
+                recycle: Some(options.connect_timeout),
             })
-            .runtime(Runtime::Tokio1)
+            .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(format!("Redis pool: {error}")))?;
-        Ok(Self { pool, address, target, call_timeout: options.call_timeout })
+        Ok(Self {
+            pool,
+            addresses: servers.addresses().into(),
+            target: Target::of(servers)?,
+            call_timeout: options.call_timeout,
+            replicas: options.replicas,
+        })
     }
 
-    /// One exchange: all commands of a pipeline in one message.
-    pub(super) async fn query<T: FromRedisValue>(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<T, StoreError> {
-        let work = async |connection: &mut Connection| pipeline.query_async(connection).await;
-        let (operation, size) = name(pipeline);
-        self.exchange(&operation, size, work).await
+    pub(super) fn manager(&self) -> &Manager {
+        self.pool.manager()
     }
 
-    /// One exchange, with the whole of it bounded in time: of `operation`, the command or commands
-    /// in it, and their number when there are several.
-    pub(super) async fn exchange<T>(
+    pub(super) fn batch(&self, kind: Kind) -> Batch {
+        Batch::new(kind, self.manager().has_slots())
+    }
+
+    /// Sends a batch; the replies of its commands, in their order.
+    ///
+    /// Sends it anew over a fresh connection when the first one turns out to be lost: every write
+    /// may be repeated.
+    pub(super) async fn send<T: FromRedisValue>(
         &self,
-        operation: &str,
-        size: Option<usize>,
-        work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
-    ) -> Result<T, StoreError> {
+        mut batch: Batch,
+    ) -> Result<Vec<T>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let span = of_exchange(&self.target, &batch);
+        let wait = (self.call_timeout / 2).as_millis() as u64;
+        batch.seal(self.replicas, wait.max(1));
         let whole = async {
-            let mut connection =
-                self.pool.get().await.map_err(|error| self.no_connection(error))?;
-            work(&mut connection).await.map_err(|error| self.failed(&error))
+            let first = self.exchange(&batch).await;
+            match first {
+                Err(Failure::Lost(_)) => self.exchange(&batch).await,
+                other => other,
+            }
         };
-        let span = of_exchange(&self.target, operation, size);
-        let done = self.in_time(whole).instrument(span.clone()).await;
-        if let Err(error) = &done {
+        let replies = self.in_time(whole).instrument(span.clone()).await;
+        if let Err(error) = &replies {
             span.record("error.type", error_type(error));
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", error.to_string());
         }
-        done
+        replies?
+            .into_iter()
+            .map(redis::from_redis_value)
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.failed(&error.into()))
+    }
+
+    /// Addresses of a cluster's masters, sorted; none where there is no cluster.
+    pub(super) async fn masters(&self) -> Result<Vec<(String, u16)>, RedisError> {
+        if !self.manager().has_slots() {
+            return Ok(Vec::new());
+        }
+        let no_connection = |error: PoolError<RedisError>| match error {
+            PoolError::Backend(error) => error,
+            other => (ErrorKind::Client, "no connection", other.to_string()).into(),
+        };
+        self.pool.get().await.map_err(no_connection)?.masters().await
+    }
+
+    /// Sends one command.
+    pub(super) async fn command<T: FromRedisValue>(
+        &self,
+        key: &Key,
+        command: Cmd,
+    ) -> Result<T, StoreError> {
+        let mut batch = self.batch(Kind::Plain);
+        batch.push(key, command);
+        let reply = self.send(batch).await?.pop();
+        reply.ok_or_else(|| self.unavailable(&"no reply"))
+    }
+
+    /// Values of string keys, same order, in one exchange: one command a slot.
+    pub(super) async fn mget(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let groups = self.by_slot(keys);
+        let mut batch = self.batch(Kind::Plain);
+        for group in &groups {
+            let mut command = redis::cmd("MGET");
+            for at in group {
+                command.arg(&keys[*at]);
+            }
+            batch.push(&keys[group[0]], command);
+        }
+        let found: Vec<Vec<Option<Vec<u8>>>> = self.send(batch).await?;
+        let mut values = vec![None; keys.len()];
+        for (at, value) in groups.into_iter().flatten().zip(found.into_iter().flatten()) {
+            values[at] = value;
+        }
+        Ok(values)
+    }
+
+    /// Adds the writing of string keys: one command a slot, not one a key, which is several times
+    /// as fast.
+    pub(super) fn mset(&self, batch: &mut Batch, keys: &[Key], values: &[Vec<u8>]) {
+        for group in self.by_slot(keys) {
+            let mut command = redis::cmd("MSET");
+            for at in &group {
+                command.arg(&keys[*at]).arg(&values[*at]);
+            }
+            batch.push(&keys[group[0]], command);
+        }
+    }
+
+    /// Adds the removal of keys, one command a slot.
+    pub(super) fn del(&self, batch: &mut Batch, keys: &[Key]) {
+        for group in self.by_slot(keys) {
+            let mut command = redis::cmd("DEL");
+            for at in &group {
+                command.arg(&keys[*at]);
+            }
+            batch.push(&keys[group[0]], command);
+        }
+    }
+
+    /// Places of keys, those of a slot together, at most [`COMMAND_KEYS`] of them.
+    fn by_slot(&self, keys: &[Key]) -> Vec<Vec<usize>> {
+        let has_slots = self.manager().has_slots();
+        let slot = |key: &Key| if has_slots { key.slot() } else { 0 };
+        let mut places: Vec<(u16, usize)> = keys.iter().map(slot).zip(0..).collect();
+        places.sort_unstable();
+        let slots = places.chunk_by(|a, b| a.0 == b.0);
+        let groups = slots.flat_map(|slot| slot.chunks(COMMAND_KEYS));
+        groups.map(|group| group.iter().map(|(_, at)| *at).collect()).collect()
+    }
+
+    async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Failure> {
+        let mut link = self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => Failure::Refused(error),
+            PoolError::Timeout(_) => Failure::NoConnection,
+            other => Failure::Pool(other.to_string()),
+        })?;
+        let answers = match link.send(batch).await {
+            Ok(answers) => answers,
+            Err(error) if link.is_lost(&error) => {
+                // The others go to the same server, and would fail likewise, one by one.
+                drop(Object::take(link));
+                self.pool.retain(|_, _| false);
+                return Err(Failure::Lost(error));
+            }
+            Err(error) => return Err(Failure::Refused(error)),
+        };
+        batch.replies(answers, self.replicas).map_err(Failure::Refused)
     }
 
     async fn in_time<T>(
         &self,
-        work: impl Future<Output = Result<T, StoreError>>,
+        work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, StoreError> {
-        tokio::time::timeout(self.call_timeout, work).await.unwrap_or_else(|_| {
-            Err(self.unavailable(&format!("no answer within {:?}", self.call_timeout)))
-        })
+        match tokio::time::timeout(self.call_timeout, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(failure)) => Err(match failure {
+                Failure::Lost(error) | Failure::Refused(error) => self.failed(&error),
+                Failure::NoConnection => self.unavailable(
+                    &"no connection in time; is the server up, or the pool too small?",
+                ),
+                Failure::Pool(why) => self.unavailable(&why),
+            }),
+            Err(_) => Err(self.unavailable(&format!("no answer within {:?}", self.call_timeout))),
+        }
     }
 
     fn unavailable(&self, cause: &dyn fmt::Display) -> StoreError {
-        StoreError::Unavailable(format!("Redis at {}: {cause}", self.address))
+        StoreError::Unavailable(format!("Redis at {}: {cause}", self.addresses))
     }
 
     /// A value that does not read as what its key holds.
@@ -111,18 +223,8 @@ impl Server {
         StoreError::Corrupt(format!(
             "Redis at {}: a value of {kind} does not decode ({cause}); use another namespace and \
              load the data again",
-            self.address
+            self.addresses
         ))
-    }
-
-    fn no_connection(&self, error: PoolError) -> StoreError {
-        match error {
-            PoolError::Backend(error) => self.failed(&error),
-            PoolError::Timeout(_) => {
-                self.unavailable(&"no connection in time; is the server up, or the pool too small?")
-            }
-            other => self.unavailable(&other),
-        }
     }
 
     fn failed(&self, error: &RedisError) -> StoreError {
@@ -141,4 +243,14 @@ const fn error_type(error: &StoreError) -> &'static str {
         StoreError::Corrupt(_) => "corrupt",
         _ => "unavailable",
     }
+}
+
+/// Why an exchange did not happen.
+enum Failure {
+    /// The connection is of no use any more.
+    Lost(RedisError),
+    /// The server, or the way to it, said no.
+    Refused(RedisError),
+    NoConnection,
+    Pool(String),
 }

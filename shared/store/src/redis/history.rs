@@ -5,20 +5,19 @@
 
 use std::collections::HashMap;
 
-use deadpool_redis::redis::{self, Script};
 use plugrank_contract::{History, HistoryEntry, TimestampMs, UserId};
+use redis::cmd;
 
-use super::{connection::Server, keys::Keys};
+use super::{batch::Kind, connection::Server, keys::Keys, scripts};
 use crate::{StoreError, keys as bytes};
 
 /// Entries in one exchange, and in one run of the script.
 const CHUNK: usize = 5000;
 
-/// Adds entries, [`CHUNK`] in one transaction.
+/// Adds entries, [`CHUNK`] in one exchange.
 pub(super) async fn put(
     server: &Server,
     keys: &Keys,
-    script: &Script,
     entries: &[(UserId, HistoryEntry)],
 ) -> Result<(), StoreError> {
     for chunk in entries.chunks(CHUNK) {
@@ -27,20 +26,14 @@ pub(super) async fn put(
             let [clicks, shown] = users.entry(user).or_default();
             if entry.clicked { clicks } else { shown }.push(member(entry));
         }
-        let mut pipeline = redis::pipe();
-        // As one transaction, which a server that syncs every write syncs once.
-        pipeline.atomic();
-        // Loaded each time, for a server may have been restarted and have forgotten it.
-        pipeline.load_script(script).ignore();
+        // As transactions, which a server that syncs every write syncs once each.
+        let mut batch = server.batch(Kind::Transaction);
         for (user, [clicks, shown]) in users {
-            let mut call = script.prepare_invoke();
-            call.key(keys.clicks(user)).key(keys.shown(user)).arg(clicks.len());
-            for entry in clicks.into_iter().chain(shown) {
-                call.arg(entry);
-            }
-            pipeline.invoke_script(&call).ignore();
+            let mut args = vec![clicks.len().to_string().into_bytes()];
+            args.extend(clicks.into_iter().chain(shown));
+            batch.run(&scripts::PUT_HISTORY, &[keys.clicks(user), keys.shown(user)], &args);
         }
-        server.query::<()>(&pipeline).await?;
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
@@ -55,11 +48,15 @@ pub(super) async fn get(
 ) -> Result<History, StoreError> {
     // An entry at `before` itself goes on after these bytes, and so sorts behind them.
     let end = [b"(".as_slice(), &bytes::timestamp_bytes(before)].concat();
-    let limit = |limit| isize::try_from(limit).unwrap_or(isize::MAX);
-    let mut pipeline = redis::pipe();
-    pipeline.zrevrangebylex_limit(keys.clicks(user), &end, "-", 0, limit(clicks));
-    pipeline.zrevrangebylex_limit(keys.shown(user), &end, "-", 0, limit(impressions));
-    let (clicks, shown): (Vec<Vec<u8>>, Vec<Vec<u8>>) = server.query(&pipeline).await?;
+    let mut batch = server.batch(Kind::Plain);
+    for (key, limit) in [(keys.clicks(user), clicks), (keys.shown(user), impressions)] {
+        let limit = isize::try_from(limit).unwrap_or(isize::MAX);
+        let mut command = cmd("ZREVRANGEBYLEX");
+        command.arg(&key).arg(&end).arg("-").arg("LIMIT").arg(0).arg(limit);
+        batch.push(&key, command);
+    }
+    let mut found: Vec<Vec<Vec<u8>>> = server.send(batch).await?;
+    let (shown, clicks) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
     let read = |members: Vec<Vec<u8>>, clicked| -> Result<Vec<HistoryEntry>, StoreError> {
         members
             .iter()

@@ -1,8 +1,27 @@
 //! Names of keys. Every name is unambiguous, whatever the ids hold, braces included.
 
 use plugrank_contract::{ItemId, UserId};
+use redis::{RedisWrite, ToRedisArgs};
 
+use super::buckets;
 use crate::VectorSpace;
+
+/// A key's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key(Vec<u8>);
+
+impl Key {
+    /// Its slot in a cluster.
+    pub(super) fn slot(&self) -> u16 {
+        buckets::slot(&self.0)
+    }
+}
+
+impl ToRedisArgs for Key {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        out.write_arg(&self.0);
+    }
+}
 
 /// Makes the keys of one namespace.
 #[derive(Clone, Debug)]
@@ -15,75 +34,109 @@ impl Keys {
         Self { namespace: namespace.to_owned() }
     }
 
-    pub(super) fn schema(&self) -> Vec<u8> {
-        self.key("schema", "")
+    pub(super) fn schema(&self) -> Key {
+        self.key("schema", &[])
     }
 
-    pub(super) fn items(&self) -> Vec<u8> {
-        self.key("items", "")
+    /// Ids of the items of a bucket.
+    pub(super) fn items(&self, bucket: usize) -> Key {
+        self.key("items", &[tagged(buckets::tag(bucket)).as_bytes()])
     }
 
-    pub(super) fn item(&self, id: &ItemId) -> Vec<u8> {
+    pub(super) fn item(&self, id: &ItemId) -> Key {
         self.of_item("item", id)
     }
 
-    pub(super) fn image(&self, id: &ItemId) -> Vec<u8> {
+    /// What every key of [`Self::item`] begins with.
+    pub(super) fn item_prefix(&self) -> String {
+        format!("{}:item:", self.namespace)
+    }
+
+    /// The id in a key of [`Self::item`].
+    pub(super) fn item_of(&self, key: &[u8]) -> Option<ItemId> {
+        let rest = key.strip_prefix(self.item_prefix().as_bytes())?;
+        let end = rest.iter().position(|byte| *byte == b'}')?;
+        std::str::from_utf8(&rest[end + 1..]).ok().map(ItemId::from)
+    }
+
+    pub(super) fn image(&self, id: &ItemId) -> Key {
         self.of_item("image", id)
     }
 
-    pub(super) fn stats(&self, id: &ItemId) -> Vec<u8> {
+    pub(super) fn stats(&self, id: &ItemId) -> Key {
         self.of_item("stats", id)
     }
 
-    pub(super) fn neighbours(&self, id: &ItemId) -> Vec<u8> {
+    pub(super) fn neighbours(&self, id: &ItemId) -> Key {
         self.of_item("near", id)
     }
 
-    pub(super) fn user(&self, id: &UserId) -> Vec<u8> {
-        self.of_user("user", id)
+    /// Whether an event was counted in its item's statistics. By the hash of user and event.
+    pub(super) fn counted(&self, item: &ItemId, user: &UserId, event: &str) -> Key {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(user.as_str().len() as u64).to_le_bytes());
+        hasher.update(user.as_str().as_bytes());
+        hasher.update(event.as_bytes());
+        let tag = tagged(buckets::tag(buckets::of(item.as_str().as_bytes())));
+        self.key("counted", &[tag.as_bytes(), &hasher.finalize().as_bytes()[..16]])
     }
 
-    pub(super) fn clicks(&self, id: &UserId) -> Vec<u8> {
-        self.of_user("clicks", id)
+    pub(super) fn user(&self, id: &UserId) -> Key {
+        self.of_user("user", id, "")
     }
 
-    pub(super) fn shown(&self, id: &UserId) -> Vec<u8> {
-        self.of_user("shown", id)
+    pub(super) fn clicks(&self, id: &UserId) -> Key {
+        self.of_user("clicks", id, "")
     }
 
-    /// Exposures of one user by one request. The user's length keeps apart ids that hold a brace.
-    pub(super) fn exposure(&self, user: &UserId, request: &str) -> Vec<u8> {
-        let length = user.as_str().len();
-        self.key(&format!("exposure{length}"), &format!("{{u:{user}}}{request}"))
+    pub(super) fn shown(&self, id: &UserId) -> Key {
+        self.of_user("shown", id, "")
     }
 
-    pub(super) fn event(&self, id: &str) -> Vec<u8> {
-        self.key("event", id)
+    /// Exposures of one user by one request.
+    pub(super) fn exposure(&self, user: &UserId, request: &str) -> Key {
+        self.of_user(&with_length("exposure", user), user, request)
+    }
+
+    pub(super) fn event(&self, user: &UserId, id: &str) -> Key {
+        self.of_user(&with_length("event", user), user, id)
     }
 
     /// A vector's key. The version's length keeps apart versions that begin alike.
-    pub(super) fn vector(&self, space: &VectorSpace, key: &[u8]) -> Vec<u8> {
+    pub(super) fn vector(&self, space: &VectorSpace, key: &[u8]) -> Key {
         let (kind, version) = match space {
             VectorSpace::Modal(version) => ("m", version),
             VectorSpace::Record(version) => ("r", version),
         };
-        let mut name = self.key("vector", &format!("{kind}:{}:{version}:", version.len()));
-        name.extend_from_slice(key);
-        name
+        let tag = tagged(buckets::tag(buckets::of(key)));
+        let space = format!("{kind}:{}:{version}:", version.len());
+        self.key("vector", &[tag.as_bytes(), space.as_bytes(), key])
     }
 
-    // "i:" and "u:" inside the braces: an empty hash tag would be none.
-    fn of_item(&self, kind: &str, id: &ItemId) -> Vec<u8> {
-        self.key(kind, &format!("{{i:{id}}}"))
+    fn of_item(&self, kind: &str, id: &ItemId) -> Key {
+        let id = id.as_str().as_bytes();
+        self.key(kind, &[tagged(buckets::tag(buckets::of(id))).as_bytes(), id])
     }
 
-    fn of_user(&self, kind: &str, id: &UserId) -> Vec<u8> {
-        self.key(kind, &format!("{{u:{id}}}"))
+    // "u:" inside the braces: an empty hash tag would be none.
+    fn of_user(&self, kind: &str, id: &UserId, rest: &str) -> Key {
+        self.key(kind, &[tagged(&format!("u:{id}")).as_bytes(), rest.as_bytes()])
     }
 
-    fn key(&self, kind: &str, rest: &str) -> Vec<u8> {
-        format!("{}:{kind}:{rest}", self.namespace).into_bytes()
+    fn key(&self, kind: &str, rest: &[&[u8]]) -> Key {
+        let mut key = format!("{}:{kind}:", self.namespace).into_bytes();
+        rest.iter().for_each(|part| key.extend_from_slice(part));
+        Key(key)
     }
+}
+
+fn tagged(tag: &str) -> String {
+    format!("{{{tag}}}")
+}
+
+/// The user's length keeps apart users and what follows them, whatever braces they hold.
+fn with_length(kind: &str, user: &UserId) -> String {
+    format!("{kind}{}", user.as_str().len())
 }
 
 #[cfg(test)]
@@ -92,41 +145,42 @@ mod tests {
 
     use super::*;
 
-    /// The part of a key that decides its slot in a cluster (Redis cluster specification).
-    fn hash_tag(key: &[u8]) -> &[u8] {
-        let Some(open) = key.iter().position(|byte| *byte == b'{') else { return key };
-        let rest = &key[open + 1..];
-        match rest.iter().position(|byte| *byte == b'}') {
-            None | Some(0) => key,
-            Some(close) => &rest[..close],
-        }
-    }
-
     #[test]
     fn keys_of_a_user_or_an_item_share_a_slot() {
         let keys = Keys::new("ns");
         for id in ["u", "", "}", "{", "{}", "a}b{c}"] {
             let (user, item) = (UserId::from(id), ItemId::from(id));
-            let users = [keys.clicks(&user), keys.shown(&user), keys.exposure(&user, "r}{")];
-            assert!(users.iter().all(|key| hash_tag(key) == hash_tag(&keys.user(&user))), "{id}");
-            assert!(hash_tag(&users[0]).starts_with(b"u:"));
-            let items = [keys.image(&item), keys.stats(&item), keys.neighbours(&item)];
-            assert!(items.iter().all(|key| hash_tag(key) == hash_tag(&keys.item(&item))), "{id}");
+            let slot = keys.user(&user).slot();
+            let exposure = keys.exposure(&user, "r}{");
+            for key in [keys.clicks(&user), keys.shown(&user), exposure, keys.event(&user, "e")] {
+                assert_eq!(key.slot(), slot, "{id}");
+                assert!(buckets::hash_tag(&key.0).starts_with(b"u:"));
+            }
+            let slot = keys.items(buckets::of(id.as_bytes())).slot();
+            let counted = keys.counted(&item, &user, "e");
+            let items = [keys.item(&item), keys.image(&item), keys.stats(&item), counted];
+            assert!(items.iter().all(|key| key.slot() == slot), "{id}");
+            assert_eq!(keys.neighbours(&item).slot(), slot);
+            assert_eq!(keys.item_of(&keys.item(&item).0), Some(item));
         }
+        assert_eq!(keys.item_of(b"other:item:{1}a"), None);
     }
 
     #[test]
     fn no_two_things_share_a_key() {
         let keys = Keys::new("ns");
         let ids = ["", "a", "a}", "a}:", "}a", "{u:a}", ":", "1", "a}r", "r"];
-        let mut all = vec![keys.schema(), keys.items()];
+        let mut all = vec![keys.schema()];
+        all.extend((0..buckets::COUNT).map(|bucket| keys.items(bucket)));
         for id in ids {
             let (user, item) = (UserId::from(id), ItemId::from(id));
             all.extend([keys.item(&item), keys.image(&item), keys.stats(&item)]);
-            all.extend([keys.neighbours(&item), keys.event(id)]);
+            all.push(keys.neighbours(&item));
             all.extend([keys.user(&user), keys.clicks(&user), keys.shown(&user)]);
             for other in ids {
                 all.push(keys.exposure(&user, other));
+                all.push(keys.event(&user, other));
+                all.push(keys.counted(&"i".into(), &user, other));
                 all.push(keys.vector(&VectorSpace::Modal(id.into()), other.as_bytes()));
                 all.push(keys.vector(&VectorSpace::Record(id.into()), other.as_bytes()));
             }

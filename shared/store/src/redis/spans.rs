@@ -1,10 +1,11 @@
 //! Spans of exchanges with the server, by OpenTelemetry's semantic conventions for Redis.
 
-use std::borrow::Cow;
-
-use deadpool_redis::redis::{Arg, ConnectionAddr, ConnectionInfo, Pipeline};
 use plugrank_contract::context::TRACE_TARGET;
+use redis::{Arg, ConnectionAddr};
 use tracing::{Level, Span, field::Empty};
+
+use super::{RedisServers, batch::Batch};
+use crate::StoreError;
 
 /// The server as spans name it.
 #[derive(Clone, Debug)]
@@ -16,13 +17,17 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn of(info: &ConnectionInfo) -> Self {
+    /// Of several servers the first: which of them answers is known only afterwards.
+    pub(super) fn of(servers: &RedisServers) -> Result<Self, StoreError> {
+        let infos = servers.parse()?;
+        let none = || StoreError::Unavailable("no address of a Redis server is given".to_owned());
+        let info = infos.first().ok_or_else(none)?;
         let (address, port) = match info.addr() {
             ConnectionAddr::Tcp(host, port) => (host.clone(), Some(*port)),
             ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), Some(*port)),
             other => (other.to_string(), None),
         };
-        Self { address, port, namespace: info.redis_settings().db().to_string() }
+        Ok(Self { address, port, namespace: info.redis_settings().db().to_string() })
     }
 }
 
@@ -31,21 +36,22 @@ fn traced() -> bool {
     tracing::span_enabled!(target: TRACE_TARGET, Level::INFO) && !Span::current().is_none()
 }
 
-/// A client span; none outside a trace.
-pub(super) fn of_exchange(target: &Target, operation: &str, size: Option<usize>) -> Span {
+/// A client span of a batch that is not sealed yet; none outside a trace.
+pub(super) fn of_exchange(target: &Target, batch: &Batch) -> Span {
     if !traced() {
         return Span::none();
     }
+    let (operation, size) = name(batch);
     tracing::info_span!(
         target: TRACE_TARGET,
         "redis",
-        otel.name = operation,
+        otel.name = operation.as_str(),
         otel.kind = "client",
         otel.status_code = Empty,
         otel.status_description = Empty,
         db.system.name = "redis",
         db.namespace = target.namespace,
-        db.operation.name = operation,
+        db.operation.name = operation.as_str(),
         db.operation.batch.size = size.map(|size| size as i64),
         server.address = target.address,
         server.port = target.port.map(i64::from),
@@ -53,51 +59,43 @@ pub(super) fn of_exchange(target: &Target, operation: &str, size: Option<usize>)
     )
 }
 
-/// What a pipeline does: its command, or `PIPELINE` (`MULTI` in a transaction) followed by the
-/// command when they are all the same; and how many there are when there are several.
-pub(super) fn name(pipeline: &Pipeline) -> (Cow<'static, str>, Option<usize>) {
-    if !traced() {
-        return ("".into(), None);
-    }
-    let mut commands = pipeline.cmd_iter().map(|command| match command.args_iter().next() {
+/// What a batch does: its command, or `PIPELINE` (`MULTI` in a transaction) followed by the command
+/// when they are all the same; and how many there are when there are several.
+fn name(batch: &Batch) -> (String, Option<usize>) {
+    let mut commands = batch.commands().map(|command| match command.args_iter().next() {
         Some(Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned(),
         _ => String::new(),
     });
     let first = commands.next().unwrap_or_default();
-    if pipeline.len() == 1 {
-        return (first.into(), None);
+    let mut size = 1;
+    let alike = commands.inspect(|_| size += 1).filter(|command| *command != first).count() == 0;
+    if size == 1 {
+        return (first, None);
     }
-    let kind = if pipeline.is_transaction() { "MULTI" } else { "PIPELINE" };
-    let name = if commands.all(|command| command == first) && !first.is_empty() {
-        format!("{kind} {first}").into()
-    } else {
-        kind.into()
-    };
-    (name, Some(pipeline.len()))
+    let kind = if batch.is_transaction() { "MULTI" } else { "PIPELINE" };
+    let name = if alike && !first.is_empty() { format!("{kind} {first}") } else { kind.to_owned() };
+    (name, Some(size))
 }
 
 #[cfg(test)]
 mod tests {
-    use deadpool_redis::redis;
-
     use super::*;
+    use crate::redis::{batch::Kind, keys::Keys};
 
     #[test]
     fn operations_are_named_by_their_commands() {
-        // Names are made within a span only.
-        let subscriber = tracing_subscriber::registry();
-        tracing::subscriber::with_default(subscriber, || {
-            let _inside = tracing::info_span!("request").entered();
-            let named = |pipeline: &Pipeline| {
-                let (name, size) = name(pipeline);
-                (name.into_owned(), size)
-            };
-            assert_eq!(named(redis::pipe().get("a")), ("GET".to_owned(), None));
-            let two = ("PIPELINE GET".to_owned(), Some(2));
-            assert_eq!(named(redis::pipe().get("a").get("b")), two);
-            let mixed = ("MULTI".to_owned(), Some(2));
-            assert_eq!(named(redis::pipe().atomic().set("a", 1).del("b")), mixed);
-        });
-        assert_eq!(name(redis::pipe().get("a")).0, "");
+        let keys = Keys::new("test");
+        let named = |kind, commands: &[&str]| {
+            let mut batch = Batch::new(kind, false);
+            for command in commands {
+                batch.push(&keys.schema(), redis::cmd(command));
+            }
+            name(&batch)
+        };
+        assert_eq!(named(Kind::Plain, &["GET"]), ("GET".to_owned(), None));
+        let two = ("PIPELINE GET".to_owned(), Some(2));
+        assert_eq!(named(Kind::Durable, &["GET", "GET"]), two);
+        let mixed = ("MULTI".to_owned(), Some(2));
+        assert_eq!(named(Kind::Transaction, &["SET", "DEL"]), mixed);
     }
 }

@@ -1,9 +1,9 @@
 //! Statistics and neighbours of items.
 
-use deadpool_redis::redis;
 use plugrank_contract::ItemId;
+use redis::cmd;
 
-use super::{catalog::mget, connection::Server, keys::Keys};
+use super::{batch::Kind, connection::Server, keys::Keys};
 use crate::{ItemStats, StoreError, codec};
 
 /// Rows in one exchange.
@@ -24,17 +24,17 @@ pub(super) async fn put(
     stats: &[(ItemId, ItemStats)],
 ) -> Result<(), StoreError> {
     for chunk in stats.chunks(CHUNK) {
-        let mut pipeline = redis::pipe();
-        // As one transaction, which a server that syncs every write syncs once.
-        pipeline.atomic();
+        // As transactions, which a server that syncs every write syncs once each.
+        let mut batch = server.batch(Kind::Transaction);
         for (id, stats) in chunk {
             let counts = [
                 (LOADED_IMPRESSIONS, stats.impressions.min(MAX_COUNT)),
                 (LOADED_CLICKS, stats.clicks.min(MAX_COUNT)),
             ];
-            pipeline.hset_multiple(keys.stats(id), &counts).ignore();
+            let key = keys.stats(id);
+            batch.push(&key, cmd("HSET").arg(&key).arg(&counts).take());
         }
-        server.query::<()>(&pipeline).await?;
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
@@ -44,14 +44,13 @@ pub(super) async fn get(
     keys: &Keys,
     ids: &[ItemId],
 ) -> Result<Vec<ItemStats>, StoreError> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut pipeline = redis::pipe();
+    const FIELDS: [&str; 4] = [IMPRESSIONS, LOADED_IMPRESSIONS, CLICKS, LOADED_CLICKS];
+    let mut batch = server.batch(Kind::Plain);
     for id in ids {
-        pipeline.hmget(keys.stats(id), &[IMPRESSIONS, LOADED_IMPRESSIONS, CLICKS, LOADED_CLICKS]);
+        let key = keys.stats(id);
+        batch.push(&key, cmd("HMGET").arg(&key).arg(&FIELDS).take());
     }
-    let found: Vec<[Option<u64>; 4]> = server.query(&pipeline).await?;
+    let found: Vec<[Option<u64>; 4]> = server.send(batch).await?;
     let sum = |a: Option<u64>, b: Option<u64>| a.unwrap_or(0).saturating_add(b.unwrap_or(0));
     let stats = |[shown, loaded_shown, clicked, loaded_clicked]: [Option<u64>; 4]| ItemStats {
         impressions: sum(shown, loaded_shown),
@@ -66,13 +65,12 @@ pub(super) async fn put_neighbours(
     neighbours: &[(ItemId, Vec<(ItemId, f32)>)],
 ) -> Result<(), StoreError> {
     for chunk in neighbours.chunks(CHUNK) {
-        let mut pipeline = redis::pipe();
-        // As one transaction, which a server that syncs every write syncs once.
-        pipeline.atomic();
-        for (id, list) in chunk {
-            pipeline.set(keys.neighbours(id), codec::encode_neighbours(list)).ignore();
-        }
-        server.query::<()>(&pipeline).await?;
+        let names: Vec<_> = chunk.iter().map(|(id, _)| keys.neighbours(id)).collect();
+        let values: Vec<_> = chunk.iter().map(|(_, list)| codec::encode_neighbours(list)).collect();
+        // As transactions, which a server that syncs every write syncs once each.
+        let mut batch = server.batch(Kind::Transaction);
+        server.mset(&mut batch, &names, &values);
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
@@ -82,7 +80,9 @@ pub(super) async fn neighbours(
     keys: &Keys,
     ids: &[ItemId],
 ) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError> {
-    mget(server, ids.iter().map(|id| keys.neighbours(id)))
+    let wanted: Vec<_> = ids.iter().map(|id| keys.neighbours(id)).collect();
+    server
+        .mget(&wanted)
         .await?
         .into_iter()
         .map(|value| match value {

@@ -3,42 +3,50 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deadpool_redis::redis::{self, Script};
 use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User, UserId};
+use redis::cmd;
 
 use super::{
-    RedisOptions, catalog, connection::Server, events, history, keys::Keys, stats, users, vectors,
+    RedisOptions, RedisServers, batch::Kind, catalog, connection::Server, events, history,
+    keys::Keys, stats, tracking::Tracking, users, vectors,
 };
-use crate::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};
+use crate::{
+    ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace, item_cache::ItemCache,
+};
 
 /// Version of keys and values. A change to any of them raises it.
-const SCHEMA_VERSION: u64 = 1;
+const SCHEMA_VERSION: u64 = 2;
 
-/// A store on one Redis server. Cheap to clone.
+/// A store on Redis servers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     server: Server,
     keys: Keys,
     options: RedisOptions,
-    append_events: Arc<Script>,
-    put_history: Arc<Script>,
+    cache: Option<Arc<ItemCache>>,
+    /// Ends with the last clone.
+    _tracking: Option<Arc<Tracking>>,
 }
 
 impl RedisStore {
-    /// Connects to the server at `url` (`redis://[user:password@]host:port[/db]`) and checks that
-    /// the namespace holds this version's data, or none yet.
+    /// Connects to the servers and checks that the namespace holds this version's data, or none
+    /// yet.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the URL is not one, or the server cannot be reached or refuses;
+    /// `Unavailable` when an address is not one, or no server can be reached or lets us in;
     /// `Corrupt` when another version wrote the namespace.
-    pub async fn connect(url: &str, options: RedisOptions) -> Result<Self, StoreError> {
-        let server = Server::new(url, &options)?;
+    pub async fn connect(
+        servers: &RedisServers,
+        options: RedisOptions,
+    ) -> Result<Self, StoreError> {
+        let server = Server::new(servers, &options)?;
         let keys = Keys::new(&options.namespace);
-        let mut pipeline = redis::pipe();
-        pipeline.set_nx(keys.schema(), SCHEMA_VERSION).ignore();
-        pipeline.get(keys.schema());
-        let (version,): (String,) = server.query(&pipeline).await?;
+        let schema = keys.schema();
+        let mut batch = server.batch(Kind::Plain);
+        batch.push(&schema, cmd("SETNX").arg(&schema).arg(SCHEMA_VERSION).take());
+        batch.push(&schema, cmd("GET").arg(&schema).take());
+        let version: String = server.send(batch).await?.pop().unwrap_or_default();
         if version != SCHEMA_VERSION.to_string() {
             return Err(StoreError::Corrupt(format!(
                 "the Redis namespace \"{}\" has schema version {version}, this program reads \
@@ -46,24 +54,56 @@ impl RedisStore {
                 options.namespace
             )));
         }
-        let append_events = Arc::new(Script::new(include_str!("append_events.lua")));
-        let put_history = Arc::new(Script::new(include_str!("put_history.lua")));
-        Ok(Self { server, keys, options, append_events, put_history })
+        let mut store = Self { server, keys, options, cache: None, _tracking: None };
+        if store.options.item_cache_bytes > 0 {
+            let cache = Arc::new(ItemCache::new(store.options.item_cache_bytes, false));
+            let (server, keys) = (store.server.clone(), store.keys.clone());
+            let tracking = Tracking::start(server, keys, Arc::clone(&cache));
+            (store.cache, store._tracking) = (Some(cache), Some(Arc::new(tracking)));
+        }
+        Ok(store)
+    }
+
+    /// Forgets items that this process wrote, or may have written.
+    fn forget(&self, ids: &[ItemId]) {
+        if let Some(cache) = &self.cache {
+            cache.forget(ids);
+        }
     }
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
-        catalog::put(&self.server, &self.keys, items).await
+        let ids: Vec<ItemId> = items.iter().map(|new| new.item.item_id.clone()).collect();
+        let done = catalog::put(&self.server, &self.keys, items).await;
+        self.forget(&ids);
+        done
     }
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
-        catalog::delete(&self.server, &self.keys, ids).await
+        let done = catalog::delete(&self.server, &self.keys, ids).await;
+        self.forget(ids);
+        done
     }
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
-        catalog::get(&self.server, &self.keys, ids).await
+        let Some(cache) = self.cache.as_ref().filter(|cache| cache.is_current()) else {
+            return catalog::get(&self.server, &self.keys, ids).await;
+        };
+        let stamp = cache.stamp();
+        let mut found: Vec<_> = ids.iter().map(|id| cache.get(id)).collect();
+        let missing: Vec<usize> = (0..ids.len()).filter(|at| found[*at].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let wanted: Vec<ItemId> = missing.iter().map(|at| ids[*at].clone()).collect();
+        let read = catalog::get(&self.server, &self.keys, &wanted).await?;
+        cache.fill(stamp, read.iter().flatten());
+        for (at, item) in missing.into_iter().zip(read) {
+            found[at] = item;
+        }
+        Ok(found)
     }
 
     async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -92,11 +132,11 @@ impl Store for RedisStore {
 
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
         let memory = self.options.event_memory;
-        events::append(&self.server, &self.keys, &self.append_events, memory, &events).await
+        events::append(&self.server, &self.keys, memory, &events).await
     }
 
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
-        history::put(&self.server, &self.keys, &self.put_history, &entries).await
+        history::put(&self.server, &self.keys, &entries).await
     }
 
     async fn history(
@@ -146,6 +186,7 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.server.query::<()>(redis::pipe().ping().ignore()).await
+        let schema = self.keys.schema();
+        self.server.command(&schema, cmd("EXISTS").arg(&schema).take()).await
     }
 }

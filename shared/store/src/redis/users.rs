@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use deadpool_redis::redis;
 use plugrank_contract::{User, UserId};
+use redis::cmd;
 
-use super::{connection::Server, keys::Keys};
+use super::{batch::Kind, connection::Server, keys::Keys};
 use crate::{StoreError, codec};
 
 /// Profiles in one exchange.
@@ -13,13 +13,12 @@ const CHUNK: usize = 2000;
 
 pub(super) async fn put(server: &Server, keys: &Keys, users: &[User]) -> Result<(), StoreError> {
     for chunk in users.chunks(CHUNK) {
-        let mut pipeline = redis::pipe();
-        // As one transaction, which a server that syncs every write syncs once.
-        pipeline.atomic();
-        for user in chunk {
-            pipeline.set(keys.user(&user.user_id), codec::encode_user(user)).ignore();
-        }
-        server.query::<()>(&pipeline).await?;
+        let names: Vec<_> = chunk.iter().map(|user| keys.user(&user.user_id)).collect();
+        let values: Vec<_> = chunk.iter().map(codec::encode_user).collect();
+        // As transactions, which a server that syncs every write syncs once each.
+        let mut batch = server.batch(Kind::Transaction);
+        server.mset(&mut batch, &names, &values);
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
@@ -29,7 +28,8 @@ pub(super) async fn get(
     keys: &Keys,
     id: &UserId,
 ) -> Result<Option<Arc<User>>, StoreError> {
-    let (value,): (Option<Vec<u8>>,) = server.query(redis::pipe().get(keys.user(id))).await?;
+    let key = keys.user(id);
+    let value: Option<Vec<u8>> = server.command(&key, cmd("GET").arg(&key).take()).await?;
     value
         .map(|bytes| {
             codec::decode_user(&bytes)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis;
+use redis::cmd;
 
-use super::{catalog::mget, connection::Server, keys::Keys};
+use super::{batch::Kind, connection::Server, keys::Keys};
 use crate::{StoreError, VectorSpace};
 
 /// Vectors in one exchange.
@@ -18,14 +18,13 @@ pub(super) async fn put(
     entries: &[(Vec<u8>, Vec<u8>)],
 ) -> Result<(), StoreError> {
     for chunk in entries.chunks(CHUNK) {
-        let mut pipeline = redis::pipe();
-        // As one transaction, which a server that syncs every write syncs once.
-        pipeline.atomic();
+        let mut batch = server.batch(Kind::Plain);
         for (key, vector) in chunk {
             let key = keys.vector(space, key);
-            pipeline.set_ex(key, vector.as_slice(), memory.as_secs().max(1)).ignore();
+            let seconds = memory.as_secs().max(1);
+            batch.push(&key, cmd("SET").arg(&key).arg(vector).arg("EX").arg(seconds).take());
         }
-        server.query::<()>(&pipeline).await?;
+        server.send::<()>(batch).await?;
     }
     Ok(())
 }
@@ -36,5 +35,6 @@ pub(super) async fn get(
     space: &VectorSpace,
     vectors: &[Vec<u8>],
 ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-    mget(server, vectors.iter().map(|key| keys.vector(space, key))).await
+    let wanted: Vec<_> = vectors.iter().map(|key| keys.vector(space, key)).collect();
+    server.mget(&wanted).await
 }

@@ -5,12 +5,18 @@
 mod fixtures;
 mod model;
 mod promises;
+mod redis_caching;
+mod redis_cluster;
+mod redis_failover;
 mod redis_failures;
 mod redis_server;
+mod redis_tls;
 
 use std::future::Future;
 
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, RedisOptions, RedisStore, Store};
+use plugrank_store::{
+    EmbeddedOptions, EmbeddedStore, RedisOptions, RedisServers, RedisStore, Store,
+};
 
 /// Runs a test on a runtime of its own.
 fn run(test: impl Future<Output = ()>) {
@@ -22,7 +28,8 @@ fn run(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
-/// One test per promise and implementation.
+/// One test per promise and implementation; in a cluster all in one, for a cluster takes long to
+/// start.
 macro_rules! promises {
     ($($promise:ident),+ $(,)?) => {
         mod embedded {
@@ -41,11 +48,23 @@ macro_rules! promises {
                 fn $promise() {
                     let server = super::redis_server::RedisServer::start();
                     super::run(async {
-                        let store = super::redis_store(&server.url()).await;
+                        let store = super::redis_store(&server.servers(), "plugrank").await;
                         super::promises::$promise(store).await;
                     });
                 }
             )+
+        }
+        #[test]
+        fn a_cluster_keeps_every_promise() {
+            let cluster = redis_cluster::RedisCluster::start();
+            run(async {
+                $(
+                    println!(stringify!($promise));
+                    let store = redis_store(&cluster.servers(), stringify!($promise)).await;
+                    promises::$promise(store).await;
+                )+
+                redis_caching::writes_elsewhere_are_seen(&cluster.servers()).await;
+            });
         }
     };
 }
@@ -55,8 +74,9 @@ fn embedded_store(dir: &std::path::Path) -> std::sync::Arc<dyn Store> {
     std::sync::Arc::new(store.expect("a fresh store"))
 }
 
-async fn redis_store(url: &str) -> std::sync::Arc<dyn Store> {
-    let store = RedisStore::connect(url, RedisOptions::default()).await;
+async fn redis_store(servers: &RedisServers, namespace: &str) -> std::sync::Arc<dyn Store> {
+    let options = RedisOptions { namespace: namespace.into(), ..RedisOptions::default() };
+    let store = RedisStore::connect(servers, options).await;
     std::sync::Arc::new(store.expect("a fresh namespace"))
 }
 
@@ -68,7 +88,7 @@ promises!(
     a_scan_sees_every_item_once,
     users_read_back_and_are_replaced,
     an_event_counts_once,
-    an_event_id_belongs_to_one_event,
+    an_event_id_belongs_to_one_event_of_a_user,
     a_click_takes_the_place_of_its_impression,
     a_click_may_come_first,
     requests_items_and_users_are_kept_apart,

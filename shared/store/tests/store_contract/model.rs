@@ -8,7 +8,7 @@ use plugrank_store::ItemStats;
 /// Histories and statistics in plain maps.
 #[derive(Default)]
 pub(crate) struct Model {
-    seen: BTreeSet<String>,
+    seen: BTreeSet<(UserId, String)>,
     /// Per user, item and time: whether clicked.
     entries: HashMap<UserId, BTreeMap<(TimestampMs, ItemId), bool>>,
     stats: HashMap<ItemId, ItemStats>,
@@ -18,7 +18,7 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn append(&mut self, event: &Event) -> bool {
-        if !self.seen.insert(event.event_id.clone()) {
+        if !self.seen.insert((event.user_id.clone(), event.event_id.clone())) {
             return false;
         }
         let key = event

@@ -157,13 +157,17 @@ pub(crate) async fn an_event_counts_once(store: AnyStore) {
     assert_eq!(stats(&store, "i").await, (1, 1));
 }
 
-pub(crate) async fn an_event_id_belongs_to_one_event(store: AnyStore) {
-    let other =
-        Event { user_id: "v".into(), item_id: "j".into(), timestamp: 5, ..event("1", Impression) };
+pub(crate) async fn an_event_id_belongs_to_one_event_of_a_user(store: AnyStore) {
+    let other = Event { item_id: "j".into(), timestamp: 5, ..event("1", Impression) };
     store.append_events(vec![event("1", Click)]).await.unwrap();
-    assert_eq!(store.append_events(vec![other]).await.unwrap(), [false]);
-    assert_eq!(history(&store, "v").await, []);
+    assert_eq!(store.append_events(vec![other.clone()]).await.unwrap(), [false]);
+    assert_eq!(history(&store, "u").await, [("i".into(), true, 100)]);
     assert_eq!(stats(&store, "j").await, (0, 0));
+    // Another user's events are none of this one's, whatever ids they have.
+    let theirs = Event { user_id: "v".into(), ..other };
+    assert_eq!(store.append_events(vec![theirs]).await.unwrap(), [true]);
+    assert_eq!(history(&store, "v").await, [("j".into(), false, 5)]);
+    assert_eq!(stats(&store, "j").await, (1, 0));
 }
 
 pub(crate) async fn a_click_takes_the_place_of_its_impression(store: AnyStore) {

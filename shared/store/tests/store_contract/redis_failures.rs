@@ -6,7 +6,7 @@ use std::{
 };
 
 use plugrank_contract::EventType::Click;
-use plugrank_store::{RedisOptions, RedisStore, Store, StoreError};
+use plugrank_store::{RedisOptions, RedisServers, RedisStore, Store, StoreError};
 
 use crate::{
     fixtures::{event, ids, new_item},
@@ -14,6 +14,10 @@ use crate::{
     run,
 };
 
+/// A script that deletes what was counted of items.
+const FORGET_COUNTS: &str = "for _, kind in ipairs({'stats', 'counted'}) do \
+    redis.call('DEL', unpack(redis.call('KEYS', 'plugrank:' .. kind .. ':*'))) end \
+    return redis.status_reply('OK')";
 const CALL: Duration = Duration::from_millis(300);
 
 fn options() -> RedisOptions {
@@ -36,7 +40,7 @@ async fn unavailable(store: &RedisStore) -> String {
 fn a_dead_server_is_unavailable_and_used_again_once_back() {
     run(async {
         let mut server = RedisServer::start();
-        let store = RedisStore::connect(&server.url(), options()).await.unwrap();
+        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
         store.put_items(vec![new_item("a")]).await.unwrap();
         store.append_events(vec![event("1", Click)]).await.unwrap();
 
@@ -60,7 +64,7 @@ fn a_dead_server_is_unavailable_and_used_again_once_back() {
 fn a_silent_server_is_unavailable_in_time_and_used_again_once_it_speaks() {
     run(async {
         let server = RedisServer::start();
-        let store = RedisStore::connect(&server.url(), options()).await.unwrap();
+        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
         store.put_items(vec![new_item("a")]).await.unwrap();
         server.signal("STOP");
         unavailable(&store).await;
@@ -75,7 +79,7 @@ fn more_callers_than_connections_all_get_their_answer() {
     run(async {
         let server = RedisServer::start();
         let few = RedisOptions { connections: 2, ..RedisOptions::default() };
-        let store = Arc::new(RedisStore::connect(&server.url(), few).await.unwrap());
+        let store = Arc::new(RedisStore::connect(&server.servers(), few).await.unwrap());
         store.put_items(vec![new_item("a")]).await.unwrap();
         let calls: Vec<_> = (0..100)
             .map(|_| {
@@ -94,10 +98,11 @@ fn no_server_and_no_url_are_named() {
     run(async {
         let mut server = RedisServer::start();
         server.kill();
-        let error = RedisStore::connect(&server.url(), options()).await.unwrap_err();
+        let error = RedisStore::connect(&server.servers(), options()).await.unwrap_err();
         assert!(matches!(&error, StoreError::Unavailable(m) if m.contains("127.0.0.1")), "{error}");
         let secret = "htp://user:s3cret@host";
-        let error = RedisStore::connect(secret, options()).await.unwrap_err();
+        let error =
+            RedisStore::connect(&RedisServers::single(secret), options()).await.unwrap_err();
         assert!(error.to_string().contains("redis://"), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     });
@@ -108,18 +113,20 @@ fn namespaces_are_kept_apart_and_other_versions_refused() {
     run(async {
         let server = RedisServer::start();
         let named = |namespace: &str| RedisOptions { namespace: namespace.into(), ..options() };
-        let a = RedisStore::connect(&server.url(), named("a")).await.unwrap();
-        let b = RedisStore::connect(&server.url(), named("b")).await.unwrap();
+        let a = RedisStore::connect(&server.servers(), named("a")).await.unwrap();
+        let b = RedisStore::connect(&server.servers(), named("b")).await.unwrap();
         a.put_items(vec![new_item("x")]).await.unwrap();
         assert_eq!(b.item_count().await.unwrap(), 0);
         assert_eq!(b.items(&ids(&["x"])).await.unwrap(), [None]);
 
         server.command(&["SET", "b:schema:", "7"]);
-        let error = RedisStore::connect(&server.url(), named("b")).await.unwrap_err();
+        let error = RedisStore::connect(&server.servers(), named("b")).await.unwrap_err();
         let StoreError::Corrupt(message) = error else { panic!("{error}") };
         assert!(message.contains("version 7") && message.contains("namespace"), "{message}");
 
-        server.command(&["SET", "a:item:{i:x}", "rubbish"]);
+        let keys = server.ask(&["KEYS", "a:item:*"]);
+        let key = keys.lines().find(|line| line.starts_with("a:item:")).unwrap();
+        server.command(&["SET", key, "rubbish"]);
         let error = a.items(&ids(&["x"])).await.unwrap_err();
         assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     });
@@ -129,7 +136,7 @@ fn namespaces_are_kept_apart_and_other_versions_refused() {
 fn a_full_server_changes_nothing_and_is_used_again() {
     run(async {
         let server = RedisServer::start();
-        let store = RedisStore::connect(&server.url(), options()).await.unwrap();
+        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
         store.append_events(vec![event("1", Click)]).await.unwrap();
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
         let error = store.append_events(vec![event("2", Click)]).await.unwrap_err();
@@ -140,5 +147,26 @@ fn a_full_server_changes_nothing_and_is_used_again() {
         assert_eq!(store.item_count().await.unwrap(), 0);
         server.command(&["CONFIG", "SET", "maxmemory", "0"]);
         assert_eq!(store.append_events(vec![event("2", Click)]).await.unwrap(), [true]);
+    });
+}
+
+#[test]
+fn an_append_that_was_interrupted_is_completed_by_repeating_it() {
+    run(async {
+        let server = RedisServer::start();
+        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
+        assert_eq!(store.append_events(vec![event("1", Click)]).await.unwrap(), [true]);
+        // As if the process had died between the user's keys and the item's.
+        for kind in ["stats", "counted"] {
+            let keys = server.ask(&["KEYS", &format!("plugrank:{kind}:*")]);
+            assert!(keys.starts_with("*1"), "{keys}");
+        }
+        server.command(&["EVAL", FORGET_COUNTS, "0"]);
+        assert_eq!(store.item_stats(&ids(&["i"])).await.unwrap()[0].clicks, 0);
+        for _ in 0..2 {
+            assert_eq!(store.append_events(vec![event("1", Click)]).await.unwrap(), [false]);
+            let stats = store.item_stats(&ids(&["i"])).await.unwrap()[0];
+            assert_eq!((stats.impressions, stats.clicks), (1, 1));
+        }
     });
 }

@@ -1,36 +1,68 @@
 //! A real Redis server for one test.
 
 use std::{
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use plugrank_store::RedisServers;
 use tempfile::TempDir;
+
+/// How far a cluster node's second port is from its first.
+const BUS: u16 = 10_000;
 
 /// A `redis-server` on a free port, with its files in a directory of its own. Killed when dropped.
 pub(crate) struct RedisServer {
     child: Child,
     port: u16,
+    args: Vec<String>,
     dir: TempDir,
 }
 
 impl RedisServer {
+    /// One that syncs every write.
     pub(crate) fn start() -> Self {
+        Self::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// One with these arguments. Where `{port}` or `{dir}` stands in them, its own is put.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         // Another process may take a free port before the server does: then try another one.
-        for _ in 0..5 {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-            let port = free.expect("a free port").port();
-            if let Some(child) = spawn(port, &dir) {
-                return Self { child, port, dir };
+        for _ in 0..10 {
+            let port = free_port();
+            let filled = |arg: &&str| {
+                let dir = dir.path().to_str().expect("a path in UTF-8");
+                arg.replace("{port}", &port.to_string()).replace("{dir}", dir)
+            };
+            let mut all: Vec<String> = args.iter().map(filled).collect();
+            all.extend(["--bind".into(), "127.0.0.1".into(), "--dir".into(), filled(&"{dir}")]);
+            if !args.contains(&"--port") {
+                all.extend(["--port".into(), port.to_string()]);
+            }
+            if let Some(child) = spawn(port, &all) {
+                return Self { child, port, args: all, dir };
             }
         }
-        panic!("redis-server did not start on any of five free ports");
+        panic!("redis-server did not start on any of ten free ports");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
+    }
+
+    pub(crate) fn servers(&self) -> RedisServers {
+        RedisServers::single(self.url())
     }
 
     /// Kills the server, as a crash would.
@@ -41,21 +73,19 @@ impl RedisServer {
 
     /// Starts it again where it was, on the same port and files.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.port, &self.dir).expect("restart on the same port");
+        assert!(self.dir.path().is_dir());
+        self.child = spawn(self.port, &self.args).expect("restart on the same port");
     }
 
-    /// Sends a command, as `redis-cli` would.
+    /// Sends a command that is answered with "OK", as `redis-cli` would.
     pub(crate) fn command(&self, words: &[&str]) {
-        use std::io::{Read, Write};
-        let mut socket = std::net::TcpStream::connect(("127.0.0.1", self.port)).expect("connect");
-        let mut message = format!("*{}\r\n", words.len());
-        for word in words {
-            message.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        socket.write_all(message.as_bytes()).expect("send");
-        let mut reply = [0; 3];
-        socket.read_exact(&mut reply).expect("reply");
-        assert_eq!(&reply, b"+OK", "{words:?}");
+        let reply = self.ask(words);
+        assert!(reply.starts_with("+OK"), "{words:?}: {reply}");
+    }
+
+    /// Sends a command; the beginning of the reply as it came, empty when none did.
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
+        ask(self.port, words).unwrap_or_default()
     }
 
     /// Sends a signal (such as STOP, after which the server holds its connections and is silent).
@@ -76,12 +106,30 @@ impl Drop for RedisServer {
     }
 }
 
+/// Waits until `done`, at most 20 seconds.
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}: not within 20 seconds");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that is free, as is the one a cluster node would take beside it.
+fn free_port() -> u16 {
+    loop {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let port = free.expect("a free port").port();
+        if port < u16::MAX - BUS && TcpListener::bind(("127.0.0.1", port + BUS)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Starts a server and waits until it answers; `None` when it ended, as with a port in use.
-fn spawn(port: u16, dir: &TempDir) -> Option<Child> {
+fn spawn(port: u16, args: &[String]) -> Option<Child> {
     let mut child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-        .arg(dir.path())
+        .args(args)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -93,7 +141,10 @@ fn spawn(port: u16, dir: &TempDir) -> Option<Child> {
         if child.try_wait().expect("wait").is_some() {
             return None;
         }
-        if answers(port) {
+        // A server that asks for TLS or a password is up as soon as it listens.
+        let tls = args.iter().any(|arg| arg == "--tls-port");
+        let up = if tls { TcpStream::connect(("127.0.0.1", port)).is_ok() } else { answers(port) };
+        if up {
             return Some(child);
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -104,11 +155,18 @@ fn spawn(port: u16, dir: &TempDir) -> Option<Child> {
 }
 
 fn answers(port: u16) -> bool {
-    use std::io::{Read, Write};
-    let Ok(mut socket) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let mut reply = [0; 5];
-    socket.set_read_timeout(Some(Duration::from_secs(1))).is_ok()
-        && socket.write_all(b"PING\r\n").is_ok()
-        && socket.read_exact(&mut reply).is_ok()
-        && &reply == b"+PONG"
+    ask(port, &["PING"]).is_some_and(|reply| reply.starts_with("+PONG"))
+}
+
+fn ask(port: u16, words: &[&str]) -> Option<String> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    socket.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    let mut message = format!("*{}\r\n", words.len());
+    for word in words {
+        message.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    socket.write_all(message.as_bytes()).ok()?;
+    let mut reply = [0; 8192];
+    let length = socket.read(&mut reply).ok()?;
+    Some(String::from_utf8_lossy(&reply[..length]).into_owned())
 }

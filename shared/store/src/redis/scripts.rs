@@ -1,0 +1,36 @@
+//! Scripts that servers run.
+
+use std::sync::LazyLock;
+
+/// A script and the hash that servers know it by.
+pub(super) struct Script {
+    source: &'static str,
+    hash: String,
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Self { source, hash: redis::Script::new(source).get_hash().to_owned() }
+    }
+
+    pub(super) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident: $file:literal),+ $(,)?) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(include_str!($file)));)+
+    };
+}
+
+scripts! {
+    APPEND_EVENTS: "append_events.lua",
+    COUNT_EVENTS: "count_events.lua",
+    PUT_HISTORY: "put_history.lua",
+}
