@@ -74,12 +74,18 @@ class PpmConfig:
 
 @dataclass(frozen=True)
 class HostConfig:
-    """The ID-based host (DIN)."""
+    """The ID-based host."""
 
+    # `lr`, `deepfm`, `dcnv2`, `din`, `fuxictr:MODEL`, or `MODULE:CLASS` of one's own (docs/train.md, "Hosts").
+    kind: str = "din"
     embedding_dim: int = 16
     attention_heads: int = 2
     key_dim: int = 16
     value_dim: int = 8
+    # Of DCNv2.
+    cross_layers: int = 2
+    # Passed on to the constructor of a FuxiCTR model.
+    options: dict[str, Any] = field(default_factory=dict)
     # An id with fewer training rows than this has no embedding of its own.
     min_count: int = 2
     # Chance that an item's id is replaced by "any other" in a training step: cold ids are learned so.
@@ -163,6 +169,8 @@ class Config:
             raise ConfigError("calibration must be `platt` or `isotonic`")
         if self.cache_dtype not in ("f32", "f16"):
             raise ConfigError("cache_dtype must be `f32` or `f16`")
+        if self.cache_dtype == "f16" and ":" in self.host.kind:
+            raise ConfigError(f"cache_dtype = `f16` cannot carry the ids that host.kind = `{self.host.kind}` reads")
 
 
 SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window"])
@@ -209,6 +217,8 @@ def convert(wanted: Any, value: Any, key: str) -> Any:
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if wanted in (int, str) and type(value) is wanted:
+        return value
+    if wanted == dict[str, Any] and isinstance(value, dict):
         return value
     if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return tuple(value)

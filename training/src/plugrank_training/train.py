@@ -55,12 +55,16 @@ class FitResult:
         }
 
 
+# In the names of vocabularies' tables: ours, DIN's biases, FuxiCTR's.
+ID_TABLES = ("embeddings.tables", "item_bias", "embedding_layers.")
+
+
 def id_tables(model: nn.Module) -> list[nn.Parameter]:
     """Embedding tables of vocabularies: what overfits first, and so has its own learning rate and decay."""
     return [
         parameter
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and ("embeddings.tables" in name or "item_bias" in name)
+        if parameter.requires_grad and any(part in name for part in ID_TABLES)
     ]
 
 
