@@ -289,7 +289,7 @@ def write_state(bundle: Bundle, config: Config, folder: Path) -> None:
         "image": bundle.image.encoder if bundle.image else None,
     }
     tensors = {
-        f"{name}/{key}": np.ascontiguousarray(value.cpu().numpy())
+        f"{name}/{key}": value.cpu().contiguous().numpy()
         for name, part in parts.items()
         if part is not None
         for key, value in part.state_dict().items()
