@@ -68,9 +68,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{folder}: no readable report.json; name a folder that `train --out` wrote: {error}"
-        ) from error
+        raise ValueError(f"{folder}: no report.json of `train --out`: {error}") from error
     return found
 
 
