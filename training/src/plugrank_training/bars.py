@@ -86,7 +86,7 @@ def cooccurrence(bar: Bar) -> Logits:
     best, chosen = -1.0, (np.zeros(0), np.zeros(0))
     counts = pair_counts(bar)
     clicks = np.maximum(np.asarray(counts.diagonal(), dtype=np.float64), 1.0)
-    counts.setdiag(0)
+    counts = counts - sparse.diags(np.asarray(counts.diagonal()))
     for power in (0.5, 0.75):
         scale = sparse.diags(clicks**-power)
         similar = (scale @ counts @ scale).tocsr().astype(np.float32)
@@ -107,7 +107,7 @@ def pair_counts(bar: Bar) -> sparse.csr_matrix:
     ones = np.ones(int(clicked.sum()), dtype=np.float32)
     matrix = sparse.csr_matrix((ones, (train.user[clicked], train.item[clicked])), shape=(users, items))
     matrix.data[:] = 1.0
-    return (matrix.T @ matrix).tolil()
+    return (matrix.T @ matrix).tocsr()
 
 
 def similarity(bar: Bar, part: Examples, table: np.ndarray | sparse.csr_matrix, decay: float) -> np.ndarray:
