@@ -130,3 +130,24 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     (folder / "dataset.json").write_text("{")
     with pytest.raises(DatasetError, match=r"dataset\.json: not valid JSON"):
         Dataset.load(folder)
+
+
+def test_a_large_log_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal to reading it whole, and an error names the row in the whole file."""
+    tables = valid_tables()
+    count = 50
+    tables["interactions"] = {
+        "user_id": ["u2"] * count,
+        "item_id": [("2", "10", "a")[n % 3] for n in range(count)],
+        "timestamp": pa.array(range(count), pa.int64()),
+        "label": pa.array([n % 2 for n in range(count)], pa.int8()),
+    }
+    whole = Dataset.load(write_folder(tmp_path / "a", tables))
+    monkeypatch.setattr("plugrank_training.interaction_file.PIECE", 7)
+    parts = Dataset.load(tmp_path / "a")
+    for name in ("user", "item", "timestamp", "label"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name))
+        assert getattr(whole, name).dtype == getattr(parts, name).dtype
+    tables["interactions"]["item_id"][40] = "gone"
+    with pytest.raises(DatasetError, match=r"row 40.*gone|gone.*row 40"):
+        Dataset.load(write_folder(tmp_path / "b", tables))

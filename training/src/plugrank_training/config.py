@@ -15,8 +15,13 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The text encoder (BERT-type, contrastive)."""
+    """The text encoder (BERT-type, contrastive); `steps = 0` uses it frozen.
 
+    Sizes, vocabulary and dropout are those of our own encoder, `small`.
+    """
+
+    # `small`; a Hugging Face name or folder; or `package:NAME`, a Python package that carries one.
+    encoder: str = "small"
     dim: int = 64
     layers: int = 1
     heads: int = 4
@@ -33,8 +38,12 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """The image encoder (a small residual network that predicts categories)."""
+    """The image encoder (a residual network that predicts categories); `epochs = 0` uses it frozen."""
 
+    # `small`, or the name of a torchvision network, such as `resnet18`.
+    encoder: str = "small"
+    # Of a torchvision network: none, a file, or the name of published weights (`DEFAULT`).
+    weights: str = ""
     dim: int = 32
     width: int = 48
     height: int = 64
@@ -74,12 +83,18 @@ class PpmConfig:
 
 @dataclass(frozen=True)
 class HostConfig:
-    """The ID-based host (DIN)."""
+    """The ID-based host."""
 
+    # `lr`, `deepfm`, `dcnv2`, `din`, `fuxictr:MODEL`, or `MODULE:CLASS` of one's own (docs/train.md, "Hosts").
+    kind: str = "din"
     embedding_dim: int = 16
     attention_heads: int = 2
     key_dim: int = 16
     value_dim: int = 8
+    # Of DCNv2.
+    cross_layers: int = 2
+    # Passed on to the constructor of a FuxiCTR model.
+    options: dict[str, Any] = field(default_factory=dict)
     # An id with fewer training rows than this has no embedding of its own.
     min_count: int = 2
     # Chance that an item's id is replaced by "any other" in a training step: cold ids are learned so.
@@ -111,6 +126,17 @@ class UnifiedConfig:
 
 
 @dataclass(frozen=True)
+class IncrementConfig:
+    """Going on from a bundle with the newest days (`train --from`)."""
+
+    epochs: int = 1
+    # Of the learning rates of the first training.
+    learning_rate_scale: float = 0.3
+    # Share of the newest days' rows, the last ones, that judge and calibrate.
+    valid: float = 0.2
+
+
+@dataclass(frozen=True)
 class BatchConfig:
     """How examples are batched: rows of one user and time share one history."""
 
@@ -129,6 +155,7 @@ class Config:
     ppm: PpmConfig = field(default_factory=PpmConfig)
     host: HostConfig = field(default_factory=HostConfig)
     unified: UnifiedConfig = field(default_factory=UnifiedConfig)
+    increment: IncrementConfig = field(default_factory=IncrementConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
     categories_length: int = 6
     calibration: str = "platt"
@@ -163,9 +190,11 @@ class Config:
             raise ConfigError("calibration must be `platt` or `isotonic`")
         if self.cache_dtype not in ("f32", "f16"):
             raise ConfigError("cache_dtype must be `f32` or `f16`")
+        if self.cache_dtype == "f16" and ":" in self.host.kind:
+            raise ConfigError(f"cache_dtype = `f16` cannot carry the ids that host.kind = `{self.host.kind}` reads")
 
 
-SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window"])
+SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid"])
 MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions"}
 
 
@@ -209,6 +238,8 @@ def convert(wanted: Any, value: Any, key: str) -> Any:
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if wanted in (int, str) and type(value) is wanted:
+        return value
+    if wanted == dict[str, Any] and isinstance(value, dict):
         return value
     if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return tuple(value)

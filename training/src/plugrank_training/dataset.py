@@ -10,6 +10,7 @@ import numpy as np
 
 from plugrank_training.dataset_error import DatasetError
 from plugrank_training.ids import shortlex_rank
+from plugrank_training.interaction_file import PIECE, joined, pieces
 from plugrank_training.parquet_table import ParquetTable
 
 ITEMS, USERS, INTERACTIONS = "items.parquet", "users.parquet", "interactions.parquet"
@@ -93,8 +94,7 @@ class Dataset:
         item_ids = items.unique_ids("item_id")
         users = ParquetTable(folder / USERS)
         user_ids = users.unique_ids("user_id")
-        events = ParquetTable(folder / INTERACTIONS)
-        events.require(["user_id", "item_id", "timestamp", "label"])
+        events = Events.read(folder / INTERACTIONS, user_ids, item_ids, meta)
         images = items.optional_texts("image")
         check_images(folder, items, images)
         dataset = cls(
@@ -108,15 +108,15 @@ class Dataset:
             item_columns=items.feature_columns(["item_id", "title", "text", "categories", "image", "created_at"]),
             user_ids=user_ids,
             user_columns=users.feature_columns(["user_id"]),
-            user=events.places("user_id", user_ids, USERS),
-            item=events.places("item_id", item_ids, ITEMS),
-            timestamp=events.integers("timestamp", np.int64),
-            label=read_labels(events, meta),
+            user=events.user,
+            item=events.item,
+            timestamp=events.timestamp,
+            label=events.label,
             item_rank=shortlex_rank(item_ids),
             user_rank=shortlex_rank(user_ids),
             truth=None,
         )
-        check_order(events, dataset)
+        check_order(folder / INTERACTIONS, dataset)
         if (folder / TRUTH).is_file():
             return dataset.with_truth(ParquetTable(folder / TRUTH))
         return dataset
@@ -136,6 +136,31 @@ class Dataset:
         return Dataset(**(self.__dict__ | {"truth": table.shares("probability")}))
 
 
+@dataclass(frozen=True)
+class Events:
+    """Columns of `interactions.parquet`, checked one by one: 17 bytes a row."""
+
+    user: np.ndarray
+    item: np.ndarray
+    timestamp: np.ndarray
+    label: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, user_ids: list[str], item_ids: list[str], meta: Meta) -> Events:
+        """Piece by piece. Raises `DatasetError`."""
+        found: list[list[np.ndarray]] = [[], [], [], []]
+        for piece in pieces(path):
+            columns = (
+                piece.places("user_id", user_ids, USERS),
+                piece.places("item_id", item_ids, ITEMS),
+                piece.integers("timestamp", np.int64),
+                read_labels(piece, meta),
+            )
+            for place, column in zip(found, columns, strict=True):
+                place.append(column)
+        return cls(*map(joined, found))
+
+
 def read_labels(events: ParquetTable, meta: Meta) -> np.ndarray:
     """Labels, 0 or 1; only 1 where `negatives` is `matched`."""
     label = events.integers("label", np.int8)
@@ -149,23 +174,31 @@ def read_labels(events: ParquetTable, meta: Meta) -> np.ndarray:
     return label
 
 
-def check_order(events: ParquetTable, dataset: Dataset) -> None:
+def check_order(path: Path, dataset: Dataset) -> None:
     """Raise at the first row that should stand before the one above it."""
-    if dataset.rows < 2:
-        return
-    later = np.zeros(dataset.rows - 1, dtype=bool)
-    undecided = np.ones(dataset.rows - 1, dtype=bool)
-    for key in (dataset.timestamp, dataset.user_rank[dataset.user], dataset.item_rank[dataset.item]):
+    # Some rows at a time, each piece with the last row of the one before.
+    for start in range(0, dataset.rows - 1, PIECE):
+        rows = slice(start, start + PIECE + 1)
+        row = first_too_early(dataset, rows)
+        if row is None:
+            continue
+        raise DatasetError.at(
+            path,
+            "comes before the row above it; sort by (timestamp, user_id, item_id), ids shorter first, then by bytes",
+            row=start + row,
+        )
+
+
+def first_too_early(dataset: Dataset, rows: slice) -> int | None:
+    """The first of some rows that should stand before the one above it."""
+    user, item = dataset.user_rank[dataset.user[rows]], dataset.item_rank[dataset.item[rows]]
+    later = np.zeros(len(user) - 1, dtype=bool)
+    undecided = np.ones(len(user) - 1, dtype=bool)
+    for key in (dataset.timestamp[rows], user, item):
         above, below = key[:-1], key[1:]
         later |= undecided & (above > below)
         undecided &= above == below
-    if later.any():
-        row = int(np.argmax(later)) + 1
-        raise DatasetError.at(
-            events.path,
-            "comes before the row above it; sort by (timestamp, user_id, item_id), ids shorter first, then by bytes",
-            row=row,
-        )
+    return int(np.argmax(later)) + 1 if later.any() else None
 
 
 def check_images(folder: Path, items: ParquetTable, images: list[str | None]) -> None:

@@ -29,6 +29,19 @@ class ParquetTable:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise DatasetError.at(path, f"cannot be read as parquet: {error}") from error
+        self.take(table, 0)
+
+    @classmethod
+    def of(cls, path: Path, table: pa.Table, first: int) -> ParquetTable:
+        """Some rows of a file, from row `first` on."""
+        made = cls.__new__(cls)
+        made.path = path
+        made.take(table, first)
+        return made
+
+    def take(self, table: pa.Table, first: int) -> None:
+        """Take over the columns."""
+        self.first = first
         self.columns: dict[str, pa.Array] = {}
         for name in table.column_names:
             column = table.column(name).combine_chunks()
@@ -147,7 +160,7 @@ class ParquetTable:
 
     def error(self, column: str, problem: str, row: int | None = None) -> DatasetError:
         """An error in this file."""
-        return DatasetError.at(self.path, problem, column=column, row=row)
+        return DatasetError.at(self.path, problem, column=column, row=None if row is None else self.first + row)
 
 
 def first_true(flags: pa.Array) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 
 from plugrank_training.batches import Batcher, Dropping
 from plugrank_training.catalog import Catalog
+from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.config import Config
 from plugrank_training.examples import Examples
 from plugrank_training.models.build import make_pretrained
@@ -40,12 +41,12 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
 
 
 def pretrain(
-    catalog: Catalog, train: Batcher, valid: Batcher, config: Config, seed: int
+    catalog: Catalog, train: Batcher, valid: Batcher, config: Config, seed: int, checkpoint: Checkpoint | None = None
 ) -> tuple[ClickModel, FitResult]:
     """Train PPM under a head of its own; only its branch is kept by those who plug it in."""
     model = make_pretrained(catalog.schema, config, seed).to(catalog.modal.device)
     for part in model.parts():
         if isinstance(part, Ppm):
             part.projection.whiten(catalog.modal, catalog.present)
-    result = fit(model, catalog, train, valid, pretrain_options(config, seed))
+    result = fit(model, catalog, train, valid, pretrain_options(config, seed), checkpoint)
     return model, result

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 
 
+@dataclass(frozen=True)
+class Group:
+    """Modules that are trained, frozen and cached together; a row of the table that is printed before training."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+    # What the serving side keeps of their results.
+    cached: str
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Their parameters."""
+        return [parameter for module in self.modules for parameter in module.parameters()]
+
+
 class Branch(nn.Module, ABC):
     """One part of a click model, cut where its results are cached.
 
     PPM is one, an IDRec host another; any module that can say what it knows of an item alone, of a user alone and of a
-    pair can be a third. Names of outputs are unique over the branches of a model.
+    pair can be a third. Names of outputs are unique over the branches of a model. A model that cannot be cut so is
+    hosted by row instead, see `row_host.py`.
     """
 
-    # Widths of `ItemParts.dense`, `UserParts.dense` and of what `cross` gives.
+    # Widths of `ItemParts.dense`, `UserParts.dense` and of what `cross` gives (0: nothing).
     item_dim: int
     user_dim: int
     cross_dim: int
     # Outputs of `item` that `user` reads of each history entry, and that `cross` reads of each candidate.
     history_outputs: tuple[str, ...]
     candidate_outputs: tuple[str, ...]
+    # Whether its priors and biases are all it has to say: a model of such branches alone gets no hidden layers.
+    linear = False
 
     @abstractmethod
     def item(self, inputs: ItemInputs) -> ItemParts:
@@ -36,6 +55,10 @@ class Branch(nn.Module, ABC):
     def cross(self, state: Named, candidate: Named) -> Tensor:
         """What depends on both: state `[users, ...]`, candidates `[users, candidates, d]` ->
         `[users, candidates, cross_dim]`."""
+
+    def groups(self) -> list[Group]:
+        """Its parameters by groups, every one once; one group where a branch does not say otherwise."""
+        return [Group("host", (self,), "inside item and user parts")]
 
 
 def interest(vectors: Tensor, residual: Tensor, mask: Tensor) -> Tensor:

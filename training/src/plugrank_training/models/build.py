@@ -1,4 +1,4 @@
-"""Builds the three click models from a schema and a configuration."""
+"""Builds the click models from a schema and a configuration."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import torch
 
 from plugrank_training.config import Config
 from plugrank_training.graphs import Schema
+from plugrank_training.models.branch import Branch
 from plugrank_training.models.click_model import ClickModel
-from plugrank_training.models.din import Din
+from plugrank_training.models.frozen_vectors import FrozenVectors
+from plugrank_training.models.hosts import make_host
 from plugrank_training.models.ppm import Ppm
 
 
@@ -16,22 +18,32 @@ def make_ppm(schema: Schema, config: Config) -> Ppm:
     return Ppm(tuple(width for _, width in schema.parts), config.ppm, config.history)
 
 
+def assemble(branches: dict[str, Branch], config: Config, cached: bool) -> ClickModel:
+    """A click model of these branches; `cached`: outputs pass through the serving side's cache."""
+    return ClickModel(branches, config.unified, config.history, cached and config.cache_dtype == "f16")
+
+
 def make_pretrained(schema: Schema, config: Config, seed: int) -> ClickModel:
     """PPM under a head of its own: what pre-training trains."""
     torch.manual_seed(seed)
-    return ClickModel({"ppm": make_ppm(schema, config)}, config.unified, config.history, config.cache_dtype == "f16")
+    return assemble({"ppm": make_ppm(schema, config)}, config, cached=True)
 
 
 def make_idrec(schema: Schema, config: Config, seed: int) -> ClickModel:
-    """DIN alone."""
+    """The host alone."""
     torch.manual_seed(seed)
-    din = Din(schema.item, schema.user, config.host)
-    return ClickModel({"din": din}, config.unified, config.history, rounds=False)
+    return assemble({"host": make_host(schema, config.host)}, config, cached=False)
+
+
+def make_with_vectors(schema: Schema, config: Config, seed: int) -> ClickModel:
+    """The host with frozen modal vectors as a feature."""
+    torch.manual_seed(seed)
+    vectors = FrozenVectors(tuple(width for _, width in schema.parts), config.ppm)
+    return assemble({"host": make_host(schema, config.host), "vectors": vectors}, config, cached=False)
 
 
 def make_unified(schema: Schema, config: Config, seed: int) -> ClickModel:
-    """PPM plugged into DIN."""
+    """PPM plugged into the host."""
     torch.manual_seed(seed)
-    din = Din(schema.item, schema.user, config.host)
-    branches = {"ppm": make_ppm(schema, config), "din": din}
-    return ClickModel(branches, config.unified, config.history, config.cache_dtype == "f16")
+    host = make_host(schema, config.host)
+    return assemble({"ppm": make_ppm(schema, config), "host": host}, config, cached=True)

@@ -1,4 +1,4 @@
-"""A click model of branches: UniM (PPM and DIN), IDRec (DIN alone), PPM pre-training (PPM alone)."""
+"""A click model of branches: UniM (PPM and a host), IDRec (the host alone), PPM pre-training (PPM alone)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from plugrank_training.models.rounding import through_f16
 class ClickModel(nn.Module):
     """Branches under one head whose first dense layer is split into an item part, a user part and a cross part.
 
+    Where all branches are linear there are no dense layers: the logit is the sum of what they say.
+
     `rounds`: the serving side caches outputs of `encode_items` and `encode_users` in f16; in evaluation they are
     rounded through f16 here too, so that scores are close to those there.
     """
@@ -29,18 +31,25 @@ class ClickModel(nn.Module):
         self.branches = nn.ModuleDict(branches)
         self.rounds = rounds
         parts = list(branches.values())
-        hidden = config.hidden
-        self.habits = Habits(history.clicks + history.impressions)
-        self.from_item = nn.Linear(sum(part.item_dim for part in parts), hidden)
-        self.from_user = nn.Linear(sum(part.user_dim for part in parts) + Habits.dim, hidden, bias=False)
+        self.deep = not all(part.linear for part in parts)
         cross = sum(part.cross_dim for part in parts)
-        self.from_cross = nn.Linear(cross, hidden, bias=False)
+        self.habits = Habits(history.clicks + history.impressions)
+        self.wide_user = nn.Linear(Habits.dim, 1, bias=False)
+        self.wide_cross = nn.Linear(cross, 1, bias=False) if cross else None
+        self.base = nn.Parameter(torch.zeros(1))
+        # A linear model reads recency as one weight a bucket, a deep one as a vector.
+        hidden = config.hidden if self.deep else 1
         self.from_recency = nn.Embedding(AGE_BUCKETS, hidden)
         nn.init.normal_(self.from_recency.weight, std=0.02)
-        self.wide_user = nn.Linear(Habits.dim, 1, bias=False)
-        self.wide_cross = nn.Linear(cross, 1, bias=False)
-        nn.init.zeros_(self.wide_cross.weight)
-        self.base = nn.Parameter(torch.zeros(1))
+        if self.wide_cross is not None:
+            nn.init.zeros_(self.wide_cross.weight)
+        if not self.deep:
+            return
+        if not cross:
+            raise ValueError("a deep click model needs a branch with `cross_dim` above 0")
+        self.from_item = nn.Linear(sum(part.item_dim for part in parts), hidden)
+        self.from_user = nn.Linear(sum(part.user_dim for part in parts) + Habits.dim, hidden, bias=False)
+        self.from_cross = nn.Linear(cross, hidden, bias=False)
         self.head = nn.Sequential(
             nn.ReLU(),
             nn.Dropout(config.dropout),
@@ -49,6 +58,10 @@ class ClickModel(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(config.hidden2, 1),
         )
+
+    def head_modules(self) -> tuple[nn.Module, ...]:
+        """Every module that belongs to no branch."""
+        return tuple(module for name, module in self.named_children() if name != "branches")
 
     def parts(self) -> list[Branch]:
         """The branches in their order."""
@@ -67,6 +80,8 @@ class ClickModel(nn.Module):
             (self.from_cross, other.from_cross),
             (self.wide_cross, other.wide_cross),
         ):
+            if mine is None or theirs is None:
+                continue
             width = theirs.weight.shape[1]
             mine.weight[:, :width] = theirs.weight
             # Further branches speak softly at first.
@@ -86,7 +101,8 @@ class ClickModel(nn.Module):
 
     def candidate_outputs(self) -> list[str]:
         """Item outputs that `score` reads."""
-        return [*(name for part in self.parts() for name in part.candidate_outputs), "dense_item", "prior"]
+        named = [name for part in self.parts() for name in part.candidate_outputs]
+        return [*named, "dense_item", "prior"] if self.deep else [*named, "prior"]
 
     def cached(self, values: Named) -> Named:
         """Numbers as a cache gives them back."""
@@ -107,7 +123,8 @@ class ClickModel(nn.Module):
         """Everything that depends on the item only, each `[n, d]`."""
         made = [part.item(inputs) for part in self.parts()]
         outputs = {name: value for part in made for name, value in part.outputs.items()}
-        outputs["dense_item"] = self.from_item(torch.cat([part.dense for part in made], dim=-1))
+        if self.deep:
+            outputs["dense_item"] = self.from_item(torch.cat([part.dense for part in made], dim=-1))
         outputs["prior"] = torch.stack([part.prior for part in made]).sum(0) + self.base
         return self.cached(outputs)
 
@@ -121,15 +138,21 @@ class ClickModel(nn.Module):
         made = [part.user(history) for part in self.parts()]
         state = {name: value for part in made for name, value in part.state.items()}
         habits = self.habits(label, residual, mask)
-        state["dense_user"] = self.from_user(torch.cat([*(part.dense for part in made), habits], dim=-1))
-        state["bias_user"] = self.wide_user(habits)
+        if self.deep:
+            state["dense_user"] = self.from_user(torch.cat([*(part.dense for part in made), habits], dim=-1))
+        state["bias_user"] = sum((part.bias for part in made if part.bias is not None), self.wide_user(habits))
         return self.cached(state)
 
     def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
         """Logits `[users, candidates]` of candidates (`encode_items` outputs, `[users, candidates, d]`)."""
-        cross = torch.cat([part.cross(state, candidate) for part in self.parts()], dim=-1)
-        user = state["dense_user"] + self.from_recency(recency_bucket)
-        hidden = self.from_cross(cross) + candidate["dense_item"] + user.unsqueeze(1)
-        deep = self.head(hidden) + self.wide_cross(cross) + candidate["prior"]
-        logit: Tensor = deep.squeeze(-1) + state["bias_user"]
-        return logit
+        told = [part.cross(state, candidate) for part in self.parts() if part.cross_dim]
+        recency = self.from_recency(recency_bucket)
+        logit = candidate["prior"].squeeze(-1) + state["bias_user"]
+        if self.wide_cross is not None:
+            logit = logit + self.wide_cross(torch.cat(told, dim=-1)).squeeze(-1)
+        if not self.deep:
+            return logit + recency
+        hidden = self.from_cross(torch.cat(told, dim=-1)) + candidate["dense_item"]
+        hidden = hidden + (state["dense_user"] + recency).unsqueeze(1)
+        deep: Tensor = self.head(hidden).squeeze(-1)
+        return deep + logit

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from plugrank_training.config import HostConfig
 from plugrank_training.models.attention import TargetAttention
-from plugrank_training.models.branch import Branch, interest
+from plugrank_training.models.branch import Branch, Group, interest
 from plugrank_training.models.features import Feature, FeatureEmbeddings
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.ppm import AGE_BUCKETS
@@ -66,3 +66,12 @@ class Din(Branch):
         attended = self.attention.attend(candidate["id_query"], state["id_keys"], state["id_values"])
         product = candidate["id_vector"] * state["id_interest"].unsqueeze(1)
         return torch.cat([attended, product], dim=-1)
+
+    def groups(self) -> list[Group]:
+        """Embeddings, interaction and attention, see `Branch.groups`."""
+        embeddings = (self.item_embeddings, self.item_bias, self.user_embeddings)
+        return [
+            Group("host.embeddings", embeddings, "inside item and user parts"),
+            Group("host.interaction", (self.join, self.prior, self.label, self.age, self.state), "the same"),
+            Group("host.attention", (self.attention,), "queries per item, keys and values per history"),
+        ]

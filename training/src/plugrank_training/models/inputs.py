@@ -59,3 +59,5 @@ class UserParts:
     state: Named
     # Read by the first dense layer, f32 [users, d].
     dense: Tensor
+    # Log-odds of the user alone, f32 [users, 1]; None for none.
+    bias: Tensor | None = None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plugrank_training.config import HistoryConfig, PpmConfig
 from plugrank_training.models.attention import TargetAttention
-from plugrank_training.models.branch import Branch, interest
+from plugrank_training.models.branch import Branch, Group, interest
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.transformer import TransformerLayer, first_rows, padding_bias
 
@@ -119,3 +119,12 @@ class Ppm(Branch):
         attended = self.attention.attend(candidate["ppm_query"], state["ppm_keys"], state["ppm_values"])
         product = candidate["item_vector"] * state["ppm_interest"].unsqueeze(1) * 4.0
         return torch.cat([attended, product], dim=-1)
+
+    def groups(self) -> list[Group]:
+        """Projection, transformer and attention, see `Branch.groups`."""
+        transformer = (self.position, self.age, self.label, self.layers, self.norm)
+        return [
+            Group("ppm.projection", (self.projection, self.prior), "item vector, per item"),
+            Group("ppm.transformer", transformer, "user state, per history"),
+            Group("ppm.attention", (self.attention,), "queries per item, keys and values per history"),
+        ]
