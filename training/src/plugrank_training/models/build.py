@@ -15,7 +15,7 @@ from plugrank_training.models.ppm import Ppm
 
 def make_ppm(schema: Schema, config: Config) -> Ppm:
     """The plug-in alone."""
-    return Ppm(tuple(width for _, width in schema.parts), config.ppm, config.history)
+    return Ppm(tuple(width for _, width in schema.parts), schema.item, config.ppm, config.history)
 
 
 def assemble(branches: dict[str, Branch], config: Config, cached: bool) -> ClickModel:
@@ -38,7 +38,7 @@ def make_idrec(schema: Schema, config: Config, seed: int) -> ClickModel:
 def make_with_vectors(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The host with frozen modal vectors as a feature."""
     torch.manual_seed(seed)
-    vectors = FrozenVectors(tuple(width for _, width in schema.parts), config.ppm)
+    vectors = FrozenVectors(tuple(width for _, width in schema.parts), schema.item, config.ppm)
     return assemble({"host": make_host(schema, config.host), "vectors": vectors}, config, cached=False)
 
 
