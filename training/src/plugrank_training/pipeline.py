@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from plugrank_training.content import (
     image_stage,
     text_stage,
 )
+from plugrank_training.covisits import covisit_factors, fill_covisits
 from plugrank_training.dataset import Dataset
 from plugrank_training.export import Bundle, ImagePart, TextPart, export_bundle
 from plugrank_training.graphs import Schema
@@ -35,6 +37,7 @@ from plugrank_training.history import HistoryIndex
 from plugrank_training.metrics import evaluate
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.next_clicks import ClickSequences
 from plugrank_training.pretrain import newest, pretrain
 from plugrank_training.splits import Examples, default_split, make_split
 from plugrank_training.stages import StageCache, fingerprint, fingerprint_folder
@@ -86,9 +89,12 @@ class Pipeline:
 
     def __init__(self, options: Options, config: Config) -> None:
         config.check()
-        self.options, self.config = options, config
+        self.options = options
         self.started = time.perf_counter()
         self.dataset = Dataset.load(options.dataset)
+        # Without logged impressions a click's only contrast is what was drawn, and only an order is known.
+        self.clicks_only = self.dataset.meta.negatives == "matched"
+        self.config = config = config.suited_to(self.clicks_only)
         self.cache = StageCache(options.out / "stages")
         self.data_key = fingerprint_folder(options.dataset)
         name = options.split or default_split(self.dataset)
@@ -189,21 +195,43 @@ class Pipeline:
     def pretrained(self, catalog: Catalog) -> ClickModel:
         """Stage 2."""
         config = self.config
-        part = newest(self.split.train, config.ppm.window)
+        part = newest(self.split.train, config.ppm.window, self.clicks_only)
         model = make_pretrained(catalog.schema, config, self.options.seed)
 
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             valid = self.batcher(self.split.valid)
-            trained, result = pretrain(catalog, self.batcher(part, True), valid, config, self.options.seed)
-            return trained.state_dict(), {"fit": result.summary()}
+            past = self.sequences if config.next_clicks.epochs else None
+            trained, fits = pretrain(catalog, self.batcher(part, True), valid, config, self.options.seed, past)
+            return trained.state_dict(), {name: result.summary() for name, result in fits.items()}
 
         made = self.cache.get_or_make(
-            "ppm", self.key(config.text, config.image, config.ppm, config.unified, config.categories_length), make
+            "ppm",
+            self.key(
+                config.text, config.image, config.ppm, config.next_clicks, config.unified, config.categories_length
+            ),
+            make,
         )
         model.load_state_dict(made.tensors)
         self.report["ppm"] = made.report
         say(f"ppm pre-training: {fit_note(made.report)}{reused_note(made.reused)}")
         return model.eval()
+
+    @cached_property
+    def sequences(self) -> ClickSequences:
+        """What every user clicked in the training part."""
+        return ClickSequences(self.history, self.split.train)
+
+    @cached_property
+    def covisits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Factors of the items clicked close together in the training part."""
+        config = self.config.covisits
+        return covisit_factors(self.sequences, len(self.dataset.item_ids), config.reach, config.dim)
+
+    def ready(self, model: ClickModel, catalog: Catalog) -> ClickModel:
+        """Co-visits filled in, where the model reads them."""
+        if self.config.covisits.dim:
+            fill_covisits(model, catalog, self.covisits)
+        return model
 
     def options_for(self, name: str, dropping: Dropping) -> FitOptions:
         """How a click model is trained."""
@@ -225,13 +253,14 @@ class Pipeline:
         """The host alone."""
         config = self.config
         dropping = Dropping(item_id=config.host.drop_item_id, user_id=config.host.drop_user_id)
-        key = self.key(config.host, config.unified, config.calibration, config.categories_length)
-        return self.click_model("idrec", make_idrec(catalog.schema, config, self.options.seed), catalog, dropping, key)
+        key = self.key(config.host, config.covisits, config.unified, config.calibration, config.categories_length)
+        model = self.ready(make_idrec(catalog.schema, config, self.options.seed), catalog)
+        return self.click_model("idrec", model, catalog, dropping, key)
 
     def unified(self, catalog: Catalog, ppm: ClickModel) -> Trained:
         """Stage 3: PPM plugged in."""
         config = self.config
-        model = make_unified(catalog.schema, config, self.options.seed)
+        model = self.ready(make_unified(catalog.schema, config, self.options.seed), catalog)
         model.start_from(ppm)
         freeze(model, config.unified.freeze)
         dropping = Dropping(config.ppm.drop_item, config.host.drop_item_id, config.host.drop_user_id)
@@ -240,7 +269,7 @@ class Pipeline:
     def click_model(self, name: str, model: ClickModel, catalog: Catalog, dropping: Dropping, key: str) -> Trained:
         """Train (or reuse) one model, predict both later parts, calibrate on the validation part."""
         model = model.to(self.options.device)
-        part = newest(self.split.train, self.config.unified.window)
+        part = newest(self.split.train, self.config.unified.window, self.clicks_only)
 
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             valid = self.batcher(self.split.valid)
