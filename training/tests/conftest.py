@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from days import Days, write_days
+
 # Set before torch is loaded: idle threads that spin cost several times the run where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -19,3 +21,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundle") / "tiny"
     assert main(["export-tiny", str(out)]) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
+    """What `days.py` says."""
+    return write_days(tmp_path_factory.mktemp("days"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,14 @@ from plugrank_training.config import (
     UnifiedConfig,
 )
 from plugrank_training.dataset import Dataset
+from plugrank_training.experiment import Experiment
 from plugrank_training.graphs import Schema
 from plugrank_training.groups import freeze
 from plugrank_training.history import HistoryIndex
 from plugrank_training.models.build import make_unified
 from plugrank_training.onnx_files import OnnxGraph
-from plugrank_training.pipeline import Options, Pipeline, choose_device
+from plugrank_training.options import BAR_MODELS, Options, parse_models
+from plugrank_training.pipeline import Pipeline, choose_device
 from plugrank_training.splits import Split, make_split
 from plugrank_training.train import FitOptions, fit, predict
 
@@ -53,8 +56,11 @@ class Run:
     report: dict[str, Any]
 
 
-def options(folder: Path, out: Path) -> Options:
-    return Options(folder, out, None, "plugrank", None, 0, torch.device("cpu"))
+MODELS = ("popularity", "means", "content", "cooccurrence", "ppm", "idrec", "idrec-vectors", "unified")
+
+
+def options(folder: Path, out: Path, **more: Any) -> Options:
+    return Options(folder, out, None, "plugrank", None, 0, torch.device("cpu"), **({"models": MODELS} | more))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("run")
-    return Run(data, out, Pipeline(options(data, out), CONFIG).run())
+    return Run(data, out, Experiment(options(data, out), CONFIG).run())
 
 
 def cold_rows(table: Any) -> np.ndarray:
@@ -96,21 +102,80 @@ def test_report_and_predictions_are_written(run: Run) -> None:
     assert report["split"] == "global"
     for name in ("idrec", "unified"):
         table = pq.read_table(run.out / "predictions" / f"{name}.parquet")
-        assert table.column_names == ["user_id", "item_id", "timestamp", "label", "score"]
+        assert table.column_names == ["user_id", "item_id", "timestamp", "label", "score", "score_seed0"]
+        assert table["score"] == table["score_seed0"]
         assert table.num_rows == report["rows"]["test"]
         auc = roc_auc_score(table["label"].to_numpy(), table["score"].to_numpy())
         assert abs(auc - report[name]["test"]["auc"]) < 1e-6
 
 
 def test_a_second_run_reuses_everything(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    pipeline = Pipeline(options(run.folder, run.out), CONFIG)
-    monkeypatch.setattr(pipeline, "export", lambda *_: pipeline.report.update(bundle=run.report["bundle"]))
-    again = pipeline.run()
+    monkeypatch.setattr(Pipeline, "export", lambda *_: run.report["bundle"])
+    again = Experiment(options(run.folder, run.out), CONFIG).run()
     printed = capsys.readouterr().out
-    assert printed.count("(reused)") == 5
+    assert printed.count("(reused)") == 6
     assert "host.embeddings" in printed
     assert "modal vector, per item" in printed
     assert again["unified"]["test"] == run.report["unified"]["test"]
+    assert again["unified"]["test_reads"] == 1
+
+
+def test_every_model_is_measured_and_compared(run: Run) -> None:
+    for name in MODELS:
+        assert run.report[name]["test"]["auc"] > 0.45
+        assert run.report[name]["slices"]["cold items"]["rows"] > 100
+        if name != "idrec":
+            interval = run.report[name]["against"]["idrec"]["auc"]
+            assert interval["low"] <= interval["difference"] <= interval["high"]
+            gain = run.report[name]["test"]["auc"] - run.report["idrec"]["test"]["auc"]
+            assert abs(interval["difference"] - gain) < 1e-9
+    # Content knows cold items; popularity and co-occurrence cannot.
+    cold = {name: run.report[name]["slices"]["cold items"]["auc"] for name in MODELS}
+    assert cold["content"] > 0.6
+    assert cold["popularity"] == 0.5
+    assert cold["cooccurrence"] == 0.5
+    assert "without image" in run.report["unified"]["slices"]
+
+
+def test_the_test_part_is_not_read_again_unsaid(run: Run, tmp_path: Path) -> None:
+    changed = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, epochs=1, hidden=8))
+    one = {"models": ("idrec",)}
+    with pytest.raises(ValueError, match="the test part was scored for `idrec`, seed 0"):
+        Experiment(options(run.folder, run.out, **one), changed).run()
+    report = Experiment(options(run.folder, run.out, no_test=True, **one), changed).run()
+    assert "test" not in report["idrec"]
+    said = options(run.folder, run.out, again=True, predictions=tmp_path, **one)
+    assert Experiment(said, changed).run()["idrec"]["test_reads"] == 2
+    assert (tmp_path / "idrec.parquet").is_file()
+
+
+def test_folds_are_pooled_and_seeds_averaged(data: Path, tmp_path: Path) -> None:
+    quick = dataclasses.replace(
+        CONFIG,
+        text=dataclasses.replace(CONFIG.text, steps=5),
+        image=dataclasses.replace(CONFIG.image, epochs=1),
+        unified=dataclasses.replace(CONFIG.unified, epochs=1),
+    )
+    chosen = options(data, tmp_path, seeds=2, models=("popularity", "idrec"))
+    report = Experiment(dataclasses.replace(chosen, split="items"), quick).run()
+    assert (report["folds"], report["seeds"]) == (6, [0, 1])
+    table = pq.read_table(tmp_path / "predictions" / "idrec.parquet")
+    dataset = Dataset.load(data)
+    assert table.num_rows == sum(len(make_split(dataset, "items", fold=fold).test) for fold in range(6))
+    seeds = np.stack([table[f"score_seed{seed}"].to_numpy() for seed in (0, 1)])
+    assert np.allclose(seeds.mean(0), table["score"].to_numpy())
+    assert not np.allclose(seeds[0], seeds[1])
+    label = table["label"].to_numpy()
+    each = [roc_auc_score(label, row) for row in seeds]
+    assert abs(np.mean(each) - report["idrec"]["test"]["auc"]) < 1e-9
+    assert abs(np.std(each, ddof=1) - report["idrec"]["test_deviation"]["auc"]) < 1e-9
+
+
+def test_models_are_named() -> None:
+    assert parse_models("all")[: len(BAR_MODELS)] == BAR_MODELS
+    assert parse_models("unified, idrec,unified") == ("unified", "idrec")
+    with pytest.raises(ValueError, match="no model `dinn`"):
+        parse_models("idrec,dinn")
 
 
 def test_bundle_scores_what_torch_scored(run: Run) -> None:
@@ -122,8 +187,7 @@ def test_bundle_scores_what_torch_scored(run: Run) -> None:
     test = split.test.take(np.arange(0, len(split.test), 5))
     written = pq.read_table(run.out / "predictions" / "unified.parquet")["score"].to_numpy()[::5]
     pipeline = Pipeline(options(run.folder, run.out), CONFIG)
-    text, image = pipeline.encoders()
-    catalog = pipeline.catalog(pipeline.schema(text, image), text, image)
+    catalog = pipeline.prepare(show_groups=False)
     graphs = {name: OnnxGraph(run.out / "bundle" / f"{name}.onnx") for name in manifest["graphs"]}
     ids = {f"item_{name}": value.numpy() for name, value in catalog.item_ids.items()}
     records = graphs["item_encoder"].run(

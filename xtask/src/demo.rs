@@ -137,7 +137,7 @@ fn trained(dataset: &Path) -> Result<Site> {
     source.hash(&mut hasher);
     let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let state = crate::target().join(format!("demo/{name}-{:08x}", hasher.finish() as u32));
-    let dataset = train::convert_and_train(&source, &state, &[])?;
+    let dataset = train::convert_and_train(&source, &state, &["--again".to_owned()])?;
     Ok(Site { dataset, bundle: state.join("bundle"), state })
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
     process::run(&mut simshop)?;
 
     let out = crate::target().join("shop");
-    train::convert_and_train(&dataset, &out, &[])?;
+    train::convert_and_train(&dataset, &out, &["--again".to_owned()])?;
     replace(&out.join("bundle"), &folder.join("bundle"))?;
     process::run(
         python::training(&python::ensure()?)

@@ -11,6 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from plugrank_training.catalog import Catalog
+from plugrank_training.distributed import rank, world
 from plugrank_training.examples import Examples
 from plugrank_training.history import HistoryIndex
 from plugrank_training.models.click_model import ClickModel
@@ -78,8 +79,11 @@ class Batcher:
         """Batches of one pass, about."""
         return max(1, round(len(self.order) / self.rows))
 
-    def passes(self, random: np.random.Generator | None) -> Iterator[Batch]:
-        """All examples once; in random order where a generator is given."""
+    def passes(self, random: np.random.Generator | None, skip: int = 0) -> Iterator[Batch]:
+        """All examples once, but for the first `skip` batches; in random order where a generator is given.
+
+        In training by several processes each makes its own share of every batch.
+        """
         groups = np.arange(len(self.start))
         if random is not None:
             random.shuffle(groups)
@@ -88,9 +92,11 @@ class Batcher:
         pieces = np.split(groups, np.flatnonzero(np.diff(ends)) + 1)
         if random is not None:
             random.shuffle(pieces)
-        for piece in pieces:
-            if len(piece):
-                yield self.make(piece)
+        pieces = [piece for piece in pieces if len(piece)]
+        for piece in pieces[skip:]:
+            # A batch with fewer groups than there are processes is made whole by all: the mean is the same.
+            shared = random is not None and len(piece) >= world()
+            yield self.make(piece[rank() :: world()] if shared else piece)
 
     def make(self, groups: np.ndarray) -> Batch:
         """The batch of these groups."""

@@ -12,6 +12,9 @@ import numpy as np
 
 from plugrank_training.onnx_files import NUMPY_TYPES, OnnxGraph
 
+# Tokens of a text in a timing of the text encoder.
+TOKENS = 32
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -24,6 +27,12 @@ class Timing:
     # Median time of a run.
     median_ms: float
     rows_per_second: float
+
+
+def graphs_in(bundle: Path) -> dict[str, Any]:
+    """The manifest's `graphs`."""
+    found: dict[str, Any] = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["graphs"]
+    return found
 
 
 def random_input(port: dict[str, Any], sizes: dict[str, int], random: np.random.Generator) -> np.ndarray:
@@ -41,9 +50,10 @@ def time_graph(
     bundle: Path, name: str, users: int, candidates: int, history: int, seconds: float = 2.0, threads: int = 1
 ) -> Timing:
     """Run one graph of a bundle for about `seconds` after a warm-up."""
-    graph = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["graphs"][name]
+    graph = graphs_in(bundle)[name]
     random = np.random.default_rng(0)
     sizes = {"users": users, "candidates": candidates, "history": history, "items": candidates}
+    sizes |= {"batch": candidates, "tokens": TOKENS}
     inputs = {port["name"]: random_input(port, sizes, random) for port in graph["inputs"]}
     loaded = OnnxGraph(bundle / graph["file"], threads)
     for _ in range(5):
@@ -55,13 +65,14 @@ def time_graph(
         loaded.run(inputs)
         taken.append(time.perf_counter() - started)
     median = float(np.median(taken))
-    rows = candidates if name == "item_encoder" else users if name == "user_encoder" else users * candidates
+    by_item = name in ("item_encoder", "text_encoder", "image_encoder")
+    rows = candidates if by_item else users if name == "user_encoder" else users * candidates
     return Timing(name, users, candidates, history, median * 1e3, rows / median)
 
 
 def benchmark(bundle: Path, history: int = 100, seconds: float = 2.0) -> list[Timing]:
     """The serving graphs at the sizes that matter."""
-    known = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["graphs"]
+    known = graphs_in(bundle)
     plan = [
         ("unified", 1, 500),
         ("unified", 1, 50),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from plugrank_training.commands import add_benchmark, add_export_tiny, add_train
 from plugrank_training.convert_command import add_convert
 from plugrank_training.parity import add_parity, add_sample_predictions
+from plugrank_training.report.command import add_report
 
 Register = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
 REGISTER: tuple[Register, ...] = (
@@ -22,6 +23,7 @@ REGISTER: tuple[Register, ...] = (
     add_sample_predictions,
     add_export_tiny,
     add_benchmark,
+    add_report,
 )
 
 DESCRIPTION = "Plugrank's training side: from a data set to a model bundle that `plugrank serve` loads."

@@ -12,12 +12,13 @@ from pathlib import Path
 from plugrank_training.splits import FOLDS, SPLITS
 
 TRAIN = """\
-Trains IDRec (DIN) and UniM (PPM plugged into DIN) on a dataset folder and writes a model bundle.
+Trains IDRec (the host, DIN by default) and UniM (PPM plugged into it) on a dataset folder and writes a model bundle.
 
   1. text and image encoders, then frozen; every item's modal vector
   2. PPM pre-training: clicks from content and labelled history, no ids
-  3. IDRec alone, and UniM: the host with the pre-trained PPM plugged in
+  3. IDRec alone, and UniM: the host with the pre-trained PPM plugged in; what else --models names
   4. calibration on the validation part, export, ONNX Runtime checked against torch
+  5. the test part: metrics over seeds, slices, paired intervals against IDRec and DCNv2 (training/PROTOCOL.md)
 
 What was trained before is reused: a stage runs again only when the data set, the split, the seed or the part of the
 configuration that it reads has changed.
@@ -27,13 +28,19 @@ TRAIN_END = """\
 written to OUT:
   bundle/                        what `plugrank serve` loads (docs/bundle-format.md)
   report.json                    metrics, losses, seconds of every stage
-  predictions/idrec.parquet      every test impression with its calibrated click probability
-  predictions/unified.parquet    the same of UniM
-  stages/                        results of the stages, for reuse; safe to delete
+  predictions/MODEL.parquet      every test impression with its calibrated click probability: the mean over seeds, and
+                                 one column a seed
+  test_reads.json                which model and seed read which test part when
+  stages/                        results of the stages, for reuse, and checkpoints; safe to delete
+
+models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-vectors (with frozen vectors as a feature),
+ppm (alone), unified; without a network: popularity, means, cooccurrence, content, cooccurrence-content.
 
 examples:
   python -m plugrank_training train --dataset data/shop --out runs/shop --quick
-  python -m plugrank_training train --dataset data/shop --out runs/shop --split items --fold 2 --seed 3
+  python -m plugrank_training train --dataset data/shop --out runs/shop --split items --seeds 5 --models all
+  torchrun --nproc-per-node 2 -m plugrank_training train --dataset data/shop --out runs/shop
+  python -m plugrank_training train --dataset data/today --out runs/today --from runs/shop/bundle --days 1
 
 A configuration file overrides single values; unknown keys are errors:
   [ppm]
@@ -56,8 +63,16 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results go")
     parser.add_argument("--split", choices=SPLITS, help="default: `global`, or `warm` where negatives are matched")
     parser.add_argument("--salt", default="plugrank", help="of the split's hashes (default: plugrank)")
-    parser.add_argument("--fold", type=int, metavar="N", help=f"0 to {FOLDS - 1}, for the split `items`")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
+    parser.add_argument("--fold", type=int, metavar="N", help=f"0 to {FOLDS - 1}: one fold of `items`; default: all")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument("--models", default="idrec,unified", metavar="LIST", help="default: idrec,unified; or all")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="default: OUT/predictions")
+    parser.add_argument("--no-test", action="store_true", help="leave the test part alone, to choose on validation")
+    parser.add_argument("--again", action="store_true", help="score a test part again that other weights have read")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of an interrupted run")
+    parser.add_argument("--from", dest="bundle", type=Path, metavar="BUNDLE", help="go on from a bundle of `train`")
+    parser.add_argument("--days", type=int, metavar="N", help="with --from: the newest days to train on")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides defaults")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one"
@@ -70,10 +85,22 @@ def run_train(arguments: argparse.Namespace) -> None:
     """Run the pipeline."""
     # Read when torch loads its thread pool. Idle threads that spin cost several times the run where cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from plugrank_training import distributed
     from plugrank_training.config import load_config
-    from plugrank_training.pipeline import Options, Pipeline, choose_device
+    from plugrank_training.experiment import Experiment
+    from plugrank_training.increment import Increment
+    from plugrank_training.options import Options, parse_models
+    from plugrank_training.pipeline import choose_device
 
     config = load_config(arguments.config)
+    if (arguments.bundle is None) != (arguments.days is None):
+        raise ValueError("--from BUNDLE and --days N belong together")
+    if arguments.days is not None and arguments.days < 1:
+        raise ValueError(f"--days {arguments.days}: must be at least 1")
+    if arguments.bundle is not None and arguments.config is not None:
+        raise ValueError("--config: with --from, the configuration is the bundle's")
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds {arguments.seeds}: must be at least 1")
     options = Options(
         dataset=arguments.dataset,
         out=arguments.out,
@@ -81,9 +108,21 @@ def run_train(arguments: argparse.Namespace) -> None:
         salt=arguments.salt,
         fold=arguments.fold,
         seed=arguments.seed,
-        device=choose_device(arguments.device),
+        device=distributed.start(choose_device(arguments.device)),
+        seeds=arguments.seeds,
+        models=parse_models(arguments.models),
+        predictions=arguments.predictions,
+        again=arguments.again,
+        no_test=arguments.no_test,
+        resume=arguments.resume,
     )
-    Pipeline(options, config.quick() if arguments.quick else config).run()
+    try:
+        if arguments.bundle is not None:
+            Increment(options, arguments.bundle, arguments.days).run()
+            return
+        Experiment(options, config.quick() if arguments.quick else config).run()
+    finally:
+        distributed.stop()
 
 
 def add_export_tiny(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,8 +15,13 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The text encoder (BERT-type, contrastive)."""
+    """The text encoder (BERT-type, contrastive); `steps = 0` uses it frozen.
 
+    Sizes, vocabulary and dropout are those of our own encoder, `small`.
+    """
+
+    # `small`; a Hugging Face name or folder; or `package:NAME`, a Python package that carries one.
+    encoder: str = "small"
     dim: int = 64
     layers: int = 1
     heads: int = 4
@@ -33,8 +38,12 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """The image encoder (a small residual network that predicts categories)."""
+    """The image encoder (a residual network that predicts categories); `epochs = 0` uses it frozen."""
 
+    # `small`, or the name of a torchvision network, such as `resnet18`.
+    encoder: str = "small"
+    # Of a torchvision network: none, a file, or the name of published weights (`DEFAULT`).
+    weights: str = ""
     dim: int = 32
     width: int = 48
     height: int = 64
@@ -138,6 +147,17 @@ class UnifiedConfig:
 
 
 @dataclass(frozen=True)
+class IncrementConfig:
+    """Going on from a bundle with the newest days (`train --from`)."""
+
+    epochs: int = 1
+    # Of the learning rates of the first training.
+    learning_rate_scale: float = 0.3
+    # Share of the newest days' rows, the last ones, that judge and calibrate.
+    valid: float = 0.2
+
+
+@dataclass(frozen=True)
 class BatchConfig:
     """How examples are batched: rows of one user and time share one history."""
 
@@ -158,6 +178,7 @@ class Config:
     covisits: CovisitConfig = field(default_factory=CovisitConfig)
     host: HostConfig = field(default_factory=HostConfig)
     unified: UnifiedConfig = field(default_factory=UnifiedConfig)
+    increment: IncrementConfig = field(default_factory=IncrementConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
     categories_length: int = 6
     calibration: str = "platt"
@@ -204,7 +225,7 @@ class Config:
             raise ConfigError(f"cache_dtype = `f16` cannot carry the ids that host.kind = `{self.host.kind}` reads")
 
 
-SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window"])
+SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid"])
 MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions", "covisits.dim"}
 
 

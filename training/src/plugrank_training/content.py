@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from plugrank_training.config import ImageConfig, TextConfig
+from plugrank_training.distributed import is_main, wait
 from plugrank_training.encoders.image_encoder import ImageEncoder
 from plugrank_training.encoders.pixels import load_pixels
+from plugrank_training.encoders.pretrained_text import load_pretrained
 from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.tokenizer import item_text, train_tokenizer
+from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.encoders.train_image import encode_images, train_image_encoder
-from plugrank_training.encoders.train_text import PairDrawer, encode_texts, train_text_encoder
+from plugrank_training.encoders.train_text import AnyText, PairDrawer, encode_texts, train_text_encoder
 from plugrank_training.stages import StageCache, fingerprint
+from plugrank_training.vector_store import VectorStore, content_hash
+
+AnyImage = ImageEncoder | TorchvisionImage
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Content:
 class TextResult:
     """A trained text encoder and the vectors of all items."""
 
-    encoder: TextEncoder
+    encoder: AnyText
     tokenizer: Tokenizer
     vectors: Tensor
     present: Tensor
@@ -54,7 +60,7 @@ class TextResult:
 class ImageResult:
     """A trained image encoder and the vectors of all items."""
 
-    encoder: ImageEncoder
+    encoder: AnyImage
     vectors: Tensor
     present: Tensor
     reused: bool
@@ -90,33 +96,24 @@ def clicked_pairs(user: np.ndarray, item: np.ndarray, label: np.ndarray, reach: 
     return np.concatenate(found)
 
 
-def split_state(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-    """Weights, and the vectors stored beside them."""
-    return {name: value for name, value in tensors.items() if name != "vectors"}, tensors["vectors"]
-
-
 def text_stage(content: Content, config: TextConfig, training: Training) -> TextResult | None:
     """Train the text encoder and encode all items; nothing where no item has text."""
     texts = content.texts()
     if not any(texts):
         return None
-    tokenizer = train_tokenizer([text for text in texts if text], config.vocabulary)
-    torch.manual_seed(training.seed)
-    encoder = TextEncoder(tokenizer.get_vocab_size(), config)
+    encoder, tokenizer = make_text_encoder([text for text in texts if text], config, training.seed)
 
     def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
         random = np.random.default_rng(training.seed)
         pairs = PairDrawer(content.titles, content.descriptions, texts, training.clicked, random)
-        losses = train_text_encoder(encoder, tokenizer, pairs, config, training.device)
-        vectors = encode_texts(encoder, tokenizer, texts, config.max_tokens, training.device)
-        return encoder.state_dict() | {"vectors": torch.from_numpy(vectors)}, {"loss": losses}
+        return encoder.state_dict(), {"loss": train_text_encoder(encoder, tokenizer, pairs, config, training.device)}
 
     key = fingerprint(training.data, training.split, config, training.seed, tokenizer.to_str())
     made = training.cache.get_or_make("text", key, make)
-    weights, vectors = split_state(made.tensors)
-    encoder.load_state_dict(weights)
-    present = torch.tensor([bool(text) for text in texts], dtype=torch.float32)
-    return TextResult(encoder.cpu().eval(), tokenizer, vectors, present, made.reused)
+    encoder.load_state_dict(made.tensors)
+    return encoded_texts(
+        texts, encoder, tokenizer, config, Place(training.cache.folder, key, training.device, made.reused)
+    )
 
 
 def image_stage(content: Content, config: ImageConfig, training: Training) -> ImageResult | None:
@@ -124,8 +121,7 @@ def image_stage(content: Content, config: ImageConfig, training: Training) -> Im
     rows = [row for row, image in enumerate(content.images) if image]
     if not rows:
         return None
-    torch.manual_seed(training.seed)
-    encoder = ImageEncoder(config)
+    encoder = make_image_encoder(config, training.seed)
 
     def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
         paths = tqdm([content.images[row] for row in rows], desc="reading images", unit="image", leave=False)
@@ -136,12 +132,92 @@ def image_stage(content: Content, config: ImageConfig, training: Training) -> Im
         for line, row in enumerate(rows):
             target[line, [place[name] for name in content.categories[row]]] = 1
         losses = train_image_encoder(encoder, pixels, target, config, training.seed, training.device)
-        vectors = np.zeros((len(content.images), config.dim), dtype=np.float32)
-        vectors[rows] = encode_images(encoder, pixels, training.device)
-        return encoder.state_dict() | {"vectors": torch.from_numpy(vectors)}, {"loss": losses}
+        return encoder.state_dict(), {"loss": losses}
 
-    made = training.cache.get_or_make("image", fingerprint(training.data, config, training.seed), make)
-    weights, vectors = split_state(made.tensors)
-    encoder.load_state_dict(weights)
-    present = torch.tensor([bool(image) for image in content.images], dtype=torch.float32)
-    return ImageResult(encoder.cpu().eval(), vectors, present, made.reused)
+    key = fingerprint(training.data, config, training.seed)
+    made = training.cache.get_or_make("image", key, make)
+    encoder.load_state_dict(made.tensors)
+    place = Place(training.cache.folder, key, training.device, made.reused)
+    return encoded_images(content, encoder, config, place)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where vectors of one encoder are kept, and where they are computed."""
+
+    folder: Path
+    # Changes with the encoder's weights.
+    version: str
+    device: torch.device
+    reused: bool
+
+
+def encoded_texts(
+    texts: Sequence[str], encoder: AnyText, tokenizer: Tokenizer, config: TextConfig, place: Place
+) -> TextResult:
+    """Vectors of all texts, from the store where they were made before."""
+    keys = [content_hash(text.encode()) if text else None for text in texts]
+
+    def encode(rows: list[int]) -> np.ndarray:
+        chosen = [texts[row] for row in rows]
+        return encode_texts(encoder, tokenizer, chosen, config.max_tokens, place.device)
+
+    vectors = stored_vectors("text", encoder.dim, keys, encode, place)
+    present = torch.tensor([key is not None for key in keys], dtype=torch.float32)
+    return TextResult(encoder.cpu().eval(), tokenizer, vectors, present, place.reused)
+
+
+def encoded_images(content: Content, encoder: AnyImage, config: ImageConfig, place: Place) -> ImageResult:
+    """Vectors of all images, from the store where they were made before."""
+    files = [content.folder / image if image else None for image in content.images]
+    reading = tqdm(files, desc="images", unit="image", leave=False)
+    keys = [content_hash(file.read_bytes()) if file else None for file in reading]
+
+    def encode(rows: list[int]) -> np.ndarray:
+        pixels = [load_pixels(Path(str(files[row])), config.width, config.height) for row in rows]
+        return encode_images(encoder, np.stack(pixels), place.device)
+
+    vectors = stored_vectors("image", config.dim, keys, encode, place)
+    present = torch.tensor([key is not None for key in keys], dtype=torch.float32)
+    return ImageResult(encoder.cpu().eval(), vectors, present, place.reused)
+
+
+def stored_vectors(
+    name: str, dim: int, keys: Sequence[bytes | None], encode: Callable[[list[int]], np.ndarray], place: Place
+) -> Tensor:
+    """Vectors in the order of `keys`, f32 `[keys, dim]`, mapped from a file: they need not fit in memory."""
+    whole = place.folder / f"{name}-{place.version}-{fingerprint([key and key.hex() for key in keys])}.npy"
+    if is_main() and not whole.is_file():
+        store = VectorStore(place.folder, f"{name}-{place.version}", dim)
+        store.fill(keys, encode, 256, f"{name} vectors")
+        part = whole.with_suffix(".part")
+        target = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(len(keys), dim))
+        store.copy_into(target, keys)
+        target.flush()
+        part.replace(whole)
+    wait()
+    # Private pages: torch wants writable memory, and nobody writes.
+    return torch.from_numpy(np.load(whole, mmap_mode="c"))
+
+
+def make_text_encoder(texts: Sequence[str], config: TextConfig, seed: int) -> tuple[AnyText, Tokenizer]:
+    """Our own small encoder with a tokenizer of these texts and fresh weights, or the pre-trained one it names."""
+    torch.manual_seed(seed)
+    if config.encoder != "small":
+        return load_pretrained(config.encoder)
+    tokenizer = train_tokenizer(texts, config.vocabulary)
+    torch.manual_seed(seed)
+    return TextEncoder(tokenizer.get_vocab_size(), config), tokenizer
+
+
+def known_text_encoder(tokenizer: Tokenizer, config: TextConfig) -> AnyText:
+    """An encoder of that kind for a tokenizer that is there already; its weights are still to be loaded."""
+    if config.encoder != "small":
+        return load_pretrained(config.encoder)[0]
+    return TextEncoder(tokenizer.get_vocab_size(), config)
+
+
+def make_image_encoder(config: ImageConfig, seed: int) -> AnyImage:
+    """Our own small encoder with fresh weights, or the torchvision network it names."""
+    torch.manual_seed(seed)
+    return ImageEncoder(config) if config.encoder == "small" else TorchvisionImage(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -17,9 +18,11 @@ import torch
 from safetensors.numpy import save
 from tokenizers import Tokenizer
 
-from plugrank_training.config import ImageConfig
+from plugrank_training.config import Config, ImageConfig
 from plugrank_training.encoders.image_encoder import MEAN, STD, ImageEncoder
+from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.text_encoder import TextEncoder
+from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.graphs import Graph, Schema, idrec_graph, image_graph, text_graph, unified_graphs
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import Feature
@@ -43,7 +46,7 @@ TOLERANCE = 1e-4
 class TextPart:
     """The text encoder with what it needs."""
 
-    encoder: TextEncoder
+    encoder: TextEncoder | PretrainedText
     tokenizer: Tokenizer
     max_tokens: int
     # A few texts of the catalog, for the reference rows.
@@ -54,7 +57,7 @@ class TextPart:
 class ImagePart:
     """The image encoder with the size it reads."""
 
-    encoder: ImageEncoder
+    encoder: ImageEncoder | TorchvisionImage
     config: ImageConfig
 
 
@@ -73,6 +76,8 @@ class Bundle:
     calibration: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    # Given, the bundle carries weights and configuration, so that training can go on from it.
+    config: Config | None = None
 
 
 def graphs_of(bundle: Bundle) -> list[Graph]:
@@ -235,6 +240,8 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
     for graph in graphs:
         writer.write(graph)
     (folder / "reference.safetensors").write_bytes(save(writer.tensors))
+    if bundle.config:
+        write_state(bundle, bundle.config, folder / "training")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = {
         path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size} for path in files
@@ -271,6 +278,26 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
     what_counts = {key: value for key, value in manifest.items() if key not in ("version", "created_at", "metrics")}
     manifest["version"] = f"{bundle.name}-{digest(what_counts)}"
     return manifest
+
+
+def write_state(bundle: Bundle, config: Config, folder: Path) -> None:
+    """`config.json`, and `state.safetensors` with the weights of every part as `PART/NAME`."""
+    parts = {
+        "unified": bundle.unified,
+        "idrec": bundle.idrec,
+        "text": bundle.text.encoder if bundle.text else None,
+        "image": bundle.image.encoder if bundle.image else None,
+    }
+    tensors = {
+        f"{name}/{key}": value.cpu().contiguous().numpy()
+        for name, part in parts.items()
+        if part is not None
+        for key, value in part.state_dict().items()
+    }
+    folder.mkdir()
+    (folder / "state.safetensors").write_bytes(save(tensors))
+    text = json.dumps(dataclasses.asdict(config), indent=1, sort_keys=True)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def digest(value: Any) -> str:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from plugrank_training.encoders.image_encoder import ImageEncoder
+from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.text_encoder import TextEncoder
+from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import ItemInputs
@@ -226,7 +228,7 @@ def idrec_graph(model: ClickModel, schema: Schema) -> Graph:
     return Graph("idrec", IdrecGraph(model, schema), tuple(inputs), (LOGIT,))
 
 
-def text_graph(encoder: TextEncoder) -> Graph:
+def text_graph(encoder: TextEncoder | PretrainedText) -> Graph:
     """The text encoder."""
     inputs = (
         Port("token_ids", "i64", ("batch", "tokens"), "text.token_ids"),
@@ -235,7 +237,7 @@ def text_graph(encoder: TextEncoder) -> Graph:
     return Graph("text_encoder", encoder, inputs, (Port("text_vector", "f32", ("batch", encoder.dim)),))
 
 
-def image_graph(encoder: ImageEncoder, width: int, height: int) -> Graph:
+def image_graph(encoder: ImageEncoder | TorchvisionImage, width: int, height: int) -> Graph:
     """The image encoder."""
     pixels = Port("pixels", "f32", ("batch", 3, height, width), "image.pixels")
     return Graph("image_encoder", encoder, (pixels,), (Port("image_vector", "f32", ("batch", encoder.dim)),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,6 +77,29 @@ class HistoryIndex:
         """Ascends with (user, timestamp); moments between two known ones share the later one's key."""
         place = np.searchsorted(self.times, timestamp, side="left")
         return np.asarray(user, dtype=np.int64) * (len(self.times) + 1) + place
+
+    @classmethod
+    def by_item(cls, dataset: Dataset, exclude_items: np.ndarray | None = None) -> HistoryIndex:
+        """The same by item, for `counts`: users and items change places."""
+        kept = np.ones(dataset.rows, dtype=bool)
+        if exclude_items is not None and len(exclude_items):
+            kept = ~np.isin(dataset.item, exclude_items)
+        turned = replace(
+            dataset,
+            user=dataset.item[kept],
+            item=dataset.user[kept],
+            user_ids=dataset.item_ids,
+            item_ids=dataset.user_ids,
+            timestamp=dataset.timestamp[kept],
+            label=dataset.label[kept],
+        )
+        return cls(turned, 1, 1)
+
+    def counts(self, user: np.ndarray, before_ts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All impressions and all clicks of users strictly before moments, without bounds; int64 `[B]` each."""
+        start = self.user_start[user]
+        end = np.searchsorted(self.keys, self.key(user, before_ts), side="left")
+        return end - start, self.count_of[1][end] - self.count_of[1][start]
 
     def gather(self, user: np.ndarray, before_ts: np.ndarray) -> HistoryBatch:
         """Histories of users (rows of the data set's users) strictly before moments; both int `[B]`."""

@@ -31,7 +31,9 @@ class Prediction:
 
 def read_predictions(file: Path, rows: int, seed: int = 0) -> list[Prediction]:
     """At most `rows` predictions of a parquet file of `train`, drawn evenly, in the file's order."""
-    table = pq.read_table(file, columns=list(COLUMNS))
+    # The bundle is the first seed's; `score` is the mean over all.
+    first = next((name for name in pq.read_schema(file).names if name.startswith("score_seed")), "score")
+    table = pq.read_table(file, columns=[*COLUMNS[:-1], first]).rename_columns(list(COLUMNS))
     if table.num_rows > rows:
         chosen = np.sort(np.random.default_rng(seed).choice(table.num_rows, rows, replace=False))
         table = table.take(chosen)

@@ -6,6 +6,7 @@ import numpy as np
 
 from plugrank_training.batches import Batcher, Dropping
 from plugrank_training.catalog import Catalog
+from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.config import Config
 from plugrank_training.examples import Examples
 from plugrank_training.models.build import make_pretrained
@@ -45,27 +46,37 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
     )
 
 
+def start_of(catalog: Catalog, config: Config, seed: int) -> ClickModel:
+    """PPM under a head of its own, its projection whitened."""
+    model = make_pretrained(catalog.schema, config, seed).to(catalog.modal.device)
+    for part in model.parts():
+        if isinstance(part, Ppm):
+            part.projection.whiten(catalog.modal, catalog.present)
+    return model
+
+
+def pretrain_next_clicks(
+    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int
+) -> tuple[ClickModel, FitResult]:
+    """Train PPM on what is clicked next over all of the sequences; its head then goes by that alone."""
+    model = start_of(catalog, config, seed)
+    ppm = next(part for part in model.parts() if isinstance(part, Ppm))
+    dropping = Dropping(item=config.ppm.drop_item)
+    result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed)
+    model.trust_match()
+    return model, result
+
+
 def pretrain(
     catalog: Catalog,
     train: Batcher,
     valid: Batcher,
     config: Config,
     seed: int,
-    sequences: ClickSequences | None = None,
-) -> tuple[ClickModel, dict[str, FitResult]]:
-    """Train PPM under a head of its own; only its branch and that head are kept by those who plug it in.
-
-    With `sequences`, PPM first learns what is clicked next over all of them, and `train`, which then may be short,
-    teaches the rest.
-    """
-    model = make_pretrained(catalog.schema, config, seed).to(catalog.modal.device)
-    results = {}
-    for part in model.parts():
-        if isinstance(part, Ppm):
-            part.projection.whiten(catalog.modal, catalog.present)
-            if sequences is not None:
-                dropping = Dropping(item=config.ppm.drop_item)
-                results["next_clicks"] = train_next_clicks(part, catalog, sequences, config.next_clicks, dropping, seed)
-                model.trust_match()
-    results["fit"] = fit(model, catalog, train, valid, pretrain_options(config, seed))
-    return model, results
+    checkpoint: Checkpoint | None = None,
+    start: ClickModel | None = None,
+) -> tuple[ClickModel, FitResult]:
+    """Train PPM under a head of its own, from `start` where there is one; branch and head are what is plugged in."""
+    model = start or start_of(catalog, config, seed)
+    result = fit(model, catalog, train, valid, pretrain_options(config, seed), checkpoint)
+    return model, result

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from plugrank_training.distributed import is_main, wait
+from plugrank_training.durable import write_durably
+
 # Raise when a change of the code makes results of older code wrong to reuse.
-CODE_VERSION = 5
+CODE_VERSION = 6
 
 
 def plain(value: Any) -> Any:
@@ -70,13 +72,14 @@ class StageCache:
     def get_or_make(self, name: str, key: str, make: Callable[[], tuple[dict[str, Tensor], dict[str, Any]]]) -> Made:
         """The stored result of this fingerprint, or what `make` gives, stored. A torn file counts as absent."""
         weights, report = self.path(name, key, "safetensors"), self.path(name, key, "json")
+        wait()
         if weights.is_file() and report.is_file():
             return Made(load_file(weights), json.loads(report.read_text(encoding="utf-8")), reused=True)
         tensors, measured = make()
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        part = weights.with_suffix(f".{os.getpid()}.part")
-        save_file(tensors, part)
-        part.rename(weights)
-        part.write_text(json.dumps(measured, indent=1), encoding="utf-8")
-        part.rename(report)
+        if is_main():
+            write_durably(weights, save(tensors))
+            write_durably(report, json.dumps(measured, indent=1).encode())
+            self.path(name, key, "checkpoint").unlink(missing_ok=True)
+        wait()
         return Made(tensors, measured, reused=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from plugrank_training.batches import Batcher, Dropping, score_batch
+from plugrank_training.batches import Batch, Batcher, Dropping, score_batch
 from plugrank_training.catalog import Catalog
+from plugrank_training.checkpoint import Checkpoint
+from plugrank_training.distributed import is_main, total, world, wrap
 from plugrank_training.models.click_model import ClickModel
 
 
@@ -86,9 +89,24 @@ def make_optimizer(model: ClickModel, options: FitOptions) -> torch.optim.Optimi
 
 
 def batch_loss(logit: Tensor, label: Tensor, there: Tensor) -> Tensor:
-    """Mean log loss of the candidates that are there."""
+    """Mean log loss of the candidates that are there, in the batches of all processes together.
+
+    Gradients are averaged over processes, so each one's sum is divided by the mean number of candidates.
+    """
     loss = functional.binary_cross_entropy_with_logits(logit, label, weight=there, reduction="sum")
-    return loss / there.sum()
+    return loss * world() / total(there.sum())
+
+
+class Scorer(nn.Module):
+    """A click model's scores of a batch, as one forward pass."""
+
+    def __init__(self, model: ClickModel, catalog: Catalog) -> None:
+        super().__init__()
+        self.model, self.catalog = model, catalog
+
+    def forward(self, batch: Batch, dropping: Dropping) -> Tensor:
+        """Logits `[G, C]`."""
+        return score_batch(self.model, self.catalog, batch, dropping)
 
 
 @torch.no_grad()
@@ -116,57 +134,116 @@ def snapshot(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def fit(model: ClickModel, catalog: Catalog, train: Batcher, valid: Batcher, options: FitOptions) -> FitResult:
+class Fit:
+    """A training run that can be stopped and gone on with between any two steps."""
+
+    def __init__(self, model: ClickModel, steps: int, options: FitOptions) -> None:
+        self.model = model
+        self.optimizer = make_optimizer(model, options)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: min(1.0, (step + 1) / 20) * (0.05 + 0.95 * max(0.0, 1.0 - step / steps))
+        )
+        self.random = np.random.default_rng(options.seed)
+        self.result = FitResult()
+        self.best, self.best_loss, self.worse = snapshot(model), float("inf"), 0
+        self.epoch, self.done = 0, 0
+        # Of the batches' order, at the start of this epoch.
+        self.epoch_random = self.random.bit_generator.state
+        self.recent: list[float] = []
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "best": self.best,
+            "counts": (self.best_loss, self.worse, self.epoch, self.done),
+            "random": self.epoch_random,
+            "recent": self.recent,
+            "result": vars(self.result),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        device = next(self.model.parameters()).device
+        self.best = {name: value.to(device) for name, value in state["best"].items()}
+        self.best_loss, self.worse, self.epoch, self.done = state["counts"]
+        self.epoch_random = self.random.bit_generator.state = state["random"]
+        self.recent = state["recent"]
+        self.result = FitResult(**state["result"])
+        torch.set_rng_state(state["torch"])
+        if state["cuda"]:
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+    def judge(self, valid_loss: float) -> None:
+        """Keep the weights when they are the best so far."""
+        self.result.train_loss.append(float(np.mean(self.recent)))
+        self.recent.clear()
+        self.result.valid_loss.append(valid_loss)
+        if valid_loss < self.best_loss:
+            self.best, self.best_loss, self.worse = snapshot(self.model), valid_loss, 0
+        else:
+            self.worse += 1
+
+
+def fit(
+    model: ClickModel,
+    catalog: Catalog,
+    train: Batcher,
+    valid: Batcher,
+    options: FitOptions,
+    checkpoint: Checkpoint | None = None,
+) -> FitResult:
     """Train in place and leave the weights of the best validation loss.
 
     The learning rate falls to zero over the run; training ends early when `patience` evaluations in a row were no
-    better.
+    better. Equal arguments give equal weights, on one device, also where a `checkpoint` was gone on from.
     """
-    result = FitResult()
     if options.epochs == 0:
-        return result
+        return FitResult()
     torch.manual_seed(options.seed)
-    random = np.random.default_rng(options.seed)
-    optimizer = make_optimizer(model, options)
     steps = options.epochs * len(train)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 20) * (0.05 + 0.95 * max(0.0, 1.0 - step / steps))
-    )
+    run = Fit(model, steps, options)
+    left = checkpoint.load() if checkpoint else None
+    if left is not None:
+        run.restore(left)
     every = max(1, len(train) // options.evaluations)
-    best, best_loss, worse, step = snapshot(model), float("inf"), 0, 0
-    recent: list[float] = []
     labels = valid.examples.label.astype(np.float64)
-    started = time.perf_counter()
-    bar = tqdm(total=steps, desc=options.name, unit="step", leave=False)
-    for _ in range(options.epochs):
-        for batch in train.passes(random):
+    scorer = wrap(Scorer(model, catalog))
+    before, started = run.result.seconds, time.perf_counter()
+    step = run.schedule.last_epoch
+    bar = tqdm(total=steps, initial=step, desc=options.name, unit="step", leave=False, disable=not is_main())
+    while run.epoch < options.epochs and run.worse < options.patience:
+        for batch in train.passes(run.random, skip=run.done):
             model.train()
-            loss = batch_loss(score_batch(model, catalog, batch, options.dropping), batch.label, batch.there)
-            optimizer.zero_grad()
+            loss = batch_loss(scorer(batch, options.dropping), batch.label, batch.there)
+            run.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-            schedule.step()
-            recent.append(loss.item())
-            result.rows += batch.rows
+            run.optimizer.step()
+            run.schedule.step()
+            run.recent.append(float(total(loss)) / world())
+            run.result.rows += batch.rows
+            run.done += 1
             step += 1
             bar.update()
-            if step % every:
-                continue
-            result.train_loss.append(float(np.mean(recent)))
-            recent.clear()
-            result.valid_loss.append(log_loss(predict(model, catalog, valid), labels))
-            bar.set_postfix(train=f"{result.train_loss[-1]:.4f}", valid=f"{result.valid_loss[-1]:.4f}")
-            if result.valid_loss[-1] < best_loss:
-                best, best_loss, worse = snapshot(model), result.valid_loss[-1], 0
-            else:
-                worse += 1
-        if worse >= options.patience:
-            break
+            if step % every == 0:
+                run.judge(log_loss(predict(model, catalog, valid), labels))
+                bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
+            if checkpoint and checkpoint.due() and is_main():
+                run.result.seconds = before + time.perf_counter() - started
+                checkpoint.save(run.state())
+        run.epoch, run.done, run.epoch_random = run.epoch + 1, 0, run.random.bit_generator.state
     bar.close()
-    if not np.isfinite(best_loss):
+    if not np.isfinite(run.best_loss):
         raise ValueError(f"{options.name}: the validation loss was never finite; lower the learning rate")
-    model.load_state_dict(best)
+    model.load_state_dict(run.best)
     model.eval()
-    result.seconds = time.perf_counter() - started
-    return result
+    run.result.seconds = before + time.perf_counter() - started
+    return run.result

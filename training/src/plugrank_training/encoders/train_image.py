@@ -11,10 +11,11 @@ from tqdm import tqdm
 from plugrank_training.config import ImageConfig
 from plugrank_training.encoders.image_encoder import ImageEncoder
 from plugrank_training.encoders.pixels import normalise
+from plugrank_training.encoders.torchvision_image import TorchvisionImage
 
 
 def train_image_encoder(
-    encoder: ImageEncoder,
+    encoder: ImageEncoder | TorchvisionImage,
     pixels: np.ndarray,
     categories: np.ndarray,
     config: ImageConfig,
@@ -26,7 +27,7 @@ def train_image_encoder(
     Pictures are mirrored and shifted at random.
     """
     losses: list[float] = []
-    if len(pixels) < 2 or categories.shape[1] == 0:
+    if len(pixels) < 2 or categories.shape[1] == 0 or config.epochs == 0:
         return losses
     random = np.random.default_rng(seed)
     head = nn.Linear(config.dim, categories.shape[1]).to(device)
@@ -60,7 +61,7 @@ def train_image_encoder(
 
 
 @torch.no_grad()
-def encode_images(encoder: ImageEncoder, pixels: np.ndarray, device: torch.device) -> np.ndarray:
+def encode_images(encoder: ImageEncoder | TorchvisionImage, pixels: np.ndarray, device: torch.device) -> np.ndarray:
     """Vectors of images given as bytes `[n, 3, h, w]`, f32 `[n, dim]`."""
     encoder.to(device).eval()
     made = [np.zeros((0, encoder.dim), dtype=np.float32)]

@@ -12,8 +12,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from plugrank_training.config import TextConfig
+from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.tokenizer import tokenize
+
+AnyText = TextEncoder | PretrainedText
 
 
 def contrastive_loss(left: Tensor, right: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -65,11 +68,15 @@ class PairDrawer:
 
 
 def train_text_encoder(
-    encoder: TextEncoder, tokenizer: Tokenizer, pairs: PairDrawer, config: TextConfig, device: torch.device
+    encoder: AnyText,
+    tokenizer: Tokenizer,
+    pairs: PairDrawer,
+    config: TextConfig,
+    device: torch.device,
 ) -> list[float]:
     """Train in place; gives the loss of every step."""
     losses: list[float] = []
-    if not pairs.possible():
+    if not pairs.possible() or config.steps == 0:
         return losses
     encoder.to(device).train()
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=config.learning_rate, weight_decay=0.01)
@@ -95,7 +102,11 @@ def train_text_encoder(
 
 @torch.no_grad()
 def encode_texts(
-    encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, device: torch.device
+    encoder: AnyText,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    max_tokens: int,
+    device: torch.device,
 ) -> np.ndarray:
     """Vectors of texts, f32 `[texts, dim]`; an empty text has zeros."""
     encoder.to(device).eval()

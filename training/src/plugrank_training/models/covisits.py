@@ -25,6 +25,7 @@ class Covisits(Branch):
 
     history_outputs = ("covisit_from",)
     candidate_outputs = ("covisit_to",)
+    linear = True
 
     def __init__(self, items: int, dim: int, length: int) -> None:
         super().__init__()

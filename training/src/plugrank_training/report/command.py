@@ -1,0 +1,108 @@
+"""The subcommand `report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = """\
+Writes one page, report.html, that needs nothing else, and its numbers, report.json, from runs of `train`: quality with
+deviations and paired intervals, cold start and other slices. With --dataset it also measures, for the first run:
+
+  miss        AUC against the share of items whose vectors are missing
+  history     quality against the pre-training window (trains UniM once for each length)
+  iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, UniM end to end
+  serving     ms and rows per second of IDRec, UniM cached, UniM without any cache
+"""
+MEASUREMENTS = ("miss", "history", "iteration", "serving")
+
+
+def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`report`."""
+    parser = commands.add_parser(
+        "report",
+        help="one HTML page, and JSON, of what runs of `train` measured",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders that `train --out` wrote")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the page goes")
+    parser.add_argument("--dataset", type=Path, metavar="DIR", help="the first run's dataset folder: measure too")
+    parser.add_argument("--measure", default=",".join(MEASUREMENTS), metavar="LIST", help="default: all")
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="N", help="of each timing (default: 10)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.set_defaults(run=run_report)
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """Measure, and write the page."""
+    from plugrank_training.durable import write_durably
+    from plugrank_training.report.page import page
+
+    wanted = [name.strip() for name in arguments.measure.split(",") if name.strip()]
+    for name in wanted:
+        if name not in MEASUREMENTS:
+            raise ValueError(f"--measure: no measurement `{name}`; there are: {', '.join(MEASUREMENTS)}")
+    if arguments.seconds <= 0:
+        raise ValueError(f"--seconds {arguments.seconds}: must be above 0")
+    runs = {name: read_run(folder) for name, folder in zip(names_of(arguments.runs), arguments.runs, strict=True)}
+    content: dict[str, Any] = {"runs": runs, "measured": {}}
+    if arguments.dataset is not None:
+        content["measured"][next(iter(runs))] = measure(arguments, wanted)
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_durably(arguments.out / "report.json", text.encode())
+    write_durably(arguments.out / "report.html", page(content).encode())
+    print(f"written: {arguments.out / 'report.html'}")
+
+
+def names_of(folders: list[Path]) -> list[str]:
+    """Names of runs: their folders', the whole path where two are the same."""
+    short = [folder.name for folder in folders]
+    return short if len(set(short)) == len(short) else [folder.as_posix() for folder in folders]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """A run's report."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: no readable report.json; name a folder that `train --out` wrote: {error}"
+        ) from error
+    return found
+
+
+def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
+    """What the first run's models do beyond quality; its stages are found again on disk."""
+    from plugrank_training.increment import Past
+    from plugrank_training.options import Options
+    from plugrank_training.pipeline import Loaded, Pipeline, choose_device
+    from plugrank_training.report.curves import longer_history, miss_tolerance
+    from plugrank_training.report.efficiency import iteration_efficiency
+    from plugrank_training.report.serving import serving_cost
+
+    run: Path = arguments.runs[0]
+    told = read_run(run)
+    fold = 0 if told["split"] == "items" and told["fold"] is None else told["fold"]
+    options = Options(
+        arguments.dataset, run, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
+    )
+    loaded = Loaded.read(arguments.dataset)
+    pipeline = Pipeline(options, Past.read(run / "bundle").config, loaded)
+    catalog = pipeline.prepare(show_groups=False)
+    found: dict[str, Any] = {}
+    if "serving" in wanted:
+        found["serving"] = serving_cost(run / "bundle", seconds=min(arguments.seconds, 5.0))
+    if "miss" in wanted:
+        trained = pipeline.run(catalog)
+        unified, idrec = trained["unified"].model, trained["idrec"].model
+        if unified is not None and idrec is not None:
+            found["miss_tolerance"] = miss_tolerance(pipeline, catalog, unified, idrec)
+    if "history" in wanted:
+        found["longer_history"] = longer_history(pipeline, loaded)
+    if "iteration" in wanted:
+        # Last: it trains the pipeline's encoders along.
+        found["iteration"] = iteration_efficiency(pipeline, catalog, arguments.seconds)
+    return found

