@@ -109,12 +109,13 @@ def test_evaluation_rounds_what_is_cached_in_f16() -> None:
 def test_a_missing_item_has_the_learned_missing_vector() -> None:
     model = trained_like(make_unified(schema(), Config(), 0))
     given = items(schema())
-    gone = ItemInputs(torch.zeros_like(given.modal), torch.zeros_like(given.present), given.features)
+    known = {name: ids if name == "item_id" else ids * 0 for name, ids in given.features.items()}
+    gone = ItemInputs(torch.zeros_like(given.modal), torch.zeros_like(given.present), known)
     vectors = model.encode_items(gone)["item_vector"]
     assert torch.equal(vectors, vectors[:1].expand_as(vectors))
     assert not torch.allclose(vectors, model.encode_items(given)["item_vector"], atol=1e-2)
     # What lies in an absent part's place is not read.
-    noise = ItemInputs(torch.randn_like(given.modal), torch.zeros_like(given.present), given.features)
+    noise = ItemInputs(torch.randn_like(given.modal), torch.zeros_like(given.present), known)
     assert torch.equal(model.encode_items(noise)["item_vector"], vectors)
 
 

@@ -17,6 +17,7 @@ from plugrank_training.export import vocab_files
 from plugrank_training.groups import groups_of
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.features import Feature
+from plugrank_training.models.inputs import ItemInputs
 from plugrank_training.models.ppm import ItemProjection
 from plugrank_training.pretrain import newest
 from plugrank_training.stages import StageCache, fingerprint, fingerprint_folder
@@ -74,10 +75,11 @@ def test_whitening_tells_items_apart_at_the_start() -> None:
     modal = torch.randn(200, 6) * torch.tensor([1.0, 0.3, 0.1, 1.0, 0.3, 0.1]) + 5.0
     present = torch.ones(200, 2)
     projection = ItemProjection((3, 3), 8)
+    given = ItemInputs(modal, present, {})
     with torch.no_grad():
-        before = projection(modal, present)
+        before = projection(given)
         projection.whiten(modal, present)
-        after = projection(modal, present)
+        after = projection(given)
         pieces = [projection.projections[n](modal[:, 3 * n : 3 * n + 3]) for n in range(2)]
     assert (before @ before.T).mean() > 0.8
     assert (after @ after.T).mean().abs() < 0.4

@@ -82,6 +82,27 @@ class PpmConfig:
 
 
 @dataclass(frozen=True)
+class NextClickConfig:
+    """Next-click pre-training of PPM, where only clicks were recorded; 0 epochs leave it out."""
+
+    epochs: int = 4
+    # Entries of a chunk at most, clicks of a batch about, and negatives drawn for a batch.
+    length: int = 120
+    clicks: int = 3200
+    negatives: int = 500
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class CovisitConfig:
+    """Item vectors from what is clicked close together, an input of every click model; 0 dimensions leave it out."""
+
+    dim: int = 64
+    # Clicks of one user at most so many apart count as together.
+    reach: int = 20
+
+
+@dataclass(frozen=True)
 class HostConfig:
     """The ID-based host."""
 
@@ -153,6 +174,8 @@ class Config:
     image: ImageConfig = field(default_factory=ImageConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     ppm: PpmConfig = field(default_factory=PpmConfig)
+    next_clicks: NextClickConfig = field(default_factory=NextClickConfig)
+    covisits: CovisitConfig = field(default_factory=CovisitConfig)
     host: HostConfig = field(default_factory=HostConfig)
     unified: UnifiedConfig = field(default_factory=UnifiedConfig)
     increment: IncrementConfig = field(default_factory=IncrementConfig)
@@ -171,8 +194,16 @@ class Config:
             text=change(self.text, steps=20, layers=1),
             image=change(self.image, epochs=1),
             ppm=change(self.ppm, epochs=1),
+            next_clicks=change(self.next_clicks, epochs=min(1, self.next_clicks.epochs)),
             unified=change(self.unified, epochs=1, evaluations=1),
         )
+
+    def suited_to(self, clicks_only: bool) -> Config:
+        """A copy without the stages that are for data sets of clicks alone, unless this is one."""
+        if clicks_only:
+            return self
+        change = dataclasses.replace
+        return change(self, next_clicks=change(self.next_clicks, epochs=0), covisits=change(self.covisits, dim=0))
 
     def check(self) -> None:
         """Refuse values that cannot work, naming the key."""
@@ -195,7 +226,7 @@ class Config:
 
 
 SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid"])
-MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions"}
+MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions", "covisits.dim"}
 
 
 def sections(config: Config) -> list[tuple[str, Any]]:
@@ -212,7 +243,7 @@ def check_value(key: str, name: str, value: Any) -> None:
         raise ConfigError(f"{key} = {value}: must lie between 0 and 1")
     if name == "window" and value == 0:
         raise ConfigError(f"{key} = 0: must be above 0")
-    if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
+    if value < 0 or (value == 0 and name not in MAY_BE_ZERO and key not in MAY_BE_ZERO):
         raise ConfigError(f"{key} = {value}: must be above 0")
 
 

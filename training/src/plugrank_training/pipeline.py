@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from plugrank_training.content import (
     image_stage,
     text_stage,
 )
+from plugrank_training.covisits import covisit_factors, fill_covisits
 from plugrank_training.dataset import Dataset
 from plugrank_training.distributed import is_main
 from plugrank_training.export import Bundle, ImagePart, TextPart, export_bundle
@@ -35,8 +37,9 @@ from plugrank_training.metrics import evaluate
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified, make_with_vectors
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
+from plugrank_training.next_clicks import ClickSequences
 from plugrank_training.options import HOST_MODELS, Options
-from plugrank_training.pretrain import newest, pretrain
+from plugrank_training.pretrain import newest, pretrain, pretrain_next_clicks
 from plugrank_training.splits import Examples, default_split, make_split
 from plugrank_training.stages import StageCache, fingerprint, fingerprint_folder
 from plugrank_training.test_ledger import TestLedger
@@ -93,9 +96,11 @@ class Pipeline:
 
     def __init__(self, options: Options, config: Config, loaded: Loaded | None = None) -> None:
         config.check()
-        self.options, self.config = options, config
+        self.options = options
         loaded = loaded or Loaded.read(options.dataset)
         self.dataset, self.data_key = loaded.dataset, loaded.key
+        self.clicks_only = self.dataset.meta.negatives == "matched"
+        self.config = config = config.suited_to(self.clicks_only)
         self.cache = StageCache(options.out / "stages")
         name = options.split or default_split(self.dataset)
         # Matched negatives are drawn once, whatever the seed of the weights: all seeds have the same test part.
@@ -139,14 +144,14 @@ class Pipeline:
             config = replace(config, host=replace(config.host, kind=name))
         dropping = Dropping(item_id=config.host.drop_item_id, user_id=config.host.drop_user_id)
         if name == "idrec-vectors":
-            model = make_with_vectors(catalog.schema, config, seed)
+            model = self.ready(make_with_vectors(catalog.schema, config, seed), catalog)
             dropping = replace(dropping, item=config.ppm.drop_item)
             for part in model.parts():
                 if isinstance(part, FrozenVectors):
                     part.projection.whiten(catalog.modal.cpu(), catalog.present.cpu())
             return self.click_model(name, name, model, catalog, dropping, self.key(config))
-        model = make_idrec(catalog.schema, config, seed)
-        key = self.key(config.host, config.unified, config.calibration, config.categories_length)
+        model = self.ready(make_idrec(catalog.schema, config, seed), catalog)
+        key = self.key(config.host, config.covisits, config.unified, config.calibration, config.categories_length)
         return self.click_model(name, "idrec", model, catalog, dropping, key)
 
     def bar(self, name: str, catalog: Catalog) -> Trained:
@@ -240,7 +245,9 @@ class Pipeline:
     def ppm_key(self) -> str:
         """Fingerprint of pre-training."""
         config = self.config
-        return self.key(config.text, config.image, config.ppm, config.unified, config.categories_length)
+        return self.key(
+            config.text, config.image, config.ppm, config.next_clicks, config.unified, config.categories_length
+        )
 
     def pretrained(self, catalog: Catalog) -> ClickModel:
         """Stage 2."""
@@ -249,10 +256,13 @@ class Pipeline:
         key = self.ppm_key()
 
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-            part = newest(self.split.train, config.ppm.window)
+            part = newest(self.split.train, config.ppm.window, self.clicks_only)
             batchers = self.batcher(part, True), self.batcher(self.split.valid)
-            trained, result = pretrain(catalog, *batchers, config, self.options.seed, self.checkpoint("ppm", key))
-            return trained.state_dict(), {"fit": result.summary()}
+            start = self.next_clicks(catalog) if config.next_clicks.epochs else None
+            checkpoint = self.checkpoint("ppm", key)
+            trained, result = pretrain(catalog, *batchers, config, self.options.seed, checkpoint, start)
+            long = {"next_clicks": self.report.pop("next_clicks")} if start else {}
+            return trained.state_dict(), {"fit": result.summary()} | long
 
         made = self.cache.get_or_make("ppm", key, make)
         model.load_state_dict(made.tensors)
@@ -261,9 +271,41 @@ class Pipeline:
         self.report["ppm"] = made.report
         return model.eval()
 
+    @cached_property
+    def sequences(self) -> ClickSequences:
+        """What every user clicked in the training part."""
+        return ClickSequences(self.history, self.split.train)
+
+    @cached_property
+    def covisits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Factors of the items clicked close together in the training part."""
+        config = self.config.covisits
+        return covisit_factors(self.sequences, len(self.dataset.item_ids), config.reach, config.dim)
+
+    def next_clicks(self, catalog: Catalog) -> ClickModel:
+        """Stage 2, first part: PPM after next-click pre-training."""
+        config, seed = self.config, self.options.seed
+        model = make_pretrained(catalog.schema, config, seed)
+
+        def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+            trained, result = pretrain_next_clicks(catalog, self.sequences, config, seed)
+            return trained.state_dict(), result.summary()
+
+        key = self.key(config.text, config.image, config.ppm, config.next_clicks, config.unified)
+        made = self.cache.get_or_make("next_clicks", key, make)
+        model.load_state_dict(made.tensors)
+        self.report["next_clicks"] = made.report
+        return model.to(catalog.modal.device)
+
     def checkpoint(self, name: str, key: str) -> Checkpoint:
         """Where a fit keeps what it needs to go on after a kill."""
         return Checkpoint(self.cache.path(name, key, "checkpoint"), self.options.resume)
+
+    def ready(self, model: ClickModel, catalog: Catalog) -> ClickModel:
+        """Co-visits filled in, where the model reads them."""
+        if self.config.covisits.dim:
+            fill_covisits(model, catalog, self.covisits)
+        return model
 
     def options_for(self, name: str, dropping: Dropping) -> FitOptions:
         """How a click model is trained."""
@@ -284,7 +326,7 @@ class Pipeline:
     def unified(self, catalog: Catalog, ppm: ClickModel) -> Trained:
         """Stage 3: PPM plugged in."""
         config = self.config
-        model = make_unified(catalog.schema, config, self.options.seed)
+        model = self.ready(make_unified(catalog.schema, config, self.options.seed), catalog)
         model.start_from(ppm)
         freeze(model, config.unified.freeze)
         dropping = Dropping(config.ppm.drop_item, config.host.drop_item_id, config.host.drop_user_id)
@@ -297,7 +339,7 @@ class Pipeline:
         model = model.to(self.options.device)
 
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-            part = newest(self.split.train, self.config.unified.window)
+            part = newest(self.split.train, self.config.unified.window, self.clicks_only)
             batchers = self.batcher(part, True), self.batcher(self.split.valid)
             options = self.options_for(name, dropping)
             result = fit(model, catalog, *batchers, options, self.checkpoint(stage, key))

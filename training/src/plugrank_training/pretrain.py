@@ -12,13 +12,19 @@ from plugrank_training.examples import Examples
 from plugrank_training.models.build import make_pretrained
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.ppm import Ppm
+from plugrank_training.next_clicks import ClickSequences, train_next_clicks
 from plugrank_training.train import FitOptions, FitResult, fit
 
 
-def newest(examples: Examples, share: float) -> Examples:
-    """The newest `share` of examples; equal times stay on one side."""
+def newest(examples: Examples, share: float, by_user: bool = False) -> Examples:
+    """The newest `share` of examples, or of each user's span where times are a user's own; equal times stay on one
+    side."""
     if share >= 1.0 or len(examples.timestamp) == 0:
         return examples
+    if by_user:
+        last = np.zeros(int(examples.user.max()) + 1)
+        np.maximum.at(last, examples.user, examples.timestamp)
+        return examples.take(examples.timestamp >= (1.0 - share) * last[examples.user])
     from_time = np.quantile(examples.timestamp, 1.0 - share, method="higher")
     keep = examples.timestamp >= from_time
     return examples.take(keep)
@@ -40,13 +46,37 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
     )
 
 
-def pretrain(
-    catalog: Catalog, train: Batcher, valid: Batcher, config: Config, seed: int, checkpoint: Checkpoint | None = None
-) -> tuple[ClickModel, FitResult]:
-    """Train PPM under a head of its own; only its branch is kept by those who plug it in."""
+def start_of(catalog: Catalog, config: Config, seed: int) -> ClickModel:
+    """PPM under a head of its own, its projection whitened."""
     model = make_pretrained(catalog.schema, config, seed).to(catalog.modal.device)
     for part in model.parts():
         if isinstance(part, Ppm):
             part.projection.whiten(catalog.modal, catalog.present)
+    return model
+
+
+def pretrain_next_clicks(
+    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int
+) -> tuple[ClickModel, FitResult]:
+    """Train PPM on what is clicked next over all of the sequences; its head then goes by that alone."""
+    model = start_of(catalog, config, seed)
+    ppm = next(part for part in model.parts() if isinstance(part, Ppm))
+    dropping = Dropping(item=config.ppm.drop_item)
+    result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed)
+    model.trust_match()
+    return model, result
+
+
+def pretrain(
+    catalog: Catalog,
+    train: Batcher,
+    valid: Batcher,
+    config: Config,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    start: ClickModel | None = None,
+) -> tuple[ClickModel, FitResult]:
+    """Train PPM under a head of its own, from `start` where there is one; branch and head are what is plugged in."""
+    model = start or start_of(catalog, config, seed)
     result = fit(model, catalog, train, valid, pretrain_options(config, seed), checkpoint)
     return model, result

@@ -59,7 +59,10 @@ def tiny_bundle(seed: int = 0) -> Bundle:
     parts = tuple(width for _, width in schema.parts)
     din = Din(schema.item, schema.user, config.host)
     unified = ClickModel(
-        {"ppm": Ppm(parts, config.ppm, config.history), "host": din}, config.unified, config.history, rounds=True
+        {"ppm": Ppm(parts, schema.item, config.ppm, config.history), "host": din},
+        config.unified,
+        config.history,
+        rounds=True,
     )
     host = Din(schema.item, schema.user, config.host)
     idrec = ClickModel({"host": host}, config.unified, config.history, rounds=False)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from plugrank_training.models.transformer import first_rows
+
 
 class TargetAttention(nn.Module):
     """Attention of each candidate over a user's history (the role of DIN's, arXiv 1706.06978, eq. 3).
@@ -21,7 +23,9 @@ class TargetAttention(nn.Module):
     Masked entries have value 0 and count 0, so padding changes nothing.
     """
 
-    def __init__(self, item_dim: int, state_dim: int, heads: int, key_dim: int, value_dim: int) -> None:
+    def __init__(
+        self, item_dim: int, state_dim: int, heads: int, key_dim: int, value_dim: int, length: int = 0
+    ) -> None:
         super().__init__()
         self.heads, self.key_dim, self.value_dim = heads, key_dim, value_dim
         self.to_query = nn.Linear(item_dim, heads * key_dim, bias=False)
@@ -31,6 +35,8 @@ class TargetAttention(nn.Module):
         self.to_value = nn.Linear(state_dim, heads * (value_dim - 1))
         self.log_scale = nn.Parameter(torch.linspace(math.log(2.0), math.log(6.0), heads))
         self.null = nn.Parameter(torch.full((heads,), 3.0))
+        # What an entry's place, from the newest, is worth, as a logarithm; the newer the more at first.
+        self.place = nn.Parameter(-torch.arange(length).unsqueeze(1) / 30.0 * torch.ones(heads)) if length else None
 
     @property
     def output_dim(self) -> int:
@@ -57,8 +63,11 @@ class TargetAttention(nn.Module):
         learned = self.to_value(state).unflatten(-1, (self.heads, self.value_dim - 1))
         one = torch.ones_like(learned[..., :1])
         told = residual.unsqueeze(-1).unsqueeze(-1) * one
-        rows = torch.cat([told, learned, one], dim=-1).flatten(-2)
-        return rows * mask.unsqueeze(-1)
+        rows = torch.cat([told, learned, one], dim=-1)
+        if self.place is not None:
+            # Weights enter `attend` only as sums over entries, so a weight of the place can be put in here.
+            rows = rows * first_rows(self.place, rows.shape[1]).exp().unsqueeze(-1)
+        return rows.flatten(-2) * mask.unsqueeze(-1)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """`query [users, candidates, q]`, `key [users, history, q]`, `value [users, history, v]` ->

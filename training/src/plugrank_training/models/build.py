@@ -8,6 +8,7 @@ from plugrank_training.config import Config
 from plugrank_training.graphs import Schema
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.hosts import make_host
 from plugrank_training.models.ppm import Ppm
@@ -15,7 +16,16 @@ from plugrank_training.models.ppm import Ppm
 
 def make_ppm(schema: Schema, config: Config) -> Ppm:
     """The plug-in alone."""
-    return Ppm(tuple(width for _, width in schema.parts), config.ppm, config.history)
+    return Ppm(tuple(width for _, width in schema.parts), schema.item, config.ppm, config.history)
+
+
+def make_host_branches(schema: Schema, config: Config) -> dict[str, Branch]:
+    """The host, and beside it co-visits where they are configured."""
+    branches = {"host": make_host(schema, config.host)}
+    if config.covisits.dim:
+        size = next(feature.size for feature in schema.item if feature.name == "item_id")
+        branches["covisits"] = Covisits(size, config.covisits.dim, config.history.clicks + config.history.impressions)
+    return branches
 
 
 def assemble(branches: dict[str, Branch], config: Config, cached: bool) -> ClickModel:
@@ -32,18 +42,18 @@ def make_pretrained(schema: Schema, config: Config, seed: int) -> ClickModel:
 def make_idrec(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The host alone."""
     torch.manual_seed(seed)
-    return assemble({"host": make_host(schema, config.host)}, config, cached=False)
+    return assemble(make_host_branches(schema, config), config, cached=False)
 
 
 def make_with_vectors(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The host with frozen modal vectors as a feature."""
     torch.manual_seed(seed)
     vectors = FrozenVectors(tuple(width for _, width in schema.parts), config.ppm)
-    return assemble({"host": make_host(schema, config.host), "vectors": vectors}, config, cached=False)
+    return assemble(make_host_branches(schema, config) | {"vectors": vectors}, config, cached=False)
 
 
 def make_unified(schema: Schema, config: Config, seed: int) -> ClickModel:
     """PPM plugged into the host."""
     torch.manual_seed(seed)
-    host = make_host(schema, config.host)
-    return assemble({"ppm": make_ppm(schema, config), "host": host}, config, cached=True)
+    host = make_host_branches(schema, config)
+    return assemble({"ppm": make_ppm(schema, config), **host}, config, cached=True)

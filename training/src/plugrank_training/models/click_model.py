@@ -95,6 +95,16 @@ class ClickModel(nn.Module):
         self.from_user.weight[:, :user] = other.from_user.weight[:, :user]
         self.from_user.weight[:, -Habits.dim :] = other.from_user.weight[:, user:]
 
+    @torch.no_grad()
+    def trust_match(self) -> None:
+        """Start from the first branch's last cross output, PPM's next-click score, as the log-odds; the deep part
+        begins silent."""
+        if self.wide_cross is not None:
+            self.wide_cross.weight[:, self.parts()[0].cross_dim - 1] = 1.0
+        last = self.head[-1]
+        if isinstance(last, nn.Linear):
+            nn.init.zeros_(last.weight)
+
     def history_outputs(self) -> list[str]:
         """Item outputs that `encode_users` reads."""
         return [*(name for part in self.parts() for name in part.history_outputs), "prior"]

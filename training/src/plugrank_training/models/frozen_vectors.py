@@ -25,7 +25,7 @@ class FrozenVectors(Branch):
 
     def item(self, inputs: ItemInputs) -> ItemParts:
         """The projected vector, see `Branch.item`."""
-        vector = self.projection(inputs.modal, inputs.present)
+        vector = self.projection(inputs)
         return ItemParts({"frozen_vector": vector}, vector, torch.zeros_like(vector[:, :1]))
 
     def user(self, history: History) -> UserParts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -9,28 +11,36 @@ from torch import Tensor, nn
 from plugrank_training.config import HistoryConfig, PpmConfig
 from plugrank_training.models.attention import TargetAttention
 from plugrank_training.models.branch import Branch, Group, interest
+from plugrank_training.models.features import Feature, FeatureEmbeddings
+from plugrank_training.models.history_layer import HistoryLayer
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
-from plugrank_training.models.transformer import TransformerLayer, first_rows, padding_bias
 
 AGE_BUCKETS = 32
+# Keeps products of two state vectors near 1 at the start.
+MATCH_SCALE = 0.25
+# Width of a content feature's embedding.
+CONTENT_DIM = 32
 
 
 class ItemProjection(nn.Module):
-    """Modal vectors to the PPM item vector, of length 1.
+    """Modal vectors, and features of the content such as categories, to the PPM item vector, of length 1.
 
     An absent part is replaced by a learned vector of its own; with all parts absent their sum is the missing-vector.
     """
 
-    def __init__(self, parts: tuple[int, ...], dim: int) -> None:
+    def __init__(self, parts: tuple[int, ...], dim: int, content: Sequence[Feature] = ()) -> None:
         super().__init__()
         self.parts = parts
+        self.content = FeatureEmbeddings(content, CONTENT_DIM)
+        self.join = nn.Linear(self.content.dim, dim) if content else None
         self.projections = nn.ModuleList(nn.Linear(width, dim) for width in parts)
         self.missing = nn.Parameter(torch.randn(len(parts), dim) * 0.1)
         self.feed = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
     @torch.no_grad()
     def whiten(self, modal: Tensor, present: Tensor) -> None:
-        """Start from the PCA whitening of each part, over the items that have it; shapes as in `forward`.
+        """Start from the PCA whitening of each part, over the items that have it; `[items, sum of parts]` and
+        `[items, parts]`.
 
         Encoders' vectors share a large common part. With it all items would look alike at first, and attention,
         which goes by the cosine of item vectors, would take long to tell them apart.
@@ -52,79 +62,103 @@ class ItemProjection(nn.Module):
             projection.weight[:count] = (directions[:count] * (scale * sign).unsqueeze(1)).to(projection.weight)
             projection.bias.copy_(-(projection.weight.double() @ mean).to(projection.bias))
 
-    def forward(self, modal: Tensor, present: Tensor) -> Tensor:
-        """`modal [n, sum of parts]`, `present [n, parts]` -> `[n, dim]`."""
+    def forward(self, inputs: ItemInputs) -> Tensor:
+        """Modal vectors and content features of `n` items -> `[n, dim]`."""
+        modal, present = inputs.modal, inputs.present
         pieces = torch.split(modal, list(self.parts), dim=-1)
         total = torch.zeros_like(self.missing[0])
         for number, (piece, projection) in enumerate(zip(pieces, self.projections, strict=True)):
             there = present[:, number : number + 1]
             total = total + projection(piece) * there + self.missing[number] * (1.0 - there)
+        if self.join is not None:
+            total = total + self.join(self.content(inputs.features))
         return functional.normalize(total + self.feed(total), dim=-1, eps=1e-6)
 
 
 class Ppm(Branch):
-    """Item projection, history transformer, target attention. Knows no user and no item identities."""
+    """Item projection, history transformer, target attention. Knows no user and no item identities.
+
+    What the history leads to (`ppm_next`, the newest entry's state) and what a candidate is (`ppm_target`) meet in one
+    product, which next-click pre-training trains by itself.
+    """
 
     history_outputs = ("item_vector",)
-    candidate_outputs = ("item_vector", "ppm_query")
+    candidate_outputs = ("item_vector", "ppm_query", "ppm_target")
 
-    def __init__(self, parts: tuple[int, ...], config: PpmConfig, history: HistoryConfig) -> None:
+    def __init__(
+        self, parts: tuple[int, ...], item: Sequence[Feature], config: PpmConfig, history: HistoryConfig
+    ) -> None:
         super().__init__()
-        dim = config.dim
-        self.projection = ItemProjection(parts, dim)
+        content = [feature for feature in item if feature.name != "item_id"]
+        dim, length = config.dim, history.clicks + history.impressions
+        self.projection = ItemProjection(parts, dim, content)
         self.scale = nn.Parameter(torch.tensor(2.0))
-        self.position = nn.Embedding(history.clicks + history.impressions, dim)
         self.age = nn.Embedding(AGE_BUCKETS, dim)
         self.label = nn.Embedding(2, dim)
-        for table in (self.position, self.age, self.label):
+        for table in (self.age, self.label):
             nn.init.normal_(table.weight, std=0.1)
-        self.layers = nn.ModuleList(TransformerLayer(dim, config.heads, config.dropout) for _ in range(config.layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            HistoryLayer(dim, config.heads, config.dropout, length) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(dim)
-        self.attention = TargetAttention(dim, dim, config.attention_heads, config.key_dim, config.value_dim)
+        self.to_next = nn.Linear(dim, dim)
+        self.to_target = nn.Linear(dim, dim)
+        self.attention = TargetAttention(dim, dim, config.attention_heads, config.key_dim, config.value_dim, length)
         self.prior = nn.Linear(dim, 1)
         self.item_dim = dim
         self.user_dim = 2 * dim
-        self.cross_dim = self.attention.output_dim + dim
+        self.cross_dim = self.attention.output_dim + dim + 1
 
     def item(self, inputs: ItemInputs) -> ItemParts:
         """What an item's content tells, see `Branch.item`."""
-        vector = self.projection(inputs.modal, inputs.present)
-        outputs = {"item_vector": vector, "ppm_query": self.attention.query(vector)}
+        vector = self.projection(inputs)
+        outputs = {
+            "item_vector": vector,
+            "ppm_query": self.attention.query(vector),
+            "ppm_target": self.to_target(vector * self.scale),
+        }
         return ItemParts(outputs, vector * self.scale, self.prior(vector))
 
-    def user(self, history: History) -> UserParts:
-        """Keys, values and the interest of a history, see `Branch.user`."""
-        vectors = history.items["item_vector"]
-        positions = first_rows(self.position.weight, vectors.shape[1])
-        states = vectors * self.scale + positions + self.age(history.age_bucket)
-        states = states + self.label(history.label)
-        bias = padding_bias(history.mask)
+    def states(self, vectors: Tensor, label: Tensor, age_bucket: Tensor, mask: Tensor) -> Tensor:
+        """The state after each entry and all before it: `vectors [batch, L, dim]`, newest first, the others
+        `[batch, L]` -> `[batch, L, dim]`."""
+        states = self.dropout(vectors * self.scale + self.age(age_bucket) + self.label(label))
         for layer in self.layers:
-            states = layer(states, bias)
-        states = self.norm(states)
+            states = layer(states, mask)
+        normed: Tensor = self.norm(states)
+        return normed
+
+    def user(self, history: History) -> UserParts:
+        """Keys, values, the interest of a history and where it leads, see `Branch.user`."""
+        vectors = history.items["item_vector"]
+        states = self.states(vectors, history.label, history.age_bucket, history.mask)
         likes = interest(vectors, history.residual, history.mask)
         weight = history.mask.unsqueeze(-1)
-        pooled = (states * weight).sum(1) / weight.sum(1).clamp(min=1.0)
+        newest = states[:, 0] * weight[:, 0]
         return UserParts(
             {
                 "ppm_keys": self.attention.key(vectors) * weight,
                 "ppm_values": self.attention.values(states, history.residual, history.mask),
                 "ppm_interest": likes,
+                "ppm_next": self.to_next(newest) * weight[:, 0],
             },
-            torch.cat([likes, pooled], dim=-1),
+            torch.cat([likes, newest], dim=-1),
         )
 
     def cross(self, state: Named, candidate: Named) -> Tensor:
-        """Target attention, and the product of interest and candidate, see `Branch.cross`."""
+        """Target attention, the product of interest and candidate, and how well the candidate comes next; see
+        `Branch.cross`."""
         attended = self.attention.attend(candidate["ppm_query"], state["ppm_keys"], state["ppm_values"])
         product = candidate["item_vector"] * state["ppm_interest"].unsqueeze(1) * 4.0
-        return torch.cat([attended, product], dim=-1)
+        match = (candidate["ppm_target"] * state["ppm_next"].unsqueeze(1)).sum(-1, keepdim=True)
+        return torch.cat([attended, product, match * MATCH_SCALE], dim=-1)
 
     def groups(self) -> list[Group]:
         """Projection, transformer and attention, see `Branch.groups`."""
-        transformer = (self.position, self.age, self.label, self.layers, self.norm)
+        transformer = (self.age, self.label, self.layers, self.norm, self.to_next)
         return [
-            Group("ppm.projection", (self.projection, self.prior), "item vector, per item"),
+            Group("ppm.projection", (self.projection, self.prior, self.to_target), "item vector, per item"),
             Group("ppm.transformer", transformer, "user state, per history"),
             Group("ppm.attention", (self.attention,), "queries per item, keys and values per history"),
         ]
