@@ -48,7 +48,7 @@ def add_rung(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="measure the quality and the time of a running server that is pinned to a rung",
         description="Asks a server, pinned to a rung by budget.ladder.pin, for test impressions (AUC of its click\n"
         "probabilities) and for whole lists at the moment of test clicks (share of clicks among the first 20), each\n"
-        "with the history cut at its own moment. Times are the server's own. `cargo xtask rungs` does it for all rungs.",
+        "with the history cut at its own moment. Times are the server's own. `cargo xtask rungs` does all rungs.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("predictions", type=Path, help="predictions/unified.parquet of `train`")
