@@ -141,6 +141,40 @@ def rows() -> dict[str, list[Panel]]:
                 exemplars=True,
             ),
             Panel(
+                "p99 of a stage against its share",
+                "What the ladder goes by: at 1 a stage steps down (budget.ladder.down_at).",
+                {"{{stage}}": f"max by (stage) (plugrank_stage_p99_share{{{ALL}}})"},
+                "percentunit",
+                thresholds=[1],
+            ),
+            Panel(
+                "Time spent of what was allotted",
+                "p99 over single requests; what a stage leaves is lent to the next.",
+                {"{{stage}}": quantile(0.99, "plugrank_stage_budget_used_ratio", "stage")},
+                "percentunit",
+            ),
+            Panel(
+                "Rung of each stage",
+                "0 is the best; the worst pod's.",
+                {"{{stage}}": f"max by (stage) (plugrank_rung{{{ALL}}})"},
+                width=6,
+            ),
+            Panel(
+                "Answers by rung",
+                "The lowest rung an answer touched.",
+                {"{{rung}}": rate("plugrank_answers_total", "rung")},
+                "ops",
+                width=6,
+                stacked=True,
+            ),
+            Panel(
+                "Steps of the ladder",
+                "A second, by stage and direction.",
+                {"{{stage}} {{direction}}": rate("plugrank_rung_steps_total", "stage, direction")},
+                "ops",
+                width=6,
+            ),
+            Panel(
                 "Stages cut or failed a second",
                 "Cut: not done within the time given.",
                 {
@@ -151,9 +185,24 @@ def rows() -> dict[str, list[Panel]]:
                     )
                 },
                 "ops",
+                width=6,
+            ),
+        ],
+        "Admission": [
+            Panel(
+                "Requests not let in",
+                "By cause: over the limits (429), or not to be answered in time (503).",
+                {"{{cause}}": rate("plugrank_rejected_total", "cause")},
+                "ops",
             ),
             Panel(
-                "Calls refused at the door",
+                "When a new request would be answered",
+                "Predicted from the backlog; beyond its budget it is refused.",
+                {"{{pod}}": f"max by (pod) (plugrank_rank_predicted_seconds{{{ALL}}})"},
+                "s",
+            ),
+            Panel(
+                "Calls refused at a role's door",
                 "A role had max_in_flight calls already.",
                 each_role("rejected_total"),
                 "ops",
@@ -271,8 +320,9 @@ def rows() -> dict[str, list[Panel]]:
         "Processes": [
             Panel(
                 "Calls in flight",
-                "By role; the limit is the role's max_in_flight.",
-                {role: f"sum (plugrank_{role}_in_flight{{{ALL}}})" for role in ROLES},
+                "By role, rank requests at the gateway; the limit is max_in_flight of each.",
+                {"gateway": f"sum (plugrank_rank_in_flight{{{ALL}}})"}
+                | {role: f"sum (plugrank_{role}_in_flight{{{ALL}}})" for role in ROLES},
                 width=6,
             ),
             Panel(

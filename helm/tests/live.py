@@ -89,7 +89,7 @@ def server(folder: pathlib.Path) -> Iterator[str]:
     port = free_port()
     # JSON strings are TOML basic strings too.
     settings = {
-        "server": {"bind": f"127.0.0.1:{port}", "workers": 2},
+        "server": {"bind": f"127.0.0.1:{port}", "workers": 2, "max_in_flight": 4},
         "store": {"path": str(folder / "store.redb")},
         "bundle": {"path": str(MODEL / "bundle")},
         "onnxruntime": {"library": str(onnxruntime())},

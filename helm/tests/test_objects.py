@@ -112,7 +112,7 @@ def test_mounts_and_volumes_agree(rendered: Rendered):
 
 def test_what_is_referred_to_is_there_or_the_users(rendered: Rendered):
     """Secrets, ConfigMaps and accounts are made by the chart, or named in the values file."""
-    given = {"shop-redis"}
+    given = {"shop-redis", "redis-login"}
     secrets = rendered.kind("Secret").keys() | given
     for name in rendered.workloads():
         spec = rendered.pod(name)["spec"]

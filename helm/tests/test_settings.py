@@ -51,6 +51,8 @@ def test_the_program_itself_takes_the_settings(rendered: Rendered, tmp_path):
         variables = {"PATH": os.environ["PATH"]}
         if "PLUGRANK__STORE__REDIS_URL" in env(rendered.container(role)):
             variables["PLUGRANK__STORE__REDIS_URL"] = "redis://:password@host:6379/0"
+        if "PLUGRANK__STORE__REDIS_PASSWORD" in env(rendered.container(role)):
+            variables["PLUGRANK__STORE__REDIS_PASSWORD"] = "password"
         done = subprocess.run(
             [program(), "settings", "--config", file],
             env=variables,
@@ -105,7 +107,7 @@ def test_one_process_calls_nobody():
     assert "peers" not in settings(render(ALL), "all")
 
 
-@pytest.mark.parametrize(("values", "headless"), [({}, False), ({"headless": True}, True)])
+@pytest.mark.parametrize(("values", "headless"), [({}, True), ({"headless": False}, False)])
 def test_inner_services_may_resolve_to_the_pods_themselves(values, headless):
     rendered = render(merged(SPLIT, {"internalServices": values, "port": 9090}))
     for service in rendered.kind("Service").values():
