@@ -16,7 +16,7 @@ pub struct EventsRequest {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventBody {
-    /// Chosen by the caller; sending the same id again changes nothing.
+    /// Chosen by the caller, unique to the user; sending it again for that user changes nothing.
     #[schema(min_length = 1, max_length = 256)]
     pub event_id: String,
     /// What happened.
