@@ -17,7 +17,7 @@ impl RedisCluster {
             ["--appendonly", "yes"],
             ["--cluster-enabled", "yes"],
             ["--cluster-config-file", "{dir}/nodes.conf"],
-            ["--cluster-node-timeout", "1000"],
+            ["--cluster-node-timeout", "2000"],
             ["--repl-diskless-sync-delay", "0"],
         ];
         let args = args.concat();
