@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread::available_parallelism,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -185,6 +186,9 @@ impl Load<'_> {
 
     fn budget(&self) -> Result<()> {
         let (rate, goodput) = self.capacity()?;
+        // The server was left overloaded, and what comes next begins with the time before an
+        // overload: full quality has to be back.
+        std::thread::sleep(Duration::from_secs(6));
         let clock = u8::from(self.cores.0.is_some());
         self.run(
             "budget",
