@@ -115,17 +115,25 @@ impl Ladder {
         self.stages[stage as usize].recent.add(now, part);
     }
 
-    /// Lets time pass: steps that are due, at most one a stage.
+    /// Lets time pass: the steps that are due. After a time without traffic there may be several up.
     pub fn advance(&mut self, now: Instant) -> Vec<Step> {
+        let mut steps = Vec::new();
         if self.pinned() {
-            return Vec::new();
+            return steps;
         }
-        Stage::ALL.into_iter().filter_map(|stage| self.advance_stage(stage, now)).collect()
+        for stage in Stage::ALL {
+            while let Some(step) = self.advance_stage(stage, now) {
+                steps.push(step);
+            }
+        }
+        steps
     }
 
     fn advance_stage(&mut self, stage: Stage, now: Instant) -> Option<Step> {
         let options = self.options;
         let standing = &mut self.stages[stage as usize];
+        // What was measured last says nothing any more from then on.
+        let outdated = standing.recent.outdated_at().filter(|at| *at <= now);
         standing.recent.expire(now);
         let since = |moment: Option<Instant>| {
             moment.map_or(Duration::MAX, |moment| now.saturating_duration_since(moment))
@@ -135,7 +143,7 @@ impl Ladder {
         if !calm {
             standing.calm_since = None;
         } else if standing.calm_since.is_none() {
-            standing.calm_since = Some(now);
+            standing.calm_since = Some(outdated.unwrap_or(now));
         }
         let lowest = stage.rungs().len() - 1;
         let to = if pressed && standing.level < lowest && since(standing.stepped) >= options.settle
@@ -151,7 +159,10 @@ impl Ladder {
         // What was measured on the old rung says nothing of the new one.
         standing.recent.clear();
         standing.stepped = Some(now);
-        standing.calm_since = Some(now);
+        let up = to < from;
+        standing.calm_since =
+            standing.calm_since.filter(|_| up).map(|since| since + options.recover);
+        standing.calm_since.get_or_insert(now);
         Some(Step { stage, from: stage.rungs()[from], to: stage.rungs()[to], p99 })
     }
 }
@@ -231,11 +242,15 @@ mod tests {
         load(&mut ladder, Stage::Scoring, f64::INFINITY, MS(2_000)).await;
         assert_eq!(ladder.rung(Stage::Scoring), Rung::RetrievalOrder);
         let begun = Instant::now();
+        let mut idle = ladder.clone();
         while ladder.rung(Stage::Scoring) != Rung::Full {
             advance(MS(100)).await;
             ladder.advance(Instant::now());
             assert!(begun.elapsed() < MS(5_000));
         }
+        // Nobody asked meanwhile: the first request finds all the steps that were due.
+        assert_eq!(idle.advance(Instant::now()).len(), 4);
+        assert_eq!(idle.rung(Stage::Scoring), Rung::Full);
     }
 
     #[tokio::test(start_paused = true)]

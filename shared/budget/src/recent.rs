@@ -35,6 +35,11 @@ impl Recent {
         }
     }
 
+    /// When its newest sample is older than the window.
+    pub(crate) fn outdated_at(&self) -> Option<Instant> {
+        self.samples.back().map(|(at, _)| *at + self.window)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.samples.clear();
     }
