@@ -22,6 +22,7 @@ use crate::{Gateway, connections::Connections, endpoint::Endpoint, problem::Prob
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Route of requests no path takes, so that strangers cannot grow the metrics.
 const UNMATCHED: &str = "unmatched";
 
@@ -34,6 +35,8 @@ pub(crate) struct RequestInfo {
     pub(crate) trace_id: Option<String>,
     /// Names the server span to the services that are called.
     pub(crate) traceparent: Option<String>,
+    /// What other tracing systems noted of the trace, for the services that are called.
+    pub(crate) tracestate: Option<String>,
     /// Whether the trace is kept whatever befalls the request.
     pub(crate) sampled: bool,
 }
@@ -62,12 +65,13 @@ pub(crate) async fn observe(
 
     let span = if probe { Span::none() } else { server_span(&request, method, &route, request_id) };
     if let Some(caller) = header(&request, &TRACEPARENT) {
-        trace_context::adopt_parent(&span, caller);
+        trace_context::adopt_parent(&span, caller, tracestate(&request).as_deref());
     }
     let info = RequestInfo {
         request_id,
         trace_id: trace_context::trace_id(&span),
         traceparent: trace_context::traceparent(&span),
+        tracestate: trace_context::tracestate(&span),
         sampled: trace_context::is_sampled(&span),
     };
     request.extensions_mut().insert(info.clone());
@@ -198,6 +202,13 @@ fn named_problem(response: ServiceResponse, request_id: Uuid) -> ServiceResponse
 
 fn header<'a>(request: &'a ServiceRequest, name: &HeaderName) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
+}
+
+/// The caller's `tracestate`, which may come in several headers.
+fn tracestate(request: &ServiceRequest) -> Option<String> {
+    let parts: Vec<&str> =
+        request.headers().get_all(TRACESTATE).filter_map(|part| part.to_str().ok()).collect();
+    (!parts.is_empty()).then(|| parts.join(","))
 }
 
 fn insert(

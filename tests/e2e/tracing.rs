@@ -14,6 +14,7 @@ use super::{
 };
 
 const CALLER: &str = "b7ad6b7169203331";
+const STATE: &str = "vendor=1";
 
 /// Ranks as part of a caller's trace, sampled there or not.
 async fn rank_in(site: &Site, trace_id: &str, sampled: bool, body: Value) -> Value {
@@ -21,6 +22,7 @@ async fn rank_in(site: &Site, trace_id: &str, sampled: bool, body: Value) -> Val
     let response = site
         .post("/v1/rank")
         .header("traceparent", format!("00-{trace_id}-{CALLER}-{flags}"))
+        .header("tracestate", STATE)
         .json(&body)
         .send()
         .await
@@ -76,6 +78,7 @@ async fn a_request_is_one_trace_over_either_protocol() {
 fn is_whole(spans: &[Span], reply: &Value) {
     let server = named(spans, "POST /v1/rank");
     assert_eq!(hex(&server.parent_span_id), CALLER);
+    assert!(spans.iter().all(|span| span.trace_state == STATE), "{spans:#?}");
     let calls = ["retrieval/retrieve", "scoring/score", "reranking/rerank"];
     for (stage, call) in reply["budget"]["stages"].as_array().unwrap().iter().zip(calls) {
         let span = named(spans, &format!("rank.{}", stage["stage"].as_str().unwrap()));

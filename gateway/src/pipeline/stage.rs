@@ -33,11 +33,13 @@ impl Run<'_> {
             budget.outcome = Empty,
         );
         let traceparent = trace_context::traceparent(&span);
+        let tracestate = self.info.tracestate.clone();
         let request_id = self.info.request_id;
         let StageResult { value, record } = self
             .budget
             .run(stage, |deadline| {
-                let context = Context { request_id, deadline: Some(deadline), traceparent };
+                let context =
+                    Context { request_id, deadline: Some(deadline), traceparent, tracestate };
                 let answer = client.call(context, call);
                 async move {
                     let reply = answer.await?;

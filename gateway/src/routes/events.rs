@@ -75,6 +75,7 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
         request_id: info.request_id,
         deadline: None,
         traceparent: info.traceparent.clone(),
+        tracestate: info.tracestate.clone(),
     }
     .within(NOTICE_BUDGET);
     let notice = gateway.clients.observe_events.call(context, ObserveEvents { events });

@@ -184,6 +184,7 @@ async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<
         request_id: info.request_id,
         deadline: None,
         traceparent: info.traceparent.clone(),
+        tracestate: info.tracestate.clone(),
     }
     .within(CHANGE_BUDGET);
     let item_ids = vec![id.clone()];

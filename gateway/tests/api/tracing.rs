@@ -94,6 +94,8 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let response = server
         .request(Method::POST, "/v1/rank")
         .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
+        .header("tracestate", "vendor=first")
+        .header("tracestate", "other=second")
         .json(&json!({"user_id": "u1", "budget_ms": 300}))
         .send()
         .await
@@ -134,4 +136,5 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let (context, _) = server.score.calls().remove(0);
     let scoring = hex(&named("rank.scoring").span_id);
     assert_eq!(context.traceparent, Some(format!("00-{TRACE}-{scoring}-01")));
+    assert_eq!(context.tracestate.as_deref(), Some("vendor=first,other=second"));
 }

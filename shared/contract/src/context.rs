@@ -17,13 +17,20 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// W3C `traceparent` of the span that makes the call.
     pub traceparent: Option<String>,
+    /// W3C `tracestate` the request came with, handed on as it is.
+    pub tracestate: Option<String>,
 }
 
 impl Context {
     /// A context without a deadline or a trace, for maintenance and tests.
     #[must_use]
     pub fn background() -> Self {
-        Self { request_id: uuid::Uuid::now_v7(), deadline: None, traceparent: None }
+        Self {
+            request_id: uuid::Uuid::now_v7(),
+            deadline: None,
+            traceparent: None,
+            tracestate: None,
+        }
     }
 
     /// The same context with a deadline `budget` from now.

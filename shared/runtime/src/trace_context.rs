@@ -1,4 +1,4 @@
-//! W3C trace context: a caller's `traceparent` in, ours out; and what spans are told.
+//! W3C trace context: a caller's `traceparent` and `tracestate` in, ours out; and what spans are told.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,13 +12,16 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::telemetry::{DEGRADED, SPENT_MS, TOTAL_MS};
 
-/// Makes `span`, which has not been entered yet, a child of the span a `traceparent` header names.
-/// Returns false, and changes nothing, when the header is malformed or spans are not recorded.
-pub fn adopt_parent(span: &Span, traceparent: &str) -> bool {
+/// Makes `span`, which has not been entered yet, a child of the span a `traceparent` header names;
+/// `tracestate` is what tracing systems on the way have noted, and goes on to whom we call.
+/// Returns false, and changes nothing, when `traceparent` is malformed or spans are not recorded.
+/// A malformed `tracestate` alone is left out, as the recommendation has it.
+pub fn adopt_parent(span: &Span, traceparent: &str, tracestate: Option<&str>) -> bool {
     if span.is_disabled() {
         return false;
     }
-    let headers = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    let mut headers = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    headers.extend(tracestate.map(|state| ("tracestate".to_owned(), state.to_owned())));
     let context = TraceContextPropagator::new()
         .extract_with_context(&opentelemetry::Context::new(), &headers);
     context.span().span_context().is_valid() && span.set_parent(context).is_ok()
@@ -35,6 +38,13 @@ pub fn traceparent(span: &Span) -> Option<String> {
             context.trace_flags().to_u8()
         )
     })
+}
+
+/// The `tracestate` that `span` was given by its caller; `None` where there is none.
+#[must_use]
+pub fn tracestate(span: &Span) -> Option<String> {
+    let header = span_context(span)?.trace_state().header();
+    (!header.is_empty()).then_some(header)
 }
 
 /// The id of the trace `span` belongs to, 32 hexadecimal digits.

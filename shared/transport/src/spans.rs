@@ -40,7 +40,7 @@ impl CallSpan {
             && Span::current().is_none()
             && let Some(caller) = &context.traceparent
         {
-            trace_context::adopt_parent(&span, caller);
+            trace_context::adopt_parent(&span, caller, context.tracestate.as_deref());
         }
         Self::begin(span, context)
     }
@@ -91,7 +91,7 @@ impl CallSpan {
             error.type = Empty,
         );
         if let Some(caller) = &context.traceparent {
-            trace_context::adopt_parent(&span, caller);
+            trace_context::adopt_parent(&span, caller, context.tracestate.as_deref());
         }
         Self::begin(span, context)
     }

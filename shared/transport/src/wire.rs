@@ -13,6 +13,8 @@ pub const REMAINING_US: &str = "plugrank-remaining-us";
 pub const REQUEST_ID: &str = "x-request-id";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+/// What other tracing systems noted in it.
+pub const TRACESTATE: &str = "tracestate";
 
 /// Encodes a body.
 ///
@@ -58,6 +60,9 @@ pub fn context_headers(context: &Context) -> Vec<(&'static str, String)> {
     if let Some(traceparent) = &context.traceparent {
         headers.push((TRACEPARENT, traceparent.clone()));
     }
+    if let Some(tracestate) = &context.tracestate {
+        headers.push((TRACESTATE, tracestate.clone()));
+    }
     headers
 }
 
@@ -76,5 +81,6 @@ pub fn context_from<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Cont
         context = context.within(Duration::from_micros(micros));
     }
     context.traceparent = header(TRACEPARENT).map(ToOwned::to_owned);
+    context.tracestate = header(TRACESTATE).map(ToOwned::to_owned);
     Ok(context)
 }

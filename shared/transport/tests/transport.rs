@@ -15,7 +15,7 @@ enum Ask {
     Sleep(u64),
     Panic,
     Refuse,
-    Traceparent,
+    Trace,
 }
 
 impl Call for Ask {
@@ -37,7 +37,9 @@ impl Service<Ask> for Logic {
             }
             Ask::Panic => panic!("on request"),
             Ask::Refuse => Err(CallError::invalid("no such thing")),
-            Ask::Traceparent => Ok(context.traceparent.unwrap_or_default()),
+            Ask::Trace => Ok([context.traceparent, context.tracestate]
+                .map(Option::unwrap_or_default)
+                .join(" ")),
         }
     }
 }
@@ -132,7 +134,9 @@ async fn the_context_crosses_the_border() {
     for (name, client) in both(8).await.clients {
         let mut context = within(5000);
         context.traceparent = Some(traceparent.into());
-        assert_eq!(client.call(context, Ask::Traceparent).await, Ok(traceparent.into()), "{name}");
+        context.tracestate = Some("vendor=1".into());
+        let seen = client.call(context, Ask::Trace).await;
+        assert_eq!(seen, Ok(format!("{traceparent} vendor=1")), "{name}");
     }
 }
 

@@ -200,13 +200,18 @@ mod tests {
             let (dispatch, _telemetry) = Telemetry::build(&settings(endpoint), None).unwrap();
             tracing::dispatcher::with_default(&dispatch, || {
                 let span = info_span!("request");
-                assert!(trace_context::adopt_parent(&span, CALLER));
+                assert!(trace_context::adopt_parent(&span, CALLER, Some("a=1,b=2")));
+                assert_eq!(trace_context::tracestate(&span).as_deref(), Some("a=1,b=2"));
                 let ours = trace_context::traceparent(&span).unwrap();
                 assert!(ours.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{ours}");
                 assert!(ours.ends_with("-01"), "{ours}");
                 assert!(!ours.contains("b7ad6b7169203331"));
                 let fresh = info_span!("other");
-                assert!(!trace_context::adopt_parent(&fresh, "00-nonsense"));
+                assert!(!trace_context::adopt_parent(&fresh, "00-nonsense", Some("a=1")));
+                assert_eq!(trace_context::tracestate(&fresh), None);
+                let vague = info_span!("vague");
+                assert!(trace_context::adopt_parent(&vague, CALLER, Some("nonsense")));
+                assert_eq!(trace_context::tracestate(&vague), None);
                 let id = trace_context::trace_id(&fresh).unwrap();
                 assert_eq!(id.len(), 32);
                 assert_ne!(id, "0af7651916cd43dd8448eb211c80319c");
