@@ -18,6 +18,7 @@ Examples:
   plugrank bundle verify models/simshop/bundle
   plugrank load --config plugrank.toml --dataset models/simshop/dataset
   plugrank serve --config plugrank.toml
+  plugrank export --config plugrank.toml --out today
   PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
 
 /// What to do.
@@ -27,6 +28,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Load a dataset folder into the store: items, users, histories. Safe to repeat.
     Load(LoadArgs),
+    /// Write what the store holds as a dataset folder, to train on: items, users, histories.
+    Export(ExportArgs),
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -89,6 +92,35 @@ pub struct LoadArgs {
     /// Write what was loaded, and how long it took, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Settings; they name the store. An embedded store is one process's: stop the server first.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The folder to make (see docs/dataset-format.md).
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Only interactions from this moment on. A model then sees no history from before.
+    #[arg(long, value_name = "MS")]
+    pub since: Option<i64>,
+    /// Name of the dataset.
+    #[arg(long, default_value = "export")]
+    pub name: String,
+    /// What the store's timestamps mean.
+    #[arg(long, value_enum, default_value_t = TimeMeaning::Ms)]
+    pub time: TimeMeaning,
+}
+
+/// What timestamps mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimeMeaning {
+    /// Milliseconds since the Unix epoch.
+    Ms,
+    /// A place in the user's sequence.
+    Order,
 }
 
 /// Subcommands of `bundle`.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod export;
 pub mod load;
 pub mod reserved_port;
 pub mod role_server;

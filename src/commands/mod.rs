@@ -1,6 +1,7 @@
 //! One module a command.
 
 mod bundle;
+mod export;
 mod load;
 mod serve;
 
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Settings(args) => {
             let settings = settings(&args)?;

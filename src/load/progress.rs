@@ -26,10 +26,20 @@ impl Progress {
     /// A bar over `rows` rows.
     #[must_use]
     pub fn bar(&self, name: &'static str, rows: u64) -> ProgressBar {
+        let template = "{msg:14} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}";
+        self.drawn(name, Some(rows), template)
+    }
+
+    /// A count of rows, where nobody knows how many there are.
+    #[must_use]
+    pub fn count(&self, name: &'static str) -> ProgressBar {
+        self.drawn(name, None, "{msg:14} {spinner} {human_pos} {per_sec}")
+    }
+
+    fn drawn(&self, name: &'static str, rows: Option<u64>, template: &str) -> ProgressBar {
         let target =
             if self.shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(rows), target);
-        let template = "{msg:14} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}";
+        let bar = ProgressBar::with_draw_target(rows, target);
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );

@@ -3,6 +3,7 @@ mod bad_requests;
 mod bundle;
 mod collector;
 mod events;
+mod export;
 mod load_killed;
 mod parity;
 mod rank;

@@ -45,7 +45,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// The shop loaded into a store, once for all tests.
-fn loaded() -> &'static Path {
+pub(crate) fn loaded() -> &'static Path {
     static LOADED: OnceLock<TempDir> = OnceLock::new();
     LOADED
         .get_or_init(|| {

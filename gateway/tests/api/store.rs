@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use plugrank_contract::{
     Event, EventType, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
 };
-use plugrank_store::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};
+use plugrank_store::{
+    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+};
 
 /// An item and its image file.
 type Kept = (Arc<StoredItem>, Option<Vec<u8>>);
@@ -137,6 +139,15 @@ impl Store for MemoryStore {
             kept
         });
         Ok(History { entries })
+    }
+
+    async fn scan_histories(
+        &self,
+        _: Option<HistoryCursor>,
+        _: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        // The gateway has no use for it.
+        Err(StoreError::Unavailable("not kept here".to_owned()))
     }
 
     async fn put_item_stats(&self, _: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {

@@ -14,6 +14,13 @@ pub(crate) fn push_string(key: &mut Vec<u8>, text: &str) {
     key.extend_from_slice(text.as_bytes());
 }
 
+/// Reads back what [`push_string`] wrote, and what follows it; `None` when these are not such bytes.
+pub(crate) fn read_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
 /// Appends a timestamp so that negative ones sort before positive ones.
 pub(crate) fn push_timestamp(key: &mut Vec<u8>, timestamp: TimestampMs) {
     key.extend_from_slice(&timestamp_bytes(timestamp));
@@ -35,12 +42,9 @@ pub(crate) fn push_entry(key: &mut Vec<u8>, timestamp: TimestampMs, item_id: &It
 /// Reads back what [`push_entry`] wrote; `None` when these are not such bytes.
 pub(crate) fn read_entry(bytes: &[u8], clicked: bool) -> Option<HistoryEntry> {
     let (timestamp, rest) = bytes.split_first_chunk::<TIMESTAMP_BYTES>()?;
-    let (length, id) = rest.split_first_chunk::<LENGTH_BYTES>()?;
-    if u32::from_be_bytes(*length) as usize != id.len() {
-        return None;
-    }
+    let (id, []) = read_string(rest)? else { return None };
     let timestamp = (u64::from_be_bytes(*timestamp) ^ (1 << 63)).cast_signed();
-    let item_id = ItemId::from(std::str::from_utf8(id).ok()?);
+    let item_id = ItemId::from(id);
     Some(HistoryEntry { item_id, clicked, timestamp })
 }
 

@@ -15,4 +15,6 @@ pub mod store;
 pub use self::redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
 pub use content::content_hash;
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
-pub use store::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};
+pub use store::{
+    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+};

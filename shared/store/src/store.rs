@@ -49,6 +49,19 @@ pub enum VectorSpace {
     Record(String),
 }
 
+/// Where a scan of histories goes on: of use to the store it came from alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryCursor(pub(crate) Vec<u8>);
+
+/// A page of users' histories.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Entries, in no order; there may be none on a page.
+    pub entries: Vec<(UserId, HistoryEntry)>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<HistoryCursor>,
+}
+
 /// The store could not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -110,6 +123,15 @@ pub trait Store: Send + Sync + 'static {
         clicks: usize,
         impressions: usize,
     ) -> Result<History, StoreError>;
+
+    /// The histories of all users, page by page; a page has about `limit` entries, or as many more as
+    /// one user has. What was written before the scan began is in it, at least once; what is
+    /// written meanwhile may be.
+    async fn scan_histories(
+        &self,
+        from: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError>;
 
     /// Replaces what the loader counted of items. What events counted stays and is added to it.
     async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError>;

@@ -7,7 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User, UserId};
-use plugrank_store::{ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace};
+use plugrank_store::{
+    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -78,6 +80,13 @@ impl Store for SlowStore {
         impressions: usize,
     ) -> Result<History> {
         self.slowly().await.history(user, before, clicks, impressions).await
+    }
+    async fn scan_histories(
+        &self,
+        from: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage> {
+        self.inner.scan_histories(from, limit).await
     }
     async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<()> {
         self.inner.put_item_stats(stats).await

@@ -4,11 +4,13 @@
 //! written so that bytes sort as values do, so the last n clicks before a moment are one backward
 //! scan over n rows, however many impressions lie between them.
 
+use std::ops::Bound;
+
 use plugrank_contract::{History, HistoryEntry, ItemId, TimestampMs, UserId};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::error::Failure;
-use crate::keys;
+use crate::{HistoryCursor, HistoryPage, keys};
 
 /// Key as the module says; no value.
 pub(super) const HISTORY: TableDefinition<&[u8], ()> = TableDefinition::new("history");
@@ -108,4 +110,30 @@ pub(super) fn get(
     };
     let (clicks, impressions) = (last(CLICKED, clicks)?, last(SHOWN, impressions)?);
     Ok(History { entries: keys::merge(clicks, impressions) })
+}
+
+/// Entries of all users after a key, which is what the cursor holds.
+pub(super) fn scan(
+    txn: &ReadTransaction,
+    after: Option<&HistoryCursor>,
+    limit: usize,
+) -> Result<HistoryPage, Failure> {
+    let table = txn.open_table(HISTORY)?;
+    let start = after.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.0.as_slice()));
+    let mut page = HistoryPage::default();
+    for row in table.range::<&[u8]>((start, Bound::Unbounded))?.take(limit.max(1)) {
+        let (key, _) = row?;
+        let entry = read(key.value());
+        page.entries.push(entry.ok_or_else(|| Failure::unreadable("history", "not an entry"))?);
+        if page.entries.len() == limit.max(1) {
+            page.next = Some(HistoryCursor(key.value().to_vec()));
+        }
+    }
+    Ok(page)
+}
+
+fn read(key: &[u8]) -> Option<(UserId, HistoryEntry)> {
+    let (user, rest) = keys::read_string(key)?;
+    let (kind, rest) = rest.split_first()?;
+    Some((UserId::from(user), keys::read_entry(rest, *kind == CLICKED)?))
 }

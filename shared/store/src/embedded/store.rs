@@ -16,7 +16,8 @@ use super::{
     writer::{Sync, Writer},
 };
 use crate::{
-    ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace, item_cache::ItemCache,
+    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+    item_cache::ItemCache,
 };
 
 /// Rows that are read, or made ready, where the caller runs. More go to a thread for blocking
@@ -180,6 +181,14 @@ impl Store for EmbeddedStore {
             history::get(txn, &user, before, clicks, impressions)
         })
         .await
+    }
+
+    async fn scan_histories(
+        &self,
+        from: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.read(limit, move |txn| history::scan(txn, from.as_ref(), limit)).await
     }
 
     async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {

@@ -113,6 +113,25 @@ impl Server {
         self.pool.get().await.map_err(no_connection)?.masters().await
     }
 
+    /// [`Self::masters`], within the time of a call.
+    pub(super) async fn known_masters(&self) -> Result<Vec<(String, u16)>, StoreError> {
+        self.in_time(async { self.masters().await.map_err(Failure::Refused) }).await
+    }
+
+    /// Asks one server, of a cluster the one at an address, something about itself.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        node: Option<&(String, u16)>,
+        command: Cmd,
+    ) -> Result<T, StoreError> {
+        let asked = async {
+            let mut link = self.link().await?;
+            link.ask(node, command).await.map_err(Failure::Refused)
+        };
+        let reply = self.in_time(asked).await?;
+        redis::from_redis_value(reply).map_err(|error| self.failed(&error.into()))
+    }
+
     /// Sends one command.
     pub(super) async fn command<T: FromRedisValue>(
         &self,
@@ -178,12 +197,16 @@ impl Server {
         groups.map(|group| group.iter().map(|(_, at)| *at).collect()).collect()
     }
 
-    async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Failure> {
-        let mut link = self.pool.get().await.map_err(|error| match error {
+    async fn link(&self) -> Result<Object<Manager>, Failure> {
+        self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => Failure::Refused(error),
             PoolError::Timeout(_) => Failure::NoConnection,
             other => Failure::Pool(other.to_string()),
-        })?;
+        })
+    }
+
+    async fn exchange(&self, batch: &Batch) -> Result<Vec<Value>, Failure> {
+        let mut link = self.link().await?;
         let answers = match link.send(batch).await {
             Ok(answers) => answers,
             Err(error) if link.is_lost(&error) => {

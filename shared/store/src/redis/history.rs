@@ -7,9 +7,15 @@ use std::collections::HashMap;
 
 use plugrank_contract::{History, HistoryEntry, TimestampMs, UserId};
 use redis::cmd;
+use serde::{Deserialize, Serialize};
 
-use super::{batch::Kind, connection::Server, keys::Keys, scripts};
-use crate::{StoreError, keys as bytes};
+use super::{
+    batch::Kind,
+    connection::Server,
+    keys::{Key, Keys},
+    scripts,
+};
+use crate::{HistoryCursor, HistoryPage, StoreError, codec, keys as bytes};
 
 /// Entries in one exchange, and in one run of the script.
 const CHUNK: usize = 5000;
@@ -67,6 +73,77 @@ pub(super) async fn get(
             .collect()
     };
     Ok(History { entries: bytes::merge(read(clicks, true)?, read(shown, false)?) })
+}
+
+/// Where a scan stands: at which of the masters it began with, and where in its keys.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    masters: Vec<(String, u16)>,
+    at: usize,
+    cursor: u64,
+}
+
+/// A page: what one `SCAN` of one server finds, with the entries it leads to.
+pub(super) async fn scan(
+    server: &Server,
+    keys: &Keys,
+    from: Option<HistoryCursor>,
+    limit: usize,
+) -> Result<HistoryPage, StoreError> {
+    let masters = server.known_masters().await?;
+    let mut place = match from {
+        None => Place { masters, at: 0, cursor: 0 },
+        Some(cursor) => {
+            let place: Place =
+                codec::decode(&cursor.0).map_err(|error| server.unreadable("a cursor", error))?;
+            // Another master may hold what this scan has not come to, or has seen.
+            if place.masters != masters {
+                return Err(StoreError::Unavailable(
+                    "the cluster's masters changed while histories were read; begin again"
+                        .to_owned(),
+                ));
+            }
+            place
+        }
+    };
+    let mut command = cmd("SCAN");
+    // A history has tens of entries, and most keys are of other kinds.
+    command.arg(place.cursor).arg("MATCH").arg(keys.pattern());
+    command.arg("COUNT").arg((limit / 10).max(10)).arg("TYPE").arg("zset");
+    let (cursor, found): (u64, Vec<Vec<u8>>) =
+        server.ask(place.masters.get(place.at), command).await?;
+    let entries = entries(server, keys, &found).await?;
+    place.cursor = cursor;
+    if cursor == 0 {
+        place.at += 1;
+    }
+    let more = cursor != 0 || place.at < place.masters.len();
+    Ok(HistoryPage { entries, next: more.then(|| HistoryCursor(codec::encode(&place))) })
+}
+
+/// All entries of the histories among some keys.
+async fn entries(
+    server: &Server,
+    keys: &Keys,
+    found: &[Vec<u8>],
+) -> Result<Vec<(UserId, HistoryEntry)>, StoreError> {
+    let histories: Vec<(UserId, bool)> =
+        found.iter().filter_map(|key| keys.history_of(key)).collect();
+    let mut batch = server.batch(Kind::Plain);
+    for (user, clicked) in &histories {
+        let key: Key = if *clicked { keys.clicks(user) } else { keys.shown(user) };
+        batch.push(&key, cmd("ZRANGE").arg(&key).arg(0).arg(-1).take());
+    }
+    let members: Vec<Vec<Vec<u8>>> = server.send(batch).await?;
+    let mut entries = Vec::new();
+    for ((user, clicked), members) in histories.into_iter().zip(members) {
+        for member in members {
+            let entry = bytes::read_entry(&member, clicked)
+                .ok_or_else(|| server.unreadable("a history", "not an entry"))?;
+            entries.push((user.clone(), entry));
+        }
+    }
+    Ok(entries)
 }
 
 /// The member that stands for an entry.

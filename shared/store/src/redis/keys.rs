@@ -89,6 +89,28 @@ impl Keys {
         self.of_user("clicks", id, "")
     }
 
+    /// The user of a key of [`Self::clicks`] or [`Self::shown`], and whether it is of the former.
+    pub(super) fn history_of(&self, key: &[u8]) -> Option<(UserId, bool)> {
+        let rest = key.strip_prefix(self.namespace.as_bytes())?;
+        let kinds = [(b":clicks:{u:".as_slice(), true), (b":shown:{u:", false)];
+        let (id, clicked) = kinds
+            .into_iter()
+            .find_map(|(kind, clicked)| Some((rest.strip_prefix(kind)?, clicked)))?;
+        Some((UserId::from(std::str::from_utf8(id.strip_suffix(b"}")?).ok()?), clicked))
+    }
+
+    /// A pattern of `SCAN` that every key of this namespace matches.
+    pub(super) fn pattern(&self) -> String {
+        let mut pattern = String::new();
+        for character in self.namespace.chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '^' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern + ":*"
+    }
+
     pub(super) fn shown(&self, id: &UserId) -> Key {
         self.of_user("shown", id, "")
     }
@@ -160,10 +182,15 @@ mod tests {
             let counted = keys.counted(&item, &user, "e");
             let items = [keys.item(&item), keys.image(&item), keys.stats(&item), counted];
             assert!(items.iter().all(|key| key.slot() == slot), "{id}");
+            assert_eq!(keys.history_of(&keys.clicks(&user).0), Some((user.clone(), true)));
+            assert_eq!(keys.history_of(&keys.shown(&user).0), Some((user.clone(), false)));
             assert_eq!(keys.neighbours(&item).slot(), slot);
             assert_eq!(keys.item_of(&keys.item(&item).0), Some(item));
         }
         assert_eq!(keys.item_of(b"other:item:{1}a"), None);
+        assert_eq!(keys.history_of(b"other:clicks:{u:a}"), None);
+        assert_eq!(keys.history_of(&keys.user(&"a".into()).0), None);
+        assert_eq!(Keys::new("a*[b]").pattern(), "a\\*\\[b\\]:*");
     }
 
     #[test]

@@ -71,6 +71,25 @@ impl Link {
         Ok(())
     }
 
+    /// Sends a command to the server, or to a cluster's node at an address.
+    pub(super) async fn ask(
+        &mut self,
+        node: Option<&(String, u16)>,
+        command: Cmd,
+    ) -> RedisResult<Value> {
+        self.suspect = true;
+        let answer = match (&mut self.target, node) {
+            (Target::Node(connection), _) => command.query_async(connection).await?,
+            (Target::Cluster(connection), None) => command.query_async(connection).await?,
+            (Target::Cluster(connection), Some((host, port))) => {
+                let node = SingleNodeRoutingInfo::ByAddress { host: host.clone(), port: *port };
+                connection.route_command(command, RoutingInfo::SingleNode(node)).await?
+            }
+        };
+        self.suspect = false;
+        Ok(answer)
+    }
+
     /// Addresses of a cluster's masters, sorted; none where there is no cluster.
     pub(super) async fn masters(&mut self) -> RedisResult<Vec<(String, u16)>> {
         let Target::Cluster(connection) = &mut self.target else { return Ok(Vec::new()) };

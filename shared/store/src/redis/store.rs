@@ -11,7 +11,8 @@ use super::{
     keys::Keys, stats, tracking::Tracking, users, vectors,
 };
 use crate::{
-    ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace, item_cache::ItemCache,
+    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+    item_cache::ItemCache,
 };
 
 /// Version of keys and values. A change to any of them raises it.
@@ -147,6 +148,14 @@ impl Store for RedisStore {
         impressions: usize,
     ) -> Result<History, StoreError> {
         history::get(&self.server, &self.keys, user, before, clicks, impressions).await
+    }
+
+    async fn scan_histories(
+        &self,
+        from: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        history::scan(&self.server, &self.keys, from, limit).await
     }
 
     async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {

@@ -98,6 +98,7 @@ promises!(
     history_orders_equal_times_by_id,
     history_takes_any_time_and_id,
     bulk_history_is_idempotent,
+    all_histories_are_scanned,
     statistics_are_replaced_and_extended,
     neighbours_read_back,
     vector_spaces_never_mix,

@@ -1,6 +1,6 @@
 //! One function per promise. Each gets a fresh store.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use plugrank_contract::{Event, EventType::*, Item, ItemId, UserId};
 use plugrank_store::{ItemStats, NewItem, Store, VectorSpace, content_hash};
@@ -313,6 +313,46 @@ pub(crate) async fn bulk_history_is_idempotent(store: AnyStore) {
     }
     assert_eq!(history(&store, "u2").await, expected);
     assert_eq!(stats(&store, "a").await, (0, 0), "statistics are put apart");
+}
+
+pub(crate) async fn all_histories_are_scanned(store: AnyStore) {
+    let mut written = BTreeSet::new();
+    let mut entries = Vec::new();
+    for user in ["u", "}", "{", "", "a}b{c}", "東"] {
+        for number in 0..30 {
+            let (id, clicked, at) = (format!("i{}", number % 7), number % 3 == 0, number - 5);
+            entries.push(of(user, entry(&id, clicked, at)));
+            written.insert((user.to_owned(), id, clicked, at));
+        }
+    }
+    for user in 0..40 {
+        let user = format!("user {user}");
+        entries.push(of(&user, entry("i", true, i64::MAX)));
+        written.insert((user, "i".to_owned(), true, i64::MAX));
+    }
+    store.put_history(entries).await.unwrap();
+    // What else the namespace holds is in nobody's way.
+    store.put_items(vec![new_item("a")]).await.unwrap();
+    store.put_users(vec![user("u")]).await.unwrap();
+    store.append_events(vec![event("e", Click)]).await.unwrap();
+    written.insert(("u".to_owned(), "i".to_owned(), true, 100));
+
+    for limit in [0, 7, 100_000] {
+        let (mut found, mut cursor, mut pages) = (BTreeSet::new(), None, 0);
+        loop {
+            let page = store.scan_histories(cursor, limit).await.unwrap();
+            found.extend(page.entries.into_iter().map(|(user, entry)| {
+                (user.to_string(), entry.item_id.to_string(), entry.clicked, entry.timestamp)
+            }));
+            pages += 1;
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, written);
+        assert!(limit > 100 || pages > 2, "{limit}: {pages}");
+    }
 }
 
 pub(crate) async fn statistics_are_replaced_and_extended(store: AnyStore) {
