@@ -123,7 +123,10 @@ def newest_days(dataset: Dataset, days: int, valid: float) -> tuple[Examples, Ex
     cut = times[rows[int(len(rows) * (1 - valid))]] if len(rows) else 0
     parts = Examples.of(dataset, rows[times[rows] < cut]), Examples.of(dataset, rows[times[rows] >= cut])
     if not all(0 < part.label.mean() < 1 for part in parts if len(part)) or not all(map(len, parts)):
-        raise ValueError(f"--days {days}: too few impressions; both parts need clicked ones and others")
+        raise ValueError(
+            f"--days {days}: the newest {days} days hold {len(rows)} impressions; to train and to judge, both parts need"
+            " clicked ones and others: raise --days"
+        )
     return parts
 
 
