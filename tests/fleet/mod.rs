@@ -1,5 +1,6 @@
 //! Roles in processes of a test's own, and a Redis behind them.
 
+mod cluster;
 mod port;
 mod process;
 mod redis;
@@ -9,6 +10,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use reqwest::Client;
 use tempfile::TempDir;
 
+pub(crate) use cluster::Cluster;
 pub(crate) use port::free_port;
 pub(crate) use process::Process;
 pub(crate) use redis::Redis;
@@ -37,7 +39,7 @@ impl Fleet {
     /// Starts a role at a free port; `more` are further settings (TOML with dotted keys).
     pub(crate) fn spawn(&self, role: &'static str, more: &str) -> Process {
         let port = free_port();
-        let text = settings(port, self.redis_port, more);
+        let text = settings(port, &Redis::settings(self.redis_port), more);
         let config = self.folder.path().join(format!("{role}-{port}.toml"));
         fs::write(&config, text).expect("the settings can be written");
         Process::start(role, port, config)
@@ -51,11 +53,11 @@ impl Fleet {
     }
 }
 
-/// Settings of a process.
-fn settings(port: u16, redis: u16, more: &str) -> String {
+/// Settings of a process; `store` are those that name its servers.
+fn settings(port: u16, store: &str, more: &str) -> String {
     let bundle: PathBuf = repository("models/simshop/bundle");
     format!(
-        "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nbundle.path = {bundle:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\nstore.kind = \"redis\"\nstore.redis_url = \"redis://127.0.0.1:{redis}/0\"\n{more}\n",
+        "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nbundle.path = {bundle:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\nstore.kind = \"redis\"\n{store}\n{more}\n",
     )
 }
 

@@ -31,6 +31,11 @@ impl Redis {
         Self::start(folder).await
     }
 
+    /// Settings of a process that name a server of this machine.
+    pub(super) fn settings(port: u16) -> String {
+        format!("store.redis_url = \"redis://127.0.0.1:{port}/0\"")
+    }
+
     async fn start(folder: &Path) -> Self {
         let port = free_port();
         let mut redis = Self { port, folder: folder.to_owned(), child: spawn(folder, port) };
@@ -72,7 +77,7 @@ impl Drop for Redis {
 }
 
 /// Whether it answers and has read its data.
-fn pong(port: u16) -> std::io::Result<bool> {
+pub(super) fn pong(port: u16) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     stream.write_all(b"PING\r\n")?;
@@ -85,15 +90,21 @@ async fn load() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     let redis = Redis::start(folder.path()).await;
     let config = folder.path().join("plugrank.toml");
-    fs::write(&config, settings(0, redis.port, "")).expect("the settings can be written");
+    let settings = settings(0, &Redis::settings(redis.port), "");
+    fs::write(&config, settings).expect("the settings can be written");
+    load_shop(&config);
+    folder
+}
+
+/// Loads the shipped shop with the settings of a file.
+pub(super) fn load_shop(config: &Path) {
     let load = plugrank(&["load", "--config"])
-        .arg(&config)
+        .arg(config)
         .arg("--dataset")
         .arg(repository("models/simshop/dataset"))
         .output()
         .expect("plugrank can be started");
     assert!(load.status.success(), "{}", stderr(&load));
-    folder
 }
 
 /// Every write is on disk before it is acknowledged.

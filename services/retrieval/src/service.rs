@@ -38,6 +38,10 @@ use crate::{
 /// Most dropped items that a reply lists; `dropped_total` counts all.
 const LISTED_DROPS: usize = 1_000;
 
+/// Share of the sources' time that reading the user's clicks may take: from a store that does not
+/// answer nobody gets anything, and those that need no clicks still have to.
+const CLICKS_SHARE: f64 = 0.5;
+
 /// What retrieval is made of.
 pub struct RetrievalParts {
     /// Items and behaviour.
@@ -158,10 +162,13 @@ impl RetrievalService {
             let history = self.state.store.history(&call.user_id, call.as_of, wanted, 0);
             let history = match allowed {
                 None => history.await.map_err(|error| error.to_string()),
-                Some(allowed) => match tokio::time::timeout(allowed, history).await {
-                    Ok(history) => history.map_err(|error| error.to_string()),
-                    Err(_) => Err("the store did not answer in time".to_owned()),
-                },
+                Some(allowed) => {
+                    let allowed = allowed.mul_f64(CLICKS_SHARE);
+                    match tokio::time::timeout(allowed, history).await {
+                        Ok(history) => history.map_err(|error| error.to_string()),
+                        Err(_) => Err("the store did not answer in time".to_owned()),
+                    }
+                }
             };
             match history {
                 Ok(history) => {
