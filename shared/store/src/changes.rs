@@ -68,3 +68,7 @@ pub trait ChangeLog: Send + Sync + 'static {
     /// How far a position is behind.
     async fn lag(&self, position: &ChangePosition) -> Result<ChangeLag, StoreError>;
 }
+
+/// What reads items through a cache may get one that is so much older than the word of its change.
+/// Whoever reads no earlier than so long after the word gets what it speaks of.
+pub const CACHES_BEHIND: Duration = Duration::from_millis(900);
