@@ -10,7 +10,10 @@ use plugrank_reranking::{
 };
 use plugrank_retrieval::{
     RetrievalOptions,
-    options::{AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, Quotas},
+    options::{
+        AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, Quotas,
+        SnapshotOptions,
+    },
 };
 use plugrank_runtime::{
     Settings,
@@ -55,6 +58,10 @@ pub(super) fn retrieval(settings: &Settings) -> RetrievalOptions {
             ..defaults.co_visitation
         },
         category: CategoryOptions { categories: of.categories, ..defaults.category },
+        snapshot: SnapshotOptions {
+            folder: of.snapshot.path.clone(),
+            every: Duration::from_millis(of.snapshot.every_ms),
+        },
         popular: PopularOptions {
             refresh_every: Duration::from_millis(of.popular_refresh_ms),
             ..defaults.popular

@@ -3,9 +3,13 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
-use plugrank_retrieval::{BuildProgress, RetrievalParts, RetrievalService};
+use plugrank_retrieval::{BuildProgress, RetrievalParts, RetrievalService, RetrievalStatus};
 
-use super::{Embedding, Node, Retrieval, options};
+use super::{
+    Embedding, Node, Retrieval,
+    metrics::{Reading, readings},
+    options,
+};
 use crate::load::Progress;
 
 /// Retrieval here, its index built, or a client of it elsewhere.
@@ -35,9 +39,53 @@ pub async fn start(node: &Node, embedding: &Embedding) -> Result<Retrieval> {
         items = status.items,
         indexed = status.indexed,
         index_mb = status.index_bytes >> 20,
+        snapshot = status.restored.as_deref().unwrap_or("none"),
         seconds = begun.elapsed().as_secs_f64(),
         "retrieval is ready"
     );
+    let service = Arc::new(service);
+    let counted = Arc::clone(&service);
+    readings(&node.metrics, "retrieval", move || counts(&counted.status()));
     let limit = node.settings.retrieval.max_in_flight;
-    Ok(Retrieval::of(node.run("retrieval", Arc::new(service), limit)?))
+    Ok(Retrieval::of(node.run("retrieval", service, limit)?))
+}
+
+fn counts(status: &RetrievalStatus) -> Vec<Reading> {
+    let mut readings = vec![
+        Reading::gauge("items", "Items of the catalog", status.items as u64),
+        Reading::gauge("indexed_items", "Items in the index of vectors", status.indexed as u64),
+        Reading::gauge("index_bytes", "Memory of that index here", status.index_bytes as u64),
+    ];
+    if let Some(following) = &status.following {
+        let lag = following.lag;
+        readings.extend([
+            Reading::gauge(
+                "changes_followed",
+                "Whether the store answered when it was last asked for changes",
+                u64::from(following.connected),
+            ),
+            Reading::gauge("changes_behind", "Entries of changes not applied yet", lag.entries),
+            Reading::gauge(
+                "changes_behind_milliseconds",
+                "Age of the oldest of them",
+                lag.age.as_millis() as u64,
+            ),
+            Reading::counter("changes_applied", "Items read again for a change", following.applied),
+            Reading::counter(
+                "catalog_rereads",
+                "Times the whole catalog was read again, as changes were missed",
+                following.resyncs,
+            ),
+        ]);
+    }
+    let snapshots = &status.snapshots;
+    readings.extend([
+        Reading::counter("snapshots_saved", "Snapshots that were made", snapshots.saved),
+        Reading::counter("snapshots_failed", "Snapshots that could not be made", snapshots.failed),
+        Reading::gauge("snapshot_bytes", "Size of the last one", snapshots.bytes),
+    ]);
+    if let Some(age) = snapshots.age {
+        readings.push(Reading::gauge("snapshot_age_seconds", "Its age", age.as_secs()));
+    }
+    readings
 }

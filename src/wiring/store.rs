@@ -39,6 +39,7 @@ pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
                 connect_timeout: timeout,
                 call_timeout: timeout,
                 replicas: settings.redis_replicas,
+                changes_kept: settings.redis_changes,
                 item_cache_bytes: (settings.item_cache_mb as u64) << 20,
                 ..RedisOptions::default()
             };

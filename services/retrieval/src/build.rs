@@ -8,10 +8,10 @@ use plugrank_transport::Client;
 
 use crate::{
     RetrievalError,
-    catalog::{Catalog, ItemIndex},
-    index::AnnIndex,
+    catalog::{Catalog, ItemIndex, content_of},
+    index::{AnnIndex, embedded::Embedded},
     options::AnnOptions,
-    state::{Fetched, State, VectorIndex, fetch_vectors},
+    state::{Fetched, Indexed, State, fetch_vectors},
 };
 
 /// Items that are read, and vectors that are fetched, at a time.
@@ -31,7 +31,7 @@ pub struct BuildProgress {
 /// The catalog and its index, freshly read.
 pub(crate) struct Loaded {
     pub(crate) catalog: Catalog,
-    pub(crate) index: Option<Arc<VectorIndex>>,
+    pub(crate) index: Option<Arc<Indexed>>,
 }
 
 /// Reads the whole catalog in pages. While one page's vectors are added, on all cores, the next
@@ -55,11 +55,11 @@ pub(crate) async fn load(
         (after, ready) = (Some(last), Some(fetched));
         items += count as u64;
     }
-    Ok(Loaded { catalog, index: filler.index })
+    Ok(Loaded { catalog, index: filler.indexed() })
 }
 
 /// Fills a new index with the vectors of the items that the catalog has now.
-pub(crate) async fn reindex(state: &State) -> Result<Option<Arc<VectorIndex>>, RetrievalError> {
+pub(crate) async fn reindex(state: &State) -> Result<Option<Arc<Indexed>>, RetrievalError> {
     let (end, count) = {
         let catalog = state.catalog.read();
         (catalog.index_end(), catalog.len())
@@ -80,7 +80,7 @@ pub(crate) async fn reindex(state: &State) -> Result<Option<Arc<VectorIndex>>, R
         ready = Some(fetched?);
     }
     filler.fill(ready).await?;
-    Ok(filler.index)
+    Ok(filler.indexed())
 }
 
 type Page = (ItemId, usize, Fetched);
@@ -101,6 +101,7 @@ async fn read_page(
     for (stored, stats) in page.iter().zip(stats) {
         let met = catalog.index_end();
         let index = catalog.put(&stored.item, stats);
+        catalog.set_content(index, content_of(&stored.content));
         // A store may show an item twice when it is written during the scan.
         if index >= met {
             items.push((index, stored.item.item_id.clone()));
@@ -114,7 +115,8 @@ async fn read_page(
 struct Filler<'a> {
     options: &'a AnnOptions,
     capacity: usize,
-    index: Option<Arc<VectorIndex>>,
+    /// The bundle that made the vectors, and these.
+    index: Option<(String, Arc<AnnIndex>)>,
     indexed: u64,
 }
 
@@ -129,24 +131,27 @@ impl<'a> Filler<'a> {
         if vectors.is_empty() {
             return Ok(());
         }
-        let index = match &self.index {
-            Some(index) => Arc::clone(index),
+        let (first, ann) = match &mut self.index {
+            Some(index) => index,
             None => {
                 let ann = AnnIndex::new(dim, self.capacity, self.options)?;
-                let index = Arc::new(VectorIndex { bundle: bundle.clone(), ann });
-                Arc::clone(self.index.insert(index))
+                self.index.insert((bundle.clone(), Arc::new(ann)))
             }
         };
-        if index.bundle != bundle {
+        if *first != bundle {
             return Err(RetrievalError::Vectors(CallError::unavailable(format!(
-                "the bundle changed from {} to {bundle} while the index was filled; fill it again",
-                index.bundle
+                "the bundle changed from {first} to {bundle} while the index was filled; fill it again"
             ))));
         }
-        let added = tokio::task::spawn_blocking(move || index.ann.fill(&vectors)).await;
+        let ann = Arc::clone(ann);
+        let added = tokio::task::spawn_blocking(move || ann.fill(&vectors)).await;
         let added = added
             .map_err(|error| RetrievalError::Index(format!("filling it ended early: {error}")))??;
         self.indexed += added as u64;
         Ok(())
+    }
+    fn indexed(self) -> Option<Arc<Indexed>> {
+        let (bundle, ann) = self.index?;
+        Some(Arc::new(Indexed { bundle, vectors: Arc::new(Embedded::new(ann)) }))
     }
 }

@@ -1,10 +1,11 @@
 //! The catalog in memory, as small as retrieval can do with.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU64};
 
 use indexmap::IndexSet;
-use plugrank_contract::{Item, ItemId, TimestampMs};
+use plugrank_contract::{Item, ItemId, TimestampMs, item::ContentHash};
 use plugrank_store::ItemStats;
+use serde::{Deserialize, Serialize};
 
 /// Stands for an item id: its place in the order in which ids were first met. An id keeps its
 /// place when the item is removed, and takes it again when it comes back.
@@ -14,7 +15,7 @@ pub(crate) type ItemIndex = u32;
 pub(crate) type CategoryIndex = u32;
 
 /// Whether an item can be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Removed from the catalog.
     Removed,
@@ -24,8 +25,19 @@ pub(crate) enum State {
     Available,
 }
 
-#[derive(Debug)]
+/// Stands for a content hash: its first bytes. `None` where a vector may be of another content.
+pub(crate) type Content = Option<NonZeroU64>;
+
+/// What stands for a content hash.
+pub(crate) fn content_of(hash: &ContentHash) -> Content {
+    let [a, b, c, d, e, f, g, h, ..] = *hash;
+    NonZeroU64::new(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Entry {
+    /// Which content its vector is of.
+    content: Content,
     created_at: Option<TimestampMs>,
     /// Which of the distinct category lists.
     categories: u32,
@@ -34,7 +46,7 @@ struct Entry {
     state: State,
 }
 
-/// What retrieval knows of every item. About 150 bytes an item, its id included.
+/// What retrieval knows of every item. About 160 bytes an item, its id included.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     ids: IndexSet<ItemId>,
@@ -123,11 +135,25 @@ impl Catalog {
         });
     }
 
-    /// Writes an item, replacing the one of the same id.
+    /// Which content an item's vector is of.
+    pub(crate) fn content(&self, index: ItemIndex) -> Content {
+        self.entries.get(index as usize)?.content
+    }
+
+    /// Says which content an item's vector is of.
+    pub(crate) fn set_content(&mut self, index: ItemIndex, content: Content) {
+        if let Some(entry) = self.entries.get_mut(index as usize) {
+            entry.content = content;
+        }
+    }
+
+    /// Writes an item, replacing the one of the same id. Of which content its vector is stays as it
+    /// was.
     pub(crate) fn put(&mut self, item: &Item, stats: ItemStats) -> ItemIndex {
         let categories = self.category_list(&item.categories);
         let state = if item.available { State::Available } else { State::Unavailable };
         let entry = Entry {
+            content: None,
             created_at: item.created_at,
             categories,
             impressions: saturated(stats.impressions),
@@ -140,7 +166,8 @@ impl Catalog {
             self.entries.push(entry);
         } else {
             self.forget_creation(key);
-            self.entries[index] = entry;
+            let content = self.entries[index].content;
+            self.entries[index] = Entry { content, ..entry };
         }
         if state == State::Available {
             self.unlisted.insert(key);
@@ -153,13 +180,55 @@ impl Catalog {
         key
     }
 
-    /// Removes an item; its index, when there was one.
+    /// Removes an item; its index, when there ever was one.
     pub(crate) fn remove(&mut self, id: &ItemId) -> Option<ItemIndex> {
-        let index = self.index_of(id)?;
+        let index = self.ids.get_index_of(id)? as ItemIndex;
         self.forget_creation(index);
         self.unlisted.remove(&index);
         self.entries[index as usize].state = State::Removed;
+        self.entries[index as usize].content = None;
         Some(index)
+    }
+
+    /// What is to be kept of it.
+    pub(crate) fn saved(&self) -> SavedCatalog {
+        SavedCatalog {
+            ids: self.ids.iter().cloned().collect(),
+            entries: self.entries.clone(),
+            category_names: self.category_names.iter().cloned().collect(),
+            category_lists: self.category_lists.iter().cloned().collect(),
+        }
+    }
+
+    /// The catalog of which [`Self::saved`] was kept; `None` when its parts do not fit together.
+    pub(crate) fn restored(saved: SavedCatalog) -> Option<Self> {
+        let SavedCatalog { ids, entries, category_names, category_lists } = saved;
+        let counts = [ids.len(), entries.len(), category_names.len(), category_lists.len()];
+        let mut catalog = Self {
+            ids: ids.into_iter().collect(),
+            entries,
+            category_names: category_names.into_iter().collect(),
+            category_lists: category_lists.into_iter().collect(),
+            ..Self::default()
+        };
+        let [ids, entries, names, lists] = counts;
+        // Nothing may be there twice, as its place is what stands for it.
+        let fits = catalog.ids.len() == ids
+            && ids == entries
+            && catalog.category_names.len() == names
+            && catalog.category_lists.len() == lists
+            && catalog.entries.iter().all(|entry| (entry.categories as usize) < lists)
+            && catalog.category_lists.iter().flatten().all(|name| (*name as usize) < names);
+        if !fits {
+            return None;
+        }
+        for (key, entry) in (0..).zip(&catalog.entries) {
+            if entry.state == State::Available {
+                catalog.unlisted.insert(key);
+                catalog.by_creation.extend(entry.created_at.map(|at| (at, key)));
+            }
+        }
+        Some(catalog)
     }
 
     /// Replaces an item's statistics.
@@ -191,6 +260,22 @@ impl Catalog {
     }
 }
 
+/// A catalog as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SavedCatalog {
+    ids: Vec<ItemId>,
+    entries: Vec<Entry>,
+    category_names: Vec<String>,
+    category_lists: Vec<Box<[CategoryIndex]>>,
+}
+
+impl SavedCatalog {
+    /// Ids in it, those of removed items included.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
+
 /// Counts beyond four thousand million are all alike.
 fn saturated(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
@@ -211,11 +296,37 @@ mod tests {
         let b = catalog.put(&item("b", &["x", "y", "x"], Some(2)), ItemStats::default());
         assert_eq!(catalog.remove(&ItemId::from("a")), Some(a));
         assert_eq!((catalog.index_of(&"a".into()), catalog.state(a)), (None, State::Removed));
-        assert_eq!(catalog.remove(&ItemId::from("a")), None);
+        assert_eq!(catalog.remove(&ItemId::from("a")), Some(a), "its vector may still be there");
+        assert_eq!(catalog.remove(&ItemId::from("never")), None);
         assert_eq!(catalog.len(), 1);
         assert_eq!(catalog.put(&item("a", &[], Some(3)), ItemStats::default()), a);
         assert_eq!(catalog.categories(a), &[] as &[u32]);
         assert_eq!(catalog.categories(b), &[0, 1]);
+    }
+
+    #[test]
+    fn what_is_saved_is_the_same_again() {
+        let mut catalog = Catalog::default();
+        for (id, at) in [("a", Some(10)), ("b", Some(30)), ("c", None)] {
+            let stats = ItemStats { impressions: 7, clicks: 3 };
+            let index = catalog.put(&item(id, &["x", id], at), stats);
+            catalog.set_content(index, super::content_of(&[9; 32]));
+        }
+        catalog.remove(&"b".into());
+        let mut restored = Catalog::restored(catalog.saved()).unwrap();
+        assert_eq!((restored.len(), restored.index_of(&"c".into())), (2, Some(2)));
+        assert_eq!(restored.stats(0), ItemStats { impressions: 7, clicks: 3 });
+        assert_eq!((restored.content(0), restored.content(1)), (catalog.content(0), None));
+        assert_eq!(restored.newest(100).collect::<Vec<_>>(), [0]);
+        assert_eq!(restored.unlisted().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(restored.categories(2), catalog.categories(2));
+        assert_eq!(restored.put(&item("b", &["x"], Some(5)), ItemStats::default()), 1);
+        let mut odd = catalog.saved();
+        odd.ids[1] = "a".into();
+        assert!(Catalog::restored(odd).is_none(), "an id twice");
+        let mut odd = catalog.saved();
+        odd.category_names.pop();
+        assert!(Catalog::restored(odd).is_none(), "a category without a name");
     }
 
     #[test]

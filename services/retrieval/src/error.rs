@@ -23,6 +23,9 @@ pub enum RetrievalError {
     /// The index of vectors refused.
     #[error("the index of item vectors: {0}")]
     Index(String),
+    /// What retrieval holds could not be saved.
+    #[error("a snapshot of retrieval: {0}")]
+    Snapshot(String),
 }
 
 impl From<RetrievalError> for CallError {
@@ -32,9 +35,9 @@ impl From<RetrievalError> for CallError {
             RetrievalError::Options { .. } => Self::invalid(message),
             RetrievalError::Store(StoreError::Unavailable(_)) => Self::unavailable(message),
             RetrievalError::Vectors(cause) => Self::new(cause.code, message),
-            RetrievalError::Store(StoreError::Corrupt(_)) | RetrievalError::Index(_) => {
-                Self::internal(message)
-            }
+            RetrievalError::Store(StoreError::Corrupt(_))
+            | RetrievalError::Index(_)
+            | RetrievalError::Snapshot(_) => Self::internal(message),
         }
     }
 }

@@ -9,6 +9,7 @@ mod build;
 mod catalog;
 mod error;
 mod filters;
+mod follow;
 pub mod index;
 mod merge;
 mod observe;
@@ -17,6 +18,7 @@ mod popularity;
 mod query;
 mod refresh;
 mod service;
+mod snapshot;
 mod sources;
 mod state;
 #[cfg(test)]
@@ -24,5 +26,7 @@ mod testing;
 
 pub use build::BuildProgress;
 pub use error::RetrievalError;
+pub use follow::FollowStatus;
 pub use options::RetrievalOptions;
 pub use service::{RetrievalParts, RetrievalService, RetrievalStatus};
+pub use snapshot::SnapshotStatus;

@@ -1,6 +1,6 @@
 //! Settings of retrieval, with defaults.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct RetrievalOptions {
     pub category: CategoryOptions,
     /// Popularity lists.
     pub popular: PopularOptions,
+    /// Snapshots.
+    pub snapshot: SnapshotOptions,
 }
 
 impl Default for RetrievalOptions {
@@ -39,6 +41,7 @@ impl Default for RetrievalOptions {
             co_visitation: CoVisitationOptions::default(),
             category: CategoryOptions::default(),
             popular: PopularOptions::default(),
+            snapshot: SnapshotOptions::default(),
         }
     }
 }
@@ -198,6 +201,24 @@ pub struct PopularOptions {
 impl Default for PopularOptions {
     fn default() -> Self {
         Self { z: 1.96, refresh_every: Duration::from_secs(10) }
+    }
+}
+
+/// Settings of snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SnapshotOptions {
+    /// Folder that they are kept in; absent: none are made, and each start reads the whole catalog.
+    /// Only for a store that tells of changes ([`Store::changes`](plugrank_store::Store::changes)).
+    pub folder: Option<PathBuf>,
+    /// How often one is made, when something changed.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+}
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        Self { folder: None, every: Duration::from_secs(600) }
     }
 }
 

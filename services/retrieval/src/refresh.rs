@@ -10,9 +10,18 @@ use tokio::sync::OwnedMutexGuard;
 use crate::{
     RetrievalError, RetrievalService,
     build::reindex,
-    catalog::ItemIndex,
-    state::{State, VectorIndex, fetch_vectors},
+    catalog::{Content, ItemIndex, content_of},
+    state::{State, fetch_vectors},
 };
+
+/// Of which items vectors are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refetch {
+    /// Of all.
+    All,
+    /// Of those whose content is another than the one their vector is of.
+    Changed,
+}
 
 #[async_trait]
 impl Service<RefreshItems> for RetrievalService {
@@ -30,36 +39,54 @@ impl Service<RefreshItems> for RetrievalService {
                 .map_err(|_| CallError::deadline("other items are still being read again"))?,
         };
         // A task of its own: a caller that hangs up must not leave half of it done.
-        let done = tokio::spawn(refresh(state, ids, turn)).await;
-        done.map_err(|error| CallError::internal(format!("the refresh ended early: {error}")))?
+        let done = tokio::spawn(async move { refresh(&state, ids, Refetch::All, turn).await });
+        done.await
+            .map_err(|error| CallError::internal(format!("the refresh ended early: {error}")))?
             .map_err(CallError::from)
     }
 }
 
-async fn refresh(
-    state: Arc<State>,
+/// Reads items (distinct ones) again, and what of their vectors is asked for. Where it fails, they
+/// are known to be out of date: the next time their vectors are fetched.
+pub(crate) async fn refresh(
+    state: &Arc<State>,
     ids: Vec<ItemId>,
+    refetch: Refetch,
     turn: OwnedMutexGuard<()>,
 ) -> Result<(), RetrievalError> {
     let items = state.store.items(&ids).await?;
     let stats = state.store.item_stats(&ids).await?;
+    let current = state.index.load_full();
     let mut written: Vec<(ItemIndex, ItemId)> = Vec::new();
+    let mut contents: Vec<(ItemIndex, Content)> = Vec::new();
     let mut gone: Vec<ItemIndex> = Vec::new();
     {
         let mut catalog = state.catalog.write();
         for ((id, item), stats) in ids.into_iter().zip(items).zip(stats) {
-            match item {
-                Some(stored) => written.push((catalog.put(&stored.item, stats), id)),
-                None => gone.extend(catalog.remove(&id)),
+            let Some(stored) = item else {
+                gone.extend(catalog.remove(&id));
+                continue;
+            };
+            let content = content_of(&stored.content);
+            let shown = catalog.index_of(&id).map(|index| catalog.available(index));
+            let index = catalog.put(&stored.item, stats);
+            let has = |index| current.as_ref().is_some_and(|one| one.vectors.has(index));
+            let same = content.is_some()
+                && catalog.content(index) == content
+                && shown == Some(catalog.available(index))
+                && has(index);
+            if refetch == Refetch::All || !same {
+                catalog.set_content(index, None);
+                contents.push((index, content));
+                written.push((index, id));
             }
         }
     }
     state.popularity.changed();
-    let current = state.index.load_full();
     if written.is_empty() {
         // What is removed needs no vector, so it does not wait for the embedding service.
-        if let Some(index) = current {
-            replace(index, gone, Vec::new()).await?;
+        if let Some(index) = current.filter(|_| !gone.is_empty()) {
+            index.vectors.replace(state, gone, Vec::new()).await?;
         }
     } else {
         let fetched = fetch_vectors(&state.vectors, Context::background(), &written).await?;
@@ -69,30 +96,19 @@ async fn refresh(
                     fetched.vectors.iter().map(|(key, _)| *key).collect();
                 let without = written.iter().map(|(key, _)| *key).filter(|key| !with.contains(key));
                 gone.extend(without);
-                replace(index, gone, fetched.vectors).await?;
+                index.vectors.replace(state, gone, fetched.vectors).await?;
             }
             None if fetched.vectors.is_empty() => {}
             // The first vectors, or those of another bundle: none of the old ones may stay.
-            _ => state.index.store(reindex(&state).await?),
+            _ => state.index.store(reindex(state).await?),
+        }
+        let mut catalog = state.catalog.write();
+        for (index, content) in contents {
+            catalog.set_content(index, content);
         }
     }
     drop(turn);
     Ok(())
-}
-
-/// Takes vectors out of the index and puts others in.
-async fn replace(
-    index: Arc<VectorIndex>,
-    gone: Vec<ItemIndex>,
-    vectors: Vec<(ItemIndex, Vec<f32>)>,
-) -> Result<(), RetrievalError> {
-    let work = move || -> Result<(), RetrievalError> {
-        gone.iter().try_for_each(|key| index.ann.remove(*key))?;
-        vectors.iter().try_for_each(|(key, vector)| index.ann.put(*key, vector).map(drop))
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| RetrievalError::Index(format!("changing it ended early: {error}")))?
 }
 
 impl RetrievalService {

@@ -1,6 +1,6 @@
 //! The service: builds itself, and answers `Retrieve`.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -13,10 +13,7 @@ use plugrank_contract::{
 };
 use plugrank_store::Store;
 use plugrank_transport::{Client, Service};
-use tokio::{
-    sync::{Mutex, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Mutex, time::Instant};
 use tracing::Instrument;
 
 use crate::{
@@ -24,15 +21,18 @@ use crate::{
     build::{self, Loaded},
     catalog::Catalog,
     filters::{self, Filtered},
+    follow::{FollowStatus, Followed, Follower, Pause, reread_stats},
     index::pairs::Pairs,
     merge::{Merged, fuse},
+    options::AnnOptions,
     popularity::{Popularity, PopularityLists},
     query::{Click, Named, Query},
+    snapshot::{self, Restored, Saver, SnapshotStatus, Snapshots},
     sources::{
         Source, ann::Ann, caller::Caller, category::Category, co_visitation::CoVisitation,
         fresh::Fresh, gather, popular::Popular,
     },
-    state::State,
+    state::{State, fetch_vectors},
 };
 
 /// Most dropped items that a reply lists; `dropped_total` counts all.
@@ -59,6 +59,12 @@ pub struct RetrievalService {
     sources: Vec<Box<dyn Source>>,
     /// Asked when the caller names the candidates.
     caller: Vec<Box<dyn Source>>,
+    /// What it was restored from.
+    restored: Option<String>,
+    /// Follows the store's changes.
+    _follower: Option<Follower>,
+    /// Makes snapshots.
+    _saver: Option<Saver>,
 }
 
 /// What retrieval holds, for metrics and logs.
@@ -72,11 +78,19 @@ pub struct RetrievalStatus {
     pub index_bytes: usize,
     /// Bundle that made its vectors; `None` while there is no vector.
     pub bundle: Option<String>,
+    /// Name of the snapshot that it began with, if so.
+    pub restored: Option<String>,
+    /// How the store's changes are followed; `None` where there are none.
+    pub following: Option<FollowStatus>,
+    /// Snapshots that were made.
+    pub snapshots: SnapshotStatus,
 }
 
 impl RetrievalService {
-    /// Reads the whole catalog and fills the index; `progress` is told after every thousand items
-    /// or so. Filling uses all cores, on the Tokio runtime's threads for blocking work.
+    /// Restores the newest snapshot, or reads the whole catalog and fills the index; `progress` is
+    /// told after every thousand items or so. Filling uses all cores, on the Tokio runtime's threads
+    /// for blocking work. Where the store tells of changes, they are followed from then on, and all
+    /// that there were are applied before this returns.
     ///
     /// # Errors
     /// When a setting is impossible, the store cannot be read or vectors cannot be fetched.
@@ -86,11 +100,29 @@ impl RetrievalService {
     ) -> Result<Self, RetrievalError> {
         let RetrievalParts { store, vectors, options } = parts;
         options.validate()?;
-        let Loaded { catalog, index } =
-            build::load(store.as_ref(), &vectors, &options.ann, &progress).await?;
+        let log = store.changes();
+        let folder = options.snapshot.folder.clone().filter(|_| log.is_some());
+        let restored = match &folder {
+            Some(folder) => restore(folder, &vectors, &options.ann).await?,
+            None => None,
+        };
+        let (name, catalog, index, position) = match restored {
+            Some(Restored { name, catalog, index, position }) => {
+                (Some(name), catalog, index, Some(position))
+            }
+            None => {
+                // The position before the catalog: what changes while it is read comes after.
+                let position = match &log {
+                    Some(log) => Some(log.end().await?),
+                    None => None,
+                };
+                let Loaded { catalog, index } =
+                    build::load(store.as_ref(), &vectors, &options.ann, &progress).await?;
+                (None, catalog, index, position)
+            }
+        };
         let catalog = RwLock::new(catalog);
         let popularity = Popularity::new(&catalog, &options);
-        let search_turns = Arc::new(Semaphore::new(options.ann.threads()));
         let maintenance = Arc::new(Mutex::new(()));
         let index = ArcSwapOption::new(index);
         let state = Arc::new(State {
@@ -101,9 +133,23 @@ impl RetrievalService {
             catalog,
             popularity,
             index,
-            search_turns,
+            followed: Followed::new(position.clone()),
+            snapshots: Snapshots::default(),
             maintenance,
         });
+        let saved = position.clone().filter(|_| name.is_some());
+        let follower = match log.zip(position) {
+            Some((log, position)) => {
+                let follower = Follower::start(&state, log, position);
+                state.followed.caught_up().await;
+                Some(follower)
+            }
+            None => None,
+        };
+        if name.is_some() {
+            reread_all_stats(Arc::clone(&state));
+        }
+        let saver = folder.map(|folder| Saver::start(Arc::clone(&state), folder, saved));
         let sources: [(f64, Box<dyn Source>); 5] = {
             let quotas = &state.options.quotas;
             let shared = || Arc::clone(&state);
@@ -117,18 +163,29 @@ impl RetrievalService {
         };
         let sources =
             sources.into_iter().filter(|(share, _)| *share > 0.0).map(|(_, source)| source);
-        Ok(Self { sources: sources.collect(), caller: vec![Box::new(Caller)], state })
+        Ok(Self {
+            sources: sources.collect(),
+            caller: vec![Box::new(Caller)],
+            state,
+            restored: name,
+            _follower: follower,
+            _saver: saver,
+        })
     }
 
     /// What it holds.
     #[must_use]
     pub fn status(&self) -> RetrievalStatus {
         let index = self.state.index.load_full();
+        let size = index.as_ref().map(|index| index.vectors.size()).unwrap_or_default();
         RetrievalStatus {
             items: self.state.catalog.read().len(),
-            indexed: index.as_ref().map_or(0, |index| index.ann.len()),
-            index_bytes: index.as_ref().map_or(0, |index| index.ann.memory_bytes()),
+            indexed: size.vectors,
+            index_bytes: size.bytes,
             bundle: index.map(|index| index.bundle.clone()),
+            restored: self.restored.clone(),
+            following: self._follower.as_ref().map(|_| self.state.followed.status()),
+            snapshots: self.state.snapshots.status(),
         }
     }
 
@@ -200,6 +257,34 @@ impl RetrievalService {
             });
         }
     }
+}
+
+/// The newest snapshot of the bundle that is in use.
+async fn restore(
+    folder: &Path,
+    vectors: &Client<FetchVectors>,
+    options: &AnnOptions,
+) -> Result<Option<Restored>, RetrievalError> {
+    let bundle = fetch_vectors(vectors, Context::background(), &[]).await?.bundle;
+    let (folder, options) = (folder.to_owned(), options.clone());
+    tokio::task::spawn_blocking(move || snapshot::newest(&folder, &bundle, Some(&options)))
+        .await
+        .map_err(|error| RetrievalError::Snapshot(format!("reading it ended early: {error}")))
+}
+
+/// Reads the statistics of all items again, in the background: a snapshot knows those of its time,
+/// and the store does not tell of each event.
+fn reread_all_stats(state: Arc<State>) {
+    tokio::spawn(async move {
+        let ids: Vec<ItemId> = {
+            let catalog = state.catalog.read();
+            (0..catalog.index_end()).filter_map(|index| catalog.id(index).cloned()).collect()
+        };
+        let mut pause = Pause::new();
+        while let Err(error) = reread_stats(&state, &ids).await {
+            pause.after("statistics of items cannot be read again", &error).await;
+        }
+    });
 }
 
 #[async_trait]

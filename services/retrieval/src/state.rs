@@ -11,23 +11,25 @@ use plugrank_contract::{
 };
 use plugrank_store::Store;
 use plugrank_transport::Client;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::{
     RetrievalError,
     catalog::{Catalog, ItemIndex},
-    index::{AnnIndex, pairs::Pairs},
+    follow::Followed,
+    index::{VectorIndex, pairs::Pairs},
     options::RetrievalOptions,
     popularity::Popularity,
     query::Named,
+    snapshot::Snapshots,
 };
 
-/// An index of vectors and the bundle that made them.
-pub(crate) struct VectorIndex {
+/// Vectors of items and the bundle that made them.
+pub(crate) struct Indexed {
     /// Version of the bundle. Vectors of different bundles are never compared.
     pub(crate) bundle: String,
-    /// The index.
-    pub(crate) ann: AnnIndex,
+    /// The vectors.
+    pub(crate) vectors: Arc<dyn VectorIndex>,
 }
 
 /// What the parts of retrieval share.
@@ -43,11 +45,13 @@ pub(crate) struct State {
     /// Popularity lists.
     pub(crate) popularity: Popularity,
     /// Index of vectors; none before the first vector.
-    pub(crate) index: ArcSwapOption<VectorIndex>,
+    pub(crate) index: ArcSwapOption<Indexed>,
     /// Items clicked together since the start.
     pub(crate) pairs: Pairs,
-    /// As many searches at a time as the index has room for.
-    pub(crate) search_turns: Arc<Semaphore>,
+    /// How far the store's changes were followed.
+    pub(crate) followed: Followed,
+    /// Snapshots that were made.
+    pub(crate) snapshots: Snapshots,
     /// Held while items are read again, so that an older read never replaces a newer one.
     pub(crate) maintenance: Arc<Mutex<()>>,
 }

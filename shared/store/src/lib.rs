@@ -3,6 +3,7 @@
 //! One [`Store`] trait, two implementations. The tests of `tests/store_contract.rs` hold both to
 //! the same promises.
 
+pub mod changes;
 mod codec;
 mod content;
 pub mod embedded;
@@ -13,6 +14,7 @@ pub mod redis;
 pub mod store;
 
 pub use self::redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
+pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
 pub use content::content_hash;
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
 pub use store::{

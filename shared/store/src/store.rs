@@ -7,6 +7,8 @@ use plugrank_contract::{
     Event, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId, item::ContentHash,
 };
 
+use crate::ChangeLog;
+
 /// An item to write, with its image's bytes (JPEG or PNG) when it has one.
 #[derive(Clone, Debug)]
 pub struct NewItem {
@@ -157,6 +159,12 @@ pub trait Store: Send + Sync + 'static {
         space: &VectorSpace,
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// What other processes change in the catalog; `None` where there are none, as the store belongs
+    /// to this process alone.
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        None
+    }
 
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -1,6 +1,9 @@
 //! The index: HNSW by the `usearch` library.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use parking_lot::RwLock;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
@@ -150,6 +153,43 @@ impl AnnIndex {
         self.index.write().remove(u64::from(key)).map(drop).map_err(refused)
     }
 
+    /// Whether there is a vector under a key.
+    #[must_use]
+    pub fn contains(&self, key: u32) -> bool {
+        self.index.read().contains(u64::from(key))
+    }
+
+    /// Writes it to a file. Searches go on meanwhile, writers wait.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), RetrievalError> {
+        self.index.read().save(text(path)?).map_err(refused)
+    }
+
+    /// Reads what [`Self::save`] wrote, with room for a tenth more.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds vectors of another size or kind than is set.
+    pub fn load(path: &Path, dim: usize, options: &AnnOptions) -> Result<Self, RetrievalError> {
+        let ann = Self::new(dim, 0, options)?;
+        {
+            let index = ann.index.write();
+            index.load(text(path)?).map_err(refused)?;
+            if index.dimensions() != dim {
+                return Err(RetrievalError::Index(format!(
+                    "{} holds vectors of {} elements, not {dim}",
+                    path.display(),
+                    index.dimensions()
+                )));
+            }
+            let capacity = index.size() + index.size() / 10 + 1_024;
+            index.reserve_capacity_and_threads(capacity, ann.threads).map_err(refused)?;
+            index.change_expansion_search(options.expansion_search);
+        }
+        Ok(ann)
+    }
+
     /// The normalised vector under a key.
     #[must_use]
     pub fn vector(&self, key: u32) -> Option<Vec<f32>> {
@@ -191,6 +231,11 @@ impl AnnIndex {
             self.dim
         )))
     }
+}
+
+fn text(path: &Path) -> Result<&str, RetrievalError> {
+    let odd = || RetrievalError::Index(format!("the path {} is not UTF-8", path.display()));
+    path.to_str().ok_or_else(odd)
 }
 
 fn refused(error: impl std::fmt::Display) -> RetrievalError {
@@ -274,6 +319,33 @@ mod tests {
         assert!(found.iter().all(|(key, _)| *key >= 100 && key % 2 == 0));
         assert!(found.is_sorted_by(|a, b| a.1 >= b.1));
         assert_eq!((index.len(), index.vector(5)), (100, None));
+    }
+
+    #[test]
+    fn what_is_saved_is_found_again_and_can_be_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let options = AnnOptions::default();
+        let index = AnnIndex::new(8, 10, &options).unwrap();
+        let vectors: Vec<(u32, Vec<f32>)> = (0..500).map(|k| (k, random(&mut rng, 8))).collect();
+        index.fill(&vectors).unwrap();
+        (0..50).for_each(|key| index.remove(key).unwrap());
+        index.save(&path).unwrap();
+        let loaded = AnnIndex::load(&path, 8, &options).unwrap();
+        assert_eq!((loaded.len(), loaded.vector(7)), (450, None));
+        assert_eq!(loaded.vector(70), index.vector(70));
+        for (_, query) in vectors.iter().take(20) {
+            let found = |index: &AnnIndex| index.search(query, 20, |_| true).unwrap();
+            assert_eq!(found(&loaded), found(&index));
+        }
+        for (key, vector) in &vectors {
+            assert!(loaded.put(*key, vector).unwrap());
+        }
+        assert_eq!(loaded.search(&vectors[7].1, 1, |_| true).unwrap()[0].0, 7);
+        assert!(AnnIndex::load(&path, 9, &options).is_err(), "another size");
+        std::fs::write(&path, b"no index").unwrap();
+        assert!(AnnIndex::load(&path, 8, &options).is_err(), "no index");
     }
 
     #[test]

@@ -7,12 +7,11 @@ use plugrank_contract::retrieval::Source as Kind;
 
 use crate::{
     RetrievalError,
-    catalog::ItemIndex,
-    index::vector::recency_mean,
+    index::{Search, VectorIndex, vector::recency_mean},
     merge::{RankedList, fuse},
-    query::{Named, Query},
+    query::{Click, Named, Query},
     sources::{Source, clicks_at_hand},
-    state::{State, VectorIndex},
+    state::State,
 };
 
 /// Names the items nearest to the mean of the user's clicks, and those nearest to each of the
@@ -39,38 +38,25 @@ impl Source for Ann {
         if enough == 0 || query.clicks.is_empty() {
             return Ok(Vec::new());
         }
-        let turn = Arc::clone(&self.state.search_turns)
-            .acquire_owned()
-            .await
-            .map_err(|_| "retrieval is shutting down".to_owned())?;
-        let (state, query) = (Arc::clone(&self.state), Arc::clone(query));
-        // Searching is work for a processor, so it is kept off the threads that wait for sockets.
-        let found = tokio::task::spawn_blocking(move || {
-            let found = search(&state, &index, &query, enough);
-            drop(turn);
-            found
-        });
-        found
-            .await
-            .map_err(|error| format!("the search ended early: {error}"))?
-            .map_err(|error| error.to_string())
+        search(&self.state, &*index.vectors, query, enough).await.map_err(|error| error.to_string())
     }
 }
 
-fn search(
-    state: &State,
-    index: &VectorIndex,
-    query: &Query,
+async fn search(
+    state: &Arc<State>,
+    index: &dyn VectorIndex,
+    query: &Arc<Query>,
     enough: usize,
 ) -> Result<Vec<Named>, RetrievalError> {
     let options = &state.options.ann;
     // Vectors of clicked items come from the index itself: no call, and the same space for sure.
-    let clicks: Vec<(usize, Vec<f32>)> = query
-        .clicks
-        .iter()
-        .take(options.mean_clicks.max(options.interests))
+    let read = options.mean_clicks.max(options.interests);
+    let clicked: Vec<Click> = query.clicks.iter().take(read).cloned().collect();
+    let vectors = index.vectors(clicked).await?;
+    let clicks: Vec<(usize, Vec<f32>)> = vectors
+        .into_iter()
         .enumerate()
-        .filter_map(|(rank, click)| Some((rank, index.ann.vector(click.index?)?)))
+        .filter_map(|(rank, vector)| Some((rank, vector?)))
         .collect();
     let mean = recency_mean(
         clicks
@@ -81,17 +67,19 @@ fn search(
     );
     // With one click the mean is that click.
     let interests = if clicks.len() > 1 { options.interests } else { 0 };
-    let latest = clicks.iter().take(interests).map(|(_, vector)| vector.as_slice());
-    let mut lists = Vec::new();
-    for (source, vector) in mean.as_deref().into_iter().chain(latest).enumerate() {
-        let catalog = state.catalog.read();
-        let wanted = |key: ItemIndex| catalog.available(key) && !query.blocks(key);
-        // The mean alone could fill the answer. A single click's list is merged with others, so
-        // that its far end would not come in.
-        let count = if source == 0 { enough } else { enough.div_ceil(2) };
-        let found = index.ann.search(vector, count, wanted)?;
-        let items = found.into_iter().map(|(key, _)| Named::Known(key)).collect();
-        lists.push(RankedList { source, weight: 1.0, items });
-    }
-    Ok(fuse(lists).into_iter().take(enough).map(|candidate| candidate.item).collect())
+    let latest = clicks.into_iter().take(interests).map(|(_, vector)| vector);
+    // The mean alone could fill the answer. A single click's list is merged with others, so that its
+    // far end would not come in.
+    let searches: Vec<Search> = mean
+        .map(|vector| Search { vector, count: enough })
+        .into_iter()
+        .chain(latest.map(|vector| Search { vector, count: enough.div_ceil(2) }))
+        .collect();
+    let found = index.nearest(state, query, searches).await?;
+    let lists = found.into_iter().enumerate().map(|(source, items)| RankedList {
+        source,
+        weight: 1.0,
+        items: items.into_iter().map(Named::Known).collect(),
+    });
+    Ok(fuse(lists.collect()).into_iter().take(enough).map(|candidate| candidate.item).collect())
 }

@@ -8,7 +8,6 @@ use plugrank_contract::{
     retrieval::{RefreshItems, Source},
 };
 use plugrank_retrieval::RetrievalError;
-use plugrank_store::Store;
 use plugrank_transport::Service;
 
 async fn shop() -> Shop {

@@ -1,5 +1,8 @@
 //! Retrieval as a whole, over a real store.
 
 mod changes;
+mod following;
+mod redis;
 mod requests;
 mod shop;
+mod snapshots;

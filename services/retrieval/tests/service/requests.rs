@@ -8,7 +8,6 @@ use plugrank_contract::{
     retrieval::{DropReason, Retrieve, Source},
 };
 use plugrank_retrieval::RetrievalService;
-use plugrank_store::Store;
 use plugrank_transport::Service;
 
 /// 40 items: `n0` to `n19` point north and are nature books, `e0` to `e19` point east and are

@@ -24,11 +24,17 @@ pub(crate) struct Vectors {
     bundle: Mutex<String>,
     dim: Mutex<usize>,
     failure: Mutex<Option<CallError>>,
+    fetched: Mutex<Vec<ItemId>>,
 }
 
 impl Vectors {
     pub(crate) fn set(&self, id: &str, vector: &[f32]) {
         self.rows.lock().unwrap().insert(id.into(), vector.to_vec());
+    }
+
+    /// Items whose vectors were asked for since this was last asked.
+    pub(crate) fn fetched(&self) -> Vec<ItemId> {
+        std::mem::take(&mut *self.fetched.lock().unwrap())
     }
 
     pub(crate) fn fail(&self, error: Option<CallError>) {
@@ -49,6 +55,7 @@ impl Service<FetchVectors> for Vectors {
         if let Some(error) = self.failure.lock().unwrap().clone() {
             return Err(error);
         }
+        self.fetched.lock().unwrap().extend(call.item_ids.iter().cloned());
         let dim = *self.dim.lock().unwrap();
         let (mut data, mut origins) = (Vec::new(), Vec::new());
         for id in &call.item_ids {
@@ -64,10 +71,10 @@ impl Service<FetchVectors> for Vectors {
 
 /// The shop before retrieval is built over it.
 pub(crate) struct Shop {
-    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) vectors: Arc<Vectors>,
     pub(crate) options: RetrievalOptions,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Shop {
@@ -75,13 +82,19 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("store.redb");
         let store = Arc::new(EmbeddedStore::open(&file, EmbeddedOptions::default()).unwrap());
+        Self { _folder: Some(folder), ..Self::over(store) }
+    }
+
+    /// One over a store that others may share.
+    pub(crate) fn over(store: Arc<dyn Store>) -> Self {
         let vectors = Arc::new(Vectors {
             rows: Mutex::default(),
             bundle: Mutex::new("bundle-1".to_owned()),
             dim: Mutex::new(2),
             failure: Mutex::default(),
+            fetched: Mutex::default(),
         });
-        Self { store, vectors, options: RetrievalOptions::default(), _folder: folder }
+        Self { store, vectors, options: RetrievalOptions::default(), _folder: None }
     }
 
     /// Puts an item into the store.

@@ -29,7 +29,7 @@ pub use error::SettingsError;
 pub use onnxruntime::OnnxRuntimeSettings;
 pub use peers::PeerSettings;
 pub use reranking::RerankingSettings;
-pub use retrieval::{AnnSettings, RetrievalSettings, SourceShareSettings};
+pub use retrieval::{AnnSettings, RetrievalSettings, SnapshotSettings, SourceShareSettings};
 pub use scoring::{ModelChoice, Provider, ScoringSettings};
 pub use server::ServerSettings;
 pub use store::{StoreKind, StoreSettings};
@@ -80,7 +80,7 @@ impl Settings {
         self.bundle.check(&mut checks);
         self.peers.check(&mut checks);
         self.embedding.check(&mut checks);
-        self.retrieval.check(&mut checks);
+        self.retrieval.check(self.store.kind, &mut checks);
         self.scoring.check(&mut checks);
         self.reranking.check(&mut checks);
         self.budget.check(&mut checks);

@@ -1,8 +1,10 @@
 //! Section `[retrieval]`.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use super::check::Checks;
+use super::{StoreKind, check::Checks};
 
 /// The retrieval service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub struct RetrievalSettings {
     pub shares: SourceShareSettings,
     /// The index of item vectors.
     pub ann: AnnSettings,
+    /// What is kept for the next start.
+    pub snapshot: SnapshotSettings,
 }
 
 /// Share of the limit each source is asked for; 0 turns it off.
@@ -63,8 +67,29 @@ pub struct AnnSettings {
     pub threads: Option<usize>,
 }
 
+/// Snapshots of what retrieval holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotSettings {
+    /// Folder they are kept in; none are made when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// How often one is made, when something changed.
+    pub every_ms: u64,
+}
+
 impl RetrievalSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
+    pub(super) fn check(&self, store: StoreKind, checks: &mut Checks) {
+        if let Some(path) = &self.snapshot.path {
+            checks.path("retrieval.snapshot.path", path);
+            checks.that(
+                store == StoreKind::Redis,
+                "retrieval.snapshot.path",
+                &path.display().to_string(),
+                "absent unless store.kind is redis, whose changes can be followed",
+            );
+        }
+        checks.range("retrieval.snapshot.every_ms", self.snapshot.every_ms, 1_000..=86_400_000);
         checks.range("retrieval.limit", self.limit, 1..=10_000);
         checks.range("retrieval.seen_clicks", self.seen_clicks, 1..=100_000);
         checks.share("retrieval.source_time_share", self.source_time_share);

@@ -67,6 +67,8 @@ pub struct StoreSettings {
     pub redis_timeout_ms: u64,
     /// Replicas that confirm a write before it counts as written.
     pub redis_replicas: usize,
+    /// Changes of items kept for those that follow them.
+    pub redis_changes: u64,
 }
 
 impl StoreSettings {
@@ -78,6 +80,7 @@ impl StoreSettings {
         checks.range("store.redis_pool", self.redis_pool, 1..=10_000);
         checks.range("store.redis_timeout_ms", self.redis_timeout_ms, 1..=60_000);
         checks.range("store.redis_replicas", self.redis_replicas, 0..=100);
+        checks.range("store.redis_changes", self.redis_changes, 1000..=1_000_000_000);
     }
 
     fn check_redis(&self, checks: &mut Checks) {

@@ -8,6 +8,7 @@ use redis::{Cmd, cmd};
 use super::{
     batch::{Batch, Kind},
     buckets,
+    changes::{self, Change},
     connection::Server,
     keys::{Key, Keys},
 };
@@ -20,10 +21,12 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// Buckets whose ids are read in one exchange of a scan, at most.
 const SCAN_BUCKETS: usize = 64;
 
-/// Writes items, those of a slot in one transaction; of equal ids the last.
+/// Writes items, those of a slot in one transaction with the word of their change; of equal ids the
+/// last.
 pub(super) async fn put(
     server: &Server,
     keys: &Keys,
+    kept: u64,
     mut items: Vec<NewItem>,
 ) -> Result<(), StoreError> {
     codec::keep_last(&mut items, |new| new.item.item_id.clone());
@@ -54,17 +57,24 @@ pub(super) async fn put(
         server.mset(&mut batch, &names, &values);
         server.del(&mut batch, &gone);
         index(&mut batch, keys, &ids, |key| cmd("ZADD").arg(key).take(), &["0"]);
+        changes::announce(&mut batch, keys, Change::Item, &ids, kept);
         server.send::<()>(batch).await?;
     }
     Ok(())
 }
 
-pub(super) async fn delete(server: &Server, keys: &Keys, ids: &[ItemId]) -> Result<(), StoreError> {
+pub(super) async fn delete(
+    server: &Server,
+    keys: &Keys,
+    kept: u64,
+    ids: &[ItemId],
+) -> Result<(), StoreError> {
     for chunk in ids.chunks(CHUNK_ITEMS) {
         let gone: Vec<_> = chunk.iter().flat_map(|id| [keys.item(id), keys.image(id)]).collect();
         let mut batch = server.batch(Kind::Transaction);
         server.del(&mut batch, &gone);
         index(&mut batch, keys, chunk, |key| cmd("ZREM").arg(key).take(), &[]);
+        changes::announce(&mut batch, keys, Change::Item, chunk, kept);
         server.send::<()>(batch).await?;
     }
     Ok(())

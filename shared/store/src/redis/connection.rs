@@ -250,7 +250,7 @@ impl Server {
         ))
     }
 
-    fn failed(&self, error: &RedisError) -> StoreError {
+    pub(super) fn failed(&self, error: &RedisError) -> StoreError {
         match error.kind() {
             // The server answered, but with another type than this layout has under that key.
             ErrorKind::UnexpectedReturnType => self.unreadable("an unexpected type", error),

@@ -43,6 +43,11 @@ impl Keys {
         self.key("items", &[tagged(buckets::tag(bucket)).as_bytes()])
     }
 
+    /// Changes of the items of a bucket.
+    pub(super) fn changes(&self, bucket: usize) -> Key {
+        self.key("changes", &[tagged(buckets::tag(bucket)).as_bytes()])
+    }
+
     pub(super) fn item(&self, id: &ItemId) -> Key {
         self.of_item("item", id)
     }
@@ -179,6 +184,7 @@ mod tests {
                 assert!(buckets::hash_tag(&key.0).starts_with(b"u:"));
             }
             let slot = keys.items(buckets::of(id.as_bytes())).slot();
+            assert_eq!(keys.changes(buckets::of(id.as_bytes())).slot(), slot);
             let counted = keys.counted(&item, &user, "e");
             let items = [keys.item(&item), keys.image(&item), keys.stats(&item), counted];
             assert!(items.iter().all(|key| key.slot() == slot), "{id}");
@@ -198,7 +204,9 @@ mod tests {
         let keys = Keys::new("ns");
         let ids = ["", "a", "a}", "a}:", "}a", "{u:a}", ":", "1", "a}r", "r"];
         let mut all = vec![keys.schema()];
-        all.extend((0..buckets::COUNT).map(|bucket| keys.items(bucket)));
+        all.extend(
+            (0..buckets::COUNT).flat_map(|bucket| [keys.items(bucket), keys.changes(bucket)]),
+        );
         for id in ids {
             let (user, item) = (UserId::from(id), ItemId::from(id));
             all.extend([keys.item(&item), keys.image(&item), keys.stats(&item)]);

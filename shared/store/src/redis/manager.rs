@@ -31,6 +31,7 @@ enum Opener {
 pub(super) struct Manager {
     opener: Opener,
     config: AsyncConnectionConfig,
+    call_timeout: Duration,
     /// Like the first address, credentials and certificates included.
     template: ConnectionInfo,
 }
@@ -87,12 +88,31 @@ impl Manager {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connect_timeout))
             .set_response_timeout(Some(options.call_timeout));
-        Ok(Self { opener, config, template })
+        Ok(Self { opener, config, call_timeout: options.call_timeout, template })
     }
 
     /// Whether keys are spread over slots of several servers.
     pub(super) fn has_slots(&self) -> bool {
         matches!(self.opener, Opener::Cluster(_))
+    }
+
+    /// A connection to the one server that holds everything, for commands that wait there for up to
+    /// `longest`; `None` in a cluster, where there is no such server.
+    pub(super) async fn open_waiting(
+        &self,
+        longest: Duration,
+    ) -> Result<Option<MultiplexedConnection>, RedisError> {
+        let longest = longest + self.call_timeout;
+        let config = self.config.clone().set_response_timeout(Some(longest));
+        match &self.opener {
+            Opener::Single(client) => {
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Some)
+            }
+            Opener::Sentinel(client) => {
+                client.lock().await.get_async_connection_with_config(&config).await.map(Some)
+            }
+            Opener::Cluster(_) => Ok(None),
+        }
     }
 
     /// A connection to the one server that holds everything, from which pushed messages go to

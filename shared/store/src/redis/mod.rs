@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `schema:` | string | version of this layout |
 //! | `items:{B}` | sorted set, scores 0 | item ids of the bucket, for scanning and counting |
+//! | `changes:{B}` | stream, bounded | ids of the bucket's items that were written or deleted, by time ([`changes`]) |
 //! | `item:{B}ID` | string | content hash and item (postcard) |
 //! | `image:{B}ID` | string | the image file |
 //! | `stats:{B}ID` | hash | `n` impressions, `c` clicks from events; `ln`, `lc` from the loader |
@@ -27,6 +28,7 @@
 mod batch;
 mod buckets;
 mod catalog;
+mod changes;
 mod connection;
 mod events;
 mod history;

@@ -23,6 +23,9 @@ pub struct RedisOptions {
     pub replicas: usize,
     /// Memory for items; 0: none are kept. Of changes by other processes it is told by the servers.
     pub item_cache_bytes: u64,
+    /// About how many changes of items are kept for those who follow them; one that falls further
+    /// behind reads the whole catalog again. Written with the next change.
+    pub changes_kept: u64,
     /// How long event ids and exposures are remembered. An event repeated later counts again, and
     /// a click that comes later no longer finds its impression. At least one second.
     pub event_memory: Duration,
@@ -41,6 +44,7 @@ impl Default for RedisOptions {
             call_timeout: Duration::from_secs(2),
             replicas: 0,
             item_cache_bytes: 64 << 20,
+            changes_kept: 1_000_000,
             event_memory: 30 * DAY,
             vector_memory: 7 * DAY,
         }

@@ -31,6 +31,7 @@ macro_rules! scripts {
 
 scripts! {
     APPEND_EVENTS: "append_events.lua",
+    CHANGES_AFTER: "changes_after.lua",
     COUNT_EVENTS: "count_events.lua",
     PUT_HISTORY: "put_history.lua",
 }

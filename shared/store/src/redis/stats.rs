@@ -3,7 +3,12 @@
 use plugrank_contract::ItemId;
 use redis::cmd;
 
-use super::{batch::Kind, connection::Server, keys::Keys};
+use super::{
+    batch::Kind,
+    changes::{self, Change},
+    connection::Server,
+    keys::Keys,
+};
 use crate::{ItemStats, StoreError, codec};
 
 /// Rows in one exchange.
@@ -21,6 +26,7 @@ const LOADED_CLICKS: &str = "lc";
 pub(super) async fn put(
     server: &Server,
     keys: &Keys,
+    kept: u64,
     stats: &[(ItemId, ItemStats)],
 ) -> Result<(), StoreError> {
     for chunk in stats.chunks(CHUNK) {
@@ -34,6 +40,8 @@ pub(super) async fn put(
             let key = keys.stats(id);
             batch.push(&key, cmd("HSET").arg(&key).arg(&counts).take());
         }
+        let ids: Vec<ItemId> = chunk.iter().map(|(id, _)| id.clone()).collect();
+        changes::announce(&mut batch, keys, Change::Stats, &ids, kept);
         server.send::<()>(batch).await?;
     }
     Ok(())

@@ -7,12 +7,12 @@ use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User,
 use redis::cmd;
 
 use super::{
-    RedisOptions, RedisServers, batch::Kind, catalog, connection::Server, events, history,
-    keys::Keys, stats, tracking::Tracking, users, vectors,
+    RedisOptions, RedisServers, batch::Kind, catalog, changes::RedisChanges, connection::Server,
+    events, history, keys::Keys, stats, tracking::Tracking, users, vectors,
 };
 use crate::{
-    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
-    item_cache::ItemCache,
+    ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
+    VectorSpace, item_cache::ItemCache,
 };
 
 /// Version of keys and values. A change to any of them raises it.
@@ -77,13 +77,13 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
         let ids: Vec<ItemId> = items.iter().map(|new| new.item.item_id.clone()).collect();
-        let done = catalog::put(&self.server, &self.keys, items).await;
+        let done = catalog::put(&self.server, &self.keys, self.options.changes_kept, items).await;
         self.forget(&ids);
         done
     }
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
-        let done = catalog::delete(&self.server, &self.keys, ids).await;
+        let done = catalog::delete(&self.server, &self.keys, self.options.changes_kept, ids).await;
         self.forget(ids);
         done
     }
@@ -159,7 +159,7 @@ impl Store for RedisStore {
     }
 
     async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {
-        stats::put(&self.server, &self.keys, &stats).await
+        stats::put(&self.server, &self.keys, self.options.changes_kept, &stats).await
     }
 
     async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
@@ -192,6 +192,10 @@ impl Store for RedisStore {
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         vectors::get(&self.server, &self.keys, space, keys).await
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        Some(Arc::new(RedisChanges::new(self.server.clone(), self.keys.clone())))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -22,12 +22,13 @@ use tokio::{
 };
 
 use super::{connection::Server, keys::Keys, link};
-use crate::item_cache::ItemCache;
+use crate::{changes::CACHES_BEHIND, item_cache::ItemCache};
 
 /// How often the connections are asked.
 const HEARTBEAT: Duration = Duration::from_millis(400);
 /// Longest wait for their answer.
 const ANSWER: Duration = Duration::from_millis(500);
+const _: () = assert!(HEARTBEAT.as_millis() + ANSWER.as_millis() <= CACHES_BEHIND.as_millis());
 /// Pause before connecting again.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -6,6 +6,7 @@ mod fixtures;
 mod model;
 mod promises;
 mod redis_caching;
+mod redis_changes;
 mod redis_cluster;
 mod redis_failover;
 mod redis_failures;
@@ -64,6 +65,8 @@ macro_rules! promises {
                     promises::$promise(store).await;
                 )+
                 redis_caching::writes_elsewhere_are_seen(&cluster.servers()).await;
+                let servers = cluster.servers();
+                redis_changes::every_change_is_told_from_any_position(&servers).await;
             });
         }
     };

@@ -1,0 +1,74 @@
+//! What changed in a catalog that several processes share, for those that keep a copy of it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use plugrank_contract::ItemId;
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+
+/// How far a follower has read. To be kept beside what was made of the changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangePosition(pub(crate) Vec<StreamPosition>);
+
+/// How far one stream has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct StreamPosition {
+    /// Id of the last entry read: milliseconds and a number.
+    pub(crate) id: (u64, u64),
+    /// Entries that the stream was ever given, up to and with that one.
+    pub(crate) count: u64,
+}
+
+/// Changes after a position. What an item has become is to be read from the store: it may have
+/// changed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Items that were written or deleted, once each.
+    pub items: Vec<ItemId>,
+    /// Other items whose loaded statistics were written, once each.
+    pub stats: Vec<ItemId>,
+    /// Where these end.
+    pub position: ChangePosition,
+}
+
+/// What there is after a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing yet.
+    Nothing,
+    /// The next changes, in no order; there may be more.
+    Changes(Changes),
+    /// Changes after the position are no longer kept, or the log is not the one it was: the whole
+    /// catalog has to be read again.
+    Lost,
+}
+
+/// How far a position is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangeLag {
+    /// Entries not read yet, each of one or more items.
+    pub entries: u64,
+    /// Age of the oldest of them.
+    pub age: Duration,
+}
+
+/// The latest changes of a shared catalog, kept for a while. Every follower reads all of them, from
+/// a position of its own.
+#[async_trait]
+pub trait ChangeLog: Send + Sync + 'static {
+    /// The position after every change so far. Whoever takes it and then reads the catalog misses
+    /// nothing by following from it.
+    async fn end(&self) -> Result<ChangePosition, StoreError>;
+    /// What comes after a position.
+    async fn after(&self, position: &ChangePosition) -> Result<Next, StoreError>;
+    /// Returns when there may be something after a position, at the latest after `longest`.
+    async fn wait(&self, position: &ChangePosition, longest: Duration) -> Result<(), StoreError>;
+    /// How far a position is behind.
+    async fn lag(&self, position: &ChangePosition) -> Result<ChangeLag, StoreError>;
+}
+
+/// What reads items through a cache may get one that is so much older than the word of its change.
+/// Whoever reads no earlier than so long after the word gets what it speaks of.
+pub const CACHES_BEHIND: Duration = Duration::from_millis(900);
