@@ -63,8 +63,10 @@ impl Redis {
         self.ask("DBSIZE").and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// A hash of all that the server holds.
+    /// A hash of all that the server holds but the word of changes, which tells how often they came.
     fn digest(&self) -> String {
+        let drop = "EVAL \"for _, key in ipairs(redis.call('KEYS', 'plugrank:changes:*')) do redis.call('DEL', key) end\" 0";
+        self.ask(drop).expect("an answer");
         self.ask("DEBUG DIGEST").unwrap()
     }
 

@@ -132,10 +132,19 @@ async fn what_befell_a_request_is_exported_though_nothing_is_sampled() {
         .await;
     collector.wait(|collector| (!collector.of_trace(&sampled).is_empty()).then_some(())).await;
     assert_eq!(names(&collector.of_trace(&quiet)), Vec::<&str>::new());
-    let metrics = site.get("/metrics").await.1;
-    let metrics = metrics.as_str().unwrap();
-    assert!(number(metrics, "plugrank_traces_total{decision=\"not_sampled\"}") > 0.0, "{metrics}");
-    assert!(number(metrics, "plugrank_spans_exported_total") > 0.0);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let metrics = site.get("/metrics").await.1;
+        let metrics = metrics.as_str().unwrap();
+        // Counted once the collector has confirmed them, which it does after it has them.
+        if number(metrics, "plugrank_spans_exported_total") > 0.0 {
+            let dropped = "plugrank_traces_total{decision=\"not_sampled\"}";
+            assert!(number(metrics, dropped) > 0.0, "{metrics}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -66,8 +66,8 @@ async fn a_flood_is_answered_in_time_or_refused_at_once_and_leaves_nothing_behin
     let (answered, other) =
         (of(|status| status == 200), of(|status| !matches!(status, 200 | 429 | 503)));
     assert!(answered > 0 && other == 0, "{:?}", all.answers);
-    // A stray one: the machine may be busy with other things.
-    assert!(all.late <= 1 + answered / 200, "{} of {answered} were late", all.late);
+    // A few: the machine may be busy with other things. `cargo xtask load budget` is stricter.
+    assert!(all.late <= 1 + answered / 50, "{} of {answered} were late", all.late);
 
     let ended = Instant::now();
     loop {
