@@ -41,11 +41,17 @@ pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
                 replicas: settings.redis_replicas,
                 changes_kept: settings.redis_changes,
                 item_cache_bytes: (settings.item_cache_mb as u64) << 20,
+                event_memory: hours(settings.redis_event_hours),
+                vector_memory: hours(settings.redis_vector_hours),
                 ..RedisOptions::default()
             };
             Ok(Arc::new(RedisStore::connect(&servers(settings)?, options).await?))
         }
     }
+}
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 60 * 60)
 }
 
 /// Which of the three ways to Redis is set. The settings were checked: there is exactly one.

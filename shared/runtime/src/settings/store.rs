@@ -69,6 +69,10 @@ pub struct StoreSettings {
     pub redis_replicas: usize,
     /// Changes of items kept for those that follow them.
     pub redis_changes: u64,
+    /// Hours that events, and what tells their repeats, are kept.
+    pub redis_event_hours: u64,
+    /// Hours that cached vectors are kept.
+    pub redis_vector_hours: u64,
 }
 
 impl StoreSettings {
@@ -80,6 +84,8 @@ impl StoreSettings {
         checks.range("store.redis_pool", self.redis_pool, 1..=10_000);
         checks.range("store.redis_timeout_ms", self.redis_timeout_ms, 1..=60_000);
         checks.range("store.redis_replicas", self.redis_replicas, 0..=100);
+        checks.range("store.redis_event_hours", self.redis_event_hours, 1..=87_600);
+        checks.range("store.redis_vector_hours", self.redis_vector_hours, 1..=87_600);
         checks.range("store.redis_changes", self.redis_changes, 1000..=1_000_000_000);
     }
 
