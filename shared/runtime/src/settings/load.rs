@@ -108,11 +108,23 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_needs_a_store_whose_changes_can_be_followed() {
+        let refused = message(&[("PLUGRANK__RETRIEVAL__SNAPSHOT__PATH", "data/retrieval")]);
+        assert!(
+            refused.contains("retrieval.snapshot.path") && refused.contains("redis"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn commented_out_keys_of_the_defaults_exist() {
         let mut text = String::new();
         for line in DEFAULTS.lines() {
             let key = line.strip_prefix("# ").filter(|rest| {
-                rest.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '.']))
+                // Impossible beside the embedded store.
+                let snapshot = *rest == "path = \"data/retrieval\"";
+                !snapshot
+                    && rest.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '.']))
             });
             text.push_str(key.unwrap_or(line));
             text.push('\n');
