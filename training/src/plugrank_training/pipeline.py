@@ -287,11 +287,13 @@ class Pipeline:
         config, seed = self.config, self.options.seed
         model = make_pretrained(catalog.schema, config, seed)
 
+        key = self.key(config.text, config.image, config.ppm, config.next_clicks, config.unified)
+
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-            trained, result = pretrain_next_clicks(catalog, self.sequences, config, seed)
+            checkpoint = self.checkpoint("next_clicks", key)
+            trained, result = pretrain_next_clicks(catalog, self.sequences, config, seed, checkpoint)
             return trained.state_dict(), result.summary()
 
-        key = self.key(config.text, config.image, config.ppm, config.next_clicks, config.unified)
         made = self.cache.get_or_make("next_clicks", key, make)
         model.load_state_dict(made.tensors)
         self.report["next_clicks"] = made.report

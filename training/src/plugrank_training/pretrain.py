@@ -56,13 +56,13 @@ def start_of(catalog: Catalog, config: Config, seed: int) -> ClickModel:
 
 
 def pretrain_next_clicks(
-    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int
+    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int, checkpoint: Checkpoint | None = None
 ) -> tuple[ClickModel, FitResult]:
     """Train PPM on what is clicked next over all of the sequences; its head then goes by that alone."""
     model = start_of(catalog, config, seed)
     ppm = next(part for part in model.parts() if isinstance(part, Ppm))
     dropping = Dropping(item=config.ppm.drop_item)
-    result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed)
+    result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed, checkpoint)
     model.trust_match()
     return model, result
 
