@@ -43,7 +43,7 @@ def main(data: Path, out: Path, flags: list[str]) -> None:
         item_features(dataset, split.train, config), user_features(dataset, split.train, config), (("text", 4),), 15, 15
     )
     colours = torch.nn.functional.one_hot(torch.arange(ITEMS) % 4, 4).float()
-    catalog = make_catalog(dataset, schema, colours, torch.ones(ITEMS, 1))
+    catalog = make_catalog(dataset, schema, [colours.numpy()], torch.ones(ITEMS, 1))
     history = HistoryIndex(dataset, 15, 15)
     train = Batcher(split.train, history, 8, 96, device)
     valid = Batcher(split.valid, history, 8, 512, device)

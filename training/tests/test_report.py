@@ -67,11 +67,12 @@ def test_a_run_becomes_a_page(days: Days, tmp_path: Path) -> None:
 
 def test_a_longer_history_is_measured_on_validation(days: Days, tmp_path: Path) -> None:
     from plugrank_training.increment import Past
+    from plugrank_training.loaded import Loaded
     from plugrank_training.options import Options
-    from plugrank_training.pipeline import Loaded, Pipeline
+    from plugrank_training.pipeline import Pipeline
     from plugrank_training.report.curves import longer_history
 
-    loaded = Loaded.read(days.old)
+    loaded = Loaded.read(days.old, tmp_path)
     options = Options(days.old, tmp_path, "global", "plugrank", None, 0, torch.device("cpu"))
     found = longer_history(Pipeline(options, Past.read(days.first).config, loaded), loaded, (0.5, 1.0))
     assert (len(found["auc"]), found["unified_window"]) == (2, 0.5)

@@ -155,12 +155,10 @@ def content_spaces(bar: Bar) -> dict[str, np.ndarray]:
         np.put_along_axis(space, ids, 1.0, axis=1)
         space[:, 0] = 0.0
         made[f"column {feature.name}"] = space
-    start = 0
-    for number, (name, width) in enumerate(bar.catalog.schema.parts):
-        vectors = bar.catalog.modal[:, start : start + width].numpy().astype(np.float32)
+    for number, (name, _) in enumerate(bar.catalog.schema.parts):
+        vectors = bar.catalog.modal.parts[number]
         there = bar.catalog.present[:, number : number + 1].numpy()
         made[name] = (vectors - vectors[there[:, 0] > 0].mean(axis=0)) * there
-        start += width
     return {k: v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6) for k, v in made.items()}
 
 

@@ -21,6 +21,7 @@ from plugrank_training.batches import Batcher, Dropping
 from plugrank_training.calibrate import calibrate
 from plugrank_training.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.config import Config, from_mapping
+from plugrank_training.console import say
 from plugrank_training.content import (
     Content,
     ImageResult,
@@ -43,8 +44,8 @@ from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import OTHER, Feature
 from plugrank_training.options import Options
-from plugrank_training.pipeline import finite, say
 from plugrank_training.train import FitOptions, fit, predict
+from plugrank_training.trained import finite
 
 DAY_MS = 86_400_000
 
@@ -204,7 +205,7 @@ class Increment:
             config.history.clicks,
             config.history.impressions,
         )
-        modal = torch.cat([part.vectors for part in made], dim=1)
+        modal = [part.vectors for part in made]
         present = torch.stack([part.present for part in made], dim=1)
         return text, image, make_catalog(data, schema, modal, present).to(self.options.device)
 

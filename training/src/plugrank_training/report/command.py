@@ -74,9 +74,11 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     """What the first run's models do beyond quality; its stages are found again on disk."""
+    from plugrank_training.device import choose_device
     from plugrank_training.increment import Past
+    from plugrank_training.loaded import Loaded
     from plugrank_training.options import Options
-    from plugrank_training.pipeline import Loaded, Pipeline, choose_device
+    from plugrank_training.pipeline import Pipeline
     from plugrank_training.report.curves import longer_history, miss_tolerance
     from plugrank_training.report.efficiency import iteration_efficiency
     from plugrank_training.report.serving import serving_cost
@@ -87,7 +89,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     options = Options(
         arguments.dataset, run, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
     )
-    loaded = Loaded.read(arguments.dataset)
+    loaded = Loaded.read(arguments.dataset, run / "stages")
     pipeline = Pipeline(options, Past.read(run / "bundle").config, loaded)
     catalog = pipeline.prepare(show_groups=False)
     found: dict[str, Any] = {}

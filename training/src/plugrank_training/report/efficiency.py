@@ -17,6 +17,7 @@ from plugrank_training.catalog import Catalog
 from plugrank_training.content import Content
 from plugrank_training.encoders.pixels import load_pixels, normalise
 from plugrank_training.encoders.tokenizer import tokenize
+from plugrank_training.modal_vectors import ModalVectors
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.pipeline import Pipeline
@@ -63,7 +64,7 @@ class EndToEnd(nn.Module):
         present = self.catalog.present[batch.items]
         rows = [part * present[:, column : column + 1] for column, part in enumerate(parts)]
         ids = {name: value[batch.items] for name, value in self.catalog.item_ids.items()}
-        near = replace(self.catalog, modal=torch.cat(rows, dim=1), present=present, item_ids=ids)
+        near = replace(self.catalog, modal=ModalVectors.of(torch.cat(rows, dim=1)), present=present, item_ids=ids)
         own = replace(batch, items=torch.arange(len(batch.items), device=batch.items.device))
         return score_batch(self.model, near, own, dropping)
 
