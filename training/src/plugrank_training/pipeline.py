@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from plugrank_training.bars import BARS, Bar
+from plugrank_training.bar_inputs import Bar
+from plugrank_training.bars import BARS, BARS_VERSION
 from plugrank_training.batches import Batcher, Dropping
 from plugrank_training.catalog import Catalog
 from plugrank_training.checkpoint import Checkpoint
@@ -111,7 +112,7 @@ class Pipeline:
 
     def bar(self, name: str, catalog: Catalog) -> Trained:
         """A model without a network; equal for all seeds but for the vectors it reads."""
-        key = self.key(name, self.config.text, self.config.image, self.options.no_test)
+        key = self.key(name, BARS_VERSION, self.config.text, self.config.image, self.options.no_test)
         stored = self.cache.path(name, key, "json").is_file()
         if not stored and not self.options.no_test:
             self.ledger.read(self.split_key, name, self.options.seed, key)
