@@ -28,8 +28,8 @@ class Cooccurrence:
 
     A candidate's score is the mean of its co-occurrence with each clicked entry of the history, the newest weighing
     most. Validation chooses how co-occurrence is counted (within a reach, in either order or the candidate after the
-    entry, or anywhere in the sequence), how it is measured (pointwise mutual information or cosine) and how fast
-    entries lose weight.
+    entry, or anywhere in the sequence), how it is measured (pointwise mutual information, cosine or chance) and how
+    fast entries lose weight.
     """
 
     def __init__(self, bar: Bar) -> None:
@@ -66,7 +66,8 @@ def tables(bar: Bar) -> Iterator[np.ndarray | sparse.csr_matrix]:
     whole = pair_counts(sequences, items)
     if whole.nnz:
         yield gains(whole)
-    yield cosine(whole)
+    yield scaled(whole, 0.5, 0.5)
+    yield scaled(whole, 1.0, 0.0)
 
 
 def pair_counts(sequences: ClickSequences, items: int) -> sparse.csr_matrix:
@@ -81,8 +82,8 @@ def pair_counts(sequences: ClickSequences, items: int) -> sparse.csr_matrix:
     return counts
 
 
-def cosine(counts: sparse.csr_matrix) -> np.ndarray | sparse.csr_matrix:
-    """Counts over the root of the product of both items' sums."""
-    scale = sparse.diags(np.maximum(np.asarray(counts.sum(axis=1), dtype=np.float64).ravel(), 1.0) ** -0.5)
-    similar = (scale @ counts @ scale).tocsr().astype(np.float32)
+def scaled(counts: sparse.csr_matrix, entry: float, candidate: float) -> np.ndarray | sparse.csr_matrix:
+    """Counts over powers of both items' sums: 1/2 and 1/2 is the cosine, 1 and 0 the chance of the candidate."""
+    total = np.maximum(np.asarray(counts.sum(axis=1), dtype=np.float64).ravel(), 1.0)
+    similar = (sparse.diags(total**-entry) @ counts @ sparse.diags(total**-candidate)).tocsr().astype(np.float32)
     return similar.toarray() if counts.shape[0] <= DENSE_ITEMS else similar
