@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugrank_training.dataset import Dataset
+from plugrank_training.dataset_error import DatasetError
 from plugrank_training.stages import fingerprint_folder
 
 
@@ -20,6 +21,6 @@ class Loaded:
     def read(cls, folder: Path, arrays: Path) -> Loaded:
         """Read and check it; its interactions are kept in mapped files in `arrays`. Raises `DatasetError`."""
         if not folder.is_dir():
-            return cls(Dataset.load(folder), "")
+            raise DatasetError.at(folder, "there is no such folder")
         key = fingerprint_folder(folder)
         return cls(Dataset.load(folder, arrays / f"interactions-{key}"), key)

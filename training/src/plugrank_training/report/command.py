@@ -13,7 +13,8 @@ deviations and paired intervals, cold start and other slices. With --dataset it 
 
   miss        AUC against the share of items whose vectors are missing
   history     quality against the pre-training window (trains UniM once for each length)
-  iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, UniM end to end
+  iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, with PPM's lower layers or all
+              of it frozen and cached, and UniM end to end, its encoders running and training on every batch's items
   serving     ms and rows per second of IDRec, UniM cached, UniM without any cache
 """
 MEASUREMENTS = ("miss", "history", "iteration", "serving")
