@@ -69,3 +69,34 @@ def write_planted(folder: Path, seed: int = 0) -> Path:
     meta = {"name": "Planted set", "time": "ms", "negatives": "logged"}
     (folder / "dataset.json").write_text(json.dumps(meta), encoding="utf-8")
     return folder
+
+
+def write_clicks(folder: Path, seed: int = 0, clicks: int = 24) -> Path:
+    """The same items, and of every user only clicks in their order: mostly of the colour of the click before.
+
+    What is clicked next is told by the content of the newest click, and by which items are clicked close together.
+    """
+    write_planted(folder, seed)
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        left = set(range(ITEMS))
+        item = int(random.integers(ITEMS))
+        for place in range(clicks):
+            rows.append((place, user, item))
+            left.discard(item)
+            alike = sorted(other for other in left if other % len(COLOURS) == item % len(COLOURS))
+            chosen = alike if alike and random.random() < 0.85 else sorted(left)
+            item = int(chosen[random.integers(len(chosen))])
+    time, user, item = np.array(rows).T
+    order = np.lexsort((item, user, time))
+    events = {
+        "user_id": [f"u{n + 1}" for n in user[order]],
+        "item_id": [f"i{n + 1}" for n in item[order]],
+        "timestamp": pa.array(time[order], pa.int64()),
+        "label": pa.array(np.ones(len(order), dtype=np.int8), pa.int8()),
+    }
+    pq.write_table(pa.table(events), folder / "interactions.parquet")
+    meta = {"name": "Planted clicks", "time": "order", "negatives": "matched"}
+    (folder / "dataset.json").write_text(json.dumps(meta), encoding="utf-8")
+    return folder

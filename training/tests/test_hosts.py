@@ -114,7 +114,7 @@ def test_a_host_learns(kind: str, plugged: bool, planted: Path) -> None:
         item_features(dataset, split.train, config), user_features(dataset, split.train, config), (("text", 4),), 10, 10
     )
     colours = torch.nn.functional.one_hot(torch.arange(PLANTED_ITEMS) % 4, 4).float()
-    catalog = make_catalog(dataset, schema, colours, torch.ones(PLANTED_ITEMS, 1))
+    catalog = make_catalog(dataset, schema, [colours.numpy()], torch.ones(PLANTED_ITEMS, 1))
     model = (make_unified if plugged else make_idrec)(schema, config, 0)
     if plugged:
         model.start_from(make_pretrained(schema, config, 0))

@@ -52,7 +52,7 @@ def catalog() -> Catalog:
     ids = Feature.of("item_id", dataset.item_ids[:-1])
     schema = Schema((ids,), (Feature.of("user_id", dataset.user_ids),), (("text", 12),), 20, 1)
     vectors = torch.randn(ITEMS, 12, generator=torch.Generator().manual_seed(3))
-    return make_catalog(dataset, schema, vectors, torch.ones(ITEMS, 1))
+    return make_catalog(dataset, schema, [vectors.numpy()], torch.ones(ITEMS, 1))
 
 
 def make_ppm(catalog: Catalog) -> Ppm:

@@ -28,6 +28,7 @@ from plugrank_training.config import (
     UnifiedConfig,
 )
 from plugrank_training.dataset import Dataset
+from plugrank_training.device import choose_device
 from plugrank_training.experiment import Experiment
 from plugrank_training.graphs import Schema
 from plugrank_training.groups import freeze
@@ -35,7 +36,7 @@ from plugrank_training.history import HistoryIndex
 from plugrank_training.models.build import make_unified
 from plugrank_training.onnx_files import OnnxGraph
 from plugrank_training.options import BAR_MODELS, Options, parse_models
-from plugrank_training.pipeline import Pipeline, choose_device
+from plugrank_training.pipeline import Pipeline
 from plugrank_training.splits import Split, make_split
 from plugrank_training.train import FitOptions, fit, predict
 
@@ -191,7 +192,8 @@ def test_bundle_scores_what_torch_scored(run: Run) -> None:
     graphs = {name: OnnxGraph(run.out / "bundle" / f"{name}.onnx") for name in manifest["graphs"]}
     ids = {f"item_{name}": value.numpy() for name, value in catalog.item_ids.items()}
     records = graphs["item_encoder"].run(
-        {"modal": catalog.modal.numpy(), "modal_present": catalog.present.numpy()} | ids
+        {"modal": catalog.modal[torch.arange(len(catalog.modal))].numpy(), "modal_present": catalog.present.numpy()}
+        | ids
     )
     past = history.gather(test.user, test.timestamp)
     given = {"history_label": past.labels, "history_age_bucket": past.age_bucket, "history_mask": past.mask}
@@ -218,7 +220,7 @@ def small_setup(data: Path) -> tuple[Catalog, Split, HistoryIndex]:
     )
     torch.manual_seed(3)
     colours = torch.nn.functional.one_hot(torch.arange(ITEMS) % 4, 4).float()
-    return make_catalog(dataset, schema, colours, torch.ones(ITEMS, 1)), split, HistoryIndex(dataset, 15, 15)
+    return make_catalog(dataset, schema, [colours.numpy()], torch.ones(ITEMS, 1)), split, HistoryIndex(dataset, 15, 15)
 
 
 def fit_options(epochs: int) -> FitOptions:

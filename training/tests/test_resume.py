@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from planted import write_planted
+from planted import write_clicks, write_planted
 from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.durable import write_durably
 
@@ -33,31 +34,35 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
 
 
-def test_a_killed_fit_goes_on_to_the_same_weights(data: Path, tmp_path: Path) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    subprocess.run(command(data, whole), check=True, env=environment(), timeout=300)
-    checkpoint = parts / "fit.checkpoint"
-    kills, last = 0, 0.0
-    for _ in range(3):
-        process = subprocess.Popen(command(data, parts, "--resume"), env=environment())
-        until = time.monotonic() + 120
-        # A while after a new checkpoint: at any moment, also within a save.
-        while time.monotonic() < until and process.poll() is None:
-            if checkpoint.is_file() and checkpoint.stat().st_mtime > last:
-                time.sleep(0.13)
-                break
-            time.sleep(0.005)
-        if process.poll() is not None:
+def kill_after(checkpoint: Path, process: subprocess.Popen[bytes]) -> bool:
+    """SIGKILL a while after the first checkpoint: at any moment, also within a save. Says whether it came to that."""
+    until = time.monotonic() + 240
+    while time.monotonic() < until and process.poll() is None:
+        if checkpoint.is_file():
+            time.sleep(0.13)
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-        last = checkpoint.stat().st_mtime if checkpoint.is_file() else last
-    assert kills >= 1
-    assert checkpoint.is_file()
+        time.sleep(0.005)
+    if process.poll() is not None:
+        return False
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """One kill in next-click pre-training, one in the fit."""
+    data, whole, parts = write_clicks(tmp_path / "set"), tmp_path / "whole", tmp_path / "parts"
+    subprocess.run(command(data, whole), check=True, env=environment(), timeout=300)
+    for name in ("next_clicks-1.checkpoint", "fit.checkpoint"):
+        assert kill_after(parts / name, subprocess.Popen(command(data, parts, "--resume"), env=environment())), name
+        assert (parts / name).is_file()
+    assert (parts / "next_clicks-1.safetensors").is_file()
     subprocess.run(command(data, parts, "--resume"), check=True, env=environment(), timeout=300)
-    expected, found = load_file(whole / "weights.safetensors"), load_file(parts / "weights.safetensors")
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    for name in ("next_clicks-1.safetensors", "weights.safetensors"):
+        expected, found = load_file(whole / name), load_file(parts / name)
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+    told = [json.loads((run / "next_clicks-1.json").read_text(encoding="utf-8")) for run in (whole, parts)]
+    assert told[0]["train_loss"] == told[1]["train_loss"]
 
 
 def test_without_resume_a_checkpoint_is_only_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

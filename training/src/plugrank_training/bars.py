@@ -5,38 +5,26 @@ Each gives logits of the validation and of the test part; what it has to choose,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from plugrank_training.catalog import Catalog
-from plugrank_training.dataset import Dataset
+from plugrank_training.bar_inputs import Bar, Logits, histories, recency_weights
+from plugrank_training.cooccurrence import Cooccurrence
 from plugrank_training.examples import Examples
-from plugrank_training.history import HistoryBatch, HistoryIndex
+from plugrank_training.history import HistoryIndex
 from plugrank_training.metrics import auc
 from plugrank_training.splits import Split
 
+# Raise when bars give other results: stored ones are then not reused.
+BARS_VERSION = 2
 # Rows worth of "like everybody" that a rate starts from.
 SHRINK = 10.0
 # Rows that a linear model is fitted on; more change nothing.
 FITTED = 100_000
-CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a bar reads."""
-
-    dataset: Dataset
-    split: Split
-    history: HistoryIndex
-    catalog: Catalog
-
-
-Logits = tuple[np.ndarray, np.ndarray]
+# Time constants, in history entries, of the means of likeness; the last weighs all alike.
+LIKENESS_DECAYS = (3.0, 10.0, 1e9)
 
 
 def log_odds(rate: np.ndarray) -> np.ndarray:
@@ -78,61 +66,17 @@ def means(bar: Bar) -> Logits:
 
 
 def cooccurrence(bar: Bar) -> Logits:
-    """How often training users clicked the candidate and what this user clicked: Item-item collaborative filtering.
-
-    The counts are divided by powers of both items' clicks, and the newest clicks may weigh more; the best of a few
-    such choices on validation.
-    """
-    best, chosen = -1.0, (np.zeros(0), np.zeros(0))
-    counts = pair_counts(bar)
-    clicks = np.maximum(np.asarray(counts.diagonal(), dtype=np.float64), 1.0)
-    counts = counts - sparse.diags(np.asarray(counts.diagonal()))
-    for power in (0.5, 0.75):
-        scale = sparse.diags(clicks**-power)
-        similar = (scale @ counts @ scale).tocsr().astype(np.float32)
-        table = similar.toarray() if similar.shape[0] <= 6000 else similar
-        for decay in (0.0, 0.5):
-            valid = similarity(bar, bar.split.valid, table, decay)
-            quality = auc(bar.split.valid.label, valid)
-            if quality > best:
-                best, chosen = quality, (valid, similarity(bar, bar.split.test, table, decay))
-    return chosen
-
-
-def pair_counts(bar: Bar) -> sparse.csr_matrix:
-    """Users of the training part that clicked both items, `[items, items]`; on the diagonal, one of them."""
-    train = bar.split.train
-    clicked = train.label == 1
-    users, items = len(bar.dataset.user_ids), len(bar.dataset.item_ids)
-    ones = np.ones(int(clicked.sum()), dtype=np.float32)
-    matrix = sparse.csr_matrix((ones, (train.user[clicked], train.item[clicked])), shape=(users, items))
-    matrix.data[:] = 1.0
-    return (matrix.T @ matrix).tocsr()
-
-
-def similarity(bar: Bar, part: Examples, table: np.ndarray | sparse.csr_matrix, decay: float) -> np.ndarray:
-    """ln(eps + sum over clicked history of `table[entry, candidate] / (place + 1)^decay`), f64 `[n]`."""
-    made = []
-    for rows, past in histories(bar.history, part):
-        entries, candidates = np.maximum(past.items, 0), part.item[rows][:, None]
-        entries, candidates = np.broadcast_arrays(entries, candidates)
-        found = np.asarray(table[entries.ravel(), candidates.ravel()]).reshape(entries.shape)
-        weight = past.mask * past.labels * (np.arange(entries.shape[1]) + 1.0) ** -decay
-        made.append((found * weight).sum(axis=1))
-    return np.log(np.concatenate(made) + 1e-4)
-
-
-def histories(index: HistoryIndex, part: Examples) -> Iterator[tuple[np.ndarray, HistoryBatch]]:
-    """Rows of a part, some at a time, with their histories."""
-    for start in range(0, len(part), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(part)))
-        yield rows, index.gather(part.user[rows], part.timestamp[rows])
+    """Item-item co-occurrence with what the user clicked, see `cooccurrence.py`."""
+    found = Cooccurrence(bar)
+    valid, test = (found.columns(part)[:, found.decay] for part in (bar.split.valid, bar.split.test))
+    return valid, test
 
 
 def content(bar: Bar) -> Logits:
     """Linear in the item's categories and columns, and in how like clicked and refused items it is.
 
-    Likeness is the mean cosine in each content space: each categorical column, text, image.
+    Likeness is the mean cosine in each content space (each categorical column, text, image), of the newest entries and
+    of all.
     """
     spaces = content_spaces(bar)
 
@@ -155,26 +99,25 @@ def content_spaces(bar: Bar) -> dict[str, np.ndarray]:
         np.put_along_axis(space, ids, 1.0, axis=1)
         space[:, 0] = 0.0
         made[f"column {feature.name}"] = space
-    start = 0
-    for number, (name, width) in enumerate(bar.catalog.schema.parts):
-        vectors = bar.catalog.modal[:, start : start + width].numpy().astype(np.float32)
+    for number, (name, _) in enumerate(bar.catalog.schema.parts):
+        vectors = bar.catalog.modal.parts[number]
         there = bar.catalog.present[:, number : number + 1].numpy()
         made[name] = (vectors - vectors[there[:, 0] > 0].mean(axis=0)) * there
-        start += width
     return {k: v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6) for k, v in made.items()}
 
 
 def likeness(index: HistoryIndex, part: Examples, space: np.ndarray) -> np.ndarray:
-    """Mean cosine with clicked entries, with refused ones, f64 `[n, 2]`."""
+    """Mean cosine with clicked entries and with refused ones, for each decay; f64 `[n, 2 * decays]`."""
     made = []
     for rows, past in histories(index, part):
         cosine = np.einsum("bld,bd->bl", space[np.maximum(past.items, 0)], space[part.item[rows]])
         sides = []
         for label in (1, 0):
-            weight = past.mask * (past.labels == label)
-            sides.append((cosine * weight).sum(axis=1) / (weight.sum(axis=1) + 1.0))
+            for decay in LIKENESS_DECAYS:
+                weight = recency_weights(past, label, decay)
+                sides.append((cosine * weight).sum(axis=1) / (weight.sum(axis=1) + 1.0))
         made.append(np.stack(sides, axis=1))
-    return np.concatenate(made) if made else np.zeros((0, 2))
+    return np.concatenate(made) if made else np.zeros((0, 2 * len(LIKENESS_DECAYS)))
 
 
 def linear(split: Split, features: Callable[[Examples], np.ndarray]) -> Logits:
@@ -194,10 +137,16 @@ def linear(split: Split, features: Callable[[Examples], np.ndarray]) -> Logits:
 
 
 def cooccurrence_content(bar: Bar) -> Logits:
-    """Both together: two weights fitted on validation, for on training rows a co-occurrence has counted itself."""
-    sides = [np.stack(pair, axis=1) for pair in zip(cooccurrence(bar), content(bar), strict=True)]
-    model = LogisticRegression().fit(sides[0], bar.split.valid.label)
-    return model.decision_function(sides[0]), model.decision_function(sides[1])
+    """Both together: a weight for content and one for co-occurrence with each decay.
+
+    They are fitted on validation, for on training rows a co-occurrence has counted itself.
+    """
+    found, told = Cooccurrence(bar), content(bar)
+    parts = (bar.split.valid, bar.split.test)
+    valid, test = (np.column_stack([found.columns(part), logits]) for part, logits in zip(parts, told, strict=True))
+    mean, deviation = valid.mean(axis=0), valid.std(axis=0) + 1e-6
+    model = LogisticRegression(max_iter=500).fit((valid - mean) / deviation, bar.split.valid.label)
+    return model.decision_function((valid - mean) / deviation), model.decision_function((test - mean) / deviation)
 
 
 BARS: dict[str, Callable[[Bar], Logits]] = {

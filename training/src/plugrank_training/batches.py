@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,9 +14,13 @@ from plugrank_training.catalog import Catalog
 from plugrank_training.distributed import rank, world
 from plugrank_training.examples import Examples
 from plugrank_training.history import HistoryIndex
+from plugrank_training.history_states import HistoryStates
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING, OTHER
 from plugrank_training.models.inputs import ItemInputs, Named
+
+# Rows of a part that are shuffled together.
+BLOCK_ROWS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Batch:
     there: Tensor
     # [G, C]: which example each candidate is, -1 for padding.
     example: np.ndarray
+    # Cached outputs of frozen layers over the histories, f32 [G, L, d]; empty where there are none.
+    frozen: Named = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -55,56 +61,99 @@ class Dropping:
     user_id: float = 0.0
 
 
-class Batcher:
-    """Cuts examples into groups of one user and time, and groups into batches of about `rows` candidates."""
+class Block:
+    """Consecutive rows of a part, cut into groups of one user and time."""
 
-    def __init__(
-        self, examples: Examples, history: HistoryIndex, candidates: int, rows: int, device: torch.device
-    ) -> None:
-        self.examples, self.history, self.rows, self.device = examples, history, rows, device
+    def __init__(self, examples: Examples, first: int, candidates: int) -> None:
         users, times = examples.user, examples.timestamp
         # Stable, so that examples of one group keep their order.
-        self.order = np.lexsort((times, users))
-        fresh = np.ones(len(self.order), dtype=bool)
-        fresh[1:] = (np.diff(users[self.order]) != 0) | (np.diff(times[self.order]) != 0)
+        order = np.lexsort((times, users))
+        fresh = np.ones(len(order), dtype=bool)
+        fresh[1:] = (np.diff(users[order]) != 0) | (np.diff(times[order]) != 0)
         run_start = np.maximum.accumulate(np.where(fresh, np.arange(len(fresh)), 0))
         fresh |= (np.arange(len(fresh)) - run_start) % candidates == 0
         self.start = np.flatnonzero(fresh)
-        self.size = np.diff(np.append(self.start, len(self.order)))
+        self.size = np.diff(np.append(self.start, len(order)))
         # How much past there is, roughly: batches of like lengths waste little on padding.
-        self.past = np.arange(len(self.order)) - np.searchsorted(users[self.order], users[self.order])
-        self.past = np.minimum(self.past[self.start], 128) // 16
+        past = np.arange(len(order)) - np.searchsorted(users[order], users[order])
+        self.past = np.minimum(past[self.start], 128) // 16
+        # Rows of the part, int64.
+        self.order = order + first
+
+    def batches(self, rows: int, random: np.random.Generator | None) -> list[np.ndarray]:
+        """Groups of every batch of about `rows` candidates; in random order where a generator is given."""
+        groups = np.arange(len(self.start))
+        if random is not None:
+            random.shuffle(groups)
+            groups = groups[np.lexsort((self.past[groups], self.size[groups]))]
+        ends = np.cumsum(self.size[groups]) // rows
+        pieces = np.split(groups, np.flatnonzero(np.diff(ends)) + 1)
+        if random is not None:
+            random.shuffle(pieces)
+        return [piece for piece in pieces if len(piece)]
+
+
+class Batcher:
+    """Cuts examples into groups of one user and time, and groups into batches of about `rows` candidates.
+
+    What is held for it is of one block of `block` rows, not of the whole part: blocks come in random order, and within
+    each its groups do. The order depends on data, sizes and generator alone, never on how much memory there is.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        history: HistoryIndex,
+        candidates: int,
+        rows: int,
+        device: torch.device,
+        block: int = BLOCK_ROWS,
+    ) -> None:
+        self.examples, self.history, self.rows, self.device = examples, history, rows, device
+        self.candidates, self.block = candidates, block
+        self.blocks = max(1, -(-len(examples) // block))
+        self.held: tuple[int, Block] | None = None
+        # Outputs of frozen layers over the histories; see `frozen_cache.py`.
+        self.states: HistoryStates | None = None
 
     def __len__(self) -> int:
         """Batches of one pass, about."""
-        return max(1, round(len(self.order) / self.rows))
+        return max(1, round(len(self.examples) / self.rows))
+
+    def block_at(self, number: int) -> Block:
+        """The groups of one block."""
+        if self.held is None or self.held[0] != number:
+            # Not two at a time.
+            self.held = None
+            first = number * self.block
+            self.held = number, Block(self.examples.take(slice(first, first + self.block)), first, self.candidates)
+        return self.held[1]
 
     def passes(self, random: np.random.Generator | None, skip: int = 0) -> Iterator[Batch]:
         """All examples once, but for the first `skip` batches; in random order where a generator is given.
 
         In training by several processes each makes its own share of every batch.
         """
-        groups = np.arange(len(self.start))
-        if random is not None:
-            random.shuffle(groups)
-            groups = groups[np.lexsort((self.past[groups], self.size[groups]))]
-        ends = np.cumsum(self.size[groups]) // self.rows
-        pieces = np.split(groups, np.flatnonzero(np.diff(ends)) + 1)
-        if random is not None:
-            random.shuffle(pieces)
-        pieces = [piece for piece in pieces if len(piece)]
-        for piece in pieces[skip:]:
-            # A batch with fewer groups than there are processes is made whole by all: the mean is the same.
-            shared = random is not None and len(piece) >= world()
-            yield self.make(piece[rank() :: world()] if shared else piece)
+        numbers = np.arange(self.blocks)
+        if random is not None and self.blocks > 1:
+            random.shuffle(numbers)
+        for number in numbers.tolist():
+            block = self.block_at(number)
+            for piece in block.batches(self.rows, random):
+                if skip > 0:
+                    skip -= 1
+                    continue
+                # A batch with fewer groups than there are processes is made whole by all: the mean is the same.
+                shared = random is not None and len(piece) >= world()
+                yield self.make(number, block, piece[rank() :: world()] if shared else piece)
 
-    def make(self, groups: np.ndarray) -> Batch:
-        """The batch of these groups."""
-        width = int(self.size[groups].max())
-        places = np.arange(width)
-        there = places < self.size[groups][:, None]
-        rows = np.where(there, self.start[groups][:, None] + places, self.start[groups][:, None])
-        example = self.order[rows]
+    def make(self, number: int, block: Block, groups: np.ndarray) -> Batch:
+        """The batch of these groups of a block."""
+        start, size = block.start[groups], block.size[groups]
+        places = np.arange(int(size.max()))
+        there = places < size[:, None]
+        rows = np.where(there, start[:, None] + places, start[:, None])
+        example = block.order[rows]
         users = self.examples.user[example[:, 0]]
         past = self.history.gather(users, self.examples.timestamp[example[:, 0]])
         candidates = self.examples.item[example]
@@ -128,6 +177,7 @@ class Batcher:
             label=tensor(self.examples.label[example], np.float32),
             there=tensor(there, np.float32),
             example=np.where(there, example, -1),
+            frozen=self.states.rows(number, groups, past.items.shape[1], self.device) if self.states else {},
         )
 
 
@@ -138,11 +188,16 @@ def hide(ids: Named, name: str, hidden: Tensor, value: int) -> Named:
 
 def item_inputs(catalog: Catalog, items: Tensor, dropping: Dropping) -> ItemInputs:
     """Catalog rows as the item encoder reads them, some hidden at random."""
-    modal, present = catalog.modal[items], catalog.present[items]
+    present = catalog.present[items]
     features = {name: ids[items] for name, ids in catalog.item_ids.items()}
     count = len(items)
+    gone = torch.zeros(count, dtype=torch.bool, device=items.device)
     if dropping.item > 0:
         gone = torch.rand(count, device=items.device) < dropping.item
+    # Where what is made of the vectors is stored, they themselves are not read.
+    frozen = catalog.frozen.rows(items, gone) if catalog.frozen else {}
+    modal = present.new_zeros(count, 0) if frozen else catalog.modal[items]
+    if dropping.item > 0:
         keep = (~gone).to(modal.dtype).unsqueeze(-1)
         modal, present = modal * keep, present * keep
         for name, ids in features.items():
@@ -151,7 +206,7 @@ def item_inputs(catalog: Catalog, items: Tensor, dropping: Dropping) -> ItemInpu
                 features = hide(features, name, lost, MISSING)
     if dropping.item_id > 0:
         features = hide(features, "item_id", torch.rand(count, device=items.device) < dropping.item_id, OTHER)
-    return ItemInputs(modal, present, features)
+    return ItemInputs(modal, present, features, frozen)
 
 
 def take_rows(made: Named, names: list[str], places: Tensor) -> Named:
@@ -170,6 +225,6 @@ def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dro
     if dropping.user_id > 0:
         hidden = torch.rand(len(batch.users), device=batch.users.device) < dropping.user_id
         users = hide(users, "user_id", hidden, OTHER)
-    state = model.encode_users(history, batch.history_label, batch.age_bucket, batch.history_mask, users)
+    state = model.encode_users(history, batch.history_label, batch.age_bucket, batch.history_mask, users, batch.frozen)
     candidates = take_rows(made, model.candidate_outputs(), batch.candidates)
     return model.score(state, candidates, batch.recency)

@@ -12,7 +12,10 @@ from torch import Tensor
 from plugrank_training.config import Config
 from plugrank_training.dataset import Dataset
 from plugrank_training.examples import Examples
+from plugrank_training.frozen_items import FrozenItems
 from plugrank_training.graphs import Schema
+from plugrank_training.interaction_file import PIECE
+from plugrank_training.modal_vectors import ModalVectors
 from plugrank_training.models.features import Feature, frequent
 from plugrank_training.models.inputs import Named
 
@@ -25,9 +28,12 @@ class Catalog:
     # int64 [items] or [items, length], and the same for users.
     item_ids: Named
     user_ids: Named
-    # f32 [items, modal dim] and [items, parts].
-    modal: Tensor
+    # Rows f32 [items, modal dim]: mapped from files, or, on a GPU that has room, there.
+    modal: ModalVectors
+    # f32 [items, parts].
     present: Tensor
+    # Outputs of frozen layers that are read instead of the vectors.
+    frozen: FrozenItems | None = None
 
     def to(self, device: torch.device) -> Catalog:
         """The same on another device."""
@@ -44,9 +50,17 @@ class Catalog:
         )
 
 
+def count_rows(rows: np.ndarray, kinds: int) -> np.ndarray:
+    """How often each of `kinds` numbers occurs, int64; a piece at a time, as numpy would copy all to another type."""
+    counts = np.zeros(kinds, dtype=np.int64)
+    for first in range(0, len(rows), PIECE):
+        counts += np.bincount(rows[first : first + PIECE], minlength=kinds)
+    return counts
+
+
 def known_ids(ids: Sequence[str], seen: np.ndarray, at_least: int) -> list[str]:
     """Ids that occur at least so often in `seen` (rows), in their order: others have nothing learned to look up."""
-    counts = np.bincount(seen, minlength=len(ids))
+    counts = count_rows(seen, len(ids))
     return [ids[row] for row in np.flatnonzero(counts >= at_least).tolist()]
 
 
@@ -68,8 +82,8 @@ def user_features(dataset: Dataset, train: Examples, config: Config) -> tuple[Fe
     return tuple(features)
 
 
-def make_catalog(dataset: Dataset, schema: Schema, modal: Tensor, present: Tensor) -> Catalog:
-    """Encode every item's and user's features. `modal [items, dim]`, `present [items, parts]`."""
+def make_catalog(dataset: Dataset, schema: Schema, modal: Sequence[np.ndarray], present: Tensor) -> Catalog:
+    """Encode every item's and user's features. `modal`: of each part `[items, its dim]`; `present [items, parts]`."""
     items: dict[str, Sequence[str | Sequence[str] | None]] = {
         "item_id": dataset.item_ids,
         "categories": dataset.categories,
@@ -80,6 +94,6 @@ def make_catalog(dataset: Dataset, schema: Schema, modal: Tensor, present: Tenso
         schema,
         {feature.name: torch.from_numpy(feature.encode(items[feature.column])) for feature in schema.item},
         {feature.name: torch.from_numpy(feature.encode(users[feature.column])) for feature in schema.user},
-        modal,
+        ModalVectors(modal),
         present,
     )

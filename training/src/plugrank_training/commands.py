@@ -87,10 +87,10 @@ def run_train(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from plugrank_training import distributed
     from plugrank_training.config import load_config
+    from plugrank_training.device import choose_device
     from plugrank_training.experiment import Experiment
     from plugrank_training.increment import Increment
     from plugrank_training.options import Options, parse_models
-    from plugrank_training.pipeline import choose_device
 
     config = load_config(arguments.config)
     if (arguments.bundle is None) != (arguments.days is None):

@@ -23,10 +23,13 @@ from plugrank_training.encoders.tokenizer import item_text, train_tokenizer
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.encoders.train_image import encode_images, train_image_encoder
 from plugrank_training.encoders.train_text import AnyText, PairDrawer, encode_texts, train_text_encoder
+from plugrank_training.mapped import read_mapped
 from plugrank_training.stages import StageCache, fingerprint
 from plugrank_training.vector_store import VectorStore, content_hash
 
 AnyImage = ImageEncoder | TorchvisionImage
+# Training rows that item pairs are drawn from.
+PAIRED_ROWS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class TextResult:
 
     encoder: AnyText
     tokenizer: Tokenizer
-    vectors: Tensor
+    # f32 [items, dim], mapped from a file.
+    vectors: np.ndarray
     present: Tensor
     reused: bool
 
@@ -61,7 +65,8 @@ class ImageResult:
     """A trained image encoder and the vectors of all items."""
 
     encoder: AnyImage
-    vectors: Tensor
+    # f32 [items, dim], mapped from a file.
+    vectors: np.ndarray
     present: Tensor
     reused: bool
 
@@ -84,8 +89,9 @@ class Training:
 def clicked_pairs(user: np.ndarray, item: np.ndarray, label: np.ndarray, reach: int = 3) -> np.ndarray:
     """Items that one user clicked with at most `reach - 1` clicks between, int64 `[pairs, 2]`.
 
-    Rows are in order of time.
+    Rows are in order of time; of more than `PAIRED_ROWS` the newest are taken.
     """
+    user, item, label = (column[-PAIRED_ROWS:] for column in (user, item, label))
     clicks = np.flatnonzero(label == 1)
     clicks = clicks[np.argsort(user[clicks], kind="stable")]
     found = [np.zeros((0, 2), dtype=np.int64)]
@@ -184,7 +190,7 @@ def encoded_images(content: Content, encoder: AnyImage, config: ImageConfig, pla
 
 def stored_vectors(
     name: str, dim: int, keys: Sequence[bytes | None], encode: Callable[[list[int]], np.ndarray], place: Place
-) -> Tensor:
+) -> np.ndarray:
     """Vectors in the order of `keys`, f32 `[keys, dim]`, mapped from a file: they need not fit in memory."""
     whole = place.folder / f"{name}-{place.version}-{fingerprint([key and key.hex() for key in keys])}.npy"
     if is_main() and not whole.is_file():
@@ -196,8 +202,7 @@ def stored_vectors(
         target.flush()
         part.replace(whole)
     wait()
-    # Private pages: torch wants writable memory, and nobody writes.
-    return torch.from_numpy(np.load(whole, mmap_mode="c"))
+    return read_mapped(whole)
 
 
 def make_text_encoder(texts: Sequence[str], config: TextConfig, seed: int) -> tuple[AnyText, Tokenizer]:

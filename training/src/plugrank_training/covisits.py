@@ -16,13 +16,19 @@ from plugrank_training.next_clicks import ClickSequences
 DENSE_ITEMS = 8000
 
 
-def covisit_counts(sequences: ClickSequences, items: int, reach: int) -> sparse.csr_matrix:
-    """How often two items stand at most `reach` clicks apart in one sequence; symmetric, f32 `[items, items]`."""
+def following_counts(sequences: ClickSequences, items: int, reach: int) -> sparse.csr_matrix:
+    """How often the second item stands at most `reach` clicks after the first in one sequence; f32 `[items, items]`."""
     counts = sparse.csr_matrix((items, items), dtype=np.float32)
     for step in range(1, reach + 1):
         same = sequences.user[:-step] == sequences.user[step:]
         pair = sequences.item[:-step][same], sequences.item[step:][same]
         counts = counts + sparse.csr_matrix((np.ones(len(pair[0]), np.float32), pair), shape=counts.shape)
+    return counts.tocsr()
+
+
+def covisit_counts(sequences: ClickSequences, items: int, reach: int) -> sparse.csr_matrix:
+    """How often two items stand at most `reach` clicks apart in one sequence; symmetric, f32 `[items, items]`."""
+    counts = following_counts(sequences, items, reach)
     return (counts + counts.T).tocsr()
 
 
@@ -32,12 +38,12 @@ def gains(counts: sparse.csr_matrix) -> np.ndarray | sparse.csr_matrix:
     One is added to counts and expectations, so that a pair met once says little. In a large catalog pairs that never
     met are left at 0 ("by chance"), as the matrix is sparse then.
     """
-    total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    first, second = (np.asarray(counts.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0))
     if counts.shape[0] <= DENSE_ITEMS:
-        expected = np.outer(total, total / total.sum())
+        expected = np.outer(first, second / first.sum())
         return (np.log1p(counts.toarray()) - np.log1p(expected)).astype(np.float32)
     met = counts.tocoo()
-    expected = total[met.row] * total[met.col] / total.sum()
+    expected = first[met.row] * second[met.col] / first.sum()
     gain = np.log1p(met.data) - np.log1p(expected)
     return sparse.csr_matrix((gain.astype(np.float32), (met.row, met.col)), shape=counts.shape)
 

@@ -1,4 +1,4 @@
-"""The dataset folder in memory (docs/dataset-format.md)."""
+"""The dataset folder (docs/dataset-format.md): items and users in memory, interactions there or mapped from files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import numpy as np
 
 from plugrank_training.dataset_error import DatasetError
 from plugrank_training.ids import shortlex_rank
-from plugrank_training.interaction_file import PIECE, joined, pieces
+from plugrank_training.interaction_file import PIECE, count_rows, pieces
+from plugrank_training.mapped import Arrays, mapped_arrays
 from plugrank_training.parquet_table import ParquetTable
 
 ITEMS, USERS, INTERACTIONS = "items.parquet", "users.parquet", "interactions.parquet"
 TRUTH, META = "truth.parquet", "dataset.json"
+# Columns by the names of their arrays.
+COLUMNS = {"user": "user_id", "item": "item_id", "timestamp": "timestamp"}
 TIMES, NEGATIVES = ("ms", "order"), ("logged", "matched")
 
 
@@ -84,8 +87,12 @@ class Dataset:
         return len(self.label)
 
     @classmethod
-    def load(cls, folder: Path) -> Dataset:
-        """Read and check a folder. Raises `DatasetError`, naming file, column and row."""
+    def load(cls, folder: Path, arrays: Path | None = None) -> Dataset:
+        """Read and check a folder. Raises `DatasetError`, naming file, column and row.
+
+        `arrays`: a folder, named after the content, that keeps the interactions in mapped files; a log larger than
+        memory can be read so, and is read from parquet once.
+        """
         if not folder.is_dir():
             raise DatasetError.at(folder, "there is no such folder")
         meta = Meta.read(folder / META)
@@ -94,10 +101,11 @@ class Dataset:
         item_ids = items.unique_ids("item_id")
         users = ParquetTable(folder / USERS)
         user_ids = users.unique_ids("user_id")
-        events = Events.read(folder / INTERACTIONS, user_ids, item_ids, meta)
+        log = Log(folder, meta, user_ids, item_ids)
+        events = mapped_arrays(arrays, log.shapes(), log.fill)
         images = items.optional_texts("image")
         check_images(folder, items, images)
-        dataset = cls(
+        return cls(
             folder=folder,
             meta=meta,
             item_ids=item_ids,
@@ -108,57 +116,62 @@ class Dataset:
             item_columns=items.feature_columns(["item_id", "title", "text", "categories", "image", "created_at"]),
             user_ids=user_ids,
             user_columns=users.feature_columns(["user_id"]),
-            user=events.user,
-            item=events.item,
-            timestamp=events.timestamp,
-            label=events.label,
+            user=events["user"],
+            item=events["item"],
+            timestamp=events["timestamp"],
+            label=events["label"],
             item_rank=shortlex_rank(item_ids),
             user_rank=shortlex_rank(user_ids),
-            truth=None,
+            truth=events.get("truth"),
         )
-        check_order(folder / INTERACTIONS, dataset)
-        if (folder / TRUTH).is_file():
-            return dataset.with_truth(ParquetTable(folder / TRUTH))
-        return dataset
-
-    def with_truth(self, table: ParquetTable) -> Dataset:
-        """A copy that has the true probabilities, checked to be of the same impressions."""
-        if table.rows != self.rows:
-            raise DatasetError.at(table.path, f"has {table.rows} rows, but {INTERACTIONS} has {self.rows}")
-        columns = {
-            "user_id": (table.places("user_id", self.user_ids, USERS), self.user),
-            "item_id": (table.places("item_id", self.item_ids, ITEMS), self.item),
-            "timestamp": (table.integers("timestamp", np.int64), self.timestamp),
-        }
-        for name, (found, wanted) in columns.items():
-            if not np.array_equal(found, wanted):
-                raise table.error(name, f"differs from {INTERACTIONS}", int(np.argmax(found != wanted)))
-        return Dataset(**(self.__dict__ | {"truth": table.shares("probability")}))
 
 
 @dataclass(frozen=True)
-class Events:
-    """Columns of `interactions.parquet`, checked one by one: 17 bytes a row."""
+class Log:
+    """Reads `interactions.parquet`, and `truth.parquet` where it is, a piece at a time: 17 and 4 bytes a row."""
 
-    user: np.ndarray
-    item: np.ndarray
-    timestamp: np.ndarray
-    label: np.ndarray
+    folder: Path
+    meta: Meta
+    user_ids: list[str]
+    item_ids: list[str]
 
-    @classmethod
-    def read(cls, path: Path, user_ids: list[str], item_ids: list[str], meta: Meta) -> Events:
-        """Piece by piece. Raises `DatasetError`."""
-        found: list[list[np.ndarray]] = [[], [], [], []]
-        for piece in pieces(path):
-            columns = (
-                piece.places("user_id", user_ids, USERS),
-                piece.places("item_id", item_ids, ITEMS),
-                piece.integers("timestamp", np.int64),
-                read_labels(piece, meta),
-            )
-            for place, column in zip(found, columns, strict=True):
-                place.append(column)
-        return cls(*map(joined, found))
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Arrays that `fill` writes. Raises `DatasetError` where the two files differ in length."""
+        rows = count_rows(self.folder / INTERACTIONS)
+        kinds: dict[str, type[np.generic]] = {
+            "user": np.int32, "item": np.int32, "timestamp": np.int64, "label": np.int8,
+        }  # fmt: skip
+        if (self.folder / TRUTH).is_file():
+            found = count_rows(self.folder / TRUTH)
+            if found != rows:
+                raise DatasetError.at(self.folder / TRUTH, f"has {found} rows, but {INTERACTIONS} has {rows}")
+            kinds["truth"] = np.float32
+        return {name: ((rows,), kind) for name, kind in kinds.items()}
+
+    def fill(self, arrays: Arrays) -> None:
+        """Read and check all. Raises `DatasetError`."""
+        user_rank, item_rank = shortlex_rank(self.user_ids), shortlex_rank(self.item_ids)
+        for piece in pieces(self.folder / INTERACTIONS):
+            for name, column in (self.keys(piece) | {"label": read_labels(piece, self.meta)}).items():
+                arrays[name][piece.first : piece.first + piece.rows] = column
+        check_order(self.folder / INTERACTIONS, arrays, user_rank, item_rank)
+        if "truth" not in arrays:
+            return
+        for piece in pieces(self.folder / TRUTH, ("user_id", "item_id", "timestamp", "probability")):
+            rows = slice(piece.first, piece.first + piece.rows)
+            for name, found in self.keys(piece).items():
+                wanted = arrays[name][rows]
+                if not np.array_equal(found, wanted):
+                    raise piece.error(COLUMNS[name], f"differs from {INTERACTIONS}", int(np.argmax(found != wanted)))
+            arrays["truth"][rows] = piece.shares("probability")
+
+    def keys(self, piece: ParquetTable) -> dict[str, np.ndarray]:
+        """Users, items and times of a piece."""
+        return {
+            "user": piece.places("user_id", self.user_ids, USERS),
+            "item": piece.places("item_id", self.item_ids, ITEMS),
+            "timestamp": piece.integers("timestamp", np.int64),
+        }
 
 
 def read_labels(events: ParquetTable, meta: Meta) -> np.ndarray:
@@ -174,12 +187,12 @@ def read_labels(events: ParquetTable, meta: Meta) -> np.ndarray:
     return label
 
 
-def check_order(path: Path, dataset: Dataset) -> None:
+def check_order(path: Path, log: Arrays, user_rank: np.ndarray, item_rank: np.ndarray) -> None:
     """Raise at the first row that should stand before the one above it."""
     # Some rows at a time, each piece with the last row of the one before.
-    for start in range(0, dataset.rows - 1, PIECE):
+    for start in range(0, len(log["user"]) - 1, PIECE):
         rows = slice(start, start + PIECE + 1)
-        row = first_too_early(dataset, rows)
+        row = first_too_early(log["timestamp"][rows], user_rank[log["user"][rows]], item_rank[log["item"][rows]])
         if row is None:
             continue
         raise DatasetError.at(
@@ -189,12 +202,11 @@ def check_order(path: Path, dataset: Dataset) -> None:
         )
 
 
-def first_too_early(dataset: Dataset, rows: slice) -> int | None:
-    """The first of some rows that should stand before the one above it."""
-    user, item = dataset.user_rank[dataset.user[rows]], dataset.item_rank[dataset.item[rows]]
-    later = np.zeros(len(user) - 1, dtype=bool)
-    undecided = np.ones(len(user) - 1, dtype=bool)
-    for key in (dataset.timestamp[rows], user, item):
+def first_too_early(*keys: np.ndarray) -> int | None:
+    """The first of some rows, by keys of which the first weighs most, that should stand before the one above it."""
+    later = np.zeros(len(keys[0]) - 1, dtype=bool)
+    undecided = np.ones(len(keys[0]) - 1, dtype=bool)
+    for key in keys:
         above, below = key[:-1], key[1:]
         later |= undecided & (above > below)
         undecided &= above == below

@@ -24,10 +24,10 @@ class Examples:
         return len(self.label)
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: np.ndarray) -> Examples:
-        """Interactions of a data set, by row."""
+    def of(cls, dataset: Dataset, rows: np.ndarray | slice) -> Examples:
+        """Interactions of a data set, by row; a slice copies nothing."""
         return cls(dataset.user[rows], dataset.item[rows], dataset.timestamp[rows], dataset.label[rows])
 
-    def take(self, rows: np.ndarray) -> Examples:
-        """Some of the rows, by place or by a mask."""
+    def take(self, rows: np.ndarray | slice) -> Examples:
+        """Some of the rows, by place, by a mask, or a slice, which copies nothing."""
         return Examples(self.user[rows], self.item[rows], self.timestamp[rows], self.label[rows])

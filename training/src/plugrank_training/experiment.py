@@ -11,15 +11,18 @@ import numpy as np
 
 from plugrank_training.bootstrap import Compared, paired_intervals
 from plugrank_training.config import Config
+from plugrank_training.console import say
 from plugrank_training.distributed import is_main
 from plugrank_training.durable import write_durably
 from plugrank_training.examples import Examples
+from plugrank_training.loaded import Loaded
 from plugrank_training.metrics import evaluate
 from plugrank_training.options import Options
-from plugrank_training.pipeline import Loaded, Pipeline, Trained, finite, say
+from plugrank_training.pipeline import Pipeline
 from plugrank_training.predictions import Scored, write_predictions
 from plugrank_training.slices import measure, slices_of
 from plugrank_training.splits import FOLDS, default_split
+from plugrank_training.trained import Trained, finite
 
 # Models that every other one is compared with, where they were fitted.
 BASELINES = ("idrec", "dcnv2")
@@ -37,7 +40,7 @@ class Experiment:
     def __init__(self, options: Options, config: Config) -> None:
         self.options, self.config = options, config
         self.started = time.perf_counter()
-        self.loaded = Loaded.read(options.dataset)
+        self.loaded = Loaded.read(options.dataset, options.out / "stages")
         self.name = options.split or default_split(self.loaded.dataset)
         one = self.name != "items" or options.fold is not None
         self.folds: list[int | None] = [options.fold] if one else list(range(FOLDS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from plugrank_training.models.branch import Group
 from plugrank_training.models.click_model import ClickModel
 
@@ -22,11 +24,34 @@ def freeze(model: ClickModel, names: tuple[str, ...]) -> None:
             parameter.requires_grad_(False)
 
 
-def group_table(rows: list[tuple[str, int, str, str]]) -> str:
-    """Lines of (group, parameters, trains in, cached) as an aligned text table."""
-    head = ("group", "parameters", "trains in", "cached")
-    cells = [head, *((name, f"{count:,}", trains, cached) for name, count, trains, cached in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(4)]
+def stored_groups(model: ClickModel) -> set[str]:
+    """Groups whose outputs training reads from files, as `frozen_cache.py` makes them."""
+    return {name for part in model.parts() for name in part.stored_groups()}
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """A row of the table."""
+
+    name: str
+    parameters: int
+    # Stages in which it trains.
+    trains: str
+    # What the serving side caches of it.
+    cached: str
+    # Whether training reads its outputs from files.
+    from_files: bool
+
+    def cells(self) -> tuple[str, ...]:
+        """As text."""
+        read = "read from files" if self.from_files else "computed"
+        return self.name, f"{self.parameters:,}", self.trains, self.cached, read
+
+
+def group_table(rows: list[GroupRow]) -> str:
+    """Lines of (group, parameters, trains in, cached when serving, in training) as an aligned text table."""
+    cells = [("group", "parameters", "trains in", "cached when serving", "in training"), *(row.cells() for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = [
         "  ".join(
             cell.rjust(width) if column == 1 else cell.ljust(width)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from plugrank_training.dataset import Dataset
+from plugrank_training.interaction_file import PIECE
+from plugrank_training.mapped import Arrays, mapped_arrays
 
 LAST_BUCKET = 31
 
@@ -39,7 +43,8 @@ class HistoryIndex:
     """Every user's past, for looking up any moment of it.
 
     `clicks` and `impressions` bound how many entries of each label a history has. Interactions with `exclude_items`
-    (rows of the data set's items) are left out as if they had never happened.
+    (rows of the data set's items) are left out as if they had never happened. `arrays`: a folder, named after the data
+    set and what is left out, that keeps the index (29 bytes a row) in mapped files; without one it lies in memory.
     """
 
     def __init__(
@@ -48,35 +53,39 @@ class HistoryIndex:
         clicks: int = 50,
         impressions: int = 50,
         exclude_items: np.ndarray | None = None,
+        arrays: Path | None = None,
     ) -> None:
         if clicks < 0 or impressions < 0 or clicks + impressions == 0:
             raise ValueError(f"clicks = {clicks}, impressions = {impressions}: one must be above 0, none below")
         self.bounds = {1: clicks, 0: impressions}
         self.has_intervals = dataset.meta.time == "ms"
-        kept = np.arange(dataset.rows)
-        if exclude_items is not None and len(exclude_items):
-            hidden = np.zeros(len(dataset.item_ids), dtype=bool)
+        hidden = np.zeros(len(dataset.item_ids), dtype=bool)
+        if exclude_items is not None:
             hidden[exclude_items] = True
-            kept = kept[~hidden[dataset.item]]
-        # The data set is sorted by time and then by id, so a stable sort by user leaves each user's rows in that order.
-        order = kept[np.argsort(dataset.user[kept], kind="stable")]
-        self.item = dataset.item[order].astype(np.int64)
-        self.timestamp = dataset.timestamp[order]
-        self.label = dataset.label[order].astype(np.int64)
-        self.user_start = np.searchsorted(dataset.user[order], np.arange(len(dataset.user_ids) + 1))
-        # One sorted key for (user, timestamp), so that one binary search finds the end of many histories.
-        self.times = np.sort(self.timestamp)
-        self.keys = self.key(dataset.user[order], self.timestamp)
-        # Places of all rows of a label, and how many of them stand before each place.
-        self.rows_of = {label: np.flatnonzero(self.label == label) for label in (0, 1)}
-        self.count_of = {
-            label: np.concatenate([[0], np.cumsum(self.label == label, dtype=np.int64)]) for label in (0, 1)
-        }
+        log = UserLog(dataset, hidden)
+        self.user_start = log.user_start
+        made = mapped_arrays(arrays, log.shapes(), log.fill)
+        self.item, self.timestamp, self.label = made["item"], made["timestamp"], made["label"]
+        self.clicks_before = made["clicks_before"]
+        # Places of all rows of a label.
+        self.rows_of = {1: made["clicks"], 0: made["others"]}
 
-    def key(self, user: np.ndarray, timestamp: np.ndarray) -> np.ndarray:
-        """Ascends with (user, timestamp); moments between two known ones share the later one's key."""
-        place = np.searchsorted(self.times, timestamp, side="left")
-        return np.asarray(user, dtype=np.int64) * (len(self.times) + 1) + place
+    def end(self, user: np.ndarray, before_ts: np.ndarray) -> np.ndarray:
+        """Place after the last row of users strictly before moments, by bisection; int64 `[B]`."""
+        low, high = self.user_start[user], self.user_start[np.asarray(user) + 1]
+        while True:
+            active = low < high
+            if not active.any():
+                return low
+            middle = (low + high) // 2
+            earlier = self.timestamp[np.where(active, middle, 0)] < before_ts
+            low = np.where(active & earlier, middle + 1, low)
+            high = np.where(active & ~earlier, middle, high)
+
+    def before(self, label: int, places: np.ndarray) -> np.ndarray:
+        """How many rows of a label stand before places of the index, int64 `[B]`."""
+        clicks = self.clicks_before[places]
+        return clicks if label else places - clicks
 
     @classmethod
     def by_item(cls, dataset: Dataset, exclude_items: np.ndarray | None = None) -> HistoryIndex:
@@ -97,14 +106,12 @@ class HistoryIndex:
 
     def counts(self, user: np.ndarray, before_ts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All impressions and all clicks of users strictly before moments, without bounds; int64 `[B]` each."""
-        start = self.user_start[user]
-        end = np.searchsorted(self.keys, self.key(user, before_ts), side="left")
-        return end - start, self.count_of[1][end] - self.count_of[1][start]
+        start, end = self.user_start[user], self.end(user, before_ts)
+        return end - start, self.before(1, end) - self.before(1, start)
 
     def gather(self, user: np.ndarray, before_ts: np.ndarray) -> HistoryBatch:
         """Histories of users (rows of the data set's users) strictly before moments; both int `[B]`."""
-        start = self.user_start[user]
-        end = np.searchsorted(self.keys, self.key(user, before_ts), side="left")
+        start, end = self.user_start[user], self.end(user, before_ts)
         padding = np.full((len(start), 1), -1, dtype=np.int64)
         parts = [self.newest(1, start, end), self.newest(0, start, end), padding]
         # Descending places are newest first, among equal timestamps the greater id first; -1 sinks to the end.
@@ -114,8 +121,8 @@ class HistoryIndex:
 
     def newest(self, label: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Places of the last rows of a label within [start, end), newest first, -1 beyond. int64 `[B, up to bound]`"""
-        count, rows = self.count_of[label], self.rows_of[label]
-        first, last = count[start], count[end]
+        rows = self.rows_of[label]
+        first, last = self.before(label, start), self.before(label, end)
         width = int(min(self.bounds[label], (last - first).max(initial=0)))
         wanted = last[:, None] - 1 - np.arange(width)
         there = wanted >= first[:, None]
@@ -138,9 +145,64 @@ class HistoryIndex:
             age = np.where(there, interval_bucket(time[:, :1] - time), 0)
             recency = np.where(there[:, 0], interval_bucket(before_ts - time[:, 0]), 0)
         return HistoryBatch(
-            items=np.where(there, self.item[known], -1),
-            labels=np.where(there, self.label[known], 0),
+            items=np.where(there, self.item[known].astype(np.int64), -1),
+            labels=np.where(there, self.label[known].astype(np.int64), 0),
             age_bucket=age,
             mask=there.astype(np.float32),
             recency_bucket=recency,
         )
+
+
+class UserLog:
+    """Puts a log's rows in order of user, each user's as they stand: a counting sort, a piece of the log at a time."""
+
+    def __init__(self, dataset: Dataset, hidden: np.ndarray) -> None:
+        self.dataset, self.hidden = dataset, hidden
+        users = len(dataset.user_ids)
+        rows, self.clicks = np.zeros(users, dtype=np.int64), 0
+        for user, _, _, label in self.pieces():
+            rows += np.bincount(user, minlength=users)
+            self.clicks += int(label.sum())
+        # Each user's first place, and the end of the last one's; int64 [users + 1].
+        self.user_start = np.concatenate([[0], np.cumsum(rows)])
+
+    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """User, item, timestamp and label of the rows that are not hidden."""
+        data = self.dataset
+        for first in range(0, data.rows, PIECE):
+            rows = slice(first, first + PIECE)
+            kept = ~self.hidden[data.item[rows]]
+            yield data.user[rows][kept], data.item[rows][kept], data.timestamp[rows][kept], data.label[rows][kept]
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Arrays that `fill` writes."""
+        rows = int(self.user_start[-1])
+        return {
+            "item": ((rows,), np.int32),
+            "timestamp": ((rows,), np.int64),
+            "label": ((rows,), np.int8),
+            # How many clicks stand before each place.
+            "clicks_before": ((rows + 1,), np.int64),
+            "clicks": ((self.clicks,), np.int64),
+            "others": ((rows - self.clicks,), np.int64),
+        }
+
+    def fill(self, arrays: Arrays) -> None:
+        """Write the rows, then what counts and finds them by label."""
+        free = self.user_start[:-1].copy()
+        for user, item, timestamp, label in self.pieces():
+            order = np.argsort(user, kind="stable")
+            sorted_user = user[order]
+            places = free[sorted_user] + np.arange(len(order)) - np.searchsorted(sorted_user, sorted_user)
+            arrays["item"][places] = item[order]
+            arrays["timestamp"][places] = timestamp[order]
+            arrays["label"][places] = label[order]
+            free += np.bincount(user, minlength=len(free))
+        clicks, others = 0, 0
+        for first in range(0, len(arrays["label"]), PIECE):
+            label = arrays["label"][first : first + PIECE]
+            arrays["clicks_before"][first + 1 : first + 1 + len(label)] = clicks + np.cumsum(label, dtype=np.int64)
+            clicked, rest = first + np.flatnonzero(label == 1), first + np.flatnonzero(label == 0)
+            arrays["clicks"][clicks : clicks + len(clicked)] = clicked
+            arrays["others"][others : others + len(rest)] = rest
+            clicks, others = clicks + len(clicked), others + len(rest)

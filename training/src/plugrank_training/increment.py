@@ -21,6 +21,7 @@ from plugrank_training.batches import Batcher, Dropping
 from plugrank_training.calibrate import calibrate
 from plugrank_training.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.config import Config, from_mapping
+from plugrank_training.console import say
 from plugrank_training.content import (
     Content,
     ImageResult,
@@ -35,16 +36,18 @@ from plugrank_training.dataset import Dataset
 from plugrank_training.durable import write_durably
 from plugrank_training.examples import Examples
 from plugrank_training.export import Bundle, ImagePart, TextPart, export_bundle
+from plugrank_training.frozen_cache import FrozenCache
 from plugrank_training.graphs import Schema
 from plugrank_training.groups import freeze
 from plugrank_training.history import HistoryIndex
+from plugrank_training.loaded import Loaded
 from plugrank_training.metrics import evaluate
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import OTHER, Feature
 from plugrank_training.options import Options
-from plugrank_training.pipeline import finite, say
 from plugrank_training.train import FitOptions, fit, predict
+from plugrank_training.trained import finite
 
 DAY_MS = 86_400_000
 
@@ -136,10 +139,15 @@ class Increment:
     def __init__(self, options: Options, bundle: Path, days: int) -> None:
         self.options, self.past, self.days = options, Past.read(bundle), days
         self.config = self.past.config
-        self.dataset = Dataset.load(options.dataset)
+        stages = options.out / "stages"
+        loaded = Loaded.read(options.dataset, stages)
+        self.dataset = loaded.dataset
         self.train, self.valid = newest_days(self.dataset, days, self.config.increment.valid)
         limits = self.config.history
-        self.history = HistoryIndex(self.dataset, limits.clicks, limits.impressions)
+        self.history = HistoryIndex(
+            self.dataset, limits.clicks, limits.impressions, arrays=stages / f"histories-{loaded.key}"
+        )
+        self.frozen = FrozenCache(stages, loaded.key)
 
     def run(self) -> dict[str, Any]:
         """Train on, export, report."""
@@ -199,7 +207,7 @@ class Increment:
             made.append(encoded_images(content, pictures, config.image, place))
             image = ImagePart(pictures.eval(), config.image)
             parts.append(("image", pictures.dim))
-        all_rows = Examples.of(data, np.arange(data.rows))
+        all_rows = Examples.of(data, slice(None))
         schema = Schema(
             extended(past.features("item"), item_features(data, all_rows, config)),
             extended(past.features("user"), user_features(data, all_rows, config)),
@@ -207,7 +215,7 @@ class Increment:
             config.history.clicks,
             config.history.impressions,
         )
-        modal = torch.cat([part.vectors for part in made], dim=1)
+        modal = [part.vectors for part in made]
         present = torch.stack([part.present for part in made], dim=1)
         return text, image, make_catalog(data, schema, modal, present).to(self.options.device)
 
@@ -219,6 +227,7 @@ class Increment:
         freeze(model, config.unified.freeze if name == "unified" else ())
         train = Batcher(self.train, self.history, sizes.candidates, sizes.rows, self.options.device)
         valid = Batcher(self.valid, self.history, sizes.candidates, sizes.eval_rows, self.options.device)
+        catalog = self.frozen.attach(model, catalog, [train, valid])
         label, user = self.valid.label, self.valid.user
         start = {key: value.clone() for key, value in model.state_dict().items()}
         before = self.measure(predict(model, catalog, valid))

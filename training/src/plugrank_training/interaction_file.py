@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,8 +35,13 @@ def pieces(path: Path, columns: tuple[str, ...] = COLUMNS) -> Iterator[ParquetTa
         raise DatasetError.at(path, f"cannot be read as parquet: {error}") from error
 
 
-def joined(arrays: list[np.ndarray]) -> np.ndarray:
-    """One array; the list is emptied, so that no piece is held twice for long."""
-    made = np.concatenate(arrays)
-    arrays.clear()
-    return made
+def count_rows(path: Path) -> int:
+    """Rows of a file, by its footer. Raises `DatasetError`."""
+    if not path.is_file():
+        raise DatasetError.at(path, "the file is missing; docs/dataset-format.md says what a folder must hold")
+    try:
+        with pq.ParquetFile(path) as file:
+            rows: int = file.metadata.num_rows
+            return rows
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError.at(path, f"cannot be read as parquet: {error}") from error

@@ -11,9 +11,12 @@ from plugrank_training.config import Config
 from plugrank_training.examples import Examples
 from plugrank_training.models.build import make_pretrained
 from plugrank_training.models.click_model import ClickModel
-from plugrank_training.models.ppm import Ppm
+from plugrank_training.models.ppm import ItemProjection, Ppm
 from plugrank_training.next_clicks import ClickSequences, train_next_clicks
 from plugrank_training.train import FitOptions, FitResult, fit
+
+# Items that whitening goes by; more change nothing.
+WHITENED_ITEMS = 100_000
 
 
 def newest(examples: Examples, share: float, by_user: bool = False) -> Examples:
@@ -25,9 +28,9 @@ def newest(examples: Examples, share: float, by_user: bool = False) -> Examples:
         last = np.zeros(int(examples.user.max()) + 1)
         np.maximum.at(last, examples.user, examples.timestamp)
         return examples.take(examples.timestamp >= (1.0 - share) * last[examples.user])
-    from_time = np.quantile(examples.timestamp, 1.0 - share, method="higher")
-    keep = examples.timestamp >= from_time
-    return examples.take(keep)
+    # Examples are sorted by time, and what is left of them is not copied.
+    from_time = examples.timestamp[int(np.ceil((len(examples) - 1) * (1.0 - share)))]
+    return examples.take(slice(int(np.searchsorted(examples.timestamp, from_time)), None))
 
 
 def pretrain_options(config: Config, seed: int) -> FitOptions:
@@ -48,21 +51,26 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
 
 def start_of(catalog: Catalog, config: Config, seed: int) -> ClickModel:
     """PPM under a head of its own, its projection whitened."""
-    model = make_pretrained(catalog.schema, config, seed).to(catalog.modal.device)
+    model = make_pretrained(catalog.schema, config, seed).to(catalog.present.device)
     for part in model.parts():
         if isinstance(part, Ppm):
-            part.projection.whiten(catalog.modal, catalog.present)
+            whiten(part.projection, catalog)
     return model
 
 
+def whiten(projection: ItemProjection, catalog: Catalog) -> None:
+    """Start a projection from the catalog's vectors, of a large one from a share of them."""
+    projection.whiten(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
+
+
 def pretrain_next_clicks(
-    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int
+    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int, checkpoint: Checkpoint | None = None
 ) -> tuple[ClickModel, FitResult]:
     """Train PPM on what is clicked next over all of the sequences; its head then goes by that alone."""
     model = start_of(catalog, config, seed)
     ppm = next(part for part in model.parts() if isinstance(part, Ppm))
     dropping = Dropping(item=config.ppm.drop_item)
-    result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed)
+    result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed, checkpoint)
     model.trust_match()
     return model, result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from plugrank_training.catalog import count_rows
 from plugrank_training.metrics import evaluate
 from plugrank_training.splits import Split
 
@@ -19,7 +20,7 @@ def slices_of(split: Split, items: int, users: int, present: dict[str, np.ndarra
     Cold: not one impression in training. `present[part]` says, f32 `[items]`, which items have text, an image.
     """
     test, train = split.test, split.train
-    shown, seen = np.bincount(train.item, minlength=items), np.bincount(train.user, minlength=users)
+    shown, seen = count_rows(train.item, items), count_rows(train.user, users)
     count = shown[test.item]
     warm = shown[shown > 0]
     rare, popular = np.quantile(warm, [RARE, POPULAR]) if len(warm) else (0, 0)

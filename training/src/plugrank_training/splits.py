@@ -59,6 +59,12 @@ def default_split(dataset: Dataset) -> str:
 def make_split(dataset: Dataset, name: str, salt: str = "plugrank", fold: int | None = None, seed: int = 0) -> Split:
     """Cut a data set; equal arguments give equal parts. Raises `ValueError` where the split does not suit the data."""
     check_arguments(dataset, name, fold)
+    if name in ("global", "time") and dataset.meta.negatives == "logged":
+        # The log is sorted by time: each part is a piece of it, and is not copied.
+        first, second = np.searchsorted(dataset.timestamp, moments(dataset, name))
+        pieces = (slice(first), slice(first, second), slice(second, None))
+        train_part, valid_part, test_part = (Examples.of(dataset, rows) for rows in pieces)
+        return Split(name, salt, fold, seed, train_part, valid_part, test_part)
     exclude: np.ndarray | None = None
     if name == "items":
         folds = item_folds(dataset.item_ids, salt)

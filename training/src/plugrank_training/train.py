@@ -113,7 +113,7 @@ class Scorer(nn.Module):
 def predict(model: ClickModel, catalog: Catalog, batcher: Batcher, progress: str = "") -> np.ndarray:
     """Logits of all examples of a batcher, f64 in their order; rounded as the serving side rounds."""
     model.eval()
-    logits = np.full(len(batcher.order), np.nan)
+    logits = np.full(len(batcher.examples), np.nan)
     batches: Iterable = batcher.passes(None)
     if progress:
         batches = tqdm(batches, desc=progress, total=len(batcher), unit="batch", leave=False)

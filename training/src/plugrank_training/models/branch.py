@@ -18,11 +18,18 @@ class Group:
     modules: tuple[nn.Module, ...]
     # What the serving side keeps of their results.
     cached: str
+    # Parameters beside those of the modules.
+    loose: tuple[nn.Parameter, ...] = ()
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """Their parameters."""
-        return [parameter for module in self.modules for parameter in module.parameters()]
+        return [*self.loose, *(parameter for module in self.modules for parameter in module.parameters())]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether none of them trains."""
+        return not any(parameter.requires_grad for parameter in self.parameters)
 
 
 class Branch(nn.Module, ABC):
@@ -55,6 +62,21 @@ class Branch(nn.Module, ABC):
     def cross(self, state: Named, candidate: Named) -> Tensor:
         """What depends on both: state `[users, ...]`, candidates `[users, candidates, d]` ->
         `[users, candidates, cross_dim]`."""
+
+    def stored_groups(self) -> tuple[str, ...]:
+        """Groups whose outputs `frozen_item` and `frozen_history` give, as none of them trains."""
+        return ()
+
+    def frozen_item(self, inputs: ItemInputs) -> Named:  # noqa: ARG002 - for those that override it
+        """Outputs of `item`'s layers that do not train, f32 `[n, d]`, which `item` then reads from `inputs.frozen`.
+
+        They may not depend on the item's id.
+        """
+        return {}
+
+    def frozen_history(self, history: History) -> Named:  # noqa: ARG002 - for those that override it
+        """The same of `user`'s layers, f32 `[users, L, d]`; they may read no residual, nor items of other branches."""
+        return {}
 
     def groups(self) -> list[Group]:
         """Its parameters by groups, every one once; one group where a branch does not say otherwise."""

@@ -139,12 +139,18 @@ class ClickModel(nn.Module):
         return self.cached(outputs)
 
     def encode_users(
-        self, items: Named, label: Tensor, age_bucket: Tensor, mask: Tensor, user_features: Named
+        self,
+        items: Named,
+        label: Tensor,
+        age_bucket: Tensor,
+        mask: Tensor,
+        user_features: Named,
+        frozen: Named | None = None,
     ) -> Named:
         """Everything that depends on the user only; `items` are outputs of `encode_items`, `[users, L, d]`."""
         expected = items["prior"].squeeze(-1).sigmoid()
         residual = (label.to(mask.dtype) - expected) * mask
-        history = History(items, label, age_bucket, mask, user_features, residual)
+        history = History(items, label, age_bucket, mask, user_features, residual, frozen or {})
         made = [part.user(history) for part in self.parts()]
         state = {name: value for part in made for name, value in part.state.items()}
         habits = self.habits(label, residual, mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,6 +19,8 @@ class ItemInputs:
     present: Tensor
     # int64 [n] or [n, length] for each item feature.
     features: Named
+    # What `Branch.frozen_item` gave for these items, where it is stored; then `modal` may be empty.
+    frozen: Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class History:
     user_features: Named
     # f32 [users, L]: label less what the item's prior expects, times mask.
     residual: Tensor
+    # What `Branch.frozen_history` gave for these histories, where it is stored.
+    frozen: Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

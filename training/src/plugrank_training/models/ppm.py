@@ -110,9 +110,15 @@ class Ppm(Branch):
         self.user_dim = 2 * dim
         self.cross_dim = self.attention.output_dim + dim + 1
 
+    def project(self, inputs: ItemInputs) -> Tensor:
+        """The item vector, stored or made, `[n, dim]`."""
+        stored = inputs.frozen.get("item_vector")
+        made: Tensor = self.projection(inputs) if stored is None else stored
+        return made
+
     def item(self, inputs: ItemInputs) -> ItemParts:
         """What an item's content tells, see `Branch.item`."""
-        vector = self.projection(inputs)
+        vector = self.project(inputs)
         outputs = {
             "item_vector": vector,
             "ppm_query": self.attention.query(vector),
@@ -132,7 +138,9 @@ class Ppm(Branch):
     def user(self, history: History) -> UserParts:
         """Keys, values, the interest of a history and where it leads, see `Branch.user`."""
         vectors = history.items["item_vector"]
-        states = self.states(vectors, history.label, history.age_bucket, history.mask)
+        states = history.frozen.get("ppm_states")
+        if states is None:
+            states = self.states(vectors, history.label, history.age_bucket, history.mask)
         likes = interest(vectors, history.residual, history.mask)
         weight = history.mask.unsqueeze(-1)
         newest = states[:, 0] * weight[:, 0]
@@ -154,11 +162,38 @@ class Ppm(Branch):
         match = (candidate["ppm_target"] * state["ppm_next"].unsqueeze(1)).sum(-1, keepdim=True)
         return torch.cat([attended, product, match * MATCH_SCALE], dim=-1)
 
+    def stored_groups(self) -> tuple[str, ...]:
+        """The projection, and above it the transformer, see `Branch.stored_groups`."""
+        projection, transformer, _ = self.groups()
+        if not projection.frozen:
+            return ()
+        return (projection.name, transformer.name) if transformer.frozen else (projection.name,)
+
+    def frozen_item(self, inputs: ItemInputs) -> Named:
+        """The item vector where the projection is frozen, see `Branch.frozen_item`."""
+        return {"item_vector": self.project(inputs)} if self.stored_groups() else {}
+
+    def frozen_history(self, history: History) -> Named:
+        """The states where projection and transformer are frozen, see `Branch.frozen_history`."""
+        if len(self.stored_groups()) < 2:
+            return {}
+        return {
+            "ppm_states": self.states(history.items["item_vector"], history.label, history.age_bucket, history.mask)
+        }
+
+    def train(self, mode: bool = True) -> Ppm:
+        """Switch between training and use; a frozen transformer drops nothing out, as its stored states did not."""
+        super().train(mode)
+        if mode and self.groups()[1].frozen:
+            for module in (self.dropout, self.layers):
+                module.eval()
+        return self
+
     def groups(self) -> list[Group]:
         """Projection, transformer and attention, see `Branch.groups`."""
         transformer = (self.age, self.label, self.layers, self.norm, self.to_next)
         return [
             Group("ppm.projection", (self.projection, self.prior, self.to_target), "item vector, per item"),
-            Group("ppm.transformer", transformer, "user state, per history"),
+            Group("ppm.transformer", transformer, "user state, per history", (self.scale,)),
             Group("ppm.attention", (self.attention,), "queries per item, keys and values per history"),
         ]

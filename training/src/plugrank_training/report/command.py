@@ -13,7 +13,8 @@ deviations and paired intervals, cold start and other slices. With --dataset it 
 
   miss        AUC against the share of items whose vectors are missing
   history     quality against the pre-training window (trains UniM once for each length)
-  iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, UniM end to end
+  iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, with PPM's lower layers or all
+              of it frozen and cached, and UniM end to end, its encoders running and training on every batch's items
   serving     ms and rows per second of IDRec, UniM cached, UniM without any cache
 """
 MEASUREMENTS = ("miss", "history", "iteration", "serving")
@@ -74,9 +75,11 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     """What the first run's models do beyond quality; its stages are found again on disk."""
+    from plugrank_training.device import choose_device
     from plugrank_training.increment import Past
+    from plugrank_training.loaded import Loaded
     from plugrank_training.options import Options
-    from plugrank_training.pipeline import Loaded, Pipeline, choose_device
+    from plugrank_training.pipeline import Pipeline
     from plugrank_training.report.curves import longer_history, miss_tolerance
     from plugrank_training.report.efficiency import iteration_efficiency
     from plugrank_training.report.serving import serving_cost
@@ -87,7 +90,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     options = Options(
         arguments.dataset, run, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
     )
-    loaded = Loaded.read(arguments.dataset)
+    loaded = Loaded.read(arguments.dataset, run / "stages")
     pipeline = Pipeline(options, Past.read(run / "bundle").config, loaded)
     catalog = pipeline.prepare(show_groups=False)
     found: dict[str, Any] = {}

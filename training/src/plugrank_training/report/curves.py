@@ -11,10 +11,11 @@ import torch
 from tqdm import tqdm
 
 from plugrank_training.catalog import Catalog
+from plugrank_training.loaded import Loaded
 from plugrank_training.metrics import auc
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING
-from plugrank_training.pipeline import Loaded, Pipeline
+from plugrank_training.pipeline import Pipeline
 from plugrank_training.train import predict
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -30,7 +31,7 @@ def without_vectors(catalog: Catalog, missing: np.ndarray) -> Catalog:
         for name, value in catalog.item_ids.items()
     }
     rows = keep.unsqueeze(1).float()
-    return replace(catalog, modal=catalog.modal * rows, present=catalog.present * rows, item_ids=ids)
+    return replace(catalog, present=catalog.present * rows, item_ids=ids, frozen=None)
 
 
 def miss_tolerance(pipeline: Pipeline, catalog: Catalog, unified: ClickModel, idrec: ClickModel) -> dict[str, Any]:

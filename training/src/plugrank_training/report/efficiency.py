@@ -1,10 +1,11 @@
-"""What training costs: IDRec, UniM that reads vectors from the cache, and UniM with its encoders trained along."""
+"""What training costs: IDRec, UniM that reads vectors or more from caches, and UniM with its encoders trained along."""
 
 from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plugrank_training.batches import Batch, Dropping, score_batch
+from plugrank_training.batches import Batch, Batcher, Dropping, score_batch
 from plugrank_training.catalog import Catalog
 from plugrank_training.content import Content
 from plugrank_training.encoders.pixels import load_pixels, normalise
 from plugrank_training.encoders.tokenizer import tokenize
+from plugrank_training.groups import freeze
+from plugrank_training.modal_vectors import ModalVectors
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.pipeline import Pipeline
 from plugrank_training.train import batch_loss
 
-WARM_UP_STEPS = 3
+WARM_UP_ROUNDS = 2
+LEAST_ROUNDS = 4
+# A step with the encoders takes as long as many without.
+END_TO_END_EVERY = 4
+# Training rows that are enough for it.
+NEWEST_ROWS = 100_000
+LOWER_LAYERS = ("ppm.projection", "ppm.transformer")
+ALL_LAYERS = (*LOWER_LAYERS, "ppm.attention")
 
 
 class EndToEnd(nn.Module):
@@ -63,7 +73,7 @@ class EndToEnd(nn.Module):
         present = self.catalog.present[batch.items]
         rows = [part * present[:, column : column + 1] for column, part in enumerate(parts)]
         ids = {name: value[batch.items] for name, value in self.catalog.item_ids.items()}
-        near = replace(self.catalog, modal=torch.cat(rows, dim=1), present=present, item_ids=ids)
+        near = replace(self.catalog, modal=ModalVectors.of(torch.cat(rows, dim=1)), present=present, item_ids=ids)
         own = replace(batch, items=torch.arange(len(batch.items), device=batch.items.device))
         return score_batch(self.model, near, own, dropping)
 
@@ -80,14 +90,59 @@ class Cached(nn.Module):
         return score_batch(self.model, self.catalog, batch, dropping)
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What steps of one kind of training cost."""
+@dataclass
+class Measured:
+    """One kind of training: what a step takes and what it took so far."""
 
-    seconds_per_million: float
+    scorer: nn.Module
+    batcher: Batcher
+    # One round in so many is measured.
+    every: int = 1
+    seconds: dict[int, float] = field(default_factory=dict)
+    rows: dict[int, int] = field(default_factory=dict)
     # Of the process, or of the GPU's allocator; None where the system does not tell.
-    peak_megabytes: float | None
-    rows: int
+    peak_megabytes: float | None = None
+
+    def __post_init__(self) -> None:
+        self.scorer.train()
+        trains = [parameter for parameter in self.scorer.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(trains, lr=1e-3, fused=True)
+        self.batches = self.endless()
+
+    def endless(self) -> Iterator[Batch]:
+        """The same batches in the same order for every kind."""
+        while True:
+            yield from self.batcher.passes(np.random.default_rng(0))
+
+    def step(self, number: int, dropping: Dropping) -> None:
+        """Make a batch and train on it; or only make it, where the round is not this kind's."""
+        device = self.batcher.device
+        peak_memory(device, reset=True)
+        started = time.perf_counter()
+        batch = next(self.batches)
+        if number % self.every:
+            return
+        loss = batch_loss(self.scorer(batch, dropping), batch.label, batch.there)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        # Waits for a GPU to have done the step.
+        loss.item()
+        self.seconds[number], self.rows[number] = time.perf_counter() - started, batch.rows
+        peak = peak_memory(device, reset=False)
+        self.peak_megabytes = peak if peak is None else max(peak, self.peak_megabytes or 0.0)
+
+    def cost(self, base: Measured) -> dict[str, float | int | None]:
+        """Medians over rounds: seconds per 1M examples, and how many times the base's on the same batches."""
+        rounds = [number for number in self.seconds if number >= WARM_UP_ROUNDS]
+        each = [self.seconds[number] / self.rows[number] for number in rounds]
+        times = [self.seconds[number] / base.seconds[number] for number in rounds]
+        return {
+            "seconds_per_million": float(np.median(each) * 1e6),
+            "times_idrec": float(np.median(times)),
+            "peak_megabytes": self.peak_megabytes,
+            "rows": sum(self.rows[number] for number in rounds),
+        }
 
 
 def peak_memory(device: torch.device, reset: bool) -> float | None:
@@ -106,41 +161,38 @@ def peak_memory(device: torch.device, reset: bool) -> float | None:
     return None if high is None else int(high) * 1024 / 1e6
 
 
-def cost_of(pipeline: Pipeline, scorer: nn.Module, seconds: float) -> Cost:
-    """Train for about so long (the result is thrown away), after a few steps that do not count."""
-    device = pipeline.options.device
-    scorer.to(device).train()
-    optimizer = torch.optim.AdamW(scorer.parameters(), lr=1e-3)
-    batcher = pipeline.batcher(pipeline.split.train, True)
-    dropping = Dropping(pipeline.config.ppm.drop_item, pipeline.config.host.drop_item_id, 0.5)
-    gc.collect()
-    peak_memory(device, reset=True)
-    rows, step, started = 0, 0, time.perf_counter()
-    while True:
-        for batch in batcher.passes(np.random.default_rng(0)):
-            loss = batch_loss(scorer(batch, dropping), batch.label, batch.there)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
-            if step <= WARM_UP_STEPS:
-                loss.item()
-                rows, started = 0, time.perf_counter()
-                continue
-            rows += batch.rows
-            # Waits for a GPU to have done the step.
-            loss.item()
-            taken = time.perf_counter() - started
-            if taken > seconds:
-                return Cost(taken / rows * 1e6, peak_memory(device, reset=False), rows)
+def kinds(pipeline: Pipeline, catalog: Catalog) -> dict[str, Measured]:
+    """IDRec and UniM, with fresh weights, on the newest training rows; the encoders of the pipeline train along."""
+    schema, config, device = catalog.schema, pipeline.config, pipeline.options.device
+    part = pipeline.split.train.take(slice(max(0, len(pipeline.split.train) - NEWEST_ROWS), None))
+
+    def over_caches(model: ClickModel, frozen: tuple[str, ...] = ()) -> Measured:
+        model.to(device)
+        freeze(model, frozen)
+        batcher = pipeline.batcher(part, True)
+        return Measured(Cached(pipeline.frozen.attach(model, catalog, [batcher]), model), batcher)
+
+    end_to_end = EndToEnd(pipeline, catalog, make_unified(schema, config, 0))
+    return {
+        "idrec": over_caches(make_idrec(schema, config, 0)),
+        "unified, cached vectors": over_caches(make_unified(schema, config, 0)),
+        "unified, lower layers frozen and cached": over_caches(make_unified(schema, config, 0), LOWER_LAYERS),
+        "unified, PPM frozen and cached": over_caches(make_unified(schema, config, 0), ALL_LAYERS),
+        "unified, end to end": Measured(end_to_end, pipeline.batcher(part, True), END_TO_END_EVERY),
+    }
 
 
 def iteration_efficiency(pipeline: Pipeline, catalog: Catalog, seconds: float) -> dict[str, Any]:
-    """Costs of the three, with fresh weights, in the same process one after another."""
-    schema, config = catalog.schema, pipeline.config
-    made = {
-        "idrec": lambda: Cached(catalog, make_idrec(schema, config, 0)),
-        "unified, cached vectors": lambda: Cached(catalog, make_unified(schema, config, 0)),
-        "unified, end to end": lambda: EndToEnd(pipeline, catalog, make_unified(schema, config, 0)),
-    }
-    return {name: vars(cost_of(pipeline, make(), seconds)) for name, make in made.items()}
+    """What a step costs, in one process, the kinds taking turns on each batch, for about `seconds` a kind."""
+    measured = kinds(pipeline, catalog)
+    dropping = Dropping(
+        pipeline.config.ppm.drop_item, pipeline.config.host.drop_item_id, pipeline.config.host.drop_user_id
+    )
+    gc.collect()
+    started, number = time.perf_counter(), 0
+    least = WARM_UP_ROUNDS + LEAST_ROUNDS
+    while number < least or time.perf_counter() - started < seconds * len(measured):
+        for one in measured.values():
+            one.step(number, dropping)
+        number += 1
+    return {name: one.cost(measured["idrec"]) for name, one in measured.items()}

@@ -147,18 +147,18 @@ def measured(found: dict[str, Any]) -> list[str]:
         made.append(f'<h2>Longer history</h2>{plot}<p class="note">{note}</p>')
     if "iteration" in found:
         costs = found["iteration"]
-        base = costs["idrec"]["seconds_per_million"]
         rows = [
             [
                 name,
                 f"{c['seconds_per_million']:.1f}",
-                f"{c['seconds_per_million'] / base:.2f}",
+                f"{c['times_idrec']:.2f}",
                 number(c["peak_megabytes"], 0),
             ]
             for name, c in costs.items()
         ]
         head = ["training", "seconds per 1M examples", "times IDRec", "peak memory, MB"]
-        made.append("<h2>Iteration efficiency</h2>" + table(head, rows))
+        note = "Medians over batches; all take turns on the same batches in one process."
+        made.append(f'<h2>Iteration efficiency</h2>{table(head, rows)}<p class="note">{note}</p>')
     if "serving" in found:
         one = found["serving"]
         rows = [[name, number(g["ms"], 3), f"{g['rows_per_second']:,.0f}"] for name, g in one["graphs"].items()]

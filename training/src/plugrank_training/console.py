@@ -1,0 +1,25 @@
+"""Lines for the person at the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plugrank_training.distributed import is_main
+
+
+def say(text: str) -> None:
+    """A line, once however many processes there are."""
+    if is_main():
+        print(text, flush=True)
+
+
+def reused_note(reused: bool) -> str:
+    """Says that a stage was not run again."""
+    return " (reused)" if reused else ""
+
+
+def fit_note(report: dict[str, Any]) -> str:
+    """What a fit measured, in one line."""
+    summary = report["fit"]
+    best = min(summary["valid_loss"], default=float("nan"))
+    return f"validation log loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"

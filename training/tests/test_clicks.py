@@ -1,0 +1,101 @@
+"""The whole run where only clicks were recorded: encoders, next clicks, PPM, UniM, bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from planted import write_clicks
+from plugrank_training.config import (
+    BatchConfig,
+    Config,
+    CovisitConfig,
+    HistoryConfig,
+    ImageConfig,
+    NextClickConfig,
+    PpmConfig,
+    TextConfig,
+    UnifiedConfig,
+)
+from plugrank_training.dataset import Dataset
+from plugrank_training.experiment import Experiment
+from plugrank_training.options import Options
+from plugrank_training.pipeline import Pipeline
+from plugrank_training.splits import make_split
+
+CONFIG = Config(
+    text=TextConfig(dim=16, layers=1, heads=2, vocabulary=200, max_tokens=12, steps=60, batch=32, learning_rate=5e-3),
+    image=ImageConfig(dim=8, width=12, height=16, channels=4, epochs=2, batch=32),
+    history=HistoryConfig(clicks=15, impressions=0),
+    ppm=PpmConfig(epochs=1, learning_rate=5e-3),
+    next_clicks=NextClickConfig(epochs=8, clicks=300, negatives=40, learning_rate=5e-3),
+    covisits=CovisitConfig(dim=8, reach=5),
+    unified=UnifiedConfig(epochs=1, learning_rate=5e-3),
+    batch=BatchConfig(rows=128),
+)
+FROZEN = ("ppm.projection", "ppm.transformer")
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    home = tmp_path_factory.mktemp("clicks")
+    data = write_clicks(home / "set")
+    models = ("cooccurrence", "idrec", "unified")
+    return Options(data, home / "out", None, "plugrank", None, 0, torch.device("cpu"), models=models)
+
+
+def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    report = Experiment(options, CONFIG).run()
+    assert report["split"] == "warm"
+    losses = report["ppm"]["next_clicks"]["train_loss"]
+    assert len(losses) == CONFIG.next_clicks.epochs
+    assert losses[-1] < losses[0] - 0.2
+    split = make_split(Dataset.load(options.dataset), "warm")
+    for name in options.models:
+        table = pq.read_table(options.out / "predictions" / f"{name}.parquet")
+        label = table["label"].to_numpy()
+        # A negative for each click.
+        assert (table.num_rows, label.mean()) == (len(split.test), 0.5)
+        assert abs(roc_auc_score(label, table["score"].to_numpy()) - report[name]["test"]["auc"]) < 1e-6
+    assert report["unified"]["test"]["auc"] > 0.75
+    manifest = json.loads((options.out / "bundle" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["time"] == "order"
+    assert {"unified", "idrec", "item_encoder", "user_encoder"} <= set(manifest["graphs"])
+    # Co-visits are part of what is served.
+    assert any("covisit" in port["name"] for port in manifest["graphs"]["unified"]["inputs"])
+    assert max(report["bundle"]["onnx_difference"].values()) < 1e-4
+    assert "computed" in capsys.readouterr().out
+
+
+def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same run again with the lower layers of PPM frozen; what came before is reused."""
+    config = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, freeze=FROZEN))
+    pipeline = Pipeline(dataclasses.replace(options, models=("unified",), no_test=True), config)
+    catalog = pipeline.prepare(show_groups=True)
+    trained = pipeline.run(catalog)["unified"]
+    printed = capsys.readouterr().out.splitlines()
+    for name in FROZEN:
+        row = next(line for line in printed if line.startswith(name))
+        assert "2, then frozen" in row
+        assert row.endswith("read from files")
+    assert next(line for line in printed if line.startswith("ppm.attention")).endswith("computed")
+    stages = options.out / "stages"
+    # Of all items; of the histories of the training and of the validation part.
+    assert len(list(stages.glob("frozen-items-*"))) == 1
+    assert len(list(stages.glob("frozen-histories-*"))) == 2
+    assert trained.report["valid"]["auc"] > 0.7
+    assert trained.model is not None
+    before = pipeline.pretrained(catalog).state_dict()
+    after = trained.model.state_dict()
+    kept = [name for name in before if name.startswith(("branches.ppm.projection", "branches.ppm.layers"))]
+    assert kept
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    assert not np.allclose(
+        before["branches.ppm.attention.to_key.weight"], after["branches.ppm.attention.to_key.weight"]
+    )
