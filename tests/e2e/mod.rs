@@ -4,6 +4,7 @@ mod bundle;
 mod collector;
 mod events;
 mod load_killed;
+mod open_inference;
 mod parity;
 mod rank;
 mod settings;

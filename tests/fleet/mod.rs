@@ -1,5 +1,6 @@
 //! Roles in processes of a test's own, and a Redis behind them.
 
+mod model_server;
 mod port;
 mod process;
 mod redis;
@@ -9,6 +10,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use reqwest::Client;
 use tempfile::TempDir;
 
+pub(crate) use model_server::{ModelServer, open_inference_python};
 pub(crate) use port::free_port;
 pub(crate) use process::Process;
 pub(crate) use redis::Redis;
