@@ -58,7 +58,8 @@ pub(crate) async fn observe(
     let gateway = request.app_data::<Data<Gateway>>().cloned();
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = known_method(&request);
-    let probe = Endpoint::is_probe(&route);
+    let path = request.path().to_owned();
+    let probe = Endpoint::is_probe(&route) || plugrank_open_inference::server::is_probe(&path);
     let request_id = header(&request, &REQUEST_ID)
         .and_then(|id| Uuid::parse_str(id).ok())
         .unwrap_or_else(Uuid::now_v7);
@@ -105,7 +106,12 @@ pub(crate) async fn observe(
         let problem = Problem::internal("the request met a defect; its id names it in the log");
         return Err(problem.with_request_id(request_id).into());
     };
-    let mut response = named_problem(response?.map_into_boxed_body(), request_id);
+    let response = response?.map_into_boxed_body();
+    // Errors of the other protocol have a form of their own.
+    let mut response = match gateway.as_ref().is_some_and(|gateway| gateway.serves_other(&path)) {
+        true => response,
+        false => named_problem(response, request_id),
+    };
     let headers = response.headers_mut();
     insert(headers, REQUEST_ID, Some(request_id.to_string()));
     insert(headers, TRACEPARENT, info.traceparent.clone());

@@ -9,6 +9,7 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
+use plugrank_open_inference::{Served, server};
 use plugrank_runtime::{
     Health, Metrics,
     settings::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ServerSettings},
@@ -57,6 +58,8 @@ pub struct GatewayParts {
     pub metrics: Metrics,
     /// What `/readyz` asks.
     pub health: Health,
+    /// The graphs that this process serves to callers of another protocol.
+    pub open_inference: Option<Served>,
 }
 
 /// Everything the routes need. Shared by all workers.
@@ -77,6 +80,7 @@ pub struct Gateway {
     pub(crate) registry: Metrics,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) health: Health,
+    pub(crate) open_inference: Option<Served>,
 }
 
 impl Gateway {
@@ -94,6 +98,7 @@ impl Gateway {
             model,
             metrics,
             health,
+            open_inference,
         } = parts;
         let split = budget.shares;
         let shares = Shares::new(split.retrieval, split.scoring, split.reranking)?;
@@ -127,7 +132,17 @@ impl Gateway {
             metrics: gateway_metrics,
             registry: metrics,
             health,
+            open_inference,
         })
+    }
+}
+
+impl Gateway {
+    /// Whether a path belongs to the other protocol.
+    pub(crate) fn serves_other(&self, path: &str) -> bool {
+        let under = path.strip_prefix(server::PREFIX);
+        self.open_inference.is_some()
+            && under.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

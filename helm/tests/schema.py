@@ -229,6 +229,7 @@ def schema() -> dict:
                 "dns": obj({"to": OBJECTS, "port": PORT}),
                 "redis": obj({"to": OBJECTS, "port": PORT}),
                 "otlp": obj({"to": OBJECTS}),
+                "openInference": obj({"clients": OBJECTS, "to": OBJECTS}),
             }
         ),
         "dashboard": obj({"enabled": FLAG, "labels": STRINGS, "annotations": STRINGS}),

@@ -208,6 +208,29 @@ def test_spans_reach_the_collector(endpoint, port):
     assert not net.leaves("redis", port, None)
 
 
+def test_who_scores_reaches_the_server_that_runs_the_model():
+    url = "http://triton:8000, http://10.0.0.3"
+    values = {"config": {"scoring": {"open_inference": {"url": url}}}}
+    net = Network(render(merged(SPLIT, BUNDLED, LOAD, values)))
+    for port in (8000, 80):
+        assert [pod for pod in net.pods if net.leaves(pod, port, None)] == ["scoring"]
+    assert Network(render(merged(ALL, values))).leaves("all", 8000, None)
+    where = {
+        "networkPolicy": {"openInference": {"to": [{"podSelector": {"matchLabels": STRANGER}}]}}
+    }
+    net = Network(render(merged(SPLIT, BUNDLED, values, where)))
+    assert net.leaves("scoring", 8000, STRANGER)
+    assert not net.leaves("scoring", 8000, {"app": "another"})
+
+
+def test_graphs_are_run_for_those_named():
+    client = {"podSelector": {"matchLabels": STRANGER}}
+    values = {"networkPolicy": {"openInference": {"clients": [client]}}}
+    net = Network(render(merged(SPLIT, BUNDLED, values)))
+    assert [pod for pod in net.pods if net.enters(pod, PORT, STRANGER)] == ["gateway", "scoring"]
+    assert not net.enters("scoring", PORT, {"app": "another"})
+
+
 def test_one_process_with_its_own_file_calls_nobody():
     net = Network(render(ALL))
     for port in (80, 443, PORT, REDIS):

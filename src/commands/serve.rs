@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use anyhow::{Context, Result};
 use plugrank_contract::scoring::ModelKind;
 use plugrank_gateway::{Clients, Gateway, GatewayParts};
+use plugrank_open_inference::Served;
 use plugrank_runtime::{
     Health, Metrics, RecentRequests, Settings, Shutdown, Telemetry, settings::ModelChoice,
 };
@@ -66,6 +67,7 @@ async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result
     let retrieval = wiring::start_retrieval(&node, &embedding).await?;
     let scoring = wiring::start_scoring(&node, Some(&model), &embedding).await?;
     let reranking = wiring::start_reranking(&node, &embedding)?;
+    let open_inference = scoring.open_inference;
     let clients = Clients {
         retrieve: retrieval.retrieve,
         score: scoring.score,
@@ -74,13 +76,14 @@ async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result
         refresh_items: retrieval.refresh_items,
         invalidate: embedding.invalidate,
     };
-    gateway(port, node, clients, shutdown).await
+    gateway(port, node, clients, open_inference, shutdown).await
 }
 
 async fn gateway(
     port: ReservedPort,
     node: Node,
     clients: Clients,
+    open_inference: Option<Served>,
     shutdown: Shutdown,
 ) -> Result<()> {
     let Node { settings, store, metrics, health } = node;
@@ -97,6 +100,7 @@ async fn gateway(
         model,
         metrics,
         health,
+        open_inference,
     })?;
     let listener = port.listen()?;
     tracing::info!(address = %listener.local_addr()?, "serving");
@@ -157,7 +161,7 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
                 refresh_items: retrieval.refresh_items,
                 invalidate: embedding.invalidate,
             };
-            return gateway(port, node, clients, shutdown).await;
+            return gateway(port, node, clients, None, shutdown).await;
         }
     };
     role_server::run(port.listen()?, server, routes, metrics, health, shutdown).await

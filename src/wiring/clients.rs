@@ -7,6 +7,7 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::Score,
 };
+use plugrank_open_inference::Served;
 use plugrank_transport::{Client, Service, server::route};
 
 use super::client;
@@ -78,16 +79,22 @@ impl Retrieval {
 pub struct Scoring {
     /// Click probabilities.
     pub score: Client<Score>,
+    /// The graphs, for callers of another protocol; `None` where they run elsewhere, or by the
+    /// settings.
+    pub open_inference: Option<Served>,
 }
 
 impl Scoring {
     pub(super) fn of(service: impl Service<Score>) -> Self {
-        Self { score: client(service) }
+        Self { score: client(service), open_inference: None }
     }
 
     /// Serves the calls to other processes.
     pub fn routes(&self, config: &mut ServiceConfig) {
         route(config, self.score.clone());
+        if let Some(served) = &self.open_inference {
+            served.routes(config);
+        }
     }
 }
 

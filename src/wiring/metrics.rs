@@ -3,7 +3,7 @@
 use std::fmt;
 
 use plugrank_runtime::Metrics;
-use plugrank_transport::{EndpointStatus, Local, Remote};
+use plugrank_transport::{EndpointStatus, Local};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
@@ -27,7 +27,11 @@ where
 
 /// Registers what is known of each endpoint of a role elsewhere, as
 /// `plugrank_ROLE_peer_NAME{endpoint="10.0.0.3:8083"}`.
-pub(super) fn endpoints(metrics: &Metrics, role: &'static str, remote: Remote) {
+pub(super) fn endpoints(
+    metrics: &Metrics,
+    role: &'static str,
+    endpoints: impl Fn() -> Vec<EndpointStatus> + Send + Sync + 'static,
+) {
     type Count = (&'static str, &'static str, fn(&EndpointStatus) -> u64);
     const COUNTERS: [Count; 5] = [
         ("peer_requests", "Calls sent", |of| of.requests),
@@ -43,7 +47,7 @@ pub(super) fn endpoints(metrics: &Metrics, role: &'static str, remote: Remote) {
         ("peer_ejected", "1 while it is left out", |of| u64::from(of.ejected)),
     ];
     readings(metrics, role, move || {
-        let endpoints = remote.endpoints();
+        let endpoints = endpoints();
         let mut readings = Vec::with_capacity(endpoints.len() * (COUNTERS.len() + GAUGES.len()));
         for (name, help, value) in COUNTERS {
             let of =

@@ -82,7 +82,8 @@ impl Node {
     /// A client of a role in other processes.
     fn remote(&self, role: &'static str, urls: &[String]) -> Result<Remote> {
         let remote = Remote::new(&options::remote(role, urls, &self.settings.peers))?;
-        metrics::endpoints(&self.metrics, role, remote.clone());
+        let known = remote.clone();
+        metrics::endpoints(&self.metrics, role, move || known.endpoints());
         Ok(remote)
     }
 }

@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use plugrank_embedding::EmbeddingOptions;
 use plugrank_inference::{Provider, SessionOptions};
+use plugrank_open_inference::ModelOptions;
 use plugrank_reranking::{
     RerankingOptions,
     options::{CategoryCapOptions, DiversityOptions, ExplorationOptions},
@@ -126,6 +127,14 @@ pub(super) fn scoring(settings: &Settings) -> ScoringOptions {
         answer_margin: Duration::from_micros(of.margin_us),
         ..ScoringOptions::default()
     }
+}
+
+/// How the server that runs the unified model is called.
+pub(super) fn model_server(settings: &Settings) -> ModelOptions {
+    let of = &settings.scoring.open_inference;
+    let server = remote("open_inference", &of.url, &settings.peers);
+    let timeout = Duration::from_millis(of.timeout_ms);
+    ModelOptions { server, model: of.model.clone(), version: of.version.clone(), timeout }
 }
 
 /// How a role in other processes is called.

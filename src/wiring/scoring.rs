@@ -3,12 +3,16 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_scoring::{ScoringParts, ScoringService};
+use plugrank_bundle::GraphName;
+use plugrank_inference::Provider;
+use plugrank_open_inference::{ModelElsewhere, Served};
+use plugrank_scoring::{Elsewhere, ScoringParts, ScoringService};
 
 use super::{
     Embedding, Model, Node, Scoring,
     batch_metrics::BatchMetrics,
-    metrics::{Reading, provider, readings},
+    client,
+    metrics::{Reading, endpoints, provider, readings},
     options,
 };
 use crate::load::Progress;
@@ -34,6 +38,7 @@ pub async fn start(node: &Node, model: Option<&Model>, embedding: &Embedding) ->
             session: options::session(&node.settings.scoring),
             options: options::scoring(&node.settings),
             observer: Some(BatchMetrics::register(&node.metrics, "scoring")),
+            elsewhere: model_server(node, model).await?,
         },
         &mut |_, done, of| {
             bar.set_length(of as u64);
@@ -41,7 +46,7 @@ pub async fn start(node: &Node, model: Option<&Model>, embedding: &Embedding) ->
         },
     )?;
     bar.finish_and_clear();
-    let in_use = service.provider().as_str();
+    let in_use = service.provider().map_or("open_inference", Provider::as_str);
     tracing::info!(
         bundle = model.bundle.version(),
         provider = in_use,
@@ -58,7 +63,26 @@ pub async fn start(node: &Node, model: Option<&Model>, embedding: &Embedding) ->
         async move { if alive { Ok(()) } else { Err("a worker thread is gone".to_owned()) } }
     });
     let limit = node.settings.scoring.max_in_flight;
-    Ok(Scoring::of(node.run("scoring", service, limit)?))
+    let local = node.run("scoring", service, limit)?;
+    let settings = &node.settings.open_inference;
+    let open_inference = settings.serve.then(|| {
+        let health = node.health.clone();
+        Served::new(&model.bundle, client(local.clone()), health, settings.max_body_bytes)
+    });
+    Ok(Scoring { open_inference, ..Scoring::of(local) })
+}
+
+/// The server that runs the unified model, where the settings name one.
+async fn model_server(node: &Node, model: &Model) -> Result<Option<Elsewhere>> {
+    if node.settings.scoring.open_inference.url.is_empty() {
+        return Ok(None);
+    }
+    let bundle = Arc::clone(&model.bundle);
+    let options = options::model_server(&node.settings);
+    let server = ModelElsewhere::start(&options, bundle, GraphName::Unified).await?;
+    endpoints(&node.metrics, "open_inference", server.endpoints());
+    let reached = server.reached();
+    Ok(Some(Elsewhere { server: Arc::new(server), reached }))
 }
 
 fn counts(service: &ScoringService) -> Vec<Reading> {

@@ -5,6 +5,7 @@ mod collector;
 mod events;
 mod export;
 mod load_killed;
+mod open_inference;
 mod parity;
 mod rank;
 mod settings;

@@ -173,7 +173,7 @@ pub(super) struct Figures {
     pub(super) unanswered: usize,
     slowest_ms: f64,
     /// Why the worst answer was what it was.
-    why: String,
+    pub(super) why: String,
 }
 
 impl Figures {

@@ -1,6 +1,7 @@
 //! Roles in processes of a test's own, and a Redis behind them.
 
 mod cluster;
+mod model_server;
 mod port;
 mod process;
 mod redis;
@@ -11,6 +12,7 @@ use reqwest::Client;
 use tempfile::TempDir;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use model_server::{ModelServer, open_inference_python};
 pub(crate) use port::free_port;
 pub(crate) use process::Process;
 pub(crate) use redis::Redis;

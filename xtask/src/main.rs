@@ -5,6 +5,7 @@ mod demo;
 mod demo_split;
 mod lint;
 mod load;
+mod model_servers;
 mod ort_library;
 mod process;
 mod python;
@@ -85,6 +86,7 @@ fn setup(training: bool) -> anyhow::Result<()> {
     println!("ONNX Runtime: {}", library.display());
     system_packages::redis()?;
     system_packages::faketime()?;
+    model_servers::ensure()?;
     if training {
         println!("Python:       {}", python::ensure()?.display());
     }

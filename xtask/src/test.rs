@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{ort_library, process, python, system_packages};
+use crate::{model_servers, ort_library, process, python, system_packages};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
@@ -41,6 +41,9 @@ fn rust(group: Option<Group>) -> Result<()> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).current_dir(crate::root());
     cargo.env("ORT_DYLIB_PATH", library);
+    if group != Some(Group::Rust) {
+        cargo.env("OPEN_INFERENCE_PYTHON", model_servers::ensure()?);
+    }
     match group {
         Some(Group::E2e) => cargo.args(["--", "e2e::", "failure::"]),
         Some(Group::Rust) => cargo.args(["--", "--skip", "e2e::", "--skip", "failure::"]),

@@ -24,6 +24,9 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     operation(config, &gateway.health, &gateway.registry);
     docs::configure(config);
     playground::configure(config);
+    if let Some(served) = &gateway.open_inference {
+        served.routes(config);
+    }
 }
 
 /// Adds `/healthz`, `/readyz` and `/metrics`: what every process serves, whatever its role.

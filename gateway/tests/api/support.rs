@@ -66,6 +66,7 @@ impl Server {
             model: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),
+            open_inference: None,
         })
         .unwrap();
         let task = actix_web::rt::spawn(run(listener, gateway, shutdown.clone()));

@@ -1,4 +1,4 @@
-{{/* DNS, Redis and the collector: what any role, and `load`, may need. */}}
+{{/* DNS, Redis, the collector and the model server: what a role, and `load`, may need. */}}
 
 {{- define "plugrank.egressCommon" -}}
 {{- $policy := .root.Values.networkPolicy -}}
@@ -38,6 +38,16 @@
   to:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end }}
+{{- if has .role (list "all" "scoring") }}
+{{- range dig "scoring" "open_inference" "url" "" $settings | splitList "," | compact }}
+- ports:
+    - { protocol: TCP, port: {{ regexFind ":[0-9]+$" (urlParse (trim .)).host | trimPrefix ":" | default "80" }} }
+  {{- with $policy.openInference.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -83,6 +83,7 @@ async fn main() -> Result<(), AnyError> {
         session: SessionOptions::default(),
         options: ScoringOptions { workers, ..ScoringOptions::default() },
         observer: None,
+        elsewhere: None,
     };
     let beside = self::embedding(&library, &bundle, &store).await?;
     difference(scoring(Arc::clone(&embedding)), scoring(beside)).await?;

@@ -101,6 +101,11 @@ impl GraphSchema {
         Ok(Self { graph, record: bundle.record().clone(), time, inputs })
     }
 
+    /// How each input lies, in the manifest's order.
+    pub(crate) fn layouts(&self) -> impl Iterator<Item = &Layout> {
+        self.inputs.iter().map(|(_, layout)| layout)
+    }
+
     fn reads(&self, of: impl Fn(&Reads) -> bool) -> bool {
         self.inputs.iter().any(|(reads, _)| of(reads))
     }

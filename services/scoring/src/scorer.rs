@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 use plugrank_bundle::{Bundle, Calibration, FeatureEncoder, GraphName};
 use plugrank_contract::CallError;
 use plugrank_inference::{
-    Library, Provider, SessionOptions, TensorData,
+    GraphElsewhere, Library, Provider, SessionOptions, TensorData,
     batcher::{
-        BatchError, BatchObserver, Batcher, Buckets, Dims, GraphModel, Policy, RowAxis, Variable,
-        history_buckets, warm_up,
+        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphModel, GraphRows, Policy,
+        RowAxis, Variable, history_buckets, warm_up,
     },
 };
 use tokio::time::Instant;
 
 use crate::{
+    Elsewhere,
     calibrate::calibrate,
     error::ScoringError,
     graph_inputs::{Facts, GraphSchema, check_logit},
@@ -33,20 +34,34 @@ pub(crate) struct Scorer {
     calibration: Calibration,
     batcher: Batcher<GraphModel>,
     reads_history: bool,
-    provider: Provider,
+    provider: Option<Provider>,
+    /// Who runs the graph in place of a session.
+    elsewhere: Option<Arc<dyn GraphElsewhere>>,
+}
+
+/// What a scorer is started with.
+pub(crate) struct Start<'a> {
+    pub(crate) library: &'a Library,
+    pub(crate) bundle: &'a Bundle,
+    pub(crate) features: &'a FeatureEncoder,
+    pub(crate) options: &'a ScoringOptions,
+    pub(crate) session: SessionOptions,
+    pub(crate) observer: Arc<dyn BatchObserver>,
+    /// Who runs the graph in place of a session.
+    pub(crate) elsewhere: Option<&'a Elsewhere>,
 }
 
 impl Scorer {
     pub(crate) fn start(
-        library: &Library,
-        bundle: &Bundle,
-        features: &FeatureEncoder,
+        start: Start<'_>,
         graph: GraphName,
-        (options, session): (&ScoringOptions, SessionOptions),
-        observer: Arc<dyn BatchObserver>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, ScoringError> {
-        let load = |_| GraphModel::load(library, bundle, graph, session);
+        let Start { library, bundle, features, options, session, observer, elsewhere } = start;
+        let load = |_| match elsewhere {
+            None => GraphModel::load(library, bundle, graph, session),
+            Some(of) => GraphModel::elsewhere(bundle, graph, Arc::clone(&of.server)),
+        };
         let mut models = (0..options.workers).map(load).collect::<Result<Vec<GraphModel>, _>>()?;
         let layouts = models.first().map(GraphModel::inputs).unwrap_or_default();
         let outputs = models.first().map(GraphModel::outputs).unwrap_or_default();
@@ -62,8 +77,14 @@ impl Scorer {
             RowAxis::Candidates,
             options.batch_rows,
         )?;
-        let provider = models.first().map_or(session.provider, GraphModel::provider);
-        let times = warm_up(&mut models, &buckets, progress)?;
+        let provider = models.first().and_then(GraphModel::provider);
+        let warmed = match elsewhere {
+            None => &mut models[..],
+            // All of them are the same server's.
+            Some(of) if of.reached => &mut models[..1],
+            Some(_) => &mut [],
+        };
+        let times = warm_up(warmed, &buckets, progress)?;
         let policy = Policy { max_wait: options.batch_wait, ..Policy::new(buckets) };
         let name = format!("score-{graph}");
         let batcher = Batcher::start(&name, models, policy, times, observer)?;
@@ -73,11 +94,12 @@ impl Scorer {
             batcher,
             reads_history,
             provider,
+            elsewhere: elsewhere.map(|of| Arc::clone(&of.server)),
         })
     }
 
-    /// What the graph runs on.
-    pub(crate) fn provider(&self) -> Provider {
+    /// What the graph runs on; `None` when another server runs it.
+    pub(crate) fn provider(&self) -> Option<Provider> {
         self.provider
     }
 
@@ -89,21 +111,38 @@ impl Scorer {
     ) -> Result<Outcome, CallError> {
         let largest = self.batcher.buckets().max_candidates();
         let entries = self.schema.entries(facts, largest, self.reads_history)?;
-        let ran = self.batcher.run_all(entries, deadline).await.map_err(call_error)?;
-        let mut logits = Vec::with_capacity(facts.candidates);
-        let batch_rows = ran.iter().map(|part| part.batch_rows).sum();
-        for part in ran {
-            match part.output.into_iter().next() {
-                Some(TensorData::F32(part)) => logits.extend(part),
-                _ => return Err(CallError::internal("the graph did not answer f32 logits")),
-            }
-        }
+        let (logits, batch_rows) = self.logits(entries, deadline).await?;
         if logits.len() != facts.candidates {
             let (got, asked) = (logits.len(), facts.candidates);
             return Err(CallError::internal(format!("{got} logits for {asked} candidates")));
         }
         let (ctr, not_finite) = calibrate(&self.calibration, &logits);
         Ok(Outcome { ctr, not_finite, batch_rows })
+    }
+
+    /// Runs entries; the logits of all, in their order, and the rows of the batches they ran in.
+    pub(crate) async fn logits(
+        &self,
+        entries: Vec<Entry<GraphRows>>,
+        deadline: Option<Instant>,
+    ) -> Result<(Vec<f32>, usize), CallError> {
+        let ran = self.batcher.run_all(entries, deadline).await;
+        let ran = ran.map_err(|error| self.call_error(error))?;
+        let batch_rows = ran.iter().map(|part| part.batch_rows).sum();
+        let mut logits = Vec::new();
+        for part in ran {
+            match part.output.into_iter().next() {
+                Some(TensorData::F32(part)) => logits.extend(part),
+                _ => return Err(CallError::internal("the graph did not answer f32 logits")),
+            }
+        }
+        Ok((logits, batch_rows))
+    }
+
+    /// The largest entry of a batch.
+    pub(crate) fn largest(&self) -> Dims {
+        let buckets = self.batcher.buckets();
+        Dims { candidates: buckets.max_candidates(), history: buckets.max_history() }
     }
 
     /// How long scoring so many candidates takes by itself; zero before anything was measured.
@@ -131,12 +170,17 @@ impl Scorer {
     /// Whether so many candidates can be scored by `deadline` at the present backlog.
     ///
     /// # Errors
-    /// `Overloaded`, with the time after which trying again makes sense.
+    /// `Overloaded`, with the time after which trying again makes sense; `Unavailable` while the
+    /// server that runs the graph is away.
     pub(crate) fn in_time(
         &self,
         candidates: usize,
         deadline: Option<Instant>,
     ) -> Result<(), CallError> {
+        if let Some(server) = &self.elsewhere {
+            let away = |error| CallError::unavailable(format!("scoring: {error}"));
+            server.at_hand().map_err(away)?;
+        }
         let Some(deadline) = deadline else { return Ok(()) };
         let left = deadline.saturating_duration_since(Instant::now());
         let (backlog, run) = (self.backlog(), self.run_time(candidates));
@@ -159,14 +203,15 @@ impl Scorer {
     pub(crate) fn alive(&self) -> bool {
         self.batcher.alive()
     }
-}
 
-fn call_error(error: BatchError) -> CallError {
-    match error {
-        BatchError::Expired => CallError::deadline(format!("scoring: {error}")),
-        BatchError::Stopped => CallError::unavailable(format!("scoring: {error}")),
-        BatchError::Failed(_) | BatchError::TooLarge { .. } => {
-            CallError::internal(format!("scoring: {error}"))
+    fn call_error(&self, error: BatchError) -> CallError {
+        let message = format!("scoring: {error}");
+        match error {
+            BatchError::Expired => CallError::deadline(message),
+            BatchError::Stopped => CallError::unavailable(message),
+            // Another server is not there or not well: no defect of ours.
+            BatchError::Failed(_) if self.elsewhere.is_some() => CallError::unavailable(message),
+            BatchError::Failed(_) | BatchError::TooLarge { .. } => CallError::internal(message),
         }
     }
 }

@@ -10,7 +10,7 @@ use plugrank_contract::{
     scoring::{Coverage, Load, ModelKind, Score, Scored},
 };
 use plugrank_inference::{
-    Library, Provider, SessionOptions,
+    GraphElsewhere, Library, Provider, SessionOptions,
     batcher::{BatchObserver, NoObserver},
 };
 use plugrank_store::Store;
@@ -22,7 +22,7 @@ use crate::{
     feature_table::FeatureTable,
     metrics::{ScoringCounts, ScoringMetrics},
     options::ScoringOptions,
-    scorer::{Outcome, Scorer},
+    scorer::{Outcome, Scorer, Start},
 };
 
 /// What the service is built from.
@@ -41,6 +41,18 @@ pub struct ScoringParts {
     pub options: ScoringOptions,
     /// Told of batches.
     pub observer: Option<Arc<dyn BatchObserver>>,
+    /// Who runs the unified graph in place of a session.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Another server that runs the unified graph.
+#[derive(Clone)]
+pub struct Elsewhere {
+    /// The server.
+    pub server: Arc<dyn GraphElsewhere>,
+    /// Whether it was reached. If not, its run times are learned from the requests that come once
+    /// it is there; until then the ID-based model answers.
+    pub reached: bool,
 }
 
 /// Scores candidates in batches of rows across requests.
@@ -67,24 +79,34 @@ impl ScoringService {
         parts: ScoringParts,
         progress: &mut dyn FnMut(GraphName, usize, usize),
     ) -> Result<Self, ScoringError> {
-        let ScoringParts { library, bundle, embedding, store, session, options, observer } = parts;
+        let ScoringParts {
+            library,
+            bundle,
+            embedding,
+            store,
+            session,
+            options,
+            observer,
+            elsewhere,
+        } = parts;
         options.validate().map_err(ScoringError::Option)?;
         let observer = observer.unwrap_or_else(|| Arc::new(NoObserver));
         let features = Arc::new(bundle.feature_encoder()?);
-        let mut start = |graph| {
-            Scorer::start(
-                &library,
-                &bundle,
-                &features,
-                graph,
-                (&options, session),
-                Arc::clone(&observer),
-                &mut |done, total| progress(graph, done, total),
-            )
+        let mut start = |graph, elsewhere| {
+            let start = Start {
+                library: &library,
+                bundle: &bundle,
+                features: &features,
+                options: &options,
+                session,
+                observer: Arc::clone(&observer),
+                elsewhere,
+            };
+            Scorer::start(start, graph, &mut |done, total| progress(graph, done, total))
         };
-        let unified = start(GraphName::Unified)?;
+        let unified = start(GraphName::Unified, elsewhere.as_ref())?;
         let has_idrec = bundle.graph(GraphName::Idrec).is_some();
-        let idrec = has_idrec.then(|| start(GraphName::Idrec)).transpose()?;
+        let idrec = has_idrec.then(|| start(GraphName::Idrec, None)).transpose()?;
         let encoder = Arc::clone(&features);
         let table = FeatureTable::new(Arc::clone(&store), encoder, options.feature_bytes);
         Ok(Self {
@@ -107,9 +129,10 @@ impl ScoringService {
         self.metrics.snapshot()
     }
 
-    /// What the graphs run on, which is not what was asked for when a fallback stepped in.
+    /// What the unified graph runs on, which is not what was asked for when a fallback stepped in;
+    /// `None` when another server runs it.
     #[must_use]
-    pub fn provider(&self) -> Provider {
+    pub fn provider(&self) -> Option<Provider> {
         self.unified.provider()
     }
 

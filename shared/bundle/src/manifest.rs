@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+pub use plugrank_contract::TensorDtype;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{Calibration, GraphName, Source};
@@ -207,28 +208,6 @@ impl TensorSpec {
     #[must_use]
     pub fn per_history_entry(&self) -> bool {
         self.shape.iter().any(|dim| matches!(dim, Dim::Named(name) if name == "history"))
-    }
-}
-
-/// Element type of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TensorDtype {
-    /// Half precision.
-    F16,
-    /// Single precision.
-    F32,
-    /// 64-bit integers.
-    I64,
-}
-
-impl fmt::Display for TensorDtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F16 => "f16",
-            Self::F32 => "f32",
-            Self::I64 => "i64",
-        })
     }
 }
 

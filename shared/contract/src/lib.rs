@@ -16,6 +16,7 @@ pub mod matrix;
 pub mod reranking;
 pub mod retrieval;
 pub mod scoring;
+pub mod tensor;
 pub mod time;
 pub mod user;
 
@@ -27,5 +28,6 @@ pub use history::{History, HistoryEntry};
 pub use ids::{ItemId, UserId};
 pub use item::{Item, ItemKey};
 pub use matrix::{Dtype, Matrix, MatrixError};
+pub use tensor::{NamedTensor, TensorDtype};
 pub use time::TimestampMs;
 pub use user::User;

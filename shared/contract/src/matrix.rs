@@ -144,14 +144,14 @@ pub fn decode_f32(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
 }
 
 /// Writes the block as one byte string instead of a sequence of numbers.
-mod bytes_block {
+pub(crate) mod bytes_block {
     use serde::{Deserializer, Serializer, de::Visitor};
 
-    pub(super) fn serialize<S: Serializer>(data: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(data: &[u8], to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(data)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         struct Block;
         impl Visitor<'_> for Block {
             type Value = Vec<u8>;

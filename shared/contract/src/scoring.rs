@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, CallError, ItemId, TimestampMs, UserId, embedding::Tiers};
+use crate::{Call, CallError, ItemId, NamedTensor, TimestampMs, UserId, embedding::Tiers};
 
 /// Which of the bundle's models scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,5 +78,30 @@ pub struct Scored {
 impl Call for Score {
     type Reply = Scored;
     const PATH: &'static str = "/rpc/v1/scoring/score";
+    const IDEMPOTENT: bool = true;
+}
+
+/// Runs one of the bundle's graphs on tensors given by the caller, in the batches of ordinary
+/// scoring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Infer {
+    /// Which graph.
+    pub model: ModelKind,
+    /// Every input of the graph, in any order: `[users, ..]`, `[users, candidates, ..]` or
+    /// `[users, history, ..]`.
+    pub inputs: Vec<NamedTensor>,
+}
+
+/// Reply to [`Infer`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inferred {
+    /// Every output of the graph, in its order. Logits are as the graph gives them, without
+    /// calibration.
+    pub outputs: Vec<NamedTensor>,
+}
+
+impl Call for Infer {
+    type Reply = Inferred;
+    const PATH: &'static str = "/rpc/v1/scoring/infer";
     const IDEMPOTENT: bool = true;
 }

@@ -4,13 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use plugrank_contract::{
-    CallError, Dtype, ErrorCode, Event, EventType, ItemId, Matrix, UserId,
+    CallError, Dtype, ErrorCode, Event, EventType, ItemId, Matrix, NamedTensor, TensorDtype,
+    UserId,
     embedding::{Fetch, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState},
     reranking::{Placement, Ranked, Rerank, Reranked, ScoredCandidate},
     retrieval::{
         Candidate, DropReason, Dropped, ObserveEvents, RefreshItems, Retrieve, Retrieved, Source,
     },
-    scoring::{Coverage, Load, ModelKind, Score, Scored},
+    scoring::{Coverage, Infer, Inferred, Load, ModelKind, Score, Scored},
 };
 use serde::Serialize;
 
@@ -105,6 +106,20 @@ fn scoring() {
         load: Load { backlog_us: 7 },
     };
     assert_eq!(hex(&Ok::<_, CallError>(reply)), "000176010000003f010102017800000101020304052007");
+}
+
+#[test]
+fn inference() {
+    let tensor = NamedTensor {
+        name: "x".to_owned(),
+        dtype: TensorDtype::I64,
+        shape: vec![1, 1],
+        data: 7_i64.to_le_bytes().to_vec(),
+    };
+    let call = Infer { model: ModelKind::Idrec, inputs: vec![tensor.clone()] };
+    assert_eq!(hex(&call), "0101017802020101080700000000000000");
+    let reply = Inferred { outputs: vec![tensor] };
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "0001017802020101080700000000000000");
 }
 
 #[test]

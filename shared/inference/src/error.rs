@@ -63,6 +63,9 @@ pub enum InferenceError {
     /// The run failed.
     #[error("running the graph failed: {0}")]
     Run(String),
+    /// Another server did not run the graph.
+    #[error("{0}")]
+    Elsewhere(String),
     /// A worker pool could not start, or has stopped.
     #[error("worker pool: {0}")]
     Pool(String),

@@ -63,12 +63,7 @@ impl TensorData {
     /// Elements from little-endian bytes; `None` when they end within an element.
     #[must_use]
     pub fn from_le_bytes(dtype: TensorDtype, bytes: &[u8]) -> Option<Self> {
-        let element = match dtype {
-            TensorDtype::F16 => 2,
-            TensorDtype::F32 => 4,
-            TensorDtype::I64 => 8,
-        };
-        if !bytes.len().is_multiple_of(element) {
+        if !bytes.len().is_multiple_of(dtype.size()) {
             return None;
         }
         Some(match dtype {

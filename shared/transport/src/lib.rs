@@ -13,5 +13,8 @@ mod spans;
 pub mod wire;
 
 pub use local::{Local, LocalOptions};
-pub use remote::{EjectionOptions, EndpointStatus, HedgeOptions, Remote, RemoteOptions};
+pub use remote::{
+    EjectionOptions, EndpointStatus, Foreign, ForeignReply, ForeignRequest, HedgeOptions, Remote,
+    RemoteOptions,
+};
 pub use service::{Client, Service};

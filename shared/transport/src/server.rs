@@ -8,7 +8,7 @@ use actix_web::{
     web::{self, Bytes, Data, ServiceConfig},
 };
 use plugrank_contract::{Call, CallError, Context};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::{Client, spans::CallSpan, wire};
 
@@ -48,6 +48,27 @@ async fn answer<C: Call>(
             respond::<C>(reply)
         }
     }
+}
+
+/// Answers a call that came in the form of another protocol, `context` read from it.
+///
+/// # Errors
+/// Those of the service.
+pub async fn answer_for<C: Call>(
+    mut context: Context,
+    service: &Client<C>,
+    call: C,
+) -> Result<C::Reply, CallError> {
+    // Where the server has a span of its own for every request, this is part of it.
+    if !Span::current().is_none() {
+        return service.call(context, call).await;
+    }
+    let span = CallSpan::server::<C>(&mut context);
+    let reply = service.call(context, call).instrument(span.span().clone()).await;
+    let error = reply.as_ref().err();
+    span.status(error.map_or(200, |error| wire::status(error.code)));
+    span.ended(error);
+    reply
 }
 
 fn respond<C: Call>(reply: Result<C::Reply, CallError>) -> HttpResponse {

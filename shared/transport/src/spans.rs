@@ -68,6 +68,33 @@ impl CallSpan {
         Self::begin(span, context)
     }
 
+    /// Of a request to a server that is none of ours, from when it is sent.
+    pub(crate) fn foreign(
+        (name, method, path): (&'static str, &str, &str),
+        host: &str,
+        port: u16,
+        context: &mut Context,
+    ) -> Self {
+        let span = tracing::info_span!(
+            target: TRACE_TARGET,
+            "client",
+            otel.name = name,
+            otel.kind = "client",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            http.request.method = method,
+            http.response.status_code = Empty,
+            server.address = host,
+            server.port = i64::from(port),
+            url.path = path,
+            budget.allotted_ms = Empty,
+            budget.spent_ms = Empty,
+            budget.outcome = Empty,
+            error.type = Empty,
+        );
+        Self::begin(span, context)
+    }
+
     /// Of a call from another process, whose span is the parent.
     pub(crate) fn server<C: Call>(context: &mut Context) -> Self {
         let span = tracing::info_span!(

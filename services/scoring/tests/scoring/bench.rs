@@ -120,6 +120,7 @@ pub(crate) fn scoring(
         session: SessionOptions::default(),
         options,
         observer: None,
+        elsewhere: None,
     };
     Arc::new(ScoringService::new(parts, &mut |_, _, _| {}).unwrap())
 }

@@ -283,6 +283,7 @@ async fn every_shape_is_run_before_the_service_is_there() {
         session: plugrank_inference::SessionOptions::default(),
         options: ScoringOptions { workers: 2, ..options() },
         observer: None,
+        elsewhere: None,
     };
     let service = plugrank_scoring::ScoringService::new(parts, &mut |graph, done, total| {
         steps.push((graph, done, total));

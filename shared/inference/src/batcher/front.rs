@@ -263,6 +263,9 @@ impl<M: BatchModel> Worker<M> {
         let Taken { reason, shape, until, oldest, rows, entries } = taken;
         let padded_rows = self.queue.policy().buckets.row_axis().padded_rows(shape);
         let count = entries.len();
+        // Of use as long as anybody waits.
+        let deadlines = entries.iter().map(|entry| entry.waiting.deadline);
+        let deadline = deadlines.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
         let mut calls = Vec::with_capacity(count);
         let (inputs, replies): (Vec<_>, Vec<_>) = entries
             .into_iter()
@@ -276,14 +279,15 @@ impl<M: BatchModel> Worker<M> {
         let span = spans::of_batch(&facts, calls);
         let begun = std::time::Instant::now();
         let model = &mut self.model;
-        let outputs = span.in_scope(|| guarded(|| model.run(shape, &inputs))).and_then(|outputs| {
-            let got = outputs.len();
-            if got == count {
-                Ok(outputs)
-            } else {
-                Err(format!("{got} outputs for {count} entries"))
-            }
-        });
+        let outputs =
+            span.in_scope(|| guarded(|| model.run(shape, &inputs, deadline))).and_then(|outputs| {
+                let got = outputs.len();
+                if got == count {
+                    Ok(outputs)
+                } else {
+                    Err(format!("{got} outputs for {count} entries"))
+                }
+            });
         let run = begun.elapsed();
         let succeeded = outputs.is_ok();
         self.queue.ended(until, shape, succeeded.then_some(run));

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use plugrank_bundle::{Bundle, GraphName};
+use tokio::time::Instant;
 
 use super::{
     layout::{Layout, LayoutError, Variable},
     model::BatchModel,
     shape::{Dims, Shape},
 };
-use crate::{InferenceError, Library, Provider, Session, SessionOptions, Tensor, TensorData};
+use crate::{
+    GraphElsewhere, InferenceError, Library, Provider, Session, SessionOptions, Tensor, TensorData,
+};
 
 /// What one entry brings: an element block for each input, in the manifest's order.
 #[derive(Clone, Debug)]
@@ -47,14 +50,20 @@ pub enum GraphModelError {
     Load(#[from] InferenceError),
 }
 
-/// A loaded graph whose inputs and outputs all begin with `users`.
-#[derive(Debug)]
+/// A graph whose inputs and outputs all begin with `users`.
 pub struct GraphModel {
-    session: Session,
+    runs: Runs,
     inputs: Arc<[Layout]>,
     outputs: Arc<[Layout]>,
-    /// Place of each output among those the session answers.
+    /// Place of each output among those a run answers.
     places: Vec<usize>,
+}
+
+type Layouts = (Arc<[Layout]>, Arc<[Layout]>);
+
+enum Runs {
+    Here(Session),
+    Elsewhere(Arc<dyn GraphElsewhere>),
 }
 
 impl GraphModel {
@@ -68,8 +77,36 @@ impl GraphModel {
         graph: GraphName,
         options: SessionOptions,
     ) -> Result<Self, GraphModelError> {
-        let spec = bundle.graph(graph).ok_or(GraphModelError::None(graph))?;
         let path = bundle.graph_path(graph).ok_or(GraphModelError::None(graph))?;
+        let (inputs, outputs) = Self::layouts(bundle, graph)?;
+        let session = Session::load(library, &path, options)?;
+        let places = outputs
+            .iter()
+            .map(|output| {
+                let found = session.outputs().iter().position(|port| port.name == output.name);
+                found.ok_or_else(|| GraphModelError::Output { graph, output: output.name.clone() })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { runs: Runs::Here(session), inputs, outputs, places })
+    }
+
+    /// A graph of a bundle that another server runs.
+    ///
+    /// # Errors
+    /// When the bundle does not have it, or it cannot be batched.
+    pub fn elsewhere(
+        bundle: &Bundle,
+        graph: GraphName,
+        server: Arc<dyn GraphElsewhere>,
+    ) -> Result<Self, GraphModelError> {
+        let (inputs, outputs) = Self::layouts(bundle, graph)?;
+        let places = (0..outputs.len()).collect();
+        Ok(Self { runs: Runs::Elsewhere(server), inputs, outputs, places })
+    }
+
+    /// Layouts of a graph's inputs and outputs, in the manifest's order.
+    fn layouts(bundle: &Bundle, graph: GraphName) -> Result<Layouts, GraphModelError> {
+        let spec = bundle.graph(graph).ok_or(GraphModelError::None(graph))?;
         let wrong = |source| GraphModelError::Layout { graph, source };
         let inputs = spec
             .inputs
@@ -81,21 +118,16 @@ impl GraphModel {
             .iter()
             .map(|output| Layout::of(&output.name, output.dtype, &output.shape).map_err(wrong))
             .collect::<Result<Vec<_>, _>>()?;
-        let session = Session::load(library, &path, options)?;
-        let places = outputs
-            .iter()
-            .map(|output| {
-                let found = session.outputs().iter().position(|port| port.name == output.name);
-                found.ok_or_else(|| GraphModelError::Output { graph, output: output.name.clone() })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { session, inputs: inputs.into(), outputs: outputs.into(), places })
+        Ok((inputs.into(), outputs.into()))
     }
 
-    /// What the graph runs on.
+    /// What the graph runs on; `None` when another server runs it.
     #[must_use]
-    pub fn provider(&self) -> Provider {
-        self.session.provider()
+    pub fn provider(&self) -> Option<Provider> {
+        match &self.runs {
+            Runs::Here(session) => Some(session.provider()),
+            Runs::Elsewhere(_) => None,
+        }
     }
 
     /// Layouts of the inputs, in the manifest's order.
@@ -116,7 +148,12 @@ impl GraphModel {
         self.inputs.iter().chain(self.outputs.iter()).any(|one| one.variable == Some(variable))
     }
 
-    fn forward(&mut self, shape: Shape, entries: &[GraphRows]) -> Result<Vec<Tensor>, String> {
+    fn forward(
+        &mut self,
+        shape: Shape,
+        entries: &[GraphRows],
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Tensor>, String> {
         let mut tensors = Vec::with_capacity(self.inputs.len());
         for (place, layout) in self.inputs.iter().enumerate() {
             let mut blocks = Vec::with_capacity(entries.len());
@@ -135,7 +172,11 @@ impl GraphModel {
             .zip(&tensors)
             .map(|(layout, tensor)| (layout.name.as_str(), tensor))
             .collect();
-        self.session.run(&named).map_err(|error| error.to_string())
+        let ran = match &mut self.runs {
+            Runs::Here(session) => session.run(&named),
+            Runs::Elsewhere(server) => server.run(&named, deadline),
+        };
+        ran.map_err(|error| error.to_string())
     }
 }
 
@@ -143,8 +184,13 @@ impl BatchModel for GraphModel {
     type Input = GraphRows;
     type Output = Vec<TensorData>;
 
-    fn run(&mut self, shape: Shape, entries: &[GraphRows]) -> Result<Vec<Vec<TensorData>>, String> {
-        let tensors = self.forward(shape, entries)?;
+    fn run(
+        &mut self,
+        shape: Shape,
+        entries: &[GraphRows],
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Vec<TensorData>>, String> {
+        let tensors = self.forward(shape, entries, deadline)?;
         let of_entry = |(user, entry): (usize, &GraphRows)| {
             let blocks = self.outputs.iter().zip(&self.places).map(|(layout, place)| {
                 let tensor = tensors.get(*place).ok_or("the graph answered too few outputs")?;
@@ -156,6 +202,6 @@ impl BatchModel for GraphModel {
     }
 
     fn warm(&mut self, shape: Shape) -> Result<(), String> {
-        self.forward(shape, &[]).map(|_| ())
+        self.forward(shape, &[], None).map(|_| ())
     }
 }

@@ -28,7 +28,12 @@ impl BatchModel for Doubler {
     type Input = Vec<u64>;
     type Output = Vec<u64>;
 
-    fn run(&mut self, shape: Shape, entries: &[Vec<u64>]) -> Result<Vec<Vec<u64>>, String> {
+    fn run(
+        &mut self,
+        shape: Shape,
+        entries: &[Vec<u64>],
+        _: Option<Instant>,
+    ) -> Result<Vec<Vec<u64>>, String> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         if let Some(gate) = &self.gate {
             gate.recv().map_err(|_| "the test ended")?;

@@ -16,7 +16,7 @@ use self::{
     difference::{Difference, difference},
     reference::Reference,
 };
-use crate::{InferenceError, Library, Session, SessionOptions};
+use crate::{GraphElsewhere, InferenceError, Library, Session, SessionOptions, Tensor};
 
 /// What was recomputed.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,10 +141,46 @@ fn recompute(
     let inputs = reference.inputs(graph, spec)?;
     let begun = Instant::now();
     let outputs = session.run(&inputs)?;
-    let mut report =
-        GraphReport { graph, elements: 0, max_difference: 0.0, run_time: begun.elapsed() };
-    for output in &spec.outputs {
-        let got = border::output(graph, session, &outputs, &output.name)?;
+    let run_time = begun.elapsed();
+    let got = spec
+        .outputs
+        .iter()
+        .map(|output| border::output(graph, session, &outputs, &output.name))
+        .collect::<Result<Vec<&Tensor>, _>>()?;
+    compare(graph, spec, &got, reference, run_time)
+}
+
+/// Runs the reference rows of a graph on the server that runs it in place of a session.
+///
+/// # Errors
+/// As [`VerifyError`] says: `Inference` when the server did not run them, `Border` or `Difference`
+/// when it runs another graph.
+pub fn verify_elsewhere(
+    bundle: &Bundle,
+    graph: GraphName,
+    server: &dyn GraphElsewhere,
+) -> Result<GraphReport, VerifyError> {
+    let none = || VerifyError::Border { graph, message: "the bundle has no such graph".into() };
+    let spec = bundle.graph(graph).ok_or_else(none)?;
+    let reference = Reference::load(bundle)?;
+    let inputs = reference.inputs(graph, spec)?;
+    let begun = Instant::now();
+    let outputs = server.run(&inputs, None)?;
+    let run_time = begun.elapsed();
+    let got: Vec<&Tensor> = outputs.iter().collect();
+    compare(graph, spec, &got, &reference, run_time)
+}
+
+/// Holds a graph's outputs, in the manifest's order, against the reference.
+fn compare(
+    graph: GraphName,
+    spec: &GraphSpec,
+    outputs: &[&Tensor],
+    reference: &Reference,
+    run_time: Duration,
+) -> Result<GraphReport, VerifyError> {
+    let mut report = GraphReport { graph, elements: 0, max_difference: 0.0, run_time };
+    for (output, got) in spec.outputs.iter().zip(outputs) {
         let expected = reference.output(graph, &output.name)?;
         if got.shape != expected.shape || got.data.is_empty() {
             let message = format!(

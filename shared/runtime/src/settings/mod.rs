@@ -12,6 +12,7 @@ mod error;
 mod list;
 mod load;
 mod onnxruntime;
+mod open_inference;
 mod peers;
 mod reranking;
 mod retrieval;
@@ -27,10 +28,11 @@ pub use check::Violation;
 pub use embedding::EmbeddingSettings;
 pub use error::SettingsError;
 pub use onnxruntime::OnnxRuntimeSettings;
+pub use open_inference::OpenInferenceSettings;
 pub use peers::PeerSettings;
 pub use reranking::RerankingSettings;
 pub use retrieval::{AnnSettings, RetrievalSettings, SnapshotSettings, SourceShareSettings};
-pub use scoring::{ModelChoice, Provider, ScoringSettings};
+pub use scoring::{ModelChoice, ModelServerSettings, Provider, ScoringSettings};
 pub use server::ServerSettings;
 pub use store::{StoreKind, StoreSettings};
 pub use telemetry::{LogFormat, OtlpProtocol, TelemetrySettings};
@@ -66,6 +68,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// The port for operators.
     pub admin: AdminSettings,
+    /// The protocol in which graphs are served to others.
+    pub open_inference: OpenInferenceSettings,
     /// ONNX Runtime.
     pub onnxruntime: OnnxRuntimeSettings,
 }
@@ -86,6 +90,7 @@ impl Settings {
         self.budget.check(&mut checks);
         self.telemetry.check(&mut checks);
         self.admin.check(&mut checks);
+        self.open_inference.check(&mut checks);
         self.onnxruntime.check(&mut checks);
         checks.into_violations()
     }

@@ -54,6 +54,24 @@ pub struct ScoringSettings {
     pub margin_us: u64,
     /// Calls in flight at a time.
     pub max_in_flight: usize,
+    /// A server that runs the unified model in place of this process.
+    pub open_inference: ModelServerSettings,
+}
+
+/// A server that speaks the Open Inference Protocol and runs the unified model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelServerSettings {
+    /// Its addresses; the model runs in this process when there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::texts")]
+    pub url: Vec<String>,
+    /// The model's name there.
+    pub model: String,
+    /// The model's version there; the server's choice when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Longest wait for a run.
+    pub timeout_ms: u64,
 }
 
 impl ScoringSettings {
@@ -67,5 +85,25 @@ impl ScoringSettings {
         checks.ascending("scoring.user_buckets", &self.user_buckets, 4096);
         checks.range("scoring.margin_us", self.margin_us, 0..=1_000_000);
         checks.range("scoring.max_in_flight", self.max_in_flight, 1..=1_000_000);
+        self.open_inference.check(checks);
+    }
+}
+
+impl ModelServerSettings {
+    fn check(&self, checks: &mut Checks) {
+        for url in &self.url {
+            checks.http_url("scoring.open_inference.url", Some(url));
+        }
+        // Both become parts of a path.
+        let plain = |text: &str| {
+            let known = |c: char| c.is_ascii_alphanumeric() || "._-~".contains(c);
+            !text.is_empty() && text.chars().all(known)
+        };
+        let allowed = "letters, digits and . _ - ~";
+        checks.that(plain(&self.model), "scoring.open_inference.model", &self.model, allowed);
+        if let Some(version) = &self.version {
+            checks.that(plain(version), "scoring.open_inference.version", version, allowed);
+        }
+        checks.range("scoring.open_inference.timeout_ms", self.timeout_ms, 1..=600_000);
     }
 }

@@ -2,16 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
-use plugrank_contract::{Call, CallError, Context};
+use plugrank_contract::CallError;
 use tokio::time::{Instant, sleep_until};
 use tower::retry::budget::Budget;
 
 use super::{
     HedgeOptions, Shared,
     endpoint::{Endpoint, Ticket, Why},
-    exchange::{Again, Answer, exchange},
+    exchange::{Again, Answer, Request},
 };
 
 /// Most times a call is sent.
@@ -24,9 +23,9 @@ const SOONEST: Duration = Duration::from_millis(1);
 const SHORTEST: Duration = Duration::from_millis(5);
 
 /// A call on its way, and what was tried so far.
-struct Attempts<'a> {
+struct Attempts<'a, R> {
     remote: &'a Shared,
-    path: &'static str,
+    request: &'a R,
     deadline: Instant,
     /// How long an answer usually takes at most.
     patience: Duration,
@@ -35,36 +34,30 @@ struct Attempts<'a> {
     tickets: Vec<Ticket>,
 }
 
-/// Sends `call` and waits for the first answer that counts. The caller ends it at `deadline`.
-pub(crate) async fn call<C: Call>(
+/// Sends `request` and waits for the first answer that counts. The caller ends it at `deadline`.
+pub(crate) async fn call<R: Request>(
     remote: &Shared,
-    context: &Context,
-    body: Bytes,
+    request: &R,
     deadline: Instant,
-) -> Result<C::Reply, CallError> {
+) -> Result<R::Reply, CallError> {
     let begun = Instant::now();
-    let usual = remote.pool.latencies.p95(C::PATH);
+    let usual = remote.pool.latencies.p95(request.kind());
     let patience = match remote.hedge {
         HedgeOptions::After(wait) => wait,
         HedgeOptions::Off | HedgeOptions::RecentP95 => usual.unwrap_or(UNKNOWN).max(SHORTEST),
     };
-    let mut attempts = Attempts {
-        remote,
-        path: C::PATH,
-        deadline,
-        patience,
-        tried: Vec::new(),
-        tickets: Vec::new(),
-    };
+    let mut attempts =
+        Attempts { remote, request, deadline, patience, tried: Vec::new(), tickets: Vec::new() };
     remote.extra.deposit();
     let mut running = FuturesUnordered::new();
-    let send = |at: usize, endpoint: Arc<Endpoint>, body: Bytes| async move {
-        (at, exchange::<C>(&remote.client, &endpoint.target, context, body).await)
+    let send = |at: usize, endpoint: Arc<Endpoint>| async move {
+        (at, request.exchange(&remote.client, &endpoint.target).await)
     };
     let first = remote.pool.pick(&[]).ok_or_else(|| remote.nobody())?;
-    running.push(send(attempts.open(&first, Why::First), first, body.clone()));
+    running.push(send(attempts.open(&first, Why::First), first));
 
-    let hedge_at = attempts.hedge_after(usual).filter(|_| C::IDEMPOTENT).map(|wait| begun + wait);
+    let hedge_at =
+        attempts.hedge_after(usual).filter(|_| request.harmless()).map(|wait| begun + wait);
     let mut may_hedge = hedge_at.is_some();
     let hedge = sleep_until(hedge_at.unwrap_or(deadline));
     tokio::pin!(hedge);
@@ -76,7 +69,7 @@ pub(crate) async fn call<C: Call>(
                     return Err(failure.unwrap_or_else(|| remote.nobody()));
                 };
                 attempts.tickets[at].settle(answer.verdict);
-                match attempts.judge::<C>(at, answer) {
+                match attempts.judge(at, answer) {
                     Judged::Final(value) => return value,
                     Judged::Failed { error, again } => {
                         failure = Some(error);
@@ -96,7 +89,7 @@ pub(crate) async fn call<C: Call>(
         };
         let next = why.and_then(|(why, again)| Some((why, attempts.next(again)?)));
         if let Some((why, endpoint)) = next {
-            running.push(send(attempts.open(&endpoint, why), endpoint, body.clone()));
+            running.push(send(attempts.open(&endpoint, why), endpoint));
         }
     }
 }
@@ -106,7 +99,7 @@ enum Judged<R> {
     Failed { error: CallError, again: Again },
 }
 
-impl Attempts<'_> {
+impl<R: Request> Attempts<'_, R> {
     /// When to send a second call: never later than leaves it as long as the first has had.
     fn hedge_after(&self, usual: Option<Duration>) -> Option<Duration> {
         let half = self.deadline.saturating_duration_since(Instant::now()) / 2;
@@ -118,7 +111,7 @@ impl Attempts<'_> {
     }
 
     fn open(&mut self, endpoint: &Arc<Endpoint>, why: Why) -> usize {
-        let call = (self.path, self.deadline, self.patience);
+        let call = (self.request.kind(), self.deadline, self.patience);
         self.tickets.push(Ticket::new(&self.remote.pool, Arc::clone(endpoint), why, call));
         self.tried.push(Arc::clone(endpoint));
         self.tickets.len() - 1
@@ -138,9 +131,10 @@ impl Attempts<'_> {
         self.remote.extra.withdraw().then_some(endpoint)
     }
 
-    fn judge<C: Call>(&mut self, at: usize, answer: Answer<C::Reply>) -> Judged<C::Reply> {
+    fn judge(&mut self, at: usize, answer: Answer<R::Reply>) -> Judged<R::Reply> {
         let Answer { value, again, .. } = answer;
-        let again = if again == Again::IfHarmless && !C::IDEMPOTENT { Again::No } else { again };
+        let harmless = self.request.harmless();
+        let again = if again == Again::IfHarmless && !harmless { Again::No } else { again };
         match value {
             Err(error) if again != Again::No => Judged::Failed { error, again },
             value => {

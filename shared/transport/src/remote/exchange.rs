@@ -1,5 +1,7 @@
 //! One call to one endpoint over HTTP.
 
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
 use reqwest::{
@@ -10,6 +12,45 @@ use tracing::Instrument;
 
 use super::{address::Target, endpoint::Verdict};
 use crate::{spans::CallSpan, wire};
+
+/// A request in the form of its protocol, which may be sent to any endpoint.
+pub(crate) trait Request: Sync {
+    /// What is answered.
+    type Reply: Send;
+    /// Names requests of one kind, whose times are alike.
+    fn kind(&self) -> &'static str;
+    /// Whether a second, identical request does no harm.
+    fn harmless(&self) -> bool;
+    /// Sends it and reads the reply. Ends by itself only with an answer: the caller keeps time.
+    fn exchange(
+        &self,
+        client: &Client,
+        target: &Target,
+    ) -> impl Future<Output = Answer<Self::Reply>> + Send;
+}
+
+/// A call to a service of ours.
+pub(crate) struct Rpc<'a, C> {
+    pub(crate) context: &'a Context,
+    pub(crate) body: Bytes,
+    pub(crate) of: PhantomData<fn() -> C>,
+}
+
+impl<C: Call> Request for Rpc<'_, C> {
+    type Reply = C::Reply;
+
+    fn kind(&self) -> &'static str {
+        C::PATH
+    }
+
+    fn harmless(&self) -> bool {
+        C::IDEMPOTENT
+    }
+
+    async fn exchange(&self, client: &Client, target: &Target) -> Answer<C::Reply> {
+        exchange::<C>(client, target, self.context, self.body.clone()).await
+    }
+}
 
 /// What came of it.
 pub(crate) struct Answer<R> {
@@ -64,7 +105,7 @@ fn judge(error: Option<ErrorCode>) -> (Verdict, Again) {
     }
 }
 
-type Failure = (CallError, Again);
+pub(crate) type Failure = (CallError, Again);
 
 async fn send<C: Call>(
     client: &Client,
@@ -101,7 +142,7 @@ async fn send<C: Call>(
     })
 }
 
-fn failed(target: &Target, error: &reqwest::Error) -> Failure {
+pub(crate) fn failed(target: &Target, error: &reqwest::Error) -> Failure {
     let base_url = target.base_url();
     if error.is_connect() {
         let message = format!("{base_url} cannot be reached: {}", root(error));

@@ -10,6 +10,7 @@ mod breaker;
 mod broadcast;
 mod endpoint;
 mod exchange;
+mod foreign;
 mod latency;
 mod options;
 mod pool;
@@ -18,6 +19,7 @@ mod resolve;
 
 use std::{
     fmt,
+    marker::PhantomData,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -28,10 +30,12 @@ use plugrank_contract::{Call, CallError, Context};
 use tokio::time::{Instant, timeout_at};
 use tower::retry::budget::TpsBudget;
 
+pub use foreign::{Foreign, ForeignReply, ForeignRequest};
 pub use options::{EjectionOptions, HedgeOptions, RemoteOptions};
 
 use crate::{Service, wire};
 use address::Address;
+use exchange::Rpc;
 use pool::Pool;
 use probe::Probe;
 
@@ -86,6 +90,14 @@ impl Remote {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(options: &RemoteOptions) -> Result<Self, CallError> {
+        Self::probed(options, Probe::of_role)
+    }
+
+    /// The same of processes whose readiness is asked in another way.
+    fn probed(
+        options: &RemoteOptions,
+        probe: impl FnOnce(reqwest::Client) -> Probe,
+    ) -> Result<Self, CallError> {
         let addresses: Vec<Address> =
             options.base_urls.iter().map(|url| Address::parse(url)).collect::<Result<_, _>>()?;
         if addresses.is_empty() {
@@ -99,7 +111,7 @@ impl Remote {
             .connect_timeout(options.connect_timeout)
             .build()
             .map_err(|error| CallError::internal(format!("no HTTP client: {error}")))?;
-        let pool = Pool::new(options.name, options.ejection, Probe(client.clone()));
+        let pool = Pool::new(options.name, options.ejection, probe(client.clone()));
         if addresses.iter().all(|address| address.name().is_none()) {
             pool.update(addresses.iter().filter_map(Address::fixed).collect());
         } else {
@@ -151,7 +163,12 @@ impl<C: Call> Service<C> for Remote {
             if C::EVERY_REPLICA {
                 broadcast::call::<C>(shared, &context, body, deadline).await
             } else {
-                attempts::call::<C>(shared, &context, body, deadline).await
+                attempts::call(
+                    shared,
+                    &Rpc::<C> { context: &context, body, of: PhantomData },
+                    deadline,
+                )
+                .await
             }
         };
         timeout_at(deadline, answer).await.unwrap_or_else(|_| {

@@ -159,7 +159,7 @@ mod tests {
     };
 
     fn pool(endpoints: u16) -> Arc<Pool> {
-        let pool = Pool::new("test", ONCE, Probe(reqwest::Client::new()));
+        let pool = Pool::new("test", ONCE, Probe::of_role(reqwest::Client::new()));
         let target = |port| Target {
             socket: ([127, 0, 0, 1], port).into(),
             host: String::new(),

@@ -9,14 +9,25 @@ use super::address::Target;
 /// Longest wait for a probe. A process that is stopped takes connections and answers nothing.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks for readiness, `GET /readyz`.
+/// Where roles say that they are ready.
+const READY: &str = "/readyz";
+
+/// Asks for readiness: a GET that succeeds.
 #[derive(Clone, Debug)]
-pub(crate) struct Probe(pub(crate) Client);
+pub(crate) struct Probe {
+    pub(crate) client: Client,
+    pub(crate) path: String,
+}
 
 impl Probe {
+    /// Of roles.
+    pub(crate) fn of_role(client: Client) -> Self {
+        Self { client, path: READY.to_owned() }
+    }
+
     pub(crate) async fn ready(&self, target: &Target) -> bool {
-        let url = format!("{}/readyz", target.base_url());
-        let request = self.0.get(url).header(HOST, &target.host).timeout(TIMEOUT);
+        let url = format!("{}{}", target.base_url(), self.path);
+        let request = self.client.get(url).header(HOST, &target.host).timeout(TIMEOUT);
         request.send().await.is_ok_and(|answer| answer.status().is_success())
     }
 }

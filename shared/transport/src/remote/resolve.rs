@@ -105,7 +105,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn endpoints_follow_the_name_and_outlive_a_resolver_that_fails() {
-        let pool = Pool::new("test", EjectionOptions::default(), Probe(reqwest::Client::new()));
+        let pool =
+            Pool::new("test", EjectionOptions::default(), Probe::of_role(reqwest::Client::new()));
         let addresses = ["http://10.0.0.9:80", "http://name:80"];
         let addresses = addresses.map(|url| Address::parse(url).unwrap()).to_vec();
         let answer: Arc<Mutex<fn() -> Answer>> =

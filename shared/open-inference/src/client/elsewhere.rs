@@ -1,0 +1,228 @@
+//! The bundle's graph on a server that comes and goes.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use plugrank_bundle::{Bundle, GraphName};
+use plugrank_contract::{CallError, ErrorCode};
+use plugrank_inference::{GraphElsewhere, InferenceError, Tensor};
+use plugrank_transport::EndpointStatus;
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{Instant, sleep},
+};
+
+use super::{
+    ModelOptions, StartError,
+    link::{Link, Speaks},
+    meet::{Graph, Unmet},
+    silence::Silence,
+};
+
+/// How long the server is waited for at the start.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked for while it is away.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The bundle's graph on a server of someone else's.
+///
+/// While the server is away, or runs something else, a run fails at once, so that there is time for
+/// the ID-based model; in the background it is looked for, and checked again before it is used.
+pub struct ModelElsewhere {
+    shared: Arc<Shared>,
+    /// Workers block their threads; requests run here.
+    runtime: Option<Runtime>,
+}
+
+struct Shared {
+    graph: Graph,
+    state: ArcSwap<Result<Speaks, Unmet>>,
+    looking: AtomicBool,
+    silence: Mutex<Silence>,
+}
+
+impl ModelElsewhere {
+    /// Meets the server. One that is not there within ten seconds is looked for in the background,
+    /// and [`ModelElsewhere::reached`] says so.
+    ///
+    /// # Errors
+    /// When an address is none, or the server runs another graph than the bundle's.
+    pub async fn start(
+        options: &ModelOptions,
+        bundle: Arc<Bundle>,
+        graph: GraphName,
+    ) -> Result<Self, StartError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("open-inference")
+            .enable_all()
+            .build()
+            .map_err(|error| StartError::Options(error.to_string()))?;
+        let link = {
+            let _here = runtime.enter();
+            Link::new(options).map_err(|error| StartError::Options(error.message))
+        };
+        let this = |link| {
+            let runtime_handle = runtime.handle().clone();
+            let link = Arc::new(link);
+            let graph = Graph { link, bundle, graph, runtime: runtime_handle };
+            let away = Unmet::Away("it was not asked yet".to_owned());
+            let state = ArcSwap::from_pointee(Err(away));
+            let looking = AtomicBool::new(false);
+            Arc::new(Shared { graph, state, looking, silence: Mutex::default() })
+        };
+        let shared = link.map(this);
+        let this = Self { shared: shared?, runtime: Some(runtime) };
+        let begun = Instant::now();
+        loop {
+            let met = this.meet().await;
+            let wait = begun.elapsed() < PATIENCE;
+            match &met {
+                // A server that has just started may not know its models yet.
+                Err(Unmet::Away(message) | Unmet::Refused(message)) if wait => {
+                    tracing::info!(
+                        model = options.model,
+                        message,
+                        "waiting for the model's server"
+                    );
+                    sleep(AGAIN).await;
+                }
+                Err(Unmet::Other(message) | Unmet::Refused(message)) => {
+                    return Err(StartError::Model {
+                        model: options.model.clone(),
+                        at: options.server.base_urls.join(", "),
+                        message: message.clone(),
+                    });
+                }
+                Err(Unmet::Away(message)) => {
+                    tracing::warn!(
+                        model = options.model,
+                        message,
+                        "the model's server is not there; the ID-based model answers until it is"
+                    );
+                    this.shared.lost(Unmet::Away(message.clone()));
+                    return Ok(this);
+                }
+                Ok(speaks) => {
+                    tracing::info!(
+                        model = options.model,
+                        binary = speaks.binary,
+                        timeouts = speaks.timeouts,
+                        "another server runs the model"
+                    );
+                    this.shared.state.store(Arc::new(met));
+                    return Ok(this);
+                }
+            }
+        }
+    }
+
+    /// On the runtime that its requests need.
+    async fn meet(&self) -> Result<Speaks, Unmet> {
+        let graph = self.shared.graph.clone();
+        let meeting = self.shared.graph.runtime.spawn(async move { graph.meet().await });
+        meeting.await.unwrap_or_else(|error| Err(Unmet::Away(error.to_string())))
+    }
+
+    /// Whether the server is there and runs the bundle's graph.
+    #[must_use]
+    pub fn reached(&self) -> bool {
+        self.shared.state.load().is_ok()
+    }
+
+    /// What is known of each of the server's processes. The closure outlives the model.
+    pub fn endpoints(&self) -> impl Fn() -> Vec<EndpointStatus> + Send + Sync + 'static {
+        let link = Arc::clone(&self.shared.graph.link);
+        move || link.server.endpoints()
+    }
+}
+
+impl Drop for ModelElsewhere {
+    fn drop(&mut self) {
+        // A runtime must not be waited for where other tasks run.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl GraphElsewhere for ModelElsewhere {
+    fn at_hand(&self) -> Result<(), InferenceError> {
+        self.shared.speaks().map(|_| ())
+    }
+
+    fn run(
+        &self,
+        inputs: &[(&str, &Tensor)],
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Tensor>, InferenceError> {
+        let speaks = self.shared.speaks()?;
+        let begun = Instant::now();
+        let ran = self.shared.graph.run(speaks, inputs, deadline);
+        match &ran {
+            Ok(_) => self.shared.silence.lock().answered(begun.elapsed()),
+            Err(error) => self.shared.failed(error, begun.elapsed()),
+        }
+        ran.map_err(|error| InferenceError::Elsewhere(error.message))
+    }
+}
+
+impl Shared {
+    fn speaks(&self) -> Result<Speaks, InferenceError> {
+        match &**self.state.load() {
+            Ok(speaks) => Ok(*speaks),
+            Err(unmet) => Err(InferenceError::Elsewhere(unmet.message().to_owned())),
+        }
+    }
+
+    /// A run failed. Where that says that the server is gone or another, it is met anew.
+    fn failed(self: &Arc<Self>, error: &CallError, waited: Duration) {
+        let endpoints = self.graph.link.server.endpoints();
+        let lost = match error.code {
+            ErrorCode::InvalidArgument | ErrorCode::NotFound => true,
+            ErrorCode::Unavailable => endpoints.iter().all(|endpoint| endpoint.ejected),
+            ErrorCode::DeadlineExceeded => self.silence.lock().lasts(waited),
+            ErrorCode::Overloaded | ErrorCode::Internal => false,
+        };
+        if lost {
+            self.lost(error.clone().into());
+        }
+    }
+
+    fn lost(self: &Arc<Self>, unmet: Unmet) {
+        if self.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.state.store(Arc::new(Err(unmet)));
+        self.graph.runtime.spawn(look(Arc::downgrade(self)));
+    }
+}
+
+/// Looks for the server until it is there and runs the bundle's graph.
+async fn look(shared: Weak<Shared>) {
+    loop {
+        sleep(AGAIN).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let met = shared.graph.meet().await;
+        match &met {
+            Ok(_) => {
+                tracing::info!("the model's server is back");
+                shared.looking.store(false, Ordering::Release);
+                shared.state.store(Arc::new(met));
+                return;
+            }
+            Err(Unmet::Other(message)) => {
+                tracing::error!(message, "the model's server runs another model");
+            }
+            Err(Unmet::Away(_) | Unmet::Refused(_)) => {}
+        }
+        shared.state.store(Arc::new(met));
+    }
+}

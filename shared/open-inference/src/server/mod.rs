@@ -1,0 +1,74 @@
+//! Serves the graphs that scoring runs.
+
+mod infer;
+mod refusal;
+mod routes;
+
+use std::sync::Arc;
+
+use plugrank_bundle::{Bundle, GraphName};
+use plugrank_contract::scoring::{Infer, ModelKind};
+use plugrank_runtime::Health;
+use plugrank_transport::Client;
+
+use crate::ModelMetadata;
+use refusal::Refusal;
+
+pub use routes::{PREFIX, is_probe};
+
+/// What is served. Clones share it.
+#[derive(Clone)]
+pub struct Served(Arc<Parts>);
+
+struct Parts {
+    models: Vec<Model>,
+    infer: Client<Infer>,
+    health: Health,
+    max_body_bytes: usize,
+}
+
+struct Model {
+    kind: ModelKind,
+    metadata: ModelMetadata,
+}
+
+impl Served {
+    /// The graphs of a bundle that score, named as in it, in its version, run by `infer`; ready
+    /// when the process is.
+    #[must_use]
+    pub fn new(
+        bundle: &Bundle,
+        infer: Client<Infer>,
+        health: Health,
+        max_body_bytes: usize,
+    ) -> Self {
+        let kinds =
+            [(ModelKind::Unified, GraphName::Unified), (ModelKind::Idrec, GraphName::Idrec)];
+        let model = |(kind, name): (ModelKind, GraphName)| {
+            let graph = bundle.graph(name)?;
+            let metadata = ModelMetadata::of(&name.to_string(), bundle.version(), graph);
+            Some(Model { kind, metadata })
+        };
+        let models = kinds.into_iter().filter_map(model).collect();
+        Self(Arc::new(Parts { models, infer, health, max_body_bytes }))
+    }
+
+    fn model(&self, name: &str, version: Option<&str>) -> Result<&Model, Refusal> {
+        let models = &self.0.models;
+        let model = models.iter().find(|model| model.metadata.name == name).ok_or_else(|| {
+            let names: Vec<&str> =
+                models.iter().map(|model| model.metadata.name.as_str()).collect();
+            Refusal::not_found(format!("there is no model `{name}`, only {}", names.join(", ")))
+        })?;
+        let versions = &model.metadata.versions;
+        match version {
+            Some(version) if versions.iter().all(|known| known != version) => {
+                Err(Refusal::not_found(format!(
+                    "model `{name}` has no version `{version}`, only {}",
+                    versions.join(", ")
+                )))
+            }
+            _ => Ok(model),
+        }
+    }
+}

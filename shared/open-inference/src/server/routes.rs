@@ -1,0 +1,89 @@
+//! The paths under `/v2`.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, guard,
+    http::StatusCode,
+    web::{self, Data, Path, ServiceConfig},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Served, infer, refusal::Refusal};
+use crate::ServerMetadata;
+
+/// What every path of the protocol begins with.
+pub const PREFIX: &str = "/v2";
+
+/// Whether machines ask a path all the time.
+#[must_use]
+pub fn is_probe(path: &str) -> bool {
+    path.starts_with("/v2/health/") || (path.starts_with("/v2/models/") && path.ends_with("/ready"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+}
+
+impl Served {
+    /// Adds the protocol's paths.
+    pub fn routes(&self, config: &mut ServiceConfig) {
+        let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+        let mut scope = web::scope(PREFIX)
+            .app_data(Data::new(self.clone()))
+            .service(resource("", "GET, HEAD").route(get().to(server)))
+            .service(resource("/health/live", "GET, HEAD").route(get().to(live)))
+            .service(resource("/health/ready", "GET, HEAD").route(get().to(ready)))
+            .default_service(web::to(|request: HttpRequest| async move {
+                Err::<&str, _>(Refusal::not_found(format!("there is no path {}", request.path())))
+            }));
+        for of in ["/models/{name}", "/models/{name}/versions/{version}"] {
+            scope = scope
+                .service(resource(of, "GET, HEAD").route(get().to(model)))
+                .service(resource(&format!("{of}/ready"), "GET, HEAD").route(get().to(model_ready)))
+                .service(
+                    resource(&format!("{of}/infer"), "POST")
+                        .app_data(web::PayloadConfig::new(self.0.max_body_bytes))
+                        .route(web::post().to(infer::infer)),
+                );
+        }
+        config.service(scope);
+    }
+}
+
+/// A path; a method it does not take is answered 405.
+fn resource(path: &str, takes: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        let message = format!("this path takes {takes}");
+        Err::<&str, _>(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message))
+    }))
+}
+
+async fn server() -> HttpResponse {
+    HttpResponse::Ok().json(ServerMetadata::ours())
+}
+
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "live": true }))
+}
+
+async fn ready(served: Data<Served>) -> HttpResponse {
+    let ready = served.0.health.readiness().await.ready;
+    answer(ready).json(json!({ "ready": ready }))
+}
+
+async fn model_ready(served: Data<Served>, path: Path<Named>) -> Result<HttpResponse, Refusal> {
+    let model = served.model(&path.name, path.version.as_deref())?;
+    let ready = served.0.health.readiness().await.ready;
+    Ok(answer(ready).json(json!({ "name": model.metadata.name, "ready": ready })))
+}
+
+fn answer(ready: bool) -> actix_web::HttpResponseBuilder {
+    if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() }
+}
+
+async fn model(served: Data<Served>, path: Path<Named>) -> Result<HttpResponse, Refusal> {
+    let model = served.model(&path.name, path.version.as_deref())?;
+    Ok(HttpResponse::Ok().json(&model.metadata))
+}

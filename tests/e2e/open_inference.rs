@@ -1,0 +1,165 @@
+//! Graphs served to others, and run by others, over the Open Inference Protocol.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::site::{Site, plugrank, repository, settings, stderr};
+use crate::fleet::{ModelServer, open_inference_python};
+
+/// Few shapes, so that a slow server is warm soon.
+const FEW_SHAPES: &str =
+    "scoring.candidate_buckets = [32, 128]\nscoring.user_buckets = [1, 2]\nretrieval.limit = 100\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tritons_client_gets_what_the_graphs_answer() {
+    let site = Site::start_with("open_inference.max_body_bytes = 8388608\n").await;
+    let url = site.url("");
+    let asked = Command::new(open_inference_python())
+        .arg(repository("tests/open_inference/triton_client.py"))
+        .arg(url.trim_start_matches("http://"))
+        .arg(repository("models/simshop/bundle"))
+        .output()
+        .unwrap();
+    print!("{}", String::from_utf8_lossy(&asked.stdout));
+    assert!(asked.status.success(), "{}", stderr(&asked));
+    // They ran through the batcher of ordinary scoring.
+    let entries = metric(&site, "plugrank_scoring_batch_entries_sum").await;
+    assert!(entries >= 100.0, "{entries}");
+    errors_have_the_protocols_form(&site).await;
+}
+
+async fn errors_have_the_protocols_form(site: &Site) {
+    let infer = "/v2/models/idrec/infer";
+    let said = |reply: &Value, says: &str| {
+        let error = reply["error"].as_str().unwrap_or_else(|| panic!("{reply}"));
+        assert!(error.contains(says), "{error}");
+        assert_eq!(reply.as_object().unwrap().len(), 1, "{reply}");
+    };
+    let (status, reply) = site.get("/v2/nothing").await;
+    assert_eq!(status, 404);
+    said(&reply, "/v2/nothing");
+    let (status, reply) = site.get(infer).await;
+    assert_eq!(status, 405);
+    said(&reply, "POST");
+    for (body, status, says) in [
+        (json!({"inputs": [], "more": "x".repeat(8 << 20)}), 413, "8388608"),
+        (json!({"input": []}), 400, "unknown field `input`"),
+        (json!({"inputs": [{"name": "recency_bucket"}]}), 400, "inputs[0]: missing field `shape`"),
+        (json!({"inputs": []}), 400, "input `history_item_id` is missing"),
+        (json!({"inputs": [], "parameters": {"timeout": "1"}}), 400, "parameters.timeout"),
+    ] {
+        let (found, reply) = site.post_json(infer, &body).await;
+        assert_eq!(found, status, "{reply}");
+        said(&reply, says);
+    }
+    let broken = site.post(infer).body("{").send().await.unwrap();
+    assert_eq!(broken.status().as_u16(), 400);
+    let header = site.post(infer).header("inference-header-content-length", "9").body("{}");
+    let header = header.send().await.unwrap();
+    assert_eq!(header.status().as_u16(), 400);
+    said(&header.json().await.unwrap(), "Inference-Header-Content-Length");
+    // The API beside it keeps its own form.
+    let (status, problem) = site.get("/v3").await;
+    assert_eq!((status, &problem["status"]), (404, &json!(404)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_by_other_servers_are_those_of_the_session() {
+    let graph = repository("models/simshop/bundle/unified.onnx");
+    let folder = TempDir::new().unwrap();
+    let other_graph = other_weights(&folder);
+    let (mut mlserver, mut other) = (ModelServer::spawn(&graph), ModelServer::spawn(&other_graph));
+    let here = Site::start_with(FEW_SHAPES).await;
+    mlserver.ready(&here.http).await;
+    let plugrank = format!("scoring.open_inference.url = {:?}\n", here.url(""));
+    for (name, server) in [("MLServer, JSON", mlserver.settings()), ("Plugrank, binary", plugrank)]
+    {
+        let settings = format!("{FEW_SHAPES}open_inference.serve = false\n{server}");
+        let there = Site::start_with(&settings).await;
+        let worst = alike(&here, &there).await;
+        let asked = metric(&there, "plugrank_open_inference_peer_requests_total").await;
+        println!("{name}: largest difference {worst:.1e}, {asked} requests");
+        assert!(worst <= 1e-5, "{worst}");
+        assert!(asked >= 40.0, "{asked}");
+        let elsewhere =
+            metric(&there, "plugrank_scoring_provider_info{provider=\"open_inference\"}");
+        assert!(elsewhere.await > 0.0);
+        let (status, problem) = there.get("/v2/health/ready").await;
+        assert_eq!((status, &problem["status"]), (404, &json!(404)), "it is not served there");
+    }
+
+    // A model that is not the bundle's is refused with what differs.
+    let url = format!("scoring.open_inference.url = {:?}\n", here.url(""));
+    let said = refused(&format!("{url}scoring.open_inference.model = \"idrec\"\n"));
+    assert!(said.contains("model `idrec`"), "{said}");
+    assert!(said.contains("it has no input `user_ppm_keys`"), "{said}");
+    let said = refused(&format!("{url}scoring.open_inference.model = \"a b\"\n"));
+    assert!(said.contains("scoring.open_inference.model"), "{said}");
+    other.ready(&here.http).await;
+    let said = refused(&other.settings());
+    assert!(said.contains("of the bundle's reference rows, row"), "{said}");
+    assert!(said.contains("deploy the graph `unified` of bundle simshop"), "{said}");
+}
+
+/// The value of a metric with one line.
+async fn metric(site: &Site, name: &str) -> f64 {
+    let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let line = metrics.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.split_whitespace().last());
+    value.unwrap_or_else(|| panic!("no {name}: {metrics}")).parse().unwrap()
+}
+
+/// Ranks the same candidates for many users at two sites: the largest difference of a click
+/// probability.
+async fn alike(one: &Site, other: &Site) -> f64 {
+    let mut worst: f64 = 0.0;
+    for user in 0..40 {
+        let candidates: Vec<String> =
+            (1..=60).map(|item| format!("i{}", (user * 13 + item * 17) % 1500 + 1)).collect();
+        let user = if user % 8 == 0 { format!("stranger-{user}") } else { format!("u{user}") };
+        let moment = 4_000_000_000_000_i64;
+        let body = json!({"user_id": user, "k": 60, "candidates": candidates, "budget_ms": 20_000, "context": {"timestamp": moment}});
+        let (here, there) = (ctr(one, &body).await, ctr(other, &body).await);
+        assert_eq!(here.len(), there.len());
+        for (here, there) in here.iter().zip(&there) {
+            assert_eq!(here.0, there.0);
+            worst = worst.max((here.1 - there.1).abs());
+        }
+    }
+    worst
+}
+
+/// Click probabilities of an undegraded answer, by item.
+async fn ctr(site: &Site, body: &Value) -> Vec<(String, f64)> {
+    let reply = site.rank(body.clone()).await;
+    assert_eq!(reply["degraded"], json!([]), "{reply}");
+    let pair = |item: &Value| {
+        (item["item_id"].as_str().unwrap().to_owned(), item["ctr"].as_f64().unwrap())
+    };
+    let mut ctr: Vec<_> = reply["items"].as_array().unwrap().iter().map(pair).collect();
+    ctr.sort_by(|a, b| a.0.cmp(&b.0));
+    ctr
+}
+
+/// A graph with the border of the shipped one and other weights.
+fn other_weights(folder: &TempDir) -> PathBuf {
+    let mut graph = fs::read(repository("models/simshop/bundle/unified.onnx")).unwrap();
+    let middle = graph.len() / 2;
+    for bytes in graph[middle..middle + 2048].chunks_exact_mut(4) {
+        bytes.copy_from_slice(&0.25_f32.to_le_bytes());
+    }
+    let path = folder.path().join("other.onnx");
+    fs::write(&path, graph).unwrap();
+    path
+}
+
+/// What a server that cannot start says.
+fn refused(more: &str) -> String {
+    let folder = TempDir::new().unwrap();
+    let config = settings(folder.path(), 0, more);
+    let ran = plugrank(&["serve", "--config"]).arg(config).output().unwrap();
+    assert!(!ran.status.success());
+    stderr(&ran)
+}
