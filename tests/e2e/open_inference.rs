@@ -60,6 +60,9 @@ async fn errors_have_the_protocols_form(site: &Site) {
     let header = header.send().await.unwrap();
     assert_eq!(header.status().as_u16(), 400);
     said(&header.json().await.unwrap(), "Inference-Header-Content-Length");
+    let (_, openapi) = site.get("/openapi.json").await;
+    assert!(openapi["paths"]["/v2/models/{name}/infer"]["post"].is_object(), "{openapi}");
+    assert!(openapi["paths"]["/v1/rank"]["post"].is_object(), "{openapi}");
     // The API beside it keeps its own form.
     let (status, problem) = site.get("/v3").await;
     assert_eq!((status, &problem["status"]), (404, &json!(404)));

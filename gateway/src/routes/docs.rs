@@ -7,17 +7,23 @@ use actix_web::{
     http::header,
     web::{self, Data, Path, ServiceConfig},
 };
+use plugrank_open_inference::Served;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
 use crate::{
+    Gateway,
     endpoint::{Endpoint, get_or_head},
     openapi,
     problem::{Problem, ProblemDocument},
 };
 
-pub(crate) fn configure(config: &mut ServiceConfig) {
-    let document = Data::new(openapi::document());
+pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
+    let mut document = openapi::document();
+    if gateway.open_inference.is_some() {
+        document.merge(Served::openapi());
+    }
+    let document = Data::new(document);
     let page = Data::new(Config::new([Endpoint::OpenApi.path()]).validator_url("none"));
     let get = || web::route().guard(get_or_head());
     config

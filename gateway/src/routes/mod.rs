@@ -22,7 +22,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     items::configure(config, &gateway.server);
     users::configure(config);
     operation(config, &gateway.health, &gateway.registry);
-    docs::configure(config);
+    docs::configure(config, gateway);
     playground::configure(config);
     if let Some(served) = &gateway.open_inference {
         served.routes(config);

@@ -3,11 +3,12 @@
 use plugrank_bundle::{Dim, GraphSpec};
 use plugrank_contract::TensorDtype;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::{BINARY, TIMEOUTS, datatype};
 
 /// A server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServerMetadata {
     /// Its name.
     pub name: String,
@@ -36,7 +37,7 @@ impl ServerMetadata {
 }
 
 /// A model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelMetadata {
     /// Its name.
     pub name: String,
@@ -55,7 +56,7 @@ pub struct ModelMetadata {
 }
 
 /// An input or output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TensorMetadata {
     /// Its name.
     pub name: String,

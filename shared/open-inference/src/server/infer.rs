@@ -12,7 +12,12 @@ use plugrank_contract::{Context, NamedTensor, scoring::Infer};
 use plugrank_transport::{server::answer_for, wire};
 use serde_json::Value;
 
-use super::{Model, Served, refusal::Refusal, routes::Named};
+use super::{
+    Model, Served,
+    openapi::{InferError, InferRequest, InferResponse},
+    refusal::Refusal,
+    routes::Named,
+};
 use crate::{
     HEADER_LENGTH,
     message::{self, Body, Parameters, Request, Wanted},
@@ -31,6 +36,24 @@ struct Asked {
     binary: bool,
 }
 
+/// Run a graph on tensors
+#[utoipa::path(
+    post,
+    path = "/v2/models/{name}/infer",
+    tag = "open inference",
+    operation_id = "openInferenceInfer",
+    params(("name" = String, Path, description = "The model: `unified` or `idrec`")),
+    request_body(content = InferRequest),
+    responses(
+        (status = 200, body = InferResponse, description = "The outputs"),
+        (status = 400, body = InferError, description = "A wrong name, shape, datatype or parameter, named"),
+        (status = 404, body = InferError, description = "There is no such model or version"),
+        (status = 413, body = InferError, description = "The body is larger than open_inference.max_body_bytes"),
+        (status = 429, body = InferError, description = "No room, or no time at the present backlog"),
+        (status = 503, body = InferError, description = "What runs the graph is not there"),
+        (status = 504, body = InferError, description = "It did not run in time"),
+    ),
+)]
 pub(super) async fn infer(
     request: HttpRequest,
     served: Data<Served>,

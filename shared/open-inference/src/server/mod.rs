@@ -1,6 +1,7 @@
 //! Serves the graphs that scoring runs.
 
 mod infer;
+mod openapi;
 mod refusal;
 mod routes;
 
@@ -13,6 +14,7 @@ use plugrank_transport::Client;
 
 use crate::ModelMetadata;
 use refusal::Refusal;
+use utoipa::OpenApi;
 
 pub use routes::{PREFIX, is_probe};
 
@@ -51,6 +53,12 @@ impl Served {
         };
         let models = kinds.into_iter().filter_map(model).collect();
         Self(Arc::new(Parts { models, infer, health, max_body_bytes }))
+    }
+
+    /// The paths, for an OpenAPI document.
+    #[must_use]
+    pub fn openapi() -> utoipa::openapi::OpenApi {
+        openapi::Document::openapi()
     }
 
     fn model(&self, name: &str, version: Option<&str>) -> Result<&Model, Refusal> {

@@ -8,8 +8,8 @@ use actix_web::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Served, infer, refusal::Refusal};
-use crate::ServerMetadata;
+use super::{Served, infer, openapi::InferError, refusal::Refusal};
+use crate::{ModelMetadata, ServerMetadata};
 
 /// What every path of the protocol begins with.
 pub const PREFIX: &str = "/v2";
@@ -60,20 +60,67 @@ fn resource(path: &str, takes: &'static str) -> Resource {
     }))
 }
 
-async fn server() -> HttpResponse {
+/// What this server is and can do
+#[utoipa::path(
+    get,
+    path = "/v2",
+    tag = "open inference",
+    operation_id = "openInferenceServer",
+    responses(
+        (status = 200, body = ServerMetadata, description = "Name, version, extensions"),
+    ),
+)]
+pub(super) async fn server() -> HttpResponse {
     HttpResponse::Ok().json(ServerMetadata::ours())
 }
 
-async fn live() -> HttpResponse {
+/// Whether the process is alive
+#[utoipa::path(
+    get,
+    path = "/v2/health/live",
+    tag = "open inference",
+    operation_id = "openInferenceLive",
+    responses(
+        (status = 200, body = serde_json::Value, description = "It is"),
+    ),
+)]
+pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "live": true }))
 }
 
-async fn ready(served: Data<Served>) -> HttpResponse {
+/// Whether the process takes requests
+#[utoipa::path(
+    get,
+    path = "/v2/health/ready",
+    tag = "open inference",
+    operation_id = "openInferenceReady",
+    responses(
+        (status = 200, body = serde_json::Value, description = "It does"),
+        (status = 503, body = serde_json::Value, description = "It does not; `/readyz` says why"),
+    ),
+)]
+pub(super) async fn ready(served: Data<Served>) -> HttpResponse {
     let ready = served.0.health.readiness().await.ready;
     answer(ready).json(json!({ "ready": ready }))
 }
 
-async fn model_ready(served: Data<Served>, path: Path<Named>) -> Result<HttpResponse, Refusal> {
+/// Whether a model takes requests
+#[utoipa::path(
+    get,
+    path = "/v2/models/{name}/ready",
+    tag = "open inference",
+    operation_id = "openInferenceModelReady",
+    params(("name" = String, Path, description = "The model: `unified` or `idrec`")),
+    responses(
+        (status = 200, body = serde_json::Value, description = "It does"),
+        (status = 404, body = InferError, description = "There is no such model or version"),
+        (status = 503, body = serde_json::Value, description = "It does not"),
+    ),
+)]
+pub(super) async fn model_ready(
+    served: Data<Served>,
+    path: Path<Named>,
+) -> Result<HttpResponse, Refusal> {
     let model = served.model(&path.name, path.version.as_deref())?;
     let ready = served.0.health.readiness().await.ready;
     Ok(answer(ready).json(json!({ "name": model.metadata.name, "ready": ready })))
@@ -83,7 +130,22 @@ fn answer(ready: bool) -> actix_web::HttpResponseBuilder {
     if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() }
 }
 
-async fn model(served: Data<Served>, path: Path<Named>) -> Result<HttpResponse, Refusal> {
+/// What a model reads and answers
+#[utoipa::path(
+    get,
+    path = "/v2/models/{name}",
+    tag = "open inference",
+    operation_id = "openInferenceModel",
+    params(("name" = String, Path, description = "The model: `unified` or `idrec`")),
+    responses(
+        (status = 200, body = ModelMetadata, description = "Inputs and outputs; -1: any length"),
+        (status = 404, body = InferError, description = "There is no such model or version"),
+    ),
+)]
+pub(super) async fn model(
+    served: Data<Served>,
+    path: Path<Named>,
+) -> Result<HttpResponse, Refusal> {
     let model = served.model(&path.name, path.version.as_deref())?;
     Ok(HttpResponse::Ok().json(&model.metadata))
 }
