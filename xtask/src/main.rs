@@ -8,6 +8,7 @@ mod load;
 mod ort_library;
 mod process;
 mod python;
+mod redis8;
 mod rungs;
 mod running;
 mod shop;
