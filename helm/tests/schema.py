@@ -188,6 +188,7 @@ def schema() -> dict:
                 ),
             }
         ),
+        "snapshots": obj({"enabled": FLAG, "sizeLimit": QUANTITY, "existingClaim": TEXT}),
         "config": ref("settings"),
         "drain": obj({"preStopSleepSeconds": COUNT, "marginSeconds": COUNT}),
         "port": {**PORT, "minimum": 1024},
@@ -228,6 +229,7 @@ def schema() -> dict:
                 "prometheus": {**OBJECTS, "minItems": 1},
                 "dns": obj({"to": OBJECTS, "port": PORT}),
                 "redis": obj({"to": OBJECTS, "port": PORT}),
+                "vectors": obj({"to": OBJECTS}),
                 "otlp": obj({"to": OBJECTS}),
                 "openInference": obj({"clients": OBJECTS, "to": OBJECTS}),
             }

@@ -241,3 +241,13 @@ def test_policies_can_be_left_to_others():
     assert not render(merged(SPLIT, BUNDLED, LOAD, {"networkPolicy": {"enabled": False}})).kind(
         "NetworkPolicy"
     )
+
+
+def test_only_who_retrieves_reaches_the_vector_engine():
+    engine = {"kind": "redis", "redis_cluster_urls": ["redis://v-0:7001", "redis://v-1"]}
+    net = Network(render(merged(SPLIT, {"config": {"retrieval": {"engine": engine}}})))
+    assert net.leaves("retrieval", 7001, None) and net.leaves("retrieval", 6379, None)
+    assert not any(net.leaves(pod, 7001, None) for pod in net.pods if pod != "retrieval")
+    unused = {"config": {"retrieval": {"engine": engine | {"kind": "embedded"}}}}
+    embedded = Network(render(merged(SPLIT, unused)))
+    assert not embedded.leaves("retrieval", 7001, None)

@@ -13,6 +13,8 @@ CHART_SETS = [
     ("store", "redis_sentinel_master", "x", "use redis.sentinel.master"),
     ("store", "redis_password", "x", "Secret"),
     ("bundle", "path", "/x", "use bundle.path"),
+    ("retrieval.snapshot", "path", "/x", "use snapshots.enabled"),
+    ("retrieval.engine", "redis_password", "x", "Secret"),
     ("peers", "scoring_url", "http://x", "Services"),
     ("peers", "embedding_url", "http://x", "Services"),
 ]
@@ -20,7 +22,10 @@ CHART_SETS = [
 
 @pytest.mark.parametrize(("section", "key", "value", "why"), CHART_SETS)
 def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
-    config = {"config": {section: {key: value}}}
+    inner: dict = {key: value}
+    for name in reversed(section.split(".")):
+        inner = {name: inner}
+    config = {"config": inner}
     for values, prefix in (
         (config, "config"),
         ({"roles": {"scoring": config}}, "roles.scoring.config"),

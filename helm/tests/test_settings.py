@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chart import ALL, ROLES, SPLIT, Rendered, component, env, merged, render
+from chart import ALL, ALL_REDIS, ROLES, SPLIT, Rendered, component, env, merged, render
 from live import program
 from schema import default_settings
 
@@ -240,3 +240,22 @@ def test_sentinels_are_asked_by_a_user_whose_password_stays_in_its_secret():
         ]
         assert store["redis_ca_file"] == f"{mount['mountPath']}/ca.pem"
         assert mount["readOnly"] is True
+
+
+def test_who_retrieves_keeps_snapshots_where_the_store_is_shared():
+    for values, role in [(SPLIT, "retrieval"), (ALL_REDIS, "all")]:
+        rendered = render(values)
+        path = settings(rendered, role)["retrieval"]["snapshot"]["path"]
+        mounts = {mount["mountPath"]: mount for mount in rendered.container(role)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in rendered.pod(role)["spec"]["volumes"]}
+        assert volumes[mounts[path]["name"]]["emptyDir"] == {"sizeLimit": "20Gi"}
+        assert "readOnly" not in mounts[path]
+    gateway = render(SPLIT)
+    assert "snapshot" not in settings(gateway, "gateway").get("retrieval", {})
+    assert "snapshots" not in {v["name"] for v in gateway.pod("gateway")["spec"]["volumes"]}
+    assert "snapshot" not in settings(render(ALL), "all").get("retrieval", {})
+    claimed = render(merged(SPLIT, {"snapshots": {"existingClaim": "shared"}}))
+    volumes = {volume["name"]: volume for volume in claimed.pod("retrieval")["spec"]["volumes"]}
+    assert volumes["snapshots"]["persistentVolumeClaim"] == {"claimName": "shared"}
+    without = render(merged(SPLIT, {"snapshots": {"enabled": False}}))
+    assert "snapshot" not in settings(without, "retrieval").get("retrieval", {})

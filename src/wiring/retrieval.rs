@@ -26,6 +26,7 @@ pub async fn start(node: &Node, embedding: &Embedding) -> Result<Retrieval> {
     let parts = RetrievalParts {
         store: Arc::clone(&node.store),
         vectors: embedding.fetch_vectors.clone(),
+        engine: super::store::vector_sets(&node.settings.retrieval)?,
         options: options::retrieval(&node.settings),
     };
     let told = bar.clone();

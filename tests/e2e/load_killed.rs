@@ -63,10 +63,13 @@ impl Redis {
         self.ask("DBSIZE").and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// A hash of all that the server holds but the word of changes, which tells how often they came.
+    /// A hash of all that the server holds, but for the word of changes: that one was killed is told
+    /// there.
     fn digest(&self) -> String {
-        let drop = "EVAL \"for _, key in ipairs(redis.call('KEYS', 'plugrank:changes:*')) do redis.call('DEL', key) end\" 0";
-        self.ask(drop).expect("an answer");
+        let forget = "for _, key in ipairs(redis.call('KEYS', 'plugrank:changes:*')) do \
+                      redis.call('DEL', key) end return 'OK'";
+        let forgot = self.ask(&format!("EVAL \"{forget}\" 0"));
+        assert!(forgot.as_deref().is_some_and(|reply| reply.ends_with("OK")), "{forgot:?}");
         self.ask("DEBUG DIGEST").unwrap()
     }
 

@@ -2,6 +2,7 @@ mod admin;
 mod bad_requests;
 mod bundle;
 mod collector;
+mod engine;
 mod events;
 mod export;
 mod load_killed;

@@ -118,7 +118,7 @@ impl Drop for Node {
 
 impl Node {
     fn answers(&self) -> bool {
-        redis::pong(self.port).is_ok_and(|pong| pong)
+        redis::says(self.port, b"PING\r\n", b"+PONG").is_ok_and(|pong| pong)
     }
 
     fn is_master(&self) -> bool {

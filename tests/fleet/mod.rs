@@ -38,6 +38,11 @@ impl Fleet {
         Self { http, redis_port: redis.port, redis, folder }
     }
 
+    /// A folder for a test's own files.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Starts a role at a free port; `more` are further settings (TOML with dotted keys).
     pub(crate) fn spawn(&self, role: &'static str, more: &str) -> Process {
         let port = free_port();

@@ -18,6 +18,7 @@ use crate::e2e::site::{plugrank, repository, stderr};
 /// A running `redis-server`; ended with this value.
 pub(crate) struct Redis {
     pub(crate) port: u16,
+    program: PathBuf,
     folder: PathBuf,
     child: Child,
 }
@@ -28,7 +29,7 @@ impl Redis {
         static LOADED: OnceCell<TempDir> = OnceCell::const_new();
         let loaded = LOADED.get_or_init(load).await;
         copy(loaded.path(), folder).expect("the loaded data can be copied");
-        Self::start(folder).await
+        Self::start("redis-server".into(), folder).await
     }
 
     /// Settings of a process that name a server of this machine.
@@ -36,9 +37,17 @@ impl Redis {
         format!("store.redis_url = \"redis://127.0.0.1:{port}/0\"")
     }
 
-    async fn start(folder: &Path) -> Self {
+    /// An empty one that has vector sets.
+    pub(crate) async fn with_vector_sets(folder: &Path) -> Self {
+        let program = std::env::var_os("REDIS8_SERVER")
+            .expect("REDIS8_SERVER is not set; run these tests with `cargo xtask test e2e`");
+        Self::start(program.into(), folder).await
+    }
+
+    async fn start(program: PathBuf, folder: &Path) -> Self {
         let port = free_port();
-        let mut redis = Self { port, folder: folder.to_owned(), child: spawn(folder, port) };
+        let child = spawn(&program, folder, port);
+        let mut redis = Self { port, program, folder: folder.to_owned(), child };
         redis.answers().await;
         redis
     }
@@ -51,14 +60,19 @@ impl Redis {
 
     /// Starts it again on the same data and waits until it answers.
     pub(crate) async fn restart(&mut self) {
-        self.child = spawn(&self.folder, self.port);
+        self.child = spawn(&self.program, &self.folder, self.port);
         self.answers().await;
+    }
+
+    /// Forgets everything.
+    pub(crate) fn flush(&self) {
+        assert!(says(self.port, b"FLUSHALL\r\n", b"+OK").expect("it answers"));
     }
 
     async fn answers(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            if pong(self.port).is_ok_and(|pong| pong) {
+            if says(self.port, b"PING\r\n", b"+PONG").is_ok_and(|pong| pong) {
                 return;
             }
             let ended = self.child.try_wait().expect("it can be waited for");
@@ -76,19 +90,19 @@ impl Drop for Redis {
     }
 }
 
-/// Whether it answers and has read its data.
-pub(super) fn pong(port: u16) -> std::io::Result<bool> {
+/// Whether its answer begins so; not while it reads its data.
+pub(super) fn says(port: u16, command: &[u8], answer: &[u8]) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(b"PING\r\n")?;
-    let mut said = [0; 5];
+    stream.write_all(command)?;
+    let mut said = vec![0; answer.len()];
     stream.read_exact(&mut said)?;
-    Ok(&said == b"+PONG")
+    Ok(said == answer)
 }
 
 async fn load() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
-    let redis = Redis::start(folder.path()).await;
+    let redis = Redis::start("redis-server".into(), folder.path()).await;
     let config = folder.path().join("plugrank.toml");
     let settings = settings(0, &Redis::settings(redis.port), "");
     fs::write(&config, settings).expect("the settings can be written");
@@ -108,9 +122,9 @@ pub(super) fn load_shop(config: &Path) {
 }
 
 /// Every write is on disk before it is acknowledged.
-fn spawn(folder: &Path, port: u16) -> Child {
+fn spawn(program: &Path, folder: &Path, port: u16) -> Child {
     fs::create_dir_all(folder).expect("a folder");
-    Command::new("redis-server")
+    Command::new(program)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning", "--dir"])
         .arg(folder)

@@ -9,6 +9,7 @@ mod model_servers;
 mod ort_library;
 mod process;
 mod python;
+mod redis8;
 mod rungs;
 mod running;
 mod shop;

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{model_servers, ort_library, process, python, system_packages};
+use crate::{model_servers, ort_library, process, python, redis8, system_packages};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
@@ -38,9 +38,10 @@ fn rust(group: Option<Group>) -> Result<()> {
     let library = ort_library::ensure()?;
     system_packages::redis()?;
     system_packages::faketime()?;
+    let redis8 = redis8::ensure()?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).current_dir(crate::root());
-    cargo.env("ORT_DYLIB_PATH", library);
+    cargo.env("ORT_DYLIB_PATH", library).env("REDIS8_SERVER", redis8);
     if group != Some(Group::Rust) {
         cargo.env("OPEN_INFERENCE_PYTHON", model_servers::ensure()?);
     }

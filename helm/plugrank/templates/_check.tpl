@@ -61,8 +61,13 @@
       (list "peers" "retrieval_url" "the chart knows the addresses of its Services")
       (list "peers" "embedding_url" "the chart knows the addresses of its Services")
       (list "peers" "scoring_url" "the chart knows the addresses of its Services")
-      (list "peers" "reranking_url" "the chart knows the addresses of its Services") -}}
-{{- $section := index $config (index . 0) | default dict -}}
+      (list "peers" "reranking_url" "the chart knows the addresses of its Services")
+      (list "retrieval.snapshot" "path" "use snapshots.enabled")
+      (list "retrieval.engine" "redis_password" "it belongs in a Secret; name PLUGRANK__RETRIEVAL__ENGINE__REDIS_PASSWORD in roles.*.extraEnv") -}}
+{{- $section := $config -}}
+{{- range splitList "." (index . 0) -}}
+{{- $section = index $section . | default dict -}}
+{{- end -}}
 {{- if hasKey $section (index . 1) -}}
 {{- fail (printf "%s.%s.%s is set by the chart: %s" $key (index . 0) (index . 1) (index . 2)) -}}
 {{- end -}}

@@ -29,6 +29,22 @@
 {{- end }}
 {{- end }}
 {{- $settings := include "plugrank.settings" (dict "root" .root "role" (ternary (include "plugrank.loadRole" .root) .role (eq .role "load"))) | fromJson }}
+{{- $engine := dig "retrieval" "engine" dict $settings }}
+{{- if and (has .role (list "all" "retrieval")) (eq (dig "kind" "" $engine) "redis") }}
+{{- $addresses := compact (concat (dig "redis_cluster_urls" list $engine) (list (dig "redis_url" "" $engine))) }}
+- ports:
+    {{- $ports := list }}
+    {{- range $addresses }}
+    {{- $ports = append $ports (regexFind ":[0-9]+$" (urlParse .).host | trimPrefix ":" | default "6379" | int) }}
+    {{- end }}
+    {{- range uniq $ports }}
+    - { protocol: TCP, port: {{ . }} }
+    {{- end }}
+  {{- with $policy.vectors.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- $endpoint := dig "telemetry" "otlp_endpoint" "" $settings }}
 {{- if $endpoint }}
 {{- $port := regexFind ":[0-9]+$" (urlParse $endpoint).host | trimPrefix ":" }}

@@ -145,6 +145,9 @@ volumeMounts:
   {{- if include "plugrank.needsBundle" .role }}
   - { name: bundle, mountPath: /bundle, readOnly: true }
   {{- end }}
+  {{- if include "plugrank.snapshots" . }}
+  - { name: snapshots, mountPath: /var/lib/plugrank-retrieval }
+  {{- end }}
   {{- if include "plugrank.embedded" .root }}
   - { name: data, mountPath: /var/lib/plugrank }
   {{- else if $values.redis.ca.existingSecret }}
@@ -237,6 +240,14 @@ volumeMounts:
 {{- if and (not (include "plugrank.embedded" .root)) $values.redis.ca.existingSecret }}
 - name: redis-ca
   secret: { secretName: {{ $values.redis.ca.existingSecret }} }
+{{- end }}
+{{- if include "plugrank.snapshots" . }}
+- name: snapshots
+  {{- with $values.snapshots.existingClaim }}
+  persistentVolumeClaim: { claimName: {{ . }} }
+  {{- else }}
+  emptyDir: { sizeLimit: {{ $values.snapshots.sizeLimit }} }
+  {{- end }}
 {{- end }}
 {{- if and (include "plugrank.embedded" .root) $values.store.persistence.existingClaim }}
 - name: data

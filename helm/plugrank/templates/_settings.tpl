@@ -15,6 +15,9 @@
 {{- $chart := dict
       "server" (dict "bind" (printf "%s:%d" $values.bindAddress (int $values.port)))
       "store" $store -}}
+{{- if include "plugrank.snapshots" . -}}
+{{- $_ := set $chart "retrieval" (dict "snapshot" (dict "path" "/var/lib/plugrank-retrieval")) -}}
+{{- end -}}
 {{- if include "plugrank.needsBundle" .role -}}
 {{- $_ := set $chart "bundle" (dict "path" (clean (printf "/bundle/%s" $values.bundle.path))) -}}
 {{- end -}}
@@ -28,6 +31,13 @@
 {{- $_ := set $chart "peers" $peers -}}
 {{- end -}}
 {{- mustMergeOverwrite $set $chart | toJson -}}
+{{- end -}}
+
+{{/* Whether a role keeps snapshots of retrieval. Takes (dict "root" $ "role" ROLE). */}}
+{{- define "plugrank.snapshots" -}}
+{{- if and (has .role (list "all" "retrieval")) .root.Values.snapshots.enabled (not (include "plugrank.embedded" .root)) -}}
+true
+{{- end -}}
 {{- end -}}
 
 {{/* What the settings file says of an external Redis as JSON: nothing that is secret. */}}

@@ -68,6 +68,7 @@ async fn main() -> Result<(), Failure> {
     let parts = RetrievalParts {
         store: store.clone(),
         vectors: Arc::new(Vectors),
+        engine: None,
         options: RetrievalOptions::default(),
     };
     let service = RetrievalService::build(parts, |_| {}).await?;

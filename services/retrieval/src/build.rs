@@ -34,11 +34,11 @@ pub(crate) struct Loaded {
     pub(crate) index: Option<Arc<Indexed>>,
 }
 
-/// Reads the whole catalog in pages. While one page's vectors are added, on all cores, the next
+/// Reads the whole catalog in pages, with the vectors where `client` is to be asked for them. While one page's vectors are added, on all cores, the next
 /// page is read and its vectors are fetched.
 pub(crate) async fn load(
     store: &dyn Store,
-    client: &Client<FetchVectors>,
+    client: Option<&Client<FetchVectors>>,
     options: &AnnOptions,
     progress: &(dyn Fn(BuildProgress) + Send + Sync),
 ) -> Result<Loaded, RetrievalError> {
@@ -52,7 +52,7 @@ pub(crate) async fn load(
         filled?;
         progress(BuildProgress { items, total: total.max(items), indexed: filler.indexed });
         let Some((last, count, fetched)) = page? else { break };
-        (after, ready) = (Some(last), Some(fetched));
+        (after, ready) = (Some(last), fetched);
         items += count as u64;
     }
     Ok(Loaded { catalog, index: filler.indexed() })
@@ -83,11 +83,11 @@ pub(crate) async fn reindex(state: &State) -> Result<Option<Arc<Indexed>>, Retri
     Ok(filler.indexed())
 }
 
-type Page = (ItemId, usize, Fetched);
+type Page = (ItemId, usize, Option<Fetched>);
 
 async fn read_page(
     store: &dyn Store,
-    client: &Client<FetchVectors>,
+    client: Option<&Client<FetchVectors>>,
     catalog: &mut Catalog,
     after: Option<&ItemId>,
 ) -> Result<Option<Page>, RetrievalError> {
@@ -107,7 +107,10 @@ async fn read_page(
             items.push((index, stored.item.item_id.clone()));
         }
     }
-    let fetched = fetch_vectors(client, Context::background(), &items).await?;
+    let fetched = match client {
+        Some(client) => Some(fetch_vectors(client, Context::background(), &items).await?),
+        None => None,
+    };
     Ok(Some((last, items.len(), fetched)))
 }
 

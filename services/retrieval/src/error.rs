@@ -23,6 +23,9 @@ pub enum RetrievalError {
     /// The index of vectors refused.
     #[error("the index of item vectors: {0}")]
     Index(String),
+    /// The vector engine did not answer, or refused.
+    #[error("the vector engine: {0}")]
+    Engine(String),
     /// What retrieval holds could not be saved.
     #[error("a snapshot of retrieval: {0}")]
     Snapshot(String),
@@ -33,7 +36,9 @@ impl From<RetrievalError> for CallError {
         let message = error.to_string();
         match error {
             RetrievalError::Options { .. } => Self::invalid(message),
-            RetrievalError::Store(StoreError::Unavailable(_)) => Self::unavailable(message),
+            RetrievalError::Store(StoreError::Unavailable(_)) | RetrievalError::Engine(_) => {
+                Self::unavailable(message)
+            }
             RetrievalError::Vectors(cause) => Self::new(cause.code, message),
             RetrievalError::Store(StoreError::Corrupt(_))
             | RetrievalError::Index(_)

@@ -7,6 +7,7 @@
 
 mod build;
 mod catalog;
+mod engine;
 mod error;
 mod filters;
 mod follow;

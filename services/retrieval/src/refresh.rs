@@ -57,6 +57,8 @@ pub(crate) async fn refresh(
     let items = state.store.items(&ids).await?;
     let stats = state.store.item_stats(&ids).await?;
     let current = state.index.load_full();
+    // A shared index follows the changes by itself. Only who has to have an item at once writes it.
+    let elsewhere = state.engine.is_some() && refetch == Refetch::Changed;
     let mut written: Vec<(ItemIndex, ItemId)> = Vec::new();
     let mut contents: Vec<(ItemIndex, Content)> = Vec::new();
     let mut gone: Vec<ItemIndex> = Vec::new();
@@ -75,7 +77,9 @@ pub(crate) async fn refresh(
                 && catalog.content(index) == content
                 && shown == Some(catalog.available(index))
                 && has(index);
-            if refetch == Refetch::All || !same {
+            if elsewhere {
+                catalog.set_content(index, content);
+            } else if refetch == Refetch::All || !same {
                 catalog.set_content(index, None);
                 contents.push((index, content));
                 written.push((index, id));
@@ -85,7 +89,7 @@ pub(crate) async fn refresh(
     state.popularity.changed();
     if written.is_empty() {
         // What is removed needs no vector, so it does not wait for the embedding service.
-        if let Some(index) = current.filter(|_| !gone.is_empty()) {
+        if let Some(index) = current.filter(|_| !gone.is_empty() && !elsewhere) {
             index.vectors.replace(state, gone, Vec::new()).await?;
         }
     } else {
@@ -98,6 +102,7 @@ pub(crate) async fn refresh(
                 gone.extend(without);
                 index.vectors.replace(state, gone, fetched.vectors).await?;
             }
+            _ if state.engine.is_some() => {}
             None if fetched.vectors.is_empty() => {}
             // The first vectors, or those of another bundle: none of the old ones may stay.
             _ => state.index.store(reindex(state).await?),
@@ -118,6 +123,10 @@ impl RetrievalService {
     /// # Errors
     /// When vectors cannot be fetched; the old index stays.
     pub async fn rebuild_index(&self) -> Result<(), RetrievalError> {
+        if self.state.engine.is_some() {
+            // Whoever fills it notices the bundle.
+            return Ok(());
+        }
         let _turn = self.state.maintenance.lock().await;
         let index = reindex(&self.state).await?;
         self.state.index.store(index);

@@ -11,7 +11,7 @@ use plugrank_contract::{
     embedding::FetchVectors,
     retrieval::{Candidate, DropReason, Dropped, Retrieve, Retrieved, Source as Kind},
 };
-use plugrank_store::Store;
+use plugrank_store::{Store, VectorSets};
 use plugrank_transport::{Client, Service};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::Instrument;
@@ -20,6 +20,7 @@ use crate::{
     BuildProgress, RetrievalError, RetrievalOptions,
     build::{self, Loaded},
     catalog::Catalog,
+    engine::{Engine, Writer},
     filters::{self, Filtered},
     follow::{FollowStatus, Followed, Follower, Pause, reread_stats},
     index::pairs::Pairs,
@@ -48,6 +49,8 @@ pub struct RetrievalParts {
     pub store: Arc<dyn Store>,
     /// Item vectors, for the index.
     pub vectors: Client<FetchVectors>,
+    /// Where item vectors are, when not in an index of this process.
+    pub engine: Option<VectorSets>,
     /// Settings.
     pub options: RetrievalOptions,
 }
@@ -63,6 +66,8 @@ pub struct RetrievalService {
     restored: Option<String>,
     /// Follows the store's changes.
     _follower: Option<Follower>,
+    /// Keeps the vector engine up to date.
+    _writer: Option<Writer>,
     /// Makes snapshots.
     _saver: Option<Saver>,
 }
@@ -98,12 +103,15 @@ impl RetrievalService {
         parts: RetrievalParts,
         progress: impl Fn(BuildProgress) + Send + Sync,
     ) -> Result<Self, RetrievalError> {
-        let RetrievalParts { store, vectors, options } = parts;
+        let RetrievalParts { store, vectors, engine, options } = parts;
         options.validate()?;
         let log = store.changes();
         let folder = options.snapshot.folder.clone().filter(|_| log.is_some());
         let restored = match &folder {
-            Some(folder) => restore(folder, &vectors, &options.ann).await?,
+            Some(folder) => {
+                let ann = engine.is_none().then_some(&options.ann);
+                restore(folder, &vectors, ann).await?
+            }
             None => None,
         };
         let (name, catalog, index, position) = match restored {
@@ -116,8 +124,9 @@ impl RetrievalService {
                     Some(log) => Some(log.end().await?),
                     None => None,
                 };
+                let client = engine.is_none().then_some(&vectors);
                 let Loaded { catalog, index } =
-                    build::load(store.as_ref(), &vectors, &options.ann, &progress).await?;
+                    build::load(store.as_ref(), client, &options.ann, &progress).await?;
                 (None, catalog, index, position)
             }
         };
@@ -132,11 +141,13 @@ impl RetrievalService {
             vectors,
             catalog,
             popularity,
+            engine: engine.as_ref().map(|_| Engine::new()),
             index,
             followed: Followed::new(position.clone()),
             snapshots: Snapshots::default(),
             maintenance,
         });
+        let writer = engine.map(|sets| Writer::start(Arc::clone(&state), sets));
         let saved = position.clone().filter(|_| name.is_some());
         let follower = match log.zip(position) {
             Some((log, position)) => {
@@ -146,6 +157,9 @@ impl RetrievalService {
             }
             None => None,
         };
+        if let Some(engine) = &state.engine {
+            engine.asked().await;
+        }
         if name.is_some() {
             reread_all_stats(Arc::clone(&state));
         }
@@ -169,6 +183,7 @@ impl RetrievalService {
             state,
             restored: name,
             _follower: follower,
+            _writer: writer,
             _saver: saver,
         })
     }
@@ -263,11 +278,11 @@ impl RetrievalService {
 async fn restore(
     folder: &Path,
     vectors: &Client<FetchVectors>,
-    options: &AnnOptions,
+    index: Option<&AnnOptions>,
 ) -> Result<Option<Restored>, RetrievalError> {
     let bundle = fetch_vectors(vectors, Context::background(), &[]).await?.bundle;
-    let (folder, options) = (folder.to_owned(), options.clone());
-    tokio::task::spawn_blocking(move || snapshot::newest(&folder, &bundle, Some(&options)))
+    let (folder, index) = (folder.to_owned(), index.cloned());
+    tokio::task::spawn_blocking(move || snapshot::newest(&folder, &bundle, index.as_ref()))
         .await
         .map_err(|error| RetrievalError::Snapshot(format!("reading it ended early: {error}")))
 }

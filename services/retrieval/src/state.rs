@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::{
     RetrievalError,
     catalog::{Catalog, ItemIndex},
+    engine::Engine,
     follow::Followed,
     index::{VectorIndex, pairs::Pairs},
     options::RetrievalOptions,
@@ -44,6 +45,8 @@ pub(crate) struct State {
     pub(crate) catalog: RwLock<Catalog>,
     /// Popularity lists.
     pub(crate) popularity: Popularity,
+    /// The engine that has the index, where it is not in this process.
+    pub(crate) engine: Option<Engine>,
     /// Index of vectors; none before the first vector.
     pub(crate) index: ArcSwapOption<Indexed>,
     /// Items clicked together since the start.

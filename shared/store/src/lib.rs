@@ -13,7 +13,9 @@ mod keys;
 pub mod redis;
 pub mod store;
 
-pub use self::redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
+pub use self::redis::{
+    ItemVector, RedisAccess, RedisOptions, RedisServers, RedisStore, VectorSetOptions, VectorSets,
+};
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
 pub use content::content_hash;
 pub use embedded::{EmbeddedOptions, EmbeddedStore};

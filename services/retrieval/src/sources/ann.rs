@@ -34,10 +34,15 @@ impl Source for Ann {
     async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String> {
         clicks_at_hand(query)?;
         let enough = self.state.options.quotas.ann.of(query.limit);
-        let Some(index) = self.state.index.load_full() else { return Ok(Vec::new()) };
         if enough == 0 || query.clicks.is_empty() {
             return Ok(Vec::new());
         }
+        let Some(index) = self.state.index.load_full() else {
+            return match self.state.engine {
+                None => Ok(Vec::new()),
+                Some(_) => Err("the vector engine has no vectors of this bundle yet".to_owned()),
+            };
+        };
         search(&self.state, &*index.vectors, query, enough).await.map_err(|error| error.to_string())
     }
 }

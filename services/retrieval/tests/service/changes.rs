@@ -175,6 +175,7 @@ async fn progress_counts_up_to_the_whole_catalog() {
     let parts = plugrank_retrieval::RetrievalParts {
         store: shop.store.clone(),
         vectors: shop.vectors.clone(),
+        engine: None,
         options: shop.options.clone(),
     };
     let service = plugrank_retrieval::RetrievalService::build(parts, |progress| {

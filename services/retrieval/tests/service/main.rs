@@ -1,6 +1,7 @@
 //! Retrieval as a whole, over a real store.
 
 mod changes;
+mod engine;
 mod following;
 mod redis;
 mod requests;

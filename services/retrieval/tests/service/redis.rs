@@ -2,29 +2,43 @@
 
 use std::{
     net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use plugrank_store::{RedisOptions, RedisServers, RedisStore, Store};
+use plugrank_store::{RedisOptions, RedisServers, RedisStore, Store, VectorSetOptions, VectorSets};
 use tempfile::TempDir;
 
 /// A `redis-server` that keeps what it has acknowledged; ended with this value.
 pub(crate) struct Redis {
     port: u16,
+    program: PathBuf,
     folder: TempDir,
     child: Child,
 }
 
 impl Redis {
     pub(crate) fn start() -> Self {
+        Self::running("redis-server".into())
+    }
+
+    /// One that has vector sets.
+    pub(crate) fn with_vector_sets() -> Self {
+        let program = std::env::var_os("REDIS8_SERVER")
+            .expect("REDIS8_SERVER is not set; run these tests with `cargo xtask test rust`");
+        Self::running(program.into())
+    }
+
+    fn running(program: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = free.expect("a free port").port();
-        let mut redis = Self { port, child: spawn(port, &folder), folder };
+        let child = spawn(&program, port, &folder);
+        let mut redis = Self { port, program, child, folder };
         // Another process may have taken the port: then another one is tried.
-        if redis.is_up() { redis } else { Self::start() }
+        if redis.is_up() { redis } else { Self::running(redis.program.clone()) }
     }
 
     /// SIGKILL.
@@ -34,15 +48,37 @@ impl Redis {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.port, &self.folder);
+        self.child = spawn(&self.program, self.port, &self.folder);
         assert!(self.is_up(), "redis-server starts again");
     }
 
     /// A store on it, as a process of its own would have.
     pub(crate) async fn store(&self, changes_kept: u64) -> Arc<dyn Store> {
-        let servers = RedisServers::single(format!("redis://127.0.0.1:{}", self.port));
+        let servers = self.servers();
         let options = RedisOptions { changes_kept, ..RedisOptions::default() };
         Arc::new(RedisStore::connect(&servers, options).await.expect("a store"))
+    }
+
+    /// Vector sets on it, searched exactly.
+    pub(crate) fn vector_sets(&self) -> VectorSets {
+        let redis = RedisOptions {
+            connect_timeout: Duration::from_millis(500),
+            call_timeout: Duration::from_millis(500),
+            ..RedisOptions::default()
+        };
+        let options = VectorSetOptions {
+            shards: 2,
+            int8: false,
+            exact: true,
+            connectivity: 16,
+            expansion_add: 128,
+            expansion_search: 128,
+        };
+        VectorSets::new(&self.servers(), &redis, options).expect("an address")
+    }
+
+    fn servers(&self) -> RedisServers {
+        RedisServers::single(format!("redis://127.0.0.1:{}", self.port))
     }
 
     /// Whether it takes connections, now or soon; not when it has ended.
@@ -68,8 +104,8 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(port: u16, folder: &TempDir) -> Child {
-    Command::new("redis-server")
+fn spawn(program: &Path, port: u16, folder: &TempDir) -> Child {
+    Command::new(program)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(folder.path())

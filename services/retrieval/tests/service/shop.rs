@@ -14,7 +14,7 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve, Retrieved, Source},
 };
 use plugrank_retrieval::{RetrievalError, RetrievalOptions, RetrievalParts, RetrievalService};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store};
+use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store, VectorSets};
 use plugrank_transport::Service;
 use tempfile::TempDir;
 
@@ -73,6 +73,7 @@ impl Service<FetchVectors> for Vectors {
 pub(crate) struct Shop {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) vectors: Arc<Vectors>,
+    pub(crate) engine: Option<VectorSets>,
     pub(crate) options: RetrievalOptions,
     _folder: Option<TempDir>,
 }
@@ -94,7 +95,7 @@ impl Shop {
             failure: Mutex::default(),
             fetched: Mutex::default(),
         });
-        Self { store, vectors, options: RetrievalOptions::default(), _folder: None }
+        Self { store, vectors, engine: None, options: RetrievalOptions::default(), _folder: None }
     }
 
     /// Puts an item into the store.
@@ -128,6 +129,7 @@ impl Shop {
         let parts = RetrievalParts {
             store: self.store.clone(),
             vectors: self.vectors.clone(),
+            engine: self.engine.clone(),
             options: self.options.clone(),
         };
         RetrievalService::build(parts, |_| {}).await

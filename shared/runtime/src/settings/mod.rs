@@ -8,6 +8,7 @@ mod budget;
 mod bundle;
 mod check;
 mod embedding;
+mod engine;
 mod error;
 mod list;
 mod load;
@@ -26,6 +27,7 @@ pub use budget::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, Sha
 pub use bundle::BundleSettings;
 pub use check::Violation;
 pub use embedding::EmbeddingSettings;
+pub use engine::{EngineKind, EngineSettings};
 pub use error::SettingsError;
 pub use onnxruntime::OnnxRuntimeSettings;
 pub use open_inference::OpenInferenceSettings;

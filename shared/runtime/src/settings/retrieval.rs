@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreKind, check::Checks};
+use super::{EngineSettings, StoreKind, check::Checks};
 
 /// The retrieval service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct RetrievalSettings {
     pub shares: SourceShareSettings,
     /// The index of item vectors.
     pub ann: AnnSettings,
+    /// Where item vectors are searched.
+    pub engine: EngineSettings,
     /// What is kept for the next start.
     pub snapshot: SnapshotSettings,
 }
@@ -80,6 +82,7 @@ pub struct SnapshotSettings {
 
 impl RetrievalSettings {
     pub(super) fn check(&self, store: StoreKind, checks: &mut Checks) {
+        self.engine.check(checks);
         if let Some(path) = &self.snapshot.path {
             checks.path("retrieval.snapshot.path", path);
             checks.that(

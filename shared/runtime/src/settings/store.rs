@@ -152,7 +152,7 @@ impl StoreSettings {
     }
 }
 
-fn tcp(url: &str) -> bool {
+pub(super) fn tcp(url: &str) -> bool {
     url.starts_with("redis://") || url.starts_with("rediss://")
 }
 
@@ -167,15 +167,18 @@ fn hidden(url: &str) -> String {
     }
 }
 
-fn without_password<S: Serializer>(url: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn without_password<S: Serializer>(
+    url: &Option<String>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     url.as_deref().map(hidden).serialize(to)
 }
 
-fn without_passwords<S: Serializer>(urls: &[String], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn without_passwords<S: Serializer>(urls: &[String], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(urls.iter().map(|url| hidden(url)))
 }
 
-fn as_stars<S: Serializer>(password: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_stars<S: Serializer>(password: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     password.as_ref().map(|_| "***").serialize(to)
 }
 

@@ -140,6 +140,24 @@ impl Keys {
         self.key("vector", &[tag.as_bytes(), space.as_bytes(), key])
     }
 
+    /// A shard of a space of vectors, of so many. The space's length keeps apart spaces that begin
+    /// alike.
+    pub(super) fn vectors(&self, space: &str, shard: usize, shards: usize) -> Key {
+        let tag = tagged(buckets::tag(shard * buckets::COUNT / shards));
+        let rest = format!("{shard}/{shards}:{}:{space}", space.len());
+        self.key("vectors", &[tag.as_bytes(), rest.as_bytes()])
+    }
+
+    /// What is said of a space of vectors.
+    pub(super) fn vectors_state(&self, space: &str) -> Key {
+        self.key("vectors-state", &[space.as_bytes()])
+    }
+
+    /// Who fills a space of vectors.
+    pub(super) fn vectors_lease(&self, space: &str) -> Key {
+        self.key("vectors-lease", &[space.as_bytes()])
+    }
+
     fn of_item(&self, kind: &str, id: &ItemId) -> Key {
         let id = id.as_str().as_bytes();
         self.key(kind, &[tagged(buckets::tag(buckets::of(id))).as_bytes(), id])
@@ -209,6 +227,8 @@ mod tests {
         );
         for id in ids {
             let (user, item) = (UserId::from(id), ItemId::from(id));
+            all.extend([keys.vectors_state(id), keys.vectors_lease(id)]);
+            all.extend([(0, 1), (0, 2), (1, 2)].map(|(shard, of)| keys.vectors(id, shard, of)));
             all.extend([keys.item(&item), keys.image(&item), keys.stats(&item)]);
             all.push(keys.neighbours(&item));
             all.extend([keys.user(&user), keys.clicks(&user), keys.shown(&user)]);

@@ -43,8 +43,10 @@ mod stats;
 mod store;
 mod tracking;
 mod users;
+mod vector_sets;
 mod vectors;
 
 pub use options::RedisOptions;
 pub use servers::{RedisAccess, RedisServers};
 pub use store::RedisStore;
+pub use vector_sets::{ItemVector, VectorSetOptions, VectorSets};

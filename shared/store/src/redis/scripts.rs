@@ -34,4 +34,5 @@ scripts! {
     CHANGES_AFTER: "changes_after.lua",
     COUNT_EVENTS: "count_events.lua",
     PUT_HISTORY: "put_history.lua",
+    RENEW_LEASE: "renew_lease.lua",
 }

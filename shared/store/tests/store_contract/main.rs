@@ -12,6 +12,7 @@ mod redis_failover;
 mod redis_failures;
 mod redis_server;
 mod redis_tls;
+mod vector_sets;
 
 use std::future::Future;
 

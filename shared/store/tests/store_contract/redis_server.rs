@@ -16,6 +16,7 @@ const BUS: u16 = 10_000;
 /// A `redis-server` on a free port, with its files in a directory of its own. Killed when dropped.
 pub(crate) struct RedisServer {
     child: Child,
+    program: String,
     port: u16,
     args: Vec<String>,
     dir: TempDir,
@@ -29,6 +30,11 @@ impl RedisServer {
 
     /// One with these arguments. Where `{port}` or `{dir}` stands in them, its own is put.
     pub(crate) fn start_with(args: &[&str]) -> Self {
+        Self::start_program("redis-server", args)
+    }
+
+    /// The same of another version.
+    pub(crate) fn start_program(program: &str, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         // Another process may take a free port before the server does: then try another one.
         for _ in 0..10 {
@@ -42,8 +48,8 @@ impl RedisServer {
             if !args.contains(&"--port") {
                 all.extend(["--port".into(), port.to_string()]);
             }
-            if let Some(child) = spawn(port, &all) {
-                return Self { child, port, args: all, dir };
+            if let Some(child) = spawn(program, port, &all) {
+                return Self { child, program: program.to_owned(), port, args: all, dir };
             }
         }
         panic!("redis-server did not start on any of ten free ports");
@@ -74,7 +80,7 @@ impl RedisServer {
     /// Starts it again where it was, on the same port and files.
     pub(crate) fn restart(&mut self) {
         assert!(self.dir.path().is_dir());
-        self.child = spawn(self.port, &self.args).expect("restart on the same port");
+        self.child = spawn(&self.program, self.port, &self.args).expect("restart on the same port");
     }
 
     /// Sends a command that is answered with "OK", as `redis-cli` would.
@@ -127,8 +133,8 @@ fn free_port() -> u16 {
 }
 
 /// Starts a server and waits until it answers; `None` when it ended, as with a port in use.
-fn spawn(port: u16, args: &[String]) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+fn spawn(program: &str, port: u16, args: &[String]) -> Option<Child> {
+    let mut child = Command::new(program)
         .args(args)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
