@@ -25,7 +25,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// One with the shipped shop in it. A write is confirmed once a replica has it.
+    /// One with the shipped shop in it.
     pub(crate) async fn loaded() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let node = |number: usize| {
@@ -47,16 +47,20 @@ impl Cluster {
         let cluster = Self { nodes, folder };
         cluster.whole().await;
         let config = cluster.folder.path().join("load.toml");
-        fs::write(&config, cluster.settings(0, "")).expect("the settings can be written");
+        // A busy machine's replicas may be slow to follow so much; nothing breaks yet.
+        let patient = "store.redis_timeout_ms = 10000";
+        fs::write(&config, cluster.settings(0, patient)).expect("the settings can be written");
         redis::load_shop(&config);
         cluster
     }
 
-    /// Starts a process that holds all roles and has the cluster for its store.
+    /// Starts a process that holds all roles and has the cluster for its store, where a write is
+    /// confirmed once a replica has it.
     pub(crate) fn spawn_all(&self, more: &str) -> Process {
         let port = free_port();
         let config = self.folder.path().join(format!("all-{port}.toml"));
-        fs::write(&config, self.settings(port, more)).expect("the settings can be written");
+        let more = format!("store.redis_replicas = 1\n{more}");
+        fs::write(&config, self.settings(port, &more)).expect("the settings can be written");
         Process::start("all", port, config)
     }
 
@@ -65,8 +69,7 @@ impl Cluster {
         let known = &self.nodes[1..3];
         let urls: Vec<String> =
             known.iter().map(|node| format!("redis://127.0.0.1:{}", node.port)).collect();
-        let store = format!("store.redis_cluster_urls = {urls:?}\nstore.redis_replicas = 1");
-        settings(port, &store, more)
+        settings(port, &format!("store.redis_cluster_urls = {urls:?}"), more)
     }
 
     /// SIGKILL for a master; answers its place.
