@@ -129,10 +129,13 @@ mod tests {
             text.push_str(key.unwrap_or(line));
             text.push('\n');
         }
+        // It exists, but does not go with the embedded store.
+        let text = text.replace("\npath = \"data/retrieval\"\n", "\n");
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let settings = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap();
         assert_eq!(settings.server.workers, Some(2));
+        assert!(settings.retrieval.engine.redis_url.is_some());
         assert_eq!(settings.peers.scoring_url.len(), 2);
         assert_eq!(settings.peers.retrieval_url, ["http://retrieval:8081"]);
         assert!(settings.store.redis_url.is_some());
