@@ -43,6 +43,7 @@ def test_a_file_overrides_single_keys(tmp_path: Path) -> None:
         ("[text]\ndim = 63\n", "text.dim"),
         ("text = 3\n", "text"),
         ('[text]\nencoder = "none"\n[image]\nencoder = "none"\n', "cannot both be `none`"),
+        ("[unified]\nranking = 1.5\n", "unified.ranking"),
         ('calibration = "magic"\n', "calibration"),
         ("[unified]\nfreeze = [1]\n", "unified.freeze"),
         ("[ppm\n", "TOML"),

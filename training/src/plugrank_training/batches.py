@@ -18,6 +18,9 @@ from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING, OTHER
 from plugrank_training.models.inputs import ItemInputs, Named
 
+# Impressions of one user that a batch holds at least, where a user's are to be compared and so many are there.
+RUN = 32
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -79,15 +82,17 @@ class Batcher:
         """Batches of one pass, about."""
         return max(1, round(len(self.order) / self.rows))
 
-    def passes(self, random: np.random.Generator | None, skip: int = 0) -> Iterator[Batch]:
+    def passes(self, random: np.random.Generator | None, skip: int = 0, by_user: bool = False) -> Iterator[Batch]:
         """All examples once, but for the first `skip` batches; in random order where a generator is given.
 
-        In training by several processes each makes its own share of every batch.
+        `by_user`: about `RUN` of a user's impressions, from any of their times, stand in one batch, so that they can
+        be compared. In training by several processes each makes its own share of every batch, by whole users then.
         """
         groups = np.arange(len(self.start))
         if random is not None:
             random.shuffle(groups)
-            groups = groups[np.lexsort((self.past[groups], self.size[groups]))]
+            by_length = np.lexsort((self.past[groups], self.size[groups]))
+            groups = self.runs(groups, random) if by_user else groups[by_length]
         ends = np.cumsum(self.size[groups]) // self.rows
         pieces = np.split(groups, np.flatnonzero(np.diff(ends)) + 1)
         if random is not None:
@@ -95,8 +100,28 @@ class Batcher:
         pieces = [piece for piece in pieces if len(piece)]
         for piece in pieces[skip:]:
             # A batch with fewer groups than there are processes is made whole by all: the mean is the same.
-            shared = random is not None and len(piece) >= world()
-            yield self.make(piece[rank() :: world()] if shared else piece)
+            member = np.unique(self.user_of(piece), return_inverse=True)[1] if by_user else np.arange(len(piece))
+            shared = random is not None and member.max() + 1 >= world()
+            yield self.make(piece[member % world() == rank()] if shared else piece)
+
+    def user_of(self, groups: np.ndarray) -> np.ndarray:
+        """The user of each group."""
+        return self.examples.user[self.order[self.start[groups]]]
+
+    def runs(self, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Shuffled groups in an order in which about `RUN` impressions of a user stand together, then of another user
+        with about as many in all."""
+        groups = groups[np.argsort(self.user_of(groups), kind="stable")]
+        users, size = self.user_of(groups), self.size[groups]
+        first = np.flatnonzero(np.diff(users, prepend=-1))
+        lengths = np.diff(np.append(first, len(groups)))
+        before = np.cumsum(size) - size
+        run = (before - np.repeat(before[first], lengths)) // RUN
+        rows = np.repeat(np.add.reduceat(size, first), lengths)
+        # One number a run: runs of like users side by side, each run whole.
+        fresh = np.flatnonzero(np.diff(users, prepend=-1) | np.diff(run, prepend=-1))
+        number = np.repeat(random.permutation(len(fresh)), np.diff(np.append(fresh, len(groups))))
+        return groups[np.lexsort((number, np.minimum(rows, 128) // 16))]
 
     def make(self, groups: np.ndarray) -> Batch:
         """The batch of these groups."""

@@ -145,6 +145,8 @@ class UnifiedConfig:
     weight_decay: float = 1e-3
     # Share of the newest training rows that are read (the recent window).
     window: float = 1.0
+    # Share of the in-user ranking loss in what click models and PPM train and are judged by; the rest is log loss.
+    ranking: float = 0.0
     # Parameter groups that stay as they were pre-trained, by the names the table of groups prints.
     freeze: tuple[str, ...] = ()
 
@@ -230,7 +232,9 @@ class Config:
             raise ConfigError(f"cache_dtype = `f16` cannot carry the ids that host.kind = `{self.host.kind}` reads")
 
 
-SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid"])
+SHARES = frozenset(
+    ["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid", "ranking"]
+)
 MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions", "covisits.dim"}
 
 
