@@ -73,3 +73,27 @@ def test_batches_by_user_hold_every_example_once_and_users_together(tmp_path: Pa
     # From any of their times: a run spans much of what its user has.
     spans = [np.ptp(train.timestamp[rows[train.user[rows] == train.user[rows[0]]]]) for rows in together]
     assert np.median(spans) > 0.5 * np.ptp(train.timestamp)
+
+
+def test_processes_share_a_batch_by_whole_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = Dataset.load(write_planted(tmp_path))
+    train = make_split(dataset, "global").train
+    batcher = Batcher(train, HistoryIndex(dataset, 15, 15), 8, 128, torch.device("cpu"))
+
+    def rows() -> list[np.ndarray]:
+        found = batcher.passes(np.random.default_rng(0), by_user=True)
+        return [batch.example[batch.example >= 0] for batch in found]
+
+    whole = rows()
+    monkeypatch.setattr("plugrank_training.batches.world", lambda: 2)
+    shares = []
+    for number in (0, 1):
+        monkeypatch.setattr("plugrank_training.batches.rank", lambda number=number: number)
+        shares.append(rows())
+    for one, left, right in zip(whole, *shares, strict=True):
+        if len(np.unique(train.user[one])) == 1:
+            # Nothing to share: both make it, and the mean is the same.
+            assert sorted(one) == sorted(left) == sorted(right)
+            continue
+        assert sorted(one) == sorted([*left, *right])
+        assert not set(train.user[left]) & set(train.user[right])

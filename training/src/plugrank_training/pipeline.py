@@ -182,7 +182,7 @@ class Pipeline:
         text = text_stage(content, self.config.text, training)
         image = image_stage(content, self.config.image, training)
         for name, made in (("text", text), ("image", image)):
-            found = "none in this data set" if made is None else f"{int(made.present.sum()):,} items"
+            found = "none" if made is None else f"{int(made.present.sum()):,} items"
             say(f"{name} encoder: {found}{reused_note(made is not None and made.reused)}")
         return text, image
 
@@ -429,7 +429,7 @@ def fit_note(report: dict[str, Any]) -> str:
     """What a fit measured, in one line."""
     summary = report["fit"]
     best = min(summary["valid_loss"], default=float("nan"))
-    return f"validation log loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"
+    return f"validation loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"
 
 
 def bundle_name(name: str) -> str:
