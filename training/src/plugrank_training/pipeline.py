@@ -220,6 +220,7 @@ class Pipeline:
             embedding_weight_decay=config.embedding_weight_decay,
             dropping=dropping,
             seed=self.options.seed,
+            ranking=config.ranking,
         )
 
     def unified(self, catalog: Catalog, ppm: ClickModel) -> Trained:

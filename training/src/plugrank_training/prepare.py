@@ -31,7 +31,7 @@ def prepare_encoders(
     text = text_stage(content, config.text, training)
     image = image_stage(content, config.image, training)
     for name, made in (("text", text), ("image", image)):
-        found = "none in this data set" if made is None else f"{int(made.present.sum()):,} items"
+        found = "none" if made is None else f"{int(made.present.sum()):,} items"
         say(f"{name} encoder: {found}{reused_note(made is not None and made.reused)}")
     return text, image
 

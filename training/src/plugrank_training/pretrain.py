@@ -46,6 +46,7 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
         embedding_weight_decay=config.ppm.weight_decay,
         dropping=Dropping(item=config.ppm.drop_item),
         seed=seed,
+        ranking=config.unified.ranking,
     )
 
 

@@ -17,7 +17,9 @@ from plugrank_training.batches import Batch, Batcher, Dropping, score_batch
 from plugrank_training.catalog import Catalog
 from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.distributed import is_main, total, world, wrap
+from plugrank_training.examples import Examples
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.ranking import ranking_log_loss, ranking_loss
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class FitOptions:
     embedding_weight_decay: float
     dropping: Dropping
     seed: int
+    # Share of the in-user ranking loss in what is trained and judged by; the rest is log loss.
+    ranking: float = 0.0
 
 
 @dataclass
@@ -97,6 +101,16 @@ def batch_loss(logit: Tensor, label: Tensor, there: Tensor) -> Tensor:
     return loss * world() / total(there.sum())
 
 
+def combined_loss(logit: Tensor, batch: Batch, ranking: float) -> Tensor:
+    """Log loss and, for `ranking` of it, the in-user ranking loss."""
+    loss = batch_loss(logit, batch.label, batch.there)
+    if ranking == 0.0:
+        return loss
+    there = batch.there > 0
+    user = batch.users.unsqueeze(1).expand_as(batch.there)[there]
+    return (1.0 - ranking) * loss + ranking * ranking_loss(logit[there], batch.label[there], user)
+
+
 class Scorer(nn.Module):
     """A click model's scores of a batch, as one forward pass."""
 
@@ -127,6 +141,14 @@ def predict(model: ClickModel, catalog: Catalog, batcher: Batcher, progress: str
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-likelihood of labels under sigmoid(logits)."""
     return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+
+
+def valid_loss(logits: np.ndarray, examples: Examples, ranking: float) -> float:
+    """What `combined_loss` is, over a whole part."""
+    loss = log_loss(logits, examples.label.astype(np.float64))
+    if ranking == 0.0:
+        return loss
+    return (1.0 - ranking) * loss + ranking * ranking_log_loss(examples.user, examples.label, logits)
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
@@ -214,15 +236,14 @@ def fit(
     if left is not None:
         run.restore(left)
     every = max(1, len(train) // options.evaluations)
-    labels = valid.examples.label.astype(np.float64)
     scorer = wrap(Scorer(model, catalog))
     before, started = run.result.seconds, time.perf_counter()
     step = run.schedule.last_epoch
     bar = tqdm(total=steps, initial=step, desc=options.name, unit="step", leave=False, disable=not is_main())
     while run.epoch < options.epochs and run.worse < options.patience:
-        for batch in train.passes(run.random, skip=run.done):
+        for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()
-            loss = batch_loss(scorer(batch, options.dropping), batch.label, batch.there)
+            loss = combined_loss(scorer(batch, options.dropping), batch, options.ranking)
             run.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -234,7 +255,7 @@ def fit(
             step += 1
             bar.update()
             if step % every == 0:
-                run.judge(log_loss(predict(model, catalog, valid), labels))
+                run.judge(valid_loss(predict(model, catalog, valid), valid.examples, options.ranking))
                 bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
             if checkpoint and checkpoint.due() and is_main():
                 run.result.seconds = before + time.perf_counter() - started
