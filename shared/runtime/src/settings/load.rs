@@ -108,15 +108,6 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_needs_a_store_whose_changes_can_be_followed() {
-        let refused = message(&[("PLUGRANK__RETRIEVAL__SNAPSHOT__PATH", "data/retrieval")]);
-        assert!(
-            refused.contains("retrieval.snapshot.path") && refused.contains("redis"),
-            "{refused}"
-        );
-    }
-
-    #[test]
     fn commented_out_keys_of_the_defaults_exist() {
         let mut text = String::new();
         for line in DEFAULTS.lines() {
