@@ -18,6 +18,7 @@ mod table;
 mod test;
 mod tools;
 mod train;
+mod wheel;
 
 use std::{path::PathBuf, process::ExitCode};
 

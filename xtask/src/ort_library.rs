@@ -3,12 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::wheel;
 
 /// The release that `ort` in Cargo.toml was built for.
 const VERSION: &str = "1.31.1";
@@ -29,23 +28,7 @@ pub(crate) fn ensure() -> Result<PathBuf> {
         return Ok(library);
     }
     println!("fetching ONNX Runtime {VERSION}");
-    let partial = folder.with_extension("partial");
-    let _ = fs::remove_dir_all(&partial);
-    let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--disable-pip-version-check",
-        "--target",
-    ])
-    .arg(&partial)
-    .arg(format!("onnxruntime=={VERSION}"));
-    process::quiet(&mut pip).context("pip could not fetch the onnxruntime wheel")?;
-    let _ = fs::remove_dir_all(&folder);
-    fs::rename(&partial, &folder)?;
+    wheel::unpack("onnxruntime", VERSION, &folder)?;
     find(&folder)
         .with_context(|| format!("the onnxruntime wheel holds no library in {}", folder.display()))
 }

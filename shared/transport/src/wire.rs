@@ -57,13 +57,21 @@ pub fn context_headers(context: &Context) -> Vec<(&'static str, String)> {
     if let Some(left) = context.remaining() {
         headers.push((REMAINING_US, left.as_micros().to_string()));
     }
-    if let Some(traceparent) = &context.traceparent {
-        headers.push((TRACEPARENT, traceparent.clone()));
-    }
-    if let Some(tracestate) = &context.tracestate {
-        headers.push((TRACESTATE, tracestate.clone()));
-    }
+    headers.extend(trace_headers(context));
     headers
+}
+
+/// The trace alone, for those who know nothing of budgets.
+pub fn trace_headers(context: &Context) -> impl Iterator<Item = (&'static str, String)> {
+    let headers =
+        [(TRACEPARENT, &context.traceparent), (TRACESTATE, &context.tracestate)].into_iter();
+    headers.filter_map(|(name, value)| Some((name, value.clone()?)))
+}
+
+/// Takes over the trace that a request's headers name.
+pub fn adopt_trace<'a>(context: &mut Context, header: impl Fn(&str) -> Option<&'a str>) {
+    context.traceparent = header(TRACEPARENT).map(ToOwned::to_owned);
+    context.tracestate = header(TRACESTATE).map(ToOwned::to_owned);
 }
 
 /// The context a request's headers describe.
@@ -80,7 +88,6 @@ pub fn context_from<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Cont
         let micros: u64 = left.parse().map_err(|_| bad(REMAINING_US))?;
         context = context.within(Duration::from_micros(micros));
     }
-    context.traceparent = header(TRACEPARENT).map(ToOwned::to_owned);
-    context.tracestate = header(TRACESTATE).map(ToOwned::to_owned);
+    adopt_trace(&mut context, header);
     Ok(context)
 }

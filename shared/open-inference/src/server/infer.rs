@@ -72,8 +72,7 @@ pub(super) async fn infer(
     let outputs = chosen(model, &asked)?;
 
     let mut context = Context::background();
-    let traceparent = request.headers().get(wire::TRACEPARENT);
-    context.traceparent = traceparent.and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    wire::adopt_trace(&mut context, |name| request.headers().get(name)?.to_str().ok());
     if let Some(timeout) = asked.timeout {
         context = context.within(timeout);
     }

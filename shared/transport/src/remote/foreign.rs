@@ -160,8 +160,8 @@ async fn send(
     for (name, value) in &request.headers {
         built = built.header(*name, value);
     }
-    if let Some(traceparent) = &context.traceparent {
-        built = built.header(wire::TRACEPARENT, traceparent);
+    for (name, value) in wire::trace_headers(context) {
+        built = built.header(name, value);
     }
     if let Some(body) = &request.body {
         built = built.body(body.clone());
