@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
+from plugrank_training.progress_bar import progress_bar
 from plugrank_training.weighted_auc import WeightedAuc
 
 DRAWS = 1000
@@ -52,7 +52,7 @@ def paired_intervals(
     statistics = Statistics(compared, member, count)
     observed = statistics(np.ones(count))
     random = np.random.default_rng(seed)
-    bar = tqdm(range(draws), desc="bootstrap", unit="draw", disable=not progress, leave=False)
+    bar = progress_bar(range(draws), desc="bootstrap", unit="draw", shown=progress)
     table = np.array([statistics(np.bincount(random.integers(0, count, count), minlength=count)) for _ in bar])
     return {
         name: Interval(float(observed[column]), *middle(table[:, column]))

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from tqdm import tqdm
 
 from plugrank_training.config import NO_ENCODER, ImageConfig, TextConfig
 from plugrank_training.distributed import is_main, wait
@@ -24,6 +23,7 @@ from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.encoders.train_image import encode_images, train_image_encoder
 from plugrank_training.encoders.train_text import AnyText, PairDrawer, encode_texts, train_text_encoder
 from plugrank_training.mapped import read_mapped
+from plugrank_training.progress_bar import progress_bar
 from plugrank_training.stages import StageCache, fingerprint
 from plugrank_training.vector_store import VectorStore, content_hash
 
@@ -133,7 +133,7 @@ def image_stage(content: Content, config: ImageConfig, training: Training) -> Im
     encoder = make_image_encoder(config, training.seed)
 
     def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        paths = tqdm([content.images[row] for row in rows], desc="reading images", unit="image", leave=False)
+        paths = progress_bar([content.images[row] for row in rows], desc="reading images", unit="image")
         pixels = np.stack([load_pixels(content.folder / str(path), config.width, config.height) for path in paths])
         names = sorted({name for row in content.categories for name in row})
         place = {name: column for column, name in enumerate(names)}
@@ -179,7 +179,7 @@ def encoded_texts(
 def encoded_images(content: Content, encoder: AnyImage, config: ImageConfig, place: Place) -> ImageResult:
     """Vectors of all images, from the store where they were made before."""
     files = [content.folder / image if image else None for image in content.images]
-    reading = tqdm(files, desc="images", unit="image", leave=False)
+    reading = progress_bar(files, desc="images", unit="image")
     keys = [content_hash(file.read_bytes()) if file else None for file in reading]
 
     def encode(rows: list[int]) -> np.ndarray:

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from plugrank_training.batches import Batcher, Block
 from plugrank_training.catalog import Catalog
@@ -27,6 +26,7 @@ from plugrank_training.mapped import Arrays, Shapes, mapped_arrays
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING
 from plugrank_training.models.inputs import History, ItemInputs, Named
+from plugrank_training.progress_bar import progress_bar
 
 ITEMS_AT_ONCE = 4096
 GROUPS_AT_ONCE = 256
@@ -126,7 +126,7 @@ class StoredOutputs:
         """Every item, and one of which nothing is known."""
         self.model.eval()
         count = len(self.catalog.present)
-        for first in tqdm(range(0, count, ITEMS_AT_ONCE), desc="frozen layers, items", unit="batch", leave=False):
+        for first in progress_bar(range(0, count, ITEMS_AT_ONCE), desc="frozen layers, items", unit="batch"):
             items = torch.arange(first, min(first + ITEMS_AT_ONCE, count), device=self.device)
             for name, value in self.items(inputs_of(self.catalog, items)).items():
                 arrays[name][first : first + len(items)] = value.cpu().numpy()
@@ -151,7 +151,7 @@ class StoredOutputs:
             group += len(size)
             arrays["blocks"][number + 1] = group
             chunks = range(0, len(users), GROUPS_AT_ONCE)
-            for first in tqdm(chunks, desc="frozen layers, histories", unit="batch", leave=False):
+            for first in progress_bar(chunks, desc="frozen layers, histories", unit="batch"):
                 rows = slice(first, first + GROUPS_AT_ONCE)
                 past = batcher.history.gather(users[rows], times[rows])
                 items = torch.from_numpy(np.maximum(past.items, 0)).flatten().to(device)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from plugrank_training.batches import Dropping, item_inputs, take_rows
 from plugrank_training.catalog import Catalog
@@ -27,6 +26,7 @@ from plugrank_training.distributed import is_main
 from plugrank_training.examples import Examples
 from plugrank_training.history import HistoryIndex
 from plugrank_training.models.ppm import MATCH_SCALE, Ppm
+from plugrank_training.progress_bar import progress_bar
 from plugrank_training.train import FitResult
 
 # Entries that a chunk repeats of the one before it, so that its first moments know some past.
@@ -232,7 +232,7 @@ def train_next_clicks(
     if left is not None:
         run.restore(left)
     before, started = run.result.seconds, time.perf_counter()
-    bar = tqdm(total=steps, initial=run.schedule.last_epoch, desc="next clicks", unit="step", leave=False)
+    bar = progress_bar(total=steps, initial=run.schedule.last_epoch, desc="next clicks", unit="step")
     ppm.train()
     while run.epoch < config.epochs:
         for batch in batches.passes(run.random, skip=len(run.losses)):

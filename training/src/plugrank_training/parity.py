@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from plugrank_training.metrics import auc
+from plugrank_training.progress_bar import progress_bar
 
 COLUMNS = ("user_id", "item_id", "timestamp", "label", "score")
 
@@ -61,7 +61,7 @@ def run_parity(arguments: argparse.Namespace) -> None:
     if not arguments.url.startswith(("http://", "https://")):
         raise ValueError(f"--url {arguments.url}: expected an address such as http://127.0.0.1:8080")
     predictions = read_predictions(arguments.predictions, arguments.rows)
-    served = np.array([ask(arguments.url, one) for one in tqdm(predictions, desc="ranking", unit="impression")])
+    served = np.array([ask(arguments.url, one) for one in progress_bar(predictions, desc="ranking", unit="impression")])
     offline = np.array([one.score for one in predictions])
     labels = np.array([one.label for one in predictions])
     differences = np.abs(served - offline)

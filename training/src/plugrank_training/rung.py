@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from plugrank_training.metrics import auc
+from plugrank_training.progress_bar import progress_bar
 
 LIST = 20
 
@@ -72,7 +72,7 @@ def measure(predictions: Path, url: str, rows: int, seed: int = 0) -> Measured:
     impressions = table.to_pylist()
     labels, scores, hits, times = [], [], [], []
     rung, read, missing = "full", 0, 0
-    for one in tqdm(impressions, desc="ranking", unit="impression", leave=False):
+    for one in progress_bar(impressions, desc="ranking", unit="impression"):
         moment = {"timestamp": one["timestamp"]}
         single = ask(url, {"user_id": one["user_id"], "k": 1, "candidates": [one["item_id"]], "context": moment})
         labels.append(one["label"])

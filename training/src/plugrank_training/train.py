@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from plugrank_training.batches import Batch, Batcher, Dropping, score_batch
 from plugrank_training.catalog import Catalog
@@ -19,6 +18,7 @@ from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.distributed import is_main, total, world, wrap
 from plugrank_training.examples import Examples
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.progress_bar import progress_bar
 from plugrank_training.ranking import ranking_log_loss, ranking_loss
 
 
@@ -130,7 +130,7 @@ def predict(model: ClickModel, catalog: Catalog, batcher: Batcher, progress: str
     logits = np.full(len(batcher.examples), np.nan)
     batches: Iterable = batcher.passes(None)
     if progress:
-        batches = tqdm(batches, desc=progress, total=len(batcher), unit="batch", leave=False)
+        batches = progress_bar(batches, desc=progress, total=len(batcher), unit="batch")
     for batch in batches:
         found = score_batch(model, catalog, batch).double().cpu().numpy()
         there = batch.example >= 0
@@ -239,7 +239,7 @@ def fit(
     scorer = wrap(Scorer(model, catalog))
     before, started = run.result.seconds, time.perf_counter()
     step = run.schedule.last_epoch
-    bar = tqdm(total=steps, initial=step, desc=options.name, unit="step", leave=False, disable=not is_main())
+    bar = progress_bar(total=steps, initial=step, desc=options.name, unit="step", shown=is_main())
     while run.epoch < options.epochs and run.worse < options.patience:
         for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()

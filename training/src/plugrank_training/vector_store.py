@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+
+from plugrank_training.progress_bar import progress_bar
 
 DIGEST = 16
 
@@ -51,7 +52,7 @@ class VectorStore:
         with (
             self.vectors.open("ab") as vectors,
             self.hashes.open("ab") as hashes,
-            tqdm(total=len(places), desc=title, unit="item", leave=False) as bar,
+            progress_bar(total=len(places), desc=title, unit="item") as bar,
         ):
             for start in range(0, len(places), batch):
                 chosen = places[start : start + batch]

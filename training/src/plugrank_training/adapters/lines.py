@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from plugrank_training.dataset_error import DatasetError
+from plugrank_training.progress_bar import progress_bar
 
 # Digits of the greatest timestamp in seconds that is still one in milliseconds (int64).
 MOST_DIGITS = 15
@@ -69,7 +68,7 @@ def read_lines(
     size = path.stat().st_size
     with (
         path.open(encoding=encoding, newline="\n") as file,
-        tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=not progress, leave=False) as bar,
+        progress_bar(total=size, desc=path.name, unit="B", unit_scale=True, shown=progress) as bar,
     ):
         try:
             for number, text in enumerate(file, start=1):

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pv
-from tqdm import tqdm
 
 from plugrank_training.adapters.films import CLICK_FROM, Once, film_rows
 from plugrank_training.adapters.lines import Line
 from plugrank_training.adapters.source import Events, Film, Source, in_id_order, title_year
 from plugrank_training.dataset_error import DatasetError
+from plugrank_training.progress_bar import progress_bar
 
 FILES = ("ratings.csv", "movies.csv")
 NO_GENRES = "(no genres listed)"
@@ -77,7 +77,7 @@ def read_ratings(path: Path, films: dict[str, int], progress: bool) -> tuple[lis
     """Users by id, and their ratings. Read by Arrow: the greatest of these files have tens of millions of lines."""
     columns: dict[str, list[np.ndarray]] = defaultdict(list)
     kinds = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float32(), "timestamp": pa.int64()}
-    bar = tqdm(desc=path.name, unit="row", unit_scale=True, disable=not progress, leave=False)
+    bar = progress_bar(desc=path.name, unit="row", unit_scale=True, shown=progress)
     try:
         with (
             bar,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from plugrank_training.adapters import movielens_dat
 from plugrank_training.adapters.films import film_rows
 from plugrank_training.adapters.source import Events, Film, Source, in_id_order
 from plugrank_training.ids import shortlex_key
 from plugrank_training.parquet_table import ParquetTable
+from plugrank_training.progress_bar import progress_bar
 
 FILES = ("sequences.parquet", "movies.dat", "users.dat")
 
@@ -57,7 +57,7 @@ class Sequences:
         self.items: list[str] = []
         length = np.zeros(table.rows, dtype=np.int64)
         rows = table.text_lists("item_ids")
-        for row, items in enumerate(tqdm(rows, desc=path.name, unit="user", disable=not progress, leave=False)):
+        for row, items in enumerate(progress_bar(rows, desc=path.name, unit="user", shown=progress)):
             length[row] = len(items)
             self.items += items
         # Which sequence each entry is of, and its place there.

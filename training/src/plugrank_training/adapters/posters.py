@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from plugrank_training.adapters.source import Film
+from plugrank_training.progress_bar import progress_bar
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 FORMATS = ("JPEG", "PNG")
@@ -45,7 +45,7 @@ def copy_posters(folder: Path, films: list[Film], out: Path, progress: bool) -> 
     if not wanted:
         return posters
     (out / "images").mkdir()
-    for identity, path in tqdm(wanted, desc="posters", unit="image", disable=not progress, leave=False):
+    for identity, path in progress_bar(wanted, desc="posters", unit="image", shown=progress):
         try:
             with Image.open(path, formats=FORMATS) as image:
                 image.load()

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import nn
-from tqdm import tqdm
 
 from plugrank_training.config import ImageConfig
 from plugrank_training.encoders.image_encoder import ImageEncoder
 from plugrank_training.encoders.pixels import normalise
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
+from plugrank_training.progress_bar import progress_bar
 
 
 def train_image_encoder(
@@ -37,7 +37,7 @@ def train_image_encoder(
     batches = max(len(pixels) // config.batch, 1)
     total = max(config.epochs * batches, 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=total)
-    bar = tqdm(range(config.epochs), desc="image encoder", unit="epoch", leave=False)
+    bar = progress_bar(range(config.epochs), desc="image encoder", unit="epoch")
     for _ in bar:
         order = random.permutation(len(pixels))
         seen = []
@@ -65,7 +65,7 @@ def encode_images(encoder: ImageEncoder | TorchvisionImage, pixels: np.ndarray, 
     """Vectors of images given as bytes `[n, 3, h, w]`, f32 `[n, dim]`."""
     encoder.to(device).eval()
     made = [np.zeros((0, encoder.dim), dtype=np.float32)]
-    for start in tqdm(range(0, len(pixels), 256), desc="images", unit="batch", leave=False):
+    for start in progress_bar(range(0, len(pixels), 256), desc="images", unit="batch"):
         images = torch.from_numpy(normalise(pixels[start : start + 256])).to(device)
         made.append(encoder(images).cpu().numpy())
     return np.concatenate(made)

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as functional
 from tokenizers import Tokenizer
 from torch import Tensor
-from tqdm import tqdm
 
 from plugrank_training.config import TextConfig
 from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.tokenizer import tokenize
+from plugrank_training.progress_bar import progress_bar
 
 AnyText = TextEncoder | PretrainedText
 
@@ -81,7 +81,7 @@ def train_text_encoder(
     encoder.to(device).train()
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=config.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=max(config.steps, 1))
-    bar = tqdm(range(config.steps), desc="text encoder", unit="step", leave=False)
+    bar = progress_bar(range(config.steps), desc="text encoder", unit="step")
     for _ in bar:
         left, right, keys = pairs.draw(config.batch, config.clicked_pairs)
         vectors = []
@@ -112,7 +112,7 @@ def encode_texts(
     encoder.to(device).eval()
     vectors = np.zeros((len(texts), encoder.dim), dtype=np.float32)
     rows = sorted((row for row, text in enumerate(texts) if text), key=lambda row: len(texts[row]))
-    for start in tqdm(range(0, len(rows), 256), desc="texts", unit="batch", leave=False):
+    for start in progress_bar(range(0, len(rows), 256), desc="texts", unit="batch"):
         chosen = rows[start : start + 256]
         ids, mask = tokenize(tokenizer, [texts[row] for row in chosen], max_tokens)
         made = encoder(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from plugrank_training.catalog import Catalog
 from plugrank_training.loaded import Loaded
@@ -16,6 +15,7 @@ from plugrank_training.metrics import auc
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING
 from plugrank_training.pipeline import Pipeline
+from plugrank_training.progress_bar import progress_bar
 from plugrank_training.train import predict
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -42,7 +42,7 @@ def miss_tolerance(pipeline: Pipeline, catalog: Catalog, unified: ClickModel, id
     test, device = pipeline.split.test, pipeline.options.device
     batcher = pipeline.batcher(test)
     found = []
-    for share in tqdm(SHARES, desc="missing vectors", unit="share", leave=False):
+    for share in progress_bar(SHARES, desc="missing vectors", unit="share"):
         draws = DRAWS if 0 < share < 1 else 1
         scores = []
         for seed in range(draws):
