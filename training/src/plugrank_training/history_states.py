@@ -20,14 +20,12 @@ class HistoryStates:
         self.outputs, self.starts, self.blocks = outputs, starts, blocks
 
     def rows(self, block: int, groups: np.ndarray, length: int, device: torch.device) -> Named:
-        """Outputs of groups of a block, each f32 `[groups, length, d]`, zeros beyond a history's end."""
+        """Outputs of groups of a block, each f32 `[groups, length, d]`; beyond a history's end anything finite."""
         numbers = self.blocks[block] + groups
         first, end = self.starts[numbers], self.starts[numbers + 1]
         places = first[:, None] + np.arange(length)
         there = places < end[:, None]
         found = {}
         for name, stored in self.outputs.items():
-            rows = stored[np.where(there, places, 0)]
-            rows[~there] = 0.0
-            found[name] = torch.from_numpy(rows).to(device)
+            found[name] = torch.from_numpy(stored[np.where(there, places, 0)]).to(device)
         return found

@@ -60,23 +60,23 @@ class TargetAttention(nn.Module):
         `state [users, history, state_dim]`, `residual` and `mask [users, history]` ->
         `[users, history, heads * (value_dim + 1)]`.
         """
-        learned = self.to_value(state).unflatten(-1, (self.heads, self.value_dim - 1))
-        one = torch.ones_like(learned[..., :1])
-        told = residual.unsqueeze(-1).unsqueeze(-1) * one
-        rows = torch.cat([told, learned, one], dim=-1)
+        # Weights enter `attend` only as sums over entries, so what an entry counts can be put in here.
+        weight = mask.unsqueeze(-1).expand(-1, -1, self.heads)
         if self.place is not None:
-            # Weights enter `attend` only as sums over entries, so a weight of the place can be put in here.
-            rows = rows * first_rows(self.place, rows.shape[1]).exp().unsqueeze(-1)
-        return rows.flatten(-2) * mask.unsqueeze(-1)
+            weight = weight * first_rows(self.place, mask.shape[1]).exp()
+        weight = weight.unsqueeze(-1)
+        learned = self.to_value(state).unflatten(-1, (self.heads, self.value_dim - 1))
+        told = residual.unsqueeze(-1).unsqueeze(-1) * weight
+        return torch.cat([told, learned * weight, weight], dim=-1).flatten(-2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """`query [users, candidates, q]`, `key [users, history, q]`, `value [users, history, v]` ->
         `[users, candidates, output_dim]`."""
-        queries = query.unflatten(-1, (self.heads, self.key_dim)).transpose(1, 2)
-        keys = key.unflatten(-1, (self.heads, self.key_dim)).permute(0, 2, 3, 1)
-        values = value.unflatten(-1, (self.heads, self.value_dim + 1)).transpose(1, 2)
-        weights = torch.matmul(queries, keys).exp()
-        summed = torch.matmul(weights, values).transpose(1, 2)
+        queries, keys = (rows.unflatten(-1, (self.heads, self.key_dim)).unbind(-2) for rows in (query, key))
+        values = value.unflatten(-1, (self.heads, self.value_dim + 1)).unbind(-2)
+        # A head at a time: all at once would first be copied into another order.
+        heads = zip(queries, keys, values, strict=True)
+        summed = torch.stack([torch.matmul(torch.matmul(q, k.transpose(1, 2)).exp(), v) for q, k, v in heads], dim=-2)
         null = self.null.exp().view(1, 1, self.heads, 1)
         count = summed[..., self.value_dim :] + null
         mean = summed[..., : self.value_dim] / count

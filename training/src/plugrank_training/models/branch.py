@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
@@ -49,6 +50,8 @@ class Branch(nn.Module, ABC):
     candidate_outputs: tuple[str, ...]
     # Whether its priors and biases are all it has to say: a model of such branches alone gets no hidden layers.
     linear = False
+    # Whether `item` reads modal vectors.
+    reads_vectors = False
 
     @abstractmethod
     def item(self, inputs: ItemInputs) -> ItemParts:
@@ -89,4 +92,4 @@ def interest(vectors: Tensor, residual: Tensor, mask: Tensor) -> Tensor:
     `vectors [users, L, d]`, `residual` and `mask [users, L]` -> `[users, d]`.
     """
     count = mask.sum(1, keepdim=True) + 5.0
-    return (vectors * residual.unsqueeze(-1)).sum(1) / count * 4.0
+    return torch.matmul(residual.unsqueeze(1), vectors).squeeze(1) / count * 4.0

@@ -54,7 +54,7 @@ class Din(Branch):
         likes = interest(vectors, history.residual, history.mask)
         return UserParts(
             {
-                "id_keys": self.attention.key(vectors) * history.mask.unsqueeze(-1),
+                "id_keys": self.attention.key(vectors),
                 "id_values": self.attention.values(states, history.residual, history.mask),
                 "id_interest": likes,
             },

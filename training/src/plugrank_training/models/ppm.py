@@ -82,6 +82,7 @@ class Ppm(Branch):
     product, which next-click pre-training trains by itself.
     """
 
+    reads_vectors = True
     history_outputs = ("item_vector",)
     candidate_outputs = ("item_vector", "ppm_query", "ppm_target")
 
@@ -142,14 +143,14 @@ class Ppm(Branch):
         if states is None:
             states = self.states(vectors, history.label, history.age_bucket, history.mask)
         likes = interest(vectors, history.residual, history.mask)
-        weight = history.mask.unsqueeze(-1)
-        newest = states[:, 0] * weight[:, 0]
+        there = history.mask[:, :1]
+        newest = states[:, 0] * there
         return UserParts(
             {
-                "ppm_keys": self.attention.key(vectors) * weight,
+                "ppm_keys": self.attention.key(vectors),
                 "ppm_values": self.attention.values(states, history.residual, history.mask),
                 "ppm_interest": likes,
-                "ppm_next": self.to_next(newest) * weight[:, 0],
+                "ppm_next": self.to_next(newest) * there,
             },
             torch.cat([likes, newest], dim=-1),
         )
