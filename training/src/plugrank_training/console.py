@@ -21,5 +21,7 @@ def reused_note(reused: bool) -> str:
 def fit_note(report: dict[str, Any]) -> str:
     """What a fit measured, in one line."""
     summary = report["fit"]
+    if not summary["rows"]:
+        return "not trained on rows (0 epochs)"
     best = min(summary["valid_loss"], default=float("nan"))
     return f"validation loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"
