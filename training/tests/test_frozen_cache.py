@@ -13,7 +13,7 @@ import torch
 from planted import ITEMS, write_planted
 from plugrank_training.batches import Batcher, Dropping, item_inputs
 from plugrank_training.catalog import Catalog, item_features, make_catalog, user_features
-from plugrank_training.config import Config
+from plugrank_training.config import Config, SimilarityConfig
 from plugrank_training.dataset import Dataset
 from plugrank_training.frozen_cache import FrozenCache
 from plugrank_training.graphs import Schema
@@ -40,8 +40,9 @@ class Setup:
         """Several blocks."""
         return Batcher(part, self.history, 8, 256, CPU, block)
 
-    def model(self, frozen: tuple[str, ...], dtype: str = "f32") -> ClickModel:
-        model = make_unified(self.catalog.schema, dataclasses.replace(Config(), cache_dtype=dtype), 0)
+    def model(self, frozen: tuple[str, ...], dtype: str = "f32", similarity: int = 0) -> ClickModel:
+        config = dataclasses.replace(Config(), cache_dtype=dtype, similarity=SimilarityConfig(similarity))
+        model = make_unified(self.catalog.schema, config, 0)
         freeze(model, frozen)
         return model
 
@@ -66,6 +67,18 @@ def test_scores_are_the_same(setup: Setup, tmp_path: Path, frozen: tuple[str, ..
     assert (catalog.frozen is not None, batcher.states is not None) == (True, frozen != PROJECTION)
     # In f16 a last bit may round the other way.
     assert np.abs(predict(model, catalog, batcher) - computed).max() < (1e-5 if dtype == "f32" else 2e-2)
+
+
+def test_similarity_is_stored_beside_a_frozen_projection_alone(setup: Setup, tmp_path: Path) -> None:
+    model, batcher = setup.model(LOWER, similarity=4), setup.batcher(setup.valid)
+    computed = predict(model, setup.catalog, batcher)
+    catalog = FrozenCache(tmp_path, "data").attach(model, setup.catalog, [batcher])
+    assert catalog.frozen is not None
+    assert {"item_vector", "similarity_vector"} == set(catalog.frozen.outputs)
+    assert np.abs(predict(model, catalog, batcher) - computed).max() < 1e-5
+    # A projection that trains reads the vectors, so that storing what similarity makes of them would save nothing.
+    trains = setup.model((), similarity=4)
+    assert FrozenCache(tmp_path, "data").attach(trains, setup.catalog, []).frozen is None
 
 
 def test_an_item_that_is_dropped_is_the_missing_one(setup: Setup, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from plugrank_training.config import Config
+from plugrank_training.config import Config, SimilarityConfig
 from plugrank_training.graphs import Schema
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified
 from plugrank_training.models.click_model import ClickModel
@@ -45,10 +45,11 @@ def gather(made: Named, places: Tensor) -> Named:
     return {name: value[places] for name, value in made.items()}
 
 
-@pytest.fixture(params=["unified", "idrec"])
+@pytest.fixture(params=["unified", "similarity", "idrec"])
 def model(request: pytest.FixtureRequest) -> ClickModel:
-    make = make_unified if request.param == "unified" else make_idrec
-    return trained_like(make(schema(), Config(), 0))
+    make = make_idrec if request.param == "idrec" else make_unified
+    config = Config(similarity=SimilarityConfig(dim=8 if request.param == "similarity" else 0))
+    return trained_like(make(schema(), config, 0))
 
 
 def score(model: ClickModel, history: Tensor, label: Tensor, age: Tensor, mask: Tensor, candidates: Tensor) -> Tensor:

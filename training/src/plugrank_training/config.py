@@ -106,6 +106,14 @@ class CovisitConfig:
 
 
 @dataclass(frozen=True)
+class SimilarityConfig:
+    """How like a candidate's content is to the history's, an input of UniM; 0 dimensions leave it out."""
+
+    # Of each content space at most.
+    dim: int = 0
+
+
+@dataclass(frozen=True)
 class HostConfig:
     """The ID-based host."""
 
@@ -181,6 +189,7 @@ class Config:
     ppm: PpmConfig = field(default_factory=PpmConfig)
     next_clicks: NextClickConfig = field(default_factory=NextClickConfig)
     covisits: CovisitConfig = field(default_factory=CovisitConfig)
+    similarity: SimilarityConfig = field(default_factory=SimilarityConfig)
     host: HostConfig = field(default_factory=HostConfig)
     unified: UnifiedConfig = field(default_factory=UnifiedConfig)
     increment: IncrementConfig = field(default_factory=IncrementConfig)
@@ -235,7 +244,15 @@ class Config:
 SHARES = frozenset(
     ["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid", "ranking"]
 )
-MAY_BE_ZERO = SHARES | {"epochs", "steps", "weight_decay", "embedding_weight_decay", "impressions", "covisits.dim"}
+MAY_BE_ZERO = SHARES | {
+    "epochs",
+    "steps",
+    "weight_decay",
+    "embedding_weight_decay",
+    "impressions",
+    "covisits.dim",
+    "similarity.dim",
+}
 
 
 def sections(config: Config) -> list[tuple[str, Any]]:

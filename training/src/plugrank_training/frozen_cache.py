@@ -103,7 +103,10 @@ class StoredOutputs:
         self.model, self.catalog, self.device = model, catalog, catalog.present.device
         model.eval()
         with torch.no_grad():
-            one = self.items(inputs_of(catalog, torch.zeros(1, dtype=torch.long, device=self.device)))
+            first = inputs_of(catalog, torch.zeros(1, dtype=torch.long, device=self.device))
+            # Where a branch still needs the vectors, the others may as well read them too.
+            needed = any(part.reads_vectors and not part.frozen_item(first) for part in model.parts())
+            one = {} if needed else self.items(first)
             self.widths = {name: value.shape[1] for name, value in one.items()}
             self.state_widths: dict[str, int] = {}
             if one:

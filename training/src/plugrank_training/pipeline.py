@@ -143,7 +143,13 @@ class Pipeline:
         """Fingerprint of pre-training."""
         config = self.config
         return self.key(
-            config.text, config.image, config.ppm, config.next_clicks, config.unified, config.categories_length
+            config.text,
+            config.image,
+            config.ppm,
+            config.similarity,
+            config.next_clicks,
+            config.unified,
+            config.categories_length,
         )
 
     def pretrained(self, catalog: Catalog) -> ClickModel:
@@ -184,7 +190,7 @@ class Pipeline:
         config, seed = self.config, self.options.seed
         model = make_pretrained(catalog.schema, config, seed)
 
-        key = self.key(config.text, config.image, config.ppm, config.next_clicks, config.unified)
+        key = self.key(config.text, config.image, config.ppm, config.similarity, config.next_clicks, config.unified)
 
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             checkpoint = self.checkpoint("next_clicks", key)

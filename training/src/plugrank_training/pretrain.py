@@ -12,6 +12,7 @@ from plugrank_training.examples import Examples
 from plugrank_training.models.build import make_pretrained
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.ppm import ItemProjection, Ppm
+from plugrank_training.models.similarity import Similarity
 from plugrank_training.next_clicks import ClickSequences, train_next_clicks
 from plugrank_training.train import FitOptions, FitResult, fit
 
@@ -56,6 +57,8 @@ def start_of(catalog: Catalog, config: Config, seed: int) -> ClickModel:
     for part in model.parts():
         if isinstance(part, Ppm):
             whiten(part.projection, catalog)
+        if isinstance(part, Similarity):
+            part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
     return model
 
 

@@ -12,11 +12,21 @@ from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.hosts import make_host
 from plugrank_training.models.ppm import Ppm
+from plugrank_training.models.similarity import Similarity
 
 
 def make_ppm(schema: Schema, config: Config) -> Ppm:
     """The plug-in alone."""
     return Ppm(tuple(width for _, width in schema.parts), schema.item, config.ppm, config.history)
+
+
+def make_plugged(schema: Schema, config: Config) -> dict[str, Branch]:
+    """What is plugged into a host: PPM, and beside it similarity where it is configured."""
+    branches: dict[str, Branch] = {"ppm": make_ppm(schema, config)}
+    if config.similarity.dim:
+        parts = tuple(width for _, width in schema.parts)
+        branches["similarity"] = Similarity(parts, schema.item, config.similarity)
+    return branches
 
 
 def make_host_branches(schema: Schema, config: Config) -> dict[str, Branch]:
@@ -36,7 +46,7 @@ def assemble(branches: dict[str, Branch], config: Config, cached: bool) -> Click
 def make_pretrained(schema: Schema, config: Config, seed: int) -> ClickModel:
     """PPM under a head of its own: what pre-training trains."""
     torch.manual_seed(seed)
-    return assemble({"ppm": make_ppm(schema, config)}, config, cached=True)
+    return assemble(make_plugged(schema, config), config, cached=True)
 
 
 def make_idrec(schema: Schema, config: Config, seed: int) -> ClickModel:
@@ -56,4 +66,4 @@ def make_unified(schema: Schema, config: Config, seed: int) -> ClickModel:
     """PPM plugged into the host."""
     torch.manual_seed(seed)
     host = make_host_branches(schema, config)
-    return assemble({"ppm": make_ppm(schema, config), **host}, config, cached=True)
+    return assemble({**make_plugged(schema, config), **host}, config, cached=True)

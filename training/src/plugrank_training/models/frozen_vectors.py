@@ -15,6 +15,7 @@ from plugrank_training.models.ppm import ItemProjection
 class FrozenVectors(Branch):
     """A learned projection of the vectors, its means over the history, and its product with the user's interest."""
 
+    reads_vectors = True
     history_outputs = ("frozen_vector",)
     candidate_outputs = ("frozen_vector",)
 

@@ -1,0 +1,139 @@
+"""How like a candidate's content is to what the user clicked and refused, as an input of a click model.
+
+Vectors themselves let a network remember items one by one: a few hundred dimensions tell a thousand films apart. How
+near a candidate is to a history does not (SimTier: arXiv 2407.19467, section 4.2, which counts similarities by tier;
+here the tiers are smooth).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from plugrank_training.config import SimilarityConfig
+from plugrank_training.models.branch import Branch, Group
+from plugrank_training.models.features import MISSING, Feature
+from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+
+# Time constants, in entries of one label, of the means; the last weighs all alike.
+DECAYS = (3.0, 10.0, 1e6)
+# exp(sharpness * cosine) weighs an entry: the higher, the more the nearest count.
+SHARPNESS = (4.0, 12.0)
+# Entries' worth of nothing that each mean starts from.
+SHRINK = 1.0
+
+
+class Similarity(Branch):
+    """Cosines of candidate and history entries in each content space (text, image, each content feature).
+
+    For each space: mean cosine with clicked and with refused entries, of the newest and of all; and among the entries
+    nearest to the candidate, the mean residual and how many were clicked and refused. None of the spaces trains.
+    """
+
+    reads_vectors = True
+    history_outputs = ("similarity_vector",)
+    candidate_outputs = ("similarity_vector",)
+
+    def __init__(self, parts: tuple[int, ...], item: tuple[Feature, ...], config: SimilarityConfig) -> None:
+        super().__init__()
+        self.parts = parts
+        self.features = tuple(feature for feature in item if feature.name != "item_id")
+        self.spaces = tuple(min(config.dim, width) for width in parts)
+        for number, (width, dim) in enumerate(zip(parts, self.spaces, strict=True)):
+            self.register_buffer(f"mean_{number}", torch.zeros(width))
+            self.register_buffer(f"directions_{number}", torch.eye(dim, width))
+        for feature in self.features:
+            dim = min(config.dim, feature.size)
+            table = torch.eye(feature.size) if dim == feature.size else signs(feature.size, dim)
+            table[MISSING] = 0.0
+            self.register_buffer(f"table_{feature.name}", table)
+            self.spaces += (dim,)
+        self.null = nn.Parameter(torch.ones(len(self.spaces), len(SHARPNESS)))
+        self.item_dim = self.user_dim = 0
+        self.cross_dim = len(self.spaces) * (2 * len(DECAYS) + 3 * len(SHARPNESS))
+
+    @torch.no_grad()
+    def fit(self, modal: Tensor, present: Tensor) -> None:
+        """Take each part's principal directions, over the items that have it; `[items, sum of parts]`,
+        `[items, parts]`."""
+        for number, piece in enumerate(torch.split(modal, list(self.parts), dim=-1)):
+            rows = piece[present[:, number] > 0].double()
+            if len(rows) < 2:
+                continue
+            mean = rows.mean(0)
+            _, _, directions = torch.linalg.svd(rows - mean, full_matrices=False)
+            found = directions[: self.spaces[number]]
+            self.get_buffer(f"mean_{number}").copy_(mean)
+            self.get_buffer(f"directions_{number}")[: len(found)] = found.float()
+
+    def item(self, inputs: ItemInputs) -> ItemParts:
+        """Unit vectors in every space, see `Branch.item`."""
+        stored = inputs.frozen.get("similarity_vector")
+        vector = self.vectors(inputs) if stored is None else stored
+        return ItemParts({"similarity_vector": vector}, vector[:, :0], torch.zeros_like(vector[:, :1]))
+
+    def frozen_item(self, inputs: ItemInputs) -> Named:
+        """The same, see `Branch.frozen_item`."""
+        return {"similarity_vector": self.vectors(inputs)}
+
+    def vectors(self, inputs: ItemInputs) -> Tensor:
+        """Unit vectors in every space side by side, zeros where there is nothing, `[n, sum of dims]`."""
+        found = []
+        for number, piece in enumerate(torch.split(inputs.modal, list(self.parts), dim=-1)):
+            centred = (piece - self.get_buffer(f"mean_{number}")) * inputs.present[:, number : number + 1]
+            found.append(centred @ self.get_buffer(f"directions_{number}").T)
+        for feature in self.features:
+            rows = functional.embedding(inputs.features[feature.name], self.get_buffer(f"table_{feature.name}"))
+            found.append(rows if feature.length == 1 else rows.sum(-2))
+        return torch.cat([functional.normalize(rows, dim=-1, eps=1e-6) for rows in found], dim=-1)
+
+    def user(self, history: History) -> UserParts:
+        """The entries' vectors, their means and what each entry counts for, see `Branch.user`."""
+        vectors = history.items["similarity_vector"]
+        clicked = history.mask * history.label.to(history.mask.dtype)
+        refused = history.mask - clicked
+        means = []
+        for side in (clicked, refused):
+            place = (side.cumsum(1) - 1.0).clamp(min=0.0)
+            weight = torch.stack([torch.exp(-place / decay) for decay in DECAYS], dim=1) * side.unsqueeze(1)
+            means.append(torch.matmul(weight, vectors) / (weight.sum(-1, keepdim=True) + SHRINK))
+        counted = torch.stack([history.residual, clicked, refused], dim=-1)
+        return UserParts(
+            {
+                "similarity_keys": vectors * history.mask.unsqueeze(-1),
+                "similarity_values": counted,
+                "similarity_means": torch.cat(means, dim=1).flatten(1),
+            },
+            vectors[:, 0, :0],
+        )
+
+    def cross(self, state: Named, candidate: Named) -> Tensor:
+        """What each space tells of a candidate, see `Branch.cross`."""
+        queries = torch.split(candidate["similarity_vector"], list(self.spaces), dim=-1)
+        keys = torch.split(state["similarity_keys"], list(self.spaces), dim=-1)
+        means = state["similarity_means"].unflatten(-1, (2 * len(DECAYS), -1))
+        told = []
+        for number, (query, key, mean) in enumerate(
+            zip(queries, keys, torch.split(means, list(self.spaces), dim=-1), strict=True)
+        ):
+            told.append(torch.matmul(query, mean.transpose(1, 2)) * 3.0)
+            cosine = torch.matmul(query, key.transpose(1, 2))
+            for column, sharpness in enumerate(SHARPNESS):
+                # 1 for an entry that is equal.
+                weight = ((cosine - 1.0) * sharpness).exp()
+                summed = torch.matmul(weight, state["similarity_values"])
+                near = summed[..., 1:]
+                shrink = functional.softplus(self.null[number, column])
+                told += [summed[..., :1] / (near.sum(-1, keepdim=True) + shrink), (near + 1.0).log()]
+        return torch.cat(told, dim=-1)
+
+    def groups(self) -> list[Group]:
+        """What the nearest entries' means are shrunk by, see `Branch.groups`; the spaces do not train."""
+        return [Group("similarity", (self,), "vectors per item, vectors and means per history")]
+
+
+def signs(size: int, dim: int) -> Tensor:
+    """Fixed random vectors of signs, nearly at right angles to each other, `[size, dim]`."""
+    chosen = torch.Generator().manual_seed(0)
+    return torch.randint(0, 2, (size, dim), generator=chosen) * 2.0 - 1.0

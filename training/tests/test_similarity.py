@@ -1,0 +1,122 @@
+"""How like a candidate is to a history: what is counted, what is left out, and that it exports and is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from plugrank_training.config import Config, SimilarityConfig
+from plugrank_training.export import export_bundle
+from plugrank_training.models.build import make_pretrained, make_unified
+from plugrank_training.models.features import MISSING, Feature
+from plugrank_training.models.inputs import History, ItemInputs
+from plugrank_training.models.similarity import DECAYS, SHARPNESS, Similarity
+from plugrank_training.tiny import tiny_bundle
+
+ITEMS, WIDTH = 12, 5
+BRAND = Feature.of("brand", ("acme", "globex", "initech"))
+TAGS = Feature.of("tags", [f"tag {n}" for n in range(40)], length=3)
+NAMES = (Feature.of("item_id", [f"i{n}" for n in range(ITEMS)]), BRAND, TAGS)
+WITH_SIMILARITY = dataclasses.replace(Config(), similarity=SimilarityConfig(dim=8))
+
+
+def items() -> ItemInputs:
+    torch.manual_seed(3)
+    features = {f.name: torch.randint(1, f.size, (ITEMS,) if f.length == 1 else (ITEMS, f.length)) for f in NAMES}
+    return ItemInputs(torch.randn(ITEMS, WIDTH) + 3.0, torch.ones(ITEMS, 1), features)
+
+
+def fitted(dim: int = 8) -> Similarity:
+    branch = Similarity((WIDTH,), NAMES, SimilarityConfig(dim))
+    given = items()
+    branch.fit(given.modal, given.present)
+    return branch
+
+
+def cosines(branch: Similarity, given: ItemInputs) -> np.ndarray:
+    """Of all pairs of items in each space, `[spaces, ITEMS, ITEMS]`."""
+    vectors = torch.split(branch.item(given).outputs["similarity_vector"], list(branch.spaces), dim=-1)
+    return np.stack([(rows @ rows.T).numpy() for rows in vectors])
+
+
+def test_spaces_keep_the_cosines_of_the_content() -> None:
+    given = items()
+    centred = (given.modal - given.modal.mean(0)).numpy()
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    found = cosines(fitted(), given)
+    assert np.abs(found[0] - centred @ centred.T).max() < 1e-5
+    same = (given.features["brand"][:, None] == given.features["brand"][None, :]).numpy()
+    assert np.abs(found[1] - same).max() < 1e-6
+    # More values than dimensions: nearly at right angles, and equal ones still equal.
+    assert np.abs(np.diagonal(found[2]) - 1.0).max() < 1e-5
+    assert abs(found[2][~np.eye(ITEMS, dtype=bool)].mean()) < 0.3
+
+
+def test_a_missing_item_is_like_nothing() -> None:
+    given = items()
+    absent = given.present.clone()
+    absent[0] = 0.0
+    features = {name: ids.clone() for name, ids in given.features.items()}
+    features["brand"][0] = MISSING
+    features["tags"][0] = MISSING
+    found = cosines(fitted(), ItemInputs(given.modal, absent, features))
+    assert np.abs(found[:, 0]).max() == 0.0
+
+
+def test_what_is_told_of_a_candidate() -> None:
+    """Against loops over one history."""
+    branch, given = fitted(), items()
+    vectors = branch.item(given).outputs["similarity_vector"]
+    history, label = torch.tensor([4, 7, 1, 4, 9]), torch.tensor([1, 0, 0, 1, 1])
+    mask = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
+    residual = torch.tensor([0.4, -0.3, -0.6, 0.2, 0.9]) * mask
+    read = History(
+        {"similarity_vector": vectors[history].unsqueeze(0)},
+        label.unsqueeze(0),
+        torch.zeros(1, 5, dtype=torch.long),
+        mask.unsqueeze(0),
+        {},
+        residual.unsqueeze(0),
+    )
+    candidates = torch.tensor([[2, 4]])
+    told = branch.cross(branch.user(read).state, {"similarity_vector": vectors[candidates]})[0].detach().numpy()
+    near = cosines(branch, given)
+    shrink = float(torch.nn.functional.softplus(torch.ones(())))
+    for row, candidate in enumerate(candidates[0].tolist()):
+        expected = []
+        for space in near:
+            like = [(space[candidate, item], int(wanted)) for item, wanted in zip(history[:4], label[:4], strict=True)]
+            for side in (1, 0):
+                mine = [cosine for cosine, wanted in like if wanted == side]
+                for decay in DECAYS:
+                    weights = [np.exp(-place / decay) for place in range(len(mine))]
+                    expected.append(3.0 * np.dot(weights, mine) / (sum(weights) + 1.0))
+            for sharpness in SHARPNESS:
+                weights = [(np.exp((cosine - 1.0) * sharpness), wanted) for cosine, wanted in like]
+                clicked, refused = (sum(w for w, wanted in weights if wanted == side) for side in (1, 0))
+                mean = sum(w * float(r) for (w, _), r in zip(weights, residual[:4], strict=True))
+                expected += [mean / (clicked + refused + shrink), np.log1p(clicked), np.log1p(refused)]
+        assert len(expected) == branch.cross_dim
+        assert np.abs(told[row] - expected).max() < 1e-4
+
+
+def test_it_stands_beside_ppm_only_where_it_is_configured() -> None:
+    schema = tiny_bundle().schema
+    assert list(make_unified(schema, Config(), 0).branches) == ["ppm", "host", "covisits"]
+    assert list(make_unified(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity", "host", "covisits"]
+    assert list(make_pretrained(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity"]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_a_bundle_with_it_computes_what_torch_computes(tmp_path: Path, dtype: str) -> None:
+    """`export_bundle` runs every graph on ONNX Runtime and refuses one that differs."""
+    bundle = tiny_bundle()
+    model = make_unified(bundle.schema, dataclasses.replace(WITH_SIMILARITY, cache_dtype=dtype), 0).eval()
+    manifest = export_bundle(dataclasses.replace(bundle, unified=model), tmp_path / "bundle")
+    stored = {port["name"] for port in manifest["graphs"]["item_encoder"]["outputs"]}
+    assert "similarity_vector" in stored
+    assert max(manifest["metrics"]["onnx_difference"].values()) < 1e-5
