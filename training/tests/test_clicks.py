@@ -80,6 +80,7 @@ def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.Capt
     catalog = pipeline.prepare(show_groups=True)
     trained = pipeline.run(catalog)["unified"]
     printed = capsys.readouterr().out.splitlines()
+    assert next(line for line in printed if line.startswith("ppm pre-training")).endswith("(reused)")
     for name in FROZEN:
         row = next(line for line in printed if line.startswith(name))
         assert "2, then frozen" in row

@@ -158,6 +158,10 @@ class UnifiedConfig:
     # Parameter groups that stay as they were pre-trained, by the names the table of groups prints.
     freeze: tuple[str, ...] = ()
 
+    def pretraining(self) -> tuple[float, ...]:
+        """What PPM's pre-training reads of it: the head, and how a fit is judged."""
+        return self.hidden, self.hidden2, self.dropout, self.evaluations, self.patience, self.ranking
+
 
 @dataclass(frozen=True)
 class IncrementConfig:

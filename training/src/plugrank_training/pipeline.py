@@ -148,7 +148,7 @@ class Pipeline:
             config.ppm,
             config.similarity,
             config.next_clicks,
-            config.unified,
+            config.unified.pretraining(),
             config.categories_length,
         )
 
@@ -190,7 +190,10 @@ class Pipeline:
         config, seed = self.config, self.options.seed
         model = make_pretrained(catalog.schema, config, seed)
 
-        key = self.key(config.text, config.image, config.ppm, config.similarity, config.next_clicks, config.unified)
+        # Of `ppm` all but how it is then fitted to rows.
+        kept = replace(config.ppm, epochs=0, window=1.0, learning_rate=0.0, weight_decay=0.0)
+        head = config.unified.pretraining(), config.categories_length
+        key = self.key(config.text, config.image, kept, config.similarity, config.next_clicks, *head)
 
         def make() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             checkpoint = self.checkpoint("next_clicks", key)
