@@ -18,7 +18,8 @@ from plugrank_training.models.similarity import DECAYS, SHARPNESS, Similarity
 from plugrank_training.tiny import tiny_bundle
 
 ITEMS, WIDTH = 12, 5
-BRAND = Feature.of("brand", ("acme", "globex", "initech"))
+# A column may have any name.
+BRAND = Feature.of("brand.name", ("acme", "globex", "initech"))
 TAGS = Feature.of("tags", [f"tag {n}" for n in range(40)], length=3)
 NAMES = (Feature.of("item_id", [f"i{n}" for n in range(ITEMS)]), BRAND, TAGS)
 WITH_SIMILARITY = dataclasses.replace(Config(), similarity=SimilarityConfig(dim=8))
@@ -49,7 +50,7 @@ def test_spaces_keep_the_cosines_of_the_content() -> None:
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     found = cosines(fitted(), given)
     assert np.abs(found[0] - centred @ centred.T).max() < 1e-5
-    same = (given.features["brand"][:, None] == given.features["brand"][None, :]).numpy()
+    same = (given.features["brand.name"][:, None] == given.features["brand.name"][None, :]).numpy()
     assert np.abs(found[1] - same).max() < 1e-6
     # More values than dimensions: nearly at right angles, and equal ones still equal.
     assert np.abs(np.diagonal(found[2]) - 1.0).max() < 1e-5
@@ -61,7 +62,7 @@ def test_a_missing_item_is_like_nothing() -> None:
     absent = given.present.clone()
     absent[0] = 0.0
     features = {name: ids.clone() for name, ids in given.features.items()}
-    features["brand"][0] = MISSING
+    features["brand.name"][0] = MISSING
     features["tags"][0] = MISSING
     found = cosines(fitted(), ItemInputs(given.modal, absent, features))
     assert np.abs(found[:, 0]).max() == 0.0

@@ -1,8 +1,8 @@
 """How like a candidate's content is to what the user clicked and refused, as an input of a click model.
 
 Vectors themselves let a network remember items one by one: a few hundred dimensions tell a thousand films apart. How
-near a candidate is to a history does not (SimTier: arXiv 2407.19467, section 4.2, which counts similarities by tier;
-here the tiers are smooth).
+near a candidate is to a history does not (SimTier, arXiv 2407.19467, counts similarities by tier; here the tiers are
+smooth).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Similarity(Branch):
         for number, (width, dim) in enumerate(zip(parts, self.spaces, strict=True)):
             self.register_buffer(f"mean_{number}", torch.zeros(width))
             self.register_buffer(f"directions_{number}", torch.eye(dim, width))
-        for feature in self.features:
+        for number, feature in enumerate(self.features):
             dim = min(config.dim, feature.size)
             table = torch.eye(feature.size) if dim == feature.size else signs(feature.size, dim)
             table[MISSING] = 0.0
-            self.register_buffer(f"table_{feature.name}", table)
+            self.register_buffer(f"table_{number}", table)
             self.spaces += (dim,)
         self.null = nn.Parameter(torch.ones(len(self.spaces), len(SHARPNESS)))
         self.item_dim = self.user_dim = 0
@@ -83,8 +83,8 @@ class Similarity(Branch):
         for number, piece in enumerate(torch.split(inputs.modal, list(self.parts), dim=-1)):
             centred = (piece - self.get_buffer(f"mean_{number}")) * inputs.present[:, number : number + 1]
             found.append(centred @ self.get_buffer(f"directions_{number}").T)
-        for feature in self.features:
-            rows = functional.embedding(inputs.features[feature.name], self.get_buffer(f"table_{feature.name}"))
+        for number, feature in enumerate(self.features):
+            rows = functional.embedding(inputs.features[feature.name], self.get_buffer(f"table_{number}"))
             found.append(rows if feature.length == 1 else rows.sum(-2))
         return torch.cat([functional.normalize(rows, dim=-1, eps=1e-6) for rows in found], dim=-1)
 
@@ -101,7 +101,8 @@ class Similarity(Branch):
         counted = torch.stack([history.residual, clicked, refused], dim=-1)
         return UserParts(
             {
-                "similarity_keys": vectors * history.mask.unsqueeze(-1),
+                # Padding counts for nothing in `similarity_values`.
+                "similarity_keys": vectors,
                 "similarity_values": counted,
                 "similarity_means": torch.cat(means, dim=1).flatten(1),
             },
