@@ -1,6 +1,9 @@
 //! A real cluster: three masters, each with a replica.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use plugrank_store::RedisServers;
 
@@ -51,6 +54,20 @@ impl RedisCluster {
     pub(crate) fn servers(&self) -> RedisServers {
         // Two of six: the others are learned from them.
         RedisServers::Cluster(self.nodes[1..3].iter().map(RedisServer::url).collect())
+    }
+
+    /// Has every master change places with its replica, without a loss.
+    pub(crate) fn hand_over(&self) {
+        let replicas = self.nodes.iter().filter(|node| node.ask(&["ROLE"]).contains("slave"));
+        for replica in replicas.collect::<Vec<_>>() {
+            wait_until("the replica is the master", || {
+                // Its master says nothing to the first wish if it has just met its replica.
+                replica.ask(&["CLUSTER", "FAILOVER"]);
+                std::thread::sleep(Duration::from_millis(500));
+                replica.ask(&["ROLE"]).contains("master")
+            });
+        }
+        self.wait_until_whole();
     }
 
     /// Kills a master; answers its place.

@@ -133,6 +133,41 @@ fn a_cluster_that_loses_a_master_loses_no_event() {
     });
 }
 
+/// Hundreds of commands are under way when the slots move, and each read goes to all of them.
+#[test]
+fn reads_of_many_slots_outlive_masters_that_hand_over() {
+    run(async {
+        let cluster = RedisCluster::start();
+        let store = RedisStore::connect(&cluster.servers(), options()).await.unwrap();
+        let (store, stop) = (Arc::new(store), Arc::new(AtomicBool::new(false)));
+        let readers: Vec<_> =
+            (0..4).map(|_| tokio::spawn(read_all(Arc::clone(&store), Arc::clone(&stop)))).collect();
+        let cluster = tokio::task::spawn_blocking(move || {
+            cluster.hand_over();
+            cluster
+        })
+        .await
+        .unwrap();
+        stop.store(true, Ordering::Relaxed);
+        for reader in readers {
+            assert!(reader.await.unwrap() > 0);
+        }
+        drop(cluster);
+    });
+}
+
+/// Reads in every slot until it is told to stop; how often.
+async fn read_all(store: Arc<RedisStore>, stop: Arc<AtomicBool>) -> usize {
+    let all: Vec<String> = (0..2000).map(|number| format!("i{number}")).collect();
+    let all = ids(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut times = 0;
+    while !stop.load(Ordering::Relaxed) {
+        store.item_stats(&all).await.expect("an answer, whichever server is the master");
+        times += 1;
+    }
+    times
+}
+
 #[test]
 fn a_sentinel_replaces_the_master_and_no_event_is_lost() {
     let data = ["--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0"];
