@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -63,6 +64,30 @@ def test_a_run_becomes_a_page(days: Days, tmp_path: Path) -> None:
         assert f"<h2>{name}" in text
     # No reading of the test part was added.
     assert len(json.loads((run / "test_reads.json").read_text(encoding="utf-8"))) == 2
+
+
+def test_miss_tolerance_is_over_seeds(days: Days, tmp_path: Path) -> None:
+    from plugrank_training.increment import Past
+    from plugrank_training.loaded import Loaded
+    from plugrank_training.options import Options
+    from plugrank_training.report.curves import Seed, miss_tolerance, trained_seed
+
+    def trained(out: Path, seed: int) -> Seed:
+        options = Options(days.old, out, "global", "plugrank", None, 0, torch.device("cpu"))
+        return trained_seed(options, Past.read(days.first).config, Loaded.read(days.old, out / "stages"), seed)
+
+    # The first is on the disk.
+    seeds = {0: trained(days.first.parent, 0), 1: trained(tmp_path, 1)}
+    alone = [miss_tolerance((number,), seeds.__getitem__) for number in seeds]
+    both = miss_tolerance(tuple(seeds), seeds.__getitem__)
+    for name in ("unified", "idrec"):
+        each = np.array([one[name] for one in alone])
+        assert np.allclose(both[name], each.mean(0))
+        assert np.allclose(both[f"{name}_deviation"], each.std(0, ddof=1))
+        assert np.any(each[0] != each[1])
+    none, every = both["over_idrec"][0], both["over_idrec"][-1]
+    assert none["low"] < none["difference"] < none["high"]
+    assert every["difference"] < none["difference"]
 
 
 def test_a_longer_history_is_measured_on_validation(days: Days, tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ class Trained:
                 measured[place] = finite(evaluate(part.user, part.label, apply(calibration, found)))
         return cls(model, valid, test, calibration, report | measured)
 
+    def network(self) -> ClickModel:
+        """The model. Raises `TypeError` for a bar, which is no network."""
+        if self.model is None:
+            raise TypeError("a bar has no network")
+        return self.model
+
     def probability(self) -> np.ndarray | None:
         """Calibrated click probabilities of the test part, f64 `[n]`."""
         return None if self.test is None else apply(self.calibration, self.test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ DESCRIPTION = """\
 Writes one page, report.html, that needs nothing else, and its numbers, report.json, from runs of `train`: quality with
 deviations and paired intervals, cold start and other slices. With --dataset it also measures, for the first run:
 
-  miss        AUC against the share of items whose vectors are missing
+  miss        AUC against the share of items whose vectors are missing, over all seeds of the run
   history     quality against the pre-training window (trains UniM once for each length)
   iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, with PPM's lower layers or all
               of it frozen and cached, and UniM end to end, its encoders running and training on every batch's items
@@ -80,7 +81,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     from plugrank_training.loaded import Loaded
     from plugrank_training.options import Options
     from plugrank_training.pipeline import Pipeline
-    from plugrank_training.report.curves import longer_history, miss_tolerance
+    from plugrank_training.report.curves import longer_history, miss_tolerance, trained_seed
     from plugrank_training.report.efficiency import iteration_efficiency
     from plugrank_training.report.serving import serving_cost
 
@@ -97,10 +98,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     if "serving" in wanted:
         found["serving"] = serving_cost(run / "bundle", seconds=min(arguments.seconds, 5.0))
     if "miss" in wanted:
-        trained = pipeline.run(catalog)
-        unified, idrec = trained["unified"].model, trained["idrec"].model
-        if unified is not None and idrec is not None:
-            found["miss_tolerance"] = miss_tolerance(pipeline, catalog, unified, idrec)
+        found["miss_tolerance"] = miss_tolerance(told["seeds"], partial(trained_seed, options, pipeline.config, loaded))
     if "history" in wanted:
         found["longer_history"] = longer_history(pipeline, loaded)
     if "iteration" in wanted:

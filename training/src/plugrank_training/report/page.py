@@ -139,7 +139,19 @@ def measured(found: dict[str, Any]) -> list[str]:
     if "miss_tolerance" in found:
         one = found["miss_tolerance"]
         lines = {"unified": (one["share"], one["unified"]), "idrec": ([], [one["idrec"]])}
-        made.append("<h2>Miss tolerance</h2>" + figure(lines, "share of items without vector and features", "test AUC"))
+        plot = figure(lines, "share of items without vector and features", "test AUC")
+        rows = [
+            [f"{share:.0%}", f"{auc:.4f} ± {spread:.4f}", interval(gain)]
+            for share, auc, spread, gain in zip(
+                one["share"], one["unified"], one["unified_deviation"], one["over_idrec"], strict=True
+            )
+        ]
+        note = (
+            f"Means and deviations over {len(one['seeds'])} seed(s), {one['draws']} draws of the missing items each; "
+            f"IDRec {one['idrec']:.4f} ± {one['idrec_deviation']:.4f}. Intervals are paired, over users."
+        )
+        told = table(["missing", "unified, test AUC", "over idrec"], rows)
+        made.append(f'<h2>Miss tolerance</h2>{plot}{told}<p class="note">{note}</p>')
     if "longer_history" in found:
         one = found["longer_history"]
         note = f"Validation; unified training reads the newest {one['unified_window']:.0%} throughout."
