@@ -17,11 +17,11 @@ const CALLERS: usize = 60;
 const LOAD: Duration = Duration::from_secs(4);
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// What callers saw: status and rung, and the answers that came late by the server's clock.
+/// What callers saw: status and rung, and by how much answers were late by the server's clock.
 #[derive(Default)]
 struct Seen {
     answers: BTreeMap<(u16, String), usize>,
-    late: usize,
+    late_ms: Vec<f64>,
 }
 
 async fn ask(site: &Site, user: usize) -> (u16, Value) {
@@ -38,7 +38,10 @@ async fn caller(site: &Site, number: usize, until: Instant) -> Seen {
         let rung = reply["rung"].as_str().unwrap_or_default().to_owned();
         *seen.answers.entry((status, rung)).or_default() += 1;
         let spent_ms = reply["budget"]["spent_ms"].as_f64().unwrap_or(0.0);
-        seen.late += usize::from(spent_ms > f64::from(BUDGET_MS) + GRACE_MS);
+        let late_ms = spent_ms - f64::from(BUDGET_MS);
+        if late_ms > GRACE_MS {
+            seen.late_ms.push(late_ms);
+        }
         if status != 200 {
             // A refused caller comes again, but not at once.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -57,17 +60,20 @@ async fn a_flood_is_answered_in_time_or_refused_at_once_and_leaves_nothing_behin
         for (what, count) in seen.answers {
             *all.answers.entry(what).or_default() += count;
         }
-        all.late += seen.late;
+        all.late_ms.extend(seen.late_ms);
     }
-    println!("{CALLERS} callers for {LOAD:?}: {:?}, {} late", all.answers, all.late);
+    println!("{CALLERS} callers for {LOAD:?}: {:?}, late by {:.0?} ms", all.answers, all.late_ms);
     let of = |wanted: fn(u16) -> bool| -> usize {
         all.answers.iter().filter(|((status, _), _)| wanted(*status)).map(|(_, count)| count).sum()
     };
     let (answered, other) =
         (of(|status| status == 200), of(|status| !matches!(status, 200 | 429 | 503)));
     assert!(answered > 0 && other == 0, "{:?}", all.answers);
-    // A few: the machine may be busy with other things. `cargo xtask load budget` is stricter.
-    assert!(all.late <= 1 + answered / 50, "{} of {answered} were late", all.late);
+    // Unchecked, callers would wait for seconds. How exactly budgets are kept on a machine that has
+    // nothing else to do, `cargo xtask load budget` says.
+    let late = all.late_ms.len();
+    assert!(late <= answered / 2, "{late} of {answered} were late: {:.0?} ms", all.late_ms);
+    assert!(all.late_ms.iter().all(|late| *late < f64::from(BUDGET_MS)), "{:.0?}", all.late_ms);
 
     let ended = Instant::now();
     loop {
