@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -70,16 +71,16 @@ def test_miss_tolerance_is_over_seeds(days: Days, tmp_path: Path) -> None:
     from plugrank_training.increment import Past
     from plugrank_training.loaded import Loaded
     from plugrank_training.options import Options
-    from plugrank_training.report.curves import Seed, miss_tolerance, trained_seed
+    from plugrank_training.pipeline import Pipeline
+    from plugrank_training.report.curves import miss_tolerance
 
-    def trained(out: Path, seed: int) -> Seed:
-        options = Options(days.old, out, "global", "plugrank", None, 0, torch.device("cpu"))
-        return trained_seed(options, Past.read(days.first).config, Loaded.read(days.old, out / "stages"), seed)
-
-    # The first is on the disk.
-    seeds = {0: trained(days.first.parent, 0), 1: trained(tmp_path, 1)}
-    alone = [miss_tolerance((number,), seeds.__getitem__) for number in seeds]
-    both = miss_tolerance(tuple(seeds), seeds.__getitem__)
+    # The first seed is on the disk; the second goes into a copy.
+    shutil.copytree(days.first.parent, tmp_path / "run")
+    loaded = Loaded.read(days.old, tmp_path / "run" / "stages")
+    options = Options(days.old, tmp_path / "run", "global", "plugrank", None, 0, torch.device("cpu"))
+    pipeline = Pipeline(options, Past.read(days.first).config, loaded)
+    both = miss_tolerance(pipeline, loaded, (0, 1))
+    alone = [miss_tolerance(pipeline, loaded, (seed,)) for seed in (0, 1)]
     for name in ("unified", "idrec"):
         each = np.array([one[name] for one in alone])
         assert np.allclose(both[name], each.mean(0))

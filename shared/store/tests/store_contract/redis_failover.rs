@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugrank_contract::{Event, EventType::Click};
+use plugrank_contract::{Event, EventType::Click, ItemId};
 use plugrank_store::{RedisOptions, RedisServers, RedisStore, Store};
 
 use tempfile::TempDir;
@@ -158,8 +158,7 @@ fn reads_of_many_slots_outlive_masters_that_hand_over() {
 
 /// Reads in every slot until it is told to stop; how often.
 async fn read_all(store: Arc<RedisStore>, stop: Arc<AtomicBool>) -> usize {
-    let all: Vec<String> = (0..2000).map(|number| format!("i{number}")).collect();
-    let all = ids(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let all: Vec<ItemId> = (0..2000).map(|number| ItemId::from(format!("i{number}"))).collect();
     let mut times = 0;
     while !stop.load(Ordering::Relaxed) {
         store.item_stats(&all).await.expect("an answer, whichever server is the master");

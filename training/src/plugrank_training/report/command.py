@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     from plugrank_training.loaded import Loaded
     from plugrank_training.options import Options
     from plugrank_training.pipeline import Pipeline
-    from plugrank_training.report.curves import longer_history, miss_tolerance, trained_seed
+    from plugrank_training.report.curves import longer_history, miss_tolerance
     from plugrank_training.report.efficiency import iteration_efficiency
     from plugrank_training.report.serving import serving_cost
 
@@ -98,7 +97,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     if "serving" in wanted:
         found["serving"] = serving_cost(run / "bundle", seconds=min(arguments.seconds, 5.0))
     if "miss" in wanted:
-        found["miss_tolerance"] = miss_tolerance(told["seeds"], partial(trained_seed, options, pipeline.config, loaded))
+        found["miss_tolerance"] = miss_tolerance(pipeline, loaded, told["seeds"])
     if "history" in wanted:
         found["longer_history"] = longer_history(pipeline, loaded)
     if "iteration" in wanted:

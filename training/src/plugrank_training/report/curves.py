@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,13 +11,11 @@ import torch
 
 from plugrank_training.bootstrap import Compared, paired_intervals
 from plugrank_training.catalog import Catalog
-from plugrank_training.config import Config
+from plugrank_training.examples import Examples
 from plugrank_training.experiment import deviation
 from plugrank_training.loaded import Loaded
 from plugrank_training.metrics import auc
-from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING
-from plugrank_training.options import Options
 from plugrank_training.pipeline import Pipeline
 from plugrank_training.progress_bar import progress_bar
 from plugrank_training.train import predict
@@ -26,25 +24,6 @@ from plugrank_training.trained import finite
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 WINDOWS = (0.25, 0.5, 0.75, 1.0)
 DRAWS = 3
-
-
-@dataclass(frozen=True)
-class Seed:
-    """What one seed of a run trained."""
-
-    pipeline: Pipeline
-    catalog: Catalog
-    unified: ClickModel
-    idrec: ClickModel
-
-
-def trained_seed(options: Options, config: Config, loaded: Loaded, seed: int) -> Seed:
-    """Finds a seed's models again on disk (or trains them anew, where they are gone)."""
-    pipeline = Pipeline(replace(options, seed=seed, models=("idrec", "unified")), config, loaded)
-    catalog = pipeline.prepare(show_groups=False)
-    trained = pipeline.run(catalog)
-    unified, idrec = (trained[name].network().to(options.device) for name in ("unified", "idrec"))
-    return Seed(pipeline, catalog, unified, idrec)
 
 
 def without_vectors(catalog: Catalog, missing: np.ndarray) -> Catalog:
@@ -58,44 +37,65 @@ def without_vectors(catalog: Catalog, missing: np.ndarray) -> Catalog:
     return replace(catalog, present=catalog.present * rows, item_ids=ids, frozen=None)
 
 
-def miss_tolerance(seeds: Sequence[int], trained: Callable[[int], Seed]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SeedScores:
+    """What one seed's models make of the test part."""
+
+    test: Examples
+    # Logits, f64 `[n]`; and of UniM `[shares, n]`, means over draws of which items are missing.
+    idrec: np.ndarray
+    unified: np.ndarray
+    # UniM's AUC, f64 `[shares]`, means over draws.
+    aucs: np.ndarray
+
+
+def miss_tolerance(pipeline: Pipeline, loaded: Loaded, seeds: Sequence[int]) -> dict[str, Any]:
     """AUC on the test part against the share of items whose vectors are missing, with IDRec's beside it.
 
-    Each seed's AUC is the mean over draws of which items are missing; mean and deviation are over seeds. `over_idrec`
-    is UniM minus IDRec between mean scores over seeds and draws, with a paired interval over users. The weights are
-    those that the test part was scored with already; nothing is chosen by it.
+    Means and deviations are over seeds. `over_idrec` is UniM minus IDRec between mean scores, with a paired interval
+    over users, or over items where the split is by them. The weights are those that the test part was scored with
+    already (trained anew where they are gone from the disk); nothing is chosen by it.
     """
-    aucs, alone = np.zeros((len(seeds), len(SHARES))), np.zeros(len(seeds))
-    unified, idrec = [np.zeros(0)] * len(SHARES), np.zeros(0)
-    user, label = np.zeros(0), np.zeros(0)
-    for at, number in enumerate(progress_bar(seeds, desc="missing vectors", unit="seed")):
-        seed = trained(number)
-        test = seed.pipeline.split.test
-        batcher = seed.pipeline.batcher(test)
-        if at == 0:
-            user, label, idrec = test.user, test.label, np.zeros(len(test))
-            unified = [np.zeros(len(test)) for _ in SHARES]
-        scores = predict(seed.idrec, seed.catalog, batcher)
-        alone[at] = auc(label, scores)
-        idrec += scores / len(seeds)
-        for column, share in enumerate(SHARES):
-            draws = DRAWS if 0 < share < 1 else 1
-            for draw in range(draws):
-                missing = np.random.default_rng(draw).random(len(seed.catalog.present)) < share
-                scores = predict(seed.unified, without_vectors(seed.catalog, missing), batcher)
-                aucs[at, column] += auc(label, scores) / draws
-                unified[column] += scores / (draws * len(seeds))
-    gains = [paired_intervals(Compared(user, label, idrec, scores), user)["auc"] for scores in unified]
+    found = [score_without_vectors(pipeline, loaded, seed) for seed in seeds]
+    test = found[0].test
+    alone = [auc(test.label, one.idrec) for one in found]
+    by_share = np.stack([one.aucs for one in found], axis=1)
+    idrec = np.mean([one.idrec for one in found], axis=0)
+    unified = np.mean([one.unified for one in found], axis=0)
+    resampled = "items" if pipeline.split.name == "items" else "users"
+    member = test.item if resampled == "items" else test.user
+    gains = [paired_intervals(Compared(test.user, test.label, idrec, scores), member)["auc"] for scores in unified]
     return {
         "share": list(SHARES),
-        "unified": aucs.mean(0).tolist(),
-        "unified_deviation": [deviation(list(column)) for column in aucs.T],
-        "idrec": float(alone.mean()),
-        "idrec_deviation": deviation(list(alone)),
+        "unified": [float(np.mean(each)) for each in by_share],
+        "unified_deviation": [deviation(list(each)) for each in by_share],
+        "idrec": float(np.mean(alone)),
+        "idrec_deviation": deviation(alone),
         "over_idrec": [finite(asdict(gain)) for gain in gains],
+        "resampled": resampled,
         "seeds": list(seeds),
         "draws": DRAWS,
     }
+
+
+def score_without_vectors(pipeline: Pipeline, loaded: Loaded, seed: int) -> SeedScores:
+    """Scores of one seed's models, which are found again on disk."""
+    options = replace(pipeline.options, seed=seed, models=("idrec", "unified"))
+    run = Pipeline(options, pipeline.config, loaded)
+    catalog = run.prepare(show_groups=False)
+    trained = run.run(catalog)
+    idrec, model = (trained[name].network().to(options.device) for name in options.models)
+    test = run.split.test
+    batcher = run.batcher(test)
+    unified, aucs = [], []
+    for share in progress_bar(SHARES, desc=f"missing vectors, seed {seed}", unit="share"):
+        drawn = []
+        for draw in range(DRAWS if 0 < share < 1 else 1):
+            missing = np.random.default_rng(draw).random(len(catalog.present)) < share
+            drawn.append(predict(model, without_vectors(catalog, missing), batcher))
+        unified.append(np.mean(drawn, axis=0))
+        aucs.append(np.mean([auc(test.label, scores) for scores in drawn]))
+    return SeedScores(test, predict(idrec, catalog, batcher), np.stack(unified), np.array(aucs))
 
 
 def longer_history(pipeline: Pipeline, loaded: Loaded, windows: Sequence[float] = WINDOWS) -> dict[str, Any]:

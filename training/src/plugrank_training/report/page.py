@@ -148,7 +148,7 @@ def measured(found: dict[str, Any]) -> list[str]:
         ]
         note = (
             f"Means and deviations over {len(one['seeds'])} seed(s), {one['draws']} draws of the missing items each; "
-            f"IDRec {one['idrec']:.4f} ± {one['idrec_deviation']:.4f}. Intervals are paired, over users."
+            f"IDRec {one['idrec']:.4f} ± {one['idrec_deviation']:.4f}. Intervals are paired, over {one['resampled']}."
         )
         told = table(["missing", "unified, test AUC", "over idrec"], rows)
         made.append(f'<h2>Miss tolerance</h2>{plot}{told}<p class="note">{note}</p>')
