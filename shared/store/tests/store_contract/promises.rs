@@ -4,12 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use plugrank_contract::{Event, EventType::*, Item, ItemId, UserId};
 use plugrank_store::{ItemStats, NewItem, Store, VectorSpace, content_hash};
-use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
-use crate::{
-    fixtures::{entry, event, ids, item, new_item, of, user},
-    model::Model,
-};
+use crate::fixtures::{entry, event, ids, item, new_item, of, user};
+pub(crate) use crate::model::history_agrees_with_the_model;
 
 type AnyStore = Arc<dyn Store>;
 
@@ -492,77 +489,4 @@ pub(crate) async fn readers_never_see_less_than_was_confirmed(store: AnyStore) {
     }
     let found = store.items(&ids(&["a"])).await.unwrap();
     assert_eq!(found[0].as_deref().unwrap().item.title, "60");
-}
-
-/// What a generated run does next.
-#[derive(Clone, Debug)]
-enum Step {
-    Events(Vec<Event>),
-    History(Vec<(UserId, plugrank_contract::HistoryEntry)>),
-    Read { user: UserId, before: i64, clicks: usize, impressions: usize },
-}
-
-/// Few users, items, requests and times, so that they meet; now and then far ones.
-fn step(run: usize) -> impl Strategy<Value = Step> {
-    let user = prop_oneof![4 => Just("u"), 2 => Just("u1"), 1 => Just("")]
-        .prop_map(move |user| UserId::from(format!("{run}/{user}")));
-    let item = prop_oneof![6 => "[12]{1,2}", 1 => ".{0,5}"].prop_map(ItemId::from);
-    let time = prop_oneof![8 => -4i64..8, 1 => any::<i64>()];
-    let request = prop_oneof![3 => Just(None), 5 => "[ab]".prop_map(Some)];
-    let event = (0u32..60, any::<bool>(), user.clone(), item.clone(), request, time.clone())
-        .prop_map(move |(id, clicked, user_id, item_id, request_id, timestamp)| Event {
-            event_id: format!("{run}/{id}"),
-            event_type: if clicked { Click } else { Impression },
-            user_id,
-            item_id,
-            request_id,
-            position: None,
-            timestamp,
-        });
-    let row = (user.clone(), item, any::<bool>(), time.clone()).prop_map(
-        |(user, item_id, clicked, timestamp)| {
-            (user, plugrank_contract::HistoryEntry { item_id, clicked, timestamp })
-        },
-    );
-    prop_oneof![
-        3 => prop::collection::vec(event, 1..6).prop_map(Step::Events),
-        1 => prop::collection::vec(row, 1..6).prop_map(Step::History),
-        4 => (user, time, 0usize..8, 0usize..8).prop_map(|(user, before, clicks, impressions)| {
-            Step::Read { user, before, clicks, impressions }
-        }),
-    ]
-}
-
-/// Random steps, each answer compared with [`Model`]'s. Every run has users and event ids of its
-/// own in one store; items, and so statistics, are shared by all.
-pub(crate) async fn history_agrees_with_the_model(store: AnyStore) {
-    let mut runner = TestRunner::default();
-    let mut model = Model::default();
-    let mut items = std::collections::HashSet::new();
-    for run in 0..40 {
-        let steps =
-            prop::collection::vec(step(run), 1..40).new_tree(&mut runner).expect("steps").current();
-        for (at, one) in steps.iter().enumerate() {
-            match one.clone() {
-                Step::Events(events) => {
-                    items.extend(events.iter().map(|event| event.item_id.clone()));
-                    let expected: Vec<_> = events.iter().map(|e| model.append(e)).collect();
-                    let new = store.append_events(events).await.unwrap();
-                    assert_eq!(new, expected, "step {at} of {steps:#?}");
-                }
-                Step::History(rows) => {
-                    rows.iter().for_each(|(user, entry)| model.put(user, entry));
-                    store.put_history(rows).await.unwrap();
-                }
-                Step::Read { user, before, clicks, impressions } => {
-                    let expected = model.history(&user, before, clicks, impressions);
-                    let found = store.history(&user, before, clicks, impressions).await.unwrap();
-                    assert_eq!(found, expected, "step {at} of {steps:#?}");
-                }
-            }
-        }
-    }
-    let items: Vec<ItemId> = items.into_iter().collect();
-    let expected: Vec<_> = items.iter().map(|item| model.stats(item)).collect();
-    assert_eq!(store.item_stats(&items).await.unwrap(), expected);
 }
