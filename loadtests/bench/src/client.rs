@@ -1,5 +1,4 @@
-//! One HTTP/1.1 connection that is kept, blocking: two system calls a request, so that the load
-//! generator takes as little as it can of the cores it shares with the server.
+//! One HTTP/1.1 connection that is kept, blocking.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -39,20 +38,22 @@ impl Connection {
         let mut filled = 0;
         let head = loop {
             filled += self.read(filled)?;
-            if let Some(end) = memmem::find(&self.buffer[..filled], b"\r\n\r\n") {
-                break end + 4;
+            if let Some(head) = Head::read(&self.buffer[..filled])? {
+                break head;
             }
         };
-        let (status, length) = parse(&self.buffer[..head])
-            .ok_or_else(|| invalid("an answer without a status or a length"))?;
-        let end = head + length;
-        if end > self.buffer.len() {
-            self.buffer.resize(end, 0);
+        if head.end > self.buffer.len() {
+            self.buffer.resize(head.end, 0);
         }
-        while filled < end {
+        while filled < head.end {
             filled += self.read(filled)?;
         }
-        Ok(Reply { status, body: &self.buffer[head..end] })
+        Ok(Reply { status: head.status, body: &self.buffer[head.body..head.end] })
+    }
+
+    /// The connection itself, when it is to be read otherwise.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     fn read(&mut self, filled: usize) -> io::Result<usize> {
@@ -71,6 +72,26 @@ fn invalid(message: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, message)
 }
 
+/// What an answer's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    /// Where the body begins and ends.
+    pub(crate) body: usize,
+    pub(crate) end: usize,
+}
+
+impl Head {
+    /// The head at the beginning of what was received; `None` when it is not all there.
+    pub(crate) fn read(received: &[u8]) -> io::Result<Option<Self>> {
+        let Some(end) = memmem::find(received, b"\r\n\r\n") else { return Ok(None) };
+        let body = end + 4;
+        let (status, length) = parse(&received[..body])
+            .ok_or_else(|| invalid("an answer without a status or a length"))?;
+        Ok(Some(Self { status, body, end: body + length }))
+    }
+}
+
 /// Status and content length of a head.
 fn parse(head: &[u8]) -> Option<(u16, usize)> {
     let head = std::str::from_utf8(head).ok()?;
@@ -85,12 +106,15 @@ fn parse(head: &[u8]) -> Option<(u16, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::Head;
 
     #[test]
     fn status_and_length_are_read_from_a_head() {
-        let head = b"HTTP/1.1 503 Service Unavailable\r\ndate: x\r\nContent-Length: 12\r\n\r\n";
-        assert_eq!(parse(head), Some((503, 12)));
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"), None);
+        let received =
+            b"HTTP/1.1 503 Service Unavailable\r\ndate: x\r\nContent-Length: 12\r\n\r\nno";
+        let head = Head::read(received).unwrap();
+        assert_eq!(head, Some(Head { status: 503, body: 65, end: 77 }));
+        assert_eq!(Head::read(b"HTTP/1.1 200 OK\r\n").unwrap(), None);
+        assert!(Head::read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     measured::{Measured, Outcome},
     process,
     requests::{self, K},
+    ring::Ring,
     tables::Tables,
 };
 
@@ -80,31 +81,46 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let begin = start + Duration::from_secs_f64(args.warm_up);
     let window = Window { begin, end: begin + Duration::from_secs_f64(args.seconds) };
-    let due = args.rate.map(|rate| schedule(rate, start, window.end)).transpose()?;
-    let next = AtomicUsize::new(0);
-    let load = Load { address: args.address, requests, window, due, next };
+    let send = || match args.rate {
+        None => closed(args.address, connections, &requests, &window),
+        Some(rate) => {
+            let due = schedule(rate, start, window.end)?;
+            let next = AtomicUsize::new(0);
+            OpenLoop { address: args.address, requests: &requests, window: &window, due, next }
+                .run(connections)
+        }
+    };
     let measured = thread::scope(|scope| {
-        let mut threads = Vec::with_capacity(connections.len());
-        for connection in connections {
-            let load = &load;
-            let builder = thread::Builder::new().stack_size(STACK);
-            threads.push(builder.spawn_scoped(scope, move || load.send(connection))?);
-        }
+        let loads = scope.spawn(send);
         let cpu = || (process::cpu_seconds(args.pid), process::own_cpu_seconds());
-        sleep_until(load.window.begin);
+        sleep_until(window.begin);
         let before = cpu();
-        sleep_until(load.window.end);
+        sleep_until(window.end);
         let after = cpu();
-        let mut outcomes = Vec::new();
-        for thread in threads {
-            outcomes.extend(thread.join().map_err(|_| anyhow!("a thread panicked"))?);
-        }
-        outcomes.extend(std::iter::repeat_n(Outcome::Failed, load.not_sent()));
+        let outcomes = loads.join().map_err(|_| anyhow!("a thread panicked"))??;
         let (server, client) = (after.0 - before.0, after.1 - before.1);
         Ok::<_, anyhow::Error>(Measured::of(&outcomes, args.seconds, server, client))
     })?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
+}
+
+/// A closed loop: what was answered within the window, so that rate and time fit.
+fn closed(
+    address: SocketAddr,
+    connections: Vec<Connection>,
+    requests: &[Vec<u8>],
+    window: &Window,
+) -> Result<Vec<Outcome>> {
+    let streams = connections.into_iter().map(Connection::into_stream).collect();
+    let mut outcomes = Vec::new();
+    Ring::new(streams)?.run(address, requests, window.end, |reply, sent| {
+        let outcome = reply.map_or(Outcome::Failed, |reply| judge(&reply, sent));
+        if window.holds(Instant::now()) {
+            outcomes.push(outcome);
+        }
+    })?;
+    Ok(outcomes)
 }
 
 /// When each request of an open loop is due.
@@ -121,23 +137,44 @@ fn schedule(rate: f64, start: Instant, end: Instant) -> Result<Vec<Instant>> {
     }
 }
 
-struct Load {
+/// Requests that are sent when they are due: a blocking thread a connection, each of which takes the
+/// next one and waits for its time. Timers of threads are exact to some 60 us, which counts as latency.
+struct OpenLoop<'a> {
     address: SocketAddr,
-    requests: Vec<Vec<u8>>,
-    window: Window,
-    /// Of an open loop.
-    due: Option<Vec<Instant>>,
+    requests: &'a [Vec<u8>],
+    window: &'a Window,
+    due: Vec<Instant>,
     next: AtomicUsize,
 }
 
-impl Load {
-    /// What became of one connection's requests, as far as they are measured.
+impl OpenLoop<'_> {
+    fn run(&self, connections: Vec<Connection>) -> Result<Vec<Outcome>> {
+        let mut outcomes = thread::scope(|scope| {
+            let mut threads = Vec::with_capacity(connections.len());
+            for connection in connections {
+                let builder = thread::Builder::new().stack_size(STACK);
+                threads.push(builder.spawn_scoped(scope, move || self.send(connection))?);
+            }
+            let mut outcomes = Vec::new();
+            for thread in threads {
+                outcomes.extend(thread.join().map_err(|_| anyhow!("a thread panicked"))?);
+            }
+            Ok::<_, anyhow::Error>(outcomes)
+        })?;
+        // Those that were never sent, as every connection was busy to the end and beyond.
+        let taken = self.next.load(Ordering::Relaxed);
+        let missed = self.due.iter().skip(taken).filter(|due| self.window.holds(**due)).count();
+        outcomes.extend(std::iter::repeat_n(Outcome::Failed, missed));
+        Ok(outcomes)
+    }
+
+    /// What became of one connection's requests, as far as they were due within the window.
     fn send(&self, mut connection: Connection) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some((number, due)) = self.take() {
             let request = &self.requests[number % self.requests.len()];
             let outcome = match connection.exchange(request) {
-                Ok(reply) => self.judge(&reply, due),
+                Ok(reply) => judge(&reply, due),
                 Err(_) => {
                     // A refused connection must not make this a busy loop.
                     thread::sleep(Duration::from_millis(10));
@@ -147,7 +184,7 @@ impl Load {
                     Outcome::Failed
                 }
             };
-            if self.counts(due) {
+            if self.window.holds(due) {
                 outcomes.push(outcome);
             }
         }
@@ -156,39 +193,30 @@ impl Load {
 
     /// The next request and when it was due, once it is.
     fn take(&self) -> Option<(usize, Instant)> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let Some(due) = &self.due else {
-            let now = Instant::now();
-            return (now < self.window.end).then_some((number, now));
-        };
-        let due = *due.get(number)?;
-        sleep_until(due);
-        (Instant::now() < self.window.end + OVERTIME).then_some((number, due))
-    }
-
-    /// Whether a request is measured: in a closed loop by when it was answered, so that rate and time
-    /// fit; in an open one by when it was due.
-    fn counts(&self, due: Instant) -> bool {
-        let at = if self.due.is_some() { due } else { Instant::now() };
-        at >= self.window.begin && at < self.window.end
-    }
-
-    fn judge(&self, reply: &Reply<'_>, due: Instant) -> Outcome {
-        if reply.status != 200 {
-            return Outcome::Failed;
+        if Instant::now() >= self.window.end + OVERTIME {
+            return None;
         }
-        // `"degraded":[]` says that nothing was; plain servers do not have the word.
-        let degraded = memmem::find(reply.body, b"\"degraded\":[{").is_some();
-        if degraded { Outcome::Degraded } else { Outcome::Whole(due.elapsed().as_nanos() as u64) }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let due = *self.due.get(number)?;
+        sleep_until(due);
+        Some((number, due))
     }
+}
 
-    /// Requests of an open loop that were due within the window and never sent.
-    fn not_sent(&self) -> usize {
-        let Some(due) = &self.due else { return 0 };
-        // Each thread took one number more than it sent; those beyond the schedule do not matter.
-        let taken = self.next.load(Ordering::Relaxed);
-        due.iter().skip(taken).filter(|due| self.counts(**due)).count()
+impl Window {
+    fn holds(&self, at: Instant) -> bool {
+        at >= self.begin && at < self.end
     }
+}
+
+/// How a request ended that was sent, or due, at a time.
+fn judge(reply: &Reply<'_>, since: Instant) -> Outcome {
+    if reply.status != 200 {
+        return Outcome::Failed;
+    }
+    // `"degraded":[]` says that nothing was; plain servers do not have the word.
+    let degraded = memmem::find(reply.body, b"\"degraded\":[{").is_some();
+    if degraded { Outcome::Degraded } else { Outcome::Whole(since.elapsed().as_nanos() as u64) }
 }
 
 fn sleep_until(at: Instant) {

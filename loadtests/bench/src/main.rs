@@ -14,6 +14,7 @@ mod mmr;
 mod prepare;
 mod process;
 mod requests;
+mod ring;
 mod scorer;
 mod tables;
 mod user_inputs;
