@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if let Some(load) = busy() {
         println!(
-            "note: the machine is not quiet (load average {load}); ratios hold, figures do not"
+            "note: the machine is not quiet (load average {load}); read ratios only, and none of p99"
         );
     }
     let servers = Servers::start(Parts::make()?, args.port, !args.brief, &args.set)?;
