@@ -38,6 +38,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    pub(crate) fn new(dataset: PathBuf, bundle: PathBuf, state: PathBuf) -> Self {
+        Self { dataset, bundle, state }
+    }
+
     fn config(&self) -> PathBuf {
         self.state.join("plugrank.toml")
     }
@@ -219,6 +223,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(processes: Vec<Running>, port: u16) -> Self {
         Self { processes, port }
+    }
+
+    /// Its processes, by name.
+    pub(crate) fn pids(&self) -> Vec<(&'static str, u32)> {
+        self.processes.iter().map(|process| (process.name, process.pid())).collect()
     }
 
     /// Its address.

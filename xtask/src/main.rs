@@ -1,5 +1,6 @@
 //! Set-up and developer commands: `cargo xtask --help`.
 
+mod bench;
 mod chart;
 mod demo;
 mod demo_split;
@@ -18,6 +19,7 @@ mod table;
 mod test;
 mod tools;
 mod train;
+mod venv;
 mod wheel;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -48,6 +50,8 @@ enum Command {
     Lint,
     /// Run a k6 scenario against the shipped shop.
     Load(load::Args),
+    /// Measure Plugrank beside the graph it serves and beside plain servers of the same bundle.
+    Bench(bench::Args),
     /// Measure what each rung of the latency ladder costs, on a data set of yours.
     Rungs(rungs::Args),
     /// Lint the Helm chart and check what it renders.
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Lint => lint::run(),
         Command::Load(args) => load::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Rungs(args) => rungs::run(&args),
         Command::Chart => chart::run(),
         Command::Shop => shop::run(),
