@@ -11,7 +11,7 @@ use super::{
     shape::{Dims, Shape},
 };
 use crate::{
-    GraphElsewhere, InferenceError, Library, Provider, Session, SessionOptions, Tensor, TensorData,
+    InferenceError, Library, Provider, RemoteGraph, Session, SessionOptions, Tensor, TensorData,
 };
 
 /// What one entry brings: an element block for each input, in the manifest's order.
@@ -63,7 +63,7 @@ type Layouts = (Arc<[Layout]>, Arc<[Layout]>);
 
 enum Runs {
     Here(Session),
-    Elsewhere(Arc<dyn GraphElsewhere>),
+    Remote(Arc<dyn RemoteGraph>),
 }
 
 impl GraphModel {
@@ -94,14 +94,14 @@ impl GraphModel {
     ///
     /// # Errors
     /// When the bundle does not have it, or it cannot be batched.
-    pub fn elsewhere(
+    pub fn remote(
         bundle: &Bundle,
         graph: GraphName,
-        server: Arc<dyn GraphElsewhere>,
+        server: Arc<dyn RemoteGraph>,
     ) -> Result<Self, GraphModelError> {
         let (inputs, outputs) = Self::layouts(bundle, graph)?;
         let places = (0..outputs.len()).collect();
-        Ok(Self { runs: Runs::Elsewhere(server), inputs, outputs, places })
+        Ok(Self { runs: Runs::Remote(server), inputs, outputs, places })
     }
 
     /// Layouts of a graph's inputs and outputs, in the manifest's order.
@@ -126,7 +126,7 @@ impl GraphModel {
     pub fn provider(&self) -> Option<Provider> {
         match &self.runs {
             Runs::Here(session) => Some(session.provider()),
-            Runs::Elsewhere(_) => None,
+            Runs::Remote(_) => None,
         }
     }
 
@@ -174,7 +174,7 @@ impl GraphModel {
             .collect();
         let ran = match &mut self.runs {
             Runs::Here(session) => session.run(&named),
-            Runs::Elsewhere(server) => server.run(&named, deadline),
+            Runs::Remote(server) => server.run(&named, deadline),
         };
         ran.map_err(|error| error.to_string())
     }
