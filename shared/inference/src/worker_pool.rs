@@ -4,7 +4,6 @@
 //! scores candidates is the batcher.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -16,7 +15,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::InferenceError;
+use crate::{InferenceError, panic_text::panic_text};
 
 /// What became of the jobs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,12 +205,6 @@ fn run<S, T>(
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

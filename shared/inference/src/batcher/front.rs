@@ -1,7 +1,6 @@
 //! The batcher as its callers see it.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -19,6 +18,7 @@ use super::{
     shape::{Buckets, Dims},
     spans,
 };
+use crate::panic_text::panic_text;
 
 /// Why a batcher could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -327,10 +327,4 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let text = panic_text(panic.as_ref());
         Err(format!("it panicked: {text}"))
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

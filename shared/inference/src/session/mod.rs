@@ -1,5 +1,7 @@
 //! A graph that can be run.
 
+mod prepared;
+
 use std::{borrow::Cow, fmt, path::Path};
 
 use half::f16;
@@ -10,6 +12,7 @@ use ort::{
 };
 use plugrank_bundle::{Dim, TensorDtype};
 
+pub use self::prepared::{Prepared, PreparedOutputs, Slot};
 use crate::{InferenceError, Library, Tensor, TensorData};
 
 /// What a graph runs on.
@@ -186,9 +189,13 @@ impl Session {
 }
 
 impl Session {
+    fn input(&self, name: &str) -> Option<&Port> {
+        self.inputs.iter().find(|port| port.name == name)
+    }
+
     /// ONNX Runtime's own message does not say which input has the wrong type.
     fn accepts(&self, name: &str, tensor: &Tensor) -> Result<(), InferenceError> {
-        let port = self.inputs.iter().find(|port| port.name == name);
+        let port = self.input(name);
         let got = tensor.data.dtype();
         match port.map(|port| port.dtype) {
             Some(Some(expected)) if expected != got => {
