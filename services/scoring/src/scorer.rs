@@ -7,7 +7,7 @@ use plugrank_contract::CallError;
 use plugrank_inference::{
     Library, Provider, RemoteGraph, SessionOptions, TensorData,
     batcher::{
-        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphModel, GraphRows, Policy,
+        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphInput, GraphModel, Policy,
         RowAxis, Variable, history_buckets, warm_up,
     },
 };
@@ -123,7 +123,7 @@ impl Scorer {
     /// Runs entries; the logits of all, in their order, and the rows of the batches they ran in.
     pub(crate) async fn logits(
         &self,
-        entries: Vec<Entry<GraphRows>>,
+        entries: Vec<Entry<Box<dyn GraphInput>>>,
         deadline: Option<Instant>,
     ) -> Result<(Vec<f32>, usize), CallError> {
         let ran = self.batcher.run_all(entries, deadline).await;

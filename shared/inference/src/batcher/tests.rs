@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Doubles numbers. `POISON` panics, `WRONG` fails; with a gate it waits for a go before each run.
+/// Doubles numbers. `POISON` panics, `WRONG` fails the run, `AWAY` fails every run, `UNREADABLE`
+/// its own entry; with a gate it waits for a go before each run.
 struct Doubler {
     gate: Option<mpsc::Receiver<()>>,
     begun: Arc<AtomicUsize>,
@@ -23,6 +24,8 @@ struct Doubler {
 
 const POISON: u64 = 13_000;
 const WRONG: u64 = 14_000;
+const AWAY: u64 = 15_000;
+const UNREADABLE: u64 = 16_000;
 
 impl BatchModel for Doubler {
     type Input = Vec<u64>;
@@ -31,21 +34,32 @@ impl BatchModel for Doubler {
     fn run(
         &mut self,
         shape: Shape,
-        entries: &[Vec<u64>],
+        entries: &[Entry<Vec<u64>>],
         _: Option<Instant>,
-    ) -> Result<Vec<Vec<u64>>, String> {
+        answers: &mut Vec<Result<Vec<u64>, String>>,
+    ) -> Result<(), RunError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         if let Some(gate) = &self.gate {
-            gate.recv().map_err(|_| "the test ended")?;
+            gate.recv().map_err(|_| RunError::of_the_model("the test ended"))?;
         }
         assert!(entries.len() <= shape.users);
-        assert!(entries.iter().all(|entry| entry.len() <= shape.candidates));
-        assert!(!entries.iter().flatten().any(|number| *number == POISON), "poisoned");
-        if entries.iter().flatten().any(|number| *number == WRONG) {
-            return Err("wrong".to_owned());
+        let inputs = || entries.iter().map(|entry| &entry.input);
+        assert!(inputs().all(|input| input.len() <= shape.candidates));
+        assert!(!inputs().flatten().any(|number| *number == POISON), "poisoned");
+        if inputs().flatten().any(|number| *number == WRONG) {
+            return Err(RunError::of_an_entry("wrong"));
         }
-        self.ran.lock().unwrap().push(entries.iter().map(Vec::len).sum());
-        Ok(entries.iter().map(|entry| entry.iter().map(|number| number * 2).collect()).collect())
+        if inputs().flatten().any(|number| *number == AWAY) {
+            return Err(RunError::of_the_model("away"));
+        }
+        self.ran.lock().unwrap().push(inputs().map(Vec::len).sum());
+        answers.extend(inputs().map(|input| {
+            if input.contains(&UNREADABLE) {
+                return Err("unreadable".to_owned());
+            }
+            Ok(input.iter().map(|number| number * 2).collect())
+        }));
+        Ok(())
     }
 
     fn warm(&mut self, _: Shape) -> Result<(), String> {
@@ -104,6 +118,7 @@ fn bench(workers: usize, gated: bool) -> Bench {
         max_wait: Duration::from_micros(200),
         patience: Duration::from_secs(1),
         margin: Duration::ZERO,
+        run_in_place: Duration::ZERO,
     };
     let observer = Arc::new(Arc::clone(&reports));
     let batcher = Batcher::start("test", models, policy, times, observer).unwrap();
@@ -290,6 +305,7 @@ fn a_batcher_needs_a_model() {
         max_wait: Duration::ZERO,
         patience: Duration::from_secs(1),
         margin: Duration::ZERO,
+        run_in_place: Duration::ZERO,
     };
     let none: Vec<Doubler> = Vec::new();
     let started = Batcher::start("test", none, policy, RunTimes::default(), Arc::new(NoObserver));
