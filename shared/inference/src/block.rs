@@ -159,6 +159,33 @@ impl<'a> BlockMut<'a> {
         }
         Ok(())
     }
+
+    /// Copies elements from little-endian bytes over the whole block.
+    ///
+    /// # Errors
+    /// When there are fewer or more of them; the block is as it was then.
+    pub fn set_le_bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let size = self.dtype().size();
+        if bytes.len() != self.len() * size {
+            let (own, dtype) = (self.len(), self.dtype());
+            return Err(format!("{own} elements of {dtype}, got {} bytes", bytes.len()));
+        }
+        match self {
+            Self::F16(own) => {
+                let elements = own.iter_mut().zip(bytes.as_chunks().0);
+                elements.for_each(|(own, bytes)| *own = f16::from_le_bytes(*bytes));
+            }
+            Self::F32(own) => {
+                let elements = own.iter_mut().zip(bytes.as_chunks().0);
+                elements.for_each(|(own, bytes)| *own = f32::from_le_bytes(*bytes));
+            }
+            Self::I64(own) => {
+                let elements = own.iter_mut().zip(bytes.as_chunks().0);
+                elements.for_each(|(own, bytes)| *own = i64::from_le_bytes(*bytes));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn split_front<'a, T>(data: &mut &'a mut [T], count: usize) -> &'a mut [T] {
@@ -187,6 +214,12 @@ mod tests {
         assert_eq!(block.split_front(9).len(), 2, "there are no more");
         assert!(block.is_empty());
         assert_eq!(numbers, [1.0, 5.0, 6.0]);
+        let mut block = BlockMut::F32(&mut numbers);
+        assert!(
+            block.set_le_bytes(&[0; 8]).unwrap_err().contains("3 elements of f32, got 8 bytes")
+        );
+        let bytes = TensorData::F32(vec![1.0, 5.0, 6.5]).to_le_bytes();
+        block.set_le_bytes(&bytes).unwrap();
         let block = Block::F32(&numbers);
         assert_eq!(block.copy(0..2), Some(TensorData::F32(vec![1.0, 5.0])));
         assert_eq!(block.copy(2..4), None);
