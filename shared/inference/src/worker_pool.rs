@@ -104,7 +104,7 @@ impl<S: Send + 'static> WorkerPool<S> {
         let (reply, answer) = oneshot::channel();
         let job: Job<S> = Box::new(move |state, shared| {
             if let Some(result) = run(state, shared, deadline, &reply, job) {
-                // Whoever has gone in the meantime misses nothing.
+                // The receiver is gone where the call was dropped.
                 let _ = reply.send(result);
             }
         });
@@ -159,7 +159,7 @@ impl<S> Drop for WorkerPool<S> {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.sender = None;
         for thread in self.threads.drain(..) {
-            // Panics of jobs are caught inside; there is nothing to hand on here.
+            // Panics of jobs are caught inside, so there is no error to report here.
             let _ = thread.join();
         }
     }

@@ -189,7 +189,7 @@ impl<M: BatchModel> Drop for Batcher<M> {
     fn drop(&mut self) {
         self.queue.stop();
         for worker in self.workers.drain(..) {
-            // Panics of a run are caught inside; there is nothing to hand on here.
+            // Panics of a run are caught inside, so there is no error to report here.
             let _ = worker.join();
         }
     }

@@ -57,8 +57,8 @@ struct State<M: BatchModel> {
     chosen: Vec<usize>,
 }
 
-/// The queue between callers and models. Only entries that expired or whose caller went away
-/// leave it without being run.
+/// The queue between callers and models. Only entries whose deadline passed or whose call was
+/// dropped leave it without being run.
 pub(super) struct Queue<M: BatchModel> {
     pub(super) shared: Shared,
     state: Mutex<State<M>>,
@@ -255,7 +255,7 @@ impl<M: BatchModel> Queue<M> {
         Some(runner)
     }
 
-    /// Removes entries whose deadline passed or whose caller went away.
+    /// Removes entries whose deadline passed or whose call was dropped.
     fn drop_gone(&self, state: &mut State<M>, now: Instant) {
         let (mut expired, mut cancelled) = (0, 0);
         let gone = state.waiting.extract_if(.., |entry| {
@@ -282,7 +282,7 @@ impl<M: BatchModel> Queue<M> {
         self.lock().waiting.len()
     }
 
-    /// Sends the workers home; what waits is answered `Stopped`.
+    /// Ends the workers; entries that wait get `Stopped`.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;

@@ -73,7 +73,7 @@ impl BatchReport {
 pub trait BatchObserver: Send + Sync + 'static {
     /// A batch ran.
     fn batch(&self, report: &BatchReport);
-    /// Entries left before they cost compute: their deadline passed, or their caller went away.
+    /// Entries left the queue without being run: their deadline passed, or their call was dropped.
     fn left(&self, expired: usize, cancelled: usize);
 }
 
