@@ -49,7 +49,8 @@ fn batcher(run_in_place: Duration) -> Batcher<GraphModel> {
     let buckets =
         Buckets::new(vec![1, 2], vec![64, 512], vec![50], RowAxis::Candidates, 1024).unwrap();
     let times = warm_up(&mut models, &buckets, &mut |_, _| {}).unwrap();
-    let policy = Policy { run_in_place, ..Policy::new(buckets) };
+    // A batch never waits for more rows, so that every request goes the same way.
+    let policy = Policy { run_in_place, max_wait: Duration::ZERO, ..Policy::new(buckets) };
     Batcher::start("test", models, policy, times, Arc::new(NoObserver)).unwrap()
 }
 
@@ -76,7 +77,7 @@ fn a_request_allocates_little_and_no_more_for_more_candidates() {
         let batcher = batcher(run_in_place);
         let [few, many] = [50, 500].map(|candidates| allocations(&batcher, candidates));
         println!("{way}: {few} allocations for 50 candidates, {many} for 500");
-        assert!(few < 16.0, "{way}: {few}");
+        assert!(few < 12.0, "{way}: {few}");
         assert!(many <= few + 0.5, "{way}: {many} for 500, {few} for 50");
     }
 }
