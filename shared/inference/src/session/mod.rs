@@ -7,6 +7,7 @@ use std::{borrow::Cow, fmt, path::Path};
 use half::f16;
 use ort::{
     ep::{self, ExecutionProvider},
+    logging::LogLevel,
     session::{SessionInputValue, builder::GraphOptimizationLevel},
     value::{DynValue, TensorElementType, TensorRef, ValueType},
 };
@@ -123,6 +124,14 @@ impl Session {
             .map_err(|error| built(&error))?
             // Threads that spin while idle would take the cores from everything else here.
             .with_intra_op_spinning(false)
+            .map_err(|error| built(&error))?
+            // ONNX Runtime keeps memory patterns by the exclusive or of all inputs' dimensions, so
+            // that most shapes of a graph share one. Those that it was not made for find no block
+            // in it, and log that, at every operator.
+            .with_memory_pattern(false)
+            .map_err(|error| built(&error))?
+            // Below warnings, messages are formatted at every run before `tracing` drops them.
+            .with_log_level(LogLevel::Warning)
             .map_err(|error| built(&error))?;
         if let Provider::Cuda { device } = options.provider {
             let unusable = |message: String| InferenceError::Provider { provider: "cuda", message };
