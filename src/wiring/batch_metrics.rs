@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugrank_inference::batcher::{BatchObserver, BatchReport, CloseReason};
+use plugrank_inference::batcher::{BatchObserver, BatchReport};
 use plugrank_runtime::Metrics;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -69,12 +69,7 @@ impl BatchMetrics {
 
 impl BatchObserver for BatchMetrics {
     fn batch(&self, report: &BatchReport) {
-        let reason = match report.reason {
-            CloseReason::RowLimit => "row_limit",
-            CloseReason::Deadline => "deadline",
-            CloseReason::WorkerIdle => "worker_idle",
-            CloseReason::Waited => "waited",
-        };
+        let reason = report.reason.name();
         self.closed.get_or_create(&Reason { reason }).inc();
         if !report.succeeded {
             self.failed.inc();

@@ -10,7 +10,7 @@ use plugrank_contract::{Dtype, HistoryEntry, Matrix};
 use plugrank_inference::{
     TensorData,
     batcher::{
-        Dims, GraphRows,
+        Dims, Entry, GraphInput, TensorRows,
         sources::{HistoryBlock, feature_block, record_block},
     },
 };
@@ -100,7 +100,7 @@ impl UserSchema {
     }
 
     /// The blocks of one user, in the order of the graph's inputs.
-    pub(crate) fn rows(&self, row: &UserRow<'_>) -> GraphRows {
+    pub(crate) fn entry(&self, row: &UserRow<'_>) -> Entry<Box<dyn GraphInput>> {
         let history = HistoryBlock { entries: row.entries, time: self.time };
         let count = history.rows();
         let block = |input: &UserInput| match input {
@@ -117,7 +117,8 @@ impl UserSchema {
             UserInput::Feature(slot) => feature_block(slot, std::iter::once(row.user_features), 1),
         };
         let inputs = self.inputs.iter().map(|input| Arc::new(block(input))).collect();
-        GraphRows { dims: Dims { candidates: 1, history: count }, inputs }
+        let dims = Dims { candidates: 1, history: count };
+        Entry { dims, input: TensorRows::boxed(inputs) }
     }
 
     /// The encoder's answer as it is cached and sent.

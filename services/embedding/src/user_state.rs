@@ -11,7 +11,7 @@ use plugrank_contract::{
 use plugrank_inference::{
     Library, SessionOptions,
     batcher::{
-        BatchError, BatchObserver, Batcher, Buckets, Entry, GraphModel, Policy, RowAxis, Variable,
+        BatchError, BatchObserver, Batcher, Buckets, GraphModel, Policy, RowAxis, Variable,
         history_buckets, sources::HistoryBlock, warm_up,
     },
 };
@@ -236,11 +236,10 @@ impl UserStates {
             item_features: &item_features,
             user_features: &facts.features,
         };
-        let mut input = self.schema.rows(&row);
+        let mut entry = self.schema.entry(&row);
         if !self.reads_history {
-            input.dims.history = 1;
+            entry.dims.history = 1;
         }
-        let entry = Entry { dims: input.dims, input };
         let ran = self.batcher.run(entry, deadline).await.map_err(call_error)?;
         let outputs = self.schema.matrices(&ran.output, facts.entries.len());
         outputs.map_err(|error| CallError::internal(error.to_string()))

@@ -10,7 +10,7 @@ use plugrank_contract::{CallError, HistoryEntry, Matrix};
 use plugrank_inference::{
     TensorData,
     batcher::{
-        Dims, Entry, GraphRows, Layout, Variable,
+        Dims, Entry, GraphInput, Layout, TensorRows, Variable,
         sources::{HistoryBlock, feature_block, mask, matrix_data, record_block},
     },
 };
@@ -132,7 +132,7 @@ impl GraphSchema {
         facts: &Facts<'_>,
         largest: usize,
         reads_history: bool,
-    ) -> Result<Vec<Entry<GraphRows>>, CallError> {
+    ) -> Result<Vec<Entry<Box<dyn GraphInput>>>, CallError> {
         let history = if reads_history { facts.history_len.max(1) } else { 1 };
         let shared = self
             .inputs
@@ -157,7 +157,7 @@ impl GraphSchema {
                 })
                 .collect::<Result<_, CallError>>()?;
             start = range.end;
-            entries.push(Entry { dims, input: GraphRows { dims, inputs } });
+            entries.push(Entry { dims, input: TensorRows::boxed(inputs) });
         }
         Ok(entries)
     }

@@ -9,7 +9,7 @@ use plugrank_contract::{
 };
 use plugrank_inference::{
     TensorData,
-    batcher::{Dims, Entry, GraphRows, Layout, Variable},
+    batcher::{Dims, Entry, GraphInput, Layout, TensorRows, Variable},
 };
 use plugrank_transport::Service;
 use tokio::time::timeout_at;
@@ -165,7 +165,7 @@ impl<'a> Fitting<'a> {
     }
 
     /// One entry a user, or several along its candidates where there are more than `largest`.
-    fn entries(&self, largest: usize) -> Result<Vec<Entry<GraphRows>>, CallError> {
+    fn entries(&self, largest: usize) -> Result<Vec<Entry<Box<dyn GraphInput>>>, CallError> {
         let Dims { candidates, history } = self.dims;
         let mut entries = Vec::with_capacity(self.users * candidates.div_ceil(largest));
         for user in 0..self.users {
@@ -184,7 +184,7 @@ impl<'a> Fitting<'a> {
                     None => block(layout, tensor, user, self.dims, Some(&range)),
                 });
                 let inputs = inputs.collect::<Result<_, CallError>>()?;
-                entries.push(Entry { dims, input: GraphRows { dims, inputs } });
+                entries.push(Entry { dims, input: TensorRows::boxed(inputs) });
             }
         }
         Ok(entries)

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use plugrank_bundle::{Bundle, Calibration, FeatureEncoder, GraphName};
 use plugrank_contract::CallError;
 use plugrank_inference::{
-    GraphElsewhere, Library, Provider, SessionOptions, TensorData,
+    Library, Provider, RemoteGraph, SessionOptions, TensorData,
     batcher::{
-        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphModel, GraphRows, Policy,
+        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphInput, GraphModel, Policy,
         RowAxis, Variable, history_buckets, warm_up,
     },
 };
@@ -36,7 +36,7 @@ pub(crate) struct Scorer {
     reads_history: bool,
     provider: Option<Provider>,
     /// Who runs the graph in place of a session.
-    elsewhere: Option<Arc<dyn GraphElsewhere>>,
+    elsewhere: Option<Arc<dyn RemoteGraph>>,
 }
 
 /// What a scorer is started with.
@@ -60,7 +60,7 @@ impl Scorer {
         let Start { library, bundle, features, options, session, observer, elsewhere } = start;
         let load = |_| match elsewhere {
             None => GraphModel::load(library, bundle, graph, session),
-            Some(of) => GraphModel::elsewhere(bundle, graph, Arc::clone(&of.server)),
+            Some(of) => GraphModel::remote(bundle, graph, Arc::clone(&of.server)),
         };
         let mut models = (0..options.workers).map(load).collect::<Result<Vec<GraphModel>, _>>()?;
         let layouts = models.first().map(GraphModel::inputs).unwrap_or_default();
@@ -123,7 +123,7 @@ impl Scorer {
     /// Runs entries; the logits of all, in their order, and the rows of the batches they ran in.
     pub(crate) async fn logits(
         &self,
-        entries: Vec<Entry<GraphRows>>,
+        entries: Vec<Entry<Box<dyn GraphInput>>>,
         deadline: Option<Instant>,
     ) -> Result<(Vec<f32>, usize), CallError> {
         let ran = self.batcher.run_all(entries, deadline).await;
@@ -179,7 +179,7 @@ impl Scorer {
     ) -> Result<(), CallError> {
         if let Some(server) = &self.elsewhere {
             let away = |error| CallError::unavailable(format!("scoring: {error}"));
-            server.at_hand().map_err(away)?;
+            server.available().map_err(away)?;
         }
         let Some(deadline) = deadline else { return Ok(()) };
         let left = deadline.saturating_duration_since(Instant::now());

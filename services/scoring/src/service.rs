@@ -10,7 +10,7 @@ use plugrank_contract::{
     scoring::{Coverage, Load, ModelKind, Score, Scored},
 };
 use plugrank_inference::{
-    GraphElsewhere, Library, Provider, SessionOptions,
+    Library, Provider, RemoteGraph, SessionOptions,
     batcher::{BatchObserver, NoObserver},
 };
 use plugrank_store::Store;
@@ -49,7 +49,7 @@ pub struct ScoringParts {
 #[derive(Clone)]
 pub struct Elsewhere {
     /// The server.
-    pub server: Arc<dyn GraphElsewhere>,
+    pub server: Arc<dyn RemoteGraph>,
     /// Whether it was reached. If not, its run times are learned from the requests that come once
     /// it is there; until then the ID-based model answers.
     pub reached: bool,

@@ -65,7 +65,7 @@ pub enum InferenceError {
     Run(String),
     /// Another server did not run the graph.
     #[error("{0}")]
-    Elsewhere(String),
+    Remote(String),
     /// A worker pool could not start, or has stopped.
     #[error("worker pool: {0}")]
     Pool(String),

@@ -1,21 +1,24 @@
 //! ONNX Runtime sessions, verification of bundles, and batches of rows across requests.
 //!
 //! The only crate that knows `ort`. What another server runs in place of a session comes in as a
-//! [`GraphElsewhere`].
+//! [`RemoteGraph`].
 
 pub mod batcher;
-pub mod elsewhere;
+pub mod block;
 pub mod error;
 pub mod library;
+mod panic_text;
+pub mod remote_graph;
 pub mod session;
 pub mod tensor;
 pub mod verify;
 pub mod worker_pool;
 
-pub use elsewhere::GraphElsewhere;
+pub use block::{Block, BlockMut};
 pub use error::InferenceError;
 pub use library::{Library, find_library};
-pub use session::{Port, Provider, Session, SessionOptions};
+pub use remote_graph::RemoteGraph;
+pub use session::{Port, Prepared, PreparedOutputs, Provider, Session, SessionOptions, Slot};
 pub use tensor::{Tensor, TensorData};
-pub use verify::{GraphReport, VerifyError, VerifyReport, verify, verify_elsewhere, verify_folder};
+pub use verify::{GraphReport, VerifyError, VerifyReport, verify, verify_folder, verify_remote};
 pub use worker_pool::{PoolCounts, WorkerPool};

@@ -3,6 +3,8 @@
 use half::f16;
 use plugrank_bundle::TensorDtype;
 
+use crate::{Block, BlockMut};
+
 /// A dense tensor, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
@@ -24,6 +26,36 @@ pub enum TensorData {
 }
 
 impl TensorData {
+    /// So many zeros.
+    #[must_use]
+    pub fn zeros(dtype: TensorDtype, elements: usize) -> Self {
+        match dtype {
+            TensorDtype::F16 => Self::F16(vec![f16::ZERO; elements]),
+            TensorDtype::F32 => Self::F32(vec![0.0; elements]),
+            TensorDtype::I64 => Self::I64(vec![0; elements]),
+        }
+    }
+
+    /// The elements, to be read.
+    #[must_use]
+    pub fn block(&self) -> Block<'_> {
+        match self {
+            Self::F16(data) => Block::F16(data),
+            Self::F32(data) => Block::F32(data),
+            Self::I64(data) => Block::I64(data),
+        }
+    }
+
+    /// The elements, to be written.
+    #[must_use]
+    pub fn block_mut(&mut self) -> BlockMut<'_> {
+        match self {
+            Self::F16(data) => BlockMut::F16(data),
+            Self::F32(data) => BlockMut::F32(data),
+            Self::I64(data) => BlockMut::I64(data),
+        }
+    }
+
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {

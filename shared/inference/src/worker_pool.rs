@@ -4,7 +4,6 @@
 //! scores candidates is the batcher.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -16,7 +15,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::InferenceError;
+use crate::{InferenceError, panic_text::panic_text};
 
 /// What became of the jobs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +104,7 @@ impl<S: Send + 'static> WorkerPool<S> {
         let (reply, answer) = oneshot::channel();
         let job: Job<S> = Box::new(move |state, shared| {
             if let Some(result) = run(state, shared, deadline, &reply, job) {
-                // Whoever has gone in the meantime misses nothing.
+                // The receiver is gone where the call was dropped.
                 let _ = reply.send(result);
             }
         });
@@ -160,7 +159,7 @@ impl<S> Drop for WorkerPool<S> {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.sender = None;
         for thread in self.threads.drain(..) {
-            // Panics of jobs are caught inside; there is nothing to hand on here.
+            // Panics of jobs are caught inside, so there is no error to report here.
             let _ = thread.join();
         }
     }
@@ -206,12 +205,6 @@ fn run<S, T>(
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

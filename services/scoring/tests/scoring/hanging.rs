@@ -12,7 +12,7 @@ use std::{
 use plugrank_bundle::GraphName;
 use plugrank_contract::{Context, ErrorCode, scoring::ModelKind};
 use plugrank_inference::{
-    GraphElsewhere, InferenceError, Session, SessionOptions, Tensor, batcher::NoObserver,
+    InferenceError, RemoteGraph, Session, SessionOptions, Tensor, batcher::NoObserver,
 };
 use plugrank_scoring::{Elsewhere, ScoringOptions, ScoringParts, ScoringService};
 use plugrank_transport::Service;
@@ -32,8 +32,8 @@ struct Hanging {
     held: Mutex<mpsc::Receiver<()>>,
 }
 
-impl GraphElsewhere for Hanging {
-    fn at_hand(&self) -> Result<(), InferenceError> {
+impl RemoteGraph for Hanging {
+    fn available(&self) -> Result<(), InferenceError> {
         Ok(())
     }
 
@@ -46,7 +46,7 @@ impl GraphElsewhere for Hanging {
         if self.hangs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             self.hung.fetch_add(1, Ordering::SeqCst);
             let _ended = self.held.lock().unwrap().recv();
-            return Err(InferenceError::Elsewhere("the test ended".to_owned()));
+            return Err(InferenceError::Remote("the test ended".to_owned()));
         }
         let mut free = self.sessions.iter().filter_map(|session| session.try_lock().ok());
         free.next().unwrap().run(inputs)

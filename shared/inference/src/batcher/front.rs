@@ -1,21 +1,19 @@
 //! The batcher as its callers see it.
 
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{Instrument, Span};
 
 use super::{
-    model::BatchModel,
-    policy::{Policy, Waiting},
-    queue::{Answer, BatchError, Next, Pending, Queue, Taken},
-    report::{BatchObserver, BatchReport},
+    backlog::Backlog,
+    batch_error::BatchError,
+    model::{BatchModel, Entry},
+    policy::Policy,
+    queue::{Queue, Shared, Submitted},
+    report::BatchObserver,
     run_times::RunTimes,
+    runner::{Answer, Runner},
     shape::{Buckets, Dims},
     spans,
 };
@@ -39,44 +37,6 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// Runs every shape a batch can have on every model, so that none is met for the first time by a
-/// request, and measures them. `progress` is told of shapes done and of all there are.
-///
-/// # Errors
-/// When a shape does not run.
-pub fn warm_up<M: BatchModel>(
-    models: &mut [M],
-    buckets: &Buckets,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<RunTimes, StartError> {
-    let shapes = buckets.shapes();
-    let total = shapes.len() * models.len();
-    let mut times = RunTimes::default();
-    let mut done = 0;
-    for model in models {
-        for &shape in &shapes {
-            let failed = |message| StartError::Warm { shape, message };
-            // The first run pays for memory and kernels; the second is what a request will see.
-            guarded(|| model.warm(shape)).map_err(failed)?;
-            let begun = std::time::Instant::now();
-            guarded(|| model.warm(shape)).map_err(failed)?;
-            times.record(shape, begun.elapsed());
-            done += 1;
-            progress(done, total);
-        }
-    }
-    Ok(times)
-}
-
-/// An entry to run.
-#[derive(Debug)]
-pub struct Entry<I> {
-    /// Its size.
-    pub dims: Dims,
-    /// What the model reads.
-    pub input: I,
-}
-
 /// An entry's answer.
 #[derive(Debug)]
 pub struct Ran<O> {
@@ -86,17 +46,21 @@ pub struct Ran<O> {
     pub batch_rows: usize,
 }
 
-/// Merges entries of many callers into batches and runs them on worker threads, one a model.
+/// Merges entries of many callers into batches and runs them, one worker thread a model.
 ///
-/// Dropping the future of a call takes its entries out of the queue before they cost compute.
+/// Where the policy says so ([`Policy::run_in_place`]), a lone entry runs on the thread of its
+/// caller instead, with a model that is idle. Dropping the future of a call takes its entries out
+/// of the queue before they cost compute.
 pub struct Batcher<M: BatchModel> {
-    name: Arc<str>,
-    queue: Arc<Queue<M::Input, M::Output>>,
+    queue: Arc<Queue<M>>,
     workers: Vec<thread::JoinHandle<()>>,
+    run_in_place: Duration,
 }
 
 impl<M: BatchModel> Batcher<M> {
     /// Starts a worker thread for each of `models`, which [`warm_up`] has run and measured.
+    ///
+    /// [`warm_up`]: super::warm_up()
     ///
     /// # Errors
     /// Without models, or when the system gives no thread.
@@ -104,23 +68,23 @@ impl<M: BatchModel> Batcher<M> {
         name: &str,
         models: Vec<M>,
         policy: Policy,
-        times: RunTimes,
+        mut times: RunTimes,
         observer: Arc<dyn BatchObserver>,
     ) -> Result<Self, StartError> {
         if models.is_empty() {
             return Err(StartError::NoModel);
         }
-        let queue = Arc::new(Queue::new(policy, times));
-        let mut batcher = Self { name: name.into(), queue, workers: Vec::new() };
-        for (number, model) in models.into_iter().enumerate() {
-            let worker = Worker {
-                name: Arc::clone(&batcher.name),
-                queue: Arc::clone(&batcher.queue),
-                model,
-                observer: Arc::clone(&observer),
-            };
+        policy.buckets.shapes().into_iter().for_each(|shape| times.expect(shape));
+        let only_compute = models.iter().all(BatchModel::only_computes);
+        let run_in_place = if only_compute { policy.run_in_place } else { Duration::ZERO };
+        let (workers, backlog) = (models.len(), Backlog::new(models.len()));
+        let shared = Shared { name: name.into(), policy, times, backlog, observer };
+        let queue = Arc::new(Queue::new(shared, models));
+        let mut batcher = Self { queue, workers: Vec::new(), run_in_place };
+        for number in 0..workers {
+            let queue = Arc::clone(&batcher.queue);
             let thread = thread::Builder::new().name(format!("{name}-{number}"));
-            batcher.workers.push(thread.spawn(move || worker.work())?);
+            batcher.workers.push(thread.spawn(move || work(&queue))?);
         }
         Ok(batcher)
     }
@@ -134,8 +98,23 @@ impl<M: BatchModel> Batcher<M> {
         entry: Entry<M::Input>,
         deadline: Option<Instant>,
     ) -> Result<Ran<M::Output>, BatchError> {
-        let mut ran = self.run_all(vec![entry], deadline).await?;
-        ran.pop().ok_or(BatchError::Stopped)
+        let shared = &self.queue.shared;
+        check(&shared.policy.buckets, entry.dims)?;
+        let span = spans::call(&shared.name, 1);
+        let in_place = self.runs_in_place(entry.dims);
+        if in_place && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            shared.observer.left(1, 0);
+            return Err(BatchError::Expired);
+        }
+        let answer = match self.queue.submit(entry, deadline, &span, in_place)? {
+            Submitted::Taken(runner) => {
+                Lease { runner: Some(runner), queue: &self.queue }.run(deadline, &span)
+            }
+            Submitted::Waits(answer) => received(answer.instrument(span.clone()).await),
+        };
+        let (output, batch_rows) = answer?;
+        span.record("batch.padded_rows", batch_rows as i64);
+        Ok(Ran { output, batch_rows })
     }
 
     /// Runs the entries of one request (the parts of one that is larger than a batch); answers in
@@ -145,65 +124,52 @@ impl<M: BatchModel> Batcher<M> {
     /// The first error of any entry, as [`BatchError`] says.
     pub async fn run_all(
         &self,
-        entries: Vec<Entry<M::Input>>,
+        mut entries: Vec<Entry<M::Input>>,
         deadline: Option<Instant>,
     ) -> Result<Vec<Ran<M::Output>>, BatchError> {
-        let span = spans::of_call(&self.name, entries.len());
-        let answers = self.send(entries, deadline, &span)?;
-        let answers = async {
-            let mut ran = Vec::with_capacity(answers.len());
-            for answer in answers {
-                let (output, batch_rows) = answer.await.map_err(|_| BatchError::Stopped)??;
-                ran.push(Ran { output, batch_rows });
-            }
-            Ok(ran)
-        };
-        let ran: Result<Vec<Ran<M::Output>>, BatchError> = answers.instrument(span.clone()).await;
-        if let Some(last) = ran.as_ref().ok().and_then(|ran| ran.last()) {
+        if entries.len() == 1
+            && let Some(entry) = entries.pop()
+        {
+            return Ok(vec![self.run(entry, deadline).await?]);
+        }
+        let shared = &self.queue.shared;
+        entries.iter().try_for_each(|entry| check(&shared.policy.buckets, entry.dims))?;
+        let span = spans::call(&shared.name, entries.len());
+        let answers = self.queue.submit_all(entries, deadline, &span)?;
+        let mut ran = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let (output, batch_rows) = received(answer.instrument(span.clone()).await)?;
+            ran.push(Ran { output, batch_rows });
+        }
+        if let Some(last) = ran.last() {
             span.record("batch.padded_rows", last.batch_rows as i64);
         }
-        ran
+        Ok(ran)
     }
 
-    /// Queues entries; answers where each one's answer will be.
-    fn send(
-        &self,
-        entries: Vec<Entry<M::Input>>,
-        deadline: Option<Instant>,
-        span: &Span,
-    ) -> Result<Vec<oneshot::Receiver<Answer<M::Output>>>, BatchError> {
-        let buckets = &self.queue.policy().buckets;
-        let arrived = Instant::now();
-        let mut answers = Vec::with_capacity(entries.len());
-        let mut pending = Vec::with_capacity(entries.len());
-        for Entry { dims, input } in entries {
-            check(buckets, dims)?;
-            let (reply, answer) = oneshot::channel();
-            let waiting = Waiting { dims, arrived, deadline };
-            pending.push(Pending { waiting, input, reply, span: span.clone() });
-            answers.push(answer);
-        }
-        self.queue.push(pending);
-        Ok(answers)
+    /// Whether a lone entry of this size is short enough for its caller's thread.
+    fn runs_in_place(&self, dims: Dims) -> bool {
+        !self.run_in_place.is_zero()
+            && self.predict(dims).is_some_and(|run| run <= self.run_in_place)
     }
 
     /// The shapes batches are padded to.
     #[must_use]
     pub fn buckets(&self) -> &Buckets {
-        &self.queue.policy().buckets
+        &self.queue.shared.policy.buckets
     }
 
     /// How long a lone entry of this size will run, when known.
     #[must_use]
-    pub fn predict(&self, dims: Dims) -> Option<std::time::Duration> {
+    pub fn predict(&self, dims: Dims) -> Option<Duration> {
         let buckets = self.buckets();
-        self.queue.predict(buckets.shape(1, buckets.pad(dims)))
+        self.queue.shared.times.predict(buckets.shape(1, buckets.pad(dims)))
     }
 
     /// How long the workers would take to work off what waits and what runs.
     #[must_use]
-    pub fn backlog(&self) -> std::time::Duration {
-        self.queue.backlog(self.workers.len())
+    pub fn backlog(&self) -> Duration {
+        self.queue.shared.backlog.total()
     }
 
     /// Entries that wait.
@@ -223,7 +189,7 @@ impl<M: BatchModel> Drop for Batcher<M> {
     fn drop(&mut self) {
         self.queue.stop();
         for worker in self.workers.drain(..) {
-            // Panics of a run are caught inside; there is nothing to hand on here.
+            // Panics of a run are caught inside, so there is no error to report here.
             let _ = worker.join();
         }
     }
@@ -242,95 +208,38 @@ fn check(buckets: &Buckets, dims: Dims) -> Result<(), BatchError> {
     Ok(())
 }
 
-struct Worker<M: BatchModel> {
-    name: Arc<str>,
-    queue: Arc<Queue<M::Input, M::Output>>,
-    model: M,
-    observer: Arc<dyn BatchObserver>,
+/// The answer, where there is one.
+fn received<O>(
+    answer: Result<Answer<O>, oneshot::error::RecvError>,
+) -> Result<(O, usize), BatchError> {
+    answer.unwrap_or(Err(BatchError::Stopped))
 }
 
-impl<M: BatchModel> Worker<M> {
-    fn work(mut self) {
-        loop {
-            match self.queue.next(|left| self.observer.left(left.expired, left.cancelled)) {
-                Next::Stop => return,
-                Next::Run(taken) => self.run(taken),
-            }
-        }
-    }
-
-    fn run(&mut self, taken: Taken<M::Input, M::Output>) {
-        let Taken { reason, shape, until, oldest, rows, entries } = taken;
-        let padded_rows = self.queue.policy().buckets.row_axis().padded_rows(shape);
-        let count = entries.len();
-        // Of use as long as anybody waits.
-        let deadlines = entries.iter().map(|entry| entry.waiting.deadline);
-        let deadline = deadlines.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-        let mut calls = Vec::with_capacity(count);
-        let (inputs, replies): (Vec<_>, Vec<_>) = entries
-            .into_iter()
-            .map(|entry| {
-                calls.push(entry.span);
-                (entry.input, entry.reply)
-            })
-            .unzip();
-        let name = &self.name;
-        let facts = spans::Facts { name, reason, shape, rows, padded_rows, oldest, entries: count };
-        let span = spans::of_batch(&facts, calls);
-        let begun = std::time::Instant::now();
-        let model = &mut self.model;
-        let outputs =
-            span.in_scope(|| guarded(|| model.run(shape, &inputs, deadline))).and_then(|outputs| {
-                let got = outputs.len();
-                if got == count {
-                    Ok(outputs)
-                } else {
-                    Err(format!("{got} outputs for {count} entries"))
-                }
-            });
-        let run = begun.elapsed();
-        let succeeded = outputs.is_ok();
-        self.queue.ended(until, shape, succeeded.then_some(run));
-        // Reported first, so that whoever has the answer also finds it in the metrics.
-        let report = BatchReport {
-            reason,
-            entries: count,
-            rows,
-            padded_rows,
-            shape,
-            oldest,
-            run,
-            succeeded,
-        };
-        self.observer.batch(&report);
-        match outputs {
-            Ok(outputs) => {
-                for (output, reply) in outputs.into_iter().zip(replies) {
-                    let _ = reply.send(Ok((output, padded_rows)));
-                }
-            }
-            Err(message) => {
-                span.record("otel.status_code", "ERROR");
-                span.record("otel.status_description", message.as_str());
-                tracing::error!(%shape, entries = count, error = message, "a batch failed");
-                for reply in replies {
-                    let _ = reply.send(Err(BatchError::Failed(message.clone())));
-                }
-            }
-        }
+fn work<M: BatchModel>(queue: &Queue<M>) {
+    let mut done = None;
+    while let Some(mut runner) = queue.next(done) {
+        runner.run_batch(&queue.shared);
+        done = Some(runner);
     }
 }
 
-/// The run's result, a panic turned into an error.
-fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic_text(panic.as_ref());
-        Err(format!("it panicked: {text}"))
-    })
+/// A model on a caller's thread. It goes back whatever happens.
+struct Lease<'a, M: BatchModel> {
+    runner: Option<Box<Runner<M>>>,
+    queue: &'a Queue<M>,
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
+impl<M: BatchModel> Lease<'_, M> {
+    fn run(mut self, deadline: Option<Instant>, call: &Span) -> Answer<M::Output> {
+        let runner = self.runner.as_mut().ok_or(BatchError::Stopped)?;
+        runner.run_in_place(&self.queue.shared, deadline, call)
+    }
+}
+
+impl<M: BatchModel> Drop for Lease<'_, M> {
+    fn drop(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            self.queue.give_back(runner);
+        }
+    }
 }

@@ -6,22 +6,14 @@ use plugrank_bundle::{Bundle, GraphName};
 use tokio::time::Instant;
 
 use super::{
+    graph_input::GraphInput,
     layout::{Layout, LayoutError, Variable},
-    model::BatchModel,
-    shape::{Dims, Shape},
+    model::{BatchModel, Entry, RunError},
+    remote_batches::RemoteBatches,
+    session_batches::SessionBatches,
+    shape::Shape,
 };
-use crate::{
-    GraphElsewhere, InferenceError, Library, Provider, Session, SessionOptions, Tensor, TensorData,
-};
-
-/// What one entry brings: an element block for each input, in the manifest's order.
-#[derive(Clone, Debug)]
-pub struct GraphRows {
-    /// Its size.
-    pub dims: Dims,
-    /// Inputs; each holds the elements of one user, unpadded.
-    pub inputs: Vec<Arc<TensorData>>,
-}
+use crate::{InferenceError, Library, Provider, RemoteGraph, Session, SessionOptions, TensorData};
 
 /// The graph cannot be batched.
 #[derive(Debug, thiserror::Error)]
@@ -55,15 +47,13 @@ pub struct GraphModel {
     runs: Runs,
     inputs: Arc<[Layout]>,
     outputs: Arc<[Layout]>,
-    /// Place of each output among those a run answers.
-    places: Vec<usize>,
 }
 
 type Layouts = (Arc<[Layout]>, Arc<[Layout]>);
 
 enum Runs {
-    Here(Session),
-    Elsewhere(Arc<dyn GraphElsewhere>),
+    Session(SessionBatches),
+    Remote(RemoteBatches),
 }
 
 impl GraphModel {
@@ -80,28 +70,27 @@ impl GraphModel {
         let path = bundle.graph_path(graph).ok_or(GraphModelError::None(graph))?;
         let (inputs, outputs) = Self::layouts(bundle, graph)?;
         let session = Session::load(library, &path, options)?;
-        let places = outputs
-            .iter()
-            .map(|output| {
-                let found = session.outputs().iter().position(|port| port.name == output.name);
-                found.ok_or_else(|| GraphModelError::Output { graph, output: output.name.clone() })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { runs: Runs::Here(session), inputs, outputs, places })
+        for output in outputs.iter() {
+            if !session.outputs().iter().any(|port| port.name == output.name) {
+                return Err(GraphModelError::Output { graph, output: output.name.clone() });
+            }
+        }
+        let runs = SessionBatches::new(session, Arc::clone(&inputs), Arc::clone(&outputs));
+        Ok(Self { runs: Runs::Session(runs), inputs, outputs })
     }
 
     /// A graph of a bundle that another server runs.
     ///
     /// # Errors
     /// When the bundle does not have it, or it cannot be batched.
-    pub fn elsewhere(
+    pub fn remote(
         bundle: &Bundle,
         graph: GraphName,
-        server: Arc<dyn GraphElsewhere>,
+        server: Arc<dyn RemoteGraph>,
     ) -> Result<Self, GraphModelError> {
         let (inputs, outputs) = Self::layouts(bundle, graph)?;
-        let places = (0..outputs.len()).collect();
-        Ok(Self { runs: Runs::Elsewhere(server), inputs, outputs, places })
+        let runs = RemoteBatches::new(server, Arc::clone(&inputs), Arc::clone(&outputs));
+        Ok(Self { runs: Runs::Remote(runs), inputs, outputs })
     }
 
     /// Layouts of a graph's inputs and outputs, in the manifest's order.
@@ -125,8 +114,8 @@ impl GraphModel {
     #[must_use]
     pub fn provider(&self) -> Option<Provider> {
         match &self.runs {
-            Runs::Here(session) => Some(session.provider()),
-            Runs::Elsewhere(_) => None,
+            Runs::Session(runs) => Some(runs.provider()),
+            Runs::Remote(_) => None,
         }
     }
 
@@ -147,61 +136,34 @@ impl GraphModel {
     pub fn varies_with(&self, variable: Variable) -> bool {
         self.inputs.iter().chain(self.outputs.iter()).any(|one| one.variable == Some(variable))
     }
-
-    fn forward(
-        &mut self,
-        shape: Shape,
-        entries: &[GraphRows],
-        deadline: Option<Instant>,
-    ) -> Result<Vec<Tensor>, String> {
-        let mut tensors = Vec::with_capacity(self.inputs.len());
-        for (place, layout) in self.inputs.iter().enumerate() {
-            let mut blocks = Vec::with_capacity(entries.len());
-            for entry in entries {
-                let block = entry
-                    .inputs
-                    .get(place)
-                    .ok_or_else(|| format!("input `{}` was not given for an entry", layout.name))?;
-                blocks.push((entry.dims, block.as_ref()));
-            }
-            tensors.push(layout.stack(shape, blocks.into_iter())?);
-        }
-        let named: Vec<(&str, &Tensor)> = self
-            .inputs
-            .iter()
-            .zip(&tensors)
-            .map(|(layout, tensor)| (layout.name.as_str(), tensor))
-            .collect();
-        let ran = match &mut self.runs {
-            Runs::Here(session) => session.run(&named),
-            Runs::Elsewhere(server) => server.run(&named, deadline),
-        };
-        ran.map_err(|error| error.to_string())
-    }
 }
 
 impl BatchModel for GraphModel {
-    type Input = GraphRows;
+    type Input = Box<dyn GraphInput>;
     type Output = Vec<TensorData>;
 
     fn run(
         &mut self,
         shape: Shape,
-        entries: &[GraphRows],
+        entries: &[Entry<Self::Input>],
         deadline: Option<Instant>,
-    ) -> Result<Vec<Vec<TensorData>>, String> {
-        let tensors = self.forward(shape, entries, deadline)?;
-        let of_entry = |(user, entry): (usize, &GraphRows)| {
-            let blocks = self.outputs.iter().zip(&self.places).map(|(layout, place)| {
-                let tensor = tensors.get(*place).ok_or("the graph answered too few outputs")?;
-                layout.unstack(shape, tensor, user, entry.dims)
-            });
-            blocks.collect::<Result<Vec<_>, String>>()
-        };
-        entries.iter().enumerate().map(of_entry).collect()
+        answers: &mut Vec<Result<Self::Output, String>>,
+    ) -> Result<(), RunError> {
+        match &mut self.runs {
+            Runs::Session(runs) => runs.run(shape, entries, answers),
+            Runs::Remote(runs) => runs.run(shape, entries, deadline, answers),
+        }
     }
 
     fn warm(&mut self, shape: Shape) -> Result<(), String> {
-        self.forward(shape, &[], None).map(|_| ())
+        let ran = match &mut self.runs {
+            Runs::Session(runs) => runs.run_padding(shape),
+            Runs::Remote(runs) => runs.run_padding(shape),
+        };
+        ran.map_err(|error| error.to_string())
+    }
+
+    fn only_computes(&self) -> bool {
+        matches!(self.runs, Runs::Session(_))
     }
 }

@@ -1,10 +1,11 @@
 //! How the inputs and outputs of a graph lie in a batch.
 
-use half::f16;
+use std::ops::Range;
+
 use plugrank_bundle::{Dim, TensorDtype};
 
 use super::shape::{Dims, Shape};
-use crate::{Tensor, TensorData};
+use crate::{Block, TensorData};
 
 /// The dimension after `users` that varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,103 +86,54 @@ impl Layout {
         steps * self.step()
     }
 
-    /// The entries' elements side by side, each padded with zeros to `shape`, users beyond them
-    /// all zero.
-    pub(super) fn stack<'a>(
-        &self,
-        shape: Shape,
-        entries: impl Iterator<Item = (Dims, &'a TensorData)>,
-    ) -> Result<Tensor, String> {
+    /// Dimensions in a batch of `shape`.
+    pub(super) fn dims(&self, shape: Shape) -> Vec<usize> {
         let mut dims = vec![shape.users];
-        dims.extend(match self.variable {
-            None => None,
-            Some(Variable::Candidates) => Some(shape.candidates),
-            Some(Variable::History) => Some(shape.history),
-        });
+        dims.extend(self.variable.map(|variable| match variable {
+            Variable::Candidates => shape.candidates,
+            Variable::History => shape.history,
+        }));
         dims.extend(&self.fixed);
-        let data = match self.dtype {
-            TensorDtype::F16 => TensorData::F16(self.fill(shape, entries)?),
-            TensorDtype::F32 => TensorData::F32(self.fill(shape, entries)?),
-            TensorDtype::I64 => TensorData::I64(self.fill(shape, entries)?),
-        };
-        Ok(Tensor { shape: dims, data })
+        dims
     }
 
-    fn fill<'a, T: Element>(
-        &self,
-        shape: Shape,
-        entries: impl Iterator<Item = (Dims, &'a TensorData)>,
-    ) -> Result<Vec<T>, String> {
-        let width = self.user_width(shape);
-        let mut stacked = vec![T::default(); shape.users * width];
-        for (user, (dims, data)) in entries.enumerate() {
-            let elements = self.elements(dims);
-            let row = T::of(data).filter(|row| row.len() == elements).ok_or_else(|| {
-                format!(
-                    "input `{}` takes {elements} elements of {}, got {} of {}",
-                    self.name,
-                    self.dtype,
-                    data.len(),
-                    data.dtype()
-                )
-            })?;
-            stacked[user * width..user * width + elements].copy_from_slice(row);
-        }
-        Ok(stacked)
+    /// Where the elements of `user` lie in a batch of `shape`: those of an entry of `dims`.
+    pub(super) fn range(&self, shape: Shape, user: usize, dims: Dims) -> Range<usize> {
+        let start = user * self.user_width(shape);
+        start..start + self.elements(dims)
     }
 
-    /// The elements of entry `user`, padding cut off.
-    pub(super) fn unstack(
+    /// The elements of entry `user` of an output of a batch, padding cut off.
+    ///
+    /// # Errors
+    /// When the output is not what a graph of this layout answers.
+    pub(super) fn copy(
         &self,
         shape: Shape,
-        tensor: &Tensor,
+        output: Block<'_>,
         user: usize,
         dims: Dims,
     ) -> Result<TensorData, String> {
-        let width = self.user_width(shape);
-        let range = user * width..user * width + self.elements(dims);
-        let found = (tensor.data.dtype(), tensor.data.len());
-        if found != (self.dtype, shape.users * width) {
-            return Err(format!(
-                "output `{}` has {} elements of {}, expected {} of {}",
+        let elements = shape.users * self.user_width(shape);
+        let copied = Some(output)
+            .filter(|output| (output.dtype(), output.len()) == (self.dtype, elements))
+            .and_then(|output| output.copy(self.range(shape, user, dims)));
+        copied.ok_or_else(|| {
+            format!(
+                "output `{}` has {} elements of {}, expected {elements} of {}",
                 self.name,
-                found.1,
-                found.0,
-                shape.users * width,
+                output.len(),
+                output.dtype(),
                 self.dtype
-            ));
-        }
-        Ok(match &tensor.data {
-            TensorData::F16(data) => TensorData::F16(data[range].to_vec()),
-            TensorData::F32(data) => TensorData::F32(data[range].to_vec()),
-            TensorData::I64(data) => TensorData::I64(data[range].to_vec()),
+            )
         })
     }
 
-    fn user_width(&self, shape: Shape) -> usize {
+    /// Elements that each user of a batch of `shape` has room for.
+    pub(super) fn user_width(&self, shape: Shape) -> usize {
         self.elements(Dims { candidates: shape.candidates, history: shape.history })
     }
 }
-
-trait Element: Copy + Default {
-    fn of(data: &TensorData) -> Option<&[Self]>;
-}
-
-macro_rules! element {
-    ($type:ty, $variant:ident) => {
-        impl Element for $type {
-            fn of(data: &TensorData) -> Option<&[Self]> {
-                match data {
-                    TensorData::$variant(data) => Some(data),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-element!(f16, F16);
-element!(f32, F32);
-element!(i64, I64);
 
 #[cfg(test)]
 mod tests {
@@ -192,31 +144,25 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_different_sizes_become_a_rectangle_and_come_back() {
+    fn entries_of_different_sizes_lie_in_a_rectangle() {
         let dims = [named("users"), named("candidates"), Dim::Fixed(2)];
         let layout = Layout::of("x", TensorDtype::F32, &dims).unwrap();
         let shape = Shape { users: 3, candidates: 2, history: 1 };
         let one = Dims { candidates: 1, history: 1 };
         let two = Dims { candidates: 2, history: 1 };
-        let (a, b) = (TensorData::F32(vec![1., 2.]), TensorData::F32(vec![3., 4., 5., 6.]));
-        let tensor = layout.stack(shape, [(one, &a), (two, &b)].into_iter()).unwrap();
-        assert_eq!(tensor.shape, [3, 2, 2]);
-        let expected = vec![1., 2., 0., 0., 3., 4., 5., 6., 0., 0., 0., 0.];
-        assert_eq!(tensor.data, TensorData::F32(expected));
-        assert_eq!(layout.unstack(shape, &tensor, 0, one), Ok(a));
-        assert_eq!(layout.unstack(shape, &tensor, 1, two), Ok(b));
+        assert_eq!(layout.dims(shape), [3, 2, 2]);
+        assert_eq!(layout.range(shape, 0, one), 0..2);
+        assert_eq!(layout.range(shape, 1, two), 4..8);
+        assert_eq!(layout.range(shape, 2, one), 8..10);
+        let numbers: Vec<f32> = (0..12_u8).map(f32::from).collect();
+        let copied = layout.copy(shape, Block::F32(&numbers), 1, one);
+        assert_eq!(copied, Ok(TensorData::F32(vec![4.0, 5.0])));
+        let error = layout.copy(shape, Block::F32(&numbers[1..]), 1, one).unwrap_err();
+        assert_eq!(error, "output `x` has 11 elements of f32, expected 12 of f32");
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_by_name() {
-        let layout =
-            Layout::of("x", TensorDtype::I64, &[named("users"), named("history")]).unwrap();
-        let shape = Shape { users: 1, candidates: 1, history: 4 };
-        let dims = Dims { candidates: 1, history: 2 };
-        for wrong in [TensorData::I64(vec![1]), TensorData::F32(vec![1., 2.])] {
-            let error = layout.stack(shape, [(dims, &wrong)].into_iter()).unwrap_err();
-            assert!(error.contains("`x` takes 2 elements of i64"), "{error}");
-        }
+    fn what_cannot_be_batched_is_refused() {
         for shape in
             [vec![], vec![named("items")], vec![named("users"), Dim::Fixed(1), named("history")]]
         {

@@ -9,27 +9,37 @@
 //! from their own inputs alone, and padding is masked out by the graphs (`docs/bundle-format.md`).
 
 mod arrivals;
+mod backlog;
+mod batch_error;
+mod batch_rows;
 mod front;
+mod graph_input;
 mod graph_model;
 mod layout;
 mod model;
 mod policy;
 mod queue;
+mod remote_batches;
 mod report;
 mod run_times;
+mod runner;
+mod session_batches;
 mod shape;
 pub mod sources;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod warm_up;
 
 pub use arrivals::Arrivals;
-pub use front::{Batcher, Entry, Ran, StartError, warm_up};
-pub use graph_model::{GraphModel, GraphModelError, GraphRows};
+pub use batch_error::BatchError;
+pub use front::{Batcher, Ran, StartError};
+pub use graph_input::{GraphInput, TensorRows};
+pub use graph_model::{GraphModel, GraphModelError};
 pub use layout::{Layout, LayoutError, Variable};
-pub use model::BatchModel;
+pub use model::{BatchModel, Entry, RunError};
 pub use policy::{Decision, Policy, Waiting};
-pub use queue::BatchError;
 pub use report::{BatchObserver, BatchReport, CloseReason, NoObserver};
 pub use run_times::RunTimes;
 pub use shape::{BucketError, Buckets, Dims, RowAxis, Shape, history_buckets};
+pub use warm_up::warm_up;

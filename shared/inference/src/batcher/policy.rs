@@ -22,20 +22,24 @@ pub struct Waiting {
     pub deadline: Option<Instant>,
 }
 
+impl AsRef<Waiting> for Waiting {
+    fn as_ref(&self) -> &Waiting {
+        self
+    }
+}
+
 /// What to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Nothing yet; decide again at `until`, or when an entry arrives.
     Wait {
         /// `None`: nothing waits.
         until: Option<Instant>,
     },
-    /// Run these entries (places in the list given).
+    /// Run the entries chosen.
     Run {
         /// Why the batch closed.
         reason: CloseReason,
-        /// Which entries, most urgent first.
-        entries: Vec<usize>,
         /// The shape they are padded to.
         shape: Shape,
     },
@@ -51,16 +55,21 @@ pub enum Decision {
 pub struct Policy {
     /// Shapes and the row limit.
     pub buckets: Buckets,
-    /// Longest a batch waits for company while a worker is idle.
+    /// Longest a batch waits for more rows while a worker is idle.
     pub max_wait: Duration,
     /// Wait after which an entry without a near deadline goes first.
     pub patience: Duration,
     /// Kept free between the predicted end of a run and a deadline.
     pub margin: Duration,
+    /// Longest predicted run of a lone entry that happens on the thread that polls the call, where
+    /// a model is idle and nothing waits; zero: none. It spares two switches between threads, and
+    /// keeps whatever else that thread has to do waiting for as long.
+    pub run_in_place: Duration,
 }
 
 impl Policy {
-    /// A policy with a wait of 0.5 ms, patience of a second and a margin of 0.2 ms.
+    /// A policy with a wait of 0.5 ms, patience of a second and a margin of 0.2 ms, all runs on
+    /// worker threads.
     #[must_use]
     pub fn new(buckets: Buckets) -> Self {
         Self {
@@ -68,45 +77,49 @@ impl Policy {
             max_wait: Duration::from_micros(500),
             patience: Duration::from_secs(1),
             margin: Duration::from_micros(200),
+            run_in_place: Duration::ZERO,
         }
     }
 
     /// Decides what an idle worker does at `now`, `idle_workers` (at least this one) being idle.
+    /// The places of the entries to run are in `chosen` afterwards, those of the batch's own size
+    /// first; its memory is used again from call to call.
     #[must_use]
-    pub fn decide(
+    pub fn decide<W: AsRef<Waiting>>(
         &self,
         now: Instant,
-        waiting: &[Waiting],
+        waiting: &[W],
         idle_workers: usize,
-        arrivals: &Arrivals,
-        times: &RunTimes,
+        (arrivals, times): (&Arrivals, &RunTimes),
+        chosen: &mut Vec<usize>,
     ) -> Decision {
-        let Some(anchor) = (0..waiting.len()).min_by_key(|at| self.urgency(&waiting[*at])) else {
+        chosen.clear();
+        let Some(anchor) = waiting.iter().min_by_key(|entry| self.urgency(entry.as_ref())) else {
             return Decision::Wait { until: None };
         };
-        let padded = self.buckets.pad(waiting[anchor].dims);
-        let (entries, shape) = self.members(waiting, padded, times);
-        if entries.len() >= self.buckets.max_users(padded) {
-            return Decision::Run { reason: CloseReason::RowLimit, entries, shape };
+        let padded = self.buckets.pad(anchor.as_ref().dims);
+        let shape = self.choose(waiting, padded, times, chosen);
+        if chosen.len() >= self.buckets.max_users(padded) {
+            return Decision::Run { reason: CloseReason::RowLimit, shape };
         }
-        if idle_workers > 1 || !self.company_pays(now, entries.len(), padded, arrivals, times) {
-            return Decision::Run { reason: CloseReason::WorkerIdle, entries, shape };
+        if idle_workers > 1 || !self.waiting_pays(now, chosen.len(), padded, (arrivals, times)) {
+            return Decision::Run { reason: CloseReason::WorkerIdle, shape };
         }
         // With one entry more the run may take longer; that is what must still fit.
-        let larger = self.buckets.shape(entries.len() + 1, padded);
+        let larger = self.buckets.shape(chosen.len() + 1, padded);
         let run = times.predict(larger).unwrap_or_default() + self.margin;
-        let members = || entries.iter().map(|at| &waiting[*at]);
+        let members = || chosen.iter().map(|at| waiting[*at].as_ref());
         let latest_start = members()
             .filter_map(|entry| entry.deadline)
             .min()
             .map(|at| at.checked_sub(run).unwrap_or(now));
         if latest_start.is_some_and(|latest| latest <= now) {
-            return Decision::Run { reason: CloseReason::Deadline, entries, shape };
+            return Decision::Run { reason: CloseReason::Deadline, shape };
         }
         let oldest = members().map(|entry| entry.arrived).min().unwrap_or(now);
         let patience_ends = oldest + self.max_wait;
         if patience_ends <= now {
-            return Decision::Run { reason: CloseReason::Waited, entries, shape };
+            return Decision::Run { reason: CloseReason::Waited, shape };
         }
         let until = latest_start.map_or(patience_ends, |latest| latest.min(patience_ends));
         Decision::Wait { until: Some(until) }
@@ -118,55 +131,89 @@ impl Policy {
         entry.deadline.map_or(due, |deadline| deadline.min(due))
     }
 
-    /// The entries that run together with those that pad to `padded`, and in which shape.
-    fn members(&self, waiting: &[Waiting], padded: Dims, times: &RunTimes) -> (Vec<usize>, Shape) {
-        let by_urgency = |list: &mut Vec<usize>| list.sort_by_key(|at| self.urgency(&waiting[*at]));
-        let mut same: Vec<usize> =
-            (0..waiting.len()).filter(|at| self.buckets.pad(waiting[*at].dims) == padded).collect();
-        by_urgency(&mut same);
-        same.truncate(self.buckets.max_users(padded));
-        let axis = self.buckets.row_axis();
-        let rows_of = |entries: &[usize]| -> usize {
-            entries.iter().map(|at| axis.rows(waiting[*at].dims)).sum()
-        };
-        let cost = |users: usize| -> f64 {
-            let shape = self.buckets.shape(users, padded);
-            match times.predict(shape) {
-                Some(time) => time.as_secs_f64().max(1e-9),
-                None => axis.padded_rows(shape) as f64,
-            }
-        };
-        let efficiency = |users: &usize| rows_of(&same[..*users]) as f64 / cost(*users);
-        let users = (1..=same.len())
-            .max_by(|a, b| efficiency(a).total_cmp(&efficiency(b)).then(a.cmp(b)))
-            .unwrap_or(1);
-        same.truncate(users);
+    /// Chooses the entries that run together with those that pad to `padded`, and their shape.
+    fn choose<W: AsRef<Waiting>>(
+        &self,
+        waiting: &[W],
+        padded: Dims,
+        times: &RunTimes,
+        chosen: &mut Vec<usize>,
+    ) -> Shape {
+        let dims = |at: usize| waiting[at].as_ref().dims;
+        let pads = |at: &usize| self.buckets.pad(dims(*at));
+        chosen.extend((0..waiting.len()).filter(|at| pads(at) == padded));
+        self.keep_most_urgent(waiting, chosen, 0, self.buckets.max_users(padded));
+        let users = self.most_efficient(chosen.iter().map(|at| dims(*at)), padded, times);
+        chosen.truncate(users);
         let shape = self.buckets.shape(users, padded);
         if users < shape.users {
-            let smaller = |dims: Dims| {
-                let pad = self.buckets.pad(dims);
+            let smaller = |at: &usize| {
+                let pad = pads(at);
                 pad != padded
                     && pad.candidates <= padded.candidates
                     && pad.history <= padded.history
             };
-            let mut fill: Vec<usize> =
-                (0..waiting.len()).filter(|at| smaller(waiting[*at].dims)).collect();
-            by_urgency(&mut fill);
-            same.extend(fill.into_iter().take(shape.users - users));
+            chosen.extend((0..waiting.len()).filter(smaller));
+            self.keep_most_urgent(waiting, chosen, users, shape.users);
         }
-        (same, shape)
+        shape
+    }
+
+    /// Sorts the places from `from` on by urgency, and keeps `most` places in all.
+    fn keep_most_urgent<W: AsRef<Waiting>>(
+        &self,
+        waiting: &[W],
+        places: &mut Vec<usize>,
+        from: usize,
+        most: usize,
+    ) {
+        // Those that came first go first among equals.
+        let key = |at: &usize| (self.urgency(waiting[*at].as_ref()), *at);
+        if places.len() > most && most > from {
+            places[from..].select_nth_unstable_by_key(most - from - 1, key);
+        }
+        places.truncate(most);
+        places[from..].sort_unstable_by_key(key);
+    }
+
+    /// How many of the first entries give the most rows per predicted second.
+    fn most_efficient(
+        &self,
+        entries: impl Iterator<Item = Dims>,
+        padded: Dims,
+        times: &RunTimes,
+    ) -> usize {
+        let axis = self.buckets.row_axis();
+        let (mut rows, mut best) = (0, (1, f64::MIN));
+        let mut known: Option<(Shape, f64)> = None;
+        for (at, dims) in entries.enumerate() {
+            rows += axis.rows(dims);
+            let shape = self.buckets.shape(at + 1, padded);
+            let cost = match known {
+                Some((same, cost)) if same == shape => cost,
+                _ => match times.predict(shape) {
+                    Some(time) => time.as_secs_f64().max(1e-9),
+                    None => axis.padded_rows(shape) as f64,
+                },
+            };
+            known = Some((shape, cost));
+            let efficiency = rows as f64 / cost;
+            if efficiency >= best.1 {
+                best = (at + 1, efficiency);
+            }
+        }
+        best.0
     }
 
     /// Whether waiting for the next entry lowers the mean time to completion, for the only idle
     /// worker. Run now: `users` end after one run, the next entry after that run and one of its
     /// own. Wait: all end together after the expected gap and one larger run.
-    fn company_pays(
+    fn waiting_pays(
         &self,
         now: Instant,
         users: usize,
         padded: Dims,
-        arrivals: &Arrivals,
-        times: &RunTimes,
+        (arrivals, times): (&Arrivals, &RunTimes),
     ) -> bool {
         if self.max_wait.is_zero() {
             return false;

@@ -10,6 +10,7 @@ fn policy(max_wait_ms: u64) -> Policy {
         max_wait: Duration::from_millis(max_wait_ms),
         patience: Duration::from_secs(1),
         margin: Duration::from_millis(1),
+        run_in_place: Duration::ZERO,
     }
 }
 
@@ -50,23 +51,42 @@ fn start() -> Instant {
     Instant::now() + ms(60_000)
 }
 
-fn run(decision: Decision) -> (CloseReason, Vec<usize>, Shape) {
+/// A decision, and the entries it is about.
+type Decided = (Decision, Vec<usize>);
+
+fn decide(
+    policy: &Policy,
+    now: Instant,
+    waiting: &[Waiting],
+    idle_workers: usize,
+    arrivals: &Arrivals,
+    times: &RunTimes,
+) -> Decided {
+    // What an earlier decision chose must not matter.
+    let mut chosen = vec![7, 7];
+    let decision = policy.decide(now, waiting, idle_workers, (arrivals, times), &mut chosen);
+    (decision, chosen)
+}
+
+fn run((decision, entries): Decided) -> (CloseReason, Vec<usize>, Shape) {
     match decision {
-        Decision::Run { reason, entries, shape } => (reason, entries, shape),
+        Decision::Run { reason, shape } => (reason, entries, shape),
         Decision::Wait { until } => panic!("waits until {until:?}"),
     }
 }
 
 #[test]
 fn nothing_to_do_waits_for_an_arrival() {
-    let decision = policy(1).decide(start(), &[], 1, &Arrivals::default(), &RunTimes::default());
+    let decision =
+        decide(&policy(1), start(), &[], 1, &Arrivals::default(), &RunTimes::default()).0;
     assert_eq!(decision, Decision::Wait { until: None });
 }
 
 #[test]
 fn an_idle_worker_takes_a_lone_request_at_once() {
     let (policy, now) = (policy(5), start());
-    let decision = policy.decide(now, &[entry(20, now)], 1, &Arrivals::default(), &linear(&policy));
+    let decision =
+        decide(&policy, now, &[entry(20, now)], 1, &Arrivals::default(), &linear(&policy));
     let (reason, entries, shape) = run(decision);
     assert_eq!((reason, entries), (CloseReason::WorkerIdle, vec![0]));
     assert_eq!(shape, Shape { users: 1, candidates: 32, history: 25 });
@@ -77,18 +97,21 @@ fn it_waits_where_company_is_near_and_runs_cost_the_same() {
     let (policy, now) = (policy(5), start());
     let (times, arrivals) = (flat(&policy, ms(4)), every(ms(1), now));
     let waiting = [entry(20, now)];
-    let decision = policy.decide(now, &waiting, 1, &arrivals, &times);
+    let decision = decide(&policy, now, &waiting, 1, &arrivals, &times).0;
     assert_eq!(decision, Decision::Wait { until: Some(now + ms(5)) });
     // A second idle worker would take the next request: no reason to wait for it.
-    assert_eq!(run(policy.decide(now, &waiting, 2, &arrivals, &times)).0, CloseReason::WorkerIdle);
+    assert_eq!(
+        run(decide(&policy, now, &waiting, 2, &arrivals, &times)).0,
+        CloseReason::WorkerIdle
+    );
     // Where time goes with rows there is nothing to gain either.
-    let decision = policy.decide(now, &waiting, 1, &arrivals, &linear(&policy));
+    let decision = decide(&policy, now, &waiting, 1, &arrivals, &linear(&policy));
     assert_eq!(run(decision).0, CloseReason::WorkerIdle);
     // The traffic ended.
-    let decision = policy.decide(now + ms(3), &waiting, 1, &arrivals, &times);
+    let decision = decide(&policy, now + ms(3), &waiting, 1, &arrivals, &times);
     assert_eq!(run(decision).0, CloseReason::WorkerIdle);
     // It waited long enough.
-    let decision = policy.decide(now + ms(5), &waiting, 1, &every(ms(1), now + ms(5)), &times);
+    let decision = decide(&policy, now + ms(5), &waiting, 1, &every(ms(1), now + ms(5)), &times);
     assert_eq!(run(decision).0, CloseReason::Waited);
 }
 
@@ -98,10 +121,10 @@ fn the_tightest_deadline_closes_the_batch() {
     let (times, arrivals) = (flat(&policy, ms(4)), every(ms(1), now));
     let tight = Waiting { deadline: Some(now + ms(10)), ..entry(20, now) };
     let waiting = [entry(20, now), tight];
-    let decision = policy.decide(now, &waiting, 1, &arrivals, &times);
+    let decision = decide(&policy, now, &waiting, 1, &arrivals, &times).0;
     assert_eq!(decision, Decision::Wait { until: Some(now + ms(5)) }, "10 - 4 - 1 of margin");
     let later = now + ms(5);
-    let decision = policy.decide(later, &waiting, 1, &every(ms(1), later), &times);
+    let decision = decide(&policy, later, &waiting, 1, &every(ms(1), later), &times);
     assert_eq!(run(decision).0, CloseReason::Deadline);
 }
 
@@ -110,7 +133,7 @@ fn a_batch_closes_at_its_row_limit() {
     let (policy, now) = (policy(5), start());
     let waiting: Vec<_> = (0..3).map(|_| entry(400, now)).collect();
     let (reason, entries, shape) =
-        run(policy.decide(now, &waiting, 1, &every(ms(1), now), &flat(&policy, ms(4))));
+        run(decide(&policy, now, &waiting, 1, &every(ms(1), now), &flat(&policy, ms(4))));
     assert_eq!((reason, entries.len()), (CloseReason::RowLimit, 2));
     assert_eq!((shape.users, shape.candidates), (2, 512));
 }
@@ -121,13 +144,13 @@ fn requests_of_one_size_run_together_and_others_fill_only_free_places() {
     let sizes = [20, 400, 30, 50, 25];
     let waiting: Vec<_> = sizes.iter().map(|size| entry(*size, now)).collect();
     let (_, entries, shape) =
-        run(policy.decide(now, &waiting, 1, &Arrivals::default(), &flat(&policy, ms(4))));
+        run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &flat(&policy, ms(4))));
     // Three of about 20 to 32; the fourth place of the shape could only take a smaller one.
     assert_eq!((entries, shape.users, shape.candidates), (vec![0, 2, 4], 4, 32));
 
     let waiting: Vec<_> = [60, 50, 50, 20].iter().map(|size| entry(*size, now)).collect();
     let (_, entries, shape) =
-        run(policy.decide(now, &waiting, 1, &Arrivals::default(), &flat(&policy, ms(4))));
+        run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &flat(&policy, ms(4))));
     assert_eq!((entries, shape.users, shape.candidates), (vec![0, 1, 2, 3], 4, 64));
 }
 
@@ -136,7 +159,7 @@ fn a_batch_is_not_padded_where_padding_costs_as_much_as_rows() {
     let (policy, now) = (policy(0), start());
     let waiting: Vec<_> = (0..5).map(|_| entry(32, now)).collect();
     let (_, entries, shape) =
-        run(policy.decide(now, &waiting, 1, &Arrivals::default(), &linear(&policy)));
+        run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &linear(&policy)));
     assert_eq!((entries.len(), shape.users), (4, 4), "not five padded to eight");
 }
 
@@ -146,13 +169,13 @@ fn the_most_urgent_goes_first_and_patience_has_an_end() {
     let arrived = now - ms(10);
     let mut waiting =
         vec![entry(20, arrived), Waiting { deadline: Some(now + ms(30)), ..entry(400, now) }];
-    let decide = |waiting: &[Waiting], now| {
-        run(policy.decide(now, waiting, 1, &Arrivals::default(), &linear(&policy))).1[0]
+    let first = |waiting: &[Waiting], now| {
+        run(decide(&policy, now, waiting, 1, &Arrivals::default(), &linear(&policy))).1[0]
     };
-    assert_eq!(decide(&waiting, now), 1, "the deadline is nearer");
+    assert_eq!(first(&waiting, now), 1, "the deadline is nearer");
     waiting[1].deadline = Some(now + ms(2000));
     waiting[1].arrived = now + ms(900);
-    assert_eq!(decide(&waiting, now + ms(990)), 0, "the first has waited for a second");
+    assert_eq!(first(&waiting, now + ms(990)), 0, "the first has waited for a second");
 }
 
 proptest! {
@@ -171,7 +194,7 @@ proptest! {
         }).collect();
         let times = if flat_times { flat(&policy, ms(4)) } else { linear(&policy) };
         let (_, entries, shape) =
-            run(policy.decide(now, &waiting, 1, &Arrivals::default(), &times));
+            run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &times));
         let mut distinct = entries.clone();
         distinct.sort_unstable();
         distinct.dedup();
@@ -202,7 +225,7 @@ proptest! {
                 waiting.push(Waiting { deadline: Some(now + ms(50)), ..entry(size, now) });
             }
             let (_, entries, _) =
-                run(policy.decide(now, &waiting, 1, &Arrivals::default(), &linear(&policy)));
+                run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &linear(&policy)));
             if entries.contains(&0) {
                 prop_assert!(now <= begin + ms(1040));
                 return Ok(());

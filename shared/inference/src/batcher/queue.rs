@@ -1,8 +1,7 @@
-//! Entries that wait, and the workers that take them.
+//! Entries that wait, and the models that run them.
 
 use std::{
-    collections::HashMap,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,237 +10,271 @@ use tracing::Span;
 
 use super::{
     arrivals::Arrivals,
+    backlog::{Backlog, WaitingSizes},
+    batch_error::BatchError,
+    model::{BatchModel, Entry},
     policy::{Decision, Policy, Waiting},
-    report::CloseReason,
+    report::{BatchObserver, CloseReason},
     run_times::RunTimes,
-    shape::{Dims, Shape},
+    runner::{Answer, Batch, Runner, Waiter},
+    shape::Shape,
 };
-
-/// Why an entry got no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BatchError {
-    /// Its deadline passed before it ran.
-    #[error("the deadline passed before a batch had room")]
-    Expired,
-    /// The run failed or panicked; the whole batch gets this.
-    #[error("the model did not run: {0}")]
-    Failed(String),
-    /// The batcher stopped.
-    #[error("the batcher stopped")]
-    Stopped,
-    /// The entry is larger than any shape.
-    #[error("an entry of {got} {what} is larger than the largest shape, {largest}")]
-    TooLarge {
-        /// What there is too much of.
-        what: &'static str,
-        /// How much there was.
-        got: usize,
-        /// How much there may be.
-        largest: usize,
-    },
-}
-
-/// An entry's answer, with the padded rows of the batch it ran in.
-pub(super) type Answer<O> = Result<(O, usize), BatchError>;
 
 /// An entry that waits.
 pub(super) struct Pending<I, O> {
-    pub(super) waiting: Waiting,
-    pub(super) input: I,
-    pub(super) reply: oneshot::Sender<Answer<O>>,
+    waiting: Waiting,
+    input: I,
+    reply: oneshot::Sender<Answer<O>>,
     /// The span of the call it is part of.
-    pub(super) span: Span,
+    span: Span,
 }
 
-/// A batch a worker has taken.
-pub(super) struct Taken<I, O> {
-    pub(super) reason: CloseReason,
-    pub(super) shape: Shape,
-    /// When its run is predicted to end.
-    pub(super) until: Instant,
-    pub(super) oldest: Duration,
-    pub(super) rows: usize,
-    pub(super) entries: Vec<Pending<I, O>>,
+impl<I, O> AsRef<Waiting> for Pending<I, O> {
+    fn as_ref(&self) -> &Waiting {
+        &self.waiting
+    }
 }
 
-/// What a worker does next.
-pub(super) enum Next<I, O> {
-    Run(Taken<I, O>),
-    Stop,
+/// What the queue and those who run batches read without its lock.
+pub(super) struct Shared {
+    pub(super) name: Box<str>,
+    pub(super) policy: Policy,
+    pub(super) times: RunTimes,
+    pub(super) backlog: Backlog,
+    pub(super) observer: Arc<dyn BatchObserver>,
 }
 
-struct State<I, O> {
-    waiting: Vec<Pending<I, O>>,
+struct State<M: BatchModel> {
+    waiting: Vec<Pending<M::Input, M::Output>>,
+    sizes: WaitingSizes,
     arrivals: Arrivals,
-    times: RunTimes,
-    idle: usize,
-    /// When the batches that run are predicted to end.
-    running: Vec<Instant>,
+    /// Models that run nothing, the one used last at the end.
+    idle: Vec<Box<Runner<M>>>,
+    /// Worker threads that wait for something to do.
+    sleeping: usize,
     stopped: bool,
+    /// Places of the entries of a batch, while it is taken.
+    chosen: Vec<usize>,
 }
 
-/// The queue between callers and workers. Only entries that expired or whose caller went away
-/// leave it without being run.
-pub(super) struct Queue<I, O> {
-    policy: Policy,
-    state: Mutex<State<I, O>>,
+/// The queue between callers and models. Only entries whose deadline passed or whose call was
+/// dropped leave it without being run.
+pub(super) struct Queue<M: BatchModel> {
+    pub(super) shared: Shared,
+    state: Mutex<State<M>>,
     changed: Condvar,
 }
 
-/// Entries that left without being run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Left {
-    pub(super) expired: usize,
-    pub(super) cancelled: usize,
+/// What became of an entry.
+pub(super) enum Submitted<M: BatchModel> {
+    /// An idle model holds it; whoever submitted it runs the model.
+    Taken(Box<Runner<M>>),
+    /// It waits, and the answer will be here.
+    Waits(oneshot::Receiver<Answer<M::Output>>),
 }
 
-impl<I, O> Queue<I, O> {
-    pub(super) fn new(policy: Policy, times: RunTimes) -> Self {
+/// Where the answers of several entries will be, in their order.
+type Answers<M> = Vec<oneshot::Receiver<Answer<<M as BatchModel>::Output>>>;
+
+impl<M: BatchModel> Queue<M> {
+    pub(super) fn new(shared: Shared, models: Vec<M>) -> Self {
+        let runners = models.into_iter().enumerate();
         let state = State {
             waiting: Vec::new(),
+            sizes: WaitingSizes::default(),
             arrivals: Arrivals::default(),
-            times,
-            idle: 0,
-            running: Vec::new(),
+            idle: runners.map(|(number, model)| Box::new(Runner::new(number, model))).collect(),
+            sleeping: 0,
             stopped: false,
+            chosen: Vec::new(),
         };
-        Self { policy, state: Mutex::new(state), changed: Condvar::new() }
-    }
-
-    pub(super) fn policy(&self) -> &Policy {
-        &self.policy
+        Self { shared, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// A panic while the lock was held leaves plain data behind, so it is used on.
-    fn lock(&self) -> MutexGuard<'_, State<I, O>> {
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds entries that arrive together.
-    pub(super) fn push(&self, entries: impl IntoIterator<Item = Pending<I, O>>) {
-        let mut state = self.lock();
+    /// Adds one entry. With `in_place` an idle model takes it at once, where nothing else waits and
+    /// the policy does not wait for more rows.
+    pub(super) fn submit(
+        &self,
+        entry: Entry<M::Input>,
+        deadline: Option<Instant>,
+        span: &Span,
+        in_place: bool,
+    ) -> Result<Submitted<M>, BatchError> {
+        let now = Instant::now();
+        let waiting = Waiting { dims: entry.dims, arrived: now, deadline };
+        let mut guard = self.lock();
+        let state = &mut *guard;
         if state.stopped {
-            for entry in entries {
-                let _ = entry.reply.send(Err(BatchError::Stopped));
-            }
-            return;
+            return Err(BatchError::Stopped);
         }
-        state.arrivals.record(Instant::now());
-        state.waiting.extend(entries);
+        state.arrivals.record(now);
+        if in_place
+            && state.waiting.is_empty()
+            && let Decision::Run { reason, shape } = self.shared.policy.decide(
+                now,
+                &[waiting],
+                state.idle.len(),
+                (&state.arrivals, &self.shared.times),
+                &mut state.chosen,
+            )
+            && let Some(mut runner) = state.idle.pop()
+        {
+            let rows = self.shared.policy.buckets.row_axis().rows(waiting.dims);
+            runner.batch = Batch { reason, shape, oldest: Duration::ZERO, rows };
+            runner.entries.push(entry);
+            self.shared.began(&runner, now);
+            return Ok(Submitted::Taken(runner));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.add(state, Pending { waiting, input: entry.input, reply, span: span.clone() });
+        self.wake(guard);
+        Ok(Submitted::Waits(answer))
+    }
+
+    /// Adds entries that arrive together.
+    pub(super) fn submit_all(
+        &self,
+        entries: Vec<Entry<M::Input>>,
+        deadline: Option<Instant>,
+        span: &Span,
+    ) -> Result<Answers<M>, BatchError> {
+        let arrived = Instant::now();
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.stopped {
+            return Err(BatchError::Stopped);
+        }
+        state.arrivals.record(arrived);
+        for Entry { dims, input } in entries {
+            let (reply, answer) = oneshot::channel();
+            let waiting = Waiting { dims, arrived, deadline };
+            self.add(state, Pending { waiting, input, reply, span: span.clone() });
+            answers.push(answer);
+        }
+        self.wake(guard);
+        Ok(answers)
+    }
+
+    fn add(&self, state: &mut State<M>, entry: Pending<M::Input, M::Output>) {
+        state.sizes.add(entry.waiting.dims, &self.shared.policy, &self.shared.times);
+        self.shared.backlog.set_waiting(state.sizes.time());
+        state.waiting.push(entry);
+    }
+
+    /// Wakes a worker where there is something to decide on.
+    fn wake(&self, state: MutexGuard<'_, State<M>>) {
+        let wake = state.sleeping > 0 && !state.waiting.is_empty() && !state.idle.is_empty();
         drop(state);
-        self.changed.notify_one();
-    }
-
-    /// Waits for a batch to run. `left` is told of entries that went away meanwhile.
-    pub(super) fn next(&self, mut left: impl FnMut(Left)) -> Next<I, O> {
-        let mut state = self.lock();
-        state.idle += 1;
-        loop {
-            if state.stopped {
-                state.idle -= 1;
-                return Next::Stop;
-            }
-            let now = Instant::now();
-            let gone = drop_gone(&mut state.waiting, now);
-            if gone != Left::default() {
-                left(gone);
-            }
-            let waiting: Vec<Waiting> = state.waiting.iter().map(|entry| entry.waiting).collect();
-            let decision =
-                self.policy.decide(now, &waiting, state.idle, &state.arrivals, &state.times);
-            match decision {
-                Decision::Run { reason, entries, shape } => {
-                    state.idle -= 1;
-                    let until = now + state.times.predict(shape).unwrap_or_default();
-                    state.running.push(until);
-                    let taken =
-                        self.take(&mut state.waiting, now, reason, &entries, (shape, until));
-                    // What remains is another idle worker's to decide on.
-                    let more = !state.waiting.is_empty() && state.idle > 0;
-                    drop(state);
-                    if more {
-                        self.changed.notify_one();
-                    }
-                    return Next::Run(taken);
-                }
-                Decision::Wait { until: None } => {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                Decision::Wait { until: Some(until) } => {
-                    let time = until.saturating_duration_since(now);
-                    let waited = self.changed.wait_timeout(state, time);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
+        if wake {
+            self.changed.notify_one();
         }
     }
 
+    /// Takes back a model that ran `done` and waits for a batch; `None` when the queue has stopped.
+    pub(super) fn next(&self, done: Option<Box<Runner<M>>>) -> Option<Box<Runner<M>>> {
+        let mut guard = self.lock();
+        guard.idle.extend(done);
+        loop {
+            let state = &mut *guard;
+            if state.stopped {
+                return None;
+            }
+            let mut time = None;
+            if !state.waiting.is_empty() {
+                let now = Instant::now();
+                self.drop_gone(state, now);
+                if !state.idle.is_empty() {
+                    match self.shared.policy.decide(
+                        now,
+                        &state.waiting,
+                        state.idle.len(),
+                        (&state.arrivals, &self.shared.times),
+                        &mut state.chosen,
+                    ) {
+                        Decision::Run { reason, shape } => {
+                            let taken = self.take(state, now, reason, shape);
+                            // What remains is another idle worker's to decide on.
+                            self.wake(guard);
+                            return taken;
+                        }
+                        Decision::Wait { until } => {
+                            time = until.map(|until| until.saturating_duration_since(now));
+                        }
+                    }
+                }
+            }
+            guard.sleeping += 1;
+            guard = match time {
+                None => self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
+                Some(time) => {
+                    let waited = self.changed.wait_timeout(guard, time);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            guard.sleeping -= 1;
+        }
+    }
+
+    /// Takes back a model that ran on a caller's thread.
+    pub(super) fn give_back(&self, runner: Box<Runner<M>>) {
+        let mut state = self.lock();
+        state.idle.push(runner);
+        self.wake(state);
+    }
+
+    /// Moves the entries chosen to an idle model.
     fn take(
         &self,
-        waiting: &mut Vec<Pending<I, O>>,
+        state: &mut State<M>,
         now: Instant,
         reason: CloseReason,
-        chosen: &[usize],
-        (shape, until): (Shape, Instant),
-    ) -> Taken<I, O> {
-        let mut places = chosen.to_vec();
+        shape: Shape,
+    ) -> Option<Box<Runner<M>>> {
+        let mut runner = state.idle.pop()?;
+        let (mut rows, mut oldest) = (0, Duration::ZERO);
         // From the back, so that the places still to come stay valid.
-        places.sort_unstable_by(|a, b| b.cmp(a));
-        let mut entries: Vec<_> = places.into_iter().map(|at| waiting.remove(at)).collect();
-        entries.reverse();
-        let axis = self.policy.buckets.row_axis();
-        let age = |entry: &Pending<I, O>| now.saturating_duration_since(entry.waiting.arrived);
-        Taken {
-            reason,
-            shape,
-            until,
-            oldest: entries.iter().map(age).max().unwrap_or_default(),
-            rows: entries.iter().map(|entry| axis.rows(entry.waiting.dims)).sum(),
-            entries,
+        state.chosen.sort_unstable_by(|a, b| b.cmp(a));
+        for at in state.chosen.drain(..) {
+            let Pending { waiting, input, reply, span } = state.waiting.swap_remove(at);
+            let Waiting { dims, arrived, deadline } = waiting;
+            rows += self.shared.policy.buckets.row_axis().rows(dims);
+            oldest = oldest.max(now.saturating_duration_since(arrived));
+            state.sizes.remove(dims, &self.shared.policy, &self.shared.times);
+            runner.entries.push(Entry { dims, input });
+            runner.waiters.push(Waiter { deadline, reply, span });
         }
+        runner.batch = Batch { reason, shape, oldest, rows };
+        self.shared.began(&runner, now);
+        self.shared.backlog.set_waiting(state.sizes.time());
+        Some(runner)
     }
 
-    /// Notes that a batch that was to end at `until` has ended; `took` when it succeeded.
-    pub(super) fn ended(&self, until: Instant, shape: Shape, took: Option<Duration>) {
-        let mut state = self.lock();
-        if let Some(at) = state.running.iter().position(|end| *end == until) {
-            state.running.swap_remove(at);
-        }
-        if let Some(took) = took {
-            state.times.record(shape, took);
-        }
-    }
-
-    /// How long a run of `shape` will take, when known.
-    pub(super) fn predict(&self, shape: Shape) -> Option<Duration> {
-        self.lock().times.predict(shape)
-    }
-
-    /// How long `workers` would take to work off what waits and what runs, by what runs have
-    /// taken lately. Entries of the same padded size are counted in the fullest batches they make.
-    pub(super) fn backlog(&self, workers: usize) -> Duration {
-        let state = self.lock();
-        let buckets = &self.policy.buckets;
-        let mut sizes: HashMap<Dims, usize> = HashMap::new();
-        for entry in &state.waiting {
-            *sizes.entry(buckets.pad(entry.waiting.dims)).or_default() += 1;
-        }
-        let time = |users: usize, padded: Dims| {
-            state.times.predict(buckets.shape(users, padded)).unwrap_or_default()
-        };
-        let mut total = Duration::ZERO;
-        for (padded, entries) in sizes {
-            let most = buckets.max_users(padded).max(1);
-            let full = u32::try_from(entries / most).unwrap_or(u32::MAX);
-            total += time(most, padded).saturating_mul(full);
-            if entries % most > 0 {
-                total += time(entries % most, padded);
+    /// Removes entries whose deadline passed or whose call was dropped.
+    fn drop_gone(&self, state: &mut State<M>, now: Instant) {
+        let (mut expired, mut cancelled) = (0, 0);
+        let gone = state.waiting.extract_if(.., |entry| {
+            let late = entry.waiting.deadline.is_some_and(|deadline| deadline <= now);
+            late || entry.reply.is_closed()
+        });
+        for entry in gone {
+            state.sizes.remove(entry.waiting.dims, &self.shared.policy, &self.shared.times);
+            if entry.reply.is_closed() {
+                cancelled += 1;
+            } else {
+                expired += 1;
+                let _ = entry.reply.send(Err(BatchError::Expired));
             }
         }
-        let now = Instant::now();
-        total +=
-            state.running.iter().map(|end| end.saturating_duration_since(now)).sum::<Duration>();
-        total / u32::try_from(workers.max(1)).unwrap_or(u32::MAX)
+        if expired + cancelled > 0 {
+            self.shared.backlog.set_waiting(state.sizes.time());
+            self.shared.observer.left(expired, cancelled);
+        }
     }
 
     /// Entries that wait.
@@ -249,7 +282,7 @@ impl<I, O> Queue<I, O> {
         self.lock().waiting.len()
     }
 
-    /// Sends the workers home; what waits is answered `Stopped`.
+    /// Ends the workers; entries that wait get `Stopped`.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
@@ -261,19 +294,9 @@ impl<I, O> Queue<I, O> {
     }
 }
 
-/// Removes entries whose deadline passed or whose caller went away.
-fn drop_gone<I, O>(waiting: &mut Vec<Pending<I, O>>, now: Instant) -> Left {
-    let mut left = Left::default();
-    let gone = waiting.extract_if(.., |entry| {
-        entry.reply.is_closed() || entry.waiting.deadline.is_some_and(|deadline| deadline <= now)
-    });
-    for entry in gone {
-        if entry.reply.is_closed() {
-            left.cancelled += 1;
-        } else {
-            left.expired += 1;
-            let _ = entry.reply.send(Err(BatchError::Expired));
-        }
+impl Shared {
+    fn began<M: BatchModel>(&self, runner: &Runner<M>, now: Instant) {
+        let run = self.times.predict(runner.batch.shape).unwrap_or_default();
+        self.backlog.began(runner.number, now + run);
     }
-    left
 }

@@ -1,4 +1,4 @@
-//! What a batch tells of itself; whoever owns the metrics records it.
+//! What a batch reports; the owner of the metrics records it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +13,16 @@ pub enum CloseReason {
     Deadline,
     /// A worker was idle and waiting would have gained nothing.
     WorkerIdle,
-    /// It waited for company as long as it may.
+    /// It waited for more rows as long as it may.
     Waited,
+    /// A batch failed, and each of its entries is run alone.
+    Retried,
 }
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::RowLimit, Self::Deadline, Self::WorkerIdle, Self::Waited];
+    pub const ALL: [Self; 5] =
+        [Self::RowLimit, Self::Deadline, Self::WorkerIdle, Self::Waited, Self::Retried];
 
     /// Name in metrics.
     #[must_use]
@@ -29,6 +32,7 @@ impl CloseReason {
             Self::Deadline => "deadline",
             Self::WorkerIdle => "worker_idle",
             Self::Waited => "waited",
+            Self::Retried => "retried",
         }
     }
 }
@@ -48,7 +52,7 @@ pub struct BatchReport {
     pub shape: Shape,
     /// How long its oldest entry had waited when it closed.
     pub oldest: Duration,
-    /// How long the run took, stacking and unstacking included.
+    /// How long the run took, writing the inputs and reading the outputs included.
     pub run: Duration,
     /// Whether it gave an answer.
     pub succeeded: bool,
@@ -65,11 +69,11 @@ impl BatchReport {
     }
 }
 
-/// Told of what batches do. Called on worker threads; must be quick.
+/// Receives what batches report. Called on the threads that run them; must be quick.
 pub trait BatchObserver: Send + Sync + 'static {
     /// A batch ran.
     fn batch(&self, report: &BatchReport);
-    /// Entries left before they cost compute: their deadline passed, or their caller went away.
+    /// Entries left the queue without being run: their deadline passed, or their call was dropped.
     fn left(&self, expired: usize, cancelled: usize);
 }
 

@@ -1,13 +1,17 @@
 //! How long a run of each shape takes.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::shape::Shape;
 
-/// Exponentially weighted mean of measured run times, by shape.
-#[derive(Clone, Debug, Default)]
+/// Exponentially weighted mean of measured run times, by shape. Read without a lock.
+#[derive(Debug, Default)]
 pub struct RunTimes {
-    seconds: HashMap<Shape, f64>,
+    /// Ordered by shape; seconds as the bits of an f64, NaN before the first measurement.
+    means: Vec<(Shape, AtomicU64)>,
 }
 
 impl RunTimes {
@@ -16,28 +20,50 @@ impl RunTimes {
 
     /// Adds a measurement.
     pub fn record(&mut self, shape: Shape, took: Duration) {
-        let took = took.as_secs_f64();
-        self.seconds
-            .entry(shape)
-            .and_modify(|mean| *mean += Self::WEIGHT * (took - *mean))
-            .or_insert(took);
+        self.expect(shape);
+        self.update(shape, took);
+    }
+
+    /// Makes room for measurements of `shape`.
+    pub(super) fn expect(&mut self, shape: Shape) {
+        if let Err(at) = self.place(shape) {
+            self.means.insert(at, (shape, AtomicU64::new(f64::NAN.to_bits())));
+        }
+    }
+
+    /// Adds a measurement of a shape that there is room for; of others there is none.
+    pub(super) fn update(&self, shape: Shape, took: Duration) {
+        let Ok(at) = self.place(shape) else { return };
+        let (mean, took) = (&self.means[at].1, took.as_secs_f64());
+        let before = f64::from_bits(mean.load(Ordering::Relaxed));
+        let after = if before.is_nan() { took } else { before + Self::WEIGHT * (took - before) };
+        // Of two updates at the same time one may be lost; both are estimates.
+        mean.store(after.to_bits(), Ordering::Relaxed);
     }
 
     /// How long a run of `shape` will take: as measured, or scaled by size from the measured shape
     /// nearest in size. `None` before the first measurement.
     #[must_use]
     pub fn predict(&self, shape: Shape) -> Option<Duration> {
-        if let Some(seconds) = self.seconds.get(&shape) {
-            return Some(Duration::from_secs_f64(*seconds));
+        let measured = |at: usize| {
+            let (shape, mean) = &self.means[at];
+            let seconds = f64::from_bits(mean.load(Ordering::Relaxed));
+            (!seconds.is_nan()).then_some((*shape, seconds))
+        };
+        if let Some((_, seconds)) = self.place(shape).ok().and_then(measured) {
+            return Some(Duration::from_secs_f64(seconds));
         }
         let size = |shape: Shape| (shape.users * shape.candidates * shape.history).max(1) as f64;
         let wanted = size(shape);
         let ratio = |other: Shape| wanted / size(other);
-        let nearest = self
-            .seconds
-            .iter()
-            .min_by(|(a, _), (b, _)| ratio(**a).ln().abs().total_cmp(&ratio(**b).ln().abs()));
-        nearest.map(|(known, seconds)| Duration::from_secs_f64(seconds * ratio(*known)))
+        let nearest = (0..self.means.len())
+            .filter_map(measured)
+            .min_by(|(a, _), (b, _)| ratio(*a).ln().abs().total_cmp(&ratio(*b).ln().abs()));
+        nearest.map(|(known, seconds)| Duration::from_secs_f64(seconds * ratio(known)))
+    }
+
+    fn place(&self, shape: Shape) -> Result<usize, usize> {
+        self.means.binary_search_by_key(&shape, |(shape, _)| *shape)
     }
 }
 
@@ -52,12 +78,16 @@ mod tests {
     fn follows_measurements_and_scales_to_sizes_not_measured() {
         let mut times = RunTimes::default();
         assert_eq!(times.predict(SMALL), None);
+        times.expect(LARGE);
+        assert_eq!(times.predict(SMALL), None);
         times.record(SMALL, Duration::from_millis(10));
         assert_eq!(times.predict(LARGE), Some(Duration::from_millis(20)));
         for _ in 0..50 {
-            times.record(SMALL, Duration::from_millis(30));
+            times.update(SMALL, Duration::from_millis(30));
         }
         let predicted = times.predict(SMALL).unwrap();
         assert!(predicted > Duration::from_millis(29), "{predicted:?}");
+        times.update(LARGE, Duration::from_millis(35));
+        assert_eq!(times.predict(LARGE), Some(Duration::from_millis(35)));
     }
 }

@@ -13,7 +13,7 @@ pub struct Dims {
 }
 
 /// A padded shape: `users` x `candidates` rows over histories of `history` entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape {
     /// Users, one an entry.
     pub users: usize,

@@ -1,14 +1,14 @@
 //! Spans of calls that wait for a batch, and of batches, which link to the calls in them.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use plugrank_contract::context::TRACE_TARGET;
 use tracing::{Level, Span, field::Empty};
 
-use super::{report::CloseReason, shape::Shape};
+use super::{queue::Shared, runner::Batch};
 
 /// Span of a call's entries, from their arrival to their answers; none outside a trace.
-pub(super) fn of_call(name: &str, entries: usize) -> Span {
+pub(super) fn call(name: &str, entries: usize) -> Span {
     let recorded = tracing::span_enabled!(target: TRACE_TARGET, Level::INFO);
     if !recorded || Span::current().is_none() {
         return Span::none();
@@ -23,40 +23,35 @@ pub(super) fn of_call(name: &str, entries: usize) -> Span {
     )
 }
 
-/// What a batch tells its span.
-pub(super) struct Facts<'a> {
-    pub(super) name: &'a str,
-    pub(super) reason: CloseReason,
-    pub(super) shape: Shape,
-    pub(super) rows: usize,
-    pub(super) padded_rows: usize,
-    pub(super) oldest: Duration,
-    pub(super) entries: usize,
-}
-
 /// Span of a batch, a trace of its own with a link to each call that has entries in it; none when
 /// none of the calls is traced.
-pub(super) fn of_batch(facts: &Facts<'_>, calls: Vec<Span>) -> Span {
-    if calls.iter().all(Span::is_disabled) {
+pub(super) fn batch<'a>(
+    shared: &Shared,
+    batch: &Batch,
+    entries: usize,
+    calls: impl Iterator<Item = &'a Span> + Clone,
+) -> Span {
+    if calls.clone().all(Span::is_disabled) {
         return Span::none();
     }
+    let padded_rows = shared.policy.buckets.row_axis().padded_rows(batch.shape);
     let span = tracing::info_span!(
         target: TRACE_TARGET,
         parent: None,
         "batch",
-        otel.name = format!("{} batch", facts.name),
+        otel.name = format!("{} batch", shared.name),
         otel.kind = "internal",
         otel.status_code = Empty,
         otel.status_description = Empty,
-        batch.close_reason = facts.reason.name(),
-        batch.shape = %facts.shape,
-        batch.entries = facts.entries as i64,
-        batch.rows = facts.rows as i64,
-        batch.padded_rows = facts.padded_rows as i64,
-        batch.oldest_ms = facts.oldest.as_micros() as f64 / 1000.0,
+        batch.close_reason = batch.reason.name(),
+        batch.shape = %batch.shape,
+        batch.entries = entries as i64,
+        batch.rows = batch.rows as i64,
+        batch.padded_rows = padded_rows as i64,
+        batch.oldest_ms = batch.oldest.as_micros() as f64 / 1000.0,
     );
     let mut linked = HashSet::new();
-    for call in &calls {
+    for call in calls {
         if let Some(id) = call.id().filter(|id| linked.insert(id.clone())) {
             span.follows_from(id);
         }

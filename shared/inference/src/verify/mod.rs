@@ -16,7 +16,7 @@ use self::{
     difference::{Difference, difference},
     reference::Reference,
 };
-use crate::{GraphElsewhere, InferenceError, Library, Session, SessionOptions, Tensor};
+use crate::{InferenceError, Library, RemoteGraph, Session, SessionOptions, Tensor};
 
 /// What was recomputed.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,10 +155,10 @@ fn recompute(
 /// # Errors
 /// As [`VerifyError`] says: `Inference` when the server did not run them, `Border` or `Difference`
 /// when it runs another graph.
-pub fn verify_elsewhere(
+pub fn verify_remote(
     bundle: &Bundle,
     graph: GraphName,
-    server: &dyn GraphElsewhere,
+    server: &dyn RemoteGraph,
 ) -> Result<GraphReport, VerifyError> {
     let none = || VerifyError::Border { graph, message: "the bundle has no such graph".into() };
     let spec = bundle.graph(graph).ok_or_else(none)?;

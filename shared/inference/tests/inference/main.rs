@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batching;
 mod copy;
 mod pool;
 mod sessions;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plugrank_bundle::{Dim, GraphName, TensorDtype};
 use plugrank_inference::{
-    InferenceError, Library, Provider, Session, SessionOptions, Tensor, TensorData,
+    InferenceError, Library, Provider, Session, SessionOptions, Slot, Tensor, TensorData,
 };
 
 use crate::copy::{fixture, library, reference, session, small};
@@ -132,4 +132,52 @@ fn the_library_is_loaded_once() {
     library();
     // Whatever is named later, the process keeps what it has.
     Library::load(Some(Path::new("/nowhere/libonnxruntime.so"))).unwrap();
+}
+
+#[test]
+fn prepared_inputs_keep_the_order_they_were_given_in() {
+    let mut session = session(GraphName::Unified);
+    let rows = reference(&fixture("small"), GraphName::Unified);
+    let inputs: Vec<_> =
+        rows.iter().filter_map(|(name, x)| Some((name.strip_prefix("in/")?, x))).collect();
+    let expected = session.run(&inputs).unwrap();
+    for turn in 0..inputs.len() {
+        let mut inputs = inputs.clone();
+        inputs.rotate_left(turn);
+        let slot = |name, x: &&'_ Tensor| (name, x.data.dtype(), x.shape.clone());
+        let shapes: Vec<_> = inputs.iter().map(|(name, x)| slot(*name, x)).collect();
+        let slots: Vec<_> =
+            shapes.iter().map(|(name, dtype, shape)| Slot { name, dtype: *dtype, shape }).collect();
+        let output = Slot { name: "logit", dtype: TensorDtype::F32, shape: &expected[0].shape };
+        let mut prepared = session.prepare(&slots, &[output]).unwrap();
+        for _ in 0..2 {
+            for (block, (_, x)) in prepared.inputs().unwrap().iter_mut().zip(&inputs) {
+                block.set(&x.data).unwrap();
+            }
+            let outputs = session.run_prepared(&prepared).unwrap();
+            assert_eq!(outputs.get(0).unwrap(), expected[0].data.block());
+            assert!(outputs.get(1).is_err());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_graph_is_not_prepared() {
+    let session = session(GraphName::Idrec);
+    let user = Slot { name: "user_id", dtype: TensorDtype::I64, shape: &[1] };
+    let item = Slot { name: "item_id", dtype: TensorDtype::I64, shape: &[1, 3] };
+    let logit = Slot { name: "logit", dtype: TensorDtype::F32, shape: &[1, 3] };
+    let refused = |inputs: &[Slot<'_>], outputs: &[Slot<'_>]| {
+        session.prepare(inputs, outputs).unwrap_err().to_string()
+    };
+    assert!(refused(&[user], &[logit]).contains("input `item_id` is missing"));
+    let floats = Slot { dtype: TensorDtype::F32, ..item };
+    assert_eq!(
+        refused(&[user, floats], &[logit]),
+        "input `item_id` is f32, but the graph reads i64"
+    );
+    let other = Slot { name: "items", ..item };
+    assert!(refused(&[user, item, other], &[logit]).contains("no input `items`"));
+    let other = Slot { name: "logits", ..logit };
+    assert!(refused(&[user, item], &[other]).contains("no output `logits`"));
 }

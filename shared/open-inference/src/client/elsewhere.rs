@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{CallError, ErrorCode};
-use plugrank_inference::{GraphElsewhere, InferenceError, Tensor};
+use plugrank_inference::{InferenceError, RemoteGraph, Tensor};
 use plugrank_transport::EndpointStatus;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -153,8 +153,8 @@ impl Drop for ModelElsewhere {
     }
 }
 
-impl GraphElsewhere for ModelElsewhere {
-    fn at_hand(&self) -> Result<(), InferenceError> {
+impl RemoteGraph for ModelElsewhere {
+    fn available(&self) -> Result<(), InferenceError> {
         self.shared.speaks().map(|_| ())
     }
 
@@ -170,7 +170,7 @@ impl GraphElsewhere for ModelElsewhere {
             Ok(_) => self.shared.silence.lock().answered(begun.elapsed()),
             Err(error) => self.shared.failed(error, begun.elapsed()),
         }
-        ran.map_err(|error| InferenceError::Elsewhere(error.message))
+        ran.map_err(|error| InferenceError::Remote(error.message))
     }
 }
 
@@ -178,7 +178,7 @@ impl Shared {
     fn speaks(&self) -> Result<Speaks, InferenceError> {
         match &**self.state.load() {
             Ok(speaks) => Ok(*speaks),
-            Err(unmet) => Err(InferenceError::Elsewhere(unmet.message().to_owned())),
+            Err(unmet) => Err(InferenceError::Remote(unmet.message().to_owned())),
         }
     }
 

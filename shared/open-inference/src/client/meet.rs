@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use plugrank_bundle::{Bundle, GraphName, TensorDtype};
 use plugrank_contract::{CallError, ErrorCode, NamedTensor};
 use plugrank_inference::{
-    GraphElsewhere, InferenceError, Tensor, TensorData, VerifyError, verify_elsewhere,
+    InferenceError, RemoteGraph, Tensor, TensorData, VerifyError, verify_remote,
 };
 use tokio::{runtime::Handle, time::Instant};
 use tracing::{Instrument, Span};
@@ -62,7 +62,7 @@ impl Graph {
         }
         let met = Met { graph: self.clone(), speaks };
         let ran = tokio::task::spawn_blocking(move || {
-            verify_elsewhere(&met.graph.bundle, met.graph.graph, &met)
+            verify_remote(&met.graph.bundle, met.graph.graph, &met)
         });
         match ran.await {
             Ok(Ok(_)) => Ok(speaks),
@@ -144,8 +144,8 @@ struct Met {
     speaks: Speaks,
 }
 
-impl GraphElsewhere for Met {
-    fn at_hand(&self) -> Result<(), InferenceError> {
+impl RemoteGraph for Met {
+    fn available(&self) -> Result<(), InferenceError> {
         Ok(())
     }
 
@@ -155,6 +155,6 @@ impl GraphElsewhere for Met {
         deadline: Option<Instant>,
     ) -> Result<Vec<Tensor>, InferenceError> {
         let ran = self.graph.run(self.speaks, inputs, deadline);
-        ran.map_err(|error| InferenceError::Elsewhere(error.message))
+        ran.map_err(|error| InferenceError::Remote(error.message))
     }
 }

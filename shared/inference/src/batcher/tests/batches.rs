@@ -1,134 +1,8 @@
-//! The batcher over a model that can be read at a glance.
-
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
-};
+//! Who runs with whom, and what leaves without running.
 
 use proptest::prelude::*;
-use tokio::time::Instant;
 
 use super::*;
-
-/// Doubles numbers. `POISON` panics, `WRONG` fails; with a gate it waits for a go before each run.
-struct Doubler {
-    gate: Option<mpsc::Receiver<()>>,
-    begun: Arc<AtomicUsize>,
-    ran: Arc<Mutex<Vec<usize>>>,
-}
-
-const POISON: u64 = 13_000;
-const WRONG: u64 = 14_000;
-
-impl BatchModel for Doubler {
-    type Input = Vec<u64>;
-    type Output = Vec<u64>;
-
-    fn run(
-        &mut self,
-        shape: Shape,
-        entries: &[Vec<u64>],
-        _: Option<Instant>,
-    ) -> Result<Vec<Vec<u64>>, String> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        if let Some(gate) = &self.gate {
-            gate.recv().map_err(|_| "the test ended")?;
-        }
-        assert!(entries.len() <= shape.users);
-        assert!(entries.iter().all(|entry| entry.len() <= shape.candidates));
-        assert!(!entries.iter().flatten().any(|number| *number == POISON), "poisoned");
-        if entries.iter().flatten().any(|number| *number == WRONG) {
-            return Err("wrong".to_owned());
-        }
-        self.ran.lock().unwrap().push(entries.iter().map(Vec::len).sum());
-        Ok(entries.iter().map(|entry| entry.iter().map(|number| number * 2).collect()).collect())
-    }
-
-    fn warm(&mut self, _: Shape) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Reports {
-    batches: Mutex<Vec<BatchReport>>,
-    left: Mutex<(usize, usize)>,
-}
-
-impl BatchObserver for Reports {
-    fn batch(&self, report: &BatchReport) {
-        self.batches.lock().unwrap().push(report.clone());
-    }
-    fn left(&self, expired: usize, cancelled: usize) {
-        let mut left = self.left.lock().unwrap();
-        *left = (left.0 + expired, left.1 + cancelled);
-    }
-}
-
-struct Bench {
-    // Dropped before the batcher, which waits for its worker, which may wait for the gate.
-    gate: Option<mpsc::Sender<()>>,
-    batcher: Batcher<Doubler>,
-    begun: Arc<AtomicUsize>,
-    reports: Arc<Reports>,
-    ran: Arc<Mutex<Vec<usize>>>,
-}
-
-impl Bench {
-    /// Whether the first run has begun (and waits at the gate).
-    fn begun(&self) -> bool {
-        self.begun.load(Ordering::SeqCst) > 0
-    }
-}
-
-fn bench(workers: usize, gated: bool) -> Bench {
-    let (users, candidates) = (vec![1, 2, 4, 8], vec![8, 32]);
-    let buckets = Buckets::new(users, candidates, vec![1], RowAxis::Candidates, 128).unwrap();
-    let (ran, reports) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Reports::default()));
-    let (gate, gates) = mpsc::channel();
-    let mut gates = gated.then_some(gates);
-    let begun = Arc::new(AtomicUsize::new(0));
-    let model = |gate| Doubler { gate, begun: Arc::clone(&begun), ran: Arc::clone(&ran) };
-    let mut models: Vec<_> = (0..workers).map(|_| model(gates.take())).collect();
-    let mut progress = Vec::new();
-    let times =
-        warm_up(&mut models, &buckets, &mut |done, all| progress.push((done, all))).unwrap();
-    let all = buckets.shapes().len() * workers;
-    assert_eq!(progress.last(), Some(&(all, all)));
-    let policy = Policy {
-        buckets,
-        max_wait: Duration::from_micros(200),
-        patience: Duration::from_secs(1),
-        margin: Duration::ZERO,
-    };
-    let observer = Arc::new(Arc::clone(&reports));
-    let batcher = Batcher::start("test", models, policy, times, observer).unwrap();
-    Bench { gate: gated.then_some(gate), batcher, begun, reports, ran }
-}
-
-fn entry(numbers: Vec<u64>) -> Entry<Vec<u64>> {
-    Entry { dims: Dims { candidates: numbers.len(), history: 1 }, input: numbers }
-}
-
-/// Runs `test` on a fresh runtime, which proptest's synchronous bodies need.
-fn block_on<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-}
-
-/// Lets tasks run until `done`.
-async fn until(mut done: impl FnMut() -> bool) {
-    for _ in 0..20_000 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_micros(100)).await;
-    }
-    panic!("it did not come about within two seconds");
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
@@ -258,20 +132,6 @@ async fn who_went_away_or_came_too_late_costs_no_compute() {
 }
 
 #[tokio::test]
-async fn a_panic_or_a_failed_run_ends_only_its_batch() {
-    let bench = bench(1, false);
-    let panicked = bench.batcher.run(entry(vec![POISON]), None).await.unwrap_err();
-    assert!(matches!(&panicked, BatchError::Failed(why) if why.contains("poisoned")), "{panicked}");
-    let failed = bench.batcher.run(entry(vec![WRONG]), None).await.unwrap_err();
-    assert_eq!(failed, BatchError::Failed("wrong".to_owned()));
-    assert!(bench.batcher.alive());
-    assert_eq!(bench.batcher.run(entry(vec![4]), None).await.unwrap().output, [8]);
-    let reports = bench.reports.batches.lock().unwrap();
-    let succeeded: Vec<bool> = reports.iter().map(|report| report.succeeded).collect();
-    assert_eq!(succeeded, [false, false, true]);
-}
-
-#[tokio::test]
 async fn an_entry_larger_than_any_shape_is_refused() {
     let bench = bench(1, false);
     let error = bench.batcher.run(entry(vec![1; 33]), None).await.unwrap_err();
@@ -290,6 +150,7 @@ fn a_batcher_needs_a_model() {
         max_wait: Duration::ZERO,
         patience: Duration::from_secs(1),
         margin: Duration::ZERO,
+        run_in_place: Duration::ZERO,
     };
     let none: Vec<Doubler> = Vec::new();
     let started = Batcher::start("test", none, policy, RunTimes::default(), Arc::new(NoObserver));

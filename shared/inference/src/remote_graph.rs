@@ -5,18 +5,18 @@ use tokio::time::Instant;
 use crate::{InferenceError, Tensor};
 
 /// A graph that another server runs. Many runs at a time.
-pub trait GraphElsewhere: Send + Sync + 'static {
+pub trait RemoteGraph: Send + Sync + 'static {
     /// Whether a run makes sense now.
     ///
     /// # Errors
-    /// [`InferenceError::Elsewhere`] with the reason while the server is known to be away.
-    fn at_hand(&self) -> Result<(), InferenceError>;
+    /// [`InferenceError::Remote`] with the reason while the server is known to be unavailable.
+    fn available(&self) -> Result<(), InferenceError>;
 
     /// Runs the graph on named inputs and waits for the outputs, which come in the order of the
     /// bundle's manifest. Blocks, until `deadline` at most.
     ///
     /// # Errors
-    /// [`InferenceError::Elsewhere`] when the server cannot be reached, is too late, or answers
+    /// [`InferenceError::Remote`] when the server cannot be reached, is too late, or answers
     /// something else.
     fn run(
         &self,

@@ -1,15 +1,19 @@
 //! A graph that can be run.
 
+mod prepared;
+
 use std::{borrow::Cow, fmt, path::Path};
 
 use half::f16;
 use ort::{
     ep::{self, ExecutionProvider},
+    logging::LogLevel,
     session::{SessionInputValue, builder::GraphOptimizationLevel},
     value::{DynValue, TensorElementType, TensorRef, ValueType},
 };
 use plugrank_bundle::{Dim, TensorDtype};
 
+pub use self::prepared::{Prepared, PreparedOutputs, Slot};
 use crate::{InferenceError, Library, Tensor, TensorData};
 
 /// What a graph runs on.
@@ -120,6 +124,14 @@ impl Session {
             .map_err(|error| built(&error))?
             // Threads that spin while idle would take the cores from everything else here.
             .with_intra_op_spinning(false)
+            .map_err(|error| built(&error))?
+            // ONNX Runtime keeps memory patterns by the exclusive or of all inputs' dimensions, so
+            // that most shapes of a graph share one. Those that it was not made for find no block
+            // in it, and log that, at every operator.
+            .with_memory_pattern(false)
+            .map_err(|error| built(&error))?
+            // Below warnings, messages are formatted at every run before `tracing` drops them.
+            .with_log_level(LogLevel::Warning)
             .map_err(|error| built(&error))?;
         if let Provider::Cuda { device } = options.provider {
             let unusable = |message: String| InferenceError::Provider { provider: "cuda", message };
@@ -186,9 +198,13 @@ impl Session {
 }
 
 impl Session {
+    fn input(&self, name: &str) -> Option<&Port> {
+        self.inputs.iter().find(|port| port.name == name)
+    }
+
     /// ONNX Runtime's own message does not say which input has the wrong type.
     fn accepts(&self, name: &str, tensor: &Tensor) -> Result<(), InferenceError> {
-        let port = self.inputs.iter().find(|port| port.name == name);
+        let port = self.input(name);
         let got = tensor.data.dtype();
         match port.map(|port| port.dtype) {
             Some(Some(expected)) if expected != got => {

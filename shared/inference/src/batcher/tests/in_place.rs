@@ -1,0 +1,112 @@
+//! Runs on the thread of the caller.
+
+use super::*;
+
+/// Longer than any run of the model here.
+const LONG: Duration = Duration::from_secs(1);
+
+fn in_place(workers: usize, gated: bool) -> Arc<Bench> {
+    Arc::new(started(workers, gated, LONG, true))
+}
+
+#[tokio::test]
+async fn a_lone_entry_runs_where_it_was_called() {
+    let bench = in_place(1, false);
+    let here = std::thread::current().name().unwrap_or_default().to_owned();
+    let ran = bench.batcher.run(entry(vec![1, 2]), None).await.unwrap();
+    assert_eq!((ran.output, ran.batch_rows), (vec![2, 4], 8));
+    let ran = bench.batcher.run_all(vec![entry(vec![3])], None).await.unwrap();
+    assert_eq!(ran[0].output, [6]);
+    assert_eq!(*bench.threads.lock().unwrap(), [here.clone(), here]);
+    // Several parts go to the workers, which run them side by side.
+    bench.batcher.run_all(vec![entry(vec![1]), entry(vec![2])], None).await.unwrap();
+    assert_eq!(bench.threads.lock().unwrap().last().unwrap(), "test-0");
+    let reports = bench.reports.batches.lock().unwrap();
+    assert_eq!((reports[0].reason, reports[0].rows), (CloseReason::WorkerIdle, 2));
+    assert_eq!(reports[0].oldest, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn what_is_long_or_waits_for_others_runs_on_workers() {
+    for bench in [
+        started(1, false, Duration::from_nanos(1), true),
+        started(1, false, Duration::ZERO, true),
+        started(1, false, LONG, false),
+    ] {
+        bench.batcher.run(entry(vec![1]), None).await.unwrap();
+        assert_eq!(*bench.threads.lock().unwrap(), ["test-0"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_every_model_is_busy_an_entry_waits_for_the_next() {
+    let bench = in_place(1, true);
+    let call = |number: u64| {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.batcher.run(entry(vec![number]), None).await })
+    };
+    let first = call(1);
+    until(|| bench.begun()).await;
+    assert!(bench.batcher.backlog() <= LONG);
+    let second = call(2);
+    until(|| bench.batcher.waiting() == 1).await;
+    assert!(bench.batcher.backlog() > Duration::ZERO);
+    let gate = bench.gate.as_ref().unwrap();
+    (0..2).for_each(|_| gate.send(()).unwrap());
+    assert_eq!(first.await.unwrap().unwrap().output, [2]);
+    assert_eq!(second.await.unwrap().unwrap().output, [4]);
+    assert_eq!(bench.threads.lock().unwrap()[1], "test-0");
+    until(|| bench.batcher.backlog() == Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_panic_gives_the_model_back() {
+    let bench = in_place(1, false);
+    let error = bench.batcher.run(entry(vec![POISON]), None).await.unwrap_err();
+    assert_eq!(error, BatchError::Failed("it panicked: poisoned".to_owned()));
+    let error = bench.batcher.run(entry(vec![UNREADABLE]), None).await.unwrap_err();
+    assert_eq!(error, BatchError::Failed("unreadable".to_owned()));
+    assert_eq!(bench.batcher.run(entry(vec![4]), None).await.unwrap().output, [8]);
+    let threads = bench.threads.lock().unwrap();
+    assert!(threads.iter().all(|thread| thread != "test-0"), "{threads:?}");
+}
+
+#[tokio::test]
+async fn what_comes_too_late_does_not_run() {
+    let bench = in_place(1, false);
+    let error = bench.batcher.run(entry(vec![1]), Some(Instant::now())).await.unwrap_err();
+    assert_eq!(error, BatchError::Expired);
+    assert_eq!(bench.begun.load(Ordering::SeqCst), 0);
+    assert_eq!(*bench.reports.left.lock().unwrap(), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_and_workers_share_the_models_and_lose_nothing() {
+    let bench = in_place(2, false);
+    let callers = (0..8_u64).map(|caller| {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move {
+            for round in 0..300 {
+                let numbers: Vec<u64> = (0..=round % 9).map(|at| caller * 100 + at).collect();
+                let expected: Vec<u64> = numbers.iter().map(|number| number * 2).collect();
+                let deadline = Instant::now() + Duration::from_secs(20);
+                let parts = if round % 7 == 0 {
+                    vec![entry(numbers.clone()), entry(numbers)]
+                } else {
+                    vec![entry(numbers)]
+                };
+                for ran in bench.batcher.run_all(parts, Some(deadline)).await.unwrap() {
+                    assert_eq!(ran.output, expected);
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for caller in futures::future::join_all(callers).await {
+        caller.unwrap();
+    }
+    let rows: usize = bench.ran.lock().unwrap().iter().sum();
+    let reports = bench.reports.batches.lock().unwrap();
+    assert_eq!(reports.iter().map(|report| report.rows).sum::<usize>(), rows);
+    assert_eq!((bench.batcher.waiting(), bench.batcher.backlog()), (0, Duration::ZERO));
+}

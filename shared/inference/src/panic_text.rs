@@ -1,0 +1,10 @@
+//! What a caught panic said.
+
+use std::any::Any;
+
+/// Message of a panic that was caught.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
