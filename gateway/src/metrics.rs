@@ -145,7 +145,7 @@ impl Collector for Watched {
         let (rungs, p99s) = (Family::<StageLabel, Gauge>::default(), FloatGauges::default());
         for stage in Stage::ALL {
             let labels = StageLabel { stage: stage.as_str() };
-            let (rung, p99) = self.controller.standing(stage);
+            let (rung, p99) = self.controller.stage_state(stage);
             let level = stage.rungs().iter().position(|one| *one == rung).unwrap_or(0);
             rungs.get_or_create(&labels).set(level as i64);
             p99s.get_or_create(&labels).set(p99.unwrap_or(0.0));

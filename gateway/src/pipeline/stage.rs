@@ -1,7 +1,7 @@
 //! One stage: a call under a deadline, inside a span, measured once.
 
 use plugrank_budget::{Stage, StageResult};
-use plugrank_contract::{Call, CallError, Context, ErrorCode};
+use plugrank_contract::{Call, CallError, Context};
 use plugrank_runtime::trace_context;
 use plugrank_transport::Client;
 use tracing::{Instrument, field::Empty};
@@ -11,8 +11,8 @@ use super::Run;
 impl Run<'_> {
     /// Calls a service for a stage. `check` looks over the reply; one it refuses has failed.
     ///
-    /// The measurement that decides whether the stage is cut is the one its span reports and the
-    /// controller takes in.
+    /// The measurement that decides whether the stage is cut is the one its record, its span and
+    /// the controller have.
     pub(super) async fn stage<C: Call>(
         &mut self,
         stage: Stage,
@@ -37,7 +37,7 @@ impl Run<'_> {
         let request_id = self.info.request_id;
         let StageResult { value, record } = self
             .budget
-            .run(stage, |deadline| {
+            .run(stage, self.plan.rung(stage), |deadline| {
                 let context =
                     Context { request_id, deadline: Some(deadline), traceparent, tracestate };
                 let answer = client.call(context, call);
@@ -52,8 +52,6 @@ impl Run<'_> {
         span.record("budget.allotted_ms", crate::api::millis(record.allotted));
         span.record("budget.spent_ms", crate::api::millis(record.spent));
         span.record("budget.outcome", record.outcome.as_str());
-        let overloaded = matches!(&value, Err(error) if error.code == ErrorCode::Overloaded);
-        self.gateway.controller.observe(&record, self.budget.total(), overloaded);
         if let Err(error) = &value {
             span.record("otel.status_code", "ERROR");
             span.record("error.message", error.message.as_str());

@@ -85,6 +85,7 @@ pub(crate) async fn rank(
     }
     let ranked = pipeline::rank(&gateway, &info, &query, plan).await;
     admitted.answered();
+    gateway.controller.observe(&ranked.stages, ranked.total);
     let degraded = ranked.ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
     trace_context::record_budget(&Span::current(), ranked.total, ranked.spent, degraded);
     for stage in &ranked.stages {
