@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use plugrank_contract::context::TRACE_TARGET;
+use plugrank_contract::context::{TRACE_ROOT_TARGET, TRACE_TARGET};
 use tracing::{Level, Span, field::Empty};
 
 use super::{report::CloseReason, shape::Shape};
@@ -41,7 +41,7 @@ pub(super) fn of_batch(facts: &Facts<'_>, calls: Vec<Span>) -> Span {
         return Span::none();
     }
     let span = tracing::info_span!(
-        target: TRACE_TARGET,
+        target: TRACE_ROOT_TARGET,
         parent: None,
         "batch",
         otel.name = format!("{} batch", facts.name),
