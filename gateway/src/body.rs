@@ -1,4 +1,4 @@
-//! Reads JSON bodies and says exactly what is wrong with one.
+//! Reads JSON bodies; an error names the field.
 
 use std::time::Duration;
 
@@ -70,15 +70,20 @@ fn check_head(request: &HttpRequest, limit: Option<BodyLimit>) -> Result<BodyLim
 }
 
 fn is_json(media_type: &str) -> bool {
-    let media_type = media_type.to_ascii_lowercase();
-    media_type == "application/json"
-        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    let Some((kind, form)) = media_type.split_once('/') else { return false };
+    let suffix = form.rsplit_once('+').map_or(form, |(_, suffix)| suffix);
+    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde would take a list as an object's fields by position, which is nobody's intent.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid_field("body", "is a list; it must be a JSON object"));
+    }
+    // Nearly every body is right; which field of one is wrong is looked for afterwards, since to
+    // keep track of the place in the document costs memory for each key.
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -128,6 +133,23 @@ mod tests {
     struct Inner {
         #[serde(rename = "id")]
         _id: String,
+    }
+
+    #[test]
+    fn json_is_known_by_its_media_type() {
+        for (media_type, json) in [
+            ("application/json", true),
+            ("Application/JSON", true),
+            ("application/vnd.x+json", true),
+            ("application/x+y+JSON", true),
+            ("application/jsonl", false),
+            ("application/x-json", false),
+            ("text/json", false),
+            ("json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(media_type), json, "{media_type}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Open connections, and which of them are one too many.
+//! Counts open connections, and refuses those beyond the limit.
 
 use std::{
     any::Any,
@@ -17,13 +17,13 @@ pub(crate) struct Connections {
     open: Arc<AtomicUsize>,
 }
 
-/// An open connection.
-struct Ticket {
+/// Counted for as long as it lives.
+struct OpenConnection {
     over_limit: bool,
     open: Arc<AtomicUsize>,
 }
 
-impl Drop for Ticket {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
@@ -41,11 +41,14 @@ impl Connections {
     /// Notes a new connection, for as long as its data lives.
     pub(crate) fn opened(&self, _: &dyn Any, data: &mut Extensions) {
         let others = self.open.fetch_add(1, Ordering::Relaxed);
-        data.insert(Ticket { over_limit: others >= self.limit, open: Arc::clone(&self.open) });
+        data.insert(OpenConnection {
+            over_limit: others >= self.limit,
+            open: Arc::clone(&self.open),
+        });
     }
 
     /// Whether the request came over a connection beyond the limit.
     pub(crate) fn over_limit(request: &HttpRequest) -> bool {
-        request.conn_data::<Ticket>().is_some_and(|ticket| ticket.over_limit)
+        request.conn_data::<OpenConnection>().is_some_and(|connection| connection.over_limit)
     }
 }

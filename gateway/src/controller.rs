@@ -1,4 +1,4 @@
-//! The gateway's ladder: fed by the measurement of every stage's span, asked by every request.
+//! The gateway's ladder: fed with the stage records of every request, asked by every request.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -37,11 +37,11 @@ impl Plan {
     }
 }
 
-/// Moves the ladder and says so, in the log and in metrics.
+/// Moves the ladder, and reports its steps in the log and in metrics.
 pub(crate) struct Controller {
     ladder: Mutex<Ladder>,
     shares: Shares,
-    /// A caller's small budget says nothing of the stages, so none is measured by a smaller one.
+    /// No stage is measured against a smaller budget: a caller's small one says nothing of the stages.
     least_budget: Duration,
     metrics: LadderMetrics,
 }
@@ -72,37 +72,40 @@ impl Controller {
             cause: if ladder.pinned() { Cause::Pinned } else { Cause::Pressure },
         };
         drop(ladder);
-        self.tell(&steps);
+        self.report(&steps);
         plan
     }
 
-    /// Takes in what a stage took of a request's budget. A stage that had no room for the call
-    /// counts as one that took far too long.
-    pub(crate) fn observe(&self, record: &StageRecord, total: Duration, overloaded: bool) {
-        let share = self.shares.of(record.stage, total.max(self.least_budget));
-        let part = match overloaded {
-            true => f64::INFINITY,
-            false => record.spent.as_secs_f64() / share.as_secs_f64().max(1e-9),
-        };
+    /// Takes in what the stages of a request took of its budget. A stage that had no room for the
+    /// call counts as one that took far too long.
+    pub(crate) fn observe(&self, stages: &[StageRecord], total: Duration) {
+        let total = total.max(self.least_budget);
         let now = Instant::now();
         let mut ladder = self.lock();
-        ladder.observe(record.stage, part, now);
+        for record in stages {
+            let share = self.shares.of(record.stage, total);
+            let part = match record.is_overloaded() {
+                true => f64::INFINITY,
+                false => record.spent.as_secs_f64() / share.as_secs_f64().max(1e-9),
+            };
+            ladder.observe(record.stage, part, now);
+        }
         let steps = ladder.advance(now);
         drop(ladder);
-        self.tell(&steps);
+        self.report(&steps);
     }
 
     /// Rung and p99 (as a part of the share) of a stage now.
-    pub(crate) fn standing(&self, stage: Stage) -> (Rung, Option<f64>) {
+    pub(crate) fn stage_state(&self, stage: Stage) -> (Rung, Option<f64>) {
         let mut ladder = self.lock();
         let steps = ladder.advance(Instant::now());
-        let standing = (ladder.rung(stage), ladder.p99(stage));
+        let state = (ladder.rung(stage), ladder.p99(stage));
         drop(ladder);
-        self.tell(&steps);
-        standing
+        self.report(&steps);
+        state
     }
 
-    fn tell(&self, steps: &[Step]) {
+    fn report(&self, steps: &[Step]) {
         for step in steps {
             let (stage, from, to) = (step.stage.as_str(), step.from.as_str(), step.to.as_str());
             self.metrics.step(step);

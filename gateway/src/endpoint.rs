@@ -65,6 +65,21 @@ impl Endpoint {
         }
     }
 
+    /// The path among those without a parameter that is `path`: known without a router.
+    pub(crate) fn fixed(path: &str) -> Option<&'static str> {
+        const FIXED: [Endpoint; 8] = [
+            Endpoint::Rank,
+            Endpoint::Events,
+            Endpoint::Liveness,
+            Endpoint::Readiness,
+            Endpoint::Metrics,
+            Endpoint::OpenApi,
+            Endpoint::Docs,
+            Endpoint::Playground,
+        ];
+        FIXED.into_iter().map(Self::path).find(|fixed| *fixed == path)
+    }
+
     /// Whether the path is asked by machines all the time, so that logging it would bury the rest.
     pub(crate) fn is_probe(path: &str) -> bool {
         [Self::Liveness, Self::Readiness, Self::Metrics].iter().any(|probe| probe.path() == path)
@@ -94,5 +109,13 @@ mod tests {
         let probes = Endpoint::ALL.into_iter().filter(|e| Endpoint::is_probe(e.path())).count();
         assert_eq!(probes, 3);
         assert!(!Endpoint::is_probe("/v1/rank"));
+    }
+
+    #[test]
+    fn paths_without_a_parameter_are_known_by_themselves() {
+        for path in Endpoint::ALL.map(Endpoint::path) {
+            assert_eq!(Endpoint::fixed(path).is_some(), !path.contains('{'), "{path}");
+        }
+        assert_eq!(Endpoint::fixed("/v1/ranks"), None);
     }
 }

@@ -14,6 +14,8 @@ mod observe;
 mod openapi;
 mod pipeline;
 pub mod problem;
+mod request_id;
+mod request_spans;
 mod routes;
 mod server;
 mod state;

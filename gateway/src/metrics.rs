@@ -1,11 +1,12 @@
 //! What the gateway counts.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, atomic::AtomicU64},
 };
 
-use plugrank_budget::{Admission, Rung, Stage, StageRecord, Step};
+use plugrank_budget::{Admission, Outcome, Rung, Stage, StageRecord, Step};
 use plugrank_runtime::{LatencyHistogram, Metrics};
 use prometheus_client::{
     collector::Collector,
@@ -18,16 +19,16 @@ use crate::{api::rank::Coverage, controller::Controller, pipeline::Degraded};
 type Histograms<L> = Family<L, LatencyHistogram, fn() -> LatencyHistogram>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    method: String,
-    route: String,
-    status: u16,
+pub(crate) struct RequestLabels {
+    pub(crate) method: &'static str,
+    pub(crate) route: Cow<'static, str>,
+    pub(crate) status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    method: String,
-    route: String,
+    method: &'static str,
+    route: Cow<'static, str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,17 +81,28 @@ struct EventLabels {
     result: &'static str,
 }
 
-/// The gateway's metrics.
+/// Where a candidate's record comes from, in the order of [`Coverage`].
+const ORIGINS: [&str; 4] = ["memory", "store", "encoded", "missing"];
+
+/// Those of one stage.
+#[derive(Debug)]
+struct StageMetrics {
+    /// By outcome.
+    seconds: [LatencyHistogram; Outcome::ALL.len()],
+    used: Histogram,
+}
+
+/// The gateway's metrics. Those whose labels are known beforehand are found once, at the start; what
+/// every request counts costs no look-up.
 #[derive(Debug)]
 pub(crate) struct GatewayMetrics {
     requests: Family<RequestLabels, Counter>,
     request_seconds: Histograms<RouteLabels>,
-    stage_seconds: Histograms<StageLabels>,
-    stage_used: Family<StageLabel, Histogram, fn() -> Histogram>,
-    answers: Family<RungLabels, Counter>,
+    stages: [StageMetrics; Stage::ALL.len()],
+    answers: [Counter; Rung::ALL.len()],
     rejected: Family<CauseLabels, Counter>,
     degraded: Family<DegradedLabels, Counter>,
-    rows: Family<OriginLabels, Counter>,
+    rows: [Counter; ORIGINS.len()],
     unknown: Counter,
     events: Family<EventLabels, Counter>,
     failed_notices: Family<NoticeLabels, Counter>,
@@ -145,7 +157,7 @@ impl Collector for Watched {
         let (rungs, p99s) = (Family::<StageLabel, Gauge>::default(), FloatGauges::default());
         for stage in Stage::ALL {
             let labels = StageLabel { stage: stage.as_str() };
-            let (rung, p99) = self.controller.standing(stage);
+            let (rung, p99) = self.controller.stage_state(stage);
             let level = stage.rungs().iter().position(|one| *one == rung).unwrap_or(0);
             rungs.get_or_create(&labels).set(level as i64);
             p99s.get_or_create(&labels).set(p99.unwrap_or(0.0));
@@ -188,15 +200,31 @@ impl<M: EncodeMetric> EncodeMetricGauge for M {
 
 impl GatewayMetrics {
     pub(crate) fn register(metrics: &Metrics) -> (Self, LadderMetrics) {
+        let stage_seconds: Histograms<StageLabels> =
+            Family::new_with_constructor(latency_histogram);
+        let stage_used = Family::<StageLabel, Histogram, fn() -> Histogram>::new_with_constructor(
+            part_histogram,
+        );
+        let answers = Family::<RungLabels, Counter>::default();
+        let rows = Family::<OriginLabels, Counter>::default();
         let ours = Self {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(latency_histogram),
-            stage_seconds: Family::new_with_constructor(latency_histogram),
-            stage_used: Family::new_with_constructor(part_histogram),
-            answers: Family::default(),
+            stages: Stage::ALL.map(|stage| {
+                let stage = stage.as_str();
+                StageMetrics {
+                    seconds: Outcome::ALL.map(|outcome| {
+                        let labels = StageLabels { stage, outcome: outcome.as_str() };
+                        stage_seconds.get_or_create_owned(&labels)
+                    }),
+                    used: stage_used.get_or_create_owned(&StageLabel { stage }),
+                }
+            }),
+            answers: Rung::ALL
+                .map(|rung| answers.get_or_create_owned(&RungLabels { rung: rung.as_str() })),
             rejected: Family::default(),
             degraded: Family::default(),
-            rows: Family::default(),
+            rows: ORIGINS.map(|origin| rows.get_or_create_owned(&OriginLabels { origin })),
             unknown: Counter::default(),
             events: Family::default(),
             failed_notices: Family::default(),
@@ -211,9 +239,9 @@ impl GatewayMetrics {
             to.register(
                 "stage_budget_used_ratio",
                 "Time a stage took as a part of what it was allotted",
-                ours.stage_used.clone(),
+                stage_used,
             );
-            to.register("answers", "Rank answers, by their lowest rung", ours.answers.clone());
+            to.register("answers", "Rank answers, by their lowest rung", answers);
             to.register("rejected", "Requests not let in, by cause", ours.rejected.clone());
             to.register("http_requests", "Answered requests", ours.requests.clone());
             to.register(
@@ -221,21 +249,13 @@ impl GatewayMetrics {
                 "Time from a request's head to its answer",
                 ours.request_seconds.clone(),
             );
-            to.register(
-                "stage_duration_seconds",
-                "Time a pipeline stage took",
-                ours.stage_seconds.clone(),
-            );
+            to.register("stage_duration_seconds", "Time a pipeline stage took", stage_seconds);
             to.register(
                 "degraded",
                 "Rank answers that fell to a lower rung",
                 ours.degraded.clone(),
             );
-            to.register(
-                "ranked_rows",
-                "Scored candidates, by where their record came from",
-                ours.rows.clone(),
-            );
+            to.register("ranked_rows", "Scored candidates, by where their record came from", rows);
             to.register(
                 "unknown_candidates",
                 "Candidates callers named that the catalog does not have",
@@ -252,33 +272,25 @@ impl GatewayMetrics {
     }
 
     /// `trace`: the request's trace, if it can be looked up.
-    pub(crate) fn request(
-        &self,
-        method: &str,
-        route: &str,
-        status: u16,
-        seconds: f64,
-        trace: Option<&str>,
-    ) {
-        let (method, route) = (method.to_owned(), route.to_owned());
-        let labels = RouteLabels { method: method.clone(), route: route.clone() };
+    pub(crate) fn request(&self, labels: RequestLabels, seconds: f64, trace: Option<&str>) {
+        self.requests.get_or_create(&labels).inc();
+        let RequestLabels { method, route, .. } = labels;
+        let labels = RouteLabels { method, route };
         self.request_seconds.get_or_create(&labels).observe(seconds, trace);
-        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     }
 
     /// `trace`: the request's trace, if it can be looked up.
     pub(crate) fn stage(&self, record: &StageRecord, trace: Option<&str>) {
-        let labels = StageLabels { stage: record.stage.as_str(), outcome: record.outcome.as_str() };
-        self.stage_seconds.get_or_create(&labels).observe(record.spent.as_secs_f64(), trace);
+        let stage = &self.stages[record.stage as usize];
+        stage.seconds[record.outcome as usize].observe(record.spent.as_secs_f64(), trace);
         let allotted = record.allotted.as_secs_f64();
         if allotted > 0.0 {
-            let used = record.spent.as_secs_f64() / allotted;
-            self.stage_used.get_or_create(&StageLabel { stage: labels.stage }).observe(used);
+            stage.used.observe(record.spent.as_secs_f64() / allotted);
         }
     }
 
     pub(crate) fn answer(&self, rung: Rung) {
-        self.answers.get_or_create(&RungLabels { rung: rung.as_str() }).inc();
+        self.answers[rung as usize].inc();
     }
 
     pub(crate) fn rejected(&self, cause: &'static str) {
@@ -295,13 +307,9 @@ impl GatewayMetrics {
     }
 
     pub(crate) fn coverage(&self, coverage: &Coverage) {
-        for (origin, rows) in [
-            ("memory", coverage.memory),
-            ("store", coverage.store),
-            ("encoded", coverage.encoded),
-            ("missing", coverage.missing),
-        ] {
-            self.rows.get_or_create(&OriginLabels { origin }).inc_by(u64::from(rows));
+        let Coverage { memory, store, encoded, missing, .. } = *coverage;
+        for (rows, counter) in [memory, store, encoded, missing].into_iter().zip(&self.rows) {
+            counter.inc_by(u64::from(rows));
         }
         self.unknown.inc_by(u64::from(coverage.unknown));
     }

@@ -1,9 +1,15 @@
-//! The edge of every request: ids, server span, headers, access log, metrics, problem documents.
+//! The edge of every request: ids, trace, headers, access log, metrics, problem documents.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    borrow::Cow,
+    ops::Deref,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use actix_web::{
-    HttpMessage, ResponseError,
+    HttpMessage, HttpRequest, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -14,38 +20,99 @@ use actix_web::{
     web::Data,
 };
 use futures::FutureExt;
-use plugrank_runtime::trace_context;
-use tracing::{Instrument, Span, field::Empty};
+use plugrank_budget::StageRecord;
+use plugrank_runtime::{
+    telemetry::Cause,
+    trace_context::{HexText, TraceHead},
+};
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::{Gateway, connections::Connections, endpoint::Endpoint, problem::Problem};
+use crate::{
+    Gateway, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
+    problem::Problem, request_id, request_spans,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Route of requests no path takes, so that strangers cannot grow the metrics.
-const UNMATCHED: &str = "unmatched";
+pub(crate) const UNMATCHED: &str = "unmatched";
 
-/// What a route knows of its request besides its content.
+/// What a route knows of its request besides its content. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestInfo {
+pub(crate) struct RequestInfo(Arc<Facts>);
+
+/// See [`RequestInfo`].
+#[derive(Debug)]
+pub(crate) struct Facts {
     /// The caller's id when it sent a UUID, else a new one.
     pub(crate) request_id: Uuid,
-    /// The trace the request belongs to.
-    pub(crate) trace_id: Option<String>,
-    /// Names the server span to the services that are called.
-    pub(crate) traceparent: Option<String>,
+    /// The trace the request belongs to; probes have none.
+    trace: Option<TraceHead>,
     /// What other tracing systems noted of the trace, for the services that are called.
     pub(crate) tracestate: Option<String>,
-    /// Whether the trace is kept whatever befalls the request.
-    pub(crate) sampled: bool,
+    outcome: OnceLock<RankOutcome>,
+}
+
+/// What became of a ranking's budget. Spans, and whether they are wanted, are made from it.
+#[derive(Debug)]
+pub(crate) struct RankOutcome {
+    pub(crate) total: Duration,
+    pub(crate) spent: Duration,
+    pub(crate) degraded: bool,
+    pub(crate) stages: Vec<StageRecord>,
+}
+
+impl Deref for RequestInfo {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
 }
 
 impl RequestInfo {
-    /// The trace for an exemplar: one that can be looked up, because it is sampled or because
-    /// something `befell` the request.
-    pub(crate) fn exemplar(&self, befell: bool) -> Option<&str> {
-        self.trace_id.as_deref().filter(|_| self.sampled || befell)
+    fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
+        let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
+        Self(Arc::new(Facts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+    }
+}
+
+impl Facts {
+    /// Whether spans of the request are recorded while it is answered.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.trace.as_ref().is_some_and(TraceHead::is_recorded)
+    }
+
+    /// The id of the trace.
+    pub(crate) fn trace_id(&self) -> Option<HexText<32>> {
+        self.trace.as_ref().map(TraceHead::trace_id)
+    }
+
+    /// Names the request's span to the services that are called.
+    pub(crate) fn traceparent(&self) -> Option<HexText<55>> {
+        self.trace.as_ref().map(TraceHead::traceparent)
+    }
+
+    /// The trace for an exemplar: one that can be looked up, because it is sampled or because the
+    /// request was degraded, late or failed.
+    pub(crate) fn exemplar(&self, of_note: bool) -> Option<HexText<32>> {
+        let trace = self.trace.as_ref()?;
+        (of_note || trace.is_sampled()).then(|| trace.trace_id())
+    }
+
+    /// Notes what became of the request's budget. The first of several counts.
+    pub(crate) fn record(&self, outcome: RankOutcome) {
+        self.outcome.get_or_init(|| outcome);
+    }
+
+    /// Why an operator would look at the request, once it is answered with `status`.
+    fn cause(&self, status: u16) -> Option<Cause> {
+        let outcome = self.outcome.get();
+        let late = outcome.is_some_and(|outcome| outcome.spent > outcome.total);
+        let degraded = outcome.is_some_and(|outcome| outcome.degraded);
+        Cause::of(status >= 500, late, degraded)
     }
 }
 
@@ -54,81 +121,51 @@ pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let started = Instant::now();
+    let began = Instant::now();
     let gateway = request.app_data::<Data<Gateway>>().cloned();
-    let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let gateway = gateway.as_ref().map(|gateway| gateway.get_ref());
+    let route = route(&request);
     let method = known_method(&request);
-    let path = request.path().to_owned();
-    let probe = Endpoint::is_probe(&route) || plugrank_open_inference::server::is_probe(&path);
+    let probe =
+        Endpoint::is_probe(&route) || plugrank_open_inference::server::is_probe(request.path());
     let request_id = header(&request, &REQUEST_ID)
         .and_then(|id| Uuid::parse_str(id).ok())
-        .unwrap_or_else(Uuid::now_v7);
-
-    let span = if probe { Span::none() } else { server_span(&request, method, &route, request_id) };
-    if let Some(caller) = header(&request, &TRACEPARENT) {
-        trace_context::adopt_parent(&span, caller, tracestate(&request).as_deref());
-    }
-    let info = RequestInfo {
-        request_id,
-        trace_id: trace_context::trace_id(&span),
-        traceparent: trace_context::traceparent(&span),
-        tracestate: trace_context::tracestate(&span),
-        sampled: trace_context::is_sampled(&span),
+        .unwrap_or_else(request_id::new);
+    let mut trace = (!probe)
+        .then(|| TraceHead::begin(header(&request, &TRACEPARENT), tracestate(&request).as_deref()));
+    let span = match &mut trace {
+        Some(trace) if trace.is_recorded() => {
+            let span = request_spans::server(request.request(), method, &route, request_id);
+            trace.attach(&span);
+            span
+        }
+        _ => Span::none(),
     };
+    let info = RequestInfo::new(request_id, trace);
+    let over_limit = !probe && Connections::over_limit(request.request());
     request.extensions_mut().insert(info.clone());
-
-    let exchange = Exchange {
-        gateway: gateway.as_ref().map(|gateway| gateway.get_ref()),
-        span: &span,
-        info: &info,
-        method,
-        route: &route,
-        started,
-    };
-    if Connections::over_limit(request.request())
-        && !probe
-        && let Some(gateway) = &gateway
-    {
-        gateway.metrics.rejected("connections");
-        let limit = gateway.connections.limit();
-        let problem = Problem::too_many(format!("{limit} connections are open, as many as may be"));
-        exchange.record(429);
-        let response = problem.with_request_id(request_id).error_response();
-        let mut response = request.into_response(response);
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-        return Ok(response);
+    let exchange = Exchange { gateway, span, info, method, route, began };
+    if over_limit && let Some(gateway) = gateway {
+        return Ok(exchange.turn_away(gateway, request));
     }
-    let answer = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind().await;
-    let Ok(response) = answer else {
+
+    let answer = next.call(request).instrument(exchange.span.clone());
+    let Ok(response) = AssertUnwindSafe(answer).catch_unwind().await else {
         // The request went with the panic, so the answer is made without it.
-        exchange.record(500);
-        tracing::error!(%request_id, method, route, "a request panicked");
+        exchange.ended(500, None);
+        tracing::error!(%request_id, method, route = &*exchange.route, "a request panicked");
         let problem = Problem::internal("the request met a defect; its id names it in the log");
         return Err(problem.with_request_id(request_id).into());
     };
     let response = response?.map_into_boxed_body();
     // Errors of the other protocol have a form of their own.
-    let mut response = match gateway.as_ref().is_some_and(|gateway| gateway.serves_other(&path)) {
-        true => response,
-        false => named_problem(response, request_id),
-    };
-    let headers = response.headers_mut();
-    insert(headers, REQUEST_ID, Some(request_id.to_string()));
-    insert(headers, TRACEPARENT, info.traceparent.clone());
-
+    let other = gateway.is_some_and(|gateway| gateway.serves_other(response.request().path()));
+    let mut response = if other { response } else { named_problem(response, request_id) };
+    exchange.add_headers(&mut response);
     let status = response.status().as_u16();
-    let seconds = exchange.record(status);
+    let spent = exchange.ended(status, Some(response.request()));
     if !probe {
-        tracing::info!(
-            target: "plugrank_gateway::access",
-            method,
-            path = response.request().path(),
-            status,
-            duration_ms = (seconds * 1e6).round() / 1e3,
-            %request_id,
-            trace_id = info.trace_id,
-            "answered"
-        );
+        exchange.log(response.request().path(), status, spent);
     }
     Ok(response)
 }
@@ -136,61 +173,88 @@ pub(crate) async fn observe(
 /// A request while it is answered.
 struct Exchange<'a> {
     gateway: Option<&'a Gateway>,
-    span: &'a Span,
-    info: &'a RequestInfo,
-    method: &'a str,
-    route: &'a str,
-    started: Instant,
+    span: Span,
+    info: RequestInfo,
+    method: &'static str,
+    route: Cow<'static, str>,
+    began: Instant,
 }
 
 impl Exchange<'_> {
-    /// Writes what became of the request into its metrics and its span; gives the seconds it took.
-    fn record(&self, status: u16) -> f64 {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let failed = status >= 500;
+    /// Answers a request that came over a connection beyond the limit.
+    fn turn_away(&self, gateway: &Gateway, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+        gateway.metrics.rejected("connections");
+        let limit = gateway.connections.limit();
+        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
+        self.ended(429, Some(request.request()));
+        let response = problem.with_request_id(self.info.request_id).error_response();
+        let mut response = request.into_response(response);
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        response
+    }
+
+    fn add_headers(&self, response: &mut ServiceResponse<BoxBody>) {
+        let mut insert = |name, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                response.headers_mut().insert(name, value);
+            }
+        };
+        let mut buffer = Uuid::encode_buffer();
+        insert(REQUEST_ID, self.info.request_id.hyphenated().encode_lower(&mut buffer));
+        if let Some(traceparent) = self.info.traceparent() {
+            insert(TRACEPARENT, traceparent.as_str());
+        }
+    }
+
+    /// Writes the end of the request into its metrics and its trace; gives the time it took.
+    /// `request` is there unless it panicked.
+    fn ended(&self, status: u16, request: Option<&HttpRequest>) -> Duration {
+        let spent = self.began.elapsed();
         if let Some(gateway) = self.gateway {
-            let trace = self.info.exemplar(failed);
-            gateway.metrics.request(self.method, self.route, status, seconds, trace);
+            let labels = RequestLabels { method: self.method, route: self.route.clone(), status };
+            let trace = self.info.exemplar(status >= 500);
+            let trace = trace.as_ref().map(HexText::as_str);
+            gateway.metrics.request(labels, spent.as_secs_f64(), trace);
         }
-        self.span.record("http.response.status_code", i64::from(status));
-        if failed {
-            self.span.record("error.type", status.to_string());
-            self.span.record("otel.status_code", "ERROR");
+        let outcome = self.info.outcome.get();
+        if self.info.is_recorded() {
+            request_spans::record_end(&self.span, status, outcome);
+        } else if let Some(trace) = &self.info.trace {
+            trace.ended(self.info.cause(status), spent, outcome.is_some(), || {
+                let (method, route, id) = (self.method, &*self.route, self.info.request_id);
+                let server = request_spans::Server { method, route, id, request, status };
+                request_spans::afterwards(&server, self.began, spent, outcome)
+            });
         }
-        seconds
+        spent
+    }
+
+    fn log(&self, path: &str, status: u16, spent: Duration) {
+        tracing::info!(
+            target: "plugrank_gateway::access",
+            method = self.method,
+            path,
+            status,
+            duration_ms = crate::api::millis(spent),
+            request_id = %self.info.request_id,
+            trace_id = self.info.trace_id().as_ref().map(HexText::as_str),
+            "answered"
+        );
     }
 }
 
-/// A server span by OpenTelemetry's semantic conventions for HTTP.
-fn server_span(request: &ServiceRequest, method: &str, route: &str, request_id: Uuid) -> Span {
-    let span = tracing::info_span!(
-        "http",
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        otel.status_code = Empty,
-        http.request.method = method,
-        http.route = Empty,
-        http.response.status_code = Empty,
-        url.path = request.path(),
-        url.scheme = request.connection_info().scheme(),
-        client.address = request.connection_info().peer_addr(),
-        user_agent.original = Empty,
-        error.type = Empty,
-        request.id = %request_id,
-    );
-    if route != UNMATCHED {
-        span.record("http.route", route);
+/// The route by its pattern. Paths without a parameter are their own.
+fn route(request: &ServiceRequest) -> Cow<'static, str> {
+    if let Some(fixed) = Endpoint::fixed(request.path()) {
+        return Cow::Borrowed(fixed);
     }
-    if let Some(agent) = header(request, &actix_web::http::header::USER_AGENT) {
-        span.record("user_agent.original", agent);
-    }
-    span
+    request.match_pattern().map_or(Cow::Borrowed(UNMATCHED), Cow::Owned)
 }
 
 /// The method when it is one of HTTP's own; any other is `_OTHER`, as the conventions have it.
 fn known_method(request: &ServiceRequest) -> &'static str {
     const KNOWN: [&str; 9] =
-        ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+        ["POST", "GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
     let method = request.method().as_str();
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }
@@ -212,17 +276,11 @@ fn header<'a>(request: &'a ServiceRequest, name: &HeaderName) -> Option<&'a str>
 
 /// The caller's `tracestate`, which may come in several headers.
 fn tracestate(request: &ServiceRequest) -> Option<String> {
-    let parts: Vec<&str> =
-        request.headers().get_all(TRACESTATE).filter_map(|part| part.to_str().ok()).collect();
-    (!parts.is_empty()).then(|| parts.join(","))
-}
-
-fn insert(
-    headers: &mut actix_web::http::header::HeaderMap,
-    name: HeaderName,
-    value: Option<String>,
-) {
-    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-        headers.insert(name, value);
+    let mut parts = request.headers().get_all(TRACESTATE).filter_map(|part| part.to_str().ok());
+    let mut joined = parts.next()?.to_owned();
+    for part in parts {
+        joined.push(',');
+        joined.push_str(part);
     }
+    Some(joined)
 }

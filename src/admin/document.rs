@@ -47,7 +47,7 @@ fn request(of: &RequestTrace) -> Request<'_> {
         duration_ms: of.duration_ms,
         budget_ms: of.budget_ms,
         cause: of.cause,
-        exported: of.kept,
+        exported: of.exported,
         spans: of.waterfall().into_iter().map(|(depth, span)| Row { depth, span }).collect(),
     }
 }

@@ -61,7 +61,7 @@ fn line(request: &RequestTrace) -> Markup {
                 " ms "
                 @if let Some(cause) = request.cause { span class={ "tag " (cause) } { (cause) } " " }
                 code { (request.trace_id) }
-                @if !request.kept { span.more { " not exported" } }
+                @if !request.exported { span.more { " not exported" } }
             }
             (waterfall(request))
         }

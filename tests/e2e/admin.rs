@@ -85,6 +85,25 @@ async fn degraded_requests_are_noted_and_shown_as_a_page() {
 }
 
 #[tokio::test]
+async fn requests_that_are_not_sampled_show_their_stages() {
+    let (site, admin) = site_with_admin("telemetry.sample_share = 0.0\n").await;
+    let reply = site.rank(json!({"user_id": "u1", "k": 5})).await;
+    let document = recent(&site, &admin).await;
+    let request = &document["slowest"][0];
+    assert_eq!(request["trace_id"], reply["trace_id"]);
+    assert_eq!(request["budget_ms"], reply["budget"]["total_ms"]);
+    let spans = request["spans"].as_array().unwrap();
+    let names: Vec<&str> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["POST /v1/rank", "rank.retrieval", "rank.scoring", "rank.reranking"]);
+    for (span, stage) in spans[1..].iter().zip(reply["budget"]["stages"].as_array().unwrap()) {
+        for key in ["allotted_ms", "spent_ms", "outcome"] {
+            assert_eq!(span[key], stage[key], "{key}");
+        }
+        assert_eq!((&span["depth"], &span["rung"]), (&json!(1), &json!("full")));
+    }
+}
+
+#[tokio::test]
 async fn the_pages_are_not_on_the_public_port() {
     let (site, _) = site_with_admin("").await;
     assert_eq!(site.get("/debug/requests").await.0, 404);

@@ -96,7 +96,7 @@ fn is_whole(spans: &[Span], reply: &Value) {
 }
 
 #[tokio::test]
-async fn what_befell_a_request_is_exported_though_nothing_is_sampled() {
+async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
     let collector = Collector::start(Protocol::Http);
     let settings = collector.settings() + "telemetry.sample_share = 0.0\n";
     let site = Site::start_with(&settings).await;
@@ -119,17 +119,18 @@ async fn what_befell_a_request_is_exported_though_nothing_is_sampled() {
             .unwrap();
         let reply: Value = response.json().await.unwrap();
         if reply["degraded"] != json!([]) {
-            cut = Some(trace);
+            cut = Some((trace, reply));
             break;
         }
     }
-    let cut = cut.expect("one request in 47 does not make it in a millisecond");
-    collector
+    let (cut, reply) = cut.expect("one request in 47 does not make it in a millisecond");
+    let spans = collector
         .wait(|collector| {
             let spans = collector.of_trace(&cut);
-            spans.iter().any(|span| span.name == "POST /v1/rank").then_some(())
+            spans.iter().any(|span| span.name == "POST /v1/rank").then_some(spans)
         })
         .await;
+    has_its_stages(&spans, &reply);
     collector.wait(|collector| (!collector.of_trace(&sampled).is_empty()).then_some(())).await;
     assert_eq!(names(&collector.of_trace(&quiet)), Vec::<&str>::new());
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -144,6 +145,32 @@ async fn what_befell_a_request_is_exported_though_nothing_is_sampled() {
         }
         assert!(Instant::now() < deadline, "{metrics}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The request's span, made afterwards, and below it one span for each stage that ran, as the reply
+/// has them (a problem document has none).
+fn has_its_stages(spans: &[Span], reply: &Value) {
+    let server = named(spans, "POST /v1/rank");
+    assert_eq!(hex(&server.parent_span_id), CALLER);
+    assert_eq!(attribute(server, "plugrank.degraded"), Some(Count::BoolValue(true)));
+    assert!(spans.len() > 1, "{:?}", names(spans));
+    for stage in spans.iter().filter(|span| span.name != server.name) {
+        assert!(stage.name.starts_with("rank."), "{:?}", names(spans));
+        assert_eq!(stage.parent_span_id, server.span_id);
+        assert!(text(stage, "budget.outcome").is_some() && text(stage, "plugrank.rung").is_some());
+        assert!(stage.start_time_unix_nano >= server.start_time_unix_nano);
+        assert!(stage.end_time_unix_nano <= server.end_time_unix_nano);
+    }
+    let stages = reply["budget"]["stages"].as_array().into_iter().flatten();
+    for stage in stages.filter(|stage| stage["outcome"] != "skipped") {
+        let span = named(spans, &format!("rank.{}", stage["stage"].as_str().unwrap()));
+        assert_eq!(text(span, "budget.outcome").as_deref(), stage["outcome"].as_str());
+        for (key, value) in [("budget.spent_ms", "spent_ms"), ("budget.allotted_ms", "allotted_ms")]
+        {
+            let number = stage[value].as_f64().map(Count::DoubleValue);
+            assert_eq!(attribute(span, key), number, "{key}");
+        }
     }
 }
 

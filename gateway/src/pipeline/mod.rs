@@ -84,13 +84,14 @@ pub(crate) async fn rank(
         ranking: Ranking::default(),
     };
     let outcome = run.all_stages().await;
-    let stages = run.budget.records().to_vec();
+    let (total, spent) = (run.budget.total(), run.budget.spent());
+    let stages = run.budget.into_records();
     let ran = |stage: &Stage| stages.iter().any(|record| record.stage == *stage);
     Ranked {
         ranking: outcome.map(|()| run.ranking),
         skipped: Stage::ALL.into_iter().filter(|stage| !ran(stage)).collect(),
-        total: run.budget.total(),
-        spent: run.budget.spent(),
+        total,
+        spent,
         stages,
     }
 }

@@ -74,7 +74,7 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
     let context = Context {
         request_id: info.request_id,
         deadline: None,
-        traceparent: info.traceparent.clone(),
+        traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
     }
     .within(NOTICE_BUDGET);

@@ -183,7 +183,7 @@ async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<
     let context = Context {
         request_id: info.request_id,
         deadline: None,
-        traceparent: info.traceparent.clone(),
+        traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
     }
     .within(CHANGE_BUDGET);

@@ -10,9 +10,8 @@ use plugrank_budget::{Refusal, Rung};
 use plugrank_contract::{ItemId, UserId};
 use plugrank_runtime::{
     settings::{OverloadChoice, ServerSettings},
-    trace_context,
+    trace_context::HexText,
 };
-use tracing::Span;
 
 use crate::{
     Gateway,
@@ -26,7 +25,7 @@ use crate::{
     body::{BodyLimit, JsonBody},
     controller::Plan,
     endpoint::Endpoint,
-    observe::RequestInfo,
+    observe::{RankOutcome, RequestInfo},
     pipeline::{self, Cause, Degraded, Query, Ranked, Ranking},
     problem::{Problem, ProblemDocument},
     validate::{self, Errors},
@@ -85,14 +84,17 @@ pub(crate) async fn rank(
     }
     let ranked = pipeline::rank(&gateway, &info, &query, plan).await;
     admitted.answered();
-    let degraded = ranked.ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
-    trace_context::record_budget(&Span::current(), ranked.total, ranked.spent, degraded);
-    for stage in &ranked.stages {
-        gateway.metrics.stage(stage, info.exemplar(degraded));
-    }
+    gateway.controller.observe(&ranked.stages, ranked.total);
     let budget = budget_report(&ranked);
+    let Ranked { ranking, stages, total, spent, .. } = ranked;
+    let degraded = ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
+    let exemplar = info.exemplar(degraded);
+    for stage in &stages {
+        gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
+    }
+    info.record(RankOutcome { total, spent, degraded, stages });
     let timing = server_timing(&budget);
-    let ranking = ranked.ranking.map_err(|error| {
+    let ranking = ranking.map_err(|error| {
         Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
     })?;
     gateway.metrics.answer(ranking.rung());
@@ -179,7 +181,7 @@ fn respond(
         rung: rung.as_str().to_owned(),
         degraded: ranking.degraded.into_iter().map(degraded_report).collect(),
         coverage: ranking.coverage,
-        trace_id: info.trace_id.clone(),
+        trace_id: info.trace_id().map(|id| id.to_string()),
         explain,
     }
 }

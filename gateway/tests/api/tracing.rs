@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 use crate::{stages::Act, support::Server};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const DEGRADED: &str = "0af7651916cd43dd8448eb211c80319d";
+const QUIET: &str = "0af7651916cd43dd8448eb211c80319e";
 const CALLER: &str = "b7ad6b7169203331";
 
 type Received = Arc<Mutex<Vec<Span>>>;
@@ -103,6 +105,18 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let ours = response.headers()["traceparent"].to_str().unwrap().to_owned();
     let reply: Value = response.json().await.unwrap();
     assert_eq!(reply["trace_id"], TRACE);
+    // One that its caller does not sample, and that is degraded as well; and one that is not.
+    let unsampled = |trace: &str| {
+        let request = server.request(Method::POST, "/v1/rank");
+        let request = request.header("traceparent", format!("00-{trace}-{CALLER}-00"));
+        request.json(&json!({"user_id": "u1", "budget_ms": 300})).send()
+    };
+    server.rerank.next(Act::Hang);
+    let response = unsampled(DEGRADED).await.unwrap();
+    let afterwards = response.headers()["traceparent"].to_str().unwrap().to_owned();
+    let degraded: Value = response.json().await.unwrap();
+    let quiet = unsampled(QUIET).await.unwrap();
+    assert!(quiet.headers()["traceparent"].to_str().unwrap().starts_with(&format!("00-{QUIET}-")));
     server.get("/healthz").await;
     actix_web::web::block(|| telemetry.shutdown()).await.unwrap();
 
@@ -121,20 +135,42 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     assert_eq!(text(http, "url.path"), "/v1/rank");
     assert_eq!(number(http, "http.response.status_code"), 200.0);
 
-    let stages = reply["budget"]["stages"].as_array().unwrap();
-    for stage in stages {
-        let span = named(&format!("rank.{}", stage["stage"].as_str().unwrap()));
-        assert_eq!(span.parent_span_id, http.span_id);
-        assert_eq!(text(span, "budget.outcome"), stage["outcome"].as_str().unwrap());
-        assert_eq!(number(span, "budget.spent_ms"), stage["spent_ms"].as_f64().unwrap());
-        assert_eq!(number(span, "budget.allotted_ms"), stage["allotted_ms"].as_f64().unwrap());
-    }
-    let cut = named("rank.reranking");
-    assert_eq!(text(cut, "budget.outcome"), "cut");
-    assert_eq!(cut.status.as_ref().unwrap().code, 2, "error");
-
+    has_stages(&mine, http, &reply);
     let (context, _) = server.score.calls().remove(0);
     let scoring = hex(&named("rank.scoring").span_id);
     assert_eq!(context.traceparent, Some(format!("00-{TRACE}-{scoring}-01")));
     assert_eq!(context.tracestate.as_deref(), Some("vendor=first,other=second"));
+
+    let spans_of = |trace: &str| -> Vec<&Span> {
+        all.iter().filter(|span| hex(&span.trace_id) == trace).collect()
+    };
+    assert!(spans_of(QUIET).is_empty());
+    let spans = spans_of(DEGRADED);
+    assert_eq!(spans.len(), 4, "{spans:#?}");
+    let http = spans.iter().find(|span| span.name == "POST /v1/rank").unwrap();
+    assert_eq!(hex(&http.parent_span_id), CALLER);
+    assert_eq!(afterwards, format!("00-{DEGRADED}-{}-00", hex(&http.span_id)));
+    assert_eq!(http.kind, 2, "server");
+    assert_eq!(text(http, "url.path"), "/v1/rank");
+    assert_eq!(number(http, "http.response.status_code"), 200.0);
+    has_stages(&spans, http, &degraded);
+    let (context, _) = server.score.calls().remove(1);
+    assert_eq!(context.traceparent, Some(afterwards), "nothing is sampled there either");
+}
+
+/// One span for each stage of the reply, below the request's.
+fn has_stages(spans: &[&Span], http: &Span, reply: &Value) {
+    for stage in reply["budget"]["stages"].as_array().unwrap() {
+        let name = format!("rank.{}", stage["stage"].as_str().unwrap());
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        assert_eq!(span.parent_span_id, http.span_id);
+        assert_eq!(text(span, "budget.outcome"), stage["outcome"].as_str().unwrap());
+        assert_eq!(number(span, "budget.spent_ms"), stage["spent_ms"].as_f64().unwrap());
+        assert_eq!(number(span, "budget.allotted_ms"), stage["allotted_ms"].as_f64().unwrap());
+        assert_eq!(text(span, "plugrank.rung"), "full");
+    }
+    let cut = spans.iter().find(|span| span.name == "rank.reranking").unwrap();
+    assert_eq!(text(cut, "budget.outcome"), "cut");
+    let status = cut.status.as_ref().unwrap();
+    assert_eq!((status.code, status.message.is_empty()), (2, false), "error");
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use plugrank_contract::{
     CallError, Context, ItemId,
-    context::TRACE_TARGET,
     embedding::{Fetch, Fetched, Tiers, UserState},
+    inner_span,
     item::ContentHash,
 };
 use plugrank_transport::Service;
@@ -35,7 +35,7 @@ impl Run<'_> {
     async fn facts(&mut self, call: &Fetch) -> Option<UserFacts> {
         let (user, as_of) = call.user.clone()?;
         let users = &self.service.users;
-        let span = tracing::info_span!(target: TRACE_TARGET, "user");
+        let span = inner_span!("user");
         let facts = users.facts(user.clone(), as_of);
         let read = self.limit.part(USER_SHARE).within(facts).instrument(span).await;
         let why = match read {

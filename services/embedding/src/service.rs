@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
     CallError, Context, ItemId, Matrix,
-    context::TRACE_TARGET,
     embedding::{FetchVectors, FetchedVectors, Invalidate, RecordOrigin},
+    inner_span,
 };
 use plugrank_inference::{
     Library, SessionOptions,
@@ -182,8 +182,7 @@ impl EmbeddingService {
         ids: &[ItemId],
         limit: TimeLimit,
     ) -> Result<Vec<Option<Arc<StoredItem>>>, CallError> {
-        let span =
-            tracing::info_span!(target: TRACE_TARGET, "items", embedding.items = ids.len() as i64);
+        let span = inner_span!("items", embedding.items = ids.len() as i64);
         let read = limit.within(self.store.items(ids)).instrument(span).await;
         let items = read.ok_or_else(|| CallError::deadline("the store did not answer in time"))?;
         let items = items
@@ -200,8 +199,7 @@ impl EmbeddingService {
         wanted: &[Wanted],
         limit: TimeLimit,
     ) -> Result<Resolved, CallError> {
-        let span = tracing::info_span!(
-            target: TRACE_TARGET,
+        let span = inner_span!(
             "records",
             embedding.records = wanted.len() as i64,
             embedding.missing = Empty,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use plugrank_contract::{
     CallError, Context, ItemId,
-    context::TRACE_TARGET,
     embedding::FetchVectors,
+    inner_span,
     retrieval::{Candidate, DropReason, Dropped, Retrieve, Retrieved, Source as Kind},
 };
 use plugrank_store::{Store, VectorSets};
@@ -310,7 +310,7 @@ impl Service<Retrieve> for RetrievalService {
         let share = self.state.options.source_time_share;
         let until = context.remaining().map(|left| Instant::now() + left.mul_f64(share));
         let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
-        let read = tracing::info_span!(target: TRACE_TARGET, "hydrate");
+        let read = inner_span!("hydrate");
         let query = Arc::new(self.hydrate(&call, left()).instrument(read).await);
         let sources = if query.caller.is_some() { &self.caller } else { &self.sources };
         let gathered = gather(sources, &query, left()).await;

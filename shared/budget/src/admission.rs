@@ -1,4 +1,4 @@
-//! Who is let in: as many as may be in flight, and nobody whose answer would come too late.
+//! Admission of requests: at most so many in flight, and none whose answer would come too late.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use plugrank_contract::{CallError, ErrorCode};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Outcome, Shares, Stage, StageRecord};
+use crate::{Outcome, Rung, Shares, Stage, StageRecord};
 
 /// The running account of one request's time.
 #[derive(Debug)]
@@ -57,18 +57,19 @@ impl Budget {
         self.started + self.shares.end_of(stage, self.total)
     }
 
-    /// Runs a stage and cuts it at its deadline, which is handed to it.
+    /// Runs a stage on `rung` and cuts it at its deadline, which is handed to it.
     pub async fn run<T, F>(
         &mut self,
         stage: Stage,
+        rung: Rung,
         work: impl FnOnce(Instant) -> F,
     ) -> StageResult<T>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let begun = Instant::now();
+        let began = Instant::now();
         let deadline = self.stage_deadline(stage);
-        let allotted = deadline.saturating_duration_since(begun);
+        let allotted = deadline.saturating_duration_since(began);
         let value = if allotted.is_zero() {
             Err(CallError::deadline(format!("no time was left for {stage}")))
         } else {
@@ -81,8 +82,10 @@ impl Budget {
             Err(error) if error.code == ErrorCode::DeadlineExceeded => Outcome::Cut,
             Err(_) => Outcome::Failed,
         };
-        let record = StageRecord { stage, allotted, spent: begun.elapsed(), outcome };
-        self.records.push(record);
+        let error = value.as_ref().err().cloned();
+        let spent = began.elapsed();
+        let record = StageRecord { stage, rung, began, allotted, spent, outcome, error };
+        self.records.push(record.clone());
         StageResult { value, record }
     }
 
@@ -90,6 +93,12 @@ impl Budget {
     #[must_use]
     pub fn records(&self) -> &[StageRecord] {
         &self.records
+    }
+
+    /// The stages that ran, in order.
+    #[must_use]
+    pub fn into_records(self) -> Vec<StageRecord> {
+        self.records
     }
 }
 
@@ -113,21 +122,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn unspent_time_is_lent_forward() {
         let mut budget = budget();
-        assert!(budget.run(Stage::Retrieval, |_| takes(5)).await.value.is_ok());
-        let scoring = budget.run(Stage::Scoring, |_| takes(70)).await;
+        assert!(budget.run(Stage::Retrieval, Rung::Full, |_| takes(5)).await.value.is_ok());
+        let scoring = budget.run(Stage::Scoring, Rung::Full, |_| takes(70)).await;
         assert_eq!(scoring.record.allotted, MS(75));
         assert_eq!(scoring.record.outcome, Outcome::Completed);
-        assert_eq!(budget.run(Stage::Reranking, |_| takes(1)).await.record.allotted, MS(25));
+        assert_eq!(
+            budget.run(Stage::Reranking, Rung::Full, |_| takes(1)).await.record.allotted,
+            MS(25)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stage_is_cut_at_its_allotment() {
         let mut budget = budget();
-        let result = budget.run(Stage::Retrieval, |_| takes(1000)).await;
+        let result = budget.run(Stage::Retrieval, Rung::Full, |_| takes(1000)).await;
         assert_eq!(result.value.unwrap_err().code, ErrorCode::DeadlineExceeded);
         assert_eq!(result.record.outcome, Outcome::Cut);
         assert_eq!(budget.spent(), MS(20));
-        assert_eq!(budget.run(Stage::Scoring, |_| takes(1)).await.record.allotted, MS(60));
+        assert_eq!(
+            budget.run(Stage::Scoring, Rung::Full, |_| takes(1)).await.record.allotted,
+            MS(60)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,7 +151,7 @@ mod tests {
         sleep(MS(30)).await;
         let mut started = false;
         let result = budget
-            .run(Stage::Retrieval, |_| {
+            .run(Stage::Retrieval, Rung::Full, |_| {
                 started = true;
                 takes(1)
             })
@@ -149,8 +164,9 @@ mod tests {
     async fn an_error_is_not_a_cut() {
         let mut budget = budget();
         let failing = |_| async { Err::<(), _>(CallError::internal("boom")) };
-        let result = budget.run(Stage::Retrieval, failing).await;
+        let result = budget.run(Stage::Retrieval, Rung::Full, failing).await;
         assert_eq!(result.record.outcome, Outcome::Failed);
+        assert_eq!(result.record.error, Some(CallError::internal("boom")));
         assert_eq!(budget.records().len(), 1);
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Rung, Stage, recent::Recent};
+use crate::{
+    Rung, Stage,
+    recent::{Recent, Thresholds},
+};
 
 /// How the controller decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,11 +66,11 @@ impl Step {
 #[derive(Clone, Debug)]
 pub struct Ladder {
     options: LadderOptions,
-    stages: [Standing; Stage::ALL.len()],
+    stages: [StageState; Stage::ALL.len()],
 }
 
 #[derive(Clone, Debug)]
-struct Standing {
+struct StageState {
     recent: Recent,
     /// Place in [`Stage::rungs`].
     level: usize,
@@ -80,15 +83,15 @@ impl Ladder {
     /// All stages on their best rung, or on the pinned one.
     #[must_use]
     pub fn new(options: LadderOptions) -> Self {
-        let standing = |stage: Stage| {
-            let pinned = options.pinned.unwrap_or(Rung::Full);
-            let level = stage.rungs().iter().rposition(|rung| *rung <= pinned).unwrap_or(0);
+        let thresholds = Thresholds { down_at: options.down_at, up_at: options.up_at };
+        let state = |stage: Stage| {
             // A pin on the ladder of one stage leaves the others whole.
-            let level = if stage.rungs().contains(&pinned) { level } else { 0 };
-            let recent = Recent::new(options.window);
-            Standing { recent, level, stepped: None, calm_since: None }
+            let pinned = |rung: &Rung| Some(*rung) == options.pinned;
+            let level = stage.rungs().iter().position(pinned).unwrap_or(0);
+            let recent = Recent::new(options.window, thresholds);
+            StageState { recent, level, stepped: None, calm_since: None }
         };
-        Self { options, stages: Stage::ALL.map(standing) }
+        Self { options, stages: Stage::ALL.map(state) }
     }
 
     /// The rung a stage stands on.
@@ -131,38 +134,36 @@ impl Ladder {
 
     fn advance_stage(&mut self, stage: Stage, now: Instant) -> Option<Step> {
         let options = self.options;
-        let standing = &mut self.stages[stage as usize];
+        let state = &mut self.stages[stage as usize];
         // What was measured last says nothing any more from then on.
-        let outdated = standing.recent.outdated_at().filter(|at| *at <= now);
-        standing.recent.expire(now);
+        let outdated = state.recent.outdated_at().filter(|at| *at <= now);
+        state.recent.expire(now);
         let since = |moment: Option<Instant>| {
             moment.map_or(Duration::MAX, |moment| now.saturating_duration_since(moment))
         };
-        let pressed = standing.recent.p99_reaches(options.down_at);
-        let calm = !standing.recent.p99_reaches(options.up_at);
+        let pressed = state.recent.p99_reaches_down();
+        let calm = !state.recent.p99_reaches_up();
         if !calm {
-            standing.calm_since = None;
-        } else if standing.calm_since.is_none() {
-            standing.calm_since = Some(outdated.unwrap_or(now));
+            state.calm_since = None;
+        } else if state.calm_since.is_none() {
+            state.calm_since = Some(outdated.unwrap_or(now));
         }
         let lowest = stage.rungs().len() - 1;
-        let to = if pressed && standing.level < lowest && since(standing.stepped) >= options.settle
-        {
-            standing.level + 1
-        } else if calm && standing.level > 0 && since(standing.calm_since) >= options.recover {
-            standing.level - 1
+        let to = if pressed && state.level < lowest && since(state.stepped) >= options.settle {
+            state.level + 1
+        } else if calm && state.level > 0 && since(state.calm_since) >= options.recover {
+            state.level - 1
         } else {
             return None;
         };
-        let p99 = standing.recent.p99();
-        let from = std::mem::replace(&mut standing.level, to);
+        let p99 = state.recent.p99();
+        let from = std::mem::replace(&mut state.level, to);
         // What was measured on the old rung says nothing of the new one.
-        standing.recent.clear();
-        standing.stepped = Some(now);
+        state.recent.clear();
+        state.stepped = Some(now);
         let up = to < from;
-        standing.calm_since =
-            standing.calm_since.filter(|_| up).map(|since| since + options.recover);
-        standing.calm_since.get_or_insert(now);
+        state.calm_since = state.calm_since.filter(|_| up).map(|since| since + options.recover);
+        state.calm_since.get_or_insert(now);
         Some(Step { stage, from: stage.rungs()[from], to: stage.rungs()[to], p99 })
     }
 }

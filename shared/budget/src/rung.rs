@@ -55,20 +55,54 @@ impl fmt::Display for Rung {
     }
 }
 
+impl Rung {
+    /// Whether `stage` can step down to it.
+    const fn is_of(self, stage: Stage) -> bool {
+        match self {
+            Self::Full => true,
+            Self::FewerCandidates => matches!(stage, Stage::Retrieval | Stage::Scoring),
+            Self::CtrOrder => matches!(stage, Stage::Reranking),
+            Self::MissingVectors | Self::Idrec | Self::RetrievalOrder => {
+                matches!(stage, Stage::Scoring)
+            }
+        }
+    }
+}
+
+/// The rungs of one stage.
+struct StageLadder {
+    rungs: [Rung; Rung::ALL.len()],
+    len: usize,
+}
+
+impl StageLadder {
+    /// In the order of the enum, which is thereby the only place that has one.
+    const fn new(stage: Stage) -> Self {
+        let mut ladder = Self { rungs: Rung::ALL, len: 0 };
+        let mut at = 0;
+        while at < Rung::ALL.len() {
+            assert!(Rung::ALL[at] as usize == at, "`Rung::ALL` is in the order of the enum");
+            if Rung::ALL[at].is_of(stage) {
+                ladder.rungs[ladder.len] = Rung::ALL[at];
+                ladder.len += 1;
+            }
+            at += 1;
+        }
+        ladder
+    }
+}
+
+static LADDERS: [StageLadder; Stage::ALL.len()] = [
+    StageLadder::new(Stage::Retrieval),
+    StageLadder::new(Stage::Scoring),
+    StageLadder::new(Stage::Reranking),
+];
+
 impl Stage {
     /// The rungs this stage can step down to, best first.
     #[must_use]
-    pub const fn rungs(self) -> &'static [Rung] {
-        match self {
-            Self::Retrieval => &[Rung::Full, Rung::FewerCandidates],
-            Self::Scoring => &[
-                Rung::Full,
-                Rung::FewerCandidates,
-                Rung::MissingVectors,
-                Rung::Idrec,
-                Rung::RetrievalOrder,
-            ],
-            Self::Reranking => &[Rung::Full, Rung::CtrOrder],
-        }
+    pub fn rungs(self) -> &'static [Rung] {
+        let StageLadder { rungs, len } = &LADDERS[self as usize];
+        &rungs[..*len]
     }
 }

@@ -2,7 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use plugrank_contract::{CallError, ErrorCode};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::Rung;
 
 /// A stage of the ranking pipeline, in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 3] = [Self::Completed, Self::Cut, Self::Failed];
+
     /// Name in replies, metrics and spans.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -61,15 +68,30 @@ impl Outcome {
     }
 }
 
-/// One stage's time: what it was given, what it took, how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One stage of a request: what it was given, what it took, how it ended. The ladder, the reply,
+/// the metrics and the stage's span are all made from it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct StageRecord {
     /// Which stage.
     pub stage: Stage,
+    /// The rung it began on.
+    pub rung: Rung,
+    /// When it began.
+    pub began: Instant,
     /// Time it was given, what earlier stages left unspent included.
     pub allotted: Duration,
     /// Time it took.
     pub spent: Duration,
     /// How it ended.
     pub outcome: Outcome,
+    /// Why it gave nothing.
+    pub error: Option<CallError>,
+}
+
+impl StageRecord {
+    /// Whether the service had no room for the call.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.code == ErrorCode::Overloaded)
+    }
 }

@@ -4,9 +4,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Target of the spans inside a request's stages. They are made only where somebody records them,
-/// and no log shows them, so that they cost nothing elsewhere.
+/// Target of the spans inside a request. They are made only as part of a span that is recorded, and
+/// no log shows them, so that they cost nothing elsewhere.
 pub const TRACE_TARGET: &str = "plugrank_trace";
+/// Target of the spans that begin a trace, or take one up from another process or thread.
+pub const TRACE_ROOT_TARGET: &str = "plugrank_trace::root";
+
+/// `tracing::info_span!` of a span inside a request: none outside a recorded one, where it would be
+/// a trace of its own.
+#[macro_export]
+macro_rules! inner_span {
+    ($($span:tt)+) => {
+        if ::tracing::Span::current().is_none() {
+            ::tracing::Span::none()
+        } else {
+            ::tracing::info_span!(target: $crate::context::TRACE_TARGET, $($span)+)
+        }
+    };
+}
 
 /// Accompanies a call. A field of the actor message locally, headers remotely.
 #[derive(Clone, Debug)]

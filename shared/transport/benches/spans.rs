@@ -1,17 +1,17 @@
-//! What spans cost a call to an actor: without telemetry, with telemetry that records nothing, and
-//! with every span recorded and held until its request has ended (then let go, or exported to a
-//! collector that is not there).
+//! What traces cost a request with one call to an actor: without telemetry, with a trace that is not
+//! sampled (a share of 0), and with one that is and is exported to a collector that is not there, or
+//! kept for the operator's pages.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use plugrank_contract::{Call, CallError, Context};
-use plugrank_runtime::{RecentRequests, Settings, Telemetry, trace_context};
+use plugrank_runtime::{RecentRequests, Settings, Telemetry, trace_context::TraceHead};
 use plugrank_transport::{Local, LocalOptions, Service};
 use serde::{Deserialize, Serialize};
-use tracing::{Instrument, dispatcher};
+use tracing::{Instrument, Span, dispatcher};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Ask;
@@ -33,12 +33,18 @@ impl Service<Ask> for Logic {
 
 /// A request with one call, as the gateway makes it.
 async fn request(local: &Local<Logic>) {
-    let span = tracing::info_span!(target: "plugrank_gateway", "request", otel.kind = "server");
-    let mut context = Context::background().within(std::time::Duration::from_secs(1));
-    context.traceparent = trace_context::traceparent(&span);
-    local.call(context, Ask).instrument(span.clone()).await.unwrap();
-    let (total, spent) = (std::time::Duration::from_millis(50), std::time::Duration::ZERO);
-    trace_context::record_budget(&span, total, spent, false);
+    let mut head = TraceHead::begin(None, None);
+    let span = match head.is_recorded() {
+        true => tracing::info_span!(target: "plugrank_gateway", "request", otel.kind = "server"),
+        false => Span::none(),
+    };
+    head.attach(&span);
+    let mut context = Context::background().within(Duration::from_secs(1));
+    context.traceparent = Some(head.traceparent().to_string());
+    local.call(context, Ask).instrument(span).await.unwrap();
+    if !head.is_recorded() {
+        head.ended(None, Duration::ZERO, false, || unreachable!());
+    }
 }
 
 fn spans(criterion: &mut Criterion) {
@@ -47,15 +53,15 @@ fn spans(criterion: &mut Criterion) {
     nowhere.log_level = "off".to_owned();
     let mut sampled = nowhere.clone();
     sampled.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
-    let mut held = sampled.clone();
-    held.sample_share = 0.0;
+    let mut unsampled = sampled.clone();
+    unsampled.sample_share = 0.0;
     let recent = RecentRequests::new(&settings.admin);
     let cases = [
         ("no telemetry", None),
-        ("recording nothing", Some((nowhere.clone(), None))),
-        ("admin port", Some((nowhere, Some(recent)))),
-        ("held and let go", Some((held, None))),
-        ("held and exported", Some((sampled, None))),
+        ("nowhere to record to", Some((nowhere.clone(), None))),
+        ("not sampled", Some((unsampled, None))),
+        ("sampled and exported", Some((sampled, None))),
+        ("on the operator's pages", Some((nowhere, Some(recent)))),
     ];
     let runner = actix::System::new();
     let options = LocalOptions { name: "bench", max_in_flight: NonZeroUsize::new(8).unwrap() };

@@ -1,9 +1,11 @@
 //! Spans of calls: where a call is made, where it arrives, and where it is worked on.
 //!
-//! They go by OpenTelemetry's semantic conventions for HTTP and RPC, and are made only where
-//! somebody records them.
+//! They go by OpenTelemetry's semantic conventions for HTTP and RPC, and are made only of traces that
+//! are recorded: what a caller does not sample costs nothing here.
 
-use plugrank_contract::{Call, CallError, Context, ErrorCode, context::TRACE_TARGET};
+use plugrank_contract::{
+    Call, CallError, Context, ErrorCode, context::TRACE_ROOT_TARGET, inner_span,
+};
 use plugrank_runtime::trace_context::{self, millis};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
@@ -20,8 +22,14 @@ impl CallSpan {
     /// Of a call to an actor of this process, from when it is sent. What the service calls in turn
     /// is part of it.
     pub(crate) fn local<C: Call>(service: &'static str, context: &mut Context) -> Self {
+        // A task of its own knows its caller by the context alone.
+        let root = Span::current().is_none();
+        if root && !is_recorded(context) {
+            return Self::none();
+        }
+        // Part of the current span, if there is one.
         let span = tracing::info_span!(
-            target: TRACE_TARGET,
+            target: TRACE_ROOT_TARGET,
             "actor",
             otel.name = name::<C>(),
             otel.kind = "internal",
@@ -35,11 +43,7 @@ impl CallSpan {
             budget.outcome = Empty,
             error.type = Empty,
         );
-        // A task of its own knows its caller by the context alone.
-        if !span.is_disabled()
-            && Span::current().is_none()
-            && let Some(caller) = &context.traceparent
-        {
+        if root && let Some(caller) = &context.traceparent {
             trace_context::adopt_parent(&span, caller, context.tracestate.as_deref());
         }
         Self::begin(span, context)
@@ -47,8 +51,7 @@ impl CallSpan {
 
     /// Of a call to another process, from when it is sent.
     pub(crate) fn client<C: Call>(host: &str, port: Option<u16>, context: &mut Context) -> Self {
-        let span = tracing::info_span!(
-            target: TRACE_TARGET,
+        let span = inner_span!(
             "client",
             otel.name = name::<C>(),
             otel.kind = "client",
@@ -69,14 +72,13 @@ impl CallSpan {
     }
 
     /// Of a request to a server that is none of ours, from when it is sent.
-    pub(crate) fn foreign(
+    pub(crate) fn external(
         (name, method, path): (&'static str, &str, &str),
         host: &str,
         port: u16,
         context: &mut Context,
     ) -> Self {
-        let span = tracing::info_span!(
-            target: TRACE_TARGET,
+        let span = inner_span!(
             "client",
             otel.name = name,
             otel.kind = "client",
@@ -97,8 +99,11 @@ impl CallSpan {
 
     /// Of a call from another process, whose span is the parent.
     pub(crate) fn server<C: Call>(context: &mut Context) -> Self {
+        if !is_recorded(context) {
+            return Self::none();
+        }
         let span = tracing::info_span!(
-            target: TRACE_TARGET,
+            target: TRACE_ROOT_TARGET,
             parent: None,
             "server",
             otel.name = name::<C>(),
@@ -121,6 +126,11 @@ impl CallSpan {
             trace_context::adopt_parent(&span, caller, context.tracestate.as_deref());
         }
         Self::begin(span, context)
+    }
+
+    /// None: the trace is not recorded, and the context goes on as it is.
+    fn none() -> Self {
+        Self { span: Span::none(), begun: Instant::now(), ended: false }
     }
 
     fn begin(span: Span, context: &mut Context) -> Self {
@@ -170,6 +180,9 @@ impl CallSpan {
     }
 
     fn outcome(&self, outcome: &str) {
+        if self.span.is_disabled() {
+            return;
+        }
         self.span.record("budget.spent_ms", millis(self.begun.elapsed()));
         self.span.record("budget.outcome", outcome);
         // A span ends when it was last left, so that it takes as long as it says.
@@ -183,6 +196,12 @@ impl Drop for CallSpan {
             self.outcome("cut");
         }
     }
+}
+
+/// Whether a call without a span around it may be recorded: its caller samples the trace, or there
+/// is none and the sampler decides.
+fn is_recorded(context: &Context) -> bool {
+    context.traceparent.as_deref().is_none_or(trace_context::is_sampled)
 }
 
 /// `scoring/score` of `/rpc/v1/scoring/score`.

@@ -11,7 +11,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{FutureExt, future::join_all};
-use plugrank_contract::{context::TRACE_TARGET, retrieval::Source as Kind};
+use plugrank_contract::{inner_span, retrieval::Source as Kind};
 use tracing::{Instrument, field::Empty};
 
 use crate::{
@@ -66,8 +66,7 @@ async fn ask(
     query: &Arc<Query>,
     allowed: Option<Duration>,
 ) -> Result<Vec<Named>, String> {
-    let span = tracing::info_span!(
-        target: TRACE_TARGET,
+    let span = inner_span!(
         "source",
         otel.name = format!("source {:?}", source.kind()),
         otel.status_code = Empty,

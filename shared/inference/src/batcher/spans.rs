@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use plugrank_contract::context::TRACE_TARGET;
+use plugrank_contract::context::{TRACE_ROOT_TARGET, TRACE_TARGET};
 use tracing::{Level, Span, field::Empty};
 
 use super::{queue::Shared, runner::Batch};
@@ -36,7 +36,7 @@ pub(super) fn batch<'a>(
     }
     let padded_rows = shared.policy.buckets.row_axis().padded_rows(batch.shape);
     let span = tracing::info_span!(
-        target: TRACE_TARGET,
+        target: TRACE_ROOT_TARGET,
         parent: None,
         "batch",
         otel.name = format!("{} batch", shared.name),

@@ -34,15 +34,13 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<String>,
     /// How they are sent there.
     pub otlp_protocol: OtlpProtocol,
-    /// Share of the traces nothing befell that are exported.
+    /// Share of the traces without a caller that are sampled.
     pub sample_share: f64,
     /// Name of the service in traces.
     pub service_name: String,
-    /// Finished spans that may be held until it is known whether their trace is kept.
-    pub held_spans: usize,
     /// Spans that may wait for export.
     pub queue_spans: usize,
-    /// Longest wait for the collector.
+    /// Maximum wait for the collector.
     pub export_timeout_ms: u64,
     /// How log lines look.
     pub log_format: LogFormat,
@@ -56,7 +54,6 @@ impl TelemetrySettings {
         checks.range("telemetry.sample_share", self.sample_share, 0.0..=1.0);
         let named = !self.service_name.trim().is_empty();
         checks.that(named, "telemetry.service_name", &self.service_name, "a name");
-        checks.range("telemetry.held_spans", self.held_spans, 1..=10_000_000);
         checks.range("telemetry.queue_spans", self.queue_spans, 1..=1_000_000);
         checks.range("telemetry.export_timeout_ms", self.export_timeout_ms, 1..=60_000);
         let filter = !self.log_level.trim().is_empty()

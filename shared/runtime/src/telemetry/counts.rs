@@ -1,4 +1,4 @@
-//! What became of spans, as metrics.
+//! Metrics of traces and spans.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -11,10 +11,6 @@ use crate::Metrics;
 /// Why a span that was to be exported was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Drop {
-    /// Too many finished spans were held for requests still running.
-    HeldFull,
-    /// Its request ran on and on.
-    Expired,
     /// Too many spans waited for the collector.
     QueueFull,
     /// The collector refused it or did not answer.
@@ -24,8 +20,6 @@ pub(crate) enum Drop {
 impl Drop {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::HeldFull => "held_full",
-            Self::Expired => "expired",
             Self::QueueFull => "queue_full",
             Self::ExportFailed => "export_failed",
         }
@@ -47,7 +41,29 @@ struct TraceLabels {
 pub struct SpanCounts {
     exported: Counter,
     dropped: Family<DropLabels, Counter>,
-    traces: Family<TraceLabels, Counter>,
+    traces: Traces,
+}
+
+/// The counters of a family by decision: every request counts, so they are found once.
+#[derive(Clone, Debug)]
+struct Traces {
+    family: Family<TraceLabels, Counter>,
+    causes: [Counter; Cause::ALL.len()],
+    sampled: Counter,
+    not_sampled: Counter,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        let family = Family::<TraceLabels, Counter>::default();
+        let counter = |decision| family.get_or_create_owned(&TraceLabels { decision });
+        Self {
+            causes: Cause::ALL.map(|cause| counter(cause.as_str())),
+            sampled: counter("sampled"),
+            not_sampled: counter("not_sampled"),
+            family,
+        }
+    }
 }
 
 impl SpanCounts {
@@ -58,8 +74,8 @@ impl SpanCounts {
             to.register("spans_exported", exported, self.exported.clone());
             let dropped = "Spans that were to be exported and were lost, by cause";
             to.register("spans_dropped", dropped, self.dropped.clone());
-            let traces = "Ended traces, by why they were kept, or not sampled";
-            to.register("traces", traces, self.traces.clone());
+            let traces = "Ended traces: degraded, over budget or in error, else sampled or not";
+            to.register("traces", traces, self.traces.family.clone());
         });
     }
 
@@ -73,13 +89,13 @@ impl SpanCounts {
         }
     }
 
-    pub(crate) fn decided(&self, cause: Option<Cause>, sampled: bool) {
-        let decision = match cause {
-            Some(cause) => cause.as_str(),
-            None if sampled => "sampled",
-            None => "not_sampled",
+    pub(crate) fn ended(&self, cause: Option<Cause>, sampled: bool) {
+        let counter = match cause {
+            Some(cause) => &self.traces.causes[cause as usize],
+            None if sampled => &self.traces.sampled,
+            None => &self.traces.not_sampled,
         };
-        self.traces.get_or_create(&TraceLabels { decision }).inc();
+        counter.inc();
     }
 
     #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Spans on their way to a collector: a bounded queue, and a thread that sends.
+//! Export of spans to a collector: a bounded queue, and a thread that sends.
 
 use std::{
     sync::{
@@ -26,9 +26,9 @@ use super::{
 };
 use crate::settings::{OtlpProtocol, TelemetrySettings};
 
-/// Most spans in one message to the collector.
+/// Maximum number of spans in one message to the collector.
 const MESSAGE_SPANS: usize = 512;
-/// Longest a span waits for company.
+/// Maximum time a span waits for more spans.
 const SEND_EVERY: Duration = Duration::from_secs(1);
 
 /// Spans that wait for export. One that finds no room is dropped and counted; nobody ever waits.
@@ -42,7 +42,12 @@ pub(crate) struct ExportQueue {
 
 impl ExportQueue {
     /// A queue in front of `exporter`, of `limit` spans, those being sent included.
-    pub(crate) fn new(exporter: impl Exporter + 'static, limit: usize, counts: SpanCounts) -> Self {
+    pub(crate) fn new(
+        exporter: impl Exporter + 'static,
+        limit: usize,
+        counts: SpanCounts,
+        resource: &Resource,
+    ) -> Self {
         let waiting = Arc::new(AtomicUsize::new(0));
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(limit)
@@ -50,7 +55,8 @@ impl ExportQueue {
             .with_scheduled_delay(SEND_EVERY)
             .build();
         let counted = Counted { exporter, waiting: Arc::clone(&waiting), counts: counts.clone() };
-        let sender = BatchSpanProcessor::builder(counted).with_batch_config(config).build();
+        let mut sender = BatchSpanProcessor::builder(counted).with_batch_config(config).build();
+        sender.set_resource(resource);
         Self { sender, waiting, limit, counts }
     }
 }
@@ -76,12 +82,11 @@ impl SpanProcessor for ExportQueue {
         self.sender.shutdown_with_timeout(timeout)
     }
 
-    fn set_resource(&mut self, resource: &Resource) {
-        self.sender.set_resource(resource);
-    }
+    /// It was given to the exporter at the start.
+    fn set_resource(&mut self, _: &Resource) {}
 }
 
-/// An exporter that says what became of spans.
+/// An exporter that counts what the collector took and what was lost.
 #[derive(Debug)]
 struct Counted<E> {
     exporter: E,
@@ -164,7 +169,7 @@ pub(crate) fn exporter(
     }
 }
 
-/// The address spans are posted to: an address without a path gets the customary one.
+/// The address spans are posted to: an address without a path gets the usual one.
 fn traces_url(endpoint: &str) -> String {
     let trimmed = endpoint.trim_end_matches('/');
     let host = trimmed.split_once("://").map_or(trimmed, |(_, rest)| rest);
@@ -173,10 +178,40 @@ fn traces_url(endpoint: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::traces_url;
+    use std::{sync::Mutex, time::Instant};
+
+    use super::*;
+    use crate::telemetry::testing::span;
+
+    /// A collector that takes a message and never answers.
+    #[derive(Clone, Debug, Default)]
+    struct Silent(Arc<Mutex<usize>>);
+
+    impl Exporter for Silent {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            *self.0.lock().unwrap() += batch.len();
+            std::future::pending().await
+        }
+    }
 
     #[test]
-    fn an_address_without_a_path_gets_the_customary_one() {
+    fn a_collector_that_never_answers_costs_a_bounded_queue_and_no_time() {
+        let (silent, counts) = (Silent::default(), SpanCounts::default());
+        let resource = Resource::builder().build();
+        let queue = ExportQueue::new(silent, 100, counts.clone(), &resource);
+        let started = Instant::now();
+        for id in 0..1000 {
+            queue.on_end(span(1, id + 1, None, vec![]));
+        }
+        assert!(started.elapsed() < Duration::from_secs(1));
+        assert_eq!(counts.lost(Drop::QueueFull), 900);
+        let stopping = Instant::now();
+        assert!(queue.shutdown_with_timeout(Duration::from_millis(50)).is_err());
+        assert!(stopping.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_address_without_a_path_gets_the_usual_one() {
         assert_eq!(traces_url("http://c:4318"), "http://c:4318/v1/traces");
         assert_eq!(traces_url("http://c:4318/"), "http://c:4318/v1/traces");
         assert_eq!(traces_url("http://c/otlp/v1/traces"), "http://c/otlp/v1/traces");

@@ -2,43 +2,47 @@
 
 mod counts;
 mod export;
-mod held;
+mod log;
+mod pending;
 mod recent;
-mod tail;
-#[cfg(test)]
-mod tail_tests;
+mod record;
+mod router;
+mod sampler;
 #[cfg(test)]
 mod testing;
 mod verdict;
 mod waterfall;
 
-use std::{io, io::IsTerminal, time::Duration};
+use std::{io, io::IsTerminal, sync::Arc, time::Duration};
 
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::ExporterBuildError;
-use opentelemetry_sdk::{
-    Resource,
-    trace::{Sampler, SdkTracerProvider},
-};
-use tracing::{Dispatch, Level, Metadata};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing::{Dispatch, Level, Metadata, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{Directive, FilterFn, LevelFilter},
+    filter::{Directive, DynFilterFn},
     fmt,
     layer::SubscriberExt,
 };
 
 pub use counts::SpanCounts;
 pub use recent::RecentRequests;
+pub(crate) use record::Recorder;
+pub use record::{RequestRecord, SpanRecord};
+pub(crate) use sampler::Ids;
 pub use verdict::{ALLOTTED_MS, Cause, DEGRADED, OUTCOME, RUNG, SPENT_MS, TOTAL_MS};
 pub use waterfall::{Attribute, RequestTrace, TraceSpan};
 
 use crate::settings::{LogFormat, TelemetrySettings};
 use export::{Driver, ExportQueue};
-use tail::{RecordAll, TailSampler};
+use log::{LogThread, LogWriter};
+use router::SpanRouter;
+use sampler::HeadSampler;
 
-/// Target of spans that are made only where somebody records them, and that no log shows.
-/// `plugrank_contract::TRACE_TARGET` names it to those who make them.
+/// Target of spans inside a request, which no log shows. They are made only where they are part of
+/// a recorded span. `plugrank_contract::context::TRACE_TARGET` names it to those who make them, and
+/// `TRACE_ROOT_TARGET` one below it to those who begin a trace or take one up.
 const TRACE_TARGET: &str = "plugrank_trace";
 /// How long spans still waiting may take to leave when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,8 +53,8 @@ pub enum TelemetryError {
     /// The exporter cannot be made.
     #[error("`telemetry.otlp_endpoint`: {0}")]
     Exporter(#[from] ExporterBuildError),
-    /// The system gives no thread to send from.
-    #[error("no thread for the exporter: {0}")]
+    /// The system gives no thread to write from.
+    #[error("no thread for the exporter or the log: {0}")]
     Thread(io::Error),
     /// The log filter cannot be read.
     #[error("`telemetry.log_level`: {0}")]
@@ -60,15 +64,18 @@ pub enum TelemetryError {
     Installed(#[from] tracing::dispatcher::SetGlobalDefaultError),
 }
 
-/// Logs and traces of a process. Spans are held until their trace is known, wait in a bounded queue
-/// and leave on a thread of their own, so that a collector that is slow or gone costs a request
-/// nothing; what does not fit is dropped and counted.
+/// Logs and traces of a process. Spans are made of traces that are sampled, and afterwards of
+/// requests that were degraded, late or failed. They wait in a bounded queue and leave on a thread
+/// of their own, so that a collector that is slow or gone costs a request nothing; what does not fit
+/// is dropped and counted.
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
     counts: SpanCounts,
     /// Declared after the provider, which still sends while it is dropped.
     _driver: Option<Driver>,
+    /// Last, so that it writes what the others have to say at their end.
+    _log: LogThread,
 }
 
 impl Telemetry {
@@ -93,8 +100,10 @@ impl Telemetry {
         settings: &TelemetrySettings,
         recent: Option<RecentRequests>,
     ) -> Result<(Dispatch, Self), TelemetryError> {
-        let recorded = settings.otlp_endpoint.is_some() || recent.is_some();
-        let telemetry = Self::provider(settings, recent)?;
+        let (writer, log_thread) =
+            LogWriter::start(io::stderr()).map_err(TelemetryError::Thread)?;
+        let (recorder, telemetry) = Self::provider(settings, recent, log_thread)?;
+        let recorded = recorder.sampler().records();
         let traces = tracing_opentelemetry::layer()
             .with_tracer(telemetry.provider.tracer("plugrank"))
             .with_location(false)
@@ -102,25 +111,30 @@ impl Telemetry {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(
-                FilterFn::new(move |metadata| is_traced(metadata, recorded))
-                    .with_max_level_hint(Level::INFO),
+                DynFilterFn::new(move |metadata, context| {
+                    is_traced(metadata, recorded)
+                        && (metadata.target() != TRACE_TARGET || context.lookup_current().is_some())
+                })
+                .with_callsite_filter(move |metadata| interest(metadata, recorded))
+                .with_max_level_hint(Level::INFO),
             );
         let unlogged: Directive = format!("{TRACE_TARGET}={}", LevelFilter::OFF).parse()?;
         let filter = EnvFilter::builder().parse(&settings.log_level)?.add_directive(unlogged);
         let log = match settings.log_format {
             LogFormat::Text => {
                 let colours = io::stderr().is_terminal();
-                fmt::layer().with_ansi(colours).with_writer(io::stderr).boxed()
+                fmt::layer().with_ansi(colours).with_writer(writer).boxed()
             }
-            LogFormat::Json => {
-                fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed()
-            }
+            LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
         };
-        let subscriber = Registry::default().with(traces).with(log.with_filter(filter));
+        let subscriber = Registry::default()
+            .with(traces)
+            .with(log.with_filter(filter))
+            .with(recorder.with_filter(LevelFilter::OFF));
         Ok((Dispatch::new(subscriber), telemetry))
     }
 
-    /// What became of spans.
+    /// Metrics of traces and spans.
     #[must_use]
     pub fn counts(&self) -> &SpanCounts {
         &self.counts
@@ -137,51 +151,65 @@ impl Telemetry {
     fn provider(
         settings: &TelemetrySettings,
         recent: Option<RecentRequests>,
-    ) -> Result<Self, TelemetryError> {
+        log: LogThread,
+    ) -> Result<(Recorder, Self), TelemetryError> {
         let resource = Resource::builder()
             .with_service_name(settings.service_name.clone())
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let builder = SdkTracerProvider::builder().with_resource(resource);
         let counts = SpanCounts::default();
-        if settings.otlp_endpoint.is_none() && recent.is_none() {
-            // Ids are still made, so that replies and calls carry a trace; nothing is recorded.
-            let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-            let provider = builder.with_sampler(sampler).build();
-            return Ok(Self { provider, counts, _driver: None });
-        }
         let (queue, driver) = match &settings.otlp_endpoint {
             None => (None, None),
             Some(endpoint) => {
                 let (exporter, driver) = export::exporter(settings, endpoint)?;
-                let queue = ExportQueue::new(exporter, settings.queue_spans, counts.clone());
-                (Some(queue), Some(driver))
+                let limit = settings.queue_spans;
+                let queue = ExportQueue::new(exporter, limit, counts.clone(), &resource);
+                (Some(Arc::new(queue)), Some(driver))
             }
         };
-        // What is not exported from here is not announced as sampled to those who are called.
-        let share = if queue.is_some() { settings.sample_share } else { 0.0 };
-        let tail = TailSampler::new(settings.held_spans, queue, recent, counts.clone());
-        let provider =
-            builder.with_sampler(RecordAll::sampling(share)).with_span_processor(tail).build();
-        Ok(Self { provider, counts, _driver: driver })
+        let sampler = match (&queue, &recent) {
+            (None, None) => HeadSampler::OFF,
+            _ => HeadSampler::new(settings.sample_share, queue.is_some()),
+        };
+        let router = SpanRouter::new(queue.clone(), recent.clone(), counts.clone());
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_sampler(sampler.clone())
+            .with_id_generator(Ids::default())
+            .with_span_processor(router)
+            .build();
+        let recorder = Recorder::new(sampler, queue, recent, counts.clone());
+        Ok((recorder, Self { provider, counts, _driver: driver, _log: log }))
     }
 }
 
 /// Only the product's own spans and warnings make up a trace; libraries' internals would bury them.
 fn is_traced(metadata: &Metadata<'_>, recorded: bool) -> bool {
     let level = if metadata.is_span() { Level::INFO } else { Level::WARN };
-    let ours = metadata.target().starts_with("plugrank") && *metadata.level() <= level;
-    ours && (recorded || metadata.target() != TRACE_TARGET)
+    recorded && metadata.target().starts_with("plugrank") && *metadata.level() <= level
+}
+
+fn interest(metadata: &Metadata<'_>, recorded: bool) -> Interest {
+    match (is_traced(metadata, recorded), metadata.target()) {
+        (false, _) => Interest::never(),
+        // Where it is part of no recorded span it would begin a trace of its own.
+        (true, TRACE_TARGET) => Interest::sometimes(),
+        (true, _) => Interest::always(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, time::Instant};
+    use std::{borrow::Cow, collections::HashMap, time::Instant};
 
-    use tracing::info_span;
+    use tracing::{Span, info_span};
 
     use super::*;
-    use crate::{Settings, settings::OtlpProtocol, trace_context};
+    use crate::{
+        Settings,
+        settings::OtlpProtocol,
+        trace_context::{self, TraceHead},
+    };
 
     fn settings(endpoint: Option<&str>) -> TelemetrySettings {
         let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
@@ -193,34 +221,106 @@ mod tests {
         RecentRequests::new(&Settings::from_sources(None, HashMap::new()).unwrap().admin)
     }
 
+    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// A request as the edge of a process begins it, and its span.
+    fn begin(caller: Option<&str>, state: Option<&str>) -> (TraceHead, Span) {
+        let mut head = TraceHead::begin(caller, state);
+        let span = if head.is_recorded() { info_span!("request") } else { Span::none() };
+        head.attach(&span);
+        (head, span)
+    }
+
     #[test]
     fn a_trace_goes_through_with_and_without_a_collector() {
-        const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         for endpoint in [None, Some("http://127.0.0.1:1")] {
             let (dispatch, _telemetry) = Telemetry::build(&settings(endpoint), None).unwrap();
             tracing::dispatcher::with_default(&dispatch, || {
-                let span = info_span!("request");
-                assert!(trace_context::adopt_parent(&span, CALLER, Some("a=1,b=2")));
-                assert_eq!(trace_context::tracestate(&span).as_deref(), Some("a=1,b=2"));
-                let ours = trace_context::traceparent(&span).unwrap();
+                let (head, span) = begin(Some(CALLER), Some("a=1,b=2"));
+                assert_eq!(span.is_disabled(), endpoint.is_none());
+                assert_eq!(head.tracestate().as_deref(), Some("a=1,b=2"));
+                let ours = head.traceparent().as_str().to_owned();
                 assert!(ours.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{ours}");
                 assert!(ours.ends_with("-01"), "{ours}");
                 assert!(!ours.contains("b7ad6b7169203331"));
-                let fresh = info_span!("other");
-                assert!(!trace_context::adopt_parent(&fresh, "00-nonsense", Some("a=1")));
-                assert_eq!(trace_context::tracestate(&fresh), None);
-                let vague = info_span!("vague");
-                assert!(trace_context::adopt_parent(&vague, CALLER, Some("nonsense")));
-                assert_eq!(trace_context::tracestate(&vague), None);
-                let id = trace_context::trace_id(&fresh).unwrap();
-                assert_eq!(id.len(), 32);
-                assert_ne!(id, "0af7651916cd43dd8448eb211c80319c");
+                if endpoint.is_some() {
+                    assert_eq!(trace_context::traceparent(&span).as_deref(), Some(&*ours));
+                    assert_eq!(trace_context::tracestate(&span).as_deref(), Some("a=1,b=2"));
+                }
+                let (fresh, _) = begin(Some("00-nonsense"), Some("a=1"));
+                assert_eq!(fresh.tracestate(), None);
+                assert_ne!(fresh.trace_id().as_str(), "0af7651916cd43dd8448eb211c80319c");
+                let (vague, _) = begin(Some(CALLER), Some("nonsense"));
+                assert_eq!(vague.tracestate(), None);
             });
         }
     }
 
     #[test]
-    fn inner_spans_are_made_only_where_somebody_records_them() {
+    fn the_share_and_the_callers_flag_decide_at_the_door() {
+        let unsampled = CALLER.replace("-01", "-00");
+        for (share, caller, recorded) in [
+            (0.0, None, false),
+            (1.0, None, true),
+            (0.0, Some(CALLER), true),
+            (1.0, Some(unsampled.as_str()), false),
+        ] {
+            let mut settings = settings(Some("http://127.0.0.1:1"));
+            settings.sample_share = share;
+            let (dispatch, _telemetry) = Telemetry::build(&settings, None).unwrap();
+            tracing::dispatcher::with_default(&dispatch, || {
+                let (head, span) = begin(caller, None);
+                assert_eq!(head.is_recorded(), recorded, "{share} {caller:?}");
+                assert_eq!(head.is_sampled(), recorded, "{share} {caller:?}");
+                assert_eq!(span.is_disabled(), !recorded);
+                let inner = span.in_scope(|| info_span!(target: TRACE_TARGET, "inner"));
+                let trace = recorded.then(|| head.trace_id().to_string());
+                assert_eq!(trace_context::trace_id(&inner), trace);
+            });
+        }
+    }
+
+    #[test]
+    fn a_request_of_note_gets_its_spans_afterwards() {
+        let recent = recent();
+        let mut settings = settings(Some("http://127.0.0.1:1"));
+        settings.sample_share = 0.0;
+        let (dispatch, telemetry) = Telemetry::build(&settings, Some(recent.clone())).unwrap();
+        let span = |name, attributes| SpanRecord {
+            name: Cow::Borrowed(name),
+            began: Instant::now(),
+            spent: Duration::from_millis(3),
+            attributes,
+            error: None,
+        };
+        let record = || RequestRecord {
+            request: span("POST /v1/rank", vec![(TOTAL_MS, Attribute::Float(50.0))]),
+            stages: vec![span("rank.scoring", vec![(OUTCOME, Attribute::Text("cut".into()))])],
+        };
+        let spent = Duration::from_millis(3);
+        let head = tracing::dispatcher::with_default(&dispatch, || {
+            let head = TraceHead::begin(Some(&CALLER.replace("-01", "-00")), None);
+            head.ended(Some(Cause::Degraded), spent, true, record);
+            TraceHead::begin(None, None).ended(None, spent, false, || unreachable!());
+            head
+        });
+        let noted = recent.noted();
+        assert_eq!(noted.len(), 1);
+        let request = &noted[0];
+        assert_eq!((request.exported, request.cause), (true, Some(Cause::Degraded)));
+        assert_eq!(request.trace_id, head.trace_id().as_str());
+        let names: Vec<(usize, &str)> =
+            request.waterfall().iter().map(|(depth, span)| (*depth, &*span.name)).collect();
+        assert_eq!(names, [(0, "POST /v1/rank"), (1, "rank.scoring")]);
+        let (stage, root) = (&request.spans[0], &request.spans[1]);
+        assert_eq!(stage.outcome.as_deref(), Some("cut"));
+        assert_eq!(root.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
+        assert!(head.traceparent().as_str().contains(&root.span_id));
+        telemetry.shutdown();
+    }
+
+    #[test]
+    fn inner_spans_are_made_only_as_part_of_recorded_ones() {
         for (endpoint, recent, made) in [
             (None, None, false),
             (Some("http://127.0.0.1:1"), None, true),
@@ -228,9 +328,12 @@ mod tests {
         ] {
             let (dispatch, _telemetry) = Telemetry::build(&settings(endpoint), recent).unwrap();
             tracing::dispatcher::with_default(&dispatch, || {
-                let recorded = |span| trace_context::traceparent(&span).is_some();
-                assert_eq!(recorded(info_span!(target: TRACE_TARGET, "inner")), made);
-                assert!(recorded(info_span!("outer")));
+                let is_recorded = |span: &Span| trace_context::traceparent(span).is_some();
+                let inner = || is_recorded(&info_span!(target: TRACE_TARGET, "inner"));
+                assert!(!inner());
+                let root = info_span!(target: "plugrank_trace::root", "outer");
+                assert_eq!(is_recorded(&root), made);
+                assert_eq!(root.in_scope(inner), made);
             });
         }
     }

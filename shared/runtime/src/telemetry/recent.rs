@@ -1,4 +1,4 @@
-//! The requests an operator asks about: recent ones that were slow, or that something befell.
+//! The requests an operator asks about: recent ones that were slow, degraded, late or failed.
 
 use std::{
     cmp::Reverse,
@@ -10,8 +10,8 @@ use opentelemetry::{TraceId, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{
-    held::{Ended, Finished},
-    verdict::{ALLOTTED_MS, TOTAL_MS, number},
+    pending::EndedTrace,
+    verdict::{ALLOTTED_MS, Cause, TOTAL_MS, number},
     waterfall::{self, RequestTrace},
 };
 use crate::settings::AdminSettings;
@@ -19,8 +19,8 @@ use crate::settings::AdminSettings;
 /// Spans kept of one request.
 const SPANS: usize = 512;
 
-/// The slowest recent requests that have a budget, and the latest of any that something befell.
-/// Fed with whole traces as they end. Clones share them.
+/// The slowest recent requests that have a budget, and the latest that were degraded, late or
+/// failed. Fed with whole traces as they end. Clones share them.
 #[derive(Clone, Debug)]
 pub struct RecentRequests {
     keep: usize,
@@ -72,17 +72,24 @@ impl RecentRequests {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a request that ends now would be remembered.
+    pub(crate) fn wants(&self, cause: Option<Cause>, spent: Duration, budgeted: bool) -> bool {
+        if cause.is_some() || !budgeted {
+            return cause.is_some();
+        }
+        let mut lists = self.lists();
+        lists.forget(Instant::now(), self.recent);
+        lists.is_slow(spent, self.keep)
+    }
+
     /// A trace ended.
-    pub(crate) fn ended(&self, ended: &Ended) {
+    pub(crate) fn ended(&self, ended: &EndedTrace) {
         self.ended_at(ended, Instant::now());
     }
 
-    fn ended_at(&self, ended: &Ended, now: Instant) {
-        let root = ended.spans.iter().map(Finished::data);
-        let Some(root) = root.into_iter().find(|span| span.span_context.span_id() == ended.root)
-        else {
-            return;
-        };
+    fn ended_at(&self, ended: &EndedTrace, now: Instant) {
+        let is_root = |span: &&Arc<SpanData>| span.span_context.span_id() == ended.root;
+        let Some(root) = ended.spans.iter().find(is_root) else { return };
         if root.span_kind != SpanKind::Server {
             return;
         }
@@ -95,8 +102,8 @@ impl RecentRequests {
         if !slow && !noted {
             return;
         }
-        let spans = ended.spans.iter().map(Finished::data).take(SPANS);
-        let request = waterfall::trace(root, spans, ended.cause, ended.kept());
+        let spans = ended.spans.iter().map(|span| &**span).take(SPANS);
+        let request = waterfall::trace(root, spans, ended.cause, ended.exported);
         let trace = root.span_context.trace_id();
         let remembered = Arc::new(Remembered { trace, at: now, duration, request });
         if slow {
@@ -150,26 +157,18 @@ mod tests {
     use opentelemetry::KeyValue;
 
     use super::*;
-    use crate::telemetry::{
-        testing::{linked, span},
-        verdict::Cause,
-    };
+    use crate::telemetry::testing::{linked, span};
 
     fn recent(keep: usize) -> RecentRequests {
         let settings = AdminSettings { bind: None, requests: keep, recent_ms: 60_000 };
         RecentRequests::new(&settings)
     }
 
-    fn request(trace: u128, ms: u64, cause: Option<Cause>) -> Ended {
+    fn request(trace: u128, ms: u64, cause: Option<Cause>) -> EndedTrace {
         let mut root = span(trace, 1, None, vec![KeyValue::new(TOTAL_MS, 50.0)]);
         root.end_time = root.start_time + Duration::from_millis(ms);
-        let sampled = false;
-        Ended {
-            cause,
-            sampled,
-            root: root.span_context.span_id(),
-            spans: vec![Finished::Own(root)],
-        }
+        let exported = false;
+        EndedTrace { cause, exported, root: root.span_context.span_id(), spans: vec![root.into()] }
     }
 
     fn durations(requests: &[RequestTrace]) -> Vec<f64> {
@@ -179,11 +178,15 @@ mod tests {
     #[test]
     fn the_slowest_and_the_latest_of_note_are_remembered() {
         let recent = recent(2);
+        let ms = Duration::from_millis;
+        assert!(recent.wants(None, ms(1), true) && !recent.wants(None, ms(1), false));
         for (trace, ms) in [(1, 10), (2, 30), (3, 20), (4, 5)] {
             recent.ended(&request(trace, ms, None));
         }
         assert_eq!(durations(&recent.slowest()), [30.0, 20.0]);
         assert!(recent.noted().is_empty());
+        assert!(recent.wants(None, ms(25), true) && !recent.wants(None, ms(15), true));
+        assert!(recent.wants(Some(Cause::Degraded), ms(1), false));
         for (trace, ms) in [(5, 1), (6, 2), (7, 3)] {
             recent.ended(&request(trace, ms, Some(Cause::Degraded)));
         }
@@ -195,17 +198,12 @@ mod tests {
     fn what_is_no_request_or_has_no_budget_is_not_among_the_slowest() {
         let recent = recent(2);
         let mut ended = request(1, 10, None);
-        let Finished::Own(root) = &mut ended.spans[0] else { unreachable!() };
-        root.span_kind = SpanKind::Internal;
+        Arc::make_mut(&mut ended.spans[0]).span_kind = SpanKind::Internal;
         recent.ended(&ended);
         let root = span(2, 1, None, vec![]);
         let id = root.span_context.span_id();
-        recent.ended(&Ended {
-            cause: None,
-            sampled: true,
-            root: id,
-            spans: vec![Finished::Own(root)],
-        });
+        let spans = vec![root.into()];
+        recent.ended(&EndedTrace { cause: None, exported: true, root: id, spans });
         assert!(recent.slowest().is_empty());
     }
 

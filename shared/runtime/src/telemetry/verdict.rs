@@ -1,4 +1,4 @@
-//! What befell a request, read off the span it is answered in.
+//! Whether a request was degraded, late or failed.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub const OUTCOME: &str = "budget.outcome";
 pub const RUNG: &str = "plugrank.rung";
 const STATUS: &str = "http.response.status_code";
 
-/// Why a trace is kept whatever the sampled share.
+/// Why an operator would look at a request. Its spans are exported whatever the sampled share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -33,6 +33,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    pub(crate) const ALL: [Self; 3] = [Self::Degraded, Self::OverBudget, Self::Error];
+
+    /// The gravest that applies.
+    #[must_use]
+    pub const fn of(failed: bool, over_budget: bool, degraded: bool) -> Option<Self> {
+        match (failed, over_budget, degraded) {
+            (true, _, _) => Some(Self::Error),
+            (_, true, _) => Some(Self::OverBudget),
+            (_, _, true) => Some(Self::Degraded),
+            _ => None,
+        }
+    }
+
     /// Name in metrics and pages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -43,20 +56,15 @@ impl Cause {
         }
     }
 
-    /// What befell the request whose local root span this is.
+    /// That of the request whose root span in this process this is.
     pub(crate) fn of_root(root: &SpanData) -> Option<Self> {
         let status = number(root, STATUS).is_some_and(|status| status >= 500.0);
-        if status || failed(root) {
-            return Some(Self::Error);
-        }
         let given = number(root, TOTAL_MS).or_else(|| number(root, ALLOTTED_MS));
         let over = number(root, SPENT_MS).zip(given).is_some_and(|(spent, given)| spent > given);
-        if over
-            || matches!(attribute(root, OUTCOME), Some(Value::String(how)) if how.as_str() == "cut")
-        {
-            return Some(Self::OverBudget);
-        }
-        attribute(root, DEGRADED).is_some_and(holds).then_some(Self::Degraded)
+        let cut =
+            matches!(attribute(root, OUTCOME), Some(Value::String(how)) if how.as_str() == "cut");
+        let degraded = attribute(root, DEGRADED).is_some_and(holds);
+        Self::of(status || failed(root), over || cut, degraded)
     }
 }
 
@@ -115,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_befell_a_request_is_read_off_its_span() {
+    fn the_cause_is_read_from_the_root_span() {
         assert_eq!(cause(vec![]), None);
         assert_eq!(cause(vec![KeyValue::new(STATUS, 200)]), None);
         assert_eq!(cause(vec![KeyValue::new(STATUS, 404)]), None, "the caller's fault");

@@ -27,10 +27,10 @@ pub struct RequestTrace {
     pub duration_ms: f64,
     /// What it might take.
     pub budget_ms: Option<f64>,
-    /// What befell it.
+    /// Why it is of note.
     pub cause: Option<Cause>,
-    /// Whether its spans go to the collector, where there is one.
-    pub kept: bool,
+    /// Whether its spans go to the collector.
+    pub exported: bool,
     /// Its spans, as they ended.
     pub spans: Vec<TraceSpan>,
     #[serde(skip)]
@@ -136,7 +136,7 @@ pub(crate) fn trace<'a>(
     root: &SpanData,
     spans: impl Iterator<Item = &'a SpanData>,
     cause: Option<Cause>,
-    kept: bool,
+    exported: bool,
 ) -> RequestTrace {
     let began = root.start_time;
     let since_1970 = began.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -147,7 +147,7 @@ pub(crate) fn trace<'a>(
         duration_ms: between(root.start_time, root.end_time),
         budget_ms: number(root, TOTAL_MS).or_else(|| number(root, ALLOTTED_MS)),
         cause,
-        kept,
+        exported,
         spans: spans.map(|span| row(span, began)).collect(),
         began,
     }

@@ -118,7 +118,7 @@ impl Request for Sending<'_> {
         let mut context = self.context.clone();
         let (host, port) = (target.socket.ip().to_string(), target.socket.port());
         let what = (*name, method.as_str(), path.as_str());
-        let span = CallSpan::foreign(what, &host, port, &mut context);
+        let span = CallSpan::external(what, &host, port, &mut context);
         let sent = send(client, target, &context, &self.request, (method, &span));
         let (value, verdict, again) = match sent.instrument(span.span().clone()).await {
             Err((error, again)) => (Err(error), Verdict::Gone, again),

@@ -1,0 +1,185 @@
+//! The log's way to standard error: lines of many requests leave in one write.
+
+use std::{
+    io::{self, Write},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long a line waits for others.
+const WRITE_EVERY: Duration = Duration::from_millis(20);
+/// Bytes that may wait. Who finds more writes them itself, so that a slow reader of the log slows
+/// the process down, as it would without a buffer, and no line is lost.
+const WAITING_BYTES: usize = 1 << 20;
+
+/// Buffers lines up to `info` for a moment; warnings and errors are written at once, after what
+/// waits. Clones share the buffer.
+#[derive(Clone)]
+pub(crate) struct LogWriter(Arc<Shared>);
+
+struct Shared {
+    output: Mutex<Box<dyn Write + Send>>,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    /// The thread has ended, so that lines are written at once.
+    closed: bool,
+}
+
+/// Ends the thread that writes, when it is dropped.
+pub(crate) struct LogThread(LogWriter);
+
+impl std::fmt::Debug for LogThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogThread").finish_non_exhaustive()
+    }
+}
+
+impl Drop for LogThread {
+    fn drop(&mut self) {
+        let shared = &self.0.0;
+        lock(&shared.waiting).closed = true;
+        shared.changed.notify_all();
+        shared.write();
+    }
+}
+
+impl LogWriter {
+    /// To `output`, by a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(output: impl Write + Send + 'static) -> io::Result<(Self, LogThread)> {
+        let shared = Arc::new(Shared {
+            output: Mutex::new(Box::new(output)),
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let writing = Arc::clone(&shared);
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            while writing.wait() {
+                thread::sleep(WRITE_EVERY);
+                writing.write();
+            }
+        })?;
+        let writer = Self(shared);
+        Ok((writer.clone(), LogThread(writer)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole lines: a panic elsewhere leaves them as good as they were.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Waits for lines; false when the thread is to end.
+    fn wait(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        while waiting.lines.is_empty() && !waiting.closed {
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        !waiting.closed
+    }
+
+    /// Writes what waits. The output is taken first, so that lines leave in their order.
+    fn write(&self) {
+        let mut output = lock(&self.output);
+        let lines = mem::take(&mut lock(&self.waiting).lines);
+        // There is nowhere left to report it to.
+        let _unwritten = output.write_all(&lines).and_then(|()| output.flush());
+    }
+
+    fn add(&self, line: &[u8], at_once: bool) {
+        let mut waiting = lock(&self.waiting);
+        let first = waiting.lines.is_empty();
+        waiting.lines.extend_from_slice(line);
+        let at_once = at_once || waiting.closed || waiting.lines.len() > WAITING_BYTES;
+        drop(waiting);
+        if at_once {
+            self.write();
+        } else if first {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// Takes one line.
+pub(crate) struct LineWriter<'a> {
+    shared: &'a Shared,
+    at_once: bool,
+}
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.shared.add(line, self.at_once);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LineWriter { shared: &self.0, at_once: true }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        LineWriter { shared: &self.0, at_once: *metadata.level() <= Level::WARN }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            lock(&self.0).push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_leave_together_and_in_order() {
+        let output = Output::default();
+        let (writer, thread) = LogWriter::start(output.clone()).unwrap();
+        writer.0.add(b"one\n", false);
+        writer.0.add(b"two\n", false);
+        writer.0.add(b"warning\n", true);
+        assert_eq!(*lock(&output.0), [b"one\ntwo\nwarning\n"]);
+        writer.0.add(b"later\n", false);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while lock(&output.0).len() < 2 {
+            assert!(Instant::now() < deadline, "never written");
+            thread::sleep(Duration::from_millis(1));
+        }
+        writer.0.add(b"last\n", false);
+        drop(thread);
+        assert_eq!(lock(&output.0).concat(), b"one\ntwo\nwarning\nlater\nlast\n");
+        writer.0.add(b"after\n", false);
+        assert!(lock(&output.0).concat().ends_with(b"last\nafter\n"), "nothing waits for nobody");
+    }
+}
