@@ -18,6 +18,7 @@ Examples:
   plugrank bundle verify models/simshop/bundle
   plugrank load --config plugrank.toml --dataset models/simshop/dataset
   plugrank serve --config plugrank.toml
+  plugrank tune --config plugrank.toml --candidates 300,500
   plugrank export --config plugrank.toml --out today
   PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
 
@@ -33,6 +34,8 @@ pub enum Command {
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Find workers, threads, batch and buckets for this machine and bundle.
+    Tune(TuneArgs),
     /// Print the settings in force: defaults, file and environment together.
     Settings(ConfigArg),
 }
@@ -112,6 +115,37 @@ pub struct ExportArgs {
     /// What the store's timestamps mean.
     #[arg(long, value_enum, default_value_t = TimeMeaning::Ms)]
     pub time: TimeMeaning,
+}
+
+/// Arguments of `tune`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Runs the bundle's unified graph as the server would, in each of some configurations, and prints
+candidate rows a second and the time of a request. Nothing else should be busy meanwhile.
+
+Examples:
+  plugrank tune --config plugrank.toml --candidates 300,500
+  plugrank tune --config plugrank.toml --seconds 30 --write plugrank.toml")]
+pub struct TuneArgs {
+    /// Settings; they name the bundle and what its graphs run on.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Candidates of the requests that are to be served, each as often as another.
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_value = "50,300,500",
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub candidates: Vec<u32>,
+    /// Requests at a time.
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub callers: u32,
+    /// Longest the whole run may take, in seconds, loading apart.
+    #[arg(long, value_name = "S", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub seconds: u32,
+    /// Write the best configuration into the section [scoring] of this settings file, which is made
+    /// when it is not there. Its comments stay.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
 }
 
 /// What timestamps mean.

@@ -7,4 +7,5 @@ pub mod export;
 pub mod load;
 pub mod reserved_port;
 pub mod role_server;
+pub mod tune;
 pub mod wiring;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
 use futures::future::LocalBoxFuture;
 use plugrank_runtime::settings::ServerSettings;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -23,10 +23,23 @@ impl BodyLimit {
     }
 }
 
+/// A JSON body that has been read and not parsed yet, for what is parsed where it lies.
+pub(crate) struct RawJson(pub(crate) web::Bytes);
+
 /// A JSON body. A wrong one is answered with a problem that names the field.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let raw = RawJson::from_request(request, payload);
+        Box::pin(async move { parse(&raw.await?.0).map(Self) })
+    }
+}
+
+impl FromRequest for RawJson {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -44,7 +57,7 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
                 .map_err(|_| Problem::body_too_slow(time))?
                 .map_err(|_| Problem::too_large(limit))?
                 .map_err(unread)?;
-            parse(&bytes).map(Self)
+            Ok(Self(bytes))
         })
     }
 }
@@ -75,7 +88,8 @@ fn is_json(media_type: &str) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Parses a body. What it borrows lies in `bytes`.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     // serde would take a list as an object's fields by position, which is nobody's intent.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid_field("body", "is a list; it must be a JSON object"));
@@ -117,8 +131,6 @@ fn field_of(path: &str, message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod loop_lag;
 mod metrics;
 mod observe;
 mod openapi;

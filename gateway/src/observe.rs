@@ -130,7 +130,7 @@ pub(crate) async fn observe(
         Endpoint::is_probe(&route) || plugrank_open_inference::server::is_probe(request.path());
     let request_id = header(&request, &REQUEST_ID)
         .and_then(|id| Uuid::parse_str(id).ok())
-        .unwrap_or_else(request_id::new);
+        .unwrap_or_else(request_id::fresh);
     let mut trace = (!probe)
         .then(|| TraceHead::begin(header(&request, &TRACEPARENT), tracestate(&request).as_deref()));
     let span = match &mut trace {

@@ -7,7 +7,7 @@ use uuid::{Builder, Uuid};
 
 /// A new id, a UUID of version 7: it begins with the time, so that ids sort by it. The rest is from
 /// the generator of trace ids, which asks the system for its seed alone.
-pub(crate) fn new() -> Uuid {
+pub(crate) fn fresh() -> Uuid {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
     Builder::from_unix_timestamp_millis(millis, &trace_context::random_bytes()).into_uuid()
@@ -15,11 +15,11 @@ pub(crate) fn new() -> Uuid {
 
 #[cfg(test)]
 mod tests {
-    use super::new;
+    use super::fresh;
 
     #[test]
     fn ids_differ_and_sort_by_time() {
-        let ids = [new(), new()];
+        let ids = [fresh(), fresh()];
         assert_ne!(ids[0], ids[1]);
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
         let time = |id: &uuid::Uuid| id.as_u128() >> 80;

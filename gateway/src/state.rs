@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Admission, LadderOptions, Rung, Shares, SharesError};
 use plugrank_contract::{
+    ItemIds,
     embedding::Invalidate,
     reranking::Rerank,
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
@@ -46,6 +47,11 @@ pub struct GatewayParts {
     pub clients: Clients,
     /// Items, users and events.
     pub store: Arc<dyn Store>,
+    /// The item table of this process, where retrieval runs here too; ids are resolved in it.
+    pub items: Option<Arc<dyn ItemIds>>,
+    /// Candidates whose facts come with the scores, for a re-ranking role that cannot look them up; 0
+    /// where it can.
+    pub facts_for: u32,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerSettings,
     /// Latency budgets.
@@ -66,6 +72,8 @@ pub struct GatewayParts {
 pub struct Gateway {
     pub(crate) clients: Clients,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) items: Option<Arc<dyn ItemIds>>,
+    pub(crate) facts_for: u32,
     pub(crate) server: ServerSettings,
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
@@ -92,6 +100,8 @@ impl Gateway {
         let GatewayParts {
             clients,
             store,
+            items,
+            facts_for,
             server,
             budget,
             candidate_limit,
@@ -118,6 +128,8 @@ impl Gateway {
         Ok(Self {
             clients,
             store,
+            items,
+            facts_for,
             server,
             shares,
             controller,

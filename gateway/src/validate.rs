@@ -4,7 +4,10 @@ use std::{fmt::Display, ops::RangeInclusive};
 
 use plugrank_contract::{ItemId, TimestampMs, UserId};
 
-use crate::problem::{FieldError, Problem};
+use crate::{
+    api::rank::IdText,
+    problem::{FieldError, Problem},
+};
 
 /// Most errors named in one answer; a caller with more has one cause for them.
 const MAX_ERRORS: usize = 20;
@@ -50,12 +53,12 @@ impl Errors {
     }
 
     /// Checks the length of a list, and only then its entries.
-    pub(crate) fn item_ids(&mut self, field: &str, ids: Vec<String>, max: usize) -> Vec<ItemId> {
+    pub(crate) fn item_ids(&mut self, field: &str, ids: &[IdText<'_>], max: usize) {
         if ids.len() > max {
             self.add(field, format!("has {} entries; {max} is the most", ids.len()));
-            return Vec::new();
+            return;
         }
-        for (at, id) in ids.iter().enumerate() {
+        for (at, IdText(id)) in ids.iter().enumerate() {
             if self.full() {
                 break;
             }
@@ -63,7 +66,6 @@ impl Errors {
                 self.text(&format!("{field}[{at}]"), id, ItemId::MAX_BYTES);
             }
         }
-        ids.into_iter().map(ItemId::from).collect()
     }
 }
 
@@ -90,13 +92,17 @@ pub(crate) fn now_ms() -> TimestampMs {
 
 #[cfg(test)]
 mod tests {
-    use super::Errors;
+    use super::{Errors, IdText};
+
+    fn empty_ids(count: usize) -> Vec<IdText<'static>> {
+        vec![IdText("".into()); count]
+    }
 
     #[test]
     fn all_errors_come_at_once_but_not_without_end() {
         let mut errors = Errors::default();
         errors.range("k", 0, 1..=500);
-        errors.item_ids("candidates", vec![String::new(); 100], 1000);
+        errors.item_ids("candidates", &empty_ids(100), 1000);
         let problem = errors.none_or(()).unwrap_err();
         assert_eq!(problem.field.as_deref(), Some("k"));
         assert_eq!(problem.errors[1].field, "candidates[0]");
@@ -106,7 +112,7 @@ mod tests {
     #[test]
     fn a_list_that_is_too_long_is_one_error() {
         let mut errors = Errors::default();
-        errors.item_ids("candidates", vec![String::new(); 100], 10);
+        errors.item_ids("candidates", &empty_ids(100), 10);
         let problem = errors.none_or(()).unwrap_err();
         assert_eq!(problem.errors.len(), 1);
         assert_eq!(problem.field.as_deref(), Some("candidates"));

@@ -4,6 +4,7 @@ mod bundle;
 mod export;
 mod load;
 mod serve;
+mod tune;
 
 use plugrank_runtime::{Settings, settings::SettingsError};
 
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
+        Command::Tune(args) => tune::run(&args),
         Command::Settings(args) => {
             let settings = settings(&args)?;
             let text = toml::to_string_pretty(&settings).map_err(anyhow::Error::from)?;

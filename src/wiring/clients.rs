@@ -1,5 +1,7 @@
 //! The calls of each role, wherever it runs.
 
+use std::sync::Arc;
+
 use actix_web::web::ServiceConfig;
 use plugrank_contract::{
     embedding::{Fetch, FetchVectors, Invalidate},
@@ -7,6 +9,7 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::Score,
 };
+use plugrank_encoding::Encoding;
 use plugrank_open_inference::Served;
 use plugrank_transport::{Client, Service, server::route};
 
@@ -19,12 +22,14 @@ pub struct Embedding {
     pub fetch: Client<Fetch>,
     /// Item vectors.
     pub fetch_vectors: Client<FetchVectors>,
-    /// Forgetting changed items.
+    /// Word of changed items.
     pub invalidate: Client<Invalidate>,
+    /// The library itself, where it runs in this process.
+    pub here: Option<Arc<Encoding>>,
 }
 
 impl Embedding {
-    pub(super) fn of<S>(service: S) -> Self
+    pub(super) fn of<S>(service: S, here: Option<Arc<Encoding>>) -> Self
     where
         S: Service<Fetch> + Service<FetchVectors> + Service<Invalidate> + Clone,
     {
@@ -32,6 +37,7 @@ impl Embedding {
             fetch: client(service.clone()),
             fetch_vectors: client(service.clone()),
             invalidate: client(service),
+            here,
         }
     }
 
@@ -79,19 +85,24 @@ impl Retrieval {
 pub struct Scoring {
     /// Click probabilities.
     pub score: Client<Score>,
-    /// The graphs, for callers of another protocol; `None` where they run elsewhere, or by the
-    /// settings.
+    /// Word of changed items, where scoring has the encoders beside itself.
+    pub invalidate: Option<Client<Invalidate>>,
+    /// The graphs, for callers of another protocol; `None` where they run in another process, or by
+    /// the settings.
     pub open_inference: Option<Served>,
 }
 
 impl Scoring {
     pub(super) fn of(service: impl Service<Score>) -> Self {
-        Self { score: client(service), open_inference: None }
+        Self { score: client(service), invalidate: None, open_inference: None }
     }
 
     /// Serves the calls to other processes.
     pub fn routes(&self, config: &mut ServiceConfig) {
         route(config, self.score.clone());
+        if let Some(invalidate) = &self.invalidate {
+            route(config, invalidate.clone());
+        }
         if let Some(served) = &self.open_inference {
             served.routes(config);
         }

@@ -3,37 +3,43 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_embedding::{CatalogProgress, EmbeddingParts, EmbeddingService};
+use plugrank_embedding::EmbeddingService;
+use plugrank_encoding::{CatalogProgress, Encoding, EncodingParts};
 
 use super::{
-    Embedding, Model, Node,
+    Catalog, Embedding, Model, Node,
     batch_metrics::BatchMetrics,
     metrics::{Reading, readings},
     options,
 };
 use crate::load::Progress;
 
-/// Embedding here, every item of the catalog encoded, or a client of it elsewhere.
+/// A client of the embedding role in other processes.
+///
+/// # Errors
+/// When an address cannot be used.
+pub fn remote_embedding(node: &Node) -> Result<Embedding> {
+    Ok(Embedding::of(node.remote("embedding", &node.settings.peers.embedding_url)?, None))
+}
+
+/// The encoders here, every item of the catalog encoded.
 ///
 /// # Errors
 /// When a graph, an option or the store cannot be used.
-pub async fn start(node: &Node, model: Option<&Model>) -> Result<Embedding> {
-    let elsewhere = &node.settings.peers.embedding_url;
-    if !elsewhere.is_empty() {
-        return Ok(Embedding::of(node.remote("embedding", elsewhere)?));
-    }
-    let service = Arc::new(build(node, model.context("this role has no model")?)?);
-    encode(node, &service, &Progress::shown()).await?;
-    service.warm_up().await?;
-    let counted = Arc::clone(&service);
+pub async fn start(node: &Node, model: &Model, catalog: &Catalog) -> Result<Embedding> {
+    let encoding = Arc::new(build(node, model, catalog)?);
+    encode(node, &encoding, &Progress::shown()).await?;
+    encoding.warm_up().await?;
+    let counted = Arc::clone(&encoding);
     readings(&node.metrics, "embedding", move || counts(&counted));
-    let watched = Arc::clone(&service);
+    let watched = Arc::clone(&encoding);
     node.health.probe("embedding-workers", move || {
         let alive = watched.alive();
         async move { if alive { Ok(()) } else { Err("a worker thread is gone".to_owned()) } }
     });
     let limit = node.settings.embedding.max_in_flight;
-    Ok(Embedding::of(node.run("embedding", service, limit)?))
+    let service = Arc::new(EmbeddingService::new(Arc::clone(&encoding)));
+    Ok(Embedding::of(node.run("embedding", service, limit)?, Some(encoding)))
 }
 
 /// Encodes every item that has no record yet; answers how many items the catalog has.
@@ -41,22 +47,25 @@ pub async fn start(node: &Node, model: Option<&Model>) -> Result<Embedding> {
 /// # Errors
 /// When a graph, an option or the store cannot be used.
 pub async fn encode_catalog(node: &Node, model: &Model, progress: &Progress) -> Result<u64> {
-    let service = build(node, model)?;
-    let done = encode(node, &service, progress).await?;
-    service.flush().await;
+    let catalog = Catalog::load(node, Some(model), model.bundle.version()).await?;
+    let encoding = build(node, model, &catalog)?;
+    let done = encode(node, &encoding, progress).await?;
+    encoding.flush().await;
     Ok(done.seen)
 }
 
-fn build(node: &Node, model: &Model) -> Result<EmbeddingService> {
+fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
     let begun = Instant::now();
-    let session = options::session(&node.settings.scoring);
-    let service = EmbeddingService::new(
-        EmbeddingParts {
+    let features = catalog.features.clone().context("the item table has no features")?;
+    let encoding = Encoding::new(
+        EncodingParts {
             library: model.library.clone(),
             bundle: Arc::clone(&model.bundle),
             store: Arc::clone(&node.store),
-            session,
-            options: options::embedding(&node.settings.embedding),
+            items: Arc::clone(&catalog.items),
+            features,
+            session: options::session(&node.settings.scoring),
+            options: options::encoding(&node.settings.embedding),
             observer: Some(BatchMetrics::register(&node.metrics, "embedding")),
         },
         &mut |_, _| {},
@@ -66,17 +75,13 @@ fn build(node: &Node, model: &Model) -> Result<EmbeddingService> {
         seconds = begun.elapsed().as_secs_f64(),
         "the encoders are warm"
     );
-    Ok(service)
+    Ok(encoding)
 }
 
-async fn encode(
-    node: &Node,
-    service: &EmbeddingService,
-    progress: &Progress,
-) -> Result<CatalogProgress> {
+async fn encode(node: &Node, encoding: &Encoding, progress: &Progress) -> Result<CatalogProgress> {
     let bar = progress.bar("encoding", node.store.item_count().await?);
     let told = bar.clone();
-    let done = service
+    let done = encoding
         .encode_catalog(&mut |progress: CatalogProgress| told.set_position(progress.seen))
         .await?;
     bar.finish_and_clear();
@@ -89,7 +94,7 @@ async fn encode(
     Ok(done)
 }
 
-fn counts(service: &EmbeddingService) -> Vec<Reading> {
+fn counts(service: &Encoding) -> Vec<Reading> {
     let counts = service.counts();
     let (items, users) = service.memory_bytes();
     let mut readings: Vec<Reading> = [

@@ -1,6 +1,7 @@
 //! Builds each role out of settings: its service here, or a client of one elsewhere.
 
 mod batch_metrics;
+mod catalog;
 mod clients;
 mod embedding;
 mod metrics;
@@ -20,11 +21,13 @@ use plugrank_runtime::{Health, Metrics, Settings};
 use plugrank_store::Store;
 use plugrank_transport::{Local, LocalOptions, Remote, Service};
 
+pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
-pub use embedding::{encode_catalog, start as start_embedding};
-pub use reranking::start as start_reranking;
-pub use retrieval::start as start_retrieval;
-pub use scoring::start as start_scoring;
+pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
+pub use options::session as session_options;
+pub use reranking::{remote_reranking, start as start_reranking};
+pub use retrieval::{remote_retrieval, start as start_retrieval};
+pub use scoring::{remote_scoring, start as start_scoring};
 pub use store::open as open_store;
 
 /// What the roles of a process share.
@@ -62,7 +65,8 @@ impl Model {
 }
 
 impl Node {
-    /// Runs a service as an actor on a thread of its own, watched by readiness and metrics.
+    /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
+    /// that only read run where their callers do.
     fn run<S>(&self, name: &'static str, logic: Arc<S>, max_in_flight: usize) -> Result<Local<S>>
     where
         S: Send + Sync + Unpin + 'static,

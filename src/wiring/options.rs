@@ -2,7 +2,8 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use plugrank_embedding::EmbeddingOptions;
+use plugrank_contract::HistoryLimits;
+use plugrank_encoding::EncodingOptions;
 use plugrank_inference::{Provider, SessionOptions};
 use plugrank_open_inference::ModelOptions;
 use plugrank_reranking::{
@@ -12,8 +13,7 @@ use plugrank_reranking::{
 use plugrank_retrieval::{
     RetrievalOptions,
     options::{
-        AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, Quotas,
-        SnapshotOptions,
+        AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, SnapshotOptions,
     },
 };
 use plugrank_runtime::{
@@ -26,11 +26,22 @@ use plugrank_runtime::{
 use plugrank_scoring::ScoringOptions;
 use plugrank_transport::{EjectionOptions, HedgeOptions, RemoteOptions};
 
+use super::Model;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
-pub(super) fn retrieval(settings: &Settings) -> RetrievalOptions {
+pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> RetrievalOptions {
     let of = &settings.retrieval;
-    let quota = |share| Quota { share, weight: 1.0 };
+    let quota = |(name, share): (&str, f64)| (name.to_owned(), Quota { share, weight: 1.0 });
+    let shares = [
+        ("ann", of.shares.ann),
+        ("co_visitation", of.shares.co_visitation),
+        ("category", of.shares.category),
+        ("popular", of.shares.popular),
+        ("fresh", of.shares.fresh),
+    ];
+    // The user is read once, so as far back as the stages after retrieval read.
+    let history = model.map(|model| model.bundle.manifest().history);
     let defaults = RetrievalOptions::default();
     // The gateway never asks for more than the largest of these.
     let asked = settings.server.max_candidates.max(settings.server.k_max as usize);
@@ -38,13 +49,11 @@ pub(super) fn retrieval(settings: &Settings) -> RetrievalOptions {
         max_candidates: of.limit.max(asked as u32),
         seen_clicks: of.seen_clicks,
         source_time_share: of.source_time_share,
-        quotas: Quotas {
-            ann: quota(of.shares.ann),
-            co_visitation: quota(of.shares.co_visitation),
-            category: quota(of.shares.category),
-            popular: quota(of.shares.popular),
-            fresh: quota(of.shares.fresh),
-        },
+        history: history.map_or(defaults.history, |lengths| HistoryLimits {
+            clicks: lengths.clicks,
+            impressions: lengths.impressions,
+        }),
+        quotas: shares.into_iter().map(quota).collect(),
         ann: AnnOptions {
             connectivity: of.ann.connectivity,
             expansion_add: of.ann.expansion_add,
@@ -73,7 +82,6 @@ pub(super) fn retrieval(settings: &Settings) -> RetrievalOptions {
 pub(super) fn reranking(of: &RerankingSettings) -> RerankingOptions {
     RerankingOptions {
         pool: of.pool,
-        fetch_time_share: of.fetch_time_share,
         diversity: DiversityOptions { lambda: of.lambda as f32 },
         category_cap: CategoryCapOptions {
             enabled: of.category_cap > 0,
@@ -88,7 +96,8 @@ pub(super) fn reranking(of: &RerankingSettings) -> RerankingOptions {
 }
 
 /// How the scoring graphs are loaded.
-pub(super) fn session(of: &ScoringSettings) -> SessionOptions {
+#[must_use]
+pub fn session(of: &ScoringSettings) -> SessionOptions {
     let provider = match of.provider {
         ProviderChoice::Cpu => Provider::Cpu,
         ProviderChoice::Cuda => Provider::Cuda { device: of.device },
@@ -96,8 +105,8 @@ pub(super) fn session(of: &ScoringSettings) -> SessionOptions {
     SessionOptions { provider, threads: of.threads, fallback: of.fallback }
 }
 
-pub(super) fn embedding(of: &EmbeddingSettings) -> EmbeddingOptions {
-    EmbeddingOptions {
+pub(super) fn encoding(of: &EmbeddingSettings) -> EncodingOptions {
+    EncodingOptions {
         memory_bytes: (of.memory_mb as u64) << 20,
         user_state_share: of.user_state_share,
         encode_on_miss: of.encode_on_miss,
@@ -118,14 +127,29 @@ pub(super) fn scoring(settings: &Settings) -> ScoringOptions {
     let of = &settings.scoring;
     let asked = settings.server.max_candidates.max(settings.server.k_max as usize);
     ScoringOptions {
-        workers: of.workers,
+        workers: workers(of),
         batch_rows: of.batch_rows,
         batch_wait: Duration::from_micros(of.batch_wait_us),
+        run_in_place: Duration::from_micros(of.run_in_place_us),
         candidate_buckets: of.candidate_buckets.clone(),
         user_buckets: of.user_buckets.clone(),
         max_candidates: asked.max(settings.retrieval.limit as usize),
         answer_margin: Duration::from_micros(of.margin_us),
-        ..ScoringOptions::default()
+    }
+}
+
+/// Most workers that are started when the settings name no number: each loads the graphs again.
+const MOST_WORKERS: usize = 8;
+
+/// Worker threads of scoring.
+fn workers(of: &ScoringSettings) -> usize {
+    match (of.workers, of.provider) {
+        (0, ProviderChoice::Cuda) => 1,
+        (0, ProviderChoice::Cpu) => {
+            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            (cores / of.threads.max(1)).clamp(1, MOST_WORKERS)
+        }
+        (named, _) => named,
     }
 }
 

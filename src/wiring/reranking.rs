@@ -3,24 +3,29 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use plugrank_reranking::{RerankingParts, RerankingService};
+use plugrank_reranking::{ItemFacts, RerankingParts, RerankingService};
 
-use super::{Embedding, Node, Reranking, options};
+use super::{Catalog, Embedding, Node, Reranking, options};
 
-/// Re-ranking here, or a client of it elsewhere.
+/// A client of the re-ranking role in other processes.
+///
+/// # Errors
+/// When an address cannot be used.
+pub fn remote_reranking(node: &Node) -> Result<Reranking> {
+    Ok(Reranking::of(node.remote("reranking", &node.settings.peers.reranking_url)?))
+}
+
+/// Re-ranking here, over the item table of this process where it has one.
 ///
 /// # Errors
 /// When the settings cannot be used.
-pub fn start(node: &Node, embedding: &Embedding) -> Result<Reranking> {
-    let elsewhere = &node.settings.peers.reranking_url;
-    if !elsewhere.is_empty() {
-        return Ok(Reranking::of(node.remote("reranking", elsewhere)?));
-    }
-    let service = RerankingService::new(RerankingParts {
-        store: Arc::clone(&node.store),
-        vectors: embedding.fetch_vectors.clone(),
-        options: options::reranking(&node.settings.reranking),
-    })?;
+pub fn start(node: &Node, items: Option<(&Catalog, &Embedding)>) -> Result<Reranking> {
+    let items = items.map(|(catalog, embedding)| ItemFacts {
+        items: Arc::clone(&catalog.items),
+        records: embedding.here.as_ref().map(|here| Arc::clone(here.records_table())),
+    });
+    let options = options::reranking(&node.settings.reranking);
+    let service = RerankingService::new(RerankingParts { items, options })?;
     let limit = node.settings.reranking.max_in_flight;
     Ok(Reranking::of(node.run("reranking", Arc::new(service), limit)?))
 }

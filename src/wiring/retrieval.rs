@@ -2,32 +2,42 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use plugrank_retrieval::{BuildProgress, RetrievalParts, RetrievalService, RetrievalStatus};
 
 use super::{
-    Embedding, Node, Retrieval,
+    Catalog, Embedding, Model, Node, Retrieval,
     metrics::{Reading, readings},
     options,
 };
 use crate::load::Progress;
 
-/// Retrieval here, its index built, or a client of it elsewhere.
+/// A client of the retrieval role in other processes.
+///
+/// # Errors
+/// When an address cannot be used.
+pub fn remote_retrieval(node: &Node) -> Result<Retrieval> {
+    Ok(Retrieval::of(node.remote("retrieval", &node.settings.peers.retrieval_url)?))
+}
+
+/// Retrieval here, its index built.
 ///
 /// # Errors
 /// When the index cannot be built.
-pub async fn start(node: &Node, embedding: &Embedding) -> Result<Retrieval> {
-    let elsewhere = &node.settings.peers.retrieval_url;
-    if !elsewhere.is_empty() {
-        return Ok(Retrieval::of(node.remote("retrieval", elsewhere)?));
-    }
+pub async fn start(
+    node: &Node,
+    model: Option<&Model>,
+    catalog: &Catalog,
+    embedding: &Embedding,
+) -> Result<Retrieval> {
     let begun = Instant::now();
     let bar = Progress::shown().bar("indexing", node.store.item_count().await?);
     let parts = RetrievalParts {
         store: Arc::clone(&node.store),
+        table: catalog.take_loaded().context("the item table is another's")?,
         vectors: embedding.fetch_vectors.clone(),
         engine: super::store::vector_sets(&node.settings.retrieval)?,
-        options: options::retrieval(&node.settings),
+        options: options::retrieval(&node.settings, model),
     };
     let told = bar.clone();
     let service = RetrievalService::build(parts, move |progress: BuildProgress| {

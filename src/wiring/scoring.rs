@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use plugrank_bundle::GraphName;
+use plugrank_encoding::{Embeddings, RemoteEncoding};
 use plugrank_inference::Provider;
 use plugrank_open_inference::{ModelElsewhere, Served};
-use plugrank_scoring::{Elsewhere, ScoringParts, ScoringService};
+use plugrank_scoring::{RemoteModel, ScoringParts, ScoringService};
 
 use super::{
-    Embedding, Model, Node, Scoring,
+    Catalog, Embedding, Model, Node, Scoring,
     batch_metrics::BatchMetrics,
     client,
     metrics::{Reading, endpoints, provider, readings},
@@ -17,28 +18,40 @@ use super::{
 };
 use crate::load::Progress;
 
-/// Scoring here, every batch shape warmed, or a client of it elsewhere.
+/// A client of the scoring role in other processes. Where that has the encoders beside itself, it is
+/// also who is told of changed items.
+///
+/// # Errors
+/// When an address cannot be used.
+pub fn remote_scoring(node: &Node) -> Result<Scoring> {
+    let remote = node.remote("scoring", &node.settings.peers.scoring_url)?;
+    Ok(Scoring { invalidate: Some(client(remote.clone())), ..Scoring::of(remote) })
+}
+
+/// Scoring here, every batch shape warmed.
 ///
 /// # Errors
 /// When a graph, an option or the provider cannot be used.
-pub async fn start(node: &Node, model: Option<&Model>, embedding: &Embedding) -> Result<Scoring> {
-    let elsewhere = &node.settings.peers.scoring_url;
-    if !elsewhere.is_empty() {
-        return Ok(Scoring::of(node.remote("scoring", elsewhere)?));
-    }
-    let model = model.context("this role has no model")?;
+pub async fn start(
+    node: &Node,
+    model: &Model,
+    catalog: &Catalog,
+    embedding: &Embedding,
+) -> Result<Scoring> {
     let begun = Instant::now();
     let bar = Progress::shown().bar("warming", 0);
     let service = ScoringService::new(
         ScoringParts {
             library: model.library.clone(),
             bundle: Arc::clone(&model.bundle),
-            embedding: embedding.fetch.clone(),
+            embeddings: embeddings(model, catalog, embedding),
             store: Arc::clone(&node.store),
+            items: Arc::clone(&catalog.items),
+            features: catalog.features.clone().context("the item table has no features")?,
             session: options::session(&node.settings.scoring),
             options: options::scoring(&node.settings),
             observer: Some(BatchMetrics::register(&node.metrics, "scoring")),
-            elsewhere: model_server(node, model).await?,
+            remote: model_server(node, model).await?,
         },
         &mut |_, done, of| {
             bar.set_length(of as u64);
@@ -69,11 +82,24 @@ pub async fn start(node: &Node, model: Option<&Model>, embedding: &Embedding) ->
         let health = node.health.clone();
         Served::new(&model.bundle, client(local.clone()), health, settings.max_body_bytes)
     });
-    Ok(Scoring { open_inference, ..Scoring::of(local) })
+    let invalidate = embedding.here.is_some().then(|| embedding.invalidate.clone());
+    Ok(Scoring { invalidate, open_inference, ..Scoring::of(local) })
+}
+
+/// Where records and user states come from.
+fn embeddings(model: &Model, catalog: &Catalog, embedding: &Embedding) -> Embeddings {
+    match &embedding.here {
+        Some(encoding) => Embeddings::Here(Arc::clone(encoding)),
+        None => Embeddings::Remote(RemoteEncoding::new(
+            embedding.fetch.clone(),
+            Arc::clone(&model.bundle),
+            Arc::clone(&catalog.items),
+        )),
+    }
 }
 
 /// The server that runs the unified model, where the settings name one.
-async fn model_server(node: &Node, model: &Model) -> Result<Option<Elsewhere>> {
+async fn model_server(node: &Node, model: &Model) -> Result<Option<RemoteModel>> {
     if node.settings.scoring.open_inference.url.is_empty() {
         return Ok(None);
     }
@@ -82,7 +108,7 @@ async fn model_server(node: &Node, model: &Model) -> Result<Option<Elsewhere>> {
     let server = ModelElsewhere::start(&options, bundle, GraphName::Unified).await?;
     endpoints(&node.metrics, "open_inference", server.endpoints());
     let reached = server.reached();
-    Ok(Some(Elsewhere { server: Arc::new(server), reached }))
+    Ok(Some(RemoteModel { server: Arc::new(server), reached }))
 }
 
 fn counts(service: &ScoringService) -> Vec<Reading> {

@@ -59,8 +59,9 @@ pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
             }
             let options = EmbeddedOptions {
                 page_cache_bytes: settings.page_cache_mb << 20,
-                item_cache_bytes: (settings.item_cache_mb as u64) << 20,
+                user_cache_bytes: (settings.user_cache_mb as u64) << 20,
                 verify_on_open: settings.verify_on_open,
+                ..EmbeddedOptions::default()
             };
             Ok(Arc::new(EmbeddedStore::open(&settings.path, options)?))
         }
@@ -77,7 +78,6 @@ pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
                 call_timeout: timeout,
                 replicas: settings.redis_replicas,
                 changes_kept: settings.redis_changes,
-                item_cache_bytes: (settings.item_cache_mb as u64) << 20,
                 event_memory: hours(settings.redis_event_hours),
                 vector_memory: hours(settings.redis_vector_hours),
                 ..RedisOptions::default()

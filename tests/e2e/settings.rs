@@ -30,7 +30,7 @@ fn unknown_keys() {
 
 #[test]
 fn impossible_values() {
-    refused("scoring.workers = 0", &[], "scoring.workers");
+    refused("scoring.workers = 257", &[], "scoring.workers");
     refused("reranking.lambda = 1.5", &[], "reranking.lambda");
     refused("budget.shares.scoring = 0.95", &[], "budget.shares");
     refused("scoring.provider = \"tpu\"", &[], "scoring.provider");

@@ -66,11 +66,10 @@ async fn one_trace(collector: &Collector, trace_id: &str) {
     let retrieving = hop(&stage("retrieval"), "retrieval/retrieve");
     let scoring = hop(&stage("scoring"), "scoring/score");
     hop(&scoring, "embedding/fetch");
-    let history =
-        below(&below(&retrieving, "hydrate", INTERNAL), "PIPELINE ZREVRANGEBYLEX", CLIENT);
+    let history = below(&below(&retrieving, "hydrate", INTERNAL), "PIPELINE", CLIENT);
     for (key, value) in [
         ("db.system.name", "redis"),
-        ("db.operation.name", "PIPELINE ZREVRANGEBYLEX"),
+        ("db.operation.name", "PIPELINE"),
         ("db.namespace", "0"),
         ("server.address", "127.0.0.1"),
     ] {

@@ -89,8 +89,8 @@ fn is_whole(spans: &[Span], reply: &Value) {
         }
         assert_eq!(named(spans, call).parent_span_id, span.span_id, "{:?}", names(spans));
     }
-    let fetch = named(spans, "embedding/fetch");
-    assert_eq!(fetch.parent_span_id, named(spans, "scoring/score").span_id);
+    let records = named(spans, "records");
+    assert_eq!(records.parent_span_id, named(spans, "scoring/score").span_id);
     let waiting = named(spans, "score-unified wait and run");
     assert_eq!(waiting.parent_span_id, named(spans, "scoring/score").span_id);
 }

@@ -1,24 +1,34 @@
 //! `POST /v1/rank`.
 
-use plugrank_contract::TimestampMs;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use plugrank_contract::{
+    TimestampMs,
+    retrieval::{SourceNames, SourceSet},
+};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Asks for a ranking.
+/// Asks for a ranking. Texts lie in the body they came in.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RankRequest {
+pub struct RankRequest<'a> {
     /// For whom. A user nobody knows gets a ranking too.
+    #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256, example = "u1")]
-    pub user_id: String,
+    pub user_id: Cow<'a, str>,
     /// How many items; 20 when left out, unless configured otherwise.
     #[schema(minimum = 1, example = 20)]
     pub k: Option<i64>,
     /// Rank exactly these items instead of retrieving some.
-    pub candidates: Option<Vec<String>>,
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub candidates: Option<Vec<IdText<'a>>>,
     /// Leave these items out.
-    pub exclude: Option<Vec<String>>,
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub exclude: Option<Vec<IdText<'a>>>,
     /// The situation to rank in.
     pub context: Option<RankContext>,
     /// Latency budget in milliseconds; the configured one when left out.
@@ -28,6 +38,11 @@ pub struct RankRequest {
     #[serde(default)]
     pub explain: bool,
 }
+
+/// An id as a body spells it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct IdText<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// The situation to rank in.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -40,29 +55,29 @@ pub struct RankContext {
 
 /// A ranking, and how it came about.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RankResponse {
+pub struct RankResponse<'a> {
     /// Names the request; to be sent with the events it leads to.
     pub request_id: Uuid,
     /// Version of the model bundle that scored; null when nothing could be scored.
-    pub model: Option<String>,
+    pub model: Option<&'a str>,
     /// The experiment the request took part in.
     pub experiment: Option<ExperimentArm>,
     /// Items, best first.
-    pub items: Vec<RankedItem>,
+    pub items: Vec<RankedItem<'a>>,
     /// What the request's time went to.
     pub budget: BudgetReport,
     /// The lowest rung that a part of the answer stands on: `full`, `fewer_candidates`, `ctr_order`,
     /// `missing_vectors`, `idrec` or `retrieval_order`.
-    pub rung: String,
+    pub rung: &'static str,
     /// Where the answer is less than it could be; empty when it is whole.
-    pub degraded: Vec<DegradedReport>,
+    pub degraded: Vec<DegradedReport<'a>>,
     /// What was ranked, and how far vectors were at hand.
     pub coverage: Coverage,
     /// The trace the request belongs to.
-    pub trace_id: Option<String>,
+    pub trace_id: Option<&'a str>,
     /// Present when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub explain: Option<Explanation>,
+    pub explain: Option<Explanation<'a>>,
 }
 
 /// The arm of an experiment.
@@ -75,10 +90,10 @@ pub struct ExperimentArm {
 }
 
 /// A ranked item.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct RankedItem {
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RankedItem<'a> {
     /// Which item.
-    pub item_id: String,
+    pub item_id: &'a str,
     /// Its place, from 1.
     pub rank: u32,
     /// What the order goes by, falling from first to last; null when the order is retrieval's.
@@ -86,7 +101,23 @@ pub struct RankedItem {
     /// Calibrated click probability; null when it could not be scored.
     pub ctr: Option<f32>,
     /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
-    pub sources: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub sources: NamedSources<'a>,
+}
+
+/// Names of an item's sources.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedSources<'a> {
+    /// What the bits of the set stand for.
+    pub names: &'a SourceNames,
+    /// The item's sources.
+    pub set: SourceSet,
+}
+
+impl Serialize for NamedSources<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.set.iter().filter_map(|source| self.names.get(source)))
+    }
 }
 
 /// What the request's time went to.
@@ -104,28 +135,28 @@ pub struct BudgetReport {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StageReport {
     /// `retrieval`, `scoring` or `reranking`.
-    pub stage: String,
+    pub stage: &'static str,
     /// Time it was given, what earlier stages left unspent included.
     pub allotted_ms: f64,
     /// Time it took.
     pub spent_ms: f64,
     /// `completed`, `cut` (at its allotment), `failed`, or `skipped` (there was nothing to do).
-    pub outcome: String,
+    pub outcome: &'static str,
 }
 
 /// Where an answer is less than it could be.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DegradedReport {
+pub struct DegradedReport<'a> {
     /// The stage it happened in.
-    pub stage: String,
+    pub stage: &'static str,
     /// What was done instead: a lower rung, or within one `other_sources`, `rule_skipped`,
     /// `scored_lowest`.
-    pub rung: String,
+    pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
     /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings).
-    pub cause: String,
+    pub cause: &'static str,
     /// What happened, for people.
-    pub detail: String,
+    pub detail: &'a str,
 }
 
 /// What was ranked, and how far vectors were at hand.
@@ -153,29 +184,30 @@ pub struct Coverage {
 
 /// What was left out, and what put each item at its place.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub struct Explanation {
+pub struct Explanation<'a> {
     /// Items left out, at most a thousand; `coverage.dropped` counts all.
-    pub dropped: Vec<DroppedItem>,
+    pub dropped: Vec<DroppedItem<'a>>,
     /// What put each item at its place, in the order of `items`.
-    pub placements: Vec<PlacedItem>,
+    pub placements: Vec<PlacedItem<'a>>,
     /// Rows of the batch the candidates were scored in, its padding included.
     pub batch_rows: u32,
 }
 
 /// An item left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct DroppedItem {
+pub struct DroppedItem<'a> {
     /// Which item.
-    pub item_id: String,
-    /// `unknown`, `seen`, `excluded`, `unavailable` or `over_limit`.
-    pub reason: String,
+    pub item_id: &'a str,
+    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `over_limit`.
+    pub reason: &'a str,
 }
 
 /// What put an item at its place.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PlacedItem {
+pub struct PlacedItem<'a> {
     /// Which item.
-    pub item_id: String,
-    /// `ranked`, `explored`, `cap_relaxed`, or the fallback the order comes from.
-    pub placement: String,
+    pub item_id: &'a str,
+    /// The rule that put it there (`ranked`, `explored`, `cap_relaxed`), or the fallback the order
+    /// comes from.
+    pub placement: &'a str,
 }

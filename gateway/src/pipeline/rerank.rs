@@ -1,66 +1,74 @@
 //! Third stage: the final order.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
-    CallError, ItemId,
-    reranking::{Rerank, Reranked, ScoredCandidate},
+    CallError,
+    reranking::{Rerank, Reranked},
 };
 
-use super::{
-    Degraded, Fallback, Run,
-    order::{self, Placed},
-};
+use super::{CandidateSet, Degraded, Fallback, Placed, Run, stage::stage};
 
-impl Run<'_> {
-    /// At most `k` items in their final order; by click probability when re-ranking fails.
-    pub(super) async fn rerank(&mut self, candidates: Vec<ScoredCandidate>) -> Vec<Placed> {
-        let k = self.query.k;
-        if self.plan.reranking > Rung::Full {
-            let rung = self.plan.reranking;
-            let planned = Degraded::planned(Stage::Reranking, rung, self.plan.cause);
-            self.ranking.degraded.push(planned);
-            return order::by_ctr(candidates, k);
+/// Adds at most `k` places in their final order: retrieval's where nothing was scored, that of the
+/// click probabilities where re-ranking fails.
+pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
+    let k = run.query.k;
+    let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
+    if run.plan.reranking > Rung::Full {
+        let rung = run.plan.reranking;
+        run.degraded.push(Degraded::planned(Stage::Reranking, rung, run.plan.cause));
+        return set.place_by_ctr(k);
+    }
+    let (_, seed) = run.info.request_id.as_u64_pair();
+    let call = Rerank {
+        items: set.items.clone(),
+        ctr: Arc::clone(&ctr),
+        facts: set.facts.take(),
+        k,
+        as_of: run.query.as_of,
+        seed,
+    };
+    let client = &run.gateway.clients.rerank;
+    let check = |reply: &Reranked| check(reply, ctr.len(), k);
+    match stage(run, Stage::Reranking, client, call, check).await {
+        Ok(reply) => {
+            let partial = |rule| Degraded::partial(Stage::Reranking, Fallback::RuleSkipped, rule);
+            run.degraded.extend(reply.skipped.into_iter().map(partial));
+            let placed = reply.places.into_iter().map(|place| Placed {
+                candidate: place.candidate,
+                score: Some(place.score),
+                rule: place.rule,
+            });
+            set.places = placed.collect();
         }
-        let (_, seed) = self.info.request_id.as_u64_pair();
-        let call = Rerank { candidates: candidates.clone(), k, as_of: self.query.as_of, seed };
-        let client = &self.gateway.clients.rerank;
-        let check = |reply: &Reranked| check(reply, &candidates, k);
-        let result = self.stage(Stage::Reranking, client, call, check).await;
-        match result {
-            Ok(reply) => {
-                let skipped = reply
-                    .skipped
-                    .into_iter()
-                    .map(|rule| Degraded::partial(Stage::Reranking, Fallback::RuleSkipped, rule));
-                self.ranking.degraded.extend(skipped);
-                reply.items.into_iter().map(Placed::from).collect()
-            }
-            Err(error) => {
-                let degraded = Degraded::by_error(Stage::Reranking, error, Rung::CtrOrder);
-                self.ranking.degraded.push(degraded);
-                order::by_ctr(candidates, k)
-            }
+        Err(error) => {
+            run.degraded.push(Degraded::by_error(Stage::Reranking, error, Rung::CtrOrder));
+            set.place_by_ctr(k);
         }
     }
 }
 
 /// The promise of the stage: at most `k` of the candidates, none twice, with finite scores.
-fn check(reply: &Reranked, candidates: &[ScoredCandidate], k: u32) -> Result<(), CallError> {
-    if reply.items.len() > k as usize {
-        let got = reply.items.len();
+fn check(reply: &Reranked, candidates: usize, k: u32) -> Result<(), CallError> {
+    if reply.places.len() > k as usize {
+        let got = reply.places.len();
         return Err(CallError::internal(format!("{got} items where {k} were asked for")));
     }
-    let mut open: HashSet<&ItemId> = candidates.iter().map(|one| &one.item_id).collect();
-    for item in &reply.items {
-        if !open.remove(&item.item_id) {
-            let id = &item.item_id;
-            return Err(CallError::internal(format!("item {id} is no candidate, or came twice")));
+    let mut met = vec![false; candidates];
+    for place in &reply.places {
+        match met.get_mut(place.candidate as usize) {
+            Some(met) if !*met => *met = true,
+            _ => {
+                let candidate = place.candidate;
+                let message = format!("candidate {candidate} is none, or came twice");
+                return Err(CallError::internal(message));
+            }
         }
-        if !item.score.is_finite() || !item.ctr.is_finite() {
-            let id = &item.item_id;
-            return Err(CallError::internal(format!("item {id} has a score that is no number")));
+        if !place.score.is_finite() {
+            let candidate = place.candidate;
+            let message = format!("candidate {candidate} has a score that is no number");
+            return Err(CallError::internal(message));
         }
     }
     Ok(())

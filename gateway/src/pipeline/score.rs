@@ -1,119 +1,113 @@
 //! Second stage: click probabilities.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
     CallError,
     embedding::Tiers,
-    reranking::ScoredCandidate,
-    retrieval::Candidate,
     scoring::{ModelKind, Score, Scored},
 };
 
-use super::{Degraded, Fallback, Run};
+use super::{CandidateSet, Degraded, Fallback, Run, stage::stage};
 use crate::api::rank::Coverage;
 
-impl Run<'_> {
-    /// The candidates with their click probabilities, in the same order; `None` when they are not
-    /// scored, with the reason in `degraded`.
-    pub(super) async fn score(&mut self, candidates: &[Candidate]) -> Option<Vec<ScoredCandidate>> {
-        let rung = self.plan.scoring;
-        if rung == Rung::RetrievalOrder {
-            self.planned(rung);
-            return None;
+/// Adds the candidates' click probabilities. Where they cannot be scored, the set goes on without
+/// them, and the reason is in `degraded`.
+pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
+    let rung = run.plan.scoring;
+    if set.items.is_empty() {
+        return;
+    }
+    if rung == Rung::RetrievalOrder {
+        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause));
+        return;
+    }
+    let call = Score {
+        user_id: run.query.user_id.clone(),
+        items: set.items.clone(),
+        user: std::mem::take(&mut set.user),
+        as_of: run.query.as_of,
+        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.model },
+        tiers: if rung == Rung::MissingVectors { Tiers::Cached } else { Tiers::All },
+        facts_for: match run.gateway.facts_for {
+            0 => 0,
+            pool => pool.max(run.query.k),
+        },
+    };
+    let expected = set.items.len();
+    let client = &run.gateway.clients.score;
+    let scored = stage(run, Stage::Scoring, client, call, |reply: &Scored| match reply.ctr.len() {
+        got if got == expected => Ok(()),
+        got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
+    });
+    match scored.await {
+        Ok(reply) => {
+            let backlog = Duration::from_micros(u64::from(reply.load.backlog_us));
+            run.gateway.admission.note_queue(backlog);
+            name_rung(run, rung, &reply);
+            take_scores(run, set, reply);
         }
-        let base = self.gateway.model;
-        let call = Score {
-            user_id: self.query.user_id.clone(),
-            item_ids: candidates.iter().map(|candidate| candidate.item_id.clone()).collect(),
-            as_of: self.query.as_of,
-            model: if rung == Rung::Idrec { ModelKind::Idrec } else { base },
-            tiers: if rung == Rung::MissingVectors { Tiers::Held } else { Tiers::All },
-        };
-        let client = &self.gateway.clients.score;
-        let expected = candidates.len();
-        let check = |reply: &Scored| match reply.ctr.len() {
-            got if got == expected => Ok(()),
-            got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
-        };
-        match self.stage(Stage::Scoring, client, call, check).await {
-            Ok(reply) => {
-                let backlog = Duration::from_micros(u64::from(reply.load.backlog_us));
-                self.gateway.admission.note_queue(backlog);
-                self.name_rung(rung, &reply);
-                Some(self.take_scores(candidates, reply))
+        Err(error) => {
+            if let Some(ms) = error.retry_after_ms {
+                run.gateway.admission.note_queue(Duration::from_millis(u64::from(ms)));
             }
-            Err(error) => {
-                if let Some(ms) = error.retry_after_ms {
-                    self.gateway.admission.note_queue(Duration::from_millis(u64::from(ms)));
-                }
-                let rung = Rung::RetrievalOrder;
-                self.ranking.degraded.push(Degraded::by_error(Stage::Scoring, error, rung));
-                None
-            }
+            run.degraded.push(Degraded::by_error(Stage::Scoring, error, Rung::RetrievalOrder));
         }
     }
+}
 
-    fn planned(&mut self, rung: Rung) {
-        let planned = Degraded::planned(Stage::Scoring, rung, self.plan.cause);
-        self.ranking.degraded.push(planned);
+/// Says where the scores come from, when they are not the best there could be.
+fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
+    let cause = run.plan.cause;
+    let degraded = &mut run.degraded;
+    let fewer_took_effect = run.query.candidates.is_none();
+    // A rung that changes nothing for this request is not one it stands on: the caller's candidates
+    // are all scored, and the ID-based model alone reads no vectors.
+    let took_effect = match planned {
+        Rung::Full => false,
+        Rung::FewerCandidates => fewer_took_effect,
+        Rung::MissingVectors => reply.model == ModelKind::Unified,
+        _ => reply.model == ModelKind::Idrec && run.gateway.model != ModelKind::Idrec,
+    };
+    if took_effect {
+        degraded.push(Degraded::planned(Stage::Scoring, planned, cause));
+    } else if planned > Rung::FewerCandidates && fewer_took_effect {
+        degraded.push(Degraded::planned(Stage::Scoring, Rung::FewerCandidates, cause));
     }
+    if reply.model == ModelKind::Idrec
+        && let Some(fell) = &reply.fell
+    {
+        degraded.push(Degraded::by_error(Stage::Scoring, fell.clone(), Rung::Idrec));
+    }
+    if let Some(late) = &reply.late {
+        let late = CallError::deadline(late.clone());
+        degraded.push(Degraded::by_error(Stage::Scoring, late, Rung::MissingVectors));
+    }
+}
 
-    /// Says where the scores come from, when they are not the best there could be.
-    fn name_rung(&mut self, planned: Rung, reply: &Scored) {
-        let fewer_took_effect = self.query.candidates.is_none();
-        // A rung that changes nothing for this request is not one it stands on: the caller's
-        // candidates are all scored, and the ID-based model alone reads no vectors.
-        let took_effect = match planned {
-            Rung::Full => false,
-            Rung::FewerCandidates => fewer_took_effect,
-            Rung::MissingVectors => reply.model == ModelKind::Unified,
-            _ => reply.model == ModelKind::Idrec && self.gateway.model != ModelKind::Idrec,
-        };
-        if took_effect {
-            self.planned(planned);
-        } else if planned > Rung::FewerCandidates && fewer_took_effect {
-            self.planned(Rung::FewerCandidates);
-        }
-        if reply.model == ModelKind::Idrec
-            && let Some(fell) = &reply.fell
-        {
-            let fell = Degraded::by_error(Stage::Scoring, fell.clone(), Rung::Idrec);
-            self.ranking.degraded.push(fell);
-        }
-        if let Some(late) = &reply.late {
-            let late = CallError::deadline(late.clone());
-            let late = Degraded::by_error(Stage::Scoring, late, Rung::MissingVectors);
-            self.ranking.degraded.push(late);
-        }
-    }
-
-    /// A score that is no number would stand anywhere in an order; it counts as the lowest.
-    fn take_scores(&mut self, candidates: &[Candidate], reply: Scored) -> Vec<ScoredCandidate> {
-        let coverage = reply.coverage;
-        self.ranking.model = Some(reply.bundle);
-        self.ranking.batch_rows = reply.batch_rows;
-        self.ranking.coverage = Coverage {
-            scored: coverage.rows,
-            memory: coverage.memory,
-            store: coverage.store,
-            encoded: coverage.encoded,
-            missing: coverage.missing,
-            history: coverage.history,
-            ..self.ranking.coverage
-        };
-        let broken = reply.ctr.iter().filter(|ctr| !ctr.is_finite()).count();
-        if broken > 0 {
-            let detail = format!("{broken} scores were no finite numbers");
-            let degraded = Degraded::partial(Stage::Scoring, Fallback::ScoredLowest, detail);
-            self.ranking.degraded.push(degraded);
-        }
-        let scored = |(candidate, ctr): (&Candidate, f32)| ScoredCandidate {
-            item_id: candidate.item_id.clone(),
-            ctr: if ctr.is_finite() { ctr } else { 0.0 },
-            sources: candidate.sources.clone(),
-        };
-        candidates.iter().zip(reply.ctr).map(scored).collect()
-    }
+/// A score that is no number would stand anywhere in an order; it counts as the lowest.
+fn take_scores(run: &mut Run<'_>, set: &mut CandidateSet, reply: Scored) {
+    let coverage = reply.coverage;
+    set.model = Some(reply.bundle);
+    set.batch_rows = reply.batch_rows;
+    set.facts = reply.facts;
+    set.coverage = Coverage {
+        scored: coverage.rows,
+        memory: coverage.memory,
+        store: coverage.store,
+        encoded: coverage.encoded,
+        missing: coverage.missing,
+        history: coverage.history,
+        ..set.coverage
+    };
+    let broken = reply.ctr.iter().filter(|ctr| !ctr.is_finite()).count();
+    set.ctr = Some(if broken == 0 {
+        reply.ctr
+    } else {
+        let detail = format!("{broken} scores were no finite numbers");
+        run.degraded.push(Degraded::partial(Stage::Scoring, Fallback::ScoredLowest, detail));
+        let finite = |ctr: &f32| if ctr.is_finite() { *ctr } else { 0.0 };
+        Arc::from_iter(reply.ctr.iter().map(finite))
+    });
 }

@@ -1,4 +1,4 @@
-//! One stage: a call under a deadline, inside a span, measured once.
+//! One stage: a call under a deadline, measured once.
 
 use plugrank_budget::{Stage, StageResult};
 use plugrank_contract::{Call, CallError, Context};
@@ -8,38 +8,35 @@ use tracing::Instrument;
 use super::Run;
 use crate::request_spans::StageSpan;
 
-impl Run<'_> {
-    /// Calls a service for a stage. `check` looks over the reply; one it refuses has failed.
-    ///
-    /// The measurement that decides whether the stage is cut is the one its record, its span and
-    /// the controller have.
-    pub(super) async fn stage<C: Call>(
-        &mut self,
-        stage: Stage,
-        client: &Client<C>,
-        call: C,
-        check: impl FnOnce(&C::Reply) -> Result<(), CallError>,
-    ) -> Result<C::Reply, CallError> {
-        let rung = self.plan.rung(stage);
-        let span = StageSpan::begin::<C>(self.info, stage, rung);
-        let traceparent = span.traceparent(self.info);
-        let tracestate = self.info.tracestate.clone();
-        let request_id = self.info.request_id;
-        let StageResult { value, record } = self
-            .budget
-            .run(stage, rung, |deadline| {
-                let context =
-                    Context { request_id, deadline: Some(deadline), traceparent, tracestate };
-                let answer = client.call(context, call);
-                async move {
-                    let reply = answer.await?;
-                    check(&reply)?;
-                    Ok(reply)
-                }
-                .instrument(span.span().clone())
-            })
-            .await;
-        span.end(&record);
-        value
-    }
+/// Calls a service for a stage. `check` looks over the reply; one it refuses has failed.
+///
+/// The measurement that decides whether the stage is cut is the one that its record, its span (where
+/// the request is sampled) and the controller have.
+pub(super) async fn stage<C: Call>(
+    run: &mut Run<'_>,
+    stage: Stage,
+    client: &Client<C>,
+    call: C,
+    check: impl FnOnce(&C::Reply) -> Result<(), CallError>,
+) -> Result<C::Reply, CallError> {
+    let rung = run.plan.rung(stage);
+    let span = StageSpan::begin::<C>(run.info, stage, rung);
+    let traceparent = span.traceparent(run.info);
+    let tracestate = run.info.tracestate.clone();
+    let request_id = run.info.request_id;
+    let StageResult { value, record } = run
+        .budget
+        .run(stage, rung, |deadline| {
+            let context = Context { request_id, deadline: Some(deadline), traceparent, tracestate };
+            let answer = client.call(context, call);
+            async move {
+                let reply = answer.await?;
+                check(&reply)?;
+                Ok(reply)
+            }
+            .instrument(span.span().clone())
+        })
+        .await;
+    span.end(&record);
+    value
 }

@@ -1,35 +1,42 @@
 //! `POST /v1/rank`.
 
-use std::time::Duration;
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
+    http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Refusal, Rung};
-use plugrank_contract::{ItemId, UserId};
+use plugrank_budget::{Admitted, Refusal, Rung, Stage};
+use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::{
     settings::{OverloadChoice, ServerSettings},
     trace_context::HexText,
 };
+
+use uuid::Uuid;
 
 use crate::{
     Gateway,
     api::{
         millis,
         rank::{
-            BudgetReport, DegradedReport, DroppedItem, Explanation, PlacedItem, RankRequest,
-            RankResponse, RankedItem, StageReport,
+            BudgetReport, DegradedReport, DroppedItem, Explanation, IdText, NamedSources,
+            PlacedItem, RankRequest, RankResponse, RankedItem, StageReport,
         },
     },
-    body::{BodyLimit, JsonBody},
+    body::{self, BodyLimit, RawJson},
     controller::Plan,
     endpoint::Endpoint,
+    loop_lag,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, Cause, Degraded, Query, Ranked, Ranking},
+    pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
     problem::{Problem, ProblemDocument},
     validate::{self, Errors},
 };
+
+/// Room for most replies, so that it is made once.
+const REPLY_BYTES: usize = 4096;
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
     let resource =
@@ -68,13 +75,13 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
 pub(crate) async fn rank(
     gateway: Data<Gateway>,
     info: ReqData<RequestInfo>,
-    JsonBody(request): JsonBody<RankRequest>,
+    RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
-    let explain = request.explain;
-    let query = check(&gateway, request)?;
+    let waited = loop_lag::lag();
+    let query = Query { waited, ..check(&gateway, body::parse(&body)?)? };
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
-    if let Err(refusal) = admitted.in_time(query.budget) {
+    if let Err(refusal) = in_time(&admitted, &query) {
         match gateway.on_overload {
             OverloadChoice::Refuse => return Err(refused(&gateway, refusal)),
             OverloadChoice::Degrade => {
@@ -82,28 +89,50 @@ pub(crate) async fn rank(
             }
         }
     }
-    let ranked = pipeline::rank(&gateway, &info, &query, plan).await;
+    let mut ranked = pipeline::rank(&gateway, &info, &query, plan).await;
     admitted.answered();
-    gateway.controller.observe(&ranked.stages, ranked.total);
     let budget = budget_report(&ranked);
-    let Ranked { ranking, stages, total, spent, .. } = ranked;
-    let degraded = ranking.as_ref().map_or(true, |ranking| !ranking.degraded.is_empty());
-    let exemplar = info.exemplar(degraded);
-    for stage in &stages {
-        gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
-    }
-    info.record(RankOutcome { total, spent, degraded, stages });
     let timing = server_timing(&budget);
-    let ranking = ranking.map_err(|error| {
+    record(&gateway, &info, &mut ranked);
+    let set = ranked.ranking.as_ref().map_err(|error| {
         Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
     })?;
-    gateway.metrics.answer(ranking.rung());
-    gateway.metrics.coverage(&ranking.coverage);
-    for degraded in &ranking.degraded {
+    let trace_id = info.trace_id();
+    let trace_id = trace_id.as_ref().map(HexText::as_str);
+    let reply = respond(set, &ranked, budget, (info.request_id, trace_id), query.explain);
+    let mut json = Vec::with_capacity(REPLY_BYTES);
+    serde_json::to_writer(&mut json, &reply)
+        .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
+    let mut response = HttpResponse::Ok();
+    response.content_type(ContentType::json()).insert_header(("server-timing", timing));
+    Ok(response.body(json))
+}
+
+/// Writes what became of a request into metrics and the controller, and hands its stages to whoever
+/// makes spans of them.
+fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked) {
+    gateway.controller.observe(&ranked.stages, ranked.total);
+    let degraded = ranked.ranking.is_err() || !ranked.degraded.is_empty();
+    let exemplar = info.exemplar(degraded);
+    for stage in &ranked.stages {
+        gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
+    }
+    let stages = std::mem::take(&mut ranked.stages);
+    info.record(RankOutcome { total: ranked.total, spent: ranked.spent, degraded, stages });
+    let Ok(set) = &ranked.ranking else { return };
+    gateway.metrics.answer(ranked.rung());
+    gateway.metrics.coverage(&set.coverage);
+    for degraded in &ranked.degraded {
         gateway.metrics.degraded(degraded);
     }
-    let reply = respond(ranking, budget, &info, explain);
-    Ok(HttpResponse::Ok().insert_header(("server-timing", timing)).json(reply))
+}
+
+/// Whether the answer can be there in time, what the request has waited already counted in.
+fn in_time(admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
+    match query.budget.checked_sub(query.waited) {
+        Some(left) if !left.is_zero() => admitted.in_time(left),
+        _ => Err(Refusal::TooLate { predicted: query.waited }),
+    }
 }
 
 /// A request that is not let in.
@@ -124,20 +153,22 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
     }
 }
 
-fn check(gateway: &Gateway, request: RankRequest) -> Result<Query, Problem> {
+fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
     let k = request.k.unwrap_or(i64::from(limits.k_default));
     errors.range("k", k, 1..=i64::from(limits.k_max));
-    let candidates = request.candidates.map(|ids| {
-        if ids.is_empty() {
-            errors.add("candidates", "is empty; leave it out to have candidates retrieved");
-        }
-        errors.item_ids("candidates", ids, limits.max_candidates)
-    });
-    let exclude: Vec<ItemId> =
-        errors.item_ids("exclude", request.exclude.unwrap_or_default(), limits.max_exclude);
+    if request.candidates.as_ref().is_some_and(Vec::is_empty) {
+        errors.add("candidates", "is empty; leave it out to have candidates retrieved");
+    }
+    let lists = [
+        ("candidates", &request.candidates, limits.max_candidates),
+        ("exclude", &request.exclude, limits.max_exclude),
+    ];
+    for (field, ids, most) in lists {
+        errors.item_ids(field, ids.as_deref().unwrap_or_default(), most);
+    }
     let ceiling_ms = i64::try_from(gateway.budget_ceiling_ms).unwrap_or(i64::MAX);
     if let Some(budget_ms) = request.budget_ms {
         errors.range("budget_ms", budget_ms, 1..=ceiling_ms);
@@ -146,98 +177,113 @@ fn check(gateway: &Gateway, request: RankRequest) -> Result<Query, Problem> {
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
+    errors.none_or(())?;
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
-    errors.none_or(Query {
-        user_id: UserId::from(request.user_id),
+    Ok(Query {
+        user_id: UserId::from(&*request.user_id),
         k: u32::try_from(k).unwrap_or(limits.k_default),
-        candidates,
-        exclude,
+        candidates: request.candidates.map(|ids| resolve(gateway, &ids)),
+        exclude: resolve(gateway, &request.exclude.unwrap_or_default()),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
+        explain: request.explain,
+        waited: Duration::ZERO,
     })
 }
 
-fn respond(
-    ranking: Ranking,
+/// Hashes each id once, where this process has the item table. From here on items are indices.
+fn resolve(gateway: &Gateway, ids: &[IdText<'_>]) -> ItemList {
+    let Some(table) = gateway.items.as_ref().filter(|_| !ids.is_empty()) else {
+        return ids.iter().map(|id| ItemId::from(&*id.0)).collect();
+    };
+    let mut indices = Vec::with_capacity(ids.len());
+    table.indices(&mut ids.iter().map(|id| &*id.0), &mut indices);
+    let unknown = ids.iter().zip(&indices).filter(|(_, index)| **index == UNKNOWN_ITEM);
+    let unknown = unknown.map(|(id, _)| ItemId::from(&*id.0)).collect();
+    ItemList::resolved(Arc::clone(table), indices, unknown)
+}
+
+fn respond<'a>(
+    set: &'a CandidateSet,
+    ranked: &'a Ranked,
     budget: BudgetReport,
-    info: &RequestInfo,
+    (request_id, trace_id): (Uuid, Option<&'a str>),
     explain: bool,
-) -> RankResponse {
-    let explain = explain.then(|| explanation(&ranking));
-    let rung = ranking.rung();
-    let items = ranking.items.into_iter().zip(1..).map(|(item, rank)| RankedItem {
-        item_id: item.item_id.to_string(),
+) -> RankResponse<'a> {
+    let items = set.places.iter().zip(1..).map(|(placed, rank)| RankedItem {
+        item_id: set.id(placed).map_or("", ItemId::as_str),
         rank,
-        score: item.score,
-        ctr: item.ctr,
-        sources: item.sources.into_iter().map(|s| pipeline::source_name(s).to_owned()).collect(),
+        score: placed.score,
+        ctr: set.ctr_of(placed),
+        sources: NamedSources {
+            names: &set.source_names,
+            set: set.sources.get(placed.candidate as usize).copied().unwrap_or_default(),
+        },
     });
     RankResponse {
-        request_id: info.request_id,
-        model: ranking.model,
+        request_id,
+        model: set.model.as_deref(),
         experiment: None,
         items: items.collect(),
         budget,
-        rung: rung.as_str().to_owned(),
-        degraded: ranking.degraded.into_iter().map(degraded_report).collect(),
-        coverage: ranking.coverage,
-        trace_id: info.trace_id().map(|id| id.to_string()),
-        explain,
+        rung: ranked.rung().as_str(),
+        degraded: ranked.degraded.iter().map(degraded_report).collect(),
+        coverage: set.coverage,
+        trace_id,
+        explain: explain.then(|| explanation(set)),
     }
 }
 
-fn explanation(ranking: &Ranking) -> Explanation {
-    let dropped = ranking.dropped.iter().map(|dropped| DroppedItem {
-        item_id: dropped.item_id.to_string(),
-        reason: pipeline::reason_name(dropped.reason).to_owned(),
-    });
-    let placements = ranking.items.iter().map(|item| PlacedItem {
-        item_id: item.item_id.to_string(),
-        placement: item.placement.to_owned(),
+fn explanation(set: &CandidateSet) -> Explanation<'_> {
+    let dropped = set
+        .dropped
+        .iter()
+        .map(|dropped| DroppedItem { item_id: dropped.item_id.as_str(), reason: &dropped.reason });
+    let placements = set.places.iter().map(|placed| PlacedItem {
+        item_id: set.id(placed).map_or("", ItemId::as_str),
+        placement: &placed.rule,
     });
     Explanation {
         dropped: dropped.collect(),
         placements: placements.collect(),
-        batch_rows: ranking.batch_rows,
+        batch_rows: set.batch_rows,
     }
 }
 
-fn degraded_report(degraded: Degraded) -> DegradedReport {
+fn degraded_report(degraded: &Degraded) -> DegradedReport<'_> {
     DegradedReport {
-        stage: degraded.stage.as_str().to_owned(),
-        rung: degraded.fallback.as_str().to_owned(),
-        cause: degraded.cause.as_str().to_owned(),
-        detail: degraded.detail,
+        stage: degraded.stage.as_str(),
+        rung: degraded.fallback.as_str(),
+        cause: degraded.cause.as_str(),
+        detail: &degraded.detail,
     }
 }
 
 fn budget_report(ranked: &Ranked) -> BudgetReport {
     let ran = ranked.stages.iter().map(|record| StageReport {
-        stage: record.stage.as_str().to_owned(),
+        stage: record.stage.as_str(),
         allotted_ms: millis(record.allotted),
         spent_ms: millis(record.spent),
-        outcome: record.outcome.as_str().to_owned(),
+        outcome: record.outcome.as_str(),
     });
-    let skipped = ranked.skipped.iter().map(|stage| StageReport {
-        stage: stage.as_str().to_owned(),
+    let skipped = ranked.skipped().map(|stage| StageReport {
+        stage: stage.as_str(),
         allotted_ms: 0.0,
         spent_ms: 0.0,
-        outcome: "skipped".to_owned(),
+        outcome: "skipped",
     });
-    BudgetReport {
-        total_ms: millis(ranked.total),
-        spent_ms: millis(ranked.spent),
-        stages: ran.chain(skipped).collect(),
-    }
+    let mut stages = Vec::with_capacity(Stage::ALL.len());
+    stages.extend(ran.chain(skipped));
+    BudgetReport { total_ms: millis(ranked.total), spent_ms: millis(ranked.spent), stages }
 }
 
 /// `Server-Timing` (W3C): one entry a stage, then the whole.
 fn server_timing(budget: &BudgetReport) -> String {
-    let mut entries: Vec<String> = budget
-        .stages
-        .iter()
-        .map(|stage| format!("{};dur={};desc=\"{}\"", stage.stage, stage.spent_ms, stage.outcome))
-        .collect();
-    entries.push(format!("total;dur={}", budget.spent_ms));
-    entries.join(", ")
+    let mut timing = String::with_capacity(160);
+    for StageReport { stage, spent_ms, outcome, .. } in &budget.stages {
+        // Writing to a string cannot fail.
+        let _ = write!(timing, "{stage};dur={spent_ms};desc=\"{outcome}\", ");
+    }
+    let _ = write!(timing, "total;dur={}", budget.spent_ms);
+    timing
 }

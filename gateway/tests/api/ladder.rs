@@ -51,7 +51,7 @@ async fn every_rung_can_be_stood_on_and_is_named() {
         match rung {
             "retrieval_order" => assert!(scored.is_empty()),
             "idrec" => assert_eq!(scored[0].1.model, ModelKind::Idrec),
-            "missing_vectors" => assert_eq!(scored[0].1.tiers, Tiers::Held),
+            "missing_vectors" => assert_eq!(scored[0].1.tiers, Tiers::Cached),
             _ => {
                 assert_eq!((scored[0].1.model, scored[0].1.tiers), (ModelKind::Unified, Tiers::All))
             }

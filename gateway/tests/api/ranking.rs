@@ -113,7 +113,7 @@ async fn what_the_caller_says_reaches_the_stages() {
 
     let (context, call) = server.retrieve.calls().remove(0);
     assert_eq!(call.as_of, 1234);
-    assert_eq!(call.exclude, [ItemId::from("i4")]);
+    assert_eq!(call.exclude, vec![ItemId::from("i4")].into());
     assert_eq!(context.request_id.to_string(), reply["request_id"].as_str().unwrap());
     let (score_context, score) = server.score.calls().remove(0);
     assert_eq!((score.as_of, score.user_id.as_str()), (1234, "u7"));

@@ -11,11 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Call, CallError, Context, ErrorCode, ItemId,
+    Call, CallError, Context, ErrorCode, ItemId, UserRead,
     embedding::Invalidate,
-    reranking::{Placement, Ranked, Rerank, Reranked},
+    reranking::{Place, Rerank, Reranked},
     retrieval::{
-        Candidate, DropReason, Dropped, ObserveEvents, RefreshItems, Retrieve, Retrieved, Source,
+        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet, UNKNOWN,
     },
     scoring::{Coverage, Load, Score, Scored},
 };
@@ -107,32 +107,31 @@ impl Service<Retrieve> for Fake<Retrieve> {
     async fn call(&self, context: Context, call: Retrieve) -> Result<Retrieved, CallError> {
         let partial = self.act(context, call.clone()).await?;
         let known: Vec<ItemId> = (1..=CATALOG).map(|n| ItemId::from(format!("i{n}"))).collect();
-        let source = if call.candidates.is_some() { Source::Caller } else { Source::Popular };
-        let asked = call.candidates.unwrap_or_else(|| known.clone());
-        let mut reply = Retrieved {
-            candidates: Vec::new(),
-            dropped: Vec::new(),
-            dropped_total: 0,
-            failed: Vec::new(),
-        };
+        let source = usize::from(call.candidates.is_none());
+        let asked = call.candidates.map_or(known.clone(), |given| given.ids().cloned().collect());
+        let excluded: Vec<ItemId> = call.exclude.ids().cloned().collect();
+        let (mut candidates, mut dropped) = (Vec::new(), Vec::new());
         for item_id in asked {
-            let reason = if !known.contains(&item_id) {
-                Some(DropReason::Unknown)
-            } else if call.exclude.contains(&item_id) {
-                Some(DropReason::Excluded)
+            if !known.contains(&item_id) {
+                dropped.push(Dropped { item_id, reason: UNKNOWN });
+            } else if excluded.contains(&item_id) {
+                dropped.push(Dropped { item_id, reason: Name::Borrowed("excluded") });
             } else {
-                None
-            };
-            match reason {
-                Some(reason) => reply.dropped.push(Dropped { item_id, reason }),
-                None => reply.candidates.push(Candidate { item_id, sources: vec![source] }),
+                candidates.push(item_id);
             }
         }
-        reply.dropped_total = reply.dropped.len() as u32;
-        if partial {
-            reply.failed.push((Source::Ann, "no index".to_owned()));
-        }
-        Ok(reply)
+        let unknown = dropped.iter().filter(|one| one.reason == UNKNOWN).count() as u32;
+        let failed = (Name::Borrowed("ann"), "no index".to_owned());
+        Ok(Retrieved {
+            sources: vec![SourceSet::of(source); candidates.len()],
+            candidates: candidates.into(),
+            source_names: [Name::Borrowed("caller"), Name::Borrowed("popular")].into(),
+            dropped_total: dropped.len() as u32,
+            dropped: if call.explain { dropped } else { Vec::new() },
+            unknown,
+            failed: if partial { vec![failed] } else { Vec::new() },
+            user: UserRead::NotRead,
+        })
     }
 }
 
@@ -146,13 +145,13 @@ pub(crate) fn ctr(item_id: &str) -> f32 {
 impl Service<Score> for Fake<Score> {
     async fn call(&self, context: Context, call: Score) -> Result<Scored, CallError> {
         let misbehave = self.act(context, call.clone()).await?;
-        let rows = call.item_ids.len() as u32;
-        let mut scores: Vec<f32> = call.item_ids.iter().map(|id| ctr(id.as_str())).collect();
+        let rows = call.items.len() as u32;
+        let mut scores: Vec<f32> = call.items.ids().map(|id| ctr(id.as_str())).collect();
         if misbehave {
             scores.pop();
         }
         // One item the model goes wrong on.
-        for (id, score) in call.item_ids.iter().zip(&mut scores) {
+        for (id, score) in call.items.ids().zip(&mut scores) {
             if call.user_id.as_str() == "nan" && id.as_str() == "i40" {
                 *score = f32::NAN;
             }
@@ -160,8 +159,9 @@ impl Service<Score> for Fake<Score> {
         let coverage =
             Coverage { rows, memory: rows - 1, store: 0, encoded: 0, missing: 1, history: 3 };
         Ok(Scored {
-            bundle: "test-1".to_owned(),
-            ctr: scores,
+            bundle: "test-1".into(),
+            ctr: scores.into(),
+            facts: None,
             model: call.model,
             fell: None,
             late: None,
@@ -176,20 +176,18 @@ impl Service<Score> for Fake<Score> {
 impl Service<Rerank> for Fake<Rerank> {
     async fn call(&self, context: Context, call: Rerank) -> Result<Reranked, CallError> {
         let misbehave = self.act(context, call.clone()).await?;
-        let mut candidates = call.candidates;
-        candidates.sort_by(|a, b| b.ctr.total_cmp(&a.ctr));
+        let mut order: Vec<u32> = (0..call.ctr.len() as u32).collect();
+        let ctr = |candidate: u32| call.ctr[candidate as usize];
+        order.sort_by(|a, b| ctr(*b).total_cmp(&ctr(*a)));
         if misbehave {
-            let first = candidates[0].clone();
-            candidates.insert(0, first);
+            order.insert(0, order[0]);
         }
-        let placed = candidates.into_iter().take(call.k as usize).map(|candidate| Ranked {
-            item_id: candidate.item_id,
-            score: candidate.ctr * 2.0,
-            ctr: candidate.ctr,
-            sources: candidate.sources,
-            placement: Placement::Ranked,
+        let places = order.into_iter().take(call.k as usize).map(|candidate| Place {
+            candidate,
+            score: ctr(candidate) * 2.0,
+            rule: Name::Borrowed("ranked"),
         });
-        Ok(Reranked { items: placed.collect(), skipped: Vec::new() })
+        Ok(Reranked { places: places.collect(), skipped: Vec::new() })
     }
 }
 

@@ -60,6 +60,8 @@ impl Server {
                 invalidate: invalidate.clone(),
             },
             store: store.clone(),
+            items: None,
+            facts_for: 0,
             server: settings.server,
             budget: settings.budget,
             candidate_limit: 300,

@@ -1,20 +1,18 @@
-//! Cost of the rules for a pool of 200 candidates with vectors.
+//! Cost of the rules for a pool of 200 candidates with vectors, of 500 that were scored.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use plugrank_contract::{
-    Dtype, Matrix,
-    embedding::{FetchedVectors, RecordOrigin},
-    reranking::ScoredCandidate,
-    retrieval::Source,
-};
+use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
 use plugrank_reranking::{
-    ItemFacts, Likeness, RerankingOptions,
+    Facts, RerankingOptions,
     order::by_click_probability,
-    pipeline::{Input, rerank},
+    rules::{self, Field},
+    selection::select,
+    similarity::Similarity,
 };
 
+const SCORED: usize = 500;
 const POOL: usize = 200;
 
 /// Numbers that look random enough, without a generator.
@@ -22,46 +20,40 @@ fn noise(n: usize) -> f32 {
     ((n * 2_654_435_761) % 10_007) as f32 / 10_007.0
 }
 
-fn candidates() -> Vec<ScoredCandidate> {
-    let candidate = |n: usize| ScoredCandidate {
-        item_id: format!("item-{n}").into(),
-        ctr: noise(n),
-        sources: vec![Source::Ann, Source::Popular],
-    };
-    (0..POOL).map(candidate).collect()
-}
-
-fn fetched(dim: usize) -> FetchedVectors {
-    let data = (0..POOL * dim).flat_map(|n| (noise(n) - 0.5).to_le_bytes()).collect();
-    FetchedVectors {
-        bundle: String::new(),
-        vectors: Matrix::new(POOL, dim, Dtype::F32, data).expect("as long as its shape says"),
-        origins: vec![RecordOrigin::Memory; POOL],
+fn facts(dim: usize) -> RankFacts {
+    let data = (0..SCORED * dim).flat_map(|n| (noise(n) - 0.5).to_le_bytes()).collect();
+    RankFacts {
+        categories: (0..SCORED as u32).map(|n| vec![n % 9, 9 + n % 4]).collect(),
+        created_at: (0..SCORED as i64).map(Some).collect(),
+        with_vector: (0..SCORED as u32).collect(),
+        vectors: Matrix::new(SCORED, dim, Dtype::F32, data).expect("as long as its shape says"),
     }
 }
 
 fn benchmark(criterion: &mut Criterion) {
     let options = RerankingOptions::default();
-    let facts: Vec<ItemFacts> = (0..POOL as u32)
-        .map(|n| ItemFacts { categories: vec![n % 9, 9 + n % 4], created_at: Some(i64::from(n)) })
-        .collect();
-    let mut group = criterion.benchmark_group("rerank 200");
+    let rules = rules::all(&options);
+    let items: ItemList = (0..SCORED).map(|n| ItemId::from(format!("item-{n}"))).collect();
+    let ctr: Vec<f32> = (0..SCORED).map(noise).collect();
+    let mut group = criterion.benchmark_group("rerank 200 of 500");
     for (k, dim) in [(20, 32), (50, 32), (50, 128)] {
-        let (given, rows) = (candidates(), fetched(dim));
+        let facts = facts(dim);
         group.bench_function(BenchmarkId::new(format!("k {k}"), format!("dim {dim}")), |bench| {
             bench.iter(|| {
-                let candidates = by_click_probability(given.clone());
-                let likeness = Likeness::by_vectors(&rows, POOL).expect("one row an item");
-                let input = Input {
-                    candidates: &candidates,
-                    facts: &facts,
-                    likeness: &likeness,
+                let order = by_click_probability(&items, &ctr);
+                let sorted: Vec<f32> = order.iter().map(|place| ctr[*place as usize]).collect();
+                let similarity =
+                    Similarity::of_facts(&facts, &order[..POOL]).expect("one row an item");
+                let field = Field {
+                    ctr: &sorted,
+                    facts: Facts::Given { facts: &facts, order: &order },
                     pool: POOL,
+                    similarity,
                     k,
                     as_of: 1_000,
                     seed: 7,
                 };
-                black_box(rerank(&input, &options))
+                black_box(select(&field, &rules))
             });
         });
     }

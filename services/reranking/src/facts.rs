@@ -1,40 +1,64 @@
-//! What the rules read of an item.
+//! What the rules read of candidates.
 
-use std::{collections::HashMap, sync::Arc};
+use plugrank_contract::{ItemIndex, TimestampMs, reranking::RankFacts};
+use plugrank_items::View;
 
-use plugrank_contract::TimestampMs;
-use plugrank_store::StoredItem;
-
-/// What the rules read of a candidate. Categories are numbered anew for every call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ItemFacts {
-    /// Categories, the main one first.
-    pub categories: Vec<u32>,
-    /// When it entered the catalog.
-    pub created_at: Option<TimestampMs>,
+/// Categories and ages of the candidates, by their place in the order.
+#[derive(Debug)]
+pub enum Facts<'a> {
+    /// Nobody knows anything of them.
+    None,
+    /// The item table has them.
+    Table {
+        /// The table.
+        view: View<'a>,
+        /// Indices of the candidates, in the order.
+        indices: Vec<ItemIndex>,
+    },
+    /// They came with the scores.
+    Given {
+        /// What came, by the place in the list given.
+        facts: &'a RankFacts,
+        /// Those places, in the order.
+        order: &'a [u32],
+    },
 }
 
-impl ItemFacts {
-    /// The main category.
+impl Facts<'_> {
+    /// An item's categories, the main one first. The numbers mean the same within one request.
     #[must_use]
-    pub fn main_category(&self) -> Option<u32> {
-        self.categories.first().copied()
+    pub fn categories(&self, item: usize) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::Table { view, indices } => {
+                indices.get(item).map_or(&[], |index| view.categories(*index))
+            }
+            Self::Given { facts, order } => {
+                let place = order.get(item).map(|place| *place as usize);
+                place.and_then(|place| facts.categories.get(place)).map_or(&[], Vec::as_slice)
+            }
+        }
     }
 
-    /// Facts of items, same order; those of an unknown item are empty.
+    /// An item's main category.
     #[must_use]
-    pub fn of(items: &[Option<Arc<StoredItem>>]) -> Vec<Self> {
-        let mut numbers: HashMap<&str, u32> = HashMap::new();
-        items
-            .iter()
-            .map(|stored| {
-                let Some(stored) = stored else { return Self::default() };
-                let categories = stored.item.categories.iter().map(|name| {
-                    let next = numbers.len() as u32;
-                    *numbers.entry(name).or_insert(next)
-                });
-                Self { categories: categories.collect(), created_at: stored.item.created_at }
-            })
-            .collect()
+    pub fn main_category(&self, item: usize) -> Option<u32> {
+        self.categories(item).first().copied()
     }
+
+    /// When an item entered the catalog.
+    #[must_use]
+    pub fn created_at(&self, item: usize) -> Option<TimestampMs> {
+        match self {
+            Self::None => None,
+            Self::Table { view, indices } => view.created_at(*indices.get(item)?),
+            Self::Given { facts, order } => *facts.created_at.get(*order.get(item)? as usize)?,
+        }
+    }
+}
+
+/// Indices of candidates in an order.
+#[must_use]
+pub(crate) fn ordered(indices: &[ItemIndex], order: &[u32]) -> Vec<ItemIndex> {
+    order.iter().map(|place| indices[*place as usize]).collect()
 }

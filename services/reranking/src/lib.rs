@@ -1,24 +1,20 @@
-//! Final order: diversity, rules, exploration.
+//! Final order: diversity, caps, exploration.
 //!
-//! Candidates run through a fixed order of rules, one file each: [`order`] by click probability,
-//! [`diversity`] against likeness to what is already placed, [`category_cap`] on how many of a
-//! category are shown, [`exploration`] of fresh items in slots kept for them. Click probabilities
-//! stay what they were; `score` says what the order went by.
+//! Candidates are put in the order of their click probability ([`order`]); then the places are
+//! filled one by one ([`selection`]) while a list of [`rules`] changes what candidates are worth,
+//! holds some back, and moves items in at the end. Click probabilities stay what they were; `score`
+//! says what the order went by.
+//!
+//! One rule more is one file in `rules/` and one line in [`rules::all`].
 
-pub mod category_cap;
-pub mod diversity;
-pub mod exploration;
 mod facts;
-mod likeness;
 pub mod options;
 pub mod order;
-pub mod pipeline;
-mod selection;
+pub mod rules;
+pub mod selection;
 mod service;
-#[cfg(test)]
-mod testing;
+pub mod similarity;
 
-pub use facts::ItemFacts;
-pub use likeness::Likeness;
+pub use facts::Facts;
 pub use options::{OptionsError, RerankingOptions};
-pub use service::{RerankingParts, RerankingService};
+pub use service::{ItemFacts, RerankingParts, RerankingService};

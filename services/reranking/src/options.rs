@@ -8,12 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RerankingOptions {
-    /// Candidates with the best click probabilities among which likeness is compared, and whose
-    /// vectors are fetched; `k` where that is more.
+    /// Candidates with the best click probabilities among which similarity is compared; `k` where that
+    /// is more.
     pub pool: usize,
-    /// Share of the remaining time that reading items and fetching vectors may take. Rules whose
-    /// input is not there by then are skipped.
-    pub fetch_time_share: f64,
     /// Diversity.
     pub diversity: DiversityOptions,
     /// Category cap.
@@ -26,7 +23,6 @@ impl Default for RerankingOptions {
     fn default() -> Self {
         Self {
             pool: 200,
-            fetch_time_share: 0.6,
             diversity: DiversityOptions::default(),
             category_cap: CategoryCapOptions::default(),
             exploration: ExplorationOptions::default(),
@@ -105,11 +101,6 @@ impl RerankingOptions {
             if holds { Ok(()) } else { Err(OptionsError { field, problem }) }
         };
         need(self.pool > 0, "pool", "must be at least 1")?;
-        need(
-            self.fetch_time_share > 0.0 && self.fetch_time_share <= 1.0,
-            "fetch_time_share",
-            "must be above 0 and at most 1",
-        )?;
         let lambda = self.diversity.lambda;
         need(
             (0.01..=1.0).contains(&lambda),
@@ -150,9 +141,8 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut RerankingOptions);
-        let set: [(&str, Change); 5] = [
+        let set: [(&str, Change); 4] = [
             ("pool", |o| o.pool = 0),
-            ("fetch_time_share", |o| o.fetch_time_share = 1.5),
             ("diversity.lambda", |o| o.diversity.lambda = f32::NAN),
             ("category_cap.max", |o| o.category_cap.max = 0),
             ("exploration.share", |o| o.exploration.share = 0.9),

@@ -1,36 +1,49 @@
 //! The order by click probability.
 
-use std::{cmp::Ordering, collections::HashSet};
+use plugrank_contract::{ItemId, ItemList};
 
-use plugrank_contract::reranking::ScoredCandidate;
-
-/// Best click probability first; equal ones by id, so that the order they came in has no say.
-/// Probabilities that are not numbers, or infinite, sink to the bottom. Of an item that is named
-/// twice, the better one stays.
+/// Places of candidates in the order of their click probability, best first; equal ones by id, so
+/// that the order they came in has no say. Probabilities that are no finite numbers sink to the
+/// bottom.
 #[must_use]
-pub fn by_click_probability(mut candidates: Vec<ScoredCandidate>) -> Vec<ScoredCandidate> {
-    candidates.sort_by(|a, b| compare(a, b).then_with(|| a.item_id.cmp(&b.item_id)));
-    let mut met = HashSet::with_capacity(candidates.len());
-    candidates.retain(|candidate| met.insert(candidate.item_id.clone()));
-    candidates
+pub fn by_click_probability(items: &ItemList, ctr: &[f32]) -> Vec<u32> {
+    // One integer a candidate: the probability, falling, above the place.
+    let mut keys: Vec<u64> =
+        ctr.iter().zip(0u64..).map(|(ctr, place)| u64::from(falling(*ctr)) << 32 | place).collect();
+    keys.sort_unstable();
+    let mut order: Vec<u32> = keys.iter().map(|key| *key as u32).collect();
+    let equal = |a: &u64, b: &u64| a >> 32 == b >> 32;
+    let mut ids: Vec<&ItemId> = Vec::new();
+    let mut start = 0;
+    for run in keys.chunk_by(equal) {
+        if run.len() > 1 {
+            if ids.is_empty() {
+                ids.extend(items.ids());
+            }
+            order[start..start + run.len()].sort_by_key(|place| ids[*place as usize]);
+        }
+        start += run.len();
+    }
+    order
 }
 
-fn compare(a: &ScoredCandidate, b: &ScoredCandidate) -> Ordering {
-    match (a.ctr.is_finite(), b.ctr.is_finite()) {
-        (true, true) => b.ctr.partial_cmp(&a.ctr).unwrap_or(Ordering::Equal),
-        (true, false) => Ordering::Less,
-        (false, true) => Ordering::Greater,
-        (false, false) => Ordering::Equal,
+/// A number that rises as the probability falls; the greatest for what is no finite number.
+fn falling(ctr: f32) -> u32 {
+    if !ctr.is_finite() {
+        return u32::MAX;
     }
+    // The usual order of floats as integers (`f32::total_cmp`), with -0 as 0, turned round.
+    let bits = (ctr + 0.0).to_bits();
+    let rising = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    !rising
 }
 
 #[cfg(test)]
 mod tests {
-    use super::by_click_probability;
-    use crate::testing::candidate;
+    use super::*;
 
     #[test]
-    fn what_is_no_number_sinks() {
+    fn what_is_no_number_sinks_and_equals_go_by_id() {
         let given = [
             ("10", f32::NAN),
             ("9", 0.1),
@@ -39,19 +52,12 @@ mod tests {
             ("6", f32::NEG_INFINITY),
             ("11", 0.1),
             ("5", 0.0),
+            ("4", -0.5),
+            ("3", -0.0),
         ];
-        let ordered = by_click_probability(given.map(|(id, ctr)| candidate(id, ctr)).to_vec());
-        let ids: Vec<&str> = ordered.iter().map(|one| one.item_id.as_str()).collect();
-        assert_eq!(ids, ["7", "9", "11", "5", "6", "8", "10"]);
-    }
-
-    #[test]
-    fn an_item_named_twice_stays_once() {
-        let ordered = by_click_probability(vec![
-            candidate("a", 0.1),
-            candidate("b", 0.2),
-            candidate("a", 0.3),
-        ]);
-        assert_eq!(ordered, [candidate("a", 0.3), candidate("b", 0.2)]);
+        let items: ItemList = given.iter().map(|(id, _)| ItemId::from(*id)).collect();
+        let order = by_click_probability(&items, &given.map(|(_, ctr)| ctr));
+        let ids: Vec<&str> = order.iter().map(|place| given[*place as usize].0).collect();
+        assert_eq!(ids, ["7", "9", "11", "3", "5", "4", "6", "8", "10"]);
     }
 }

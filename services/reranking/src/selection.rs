@@ -1,93 +1,118 @@
 //! Fills the places one by one.
 
-use plugrank_contract::reranking::{Placement, ScoredCandidate};
+use plugrank_contract::retrieval::Name;
 
-use crate::{ItemFacts, category_cap::CategoryCap, diversity::Diversity};
+use crate::rules::{Applied, Field, Rule};
+
+/// What a place says that goes by its value alone.
+pub const RANKED: Name = Name::Borrowed("ranked");
+/// What a place says that was given in spite of a rule, because nothing else was left.
+pub const CAP_RELAXED: Name = Name::Borrowed("cap_relaxed");
 
 /// A filled place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
     /// Which candidate, by its place in the order by click probability.
-    pub(crate) item: usize,
+    pub item: usize,
     /// What the order goes by; never above that of the place before.
-    pub(crate) score: f32,
+    pub score: f32,
     /// What put it there.
-    pub(crate) placement: Placement,
+    pub rule: Name,
 }
 
-/// Candidates in the order by click probability, and what is known of them.
-pub(crate) struct Field<'a> {
-    pub(crate) candidates: &'a [ScoredCandidate],
-    pub(crate) facts: &'a [ItemFacts],
-    /// How many of them are compared for likeness.
-    pub(crate) pool: usize,
-}
-
-impl Field<'_> {
-    pub(crate) fn main_category(&self, item: usize) -> Option<u32> {
-        self.facts.get(item).and_then(ItemFacts::main_category)
-    }
-}
-
-/// Fills up to `k` places greedily. Each goes to the candidate with the greatest value that the
-/// cap admits: from the pool; if it has none, from the rest in order; if that has none either, the
-/// cap is relaxed. Candidates whose click probability is no number come last.
-pub(crate) fn fill(
-    field: &Field<'_>,
-    k: usize,
-    diversity: &mut Diversity<'_>,
-    cap: &mut CategoryCap,
-) -> Vec<Place> {
-    let numbers = field.candidates.partition_point(|candidate| candidate.ctr.is_finite());
-    let mut left: Vec<usize> = (0..numbers).collect();
-    let mut places: Vec<Place> = Vec::with_capacity(k.min(field.candidates.len()));
-    while places.len() < k && !left.is_empty() {
-        let admitted = best(field, &left, diversity, |item| cap.admits(field.main_category(item)));
-        let (placement, choice) = match admitted {
-            Some(choice) => (Placement::Ranked, Some(choice)),
-            None => (Placement::CapRelaxed, best(field, &left, diversity, |_| true)),
-        };
-        let Some(choice) = choice else { break };
-        let item = left.remove(choice);
-        let value = diversity.value(item, field.candidates[item].ctr);
-        places.push(Place { item, score: falling(&places, value), placement });
-        diversity.placed(item);
-        cap.placed(field.main_category(item));
-    }
-    for item in numbers..field.candidates.len() {
-        if places.len() >= k {
-            break;
-        }
-        let admitted = cap.admits(field.main_category(item));
-        let placement = if admitted { Placement::Ranked } else { Placement::CapRelaxed };
-        places.push(Place { item, score: falling(&places, 0.0), placement });
-        cap.placed(field.main_category(item));
+/// Applies rules to candidates: at most `k` of them, distinct, in their final order.
+///
+/// `score` never rises from one place to the next. It is what the rules make of the click
+/// probability; a candidate that a rule held back, or moved in, has the score of the place before
+/// where its own is greater.
+#[must_use]
+pub fn select(field: &Field<'_>, rules: &[Box<dyn Rule>]) -> Vec<Place> {
+    let mut rules: Vec<_> = rules.iter().filter_map(|rule| rule.begin(field)).collect();
+    let mut places = Filling::new(field, &mut rules).fill();
+    for at in 0..rules.len() {
+        let mut rule = rules.remove(at);
+        rule.finish(field, &mut places, &mut rules);
+        rules.insert(at, rule);
     }
     places
 }
 
-/// Where in `left` the best admitted candidate stands. `left` is in the order by click
-/// probability, so the pool comes first, and the first of equals is the more probable one.
-fn best(
-    field: &Field<'_>,
-    left: &[usize],
-    diversity: &Diversity<'_>,
-    admits: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    let pool = left.partition_point(|&item| item < field.pool);
-    let mut found: Option<(usize, f32)> = None;
-    for (at, &item) in left[..pool].iter().enumerate() {
-        let value = diversity.value(item, field.candidates[item].ctr);
-        if found.is_none_or(|(_, best)| value > best) && admits(item) {
-            found = Some((at, value));
-        }
-    }
-    let beyond = || left[pool..].iter().position(|&item| admits(item)).map(|at| pool + at);
-    found.map(|(at, _)| at).or_else(beyond)
+struct Filling<'a> {
+    field: &'a Field<'a>,
+    rules: &'a mut [Box<dyn Applied>],
+    /// Candidates whose click probability is a number come first in the order.
+    numbers: usize,
+    /// What the candidates of the pool are worth now.
+    values: Vec<f32>,
+    open: Vec<bool>,
+    places: Vec<Place>,
 }
 
-/// Values fall by themselves, except where a cap held a candidate back; then it takes the score of
-/// the place before.
-fn falling(places: &[Place], value: f32) -> f32 {
-    places.last().map_or(value, |before| before.score.min(value))
+impl<'a> Filling<'a> {
+    fn new(field: &'a Field<'a>, rules: &'a mut [Box<dyn Applied>]) -> Self {
+        let numbers = field.ctr.partition_point(|ctr| ctr.is_finite());
+        let values = field.ctr[..field.pool.min(numbers)].to_vec();
+        let places = Vec::with_capacity(field.k.min(field.ctr.len()));
+        Self { field, rules, numbers, values, open: vec![true; numbers], places }
+    }
+
+    /// Each place goes to the candidate with the greatest value that the rules admit: from the pool;
+    /// if it has none, from the rest in order; if that has none either, the rules are relaxed.
+    /// Candidates whose click probability is no number come last.
+    fn fill(mut self) -> Vec<Place> {
+        while self.places.len() < self.field.k {
+            let admitted = self.best(|rules, item| admits(rules, self.field, item));
+            let (rule, item) = match admitted {
+                Some(item) => (RANKED, item),
+                None => match self.best(|_, _| true) {
+                    Some(item) => (CAP_RELAXED, item),
+                    None => break,
+                },
+            };
+            let value = self.values.get(item).copied().unwrap_or(self.field.ctr[item]);
+            self.open[item] = false;
+            self.place(item, value, rule);
+        }
+        for item in self.numbers..self.field.ctr.len() {
+            if self.places.len() >= self.field.k {
+                break;
+            }
+            let admitted = admits(self.rules, self.field, item);
+            self.place(item, 0.0, if admitted { RANKED } else { CAP_RELAXED });
+        }
+        self.places
+    }
+
+    /// The best admitted candidate that is left. The pool comes first, and the first of equals is the
+    /// more probable one.
+    fn best(&self, admits: impl Fn(&[Box<dyn Applied>], usize) -> bool) -> Option<usize> {
+        let mut found: Option<(usize, f32)> = None;
+        for (item, value) in self.values.iter().enumerate() {
+            if self.open[item]
+                && found.is_none_or(|(_, best)| *value > best)
+                && admits(self.rules, item)
+            {
+                found = Some((item, *value));
+            }
+        }
+        let beyond = || {
+            (self.values.len()..self.numbers)
+                .find(|item| self.open[*item] && admits(self.rules, *item))
+        };
+        found.map(|(item, _)| item).or_else(beyond)
+    }
+
+    /// Values fall by themselves, except where a rule held a candidate back; then it takes the score
+    /// of the place before.
+    fn place(&mut self, item: usize, value: f32, rule: Name) {
+        let score = self.places.last().map_or(value, |before| before.score.min(value));
+        self.places.push(Place { item, score, rule });
+        for rule in self.rules.iter_mut() {
+            rule.placed(self.field, item, &mut self.values);
+        }
+    }
+}
+
+fn admits(rules: &[Box<dyn Applied>], field: &Field<'_>, item: usize) -> bool {
+    rules.iter().all(|rule| rule.admits(field, item))
 }

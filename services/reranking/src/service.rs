@@ -1,93 +1,138 @@
-//! The service: fetches what the rules read, and applies them.
+//! The service: looks up what the rules read, and applies them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, ItemId,
-    embedding::FetchVectors,
-    reranking::{Rerank, Reranked, ScoredCandidate},
+    CallError, Context,
+    reranking::{Place, Rerank, Reranked},
 };
-use plugrank_store::Store;
-use plugrank_transport::{Client, Service};
+use plugrank_items::{ItemTable, RecordTable};
+use plugrank_transport::Service;
 
 use crate::{
-    ItemFacts, Likeness, OptionsError, RerankingOptions,
+    Facts, OptionsError, RerankingOptions,
+    facts::ordered,
     order::by_click_probability,
-    pipeline::{Input, rerank},
+    rules::{self, Field, Rule},
+    selection::select,
+    similarity::Similarity,
 };
 
 /// What re-ranking is made of.
 pub struct RerankingParts {
-    /// Categories and ages of items.
-    pub store: Arc<dyn Store>,
-    /// Item vectors.
-    pub vectors: Client<FetchVectors>,
+    /// Categories, ages and vectors of items; `None` in a process of its own, where they come with
+    /// the scores.
+    pub items: Option<ItemFacts>,
     /// Settings.
     pub options: RerankingOptions,
 }
 
+/// Where the process has what the rules read.
+#[derive(Clone)]
+pub struct ItemFacts {
+    /// Categories and ages.
+    pub items: Arc<ItemTable>,
+    /// Item vectors, where there are any.
+    pub records: Option<Arc<RecordTable>>,
+}
+
 /// Orders candidates for display.
 pub struct RerankingService {
-    store: Arc<dyn Store>,
-    vectors: Client<FetchVectors>,
+    items: Option<ItemFacts>,
+    rules: Vec<Box<dyn Rule>>,
     options: RerankingOptions,
 }
 
 impl RerankingService {
-    /// A service over a store and vectors.
+    /// A service over the process's item table, or over what comes with the scores.
     ///
     /// # Errors
     /// When a setting is impossible.
     pub fn new(parts: RerankingParts) -> Result<Self, OptionsError> {
-        let RerankingParts { store, vectors, options } = parts;
+        let RerankingParts { items, options } = parts;
         options.validate()?;
-        Ok(Self { store, vectors, options })
+        Ok(Self { items, rules: rules::all(&options), options })
     }
 
-    /// Facts of all candidates; without them caps and exploration cannot be applied.
-    async fn facts(
-        &self,
-        ids: &[ItemId],
-        allowed: Option<Duration>,
-    ) -> Result<Vec<ItemFacts>, String> {
-        let items = within(allowed, self.store.items(ids)).await?.map_err(|e| e.to_string())?;
-        if items.len() != ids.len() {
-            return Err(format!("asked for {} items, got {}", ids.len(), items.len()));
+    fn rerank(&self, call: &Rerank) -> Reranked {
+        let order = self.order(call);
+        if order.is_empty() {
+            return Reranked::default();
         }
-        Ok(ItemFacts::of(&items))
-    }
-
-    /// Likeness by vectors, where it is of use.
-    async fn likeness(
-        &self,
-        context: &Context,
-        ids: &[ItemId],
-        allowed: Option<Duration>,
-    ) -> Result<Likeness, String> {
-        if ids.len() < 2 || self.options.diversity.lambda >= 1.0 {
-            return Ok(Likeness::by_categories());
-        }
-        let call = FetchVectors { item_ids: ids.to_vec() };
-        let context = match allowed {
-            Some(allowed) => context.clone().within(allowed),
-            None => context.clone(),
+        let ctr: Vec<f32> = order.iter().map(|place| call.ctr[*place as usize]).collect();
+        let k = (call.k as usize).min(order.len());
+        let pool = self.options.pool.max(k).min(order.len());
+        let mut skipped = Vec::new();
+        let (facts, similarity) = self.facts(call, &order, pool, &mut skipped);
+        let field =
+            Field { ctr: &ctr, facts, pool, similarity, k, as_of: call.as_of, seed: call.seed };
+        let place = |place: crate::selection::Place| Place {
+            candidate: order[place.item],
+            score: place.score,
+            rule: place.rule,
         };
-        let fetched = within(allowed, self.vectors.call(context, call)).await?;
-        let likeness = Likeness::by_vectors(&fetched.map_err(|e| e.to_string())?, ids.len())?;
-        Ok(likeness)
+        let places = select(&field, &self.rules).into_iter().map(place).collect();
+        Reranked { places, skipped }
     }
 
-    /// Whether vectors were wanted for so many items but are not all there; then why not.
-    fn vectors_lacking(&self, likeness: &Likeness, pool: usize) -> Option<String> {
-        let lacking = pool - likeness.with_vector();
-        if pool < 2 || self.options.diversity.lambda >= 1.0 || lacking == 0 {
-            return None;
+    /// The order by click probability. Of an item that is named twice, the better one stays; a list
+    /// that was resolved by this process names none twice.
+    fn order(&self, call: &Rerank) -> Vec<u32> {
+        let mut order = by_click_probability(&call.items, &call.ctr);
+        if self.items.is_none() {
+            let ids: Vec<_> = call.items.ids().collect();
+            let mut met = HashSet::with_capacity(ids.len());
+            order.retain(|place| met.insert(ids[*place as usize]));
         }
-        Some(format!(
-            "diversity by vectors for {lacking} of {pool} items: they have none; categories were \
-             compared instead"
-        ))
+        order
+    }
+
+    /// What is known of the candidates in their order. What is missing is said in `skipped`.
+    fn facts<'a>(
+        &'a self,
+        call: &'a Rerank,
+        order: &'a [u32],
+        pool: usize,
+        skipped: &mut Vec<String>,
+    ) -> (Facts<'a>, Similarity) {
+        let compared = pool > 1 && self.options.diversity.lambda < 1.0;
+        let (facts, similarity) = match (&call.facts, &self.items) {
+            (Some(facts), _) => {
+                let similarity = Similarity::of_facts(facts, &order[..pool]);
+                (Facts::Given { facts, order }, similarity)
+            }
+            (None, Some(own)) => {
+                let view = own.items.view();
+                let indices = ordered(&call.items.indices_in(&own.items), order);
+                let similarity = match own.records.as_ref().filter(|_| compared) {
+                    Some(records) => Similarity::of_table(&records.view(), &view, &indices[..pool]),
+                    None => Similarity::by_categories(),
+                };
+                (Facts::Table { view, indices }, Ok(similarity))
+            }
+            (None, None) => {
+                skipped.push(
+                    "category cap, diversity and exploration: nothing is known of the items; it \
+                     comes with the scores"
+                        .to_owned(),
+                );
+                return (Facts::None, Similarity::by_categories());
+            }
+        };
+        let similarity = similarity.unwrap_or_else(|reason| {
+            skipped
+                .push(format!("diversity by vectors: {reason}; categories were compared instead"));
+            Similarity::by_categories()
+        });
+        let lacking = pool - similarity.with_vector().min(pool);
+        if compared && lacking > 0 && skipped.is_empty() {
+            skipped.push(format!(
+                "diversity by vectors for {lacking} of {pool} items: they have none; categories \
+                 were compared instead"
+            ));
+        }
+        (facts, similarity)
     }
 }
 
@@ -97,59 +142,13 @@ impl Service<Rerank> for RerankingService {
         if call.k == 0 {
             return Err(CallError::invalid("`k` is 0; ask for at least 1 item"));
         }
+        if call.items.len() != call.ctr.len() {
+            let (items, ctr) = (call.items.len(), call.ctr.len());
+            return Err(CallError::invalid(format!("{ctr} entries of `ctr` for {items} `items`")));
+        }
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before re-ranking was begun"));
         }
-        let candidates = by_click_probability(call.candidates);
-        if candidates.is_empty() {
-            return Ok(Reranked { items: Vec::new(), skipped: Vec::new() });
-        }
-        let k = (call.k as usize).min(candidates.len());
-        let pool = self.options.pool.max(k).min(candidates.len());
-        let ids: Vec<ItemId> = candidates.iter().map(id).collect();
-        let share = self.options.fetch_time_share;
-        let allowed = context.remaining().map(|left| left.mul_f64(share));
-        let (facts, likeness) =
-            tokio::join!(self.facts(&ids, allowed), self.likeness(&context, &ids[..pool], allowed));
-        let mut skipped = Vec::new();
-        let facts = facts.unwrap_or_else(|reason| {
-            skipped.push(format!("category cap and exploration: {reason}"));
-            Vec::new()
-        });
-        let likeness = match likeness {
-            Ok(likeness) => {
-                skipped.extend(self.vectors_lacking(&likeness, pool));
-                likeness
-            }
-            Err(reason) => {
-                skipped.push(format!(
-                    "diversity by vectors: {reason}; categories were compared instead"
-                ));
-                Likeness::by_categories()
-            }
-        };
-        let input = Input {
-            candidates: &candidates,
-            facts: &facts,
-            likeness: &likeness,
-            pool,
-            k,
-            as_of: call.as_of,
-            seed: call.seed,
-        };
-        Ok(Reranked { items: rerank(&input, &self.options), skipped })
-    }
-}
-
-fn id(candidate: &ScoredCandidate) -> ItemId {
-    candidate.item_id.clone()
-}
-
-async fn within<F: Future>(allowed: Option<Duration>, work: F) -> Result<F::Output, String> {
-    match allowed {
-        None => Ok(work.await),
-        Some(allowed) => tokio::time::timeout(allowed, work)
-            .await
-            .map_err(|_| format!("no answer within {} ms", allowed.as_millis())),
+        Ok(self.rerank(&call))
     }
 }

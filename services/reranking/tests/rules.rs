@@ -2,25 +2,37 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use plugrank_contract::{
-    reranking::{Placement, Ranked, ScoredCandidate},
-    retrieval::Source,
-};
+use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
 use plugrank_reranking::{
-    ItemFacts, Likeness, RerankingOptions,
-    exploration::is_fresh,
+    Facts, RerankingOptions,
     order::by_click_probability,
-    pipeline::{Input, rerank},
+    rules::{self, Field, exploration::is_fresh},
+    selection::{Place, select},
+    similarity::Similarity,
 };
 use proptest::prelude::*;
 
 const AS_OF: i64 = 1_000_000_000_000;
 const DAY: i64 = 24 * 3_600 * 1_000;
 
+/// What is known of an item.
+#[derive(Clone, Debug)]
+struct Item {
+    categories: Vec<u32>,
+    created_at: Option<i64>,
+}
+
+impl Item {
+    fn main_category(&self) -> Option<u32> {
+        self.categories.first().copied()
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Case {
-    candidates: Vec<ScoredCandidate>,
-    facts: Vec<ItemFacts>,
+    /// In the order by click probability.
+    ctr: Vec<f32>,
+    items: Vec<Item>,
     k: usize,
     pool: usize,
     seed: u64,
@@ -28,26 +40,24 @@ struct Case {
 }
 
 impl Case {
-    fn run(&self) -> Vec<Ranked> {
-        let input = Input {
-            candidates: &self.candidates,
-            facts: &self.facts,
-            likeness: &Likeness::by_categories(),
-            pool: self.pool,
-            k: self.k,
+    fn run(&self) -> Vec<Place> {
+        let facts = RankFacts {
+            categories: self.items.iter().map(|item| item.categories.clone()).collect(),
+            created_at: self.items.iter().map(|item| item.created_at).collect(),
+            with_vector: Vec::new(),
+            vectors: Matrix::empty(2, Dtype::F32),
+        };
+        let order: Vec<u32> = (0..self.ctr.len() as u32).collect();
+        let field = Field {
+            ctr: &self.ctr,
+            facts: Facts::Given { facts: &facts, order: &order },
+            pool: self.pool.min(self.ctr.len()),
+            similarity: Similarity::by_categories(),
+            k: self.k.min(self.ctr.len()),
             as_of: AS_OF,
             seed: self.seed,
         };
-        rerank(&input, &self.options)
-    }
-
-    fn facts_of(&self, ranked: &Ranked) -> &ItemFacts {
-        let at = self
-            .candidates
-            .iter()
-            .position(|one| one.item_id == ranked.item_id)
-            .expect("among the candidates");
-        &self.facts[at]
+        select(&field, &rules::all(&self.options))
     }
 }
 
@@ -59,12 +69,9 @@ fn ctr() -> impl Strategy<Value = f32> {
     ]
 }
 
-fn facts() -> impl Strategy<Value = ItemFacts> {
+fn item() -> impl Strategy<Value = Item> {
     (prop::collection::vec(0u32..5, 0..3), prop::option::of(-3i64..30)).prop_map(
-        |(categories, age)| ItemFacts {
-            categories,
-            created_at: age.map(|days| AS_OF - days * DAY),
-        },
+        |(categories, age)| Item { categories, created_at: age.map(|days| AS_OF - days * DAY) },
     )
 }
 
@@ -88,20 +95,16 @@ prop_compose! {
 
 prop_compose! {
     fn case()(
-        items in prop::collection::vec((ctr(), facts()), 0..60),
+        given in prop::collection::vec((ctr(), item()), 0..60),
         k in 1usize..40,
         pool in 1usize..50,
         seed in any::<u64>(),
         options in options(),
     ) -> Case {
-        let (ctrs, facts): (Vec<f32>, Vec<ItemFacts>) = items.into_iter().unzip();
-        let candidates = ctrs.into_iter().enumerate().map(|(n, ctr)| ScoredCandidate {
-            item_id: n.to_string().into(),
-            ctr,
-            sources: vec![Source::Popular],
-        });
-        let candidates = by_click_probability(candidates.collect());
-        Case { candidates, facts, k, pool: pool.max(k), seed, options }
+        let (ctr, items): (Vec<f32>, Vec<Item>) = given.into_iter().unzip();
+        let ids: ItemList = (0..ctr.len()).map(|n| ItemId::from(n.to_string())).collect();
+        let ctr = by_click_probability(&ids, &ctr).iter().map(|n| ctr[*n as usize]).collect();
+        Case { ctr, items, k, pool: pool.max(k), seed, options }
     }
 }
 
@@ -109,105 +112,98 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn answers_are_distinct_candidates_with_their_own_probability(case in case()) {
-        let ranked = case.run();
-        prop_assert_eq!(ranked.len(), case.k.min(case.candidates.len()));
-        let distinct: HashSet<_> = ranked.iter().map(|one| &one.item_id).collect();
-        prop_assert_eq!(distinct.len(), ranked.len());
-        for one in &ranked {
-            let given = case.candidates.iter().find(|given| given.item_id == one.item_id);
-            let given = given.expect("among the candidates");
-            prop_assert_eq!(given.ctr.to_bits(), one.ctr.to_bits());
-            prop_assert_eq!(&given.sources, &one.sources);
-        }
+    fn places_are_distinct_candidates(case in case()) {
+        let places = case.run();
+        prop_assert_eq!(places.len(), case.k.min(case.ctr.len()));
+        let distinct: HashSet<_> = places.iter().map(|place| place.item).collect();
+        prop_assert_eq!(distinct.len(), places.len());
+        prop_assert!(places.iter().all(|place| place.item < case.ctr.len()));
     }
 
     #[test]
     fn scores_fall_and_are_numbers(case in case()) {
-        let ranked = case.run();
-        prop_assert!(ranked.iter().all(|one| one.score.is_finite()));
-        prop_assert!(ranked.is_sorted_by(|a, b| a.score >= b.score));
+        let places = case.run();
+        prop_assert!(places.iter().all(|place| place.score.is_finite()));
+        prop_assert!(places.is_sorted_by(|a, b| a.score >= b.score));
     }
 
     #[test]
     fn what_is_no_number_comes_after_all_others(case in case()) {
-        let ranked = case.run();
-        let numbers: Vec<bool> = ranked.iter().map(|one| one.ctr.is_finite()).collect();
+        let places = case.run();
+        let numbers: Vec<bool> =
+            places.iter().map(|place| case.ctr[place.item].is_finite()).collect();
         prop_assert!(numbers.is_sorted_by(|a, b| a >= b));
     }
 
     #[test]
     fn one_seed_has_one_answer(case in case()) {
-        let (once, again) = (case.run(), case.run());
-        let ids = |ranked: &[Ranked]| -> Vec<_> {
-            ranked.iter().map(|one| (one.item_id.clone(), one.score, one.placement)).collect()
-        };
-        prop_assert_eq!(ids(&once), ids(&again));
+        prop_assert_eq!(case.run(), case.run());
     }
 
     #[test]
     fn the_cap_holds_unless_a_place_says_otherwise(case in case()) {
         let cap = &case.options.category_cap;
-        let ranked = case.run();
+        let places = case.run();
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for one in ranked.iter().take(cap.first) {
-            let Some(category) = case.facts_of(one).main_category() else { continue };
+        for place in places.iter().take(cap.first) {
+            let Some(category) = case.items[place.item].main_category() else { continue };
             let count = counts.entry(category).or_default();
             *count += 1;
             if cap.enabled && *count > cap.max {
                 // Another of this category may be the one that says so.
-                let relaxed = ranked.iter().any(|other| {
-                    other.placement == Placement::CapRelaxed
-                        && case.facts_of(other).main_category() == Some(category)
+                let relaxed = places.iter().any(|other| {
+                    other.rule == "cap_relaxed"
+                        && case.items[other.item].main_category() == Some(category)
                 });
                 prop_assert!(relaxed, "category {category} has {count}");
             }
         }
         if !cap.enabled {
-            prop_assert!(ranked.iter().all(|one| one.placement != Placement::CapRelaxed));
+            prop_assert!(places.iter().all(|place| place.rule != "cap_relaxed"));
         }
     }
 
     #[test]
     fn the_cap_is_relaxed_only_when_nothing_else_is_left(case in case()) {
-        let ranked = case.run();
-        let Some(at) = ranked.iter().position(|one| one.placement == Placement::CapRelaxed) else {
+        let places = case.run();
+        let Some(at) = places.iter().position(|place| place.rule == "cap_relaxed") else {
             return Ok(());
         };
-        if !ranked[at].ctr.is_finite() {
+        if !case.ctr[places[at].item].is_finite() {
             return Ok(());
         }
         let cap = &case.options.category_cap;
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for one in &ranked[..at] {
-            if let Some(category) = case.facts_of(one).main_category() {
+        for place in &places[..at] {
+            if let Some(category) = case.items[place.item].main_category() {
                 *counts.entry(category).or_default() += 1;
             }
         }
-        let shown: HashSet<_> = ranked.iter().map(|one| &one.item_id).collect();
-        for (candidate, facts) in case.candidates.iter().zip(&case.facts) {
-            if candidate.ctr.is_finite() && !shown.contains(&candidate.item_id) {
-                let full = facts.main_category().is_some_and(|main| counts.get(&main) >= Some(&cap.max));
-                prop_assert!(full, "{} would have fitted", candidate.item_id);
+        let shown: HashSet<_> = places.iter().map(|place| place.item).collect();
+        for (item, facts) in case.items.iter().enumerate() {
+            if case.ctr[item].is_finite() && !shown.contains(&item) {
+                let full =
+                    facts.main_category().is_some_and(|main| counts.get(&main) >= Some(&cap.max));
+                prop_assert!(full, "{item} would have fitted");
             }
         }
     }
 
     #[test]
     fn explored_items_are_fresh_and_not_first(case in case()) {
-        let ranked = case.run();
+        let places = case.run();
         let mut without = case.clone();
         without.options.exploration.share = 0.0;
-        let earned: HashSet<_> = without.run().into_iter().map(|one| one.item_id).collect();
-        let explored: Vec<_> =
-            ranked.iter().filter(|one| one.placement == Placement::Explored).collect();
-        for one in &explored {
-            prop_assert!(is_fresh(case.facts_of(one), AS_OF, &case.options.exploration));
-            prop_assert!(!earned.contains(&one.item_id), "it would have made it anyway");
+        let earned: HashSet<_> = without.run().into_iter().map(|place| place.item).collect();
+        let explored: Vec<_> = places.iter().filter(|place| place.rule == "explored").collect();
+        for place in &explored {
+            let created_at = case.items[place.item].created_at;
+            prop_assert!(is_fresh(created_at, AS_OF, &case.options.exploration));
+            prop_assert!(!earned.contains(&place.item), "it would have made it anyway");
         }
-        let most = (case.options.exploration.share * ranked.len() as f64).ceil() as usize;
+        let most = (case.options.exploration.share * places.len() as f64).ceil() as usize;
         prop_assert!(explored.len() <= most);
-        prop_assert!(ranked.first().is_none_or(|one| one.placement != Placement::Explored));
+        prop_assert!(places.first().is_none_or(|place| place.rule != "explored"));
     }
 
     #[test]
@@ -216,42 +212,26 @@ proptest! {
         plain.options.diversity.lambda = 1.0;
         plain.options.category_cap.enabled = false;
         plain.options.exploration.share = 0.0;
-        let ids: Vec<_> = plain.run().into_iter().map(|one| one.item_id).collect();
-        let expected: Vec<_> =
-            plain.candidates.iter().take(plain.k).map(|one| one.item_id.clone()).collect();
-        prop_assert_eq!(ids, expected);
+        let items: Vec<_> = plain.run().into_iter().map(|place| place.item).collect();
+        let expected: Vec<_> = (0..plain.k.min(plain.ctr.len())).collect();
+        prop_assert_eq!(items, expected);
     }
 }
 
 #[test]
 fn many_seeds_explore_many_items() {
-    let facts = vec![ItemFacts { categories: vec![], created_at: Some(AS_OF - DAY) }; 30];
-    let candidates = (0..30).map(|n| ScoredCandidate {
-        item_id: n.to_string().into(),
-        ctr: 1.0 - n as f32 / 30.0,
-        sources: vec![Source::Fresh],
-    });
-    let mut case = Case {
-        candidates: by_click_probability(candidates.collect()),
-        facts,
-        k: 10,
-        pool: 10,
-        seed: 0,
-        options: RerankingOptions::default(),
-    };
+    let items = vec![Item { categories: vec![], created_at: Some(AS_OF - DAY) }; 30];
+    let ctr = (0..30).map(|n| 1.0 - n as f32 / 30.0).collect();
+    let options = RerankingOptions::default();
+    let mut case = Case { ctr, items, k: 10, pool: 10, seed: 0, options };
     case.options.exploration.share = 0.1;
     let mut explored = HashSet::new();
     for seed in 0..400 {
         case.seed = seed;
-        let ranked = case.run();
-        let new = ranked.iter().filter(|one| one.placement == Placement::Explored);
-        let before = explored.len();
-        let mut count = 0;
-        for one in new {
-            explored.insert(one.item_id.clone());
-            count += 1;
-        }
-        assert_eq!(count, 1, "one slot of ten, after {before}");
+        let places = case.run();
+        let new: Vec<_> = places.iter().filter(|place| place.rule == "explored").collect();
+        assert_eq!(new.len(), 1, "one slot of ten, after {}", explored.len());
+        explored.extend(new.iter().map(|place| place.item));
     }
     assert_eq!(explored.len(), 20, "every one that would not have made it");
 }

@@ -9,11 +9,14 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, Dtype, Event, EventType, Item, ItemId, Matrix,
+    CallError, Context, Dtype, Event, EventType, Item, ItemId, ItemList, Matrix,
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
     retrieval::{ObserveEvents, Retrieve},
 };
-use plugrank_retrieval::{RetrievalOptions, RetrievalParts, RetrievalService};
+use plugrank_items::ItemTable;
+use plugrank_retrieval::{
+    LoadTable, RetrievalOptions, RetrievalParts, RetrievalService, load_table,
+};
 use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store};
 use plugrank_transport::Service;
 use rand::{RngExt, SeedableRng};
@@ -57,20 +60,24 @@ async fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let file = arguments.get(2).map_or_else(|| folder.path().join("store.redb"), PathBuf::from);
     let filled = file.exists();
-    let options = EmbeddedOptions { item_cache_bytes: 1 << 20, ..EmbeddedOptions::default() };
-    let store = Arc::new(EmbeddedStore::open(&file, options)?);
+    let store = Arc::new(EmbeddedStore::open(&file, EmbeddedOptions::default())?);
     if !filled {
         load(&store, items).await?;
     }
 
     let before = resident_mib();
     let start = Instant::now();
-    let parts = RetrievalParts {
-        store: store.clone(),
-        vectors: Arc::new(Vectors),
-        engine: None,
-        options: RetrievalOptions::default(),
+    let (store, options): (Arc<dyn Store>, _) = (store, RetrievalOptions::default());
+    let table = LoadTable {
+        store: &store,
+        items: &ItemTable::new(),
+        features: Vec::new(),
+        bundle: "bench",
+        options: &options,
+        engine: false,
     };
+    let table = load_table(table, |_| {}).await?;
+    let parts = RetrievalParts { store, table, vectors: Arc::new(Vectors), engine: None, options };
     let service = RetrievalService::build(parts, |_| {}).await?;
     let status = service.status();
     println!(
@@ -82,13 +89,19 @@ async fn main() -> Result<(), Failure> {
         resident_mib().saturating_sub(before),
     );
 
-    let mut candidates = 0;
-    for (name, users) in [("50 clicks", 0..USERS), ("nobody", USERS..2 * USERS)] {
+    let named = (0..limit).map(|n| format!("i{}", n * 7 % items).into()).collect::<ItemList>();
+    for (name, users, named) in [
+        ("50 clicks", 0..USERS, None),
+        ("nobody", USERS..2 * USERS, None),
+        ("named by the caller", 0..USERS, Some(named)),
+    ] {
+        let mut candidates = 0;
         let mut times = Vec::new();
         for round in 0..6 {
             for user in users.clone() {
+                let call = Retrieve { candidates: named.clone(), ..request(user, limit) };
                 let start = Instant::now();
-                let retrieved = service.call(Context::background(), request(user, limit)).await?;
+                let retrieved = service.call(Context::background(), call).await?;
                 if round > 0 {
                     times.push(start.elapsed().as_secs_f64() * 1e6);
                 }
@@ -114,8 +127,9 @@ fn request(user: usize, limit: usize) -> Retrieve {
         user_id: format!("u{user}").into(),
         limit: limit as u32,
         candidates: None,
-        exclude: Vec::new(),
+        exclude: ItemList::default(),
         as_of: 2_000_000,
+        explain: false,
     }
 }
 

@@ -18,7 +18,10 @@ use plugrank_contract::{
     CallError, Context, Dtype, Item, Matrix,
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
 };
-use plugrank_retrieval::{RetrievalOptions, RetrievalParts, RetrievalService};
+use plugrank_items::ItemTable;
+use plugrank_retrieval::{
+    LoadTable, RetrievalOptions, RetrievalParts, RetrievalService, load_table,
+};
 use plugrank_store::{NewItem, RedisOptions, RedisServers, RedisStore, Store};
 use plugrank_transport::Service;
 use rand::{RngExt, SeedableRng};
@@ -65,9 +68,18 @@ async fn store(url: &str, items: u64) -> Arc<dyn Store> {
 async fn build(store: &Arc<dyn Store>, dim: usize, folder: &Path) -> (RetrievalService, f64) {
     let mut options = RetrievalOptions::default();
     options.snapshot.folder = Some(folder.to_owned());
-    let (store, vectors) = (Arc::clone(store), Arc::new(Vectors(dim)));
-    let parts = RetrievalParts { store, vectors, engine: None, options };
     let begun = Instant::now();
+    let table = LoadTable {
+        store,
+        items: &ItemTable::new(),
+        features: Vec::new(),
+        bundle: "bench",
+        options: &options,
+        engine: false,
+    };
+    let table = load_table(table, |_| {}).await.unwrap();
+    let (store, vectors) = (Arc::clone(store), Arc::new(Vectors(dim)));
+    let parts = RetrievalParts { store, table, vectors, engine: None, options };
     let service = RetrievalService::build(parts, |_| {}).await.unwrap();
     (service, begun.elapsed().as_secs_f64())
 }

@@ -1,26 +1,24 @@
-//! Reads the catalog and fills the index of vectors.
+//! Fills the index of vectors.
 
 use std::sync::Arc;
 
-use plugrank_contract::{CallError, Context, ItemId, embedding::FetchVectors};
-use plugrank_store::Store;
-use plugrank_transport::Client;
+use plugrank_contract::{CallError, Context, ItemId, ItemIndex};
+use plugrank_items::{Availability, Content};
 
 use crate::{
     RetrievalError,
-    catalog::{Catalog, ItemIndex, content_of},
     index::{AnnIndex, embedded::Embedded},
     options::AnnOptions,
     state::{Fetched, Indexed, State, fetch_vectors},
 };
 
-/// Items that are read, and vectors that are fetched, at a time.
+/// Items whose vectors are fetched at a time.
 const CHUNK: usize = 1_024;
 
 /// How far the index is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildProgress {
-    /// Items read.
+    /// Items whose vectors were asked for.
     pub items: u64,
     /// Items there are.
     pub total: u64,
@@ -28,90 +26,42 @@ pub struct BuildProgress {
     pub indexed: u64,
 }
 
-/// The catalog and its index, freshly read.
-pub(crate) struct Loaded {
-    pub(crate) catalog: Catalog,
-    pub(crate) index: Option<Arc<Indexed>>,
-}
-
-/// Reads the whole catalog in pages, with the vectors where `client` is to be asked for them. While one page's vectors are added, on all cores, the next
-/// page is read and its vectors are fetched.
-pub(crate) async fn load(
-    store: &dyn Store,
-    client: Option<&Client<FetchVectors>>,
-    options: &AnnOptions,
+/// Fills a new index with the vectors of the items that the table has now. While one part of the
+/// vectors is added, on all cores, the next is fetched.
+pub(crate) async fn reindex(
+    state: &State,
     progress: &(dyn Fn(BuildProgress) + Send + Sync),
-) -> Result<Loaded, RetrievalError> {
-    let total = store.item_count().await?;
-    let mut catalog = Catalog::default();
-    let mut filler = Filler::new(options, total as usize);
-    let (mut after, mut items, mut ready) = (None, 0, None);
-    loop {
-        let read = read_page(store, client, &mut catalog, after.as_ref());
-        let (filled, page) = tokio::join!(filler.fill(ready.take()), read);
-        filled?;
-        progress(BuildProgress { items, total: total.max(items), indexed: filler.indexed });
-        let Some((last, count, fetched)) = page? else { break };
-        (after, ready) = (Some(last), fetched);
-        items += count as u64;
-    }
-    Ok(Loaded { catalog, index: filler.indexed() })
-}
-
-/// Fills a new index with the vectors of the items that the catalog has now.
-pub(crate) async fn reindex(state: &State) -> Result<Option<Arc<Indexed>>, RetrievalError> {
-    let (end, count) = {
-        let catalog = state.catalog.read();
-        (catalog.index_end(), catalog.len())
-    };
-    let mut filler = Filler::new(&state.options.ann, count);
-    let mut ready = None;
+) -> Result<Option<Arc<Indexed>>, RetrievalError> {
+    let end = state.items.view().index_end();
+    let total = state.items.len();
+    let mut filler = Filler::new(&state.options.ann, total);
+    let (mut items, mut ready) = (0, None);
     for start in (0..end).step_by(CHUNK) {
-        let items: Vec<(ItemIndex, ItemId)> = {
-            let catalog = state.catalog.read();
-            (start..end.min(start + CHUNK as ItemIndex))
-                .filter_map(|index| Some((index, catalog.id(index)?.clone())))
-                .filter(|(index, id)| catalog.index_of(id) == Some(*index))
-                .collect()
-        };
-        let read = fetch_vectors(&state.vectors, Context::background(), &items);
+        let (contents, asked) = chunk(state, start, end);
+        let read = fetch_vectors(&state.vectors, Context::background(), &asked, false);
         let (filled, fetched) = tokio::join!(filler.fill(ready.take()), read);
         filled?;
         ready = Some(fetched?);
+        state.indexed.set(contents);
+        items += asked.len() as u64;
+        progress(BuildProgress { items, total: items.max(total as u64), indexed: filler.indexed });
     }
     filler.fill(ready).await?;
+    let indexed = filler.indexed;
+    progress(BuildProgress { items, total: items.max(total as u64), indexed });
     Ok(filler.indexed())
 }
 
-type Page = (ItemId, usize, Option<Fetched>);
+/// Items whose vectors are to be fetched: which content each has, and its id.
+pub(crate) type ItemsToFetch = (Vec<(ItemIndex, Content)>, Vec<(ItemIndex, ItemId)>);
 
-async fn read_page(
-    store: &dyn Store,
-    client: Option<&Client<FetchVectors>>,
-    catalog: &mut Catalog,
-    after: Option<&ItemId>,
-) -> Result<Option<Page>, RetrievalError> {
-    let page = store.scan_items(after, CHUNK).await?;
-    let Some(last) = page.last().map(|stored| stored.item.item_id.clone()) else {
-        return Ok(None);
-    };
-    let ids: Vec<ItemId> = page.iter().map(|stored| stored.item.item_id.clone()).collect();
-    let stats = store.item_stats(&ids).await?;
-    let mut items: Vec<(ItemIndex, ItemId)> = Vec::with_capacity(page.len());
-    for (stored, stats) in page.iter().zip(stats) {
-        let met = catalog.index_end();
-        let index = catalog.put(&stored.item, stats);
-        catalog.set_content(index, content_of(&stored.content));
-        // A store may show an item twice when it is written during the scan.
-        if index >= met {
-            items.push((index, stored.item.item_id.clone()));
-        }
-    }
-    let fetched = match client {
-        Some(client) => Some(fetch_vectors(client, Context::background(), &items).await?),
-        None => None,
-    };
-    Ok(Some((last, items.len(), fetched)))
+/// Content and id of the items that are there, from `start` on.
+fn chunk(state: &State, start: ItemIndex, end: ItemIndex) -> ItemsToFetch {
+    let view = state.items.view();
+    (start..end.min(start.saturating_add(CHUNK as ItemIndex)))
+        .filter(|index| view.availability(*index) != Availability::Removed)
+        .filter_map(|index| Some(((index, view.content(index)), (index, view.id(index)?.clone()))))
+        .unzip()
 }
 
 /// Fills an index whose dimension is known with the first vectors.
@@ -153,6 +103,7 @@ impl<'a> Filler<'a> {
         self.indexed += added as u64;
         Ok(())
     }
+
     fn indexed(self) -> Option<Arc<Indexed>> {
         let (bundle, ann) = self.index?;
         Some(Arc::new(Indexed { bundle, vectors: Arc::new(Embedded::new(ann)) }))

@@ -10,7 +10,7 @@ pub enum RetrievalError {
     #[error("retrieval setting `{field}`: {problem}")]
     Options {
         /// Dotted name of the setting.
-        field: &'static str,
+        field: String,
         /// What is wrong and what would be right.
         problem: String,
     },

@@ -1,23 +1,28 @@
 //! Candidates for a user from several sources.
 //!
-//! A request runs through a fixed order of small parts: the user's clicks are read, the
-//! sources run side by side, their lists are merged into one, the filters
-//! take out what must not be shown and say why, and what is missing is filled from the popular
-//! items. A source that fails or panics is reported; the others still answer.
+//! A request runs through a fixed order of small parts over one view of the item table: the user is
+//! read, the sources name items, their lists are merged into one, the filters take out what must not
+//! be shown and say why, and what is missing is filled from the popular items. A source that fails
+//! or panics is reported; the others still answer. Where the caller names the candidates, only the
+//! filters are asked. Items are indices of the table throughout.
 
+mod answer;
 mod build;
-mod catalog;
+mod candidates;
 mod engine;
 mod error;
 mod filters;
-mod follow;
 pub mod index;
+mod index_set;
+mod indexed;
+mod load_table;
 mod merge;
 mod observe;
 pub mod options;
 mod popularity;
 mod query;
 mod refresh;
+mod retrieve;
 mod service;
 mod snapshot;
 mod sources;
@@ -27,7 +32,8 @@ mod testing;
 
 pub use build::BuildProgress;
 pub use error::RetrievalError;
-pub use follow::FollowStatus;
+pub use load_table::{FeatureColumns, LoadTable, LoadedTable, load_table};
 pub use options::RetrievalOptions;
+pub use plugrank_items::FollowStatus;
 pub use service::{RetrievalParts, RetrievalService, RetrievalStatus};
 pub use snapshot::SnapshotStatus;

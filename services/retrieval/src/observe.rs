@@ -23,15 +23,8 @@ impl Service<ObserveEvents> for RetrievalService {
         let mut met = HashSet::new();
         let items = call.events.iter().map(|event| event.item_id.clone());
         let ids: Vec<ItemId> = items.filter(|id| met.insert(id.clone())).collect();
-        let stats = state.store.item_stats(&ids).await.map_err(RetrievalError::from)?;
-        {
-            let mut catalog = state.catalog.write();
-            for (id, stats) in ids.iter().zip(stats) {
-                if let Some(index) = catalog.index_of(id) {
-                    catalog.set_stats(index, stats);
-                }
-            }
-        }
+        let refreshed = state.items.refresh_stats(state.store.as_ref(), &ids).await;
+        refreshed.map_err(RetrievalError::from)?;
         state.popularity.changed();
         let clicks: Vec<Event> =
             call.events.into_iter().filter(|event| event.event_type == EventType::Click).collect();
@@ -48,10 +41,10 @@ impl Service<ObserveEvents> for RetrievalService {
 async fn pair(state: &State, click: Event) -> Result<(), RetrievalError> {
     let options = &state.options.co_visitation;
     let history = state.store.history(&click.user_id, click.timestamp, options.clicks, 0).await?;
-    let catalog = state.catalog.read();
-    let Some(item) = catalog.index_of(&click.item_id) else { return Ok(()) };
+    let view = state.items.view();
+    let Some(item) = view.index_of(click.item_id.as_str()) else { return Ok(()) };
     for (rank, earlier) in history.clicks().enumerate() {
-        if let Some(other) = catalog.index_of(&earlier.item_id) {
+        if let Some(other) = view.index_of(earlier.item_id.as_str()) {
             let weight = recency_weight(rank, options.half_life_clicks);
             state.pairs.add(item, other, weight as f32);
         }

@@ -1,10 +1,12 @@
 //! Settings of retrieval, with defaults.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use plugrank_contract::HistoryLimits;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RetrievalError;
+use crate::{RetrievalError, sources::check_quotas};
 
 /// Settings of retrieval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,10 +16,12 @@ pub struct RetrievalOptions {
     pub max_candidates: u32,
     /// Latest clicks that are read of a user: what counts as seen, and what the sources go by.
     pub seen_clicks: usize,
+    /// How much of a user's history is read at least, for the stages that come after.
+    pub history: HistoryLimits,
     /// Share of the remaining time the sources get; one that takes longer is reported as failed.
     pub source_time_share: f64,
-    /// How much each source contributes.
-    pub quotas: Quotas,
+    /// How much sources contribute, by their names; one that is absent has a quota of its own.
+    pub quotas: BTreeMap<String, Quota>,
     /// Nearest neighbours over item vectors.
     pub ann: AnnOptions,
     /// Clicked together.
@@ -35,8 +39,9 @@ impl Default for RetrievalOptions {
         Self {
             max_candidates: 10_000,
             seen_clicks: 1_000,
+            history: HistoryLimits { clicks: 50, impressions: 50 },
             source_time_share: 0.8,
-            quotas: Quotas::default(),
+            quotas: BTreeMap::new(),
             ann: AnnOptions::default(),
             co_visitation: CoVisitationOptions::default(),
             category: CategoryOptions::default(),
@@ -62,35 +67,6 @@ impl Quota {
     #[must_use]
     pub fn of(&self, limit: usize) -> usize {
         (self.share * limit as f64).ceil() as usize
-    }
-}
-
-/// The quota of every source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Quotas {
-    /// Nearest neighbours.
-    pub ann: Quota,
-    /// Clicked together.
-    pub co_visitation: Quota,
-    /// Popular in the user's categories.
-    pub category: Quota,
-    /// Popular overall.
-    pub popular: Quota,
-    /// New in the catalog.
-    pub fresh: Quota,
-}
-
-impl Default for Quotas {
-    fn default() -> Self {
-        let quota = |share| Quota { share, weight: 1.0 };
-        Self {
-            ann: quota(0.5),
-            co_visitation: quota(0.3),
-            category: quota(0.2),
-            popular: quota(0.2),
-            fresh: quota(0.1),
-        }
     }
 }
 
@@ -161,13 +137,21 @@ pub struct CoVisitationOptions {
     /// After so many clicks the weight of a click's neighbours is halved.
     pub half_life_clicks: f64,
     /// Items of which is kept what was clicked together with them since the start; about 1 KB
-    /// each.
+    /// each. Of as many items is kept what the loader computed.
     pub live_items: u64,
+    /// What the loader computed is read from the store again when it is so old.
+    #[serde(with = "humantime_serde")]
+    pub refresh_every: Duration,
 }
 
 impl Default for CoVisitationOptions {
     fn default() -> Self {
-        Self { clicks: 20, half_life_clicks: 8.0, live_items: 100_000 }
+        Self {
+            clicks: 20,
+            half_life_clicks: 8.0,
+            live_items: 100_000,
+            refresh_every: Duration::from_secs(10),
+        }
     }
 }
 
@@ -233,20 +217,7 @@ impl RetrievalOptions {
         if !(self.source_time_share > 0.0 && self.source_time_share <= 1.0) {
             return wrong("source_time_share", "must be above 0 and at most 1");
         }
-        for (field, quota) in [
-            ("quotas.ann", self.quotas.ann),
-            ("quotas.co_visitation", self.quotas.co_visitation),
-            ("quotas.category", self.quotas.category),
-            ("quotas.popular", self.quotas.popular),
-            ("quotas.fresh", self.quotas.fresh),
-        ] {
-            if !(0.0..=1.0).contains(&quota.share) {
-                return wrong(field, "`share` must be from 0 to 1");
-            }
-            if !(quota.weight > 0.0 && quota.weight.is_finite()) {
-                return wrong(field, "`weight` must be a number above 0");
-            }
-        }
+        check_quotas(self)?;
         if !(2..=512).contains(&self.ann.connectivity) {
             return wrong("ann.connectivity", "must be from 2 to 512; 16 suits most catalogs");
         }
@@ -265,15 +236,15 @@ impl RetrievalOptions {
     }
 }
 
-fn wrong(field: &'static str, problem: &str) -> Result<(), RetrievalError> {
-    Err(RetrievalError::Options { field, problem: problem.to_owned() })
+fn wrong(field: &str, problem: &str) -> Result<(), RetrievalError> {
+    Err(RetrievalError::Options { field: field.to_owned(), problem: problem.to_owned() })
 }
 
-fn positive(field: &'static str, value: usize) -> Result<(), RetrievalError> {
+fn positive(field: &str, value: usize) -> Result<(), RetrievalError> {
     if value == 0 { wrong(field, "must be at least 1") } else { Ok(()) }
 }
 
-fn half_life(field: &'static str, clicks: f64) -> Result<(), RetrievalError> {
+fn half_life(field: &str, clicks: f64) -> Result<(), RetrievalError> {
     if clicks > 0.0 && clicks.is_finite() {
         return Ok(());
     }
@@ -282,7 +253,7 @@ fn half_life(field: &'static str, clicks: f64) -> Result<(), RetrievalError> {
 
 #[cfg(test)]
 mod tests {
-    use super::RetrievalOptions;
+    use super::{Quota, RetrievalOptions};
 
     #[test]
     fn defaults_are_valid_and_survive_a_round_trip() {
@@ -307,12 +278,26 @@ mod tests {
     }
 
     #[test]
+    fn quotas_are_of_sources_there_are() {
+        let text = r#"{"quotas": {"ann": {"share": 0.7, "weight": 2.0}}}"#;
+        let mut options: RetrievalOptions = serde_json::from_str(text).unwrap();
+        options.validate().unwrap();
+        options.quotas.insert("an".to_owned(), Quota { share: 0.1, weight: 1.0 });
+        let message = options.validate().unwrap_err().to_string();
+        for part in ["`quotas.an`", "ann, co_visitation, category, popular, fresh"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut RetrievalOptions);
         let set: [(&str, Change); 6] = [
             ("max_candidates", |o| o.max_candidates = 0),
             ("source_time_share", |o| o.source_time_share = f64::NAN),
-            ("quotas.fresh", |o| o.quotas.fresh.share = -0.1),
+            ("quotas.fresh", |o| {
+                o.quotas.insert("fresh".to_owned(), Quota { share: -0.1, weight: 1.0 });
+            }),
             ("ann.connectivity", |o| o.ann.connectivity = 1),
             ("ann.half_life_clicks", |o| o.ann.half_life_clicks = 0.0),
             ("popular.z", |o| o.popular.z = f64::INFINITY),

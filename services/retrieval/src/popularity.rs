@@ -1,15 +1,20 @@
 //! Which items are popular, overall and in each category.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{
+    cmp::Ordering,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use plugrank_contract::ItemIndex;
+use plugrank_items::{CategoryIndex, ItemTable};
 use tokio::time::Instant;
 
-use crate::{
-    catalog::{Catalog, CategoryIndex, ItemIndex},
-    options::RetrievalOptions,
-};
+use crate::options::RetrievalOptions;
 
 /// Sorted lists, made once and shared by all requests.
 #[derive(Debug, Default)]
@@ -39,28 +44,25 @@ pub(crate) fn wilson_lower_bound(clicks: u64, impressions: u64, z: f64) -> f64 {
 }
 
 impl PopularityLists {
-    /// Sorts the catalog. Holds its lock only while it reads. Returns as well the items that no
-    /// list had before.
-    fn of(catalog: &RwLock<Catalog>, options: &RetrievalOptions) -> (Self, Vec<ItemIndex>) {
+    /// Sorts the catalog. Returns as well the items that no list had before.
+    fn of(items: &ItemTable, options: &RetrievalOptions) -> (Self, Vec<ItemIndex>) {
         struct Row {
             score: f32,
             index: ItemIndex,
             created_at: i64,
         }
-        let (mut rows, new): (Vec<Row>, Vec<ItemIndex>) = {
-            let catalog = catalog.read();
-            let rows = (0..catalog.index_end())
-                .filter(|&index| catalog.available(index))
-                .map(|index| {
-                    let stats = catalog.stats(index);
-                    let score =
-                        wilson_lower_bound(stats.clicks, stats.impressions, options.popular.z);
-                    let created_at = catalog.created_at(index).unwrap_or(i64::MIN);
-                    Row { score: score as f32, index, created_at }
-                })
-                .collect();
-            (rows, catalog.unlisted().collect())
-        };
+        let view = items.view();
+        let mut rows: Vec<Row> = (0..view.index_end())
+            .filter(|&index| view.available(index))
+            .map(|index| {
+                let stats = view.stats(index);
+                let score = wilson_lower_bound(stats.clicks, stats.impressions, options.popular.z);
+                let created_at = view.created_at(index).unwrap_or(i64::MIN);
+                Row { score: score as f32, index, created_at }
+            })
+            .collect();
+        // Those that the view has: what came after it stays unlisted.
+        let new = view.unlisted().collect();
         // Items nobody has seen all score 0; among equals the newer one first.
         rows.sort_unstable_by(|a, b| {
             let by_score = b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
@@ -69,19 +71,17 @@ impl PopularityLists {
         let overall: Vec<ItemIndex> = rows.iter().map(|row| row.index).collect();
         drop(rows);
 
-        let catalog = catalog.read();
-        let mut by_category = vec![Vec::new(); catalog.category_end() as usize];
+        let mut by_category = vec![Vec::new(); view.category_end() as usize];
         let mut clicks = vec![0u64; by_category.len()];
         for &index in &overall {
-            for &category in catalog.categories(index) {
+            for &category in view.categories(index) {
                 let list: &mut Vec<ItemIndex> = &mut by_category[category as usize];
                 if list.len() < options.category.list_length {
                     list.push(index);
                 }
-                clicks[category as usize] += catalog.stats(index).clicks;
+                clicks[category as usize] += view.stats(index).clicks;
             }
         }
-        drop(catalog);
         let mut categories: Vec<CategoryIndex> = (0..by_category.len() as CategoryIndex)
             .filter(|&category| !by_category[category as usize].is_empty())
             .collect();
@@ -94,30 +94,32 @@ impl PopularityLists {
 #[derive(Debug)]
 pub(crate) struct Popularity {
     lists: ArcSwap<PopularityLists>,
+    /// Whether items or statistics changed since the lists were last due.
+    changed: AtomicBool,
     due: Mutex<Due>,
 }
 
 #[derive(Debug)]
 struct Due {
-    changed: bool,
     running: bool,
     made_at: Instant,
 }
 
 impl Popularity {
     /// Lists of the catalog as it is.
-    pub(crate) fn new(catalog: &RwLock<Catalog>, options: &RetrievalOptions) -> Self {
-        let due = Due { changed: false, running: false, made_at: Instant::now() };
-        let popularity = Self { lists: ArcSwap::default(), due: Mutex::new(due) };
-        popularity.make(catalog, options);
+    pub(crate) fn new(items: &ItemTable, options: &RetrievalOptions) -> Self {
+        let due = Mutex::new(Due { running: false, made_at: Instant::now() });
+        let popularity = Self { lists: ArcSwap::default(), changed: AtomicBool::new(false), due };
+        popularity.make(items, options);
         popularity
     }
 
-    fn make(&self, catalog: &RwLock<Catalog>, options: &RetrievalOptions) {
-        let (lists, new) = PopularityLists::of(catalog, options);
-        // In this order, so that an item is always either in the lists or among the unlisted.
+    fn make(&self, items: &ItemTable, options: &RetrievalOptions) {
+        let (lists, new) = PopularityLists::of(items, options);
+        // In this order, so that an item is always in the lists or among the unlisted. Whoever reads
+        // both reads the unlisted first.
         self.lists.store(Arc::new(lists));
-        catalog.write().listed(&new);
+        items.listed(&new);
     }
 
     /// The lists of now.
@@ -127,26 +129,28 @@ impl Popularity {
 
     /// Says that items or statistics changed.
     pub(crate) fn changed(&self) {
-        self.due.lock().changed = true;
+        self.changed.store(true, Relaxed);
     }
 
     /// Whether the lists are to be made again now; when so, the caller must call [`Self::remake`].
     pub(crate) fn take_turn(&self, options: &RetrievalOptions) -> bool {
+        if !self.changed.load(Relaxed) {
+            return false;
+        }
         let mut due = self.due.lock();
-        let turn =
-            due.changed && !due.running && due.made_at.elapsed() >= options.popular.refresh_every;
+        let turn = !due.running && due.made_at.elapsed() >= options.popular.refresh_every;
         if turn {
             due.running = true;
             // Reset before the catalog is read: a change that comes after that counts again.
-            due.changed = false;
+            self.changed.store(false, Relaxed);
         }
         turn
     }
 
     /// Makes the lists again. Takes a tenth of a second or so for a million items.
-    pub(crate) fn remake(&self, catalog: &RwLock<Catalog>, options: &RetrievalOptions) {
+    pub(crate) fn remake(&self, items: &ItemTable, options: &RetrievalOptions) {
         let _turn = Turn(&self.due);
-        self.make(catalog, options);
+        self.make(items, options);
     }
 }
 
@@ -165,11 +169,13 @@ impl Drop for Turn<'_> {
 mod tests {
     use std::time::Duration;
 
-    use parking_lot::RwLock;
     use plugrank_store::ItemStats;
 
     use super::{Popularity, PopularityLists, wilson_lower_bound};
-    use crate::{catalog::Catalog, options::RetrievalOptions, testing::item};
+    use crate::{
+        options::RetrievalOptions,
+        testing::{item, put, table},
+    };
 
     fn stats(clicks: u64, impressions: u64) -> ItemStats {
         ItemStats { impressions, clicks }
@@ -187,7 +193,7 @@ mod tests {
 
     #[test]
     fn volume_counts_and_unavailable_items_are_left_out() {
-        let catalog = RwLock::new(Catalog::default());
+        let items = table([]);
         let mut gone = item("gone", &["x"], None);
         gone.available = false;
         for (item, stats) in [
@@ -197,9 +203,10 @@ mod tests {
             (item("new", &["y"], Some(2)), stats(0, 0)),
             (gone, stats(9, 9)),
         ] {
-            catalog.write().put(&item, stats);
+            let index = put(&items, &item);
+            items.set_stats(index, stats);
         }
-        let (lists, new) = PopularityLists::of(&catalog, &RetrievalOptions::default());
+        let (lists, new) = PopularityLists::of(&items, &RetrievalOptions::default());
         assert_eq!(new, [0, 1, 2, 3]);
         assert_eq!(lists.overall, [1, 0, 3, 2]);
         assert_eq!(lists.by_category, [vec![1, 0], vec![1, 3, 2]]);
@@ -209,17 +216,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn lists_are_made_again_after_a_while_and_only_when_something_changed() {
         let options = RetrievalOptions::default();
-        let catalog = RwLock::new(Catalog::default());
-        let popularity = Popularity::new(&catalog, &options);
+        let items = table([]);
+        let popularity = Popularity::new(&items, &options);
         tokio::time::advance(Duration::from_secs(11)).await;
         assert!(!popularity.take_turn(&options));
-        catalog.write().put(&item("a", &[], None), ItemStats::default());
+        put(&items, &item("a", &[], None));
         popularity.changed();
         assert!(popularity.take_turn(&options));
         assert!(!popularity.take_turn(&options), "one at a time");
-        popularity.remake(&catalog, &options);
+        popularity.remake(&items, &options);
         assert_eq!(popularity.lists().overall, [0]);
-        assert_eq!(catalog.read().unlisted().count(), 0);
+        assert_eq!(items.view().unlisted().count(), 0);
         popularity.changed();
         assert!(!popularity.take_turn(&options), "not before the interval has passed");
         tokio::time::advance(Duration::from_secs(11)).await;

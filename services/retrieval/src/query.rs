@@ -1,54 +1,150 @@
 //! A request, with what is known of its user.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
-use plugrank_contract::{ItemId, TimestampMs};
+use plugrank_contract::{
+    HistoryEntry, ItemId, ItemIds, ItemIndex, TimestampMs, UNKNOWN_ITEM, UserRead, UserView,
+};
+use plugrank_items::{Availability, ItemTable, View};
 
-use crate::catalog::ItemIndex;
-
-/// An item that a source names. One that the catalog does not have keeps its id, so that it can be
-/// reported.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Named {
-    /// In the catalog.
-    Known(ItemIndex),
-    /// Not in the catalog.
-    Unknown(ItemId),
-}
+use crate::{index_set::IndexSet, state::State};
 
 /// A click of the user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Click {
-    /// Which item.
-    pub(crate) item_id: ItemId,
-    /// The same in the catalog, if it is there.
+    /// Its place in the user's history.
+    pub(crate) entry: usize,
+    /// The item, if the catalog has it.
     pub(crate) index: Option<ItemIndex>,
 }
 
 /// What the sources and filters read.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
+    /// The user; not read where the caller names the candidates.
+    pub(crate) user: UserRead,
     /// Distinct items the user clicked before `as_of`, latest click first.
     pub(crate) clicks: Vec<Click>,
-    /// Why the clicks could not be read, if so.
-    pub(crate) clicks_failed: Option<String>,
+    /// Items the user clicked.
+    pub(crate) seen: IndexSet,
+    /// Items the caller does not want.
+    pub(crate) excluded: IndexSet,
     /// The moment of the request.
     pub(crate) as_of: TimestampMs,
     /// At most this many candidates.
     pub(crate) limit: usize,
-    /// Caller-given candidates.
-    pub(crate) caller: Option<Vec<Named>>,
-    /// Items the caller does not want.
-    pub(crate) excluded: HashSet<Named>,
-    /// Items the user clicked.
-    pub(crate) seen: HashSet<ItemIndex>,
 }
 
 impl Query {
-    /// Whether the filters will take out a known item because of this user or this request, so
+    /// Takes note of what the user clicked last: at most `wanted` clicks.
+    pub(crate) fn read_clicks(
+        &mut self,
+        user: UserRead,
+        wanted: usize,
+        items: &ItemTable,
+        view: &View<'_>,
+    ) {
+        if let UserRead::Read(user) = &user {
+            let clicked = |(_, entry): &(usize, &HistoryEntry)| entry.clicked;
+            let entries = || user.entries.iter().enumerate().filter(clicked).take(wanted);
+            let mut indices = Vec::with_capacity(user.entries.len().min(wanted));
+            items.indices(&mut entries().map(|(_, entry)| entry.item_id.as_str()), &mut indices);
+            self.seen = IndexSet::with_room(indices.len());
+            let mut unknown: Vec<&ItemId> = Vec::new();
+            for ((entry, click), index) in entries().zip(indices) {
+                let new = match index {
+                    UNKNOWN_ITEM if unknown.contains(&&click.item_id) => false,
+                    UNKNOWN_ITEM => {
+                        unknown.push(&click.item_id);
+                        true
+                    }
+                    _ => self.seen.insert(index),
+                };
+                if new {
+                    let there = view.availability(index) != Availability::Removed;
+                    self.clicks.push(Click { entry, index: there.then_some(index) });
+                }
+            }
+        }
+        self.user = user;
+    }
+
+    /// The user's clicks; why there are none to go by, when they could not be read.
+    pub(crate) fn clicks(&self) -> Result<&[Click], String> {
+        match &self.user {
+            UserRead::Failed(reason) => Err(format!("the user's clicks cannot be read: {reason}")),
+            UserRead::NotRead | UserRead::Read(_) => Ok(&self.clicks),
+        }
+    }
+
+    /// The ids of clicked items, which the catalog may not have.
+    pub(crate) fn clicked_ids(&self, clicks: usize) -> impl Iterator<Item = &ItemId> {
+        let user: Option<&UserView> = match &self.user {
+            UserRead::Read(user) => Some(user),
+            UserRead::NotRead | UserRead::Failed(_) => None,
+        };
+        let of = move |click: &Click| Some(&user?.entries.get(click.entry)?.item_id);
+        self.clicks.iter().take(clicks).filter_map(of)
+    }
+
+    /// Whether the filters will take out an available item because of this user or this request, so
     /// that a source had better name another as well.
     pub(crate) fn blocks(&self, index: ItemIndex) -> bool {
-        self.seen.contains(&index)
-            || (!self.excluded.is_empty() && self.excluded.contains(&Named::Known(index)))
+        self.seen.contains(index) || self.excluded.contains(index)
+    }
+}
+
+/// What a source is asked with.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// What retrieval knows.
+    pub(crate) state: &'a Arc<State>,
+    /// The catalog, the same for all parts of the request.
+    pub(crate) view: &'a View<'a>,
+    /// What is asked.
+    pub(crate) query: &'a Arc<Query>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use plugrank_contract::{HistoryEntry, HistoryLimits, UserRead, UserView};
+
+    use super::{Click, Query};
+    use crate::testing::{item, table};
+
+    #[test]
+    fn clicks_are_the_last_wanted_ones_and_each_item_once() {
+        let items = table(["a", "b", "gone"].map(|id| item(id, &[], None)));
+        items.remove([&"gone".into()]);
+        let entry = |(id, clicked): (&str, bool)| HistoryEntry {
+            item_id: id.into(),
+            clicked,
+            timestamp: 0,
+        };
+        let entries = [
+            ("x", true),
+            ("b", true),
+            ("a", false),
+            ("b", true),
+            ("x", true),
+            ("gone", true),
+            ("y", true),
+            ("a", true),
+        ];
+        let limits = HistoryLimits { clicks: 9, impressions: 9 };
+        let user = UserView::new("u".into(), None, entries.map(entry).to_vec(), limits);
+        let mut query = Query::default();
+        query.read_clicks(UserRead::Read(Arc::new(user)), 6, &items, &items.view());
+        let click = |entry, index| Click { entry, index };
+        assert_eq!(
+            query.clicks,
+            [click(0, None), click(1, Some(1)), click(5, None), click(6, None)],
+            "the seventh click is not read"
+        );
+        let ids: Vec<&str> = query.clicked_ids(3).map(|id| id.as_str()).collect();
+        assert_eq!(ids, ["x", "b", "gone"]);
+        assert!(query.blocks(1) && !query.blocks(0));
     }
 }

@@ -3,14 +3,17 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use plugrank_contract::{CallError, Context, ItemId, retrieval::RefreshItems};
+use plugrank_contract::{CallError, Context, ItemId, ItemIndex, retrieval::RefreshItems};
+use plugrank_items::{
+    Content,
+    follow::{ChangeSink, SinkError},
+};
 use plugrank_transport::Service;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     RetrievalError, RetrievalService,
-    build::reindex,
-    catalog::{Content, ItemIndex, content_of},
+    build::{ItemsToFetch, reindex},
     state::{State, fetch_vectors},
 };
 
@@ -28,72 +31,89 @@ impl Service<RefreshItems> for RetrievalService {
     /// When it returns, written items can be retrieved with their new content, and removed ones
     /// are gone. Refreshes run one after the other.
     async fn call(&self, context: Context, call: RefreshItems) -> Result<(), CallError> {
-        let state = Arc::clone(&self.state);
         let mut met = HashSet::new();
         let ids = call.item_ids.into_iter().filter(|id| met.insert(id.clone())).collect();
-        let turn = Arc::clone(&state.maintenance).lock_owned();
+        let turn = Arc::clone(&self.state.maintenance).lock_owned();
         let turn = match context.deadline {
             None => turn.await,
             Some(deadline) => tokio::time::timeout_at(deadline, turn)
                 .await
                 .map_err(|_| CallError::deadline("other items are still being read again"))?,
         };
-        // A task of its own: a caller that hangs up must not leave half of it done.
-        let done = tokio::spawn(async move { refresh(&state, ids, Refetch::All, turn).await });
-        done.await
-            .map_err(|error| CallError::internal(format!("the refresh ended early: {error}")))?
-            .map_err(CallError::from)
+        detached(&self.state, ids, Refetch::All, turn).await.map_err(CallError::from)
     }
 }
 
-/// Reads items (distinct ones) again, and what of their vectors is asked for. Where it fails, they
-/// are known to be out of date: the next time their vectors are fetched.
-pub(crate) async fn refresh(
+/// Applies changes that are followed.
+pub(crate) struct ApplyChanges(pub(crate) Arc<State>);
+
+#[async_trait]
+impl ChangeSink for ApplyChanges {
+    async fn changed(&self, ids: Vec<ItemId>) -> Result<(), SinkError> {
+        let turn = Arc::clone(&self.0.maintenance).lock_owned().await;
+        Ok(detached(&self.0, ids, Refetch::Changed, turn).await?)
+    }
+
+    fn stats_changed(&self) {
+        self.0.popularity.changed();
+    }
+}
+
+/// Refreshes in a task of its own: a caller that hangs up, or a service that ends, must not leave
+/// half of it done.
+async fn detached(
     state: &Arc<State>,
     ids: Vec<ItemId>,
     refetch: Refetch,
     turn: OwnedMutexGuard<()>,
 ) -> Result<(), RetrievalError> {
-    let items = state.store.items(&ids).await?;
-    let stats = state.store.item_stats(&ids).await?;
+    let state = Arc::clone(state);
+    let done = tokio::spawn(async move { refresh(&state, ids, refetch, turn).await });
+    done.await.map_err(|error| RetrievalError::Index(format!("a refresh ended early: {error}")))?
+}
+
+/// Reads items (distinct ones) again, and what of their vectors is asked for. Where it fails, they
+/// are known to be out of date: the next time their vectors are fetched.
+async fn refresh(
+    state: &Arc<State>,
+    ids: Vec<ItemId>,
+    refetch: Refetch,
+    turn: OwnedMutexGuard<()>,
+) -> Result<(), RetrievalError> {
+    let applied = state.items.refresh(state.store.as_ref(), &ids).await?;
+    state.popularity.changed();
     let current = state.index.load_full();
     // A shared index follows the changes by itself. Only who has to have an item at once writes it.
     let elsewhere = state.engine.is_some() && refetch == Refetch::Changed;
-    let mut written: Vec<(ItemIndex, ItemId)> = Vec::new();
-    let mut contents: Vec<(ItemIndex, Content)> = Vec::new();
-    let mut gone: Vec<ItemIndex> = Vec::new();
-    {
-        let mut catalog = state.catalog.write();
-        for ((id, item), stats) in ids.into_iter().zip(items).zip(stats) {
-            let Some(stored) = item else {
-                gone.extend(catalog.remove(&id));
-                continue;
+    let has = |index| current.as_ref().is_some_and(|one| one.vectors.has(index));
+    let mut gone = applied.removed;
+    state.indexed.set(gone.iter().map(|index| (*index, None)));
+    let (contents, written): ItemsToFetch = {
+        let view = state.items.view();
+        let contents = applied.written.iter().map(|index| (*index, view.content(*index)));
+        if elsewhere {
+            state.indexed.set(contents);
+            Default::default()
+        } else {
+            let old = |(index, content): &(ItemIndex, Content)| {
+                refetch == Refetch::All
+                    || content.is_none()
+                    || state.indexed.get(*index) != *content
+                    || !has(*index)
             };
-            let content = content_of(&stored.content);
-            let shown = catalog.index_of(&id).map(|index| catalog.available(index));
-            let index = catalog.put(&stored.item, stats);
-            let has = |index| current.as_ref().is_some_and(|one| one.vectors.has(index));
-            let same = content.is_some()
-                && catalog.content(index) == content
-                && shown == Some(catalog.available(index))
-                && has(index);
-            if elsewhere {
-                catalog.set_content(index, content);
-            } else if refetch == Refetch::All || !same {
-                catalog.set_content(index, None);
-                contents.push((index, content));
-                written.push((index, id));
-            }
+            let named =
+                |(index, content)| Some(((index, content), (index, view.id(index)?.clone())));
+            contents.filter(old).filter_map(named).unzip()
         }
-    }
-    state.popularity.changed();
+    };
+    state.indexed.set(contents.iter().map(|(index, _)| (*index, None)));
     if written.is_empty() {
         // What is removed needs no vector, so it does not wait for the embedding service.
         if let Some(index) = current.filter(|_| !gone.is_empty() && !elsewhere) {
             index.vectors.replace(state, gone, Vec::new()).await?;
         }
     } else {
-        let fetched = fetch_vectors(&state.vectors, Context::background(), &written).await?;
+        let fetched = fetch_vectors(&state.vectors, Context::background(), &written, true).await?;
         match current {
             Some(index) if index.bundle == fetched.bundle => {
                 let with: HashSet<ItemIndex> =
@@ -105,12 +125,9 @@ pub(crate) async fn refresh(
             _ if state.engine.is_some() => {}
             None if fetched.vectors.is_empty() => {}
             // The first vectors, or those of another bundle: none of the old ones may stay.
-            _ => state.index.store(reindex(state).await?),
+            _ => state.index.store(reindex(state, &|_| {}).await?),
         }
-        let mut catalog = state.catalog.write();
-        for (index, content) in contents {
-            catalog.set_content(index, content);
-        }
+        state.indexed.set(contents);
     }
     drop(turn);
     Ok(())
@@ -128,7 +145,7 @@ impl RetrievalService {
             return Ok(());
         }
         let _turn = self.state.maintenance.lock().await;
-        let index = reindex(&self.state).await?;
+        let index = reindex(&self.state, &|_| {}).await?;
         self.state.index.store(index);
         Ok(())
     }

@@ -3,25 +3,23 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use parking_lot::RwLock;
 use plugrank_contract::{
-    CallError, Context, ItemId,
+    CallError, Context, ItemId, ItemIndex,
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
     matrix::decode_f32,
 };
+use plugrank_items::ItemTable;
 use plugrank_store::Store;
 use plugrank_transport::Client;
 use tokio::sync::Mutex;
 
 use crate::{
-    RetrievalError,
-    catalog::{Catalog, ItemIndex},
+    FeatureColumns, RetrievalError,
     engine::Engine,
-    follow::Followed,
     index::{VectorIndex, pairs::Pairs},
+    indexed::IndexedContents,
     options::RetrievalOptions,
     popularity::Popularity,
-    query::Named,
     snapshot::Snapshots,
 };
 
@@ -39,36 +37,26 @@ pub(crate) struct State {
     pub(crate) options: RetrievalOptions,
     /// Items, behaviour.
     pub(crate) store: Arc<dyn Store>,
+    /// The catalog.
+    pub(crate) items: Arc<ItemTable>,
+    /// Columns of the table that a snapshot keeps, by version of their bundle.
+    pub(crate) features: FeatureColumns,
     /// Item vectors.
     pub(crate) vectors: Client<FetchVectors>,
-    /// The catalog. Its lock is taken before that of the index, never the other way round.
-    pub(crate) catalog: RwLock<Catalog>,
     /// Popularity lists.
     pub(crate) popularity: Popularity,
     /// The engine that has the index, where it is not in this process.
     pub(crate) engine: Option<Engine>,
     /// Index of vectors; none before the first vector.
     pub(crate) index: ArcSwapOption<Indexed>,
+    /// Which content its vectors are of.
+    pub(crate) indexed: IndexedContents,
     /// Items clicked together since the start.
     pub(crate) pairs: Pairs,
-    /// How far the store's changes were followed.
-    pub(crate) followed: Followed,
     /// Snapshots that were made.
     pub(crate) snapshots: Snapshots,
-    /// Held while items are read again, so that an older read never replaces a newer one.
+    /// Held while items are read again, so that the table and the index agree.
     pub(crate) maintenance: Arc<Mutex<()>>,
-}
-
-impl State {
-    /// Finds items in the catalog.
-    pub(crate) fn named(catalog: &Catalog, ids: &[ItemId]) -> Vec<Named> {
-        ids.iter()
-            .map(|id| match catalog.index_of(id) {
-                Some(index) => Named::Known(index),
-                None => Named::Unknown(id.clone()),
-            })
-            .collect()
-    }
 }
 
 /// Vectors of items, and the bundle that made them.
@@ -79,15 +67,17 @@ pub(crate) struct Fetched {
     pub(crate) vectors: Vec<(ItemIndex, Vec<f32>)>,
 }
 
-/// Fetches the vectors of items and checks that the answer fits the question.
+/// Fetches the vectors of items and checks that the answer fits the question. `changed`: the items
+/// have just changed, and the embedding role may not know that yet.
 pub(crate) async fn fetch_vectors(
     client: &Client<FetchVectors>,
     context: Context,
     items: &[(ItemIndex, ItemId)],
+    changed: bool,
 ) -> Result<Fetched, RetrievalError> {
     let item_ids = items.iter().map(|(_, id)| id.clone()).collect();
-    let fetched =
-        client.call(context, FetchVectors { item_ids }).await.map_err(RetrievalError::Vectors)?;
+    let call = FetchVectors { item_ids, changed };
+    let fetched = client.call(context, call).await.map_err(RetrievalError::Vectors)?;
     check(&fetched, items.len()).map_err(RetrievalError::Vectors)?;
     let FetchedVectors { bundle, vectors: rows, origins } = fetched;
     let vectors = items

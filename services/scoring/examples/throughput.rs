@@ -1,5 +1,5 @@
-//! Rows per second through the services, against the graph alone, and what a fetch from memory
-//! costs.
+//! Rows per second through scoring with the encoders beside it, against the graph alone, and what
+//! a fetch from memory costs.
 //!
 //! `cargo run --release -p plugrank-scoring --example throughput -- BUNDLE [SECONDS] [WORKERS]`
 
@@ -15,15 +15,16 @@ use std::{
 
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{
-    Context, HistoryEntry, Item, ItemId, UserId,
-    embedding::{Fetch, Tiers},
+    Context, HistoryEntry, Item, ItemId, ItemList, UserId, UserRead,
+    embedding::Tiers,
     scoring::{ModelKind, Score},
 };
-use plugrank_embedding::{EmbeddingOptions, EmbeddingParts, EmbeddingService};
+use plugrank_encoding::{Embeddings, Encoding, EncodingOptions, EncodingParts, UnifiedAsk};
 use plugrank_inference::{
     Library, SessionOptions,
     batcher::{BatchModel, BatchObserver, BatchReport, GraphModel, Shape},
 };
+use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_scoring::{ScoringOptions, ScoringParts, ScoringService};
 use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
 use plugrank_transport::Service;
@@ -70,61 +71,77 @@ async fn main() -> Result<(), AnyError> {
 
     let place = tempfile::tempdir()?;
     let store = store(&place.path().join("store.redb"), &bundle).await?;
-    let embedding = embedding(&library, &bundle, &store).await?;
+    let here = encoding(&library, &bundle, &store).await?;
     let begun = Instant::now();
-    let encoded = embedding.encode_catalog(&mut |_| {}).await?;
+    let encoded = here.encode_catalog(&mut |_| {}).await?;
     let took = begun.elapsed().as_secs_f64();
     println!("catalog: {} items encoded, {:.0} a second", encoded.encoded, ITEMS as f64 / took);
-    let scoring = |embedding: Arc<EmbeddingService>| ScoringParts {
+    let scoring = |encoding: &Arc<Encoding>| ScoringParts {
         library: library.clone(),
         bundle: Arc::clone(&bundle),
-        embedding,
+        embeddings: Embeddings::Here(Arc::clone(encoding)),
         store: Arc::clone(&store),
+        items: Arc::clone(encoding.items()),
+        features: Arc::clone(encoding.features()),
         session: SessionOptions::default(),
         options: ScoringOptions { workers, ..ScoringOptions::default() },
         observer: None,
-        elsewhere: None,
+        remote: None,
     };
-    let beside = self::embedding(&library, &bundle, &store).await?;
-    difference(scoring(Arc::clone(&embedding)), scoring(beside)).await?;
-    fetches(&embedding, time).await?;
+    let another = encoding(&library, &bundle, &store).await?;
+    difference(scoring(&here), scoring(&another)).await?;
+    fetches(&here, &store, time).await?;
     for candidates in [20, 50, 200, 500] {
         for callers in [1, 16, 64] {
-            let parts = scoring(Arc::clone(&embedding));
-            service(parts, candidates, callers, time).await?;
+            service(scoring(&here), candidates, callers, time).await?;
         }
     }
     Ok(())
 }
 
-async fn embedding(
+/// The encoders of a process, over an item table of its own.
+async fn encoding(
     library: &Library,
     bundle: &Arc<Bundle>,
     store: &Arc<dyn Store>,
-) -> Result<Arc<EmbeddingService>, AnyError> {
-    let parts = EmbeddingParts {
+) -> Result<Arc<Encoding>, AnyError> {
+    let items = ItemTable::new();
+    let features = FeatureColumn::new(Arc::new(bundle.feature_encoder()?));
+    items.attach(Arc::clone(&features));
+    items.load(store.as_ref(), &|_| {}).await?;
+    let parts = EncodingParts {
         library: library.clone(),
         bundle: Arc::clone(bundle),
         store: Arc::clone(store),
+        items,
+        features,
         session: SessionOptions::default(),
-        options: EmbeddingOptions::default(),
+        options: EncodingOptions::default(),
         observer: None,
     };
-    let embedding = EmbeddingService::new(parts, &mut |_, _| {})?;
-    embedding.warm_up().await?;
-    Ok(Arc::new(embedding))
+    let encoding = Encoding::new(parts, &mut |_, _| {})?;
+    encoding.warm_up().await?;
+    Ok(Arc::new(encoding))
+}
+
+/// What a request asks, its items resolved as the stage before scoring has them.
+fn score(table: &Arc<ItemTable>, user: usize, candidates: usize, seed: usize) -> Score {
+    Score {
+        user_id: UserId::from(format!("u{user}")),
+        items: items(table, candidates, seed),
+        user: UserRead::NotRead,
+        as_of: NOW,
+        model: ModelKind::Unified,
+        tiers: Tiers::All,
+        facts_for: 0,
+    }
 }
 
 /// How much scores differ between requests that ran alone and the same ones run together, user
 /// states included.
 async fn difference(alone: ScoringParts, together: ScoringParts) -> Result<(), AnyError> {
-    let call = |user: usize| Score {
-        user_id: UserId::from(format!("u{user}")),
-        item_ids: items(20 + user, user),
-        as_of: NOW,
-        model: ModelKind::Unified,
-        tiers: Tiers::All,
-    };
+    let table = Arc::clone(&alone.items);
+    let call = |user: usize| score(&table, user, 20 + user, user);
     let alone = ScoringService::new(alone, &mut |_, _, _| {})?;
     let mut expected = Vec::new();
     for user in 0..USERS {
@@ -136,7 +153,7 @@ async fn difference(alone: ScoringParts, together: ScoringParts) -> Result<(), A
     for (answer, expected) in futures::future::join_all(calls).await.into_iter().zip(expected) {
         let answer = answer?;
         batch_rows = batch_rows.max(answer.batch_rows);
-        for (one, other) in answer.ctr.iter().zip(&expected) {
+        for (one, other) in answer.ctr.iter().zip(&*expected) {
             largest = largest.max((one - other).abs());
         }
     }
@@ -202,22 +219,41 @@ async fn store(path: &Path, bundle: &Bundle) -> Result<Arc<dyn Store>, AnyError>
     Ok(Arc::new(store))
 }
 
-fn items(candidates: usize, seed: usize) -> Vec<ItemId> {
-    (0..candidates).map(|at| ItemId::from(format!("i{}", (seed * 97 + at * 3) % ITEMS))).collect()
+fn items(table: &Arc<ItemTable>, candidates: usize, seed: usize) -> ItemList {
+    let id = |at| ItemId::from(format!("i{}", (seed * 97 + at * 3) % ITEMS));
+    (0..candidates).map(id).collect::<ItemList>().resolve(table)
 }
 
-async fn fetches(embedding: &EmbeddingService, time: Duration) -> Result<(), AnyError> {
-    for (what, user) in [("items alone", None), ("with a cached user state", Some("u1"))] {
-        let user = user.map(|user| (UserId::from(user), NOW));
-        let call = Fetch { item_ids: items(500, 1), user, tiers: Tiers::All };
-        embedding.call(Context::background(), call.clone()).await?;
+async fn fetches(
+    encoding: &Arc<Encoding>,
+    store: &Arc<dyn Store>,
+    time: Duration,
+) -> Result<(), AnyError> {
+    let user_id = UserId::from("u1");
+    let view = store.user_view(&user_id, NOW, encoding.users().limits()).await?;
+    let embeddings = Embeddings::Here(Arc::clone(encoding));
+    let (items, context) = (items(encoding.items(), 500, 1), Context::background());
+    for (what, user) in [
+        ("the user read before", UserRead::Read(view)),
+        ("the user read from the store", UserRead::NotRead),
+    ] {
+        let ask = UnifiedAsk {
+            items: &items,
+            user_id: &user_id,
+            user: &user,
+            as_of: NOW,
+            tiers: Tiers::All,
+            context: &context,
+            by: None,
+        };
+        embeddings.fetch(ask).await?;
         let (begun, mut runs) = (Instant::now(), 0);
         while begun.elapsed() < time {
-            embedding.call(Context::background(), call.clone()).await?;
+            embeddings.fetch(ask).await?;
             runs += 1;
         }
         let each = begun.elapsed().as_secs_f64() * 1e6 / f64::from(runs);
-        println!("fetch of 500 from memory, {what}: {each:.0} us");
+        println!("fetch of 500 and a cached user state from memory, {what}: {each:.0} us");
     }
     Ok(())
 }
@@ -229,6 +265,7 @@ async fn service(
     time: Duration,
 ) -> Result<(), AnyError> {
     let totals = Arc::new(Totals::default());
+    let table = Arc::clone(&parts.items);
     let parts = ScoringParts { observer: Some(totals.clone()), ..parts };
     let scoring = Arc::new(ScoringService::new(parts, &mut |_, _, _| {})?);
     let stop = Arc::new(AtomicBool::new(false));
@@ -236,16 +273,12 @@ async fn service(
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
             let (scoring, stop) = (Arc::clone(&scoring), Arc::clone(&stop));
+            let table = Arc::clone(&table);
             tokio::spawn(async move {
                 let mut latencies = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    let call = Score {
-                        user_id: UserId::from(format!("u{}", (caller + latencies.len()) % USERS)),
-                        item_ids: items(candidates, caller + latencies.len()),
-                        as_of: NOW,
-                        model: ModelKind::Unified,
-                        tiers: Tiers::All,
-                    };
+                    let seed = caller + latencies.len();
+                    let call = score(&table, seed % USERS, candidates, seed);
                     let begun = Instant::now();
                     scoring.call(Context::background(), call).await?;
                     latencies.push(begun.elapsed());

@@ -1,10 +1,12 @@
 //! From logits to click probabilities that can be ordered.
 
+use std::sync::Arc;
+
 use plugrank_bundle::Calibration;
 
 /// Calibrated probability of each logit, and how many logits were no finite number. Those get 0,
 /// so that a broken score sinks to the bottom instead of coming out on top or poisoning a sort.
-pub(crate) fn calibrate(calibration: &Calibration, logits: &[f32]) -> (Vec<f32>, usize) {
+pub(crate) fn calibrate(calibration: &Calibration, logits: &[f32]) -> (Arc<[f32]>, usize) {
     let mut broken = 0;
     let ctr = logits
         .iter()

@@ -1,19 +1,22 @@
-//! What a scoring graph reads, and the blocks of one request.
+//! What a scoring graph reads, and how one request's rows are written into a batch.
 
 use std::{ops::Range, sync::Arc};
 
+use bytemuck::cast_slice_mut;
 use plugrank_bundle::{
     Bundle, FeatureEncoder, GraphName, ItemFeatures, ItemRecordLayout, Source, TensorDtype,
     features::FeatureSlot, manifest::TimeKind, record::RecordPart,
 };
-use plugrank_contract::{CallError, HistoryEntry, Matrix};
+use plugrank_contract::{HistoryEntry, ItemIndex};
+use plugrank_encoding::{EncodedState, RecordSet};
 use plugrank_inference::{
-    TensorData,
+    BlockMut, TensorData,
     batcher::{
-        Dims, Entry, GraphInput, Layout, TensorRows, Variable,
-        sources::{HistoryBlock, feature_block, mask, matrix_data, record_block},
+        Dims, Entry, GraphInput, Layout, Variable,
+        sources::{HistoryBlock, feature_block, mask},
     },
 };
+use plugrank_items::Features;
 
 use crate::error::ScoringError;
 
@@ -38,22 +41,31 @@ pub(crate) struct GraphSchema {
     record: ItemRecordLayout,
     pub(crate) time: TimeKind,
     inputs: Vec<(Reads, Layout)>,
+    reads_history: bool,
+}
+
+/// Features of candidates, by index; of those the table does not have, worked out from the id.
+pub(crate) struct CandidateFeatures {
+    pub(crate) view: Features,
+    pub(crate) items: Arc<[ItemIndex]>,
+    /// By place, ascending.
+    pub(crate) unknown: Vec<(usize, ItemFeatures)>,
 }
 
 /// What is known for one request.
 #[derive(Default)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct Facts {
     pub(crate) candidates: usize,
-    /// Item records, one row a candidate.
-    pub(crate) records: Option<&'a Matrix>,
-    pub(crate) candidate_features: &'a [Arc<ItemFeatures>],
+    /// Item records of the candidates.
+    pub(crate) records: Option<RecordSet>,
+    pub(crate) candidate_features: Option<CandidateFeatures>,
     /// Outputs of the user encoder.
-    pub(crate) state: &'a [Matrix],
-    pub(crate) history: &'a [HistoryEntry],
+    pub(crate) state: Option<Arc<EncodedState>>,
+    pub(crate) history: Vec<HistoryEntry>,
     /// Entries of the history; the entries themselves may not be needed.
     pub(crate) history_len: usize,
-    pub(crate) history_features: &'a [Arc<ItemFeatures>],
-    pub(crate) user_features: &'a [i64],
+    pub(crate) history_features: Vec<ItemFeatures>,
+    pub(crate) user_features: Box<[i64]>,
     pub(crate) recency_bucket: u8,
 }
 
@@ -96,9 +108,15 @@ impl GraphSchema {
             .iter()
             .zip(layouts)
             .map(|(input, layout)| Ok((reads(&input.source)?, layout.clone())))
-            .collect::<Result<_, ScoringError>>()?;
-        let time = bundle.manifest().time;
-        Ok(Self { graph, record: bundle.record().clone(), time, inputs })
+            .collect::<Result<Vec<_>, ScoringError>>()?;
+        let varies = |variable| inputs.iter().any(|(_, layout)| layout.variable == Some(variable));
+        Ok(Self {
+            graph,
+            record: bundle.record().clone(),
+            time: bundle.manifest().time,
+            reads_history: varies(Variable::History),
+            inputs,
+        })
     }
 
     /// How each input lies, in the manifest's order.
@@ -120,133 +138,162 @@ impl GraphSchema {
         self.reads(|reads| matches!(reads, Reads::HistoryFeature(_)))
     }
 
-    /// Whether the user's profile is read.
-    pub(crate) fn user_features(&self) -> bool {
-        self.reads(|reads| matches!(reads, Reads::UserFeature(_)))
+    /// Whether an input varies with the history.
+    pub(crate) fn reads_history(&self) -> bool {
+        self.reads_history
     }
 
     /// The entries of one request: one, or several along its candidates when there are more than
-    /// `largest`. What does not vary with the candidates is shared.
+    /// `largest`. All share what is known.
     pub(crate) fn entries(
-        &self,
-        facts: &Facts<'_>,
+        self: &Arc<Self>,
+        facts: &Arc<Facts>,
         largest: usize,
-        reads_history: bool,
-    ) -> Result<Vec<Entry<Box<dyn GraphInput>>>, CallError> {
-        let history = if reads_history { facts.history_len.max(1) } else { 1 };
-        let shared = self
-            .inputs
-            .iter()
-            .map(|(reads, layout)| match layout.variable {
-                Some(Variable::Candidates) => Ok(None),
-                _ => self.user_block(reads, layout, facts).map(Arc::new).map(Some),
-            })
-            .collect::<Result<Vec<_>, CallError>>()?;
-        let mut entries = Vec::with_capacity(facts.candidates.div_ceil(largest));
-        let mut start = 0;
-        while start < facts.candidates {
+    ) -> Vec<Entry<Box<dyn GraphInput>>> {
+        let history = if self.reads_history { facts.history_len.max(1) } else { 1 };
+        let starts = (0..facts.candidates).step_by(largest.max(1));
+        let entry = |start: usize| {
             let range = start..(start + largest).min(facts.candidates);
             let dims = Dims { candidates: range.len(), history };
-            let inputs = self
-                .inputs
-                .iter()
-                .zip(&shared)
-                .map(|((reads, layout), shared)| match shared {
-                    Some(block) => Ok(Arc::clone(block)),
-                    None => self.candidate_block(reads, layout, facts, &range).map(Arc::new),
-                })
-                .collect::<Result<_, CallError>>()?;
-            start = range.end;
-            entries.push(Entry { dims, input: TensorRows::boxed(inputs) });
-        }
-        Ok(entries)
+            let (schema, facts) = (Arc::clone(self), Arc::clone(facts));
+            let input: Box<dyn GraphInput> = Box::new(RequestRows { schema, facts, range });
+            Entry { dims, input }
+        };
+        starts.map(entry).collect()
     }
 
-    fn user_block(
-        &self,
-        reads: &Reads,
-        layout: &Layout,
-        facts: &Facts<'_>,
-    ) -> Result<TensorData, CallError> {
-        let history = HistoryBlock { entries: facts.history, time: self.time };
-        Ok(match reads {
-            Reads::State(place) => {
-                let output = facts.state.get(*place).ok_or_else(|| self.wrong(layout))?;
-                let rows = match layout.variable {
-                    Some(Variable::History) => facts.history_len.max(1),
-                    _ => 1,
-                };
-                let fits = output.rows() == rows
-                    && output.dim() == layout.step()
-                    && output.validate().is_ok();
-                let data = matrix_data(output.dtype(), output.data());
-                if !fits || data.dtype() != layout.dtype {
-                    return Err(self.wrong(layout));
-                }
-                data
-            }
-            Reads::HistoryFeature(slot) => {
-                let rows = facts.history_features.iter().map(|ids| &ids[..]);
-                feature_block(slot, rows, history.rows())
-            }
-            Reads::UserFeature(slot) => {
-                feature_block(slot, std::iter::once(facts.user_features), 1)
-            }
-            Reads::Label => history.label(),
-            Reads::AgeBucket => history.age_bucket(),
-            Reads::Mask => mask(facts.history_len),
-            Reads::Recency => TensorData::I64(vec![i64::from(facts.recency_bucket)]),
-            Reads::Item(_) | Reads::CandidateFeature(_) => return Err(self.wrong(layout)),
-        })
-    }
-
-    fn candidate_block(
-        &self,
-        reads: &Reads,
-        layout: &Layout,
-        facts: &Facts<'_>,
-        range: &Range<usize>,
-    ) -> Result<TensorData, CallError> {
-        match (reads, facts.records) {
-            (Reads::Item(part), Some(records)) => {
-                let rows = range.clone().map(|row| records.row(row));
-                Ok(record_block(&self.record, part, rows, range.len()))
-            }
-            (Reads::CandidateFeature(slot), _) => {
-                let rows = facts.candidate_features.get(range.clone());
-                let rows = rows.ok_or_else(|| self.wrong(layout))?.iter().map(|ids| &ids[..]);
-                Ok(feature_block(slot, rows, range.len()))
-            }
-            _ => Err(self.wrong(layout)),
-        }
-    }
-
-    /// Checks that fetched records are of this bundle's form.
-    pub(crate) fn check_records(&self, records: &Matrix, rows: usize) -> Result<(), CallError> {
-        let fits = records.validate().is_ok()
-            && (records.rows(), records.dim(), records.dtype())
-                == (rows, self.record.dim, self.record.dtype);
-        if fits {
-            return Ok(());
-        }
-        Err(CallError::internal(format!(
-            "the embedding service answered {} x {} records of {:?}, expected {rows} x {} of {:?}",
-            records.rows(),
-            records.dim(),
-            records.dtype(),
-            self.record.dim,
-            self.record.dtype
-        )))
-    }
-
-    fn wrong(&self, layout: &Layout) -> CallError {
-        CallError::internal(format!(
+    fn wrong(&self, layout: &Layout) -> String {
+        format!(
             "graph `{}`: input `{}` was not given as {} elements of {} a row",
             self.graph,
             layout.name,
             layout.step(),
             layout.dtype
-        ))
+        )
+    }
+}
+
+/// The rows of one request, or of some of its candidates.
+struct RequestRows {
+    schema: Arc<GraphSchema>,
+    facts: Arc<Facts>,
+    range: Range<usize>,
+}
+
+impl GraphInput for RequestRows {
+    fn write(&self, blocks: &mut [BlockMut<'_>]) -> Result<(), String> {
+        let mut parts: Vec<RecordBlock<'_>> = Vec::with_capacity(blocks.len());
+        for ((reads, layout), block) in self.schema.inputs.iter().zip(blocks) {
+            match reads {
+                Reads::Item(part) => {
+                    parts.push(RecordBlock::new(&self.schema.record, part, block));
+                }
+                Reads::CandidateFeature(slot) => self.candidate_features(slot, layout, block)?,
+                Reads::State(place) => {
+                    let state = self.facts.state.as_ref();
+                    let output = state.and_then(|state| state.outputs.get(*place));
+                    let output = output.ok_or_else(|| self.schema.wrong(layout))?;
+                    block.set(&output.data).map_err(|wrong| {
+                        format!("graph `{}`: `{}` takes {wrong}", self.schema.graph, layout.name)
+                    })?;
+                }
+                _ => block.set(&self.user_block(reads, layout)?)?,
+            }
+        }
+        self.records(&mut parts)
+    }
+
+    fn writes_all(&self) -> bool {
+        true
+    }
+}
+
+/// Where one part of the records goes.
+struct RecordBlock<'a> {
+    /// Bytes of the part within a record.
+    bytes: Range<usize>,
+    to: &'a mut [u8],
+}
+
+impl<'a> RecordBlock<'a> {
+    fn new(layout: &ItemRecordLayout, part: &RecordPart, block: &'a mut BlockMut<'_>) -> Self {
+        let size = layout.dtype.size();
+        let bytes = part.offset * size..(part.offset + part.dim) * size;
+        let to = match block {
+            BlockMut::F16(block) => cast_slice_mut(block),
+            BlockMut::F32(block) => cast_slice_mut(block),
+            BlockMut::I64(block) => cast_slice_mut(block),
+        };
+        Self { bytes, to }
+    }
+}
+
+impl RequestRows {
+    /// Goes over the records once: a record lies in one row, and its parts go to several inputs.
+    fn records(&self, parts: &mut [RecordBlock<'_>]) -> Result<(), String> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let records = self.facts.records.as_ref().ok_or("no records were fetched")?;
+        for (row, record) in records.rows(self.range.clone()).enumerate() {
+            for part in &mut *parts {
+                let width = part.bytes.len();
+                let to = part.to.get_mut(row * width..(row + 1) * width);
+                match (to, record.get(part.bytes.clone())) {
+                    (Some(to), Some(from)) => to.copy_from_slice(from),
+                    _ => return Err(format!("record {row} does not fit the graph")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn candidate_features(
+        &self,
+        slot: &FeatureSlot,
+        layout: &Layout,
+        block: &mut BlockMut<'_>,
+    ) -> Result<(), String> {
+        let wrong = || self.schema.wrong(layout);
+        let given = self.facts.candidate_features.as_ref().ok_or_else(wrong)?;
+        let BlockMut::I64(to) = block else { return Err(wrong()) };
+        let of_slot = slot.offset..slot.offset + slot.length;
+        let mut unknown = given.unknown.iter().skip_while(|(at, _)| *at < self.range.start);
+        let mut next = unknown.next();
+        for (place, to) in self.range.clone().zip(to.chunks_exact_mut(slot.length.max(1))) {
+            if let Some((_, ids)) = next.filter(|(at, _)| *at == place) {
+                to.copy_from_slice(&ids[of_slot.clone()]);
+                next = unknown.next();
+                continue;
+            }
+            let row = given.view.row(given.items[place]).ok_or_else(wrong)?;
+            for (to, id) in to.iter_mut().zip(&row[of_slot.clone()]) {
+                *to = i64::from(*id);
+            }
+        }
+        Ok(())
+    }
+
+    fn user_block(&self, reads: &Reads, layout: &Layout) -> Result<TensorData, String> {
+        let facts = &*self.facts;
+        let history = HistoryBlock { entries: &facts.history, time: self.schema.time };
+        Ok(match reads {
+            Reads::HistoryFeature(slot) => feature_block(
+                slot,
+                facts.history_features.iter().map(|ids| &ids[..]),
+                history.rows(),
+            ),
+            Reads::UserFeature(slot) => {
+                feature_block(slot, std::iter::once(&facts.user_features[..]), 1)
+            }
+            Reads::Label => history.label(),
+            Reads::AgeBucket => history.age_bucket(),
+            Reads::Mask => mask(facts.history_len),
+            Reads::Recency => TensorData::I64(vec![i64::from(facts.recency_bucket)]),
+            Reads::State(_) | Reads::Item(_) | Reads::CandidateFeature(_) => {
+                return Err(self.schema.wrong(layout));
+            }
+        })
     }
 }
 

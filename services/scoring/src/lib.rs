@@ -1,16 +1,17 @@
 //! Batched CTR scoring.
 //!
-//! Item records and the user's state come from the embedding service; rows of many requests become
+//! Item records are rows of the process's item table, gathered by index straight into a batch; the
+//! user's state comes from the encoding library or the embedding role. Rows of many requests become
 //! one run of the bundle's `unified` (or `idrec`) graph; logits become calibrated probabilities.
 
 mod calibrate;
 mod error;
-mod feature_table;
 mod graph_inputs;
 mod idrec;
 mod infer;
 mod metrics;
 mod options;
+mod rank_facts;
 mod scorer;
 mod service;
 mod unified;
@@ -18,4 +19,4 @@ mod unified;
 pub use error::ScoringError;
 pub use metrics::{ScoringCounts, ScoringMetrics};
 pub use options::ScoringOptions;
-pub use service::{Elsewhere, ScoringParts, ScoringService};
+pub use service::{RemoteModel, ScoringParts, ScoringService};

@@ -9,7 +9,7 @@ pub struct ScoringOptions {
     pub workers: usize,
     /// Candidate rows at which a batch closes.
     pub batch_rows: usize,
-    /// Longest a batch waits for company while a worker is idle.
+    /// Maximum time a batch waits for more rows while a worker is idle.
     pub batch_wait: Duration,
     /// Candidates per user that shapes are padded to, ascending.
     pub candidate_buckets: Vec<usize>,
@@ -17,8 +17,9 @@ pub struct ScoringOptions {
     pub user_buckets: Vec<usize>,
     /// Most candidates one call may name.
     pub max_candidates: usize,
-    /// Memory for features of items, in bytes.
-    pub feature_bytes: u64,
+    /// Longest predicted run that is made on the caller's own thread when all models are idle,
+    /// so that nothing is handed from thread to thread; zero: never.
+    pub run_in_place: Duration,
     /// Part of a call's remaining time kept for the way back.
     pub answer_margin: Duration,
 }
@@ -28,11 +29,11 @@ impl Default for ScoringOptions {
         Self {
             workers: 1,
             batch_rows: 2048,
-            batch_wait: Duration::from_micros(500),
-            candidate_buckets: vec![32, 64, 128, 256, 512, 1024],
+            batch_wait: Duration::ZERO,
+            candidate_buckets: vec![10, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000],
             user_buckets: vec![1, 2, 4, 8],
             max_candidates: 100_000,
-            feature_bytes: 64 << 20,
+            run_in_place: Duration::ZERO,
             answer_margin: Duration::from_micros(500),
         }
     }

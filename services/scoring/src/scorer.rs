@@ -8,13 +8,13 @@ use plugrank_inference::{
     Library, Provider, RemoteGraph, SessionOptions, TensorData,
     batcher::{
         BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphInput, GraphModel, Policy,
-        RowAxis, Variable, history_buckets, warm_up,
+        RowAxis, history_buckets, warm_up,
     },
 };
 use tokio::time::Instant;
 
 use crate::{
-    Elsewhere,
+    RemoteModel,
     calibrate::calibrate,
     error::ScoringError,
     graph_inputs::{Facts, GraphSchema, check_logit},
@@ -23,20 +23,19 @@ use crate::{
 
 /// What one request scored.
 pub(crate) struct Outcome {
-    pub(crate) ctr: Vec<f32>,
+    pub(crate) ctr: Arc<[f32]>,
     pub(crate) not_finite: usize,
     pub(crate) batch_rows: usize,
 }
 
 /// A scoring graph, its batches and its calibration.
 pub(crate) struct Scorer {
-    pub(crate) schema: GraphSchema,
+    pub(crate) schema: Arc<GraphSchema>,
     calibration: Calibration,
     batcher: Batcher<GraphModel>,
-    reads_history: bool,
     provider: Option<Provider>,
-    /// Who runs the graph in place of a session.
-    elsewhere: Option<Arc<dyn RemoteGraph>>,
+    /// The server that runs the graph in place of a session.
+    remote: Option<Arc<dyn RemoteGraph>>,
 }
 
 /// What a scorer is started with.
@@ -48,7 +47,7 @@ pub(crate) struct Start<'a> {
     pub(crate) session: SessionOptions,
     pub(crate) observer: Arc<dyn BatchObserver>,
     /// Who runs the graph in place of a session.
-    pub(crate) elsewhere: Option<&'a Elsewhere>,
+    pub(crate) remote: Option<&'a RemoteModel>,
 }
 
 impl Scorer {
@@ -57,8 +56,8 @@ impl Scorer {
         graph: GraphName,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, ScoringError> {
-        let Start { library, bundle, features, options, session, observer, elsewhere } = start;
-        let load = |_| match elsewhere {
+        let Start { library, bundle, features, options, session, observer, remote } = start;
+        let load = |_| match remote {
             None => GraphModel::load(library, bundle, graph, session),
             Some(of) => GraphModel::remote(bundle, graph, Arc::clone(&of.server)),
         };
@@ -66,10 +65,9 @@ impl Scorer {
         let layouts = models.first().map(GraphModel::inputs).unwrap_or_default();
         let outputs = models.first().map(GraphModel::outputs).unwrap_or_default();
         check_logit(graph, &outputs)?;
-        let schema = GraphSchema::load(bundle, features, graph, &layouts)?;
-        let reads_history = models.iter().any(|model| model.varies_with(Variable::History));
+        let schema = Arc::new(GraphSchema::load(bundle, features, graph, &layouts)?);
         let lengths = bundle.manifest().history;
-        let longest = if reads_history { lengths.clicks + lengths.impressions } else { 1 };
+        let longest = if schema.reads_history() { lengths.clicks + lengths.impressions } else { 1 };
         let buckets = Buckets::new(
             options.user_buckets.clone(),
             options.candidate_buckets.clone(),
@@ -78,23 +76,26 @@ impl Scorer {
             options.batch_rows,
         )?;
         let provider = models.first().and_then(GraphModel::provider);
-        let warmed = match elsewhere {
+        let warmed = match remote {
             None => &mut models[..],
             // All of them are the same server's.
             Some(of) if of.reached => &mut models[..1],
             Some(_) => &mut [],
         };
         let times = warm_up(warmed, &buckets, progress)?;
-        let policy = Policy { max_wait: options.batch_wait, ..Policy::new(buckets) };
+        let policy = Policy {
+            max_wait: options.batch_wait,
+            run_in_place: options.run_in_place,
+            ..Policy::new(buckets)
+        };
         let name = format!("score-{graph}");
         let batcher = Batcher::start(&name, models, policy, times, observer)?;
         Ok(Self {
             schema,
             calibration: bundle.calibration(graph),
             batcher,
-            reads_history,
             provider,
-            elsewhere: elsewhere.map(|of| Arc::clone(&of.server)),
+            remote: remote.map(|of| Arc::clone(&of.server)),
         })
     }
 
@@ -106,11 +107,11 @@ impl Scorer {
     /// Scores the candidates of one request, in their order.
     pub(crate) async fn score(
         &self,
-        facts: &Facts<'_>,
+        facts: &Arc<Facts>,
         deadline: Option<Instant>,
     ) -> Result<Outcome, CallError> {
         let largest = self.batcher.buckets().max_candidates();
-        let entries = self.schema.entries(facts, largest, self.reads_history)?;
+        let entries = self.schema.entries(facts, largest);
         let (logits, batch_rows) = self.logits(entries, deadline).await?;
         if logits.len() != facts.candidates {
             let (got, asked) = (logits.len(), facts.candidates);
@@ -132,6 +133,7 @@ impl Scorer {
         let mut logits = Vec::new();
         for part in ran {
             match part.output.into_iter().next() {
+                Some(TensorData::F32(part)) if logits.is_empty() => logits = part,
                 Some(TensorData::F32(part)) => logits.extend(part),
                 _ => return Err(CallError::internal("the graph did not answer f32 logits")),
             }
@@ -177,7 +179,7 @@ impl Scorer {
         candidates: usize,
         deadline: Option<Instant>,
     ) -> Result<(), CallError> {
-        if let Some(server) = &self.elsewhere {
+        if let Some(server) = &self.remote {
             let away = |error| CallError::unavailable(format!("scoring: {error}"));
             server.available().map_err(away)?;
         }
@@ -210,7 +212,7 @@ impl Scorer {
             BatchError::Expired => CallError::deadline(message),
             BatchError::Stopped => CallError::unavailable(message),
             // Another server is not there or not well: no defect of ours.
-            BatchError::Failed(_) if self.elsewhere.is_some() => CallError::unavailable(message),
+            BatchError::Failed(_) if self.remote.is_some() => CallError::unavailable(message),
             BatchError::Failed(_) | BatchError::TooLarge { .. } => CallError::internal(message),
         }
     }

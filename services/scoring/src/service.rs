@@ -3,23 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use plugrank_bundle::{Bundle, FeatureEncoder, GraphName, manifest::HistoryLengths};
+use plugrank_bundle::{Bundle, GraphName, ItemFeatures, ItemRecordLayout};
 use plugrank_contract::{
-    CallError, Context, ErrorCode,
-    embedding::Fetch,
+    CallError, Context, ErrorCode, ItemId, ItemIndex,
     scoring::{Coverage, Load, ModelKind, Score, Scored},
 };
+use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
     Library, Provider, RemoteGraph, SessionOptions,
     batcher::{BatchObserver, NoObserver},
 };
+use plugrank_items::{Availability, FeatureColumn, ItemTable};
 use plugrank_store::Store;
-use plugrank_transport::{Client, Service};
+use plugrank_transport::Service;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::ScoringError,
-    feature_table::FeatureTable,
+    graph_inputs::CandidateFeatures,
     metrics::{ScoringCounts, ScoringMetrics},
     options::ScoringOptions,
     scorer::{Outcome, Scorer, Start},
@@ -31,23 +32,27 @@ pub struct ScoringParts {
     pub library: Library,
     /// The model.
     pub bundle: Arc<Bundle>,
-    /// Where item records and user states come from.
-    pub embedding: Client<Fetch>,
-    /// Where features and, for the ID-based model, histories come from.
+    /// Item records and user states.
+    pub embeddings: Embeddings,
+    /// Where profiles and histories come from, when no stage before has read them.
     pub store: Arc<dyn Store>,
+    /// The item table of this process.
+    pub items: Arc<ItemTable>,
+    /// Features of its items by this bundle, attached to it.
+    pub features: Arc<FeatureColumn>,
     /// What graphs run on.
     pub session: SessionOptions,
     /// How the service is run.
     pub options: ScoringOptions,
     /// Told of batches.
     pub observer: Option<Arc<dyn BatchObserver>>,
-    /// Who runs the unified graph in place of a session.
-    pub elsewhere: Option<Elsewhere>,
+    /// The server that runs the unified graph in place of a session.
+    pub remote: Option<RemoteModel>,
 }
 
 /// Another server that runs the unified graph.
 #[derive(Clone)]
-pub struct Elsewhere {
+pub struct RemoteModel {
     /// The server.
     pub server: Arc<dyn RemoteGraph>,
     /// Whether it was reached. If not, its run times are learned from the requests that come once
@@ -59,12 +64,12 @@ pub struct Elsewhere {
 pub struct ScoringService {
     pub(crate) unified: Scorer,
     pub(crate) idrec: Option<Scorer>,
-    pub(crate) embedding: Client<Fetch>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) features: Arc<FeatureEncoder>,
-    pub(crate) table: FeatureTable,
-    pub(crate) lengths: HistoryLengths,
-    pub(crate) version: String,
+    pub(crate) embeddings: Embeddings,
+    pub(crate) users: UserReader,
+    pub(crate) items: Arc<ItemTable>,
+    pub(crate) features: Arc<FeatureColumn>,
+    pub(crate) record_layout: ItemRecordLayout,
+    pub(crate) version: Arc<str>,
     pub(crate) options: ScoringOptions,
     metrics: ScoringMetrics,
 }
@@ -82,42 +87,41 @@ impl ScoringService {
         let ScoringParts {
             library,
             bundle,
-            embedding,
+            embeddings,
             store,
+            items,
+            features,
             session,
             options,
             observer,
-            elsewhere,
+            remote,
         } = parts;
         options.validate().map_err(ScoringError::Option)?;
         let observer = observer.unwrap_or_else(|| Arc::new(NoObserver));
-        let features = Arc::new(bundle.feature_encoder()?);
-        let mut start = |graph, elsewhere| {
+        let mut start = |graph, remote| {
             let start = Start {
                 library: &library,
                 bundle: &bundle,
-                features: &features,
+                features: features.encoder(),
                 options: &options,
                 session,
                 observer: Arc::clone(&observer),
-                elsewhere,
+                remote,
             };
             Scorer::start(start, graph, &mut |done, total| progress(graph, done, total))
         };
-        let unified = start(GraphName::Unified, elsewhere.as_ref())?;
+        let unified = start(GraphName::Unified, remote.as_ref())?;
         let has_idrec = bundle.graph(GraphName::Idrec).is_some();
         let idrec = has_idrec.then(|| start(GraphName::Idrec, None)).transpose()?;
-        let encoder = Arc::clone(&features);
-        let table = FeatureTable::new(Arc::clone(&store), encoder, options.feature_bytes);
         Ok(Self {
             unified,
             idrec,
-            embedding,
-            store,
+            embeddings,
+            users: UserReader::for_bundle(store, &bundle),
+            items,
             features,
-            table,
-            lengths: bundle.manifest().history,
-            version: bundle.version().to_owned(),
+            record_layout: bundle.record().clone(),
+            version: bundle.version().into(),
             options,
             metrics: ScoringMetrics::default(),
         })
@@ -184,7 +188,7 @@ impl ScoringService {
         call: &Score,
         idrec: &Scorer,
     ) -> Result<Scored, CallError> {
-        let kept = idrec.ready_in(call.item_ids.len()) + self.options.answer_margin;
+        let kept = idrec.ready_in(call.items.len()) + self.options.answer_margin;
         let Some(cut) = earlier(context, kept) else {
             return self.score_unified(context, call).await;
         };
@@ -192,6 +196,39 @@ impl ScoringService {
         let scored = self.score_unified(&cut_context, call);
         let late = || CallError::deadline("the unified model did not answer in time");
         timeout_at(cut, scored).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Features of the candidates, where the graph of `scorer` reads any.
+    pub(crate) fn candidate_features(
+        &self,
+        scorer: &Scorer,
+        items: &Arc<[ItemIndex]>,
+        call: &Score,
+    ) -> Option<CandidateFeatures> {
+        if !scorer.schema.candidate_features() {
+            return None;
+        }
+        let rows = self.items.view();
+        let there = |index: &ItemIndex| rows.availability(*index) != Availability::Removed;
+        let mut unknown = Vec::new();
+        if !items.iter().all(there) {
+            // One walk: an id by its place is looked for among all unknown ones before it.
+            let named = items.iter().zip(call.items.ids()).enumerate();
+            let missing = named.filter(|(_, (index, _))| !there(index));
+            let encoder = self.features.encoder();
+            unknown.extend(missing.map(|(at, (_, id))| (at, encoder.missing_item(id))));
+        }
+        Some(CandidateFeatures { view: self.features.view(), items: Arc::clone(items), unknown })
+    }
+
+    /// Features of one item by its id: those of the table, or what is known from the id alone.
+    pub(crate) fn item_features(&self, id: &ItemId) -> ItemFeatures {
+        let rows = self.items.view();
+        let view = self.features.view();
+        match rows.index_of(id.as_str()).and_then(|index| view.row(index)) {
+            Some(row) => row.iter().map(|id| i64::from(*id)).collect(),
+            None => self.features.encoder().missing_item(id),
+        }
     }
 
     pub(crate) fn scored(
@@ -205,11 +242,12 @@ impl ScoringService {
         self.metrics.add(rows, coverage.missing as usize, outcome.not_finite);
         if outcome.not_finite > 0 {
             let count = outcome.not_finite;
-            tracing::error!(count, bundle = self.version, "logits were no finite numbers");
+            tracing::error!(count, bundle = &*self.version, "logits were no finite numbers");
         }
         Scored {
-            bundle: self.version.clone(),
+            bundle: Arc::clone(&self.version),
             ctr: outcome.ctr,
+            facts: None,
             model,
             fell: None,
             late,
@@ -238,18 +276,18 @@ impl Service<Score> for ScoringService {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before scoring was begun"));
         }
-        let (asked, most) = (call.item_ids.len(), self.options.max_candidates);
+        let (asked, most) = (call.items.len(), self.options.max_candidates);
         if asked > most {
             return Err(CallError::invalid(format!(
-                "item_ids: {asked} candidates, at most {most} can be scored in one call"
+                "items: {asked} candidates, at most {most} can be scored in one call"
             )));
         }
         if asked == 0 {
-            let bundle = self.version.clone();
             let coverage = Coverage::default();
             return Ok(Scored {
-                bundle,
-                ctr: Vec::new(),
+                bundle: Arc::clone(&self.version),
+                ctr: Arc::default(),
+                facts: None,
                 model: call.model,
                 fell: None,
                 late: None,

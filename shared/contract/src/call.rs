@@ -15,4 +15,8 @@ pub trait Call: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Whether every process of the role has to hear of it, because each keeps something of its
     /// own that it changes. Otherwise any one of them answers.
     const EVERY_REPLICA: bool = false;
+    /// Whether a local service works on it where its caller runs, without a hop. Calls that change
+    /// what the service holds go through its actor's mailbox: a caller that hangs up must not leave
+    /// half of them done.
+    const IN_PLACE: bool = true;
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, ItemId, Matrix, TimestampMs, UserId};
+use crate::{Call, ItemId, ItemList, Matrix, TimestampMs, UserId, UserRead};
 
-/// How an item's record was come by.
+/// Where an item's record came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordOrigin {
@@ -26,20 +26,31 @@ pub enum Tiers {
     /// In-process tier, store, encoders.
     #[default]
     All,
-    /// What is held in process, as it was last known; nothing waits for the store's vectors or for
-    /// an encoder.
-    Held,
+    /// The in-process tier, as it was last known; nothing waits for the store's vectors or for an
+    /// encoder.
+    Cached,
 }
 
 /// Fetches what the unified graph reads: item records and, for `user`, the user's state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fetch {
     /// Items, in the order the rows come back.
-    pub item_ids: Vec<ItemId>,
-    /// Whose state to add, and as of when.
-    pub user: Option<(UserId, TimestampMs)>,
+    pub items: ItemList,
+    /// Whose state to add.
+    pub user: Option<FetchUser>,
     /// How far to go for records.
     pub tiers: Tiers,
+}
+
+/// Whose state to add to a [`Fetch`], and as of when.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchUser {
+    /// Who.
+    pub user_id: UserId,
+    /// Only behaviour strictly before this moment is read.
+    pub as_of: TimestampMs,
+    /// The user, when the caller has read them.
+    pub user: UserRead,
 }
 
 /// One user's part: the outputs of the bundle's `user_encoder`, in its order.
@@ -63,7 +74,7 @@ pub struct Fetched {
     /// One row an item asked for: the outputs of the bundle's `item_encoder`, concatenated in its
     /// order.
     pub items: Matrix,
-    /// How each row was come by; same order.
+    /// Where each row came from; same order.
     pub origins: Vec<RecordOrigin>,
     /// The user's state, when asked for.
     pub user: Option<UserState>,
@@ -83,6 +94,9 @@ impl Call for Fetch {
 pub struct FetchVectors {
     /// Items, in the order the rows come back.
     pub item_ids: Vec<ItemId>,
+    /// Whether the caller knows of changes of these items that the embedding role may not have read
+    /// yet; it reads them again first.
+    pub changed: bool,
 }
 
 /// Reply to [`FetchVectors`].
@@ -92,7 +106,7 @@ pub struct FetchedVectors {
     pub bundle: String,
     /// One row an item asked for.
     pub vectors: Matrix,
-    /// How each row was come by; same order.
+    /// Where each row came from; same order.
     pub origins: Vec<RecordOrigin>,
 }
 
@@ -114,4 +128,5 @@ impl Call for Invalidate {
     const PATH: &'static str = "/rpc/v1/embedding/invalidate";
     const IDEMPOTENT: bool = true;
     const EVERY_REPLICA: bool = true;
+    const IN_PLACE: bool = false;
 }

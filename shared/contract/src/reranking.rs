@@ -1,25 +1,35 @@
 //! Calls of the re-ranking service.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, ItemId, TimestampMs, retrieval::Source};
+use crate::{Call, ItemList, Matrix, TimestampMs, retrieval::Name};
 
-/// A scored candidate.
+/// What rules read of candidates, for a re-ranking role whose process does not hold the item table.
+/// It comes with the scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ScoredCandidate {
-    /// Which item.
-    pub item_id: ItemId,
-    /// Calibrated click probability.
-    pub ctr: f32,
-    /// Where it came from.
-    pub sources: Vec<Source>,
+pub struct RankFacts {
+    /// Number of the main category, then of the others, of each candidate. The numbers mean the
+    /// same within one request alone.
+    pub categories: Vec<Vec<u32>>,
+    /// When each candidate entered the catalog.
+    pub created_at: Vec<Option<TimestampMs>>,
+    /// Which candidates have a row in `vectors`: places in the list, in the order of the rows.
+    pub with_vector: Vec<u32>,
+    /// Item vectors by [`Self::with_vector`], not normalised.
+    pub vectors: Matrix,
 }
 
 /// Orders candidates for display.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rerank {
     /// Candidates, any order, no duplicates.
-    pub candidates: Vec<ScoredCandidate>,
+    pub items: ItemList,
+    /// Calibrated click probability of each; what is no finite number sinks.
+    pub ctr: Arc<[f32]>,
+    /// What the rules read, where the re-ranking role cannot look it up.
+    pub facts: Option<Arc<RankFacts>>,
     /// How many to return.
     pub k: u32,
     /// The moment of the request; decides what is fresh.
@@ -28,38 +38,22 @@ pub struct Rerank {
     pub seed: u64,
 }
 
-/// What put an item at its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Placement {
-    /// Its score with diversity taken into account.
-    Ranked,
-    /// A slot kept for fresh items.
-    Explored,
-    /// Taken in spite of a category cap, because nothing else was left.
-    CapRelaxed,
-}
-
-/// A placed item.
+/// A candidate at its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ranked {
-    /// Which item.
-    pub item_id: ItemId,
+pub struct Place {
+    /// Which candidate: its place in [`Rerank::items`].
+    pub candidate: u32,
     /// What the order goes by, falling from first to last.
     pub score: f32,
-    /// Calibrated click probability.
-    pub ctr: f32,
-    /// Where it came from.
-    pub sources: Vec<Source>,
-    /// What put it there.
-    pub placement: Placement,
+    /// The rule that put it there: `ranked`, `explored`, `cap_relaxed`.
+    pub rule: Name,
 }
 
-/// Reply to [`Rerank`]: at most `k` items, first to last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Reply to [`Rerank`]: at most `k` candidates, first to last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reranked {
-    /// Items in their final order.
-    pub items: Vec<Ranked>,
+    /// Candidates in their final order.
+    pub places: Vec<Place>,
     /// Rules that could not be applied, with the reason (e.g. vectors not at hand).
     pub skipped: Vec<String>,
 }

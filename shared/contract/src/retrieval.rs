@@ -1,42 +1,59 @@
 //! Calls of the retrieval service.
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Event, ItemId, TimestampMs, UserId};
+use crate::{Call, Event, ItemId, ItemList, TimestampMs, UserId, UserRead};
 
-/// Where a candidate came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// Named by the caller.
-    Caller,
-    /// Nearest neighbours of the user's clicks in the space of PPM item vectors.
-    Ann,
-    /// Clicked together with what the user clicked.
-    CoVisitation,
-    /// Popular in a category the user clicks in.
-    Category,
-    /// Popular overall.
-    Popular,
-    /// New in the catalog.
-    Fresh,
+/// Name of a source, a filter's reason or a rule, as replies and metrics show it.
+pub type Name = Cow<'static, str>;
+
+/// The sources that named a candidate: bit n stands for the n-th name of
+/// [`Retrieved::source_names`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceSet(u32);
+
+impl SourceSet {
+    /// Most sources there can be.
+    pub const MAX: usize = 32;
+
+    /// The set of one source.
+    ///
+    /// # Panics
+    /// When `source` is not below [`Self::MAX`].
+    #[must_use]
+    pub const fn of(source: usize) -> Self {
+        assert!(source < Self::MAX, "too many sources");
+        Self(1 << source)
+    }
+
+    /// With the sources of `other` too.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all sources of `other` are in it.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Places of the sources, ascending.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..Self::MAX).filter(move |source| self.0 >> source & 1 == 1)
+    }
 }
 
-/// Why an item that a source or the caller named is not among the candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DropReason {
-    /// The catalog has no such item.
-    Unknown,
-    /// The user clicked it before.
-    Seen,
-    /// The caller excluded it.
-    Excluded,
-    /// The item is marked unavailable.
-    Unavailable,
-    /// More candidates than the limit.
-    OverLimit,
-}
+/// Names that [`SourceSet`]s refer to by their place.
+pub type SourceNames = Arc<[Name]>;
+
+/// Reason of an item that the catalog does not have.
+pub const UNKNOWN: Name = Cow::Borrowed("unknown");
+/// Reason of a candidate beyond the limit.
+pub const OVER_LIMIT: Name = Cow::Borrowed("over_limit");
 
 /// Asks for the candidates of one request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,21 +62,15 @@ pub struct Retrieve {
     pub user_id: UserId,
     /// At most this many candidates.
     pub limit: u32,
-    /// Caller-given candidates: when present no other source is asked, and `Seen` is not filtered.
-    pub candidates: Option<Vec<ItemId>>,
+    /// Caller-given candidates: when present no other source is asked, and what the user has seen
+    /// is not filtered.
+    pub candidates: Option<ItemList>,
     /// Items the caller does not want.
-    pub exclude: Vec<ItemId>,
+    pub exclude: ItemList,
     /// Only behaviour strictly before this moment is read.
     pub as_of: TimestampMs,
-}
-
-/// A candidate and its sources.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// Which item.
-    pub item_id: ItemId,
-    /// Every source that named it, in the order of [`Source`].
-    pub sources: Vec<Source>,
+    /// Whether to list what was left out and why.
+    pub explain: bool,
 }
 
 /// An item left out.
@@ -67,22 +78,30 @@ pub struct Candidate {
 pub struct Dropped {
     /// Which item.
     pub item_id: ItemId,
-    /// Why.
-    pub reason: DropReason,
+    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `over_limit`.
+    pub reason: Name,
 }
 
 /// The candidates: no duplicates, best retrieval order first (the order used when nothing can be
 /// scored); for caller-given candidates the caller's order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Retrieved {
     /// Candidates.
-    pub candidates: Vec<Candidate>,
-    /// What was left out and why (at most a thousand entries; `dropped_total` counts all).
+    pub candidates: ItemList,
+    /// Names of the sources.
+    pub source_names: SourceNames,
+    /// For each candidate, every source that named it.
+    pub sources: Vec<SourceSet>,
+    /// What was left out and why, when asked for (at most a thousand entries).
     pub dropped: Vec<Dropped>,
     /// How many were left out.
     pub dropped_total: u32,
+    /// How many of them the catalog does not have.
+    pub unknown: u32,
     /// Sources that failed, with the reason; the others still answered.
-    pub failed: Vec<(Source, String)>,
+    pub failed: Vec<(Name, String)>,
+    /// The user, when retrieval has read them.
+    pub user: UserRead,
 }
 
 impl Call for Retrieve {
@@ -103,6 +122,7 @@ impl Call for ObserveEvents {
     const PATH: &'static str = "/rpc/v1/retrieval/observe-events";
     const IDEMPOTENT: bool = false;
     const EVERY_REPLICA: bool = true;
+    const IN_PLACE: bool = false;
 }
 
 /// Tells retrieval that items in the store were written or removed; it reads them again.
@@ -117,4 +137,17 @@ impl Call for RefreshItems {
     const PATH: &'static str = "/rpc/v1/retrieval/refresh-items";
     const IDEMPOTENT: bool = true;
     const EVERY_REPLICA: bool = true;
+    const IN_PLACE: bool = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SourceSet;
+
+    #[test]
+    fn a_set_holds_each_source_once() {
+        let both = SourceSet::of(0).union(SourceSet::of(31)).union(SourceSet::of(0));
+        assert_eq!(both.iter().collect::<Vec<_>>(), [0, 31]);
+        assert!(both.contains(SourceSet::of(31)) && !both.contains(SourceSet::of(1)));
+    }
 }

@@ -1,8 +1,13 @@
 //! Calls of the scoring service.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, CallError, ItemId, NamedTensor, TimestampMs, UserId, embedding::Tiers};
+use crate::{
+    Call, CallError, ItemList, NamedTensor, TimestampMs, UserId, UserRead, embedding::Tiers,
+    reranking::RankFacts,
+};
 
 /// Which of the bundle's models scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,13 +26,18 @@ pub struct Score {
     /// For whom.
     pub user_id: UserId,
     /// Candidates, in the order the scores come back.
-    pub item_ids: Vec<ItemId>,
+    pub items: ItemList,
+    /// The user, when a stage before has read them.
+    pub user: UserRead,
     /// Only behaviour strictly before this moment is read.
     pub as_of: TimestampMs,
     /// Which model, if it can be run in time; the reply says which was.
     pub model: ModelKind,
     /// How far to go for vectors.
     pub tiers: Tiers,
+    /// How many candidates, by falling probability, re-ranking compares by their vectors; 0 where it
+    /// looks facts up for itself.
+    pub facts_for: u32,
 }
 
 /// How far vectors were at hand.
@@ -58,9 +68,11 @@ pub struct Load {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
     /// Version of the bundle that scored.
-    pub bundle: String,
+    pub bundle: Arc<str>,
     /// Calibrated click probability of each candidate, same order.
-    pub ctr: Vec<f32>,
+    pub ctr: Arc<[f32]>,
+    /// What re-ranking reads of the candidates, when asked for.
+    pub facts: Option<Arc<RankFacts>>,
     /// Which model scored.
     pub model: ModelKind,
     /// Why it was not the one asked for; `None` when it was.

@@ -3,14 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::sync::Arc;
+
 use plugrank_contract::{
-    CallError, Dtype, ErrorCode, Event, EventType, ItemId, Matrix, NamedTensor, TensorDtype,
-    UserId,
-    embedding::{Fetch, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState},
-    reranking::{Placement, Ranked, Rerank, Reranked, ScoredCandidate},
-    retrieval::{
-        Candidate, DropReason, Dropped, ObserveEvents, RefreshItems, Retrieve, Retrieved, Source,
+    CallError, Dtype, ErrorCode, Event, EventType, HistoryEntry, HistoryLimits, ItemId, Matrix,
+    NamedTensor, TensorDtype, UserId, UserRead, UserView,
+    embedding::{
+        Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
+    reranking::{Place, RankFacts, Rerank, Reranked},
+    retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
     scoring::{Coverage, Infer, Inferred, Load, ModelKind, Score, Scored},
 };
 use serde::Serialize;
@@ -24,6 +26,13 @@ fn items(ids: &[&str]) -> Vec<ItemId> {
     ids.iter().map(|id| ItemId::from(*id)).collect()
 }
 
+fn view() -> UserRead {
+    let entries = vec![HistoryEntry { item_id: ItemId::from("a"), clicked: true, timestamp: 500 }];
+    let limits = HistoryLimits { clicks: 1_000, impressions: 50 };
+    let view = UserView::new(UserId::from("u"), None, entries, limits);
+    UserRead::Read(Arc::new(UserView { version: 7, ..view }))
+}
+
 fn matrix() -> Matrix {
     Matrix::new(1, 2, Dtype::F32, [1.0_f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect())
         .unwrap()
@@ -34,21 +43,29 @@ fn retrieval() {
     let call = Retrieve {
         user_id: UserId::from("u"),
         limit: 300,
-        candidates: Some(items(&["a"])),
-        exclude: items(&["b"]),
+        candidates: Some(items(&["a"]).into()),
+        exclude: items(&["b"]).into(),
         as_of: 1_000,
+        explain: true,
     };
-    assert_eq!(hex(&call), "0175ac0201010161010162d00f");
+    assert_eq!(hex(&call), "0175ac0201010161010162d00f01");
     let reply = Retrieved {
-        candidates: vec![Candidate {
-            item_id: ItemId::from("a"),
-            sources: vec![Source::Caller, Source::Fresh],
-        }],
-        dropped: vec![Dropped { item_id: ItemId::from("b"), reason: DropReason::OverLimit }],
-        dropped_total: 1,
-        failed: vec![(Source::Ann, "x".to_owned())],
+        candidates: items(&["a"]).into(),
+        source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),
+        sources: vec![SourceSet::of(0).union(SourceSet::of(1))],
+        dropped: vec![Dropped { item_id: ItemId::from("b"), reason: Name::Borrowed("r") }],
+        dropped_total: 2,
+        unknown: 1,
+        failed: vec![(Name::Borrowed("s"), "x".to_owned())],
+        user: UserRead::Failed("y".to_owned()),
     };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "00010161020005010162040101010178");
+    assert_eq!(
+        hex(&Ok::<_, CallError>(reply)),
+        "00010161020173017401030101620172020101017301780101" // status, lists
+            .to_owned()
+            + "79"
+    );
+    assert_eq!(hex(&view()), "0201750001016101e807403207");
     let event = Event {
         event_id: "e".to_owned(),
         event_type: EventType::Click,
@@ -64,9 +81,10 @@ fn retrieval() {
 
 #[test]
 fn embedding() {
-    let user = Some((UserId::from("u"), 1_000));
-    let call = Fetch { item_ids: items(&["a", "b"]), user, tiers: Tiers::Held };
-    assert_eq!(hex(&call), "0201610162010175d00f01");
+    let user = FetchUser { user_id: UserId::from("u"), as_of: 1_000, user: UserRead::NotRead };
+    let items_of = items(&["a", "b"]).into();
+    let call = Fetch { items: items_of, user: Some(user), tiers: Tiers::Cached };
+    assert_eq!(hex(&call), "0201610162010175d00f0001");
     let state =
         UserState { outputs: vec![matrix()], recency_bucket: 3, history_len: 2, cached: true };
     let reply = Fetched {
@@ -80,7 +98,7 @@ fn embedding() {
         hex(&Ok::<_, CallError>(reply)),
         "000176010201080000803f000000c001030101010201080000803f000000c0030201010178"
     );
-    assert_eq!(hex(&FetchVectors { item_ids: items(&["a"]) }), "010161");
+    assert_eq!(hex(&FetchVectors { item_ids: items(&["a"]), changed: true }), "01016101");
     assert_eq!(hex(&Invalidate { item_ids: items(&["a"]) }), "010161");
 }
 
@@ -88,16 +106,19 @@ fn embedding() {
 fn scoring() {
     let call = Score {
         user_id: UserId::from("u"),
-        item_ids: items(&["a"]),
+        items: items(&["a"]).into(),
+        user: UserRead::NotRead,
         as_of: 1_000,
         model: ModelKind::Idrec,
         tiers: Tiers::All,
+        facts_for: 200,
     };
-    assert_eq!(hex(&call), "0175010161d00f0100");
+    assert_eq!(hex(&call), "017501016100d00f0100c801");
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {
-        bundle: "v".to_owned(),
-        ctr: vec![0.5],
+        bundle: "v".into(),
+        ctr: [0.5].into(),
+        facts: None,
         model: ModelKind::Idrec,
         fell: Some(CallError::new(ErrorCode::Overloaded, "x")),
         late: None,
@@ -105,7 +126,7 @@ fn scoring() {
         batch_rows: 32,
         load: Load { backlog_us: 7 },
     };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000176010000003f010102017800000101020304052007");
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000176010000003f00010102017800000101020304052007");
 }
 
 #[test]
@@ -124,14 +145,24 @@ fn inference() {
 
 #[test]
 fn reranking() {
-    let (item_id, sources) = (ItemId::from("a"), vec![Source::Popular]);
-    let candidate =
-        ScoredCandidate { item_id: item_id.clone(), ctr: 0.5, sources: sources.clone() };
-    let call = Rerank { candidates: vec![candidate], k: 20, as_of: 1_000, seed: 9 };
-    assert_eq!(hex(&call), "0101610000003f010414d00f09");
-    let placed = Ranked { item_id, score: 0.25, ctr: 0.5, sources, placement: Placement::Explored };
-    let reply = Reranked { items: vec![placed], skipped: vec!["x".to_owned()] };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000101610000803e0000003f010401010178");
+    let facts = RankFacts {
+        categories: vec![vec![3, 4]],
+        created_at: vec![Some(5)],
+        with_vector: vec![0],
+        vectors: matrix(),
+    };
+    let call = Rerank {
+        items: items(&["a"]).into(),
+        ctr: [0.5].into(),
+        facts: Some(Arc::new(facts)),
+        k: 20,
+        as_of: 1_000,
+        seed: 9,
+    };
+    assert_eq!(hex(&call), "010161010000003f010102030401010a0100010201080000803f000000c014d00f09");
+    let place = Place { candidate: 7, score: 0.25, rule: Name::Borrowed("explored") };
+    let reply = Reranked { places: vec![place], skipped: vec!["x".to_owned()] };
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "0001070000803e086578706c6f726564010178");
 }
 
 #[test]

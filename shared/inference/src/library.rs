@@ -48,6 +48,8 @@ impl Library {
             .with_telemetry(false)
             .build()
             .map_err(|error| failed(error.to_string()))?;
+        // Left as it is made, it words a message for every run, for us to throw away.
+        environment.set_log_level(ort::logging::LogLevel::Warning);
         *loaded = Some(environment.clone());
         Ok(Self { environment })
     }

@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, User, UserId};
+use plugrank_contract::{
+    Event, EventType, HistoryEntry, HistoryLimits, Item, ItemId, User, UserId,
+};
 use plugrank_store::{
     EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, RedisOptions, RedisServers, RedisStore,
     Store, StoreError, VectorSpace,
@@ -185,6 +187,18 @@ async fn reads(store: &Arc<dyn Store>) -> Result<(), StoreError> {
         }
         latency(&format!("{name} ({} on average)", found / times.len()), &mut times);
     }
+    // Embedded, the first round reads the file, the second memory.
+    let limits = HistoryLimits { clicks: 50, impressions: 50 };
+    for round in ["first", "repeated"] {
+        let mut times = Vec::new();
+        for n in 0..5000 {
+            let user = user_id(n);
+            let start = Instant::now();
+            assert!(store.user_view(&user, i64::MAX, limits).await?.profile.is_some());
+            times.push(start.elapsed());
+        }
+        latency(&format!("user_view of 50 + 50, {round}"), &mut times);
+    }
     let mut times = Vec::new();
     for _ in 0..5000 {
         let start = Instant::now();
@@ -194,17 +208,14 @@ async fn reads(store: &Arc<dyn Store>) -> Result<(), StoreError> {
         times.push(start.elapsed());
     }
     latency("for comparison, an empty spawn_blocking", &mut times);
-    // The first round finds nothing in memory, the second all.
-    for round in ["first", "repeated"] {
-        let mut times = Vec::new();
-        for n in 0..ITEMS / 500 {
-            let ids: Vec<ItemId> = (0..500).map(|m| item_id(n * 500 + m)).collect();
-            let start = Instant::now();
-            assert!(store.items(&ids).await?.iter().all(Option::is_some));
-            times.push(start.elapsed());
-        }
-        latency(&format!("items, 500 a call, {round}"), &mut times);
+    let mut times = Vec::new();
+    for n in 0..ITEMS / 500 {
+        let ids: Vec<ItemId> = (0..500).map(|m| item_id(n * 500 + m)).collect();
+        let start = Instant::now();
+        assert!(store.items(&ids).await?.iter().all(Option::is_some));
+        times.push(start.elapsed());
     }
+    latency("items, 500 a call", &mut times);
     let mut times = Vec::new();
     for n in 0..500 {
         let ids: Vec<ItemId> = (0..500).map(|m| item_id(mix(n * 500 + m) % ITEMS)).collect();

@@ -1,6 +1,7 @@
-//! What changed in a catalog that several processes share, for those that keep a copy of it.
+//! What changed in a catalog, for those that keep a copy of it: other processes, or this one after
+//! it was started again.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use plugrank_contract::ItemId;
@@ -9,16 +10,28 @@ use serde::{Deserialize, Serialize};
 use crate::StoreError;
 
 /// How far a follower has read. To be kept beside what was made of the changes.
+///
+/// In Redis there is a stream a bucket, in an embedded store one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangePosition(pub(crate) Vec<StreamPosition>);
 
 /// How far one stream has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct StreamPosition {
-    /// Id of the last entry read: milliseconds and a number.
+    /// Id of the last entry read. First its milliseconds; then, in Redis, its number among those of
+    /// that time, and in an embedded store what tells this log from every other.
     pub(crate) id: (u64, u64),
     /// Entries that the stream was ever given, up to and with that one.
     pub(crate) count: u64,
+}
+
+/// What changed of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Change {
+    /// It was written or deleted.
+    Item,
+    /// The loader's statistics of it were written.
+    Stats,
 }
 
 /// Changes after a position. What an item has become is to be read from the store: it may have
@@ -31,6 +44,20 @@ pub struct Changes {
     pub stats: Vec<ItemId>,
     /// Where these end.
     pub position: ChangePosition,
+}
+
+impl Changes {
+    /// Names each item once, and among `stats` none that is among `items`.
+    pub(crate) fn new(
+        mut items: Vec<ItemId>,
+        mut stats: Vec<ItemId>,
+        position: ChangePosition,
+    ) -> Self {
+        let mut met = HashSet::new();
+        items.retain(|id| met.insert(id.clone()));
+        stats.retain(|id| met.insert(id.clone()));
+        Self { items, stats, position }
+    }
 }
 
 /// What there is after a position.
@@ -54,7 +81,7 @@ pub struct ChangeLag {
     pub age: Duration,
 }
 
-/// The latest changes of a shared catalog, kept for a while. Every follower reads all of them, from
+/// The latest changes of a catalog, kept for a while. Every follower reads all of them, from
 /// a position of its own.
 #[async_trait]
 pub trait ChangeLog: Send + Sync + 'static {
@@ -68,7 +95,3 @@ pub trait ChangeLog: Send + Sync + 'static {
     /// How far a position is behind.
     async fn lag(&self, position: &ChangePosition) -> Result<ChangeLag, StoreError>;
 }
-
-/// What reads items through a cache may get one that is so much older than the word of its change.
-/// Whoever reads no earlier than so long after the word gets what it speaks of.
-pub const CACHES_BEHIND: Duration = Duration::from_millis(900);

@@ -52,10 +52,12 @@ pub(crate) fn read_entry(bytes: &[u8], clicked: bool) -> Option<HistoryEntry> {
 pub(crate) fn merge(clicks: Vec<HistoryEntry>, shown: Vec<HistoryEntry>) -> Vec<HistoryEntry> {
     let mut merged = Vec::with_capacity(clicks.len() + shown.len());
     let (mut clicks, mut shown) = (clicks.into_iter().peekable(), shown.into_iter().peekable());
-    let order = |entry: &HistoryEntry| (entry.timestamp, entry.item_id.clone());
+    let order = |a: &HistoryEntry, b: &HistoryEntry| {
+        a.timestamp.cmp(&b.timestamp).then_with(|| a.item_id.cmp(&b.item_id))
+    };
     loop {
         let next = match (clicks.peek(), shown.peek()) {
-            (Some(click), Some(other)) if order(click) >= order(other) => clicks.next(),
+            (Some(click), Some(other)) if order(click, other).is_ge() => clicks.next(),
             (_, Some(_)) => shown.next(),
             (_, None) => clicks.next(),
         };

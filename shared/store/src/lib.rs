@@ -8,7 +8,6 @@ mod codec;
 mod content;
 pub mod embedded;
 mod exposure;
-mod item_cache;
 mod keys;
 pub mod redis;
 pub mod store;

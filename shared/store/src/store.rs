@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId, item::ContentHash,
+    Event, History, HistoryEntry, HistoryLimits, Item, ItemId, TimestampMs, User, UserId, UserView,
+    item::ContentHash,
 };
 
 use crate::ChangeLog;
@@ -126,6 +127,20 @@ pub trait Store: Send + Sync + 'static {
         impressions: usize,
     ) -> Result<History, StoreError>;
 
+    /// A user as a request sees them: the profile, and the history strictly before `before` with at
+    /// least the entries that `limits` ask for, where the user has so many; there may be more. The
+    /// view's own limits say how far it goes.
+    async fn user_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        let history = self.history(user, before, limits.clicks, limits.impressions);
+        let (history, profile) = futures::try_join!(history, self.user(user))?;
+        Ok(Arc::new(UserView::new(user.clone(), profile, history.entries, limits)))
+    }
+
     /// The histories of all users, page by page; a page has about `limit` entries, or as many more as
     /// one user has. What was written before the scan began is in it, at least once; what is
     /// written meanwhile may be.
@@ -160,8 +175,8 @@ pub trait Store: Send + Sync + 'static {
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
-    /// What other processes change in the catalog; `None` where there are none, as the store belongs
-    /// to this process alone.
+    /// What is changed in the catalog, by this process and, where the store is shared, by others.
+    /// `None`: the store keeps no record of it.
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         None
     }

@@ -1,21 +1,12 @@
 //! The actor every service runs as: it adapts messages to the service's plain logic.
 
-use std::{
-    any::Any,
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use actix::{Actor, Context as ActorContext, Handler, Message, ResponseFuture};
-use futures::FutureExt;
 use plugrank_contract::{Call, CallError, Context};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tracing::Instrument;
 
-use crate::{Service, spans::CallSpan};
+use crate::{Service, spans::CallSpan, work::work};
 
 /// A call on its way to an actor. It holds its place among the admitted calls until answered.
 pub(crate) struct Request<C> {
@@ -53,37 +44,14 @@ where
         let panics = Arc::clone(&self.panics);
         Box::pin(async move {
             let Request { context, call, permit, span, caller_gone } = request;
-            span.started();
-            if context.expired() {
-                let late = CallError::deadline("the deadline passed before the call was begun");
-                span.ended(Some(&late));
-                return Err(late);
-            }
-            let request_id = context.request_id;
-            let work = logic.call(context, call).instrument(span.span().clone());
-            let work = AssertUnwindSafe(work).catch_unwind();
             let answer = tokio::select! {
                 biased;
-                answer = work => answer,
-                _ = caller_gone => Ok(Err(CallError::deadline("the caller stopped waiting"))),
+                answer = work(logic.as_ref(), context, call, &span, &panics) => answer,
+                _ = caller_gone => Err(CallError::deadline("the caller stopped waiting")),
             };
             drop(permit);
-            let answer = answer.unwrap_or_else(|panic| {
-                panics.fetch_add(1, Ordering::Relaxed);
-                let what = panic_text(panic.as_ref());
-                tracing::error!(call = C::PATH, %request_id, panic = what, "a call panicked");
-                Err(CallError::internal(format!("the call panicked: {what}")))
-            });
             span.ended(answer.as_ref().err());
             answer
         })
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

@@ -6,11 +6,13 @@
 
 pub mod actor;
 pub mod local;
+pub mod panics;
 pub mod remote;
 pub mod server;
 pub mod service;
 mod spans;
 pub mod wire;
+mod work;
 
 pub use local::{Local, LocalOptions};
 pub use remote::{

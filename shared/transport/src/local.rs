@@ -12,7 +12,7 @@ use actix::{Actor, Addr, Arbiter};
 use async_trait::async_trait;
 use plugrank_contract::{Call, CallError, Context};
 use tokio::{
-    sync::{Semaphore, TryAcquireError, oneshot},
+    sync::{Semaphore, oneshot},
     time::timeout_at,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     Service,
     actor::{Request, ServiceActor},
     spans::CallSpan,
+    work::work,
 };
 
 /// How a local service is run.
@@ -27,14 +28,18 @@ use crate::{
 pub struct LocalOptions {
     /// Name in logs and errors.
     pub name: &'static str,
-    /// Calls admitted at a time; one more is answered `Overloaded` at once. A mailbox does not
-    /// bound work in flight, so this does.
+    /// Calls admitted at a time; one more is answered `Overloaded` at once. Neither a mailbox nor
+    /// work in place bounds what is in flight, so this does.
     pub max_in_flight: NonZeroUsize,
 }
 
 /// A service in this process. Clones share the actor and its limit.
+///
+/// Calls that only read ([`Call::IN_PLACE`]) are worked on where their caller runs, without a hop to
+/// another thread; those that change what the service holds go through its actor.
 pub struct Local<S: Unpin + 'static> {
     name: &'static str,
+    logic: Arc<S>,
     address: Addr<ServiceActor<S>>,
     admission: Arc<Semaphore>,
     capacity: usize,
@@ -46,6 +51,7 @@ impl<S: Unpin + 'static> Clone for Local<S> {
     fn clone(&self) -> Self {
         Self {
             name: self.name,
+            logic: Arc::clone(&self.logic),
             address: self.address.clone(),
             admission: Arc::clone(&self.admission),
             capacity: self.capacity,
@@ -61,13 +67,15 @@ impl<S: Send + Sync + Unpin + 'static> Local<S> {
     pub fn start(logic: Arc<S>, options: &LocalOptions, arbiter: &actix::ArbiterHandle) -> Self {
         let panics = Arc::new(AtomicU64::new(0));
         let actor_panics = Arc::clone(&panics);
+        let actor_logic = Arc::clone(&logic);
         let address = ServiceActor::start_in_arbiter(arbiter, move |_| ServiceActor {
-            logic,
+            logic: actor_logic,
             panics: actor_panics,
         });
         let capacity = options.max_in_flight.get().min(Semaphore::MAX_PERMITS);
         Self {
             name: options.name,
+            logic,
             address,
             admission: Arc::new(Semaphore::new(capacity)),
             capacity,
@@ -116,31 +124,60 @@ where
     S: Service<C> + Unpin,
     C: Call,
 {
-    async fn call(&self, mut context: Context, call: C) -> Result<C::Reply, CallError> {
-        let permit = match Arc::clone(&self.admission).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                self.rejected.fetch_add(1, Ordering::Relaxed);
-                return Err(CallError::overloaded(format!(
-                    "{} holds {} calls, as many as it admits",
-                    self.name, self.capacity
-                )));
+    async fn call(&self, context: Context, call: C) -> Result<C::Reply, CallError> {
+        let deadline = context.deadline;
+        let answer = async {
+            if C::IN_PLACE {
+                self.here(context, call).await
+            } else {
+                self.mailed(context, call).await
             }
         };
-        let deadline = context.deadline;
+        match deadline {
+            None => answer.await,
+            Some(deadline) => timeout_at(deadline, answer).await.unwrap_or_else(|_| {
+                Err(CallError::deadline(format!("{} did not answer in time", self.name)))
+            }),
+        }
+    }
+}
+
+impl<S: Unpin + 'static> Local<S> {
+    /// Works on a call where its caller runs. A caller that stops waiting ends it.
+    async fn here<C: Call>(&self, mut context: Context, call: C) -> Result<C::Reply, CallError>
+    where
+        S: Service<C>,
+    {
+        let _permit = self.admission.try_acquire().map_err(|_| self.full())?;
+        let span = CallSpan::local::<C>(self.name, &mut context);
+        let answer = work(self.logic.as_ref(), context, call, &span, &self.panics).await;
+        span.ended(answer.as_ref().err());
+        answer
+    }
+
+    /// Has the actor work on a call.
+    async fn mailed<C: Call>(&self, mut context: Context, call: C) -> Result<C::Reply, CallError>
+    where
+        S: Service<C>,
+    {
+        let admission = Arc::clone(&self.admission);
+        let permit = admission.try_acquire_owned().map_err(|_| self.full())?;
         // Dropped with this future, which tells the actor that nobody waits any more: actix itself
         // runs a handler to its end.
         let (_waiting, caller_gone) = oneshot::channel();
         let span = CallSpan::local::<C>(self.name, &mut context);
-        let answer = self.address.send(Request { context, call, permit, span, caller_gone });
-        let answer = match deadline {
-            None => answer.await,
-            Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| {
-                CallError::deadline(format!("{} did not answer in time", self.name))
-            })?,
-        };
+        let answer = self.address.send(Request { context, call, permit, span, caller_gone }).await;
         answer.unwrap_or_else(|_| {
             Err(CallError::unavailable(format!("the actor of {} is gone", self.name)))
         })
+    }
+
+    /// Counts a call for which there is no room.
+    fn full(&self) -> CallError {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        CallError::overloaded(format!(
+            "{} holds {} calls, as many as it admits",
+            self.name, self.capacity
+        ))
     }
 }

@@ -11,7 +11,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use plugrank_contract::ItemId;
+use futures::FutureExt;
+use plugrank_contract::{ItemId, ItemIndex};
 use plugrank_store::{ItemVector, StoreError, VectorSets};
 use tokio::sync::watch;
 
@@ -19,9 +20,9 @@ pub(crate) use writer::Writer;
 
 use crate::{
     RetrievalError,
-    catalog::ItemIndex,
-    index::{IndexSize, Search, VectorIndex, vector::normalised},
-    query::{Click, Query},
+    answer::Answer,
+    index::{IndexSize, Nearest, VectorIndex, interests, vector::normalised},
+    query::Request,
     state::State,
 };
 
@@ -57,15 +58,10 @@ fn failed(error: StoreError) -> RetrievalError {
     RetrievalError::Engine(why)
 }
 
-#[async_trait]
-impl VectorIndex for External {
-    fn size(&self) -> IndexSize {
-        IndexSize { vectors: self.count.load(Ordering::Relaxed), bytes: 0 }
-    }
-
-    async fn vectors(&self, clicks: Vec<Click>) -> Result<Vec<Option<Vec<f32>>>, RetrievalError> {
-        let ids: Vec<ItemId> = clicks.into_iter().map(|click| click.item_id).collect();
-        let vectors = self.sets.vectors(&self.space, &ids).await.map_err(failed)?;
+impl External {
+    /// Normalised vectors of items, same order; `None` where there is none.
+    async fn vectors(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<f32>>>, RetrievalError> {
+        let vectors = self.sets.vectors(&self.space, ids).await.map_err(failed)?;
         // No vector at all may mean that the servers have lost them, which would be no answer.
         if vectors.iter().all(Option::is_none)
             && self.sets.count(&self.space).await.map_err(failed)? == 0
@@ -75,16 +71,13 @@ impl VectorIndex for External {
         Ok(vectors)
     }
 
-    fn has(&self, _: ItemIndex) -> bool {
-        true
-    }
-
-    async fn nearest(
-        &self,
-        state: &Arc<State>,
-        query: &Arc<Query>,
-        searches: Vec<Search>,
-    ) -> Result<Vec<Vec<ItemIndex>>, RetrievalError> {
+    async fn search(&self, request: Request<'_>, enough: usize) -> Nearest {
+        let Request { state, view, query } = request;
+        let options = &state.options.ann;
+        let ids: Vec<ItemId> =
+            query.clicked_ids(interests::clicks_read(options)).cloned().collect();
+        let vectors = self.vectors(&ids).await?;
+        let searches = interests::searches(vectors.into_iter(), options, enough);
         // What the user clicked is near by nature: so many more are asked for.
         let blocked = query.seen.len() + query.excluded.len();
         let wanted: Vec<(&[f32], usize)> = searches
@@ -92,15 +85,36 @@ impl VectorIndex for External {
             .map(|search| (search.vector.as_slice(), search.count + blocked))
             .collect();
         let found = self.sets.searches(&self.space, &wanted).await.map_err(failed)?;
-        let catalog = state.catalog.read();
         let shown = |id: &ItemId| {
-            let index = catalog.index_of(id)?;
-            (catalog.available(index) && !query.blocks(index)).then_some(index)
+            let index = view.index_of(id.as_str())?;
+            (view.available(index) && !query.blocks(index)).then_some(index)
         };
         let lists = searches.iter().zip(found).map(|(search, found)| {
             found.iter().filter_map(|(id, _)| shown(id)).take(search.count).collect()
         });
-        Ok(lists.collect())
+        Ok(interests::merge(lists.collect(), enough))
+    }
+}
+
+#[async_trait]
+impl VectorIndex for External {
+    fn size(&self) -> IndexSize {
+        IndexSize { vectors: self.count.load(Ordering::Relaxed), bytes: 0 }
+    }
+
+    fn has(&self, _: ItemIndex) -> bool {
+        true
+    }
+
+    fn nearest_to_clicks<'a>(
+        self: Arc<Self>,
+        request: Request<'a>,
+        enough: usize,
+    ) -> Answer<'a, Nearest> {
+        if enough == 0 {
+            return Answer::Now(Ok(Vec::new()));
+        }
+        Answer::Later(async move { self.search(request, enough).await }.boxed())
     }
 
     async fn replace(
@@ -110,13 +124,13 @@ impl VectorIndex for External {
         vectors: Vec<(ItemIndex, Vec<f32>)>,
     ) -> Result<(), RetrievalError> {
         let (vectors, gone) = {
-            let catalog = state.catalog.read();
+            let view = state.items.view();
             let of = |(index, vector): (ItemIndex, Vec<f32>)| {
-                let available = catalog.available(index);
-                Some(ItemVector { id: catalog.id(index)?.clone(), vector, available })
+                let available = view.available(index);
+                Some(ItemVector { id: view.id(index)?.clone(), vector, available })
             };
             let vectors: Vec<ItemVector> = vectors.into_iter().filter_map(of).collect();
-            let gone = gone.iter().filter_map(|index| catalog.id(*index).cloned());
+            let gone = gone.iter().filter_map(|index| view.id(*index).cloned());
             (vectors, gone.collect())
         };
         let done = write(&self.sets, &self.space, vectors, gone).await;

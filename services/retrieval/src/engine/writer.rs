@@ -7,17 +7,14 @@ use std::{
 };
 
 use plugrank_contract::{Context, ItemId};
-use plugrank_store::{
-    ChangeLog, ChangePosition, ItemVector, VectorSets,
-    changes::{CACHES_BEHIND, Next},
-};
+use plugrank_items::follow::Pause;
+use plugrank_store::{ChangeLog, ChangePosition, ItemVector, VectorSets, changes::Next};
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{External, failed, write};
 use crate::{
     RetrievalError,
-    follow::Pause,
     state::{Indexed, State, fetch_vectors},
 };
 
@@ -93,7 +90,8 @@ struct Work {
 impl Work {
     /// Takes over what is there, and does what is to be done by who holds the lease.
     async fn round(&mut self) -> Result<(), RetrievalError> {
-        let bundle = fetch_vectors(&self.state.vectors, Context::background(), &[]).await?.bundle;
+        let bundle =
+            fetch_vectors(&self.state.vectors, Context::background(), &[], false).await?.bundle;
         let said = self.sets.state(&bundle).await.map_err(failed)?;
         let mut filled: Option<Filled> = said.and_then(|bytes| postcard::from_bytes(&bytes).ok());
         if let Some(known) = &filled {
@@ -193,15 +191,19 @@ impl Work {
             Next::Nothing => Ok(log.wait(position, LOOK).await?),
             Next::Lost => self.fill(bundle, Some(known)).await,
             Next::Changes(changes) => {
-                // As for who follows the changes in memory.
-                tokio::time::sleep(CACHES_BEHIND).await;
+                let items = &self.state.items;
                 for ids in changes.items.chunks(CHUNK) {
-                    let stored = self.state.store.items(ids).await?;
+                    // The table may not have been told of the change yet, and vectors are made of
+                    // what it has.
+                    items.refresh(self.state.store.as_ref(), ids).await?;
                     let (mut there, mut gone) = (Vec::new(), Vec::new());
-                    for (id, stored) in ids.iter().zip(stored) {
-                        match stored {
-                            Some(stored) => there.push((id.clone(), stored.item.available)),
-                            None => gone.push(id.clone()),
+                    {
+                        let view = items.view();
+                        for id in ids {
+                            match view.index_of(id.as_str()) {
+                                Some(index) => there.push((id.clone(), view.available(index))),
+                                None => gone.push(id.clone()),
+                            }
                         }
                     }
                     self.sets.remove(&name, &gone).await.map_err(failed)?;
@@ -223,7 +225,8 @@ impl Work {
         items: Vec<(ItemId, bool)>,
     ) -> Result<(), RetrievalError> {
         let numbered: Vec<_> = (0..).zip(items.iter().map(|(id, _)| id.clone())).collect();
-        let fetched = fetch_vectors(&self.state.vectors, Context::background(), &numbered).await?;
+        let fetched =
+            fetch_vectors(&self.state.vectors, Context::background(), &numbered, true).await?;
         if fetched.bundle != bundle {
             return Err(RetrievalError::Engine(format!(
                 "the bundle changed from {bundle} to {}",

@@ -1,22 +1,23 @@
 //! Items the caller does not want.
 
-use plugrank_contract::retrieval::DropReason;
+use plugrank_contract::ItemIndex;
+use plugrank_items::View;
 
-use crate::{
-    catalog::Catalog,
-    filters::Filter,
-    query::{Named, Query},
-};
+use crate::{filters::Filter, query::Query};
 
 /// Takes out what the caller excluded, caller-given candidates included.
 pub(crate) struct Excluded;
 
 impl Filter for Excluded {
-    fn reason(&self) -> DropReason {
-        DropReason::Excluded
+    fn reason(&self) -> &'static str {
+        "excluded"
     }
 
-    fn keeps(&self, item: &Named, query: &Query, _: &Catalog) -> bool {
+    fn keeps(&self, item: ItemIndex, query: &Query, _: &View<'_>) -> bool {
         !query.excluded.contains(item)
+    }
+
+    fn applies(&self, query: &Query) -> bool {
+        !query.excluded.is_empty()
     }
 }

@@ -5,107 +5,153 @@ mod seen;
 mod unavailable;
 mod unknown;
 
-use plugrank_contract::retrieval::DropReason;
+use plugrank_contract::ItemIndex;
+use plugrank_items::View;
 
-use crate::{
-    catalog::Catalog,
-    merge::Merged,
-    query::{Named, Query},
-};
-
-/// Takes candidates out. Those that stay keep their order.
-pub(crate) trait Filter: Send + Sync {
-    /// Why this filter takes a candidate out.
-    fn reason(&self) -> DropReason;
-    /// Whether the candidate stays.
-    fn keeps(&self, item: &Named, query: &Query, catalog: &Catalog) -> bool;
-}
-
-/// What came of filtering.
-pub(crate) struct Filtered {
-    /// In the order they came.
-    pub(crate) kept: Vec<Merged>,
-    /// In the order they were taken out.
-    pub(crate) removed: Vec<(Named, DropReason)>,
-}
+use crate::{candidates::Candidates, query::Query};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
 const FILTERS: [&dyn Filter; 4] =
     [&unknown::Unknown, &excluded::Excluded, &seen::Seen, &unavailable::Unavailable];
 
-/// Asks every filter about every candidate.
-pub(crate) fn apply(candidates: Vec<Merged>, query: &Query, catalog: &Catalog) -> Filtered {
-    let mut kept = Vec::with_capacity(candidates.len());
-    let mut removed = Vec::new();
-    for candidate in candidates {
-        match FILTERS.iter().find(|filter| !filter.keeps(&candidate.item, query, catalog)) {
-            None => kept.push(candidate),
-            Some(filter) => removed.push((candidate.item, filter.reason())),
+/// Takes candidates out. Those that stay keep their order.
+pub(crate) trait Filter: Sync {
+    /// Why this filter takes a candidate out, as replies show it.
+    fn reason(&self) -> &'static str;
+    /// Whether the candidate stays.
+    fn keeps(&self, item: ItemIndex, query: &Query, view: &View<'_>) -> bool;
+    /// Whether it can take out anything for this request.
+    fn applies(&self, _: &Query) -> bool {
+        true
+    }
+    /// Notes which candidates no filter before took out and this one does. Nothing to implement: it
+    /// is here so that a pass over the candidates is one call.
+    fn object(
+        &self,
+        number: u8,
+        items: &[ItemIndex],
+        query: &Query,
+        view: &View<'_>,
+        objections: &mut [u8],
+    ) {
+        for (item, objection) in items.iter().zip(objections) {
+            if *objection == NONE && !self.keeps(*item, query, view) {
+                *objection = number;
+            }
         }
     }
-    Filtered { kept, removed }
+}
+
+/// No filter objects. Other objections are the number of the filter, from 1.
+const NONE: u8 = 0;
+
+/// Items taken out and why, in the order of the candidates.
+pub(crate) type Removed = Vec<(ItemIndex, &'static str)>;
+
+/// Asks every filter about every candidate, and takes out those that one of them objects to.
+pub(crate) fn apply(candidates: &mut Candidates, query: &Query, view: &View<'_>) -> Removed {
+    apply_all(&FILTERS, candidates, query, view)
+}
+
+fn apply_all(
+    filters: &[&dyn Filter],
+    candidates: &mut Candidates,
+    query: &Query,
+    view: &View<'_>,
+) -> Removed {
+    let mut objections = vec![NONE; candidates.len()];
+    for (number, filter) in (NONE + 1..).zip(filters) {
+        if filter.applies(query) {
+            filter.object(number, &candidates.indices, query, view, &mut objections);
+        }
+    }
+    let removed: Removed = candidates
+        .indices
+        .iter()
+        .zip(&objections)
+        .filter(|(_, objection)| **objection != NONE)
+        .map(|(item, objection)| (*item, filters[usize::from(*objection - 1)].reason()))
+        .collect();
+    if !removed.is_empty() {
+        candidates.retain(|at| objections[at] == NONE);
+    }
+    removed
 }
 
 #[cfg(test)]
 mod tests {
-    use plugrank_contract::retrieval::{DropReason, Source};
-    use plugrank_store::ItemStats;
+    use std::sync::Arc;
 
-    use super::apply;
+    use plugrank_contract::{ItemIndex, UNKNOWN_ITEM, retrieval::SourceSet};
+    use plugrank_items::{ItemTable, View};
+
+    use super::{FILTERS, Filter, apply, apply_all};
     use crate::{
-        catalog::Catalog,
-        merge::Merged,
-        query::{Named, Query},
-        testing::item,
+        candidates::Candidates,
+        query::Query,
+        testing::{item, table},
     };
 
-    fn catalog() -> Catalog {
-        let mut catalog = Catalog::default();
-        for id in ["a", "b", "c", "d", "e"] {
+    fn items() -> Arc<ItemTable> {
+        let items = ["a", "b", "c", "d", "e"].map(|id| {
             let mut item = item(id, &[], None);
             item.available = id != "d";
-            catalog.put(&item, ItemStats::default());
-        }
-        catalog.remove(&"e".into());
-        catalog
+            item
+        });
+        let table = table(items);
+        table.remove([&"e".into()]);
+        table
     }
 
-    fn candidates() -> Vec<Merged> {
-        let known = (0..5).map(Named::Known);
-        known
-            .chain([Named::Unknown("x".into())])
-            .map(|item| Merged { item, sources: vec![Source::Popular] })
-            .collect()
+    fn candidates() -> Candidates {
+        let indices = vec![0, 1, 2, 3, 4, UNKNOWN_ITEM];
+        let sources = (0..indices.len()).map(SourceSet::of).collect();
+        Candidates { indices, sources }
     }
 
     #[test]
     fn the_first_objection_is_the_reason() {
         let query = Query {
-            seen: [1, 2].into(),
-            excluded: [Named::Known(2), Named::Unknown("x".into())].into(),
+            seen: [1, 2].into_iter().collect(),
+            excluded: [2, 4].into_iter().collect(),
             ..Query::default()
         };
-        let filtered = apply(candidates(), &query, &catalog());
-        let kept: Vec<_> = filtered.kept.iter().map(|candidate| &candidate.item).collect();
-        assert_eq!(kept, [&Named::Known(0)]);
+        let mut candidates = candidates();
+        let removed = apply(&mut candidates, &query, &items().view());
+        assert_eq!((candidates.indices, candidates.sources), (vec![0], vec![SourceSet::of(0)]));
         assert_eq!(
-            filtered.removed,
+            removed,
             [
-                (Named::Known(1), DropReason::Seen),
-                (Named::Known(2), DropReason::Excluded),
-                (Named::Known(3), DropReason::Unavailable),
-                (Named::Known(4), DropReason::Unknown),
-                (Named::Unknown("x".into()), DropReason::Unknown),
+                (1, "seen"),
+                (2, "excluded"),
+                (3, "unavailable"),
+                (4, "unknown"),
+                (UNKNOWN_ITEM, "unknown"),
             ]
         );
     }
 
+    /// What one more filter takes: a type, and its place in the list.
+    struct Odd;
+
+    impl Filter for Odd {
+        fn reason(&self) -> &'static str {
+            "odd"
+        }
+        fn keeps(&self, item: ItemIndex, _: &Query, _: &View<'_>) -> bool {
+            item.is_multiple_of(2)
+        }
+    }
+
     #[test]
-    fn what_the_caller_names_may_have_been_seen() {
-        let query =
-            Query { seen: [1].into(), caller: Some(vec![Named::Known(1)]), ..Query::default() };
-        let candidate = Merged { item: Named::Known(1), sources: vec![Source::Caller] };
-        let filtered = apply(vec![candidate.clone()], &query, &catalog());
-        assert_eq!((filtered.kept, filtered.removed), (vec![candidate], vec![]));
+    fn one_more_filter_is_one_line() {
+        let mut filters = FILTERS.to_vec();
+        filters.push(&Odd);
+        let mut candidates = candidates();
+        let query = Query::default();
+        let removed = apply_all(&filters, &mut candidates, &query, &items().view());
+        assert_eq!(candidates.indices, [0, 2]);
+        assert_eq!(removed[0], (1, "odd"));
+        assert_eq!(removed[1], (3, "unavailable"));
     }
 }

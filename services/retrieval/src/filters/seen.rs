@@ -1,22 +1,24 @@
 //! Items the user clicked before.
 
-use plugrank_contract::retrieval::DropReason;
+use plugrank_contract::ItemIndex;
+use plugrank_items::View;
 
-use crate::{
-    catalog::Catalog,
-    filters::Filter,
-    query::{Named, Query},
-};
+use crate::{filters::Filter, query::Query};
 
-/// Takes out what the user clicked, unless the caller names the candidates.
+/// Takes out what the user clicked. Where the caller names the candidates, no click is read, so that
+/// what the user has seen stays.
 pub(crate) struct Seen;
 
 impl Filter for Seen {
-    fn reason(&self) -> DropReason {
-        DropReason::Seen
+    fn reason(&self) -> &'static str {
+        "seen"
     }
 
-    fn keeps(&self, item: &Named, query: &Query, _: &Catalog) -> bool {
-        query.caller.is_some() || !matches!(item, Named::Known(index) if query.seen.contains(index))
+    fn keeps(&self, item: ItemIndex, query: &Query, _: &View<'_>) -> bool {
+        !query.seen.contains(item)
+    }
+
+    fn applies(&self, query: &Query) -> bool {
+        !query.seen.is_empty()
     }
 }

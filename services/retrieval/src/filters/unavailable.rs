@@ -1,22 +1,19 @@
 //! Items that are not to be shown.
 
-use plugrank_contract::retrieval::DropReason;
+use plugrank_contract::ItemIndex;
+use plugrank_items::{Availability, View};
 
-use crate::{
-    catalog::{Catalog, State},
-    filters::Filter,
-    query::{Named, Query},
-};
+use crate::{filters::Filter, query::Query};
 
 /// Takes out what is marked unavailable.
 pub(crate) struct Unavailable;
 
 impl Filter for Unavailable {
-    fn reason(&self) -> DropReason {
-        DropReason::Unavailable
+    fn reason(&self) -> &'static str {
+        "unavailable"
     }
 
-    fn keeps(&self, item: &Named, _: &Query, catalog: &Catalog) -> bool {
-        !matches!(item, Named::Known(index) if catalog.state(*index) == State::Unavailable)
+    fn keeps(&self, item: ItemIndex, _: &Query, view: &View<'_>) -> bool {
+        view.availability(item) != Availability::Unavailable
     }
 }

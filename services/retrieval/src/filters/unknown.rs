@@ -1,22 +1,19 @@
 //! Items the catalog does not have.
 
-use plugrank_contract::retrieval::DropReason;
+use plugrank_contract::ItemIndex;
+use plugrank_items::{Availability, View};
 
-use crate::{
-    catalog::{Catalog, State},
-    filters::Filter,
-    query::{Named, Query},
-};
+use crate::{filters::Filter, query::Query};
 
 /// Takes out what the catalog does not have, or no longer has.
 pub(crate) struct Unknown;
 
 impl Filter for Unknown {
-    fn reason(&self) -> DropReason {
-        DropReason::Unknown
+    fn reason(&self) -> &'static str {
+        "unknown"
     }
 
-    fn keeps(&self, item: &Named, _: &Query, catalog: &Catalog) -> bool {
-        matches!(item, Named::Known(index) if catalog.state(*index) != State::Removed)
+    fn keeps(&self, item: ItemIndex, _: &Query, view: &View<'_>) -> bool {
+        view.availability(item) != Availability::Removed
     }
 }

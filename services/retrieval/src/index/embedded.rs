@@ -3,18 +3,25 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use plugrank_contract::ItemIndex;
+use plugrank_items::View;
 use tokio::sync::Semaphore;
 
-use super::{AnnIndex, IndexSize, Search, VectorIndex};
+use super::{AnnIndex, IndexSize, Nearest, VectorIndex, interests};
 use crate::{
     RetrievalError,
-    catalog::ItemIndex,
-    query::{Click, Query},
+    answer::Answer,
+    options::AnnOptions,
+    query::{Query, Request},
     state::State,
 };
 
-/// An [`AnnIndex`] for many callers at a time. Its work is for a processor, so it is kept off the
-/// threads that wait for sockets.
+/// Vectors up to which a search takes less time than handing it to another thread is worth.
+const IN_PLACE: usize = 200_000;
+
+/// An [`AnnIndex`] for many callers at a time. A small one is searched where the caller runs; a
+/// large one, and every change, is kept off the threads that wait for sockets.
 pub(crate) struct Embedded {
     ann: Arc<AnnIndex>,
     /// As many searches at a time as the index has room for.
@@ -26,6 +33,39 @@ impl Embedded {
         let turns = Arc::new(Semaphore::new(ann.threads()));
         Self { ann, turns }
     }
+
+    async fn elsewhere(&self, request: Request<'_>, enough: usize) -> Nearest {
+        let closed = |_| RetrievalError::Index("retrieval is shutting down".to_owned());
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
+        let (ann, state) = (Arc::clone(&self.ann), Arc::clone(request.state));
+        let query = Arc::clone(request.query);
+        blocking(move || {
+            let _turn = turn;
+            search(&ann, &state.options.ann, &query, &state.items.view(), enough)
+        })
+        .await
+    }
+}
+
+fn search(
+    ann: &AnnIndex,
+    options: &AnnOptions,
+    query: &Query,
+    view: &View<'_>,
+    enough: usize,
+) -> Nearest {
+    if enough == 0 {
+        return Ok(Vec::new());
+    }
+    // Vectors of clicked items come from the index itself: no call, and the same space for sure.
+    let clicks = query.clicks.iter().take(interests::clicks_read(options));
+    let vectors = clicks.map(|click| click.index.and_then(|index| ann.vector(index)));
+    let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
+    let found = interests::searches(vectors, options, enough).into_iter().map(|search| {
+        let found = ann.search(&search.vector, search.count, wanted)?;
+        Ok::<_, RetrievalError>(found.into_iter().map(|(index, _)| index).collect())
+    });
+    Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -46,36 +86,18 @@ impl VectorIndex for Embedded {
         self.ann.contains(item)
     }
 
-    async fn vectors(&self, clicks: Vec<Click>) -> Result<Vec<Option<Vec<f32>>>, RetrievalError> {
-        let ann = Arc::clone(&self.ann);
-        blocking(move || {
-            let vector = |click: &Click| click.index.and_then(|index| ann.vector(index));
-            Ok(clicks.iter().map(vector).collect())
-        })
-        .await
-    }
-
-    async fn nearest(
-        &self,
-        state: &Arc<State>,
-        query: &Arc<Query>,
-        searches: Vec<Search>,
-    ) -> Result<Vec<Vec<ItemIndex>>, RetrievalError> {
-        let closed = |_| RetrievalError::Index("retrieval is shutting down".to_owned());
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
-        let (ann, state, query) = (Arc::clone(&self.ann), Arc::clone(state), Arc::clone(query));
-        blocking(move || {
-            let search = |search: &Search| {
-                let catalog = state.catalog.read();
-                let wanted = |key: ItemIndex| catalog.available(key) && !query.blocks(key);
-                let found = ann.search(&search.vector, search.count, wanted)?;
-                Ok(found.into_iter().map(|(key, _)| key).collect())
-            };
-            let found = searches.iter().map(search).collect();
-            drop(turn);
-            found
-        })
-        .await
+    fn nearest_to_clicks<'a>(
+        self: Arc<Self>,
+        request: Request<'a>,
+        enough: usize,
+    ) -> Answer<'a, Nearest> {
+        if self.ann.len() <= IN_PLACE
+            && let Ok(_turn) = self.turns.try_acquire()
+        {
+            let options = &request.state.options.ann;
+            return Answer::Now(search(&self.ann, options, request.query, request.view, enough));
+        }
+        Answer::Later(async move { self.elsewhere(request, enough).await }.boxed())
     }
 
     async fn replace(

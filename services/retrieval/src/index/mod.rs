@@ -2,29 +2,18 @@
 
 mod ann;
 pub(crate) mod embedded;
+pub(crate) mod interests;
 pub(crate) mod pairs;
 pub mod vector;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use plugrank_contract::ItemIndex;
 
-use crate::{
-    RetrievalError,
-    catalog::ItemIndex,
-    query::{Click, Query},
-    state::State,
-};
+use crate::{RetrievalError, answer::Answer, query::Request, state::State};
 
 pub use ann::AnnIndex;
-
-/// A search for neighbours.
-pub(crate) struct Search {
-    /// What they should be near to, of any length.
-    pub(crate) vector: Vec<f32>,
-    /// How many.
-    pub(crate) count: usize,
-}
 
 /// How large an index is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +24,9 @@ pub(crate) struct IndexSize {
     pub(crate) bytes: usize,
 }
 
+/// Available items that the query does not block, nearest first.
+pub(crate) type Nearest = Result<Vec<ItemIndex>, RetrievalError>;
+
 /// Vectors of items, all by one bundle, and what is near by cosine.
 #[async_trait]
 pub(crate) trait VectorIndex: Send + Sync + 'static {
@@ -42,15 +34,12 @@ pub(crate) trait VectorIndex: Send + Sync + 'static {
     fn size(&self) -> IndexSize;
     /// Whether an item's vector is in it, as far as that is known here.
     fn has(&self, item: ItemIndex) -> bool;
-    /// Normalised vectors of clicked items, same order; `None` where there is none.
-    async fn vectors(&self, clicks: Vec<Click>) -> Result<Vec<Option<Vec<f32>>>, RetrievalError>;
-    /// For each search, available items that the query does not block, nearest first.
-    async fn nearest(
-        &self,
-        state: &Arc<State>,
-        query: &Arc<Query>,
-        searches: Vec<Search>,
-    ) -> Result<Vec<Vec<ItemIndex>>, RetrievalError>;
+    /// At most `enough` items near to what the user clicked, as [`interests`] has it.
+    fn nearest_to_clicks<'a>(
+        self: Arc<Self>,
+        request: Request<'a>,
+        enough: usize,
+    ) -> Answer<'a, Nearest>;
     /// Takes vectors out and puts others in, replacing those of the same items.
     async fn replace(
         &self,

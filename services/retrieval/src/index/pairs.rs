@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
-
-use crate::catalog::ItemIndex;
+use plugrank_contract::ItemIndex;
 
 /// Neighbours kept of an item.
 const NEIGHBOURS: usize = 64;

@@ -2,93 +2,152 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use plugrank_items::{Content, ItemTable, SavedTable};
 use plugrank_store::ChangePosition;
 
 use super::{
-    CATALOG, FORMAT, INDEX, IndexManifest, IndexSettings, Kept, MANIFEST, Manifest, fingerprint,
+    FORMAT, INDEX, IndexManifest, IndexSettings, Kept, MANIFEST, Manifest, TABLE, fingerprint,
     finished,
 };
 use crate::{
-    catalog::Catalog,
+    FeatureColumns, RetrievalError,
     index::{AnnIndex, embedded::Embedded},
+    indexed::IndexedContents,
     options::AnnOptions,
     state::Indexed,
 };
 
-/// What a snapshot held.
+/// What a snapshot held beside the table.
 pub(crate) struct Restored {
     /// Its name.
     pub(crate) name: String,
-    pub(crate) catalog: Catalog,
     pub(crate) index: Option<Arc<Indexed>>,
-    /// What it stands for.
-    pub(crate) position: ChangePosition,
+    pub(crate) indexed: IndexedContents,
 }
 
-/// The newest snapshot that is whole and of this bundle; `index`: how the index is to be made, where
-/// it is this process' own. Those that are passed over are named in the log, with the reason.
-pub(crate) fn newest(folder: &Path, bundle: &str, index: Option<&AnnOptions>) -> Option<Restored> {
+/// What a snapshot must be of.
+pub(crate) struct Wanted {
+    /// The table to fill.
+    pub(crate) items: Arc<ItemTable>,
+    /// Its feature columns.
+    pub(crate) features: FeatureColumns,
+    /// The bundle in use.
+    pub(crate) bundle: String,
+    /// How the index is to be made, where it is this process' own.
+    pub(crate) index: Option<AnnOptions>,
+}
+
+/// Why a snapshot is not used: another may be, unless the table was begun to be filled.
+struct Refused(String);
+
+impl<T: std::fmt::Display> From<T> for Refused {
+    fn from(reason: T) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+/// Fills the table from the newest snapshot that is whole and of this bundle. Those that are passed
+/// over are named in the log, with the reason.
+pub(crate) fn newest(
+    folder: &Path,
+    wanted: &Wanted,
+) -> Result<Option<(Restored, ChangePosition)>, RetrievalError> {
     let found = match finished(folder) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             tracing::error!(%error, folder = %folder.display(), "snapshots cannot be looked for");
-            return None;
+            return Ok(None);
         }
     };
     for path in found.iter().rev() {
-        match load(path, bundle, index) {
-            Ok(restored) => return Some(restored),
-            Err(reason) => {
+        match load(path, wanted) {
+            Ok(restored) => return Ok(Some(restored)),
+            Err(Refused(reason)) if wanted.items.view().index_end() == 0 => {
                 tracing::warn!(snapshot = %path.display(), reason, "a snapshot is refused");
+            }
+            Err(Refused(reason)) => {
+                return Err(RetrievalError::Snapshot(format!(
+                    "{} fits no item table, which its checksums did not tell: {reason}. Remove it \
+                     and start again",
+                    path.display()
+                )));
             }
         }
     }
-    None
+    Ok(None)
 }
 
-fn load(path: &Path, bundle: &str, options: Option<&AnnOptions>) -> Result<Restored, String> {
+fn load(path: &Path, wanted: &Wanted) -> Result<(Restored, ChangePosition), Refused> {
     let text = fs::read(path.join(MANIFEST)).map_err(|error| format!("{MANIFEST}: {error}"))?;
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|error| format!("{MANIFEST}: {error}"))?;
     if manifest.format != FORMAT {
-        return Err(format!("its format is {}, this program reads {FORMAT}", manifest.format));
+        let format = manifest.format;
+        return Err(format!("its format is {format}, this program reads {FORMAT}").into());
     }
     // Everything that can be told without reading the files comes before.
-    let index = match (options, &manifest.index) {
+    let index = match (&wanted.index, &manifest.index) {
         (None, None) => None,
         (Some(options), Some(index)) => {
-            check_index(index, bundle, options)?;
+            check_index(index, &wanted.bundle, options)?;
             Some((options, index))
         }
-        (None, Some(_)) => return Err("it has an index of vectors, where none is kept".to_owned()),
-        (Some(_), None) => return Err("it has no index of vectors".to_owned()),
+        (None, Some(_)) => return Err("it has an index of vectors, where none is kept".into()),
+        (Some(_), None) => return Err("it has no index of vectors".into()),
     };
-    for name in std::iter::once(CATALOG).chain(index.is_some().then_some(INDEX)) {
+    for (bundle, _) in &wanted.features {
+        if !manifest.features.contains(bundle) {
+            return Err(format!("it has no features as bundle {bundle} encodes them").into());
+        }
+    }
+    for name in std::iter::once(TABLE).chain(index.is_some().then_some(INDEX)) {
         let expected = manifest.files.get(name).ok_or_else(|| format!("{name} has no checksum"))?;
         let found = fingerprint(&path.join(name)).map_err(|error| format!("{name}: {error}"))?;
         if found != *expected {
             return Err(format!(
                 "{name} is damaged: {} bytes with checksum {}, not {} with {}",
                 found.bytes, found.blake3, expected.bytes, expected.blake3
-            ));
+            )
+            .into());
         }
     }
-    let bytes = fs::read(path.join(CATALOG)).map_err(|error| format!("{CATALOG}: {error}"))?;
-    let Kept { position, catalog } =
-        postcard::from_bytes(&bytes).map_err(|error| format!("{CATALOG}: {error}"))?;
-    let catalog = Catalog::restored(catalog)
-        .ok_or_else(|| format!("{CATALOG}: its parts do not fit together"))?;
+    let bytes = fs::read(path.join(TABLE)).map_err(|error| format!("{TABLE}: {error}"))?;
+    let kept: Kept = postcard::from_bytes(&bytes).map_err(|error| format!("{TABLE}: {error}"))?;
+    drop(bytes);
     let index = index
         .map(|(options, index)| {
-            let ann = AnnIndex::load(&path.join(INDEX), index.dim, options)
-                .map_err(|error| error.to_string())?;
+            let ann = AnnIndex::load(&path.join(INDEX), index.dim, options)?;
             let vectors = Arc::new(Embedded::new(Arc::new(ann)));
-            Ok::<_, String>(Arc::new(Indexed { bundle: index.bundle.clone(), vectors }))
+            Ok::<_, RetrievalError>(Arc::new(Indexed { bundle: index.bundle.clone(), vectors }))
         })
         .transpose()?;
+    let indexed = fill(kept.indexed, kept.features, &kept.table, wanted)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Restored { name, catalog, index, position })
+    Ok((Restored { name, index, indexed }, kept.position))
+}
+
+/// Fills the table, last of all: what comes before leaves it as it was.
+fn fill(
+    indexed: Vec<Content>,
+    features: Vec<(String, Vec<u32>)>,
+    table: &SavedTable,
+    wanted: &Wanted,
+) -> Result<IndexedContents, Refused> {
+    let fits = format!("{TABLE}: its parts do not fit together");
+    if indexed.len() != table.len() {
+        return Err(fits.into());
+    }
+    if !wanted.items.restore(table) {
+        return Err(fits.into());
+    }
+    for (bundle, column) in &wanted.features {
+        let saved = features.iter().find(|(saved, _)| saved == bundle);
+        if !saved.is_some_and(|(_, saved)| column.restore(saved, table.len())) {
+            return Err(format!("{TABLE}: the features of bundle {bundle} do not fit").into());
+        }
+    }
+    Ok(IndexedContents::restored(indexed))
 }
 
 fn check_index(index: &IndexManifest, bundle: &str, options: &AnnOptions) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! What retrieval holds, kept in a folder, so that it need not be read and built anew.
 //!
-//! A snapshot is a folder of its own: the catalog with the position in the store's changes that it
+//! A snapshot is a folder of its own: the item table with the position in the store's changes that it
 //! stands for, the index of vectors, and a manifest with a checksum of each. It is made under another
 //! name and gets its own when all of it is on disk, so it is whole or not there.
 
@@ -16,26 +16,24 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use plugrank_items::{Content, SavedTable};
 use plugrank_store::ChangePosition;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use load::{Restored, newest};
+pub(crate) use load::{Restored, Wanted, newest};
 pub(crate) use save::Saver;
 
-use crate::{
-    catalog::SavedCatalog,
-    options::{AnnOptions, VectorStorage},
-};
+use crate::options::{AnnOptions, VectorStorage};
 
 /// Version of what is written. Another one is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Snapshots that are kept: the newest, and one in case that is damaged.
 const KEPT: usize = 2;
 const PREFIX: &str = "snapshot-";
 /// What a snapshot's name begins with while it is made.
 const UNFINISHED: &str = ".unfinished-";
 const MANIFEST: &str = "manifest.json";
-const CATALOG: &str = "catalog.bin";
+const TABLE: &str = "items.bin";
 const INDEX: &str = "index.usearch";
 
 /// What a snapshot stands for.
@@ -47,6 +45,8 @@ struct Manifest {
     items: usize,
     /// The index of vectors, where there is one.
     index: Option<IndexManifest>,
+    /// Versions of the bundles that encoded its features.
+    features: Vec<String>,
     /// Its files by name.
     files: BTreeMap<String, FileManifest>,
 }
@@ -84,11 +84,15 @@ struct FileManifest {
     blake3: String,
 }
 
-/// What the catalog's file holds.
+/// What the table's file holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     position: ChangePosition,
-    catalog: SavedCatalog,
+    table: SavedTable,
+    /// Which content each vector of the index is of.
+    indexed: Vec<Content>,
+    /// Encoded features by version of their bundle.
+    features: Vec<(String, Vec<u32>)>,
 }
 
 /// What became of the snapshots of this process.

@@ -9,11 +9,13 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use plugrank_contract::ItemIndex;
+use plugrank_items::follow::Followed;
 use plugrank_store::ChangePosition;
 use tokio::task::JoinHandle;
 
 use super::{
-    CATALOG, FORMAT, INDEX, IndexManifest, IndexSettings, KEPT, Kept, MANIFEST, Manifest, PREFIX,
+    FORMAT, INDEX, IndexManifest, IndexSettings, KEPT, Kept, MANIFEST, Manifest, PREFIX, TABLE,
     UNFINISHED, fingerprint, finished,
 };
 use crate::{RetrievalError, state::State};
@@ -26,13 +28,18 @@ pub(crate) struct Saver(JoinHandle<()>);
 
 impl Saver {
     /// `saved`: what the newest snapshot stands for, if there is one.
-    pub(crate) fn start(state: Arc<State>, folder: PathBuf, saved: Option<ChangePosition>) -> Self {
+    pub(crate) fn start(
+        state: Arc<State>,
+        followed: Arc<Followed>,
+        folder: PathBuf,
+        saved: Option<ChangePosition>,
+    ) -> Self {
         Self(tokio::spawn(async move {
             let mut saved = saved;
             loop {
                 // At once when there is none yet.
-                if state.followed.position() != saved {
-                    match save(&state, &folder).await {
+                if saved.as_ref() != Some(&followed.position()) {
+                    match save(&state, &followed, &folder).await {
                         Ok(position) => saved = Some(position),
                         Err(error) => {
                             state.snapshots.failed();
@@ -53,17 +60,16 @@ impl Drop for Saver {
 }
 
 /// Makes a snapshot and removes those that are too many; what it stands for. Items are read again
-/// only when the catalog and the index are written, so that these agree.
-pub(crate) async fn save(
+/// only when the table and the index are written, so that these agree.
+async fn save(
     state: &Arc<State>,
+    followed: &Followed,
     folder: &Path,
 ) -> Result<ChangePosition, RetrievalError> {
     let begun = Instant::now();
     let turn = Arc::clone(&state.maintenance).lock_owned().await;
-    let position = state.followed.position().ok_or_else(|| {
-        RetrievalError::Snapshot("the store tells of no changes to follow from it".to_owned())
-    })?;
-    let kept = Kept { position: position.clone(), catalog: state.catalog.read().saved() };
+    let position = followed.position();
+    let kept = kept(state, position.clone());
     let (state, folder) = (Arc::clone(state), folder.to_owned());
     let done = tokio::task::spawn_blocking(move || {
         let failed = |error: io::Error| {
@@ -73,13 +79,15 @@ pub(crate) async fn save(
         let name = format!("{PREFIX}{:015}-{}", now.as_millis(), std::process::id());
         let unfinished = folder.join(format!("{UNFINISHED}{name}"));
         fs::create_dir_all(&unfinished).map_err(failed)?;
-        let items = kept.catalog.len();
+        let items = kept.table.len();
+        let features: Vec<String> =
+            kept.features.iter().map(|(bundle, _)| bundle.clone()).collect();
         let bytes = postcard::to_stdvec(&kept)
             .map_err(|error| RetrievalError::Snapshot(format!("not serializable: {error}")))?;
         drop(kept);
-        fs::write(unfinished.join(CATALOG), &bytes).map_err(failed)?;
+        fs::write(unfinished.join(TABLE), &bytes).map_err(failed)?;
         drop(bytes);
-        let mut names = vec![CATALOG];
+        let mut names = vec![TABLE];
         let mut index = None;
         if let Some(indexed) = state.index.load_full()
             && let Some(ann) = indexed.vectors.embedded()
@@ -91,7 +99,8 @@ pub(crate) async fn save(
                 Some(IndexManifest { bundle: indexed.bundle.clone(), dim: ann.dim(), made_with });
         }
         drop(turn);
-        let bytes = finish(&folder, &unfinished, &name, &names, (items, index)).map_err(failed)?;
+        let bytes = finish(&folder, &unfinished, &name, &names, (items, index, features))
+            .map_err(failed)?;
         state.snapshots.saved(bytes);
         tracing::info!(
             snapshot = name,
@@ -107,13 +116,27 @@ pub(crate) async fn save(
     Ok(position)
 }
 
+/// What the table's file is to hold.
+fn kept(state: &State, position: ChangePosition) -> Kept {
+    let table = state.items.saved();
+    let features = state.features.iter();
+    // Indices are of this width.
+    let end = table.len() as ItemIndex;
+    Kept {
+        position,
+        indexed: state.indexed.saved(table.len()),
+        features: features.map(|(bundle, column)| (bundle.clone(), column.saved(end))).collect(),
+        table,
+    }
+}
+
 /// Writes the manifest, makes all of it durable and gives it its name; its size in bytes.
 fn finish(
     folder: &Path,
     unfinished: &Path,
     name: &str,
     names: &[&str],
-    (items, index): (usize, Option<IndexManifest>),
+    (items, index, features): (usize, Option<IndexManifest>, Vec<String>),
 ) -> io::Result<u64> {
     let mut files = BTreeMap::new();
     for name in names {
@@ -122,7 +145,7 @@ fn finish(
         files.insert((*name).to_owned(), fingerprint(&path)?);
     }
     let bytes = files.values().map(|file| file.bytes).sum();
-    let manifest = Manifest { format: FORMAT, items, index, files };
+    let manifest = Manifest { format: FORMAT, items, index, features, files };
     let path = unfinished.join(MANIFEST);
     fs::write(&path, serde_json::to_vec_pretty(&manifest)?)?;
     File::open(&path)?.sync_all()?;

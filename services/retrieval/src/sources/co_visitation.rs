@@ -1,116 +1,159 @@
 //! Clicked together with what the user clicked.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use plugrank_contract::{ItemId, retrieval::Source as Kind};
+use futures::FutureExt;
+use moka::sync::Cache;
+use plugrank_contract::{ItemId, ItemIndex};
+use plugrank_items::View;
 
 use crate::{
-    catalog::Catalog,
+    RetrievalOptions,
+    answer::Answer,
     index::vector::recency_weight,
+    index_set::IndexMap,
     merge::{RankedList, fuse},
-    query::{Named, Query},
-    sources::{Source, clicks_at_hand},
-    state::State,
+    options::Quota,
+    query::Request,
+    sources::{Found, Source},
 };
+
+/// Neighbours of an item with their scores, as the loader computed them.
+type Neighbours = Arc<[(ItemIndex, f32)]>;
 
 /// Names the co-visitation neighbours of the user's latest clicks: each neighbour's scores summed
 /// over the clicks, later clicks weighing more. What the loader computed and what was clicked since
 /// are ranked apart and merged by rank, since their scores need not mean the same.
+///
+/// What the loader computed is kept for
+/// [`refresh_every`](crate::options::CoVisitationOptions::refresh_every), so it is at most that old;
+/// what was clicked since is that of now. Kept by id, as items that the catalog does not have any
+/// more were clicked together with others too.
 pub(crate) struct CoVisitation {
-    pub(crate) state: Arc<State>,
+    loaded: Cache<ItemId, Neighbours>,
 }
 
-#[async_trait]
 impl Source for CoVisitation {
-    fn kind(&self) -> Kind {
-        Kind::CoVisitation
+    const NAME: &'static str = "co_visitation";
+    const QUOTA: Quota = Quota { share: 0.3, weight: 1.0 };
+
+    fn new(options: &RetrievalOptions) -> Self {
+        let options = &options.co_visitation;
+        let loaded = Cache::builder()
+            .max_capacity(options.live_items)
+            .time_to_live(options.refresh_every)
+            .build();
+        Self { loaded }
     }
 
-    fn weight(&self) -> f64 {
-        self.state.options.quotas.co_visitation.weight
+    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+        if let Err(reason) = request.query.clicks() {
+            return Answer::Now(Err(reason));
+        }
+        let clicks = request.state.options.co_visitation.clicks;
+        let ids = || request.query.clicked_ids(clicks);
+        let mut loaded: Vec<Option<Neighbours>> = ids().map(|id| self.loaded.get(id)).collect();
+        let missing: Vec<ItemId> = ids()
+            .zip(&loaded)
+            .filter(|(_, list)| list.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        if missing.is_empty() {
+            return Answer::Now(Ok(rank(request, &loaded, enough)));
+        }
+        let answer = async move {
+            let mut read = self.read(request, missing).await?.into_iter();
+            loaded.iter_mut().filter(|list| list.is_none()).for_each(|list| *list = read.next());
+            Ok(rank(request, &loaded, enough))
+        };
+        Answer::Later(answer.boxed())
     }
+}
 
-    async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String> {
-        clicks_at_hand(query)?;
-        let options = &self.state.options.co_visitation;
-        let ids: Vec<ItemId> =
-            query.clicks.iter().take(options.clicks).map(|click| click.item_id.clone()).collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let neighbours =
-            self.state.store.neighbours(&ids).await.map_err(|error| error.to_string())?;
-        let catalog = self.state.catalog.read();
-        let loaded = neighbours.into_iter().map(|list| {
-            let named = |(id, score)| match catalog.index_of(&id) {
-                Some(index) => (Named::Known(index), score),
-                None => (Named::Unknown(id), score),
-            };
-            list.into_iter().map(named).collect()
+impl CoVisitation {
+    /// Neighbours of items from the store, same order.
+    async fn read(
+        &self,
+        request: Request<'_>,
+        ids: Vec<ItemId>,
+    ) -> Result<Vec<Neighbours>, String> {
+        let state = request.state;
+        let read = state.store.neighbours(&ids).await.map_err(|error| error.to_string())?;
+        let lists = ids.into_iter().zip(read).map(|(id, list)| {
+            // Items that the catalog does not have are named too: a filter says what became of them.
+            let indices = state.items.indices_or_new(list.iter().map(|(id, _)| id));
+            let list: Neighbours =
+                indices.into_iter().zip(list.iter().map(|(_, score)| *score)).collect();
+            self.loaded.insert(id, Arc::clone(&list));
+            list
         });
-        let latest = query.clicks.iter().take(options.clicks);
-        let live = latest.map(|click| {
-            let pairs = click.index.map_or_else(Vec::new, |index| self.state.pairs.of(index));
-            pairs.into_iter().map(|(index, score)| (Named::Known(index), score)).collect()
-        });
-        let list = |source, items| RankedList { source, weight: 1.0, items };
-        let ranking = fuse(vec![
-            list(0, weigh(loaded, options.half_life_clicks, &catalog)),
-            list(1, weigh(live, options.half_life_clicks, &catalog)),
-        ]);
-        let enough = self.state.options.quotas.co_visitation.of(query.limit);
-        let mut free = 0;
-        let mut named = Vec::with_capacity(enough);
-        for candidate in ranking {
-            if free == enough {
-                break;
-            }
-            if let Named::Known(index) = candidate.item {
-                free += usize::from(catalog.available(index) && !query.blocks(index));
-            }
-            named.push(candidate.item);
-        }
-        Ok(named)
+        Ok(lists.collect())
     }
+}
+
+fn rank(request: Request<'_>, loaded: &[Option<Neighbours>], enough: usize) -> Vec<ItemIndex> {
+    let Request { state, view, query } = request;
+    let options = &state.options.co_visitation;
+    let none: &[(ItemIndex, f32)] = &[];
+    let loaded = loaded.iter().map(|list| list.as_deref().unwrap_or(none));
+    let latest = query.clicks.iter().take(options.clicks);
+    let live: Vec<Vec<(ItemIndex, f32)>> = latest
+        .map(|click| click.index.map_or_else(Vec::new, |index| state.pairs.of(index)))
+        .collect();
+    let ranking = fuse(&[
+        RankedList::weighing(1.0, weigh(loaded, options.half_life_clicks, view)),
+        RankedList::weighing(
+            1.0,
+            weigh(live.iter().map(|list| &**list), options.half_life_clicks, view),
+        ),
+    ]);
+    let mut named = ranking.indices;
+    let mut free = 0;
+    let end = named.iter().position(|&index| {
+        let full = free == enough;
+        free += usize::from(view.available(index) && !query.blocks(index));
+        full
+    });
+    named.truncate(end.unwrap_or(named.len()));
+    named
 }
 
 /// Neighbours of several items, latest click first, as one ranking; equal scores by id.
-fn weigh(
-    neighbours: impl Iterator<Item = Vec<(Named, f32)>>,
+fn weigh<'a>(
+    neighbours: impl Iterator<Item = &'a [(ItemIndex, f32)]>,
     half_life: f64,
-    catalog: &Catalog,
-) -> Vec<Named> {
-    let mut scores: HashMap<Named, f64> = HashMap::new();
+    view: &View<'_>,
+) -> Vec<ItemIndex> {
+    let mut places: IndexMap<u32> = IndexMap::default();
+    let mut scores: Vec<(ItemIndex, f64)> = Vec::new();
     for (rank, list) in neighbours.enumerate() {
         let weight = recency_weight(rank, half_life);
-        for (item, score) in list {
-            *scores.entry(item).or_default() += weight * f64::from(score);
+        for &(item, score) in list {
+            let (place, new) = places.get_or_put(item, scores.len() as u32);
+            if new {
+                scores.push((item, 0.0));
+            }
+            if let Some((_, total)) = scores.get_mut(place as usize) {
+                *total += weight * f64::from(score);
+            }
         }
     }
-    let id = |item: &Named| match item {
-        Named::Known(index) => catalog.id(*index).cloned(),
-        Named::Unknown(id) => Some(id.clone()),
-    };
-    let mut ranking: Vec<(Named, f64)> = scores.into_iter().collect();
-    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| id(&a.0).cmp(&id(&b.0))));
-    ranking.into_iter().map(|(item, _)| item).collect()
+    scores
+        .sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| view.id(a.0).cmp(&view.id(b.0))));
+    scores.into_iter().map(|(item, _)| item).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::weigh;
-    use crate::{catalog::Catalog, query::Named};
+    use crate::testing::{item, table};
 
     #[test]
     fn scores_add_up_and_later_clicks_weigh_more() {
-        let named = |id: &str| Named::Unknown(id.into());
-        let list = |items: &[(&str, f32)]| {
-            items.iter().map(|&(id, score)| (named(id), score)).collect::<Vec<_>>()
-        };
-        let neighbours =
-            [list(&[("a", 1.0), ("b", 0.6)]), list(&[("c", 1.0), ("b", 0.6), ("d", 1.0)])];
-        let ranking = weigh(neighbours.into_iter(), 2.0, &Catalog::default());
-        assert_eq!(ranking, ["b", "a", "c", "d"].map(named));
+        let items = table(["d", "c", "b", "a"].map(|id| item(id, &[], None)));
+        let view = items.view();
+        let [d, c, b, a] = [0, 1, 2, 3];
+        let neighbours = [&[(a, 1.0), (b, 0.6)][..], &[(c, 1.0), (b, 0.6), (d, 1.0)]];
+        assert_eq!(weigh(neighbours.into_iter(), 2.0, &view), [b, a, c, d]);
     }
 }

@@ -1,35 +1,29 @@
 //! New in the catalog.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use plugrank_contract::retrieval::Source as Kind;
-
 use crate::{
-    query::{Named, Query},
-    sources::{Source, take_unblocked},
-    state::State,
+    RetrievalOptions,
+    answer::Answer,
+    options::Quota,
+    query::Request,
+    sources::{Found, Source, take_unblocked},
 };
 
 /// Names the newest items as of the moment of the request. An item without a time of creation is
 /// never new.
-pub(crate) struct Fresh {
-    pub(crate) state: Arc<State>,
-}
+pub(crate) struct Fresh;
 
-#[async_trait]
 impl Source for Fresh {
-    fn kind(&self) -> Kind {
-        Kind::Fresh
+    const NAME: &'static str = "fresh";
+    const QUOTA: Quota = Quota { share: 0.1, weight: 1.0 };
+
+    fn new(_: &RetrievalOptions) -> Self {
+        Self
     }
 
-    fn weight(&self) -> f64 {
-        self.state.options.quotas.fresh.weight
-    }
-
-    async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String> {
-        let catalog = self.state.catalog.read();
-        let enough = self.state.options.quotas.fresh.of(query.limit);
-        Ok(take_unblocked(catalog.newest(query.as_of), query, enough))
+    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+        let Request { view, query, .. } = request;
+        // The order by age may be newer than the view.
+        let ranking = view.newest(query.as_of).filter(|index| view.available(*index));
+        Answer::Now(Ok(take_unblocked(ranking, query, enough)))
     }
 }

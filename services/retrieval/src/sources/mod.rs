@@ -1,129 +1,171 @@
 //! Where candidates come from.
 
-pub(crate) mod ann;
-pub(crate) mod caller;
-pub(crate) mod category;
-pub(crate) mod co_visitation;
-pub(crate) mod fresh;
-pub(crate) mod popular;
+mod ann;
+mod category;
+mod co_visitation;
+mod fresh;
+mod gather;
+mod popular;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures::{FutureExt, future::join_all};
-use plugrank_contract::{inner_span, retrieval::Source as Kind};
-use tracing::{Instrument, field::Empty};
+use plugrank_contract::{
+    ItemIndex,
+    retrieval::{Name, SourceNames, SourceSet},
+};
 
 use crate::{
-    merge::RankedList,
-    query::{Named, Query},
+    RetrievalError, RetrievalOptions,
+    answer::Answer,
+    options::Quota,
+    query::{Query, Request},
 };
+
+pub(crate) use gather::gather;
+
+/// The sources, in the order in which their lists are merged.
+const SOURCES: &[Listed] = &[
+    listed::<ann::Ann>(),
+    listed::<co_visitation::CoVisitation>(),
+    listed::<category::Category>(),
+    listed::<popular::Popular>(),
+    listed::<fresh::Fresh>(),
+];
+
+/// Name of the source that stands for the caller, who names candidates without being asked.
+const CALLER: &str = "caller";
+
+const _: () = assert!(SOURCES.len() < SourceSet::MAX, "a `SourceSet` has no place for so many");
 
 /// Names candidates for a request, best first.
 ///
 /// A source need not leave out what the filters take out; but what [`Query::blocks`] it does well
 /// not to count, so that enough is left.
-#[async_trait]
-pub(crate) trait Source: Send + Sync {
-    /// What to call it in replies.
-    fn kind(&self) -> Kind;
-    /// How much its ranks count against other sources'.
-    fn weight(&self) -> f64;
-    /// Names candidates. Nothing to go by is no failure but an empty list.
-    async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String>;
+pub(crate) trait Source: Send + Sync + 'static {
+    /// What to call it in settings and replies.
+    const NAME: &'static str;
+    /// Its part of the candidates, unless the settings say otherwise.
+    const QUOTA: Quota;
+    /// A source with what it keeps from request to request.
+    fn new(options: &RetrievalOptions) -> Self
+    where
+        Self: Sized;
+    /// Names about `enough` candidates. Nothing to go by is no failure but an empty list.
+    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found>;
 }
 
-/// What the sources gave, and which failed and why.
-pub(crate) struct Gathered {
-    pub(crate) lists: Vec<RankedList<Kind>>,
-    pub(crate) failed: Vec<(Kind, String)>,
+/// Items a source names, best first, or why it cannot.
+pub(crate) type Found = Result<Vec<ItemIndex>, String>;
+
+/// A source as the list has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed {
+    name: &'static str,
+    quota: Quota,
+    make: fn(&RetrievalOptions) -> Box<dyn AnySource>,
 }
 
-/// Asks all sources side by side. One that fails, panics or takes longer than `allowed` is
-/// reported; the others still answer.
-pub(crate) async fn gather(
-    sources: &[Box<dyn Source>],
-    query: &Arc<Query>,
-    allowed: Option<Duration>,
-) -> Gathered {
-    let answers = join_all(sources.iter().map(|source| ask(source.as_ref(), query, allowed))).await;
-    let mut gathered = Gathered { lists: Vec::new(), failed: Vec::new() };
-    for (source, answer) in sources.iter().zip(answers) {
-        match answer {
-            Ok(items) => gathered.lists.push(RankedList {
-                source: source.kind(),
-                weight: source.weight(),
-                items,
-            }),
-            Err(reason) => gathered.failed.push((source.kind(), reason)),
+const fn listed<S: Source>() -> Listed {
+    Listed { name: S::NAME, quota: S::QUOTA, make: |options| Box::new(S::new(options)) }
+}
+
+/// A [`Source`] of any type.
+trait AnySource: Send + Sync {
+    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found>;
+}
+
+impl<S: Source> AnySource for S {
+    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+        Source::retrieve(self, request, enough)
+    }
+}
+
+/// A source that is asked.
+pub(crate) struct Active {
+    name: &'static str,
+    set: SourceSet,
+    quota: Quota,
+    source: Box<dyn AnySource>,
+}
+
+/// The sources of a service.
+pub(crate) struct Sources {
+    /// Those that are asked for a user's candidates.
+    active: Vec<Active>,
+    /// Names of all, and of the caller.
+    names: SourceNames,
+    popular: SourceSet,
+}
+
+impl Sources {
+    /// The sources with their quotas; those whose share is 0 are not asked.
+    pub(crate) fn new(options: &RetrievalOptions) -> Self {
+        Self::of(SOURCES, options)
+    }
+
+    fn of(listed: &[Listed], options: &RetrievalOptions) -> Self {
+        let name = |source: &Listed| Name::Borrowed(source.name);
+        let names = listed.iter().map(name).chain([Name::Borrowed(CALLER)]).collect();
+        let set = |name: &str| listed.iter().position(|one| one.name == name).map(SourceSet::of);
+        let active = listed.iter().enumerate().map(|(place, listed)| Active {
+            name: listed.name,
+            set: SourceSet::of(place),
+            quota: options.quotas.get(listed.name).copied().unwrap_or(listed.quota),
+            source: (listed.make)(options),
+        });
+        Self {
+            active: active.filter(|source| source.quota.share > 0.0).collect(),
+            names,
+            popular: set(popular::Popular::NAME).unwrap_or_default(),
         }
     }
-    gathered
-}
 
-async fn ask(
-    source: &dyn Source,
-    query: &Arc<Query>,
-    allowed: Option<Duration>,
-) -> Result<Vec<Named>, String> {
-    let span = inner_span!(
-        "source",
-        otel.name = format!("source {:?}", source.kind()),
-        otel.status_code = Empty,
-        otel.status_description = Empty,
-        retrieval.candidates = Empty,
-    );
-    let answer = in_time(source, query, allowed).instrument(span.clone()).await;
-    match &answer {
-        Ok(named) => {
-            span.record("retrieval.candidates", named.len() as i64);
-        }
-        Err(reason) => {
-            span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", reason.as_str());
-        }
+    /// Those that are asked.
+    pub(crate) fn active(&self) -> &[Active] {
+        &self.active
     }
-    answer
-}
 
-async fn in_time(
-    source: &dyn Source,
-    query: &Arc<Query>,
-    allowed: Option<Duration>,
-) -> Result<Vec<Named>, String> {
-    let answer = AssertUnwindSafe(source.retrieve(query)).catch_unwind();
-    let answer = match allowed {
-        None => answer.await,
-        Some(allowed) => tokio::time::timeout(allowed, answer)
-            .await
-            .map_err(|_| format!("did not answer within {} ms", allowed.as_millis()))?,
-    };
-    answer.unwrap_or_else(|panic| {
-        let what = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        tracing::error!(source = ?source.kind(), panic = what, "a source panicked");
-        Err(format!("panicked: {what}"))
-    })
-}
-
-/// Why a source that goes by clicks cannot answer, when they could not be read.
-pub(crate) fn clicks_at_hand(query: &Query) -> Result<(), String> {
-    match &query.clicks_failed {
-        None => Ok(()),
-        Some(reason) => Err(format!("the user's clicks cannot be read: {reason}")),
+    /// Names by the places of [`SourceSet`]s.
+    pub(crate) fn names(&self) -> SourceNames {
+        Arc::clone(&self.names)
     }
+
+    /// The source that the list is filled from.
+    pub(crate) fn popular(&self) -> SourceSet {
+        self.popular
+    }
+
+    /// The source of candidates that the caller names.
+    pub(crate) fn caller(&self) -> SourceSet {
+        SourceSet::of(self.names.len() - 1)
+    }
+}
+
+/// Checks that quotas are of sources there are, and possible.
+pub(crate) fn check_quotas(options: &RetrievalOptions) -> Result<(), RetrievalError> {
+    for (name, quota) in &options.quotas {
+        let problem = if SOURCES.iter().all(|source| source.name != name) {
+            let known: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+            format!("is no source; there are {}", known.join(", "))
+        } else if !(0.0..=1.0).contains(&quota.share) {
+            "`share` must be from 0 to 1".to_owned()
+        } else if !(quota.weight > 0.0 && quota.weight.is_finite()) {
+            "`weight` must be a number above 0".to_owned()
+        } else {
+            continue;
+        };
+        return Err(RetrievalError::Options { field: format!("quotas.{name}"), problem });
+    }
+    Ok(())
 }
 
 /// The first items of a ranking until `enough` of them are not blocked. Blocked ones that are
 /// passed on the way are named too, so that the filters can say what became of them.
-pub(crate) fn take_unblocked(
-    ranking: impl Iterator<Item = u32>,
+fn take_unblocked(
+    ranking: impl Iterator<Item = ItemIndex>,
     query: &Query,
     enough: usize,
-) -> Vec<Named> {
+) -> Vec<ItemIndex> {
     let mut named = Vec::with_capacity(enough);
     let mut free = 0;
     for index in ranking {
@@ -131,75 +173,11 @@ pub(crate) fn take_unblocked(
             break;
         }
         free += usize::from(!query.blocks(index));
-        named.push(Named::Known(index));
+        named.push(index);
     }
     named
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use async_trait::async_trait;
-    use plugrank_contract::retrieval::Source as Kind;
-
-    use super::{Source, gather, take_unblocked};
-    use crate::query::{Named, Query};
-
-    struct Fixed(Kind, Behaviour);
-
-    enum Behaviour {
-        Answer,
-        Fail,
-        Panic,
-        Hang,
-    }
-
-    #[async_trait]
-    impl Source for Fixed {
-        fn kind(&self) -> Kind {
-            self.0
-        }
-        fn weight(&self) -> f64 {
-            1.0
-        }
-        async fn retrieve(&self, _: &Arc<Query>) -> Result<Vec<Named>, String> {
-            match self.1 {
-                Behaviour::Answer => Ok(vec![Named::Known(1)]),
-                Behaviour::Fail => Err("no luck".to_owned()),
-                Behaviour::Panic => panic!("a defect"),
-                Behaviour::Hang => std::future::pending().await,
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_others_still_answer() {
-        let sources: Vec<Box<dyn Source>> = vec![
-            Box::new(Fixed(Kind::Ann, Behaviour::Panic)),
-            Box::new(Fixed(Kind::CoVisitation, Behaviour::Fail)),
-            Box::new(Fixed(Kind::Category, Behaviour::Hang)),
-            Box::new(Fixed(Kind::Popular, Behaviour::Answer)),
-        ];
-        let query = Arc::new(Query::default());
-        let gathered = gather(&sources, &query, Some(Duration::from_millis(25))).await;
-        assert_eq!(
-            gathered.failed,
-            [
-                (Kind::Ann, "panicked: a defect".to_owned()),
-                (Kind::CoVisitation, "no luck".to_owned()),
-                (Kind::Category, "did not answer within 25 ms".to_owned()),
-            ]
-        );
-        assert_eq!(gathered.lists.len(), 1);
-        assert_eq!(gathered.lists[0].source, Kind::Popular);
-    }
-
-    #[test]
-    fn blocked_items_do_not_count() {
-        let query = Query { seen: [0, 1, 3].into(), ..Query::default() };
-        let named = take_unblocked(0..100, &query, 2);
-        assert_eq!(named, [0, 1, 2, 3, 4].map(Named::Known));
-        assert_eq!(take_unblocked(0..100, &query, 0), []);
-    }
-}
+#[path = "tests.rs"]
+mod tests;

@@ -1,37 +1,29 @@
 //! Popular overall.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use plugrank_contract::retrieval::Source as Kind;
-
 use crate::{
-    query::{Named, Query},
-    sources::{Source, take_unblocked},
-    state::State,
+    RetrievalOptions,
+    answer::Answer,
+    options::Quota,
+    query::Request,
+    sources::{Found, Source, take_unblocked},
 };
 
 /// Names the items with the surest click rates.
-pub(crate) struct Popular {
-    pub(crate) state: Arc<State>,
-}
+pub(crate) struct Popular;
 
-#[async_trait]
 impl Source for Popular {
-    fn kind(&self) -> Kind {
-        Kind::Popular
+    const NAME: &'static str = "popular";
+    const QUOTA: Quota = Quota { share: 0.2, weight: 1.0 };
+
+    fn new(_: &RetrievalOptions) -> Self {
+        Self
     }
 
-    fn weight(&self) -> f64 {
-        self.state.options.quotas.popular.weight
-    }
-
-    async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String> {
-        let lists = self.state.popularity.lists();
-        let catalog = self.state.catalog.read();
+    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+        let Request { state, view, query } = request;
+        let lists = state.popularity.lists();
         // The lists may be some seconds old.
-        let ranking = lists.overall.iter().copied().filter(|&index| catalog.available(index));
-        let enough = self.state.options.quotas.popular.of(query.limit);
-        Ok(take_unblocked(ranking, query, enough))
+        let ranking = lists.overall.iter().copied().filter(|index| view.available(*index));
+        Answer::Now(Ok(take_unblocked(ranking, query, enough)))
     }
 }

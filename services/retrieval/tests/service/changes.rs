@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use crate::shop::{Shop, from, ids, item, observe, refresh, request, retrieve};
-use plugrank_contract::{
-    CallError, Context, ErrorCode,
-    retrieval::{RefreshItems, Source},
-};
+use crate::shop::{Shop, from, ids, item, observe, refresh, request, retrieve, sources};
+use plugrank_contract::{CallError, Context, ErrorCode, retrieval::RefreshItems};
 use plugrank_retrieval::RetrievalError;
 use plugrank_transport::Service;
 
@@ -34,8 +31,8 @@ async fn items_without_a_direction_stay_out_of_the_index() {
     assert_eq!(status.bundle.as_deref(), Some("bundle-1"));
     let retrieved = retrieve(&service, request("u", 100)).await;
     assert!(ids(&retrieved).contains(&"zero") && ids(&retrieved).contains(&"missing"));
-    assert!(!from(&retrieved, Source::Ann).contains(&"zero"));
-    assert!(!from(&retrieved, Source::Ann).contains(&"missing"));
+    assert!(!from(&retrieved, "ann").contains(&"zero"));
+    assert!(!from(&retrieved, "ann").contains(&"missing"));
 }
 
 #[tokio::test]
@@ -46,8 +43,8 @@ async fn a_written_item_can_be_retrieved_at_once() {
     shop.vectors.set("new", &[0.9, 9.0]);
     refresh(&service, &["new", "new", "never was"]).await;
     let retrieved = retrieve(&service, request("u", 100)).await;
-    let new = retrieved.candidates.iter().find(|one| one.item_id.as_str() == "new").unwrap();
-    assert!(new.sources.contains(&Source::Ann) && new.sources.contains(&Source::Fresh));
+    let new = sources(&retrieved, "new");
+    assert!(new.contains(&"ann") && new.contains(&"fresh"));
     // Nothing else is newer, yet it is known to nobody but the fill: that reaches it as well.
     shop.put(item("plain", &[], None)).await;
     refresh(&service, &["plain"]).await;
@@ -66,7 +63,7 @@ async fn a_removed_item_is_gone_and_may_come_back() {
     assert_eq!((service.status().items, service.status().indexed), (9, 9));
     shop.put(item("i8", &["x"], None)).await;
     refresh(&service, &["i8"]).await;
-    assert!(from(&retrieve(&service, request("u", 100)).await, Source::Ann).contains(&"i8"));
+    assert!(from(&retrieve(&service, request("u", 100)).await, "ann").contains(&"i8"));
 }
 
 #[tokio::test]
@@ -80,33 +77,36 @@ async fn an_item_that_became_unavailable_is_no_candidate_but_still_says_what_a_u
     let nobody = retrieve(&service, request("nobody", 100)).await;
     assert!(!ids(&nobody).contains(&"i9"));
     let near = retrieve(&service, request("u", 100)).await;
-    assert_eq!(from(&near, Source::Ann).len(), 9, "neighbours of the sold item");
+    assert_eq!(from(&near, "ann").len(), 9, "neighbours of the sold item");
 }
 
 #[tokio::test]
 async fn a_changed_vector_moves_the_item() {
     let mut shop = shop().await;
-    shop.options.quotas.ann.share = 0.1;
+    shop.share("ann", 0.1);
     let service = shop.build().await.unwrap();
-    assert_eq!(from(&retrieve(&service, request("u", 10)).await, Source::Ann), ["i8"]);
+    assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
     shop.vectors.set("i0", &[1.0, 9.0]);
     refresh(&service, &["i0"]).await;
-    assert_eq!(from(&retrieve(&service, request("u", 10)).await, Source::Ann), ["i0"]);
+    assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i0"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_change_what_is_popular() {
     let mut shop = shop().await;
+    // Far longer than the time that passes by itself while nothing but timers is waited for.
+    let refresh_every = Duration::from_secs(30 * 86_400);
+    shop.options.popular.refresh_every = refresh_every;
     // Popularity alone, so that no other source moves the order.
-    shop.options.quotas.category.share = 0.0;
-    shop.options.quotas.fresh.share = 0.0;
+    shop.share("category", 0.0);
+    shop.share("fresh", 0.0);
     let service = shop.build().await.unwrap();
     let events = shop.clicks("crowd", &["i3"; 300], 600).await;
     observe(&service, events).await;
     let call = || request("nobody", 10);
-    let first = |retrieved| from(&retrieved, Source::Popular)[0].to_owned();
+    let first = |retrieved| from(&retrieved, "popular")[0].to_owned();
     assert_ne!(first(retrieve(&service, call()).await), "i3", "not before the lists are due");
-    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::advance(refresh_every).await;
     retrieve(&service, call()).await;
     // With the clock paused, sleep returns once the thread that sorts the lists is done.
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -118,12 +118,12 @@ async fn what_others_click_together_is_found_from_then_on() {
     let shop = shop().await;
     let service = shop.build().await.unwrap();
     let before = retrieve(&service, request("u", 10)).await;
-    assert_eq!(from(&before, Source::CoVisitation), [] as [&str; 0]);
+    assert_eq!(from(&before, "co_visitation"), [] as [&str; 0]);
     for (user, items) in [("v", ["i9", "i2"]), ("w", ["i2", "i9"]), ("x", ["i9", "i4"])] {
         observe(&service, shop.clicks(user, &items, 600).await).await;
     }
     let after = retrieve(&service, request("u", 10)).await;
-    let mut found = from(&after, Source::CoVisitation);
+    let mut found = from(&after, "co_visitation");
     found.sort_unstable();
     assert_eq!(found, ["i2", "i4"]);
     assert_eq!(ids(&after).iter().filter(|id| ["i2", "i4"].contains(id)).count(), 2);
@@ -172,17 +172,7 @@ async fn progress_counts_up_to_the_whole_catalog() {
         .map(|n| plugrank_store::NewItem { item: item(&format!("i{n}"), &[], None), image: None });
     shop.store.put_items(items.collect()).await.unwrap();
     let seen = std::sync::Mutex::new(Vec::new());
-    let parts = plugrank_retrieval::RetrievalParts {
-        store: shop.store.clone(),
-        vectors: shop.vectors.clone(),
-        engine: None,
-        options: shop.options.clone(),
-    };
-    let service = plugrank_retrieval::RetrievalService::build(parts, |progress| {
-        seen.lock().unwrap().push(progress);
-    })
-    .await
-    .unwrap();
+    let service = shop.build_telling(|progress| seen.lock().unwrap().push(progress)).await.unwrap();
     assert_eq!(service.status().indexed, 2_500);
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted_by_key(|progress| (progress.items, progress.indexed)));

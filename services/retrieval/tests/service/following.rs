@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use plugrank_contract::{CallError, retrieval::Source};
+use plugrank_contract::CallError;
 use plugrank_retrieval::{FollowStatus, RetrievalService};
 use plugrank_store::NewItem;
 
@@ -52,7 +52,7 @@ async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
     writer.store.delete_items(&["i8".into()]).await.unwrap();
     until("both are seen", async || known("new").await && !known("i8").await).await;
     let near = retrieve(&service, request("u", 100)).await;
-    assert!(from(&near, Source::Ann).contains(&"new"));
+    assert!(from(&near, "ann").contains(&"new"));
     assert_eq!(shop.vectors.fetched(), ["new".into()], "no other vector is asked for");
     assert_eq!(service.status().indexed, 10);
 
@@ -69,7 +69,7 @@ async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
     until("it is behind", async || status(&service).lag.entries > 0).await;
     shop.vectors.fail(None);
     until("late is seen", async || {
-        from(&retrieve(&service, request("u", 100)).await, Source::Ann).contains(&"late")
+        from(&retrieve(&service, request("u", 100)).await, "ann").contains(&"late")
     })
     .await;
 
@@ -106,6 +106,21 @@ async fn who_missed_changes_reads_the_catalog_again() {
     until("it reads all again", async || status(&service).resyncs > 0).await;
     until("nothing is left", async || status(&service).lag.entries == 0).await;
     let retrieved = retrieve(&service, request("u", 100)).await;
-    assert!(from(&retrieved, Source::Ann).contains(&"new") && !ids(&retrieved).contains(&"i8"));
+    assert!(from(&retrieved, "ann").contains(&"new") && !ids(&retrieved).contains(&"i8"));
     assert_eq!((service.status().items, service.status().indexed), (10, 10));
+}
+
+#[tokio::test]
+async fn changes_of_an_embedded_store_are_followed() {
+    let shop = Shop::new();
+    fill(&shop).await;
+    let service = shop.build().await.unwrap();
+    shop.vectors.set("new", &[0.9, 9.0]);
+    shop.put(item("new", &["x"], Some(900_000))).await;
+    shop.store.delete_items(&["i8".into()]).await.unwrap();
+    until("both are seen", async || {
+        let found = retrieve(&service, request("u", 100)).await;
+        from(&found, "ann").contains(&"new") && !ids(&found).contains(&"i8")
+    })
+    .await;
 }

@@ -2,11 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::shop::{Shop, from, ids, item, request, retrieve};
-use plugrank_contract::{
-    Context, ErrorCode, ItemId,
-    retrieval::{DropReason, Retrieve, Source},
-};
+use crate::shop::{Shop, dropped, from, ids, item, request, retrieve, sources};
+use plugrank_contract::{Context, ErrorCode, HistoryLimits, ItemId, UserRead, retrieval::Retrieve};
 use plugrank_retrieval::RetrievalService;
 use plugrank_transport::Service;
 
@@ -42,21 +39,16 @@ async fn neighbours_of_the_clicks_come_and_the_clicks_do_not() {
     let retrieved = retrieve(&service, request("u", 20)).await;
     assert!(retrieved.failed.is_empty(), "{:?}", retrieved.failed);
     assert_eq!(retrieved.candidates.len(), 20);
-    let near = from(&retrieved, Source::Ann);
+    let near = from(&retrieved, "ann");
     assert_eq!(near.len(), 10, "half of the limit");
     assert!(near.iter().all(|id| id.starts_with('n')), "{near:?}");
     for clicked in ["n0", "n1", "n7"] {
         assert!(!ids(&retrieved).contains(&clicked));
     }
     // The most popular of the user's categories was clicked already, and the answer says so.
-    assert!(
-        retrieved
-            .dropped
-            .iter()
-            .any(|drop| drop.item_id.as_str() == "n7" && drop.reason == DropReason::Seen)
-    );
-    assert!(from(&retrieved, Source::Popular).contains(&"e7"));
-    assert!(from(&retrieved, Source::Fresh).contains(&"n19"));
+    assert!(dropped(&retrieved).contains(&("n7", "seen")));
+    assert!(from(&retrieved, "popular").contains(&"e7"));
+    assert!(from(&retrieved, "fresh").contains(&"n19"));
     assert_eq!(retrieved, retrieve(&service, request("u", 20)).await, "one request, one answer");
 }
 
@@ -65,7 +57,7 @@ async fn several_interests_are_all_met() {
     let shop = two_sides().await;
     shop.clicks("u", &["n0", "e0"], 500).await;
     let retrieved = retrieve(&service(&shop).await, request("u", 20)).await;
-    let near = from(&retrieved, Source::Ann);
+    let near = from(&retrieved, "ann");
     assert!(near.iter().any(|id| id.starts_with('n')), "{near:?}");
     assert!(near.iter().any(|id| id.starts_with('e')), "{near:?}");
 }
@@ -76,12 +68,12 @@ async fn somebody_unknown_gets_popular_fresh_and_a_mix_of_categories() {
     let retrieved = retrieve(&service(&shop).await, request("nobody", 20)).await;
     assert_eq!(retrieved.candidates.len(), 20);
     assert!(retrieved.failed.is_empty());
-    assert_eq!(from(&retrieved, Source::Ann), [] as [&str; 0]);
-    let popular = from(&retrieved, Source::Popular);
+    assert_eq!(from(&retrieved, "ann"), [] as [&str; 0]);
+    let popular = from(&retrieved, "popular");
     assert!(popular.contains(&"e7") && popular.contains(&"n7"), "{popular:?}");
-    let mix = from(&retrieved, Source::Category);
+    let mix = from(&retrieved, "category");
     assert!(mix.contains(&"e7") && mix.contains(&"n7"), "{mix:?}");
-    let fresh: HashSet<&str> = from(&retrieved, Source::Fresh).into_iter().collect();
+    let fresh: HashSet<&str> = from(&retrieved, "fresh").into_iter().collect();
     assert_eq!(fresh, HashSet::from(["e19", "n19"]));
 }
 
@@ -93,8 +85,8 @@ async fn only_what_came_before_the_moment_is_read() {
     let earlier = Retrieve { as_of: 5_000, ..request("u", 100) };
     let retrieved = retrieve(&service, earlier).await;
     assert!(ids(&retrieved).contains(&"n0"), "the click comes later");
-    assert!(from(&retrieved, Source::Fresh).iter().all(|id| id[1..].parse::<u8>().unwrap() <= 5));
-    assert_eq!(from(&retrieved, Source::Ann), [] as [&str; 0]);
+    assert!(from(&retrieved, "fresh").iter().all(|id| id[1..].parse::<u8>().unwrap() <= 5));
+    assert_eq!(from(&retrieved, "ann"), [] as [&str; 0]);
     let later = Retrieve { as_of: 5_001, ..request("u", 100) };
     assert!(!ids(&retrieve(&service, later).await).contains(&"n0"));
 }
@@ -106,12 +98,9 @@ async fn co_visitation_names_what_was_clicked_together() {
     shop.store.put_neighbours(vec![("n0".into(), neighbours)]).await.unwrap();
     shop.clicks("u", &["n0"], 500).await;
     let retrieved = retrieve(&service(&shop).await, request("u", 20)).await;
-    assert_eq!(from(&retrieved, Source::CoVisitation), ["e3", "e4"]);
-    assert!(
-        retrieved.dropped.iter().any(|drop| {
-            drop.item_id.as_str() == "vanished" && drop.reason == DropReason::Unknown
-        })
-    );
+    assert_eq!(from(&retrieved, "co_visitation"), ["e3", "e4"]);
+    assert!(dropped(&retrieved).contains(&("vanished", "unknown")));
+    assert_eq!(retrieved.unknown, 1);
 }
 
 #[tokio::test]
@@ -121,7 +110,10 @@ async fn a_small_catalog_gives_all_it_has() {
     let mut gone = item("e5", &["books"], None);
     gone.available = false;
     shop.put(gone).await;
-    let call = Retrieve { exclude: vec!["e6".into(), "no such".into()], ..request("u", 500) };
+    let call = Retrieve {
+        exclude: ["e6", "no such"].map(ItemId::from).into_iter().collect(),
+        ..request("u", 500)
+    };
     let retrieved = retrieve(&service(&shop).await, call).await;
     let distinct: HashSet<&str> = ids(&retrieved).into_iter().collect();
     assert_eq!((retrieved.candidates.len(), distinct.len()), (36, 36));
@@ -139,27 +131,71 @@ async fn the_callers_order_stays() {
     shop.put(gone).await;
     let candidates = ["e9", "n3", "no such", "e9", "e2", "e5", "n4", "e1", "n6"];
     let call = Retrieve {
-        candidates: Some(candidates.map(ItemId::from).to_vec()),
-        exclude: vec!["e2".into()],
+        candidates: Some(candidates.map(ItemId::from).into_iter().collect()),
+        exclude: ["e2"].map(ItemId::from).into_iter().collect(),
         ..request("u", 4)
     };
     let retrieved = retrieve(&service(&shop).await, call).await;
     assert_eq!(ids(&retrieved), ["e9", "n3", "n4", "e1"]);
-    assert!(retrieved.candidates.iter().all(|one| one.sources == [Source::Caller]));
-    let dropped: Vec<(&str, DropReason)> =
-        retrieved.dropped.iter().map(|drop| (drop.item_id.as_str(), drop.reason)).collect();
+    assert!(ids(&retrieved).iter().all(|id| sources(&retrieved, id) == ["caller"]));
     assert_eq!(
-        dropped,
-        [
-            ("no such", DropReason::Unknown),
-            ("e2", DropReason::Excluded),
-            ("e5", DropReason::Unavailable),
-            ("n6", DropReason::OverLimit),
-        ]
+        dropped(&retrieved),
+        [("no such", "unknown"), ("e2", "excluded"), ("e5", "unavailable"), ("n6", "over_limit")]
     );
+    assert_eq!(retrieved.user, UserRead::NotRead, "nobody asked for it");
     assert_eq!(retrieved.dropped_total, 4);
-    let none = Retrieve { candidates: Some(vec![]), ..request("u", 4) };
+    let none = Retrieve { candidates: Some(Vec::new().into()), ..request("u", 4) };
     assert!(retrieve(&service(&shop).await, none).await.candidates.is_empty());
+}
+
+#[tokio::test]
+async fn duplicates_count_once_and_unknown_ids_are_listed_only_when_asked_for() {
+    let shop = two_sides().await;
+    let service = service(&shop).await;
+    let candidates = ["n1", "what", "n0", "n1", "why", "what", "n0", "what"].map(ItemId::from);
+    let call = Retrieve { candidates: Some(candidates.to_vec().into()), ..request("u", 10) };
+    let explained = retrieve(&service, call.clone()).await;
+    assert_eq!(ids(&explained), ["n1", "n0"]);
+    assert_eq!(explained.sources.len(), 2);
+    assert_eq!(dropped(&explained), [("what", "unknown"), ("why", "unknown")]);
+    assert_eq!((explained.dropped_total, explained.unknown), (2, 2));
+    let brief = retrieve(&service, Retrieve { explain: false, ..call }).await;
+    assert!(brief.dropped.is_empty());
+    assert_eq!((brief.dropped_total, brief.unknown), (2, 2));
+    assert_eq!((ids(&brief), &brief.sources), (ids(&explained), &explained.sources));
+}
+
+#[tokio::test]
+async fn the_user_is_handed_on() {
+    let mut shop = two_sides().await;
+    shop.options.history = HistoryLimits { clicks: 5, impressions: 7 };
+    shop.options.seen_clicks = 2;
+    shop.clicks("u", &["n0", "n1", "n2"], 500).await;
+    let retrieved = retrieve(&service(&shop).await, request("u", 100)).await;
+    let UserRead::Read(user) = &retrieved.user else { panic!("{:?}", retrieved.user) };
+    assert!(user.limits.cover(shop.options.history), "{:?}", user.limits);
+    let clicked: Vec<&str> = user.clicks().map(|entry| entry.item_id.as_str()).collect();
+    assert_eq!(clicked, ["n2", "n1", "n0"]);
+    let seen: Vec<&str> = dropped(&retrieved)
+        .iter()
+        .filter(|(_, reason)| *reason == "seen")
+        .map(|(id, _)| *id)
+        .collect();
+    assert!(!seen.contains(&"n0") && ids(&retrieved).contains(&"n0"), "only the last two clicks");
+}
+
+#[tokio::test]
+async fn what_the_loader_computes_again_is_read_when_the_old_is_old_enough() {
+    let mut shop = two_sides().await;
+    shop.options.co_visitation.refresh_every = std::time::Duration::from_millis(200);
+    shop.clicks("u", &["n0"], 500).await;
+    let service = service(&shop).await;
+    assert!(from(&retrieve(&service, request("u", 20)).await, "co_visitation").is_empty());
+    shop.store.put_neighbours(vec![("n0".into(), vec![("e3".into(), 2.0)])]).await.unwrap();
+    crate::following::until("they are read again", async || {
+        from(&retrieve(&service, request("u", 20)).await, "co_visitation") == ["e3"]
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -181,7 +217,7 @@ async fn an_empty_catalog_answers() {
 async fn requests_that_cannot_succeed_are_refused() {
     let shop = two_sides().await;
     let service = service(&shop).await;
-    let many = vec![ItemId::from("e1"); 10_001];
+    let many = vec![ItemId::from("e1"); 10_001].into();
     let wrong = [
         ("limit", request("u", 0)),
         ("limit", request("u", 10_001)),

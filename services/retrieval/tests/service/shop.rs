@@ -9,11 +9,15 @@ use std::{
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, Dtype, Event, EventType, Item, ItemId, Matrix, TimestampMs,
+    CallError, Context, Dtype, Event, EventType, Item, ItemId, ItemList, Matrix, TimestampMs,
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
-    retrieval::{ObserveEvents, RefreshItems, Retrieve, Retrieved, Source},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Retrieved},
 };
-use plugrank_retrieval::{RetrievalError, RetrievalOptions, RetrievalParts, RetrievalService};
+use plugrank_items::ItemTable;
+use plugrank_retrieval::{
+    BuildProgress, LoadTable, RetrievalError, RetrievalOptions, RetrievalParts, RetrievalService,
+    load_table, options::Quota,
+};
 use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store, VectorSets};
 use plugrank_transport::Service;
 use tempfile::TempDir;
@@ -126,13 +130,36 @@ impl Shop {
     }
 
     pub(crate) async fn build(&self) -> Result<RetrievalService, RetrievalError> {
+        self.build_telling(|_| {}).await
+    }
+
+    pub(crate) async fn build_telling(
+        &self,
+        progress: impl Fn(BuildProgress) + Send + Sync,
+    ) -> Result<RetrievalService, RetrievalError> {
+        let items = ItemTable::new();
+        let bundle = self.vectors.bundle.lock().unwrap().clone();
+        let load = LoadTable {
+            store: &self.store,
+            items: &items,
+            features: Vec::new(),
+            bundle: &bundle,
+            options: &self.options,
+            engine: self.engine.is_some(),
+        };
         let parts = RetrievalParts {
             store: self.store.clone(),
+            table: load_table(load, |_| {}).await?,
             vectors: self.vectors.clone(),
             engine: self.engine.clone(),
             options: self.options.clone(),
         };
-        RetrievalService::build(parts, |_| {}).await
+        RetrievalService::build(parts, progress).await
+    }
+
+    /// Sets a source's share of the candidates.
+    pub(crate) fn share(&mut self, source: &str, share: f64) {
+        self.options.quotas.insert(source.to_owned(), Quota { share, weight: 1.0 });
     }
 }
 
@@ -150,10 +177,16 @@ pub(crate) fn item(id: &str, categories: &[&str], created_at: Option<TimestampMs
     }
 }
 
-/// A request for a user's candidates as of 1,000,000.
+/// A request for a user's candidates as of 1,000,000, to be explained.
 pub(crate) fn request(user: &str, limit: u32) -> Retrieve {
-    let user_id = user.into();
-    Retrieve { user_id, limit, candidates: None, exclude: Vec::new(), as_of: 1_000_000 }
+    Retrieve {
+        user_id: user.into(),
+        limit,
+        candidates: None,
+        exclude: ItemList::default(),
+        as_of: 1_000_000,
+        explain: true,
+    }
 }
 
 pub(crate) async fn retrieve(service: &RetrievalService, call: Retrieve) -> Retrieved {
@@ -171,15 +204,27 @@ pub(crate) async fn observe(service: &RetrievalService, events: Vec<Event>) {
 
 /// Ids of the candidates, in order.
 pub(crate) fn ids(retrieved: &Retrieved) -> Vec<&str> {
-    retrieved.candidates.iter().map(|candidate| candidate.item_id.as_str()).collect()
+    retrieved.candidates.ids().map(ItemId::as_str).collect()
 }
 
 /// The candidates that a source named, in order.
-pub(crate) fn from(retrieved: &Retrieved, source: Source) -> Vec<&str> {
-    retrieved
-        .candidates
-        .iter()
-        .filter(|candidate| candidate.sources.contains(&source))
-        .map(|candidate| candidate.item_id.as_str())
+pub(crate) fn from<'a>(retrieved: &'a Retrieved, source: &str) -> Vec<&'a str> {
+    let named = |at: &usize| retrieved.source_names[*at] == source;
+    let place = (0..retrieved.source_names.len()).find(named).unwrap();
+    let candidates = ids(retrieved).into_iter().zip(&retrieved.sources);
+    candidates
+        .filter(|(_, sources)| sources.iter().any(|at| at == place))
+        .map(|(id, _)| id)
         .collect()
+}
+
+/// The sources that named a candidate.
+pub(crate) fn sources<'a>(retrieved: &'a Retrieved, id: &str) -> Vec<&'a str> {
+    let at = ids(retrieved).iter().position(|one| *one == id).unwrap();
+    retrieved.sources[at].iter().map(|source| &*retrieved.source_names[source]).collect()
+}
+
+/// What was left out and why.
+pub(crate) fn dropped(retrieved: &Retrieved) -> Vec<(&str, &str)> {
+    retrieved.dropped.iter().map(|drop| (drop.item_id.as_str(), &*drop.reason)).collect()
 }

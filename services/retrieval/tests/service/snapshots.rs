@@ -117,7 +117,7 @@ async fn what_is_damaged_or_of_another_bundle_is_refused() {
         bytes[middle] ^= 1;
     };
     let cut: fn(&mut Vec<u8>) = |bytes| bytes.truncate(bytes.len() - 1);
-    for file in ["catalog.bin", "index.usearch"] {
+    for file in ["items.bin", "index.usearch"] {
         for change in [flip, cut] {
             let path = newer.join(file);
             let whole = damage(&path, change);
@@ -168,6 +168,27 @@ async fn a_snapshot_too_old_to_go_on_from_is_made_up_for() {
     let mut fetched = shop.vectors.fetched();
     fetched.sort();
     assert_eq!(fetched, ["i5".into(), "new".into()], "what did not change is not fetched");
+    let found = retrieve(&service, request("u", 50)).await;
+    assert!(ids(&found).contains(&"new") && !ids(&found).contains(&"i8"));
+}
+
+#[tokio::test]
+async fn an_embedded_store_has_snapshots_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = Shop::new();
+    shop.options.snapshot.folder = Some(folder.path().to_owned());
+    fill(&shop).await;
+    snapshot(&shop, folder.path()).await;
+    shop.vectors.fetched();
+    shop.vectors.set("new", &[0.9, 9.0]);
+    shop.put(item("new", &["y"], Some(900_000))).await;
+    shop.store.delete_items(&["i8".into()]).await.unwrap();
+    let service = shop.build().await.unwrap();
+    let status = service.status();
+    assert!(status.restored.is_some());
+    assert_eq!(status.following.unwrap().resyncs, 0);
+    assert_eq!((status.items, status.indexed), (10, 10));
+    assert_eq!(shop.vectors.fetched(), ["new".into()]);
     let found = retrieve(&service, request("u", 50)).await;
     assert!(ids(&found).contains(&"new") && !ids(&found).contains(&"i8"));
 }

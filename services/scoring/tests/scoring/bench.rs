@@ -1,4 +1,4 @@
-//! A store in a temporary folder, the small bundle, and both services over them.
+//! A store in a temporary folder, the small bundle, and scoring with the encoders beside it.
 
 use std::{
     collections::BTreeMap,
@@ -8,19 +8,22 @@ use std::{
 
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
-    CallError, Context, Event, EventType, Item, ItemId, TimestampMs, UserId,
+    CallError, Context, Event, EventType, Item, ItemId, TimestampMs, UserId, UserRead,
     embedding::{Fetch, Tiers},
     scoring::{ModelKind, Score, Scored},
 };
-use plugrank_embedding::{EmbeddingOptions, EmbeddingParts, EmbeddingService};
+use plugrank_embedding::EmbeddingService;
+use plugrank_encoding::{Embeddings, Encoding, EncodingOptions, EncodingParts, RemoteEncoding};
 use plugrank_inference::{Library, SessionOptions};
+use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_scoring::{ScoringOptions, ScoringParts, ScoringService};
 use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
 use plugrank_transport::{Client, Service};
 
 pub(crate) struct Bench {
     pub(crate) scoring: Arc<ScoringService>,
-    pub(crate) embedding: Arc<EmbeddingService>,
+    pub(crate) encoding: Arc<Encoding>,
+    pub(crate) items: Arc<ItemTable>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bundle: Arc<Bundle>,
     _folder: tempfile::TempDir,
@@ -45,14 +48,20 @@ pub(crate) fn options() -> ScoringOptions {
     }
 }
 
+/// Items `i1` to `i40`; some have two categories, some no age.
 fn items() -> Vec<NewItem> {
     let words = ["red", "blue", "lamp", "shoe", "a", "book"];
+    let categories = |number: usize| {
+        let second = number.is_multiple_of(4).then_some("sale");
+        let all = [Some(["toys", "shoes", "books"][number % 3]), second];
+        all.into_iter().flatten().map(str::to_owned).collect()
+    };
     let item = |number: usize| Item {
         item_id: ItemId::from(format!("i{number}")),
         title: format!("{} {}", words[number % 6], words[(number / 6) % 6]),
         text: String::new(),
-        categories: vec![["toys", "shoes", "books"][number % 3].to_owned()],
-        created_at: None,
+        categories: categories(number),
+        created_at: (!number.is_multiple_of(5)).then_some(number as i64 * 1_000),
         available: true,
         image_hash: None,
         features: BTreeMap::new(),
@@ -74,6 +83,24 @@ fn events() -> Vec<Event> {
     (0..=6).flat_map(|user| (1..=user).map(move |at| event(user, at))).collect()
 }
 
+/// The item table of one process, and the bundle's features of its items.
+pub(crate) struct Catalog {
+    pub(crate) items: Arc<ItemTable>,
+    pub(crate) features: Arc<FeatureColumn>,
+}
+
+impl Catalog {
+    /// The store's items; `first` get the first indices.
+    pub(crate) async fn load(bundle: &Bundle, store: &dyn Store, first: &[ItemId]) -> Self {
+        let items = ItemTable::new();
+        let features = FeatureColumn::new(Arc::new(bundle.feature_encoder().unwrap()));
+        items.attach(Arc::clone(&features));
+        let _ = items.indices_or_new(first);
+        items.load(store, &|_| {}).await.unwrap();
+        Self { items, features }
+    }
+}
+
 impl Bench {
     pub(crate) async fn new() -> Self {
         Self::with(Arc::new(Bundle::open(&small_folder()).unwrap()), options()).await
@@ -86,19 +113,55 @@ impl Bench {
             Arc::new(EmbeddedStore::open(&path, EmbeddedOptions::default()).unwrap());
         store.put_items(items()).await.unwrap();
         store.append_events(events()).await.unwrap();
-        let parts = EmbeddingParts {
+        let Catalog { items, features } = Catalog::load(&bundle, store.as_ref(), &[]).await;
+        let encoders = EncodingParts {
             library: library(),
             bundle: Arc::clone(&bundle),
             store: Arc::clone(&store),
+            items: Arc::clone(&items),
+            features,
             session: SessionOptions::default(),
-            options: EmbeddingOptions::default(),
+            options: EncodingOptions::default(),
             observer: None,
         };
-        let embedding = Arc::new(EmbeddingService::new(parts, &mut |_, _| {}).unwrap());
-        embedding.warm_up().await.unwrap();
-        let client: Client<Fetch> = embedding.clone();
-        let scoring = scoring(&bundle, &store, client, options);
-        Self { scoring, embedding, store, bundle, _folder: folder }
+        let encoding = Arc::new(Encoding::new(encoders, &mut |_, _| {}).unwrap());
+        encoding.warm_up().await.unwrap();
+        let scoring = scoring(ScoringParts { options, ..parts(&bundle, &store, &encoding) });
+        Self { scoring, encoding, items, store, bundle, _folder: folder }
+    }
+
+    /// What another service over the same store and table is built from.
+    pub(crate) fn parts(&self) -> ScoringParts {
+        parts(&self.bundle, &self.store, &self.encoding)
+    }
+
+    /// The embedding role over the same encoders.
+    pub(crate) fn embedding_role(&self) -> Arc<EmbeddingService> {
+        Arc::new(EmbeddingService::new(Arc::clone(&self.encoding)))
+    }
+
+    /// A service that asks an embedding role.
+    pub(crate) fn beside(
+        &self,
+        role: Client<Fetch>,
+        options: ScoringOptions,
+    ) -> Arc<ScoringService> {
+        let remote = RemoteEncoding::new(role, Arc::clone(&self.bundle), Arc::clone(&self.items));
+        scoring(ScoringParts { embeddings: Embeddings::Remote(remote), options, ..self.parts() })
+    }
+
+    /// A service in a process of its own, with an item table that numbers the items otherwise, and
+    /// the embedding role elsewhere.
+    pub(crate) async fn apart(&self) -> (Arc<ScoringService>, Arc<ItemTable>) {
+        let first: Vec<ItemId> =
+            (1..=40).rev().map(|number| ItemId::from(format!("i{number}"))).collect();
+        let Catalog { items, features } =
+            Catalog::load(&self.bundle, self.store.as_ref(), &first).await;
+        let role = self.embedding_role();
+        let remote = RemoteEncoding::new(role, Arc::clone(&self.bundle), Arc::clone(&items));
+        let embeddings = Embeddings::Remote(remote);
+        let table = Arc::clone(&items);
+        (scoring(ScoringParts { embeddings, items, features, ..self.parts() }), table)
     }
 
     pub(crate) async fn score(&self, call: Score) -> Result<Scored, CallError> {
@@ -106,22 +169,22 @@ impl Bench {
     }
 }
 
-pub(crate) fn scoring(
-    bundle: &Arc<Bundle>,
-    store: &Arc<dyn Store>,
-    embedding: Client<Fetch>,
-    options: ScoringOptions,
-) -> Arc<ScoringService> {
-    let parts = ScoringParts {
+fn parts(bundle: &Arc<Bundle>, store: &Arc<dyn Store>, encoding: &Arc<Encoding>) -> ScoringParts {
+    ScoringParts {
         library: library(),
         bundle: Arc::clone(bundle),
-        embedding,
+        embeddings: Embeddings::Here(Arc::clone(encoding)),
         store: Arc::clone(store),
+        items: Arc::clone(encoding.items()),
+        features: Arc::clone(encoding.features()),
         session: SessionOptions::default(),
-        options,
+        options: options(),
         observer: None,
-        elsewhere: None,
-    };
+        remote: None,
+    }
+}
+
+pub(crate) fn scoring(parts: ScoringParts) -> Arc<ScoringService> {
     Arc::new(ScoringService::new(parts, &mut |_, _, _| {}).unwrap())
 }
 
@@ -130,10 +193,12 @@ pub(crate) const LATER: TimestampMs = 9_000_000;
 pub(crate) fn call(user: &str, items: impl IntoIterator<Item = usize>) -> Score {
     Score {
         user_id: UserId::from(user),
-        item_ids: items.into_iter().map(|item| ItemId::from(format!("i{item}"))).collect(),
+        items: items.into_iter().map(|item| ItemId::from(format!("i{item}"))).collect(),
+        user: UserRead::NotRead,
         as_of: LATER,
         model: ModelKind::Unified,
         tiers: Tiers::All,
+        facts_for: 0,
     }
 }
 

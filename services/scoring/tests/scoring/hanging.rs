@@ -11,14 +11,12 @@ use std::{
 
 use plugrank_bundle::GraphName;
 use plugrank_contract::{Context, ErrorCode, scoring::ModelKind};
-use plugrank_inference::{
-    InferenceError, RemoteGraph, Session, SessionOptions, Tensor, batcher::NoObserver,
-};
-use plugrank_scoring::{Elsewhere, ScoringOptions, ScoringParts, ScoringService};
+use plugrank_inference::{InferenceError, RemoteGraph, Session, SessionOptions, Tensor};
+use plugrank_scoring::{RemoteModel, ScoringOptions, ScoringParts, ScoringService};
 use plugrank_transport::Service;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, call, library, near, options};
+use crate::bench::{Bench, call, library, near, options, scoring};
 
 /// Room that a busy machine needs.
 const BUDGET: Duration = Duration::from_millis(800);
@@ -71,17 +69,11 @@ fn pool(bench: &Bench, workers: usize) -> Pool {
         hung: AtomicUsize::new(0),
         held: Mutex::new(held),
     });
-    let parts = ScoringParts {
-        library: library(),
-        bundle: Arc::clone(&bench.bundle),
-        embedding: bench.embedding.clone(),
-        store: Arc::clone(&bench.store),
-        session: SessionOptions::default(),
+    let service = scoring(ScoringParts {
         options: ScoringOptions { workers, answer_margin: Duration::from_millis(200), ..options() },
-        observer: Some(Arc::new(NoObserver)),
-        elsewhere: Some(Elsewhere { server: graph.clone(), reached: true }),
-    };
-    let service = Arc::new(ScoringService::new(parts, &mut |_, _, _| {}).unwrap());
+        remote: Some(RemoteModel { server: graph.clone(), reached: true }),
+        ..bench.parts()
+    });
     Pool { _release: release, service, graph }
 }
 

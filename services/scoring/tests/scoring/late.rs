@@ -1,25 +1,26 @@
-//! What is scored when the embedding service or the store is late.
+//! What is scored when the embedding role or the store is late.
 
 use std::{sync::Arc, time::Duration};
 
 use plugrank_contract::{
-    CallError, Context, ErrorCode,
+    CallError, Context, ErrorCode, UserRead,
     embedding::{Fetch, Fetched, Tiers},
     scoring::{ModelKind, Score},
 };
+use plugrank_scoring::{ScoringOptions, ScoringParts};
 use plugrank_store::Store;
 use plugrank_transport::Service;
 use tokio::time::Instant;
 
 use crate::{
-    bench::{Bench, call, options, scoring},
+    bench::{Bench, LATER, call, options, scoring},
     slow_store::SlowStore,
 };
 
 /// Room that a busy machine needs.
 const BUDGET: Duration = Duration::from_millis(800);
 
-/// An embedding service that does not answer.
+/// An embedding role that does not answer.
 struct Hanging;
 
 #[async_trait::async_trait]
@@ -29,14 +30,14 @@ impl Service<Fetch> for Hanging {
     }
 }
 
-fn with_margin() -> plugrank_scoring::ScoringOptions {
-    plugrank_scoring::ScoringOptions { answer_margin: Duration::from_millis(200), ..options() }
+fn with_margin() -> ScoringOptions {
+    ScoringOptions { answer_margin: Duration::from_millis(200), ..options() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_embedding_service_that_hangs_leaves_time_for_idrec() {
+async fn an_embedding_role_that_hangs_leaves_time_for_idrec() {
     let bench = Bench::new().await;
-    let service = scoring(&bench.bundle, &bench.store, Arc::new(Hanging), with_margin());
+    let service = bench.beside(Arc::new(Hanging), with_margin());
     let begun = Instant::now();
     let asked = call("u3", [1, 2, 3]);
     let scored = service.call(Context::background().within(BUDGET), asked.clone()).await.unwrap();
@@ -52,7 +53,8 @@ async fn a_store_that_stopped_leaves_idrec_without_history() {
     let bench = Bench::new().await;
     let store = SlowStore::new(Arc::clone(&bench.store));
     let behind: Arc<dyn Store> = store.clone();
-    let service = scoring(&bench.bundle, &behind, bench.embedding.clone(), with_margin());
+    let parts = ScoringParts { store: behind, options: with_margin(), ..bench.parts() };
+    let service = scoring(parts);
     let idrec = Score { model: ModelKind::Idrec, ..call("u4", [1, 2]) };
     let context = || Context::background().within(BUDGET);
     let whole = service.call(context(), idrec.clone()).await.unwrap();
@@ -64,13 +66,33 @@ async fn a_store_that_stopped_leaves_idrec_without_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn held_vectors_score_like_all_once_they_are_held() {
+async fn a_user_that_a_stage_before_has_read_is_not_read_again() {
     let bench = Bench::new().await;
-    let held = Score { tiers: Tiers::Held, ..call("u3", [1, 2, 3]) };
-    let cold = bench.score(held.clone()).await.unwrap();
+    let asked = Score { model: ModelKind::Idrec, ..call("u4", [1, 2]) };
+    let expected = bench.score(asked.clone()).await.unwrap();
+    let view = bench.store.user_view(&asked.user_id, LATER, bench.encoding.users().limits());
+    let view = view.await.unwrap();
+    let store = SlowStore::new(Arc::clone(&bench.store));
+    let behind: Arc<dyn Store> = store.clone();
+    let service = scoring(ScoringParts { store: behind, ..bench.parts() });
+    let reads = store.reads();
+    let given = Score { user: UserRead::Read(view), ..asked.clone() };
+    let scored = service.call(Context::background(), given).await.unwrap();
+    assert_eq!((scored.ctr, scored.coverage.history), (expected.ctr, 4));
+    let failed = Score { user: UserRead::Failed("it is away".to_owned()), ..asked };
+    let scored = service.call(Context::background(), failed).await.unwrap();
+    assert_eq!((scored.late.as_deref(), scored.coverage.history), (Some("it is away"), 0));
+    assert_eq!(store.reads(), reads);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cached_vectors_score_like_all_once_they_are_cached() {
+    let bench = Bench::new().await;
+    let cached = Score { tiers: Tiers::Cached, ..call("u3", [1, 2, 3]) };
+    let cold = bench.score(cached.clone()).await.unwrap();
     assert_eq!((cold.coverage.missing, cold.late), (3, None));
     let whole = bench.score(call("u3", [1, 2, 3])).await.unwrap();
-    let warm = bench.score(held).await.unwrap();
+    let warm = bench.score(cached).await.unwrap();
     assert_eq!((warm.coverage.memory, warm.model), (3, ModelKind::Unified));
     assert_eq!(warm.ctr, whole.ctr);
     assert_ne!(cold.ctr, whole.ctr);

@@ -1,11 +1,13 @@
-//! The scoring service over a real store, real embeddings and real graphs.
+//! The scoring service over a real store, a real item table and real graphs.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bench;
+mod facts;
 mod hanging;
 mod late;
 mod offline;
 mod scores;
-#[path = "../../../embedding/tests/embedding/slow_store.rs"]
+#[path = "../../../../shared/encoding/tests/encoding/slow_store.rs"]
 mod slow_store;
+mod unknown;

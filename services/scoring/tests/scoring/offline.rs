@@ -1,8 +1,8 @@
 //! The bundle's models computed one row at a time, straight from its graphs: what an evaluation
 //! offline does. Nothing here is shared with the services but the graphs and the tokenizer.
 
-use plugrank_bundle::{Bundle, FeatureEncoder, GraphName, TextPreprocessor};
-use plugrank_contract::{History, Item, UserId, history::time_bucket};
+use plugrank_bundle::{Bundle, FeatureEncoder, GraphName, ItemFeatures, TextPreprocessor};
+use plugrank_contract::{History, Item, ItemId, UserId, history::time_bucket};
 use plugrank_inference::{Session, SessionOptions, Tensor, TensorData};
 
 use crate::bench::library;
@@ -35,31 +35,48 @@ impl<'a> Offline<'a> {
         Session::load(&library(), &path, options).unwrap().run(inputs).unwrap()
     }
 
+    /// The ids of an item's features: one item id, then two categories.
+    pub(crate) fn item(&self, item: &Item) -> ItemFeatures {
+        self.features.item(item)
+    }
+
+    /// The same, of an item of which nothing but the id is known.
+    pub(crate) fn missing_item(&self, id: &ItemId) -> ItemFeatures {
+        self.features.missing_item(id)
+    }
+
     /// `item_vector` and `query`.
-    fn record(&self, item: &Item) -> Vec<Tensor> {
+    pub(crate) fn record(&self, item: &Item) -> Vec<Tensor> {
         let tokens = self.text.encode(vec![item.encoder_text()]).unwrap();
         let ids = tensor(&[1, tokens.width], TensorData::I64(tokens.ids));
         let mask = tensor(&[1, tokens.width], TensorData::I64(tokens.mask));
         let text = self.run(GraphName::TextEncoder, &[("token_ids", &ids), ("mask", &mask)]);
         let TensorData::F32(mut modal) = text[0].data.clone() else { panic!("f32") };
         modal.extend([0.0; 3]);
+        self.encode(modal, [1.0, 0.0], &self.item(item))
+    }
+
+    /// The same, of an item without content.
+    pub(crate) fn missing_record(&self, id: &ItemId) -> Vec<Tensor> {
+        self.encode(vec![0.0; 7], [0.0; 2], &self.missing_item(id))
+    }
+
+    fn encode(&self, modal: Vec<f32>, present: [f32; 2], ids: &ItemFeatures) -> Vec<Tensor> {
         let modal = tensor(&[1, 7], TensorData::F32(modal));
-        let present = tensor(&[1, 2], TensorData::F32(vec![1.0, 0.0]));
-        // One id, then two categories.
-        let ids = self.features.item(item);
+        let present = tensor(&[1, 2], TensorData::F32(present.to_vec()));
         let categories = tensor(&[1, 2], TensorData::I64(ids[1..].to_vec()));
         let inputs = [("modal", &modal), ("present", &present), ("categories", &categories)];
         self.run(GraphName::ItemEncoder, &inputs)
     }
 
-    /// Click probability of `item`; `history` has the item of each entry beside it.
+    /// Click probability of the item of `record`; `items` are those of the entries of `history`.
     pub(crate) fn unified(
         &self,
         user: &UserId,
         history: &History,
         items: &[Item],
         as_of: i64,
-        item: &Item,
+        record: &[Tensor],
     ) -> f32 {
         let count = items.len();
         assert!(count > 0, "this reference has no case for an empty history");
@@ -83,7 +100,6 @@ impl<'a> Offline<'a> {
             ("user_id", &user_id),
         ];
         let state = self.run(GraphName::UserEncoder, &inputs);
-        let record = self.record(item);
         let vector = joined(vec![record[0].clone()], vec![1, 1, 4]);
         let query = joined(vec![record[1].clone()], vec![1, 1, 2]);
         let recency = i64::from(time_bucket(as_of - newest));
@@ -99,10 +115,10 @@ impl<'a> Offline<'a> {
         self.probability(GraphName::Unified, &inputs)
     }
 
-    pub(crate) fn idrec(&self, user: &UserId, item: &Item) -> f32 {
+    /// Click probability of the item of `features`.
+    pub(crate) fn idrec(&self, user: &UserId, features: &ItemFeatures) -> f32 {
         let user_id = tensor(&[1], TensorData::I64(self.features.user(user, None).to_vec()));
-        let item_id = vec![self.features.item(item)[0]];
-        let item_id = tensor(&[1, 1], TensorData::I64(item_id));
+        let item_id = tensor(&[1, 1], TensorData::I64(vec![features[0]]));
         self.probability(GraphName::Idrec, &[("user_id", &user_id), ("item_id", &item_id)])
     }
 

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use plugrank_bundle::Bundle;
+use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{
-    Context, ErrorCode, History, Item, ItemId, UserId,
+    CallError, Context, ErrorCode, History, Item, ItemId, Matrix, UserId,
     embedding::{Fetch, Fetched},
     scoring::{ModelKind, Score},
 };
-use plugrank_scoring::ScoringOptions;
+use plugrank_embedding::EmbeddingService;
+use plugrank_scoring::{ScoringOptions, ScoringParts, ScoringService};
 use plugrank_store::Store;
 use plugrank_transport::Service;
 
 use crate::{
-    bench::{Bench, LATER, call, near, options, scoring, small_folder},
+    bench::{Bench, LATER, call, near, options, small_folder},
     offline::Offline,
 };
 
-async fn history(bench: &Bench, user: &str) -> (UserId, History, Vec<Item>) {
+pub(crate) async fn history(bench: &Bench, user: &str) -> (UserId, History, Vec<Item>) {
     let user = UserId::from(user);
     let lengths = bench.bundle.manifest().history;
     let read = bench.store.history(&user, LATER, lengths.clicks, lengths.impressions).await;
@@ -26,7 +27,7 @@ async fn history(bench: &Bench, user: &str) -> (UserId, History, Vec<Item>) {
     (user, history, stored(bench.store.as_ref(), &ids).await)
 }
 
-async fn stored(store: &dyn Store, ids: &[ItemId]) -> Vec<Item> {
+pub(crate) async fn stored(store: &dyn Store, ids: &[ItemId]) -> Vec<Item> {
     let items = store.items(ids).await.unwrap();
     items.into_iter().map(|item| item.unwrap().item.clone()).collect()
 }
@@ -39,17 +40,19 @@ async fn scores_are_those_of_the_graphs_row_by_row() {
         let (user, history, items) = history(&bench, name).await;
         let asked = call(name, [1, 7, 2, 40, 7]);
         let scored = bench.score(asked.clone()).await.unwrap();
-        let candidates = stored(bench.store.as_ref(), &asked.item_ids).await;
+        let ids: Vec<ItemId> = asked.items.ids().cloned().collect();
+        let candidates = stored(bench.store.as_ref(), &ids).await;
         let expected: Vec<f32> = candidates
             .iter()
-            .map(|item| offline.unified(&user, &history, &items, LATER, item))
+            .map(|item| offline.unified(&user, &history, &items, LATER, &offline.record(item)))
             .collect();
         near(&scored.ctr, &expected, 1e-5);
         assert_eq!(scored.ctr[1], scored.ctr[4], "an item named twice");
 
         let idrec = Score { model: ModelKind::Idrec, ..asked };
         let scored = bench.score(idrec).await.unwrap();
-        let expected: Vec<f32> = candidates.iter().map(|item| offline.idrec(&user, item)).collect();
+        let expected: Vec<f32> =
+            candidates.iter().map(|item| offline.idrec(&user, &offline.item(item))).collect();
         near(&scored.ctr, &expected, 1e-5);
     }
 }
@@ -104,7 +107,7 @@ async fn a_request_larger_than_a_batch_is_split_and_comes_back_whole() {
     assert_eq!(scored.coverage.rows, 150);
     let each = bench.score(call("u4", 1..=30)).await.unwrap().ctr;
     let rest = bench.score(call("u4", 31..=40)).await.unwrap().ctr;
-    let each: Vec<f32> = each.into_iter().chain(rest).collect();
+    let each: Vec<f32> = each.iter().chain(rest.iter()).copied().collect();
     let expected: Vec<f32> = many.iter().map(|item| each[item - 1]).collect();
     near(&scored.ctr, &expected, 1e-5);
 }
@@ -143,7 +146,7 @@ async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
     assert_eq!((empty.ctr.len(), empty.coverage.rows), (0, 0));
     let error = bench.score(call("u1", 0..201)).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidArgument);
-    assert!(error.message.contains("item_ids") && error.message.contains("200"), "{error}");
+    assert!(error.message.contains("items") && error.message.contains("200"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,19 +177,15 @@ async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
 /// What is done to an answer.
 type Fault = fn(Fetched) -> Fetched;
 
-/// The real embedding service, with one fault.
+/// The real embedding role, with one fault.
 struct Faulty {
-    inner: Arc<plugrank_embedding::EmbeddingService>,
+    inner: Arc<EmbeddingService>,
     fault: Fault,
 }
 
 #[async_trait::async_trait]
 impl Service<Fetch> for Faulty {
-    async fn call(
-        &self,
-        context: Context,
-        call: Fetch,
-    ) -> Result<Fetched, plugrank_contract::CallError> {
+    async fn call(&self, context: Context, call: Fetch) -> Result<Fetched, CallError> {
         Ok((self.fault)(self.inner.call(context, call).await?))
     }
 }
@@ -197,7 +196,7 @@ fn not_a_number(fetched: Fetched) -> Fetched {
     let width = fetched.items.row_bytes();
     let mut data = fetched.items.data().to_vec();
     data[width..2 * width].fill(0xff);
-    let items = plugrank_contract::Matrix::new(rows, dim, dtype, data).unwrap();
+    let items = Matrix::new(rows, dim, dtype, data).unwrap();
     Fetched { items, ..fetched }
 }
 
@@ -208,7 +207,7 @@ fn another_bundle(fetched: Fetched) -> Fetched {
 fn a_row_too_few(fetched: Fetched) -> Fetched {
     let (rows, dim, dtype) = (fetched.items.rows(), fetched.items.dim(), fetched.items.dtype());
     let data = fetched.items.data()[fetched.items.row_bytes()..].to_vec();
-    let items = plugrank_contract::Matrix::new(rows - 1, dim, dtype, data).unwrap();
+    let items = Matrix::new(rows - 1, dim, dtype, data).unwrap();
     Fetched { items, ..fetched }
 }
 
@@ -216,9 +215,8 @@ fn a_row_too_few(fetched: Fetched) -> Fetched {
 async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
     let bench = Bench::new().await;
     let whole = bench.score(call("u3", [1, 2, 3])).await.unwrap().ctr;
-    let inner = Arc::clone(&bench.embedding);
-    let faulty = Arc::new(Faulty { inner, fault: not_a_number });
-    let service = scoring(&bench.bundle, &bench.store, faulty, options());
+    let faulty = Faulty { inner: bench.embedding_role(), fault: not_a_number };
+    let service = bench.beside(Arc::new(faulty), options());
     let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
     assert_eq!(scored.ctr[1], 0.0);
     near(&[scored.ctr[0], scored.ctr[2]], &[whole[0], whole[2]], 1e-6);
@@ -226,15 +224,15 @@ async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_embedding_service_must_not_answer_is_refused_and_idrec_scores() {
+async fn what_an_embedding_role_must_not_answer_is_refused_and_idrec_scores() {
     let bench = Bench::new().await;
     let faults: [(Fault, ErrorCode, &str); 2] = [
         (another_bundle, ErrorCode::Unavailable, "another-1"),
         (a_row_too_few, ErrorCode::Internal, "2 x"),
     ];
     for (fault, code, says) in faults {
-        let faulty = Arc::new(Faulty { inner: Arc::clone(&bench.embedding), fault });
-        let service = scoring(&bench.bundle, &bench.store, faulty, options());
+        let faulty = Faulty { inner: bench.embedding_role(), fault };
+        let service = bench.beside(Arc::new(faulty), options());
         let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
         assert_eq!((scored.model, scored.ctr.len()), (ModelKind::Idrec, 3));
         let error = scored.fell.unwrap();
@@ -275,21 +273,13 @@ async fn a_deadline_that_has_passed_is_an_error_at_once() {
 async fn every_shape_is_run_before_the_service_is_there() {
     let bench = Bench::new().await;
     let mut steps = Vec::new();
-    let parts = plugrank_scoring::ScoringParts {
-        library: crate::bench::library(),
-        bundle: Arc::clone(&bench.bundle),
-        embedding: bench.embedding.clone(),
-        store: Arc::clone(&bench.store),
-        session: plugrank_inference::SessionOptions::default(),
-        options: ScoringOptions { workers: 2, ..options() },
-        observer: None,
-        elsewhere: None,
-    };
-    let service = plugrank_scoring::ScoringService::new(parts, &mut |graph, done, total| {
+    let options = ScoringOptions { workers: 2, ..options() };
+    let parts = ScoringParts { options, ..bench.parts() };
+    let service = ScoringService::new(parts, &mut |graph, done, total| {
         steps.push((graph, done, total));
     });
     assert!(service.unwrap().alive());
-    let unified = steps.iter().filter(|step| step.0 == plugrank_bundle::GraphName::Unified);
+    let unified = steps.iter().filter(|step| step.0 == GraphName::Unified);
     let unified: Vec<_> = unified.collect();
     // 2 workers x 3 history buckets x (3 + 2 user buckets for 8 and 32 candidates in 64 rows).
     assert_eq!(unified.len(), 2 * 3 * (3 + 2));

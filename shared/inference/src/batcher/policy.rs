@@ -62,7 +62,7 @@ pub struct Policy {
     /// Kept free between the predicted end of a run and a deadline.
     pub margin: Duration,
     /// Longest predicted run of a lone entry that happens on the thread that polls the call, where
-    /// a model is idle and nothing waits; zero: none. It spares two switches between threads, and
+    /// all models are idle; zero: none. It spares two switches between threads, and
     /// keeps whatever else that thread has to do waiting for as long.
     pub run_in_place: Duration,
 }

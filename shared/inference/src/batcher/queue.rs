@@ -61,6 +61,7 @@ struct State<M: BatchModel> {
 /// dropped leave it without being run.
 pub(super) struct Queue<M: BatchModel> {
     pub(super) shared: Shared,
+    models: usize,
     state: Mutex<State<M>>,
     changed: Condvar,
 }
@@ -78,6 +79,7 @@ type Answers<M> = Vec<oneshot::Receiver<Answer<<M as BatchModel>::Output>>>;
 
 impl<M: BatchModel> Queue<M> {
     pub(super) fn new(shared: Shared, models: Vec<M>) -> Self {
+        let count = models.len();
         let runners = models.into_iter().enumerate();
         let state = State {
             waiting: Vec::new(),
@@ -88,7 +90,7 @@ impl<M: BatchModel> Queue<M> {
             stopped: false,
             chosen: Vec::new(),
         };
-        Self { shared, state: Mutex::new(state), changed: Condvar::new() }
+        Self { shared, models: count, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// A panic while the lock was held leaves plain data behind, so it is used on.
@@ -96,8 +98,8 @@ impl<M: BatchModel> Queue<M> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one entry. With `in_place` an idle model takes it at once, where nothing else waits and
-    /// the policy does not wait for more rows.
+    /// Adds one entry. With `in_place` an idle model takes it at once, where nothing else waits or
+    /// runs and the policy does not wait for more rows.
     pub(super) fn submit(
         &self,
         entry: Entry<M::Input>,
@@ -113,8 +115,11 @@ impl<M: BatchModel> Queue<M> {
             return Err(BatchError::Stopped);
         }
         state.arrivals.record(now);
+        // With nothing else under way: otherwise what the caller's thread has to do would wait for
+        // this run while other threads have nothing to do.
         if in_place
             && state.waiting.is_empty()
+            && state.idle.len() == self.models
             && let Decision::Run { reason, shape } = self.shared.policy.decide(
                 now,
                 &[waiting],

@@ -126,7 +126,7 @@ mod tests {
             (&[("ENGINE__REDIS_URL", "http://s3cret@a")], "retrieval.engine.redis_url"),
             (&[REDIS, URL, ("ENGINE__SHARDS", "257")], "retrieval.engine.shards"),
             (&[("ENGINE__REDIS_USERNAME", "app")], "retrieval.engine.redis_username"),
-            (&[("SNAPSHOT__PATH", "/snapshots")], "retrieval.snapshot.path"),
+            (&[("SNAPSHOT__PATH", "")], "retrieval.snapshot.path"),
             (&[("SNAPSHOT__EVERY_MS", "1")], "retrieval.snapshot.every_ms"),
         ] {
             let error = read(variables).unwrap_err();

@@ -112,16 +112,11 @@ mod tests {
         let mut text = String::new();
         for line in DEFAULTS.lines() {
             let key = line.strip_prefix("# ").filter(|rest| {
-                // Impossible beside the embedded store.
-                let snapshot = *rest == "path = \"data/retrieval\"";
-                !snapshot
-                    && rest.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '.']))
+                rest.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '.']))
             });
             text.push_str(key.unwrap_or(line));
             text.push('\n');
         }
-        // It exists, but does not go with the embedded store.
-        let text = text.replace("\npath = \"data/retrieval\"\n", "\n");
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let settings = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap();

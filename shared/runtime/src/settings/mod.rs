@@ -86,7 +86,7 @@ impl Settings {
         self.bundle.check(&mut checks);
         self.peers.check(&mut checks);
         self.embedding.check(&mut checks);
-        self.retrieval.check(self.store.kind, &mut checks);
+        self.retrieval.check(&mut checks);
         self.scoring.check(&mut checks);
         self.reranking.check(&mut checks);
         self.budget.check(&mut checks);

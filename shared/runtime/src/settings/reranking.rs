@@ -12,8 +12,6 @@ pub struct RerankingSettings {
     pub lambda: f64,
     /// Candidates, best first, that diversity looks at.
     pub pool: usize,
-    /// Share of the remaining time that reading items and fetching vectors may take.
-    pub fetch_time_share: f64,
     /// Most items of one main category in the window; 0: no cap.
     pub category_cap: usize,
     /// Length of the window the cap holds in.
@@ -30,7 +28,6 @@ impl RerankingSettings {
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.range("reranking.lambda", self.lambda, 0.01..=1.0);
         checks.range("reranking.pool", self.pool, 1..=100_000);
-        checks.share("reranking.fetch_time_share", self.fetch_time_share);
         checks.range("reranking.category_cap", self.category_cap, 0..=10_000);
         checks.range("reranking.category_window", self.category_window, 1..=10_000);
         checks.range("reranking.exploration_share", self.exploration_share, 0.0..=0.5);

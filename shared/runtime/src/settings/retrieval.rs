@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EngineSettings, StoreKind, check::Checks};
+use super::{EngineSettings, check::Checks};
 
 /// The retrieval service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,16 +81,10 @@ pub struct SnapshotSettings {
 }
 
 impl RetrievalSettings {
-    pub(super) fn check(&self, store: StoreKind, checks: &mut Checks) {
+    pub(super) fn check(&self, checks: &mut Checks) {
         self.engine.check(checks);
         if let Some(path) = &self.snapshot.path {
             checks.path("retrieval.snapshot.path", path);
-            checks.that(
-                store == StoreKind::Redis,
-                "retrieval.snapshot.path",
-                &path.display().to_string(),
-                "absent unless store.kind is redis, whose changes can be followed",
-            );
         }
         checks.range("retrieval.snapshot.every_ms", self.snapshot.every_ms, 1_000..=86_400_000);
         checks.range("retrieval.limit", self.limit, 1..=10_000);

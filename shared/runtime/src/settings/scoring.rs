@@ -36,7 +36,7 @@ pub struct ScoringSettings {
     pub fallback: bool,
     /// Which model scores.
     pub model: ModelChoice,
-    /// Worker threads, each running batches of its own.
+    /// Worker threads, each running batches with a model of its own; 0: by the machine's cores.
     pub workers: usize,
     /// Threads inside one run of a graph.
     pub threads: usize,
@@ -44,6 +44,9 @@ pub struct ScoringSettings {
     pub batch_rows: usize,
     /// Longest a batch waits for company, in microseconds.
     pub batch_wait_us: u64,
+    /// Longest predicted run that is made on the thread of the request, when nothing else runs or
+    /// waits, in microseconds; 0: never.
+    pub run_in_place_us: u64,
     /// Candidates per user that shapes are padded to, ascending.
     #[serde(deserialize_with = "list::numbers")]
     pub candidate_buckets: Vec<usize>,
@@ -77,10 +80,11 @@ pub struct ModelServerSettings {
 impl ScoringSettings {
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.range("scoring.device", self.device, 0..=1023);
-        checks.range("scoring.workers", self.workers, 1..=256);
+        checks.range("scoring.workers", self.workers, 0..=256);
         checks.range("scoring.threads", self.threads, 1..=256);
         checks.range("scoring.batch_rows", self.batch_rows, 1..=1_048_576);
         checks.range("scoring.batch_wait_us", self.batch_wait_us, 0..=1_000_000);
+        checks.range("scoring.run_in_place_us", self.run_in_place_us, 0..=100_000);
         checks.ascending("scoring.candidate_buckets", &self.candidate_buckets, 100_000);
         checks.ascending("scoring.user_buckets", &self.user_buckets, 4096);
         checks.range("scoring.margin_us", self.margin_us, 0..=1_000_000);

@@ -26,8 +26,8 @@ pub struct StoreSettings {
     pub path: PathBuf,
     /// Memory for pages of the embedded store's file, in MiB.
     pub page_cache_mb: usize,
-    /// Memory for items read from the store, in MiB.
-    pub item_cache_mb: usize,
+    /// Memory for users' profiles and histories read from the embedded store, in MiB.
+    pub user_cache_mb: usize,
     /// Whether opening the embedded store verifies all of it.
     pub verify_on_open: bool,
     /// Address of the one Redis server. Written without its password.
@@ -79,7 +79,7 @@ impl StoreSettings {
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.path("store.path", &self.path);
         checks.range("store.page_cache_mb", self.page_cache_mb, 1..=1_048_576);
-        checks.range("store.item_cache_mb", self.item_cache_mb, 0..=1_048_576);
+        checks.range("store.user_cache_mb", self.user_cache_mb, 0..=1_048_576);
         self.check_redis(checks);
         checks.range("store.redis_pool", self.redis_pool, 1..=10_000);
         checks.range("store.redis_timeout_ms", self.redis_timeout_ms, 1..=60_000);

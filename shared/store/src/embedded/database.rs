@@ -3,13 +3,17 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::{error::Failure, open::Opener};
 use crate::StoreError;
+
+/// Rows that are read, or made ready, where the caller runs. More go to a thread for blocking
+/// work, so that no async thread is held for long.
+pub(super) const INLINE_ROWS: usize = 256;
 
 /// The database in one file.
 ///
@@ -53,6 +57,21 @@ impl Handle {
             outcome => outcome,
         };
         outcome.map_err(|error| error.into_store_error(self.path()))
+    }
+
+    /// [`Self::read`], here or on a thread for blocking work, by the number of rows.
+    pub(super) async fn read_rows<T: Send + 'static>(
+        self: &Arc<Self>,
+        rows: usize,
+        work: impl Fn(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if rows <= INLINE_ROWS {
+            return self.read(work);
+        }
+        let database = Arc::clone(self);
+        tokio::task::spawn_blocking(move || database.read(work))
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("reading was cut short: {error}")))?
     }
 
     /// Works on the database; opens it again where the work finds it broken.

@@ -1,9 +1,12 @@
-//! The store inside the process: redb, one file, and decoded items in memory.
+//! The store inside the process: redb, one file, and what requests read of users in memory.
 //!
 //! One thread writes ([`writer`]); readers read the last confirmed snapshot, beside it and each
 //! other.
 
+#[cfg(test)]
+mod cached_views;
 mod catalog;
+mod changes;
 mod database;
 mod error;
 mod events;
@@ -14,6 +17,7 @@ mod open;
 mod options;
 mod stats;
 mod store;
+mod user_cache;
 mod users;
 mod vectors;
 mod writer;

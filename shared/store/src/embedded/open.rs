@@ -7,7 +7,7 @@ use std::{
 
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
-use super::{catalog, error, error::Failure, events, history, stats, users};
+use super::{catalog, changes, error, error::Failure, events, history, stats, users};
 use crate::{StoreError, embedded::EmbeddedOptions};
 
 /// Version of tables, keys and values. A change to any of them raises it.
@@ -75,7 +75,8 @@ impl Opener {
         let found = super::database::caught(|| stored_schema(database))
             .map_err(|failure| failure.into_store_error(&self.path))?;
         match found {
-            Schema::Version(SCHEMA_VERSION) => Ok(()),
+            Schema::Version(SCHEMA_VERSION) => super::database::caught(|| begin_log(database))
+                .map_err(|failure| failure.into_store_error(&self.path)),
             Schema::Version(other) => Err(StoreError::Corrupt(format!(
                 "{} has schema version {other}, this program reads {SCHEMA_VERSION}; use the \
                  program that wrote it, or load the data into a new store",
@@ -120,6 +121,17 @@ fn create(database: &Database) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Begins the log of changes in a store that a program without one made.
+fn begin_log(database: &Database) -> Result<(), Failure> {
+    if changes::exists(&database.begin_read()?)? {
+        return Ok(());
+    }
+    let txn = database.begin_write()?;
+    changes::create(&txn)?;
+    txn.commit()?;
+    Ok(())
+}
+
 /// Creates every table (a table of vectors is created when its space is first written), so that
 /// readers always find them.
 fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
@@ -132,5 +144,5 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
     txn.open_table(stats::STATS)?;
     txn.open_table(stats::LOADED_STATS)?;
     txn.open_table(stats::NEIGHBOURS)?;
-    Ok(())
+    changes::create(txn)
 }

@@ -5,8 +5,11 @@
 pub struct EmbeddedOptions {
     /// Memory for pages of the file, in bytes.
     pub page_cache_bytes: usize,
-    /// Memory for decoded items, in bytes.
-    pub item_cache_bytes: u64,
+    /// Memory for users' profiles and histories, in bytes; 0: none are kept.
+    pub user_cache_bytes: u64,
+    /// About how many changes of items are kept for those who follow them; one that falls further
+    /// behind reads the whole catalog again. A change takes some 50 bytes of the file.
+    pub changes_kept: u64,
     /// Whether opening reads the whole file and verifies every checksum. Without it, damage in
     /// the middle of a file that was closed cleanly shows when that part is read.
     pub verify_on_open: bool,
@@ -14,6 +17,11 @@ pub struct EmbeddedOptions {
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { page_cache_bytes: 256 << 20, item_cache_bytes: 128 << 20, verify_on_open: false }
+        Self {
+            page_cache_bytes: 256 << 20,
+            user_cache_bytes: 128 << 20,
+            changes_kept: 1_000_000,
+            verify_on_open: false,
+        }
     }
 }

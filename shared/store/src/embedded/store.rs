@@ -1,36 +1,41 @@
 //! The embedded store's promises, each handed to the file of its concern.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User, UserId};
-use redb::ReadTransaction;
+use plugrank_contract::{
+    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+};
+use redb::{ReadTransaction, WriteTransaction};
+use tokio::sync::watch;
 
 use super::{
     EmbeddedOptions, catalog,
-    database::Handle,
+    changes::{self, EmbeddedChanges},
+    database::{Handle, INLINE_ROWS},
     error::Failure,
     events, history,
     open::{FileSystem, Opener},
-    stats, users, vectors,
+    stats,
+    user_cache::{UserCache, answers},
+    users, vectors,
     writer::{Sync, Writer},
 };
 use crate::{
-    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
-    item_cache::ItemCache,
+    ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
+    VectorSpace, changes::Change,
 };
-
-/// Rows that are read, or made ready, where the caller runs. More go to a thread for blocking
-/// work, so that no async thread is held for long.
-const INLINE_ROWS: usize = 256;
 
 /// A store in one file of this machine, used by this process alone.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     // Before the database, so that what was begun is written before it closes.
     writer: Writer,
-    database: Arc<Handle>,
-    items: Arc<ItemCache>,
+    pub(super) database: Arc<Handle>,
+    pub(super) users: Arc<UserCache>,
+    changes_kept: u64,
+    /// Told after every commit that may have changed items.
+    items_written: Arc<watch::Sender<()>>,
 }
 
 impl EmbeddedStore {
@@ -46,24 +51,12 @@ impl EmbeddedStore {
     }
 
     pub(super) fn open_with(opener: Opener) -> Result<Self, StoreError> {
-        let items = Arc::new(ItemCache::new(opener.options.item_cache_bytes, true));
+        let users = Arc::new(UserCache::new(opener.options.user_cache_bytes));
+        let changes_kept = opener.options.changes_kept;
         let database = Arc::new(Handle::open(opener)?);
-        Ok(Self { writer: Writer::start(Arc::clone(&database))?, database, items })
-    }
-
-    /// Reads, here or on a thread for blocking work, by the number of rows.
-    async fn read<T: Send + 'static>(
-        &self,
-        rows: usize,
-        work: impl Fn(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        if rows <= INLINE_ROWS {
-            return self.database.read(work);
-        }
-        let database = Arc::clone(&self.database);
-        tokio::task::spawn_blocking(move || database.read(work))
-            .await
-            .map_err(|error| StoreError::Unavailable(format!("reading was cut short: {error}")))?
+        let writer = Writer::start(Arc::clone(&database))?;
+        let items_written = Arc::new(watch::Sender::new(()));
+        Ok(Self { writer, database, users, changes_kept, items_written })
     }
 
     /// Makes rows to be written, here or on a thread for blocking work, by their number.
@@ -80,10 +73,51 @@ impl EmbeddedStore {
             .map_err(|error| StoreError::Unavailable(format!("writing was cut short: {error}")))
     }
 
-    /// Forgets items once they are written.
-    fn forget(&self, ids: Vec<ItemId>) -> impl FnOnce() + Send + 'static {
-        let cache = Arc::clone(&self.items);
-        move || cache.forget(&ids)
+    /// Writes what changes items, with the word of it, then wakes who follows.
+    async fn write_items(
+        &self,
+        rows: usize,
+        mut work: impl FnMut(&WriteTransaction, u64) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (kept, written) = (self.changes_kept, Arc::clone(&self.items_written));
+        let work = move |txn: &WriteTransaction| work(txn, kept);
+        self.writer.write(Sync::Durable, rows, work, move || written.send_replace(())).await
+    }
+
+    /// Writes what changes users, then forgets them before anyone is told.
+    async fn write_users<T: Send + 'static>(
+        &self,
+        rows: usize,
+        users: Vec<UserId>,
+        work: impl FnMut(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let cache = Arc::clone(&self.users);
+        self.writer.write(Sync::Durable, rows, work, move || cache.forget(&users)).await
+    }
+
+    /// Reads a user's view up to the end of time, which is kept, and where that is not the answer,
+    /// the one before `before`.
+    async fn read_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+        kept: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        let stamp = self.users.stamp(user);
+        let id = user.clone();
+        let rows = kept.clicks.saturating_add(kept.impressions);
+        let (latest, earlier) = self
+            .database
+            .read_rows(rows, move |txn| {
+                let latest = users::view(txn, &id, TimestampMs::MAX, kept)?;
+                let answer = answers(&latest, before, limits);
+                let earlier = (!answer).then(|| users::view(txn, &id, before, limits));
+                Ok((Arc::new(latest), earlier.transpose()?))
+            })
+            .await?;
+        self.users.fill(stamp, &latest);
+        Ok(earlier.map_or(latest, Arc::new))
     }
 }
 
@@ -91,46 +125,33 @@ impl EmbeddedStore {
 impl Store for EmbeddedStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
         let rows = Self::prepare(items.len(), items, catalog::rows).await?;
-        let forget = self.forget(rows.iter().map(|row| row.id.clone()).collect());
-        self.writer
-            .write(Sync::Durable, rows.len(), move |txn| catalog::put(txn, &rows), forget)
-            .await
+        let count = rows.len();
+        let work = move |txn: &WriteTransaction, kept| {
+            catalog::put(txn, &rows)?;
+            changes::append(txn, Change::Item, rows.iter().map(|row| &row.id), kept)
+        };
+        self.write_items(count, work).await
     }
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
+        let count = ids.len();
         let ids = ids.to_vec();
-        let forget = self.forget(ids.clone());
-        self.writer
-            .write(Sync::Durable, ids.len(), move |txn| catalog::delete(txn, &ids), forget)
-            .await
+        let work = move |txn: &WriteTransaction, kept| {
+            catalog::delete(txn, &ids)?;
+            changes::append(txn, Change::Item, &ids, kept)
+        };
+        self.write_items(count, work).await
     }
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
-        let stamp = self.items.stamp();
-        let mut found: Vec<_> = ids.iter().map(|id| self.items.get(id)).collect();
-        let missing: Vec<(usize, ItemId)> = found
-            .iter()
-            .zip(ids)
-            .enumerate()
-            .filter(|(_, (item, _))| item.is_none())
-            .map(|(at, (_, id))| (at, id.clone()))
-            .collect();
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let (places, wanted): (Vec<usize>, Vec<ItemId>) = missing.into_iter().unzip();
-        let read = self.read(wanted.len(), move |txn| catalog::get(txn, &wanted)).await?;
-        self.items.fill(stamp, read.iter().flatten());
-        for (at, item) in places.into_iter().zip(read) {
-            found[at] = item;
-        }
-        Ok(found)
+        let ids = ids.to_vec();
+        self.database.read_rows(ids.len(), move |txn| catalog::get(txn, &ids)).await
     }
 
     async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let ids = ids.to_vec();
         // An image is many pages: more than a few are not read where the caller runs.
-        self.read(ids.len() * 64, move |txn| catalog::images(txn, &ids)).await
+        self.database.read_rows(ids.len() * 64, move |txn| catalog::images(txn, &ids)).await
     }
 
     async fn scan_items(
@@ -139,7 +160,7 @@ impl Store for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
         let after = after.cloned();
-        self.read(limit, move |txn| catalog::scan(txn, after.as_ref(), limit)).await
+        self.database.read_rows(limit, move |txn| catalog::scan(txn, after.as_ref(), limit)).await
     }
 
     async fn item_count(&self) -> Result<u64, StoreError> {
@@ -147,9 +168,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError> {
-        self.writer
-            .write(Sync::Durable, users.len(), move |txn| users::put(txn, &users), || ())
-            .await
+        let ids = users.iter().map(|user| user.user_id.clone()).collect();
+        self.write_users(users.len(), ids, move |txn| users::put(txn, &users)).await
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
@@ -157,16 +177,18 @@ impl Store for EmbeddedStore {
     }
 
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
-        self.writer
-            .write(Sync::Durable, events.len(), move |txn| events::append(txn, &events), || ())
-            .await
+        let users = events.iter().map(|event| event.user_id.clone()).collect();
+        self.write_users(events.len(), users, move |txn| events::append(txn, &events)).await
     }
 
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
-        let rows = Self::prepare(entries.len(), entries, |entries| history::rows(&entries)).await?;
-        self.writer
-            .write(Sync::Durable, rows.len(), move |txn| history::put(txn, &rows), || ())
-            .await
+        let prepare = |entries: Vec<(UserId, HistoryEntry)>| {
+            let rows = history::rows(&entries);
+            let users: HashSet<UserId> = entries.into_iter().map(|(user, _)| user).collect();
+            (rows, users.into_iter().collect())
+        };
+        let (rows, users) = Self::prepare(entries.len(), entries, prepare).await?;
+        self.write_users(rows.len(), users, move |txn| history::put(txn, &rows)).await
     }
 
     async fn history(
@@ -177,10 +199,32 @@ impl Store for EmbeddedStore {
         impressions: usize,
     ) -> Result<History, StoreError> {
         let user = user.clone();
-        self.read(clicks.saturating_add(impressions), move |txn| {
-            history::get(txn, &user, before, clicks, impressions)
-        })
-        .await
+        self.database
+            .read_rows(clicks.saturating_add(impressions), move |txn| {
+                history::get(txn, &user, before, clicks, impressions)
+            })
+            .await
+    }
+
+    async fn user_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        let cached = self.users.get(user);
+        let kept = match &cached {
+            Some(view) if answers(view, before, limits) => return Ok(Arc::clone(view)),
+            Some(view) if view.limits.cover(limits) => {
+                let id = user.clone();
+                let rows = limits.clicks.saturating_add(limits.impressions);
+                let read = move |txn: &ReadTransaction| users::view(txn, &id, before, limits);
+                return self.database.read_rows(rows, read).await.map(Arc::new);
+            }
+            Some(view) => view.limits.union(limits),
+            None => limits,
+        };
+        self.read_view(user, before, limits, kept).await
     }
 
     async fn scan_histories(
@@ -188,18 +232,21 @@ impl Store for EmbeddedStore {
         from: Option<HistoryCursor>,
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
-        self.read(limit, move |txn| history::scan(txn, from.as_ref(), limit)).await
+        self.database.read_rows(limit, move |txn| history::scan(txn, from.as_ref(), limit)).await
     }
 
     async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {
-        self.writer
-            .write(Sync::Durable, stats.len(), move |txn| stats::put(txn, &stats), || ())
-            .await
+        let count = stats.len();
+        let work = move |txn: &WriteTransaction, kept| {
+            stats::put(txn, &stats)?;
+            changes::append(txn, Change::Stats, stats.iter().map(|(id, _)| id), kept)
+        };
+        self.write_items(count, work).await
     }
 
     async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
         let ids = ids.to_vec();
-        self.read(ids.len(), move |txn| stats::get(txn, &ids)).await
+        self.database.read_rows(ids.len(), move |txn| stats::get(txn, &ids)).await
     }
 
     async fn put_neighbours(
@@ -213,7 +260,7 @@ impl Store for EmbeddedStore {
 
     async fn neighbours(&self, ids: &[ItemId]) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError> {
         let ids = ids.to_vec();
-        self.read(ids.len(), move |txn| stats::neighbours(txn, &ids)).await
+        self.database.read_rows(ids.len(), move |txn| stats::neighbours(txn, &ids)).await
     }
 
     async fn put_vectors(
@@ -233,7 +280,12 @@ impl Store for EmbeddedStore {
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (space, keys) = (space.clone(), keys.to_vec());
-        self.read(keys.len(), move |txn| vectors::get(txn, &space, &keys)).await
+        self.database.read_rows(keys.len(), move |txn| vectors::get(txn, &space, &keys)).await
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        let (database, written) = (Arc::clone(&self.database), Arc::clone(&self.items_written));
+        Some(Arc::new(EmbeddedChanges::new(database, written)))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use plugrank_contract::{User, UserId};
+use plugrank_contract::{HistoryLimits, TimestampMs, User, UserId, UserView};
 use redb::{ReadTransaction, TableDefinition, WriteTransaction};
 
-use super::error::Failure;
+use super::{error::Failure, history};
 use crate::codec;
 
 /// User id to [`codec::encode_user`].
@@ -29,4 +29,15 @@ pub(super) fn get(txn: &ReadTransaction, id: &UserId) -> Result<Option<Arc<User>
                 .map_err(|error| Failure::unreadable("users", error))
         })
         .transpose()
+}
+
+/// A user as they were before a moment.
+pub(super) fn view(
+    txn: &ReadTransaction,
+    user: &UserId,
+    before: TimestampMs,
+    limits: HistoryLimits,
+) -> Result<UserView, Failure> {
+    let history = history::get(txn, user, before, limits.clicks, limits.impressions)?;
+    Ok(UserView::new(user.clone(), get(txn, user)?, history.entries, limits))
 }

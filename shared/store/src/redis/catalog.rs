@@ -7,12 +7,11 @@ use redis::{Cmd, cmd};
 
 use super::{
     batch::{Batch, Kind},
-    buckets,
-    changes::{self, Change},
+    buckets, changes,
     connection::Server,
     keys::{Key, Keys},
 };
-use crate::{NewItem, StoreError, StoredItem, codec};
+use crate::{NewItem, StoreError, StoredItem, changes::Change, codec};
 
 /// Items in one exchange.
 const CHUNK_ITEMS: usize = 1000;

@@ -7,7 +7,7 @@
 //! over, or was emptied, does not have what was read.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     ChangeLag, ChangeLog, ChangePosition, Changes, StoreError,
-    changes::{Next, StreamPosition},
+    changes::{Change, Next, StreamPosition},
 };
 
 /// Entries read of a stream at a time.
@@ -34,21 +34,11 @@ const ENTRIES: usize = 16;
 /// for those of one slot only.
 const POLL: Duration = Duration::from_millis(500);
 
-/// What changed of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// It was written or deleted.
-    Item,
-    /// The loader's statistics of it were written.
-    Stats,
-}
-
-impl Change {
-    const fn field(self) -> &'static str {
-        match self {
-            Self::Item => "i",
-            Self::Stats => "s",
-        }
+/// The field that an item is named in.
+const fn field(change: Change) -> &'static str {
+    match change {
+        Change::Item => "i",
+        Change::Stats => "s",
     }
 }
 
@@ -64,7 +54,7 @@ pub(super) fn announce(batch: &mut Batch, keys: &Keys, change: Change, ids: &[It
         let mut command = cmd("XADD");
         command.arg(&key).arg("MAXLEN").arg("~").arg(kept).arg("*");
         for id in ids {
-            command.arg(change.field()).arg(id.as_str());
+            command.arg(field(change)).arg(id.as_str());
         }
         batch.push(&key, command);
     }
@@ -186,7 +176,7 @@ impl ChangeLog for RedisChanges {
                 *position = StreamPosition { id, count: position.count + 1 };
                 for (field, item) in named.chunks_exact(2).map(|pair| (&pair[0], &pair[1])) {
                     let changed =
-                        if field == Change::Item.field() { &mut items } else { &mut stats };
+                        if field == self::field(Change::Item) { &mut items } else { &mut stats };
                     changed.push(ItemId::from(item.as_str()));
                 }
             }
@@ -199,10 +189,7 @@ impl ChangeLog for RedisChanges {
         if next == *position {
             return Ok(Next::Nothing);
         }
-        let mut met = HashSet::new();
-        items.retain(|id: &ItemId| met.insert(id.clone()));
-        stats.retain(|id: &ItemId| met.insert(id.clone()));
-        Ok(Next::Changes(Changes { items, stats, position: next }))
+        Ok(Next::Changes(Changes::new(items, stats, next)))
     }
 
     async fn wait(&self, position: &ChangePosition, longest: Duration) -> Result<(), StoreError> {

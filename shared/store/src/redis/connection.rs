@@ -102,20 +102,12 @@ impl Server {
     }
 
     /// Addresses of a cluster's masters, sorted; none where there is no cluster.
-    pub(super) async fn masters(&self) -> Result<Vec<(String, u16)>, RedisError> {
+    pub(super) async fn masters(&self) -> Result<Vec<(String, u16)>, StoreError> {
         if !self.manager().has_slots() {
             return Ok(Vec::new());
         }
-        let no_connection = |error: PoolError<RedisError>| match error {
-            PoolError::Backend(error) => error,
-            other => (ErrorKind::Client, "no connection", other.to_string()).into(),
-        };
-        self.pool.get().await.map_err(no_connection)?.masters().await
-    }
-
-    /// [`Self::masters`], within the time of a call.
-    pub(super) async fn known_masters(&self) -> Result<Vec<(String, u16)>, StoreError> {
-        self.in_time(async { self.masters().await.map_err(Failure::Refused) }).await
+        let asked = async { self.link().await?.masters().await.map_err(Failure::Refused) };
+        self.in_time(asked).await
     }
 
     /// Asks one server, of a cluster the one at an address, something about itself.

@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use plugrank_contract::{History, HistoryEntry, TimestampMs, UserId};
+use plugrank_contract::{History, HistoryEntry, HistoryLimits, TimestampMs, UserId};
 use redis::cmd;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    batch::Kind,
+    batch::{Batch, Kind},
     connection::Server,
     keys::{Key, Keys},
     scripts,
@@ -49,21 +49,44 @@ pub(super) async fn get(
     keys: &Keys,
     user: &UserId,
     before: TimestampMs,
-    clicks: usize,
-    impressions: usize,
+    limits: HistoryLimits,
 ) -> Result<History, StoreError> {
+    let mut batch = server.batch(Kind::Plain);
+    push_read(&mut batch, keys, user, before, limits);
+    let mut found: Vec<Members> = server.send(batch).await?;
+    let (shown, clicks) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
+    read(server, clicks, shown)
+}
+
+/// Members of one of a user's sorted sets.
+pub(super) type Members = Vec<Vec<u8>>;
+
+/// Adds two commands, which are answered with the last clicked and the last shown members.
+pub(super) fn push_read(
+    batch: &mut Batch,
+    keys: &Keys,
+    user: &UserId,
+    before: TimestampMs,
+    limits: HistoryLimits,
+) {
     // An entry at `before` itself goes on after these bytes, and so sorts behind them.
     let end = [b"(".as_slice(), &bytes::timestamp_bytes(before)].concat();
-    let mut batch = server.batch(Kind::Plain);
-    for (key, limit) in [(keys.clicks(user), clicks), (keys.shown(user), impressions)] {
+    for (key, limit) in [(keys.clicks(user), limits.clicks), (keys.shown(user), limits.impressions)]
+    {
         let limit = isize::try_from(limit).unwrap_or(isize::MAX);
         let mut command = cmd("ZREVRANGEBYLEX");
         command.arg(&key).arg(&end).arg("-").arg("LIMIT").arg(0).arg(limit);
         batch.push(&key, command);
     }
-    let mut found: Vec<Vec<Vec<u8>>> = server.send(batch).await?;
-    let (shown, clicks) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
-    let read = |members: Vec<Vec<u8>>, clicked| -> Result<Vec<HistoryEntry>, StoreError> {
+}
+
+/// The history that the answers to [`push_read`] tell.
+pub(super) fn read(
+    server: &Server,
+    clicks: Members,
+    shown: Members,
+) -> Result<History, StoreError> {
+    let read = |members: Members, clicked| -> Result<Vec<HistoryEntry>, StoreError> {
         members
             .iter()
             .map(|member| {
@@ -90,7 +113,7 @@ pub(super) async fn scan(
     from: Option<HistoryCursor>,
     limit: usize,
 ) -> Result<HistoryPage, StoreError> {
-    let masters = server.known_masters().await?;
+    let masters = server.masters().await?;
     let mut place = match from {
         None => Place { masters, at: 0, cursor: 0 },
         Some(cursor) => {

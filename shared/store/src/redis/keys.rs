@@ -52,18 +52,6 @@ impl Keys {
         self.of_item("item", id)
     }
 
-    /// What every key of [`Self::item`] begins with.
-    pub(super) fn item_prefix(&self) -> String {
-        format!("{}:item:", self.namespace)
-    }
-
-    /// The id in a key of [`Self::item`].
-    pub(super) fn item_of(&self, key: &[u8]) -> Option<ItemId> {
-        let rest = key.strip_prefix(self.item_prefix().as_bytes())?;
-        let end = rest.iter().position(|byte| *byte == b'}')?;
-        std::str::from_utf8(&rest[end + 1..]).ok().map(ItemId::from)
-    }
-
     pub(super) fn image(&self, id: &ItemId) -> Key {
         self.of_item("image", id)
     }
@@ -209,9 +197,7 @@ mod tests {
             assert_eq!(keys.history_of(&keys.clicks(&user).0), Some((user.clone(), true)));
             assert_eq!(keys.history_of(&keys.shown(&user).0), Some((user.clone(), false)));
             assert_eq!(keys.neighbours(&item).slot(), slot);
-            assert_eq!(keys.item_of(&keys.item(&item).0), Some(item));
         }
-        assert_eq!(keys.item_of(b"other:item:{1}a"), None);
         assert_eq!(keys.history_of(b"other:clicks:{u:a}"), None);
         assert_eq!(keys.history_of(&keys.user(&"a".into()).0), None);
         assert_eq!(Keys::new("a*[b]").pattern(), "a\\*\\[b\\]:*");

@@ -111,12 +111,12 @@ impl Link {
 }
 
 /// Asks a node which nodes hold which slots.
-pub(super) fn slots_command() -> Cmd {
+fn slots_command() -> Cmd {
     cmd("CLUSTER").arg("SLOTS").take()
 }
 
 /// Addresses of the masters in the reply to [`slots_command`], sorted.
-pub(super) fn masters_of(slots: Value) -> RedisResult<Vec<(String, u16)>> {
+fn masters_of(slots: Value) -> RedisResult<Vec<(String, u16)>> {
     let slots: Vec<Vec<Value>> = redis::from_redis_value(slots)?;
     let mut masters = Vec::new();
     for range in slots {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo,
-    RedisError, TlsCertificates, TlsMode,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisError,
+    TlsCertificates, TlsMode,
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
-use tokio::sync::{Mutex, mpsc::UnboundedSender};
+use tokio::sync::Mutex;
 
 use super::{RedisAccess, RedisOptions, RedisServers, link::Link};
 use crate::StoreError;
@@ -32,8 +32,6 @@ pub(super) struct Manager {
     opener: Opener,
     config: AsyncConnectionConfig,
     call_timeout: Duration,
-    /// Like the first address, credentials and certificates included.
-    template: ConnectionInfo,
 }
 
 impl Manager {
@@ -62,11 +60,10 @@ impl Manager {
             })
             .collect::<Result<_, _>>()
             .map_err(refused)?;
-        // `parse` refuses an empty list.
-        let template = infos[0].clone();
         let opener = match servers {
             RedisServers::Single(_) => {
-                Opener::Single(Client::open(template.clone()).map_err(refused)?)
+                // `parse` refuses an empty list.
+                Opener::Single(Client::open(infos[0].clone()).map_err(refused)?)
             }
             RedisServers::Sentinel { master, .. } => {
                 let client = sentinel(&infos, master, access, certificates).map_err(refused)?;
@@ -88,7 +85,7 @@ impl Manager {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.connect_timeout))
             .set_response_timeout(Some(options.call_timeout));
-        Ok(Self { opener, config, call_timeout: options.call_timeout, template })
+        Ok(Self { opener, config, call_timeout: options.call_timeout })
     }
 
     /// Whether keys are spread over slots of several servers.
@@ -113,44 +110,6 @@ impl Manager {
             }
             Opener::Cluster(_) => Ok(None),
         }
-    }
-
-    /// A connection to the one server that holds everything, from which pushed messages go to
-    /// `pushes`; `None` in a cluster, where there is no such server.
-    pub(super) async fn open_pushing(
-        &self,
-        pushes: UnboundedSender<PushInfo>,
-    ) -> Result<Option<MultiplexedConnection>, RedisError> {
-        let config = self.config.clone().set_push_sender(pushes);
-        match &self.opener {
-            Opener::Single(client) => {
-                client.get_multiplexed_async_connection_with_config(&config).await.map(Some)
-            }
-            Opener::Sentinel(client) => {
-                client.lock().await.get_async_connection_with_config(&config).await.map(Some)
-            }
-            Opener::Cluster(_) => Ok(None),
-        }
-    }
-
-    /// The same to one node of a cluster.
-    pub(super) async fn open_node_pushing(
-        &self,
-        (host, port): (&str, u16),
-        pushes: UnboundedSender<PushInfo>,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let addr = match self.template.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-                host: host.to_owned(),
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host.to_owned(), port),
-        };
-        let client = Client::open(self.template.clone().set_addr(addr))?;
-        let config = self.config.clone().set_push_sender(pushes);
-        client.get_multiplexed_async_connection_with_config(&config).await
     }
 }
 
@@ -222,7 +181,7 @@ fn with_access(info: ConnectionInfo, access: &RedisAccess) -> ConnectionInfo {
     info.set_redis_settings(settings)
 }
 
-/// RESP3: invalidation messages come on the connection that asked for them.
+/// RESP3, in which replies have their types.
 fn with_protocol(info: ConnectionInfo) -> ConnectionInfo {
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     info.set_redis_settings(settings)

@@ -41,7 +41,6 @@ mod servers;
 mod spans;
 mod stats;
 mod store;
-mod tracking;
 mod users;
 mod vector_sets;
 mod vectors;

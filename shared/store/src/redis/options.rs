@@ -21,8 +21,6 @@ pub struct RedisOptions {
     /// Replicas that must have a write before it is confirmed (`WAIT`). 0: the master alone
     /// confirms, and what it had no time to pass on is lost when it dies.
     pub replicas: usize,
-    /// Memory for items; 0: none are kept. Of changes by other processes it is told by the servers.
-    pub item_cache_bytes: u64,
     /// About how many changes of items are kept for those who follow them; one that falls further
     /// behind reads the whole catalog again. Written with the next change.
     pub changes_kept: u64,
@@ -43,7 +41,6 @@ impl Default for RedisOptions {
             connect_timeout: Duration::from_secs(1),
             call_timeout: Duration::from_secs(2),
             replicas: 0,
-            item_cache_bytes: 64 << 20,
             changes_kept: 1_000_000,
             event_memory: 30 * DAY,
             vector_memory: 7 * DAY,

@@ -3,13 +3,8 @@
 use plugrank_contract::ItemId;
 use redis::cmd;
 
-use super::{
-    batch::Kind,
-    changes::{self, Change},
-    connection::Server,
-    keys::Keys,
-};
-use crate::{ItemStats, StoreError, codec};
+use super::{batch::Kind, changes, connection::Server, keys::Keys};
+use crate::{ItemStats, StoreError, changes::Change, codec};
 
 /// Rows in one exchange.
 const CHUNK: usize = 2000;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User, UserId};
+use plugrank_contract::{
+    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+};
 use redis::cmd;
 
 use super::{
     RedisOptions, RedisServers, batch::Kind, catalog, changes::RedisChanges, connection::Server,
-    events, history, keys::Keys, stats, tracking::Tracking, users, vectors,
+    events, history, keys::Keys, stats, users, vectors,
 };
 use crate::{
     ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
-    VectorSpace, item_cache::ItemCache,
+    VectorSpace,
 };
 
 /// Version of keys and values. A change to any of them raises it.
@@ -24,9 +26,6 @@ pub struct RedisStore {
     server: Server,
     keys: Keys,
     options: RedisOptions,
-    cache: Option<Arc<ItemCache>>,
-    /// Ends with the last clone.
-    _tracking: Option<Arc<Tracking>>,
 }
 
 impl RedisStore {
@@ -55,56 +54,22 @@ impl RedisStore {
                 options.namespace
             )));
         }
-        let mut store = Self { server, keys, options, cache: None, _tracking: None };
-        if store.options.item_cache_bytes > 0 {
-            let cache = Arc::new(ItemCache::new(store.options.item_cache_bytes, false));
-            let (server, keys) = (store.server.clone(), store.keys.clone());
-            let tracking = Tracking::start(server, keys, Arc::clone(&cache));
-            (store.cache, store._tracking) = (Some(cache), Some(Arc::new(tracking)));
-        }
-        Ok(store)
-    }
-
-    /// Forgets items that this process wrote, or may have written.
-    fn forget(&self, ids: &[ItemId]) {
-        if let Some(cache) = &self.cache {
-            cache.forget(ids);
-        }
+        Ok(Self { server, keys, options })
     }
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
-        let ids: Vec<ItemId> = items.iter().map(|new| new.item.item_id.clone()).collect();
-        let done = catalog::put(&self.server, &self.keys, self.options.changes_kept, items).await;
-        self.forget(&ids);
-        done
+        catalog::put(&self.server, &self.keys, self.options.changes_kept, items).await
     }
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
-        let done = catalog::delete(&self.server, &self.keys, self.options.changes_kept, ids).await;
-        self.forget(ids);
-        done
+        catalog::delete(&self.server, &self.keys, self.options.changes_kept, ids).await
     }
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
-        let Some(cache) = self.cache.as_ref().filter(|cache| cache.is_current()) else {
-            return catalog::get(&self.server, &self.keys, ids).await;
-        };
-        let stamp = cache.stamp();
-        let mut found: Vec<_> = ids.iter().map(|id| cache.get(id)).collect();
-        let missing: Vec<usize> = (0..ids.len()).filter(|at| found[*at].is_none()).collect();
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let wanted: Vec<ItemId> = missing.iter().map(|at| ids[*at].clone()).collect();
-        let read = catalog::get(&self.server, &self.keys, &wanted).await?;
-        cache.fill(stamp, read.iter().flatten());
-        for (at, item) in missing.into_iter().zip(read) {
-            found[at] = item;
-        }
-        Ok(found)
+        catalog::get(&self.server, &self.keys, ids).await
     }
 
     async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -147,7 +112,17 @@ impl Store for RedisStore {
         clicks: usize,
         impressions: usize,
     ) -> Result<History, StoreError> {
-        history::get(&self.server, &self.keys, user, before, clicks, impressions).await
+        let limits = HistoryLimits { clicks, impressions };
+        history::get(&self.server, &self.keys, user, before, limits).await
+    }
+
+    async fn user_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        users::view(&self.server, &self.keys, user, before, limits).await
     }
 
     async fn scan_histories(

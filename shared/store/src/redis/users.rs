@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use plugrank_contract::{User, UserId};
-use redis::cmd;
+use plugrank_contract::{HistoryLimits, TimestampMs, User, UserId, UserView};
+use redis::{FromRedisValue, Value, cmd};
 
-use super::{batch::Kind, connection::Server, keys::Keys};
+use super::{batch::Kind, connection::Server, history, keys::Keys};
 use crate::{StoreError, codec};
 
 /// Profiles in one exchange.
@@ -30,11 +30,35 @@ pub(super) async fn get(
 ) -> Result<Option<Arc<User>>, StoreError> {
     let key = keys.user(id);
     let value: Option<Vec<u8>> = server.command(&key, cmd("GET").arg(&key).take()).await?;
-    value
-        .map(|bytes| {
-            codec::decode_user(&bytes)
-                .map(Arc::new)
-                .map_err(|error| server.unreadable("user", error))
-        })
-        .transpose()
+    value.map(|bytes| decode(server, &bytes)).transpose()
+}
+
+/// Profile and history, in one exchange. All keys of a user lie in one slot.
+pub(super) async fn view(
+    server: &Server,
+    keys: &Keys,
+    user: &UserId,
+    before: TimestampMs,
+    limits: HistoryLimits,
+) -> Result<Arc<UserView>, StoreError> {
+    let mut batch = server.batch(Kind::Plain);
+    history::push_read(&mut batch, keys, user, before, limits);
+    let key = keys.user(user);
+    batch.push(&key, cmd("GET").arg(&key).take());
+    let found: Vec<Value> = server.send(batch).await?;
+    let mut found = found.into_iter();
+    let (clicks, shown) = (reply(server, found.next())?, reply(server, found.next())?);
+    let profile: Option<Vec<u8>> = reply(server, found.next())?;
+    let profile = profile.map(|bytes| decode(server, &bytes)).transpose()?;
+    let history = history::read(server, clicks, shown)?;
+    Ok(Arc::new(UserView::new(user.clone(), profile, history.entries, limits)))
+}
+
+fn reply<T: FromRedisValue>(server: &Server, value: Option<Value>) -> Result<T, StoreError> {
+    redis::from_redis_value(value.unwrap_or(Value::Nil))
+        .map_err(|error| server.failed(&error.into()))
+}
+
+fn decode(server: &Server, bytes: &[u8]) -> Result<Arc<User>, StoreError> {
+    codec::decode_user(bytes).map(Arc::new).map_err(|error| server.unreadable("user", error))
 }

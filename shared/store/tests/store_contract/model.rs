@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use plugrank_contract::{Event, EventType, History, HistoryEntry, ItemId, TimestampMs, UserId};
+use plugrank_contract::{
+    Event, EventType, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, UserId,
+};
 use plugrank_store::{ItemStats, Store};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
@@ -155,6 +157,12 @@ pub(crate) async fn history_agrees_with_the_model(store: Arc<dyn Store>) {
                     let expected = model.history(&user, before, clicks, impressions);
                     let found = store.history(&user, before, clicks, impressions).await.unwrap();
                     assert_eq!(found, expected, "step {at} of {steps:#?}");
+                    let limits = HistoryLimits { clicks, impressions };
+                    let view = store.user_view(&user, before, limits).await.unwrap();
+                    let recent: Vec<_> = view.recent(limits).cloned().collect();
+                    assert_eq!(recent, expected.entries, "view, step {at} of {steps:#?}");
+                    assert!(view.limits.cover(limits));
+                    assert!(view.newest().is_none_or(|newest| newest < before));
                 }
             }
         }

@@ -1,21 +1,20 @@
 //! TLS with a certificate authority of our own, and a user who may do no more than is needed.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use plugrank_contract::EventType::Click;
-use plugrank_store::{RedisAccess, RedisOptions, RedisServers, RedisStore, Store};
+use plugrank_contract::{EventType::Click, HistoryLimits};
+use plugrank_store::{RedisAccess, RedisOptions, RedisServers, RedisStore, Store, changes::Next};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::{
     fixtures::{event, ids, new_item, user},
-    redis_caching::until_held,
     redis_server::RedisServer,
     run,
 };
 
 /// What the user is allowed: as docs/redis.md says.
 const RULES: &str = "app on >s3cret resetkeys ~plugrank:* resetchannels -@all +@read +@write \
-                     +@transaction +@scripting +@connection +wait +role +cluster|slots";
+                     +@transaction +@scripting +@connection +wait +cluster|slots";
 
 /// Writes `ca.pem`, and `server.pem` and `server.key` signed by it, valid for 127.0.0.1.
 fn certificates(folder: &Path) {
@@ -78,7 +77,11 @@ fn tls_and_an_acl_user() {
         assert_eq!(store.item_stats(&ids(&["i"])).await.unwrap()[0].clicks, 1);
         assert_eq!(store.scan_items(None, 10).await.unwrap().len(), 1);
         store.ping().await.unwrap();
-        until_held(&server, &store).await;
+        store.user_view(&"u".into(), i64::MAX, HistoryLimits::default()).await.unwrap();
+        let log = store.changes().unwrap();
+        let end = log.end().await.unwrap();
+        log.wait(&end, Duration::from_millis(1)).await.unwrap();
+        assert_eq!(log.after(&end).await.unwrap(), Next::Nothing);
 
         let refused = async |servers: &RedisServers, access| {
             RedisStore::connect(servers, options(access)).await.unwrap_err().to_string()

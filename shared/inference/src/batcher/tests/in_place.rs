@@ -59,6 +59,25 @@ async fn where_every_model_is_busy_an_entry_waits_for_the_next() {
     until(|| bench.batcher.backlog() == Duration::ZERO).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_another_model_runs_the_caller_is_not_held_up() {
+    let bench = in_place(2, true);
+    let call = |number: u64| {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.batcher.run(entry(vec![number]), None).await })
+    };
+    let first = call(1);
+    until(|| bench.begun()).await;
+    let second = call(2);
+    until(|| bench.begun.load(Ordering::SeqCst) == 2).await;
+    let gate = bench.gate.as_ref().unwrap();
+    (0..2).for_each(|_| gate.send(()).unwrap());
+    assert_eq!(first.await.unwrap().unwrap().output, [2]);
+    assert_eq!(second.await.unwrap().unwrap().output, [4]);
+    let threads = bench.threads.lock().unwrap();
+    assert!(threads[1].starts_with("test-"), "{threads:?}");
+}
+
 #[tokio::test]
 async fn a_panic_gives_the_model_back() {
     let bench = in_place(1, false);

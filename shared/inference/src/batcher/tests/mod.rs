@@ -20,7 +20,7 @@ mod in_place;
 /// Doubles numbers. `POISON` panics, `WRONG` fails the run, `AWAY` fails every run, `UNREADABLE`
 /// its own entry; with a gate it waits for a go before each run.
 struct Doubler {
-    gate: Option<mpsc::Receiver<()>>,
+    gate: Option<Arc<Mutex<mpsc::Receiver<()>>>>,
     begun: Arc<AtomicUsize>,
     ran: Arc<Mutex<Vec<usize>>>,
     /// Names of the threads it ran on.
@@ -48,7 +48,7 @@ impl BatchModel for Doubler {
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         self.threads.lock().unwrap().push(thread);
         if let Some(gate) = &self.gate {
-            gate.recv().map_err(|_| RunError::of_the_model("the test ended"))?;
+            gate.lock().unwrap().recv().map_err(|_| RunError::of_the_model("the test ended"))?;
         }
         assert!(entries.len() <= shape.users);
         let inputs = || entries.iter().map(|entry| &entry.input);
@@ -121,17 +121,17 @@ fn started(workers: usize, gated: bool, run_in_place: Duration, only_computes: b
     let buckets = Buckets::new(users, candidates, vec![1], RowAxis::Candidates, 128).unwrap();
     let (ran, reports) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Reports::default()));
     let (gate, gates) = mpsc::channel();
-    let mut gates = gated.then_some(gates);
+    let gates = gated.then(|| Arc::new(Mutex::new(gates)));
     let begun = Arc::new(AtomicUsize::new(0));
     let threads = Arc::new(Mutex::new(Vec::new()));
-    let model = |gate| Doubler {
-        gate,
+    let model = || Doubler {
+        gate: gates.clone(),
         begun: Arc::clone(&begun),
         ran: Arc::clone(&ran),
         threads: Arc::clone(&threads),
         only_computes,
     };
-    let mut models: Vec<_> = (0..workers).map(|_| model(gates.take())).collect();
+    let mut models: Vec<_> = (0..workers).map(|_| model()).collect();
     let mut progress = Vec::new();
     warm_up(&mut models, &buckets, &mut |done, all| progress.push((done, all))).unwrap();
     let all = buckets.shapes().len() * workers;

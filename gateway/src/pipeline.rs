@@ -1,0 +1,103 @@
+//! The life of a ranking: retrieve, score, re-rank, each within its share of the budget.
+//!
+//! One candidate set goes from stage to stage and gains columns:
+//!
+//! | stage | adds | instead, when it is cut or fails |
+//! | --- | --- | --- |
+//! | [`retrieve`](retrieve::retrieve) | items, their sources, the user | no answer: there is nothing to rank |
+//! | [`score`](score::score) | click probabilities | missing vectors, then the ID-based model, then retrieval's order |
+//! | [`rerank`](rerank::rerank) | places | the order of the click probabilities |
+//!
+//! A request begins on the rungs the controller gives it, and a stage that does not end in time
+//! takes the next one. The result says which rung was reached and why.
+
+mod candidates;
+mod degraded;
+mod rerank;
+mod retrieve;
+mod score;
+mod stage;
+
+pub(crate) use candidates::{CandidateSet, Placed};
+pub(crate) use degraded::{Cause, Degraded, Fallback};
+
+use std::time::Duration;
+
+use plugrank_budget::{Budget, Rung, Stage, StageRecord};
+use plugrank_contract::{CallError, ItemList, TimestampMs, UserId};
+
+use crate::{Gateway, controller::Plan, observe::RequestInfo};
+
+/// A checked rank request.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    pub(crate) user_id: UserId,
+    pub(crate) k: u32,
+    pub(crate) candidates: Option<ItemList>,
+    pub(crate) exclude: ItemList,
+    pub(crate) as_of: TimestampMs,
+    pub(crate) budget: Duration,
+    pub(crate) explain: bool,
+    /// How long it had waited before it was looked at.
+    pub(crate) waited: Duration,
+}
+
+/// A request on its way through the stages.
+pub(crate) struct Run<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) info: &'a RequestInfo,
+    pub(crate) query: &'a Query,
+    /// The rungs it begins on.
+    pub(crate) plan: Plan,
+    pub(crate) budget: Budget,
+    /// Where the answer is less than it could be.
+    pub(crate) degraded: Vec<Degraded>,
+}
+
+/// Ranks, beginning on the rungs of `plan`.
+pub(crate) async fn rank(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    query: &Query,
+    plan: Plan,
+) -> Ranked {
+    let budget = Budget::start(query.budget, gateway.shares).waited(query.waited);
+    let mut run = Run { gateway, info, query, plan, budget, degraded: Vec::new() };
+    let ranking = all_stages(&mut run).await;
+    let (total, spent) = (run.budget.total(), run.budget.spent());
+    let stages = run.budget.into_records();
+    Ranked { ranking, degraded: run.degraded, total, spent, stages }
+}
+
+/// Every stage, in order. A stage takes the set and gives it back with more columns; what it could
+/// not do is in `run.degraded`.
+async fn all_stages(run: &mut Run<'_>) -> Result<CandidateSet, CallError> {
+    let mut set = retrieve::retrieve(run).await?;
+    score::score(run, &mut set).await;
+    rerank::rerank(run, &mut set).await;
+    Ok(set)
+}
+
+/// What came of a request: its stages in any case, and a ranking unless retrieval failed.
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    pub(crate) ranking: Result<CandidateSet, CallError>,
+    /// Where it is less than it could be.
+    pub(crate) degraded: Vec<Degraded>,
+    pub(crate) stages: Vec<StageRecord>,
+    pub(crate) total: Duration,
+    pub(crate) spent: Duration,
+}
+
+impl Ranked {
+    /// The lowest rung that any part of it stands on.
+    pub(crate) fn rung(&self) -> Rung {
+        self.degraded.iter().filter_map(Degraded::rung).max().unwrap_or(Rung::Full)
+    }
+
+    /// Stages that had nothing to do.
+    pub(crate) fn skipped(&self) -> impl Iterator<Item = Stage> {
+        let ran = |stage: &Stage| self.stages.iter().any(|record| record.stage == *stage);
+        Stage::ALL.into_iter().filter(move |stage| !ran(stage))
+    }
+}

@@ -1,0 +1,116 @@
+//! The candidate set: one column a property, filled by the stages one after another.
+
+use std::{borrow::Cow, sync::Arc};
+
+use plugrank_budget::Rung;
+use plugrank_contract::{
+    ItemId, ItemList, UserRead,
+    reranking::RankFacts,
+    retrieval::{Dropped, Name, SourceNames, SourceSet},
+};
+
+use crate::api::rank::Coverage;
+
+/// Candidates of one request. A candidate is its place in `items`.
+#[derive(Debug, Default)]
+pub(crate) struct CandidateSet {
+    /// By retrieval: the candidates, in its order.
+    pub(crate) items: ItemList,
+    /// By retrieval: what the bits of `sources` stand for.
+    pub(crate) source_names: SourceNames,
+    /// By retrieval: the sources of each candidate.
+    pub(crate) sources: Vec<SourceSet>,
+    /// By retrieval: the user, where it has read them.
+    pub(crate) user: UserRead,
+    /// By retrieval, for explain: what was left out and why.
+    pub(crate) dropped: Vec<Dropped>,
+    /// By scoring: calibrated click probability of each candidate.
+    pub(crate) ctr: Option<Arc<[f32]>>,
+    /// By scoring, for a re-ranking role without an item table: what its rules read.
+    pub(crate) facts: Option<Arc<RankFacts>>,
+    /// By scoring: version of the bundle that scored.
+    pub(crate) model: Option<Arc<str>>,
+    /// By scoring, for explain: rows of the batch.
+    pub(crate) batch_rows: u32,
+    /// By re-ranking, or what stands in for it: at most k places, first to last.
+    pub(crate) places: Vec<Placed>,
+    /// What was ranked, and how far vectors were at hand.
+    pub(crate) coverage: Coverage,
+}
+
+/// A candidate at its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Placed {
+    /// Which candidate.
+    pub(crate) candidate: u32,
+    /// What the order goes by.
+    pub(crate) score: Option<f32>,
+    /// What put it there: a rule, or the rung the order comes from.
+    pub(crate) rule: Name,
+}
+
+impl CandidateSet {
+    /// The id of a placed candidate.
+    pub(crate) fn id(&self, placed: &Placed) -> Option<&ItemId> {
+        self.items.id_at(placed.candidate as usize)
+    }
+
+    /// The click probability of a placed candidate.
+    pub(crate) fn ctr_of(&self, placed: &Placed) -> Option<f32> {
+        self.ctr.as_ref()?.get(placed.candidate as usize).copied()
+    }
+
+    /// The first `k` candidates as retrieval ordered them.
+    pub(crate) fn place_as_retrieved(&mut self, k: u32) {
+        let rule = Cow::Borrowed(Rung::RetrievalOrder.as_str());
+        let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX).min(k);
+        let place = |candidate| Placed { candidate, score: None, rule: rule.clone() };
+        self.places = (0..count).map(place).collect();
+    }
+
+    /// The `k` candidates of the greatest click probability; among equals retrieval's order.
+    pub(crate) fn place_by_ctr(&mut self, k: u32) {
+        let Some(ctr) = &self.ctr else { return self.place_as_retrieved(k) };
+        let mut order: Vec<u32> = (0..).take(ctr.len()).collect();
+        let by_ctr =
+            |a: &u32, b: &u32| ctr[*b as usize].total_cmp(&ctr[*a as usize]).then_with(|| a.cmp(b));
+        let k = k as usize;
+        // Only the first k have to be in order.
+        if k > 0 && k < order.len() {
+            order.select_nth_unstable_by(k - 1, by_ctr);
+            order.truncate(k);
+        }
+        order.sort_unstable_by(by_ctr);
+        let rule = Cow::Borrowed(Rung::CtrOrder.as_str());
+        let place = |candidate: u32| Placed {
+            candidate,
+            score: Some(ctr[candidate as usize]),
+            rule: rule.clone(),
+        };
+        self.places = order.into_iter().map(place).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_come_first_and_equals_as_retrieved() {
+        let mut set = CandidateSet {
+            items: ["a", "b", "c", "d"].map(ItemId::from).to_vec().into(),
+            ctr: Some(Arc::from([0.2, 0.5, 0.2, 0.9])),
+            ..CandidateSet::default()
+        };
+        let order = |set: &CandidateSet| {
+            set.places.iter().map(|placed| set.id(placed).unwrap().to_string()).collect::<Vec<_>>()
+        };
+        for (k, expected) in [(3, vec!["d", "b", "a"]), (9, vec!["d", "b", "a", "c"])] {
+            set.place_by_ctr(k);
+            assert_eq!(order(&set), expected);
+        }
+        assert_eq!(set.places[0].score, Some(0.9));
+        set.place_as_retrieved(2);
+        assert_eq!((order(&set), set.places[0].score), (vec!["a".into(), "b".into()], None));
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use plugrank_contract::{ItemIndex, retrieval::SourceSet};
+use proptest::prelude::*;
+
+use super::{RANK_OFFSET, RankedList, fuse};
+use crate::candidates::Candidates;
+
+fn list(source: usize, items: &[ItemIndex]) -> RankedList {
+    RankedList { source: SourceSet::of(source), weight: 1.0, items: items.to_vec() }
+}
+
+/// The formula as it is written: gains added rank by rank, a stable sort.
+fn by_the_book(lists: &[RankedList]) -> Candidates {
+    let longest = lists.iter().map(|list| list.items.len()).max().unwrap_or(0);
+    let mut place: HashMap<ItemIndex, usize> = HashMap::new();
+    let mut merged: Vec<(f64, ItemIndex, Vec<usize>)> = Vec::new();
+    for rank in 0..longest {
+        for (number, list) in lists.iter().enumerate() {
+            let Some(&item) = list.items.get(rank) else { continue };
+            let gain = list.weight / (RANK_OFFSET + 1.0 + rank as f64);
+            let at = *place.entry(item).or_insert_with(|| {
+                merged.push((0.0, item, Vec::new()));
+                merged.len() - 1
+            });
+            let (score, _, named_by) = &mut merged[at];
+            if !named_by.contains(&number) {
+                named_by.push(number);
+                // The first gain is taken as it is, which adding it to nothing does too.
+                *score += gain;
+            }
+        }
+    }
+    merged.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut candidates = Candidates::default();
+    for (_, item, named_by) in merged {
+        let sources = named_by.iter().map(|number| lists[*number].source);
+        candidates.push(item, sources.fold(SourceSet::default(), SourceSet::union));
+    }
+    candidates
+}
+
+#[test]
+fn lists_take_turns_and_agreement_comes_first() {
+    let (ann, fresh) = (0, 4);
+    let merged = fuse(&[list(fresh, &[1, 2, 9]), list(ann, &[3, 4, 9, 3, 5])]);
+    assert_eq!(merged.indices, [9, 1, 3, 2, 4, 5]);
+    assert_eq!(merged.sources[0], SourceSet::of(ann).union(SourceSet::of(fresh)));
+    assert_eq!(merged.sources[2], SourceSet::of(ann));
+}
+
+#[test]
+fn one_list_keeps_its_order() {
+    let items: Vec<ItemIndex> = (0..5_000).rev().collect();
+    assert_eq!(fuse(&[list(5, &items)]).indices, items);
+}
+
+#[test]
+fn nothing_comes_of_nothing() {
+    assert_eq!(fuse(&[]), Candidates::default());
+    assert_eq!(fuse(&[list(0, &[]), list(1, &[])]), Candidates::default());
+}
+
+fn items() -> impl Strategy<Value = Vec<ItemIndex>> {
+    prop::collection::vec(0u32..40, 0..30)
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_doubled_or_made_up(a in items(), b in items(), c in items()) {
+        let named = [(0, &a), (3, &b), (4, &c)];
+        let lists: Vec<_> = named.iter().map(|(source, items)| list(*source, items)).collect();
+        let merged = fuse(&lists);
+        let mut expected: BTreeMap<ItemIndex, BTreeSet<usize>> = BTreeMap::new();
+        for (source, items) in named {
+            for &item in items {
+                expected.entry(item).or_default().insert(source);
+            }
+        }
+        let sources = merged.sources.iter().map(|sources| sources.iter().collect());
+        let got: BTreeMap<ItemIndex, BTreeSet<usize>> =
+            merged.indices.iter().copied().zip(sources).collect();
+        prop_assert_eq!(merged.indices.len(), got.len());
+        prop_assert_eq!(got, expected);
+    }
+
+    /// Same order, same ties, also where sums differ in the last bit only.
+    #[test]
+    fn the_order_is_that_of_the_formula(
+        lists in prop::collection::vec((items(), prop::sample::select(vec![1.0, 0.5, 3.0])), 0..9)
+    ) {
+        let lists: Vec<RankedList> = lists
+            .into_iter()
+            .enumerate()
+            .map(|(at, (items, weight))| RankedList { weight, ..list(at, &items) })
+            .collect();
+        prop_assert_eq!(fuse(&lists), by_the_book(&lists));
+    }
+}

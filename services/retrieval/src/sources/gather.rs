@@ -1,0 +1,123 @@
+//! Asks the sources.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use plugrank_contract::{inner_span, retrieval::Name};
+use tokio::time::Instant;
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{Active, Found};
+use crate::{answer::Answer, merge::RankedList, query::Request};
+
+/// What the sources gave, and which failed and why.
+pub(crate) struct Gathered {
+    pub(crate) lists: Vec<RankedList>,
+    pub(crate) failed: Vec<(Name, String)>,
+}
+
+/// Asks all sources; those that wait for something wait side by side. One that fails, panics or is
+/// not done by `until` is reported; the others still answer.
+pub(crate) async fn gather(
+    sources: &[Active],
+    request: Request<'_>,
+    until: Option<Instant>,
+) -> Gathered {
+    let begun = Instant::now();
+    let mut found: Vec<Option<Found>> = Vec::with_capacity(sources.len());
+    let mut waiting: Vec<(usize, Span, BoxFuture<'_, Found>)> = Vec::new();
+    for source in sources {
+        let span = span(source.name);
+        match span.in_scope(|| ask(source, request)) {
+            Answer::Now(answer) => {
+                record(&span, &answer);
+                found.push(Some(answer));
+            }
+            Answer::Later(answer) => {
+                waiting.push((found.len(), span, answer));
+                found.push(None);
+            }
+        }
+    }
+    if !waiting.is_empty() {
+        let waits = waiting.into_iter().map(|(at, span, answer)| {
+            let answer = in_time(&sources[at], answer, begun, until);
+            async move {
+                let answer = answer.instrument(span.clone()).await;
+                record(&span, &answer);
+                (at, answer)
+            }
+        });
+        for (at, answer) in join_all(waits).await {
+            found[at] = Some(answer);
+        }
+    }
+    let mut gathered = Gathered { lists: Vec::with_capacity(sources.len()), failed: Vec::new() };
+    for (source, found) in sources.iter().zip(found) {
+        match found {
+            Some(Ok(items)) => {
+                let (source, weight) = (source.set, source.quota.weight);
+                gathered.lists.push(RankedList { source, weight, items });
+            }
+            Some(Err(reason)) => gathered.failed.push((Name::Borrowed(source.name), reason)),
+            None => {}
+        }
+    }
+    gathered
+}
+
+fn ask<'a>(source: &'a Active, request: Request<'a>) -> Answer<'a, Found> {
+    let enough = source.quota.of(request.query.limit);
+    catch_unwind(AssertUnwindSafe(|| source.source.retrieve(request, enough)))
+        .unwrap_or_else(|panic| Answer::Now(Err(panicked(source.name, &*panic))))
+}
+
+async fn in_time(
+    source: &Active,
+    answer: BoxFuture<'_, Found>,
+    begun: Instant,
+    until: Option<Instant>,
+) -> Found {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let answer = match until {
+        None => answer.await,
+        Some(until) => tokio::time::timeout_at(until, answer).await.map_err(|_| {
+            let allowed = until.saturating_duration_since(begun);
+            format!("did not answer within {} ms", allowed.as_millis())
+        })?,
+    };
+    answer.unwrap_or_else(|panic| Err(panicked(source.name, &*panic)))
+}
+
+fn panicked(source: &str, panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no message");
+    tracing::error!(source, panic = text, "a source panicked");
+    format!("panicked: {text}")
+}
+
+fn span(source: &str) -> Span {
+    inner_span!(
+        "source",
+        otel.name = format!("source {source}"),
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        retrieval.candidates = Empty,
+    )
+}
+
+fn record(span: &Span, found: &Found) {
+    match found {
+        Ok(named) => {
+            span.record("retrieval.candidates", named.len() as i64);
+        }
+        Err(reason) => {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", reason.as_str());
+        }
+    }
+}

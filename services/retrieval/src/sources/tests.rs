@@ -1,0 +1,103 @@
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use plugrank_contract::retrieval::SourceSet;
+use tokio::time::Instant;
+
+use super::{Found, SOURCES, Source, Sources, gather, listed, take_unblocked};
+use crate::{
+    RetrievalOptions,
+    answer::Answer,
+    options::Quota,
+    query::{Query, Request},
+    testing::Bench,
+};
+
+/// A source with a behaviour of the test's.
+macro_rules! source {
+    ($name:ident, $text:literal, $answer:expr) => {
+        struct $name;
+
+        impl Source for $name {
+            const NAME: &'static str = $text;
+            const QUOTA: Quota = Quota { share: 0.5, weight: 1.0 };
+            fn new(_: &RetrievalOptions) -> Self {
+                Self
+            }
+            fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+                let answer: fn(Request<'a>, usize) -> Answer<'a, Found> = $answer;
+                answer(request, enough)
+            }
+        }
+    };
+}
+
+source!(Steady, "steady", |_, enough| Answer::Now(Ok((0..enough as u32).collect())));
+source!(Slow, "slow", |_, _| Answer::Later(async { Ok(vec![1]) }.boxed()));
+source!(Failing, "failing", |_, _| Answer::Now(Err("no luck".to_owned())));
+source!(Panicking, "panicking", |_, _| panic!("a defect"));
+source!(LatePanic, "late_panic", |_, _| Answer::Later(async { panic!("another") }.boxed()));
+source!(Hanging, "hanging", |_, _| Answer::Later(std::future::pending().boxed()));
+
+#[tokio::test(start_paused = true)]
+async fn the_others_still_answer() {
+    let sources = [
+        listed::<Panicking>(),
+        listed::<LatePanic>(),
+        listed::<Failing>(),
+        listed::<Hanging>(),
+        listed::<Slow>(),
+        listed::<Steady>(),
+    ];
+    let bench = Bench::new();
+    let sources = Sources::of(&sources, &RetrievalOptions::default());
+    let query = Arc::new(Query { limit: 4, ..Query::default() });
+    let view = bench.state.items.view();
+    let request = Request { state: &bench.state, view: &view, query: &query };
+    let until = Instant::now() + Duration::from_millis(25);
+    let gathered = gather(sources.active(), request, Some(until)).await;
+    let failed: Vec<(&str, &str)> =
+        gathered.failed.iter().map(|(name, reason)| (&**name, reason.as_str())).collect();
+    assert_eq!(
+        failed,
+        [
+            ("panicking", "panicked: a defect"),
+            ("late_panic", "panicked: another"),
+            ("failing", "no luck"),
+            ("hanging", "did not answer within 25 ms"),
+        ]
+    );
+    let lists: Vec<_> = gathered.lists.iter().map(|list| (list.source, &*list.items)).collect();
+    assert_eq!(lists, [(SourceSet::of(4), &[1][..]), (SourceSet::of(5), &[0, 1])]);
+}
+
+#[tokio::test]
+async fn one_more_source_is_one_line() {
+    let mut listing = SOURCES.to_vec();
+    listing.push(listed::<Steady>());
+    let mut options = RetrievalOptions::default();
+    options.quotas.insert("fresh".to_owned(), Quota { share: 0.0, weight: 1.0 });
+    let sources = Sources::of(&listing, &options);
+    let names: Vec<&str> = sources.names.iter().map(|name| &**name).collect();
+    assert_eq!(names, ["ann", "co_visitation", "category", "popular", "fresh", "steady", "caller"]);
+    let active: Vec<&str> = sources.active().iter().map(|source| source.name).collect();
+    assert_eq!(active, ["ann", "co_visitation", "category", "popular", "steady"]);
+    assert_eq!((sources.popular(), sources.caller()), (SourceSet::of(3), SourceSet::of(6)));
+
+    let bench = Bench::new();
+    let query = Arc::new(Query { limit: 3, ..Query::default() });
+    let view = bench.state.items.view();
+    let request = Request { state: &bench.state, view: &view, query: &query };
+    // No deadline and nothing to wait for: the answer is there at the first poll.
+    let gathered = gather(sources.active(), request, None).now_or_never().expect("no wait");
+    assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
+    let steady = gathered.lists.last().expect("a list");
+    assert_eq!((steady.source, &*steady.items), (SourceSet::of(5), &[0, 1][..]));
+}
+
+#[test]
+fn blocked_items_do_not_count() {
+    let query = Query { seen: [0, 1, 3].into_iter().collect(), ..Query::default() };
+    assert_eq!(take_unblocked(0..100, &query, 2), [0, 1, 2, 3, 4]);
+    assert!(take_unblocked(0..100, &query, 0).is_empty());
+}

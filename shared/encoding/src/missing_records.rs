@@ -1,0 +1,205 @@
+//! Missing records: what stands in for the record of an item whose content is not at hand.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use moka::sync::Cache;
+use plugrank_bundle::{Bundle, FeatureEncoder, features::FeatureSlot};
+use plugrank_contract::ItemId;
+use plugrank_items::Features;
+use tokio::runtime::Handle;
+
+use crate::{encoder::Encoder, error::EncodingError, record_set::Record, time_limit::TimeLimit};
+
+/// What a cache entry takes beside its value, roughly: key, pointers and the cache's bookkeeping.
+pub(crate) const ENTRY_OVERHEAD: usize = 160;
+
+/// Weight of a cache entry whose value takes so many bytes.
+pub(crate) fn weight(bytes: usize) -> u32 {
+    u32::try_from(bytes + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
+}
+
+/// A hash map's hasher.
+pub(crate) type Hasher = foldhash::fast::RandomState;
+
+/// Makes and keeps missing records. All that they depend on is the item's id in the vocabulary of
+/// ids: items outside it, and all items of a bundle that reads no id, share one.
+pub(crate) struct MissingRecords {
+    encoder: Arc<Encoder>,
+    features: Arc<FeatureEncoder>,
+    runtime: Handle,
+    kept: Cache<i64, Record, Hasher>,
+    /// Where the item's own id is among its features, when the bundle reads it.
+    id_slot: Option<FeatureSlot>,
+    /// The record of an id outside the vocabulary: the last resort.
+    nameless: OnceLock<Record>,
+    /// Whether some are being made behind a call.
+    making: AtomicBool,
+}
+
+/// An item that needs a missing record.
+pub(crate) struct Nameless {
+    /// Its id in the vocabulary.
+    pub(crate) vocabulary_id: i64,
+    pub(crate) id: ItemId,
+}
+
+/// Missing records, in the order asked for.
+pub(crate) struct MadeMissing {
+    pub(crate) records: Vec<Record>,
+    /// Whether the record of an id outside the vocabulary stands in for another.
+    pub(crate) stand_in: bool,
+}
+
+/// An id with a line break is in no vocabulary, which has one value a line.
+const NOBODY: &str = "\n";
+
+impl MissingRecords {
+    pub(crate) fn new(
+        bundle: &Bundle,
+        features: Arc<FeatureEncoder>,
+        encoder: Arc<Encoder>,
+        runtime: Handle,
+        bytes: u64,
+    ) -> Arc<Self> {
+        let item_features = &bundle.manifest().features.item;
+        let id_feature = item_features.iter().find(|feature| feature.column == "item_id");
+        let id_slot = id_feature.and_then(|feature| {
+            features.item_slots().iter().find(|slot| slot.name == feature.name).cloned()
+        });
+        let kept = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(|_: &i64, record: &Record| weight(record.len()))
+            .build_with_hasher(Hasher::default());
+        let (nameless, making) = (OnceLock::new(), AtomicBool::new(false));
+        Arc::new(Self { encoder, features, runtime, kept, id_slot, nameless, making })
+    }
+
+    /// Makes the record of an id outside the vocabulary, and keeps it.
+    pub(crate) async fn warm_up(&self) -> Result<(), EncodingError> {
+        let nobody = ItemId::from(NOBODY);
+        let record = self.encoder.missing(vec![nobody.clone()]).await?.into_iter().next();
+        let record = record.ok_or_else(|| EncodingError::Encode("no record".to_owned()))?;
+        let id = self.vocabulary_id(None, &nobody);
+        self.kept.insert(id, Arc::clone(&record));
+        // A second warm-up finds the first one's record, which is the same.
+        let _ = self.nameless.set(record);
+        Ok(())
+    }
+
+    /// Whether they depend on the items' ids.
+    pub(crate) fn reads_ids(&self) -> bool {
+        self.id_slot.is_some()
+    }
+
+    /// An item's id in the vocabulary; `row` are its encoded features, where it has any.
+    pub(crate) fn vocabulary_id(&self, row: Option<&[u32]>, id: &ItemId) -> i64 {
+        let Some(slot) = &self.id_slot else { return 0 };
+        if let Some(encoded) = row.and_then(|row| row.get(slot.offset)).filter(|id| **id != 0) {
+            return i64::from(*encoded);
+        }
+        self.features.missing_item(id).get(slot.offset).copied().unwrap_or(0)
+    }
+
+    /// What an item needs.
+    pub(crate) fn wanted(&self, features: &Features, index: u32, id: &ItemId) -> Nameless {
+        let vocabulary_id = self.vocabulary_id(features.row(index), id);
+        Nameless { vocabulary_id, id: id.clone() }
+    }
+
+    /// Nobody: any item of a bundle that reads no id.
+    pub(crate) fn nobody() -> Nameless {
+        Nameless { vocabulary_id: 0, id: ItemId::from(NOBODY) }
+    }
+
+    /// Records of items. Those that are not kept are made, by `limit` if there is one that can be
+    /// waited for; else behind the call, and another stands in.
+    ///
+    /// # Errors
+    /// Before the first warm-up, when they cannot be made.
+    pub(crate) async fn records(
+        self: &Arc<Self>,
+        wanted: &[Nameless],
+        limit: TimeLimit,
+        wait: bool,
+    ) -> Result<MadeMissing, EncodingError> {
+        let mut found: Vec<Option<Record>> =
+            wanted.iter().map(|one| self.kept.get(&one.vocabulary_id)).collect();
+        let mut unmade: Vec<&Nameless> = wanted
+            .iter()
+            .zip(&found)
+            .filter(|(_, kept)| kept.is_none())
+            .map(|(one, _)| one)
+            .collect();
+        let mut stand_in = false;
+        if !unmade.is_empty() {
+            unmade.sort_unstable_by_key(|one| one.vocabulary_id);
+            unmade.dedup_by_key(|one| one.vocabulary_id);
+            let (keys, ids): (Vec<i64>, Vec<ItemId>) =
+                unmade.iter().map(|one| (one.vocabulary_id, one.id.clone())).unzip();
+            let nameless = self.nameless.get();
+            let made = match nameless {
+                Some(_) if !wait => {
+                    self.make_behind(keys.clone(), ids);
+                    None
+                }
+                _ => limit.within(self.make(&keys, ids)).await,
+            };
+            let made = match (made, nameless) {
+                (Some(Ok(made)), _) => made,
+                // No time even for that: as if the ids were outside the vocabulary.
+                (_, Some(nameless)) => {
+                    stand_in = true;
+                    vec![Arc::clone(nameless); keys.len()]
+                }
+                (Some(Err(error)), None) => return Err(error),
+                (None, None) => {
+                    return Err(EncodingError::Encode("no time for a missing record".to_owned()));
+                }
+            };
+            for (one, record) in wanted.iter().zip(&mut found) {
+                if record.is_none() {
+                    let at = keys.binary_search(&one.vocabulary_id).ok();
+                    *record = at.and_then(|at| made.get(at)).map(Arc::clone);
+                }
+            }
+        }
+        let records: Vec<Record> = found.into_iter().flatten().collect();
+        if records.len() != wanted.len() {
+            let message = format!("{} missing records for {}", records.len(), wanted.len());
+            return Err(EncodingError::Encode(message));
+        }
+        Ok(MadeMissing { records, stand_in })
+    }
+
+    /// Bytes kept, as weighed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.kept.run_pending_tasks();
+        self.kept.weighted_size()
+    }
+
+    async fn make(&self, keys: &[i64], ids: Vec<ItemId>) -> Result<Vec<Record>, EncodingError> {
+        let made = self.encoder.missing(ids).await?;
+        for (key, record) in keys.iter().zip(&made) {
+            self.kept.insert(*key, Arc::clone(record));
+        }
+        Ok(made)
+    }
+
+    /// Makes some for the calls to come, unless others are being made.
+    fn make_behind(self: &Arc<Self>, keys: Vec<i64>, ids: Vec<ItemId>) {
+        if self.making.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let own = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let made = own.make(&keys, ids).await;
+            own.making.store(false, Ordering::Release);
+            if let Err(error) = made {
+                tracing::warn!(%error, "missing records were not made");
+            }
+        });
+    }
+}

@@ -1,0 +1,44 @@
+//! The catalog encoded ahead of requests.
+
+use plugrank_contract::embedding::{RecordOrigin, Tiers};
+use plugrank_encoding::{CatalogProgress, EncodingOptions, TimeLimit};
+
+use crate::bench::{Bench, all, encoding, item, list};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
+    let options = EncodingOptions { encode_batch: 4, ..EncodingOptions::default() };
+    let bench = Bench::new(options.clone()).await;
+    bench.records(&["i2"]).await;
+    bench.encoding.flush().await;
+    let mut steps = Vec::new();
+    let done = bench.encoding.encode_catalog(&mut |step| steps.push(step)).await.unwrap();
+    let expected = CatalogProgress { seen: 6, total: 6, cached: 1, encoded: 5, failed: 0 };
+    assert_eq!(done, expected);
+    assert_eq!(steps.last(), Some(&expected));
+    assert!(steps.is_sorted_by_key(|step| step.seen), "{steps:?}");
+    assert!(all(&bench.records(&["i1", "new"]).await, RecordOrigin::Memory));
+
+    let other = encoding(&bench.store, options).await;
+    let again = other.encode_catalog(&mut |_| {}).await.unwrap();
+    assert_eq!((again.cached, again.encoded), (6, 0));
+    let names = list(&["i1", "new"]);
+    let fetched = other.records(&names, TimeLimit::NONE, Tiers::All).await.unwrap();
+    assert!(all(&fetched, RecordOrigin::Memory), "they were read into the table");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_larger_than_the_table_drives_nothing_out_of_it() {
+    let options = EncodingOptions { memory_bytes: 1, ..EncodingOptions::default() };
+    let bench = Bench::new(options).await;
+    let table = bench.encoding.records_table();
+    let more = table.capacity() + 10;
+    let items = (0..more).map(|number| item(&format!("more-{number}"), "red shoe")).collect();
+    bench.write(items).await;
+    let done = bench.encoding.encode_catalog(&mut |_| {}).await.unwrap();
+    assert_eq!((done.seen, done.failed), (more as u64 + 6, 0));
+    assert_eq!(table.evicted(), 0);
+    let view = table.view();
+    let kept = (0..more as u32 + 6).filter(|item| view.get(*item).is_some());
+    assert_eq!(kept.count(), table.capacity());
+}

@@ -1,0 +1,12 @@
+//! Encoding over a real store and real graphs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bench;
+mod cached_states;
+mod catalog;
+mod fast_path;
+mod late;
+mod records;
+mod slow_store;
+mod users;

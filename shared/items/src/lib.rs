@@ -1,0 +1,34 @@
+//! The item table: what the request path reads of an item, in one place per process.
+//!
+//! An id is hashed once per request, where it enters ([`ItemTable`] as
+//! [`ItemIds`](plugrank_contract::ItemIds)); from then on every stage works by [`ItemIndex`]. One
+//! writer at a time applies changes; readers take a view, which is one pointer, and then read plain
+//! memory that nothing changes beneath them.
+//!
+//! - [`ItemTable`]: content version, availability, age, categories and statistics of every item.
+//! - [`FeatureColumn`]: the features of one bundle, encoded, for every item.
+//! - [`RecordTable`]: the item records of one bundle, one contiguous row each, for as many items as
+//!   the memory given holds.
+//!
+//! [`ItemIndex`]: plugrank_contract::ItemIndex
+
+mod features;
+pub mod follow;
+mod id_index;
+mod interner;
+mod pages;
+mod records;
+mod row;
+mod saved;
+mod table;
+#[cfg(test)]
+mod testing;
+mod view;
+
+pub use features::{FeatureColumn, Features};
+pub use follow::{ChangeSink, FollowParts, FollowStatus, Followed, Follower, TableSink};
+pub use records::{Elements, NewRecord, RecordRow, RecordTable, Records};
+pub use row::{Availability, CategoryIndex, Content, ItemRow, content_of};
+pub use saved::SavedTable;
+pub use table::{Applied, ItemTable, LoadProgress};
+pub use view::View;

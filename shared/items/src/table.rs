@@ -1,0 +1,349 @@
+//! The table and its one writer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicUsize, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use crossbeam_skiplist::SkipSet;
+use parking_lot::{Mutex, RwLock};
+use plugrank_contract::{
+    Item, ItemId, ItemIds, ItemIndex, TimestampMs, UNKNOWN_ITEM, item::ContentHash,
+};
+use plugrank_store::{ItemStats, Store, StoreError};
+
+use crate::{
+    FeatureColumn, View,
+    id_index::IdIndex,
+    interner::Interner,
+    pages::{Pages, PagesMut},
+    row::{Availability, CategoryIndex, ItemRow, PAGE_ROWS, RowPage, content_of},
+};
+
+/// Items read from the store at a time.
+const CHUNK: usize = 1_024;
+
+/// What the request path reads of every item, its records apart.
+#[derive(Debug, Default)]
+pub struct ItemTable {
+    pub(crate) ids: IdIndex,
+    pub(crate) category_names: Interner<String>,
+    /// Distinct lists of categories: far fewer than items.
+    pub(crate) category_lists: Interner<Box<[CategoryIndex]>>,
+    /// By index. Events change them often, and nobody reads both numbers as one.
+    pub(crate) stats: boxcar::Vec<StatsCell>,
+    /// Available items that have a time of creation, by it.
+    pub(crate) by_creation: SkipSet<(TimestampMs, ItemIndex)>,
+    /// Available items written since [`ItemTable::listed`] was last told of them.
+    pub(crate) unlisted: SkipSet<ItemIndex>,
+    pub(crate) rows: ArcSwap<Rows>,
+    present: AtomicUsize,
+    writer: Mutex<Writer>,
+    features: RwLock<Vec<Arc<FeatureColumn>>>,
+    /// Held while items are read again, so that an older read never replaces a newer one.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+/// The rows as they were published.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) pages: Pages<RowPage>,
+    /// Grows when an item comes, goes or changes its content.
+    pub(crate) epoch: u64,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    rows: PagesMut<RowPage>,
+    epoch: u64,
+}
+
+impl Writer {
+    fn row(&self, index: ItemIndex) -> ItemRow {
+        let page = self.rows.get(index as usize / PAGE_ROWS);
+        page.map_or_else(ItemRow::default, |page| page.0[index as usize % PAGE_ROWS])
+    }
+
+    fn set(&mut self, index: ItemIndex, row: ItemRow) {
+        self.rows.page_mut(index as usize / PAGE_ROWS).0[index as usize % PAGE_ROWS] = row;
+    }
+}
+
+/// How often an item was shown and clicked.
+#[derive(Debug, Default)]
+pub(crate) struct StatsCell {
+    impressions: AtomicU32,
+    clicks: AtomicU32,
+}
+
+impl StatsCell {
+    pub(crate) fn get(&self) -> ItemStats {
+        ItemStats {
+            impressions: self.impressions.load(Ordering::Relaxed).into(),
+            clicks: self.clicks.load(Ordering::Relaxed).into(),
+        }
+    }
+
+    fn set(&self, stats: ItemStats) {
+        // Counts beyond four thousand million are all alike.
+        let saturated = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.impressions.store(saturated(stats.impressions), Ordering::Relaxed);
+        self.clicks.store(saturated(stats.clicks), Ordering::Relaxed);
+    }
+}
+
+/// What reading items again came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Items that are in the catalog.
+    pub written: Vec<ItemIndex>,
+    /// Items that are not, or no longer.
+    pub removed: Vec<ItemIndex>,
+}
+
+/// How far loading is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadProgress {
+    /// Items read.
+    pub items: u64,
+    /// Items there are.
+    pub total: u64,
+}
+
+impl ItemTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The table as it is now. Take one a request.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View { table: self, rows: self.rows.load_full() }
+    }
+
+    /// Items that are there, shown or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Grows when an item comes, goes or changes its content.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.rows.load().epoch
+    }
+
+    /// Keeps the features of a bundle from now on. Items that are there already are not encoded:
+    /// attach before loading.
+    pub fn attach(&self, features: Arc<FeatureColumn>) {
+        self.features.write().push(features);
+    }
+
+    /// Writes items, replacing those of the same id; their indices, same order.
+    pub fn put<'a>(
+        &self,
+        items: impl IntoIterator<Item = (&'a Item, &'a ContentHash, ItemStats)>,
+    ) -> Vec<ItemIndex> {
+        let mut writer = self.writer.lock();
+        let features = self.features.read();
+        let mut encoding: Vec<_> = features.iter().map(|column| column.write()).collect();
+        let mut indices = Vec::new();
+        for (item, content, stats) in items {
+            let index = self.ids.insert(&item.item_id);
+            while self.stats.count() <= index as usize {
+                self.stats.push(StatsCell::default());
+            }
+            self.set_stats(index, stats);
+            let row = ItemRow {
+                content: content_of(content),
+                created_at: item.created_at,
+                categories: self.category_list(&item.categories),
+                availability: match item.available {
+                    true => Availability::Available,
+                    false => Availability::Unavailable,
+                },
+            };
+            encoding.iter_mut().for_each(|column| column.put(index, item));
+            self.set_row(&mut writer, index, row);
+            indices.push(index);
+        }
+        encoding.into_iter().for_each(crate::features::Writing::publish);
+        self.publish(&mut writer);
+        indices
+    }
+
+    /// Removes items. The indices of those that there ever were.
+    pub fn remove<'a>(&self, ids: impl IntoIterator<Item = &'a ItemId>) -> Vec<ItemIndex> {
+        let mut writer = self.writer.lock();
+        let mut removed = Vec::new();
+        for id in ids {
+            let Some(index) = self.ids.reader().get(id.as_str()) else { continue };
+            let row = ItemRow { availability: Availability::Removed, ..writer.row(index) };
+            self.set_row(&mut writer, index, ItemRow { content: None, ..row });
+            removed.push(index);
+        }
+        self.publish(&mut writer);
+        removed
+    }
+
+    /// Indices of ids, same order, given now to those never met: these count as removed until they
+    /// are written. For what refers to items and is loaded itself, not for what callers send.
+    #[must_use]
+    pub fn indices_or_new<'a>(&self, ids: impl IntoIterator<Item = &'a ItemId>) -> Vec<ItemIndex> {
+        let _writer = self.writer.lock();
+        ids.into_iter().map(|id| self.ids.insert(id)).collect()
+    }
+
+    /// Replaces an item's statistics.
+    pub fn set_stats(&self, index: ItemIndex, stats: ItemStats) {
+        if let Some(cell) = self.stats.get(index as usize) {
+            cell.set(stats);
+        }
+    }
+
+    /// Says that the popularity lists have these items now.
+    pub fn listed(&self, items: &[ItemIndex]) {
+        items.iter().for_each(|item| {
+            self.unlisted.remove(item);
+        });
+    }
+
+    /// Reads items again, and applies what the store has of them. Callers take turns.
+    ///
+    /// # Errors
+    /// When the store cannot be read; then nothing has changed.
+    pub async fn refresh(&self, store: &dyn Store, ids: &[ItemId]) -> Result<Applied, StoreError> {
+        let _turn = self.refreshing.lock().await;
+        let items = store.items(ids).await?;
+        let stats = store.item_stats(ids).await?;
+        let there = items.iter().zip(stats).filter_map(|(item, stats)| {
+            let stored = item.as_ref()?;
+            Some((&stored.item, &stored.content, stats))
+        });
+        let written = self.put(there);
+        let gone = ids.iter().zip(&items).filter(|(_, item)| item.is_none()).map(|(id, _)| id);
+        let removed = self.remove(gone);
+        Ok(Applied { written, removed })
+    }
+
+    /// Reads statistics of items again.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn refresh_stats(&self, store: &dyn Store, ids: &[ItemId]) -> Result<(), StoreError> {
+        let stats = store.item_stats(ids).await?;
+        let reader = self.ids.reader();
+        for (id, stats) in ids.iter().zip(stats) {
+            if let Some(index) = reader.get(id.as_str()) {
+                self.set_stats(index, stats);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the whole catalog.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load(
+        &self,
+        store: &dyn Store,
+        progress: &(dyn Fn(LoadProgress) + Send + Sync),
+    ) -> Result<(), StoreError> {
+        let total = store.item_count().await?;
+        let (mut after, mut items) = (None::<ItemId>, 0);
+        loop {
+            let page = store.scan_items(after.as_ref(), CHUNK).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.item.item_id.clone());
+            let ids: Vec<ItemId> = page.iter().map(|stored| stored.item.item_id.clone()).collect();
+            let stats = store.item_stats(&ids).await?;
+            let rows = page.iter().zip(stats);
+            self.put(rows.map(|(stored, stats)| (&stored.item, &stored.content, stats)));
+            items += page.len() as u64;
+            progress(LoadProgress { items, total: total.max(items) });
+        }
+    }
+
+    fn category_list(&self, names: &[String]) -> u32 {
+        let mut list: Vec<CategoryIndex> = Vec::with_capacity(names.len());
+        for name in names {
+            let number = self.category_names.number(name);
+            if !list.contains(&number) {
+                list.push(number);
+            }
+        }
+        self.category_lists.number(&list.into_boxed_slice())
+    }
+
+    fn set_row(&self, writer: &mut Writer, index: ItemIndex, row: ItemRow) {
+        let before = writer.row(index);
+        let there = |row: &ItemRow| row.availability != Availability::Removed;
+        match (there(&before), there(&row)) {
+            (false, true) => self.present.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.present.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        if before.content != row.content || there(&before) != there(&row) {
+            writer.epoch += 1;
+        }
+        let shown = row.availability == Availability::Available;
+        let age = row.created_at.filter(|_| shown);
+        if let Some(old) = before.created_at.filter(|old| Some(*old) != age) {
+            self.by_creation.remove(&(old, index));
+        }
+        if let Some(at) = age {
+            self.by_creation.insert((at, index));
+        }
+        if shown {
+            self.unlisted.insert(index);
+        } else {
+            self.unlisted.remove(&index);
+        }
+        writer.set(index, row);
+    }
+
+    fn publish(&self, writer: &mut Writer) {
+        let pages = writer.rows.publish();
+        self.rows.store(Arc::new(Rows { pages, epoch: writer.epoch }));
+    }
+
+    /// Gives indices and rows, in order, to what was kept of a table.
+    pub(crate) fn restore_rows<'a>(
+        &self,
+        rows: impl Iterator<Item = (&'a ItemId, ItemRow, ItemStats)>,
+    ) {
+        let mut writer = self.writer.lock();
+        for (id, row, stats) in rows {
+            let index = self.ids.insert(id);
+            self.stats.push(StatsCell::default());
+            self.set_stats(index, stats);
+            self.set_row(&mut writer, index, row);
+        }
+        self.publish(&mut writer);
+    }
+}
+
+impl ItemIds for ItemTable {
+    fn id(&self, index: ItemIndex) -> Option<&ItemId> {
+        self.ids.id(index)
+    }
+
+    fn indices(&self, ids: &mut dyn Iterator<Item = &str>, found: &mut Vec<ItemIndex>) {
+        let reader = self.ids.reader();
+        found.extend(ids.map(|id| reader.get(id).unwrap_or(UNKNOWN_ITEM)));
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

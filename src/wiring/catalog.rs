@@ -1,0 +1,89 @@
+//! The item table of a process: filled once, then kept up to date.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use anyhow::Result;
+use plugrank_contract::{Context, embedding::FetchVectors};
+use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableSink};
+use plugrank_retrieval::{LoadTable, LoadedTable, load_table};
+
+use super::{Embedding, Model, Node, options};
+use crate::load::Progress;
+
+/// The item table of a process, and what was attached to it.
+pub struct Catalog {
+    /// The table.
+    pub items: Arc<ItemTable>,
+    /// Features of its items by the bundle, where the process has one.
+    pub features: Option<Arc<FeatureColumn>>,
+    /// For retrieval, which takes it: what the table was filled from.
+    loaded: Mutex<Option<LoadedTable>>,
+    /// Keeps the table up to date, where retrieval does not.
+    follower: Mutex<Option<Follower>>,
+}
+
+impl Catalog {
+    /// Restores the newest snapshot into a new table, or reads the whole catalog.
+    ///
+    /// # Errors
+    /// When the store or the bundle cannot be read.
+    pub async fn load(node: &Node, model: Option<&Model>, bundle: &str) -> Result<Self> {
+        let begun = Instant::now();
+        let items = ItemTable::new();
+        let features = match model {
+            Some(model) => Some(FeatureColumn::new(Arc::new(model.bundle.feature_encoder()?))),
+            None => None,
+        };
+        features.iter().for_each(|column| items.attach(Arc::clone(column)));
+        let bar = Progress::shown().bar("items", node.store.item_count().await?);
+        let parts = LoadTable {
+            store: &node.store,
+            items: &items,
+            features: features.iter().map(|one| (bundle.to_owned(), Arc::clone(one))).collect(),
+            bundle,
+            options: &options::retrieval(&node.settings, model),
+            engine: super::store::vector_sets(&node.settings.retrieval)?.is_some(),
+        };
+        let told = bar.clone();
+        let loaded = load_table(parts, move |progress: LoadProgress| {
+            told.set_position(progress.items);
+        })
+        .await?;
+        bar.finish_and_clear();
+        tracing::info!(
+            items = items.len(),
+            snapshot = loaded.restored().unwrap_or("none"),
+            seconds = begun.elapsed().as_secs_f64(),
+            "the item table is filled"
+        );
+        Ok(Self { items, features, loaded: Mutex::new(Some(loaded)), follower: Mutex::default() })
+    }
+
+    /// What the table was filled from, once.
+    pub(super) fn take_loaded(&self) -> Option<LoadedTable> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Follows the store's changes, in a process whose retrieval does not.
+    pub async fn follow(&self, node: &Node) {
+        let position = self.take_loaded().and_then(|loaded| loaded.position().cloned());
+        let Some((log, position)) = node.store.changes().zip(position) else { return };
+        let (store, items) = (Arc::clone(&node.store), Arc::clone(&self.items));
+        let sink = Arc::new(TableSink { items: Arc::clone(&items), store: Arc::clone(&store) });
+        let follower = Follower::start(FollowParts { store, items, log, position, sink });
+        follower.followed().caught_up().await;
+        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+    }
+}
+
+/// Version of the bundle that an embedding role in another process runs.
+///
+/// # Errors
+/// When it cannot be reached.
+pub async fn bundle_in_use(embedding: &Embedding) -> Result<String> {
+    let call = FetchVectors { item_ids: Vec::new(), changed: false };
+    Ok(embedding.fetch_vectors.call(Context::background(), call).await?.bundle)
+}
