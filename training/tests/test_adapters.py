@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from downloads import add_extras, make_1m, make_100k, make_latest, make_sequences, write
-from plugrank_training.adapters.convert import convert_any
-from plugrank_training.adapters.movielens import convert
-from plugrank_training.adapters.source import title_year
 from plugrank_training.cli import main
-from plugrank_training.dataset import Dataset
-from plugrank_training.dataset_error import DatasetError
+from plugrank_training.data.adapters.convert import convert_any
+from plugrank_training.data.adapters.movielens import convert
+from plugrank_training.data.adapters.source import title_year
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.dataset_error import DatasetError
 from shops import valid_tables, write_folder
 
 Make = Callable[[Path], Path]

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from plugrank_training.encoders.tokenizer import tokenize
-from plugrank_training.export import ExportError, export_bundle
-from plugrank_training.onnx_files import OnnxGraph, difference
-from plugrank_training.tiny import export_tiny, tiny_bundle
+from plugrank_training.export.bundle import ExportError, export_bundle
+from plugrank_training.export.onnx_files import OnnxGraph, difference
+from plugrank_training.export.tiny import export_tiny, tiny_bundle
 
 Arrays = dict[str, np.ndarray]
 

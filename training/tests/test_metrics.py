@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
-from plugrank_training import metrics
-from plugrank_training.bootstrap import Compared, Interval, paired_intervals
-from plugrank_training.weighted_auc import WeightedAuc
+from plugrank_training.evaluate import metrics
+from plugrank_training.evaluate.bootstrap import Compared, Interval, paired_intervals
+from plugrank_training.evaluate.weighted_auc import WeightedAuc
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 

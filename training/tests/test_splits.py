@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from plugrank_training.dataset import Dataset
-from plugrank_training.examples import Examples
-from plugrank_training.negatives import Seen, match_negatives
-from plugrank_training.splits import FOLDS, Split, default_split, item_folds, make_split
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.examples import Examples
+from plugrank_training.data.negatives import Seen, match_negatives
+from plugrank_training.data.splits import FOLDS, Split, default_split, item_folds, make_split
 from shops import random_dataset
 
 

@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from plugrank_training.splits import FOLDS, SPLITS
+from plugrank_training.data.splits import FOLDS, SPLITS
 
 TRAIN = """\
 Trains IDRec (the host, DIN by default) and UniM (PPM plugged into it) on a dataset folder and writes a model bundle.
@@ -82,15 +82,16 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run_train(arguments: argparse.Namespace) -> None:
-    """Run the pipeline."""
+    """Run every stage."""
     # Read when torch loads its thread pool. Idle threads that spin cost several times the run where cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from plugrank_training import distributed
     from plugrank_training.config import load_config
     from plugrank_training.device import choose_device
-    from plugrank_training.experiment import Experiment
-    from plugrank_training.increment import Increment
-    from plugrank_training.options import Options, parse_models
+    from plugrank_training.fit.experiment import run_experiment
+    from plugrank_training.fit.increment import run_increment
+    from plugrank_training.fit.model_names import parse_models
+    from plugrank_training.options import Options
 
     config = load_config(arguments.config)
     if (arguments.bundle is None) != (arguments.days is None):
@@ -118,9 +119,9 @@ def run_train(arguments: argparse.Namespace) -> None:
     )
     try:
         if arguments.bundle is not None:
-            Increment(options, arguments.bundle, arguments.days).run()
+            run_increment(options, arguments.bundle, arguments.days)
             return
-        Experiment(options, config.quick() if arguments.quick else config).run()
+        run_experiment(options, config.quick() if arguments.quick else config)
     finally:
         distributed.stop()
 
@@ -136,7 +137,7 @@ def add_export_tiny(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 def run_export_tiny(arguments: argparse.Namespace) -> None:
     """Write the bundle."""
-    from plugrank_training.tiny import export_tiny
+    from plugrank_training.export.tiny import export_tiny
 
     manifest = export_tiny(arguments.out, arguments.seed)
     print(f"{arguments.out}: {manifest['version']}")
@@ -153,6 +154,6 @@ def add_benchmark(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
     """Print the table."""
-    from plugrank_training.benchmark import benchmark, table
+    from plugrank_training.export.benchmark import benchmark, table
 
     print(table(benchmark(arguments.bundle, arguments.history)))

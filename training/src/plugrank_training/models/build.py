@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from plugrank_training.config import Config
-from plugrank_training.graphs import Schema
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.hosts import make_host
 from plugrank_training.models.ppm import Ppm
+from plugrank_training.models.schema import Schema
 from plugrank_training.models.similarity import Similarity
 
 

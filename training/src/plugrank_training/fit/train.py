@@ -1,0 +1,270 @@
+"""Training of a click model: minibatches, early stopping on the validation part, prediction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from plugrank_training.data.catalog import Catalog
+from plugrank_training.data.examples import Examples
+from plugrank_training.distributed import is_main, total, world, wrap
+from plugrank_training.fit.batches import Batch, Batcher, Dropping, score_batch
+from plugrank_training.fit.checkpoint import Checkpoint
+from plugrank_training.fit.ranking_loss import ranking_log_loss, ranking_loss
+from plugrank_training.models.click_model import ClickModel
+from plugrank_training.progress_bar import progress_bar
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How one model is trained."""
+
+    name: str
+    epochs: int
+    evaluations: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+    embedding_learning_rate: float
+    embedding_weight_decay: float
+    dropping: Dropping
+    seed: int
+    # Share of the in-user ranking loss in what is trained and judged by; the rest is log loss.
+    ranking: float = 0.0
+
+
+@dataclass
+class FitResult:
+    """What training measured."""
+
+    # Mean loss of the training rows between two evaluations, and the validation loss at each evaluation.
+    train_loss: list[float] = field(default_factory=list)
+    valid_loss: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    rows: int = 0
+
+    def summary(self) -> dict[str, float | list[float]]:
+        """For the report."""
+        per_million = self.seconds / self.rows * 1e6 if self.rows else 0.0
+        return {
+            "train_loss": [round(value, 5) for value in self.train_loss],
+            "valid_loss": [round(value, 5) for value in self.valid_loss],
+            "seconds": round(self.seconds, 2),
+            "rows": self.rows,
+            "seconds_per_million_rows": round(per_million, 1),
+        }
+
+
+# In the names of vocabularies' tables: ours, DIN's biases, FuxiCTR's.
+ID_TABLES = ("embeddings.tables", "item_bias", "embedding_layers.")
+
+
+def id_tables(model: nn.Module) -> list[nn.Parameter]:
+    """Embedding tables of vocabularies: what overfits first, and so has its own learning rate and decay."""
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and any(part in name for part in ID_TABLES)
+    ]
+
+
+def make_optimizer(model: ClickModel, options: FitOptions) -> torch.optim.Optimizer:
+    """AdamW with a group for id tables and one for the rest."""
+    tables = id_tables(model)
+    known = {id(parameter) for parameter in tables}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+    groups = [{"params": rest, "lr": options.learning_rate, "weight_decay": options.weight_decay}]
+    if tables:
+        groups.append(
+            {
+                "params": tables,
+                "lr": options.embedding_learning_rate,
+                "weight_decay": options.embedding_weight_decay,
+            }
+        )
+    return torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+
+
+def batch_loss(logit: Tensor, label: Tensor, there: Tensor) -> Tensor:
+    """Mean log loss of the candidates that are there, in the batches of all processes together.
+
+    Gradients are averaged over processes, so each one's sum is divided by the mean number of candidates.
+    """
+    loss = functional.binary_cross_entropy_with_logits(logit, label, weight=there, reduction="sum")
+    return loss * world() / total(there.sum())
+
+
+def combined_loss(logit: Tensor, batch: Batch, ranking: float) -> Tensor:
+    """Log loss and, for `ranking` of it, the in-user ranking loss."""
+    loss = batch_loss(logit, batch.label, batch.there)
+    if ranking == 0.0:
+        return loss
+    there = batch.there > 0
+    user = batch.users.unsqueeze(1).expand_as(batch.there)[there]
+    return (1.0 - ranking) * loss + ranking * ranking_loss(logit[there], batch.label[there], user)
+
+
+class Scorer(nn.Module):
+    """A click model's scores of a batch, as one forward pass."""
+
+    def __init__(self, model: ClickModel, catalog: Catalog) -> None:
+        super().__init__()
+        self.model, self.catalog = model, catalog
+
+    def forward(self, batch: Batch, dropping: Dropping) -> Tensor:
+        """Logits `[G, C]`."""
+        return score_batch(self.model, self.catalog, batch, dropping)
+
+
+@torch.no_grad()
+def predict(model: ClickModel, catalog: Catalog, batcher: Batcher, progress: str = "") -> np.ndarray:
+    """Logits of all examples of a batcher, f64 in their order; rounded as the serving side rounds."""
+    model.eval()
+    logits = np.full(len(batcher.examples), np.nan)
+    batches: Iterable = batcher.passes(None)
+    if progress:
+        batches = progress_bar(batches, desc=progress, total=len(batcher), unit="batch")
+    for batch in batches:
+        found = score_batch(model, catalog, batch).double().cpu().numpy()
+        there = batch.example >= 0
+        logits[batch.example[there]] = found[there]
+    return logits
+
+
+def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-likelihood of labels under sigmoid(logits)."""
+    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+
+
+def valid_loss(logits: np.ndarray, examples: Examples, ranking: float) -> float:
+    """What `combined_loss` is, over a whole part."""
+    loss = log_loss(logits, examples.label.astype(np.float64))
+    if ranking == 0.0:
+        return loss
+    return (1.0 - ranking) * loss + ranking * ranking_log_loss(examples.user, examples.label, logits)
+
+
+def snapshot(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+class Fit:
+    """A training run that can be stopped and gone on with between any two steps."""
+
+    def __init__(self, model: ClickModel, steps: int, options: FitOptions) -> None:
+        self.model = model
+        self.optimizer = make_optimizer(model, options)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: min(1.0, (step + 1) / 20) * (0.05 + 0.95 * max(0.0, 1.0 - step / steps))
+        )
+        self.random = np.random.default_rng(options.seed)
+        self.result = FitResult()
+        self.best, self.best_loss, self.worse = snapshot(model), float("inf"), 0
+        self.epoch, self.done = 0, 0
+        # Of the batches' order, at the start of this epoch.
+        self.epoch_random = self.random.bit_generator.state
+        self.recent: list[float] = []
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "best": self.best,
+            "counts": (self.best_loss, self.worse, self.epoch, self.done),
+            "random": self.epoch_random,
+            "recent": self.recent,
+            "result": vars(self.result),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        device = next(self.model.parameters()).device
+        self.best = {name: value.to(device) for name, value in state["best"].items()}
+        self.best_loss, self.worse, self.epoch, self.done = state["counts"]
+        self.epoch_random = self.random.bit_generator.state = state["random"]
+        self.recent = state["recent"]
+        self.result = FitResult(**state["result"])
+        torch.set_rng_state(state["torch"])
+        if state["cuda"]:
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+    def judge(self, valid_loss: float) -> None:
+        """Keep the weights when they are the best so far."""
+        self.result.train_loss.append(float(np.mean(self.recent)))
+        self.recent.clear()
+        self.result.valid_loss.append(valid_loss)
+        if valid_loss < self.best_loss:
+            self.best, self.best_loss, self.worse = snapshot(self.model), valid_loss, 0
+        else:
+            self.worse += 1
+
+
+def fit(
+    model: ClickModel,
+    catalog: Catalog,
+    train: Batcher,
+    valid: Batcher,
+    options: FitOptions,
+    checkpoint: Checkpoint | None = None,
+) -> FitResult:
+    """Train in place and leave the weights of the best validation loss.
+
+    The learning rate falls to zero over the run; training ends early when `patience` evaluations in a row were no
+    better. Equal arguments give equal weights, on one device, also where a `checkpoint` was gone on from.
+    """
+    if options.epochs == 0:
+        return FitResult()
+    torch.manual_seed(options.seed)
+    steps = options.epochs * len(train)
+    run = Fit(model, steps, options)
+    left = checkpoint.load() if checkpoint else None
+    if left is not None:
+        run.restore(left)
+    every = max(1, len(train) // options.evaluations)
+    scorer = wrap(Scorer(model, catalog))
+    before, started = run.result.seconds, time.perf_counter()
+    step = run.schedule.last_epoch
+    bar = progress_bar(total=steps, initial=step, desc=options.name, unit="step", shown=is_main())
+    while run.epoch < options.epochs and run.worse < options.patience:
+        for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
+            model.train()
+            loss = combined_loss(scorer(batch, options.dropping), batch, options.ranking)
+            run.optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            run.optimizer.step()
+            run.schedule.step()
+            run.recent.append(float(total(loss)) / world())
+            run.result.rows += batch.rows
+            run.done += 1
+            step += 1
+            bar.update()
+            if step % every == 0:
+                run.judge(valid_loss(predict(model, catalog, valid), valid.examples, options.ranking))
+                bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
+            if checkpoint and checkpoint.due() and is_main():
+                run.result.seconds = before + time.perf_counter() - started
+                checkpoint.save(run.state())
+        run.epoch, run.done, run.epoch_random = run.epoch + 1, 0, run.random.bit_generator.state
+    bar.close()
+    if not np.isfinite(run.best_loss):
+        raise ValueError(f"{options.name}: the validation loss was never finite; lower the learning rate")
+    model.load_state_dict(run.best)
+    model.eval()
+    run.result.seconds = before + time.perf_counter() - started
+    return run.result
