@@ -8,16 +8,17 @@ from pathlib import Path
 from plugrank_training.data.adapters.convert import convert_any
 
 DESCRIPTION = """\
-Turns a MovieLens download into a dataset folder, the one form that training, loading and simulation read
-(docs/dataset-format.md). The layout is found by the files that are there:
+Turns a MovieLens or MovieTweetings download into a dataset folder, the one form that training, loading and simulation
+read (docs/dataset-format.md). The layout is found by the files that are there:
 
-  100K           u.data, u.item, u.user, u.genre
-  1M             ratings.dat, movies.dat, users.dat
-  latest, 20M+   ratings.csv, movies.csv, optional tags.csv
-  1M sequences   sequences.parquet, movies.dat, users.dat (clicks only, no times)
+  MovieLens 100K           u.data, u.item, u.user, u.genre
+  MovieLens 1M             ratings.dat, movies.dat, users.dat
+  MovieLens latest, 20M+   ratings.csv, movies.csv, optional tags.csv
+  MovieLens 1M sequences   sequences.parquet, movies.dat, users.dat (clicks only, no times)
+  MovieTweetings           ratings.dat, movies.dat, no users.dat
 
-A rating of 4 or more is a click, a lower one an impression without a click. Beside any layout, plots.tsv (movie_id,
-director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are there.
+A rating of 4 or more (MovieTweetings: 8 of 10) is a click, a lower one an impression without a click. Beside any
+layout, plots.tsv (movie_id, director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are there.
 """
 
 EPILOG = """\
@@ -34,7 +35,7 @@ def add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Register it."""
     parser = commands.add_parser(
         "convert",
-        help="turn a MovieLens download into a dataset folder",
+        help="turn a MovieLens or MovieTweetings download into a dataset folder",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

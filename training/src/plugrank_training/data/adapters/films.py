@@ -6,22 +6,24 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from plugrank_training.data.adapters.lines import Line
+from plugrank_training.data.adapters.lines import Line, Scale
 from plugrank_training.data.adapters.source import Events, Film
 from plugrank_training.data.dataset_error import DatasetError
 
-# A rating from here on is a click.
-CLICK_FROM = 4.0
+# Of MovieLens.
+STARS = Scale(lowest=0.5, highest=5.0, click_from=4.0)
 RATING_FIELDS = ("user id", "movie id", "rating", "timestamp")
 
 
-def read_ratings(lines: Iterable[Line], users: dict[str, int], films: dict[str, int], homes: tuple[str, str]) -> Events:
+def read_ratings(
+    lines: Iterable[Line], users: dict[str, int], films: dict[str, int], homes: tuple[str, str], scale: Scale = STARS
+) -> Events:
     """Lines of user id, movie id, rating and timestamp in seconds; `homes` names the files of users and films."""
     rows: list[tuple[int, int, int, bool]] = []
     for line in lines:
         user = line.row(0, "user id", users, homes[0])
         film = line.row(1, "movie id", films, homes[1])
-        rows.append((user, film, line.whole(3, "timestamp") * 1000, line.rating(2) >= CLICK_FROM))
+        rows.append((user, film, line.whole(3, "timestamp") * 1000, line.rating(2, scale) >= scale.click_from))
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     return Events(
         user=table[:, 0].astype(np.int32),

@@ -14,6 +14,16 @@ MOST_DIGITS = 15
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The ratings of a source."""
+
+    lowest: float
+    highest: float
+    # A rating from here on is a click.
+    click_from: float
+
+
+@dataclass(frozen=True)
 class Line:
     """One line of a file, cut into its fields."""
 
@@ -39,15 +49,15 @@ class Line:
             raise self.error(f"{name} `{value}` is not a whole number from 0")
         return int(value)
 
-    def rating(self, place: int) -> float:
-        """A rating from 0.5 to 5."""
+    def rating(self, place: int, scale: Scale) -> float:
+        """A rating within the scale."""
         value = self.fields[place].strip()
         try:
             rating = float(value)
         except ValueError:
             rating = float("nan")
-        if not 0.5 <= rating <= 5:
-            raise self.error(f"rating `{value}` is not a number from 0.5 to 5")
+        if not scale.lowest <= rating <= scale.highest:
+            raise self.error(f"rating `{value}` is not a number from {scale.lowest:g} to {scale.highest:g}")
         return rating
 
     def row(self, place: int, name: str, rows: dict[str, int], home: str) -> int:

@@ -1,4 +1,4 @@
-"""MovieLens in any of its layouts to a dataset folder. A click is a rating of 4 or more."""
+"""MovieLens in any of its layouts, or MovieTweetings, to a dataset folder. A click is a rating of 4 (8) or more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from plugrank_training.data.adapters import movielens_100k, movielens_csv, movielens_dat, movielens_sequences
+from plugrank_training.data.adapters import (
+    movielens_100k,
+    movielens_csv,
+    movielens_dat,
+    movielens_sequences,
+    movietweetings,
+)
 from plugrank_training.data.adapters.folder import fingerprint, is_current, replaced_folder, write_source
 from plugrank_training.data.adapters.plots import read_plots
 from plugrank_training.data.adapters.posters import copy_posters, poster_files
@@ -17,7 +23,7 @@ from plugrank_training.data.dataset_error import DatasetError
 
 @dataclass(frozen=True)
 class Layout:
-    """One way MovieLens comes in."""
+    """One way ratings of films come in."""
 
     name: str
     # All must be there.
@@ -25,20 +31,28 @@ class Layout:
     read: Callable[[Path, bool], Source]
     # Read where they are there.
     optional: tuple[str, ...] = ()
+    # None may be there: they tell another layout.
+    absent: tuple[str, ...] = ()
+
+    def suits(self, folder: Path) -> bool:
+        """Whether a folder has this layout's files."""
+        there = all((folder / name).is_file() for name in self.files)
+        return there and not any((folder / name).is_file() for name in self.absent)
 
 
 LAYOUTS = (
-    Layout("100K", movielens_100k.FILES, movielens_100k.read),
-    Layout("1M", movielens_dat.FILES, movielens_dat.read),
-    Layout("1M sequences", movielens_sequences.FILES, movielens_sequences.read),
-    Layout("latest", movielens_csv.FILES, movielens_csv.read, ("tags.csv",)),
+    Layout("MovieLens 100K", movielens_100k.FILES, movielens_100k.read),
+    Layout("MovieLens 1M", movielens_dat.FILES, movielens_dat.read),
+    Layout("MovieLens 1M sequences", movielens_sequences.FILES, movielens_sequences.read),
+    Layout("MovieLens latest", movielens_csv.FILES, movielens_csv.read, ("tags.csv",)),
+    Layout("MovieTweetings", movietweetings.FILES, movietweetings.read, absent=movietweetings.ABSENT),
 )
 PLOTS = "plots.tsv"
 
 
 def complete(folder: Path) -> Layout | None:
     """The first layout of which all files are there."""
-    return next((layout for layout in LAYOUTS if all((folder / name).is_file() for name in layout.files)), None)
+    return next((layout for layout in LAYOUTS if layout.suits(folder)), None)
 
 
 def detect(folder: Path) -> Layout:
@@ -86,7 +100,7 @@ def convert(source: Path, out: Path, progress: bool = True) -> None:
             read = replace(read, plots=read_plots(source / PLOTS))
         posters = copy_posters(source, read.films, part, progress)
         notes = [*read.notes, *(f"poster left out, {problem}" for problem in posters.broken)]
-        origin = {"layout": f"MovieLens {layout.name}", "fingerprint": key, "notes": notes}
+        origin = {"layout": layout.name, "fingerprint": key, "notes": notes}
         write_source(read, posters.paths, part, origin)
     if progress:
         summary(out, layout, read, len(posters.paths))
@@ -101,5 +115,5 @@ def summary(out: Path, layout: Layout, source: Source, images: int) -> None:
     events = source.events
     rate = f", {events.label.mean():.2%} clicks" if len(events.label) else ""
     plots = sum(film.item_id in source.plots for film in source.films)
-    print(f"{out}: MovieLens {layout.name}, {len(events.label):,} interactions{rate}")
+    print(f"{out}: {layout.name}, {len(events.label):,} interactions{rate}")
     print(f"  {len(source.user_ids):,} users; {len(source.films):,} items, {plots:,} with plot, {images:,} with image")

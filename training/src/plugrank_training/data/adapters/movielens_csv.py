@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pv
 
-from plugrank_training.data.adapters.films import CLICK_FROM, Once, film_rows
+from plugrank_training.data.adapters.films import STARS, Once, film_rows
 from plugrank_training.data.adapters.lines import Line
 from plugrank_training.data.adapters.source import Events, Film, Source, in_id_order, title_year
 from plugrank_training.data.dataset_error import DatasetError
@@ -109,7 +109,7 @@ def read_ratings(path: Path, films: dict[str, int], progress: bool) -> tuple[lis
     rows = np.array([films[str(film)] for film in known], dtype=np.int32)
     # Numbers without leading zeros: their order is the order of ids.
     users, place = np.unique(user, return_inverse=True)
-    label = (rating >= CLICK_FROM).astype(np.int8)
+    label = (rating >= STARS.click_from).astype(np.int8)
     return [str(number) for number in users], Events(place.astype(np.int32), rows[at], timestamp * 1000, label)
 
 
