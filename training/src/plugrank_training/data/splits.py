@@ -18,7 +18,7 @@ part gets one matched negative for each of its clicks (see `negatives.py`). Thei
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Split:
     test: Examples
     # Rows of the data set's items that are absent from training and from every history, int64; None where none are.
     exclude_items: np.ndarray | None = None
+    # What no part holds, counted by reason.
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def default_split(dataset: Dataset) -> str:
@@ -74,15 +76,23 @@ def make_split(dataset: Dataset, name: str, salt: str = "plugrank", fold: int | 
     else:
         shares = (0.7, 0.8) if name == "peruser" else (0.8, 0.9)
         train, valid, test = by_own_moments(dataset, shares)
+    left_out: dict[str, int] = {}
     if dataset.meta.negatives == "logged":
         parts = [Examples.of(dataset, np.flatnonzero(part)) for part in (train, valid, test)]
     else:
         wanted, seen = position(dataset) >= LEAD_IN, Seen(dataset)
+        clicks = np.bincount(dataset.user, minlength=len(dataset.user_ids))
+        short = (clicks > 0) & (clicks <= LEAD_IN)
+        left_out = {
+            f"users with fewer than {LEAD_IN + 1} clicks, whose clicks are history only": int(short.sum()),
+            "clicks of these users": int(clicks[short].sum()),
+            "first clicks of other users, which are history only": int((~wanted).sum() - clicks[short].sum()),
+        }
         parts = [
             match_negatives(dataset, np.flatnonzero(part & wanted), seen, np.random.default_rng([seed, number]))
             for number, part in enumerate((train, valid, test))
         ]
-    return Split(name, salt, fold, seed, parts[0], parts[1], parts[2], exclude)
+    return Split(name, salt, fold, seed, parts[0], parts[1], parts[2], exclude, left_out)
 
 
 def check_arguments(dataset: Dataset, name: str, fold: int | None) -> None:

@@ -120,6 +120,8 @@ def slices_of_run(run: Run, prepared: Prepared) -> dict[str, np.ndarray]:
 def describe(run: Run, fitted: FittedModels) -> dict[str, Any]:
     """What the first run says of each model; `judge` replaces what more runs say better."""
     report: dict[str, Any] = {"rows": {part: len(getattr(run.split, part)) for part in ("train", "valid", "test")}}
+    if run.split.left_out:
+        report["left_out"] = run.split.left_out
     if fitted.ppm is not None:
         report["ppm"] = fitted.ppm.report
     for name, one in fitted.models.items():

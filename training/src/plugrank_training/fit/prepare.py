@@ -93,6 +93,8 @@ def prepare(run: Run, show_groups: bool) -> Prepared:
     Modal vectors stay f32, as the serving side keeps them: whitening stretches them, so a rounding that falls the
     other way there would be seen in the scores.
     """
+    for reason, count in run.split.left_out.items():
+        say(f"left out: {count:,} {reason}")
     encoders = train_encoders(run)
     schema = schema_of(run, encoders)
     made = [part for part in (encoders.text, encoders.image) if part is not None]
