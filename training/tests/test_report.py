@@ -14,7 +14,8 @@ import torch
 
 from days import Days
 from plugrank_training.cli import main
-from plugrank_training.report.page import interval, page, table
+from plugrank_training.report.page import interval, page
+from plugrank_training.report.tables import table
 
 
 class Tags(HTMLParser):

@@ -33,8 +33,9 @@ written to OUT:
   test_reads.json                which model and seed read which test part when
   stages/                        results of the stages, for reuse, and checkpoints; safe to delete
 
-models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-vectors (with frozen vectors as a feature),
-ppm (alone), unified; without a network: popularity, means, cooccurrence, content, cooccurrence-content.
+models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-likeness (with likeness to the history, no
+PPM), idrec-vectors (with frozen vectors as a feature), ppm (alone), unified; without a network: popularity, means,
+cooccurrence, content, cooccurrence-content.
 
 examples:
   python -m plugrank_training train --dataset data/shop --out runs/shop --quick
@@ -70,6 +71,9 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="default: OUT/predictions")
     parser.add_argument("--no-test", action="store_true", help="leave the test part alone, to choose on validation")
     parser.add_argument("--again", action="store_true", help="score a test part again that other weights have read")
+    parser.add_argument(
+        "--accept-worse-lists", action="store_true", help="call UniM better by AUC alone, though its lists are worse"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of an interrupted run")
     parser.add_argument("--from", dest="bundle", type=Path, metavar="BUNDLE", help="go on from a bundle of `train`")
     parser.add_argument("--days", type=int, metavar="N", help="with --from: the newest days to train on")
@@ -116,6 +120,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         again=arguments.again,
         no_test=arguments.no_test,
         resume=arguments.resume,
+        accept_worse_lists=arguments.accept_worse_lists,
     )
     try:
         if arguments.bundle is not None:

@@ -31,5 +31,7 @@ class Options:
     again: bool = False
     # Leave the test part alone: for choosing on validation.
     no_test: bool = False
+    # Call a bundle better whose lists are worse.
+    accept_worse_lists: bool = False
     # Go on from where an interrupted run stopped within a stage.
     resume: bool = False

@@ -19,6 +19,8 @@ TRUTH, META = "truth.parquet", "dataset.json"
 # Columns by the names of their arrays.
 COLUMNS = {"user": "user_id", "item": "item_id", "timestamp": "timestamp"}
 TIMES, NEGATIVES = ("ms", "order"), ("logged", "matched")
+# Of an item without a time of creation.
+UNDATED = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Dataset:
     user_rank: np.ndarray
     # True click probability of each interaction, float32 [n]; simulated data only.
     truth: np.ndarray | None = None
+    # When each item came into the catalog, ms, `UNDATED` where that is not known, int64 [items]; None: of no item.
+    created_at: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -123,6 +127,7 @@ class Dataset:
             item_rank=shortlex_rank(item_ids),
             user_rank=shortlex_rank(user_ids),
             truth=events.get("truth"),
+            created_at=items.optional_integers("created_at", UNDATED),
         )
 
 

@@ -118,6 +118,16 @@ class ParquetTable:
             raise self.error(name, f"{values[row]} does not fit into {np.dtype(kind).name}", row)
         return np.ascontiguousarray(values, dtype=kind)
 
+    def optional_integers(self, name: str, absent: int) -> np.ndarray:
+        """Whole numbers, int64, `absent` in place of nulls, and everywhere where the column is absent."""
+        if name not in self.columns:
+            return np.full(self.rows, absent, dtype=np.int64)
+        column = self.columns[name]
+        if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+            raise self.error(name, f"must be of an integer type, not {column.type}")
+        filled = pc.fill_null(column.cast(pa.int64()), pa.scalar(absent, pa.int64()))
+        return np.array(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+
     def shares(self, name: str) -> np.ndarray:
         """Floats from 0 to 1 without nulls, float32."""
         self.require([name])

@@ -15,6 +15,7 @@ from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.history_states import HistoryStates
 from plugrank_training.distributed import rank, world
+from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING, OTHER
 from plugrank_training.models.inputs import ItemInputs, Named
@@ -23,6 +24,18 @@ from plugrank_training.models.inputs import ItemInputs, Named
 BLOCK_ROWS = 1 << 22
 # Impressions of one user that a batch holds at least, where a user's are to be compared and so many are there.
 RUN = 32
+
+
+@dataclass(frozen=True)
+class DrawnItems:
+    """`N` drawn items of each of `G` lists, see `ListDraw`."""
+
+    # int64 [G, N]: places in the batch's items; f32 [G, N]; bool [G, N].
+    places: Tensor
+    log_chance: Tensor
+    blocked: Tensor
+    # f32 [G, C].
+    log_chance_candidates: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,10 @@ class Batch:
     example: np.ndarray
     # Cached outputs of frozen layers over the histories, f32 [G, L, d]; empty where there are none.
     frozen: Named = field(default_factory=dict)
+    # Items to train clicks against; None where none are drawn.
+    drawn: DrawnItems | None = None
+    # How often each item is clicked, as a logarithm, f32 [n]; None where nothing is drawn.
+    log_popularity: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -134,6 +151,8 @@ class Batcher:
         self.held: tuple[int, Block] | None = None
         # Outputs of frozen layers over the histories; see `frozen_cache.py`.
         self.states: HistoryStates | None = None
+        # Draws items to train clicks against.
+        self.negatives: ListNegatives | None = None
 
     def __len__(self) -> int:
         """Batches of one pass, about."""
@@ -155,20 +174,25 @@ class Batcher:
         be compared. In training by several processes each makes its own share of every batch, by whole users then.
         """
         numbers = np.arange(self.blocks)
+        # Of what is drawn for this pass: a batch has its own generator, so that batches can be skipped.
+        draws = int(random.integers(1 << 32)) if random is not None and self.negatives else 0
         if random is not None and self.blocks > 1:
             random.shuffle(numbers)
+        batch = 0
         for number in numbers.tolist():
             block = self.block_at(number)
             for piece in block.batches(self.rows, random, by_user):
+                batch += 1
                 if skip > 0:
                     skip -= 1
                     continue
                 # A batch with fewer groups than there are processes is made whole by all: the mean is the same.
                 member = np.unique(block.user[piece], return_inverse=True)[1] if by_user else np.arange(len(piece))
                 shared = random is not None and member.max() + 1 >= world()
-                yield self.make(number, block, piece[member % world() == rank()] if shared else piece)
+                own = piece[member % world() == rank()] if shared else piece
+                yield self.make(number, block, own, np.random.default_rng([draws, batch, rank()]))
 
-    def make(self, number: int, block: Block, groups: np.ndarray) -> Batch:
+    def make(self, number: int, block: Block, groups: np.ndarray, draws: np.random.Generator) -> Batch:
         """The batch of these groups of a block."""
         start, size = block.start[groups], block.size[groups]
         places = np.arange(int(size.max()))
@@ -178,10 +202,14 @@ class Batcher:
         users = self.examples.user[example[:, 0]]
         past = self.history.gather(users, self.examples.timestamp[example[:, 0]])
         candidates = self.examples.item[example]
+        drawn = None
+        if self.negatives is not None:
+            drawn = self.negatives.draw(past, candidates, draws)
+        more = np.zeros(0, dtype=np.int64) if drawn is None else drawn.items.ravel()
         items, found = np.unique(
-            np.concatenate([np.maximum(past.items, 0).ravel(), candidates.ravel()]), return_inverse=True
+            np.concatenate([np.maximum(past.items, 0).ravel(), candidates.ravel(), more]), return_inverse=True
         )
-        cut = past.items.size
+        cut, end = past.items.size, past.items.size + candidates.size
 
         def tensor(array: np.ndarray, kind: type[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array, dtype=kind)).to(self.device)
@@ -190,7 +218,7 @@ class Batcher:
             items=tensor(items, np.int64),
             users=tensor(users, np.int64),
             history=tensor(found[:cut].reshape(past.items.shape), np.int64),
-            candidates=tensor(found[cut:].reshape(candidates.shape), np.int64),
+            candidates=tensor(found[cut:end].reshape(candidates.shape), np.int64),
             history_label=tensor(past.labels, np.int64),
             age_bucket=tensor(past.age_bucket, np.int64),
             history_mask=tensor(past.mask, np.float32),
@@ -199,6 +227,15 @@ class Batcher:
             there=tensor(there, np.float32),
             example=np.where(there, example, -1),
             frozen=self.states.rows(number, groups, past.items.shape[1], self.device) if self.states else {},
+            log_popularity=tensor(self.negatives.log_popularity[items], np.float32) if self.negatives else None,
+            drawn=None
+            if drawn is None
+            else DrawnItems(
+                tensor(found[end:].reshape(drawn.items.shape), np.int64),
+                tensor(drawn.log_chance, np.float32),
+                tensor(drawn.blocked, np.bool_),
+                tensor(drawn.log_chance_candidates, np.float32),
+            ),
         )
 
 
@@ -238,8 +275,18 @@ def take_rows(made: Named, names: list[str], places: Tensor) -> Named:
     return {name: functional.embedding(places, made[name]) for name in names}
 
 
-def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
-    """Logits `[G, C]`; each distinct item is encoded once."""
+@dataclass(frozen=True)
+class EncodedBatch:
+    """What a model makes of a batch before candidates are scored."""
+
+    # Item outputs f32 [n, d], and of history entries [G, L, d].
+    items: Named
+    history: Named
+    state: Named
+
+
+def encode_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping) -> EncodedBatch:
+    """Items and users; each distinct item is encoded once."""
     made = model.encode_items(item_inputs(catalog, batch.items, dropping))
     history = take_rows(made, model.history_outputs(), batch.history)
     users = {name: ids[batch.users] for name, ids in catalog.user_ids.items()}
@@ -247,5 +294,17 @@ def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dro
         hidden = torch.rand(len(batch.users), device=batch.users.device) < dropping.user_id
         users = hide(users, "user_id", hidden, OTHER)
     state = model.encode_users(history, batch.history_label, batch.age_bucket, batch.history_mask, users, batch.frozen)
-    candidates = take_rows(made, model.candidate_outputs(), batch.candidates)
-    return model.score(state, candidates, batch.recency)
+    return EncodedBatch(made, history, state)
+
+
+def score_encoded(model: ClickModel, encoded: EncodedBatch, batch: Batch) -> Tensor:
+    """Logits `[G, C]`, or `[G, C + N]` with those of the drawn items."""
+    places = batch.candidates
+    if batch.drawn is not None:
+        places = torch.cat([places, batch.drawn.places], dim=1)
+    return model.score(encoded.state, take_rows(encoded.items, model.candidate_outputs(), places), batch.recency)
+
+
+def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
+    """Logits `[G, C]`, or `[G, C + N]` with those of the drawn items."""
+    return score_encoded(model, encode_batch(model, catalog, batch, dropping), batch)

@@ -12,6 +12,7 @@ import torch
 from plugrank_training.console import reused_note, say
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.data.click_sequences import ClickSequences
+from plugrank_training.data.content_vectors import content_vectors
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.encoders.stage import (
     Content,
@@ -23,6 +24,7 @@ from plugrank_training.encoders.stage import (
     text_stage,
 )
 from plugrank_training.fit.covisit_factors import covisit_factors
+from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.fit.run import Run
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.groups import GroupRow, freeze, group_table, groups_of, stored_groups
@@ -47,6 +49,8 @@ class Prepared:
     sequences: ClickSequences | None
     # Co-visit factors `from` and `to`, each f32 [items, dim]; None where they are left out.
     covisits: tuple[np.ndarray, np.ndarray] | None
+    # Draws items to train clicks against; None where the configuration leaves the list loss out.
+    negatives: ListNegatives | None
 
 
 def content_of(folder: Path, data: Dataset) -> Content:
@@ -108,7 +112,11 @@ def prepare(run: Run, show_groups: bool) -> Prepared:
     factors = None
     if sequences is not None and config.covisits.dim:
         factors = covisit_factors(sequences, len(run.dataset.item_ids), config.covisits.reach, config.covisits.dim)
-    return Prepared(encoders, catalog.to(run.options.device), sequences, factors)
+    negatives = None
+    if config.lists.share or config.retrieval.share:
+        vectors = content_vectors(catalog)
+        negatives = ListNegatives(run.split.train, run.dataset.categories, vectors, config.lists)
+    return Prepared(encoders, catalog.to(run.options.device), sequences, factors, negatives)
 
 
 def describe_groups(run: Run, encoders: Encoders, schema: Schema) -> str:

@@ -15,6 +15,7 @@ from plugrank_training.evaluate.test_ledger import TestLedger
 from plugrank_training.fit.batches import Batcher
 from plugrank_training.fit.checkpoint import Checkpoint
 from plugrank_training.fit.frozen_cache import FrozenCache
+from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.options import Options
 from plugrank_training.stage_cache import StageCache, fingerprint
 
@@ -44,11 +45,13 @@ class Run:
         """Fingerprint of a stage that reads the training part; it changes with any of `parts`."""
         return fingerprint(self.split_key, self.options.seed, self.config.history, self.config.batch, *parts)
 
-    def batcher(self, examples: Examples, training: bool = False) -> Batcher:
-        """Batches of a part."""
+    def batcher(self, examples: Examples, training: bool = False, negatives: ListNegatives | None = None) -> Batcher:
+        """Batches of a part, with items drawn to train clicks against where `negatives` draws them."""
         sizes = self.config.batch
         rows = sizes.rows if training else sizes.eval_rows
-        return Batcher(examples, self.history, sizes.candidates, rows, self.options.device)
+        made = Batcher(examples, self.history, sizes.candidates, rows, self.options.device)
+        made.negatives = negatives
+        return made
 
     def checkpoint(self, name: str, key: str) -> Checkpoint:
         """Where a fit keeps what it needs to go on after a kill."""

@@ -21,14 +21,16 @@ from plugrank_training.fit.baselines import BASELINES, BASELINES_VERSION
 from plugrank_training.fit.batches import Dropping
 from plugrank_training.fit.covisit_factors import fill_covisits
 from plugrank_training.fit.prepare import Prepared
-from plugrank_training.fit.pretrain import newest, pretrain, pretrain_next_clicks, whiten
+from plugrank_training.fit.pretrain import WHITENED_ITEMS, newest, pretrain, pretrain_next_clicks, whiten
 from plugrank_training.fit.run import Run
 from plugrank_training.fit.train import FitOptions, fit, predict
 from plugrank_training.models.build import make_pretrained
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.groups import freeze
+from plugrank_training.models.item_popularity import ItemPopularity
 from plugrank_training.models.registry import NETWORKS, Network
+from plugrank_training.models.similarity import Similarity
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -164,6 +166,9 @@ def fit_options(name: str, config: Config, seed: int, network: Network) -> FitOp
         ),
         seed=seed,
         ranking=unified.ranking,
+        lists=config.lists.share,
+        retrieval=config.retrieval.share if network.starts_from_ppm else 0.0,
+        temperature=config.retrieval.temperature,
     )
 
 
@@ -171,7 +176,19 @@ def network_key(run: Run, name: str, config: Config) -> str:
     """Fingerprint of a fitted network. A host alone does not change with what only PPM reads."""
     if NETWORKS[name].reads_content:
         return run.key(name, config)
-    return run.key(config.host, config.covisits, config.unified, config.calibration, config.categories_length)
+    # Where clicks are trained against drawn items, what is near by content is among them.
+    drawn = (config.lists, config.text, config.image) if config.lists.share else ()
+    return run.key(config.host, config.covisits, drawn, config.unified, config.calibration, config.categories_length)
+
+
+def fitted_key(run: Run, name: str) -> str:
+    """Fingerprint of a network by its name, the pre-trained PPM included."""
+    network = NETWORKS[name]
+    return (
+        run.key(*pretrained_config(run.config))
+        if network.is_ppm
+        else network_key(run, name, network.configured(run.config))
+    )
 
 
 def start_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | None) -> ClickModel:
@@ -182,8 +199,14 @@ def start_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | Non
     if prepared.covisits is not None:
         fill_covisits(model, catalog, prepared.covisits)
     for part in model.parts():
+        if isinstance(part, ItemPopularity):
+            train = run.split.train
+            clicks = np.bincount(train.item, train.label, minlength=len(run.dataset.item_ids))
+            part.fill(catalog.item_ids["item_id"], clicks)
         if isinstance(part, FrozenVectors):
             whiten(part.projection, catalog)
+        if isinstance(part, Similarity):
+            part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
     if network.starts_from_ppm:
         if ppm is None:
             raise ValueError(f"`{name}` starts from a pre-trained PPM")
@@ -203,8 +226,9 @@ def fit_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | None)
 
     def make() -> Made:
         part = newest(run.split.train, config.unified.window, run.clicks_only)
-        batchers = run.batcher(part, True), run.batcher(run.split.valid)
         options = fit_options(name, config, run.options.seed, network)
+        drawn = prepared.negatives if options.lists or options.retrieval else None
+        batchers = run.batcher(part, True, drawn), run.batcher(run.split.valid, negatives=drawn)
         stored = run.frozen.attach(model, prepared.catalog, batchers)
         result = fit(model, stored, *batchers, options, run.checkpoint(stage, key))
         return model.state_dict(), {"fit": result.summary()}

@@ -15,8 +15,17 @@ from torch import Tensor, nn
 from plugrank_training.data.catalog import Catalog
 from plugrank_training.data.examples import Examples
 from plugrank_training.distributed import is_main, total, world, wrap
-from plugrank_training.fit.batches import Batch, Batcher, Dropping, score_batch
+from plugrank_training.fit.batches import (
+    Batch,
+    Batcher,
+    Dropping,
+    EncodedBatch,
+    encode_batch,
+    score_batch,
+    score_encoded,
+)
 from plugrank_training.fit.checkpoint import Checkpoint
+from plugrank_training.fit.list_loss import list_loss, list_losses, retrieval_loss, retrieval_query
 from plugrank_training.fit.ranking_loss import ranking_log_loss, ranking_loss
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.progress_bar import progress_bar
@@ -38,6 +47,11 @@ class FitOptions:
     seed: int
     # Share of the in-user ranking loss in what is trained and judged by; the rest is log loss.
     ranking: float = 0.0
+    # Share of the list loss, where the batchers draw items; the rest is the loss above.
+    lists: float = 0.0
+    # Weight of the loss of item vectors for retrieval, and its temperature; of a model with PPM only.
+    retrieval: float = 0.0
+    temperature: float = 0.1
 
 
 @dataclass
@@ -101,8 +115,8 @@ def batch_loss(logit: Tensor, label: Tensor, there: Tensor) -> Tensor:
     return loss * world() / total(there.sum())
 
 
-def combined_loss(logit: Tensor, batch: Batch, ranking: float) -> Tensor:
-    """Log loss and, for `ranking` of it, the in-user ranking loss."""
+def logged_loss(logit: Tensor, batch: Batch, ranking: float) -> Tensor:
+    """Of logged impressions: log loss and, for `ranking` of it, the in-user ranking loss."""
     loss = batch_loss(logit, batch.label, batch.there)
     if ranking == 0.0:
         return loss
@@ -112,15 +126,55 @@ def combined_loss(logit: Tensor, batch: Batch, ranking: float) -> Tensor:
 
 
 class Scorer(nn.Module):
-    """A click model's scores of a batch, as one forward pass."""
+    """A click model's scores of a batch, as one forward pass; with `retrieval`, the loss of its item vectors too."""
 
-    def __init__(self, model: ClickModel, catalog: Catalog) -> None:
+    def __init__(self, model: ClickModel, catalog: Catalog, options: FitOptions) -> None:
         super().__init__()
-        self.model, self.catalog = model, catalog
+        self.model, self.catalog, self.options = model, catalog, options
 
-    def forward(self, batch: Batch, dropping: Dropping) -> Tensor:
-        """Logits `[G, C]`."""
-        return score_batch(self.model, self.catalog, batch, dropping)
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits `[G, C]`, or `[G, C + N]` with those of drawn items; the loss of item vectors, 0 without one."""
+        encoded = encode_batch(self.model, self.catalog, batch, self.options.dropping)
+        logit = score_encoded(self.model, encoded, batch)
+        if self.options.retrieval == 0.0:
+            return logit, logit.new_zeros(())
+        return logit, self.retrieval(encoded, batch)
+
+    def retrieval(self, encoded: EncodedBatch, batch: Batch) -> Tensor:
+        """The loss of item vectors as nearest neighbours of what was clicked."""
+        if batch.log_popularity is None:
+            raise ValueError("retrieval.share: the batcher knows no popularity")
+        clicked = batch.history_mask * batch.history_label.to(batch.history_mask.dtype)
+        query = retrieval_query(encoded.history["item_vector"], clicked)
+        known = (clicked.sum(1, keepdim=True) > 0) & (batch.label * batch.there > 0)
+        row, column = known.nonzero(as_tuple=True)
+        places = batch.candidates[row, column]
+        target = functional.embedding(places, encoded.items["item_vector"])
+        return retrieval_loss(
+            functional.embedding(row, query),
+            target,
+            batch.items[places],
+            batch.users[row],
+            batch.log_popularity[places],
+            self.options.temperature,
+        )
+
+
+def combined_loss(scored: tuple[Tensor, Tensor], batch: Batch, options: FitOptions) -> Tensor:
+    """All that is trained by: log loss, the in-user ranking loss, the list loss, the loss of item vectors."""
+    logit, vectors = scored
+    count = batch.candidates.shape[1]
+    loss = logged_loss(logit[:, :count], batch, options.ranking)
+    if options.lists > 0.0 and batch.drawn is not None:
+        losses = list_losses(
+            logit[:, :count],
+            logit[:, count:],
+            batch.drawn.log_chance_candidates,
+            batch.drawn.log_chance,
+            batch.drawn.blocked,
+        )
+        loss = (1.0 - options.lists) * loss + options.lists * list_loss(losses, batch.label * batch.there)
+    return loss + options.retrieval * vectors
 
 
 @torch.no_grad()
@@ -144,11 +198,35 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def valid_loss(logits: np.ndarray, examples: Examples, ranking: float) -> float:
-    """What `combined_loss` is, over a whole part."""
+    """What `logged_loss` is, over a whole part."""
     loss = log_loss(logits, examples.label.astype(np.float64))
     if ranking == 0.0:
         return loss
     return (1.0 - ranking) * loss + ranking * ranking_log_loss(examples.user, examples.label, logits)
+
+
+@torch.no_grad()
+def judged(model: ClickModel, catalog: Catalog, batcher: Batcher, options: FitOptions) -> float:
+    """What `combined_loss` is over a whole part but for the item vectors; drawn items are the same every time."""
+    model.eval()
+    logits = np.full(len(batcher.examples), np.nan)
+    summed, clicks = 0.0, 0.0
+    for batch in batcher.passes(None):
+        count = batch.candidates.shape[1]
+        logit = score_batch(model, catalog, batch)
+        there = batch.example >= 0
+        logits[batch.example[there]] = logit[:, :count].double().cpu().numpy()[there]
+        if batch.drawn is not None:
+            drawn = batch.drawn
+            losses = list_losses(
+                logit[:, :count], logit[:, count:], drawn.log_chance_candidates, drawn.log_chance, drawn.blocked
+            )
+            clicked = batch.label * batch.there
+            summed, clicks = summed + float((losses * clicked).sum()), clicks + float(clicked.sum())
+    loss = valid_loss(logits, batcher.examples, options.ranking)
+    if options.lists == 0.0 or not clicks:
+        return loss
+    return (1.0 - options.lists) * loss + options.lists * summed / clicks
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
@@ -236,14 +314,14 @@ def fit(
     if left is not None:
         run.restore(left)
     every = max(1, len(train) // options.evaluations)
-    scorer = wrap(Scorer(model, catalog))
+    scorer = wrap(Scorer(model, catalog, options))
     before, started = run.result.seconds, time.perf_counter()
     step = run.schedule.last_epoch
     bar = progress_bar(total=steps, initial=step, desc=options.name, unit="step", shown=is_main())
     while run.epoch < options.epochs and run.worse < options.patience:
         for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()
-            loss = combined_loss(scorer(batch, options.dropping), batch, options.ranking)
+            loss = combined_loss(scorer(batch), batch, options)
             run.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -255,7 +333,7 @@ def fit(
             step += 1
             bar.update()
             if step % every == 0:
-                run.judge(valid_loss(predict(model, catalog, valid), valid.examples, options.ranking))
+                run.judge(judged(model, catalog, valid, options))
                 bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
             if checkpoint and checkpoint.due() and is_main():
                 run.result.seconds = before + time.perf_counter() - started

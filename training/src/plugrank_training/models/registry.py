@@ -10,6 +10,7 @@ from plugrank_training.models.build import (
     make_idrec,
     make_pretrained,
     make_unified,
+    make_with_likeness,
     make_with_vectors,
 )
 from plugrank_training.models.click_model import ClickModel
@@ -41,6 +42,7 @@ class Network:
 NETWORKS: dict[str, Network] = {
     **{name: Network(f"{name} on ids and categorical features", make_idrec, host=name) for name in HOSTS},
     "idrec": Network("the configured host alone", make_idrec),
+    "idrec-likeness": Network("the host with likeness to the history", make_with_likeness, reads_content=True),
     "idrec-vectors": Network("the host with frozen modal vectors as a feature", make_with_vectors, reads_content=True),
     "ppm": Network("the pre-trained model alone", make_pretrained, reads_content=True, is_ppm=True),
     "unified": Network("PPM plugged into the host", make_unified, reads_content=True, starts_from_ppm=True),

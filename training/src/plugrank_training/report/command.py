@@ -9,7 +9,8 @@ from typing import Any
 
 DESCRIPTION = """\
 Writes one page, report.html, that needs nothing else, and its numbers, report.json, from runs of `train`: quality with
-deviations and paired intervals, cold start and other slices. With --dataset it also measures, for the first run:
+deviations and paired intervals, cold start and other slices, and the lists that `lists` measured. With --dataset it
+also measures, for the first run:
 
   miss        AUC against the share of items whose vectors are missing, over all seeds of the run
   history     quality against the pre-training window (trains UniM once for each length)
@@ -49,7 +50,8 @@ def run_report(arguments: argparse.Namespace) -> None:
     if arguments.seconds <= 0:
         raise ValueError(f"--seconds {arguments.seconds}: must be above 0")
     runs = {name: read_run(folder) for name, folder in zip(names_of(arguments.runs), arguments.runs, strict=True)}
-    content: dict[str, Any] = {"runs": runs, "measured": {}}
+    lists = {name: read_lists(folder) for name, folder in zip(runs, arguments.runs, strict=True)}
+    content: dict[str, Any] = {"runs": runs, "lists": lists, "measured": {}}
     if arguments.dataset is not None:
         content["measured"][next(iter(runs))] = measure(arguments, wanted)
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -71,6 +73,16 @@ def read_run(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: no report.json of `train --out`: {error}") from error
     return found
+
+
+def read_lists(folder: Path) -> list[dict[str, Any]]:
+    """What `lists` measured of a run: of the test part where it did, else of the validation part."""
+    for part in ("lists", "lists-valid"):
+        files = [folder / f"{part}{suffix}.json" for suffix in ("", "-rolling")]
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+        if found:
+            return found
+    return []
 
 
 def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
