@@ -139,3 +139,15 @@ def test_what_trains_is_not_stored(setup: Setup, tmp_path: Path) -> None:
         assert catalog is setup.catalog
         assert batcher.states is None
     assert not list(tmp_path.iterdir())
+
+
+def test_spaces_of_likeness_of_other_sizes_are_stored_apart(setup: Setup, tmp_path: Path) -> None:
+    cache = FrozenCache(tmp_path, "data")
+    for dim in (2, 4):
+        model = setup.model(LOWER, similarity=dim)
+        batcher = setup.batcher(setup.valid)
+        stored = cache.attach(model, setup.catalog, [batcher])
+        assert (
+            np.abs(predict(model, stored, batcher) - predict(model, setup.catalog, setup.batcher(setup.valid))).max()
+            < 1e-5
+        )

@@ -47,7 +47,9 @@ class FrozenCache:
         made = StoredOutputs(model, catalog)
         if not made.widths:
             return catalog
-        frozen = {name: value for name, value in model.named_parameters() if not value.requires_grad}
+        frozen: dict[str, Tensor] = {name: value for name, value in model.named_parameters() if not value.requires_grad}
+        # Spaces of likeness are buffers: they do not train either, and what is stored depends on them.
+        frozen |= dict(model.named_buffers())
         weights = digest(value for _, value in sorted(frozen.items()))
         key = f"{weights}-{catalog_digest(catalog)}"
         shapes: Shapes = {name: ((len(catalog.present) + 1, width), np.float32) for name, width in made.widths.items()}
