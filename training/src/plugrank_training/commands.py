@@ -70,6 +70,9 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--models", default="idrec,unified", metavar="LIST", help="default: idrec,unified; or all")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="default: OUT/predictions")
     parser.add_argument("--no-test", action="store_true", help="leave the test part alone, to choose on validation")
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="of test readings, shared by runs; default: OUT/test_reads.json"
+    )
     parser.add_argument("--again", action="store_true", help="score a test part again that other weights have read")
     parser.add_argument(
         "--accept-worse-lists", action="store_true", help="call UniM better by AUC alone, though its lists are worse"
@@ -118,6 +121,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         models=parse_models(arguments.models),
         predictions=arguments.predictions,
         again=arguments.again,
+        ledger=arguments.ledger,
         no_test=arguments.no_test,
         resume=arguments.resume,
         accept_worse_lists=arguments.accept_worse_lists,

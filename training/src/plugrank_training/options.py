@@ -27,6 +27,8 @@ class Options:
     models: tuple[str, ...] = DEFAULT_MODELS
     # Where predictions are written; None: OUT/predictions.
     predictions: Path | None = None
+    # Who read which test part, for several output folders together; None: OUT/test_reads.json.
+    ledger: Path | None = None
     # Score a test part that was scored before with other weights.
     again: bool = False
     # Leave the test part alone: for choosing on validation.

@@ -90,5 +90,9 @@ def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> 
         ),
         cache=cache,
         frozen=FrozenCache(cache.folder, split_key),
-        ledger=TestLedger(options.out / "test_reads.json", options.again),
+        ledger=TestLedger(
+            options.ledger or options.out / "test_reads.json",
+            options.again,
+            {"data": loaded.key, "part": split.name, "salt": options.salt, "fold": options.fold},
+        ),
     )
