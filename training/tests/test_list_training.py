@@ -161,16 +161,22 @@ def test_batches_with_drawn_items_repeat_and_can_be_skipped() -> None:
     batcher = Batcher(part, HistoryIndex(data, 5, 5), 4, 64, torch.device("cpu"))
     batcher.negatives = ListNegatives(part, [["x"]] * 30, vectors, ListConfig(share=0.5, negatives=6))
 
+    without: list[int] = []
+
     def drawn(skip: int) -> list[torch.Tensor]:
         found = []
         for batch in batcher.passes(np.random.default_rng(5), skip=skip):
             assert batch.drawn is not None
-            assert batch.drawn.places.shape == (len(batch.users), 6)
+            clicked = (batch.label * batch.there).any(dim=1)
+            assert torch.equal(batch.drawn.lists, clicked.nonzero()[:, 0])
+            assert batch.drawn.places.shape == (len(batch.drawn.lists), 6)
+            without.append(len(batch.users) - len(batch.drawn.lists))
             found.append(batch.items[batch.drawn.places])
         return found
 
     whole, rest = drawn(0), drawn(2)
     assert len(whole) > 3
+    assert sum(without) > 0
     assert all(torch.equal(a, b) for a, b in zip(whole[2:], rest, strict=True))
     assert not torch.equal(whole[0][:2], whole[1][:2])
 

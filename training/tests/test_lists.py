@@ -22,7 +22,7 @@ from plugrank_training.data.popularity import wilson_lower_bound
 from plugrank_training.data.splits import make_split
 from plugrank_training.evaluate.lists.fusion import RankedList, fuse
 from plugrank_training.evaluate.lists.metrics import LONG, interval, score_lists
-from plugrank_training.evaluate.lists.requests import Request, make_requests, snapshot_before
+from plugrank_training.evaluate.lists.requests import Request, make_requests, of_some_users, snapshot_before
 from plugrank_training.evaluate.lists.retrieval import SOURCES, LogSnapshot, Retrieval, RetrievalOptions
 from plugrank_training.evaluate.lists.rows import PLAIN
 from plugrank_training.evaluate.lists.served import served_answer
@@ -169,6 +169,10 @@ def test_requests_hold_only_what_came_before_and_after() -> None:
     counted = len(made.requests) + made.left_out["users without a later click"]
     counted += made.left_out["users whose later clicks are no new ones"]
     assert counted == len(np.unique(part.user))
+    few = of_some_users(made, 5)
+    assert len(few.requests) == 5
+    assert sum(few.left_out.values()) - sum(made.left_out.values()) == len(made.requests) - 5
+    assert of_some_users(made, 10_000) is made
     rolling = make_requests(data, part, "test", "rolling", None)
     assert len(rolling.requests) > len(made.requests)
     log, as_of = snapshot_before(data, part, None)
@@ -242,9 +246,15 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
     assert abs(over["value"] - gain) < 1e-9
     reads = json.loads((out / "test_reads.json").read_text())
     assert len(reads) == 6
-    # Again with the same weights: every fit is found, and reading the test part again is refused.
-    assert main([*arguments, "--part", "test", "--seeds", "2", "--device", "cpu"]) == 1
+    # Again with the same weights: every fit is found, and nothing new is read. With others it is refused.
+    assert main([*arguments, "--part", "test", "--seeds", "2", "--device", "cpu"]) == 0
+    assert json.loads((out / "test_reads.json").read_text()) == reads
+    assert json.loads((out / "lists.json").read_text()) == report
+    capsys.readouterr()
+    config.write_text(CONFIG.replace("share = 0.5", "share = 0.6"))
+    assert main([*arguments, "--part", "test", "--device", "cpu"]) == 1
     assert "was scored for `lists:cut:idrec`" in capsys.readouterr().err
+    config.write_text(CONFIG)
     assert main([*arguments, "--part", "valid", "--moments", "rolling", "--device", "cpu"]) == 0
     again = json.loads((out / "lists-valid-rolling.json").read_text())
     assert again["requests"] > again["users"] > 0

@@ -183,6 +183,10 @@ class UnifiedConfig:
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 2e-3
     embedding_weight_decay: float = 0.5
+    # Chance that a whole history is hidden in a training step: what to show to users without a past is learned so.
+    drop_history: float = 0.0
+    # Whether a step touches only the rows of id tables that its batch reads (one process only).
+    sparse_embeddings: bool = False
     weight_decay: float = 1e-3
     # Share of the newest training rows that are read (the recent window).
     window: float = 1.0
@@ -290,6 +294,7 @@ SHARES = frozenset(
         "drop_item",
         "drop_item_id",
         "drop_user_id",
+        "drop_history",
         "clicked_pairs",
         "window",
         "valid",

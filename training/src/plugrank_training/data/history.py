@@ -38,6 +38,12 @@ class HistoryBatch:
     # Interval between the request and the newest entry. int64 [B]
     recency_bucket: np.ndarray
 
+    def take(self, rows: np.ndarray) -> HistoryBatch:
+        """Some of the requests, by place."""
+        return HistoryBatch(
+            self.items[rows], self.labels[rows], self.age_bucket[rows], self.mask[rows], self.recency_bucket[rows]
+        )
+
 
 class HistoryIndex:
     """Every user's past, for looking up any moment of it.

@@ -28,13 +28,15 @@ RUN = 32
 
 @dataclass(frozen=True)
 class DrawnItems:
-    """`N` drawn items of each of `G` lists, see `ListDraw`."""
+    """`N` drawn items of each of `D` lists, those with a click in them; see `ListDraw`."""
 
-    # int64 [G, N]: places in the batch's items; f32 [G, N]; bool [G, N].
+    # int64 [D]: which of the batch's lists.
+    lists: Tensor
+    # int64 [D, N]: places in the batch's items; f32 [D, N]; bool [D, N].
     places: Tensor
     log_chance: Tensor
     blocked: Tensor
-    # f32 [G, C].
+    # f32 [D, C].
     log_chance_candidates: Tensor
 
 
@@ -78,6 +80,8 @@ class Dropping:
     item: float = 0.0
     item_id: float = 0.0
     user_id: float = 0.0
+    # Of a whole history: what is to be shown to somebody without a past is learned so.
+    history: float = 0.0
 
 
 class Block:
@@ -203,8 +207,10 @@ class Batcher:
         past = self.history.gather(users, self.examples.timestamp[example[:, 0]])
         candidates = self.examples.item[example]
         drawn = None
-        if self.negatives is not None:
-            drawn = self.negatives.draw(past, candidates, draws)
+        # A list without a click has nothing to train against.
+        lists = np.flatnonzero((there & (self.examples.label[example] == 1)).any(axis=1))
+        if self.negatives is not None and len(lists):
+            drawn = self.negatives.draw(past.take(lists), candidates[lists], draws)
         more = np.zeros(0, dtype=np.int64) if drawn is None else drawn.items.ravel()
         items, found = np.unique(
             np.concatenate([np.maximum(past.items, 0).ravel(), candidates.ravel(), more]), return_inverse=True
@@ -231,6 +237,7 @@ class Batcher:
             drawn=None
             if drawn is None
             else DrawnItems(
+                tensor(lists, np.int64),
                 tensor(found[end:].reshape(drawn.items.shape), np.int64),
                 tensor(drawn.log_chance, np.float32),
                 tensor(drawn.blocked, np.bool_),
@@ -283,6 +290,8 @@ class EncodedBatch:
     items: Named
     history: Named
     state: Named
+    # int64 [G].
+    recency: Tensor
 
 
 def encode_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping) -> EncodedBatch:
@@ -293,18 +302,27 @@ def encode_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dr
     if dropping.user_id > 0:
         hidden = torch.rand(len(batch.users), device=batch.users.device) < dropping.user_id
         users = hide(users, "user_id", hidden, OTHER)
-    state = model.encode_users(history, batch.history_label, batch.age_bucket, batch.history_mask, users, batch.frozen)
-    return EncodedBatch(made, history, state)
+    mask, recency = batch.history_mask, batch.recency
+    if dropping.history > 0:
+        kept = torch.rand(len(batch.users), device=batch.users.device) >= dropping.history
+        mask, recency = mask * kept.unsqueeze(1), recency * kept
+    state = model.encode_users(history, batch.history_label, batch.age_bucket, mask, users, batch.frozen)
+    return EncodedBatch(made, history, state, recency)
 
 
 def score_encoded(model: ClickModel, encoded: EncodedBatch, batch: Batch) -> Tensor:
-    """Logits `[G, C]`, or `[G, C + N]` with those of the drawn items."""
-    places = batch.candidates
-    if batch.drawn is not None:
-        places = torch.cat([places, batch.drawn.places], dim=1)
-    return model.score(encoded.state, take_rows(encoded.items, model.candidate_outputs(), places), batch.recency)
+    """Logits of the candidates, `[G, C]`."""
+    candidates = take_rows(encoded.items, model.candidate_outputs(), batch.candidates)
+    return model.score(encoded.state, candidates, encoded.recency)
+
+
+def score_drawn(model: ClickModel, encoded: EncodedBatch, drawn: DrawnItems) -> Tensor:
+    """Logits of the drawn items, `[D, N]`."""
+    state = {name: value.index_select(0, drawn.lists) for name, value in encoded.state.items()}
+    items = take_rows(encoded.items, model.candidate_outputs(), drawn.places)
+    return model.score(state, items, encoded.recency.index_select(0, drawn.lists))
 
 
 def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
-    """Logits `[G, C]`, or `[G, C + N]` with those of the drawn items."""
+    """Logits of the candidates, `[G, C]`."""
     return score_encoded(model, encode_batch(model, catalog, batch, dropping), batch)

@@ -259,6 +259,7 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
             config.ppm.drop_item if name == "unified" else 0.0, config.host.drop_item_id, config.host.drop_user_id
         ),
         seed=increment.options.seed,
+        sparse=config.unified.sparse_embeddings,
     )
     result = fit(model, catalog, train, valid, options)
     after = measure(increment, predict(model, catalog, valid))

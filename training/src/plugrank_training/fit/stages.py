@@ -163,12 +163,14 @@ def fit_options(name: str, config: Config, seed: int, network: Network) -> FitOp
             item=config.ppm.drop_item if network.reads_content else 0.0,
             item_id=config.host.drop_item_id,
             user_id=config.host.drop_user_id,
+            history=unified.drop_history,
         ),
         seed=seed,
         ranking=unified.ranking,
         lists=config.lists.share,
         retrieval=config.retrieval.share if network.starts_from_ppm else 0.0,
         temperature=config.retrieval.temperature,
+        sparse=unified.sparse_embeddings,
     )
 
 

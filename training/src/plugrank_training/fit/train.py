@@ -18,13 +18,16 @@ from plugrank_training.distributed import is_main, total, world, wrap
 from plugrank_training.fit.batches import (
     Batch,
     Batcher,
+    DrawnItems,
     Dropping,
     EncodedBatch,
     encode_batch,
     score_batch,
+    score_drawn,
     score_encoded,
 )
 from plugrank_training.fit.checkpoint import Checkpoint
+from plugrank_training.fit.lazy_adam import LazyAdamW, clip_sparse
 from plugrank_training.fit.list_loss import list_loss, list_losses, retrieval_loss, retrieval_query
 from plugrank_training.fit.ranking_loss import ranking_log_loss, ranking_loss
 from plugrank_training.models.click_model import ClickModel
@@ -52,6 +55,8 @@ class FitOptions:
     # Weight of the loss of item vectors for retrieval, and its temperature; of a model with PPM only.
     retrieval: float = 0.0
     temperature: float = 0.1
+    # Whether id tables move by the rows of a batch alone; see `lazy_adam.py`.
+    sparse: bool = False
 
 
 @dataclass
@@ -89,21 +94,62 @@ def id_tables(model: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def make_optimizer(model: ClickModel, options: FitOptions) -> torch.optim.Optimizer:
-    """AdamW with a group for id tables and one for the rest."""
-    tables = id_tables(model)
-    known = {id(parameter) for parameter in tables}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
-    groups = [{"params": rest, "lr": options.learning_rate, "weight_decay": options.weight_decay}]
-    if tables:
-        groups.append(
-            {
-                "params": tables,
-                "lr": options.embedding_learning_rate,
-                "weight_decay": options.embedding_weight_decay,
-            }
-        )
-    return torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+def sparse_tables(model: nn.Module) -> list[nn.Parameter]:
+    """Id tables whose gradients are made sparse from now on: those that are looked up by `nn.Embedding`."""
+    wanted = {id(parameter): parameter for parameter in id_tables(model)}
+    found = []
+    for module in model.modules():
+        if isinstance(module, nn.Embedding) and id(module.weight) in wanted:
+            module.sparse = True
+            found.append(wanted[id(module.weight)])
+    return found
+
+
+class Optimizers:
+    """AdamW for most parameters, and for id tables where they are to move by the rows of a batch alone."""
+
+    def __init__(self, model: ClickModel, options: FitOptions) -> None:
+        lazy = sparse_tables(model) if options.sparse and world() == 1 else []
+        apart = {id(parameter) for parameter in lazy}
+        tables = [parameter for parameter in id_tables(model) if id(parameter) not in apart]
+        apart |= {id(parameter) for parameter in tables}
+        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
+        groups = [{"params": rest, "lr": options.learning_rate, "weight_decay": options.weight_decay}]
+        rate, decay = options.embedding_learning_rate, options.embedding_weight_decay
+        if tables:
+            groups.append({"params": tables, "lr": rate, "weight_decay": decay})
+        self.dense = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+        self.lazy = LazyAdamW(lazy, rate, decay, (0.9, 0.99)) if lazy else None
+        self.parameters = list(model.parameters())
+        self.all = [self.dense, *([self.lazy] if self.lazy else [])]
+
+    def zero_grad(self) -> None:
+        """Forget gradients."""
+        for optimizer in self.all:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        """Clip gradients to a norm of 5 together and move."""
+        if self.lazy:
+            clip_sparse(self.parameters, 5.0)
+        else:
+            nn.utils.clip_grad_norm_(self.parameters, 5.0)
+        for optimizer in self.all:
+            optimizer.step()
+
+    def settle(self) -> None:
+        """Bring all rows up to date before weights are looked at."""
+        if self.lazy:
+            self.lazy.settle()
+
+    def state(self) -> list[dict[str, Any]]:
+        """Of every optimizer."""
+        return [optimizer.state_dict() for optimizer in self.all]
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Go on from what `state` gave."""
+        for optimizer, state in zip(self.all, states, strict=True):
+            optimizer.load_state_dict(state)
 
 
 def batch_loss(logit: Tensor, label: Tensor, there: Tensor) -> Tensor:
@@ -132,13 +178,17 @@ class Scorer(nn.Module):
         super().__init__()
         self.model, self.catalog, self.options = model, catalog, options
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits `[G, C]`, or `[G, C + N]` with those of drawn items; the loss of item vectors, 0 without one."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits `[G, C]`; mean loss of lists and of item vectors, 0 without one."""
         encoded = encode_batch(self.model, self.catalog, batch, self.options.dropping)
         logit = score_encoded(self.model, encoded, batch)
-        if self.options.retrieval == 0.0:
-            return logit, logit.new_zeros(())
-        return logit, self.retrieval(encoded, batch)
+        lists = vectors = logit.new_zeros(())
+        if self.options.lists > 0.0 and batch.drawn is not None:
+            losses = drawn_losses(self.model, encoded, batch.drawn, logit)
+            lists = list_loss(losses, (batch.label * batch.there).index_select(0, batch.drawn.lists))
+        if self.options.retrieval > 0.0:
+            vectors = self.retrieval(encoded, batch)
+        return logit, lists, vectors
 
     def retrieval(self, encoded: EncodedBatch, batch: Batch) -> Tensor:
         """The loss of item vectors as nearest neighbours of what was clicked."""
@@ -160,21 +210,18 @@ class Scorer(nn.Module):
         )
 
 
-def combined_loss(scored: tuple[Tensor, Tensor], batch: Batch, options: FitOptions) -> Tensor:
+def drawn_losses(model: ClickModel, encoded: EncodedBatch, drawn: DrawnItems, logit: Tensor) -> Tensor:
+    """`list_losses` of a batch's lists with clicks, `[D, C]`; `logit [G, C]` are the candidates'."""
+    against = score_drawn(model, encoded, drawn)
+    candidates = logit.index_select(0, drawn.lists)
+    return list_losses(candidates, against, drawn.log_chance_candidates, drawn.log_chance, drawn.blocked)
+
+
+def combined_loss(scored: tuple[Tensor, Tensor, Tensor], batch: Batch, options: FitOptions) -> Tensor:
     """All that is trained by: log loss, the in-user ranking loss, the list loss, the loss of item vectors."""
-    logit, vectors = scored
-    count = batch.candidates.shape[1]
-    loss = logged_loss(logit[:, :count], batch, options.ranking)
-    if options.lists > 0.0 and batch.drawn is not None:
-        losses = list_losses(
-            logit[:, :count],
-            logit[:, count:],
-            batch.drawn.log_chance_candidates,
-            batch.drawn.log_chance,
-            batch.drawn.blocked,
-        )
-        loss = (1.0 - options.lists) * loss + options.lists * list_loss(losses, batch.label * batch.there)
-    return loss + options.retrieval * vectors
+    logit, lists, vectors = scored
+    loss = (1.0 - options.lists) * logged_loss(logit, batch, options.ranking)
+    return loss + options.lists * lists + options.retrieval * vectors
 
 
 @torch.no_grad()
@@ -212,16 +259,13 @@ def judged(model: ClickModel, catalog: Catalog, batcher: Batcher, options: FitOp
     logits = np.full(len(batcher.examples), np.nan)
     summed, clicks = 0.0, 0.0
     for batch in batcher.passes(None):
-        count = batch.candidates.shape[1]
-        logit = score_batch(model, catalog, batch)
+        encoded = encode_batch(model, catalog, batch, Dropping())
+        logit = score_encoded(model, encoded, batch)
         there = batch.example >= 0
-        logits[batch.example[there]] = logit[:, :count].double().cpu().numpy()[there]
-        if batch.drawn is not None:
-            drawn = batch.drawn
-            losses = list_losses(
-                logit[:, :count], logit[:, count:], drawn.log_chance_candidates, drawn.log_chance, drawn.blocked
-            )
-            clicked = batch.label * batch.there
+        logits[batch.example[there]] = logit.double().cpu().numpy()[there]
+        if batch.drawn is not None and options.lists > 0.0:
+            losses = drawn_losses(model, encoded, batch.drawn, logit)
+            clicked = (batch.label * batch.there).index_select(0, batch.drawn.lists)
             summed, clicks = summed + float((losses * clicked).sum()), clicks + float(clicked.sum())
     loss = valid_loss(logits, batcher.examples, options.ranking)
     if options.lists == 0.0 or not clicks:
@@ -239,10 +283,12 @@ class Fit:
 
     def __init__(self, model: ClickModel, steps: int, options: FitOptions) -> None:
         self.model = model
-        self.optimizer = make_optimizer(model, options)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: min(1.0, (step + 1) / 20) * (0.05 + 0.95 * max(0.0, 1.0 - step / steps))
-        )
+        self.optimizers = Optimizers(model, options)
+
+        def rate(step: int) -> float:
+            return min(1.0, (step + 1) / 20) * (0.05 + 0.95 * max(0.0, 1.0 - step / steps))
+
+        self.schedules = [torch.optim.lr_scheduler.LambdaLR(one, rate) for one in self.optimizers.all]
         self.random = np.random.default_rng(options.seed)
         self.result = FitResult()
         self.best, self.best_loss, self.worse = snapshot(model), float("inf"), 0
@@ -255,8 +301,8 @@ class Fit:
         """Everything that the rest of the run depends on."""
         return {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "optimizers": self.optimizers.state(),
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
             "best": self.best,
             "counts": (self.best_loss, self.worse, self.epoch, self.done),
             "random": self.epoch_random,
@@ -269,8 +315,9 @@ class Fit:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.optimizers.restore(state["optimizers"])
+        for schedule, left in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(left)
         device = next(self.model.parameters()).device
         self.best = {name: value.to(device) for name, value in state["best"].items()}
         self.best_loss, self.worse, self.epoch, self.done = state["counts"]
@@ -316,23 +363,24 @@ def fit(
     every = max(1, len(train) // options.evaluations)
     scorer = wrap(Scorer(model, catalog, options))
     before, started = run.result.seconds, time.perf_counter()
-    step = run.schedule.last_epoch
+    step = run.schedules[0].last_epoch
     bar = progress_bar(total=steps, initial=step, desc=options.name, unit="step", shown=is_main())
     while run.epoch < options.epochs and run.worse < options.patience:
         for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()
             loss = combined_loss(scorer(batch), batch, options)
-            run.optimizer.zero_grad()
+            run.optimizers.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            run.optimizer.step()
-            run.schedule.step()
+            run.optimizers.step()
+            for schedule in run.schedules:
+                schedule.step()
             run.recent.append(float(total(loss)) / world())
             run.result.rows += batch.rows
             run.done += 1
             step += 1
             bar.update()
             if step % every == 0:
+                run.optimizers.settle()
                 run.judge(judged(model, catalog, valid, options))
                 bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
             if checkpoint and checkpoint.due() and is_main():

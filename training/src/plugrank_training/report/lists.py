@@ -54,6 +54,11 @@ def gains(report: dict[str, Any], kind: str) -> str:
         over = {name: kinds[kind] for name, kinds in report.get(f"{main}_over", {}).items() if kind in kinds}
         if over:
             lines = [[name, *(bounded(found[metric], "+") for metric in METRICS)] for name, found in over.items()]
+            past = {name: found["with_past"] for name, found in over.items() if "with_past" in found}
+            lines += [
+                [f"{name}, users with a click before", *(bounded(found[metric], "+") for metric in METRICS)]
+                for name, found in past.items()
+            ]
             made.append(table([f"{main} over", *METRICS], lines))
     return "".join(made)
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from plugrank_training.data.splits import FOLDS, SPLITS
 
@@ -56,7 +57,11 @@ def add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--fold", type=int, metavar="N", help=f"of the split `items`, 0 to {FOLDS - 1}")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument("--users", type=int, metavar="N", help="at most so many users, evenly spread (default: all)")
     parser.add_argument("--limit", type=int, default=300, metavar="N", help="candidates of a request (default: 300)")
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="of test readings, shared by runs; default: OUT/test_reads.json"
+    )
     parser.add_argument("--again", action="store_true", help="read a test part again that other weights have read")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides defaults")
     parser.add_argument("--url", metavar="URL", help="ask this server instead of ranking here")
@@ -74,7 +79,6 @@ def run(arguments: argparse.Namespace) -> None:
     from plugrank_training.evaluate.lists.replayed_run import ListOptions
     from plugrank_training.evaluate.lists.retrieval import RetrievalOptions
     from plugrank_training.evaluate.lists.served import served_lists
-    from plugrank_training.evaluate.lists.table import list_table, source_table
     from plugrank_training.fit.model_names import parse_models
     from plugrank_training.options import Options
 
@@ -93,22 +97,35 @@ def run(arguments: argparse.Namespace) -> None:
         seeds=arguments.seeds,
         models=parse_models(arguments.models),
         again=arguments.again,
+        ledger=arguments.ledger,
     )
-    lists = ListOptions(arguments.part, arguments.moments, RetrievalOptions(limit=arguments.limit))
-    if arguments.url:
-        report = served_lists(options, lists, arguments.url)
-    else:
-        report = run_lists(options, load_config(arguments.config), lists)
+    if arguments.users is not None and arguments.users < 1:
+        raise ValueError(f"--users {arguments.users}: must be at least 1")
+    retrieval = RetrievalOptions(limit=arguments.limit)
+    lists = ListOptions(arguments.part, arguments.moments, arguments.users, retrieval)
     name = "lists" if arguments.part == "test" else "lists-valid"
-    suffix = "" if arguments.moments == "cut" else "-rolling"
-    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-    write_durably(arguments.out / f"{name}{suffix}.json", text.encode())
-    print(
-        f"\n{report['users']:,} users ({report['users_without_past_clicks']:,} without a click before), "
-        f"{report['requests']:,} lists, {report['later_clicks']:,} later clicks, {report['items']:,} items; left out: "
-        + ", ".join(f"{count:,} {reason}" for reason, count in report["left_out"].items())
-    )
-    for kind in ("own", "fixed"):
+    file = arguments.out / f"{name}{'' if arguments.moments == 'cut' else '-rolling'}.json"
+    if arguments.url:
+        reports = iter([served_lists(options, lists, arguments.url)])
+    else:
+        reports = run_lists(options, load_config(arguments.config), lists)
+    for report in reports:
+        # After each seed: a long run that is stopped leaves what it has measured.
+        write_durably(file, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+        print(text_of(report), flush=True)
+
+
+def text_of(report: dict[str, Any]) -> str:
+    """What was measured, for the person at the terminal."""
+    from plugrank_training.evaluate.lists.table import list_table, source_table
+
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in report["left_out"].items())
+    parts = [
+        f"\nseeds {report['seeds']}: {report['requests']:,} lists of {report['users']:,} users "
+        f"({report['users_without_past_clicks']:,} without a click before), {report['later_clicks']:,} later clicks, "
+        f"{report['items']:,} items; left out: {left_out}"
+    ]
+    for kind, title in (("own", "each with its own retrieval"), ("fixed", "one candidate set for all")):
         if any(kind in row for row in report["rows"].values()):
-            title = {"own": "each with its own retrieval", "fixed": "one candidate set for all"}[kind]
-            print(f"\n{title}\n{list_table(report, kind)}\n\n{source_table(report, kind)}")
+            parts.append(f"{title}\n{list_table(report, kind)}\n\n{source_table(report, kind)}")
+    return "\n\n".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,15 +26,14 @@ from plugrank_training.options import Options
 MAIN = "unified"
 
 
-def run_lists(options: Options, config: Config, lists: ListOptions) -> dict[str, Any]:
-    """Fit (or find) the models of every seed and replay them; gives the report."""
+def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[dict[str, Any]]:
+    """Fit (or find) the models of every seed and replay them; gives a report after each seed, of all until then."""
     loaded = Loaded.read(options.dataset, options.out / "stages")
     networks = [name for name in options.models if name in NETWORKS]
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     found: dict[tuple[str, str], list[RankedLists]] = {}
     recall: dict[tuple[str, str], list[dict[str, float]]] = {}
-    context: Context | None = None
-    for seed in seeds:
+    for number, seed in enumerate(seeds, start=1):
         say(f"\n== seed {seed}")
         run = open_run(replace(options, seed=seed, no_test=True), config, loaded)
         prepared = prepare(run, show_groups=False)
@@ -57,9 +56,7 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> dict[str,
         for row, made in seed_lists.lists.items():
             found.setdefault(row, []).append(made)
             recall.setdefault(row, []).append(retrieved(seed_lists.candidates[row], replay.requests.requests))
-    if context is None:
-        raise ValueError("lists: no seed was asked for")
-    return report(options, lists, seeds, context, found, recall)
+        yield report(options, lists, seeds[:number], context, found, recall)
 
 
 def report(

@@ -126,6 +126,17 @@ def make_requests(
     return Requests(name, tuple(found), left_out)
 
 
+def of_some_users(requests: Requests, most: int | None) -> Requests:
+    """Requests of at most so many users, evenly spread over the data set's; the others are counted."""
+    users = sorted({request.user for request in requests.requests})
+    if most is None or len(users) <= most:
+        return requests
+    chosen = {users[place] for place in np.linspace(0, len(users) - 1, most).round().astype(np.int64).tolist()}
+    kept = tuple(request for request in requests.requests if request.user in chosen)
+    left_out = requests.left_out | {f"users beyond the {most:,} that were asked for": len(users) - len(chosen)}
+    return Requests(requests.part, kept, left_out)
+
+
 def moments_of(moments: str, first: int, times: np.ndarray) -> Sequence[int]:
     """Moments of one user, whose clicks are at `times`."""
     if moments == "cut":

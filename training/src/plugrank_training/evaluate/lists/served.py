@@ -14,7 +14,7 @@ from plugrank_training.data.splits import default_split, make_split
 from plugrank_training.evaluate.lists.experiment import describe_requests
 from plugrank_training.evaluate.lists.metrics import LONG, RankedLists
 from plugrank_training.evaluate.lists.replayed_run import ListOptions
-from plugrank_training.evaluate.lists.requests import Request, make_requests, snapshot_before
+from plugrank_training.evaluate.lists.requests import Request, make_requests, of_some_users, snapshot_before
 from plugrank_training.evaluate.lists.retrieval import SOURCES, Retrieval
 from plugrank_training.evaluate.lists.rows import ListRow, plain_lists, ranked
 from plugrank_training.evaluate.lists.summary import Context, difference, summary
@@ -35,7 +35,8 @@ def served_lists(options: Options, lists: ListOptions, url: str) -> dict[str, An
     data = Loaded.read(options.dataset, options.out / "stages").dataset
     split = make_split(data, options.split or default_split(data), options.salt, options.fold)
     part = getattr(split, lists.part)
-    requests = make_requests(data, part, lists.part, lists.moments, split.exclude_items)
+    every = make_requests(data, part, lists.part, lists.moments, split.exclude_items)
+    requests = of_some_users(every, lists.users)
     log, as_of = snapshot_before(data, part, split.exclude_items)
     retrieval = Retrieval(log, lists.retrieval, as_of)
     context = Context(requests, part, retrieval.available, retrieval.impressions == 0)

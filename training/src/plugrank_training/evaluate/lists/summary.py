@@ -39,11 +39,19 @@ def values_of(lists: Sequence[RankedLists], requests: Sequence[Request]) -> dict
     return {name: np.stack([by_user(one[name], requests) for one in each]) for name in each[0]}
 
 
+def with_past(requests: Sequence[Request]) -> np.ndarray:
+    """Which users, in their order, clicked anything before a request of theirs; bool `[users]`."""
+    return by_user(np.array([float(len(request.clicks) > 0) for request in requests]), requests) > 0
+
+
 def summary(lists: Sequence[RankedLists], context: Context) -> dict[str, Any]:
     """What is said of one row: metrics with intervals over seeds and users, and means over seeds of the rest."""
     values = values_of(lists, context.requests.requests)
     rows = [describe(one, context) for one in lists]
     told: dict[str, Any] = {name: asdict(interval(found)) for name, found in values.items()}
+    past = with_past(context.requests.requests)
+    if past.any():
+        told["with_past"] = {name: asdict(interval(found[:, past])) for name, found in values.items()}
     told["deviation"] = {
         name: float(found.mean(axis=1).std(ddof=1)) if len(found) > 1 else 0.0 for name, found in values.items()
     }
@@ -154,4 +162,8 @@ def difference(
 ) -> dict[str, Any]:
     """Paired differences of metrics, with intervals over seeds and users. A row without seeds is repeated."""
     mine, theirs = values_of(lists, requests), values_of(others, requests)
-    return {name: asdict(interval(mine[name] - theirs[name])) for name in mine}
+    told: dict[str, Any] = {name: asdict(interval(mine[name] - theirs[name])) for name in mine}
+    past = with_past(requests)
+    if past.any():
+        told["with_past"] = {name: asdict(interval((mine[name] - theirs[name])[:, past])) for name in mine}
+    return told

@@ -30,7 +30,12 @@ def list_table(report: dict[str, Any], kind: str) -> str:
         if not over:
             continue
         lines = [[f"{title} over", *METRICS], ["---"] * (1 + len(METRICS))]
-        lines += [[name, *(gain(kinds[kind][metric]) for metric in METRICS)] for name, kinds in over.items()]
+        for name, kinds in over.items():
+            lines.append([name, *(gain(kinds[kind][metric]) for metric in METRICS)])
+        for name, kinds in over.items():
+            if "with_past" in kinds[kind]:
+                found = kinds[kind]["with_past"]
+                lines.append([f"{name}, users with a click before", *(gain(found[metric]) for metric in METRICS)])
         text += "\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
     return text
 
