@@ -1,4 +1,4 @@
-"""Small made-up sources in every layout the MovieLens adapter knows."""
+"""Small made-up sources in every layout the adapter of film ratings knows."""
 
 from __future__ import annotations
 
@@ -85,4 +85,13 @@ def make_latest(folder: Path) -> Path:
         'userId,movieId,tag,timestamp\n9,2,River,1\n10,2,river,2\n10,2,"slow, calm",3\n9,3, ,4\n',
         "utf-8",
     )
+    return folder
+
+
+def make_movietweetings(folder: Path) -> Path:
+    """The same films and ratings, out of 10: 8 and more is a click; 7 is none."""
+    folder.mkdir()
+    films = "10::Caf\xe9, Le (Rivi\xe8re) (1971)::Comedy|Drama\n2::Two Rivers (1995)::Drama\n3::Odd::\n"
+    write(folder / "movies.dat", films, "utf-8")
+    write(folder / "ratings.dat", "10::2::7::500\n9::10::8::500\n9::2::10::400\n10::3::0::900\n", "utf-8")
     return folder

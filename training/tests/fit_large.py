@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plugrank_training.batches import BLOCK_ROWS, Batcher, Dropping
-from plugrank_training.catalog import item_features, make_catalog, user_features
 from plugrank_training.config import Config, HistoryConfig, PpmConfig, UnifiedConfig
-from plugrank_training.dataset import Dataset
-from plugrank_training.graphs import Schema
-from plugrank_training.history import HistoryIndex
-from plugrank_training.mapped import read_mapped
+from plugrank_training.data.catalog import item_features, make_catalog, user_features
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.mapped import read_mapped
+from plugrank_training.data.splits import make_split
+from plugrank_training.fit.batches import BLOCK_ROWS, Batcher, Dropping
+from plugrank_training.fit.pretrain import newest
+from plugrank_training.fit.train import FitOptions, fit
 from plugrank_training.models.build import make_pretrained
-from plugrank_training.pretrain import newest
-from plugrank_training.splits import make_split
-from plugrank_training.train import FitOptions, fit
+from plugrank_training.models.schema import Schema
 
 CONFIG = Config(
     history=HistoryConfig(clicks=3, impressions=3),

@@ -15,19 +15,19 @@ from safetensors.torch import save_file
 
 from planted import ITEMS
 from plugrank_training import distributed
-from plugrank_training.batches import Batcher, Dropping
-from plugrank_training.catalog import item_features, make_catalog, user_features
-from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.config import Config, NextClickConfig, PpmConfig, UnifiedConfig
-from plugrank_training.dataset import Dataset
-from plugrank_training.graphs import Schema
-from plugrank_training.history import HistoryIndex
+from plugrank_training.data.catalog import item_features, make_catalog, user_features
+from plugrank_training.data.click_sequences import ClickSequences
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.splits import default_split, make_split
+from plugrank_training.fit.batches import Batcher, Dropping
+from plugrank_training.fit.checkpoint import Checkpoint
+from plugrank_training.fit.pretrain import pretrain_next_clicks, start_of
+from plugrank_training.fit.train import FitOptions, fit
 from plugrank_training.models.build import make_unified
-from plugrank_training.next_clicks import ClickSequences
-from plugrank_training.pretrain import pretrain_next_clicks, start_of
-from plugrank_training.splits import default_split, make_split
-from plugrank_training.stages import StageCache
-from plugrank_training.train import FitOptions, fit
+from plugrank_training.models.schema import Schema
+from plugrank_training.stage_cache import StageCache
 
 
 def main(data: Path, out: Path, flags: list[str]) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plugrank_training.dataset import Dataset, Meta
-from plugrank_training.ids import shortlex_rank
+from plugrank_training.data.dataset import Dataset, Meta
+from plugrank_training.data.ids import shortlex_rank
 
 
 def random_dataset(

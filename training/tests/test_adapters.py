@@ -1,4 +1,4 @@
-"""The MovieLens adapter in every layout, on made-up sources."""
+"""The adapter of film ratings in every layout, on made-up sources."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from downloads import add_extras, make_1m, make_100k, make_latest, make_sequences, write
-from plugrank_training.adapters.convert import convert_any
-from plugrank_training.adapters.movielens import convert
-from plugrank_training.adapters.source import title_year
+from downloads import add_extras, make_1m, make_100k, make_latest, make_movietweetings, make_sequences, write
 from plugrank_training.cli import main
-from plugrank_training.dataset import Dataset
-from plugrank_training.dataset_error import DatasetError
+from plugrank_training.data.adapters.convert import convert_any
+from plugrank_training.data.adapters.movielens import convert, detect
+from plugrank_training.data.adapters.source import title_year
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.dataset_error import DatasetError
 from shops import valid_tables, write_folder
 
 Make = Callable[[Path], Path]
@@ -35,7 +35,7 @@ def log(dataset: Dataset) -> list[tuple[str, str, int, int]]:
 RATED = [("9", "2", 400_000, 1), ("9", "10", 500_000, 1), ("10", "2", 500_000, 0), ("10", "3", 900_000, 0)]
 
 
-@pytest.mark.parametrize("make", [make_100k, make_1m, make_latest])
+@pytest.mark.parametrize("make", [make_100k, make_1m, make_latest, make_movietweetings])
 def test_ratings_become_a_sorted_log(make: Make, tmp_path: Path) -> None:
     dataset = converted(make, tmp_path)
     assert log(dataset) == RATED
@@ -103,7 +103,7 @@ def test_latest_without_tags(tmp_path: Path) -> None:
     assert Dataset.load(tmp_path / "out").texts[0] == "Drama (1995)."
 
 
-@pytest.mark.parametrize("make", [make_100k, make_1m, make_sequences, make_latest])
+@pytest.mark.parametrize("make", [make_100k, make_1m, make_sequences, make_latest, make_movietweetings])
 def test_plots_and_posters_are_taken_in(make: Make, tmp_path: Path) -> None:
     source = make(tmp_path / "source")
     add_extras(source)
@@ -121,6 +121,14 @@ def test_plots_and_posters_are_taken_in(make: Make, tmp_path: Path) -> None:
         assert image.getpixel((0, 0)) == (0, 0, 255)
     notes = json.loads((out / "dataset.json").read_text())["converted_from"]["notes"]
     assert any(note.startswith("poster left out, 3.jpg") for note in notes)
+
+
+def test_movietweetings_is_told_from_movielens_1m(tmp_path: Path) -> None:
+    dataset = converted(make_movietweetings, tmp_path)
+    assert dataset.meta.name == "movietweetings"
+    assert dataset.user_columns == {}
+    assert dataset.titles[2] == "Café, Le (Rivière) (1971)"
+    assert detect(make_1m(tmp_path / "1m")).name == "MovieLens 1M"
 
 
 def test_an_unchanged_source_is_not_converted_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,6 +182,7 @@ MALFORMED: list[tuple[Make, str, str, str]] = [
     (make_100k, "u.data", "9\t2\t6\t5\n", r"line 1: rating `6` is not a number"),
     (make_100k, "u.data", "9\t2\t4\t-5\n", r"line 1: timestamp `-5` is not a whole number"),
     (make_100k, "u.data", "9\t2\t4\t9999999999999999\n", r"timestamp `9999999999999999` is not a whole number"),
+    (make_movietweetings, "ratings.dat", "9::2::11::5\n", r"line 1: rating `11` is not a number from 0 to 10"),
     (make_100k, "u.item", "2|T|soon||x|0|0|1\n", r"u\.item, line 1: release date `soon` is not of the form"),
     (make_100k, "u.item", "2|T|31-Feb-1995||x|0|0|1\n", r"release date `31-Feb-1995` is not of the form"),
     (make_100k, "u.item", "2|T|||x|0|0|y\n", r"u\.item, line 1: flag of genre Drama is `y`, not 0 or 1"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from plugrank_training.calibrate import apply, calibrate
+from plugrank_training.evaluate.calibrate import apply, calibrate
 
 
 def drawn(seed: int = 0, rows: int = 40_000) -> tuple[np.ndarray, np.ndarray]:

@@ -23,11 +23,13 @@ from plugrank_training.config import (
     TextConfig,
     UnifiedConfig,
 )
-from plugrank_training.dataset import Dataset
-from plugrank_training.experiment import Experiment
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.splits import make_split
+from plugrank_training.fit.experiment import run_experiment
+from plugrank_training.fit.prepare import prepare
+from plugrank_training.fit.run import open_run
+from plugrank_training.fit.stages import fit_models
 from plugrank_training.options import Options
-from plugrank_training.pipeline import Pipeline
-from plugrank_training.splits import make_split
 
 CONFIG = Config(
     text=TextConfig(dim=16, layers=1, heads=2, vocabulary=200, max_tokens=12, steps=60, batch=32, learning_rate=5e-3),
@@ -51,7 +53,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
 
 
 def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    report = Experiment(options, CONFIG).run()
+    report = run_experiment(options, CONFIG)
     assert report["split"] == "warm"
     losses = report["ppm"]["next_clicks"]["train_loss"]
     assert len(losses) == CONFIG.next_clicks.epochs
@@ -76,9 +78,9 @@ def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFi
 def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
     """The same run again with the lower layers of PPM frozen; what came before is reused."""
     config = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, freeze=FROZEN))
-    pipeline = Pipeline(dataclasses.replace(options, models=("unified",), no_test=True), config)
-    catalog = pipeline.prepare(show_groups=True)
-    trained = pipeline.run(catalog)["unified"]
+    run = open_run(dataclasses.replace(options, no_test=True), config)
+    fitted = fit_models(run, prepare(run, show_groups=True), ("unified",))
+    trained = fitted.models["unified"]
     printed = capsys.readouterr().out.splitlines()
     assert next(line for line in printed if line.startswith("ppm pre-training")).endswith("(reused)")
     for name in FROZEN:
@@ -92,7 +94,8 @@ def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.Capt
     assert len(list(stages.glob("frozen-histories-*"))) == 2
     assert trained.report["valid"]["auc"] > 0.7
     assert trained.model is not None
-    before = pipeline.pretrained(catalog).state_dict()
+    assert fitted.ppm is not None
+    before = fitted.ppm.model.state_dict()
     after = trained.model.state_dict()
     kept = [name for name in before if name.startswith(("branches.ppm.projection", "branches.ppm.layers"))]
     assert kept

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from plugrank_training.dataset import Dataset
-from plugrank_training.dataset_error import DatasetError
-from plugrank_training.ids import shortlex_rank
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.ids import shortlex_rank
 from shops import valid_tables, write_folder
 
 
@@ -143,7 +143,7 @@ def test_a_large_log_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
         "label": pa.array([n % 2 for n in range(count)], pa.int8()),
     }
     whole = Dataset.load(write_folder(tmp_path / "a", tables))
-    monkeypatch.setattr("plugrank_training.interaction_file.PIECE", 7)
+    monkeypatch.setattr("plugrank_training.data.interaction_file.PIECE", 7)
     parts = Dataset.load(tmp_path / "a")
     for name in ("user", "item", "timestamp", "label"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from plugrank_training.config import ImageConfig, TextConfig
-from plugrank_training.content import clicked_pairs
 from plugrank_training.encoders.image_encoder import ImageEncoder
 from plugrank_training.encoders.pixels import load_pixels, normalise
+from plugrank_training.encoders.stage import clicked_pairs
 from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.tokenizer import item_text, tokenize, train_tokenizer
 from plugrank_training.encoders.train_image import encode_images, train_image_encoder

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from plugrank_training.config import Config
 from plugrank_training.encoders.tokenizer import tokenize
-from plugrank_training.export import ExportError, export_bundle
-from plugrank_training.onnx_files import OnnxGraph, difference
-from plugrank_training.tiny import export_tiny, tiny_bundle
+from plugrank_training.export.bundle import ExportError, export_bundle
+from plugrank_training.export.onnx_files import OnnxGraph, difference
+from plugrank_training.export.tiny import export_tiny, tiny_bundle
+from plugrank_training.models.build import make_idrec, make_unified
+from plugrank_training.models.item_popularity import ItemPopularity
 
 Arrays = dict[str, np.ndarray]
 
@@ -181,3 +186,21 @@ def test_a_strange_folder_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="is no bundle"):
         export_bundle(tiny_bundle(), precious)
     assert (precious / "notes.txt").read_text(encoding="utf-8") == "keep"
+
+
+def test_popularity_is_part_of_the_graphs(tmp_path: Path) -> None:
+    config = replace(Config(), host=replace(Config().host, popularity=True))
+    bundle = tiny_bundle()
+    models = [make(bundle.schema, config, 0).eval() for make in (make_unified, make_idrec)]
+    for model in models:
+        part = next(part for part in model.parts() if isinstance(part, ItemPopularity))
+        part.fill(torch.arange(2, 62), np.arange(60) ** 2)
+        torch.nn.init.ones_(part.weight)
+    manifest = export_bundle(replace(bundle, unified=models[0], idrec=models[1]), tmp_path / "bundle")
+    assert max(manifest["metrics"]["onnx_difference"].values()) < 1e-4
+    graph = OnnxGraph(tmp_path / "bundle" / "item_encoder.onnx")
+    inputs = reference(tmp_path / "bundle", "item_encoder", "in")
+    rows = len(inputs["item_item_id"])
+    prior = [graph.run(inputs | {"item_item_id": np.full(rows, item)})["prior"] for item in (2, 61)]
+    # Of two items with the same content the one that was clicked more has the higher log-odds, by the logarithm.
+    assert (prior[1] - prior[0]).mean() > 4.0

@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from planted import ITEMS, write_planted
-from plugrank_training.batches import Batcher, Dropping, item_inputs
-from plugrank_training.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.config import Config, SimilarityConfig
-from plugrank_training.dataset import Dataset
-from plugrank_training.frozen_cache import FrozenCache
-from plugrank_training.graphs import Schema
-from plugrank_training.groups import freeze
-from plugrank_training.history import HistoryIndex
+from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.splits import Examples, make_split
+from plugrank_training.fit.batches import Batcher, Dropping, item_inputs
+from plugrank_training.fit.frozen_cache import FrozenCache
+from plugrank_training.fit.train import FitOptions, fit, predict
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.click_model import ClickModel
-from plugrank_training.splits import Examples, make_split
-from plugrank_training.train import FitOptions, fit, predict
+from plugrank_training.models.groups import freeze
+from plugrank_training.models.schema import Schema
 
 CPU = torch.device("cpu")
 PROJECTION, LOWER = ("ppm.projection",), ("ppm.projection", "ppm.transformer")
@@ -139,3 +139,15 @@ def test_what_trains_is_not_stored(setup: Setup, tmp_path: Path) -> None:
         assert catalog is setup.catalog
         assert batcher.states is None
     assert not list(tmp_path.iterdir())
+
+
+def test_spaces_of_likeness_of_other_sizes_are_stored_apart(setup: Setup, tmp_path: Path) -> None:
+    cache = FrozenCache(tmp_path, "data")
+    for dim in (2, 4):
+        model = setup.model(LOWER, similarity=dim)
+        batcher = setup.batcher(setup.valid)
+        stored = cache.attach(model, setup.catalog, [batcher])
+        assert (
+            np.abs(predict(model, stored, batcher) - predict(model, setup.catalog, setup.batcher(setup.valid))).max()
+            < 1e-5
+        )

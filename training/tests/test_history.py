@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from plugrank_training.dataset import Dataset
-from plugrank_training.history import HistoryIndex, interval_bucket
-from plugrank_training.ids import shortlex_key
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex, interval_bucket
+from plugrank_training.data.ids import shortlex_key
 from shops import random_dataset
 
 Entry = tuple[int, int, int]

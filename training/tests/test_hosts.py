@@ -12,21 +12,21 @@ from torch import Tensor, nn
 
 from planted import ITEMS as PLANTED_ITEMS
 from planted import write_planted
-from plugrank_training.batches import Batcher, Dropping
-from plugrank_training.catalog import item_features, make_catalog, user_features
 from plugrank_training.config import Config, ConfigError, HostConfig, UnifiedConfig
-from plugrank_training.dataset import Dataset
-from plugrank_training.export import export_bundle
-from plugrank_training.graphs import Schema
-from plugrank_training.groups import groups_of
-from plugrank_training.history import HistoryIndex
+from plugrank_training.data.catalog import item_features, make_catalog, user_features
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.splits import make_split
+from plugrank_training.export.bundle import export_bundle
+from plugrank_training.export.tiny import tiny_bundle
+from plugrank_training.fit.batches import Batcher, Dropping
+from plugrank_training.fit.train import FitOptions, fit
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified, make_with_vectors
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.groups import groups_of
 from plugrank_training.models.inputs import ItemInputs
 from plugrank_training.models.row_host import RowModel, Rows
-from plugrank_training.splits import make_split
-from plugrank_training.tiny import tiny_bundle
-from plugrank_training.train import FitOptions, fit
+from plugrank_training.models.schema import Schema
 
 KINDS = ("lr", "deepfm", "dcnv2", "din", "fuxictr:DCNv2", "fuxictr:DIN", "fuxictr:FinalMLP", "test_hosts:Factors")
 

@@ -12,10 +12,10 @@ from safetensors.numpy import load_file
 
 from days import Days
 from plugrank_training.cli import main
-from plugrank_training.increment import Past, extended, warm_start
+from plugrank_training.data.vector_store import VectorStore, content_hash
+from plugrank_training.export.onnx_files import OnnxGraph
+from plugrank_training.fit.increment import Past, extended, warm_start
 from plugrank_training.models.features import Feature
-from plugrank_training.onnx_files import OnnxGraph
-from plugrank_training.vector_store import VectorStore, content_hash
 
 
 def test_an_increment_learns_the_new_days(days: Days, tmp_path: Path) -> None:

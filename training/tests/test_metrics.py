@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
-from plugrank_training import metrics
-from plugrank_training.bootstrap import Compared, Interval, paired_intervals
-from plugrank_training.weighted_auc import WeightedAuc
+from plugrank_training.evaluate import metrics
+from plugrank_training.evaluate.bootstrap import Compared, Interval, paired_intervals
+from plugrank_training.evaluate.weighted_auc import WeightedAuc
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -52,6 +52,20 @@ def test_auc_and_log_loss_equal_scikit_learn(ties: bool) -> None:
     _, label, probability = rows(1, ties=ties)
     assert metrics.auc(label, probability) == pytest.approx(roc_auc_score(label, probability), abs=1e-12)
     assert metrics.log_loss(label, probability) == pytest.approx(sklearn_log_loss(label, probability), abs=1e-12)
+
+
+def test_centred_auc_does_not_know_how_often_a_user_clicks() -> None:
+    user, label, probability = rows(4, ties=False)
+    logit = np.log(probability) - np.log1p(-probability)
+    centred = logit - np.array([logit[user == one].mean() for one in user])
+    assert metrics.centred_auc(user, label, probability) == pytest.approx(roc_auc_score(label, centred), abs=1e-12)
+    shift = np.random.default_rng(0).normal(size=user.max() + 1)[user]
+    shifted = 1 / (1 + np.exp(-logit - 3 * shift))
+    assert metrics.centred_auc(user, label, shifted) == pytest.approx(roc_auc_score(label, centred), abs=1e-9)
+    assert abs(metrics.auc(label, shifted) - metrics.auc(label, probability)) > 0.05
+    # A user's level alone tells nothing.
+    assert metrics.centred_auc(user, label, 1 / (1 + np.exp(-shift))) == 0.5
+    assert math.isnan(metrics.centred_auc(user[:0], label[:0], probability[:0]))
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -127,7 +141,7 @@ def test_ece_bins_have_equal_mass() -> None:
 def test_evaluate_has_them_all() -> None:
     user, label, probability = rows(6)
     found = metrics.evaluate(user, label, probability)
-    assert list(found) == ["auc", "gauc", "log_loss", "normalised_entropy", "calibration_ratio", "ece"]
+    assert list(found) == ["auc", "gauc", "centred_auc", "log_loss", "normalised_entropy", "calibration_ratio", "ece"]
     assert all(type(value) is float and math.isfinite(value) for value in found.values())
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from plugrank_training.config import Config, SimilarityConfig
-from plugrank_training.graphs import Schema
+from plugrank_training.export.tiny import tiny_schema
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import MISSING, OTHER, Feature
 from plugrank_training.models.inputs import ItemInputs, Named
-from plugrank_training.tiny import tiny_schema
+from plugrank_training.models.schema import Schema
 
 ITEMS = 20
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugrank_training import metrics
-from plugrank_training.adapters.movielens import convert
-from plugrank_training.dataset import Dataset
-from plugrank_training.history import HistoryIndex
-from plugrank_training.splits import make_split
+from plugrank_training.data.adapters.movielens import convert
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.splits import make_split
+from plugrank_training.evaluate import metrics
 
 REPOSITORY = Path(__file__).parents[2]
 

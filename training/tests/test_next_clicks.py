@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.batches import Dropping
-from plugrank_training.catalog import Catalog, make_catalog
 from plugrank_training.config import Config, NextClickConfig
-from plugrank_training.covisits import covisit_factors, fill_covisits
-from plugrank_training.dataset import Dataset
-from plugrank_training.examples import Examples
-from plugrank_training.graphs import Schema
-from plugrank_training.history import HistoryIndex
+from plugrank_training.data.catalog import Catalog, make_catalog
+from plugrank_training.data.click_sequences import ClickSequences
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.examples import Examples
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.fit.batches import Dropping
+from plugrank_training.fit.covisit_factors import covisit_factors, fill_covisits
+from plugrank_training.fit.next_clicks import NextClickBatches, next_click_loss, train_next_clicks
 from plugrank_training.models.build import make_idrec, make_pretrained
 from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.features import Feature
 from plugrank_training.models.ppm import Ppm
-from plugrank_training.next_clicks import ClickSequences, NextClickBatches, next_click_loss, train_next_clicks
+from plugrank_training.models.schema import Schema
 from shops import random_dataset
 
 ITEMS, USERS, CLICKS, TRAIN = 40, 60, 16, 13

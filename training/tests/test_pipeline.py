@@ -15,9 +15,6 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from planted import COLD, ITEMS, write_planted
-from plugrank_training.batches import Batcher, Dropping
-from plugrank_training.calibrate import apply
-from plugrank_training.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.config import (
     BatchConfig,
     Config,
@@ -27,18 +24,25 @@ from plugrank_training.config import (
     TextConfig,
     UnifiedConfig,
 )
-from plugrank_training.dataset import Dataset
+from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.splits import Split, make_split
 from plugrank_training.device import choose_device
-from plugrank_training.experiment import Experiment
-from plugrank_training.graphs import Schema
-from plugrank_training.groups import freeze
-from plugrank_training.history import HistoryIndex
+from plugrank_training.evaluate.calibrate import apply
+from plugrank_training.export.onnx_files import OnnxGraph
+from plugrank_training.fit import experiment
+from plugrank_training.fit.baselines import BASELINES
+from plugrank_training.fit.batches import Batcher, Dropping
+from plugrank_training.fit.experiment import run_experiment
+from plugrank_training.fit.model_names import parse_models
+from plugrank_training.fit.prepare import prepare
+from plugrank_training.fit.run import open_run
+from plugrank_training.fit.train import FitOptions, fit, predict
 from plugrank_training.models.build import make_unified
-from plugrank_training.onnx_files import OnnxGraph
-from plugrank_training.options import BAR_MODELS, Options, parse_models
-from plugrank_training.pipeline import Pipeline
-from plugrank_training.splits import Split, make_split
-from plugrank_training.train import FitOptions, fit, predict
+from plugrank_training.models.groups import freeze
+from plugrank_training.models.schema import Schema
+from plugrank_training.options import Options
 
 CONFIG = Config(
     text=TextConfig(dim=16, layers=1, heads=2, vocabulary=200, max_tokens=12, steps=150, batch=32, learning_rate=5e-3),
@@ -72,7 +76,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("run")
-    return Run(data, out, Experiment(options(data, out), CONFIG).run())
+    return Run(data, out, run_experiment(options(data, out), CONFIG))
 
 
 def cold_rows(table: Any) -> np.ndarray:
@@ -111,8 +115,8 @@ def test_report_and_predictions_are_written(run: Run) -> None:
 
 
 def test_a_second_run_reuses_everything(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr(Pipeline, "export", lambda *_: run.report["bundle"])
-    again = Experiment(options(run.folder, run.out), CONFIG).run()
+    monkeypatch.setattr(experiment, "export_run", lambda *_: run.report["bundle"])
+    again = run_experiment(options(run.folder, run.out), CONFIG)
     printed = capsys.readouterr().out
     assert printed.count("(reused)") == 6
     assert "host.embeddings" in printed
@@ -142,11 +146,11 @@ def test_the_test_part_is_not_read_again_unsaid(run: Run, tmp_path: Path) -> Non
     changed = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, epochs=1, hidden=8))
     one = {"models": ("idrec",)}
     with pytest.raises(ValueError, match="the test part was scored for `idrec`, seed 0"):
-        Experiment(options(run.folder, run.out, **one), changed).run()
-    report = Experiment(options(run.folder, run.out, no_test=True, **one), changed).run()
+        run_experiment(options(run.folder, run.out, **one), changed)
+    report = run_experiment(options(run.folder, run.out, no_test=True, **one), changed)
     assert "test" not in report["idrec"]
     said = options(run.folder, run.out, again=True, predictions=tmp_path, **one)
-    assert Experiment(said, changed).run()["idrec"]["test_reads"] == 2
+    assert run_experiment(said, changed)["idrec"]["test_reads"] == 2
     assert (tmp_path / "idrec.parquet").is_file()
 
 
@@ -158,7 +162,7 @@ def test_folds_are_pooled_and_seeds_averaged(data: Path, tmp_path: Path) -> None
         unified=dataclasses.replace(CONFIG.unified, epochs=1),
     )
     chosen = options(data, tmp_path, seeds=2, models=("popularity", "idrec"))
-    report = Experiment(dataclasses.replace(chosen, split="items"), quick).run()
+    report = run_experiment(dataclasses.replace(chosen, split="items"), quick)
     assert (report["folds"], report["seeds"]) == (6, [0, 1])
     table = pq.read_table(tmp_path / "predictions" / "idrec.parquet")
     dataset = Dataset.load(data)
@@ -173,7 +177,7 @@ def test_folds_are_pooled_and_seeds_averaged(data: Path, tmp_path: Path) -> None
 
 
 def test_models_are_named() -> None:
-    assert parse_models("all")[: len(BAR_MODELS)] == BAR_MODELS
+    assert parse_models("all")[: len(BASELINES)] == tuple(BASELINES)
     assert parse_models("unified, idrec,unified") == ("unified", "idrec")
     with pytest.raises(ValueError, match="no model `dinn`"):
         parse_models("idrec,dinn")
@@ -187,8 +191,7 @@ def test_bundle_scores_what_torch_scored(run: Run) -> None:
     history = HistoryIndex(dataset, 15, 15)
     test = split.test.take(np.arange(0, len(split.test), 5))
     written = pq.read_table(run.out / "predictions" / "unified.parquet")["score"].to_numpy()[::5]
-    pipeline = Pipeline(options(run.folder, run.out), CONFIG)
-    catalog = pipeline.prepare(show_groups=False)
+    catalog = prepare(open_run(options(run.folder, run.out), CONFIG), show_groups=False).catalog
     graphs = {name: OnnxGraph(run.out / "bundle" / f"{name}.onnx") for name in manifest["graphs"]}
     ids = {f"item_{name}": value.numpy() for name, value in catalog.item_ids.items()}
     records = graphs["item_encoder"].run(

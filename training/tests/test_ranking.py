@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from planted import write_planted
-from plugrank_training.batches import RUN, Batcher
-from plugrank_training.dataset import Dataset
-from plugrank_training.history import HistoryIndex
-from plugrank_training.ranking import ranking_log_loss, ranking_loss
-from plugrank_training.splits import make_split
-from plugrank_training.train import valid_loss
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.splits import make_split
+from plugrank_training.fit.batches import RUN, Batcher
+from plugrank_training.fit.ranking_loss import ranking_log_loss, ranking_loss
+from plugrank_training.fit.train import valid_loss
 
 USER = np.array([4, 4, 4, 9, 9, 9, 9, 2])
 LABEL = np.array([1, 0, 0, 1, 1, 0, 1, 1])
@@ -85,10 +85,10 @@ def test_processes_share_a_batch_by_whole_users(tmp_path: Path, monkeypatch: pyt
         return [batch.example[batch.example >= 0] for batch in found]
 
     whole = rows()
-    monkeypatch.setattr("plugrank_training.batches.world", lambda: 2)
+    monkeypatch.setattr("plugrank_training.fit.batches.world", lambda: 2)
     shares = []
     for number in (0, 1):
-        monkeypatch.setattr("plugrank_training.batches.rank", lambda number=number: number)
+        monkeypatch.setattr("plugrank_training.fit.batches.rank", lambda number=number: number)
         shares.append(rows())
     for one, left, right in zip(whole, *shares, strict=True):
         if len(np.unique(train.user[one])) == 1:

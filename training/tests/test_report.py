@@ -14,7 +14,8 @@ import torch
 
 from days import Days
 from plugrank_training.cli import main
-from plugrank_training.report.page import interval, page, table
+from plugrank_training.report.page import interval, page
+from plugrank_training.report.tables import table
 
 
 class Tags(HTMLParser):
@@ -68,19 +69,19 @@ def test_a_run_becomes_a_page(days: Days, tmp_path: Path) -> None:
 
 
 def test_miss_tolerance_is_over_seeds(days: Days, tmp_path: Path) -> None:
-    from plugrank_training.increment import Past
-    from plugrank_training.loaded import Loaded
+    from plugrank_training.data.loaded import Loaded
+    from plugrank_training.fit.increment import Past
+    from plugrank_training.fit.run import open_run
     from plugrank_training.options import Options
-    from plugrank_training.pipeline import Pipeline
     from plugrank_training.report.curves import miss_tolerance
 
     # The first seed is on the disk; the second goes into a copy.
     shutil.copytree(days.first.parent, tmp_path / "run")
     loaded = Loaded.read(days.old, tmp_path / "run" / "stages")
     options = Options(days.old, tmp_path / "run", "global", "plugrank", None, 0, torch.device("cpu"))
-    pipeline = Pipeline(options, Past.read(days.first).config, loaded)
-    both = miss_tolerance(pipeline, loaded, (0, 1))
-    alone = [miss_tolerance(pipeline, loaded, (seed,)) for seed in (0, 1)]
+    run = open_run(options, Past.read(days.first).config, loaded)
+    both = miss_tolerance(run, loaded, (0, 1))
+    alone = [miss_tolerance(run, loaded, (seed,)) for seed in (0, 1)]
     for name in ("unified", "idrec"):
         each = np.array([one[name] for one in alone])
         assert np.allclose(both[name], each.mean(0))
@@ -92,15 +93,15 @@ def test_miss_tolerance_is_over_seeds(days: Days, tmp_path: Path) -> None:
 
 
 def test_a_longer_history_is_measured_on_validation(days: Days, tmp_path: Path) -> None:
-    from plugrank_training.increment import Past
-    from plugrank_training.loaded import Loaded
+    from plugrank_training.data.loaded import Loaded
+    from plugrank_training.fit.increment import Past
+    from plugrank_training.fit.run import open_run
     from plugrank_training.options import Options
-    from plugrank_training.pipeline import Pipeline
     from plugrank_training.report.curves import longer_history
 
     loaded = Loaded.read(days.old, tmp_path)
     options = Options(days.old, tmp_path, "global", "plugrank", None, 0, torch.device("cpu"))
-    found = longer_history(Pipeline(options, Past.read(days.first).config, loaded), loaded, (0.5, 1.0))
+    found = longer_history(open_run(options, Past.read(days.first).config, loaded), loaded, (0.5, 1.0))
     assert (len(found["auc"]), found["unified_window"]) == (2, 0.5)
     assert not (tmp_path / "test_reads.json").exists()
 

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from planted import write_clicks, write_planted
-from plugrank_training.checkpoint import Checkpoint
 from plugrank_training.durable import write_durably
+from plugrank_training.fit.checkpoint import Checkpoint
 
 HERE = Path(__file__).parent
 

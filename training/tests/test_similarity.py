@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from plugrank_training.config import Config, SimilarityConfig
-from plugrank_training.export import export_bundle
+from plugrank_training.export.bundle import export_bundle
+from plugrank_training.export.tiny import tiny_bundle
 from plugrank_training.models.build import make_pretrained, make_unified
 from plugrank_training.models.features import MISSING, Feature
 from plugrank_training.models.inputs import History, ItemInputs
 from plugrank_training.models.similarity import DECAYS, SHARPNESS, Similarity
-from plugrank_training.tiny import tiny_bundle
 
 ITEMS, WIDTH = 12, 5
 # A column may have any name.

@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from plugrank_training.dataset import Dataset
-from plugrank_training.examples import Examples
-from plugrank_training.negatives import Seen, match_negatives
-from plugrank_training.splits import FOLDS, Split, default_split, item_folds, make_split
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.examples import Examples
+from plugrank_training.data.negatives import Seen, match_negatives
+from plugrank_training.data.splits import FOLDS, Split, default_split, item_folds, make_split
 from shops import random_dataset
 
 
@@ -136,6 +136,20 @@ def test_every_item_is_a_negative_as_often_as_a_positive_and_never_in_its_users_
         assert not sequence & set(zip(negative.user.tolist(), negative.item.tolist(), strict=True))
         assert positive.timestamp.min() >= 5
         assert_sorted(dataset, part)
+
+
+def test_no_user_is_left_out_without_a_count() -> None:
+    dataset = random_dataset(5, users=150, items=120, rows=700, time="order", negatives="matched")
+    split = make_split(dataset, "warm")
+    clicks = Counter(dataset.user.tolist())
+    short = [count for count in clicks.values() if count < 6]
+    assert 10 < len(short) < len(clicks)
+    told = list(split.left_out.values())
+    assert told[:2] == [len(short), sum(short)]
+    assert told[2] == 5 * (len(clicks) - len(short))
+    kept = sum(int(part.label.sum()) for part in parts(split))
+    assert kept + told[1] + told[2] == dataset.rows
+    assert make_split(logged(), "global").left_out == {}
 
 
 def test_a_split_repeats_itself_and_the_seed_changes_the_negatives_only() -> None:

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.benchmark import benchmark, table
 from plugrank_training.cli import main
 from plugrank_training.config import Config
-from plugrank_training.examples import Examples
-from plugrank_training.export import vocab_files
-from plugrank_training.groups import groups_of
+from plugrank_training.data.examples import Examples
+from plugrank_training.export.benchmark import benchmark, table
+from plugrank_training.export.bundle import vocab_files
+from plugrank_training.export.tiny import tiny_schema
+from plugrank_training.fit.pretrain import newest
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.features import Feature
+from plugrank_training.models.groups import groups_of
 from plugrank_training.models.inputs import ItemInputs
 from plugrank_training.models.ppm import ItemProjection
-from plugrank_training.pretrain import newest
-from plugrank_training.stages import StageCache, fingerprint, fingerprint_folder
-from plugrank_training.tiny import tiny_schema
+from plugrank_training.stage_cache import StageCache, fingerprint, fingerprint_folder
 
 
 def test_a_stage_is_made_once_for_each_fingerprint(tmp_path: Path) -> None:

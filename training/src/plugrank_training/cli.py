@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from plugrank_training.commands import add_benchmark, add_export_tiny, add_train
-from plugrank_training.convert_command import add_convert
-from plugrank_training.parity import add_parity, add_sample_predictions
+from plugrank_training.data.convert_command import add_convert
+from plugrank_training.evaluate.lists.command import add_lists
+from plugrank_training.evaluate.parity import add_parity, add_sample_predictions
+from plugrank_training.evaluate.rung import add_rung
 from plugrank_training.report.command import add_report
-from plugrank_training.rung import add_rung
 
 Register = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
 REGISTER: tuple[Register, ...] = (
@@ -23,6 +24,7 @@ REGISTER: tuple[Register, ...] = (
     add_parity,
     add_sample_predictions,
     add_rung,
+    add_lists,
     add_export_tiny,
     add_benchmark,
     add_report,

@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from plugrank_training.splits import FOLDS, SPLITS
+from plugrank_training.data.splits import FOLDS, SPLITS
 
 TRAIN = """\
 Trains IDRec (the host, DIN by default) and UniM (PPM plugged into it) on a dataset folder and writes a model bundle.
@@ -33,8 +33,9 @@ written to OUT:
   test_reads.json                which model and seed read which test part when
   stages/                        results of the stages, for reuse, and checkpoints; safe to delete
 
-models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-vectors (with frozen vectors as a feature),
-ppm (alone), unified; without a network: popularity, means, cooccurrence, content, cooccurrence-content.
+models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-likeness (with likeness to the history, no
+PPM), idrec-vectors (with frozen vectors as a feature), ppm (alone), unified; without a network: popularity, means,
+cooccurrence, content, cooccurrence-content.
 
 examples:
   python -m plugrank_training train --dataset data/shop --out runs/shop --quick
@@ -69,7 +70,13 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--models", default="idrec,unified", metavar="LIST", help="default: idrec,unified; or all")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="default: OUT/predictions")
     parser.add_argument("--no-test", action="store_true", help="leave the test part alone, to choose on validation")
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="of test readings, shared by runs; default: OUT/test_reads.json"
+    )
     parser.add_argument("--again", action="store_true", help="score a test part again that other weights have read")
+    parser.add_argument(
+        "--accept-worse-lists", action="store_true", help="call UniM better by AUC alone, though its lists are worse"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of an interrupted run")
     parser.add_argument("--from", dest="bundle", type=Path, metavar="BUNDLE", help="go on from a bundle of `train`")
     parser.add_argument("--days", type=int, metavar="N", help="with --from: the newest days to train on")
@@ -82,15 +89,16 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run_train(arguments: argparse.Namespace) -> None:
-    """Run the pipeline."""
+    """Run every stage."""
     # Read when torch loads its thread pool. Idle threads that spin cost several times the run where cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from plugrank_training import distributed
     from plugrank_training.config import load_config
     from plugrank_training.device import choose_device
-    from plugrank_training.experiment import Experiment
-    from plugrank_training.increment import Increment
-    from plugrank_training.options import Options, parse_models
+    from plugrank_training.fit.experiment import run_experiment
+    from plugrank_training.fit.increment import run_increment
+    from plugrank_training.fit.model_names import parse_models
+    from plugrank_training.options import Options
 
     config = load_config(arguments.config)
     if (arguments.bundle is None) != (arguments.days is None):
@@ -113,14 +121,16 @@ def run_train(arguments: argparse.Namespace) -> None:
         models=parse_models(arguments.models),
         predictions=arguments.predictions,
         again=arguments.again,
+        ledger=arguments.ledger,
         no_test=arguments.no_test,
         resume=arguments.resume,
+        accept_worse_lists=arguments.accept_worse_lists,
     )
     try:
         if arguments.bundle is not None:
-            Increment(options, arguments.bundle, arguments.days).run()
+            run_increment(options, arguments.bundle, arguments.days)
             return
-        Experiment(options, config.quick() if arguments.quick else config).run()
+        run_experiment(options, config.quick() if arguments.quick else config)
     finally:
         distributed.stop()
 
@@ -136,7 +146,7 @@ def add_export_tiny(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 def run_export_tiny(arguments: argparse.Namespace) -> None:
     """Write the bundle."""
-    from plugrank_training.tiny import export_tiny
+    from plugrank_training.export.tiny import export_tiny
 
     manifest = export_tiny(arguments.out, arguments.seed)
     print(f"{arguments.out}: {manifest['version']}")
@@ -153,6 +163,6 @@ def add_benchmark(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
     """Print the table."""
-    from plugrank_training.benchmark import benchmark, table
+    from plugrank_training.export.benchmark import benchmark, table
 
     print(table(benchmark(arguments.bundle, arguments.history)))

@@ -89,6 +89,8 @@ class NextClickConfig:
     """Next-click pre-training of PPM, where only clicks were recorded; 0 epochs leave it out."""
 
     epochs: int = 4
+    # Also where impressions without a click were logged.
+    logged: bool = False
     # Entries of a chunk at most, clicks of a batch about, and negatives drawn for a batch.
     length: int = 120
     clicks: int = 3200
@@ -101,6 +103,8 @@ class CovisitConfig:
     """Item vectors from what is clicked close together, an input of every click model; 0 dimensions leave it out."""
 
     dim: int = 64
+    # Also where impressions without a click were logged.
+    logged: bool = False
     # Clicks of one user at most so many apart count as together.
     reach: int = 20
 
@@ -111,6 +115,33 @@ class SimilarityConfig:
 
     # Of each content space at most.
     dim: int = 0
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """Training click models for the lists they are served in: clicks against items of the whole catalog.
+
+    Beside the logged impressions every click has a sampled softmax against drawn items (docs/train.md, "Lists").
+    """
+
+    # Share of the list loss in what click models train and are judged by; 0 leaves it out.
+    share: float = 0.0
+    # Drawn for each list of impressions (one user and time).
+    negatives: int = 40
+    # Share drawn as retrieval's sources name items to that user; the rest from the whole catalog.
+    hard: float = 0.5
+    # Of that rest, the share drawn by how often items are clicked; what is left, evenly.
+    popular: float = 0.5
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """Training PPM's item vectors for nearest neighbours, by a softmax within the batch; a share of 0 leaves it out."""
+
+    # Weight of this loss, beside the click loss of UniM.
+    share: float = 0.0
+    # Cosines are divided by it.
+    temperature: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -125,6 +156,8 @@ class HostConfig:
     value_dim: int = 8
     # Of DCNv2.
     cross_layers: int = 2
+    # Whether click models also read how often each item was clicked in training.
+    popularity: bool = False
     # Passed on to the constructor of a FuxiCTR model.
     options: dict[str, Any] = field(default_factory=dict)
     # An id with fewer training rows than this has no embedding of its own.
@@ -150,6 +183,10 @@ class UnifiedConfig:
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 2e-3
     embedding_weight_decay: float = 0.5
+    # Chance that a whole history is hidden in a training step: what to show to users without a past is learned so.
+    drop_history: float = 0.0
+    # Whether a step touches only the rows of id tables that its batch reads (one process only).
+    sparse_embeddings: bool = False
     weight_decay: float = 1e-3
     # Share of the newest training rows that are read (the recent window).
     window: float = 1.0
@@ -195,6 +232,8 @@ class Config:
     covisits: CovisitConfig = field(default_factory=CovisitConfig)
     similarity: SimilarityConfig = field(default_factory=SimilarityConfig)
     host: HostConfig = field(default_factory=HostConfig)
+    lists: ListConfig = field(default_factory=ListConfig)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     unified: UnifiedConfig = field(default_factory=UnifiedConfig)
     increment: IncrementConfig = field(default_factory=IncrementConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
@@ -217,11 +256,13 @@ class Config:
         )
 
     def suited_to(self, clicks_only: bool) -> Config:
-        """A copy without the stages that are for data sets of clicks alone, unless this is one."""
+        """A copy without the stages that are for clicks alone, unless there are only clicks or they are asked for."""
         if clicks_only:
             return self
         change = dataclasses.replace
-        return change(self, next_clicks=change(self.next_clicks, epochs=0), covisits=change(self.covisits, dim=0))
+        next_clicks = self.next_clicks if self.next_clicks.logged else change(self.next_clicks, epochs=0)
+        covisits = self.covisits if self.covisits.logged else change(self.covisits, dim=0)
+        return change(self, next_clicks=next_clicks, covisits=covisits)
 
     def check(self) -> None:
         """Refuse values that cannot work, naming the key."""
@@ -237,6 +278,8 @@ class Config:
             raise ConfigError("text.encoder and image.encoder cannot both be `none`: PPM needs content to read")
         if self.categories_length < 1:
             raise ConfigError("categories_length must be at least 1")
+        if self.lists.share == 1.0 and self.lists.hard == 1.0:
+            raise ConfigError("lists.hard must be below 1: users without clicks have no hard negatives")
         if self.calibration not in ("platt", "isotonic"):
             raise ConfigError("calibration must be `platt` or `isotonic`")
         if self.cache_dtype not in ("f32", "f16"):
@@ -246,7 +289,20 @@ class Config:
 
 
 SHARES = frozenset(
-    ["dropout", "drop_item", "drop_item_id", "drop_user_id", "clicked_pairs", "window", "valid", "ranking"]
+    [
+        "dropout",
+        "drop_item",
+        "drop_item_id",
+        "drop_user_id",
+        "drop_history",
+        "clicked_pairs",
+        "window",
+        "valid",
+        "ranking",
+        "share",
+        "hard",
+        "popular",
+    ]
 )
 MAY_BE_ZERO = SHARES | {
     "epochs",
@@ -267,7 +323,7 @@ def sections(config: Config) -> list[tuple[str, Any]]:
 
 def check_value(key: str, name: str, value: Any) -> None:
     """Numbers must be positive (a few may be 0), shares within 0 and 1."""
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if name in SHARES and not 0 <= value <= 1:
         raise ConfigError(f"{key} = {value}: must lie between 0 and 1")
@@ -298,7 +354,7 @@ def convert(wanted: Any, value: Any, key: str) -> Any:
         return from_mapping(wanted, value, f"{key}.")
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if wanted in (int, str) and type(value) is wanted:
+    if wanted in (int, str, bool) and type(value) is wanted:
         return value
     if wanted == dict[str, Any] and isinstance(value, dict):
         return value

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from plugrank_training.config import Config
-from plugrank_training.graphs import Schema
+from plugrank_training.config import Config, SimilarityConfig
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.hosts import make_host
+from plugrank_training.models.item_popularity import ItemPopularity
 from plugrank_training.models.ppm import Ppm
+from plugrank_training.models.schema import Schema
 from plugrank_training.models.similarity import Similarity
+
+# Of `idrec-likeness` where the configuration leaves likeness out of UniM.
+LIKENESS_DIM = 64
 
 
 def make_ppm(schema: Schema, config: Config) -> Ppm:
@@ -24,16 +28,22 @@ def make_plugged(schema: Schema, config: Config) -> dict[str, Branch]:
     """What is plugged into a host: PPM, and beside it similarity where it is configured."""
     branches: dict[str, Branch] = {"ppm": make_ppm(schema, config)}
     if config.similarity.dim:
-        parts = tuple(width for _, width in schema.parts)
-        branches["similarity"] = Similarity(parts, schema.item, config.similarity)
+        branches["similarity"] = make_similarity(schema, config.similarity)
     return branches
 
 
+def make_similarity(schema: Schema, config: SimilarityConfig) -> Similarity:
+    """How like a candidate's content is to the history's."""
+    return Similarity(tuple(width for _, width in schema.parts), schema.item, config)
+
+
 def make_host_branches(schema: Schema, config: Config) -> dict[str, Branch]:
-    """The host, and beside it co-visits where they are configured."""
-    branches = {"host": make_host(schema, config.host)}
+    """The host, and beside it popularity and co-visits where they are configured."""
+    branches: dict[str, Branch] = {"host": make_host(schema, config.host)}
+    size = next(feature.size for feature in schema.item if feature.name == "item_id")
+    if config.host.popularity:
+        branches["popularity"] = ItemPopularity(size)
     if config.covisits.dim:
-        size = next(feature.size for feature in schema.item if feature.name == "item_id")
         branches["covisits"] = Covisits(size, config.covisits.dim, config.history.clicks + config.history.impressions)
     return branches
 
@@ -60,6 +70,14 @@ def make_with_vectors(schema: Schema, config: Config, seed: int) -> ClickModel:
     torch.manual_seed(seed)
     vectors = FrozenVectors(tuple(width for _, width in schema.parts), config.ppm)
     return assemble(make_host_branches(schema, config) | {"vectors": vectors}, config, cached=False)
+
+
+def make_with_likeness(schema: Schema, config: Config, seed: int) -> ClickModel:
+    """The host with likeness to the history, without PPM; where UniM has no likeness, of `LIKENESS_DIM` dimensions."""
+    torch.manual_seed(seed)
+    branches = make_host_branches(schema, config)
+    similarity = config.similarity if config.similarity.dim else SimilarityConfig(dim=LIKENESS_DIM)
+    return assemble(branches | {"similarity": make_similarity(schema, similarity)}, config, cached=False)
 
 
 def make_unified(schema: Schema, config: Config, seed: int) -> ClickModel:

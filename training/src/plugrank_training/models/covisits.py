@@ -19,8 +19,8 @@ DECAYS = (2.0, 8.0, 32.0)
 class Covisits(Branch):
     """Item factors of a co-visit matrix, and how near a candidate is to the running means of what was clicked.
 
-    The factors come from `covisits.py` and do not train; an item without an id of its own has zeros. `from` and `to`
-    of two items multiply to the logarithm of how much oftener than by chance they are clicked together.
+    The factors come from `fit/covisit_factors.py` and do not train; an item without an id of its own has zeros. `from`
+    and `to` of two items multiply to the logarithm of how much oftener than by chance they are clicked together.
     """
 
     history_outputs = ("covisit_from",)

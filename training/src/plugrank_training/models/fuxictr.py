@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from plugrank_training.config import ConfigError, HostConfig
-from plugrank_training.graphs import Schema
 from plugrank_training.models.features import Feature
 from plugrank_training.models.row_host import RowModel, Rows
+from plugrank_training.models.schema import Schema
 
 ZOO = "model_zoo.LongCTR"
 # Label of the history entry as one more feature of its item. FuxiCTR's pooling takes padding for zeros, so it is 0.

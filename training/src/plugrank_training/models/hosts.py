@@ -6,13 +6,13 @@ import importlib
 from collections.abc import Callable
 
 from plugrank_training.config import ConfigError, HostConfig
-from plugrank_training.graphs import Schema
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.dcnv2 import DcnV2
 from plugrank_training.models.deepfm import DeepFm
 from plugrank_training.models.din import Din
 from plugrank_training.models.lr import Lr
 from plugrank_training.models.row_host import RowHost, RowModel
+from plugrank_training.models.schema import Schema
 
 HOSTS: dict[str, Callable[..., Branch]] = {"lr": Lr, "deepfm": DeepFm, "dcnv2": DcnV2, "din": Din}
 

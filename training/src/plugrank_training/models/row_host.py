@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from plugrank_training.graphs import Schema
 from plugrank_training.models.branch import Branch, Group
 from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+from plugrank_training.models.schema import Schema
 
 # Ids pass through the item record and the user state as f32, which holds whole numbers up to here.
 LARGEST_ID = 1 << 24

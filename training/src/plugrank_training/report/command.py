@@ -9,7 +9,8 @@ from typing import Any
 
 DESCRIPTION = """\
 Writes one page, report.html, that needs nothing else, and its numbers, report.json, from runs of `train`: quality with
-deviations and paired intervals, cold start and other slices. With --dataset it also measures, for the first run:
+deviations and paired intervals, cold start and other slices, and the lists that `lists` measured. With --dataset it
+also measures, for the first run:
 
   miss        AUC against the share of items whose vectors are missing, over all seeds of the run
   history     quality against the pre-training window (trains UniM once for each length)
@@ -49,7 +50,8 @@ def run_report(arguments: argparse.Namespace) -> None:
     if arguments.seconds <= 0:
         raise ValueError(f"--seconds {arguments.seconds}: must be above 0")
     runs = {name: read_run(folder) for name, folder in zip(names_of(arguments.runs), arguments.runs, strict=True)}
-    content: dict[str, Any] = {"runs": runs, "measured": {}}
+    lists = {name: read_lists(folder) for name, folder in zip(runs, arguments.runs, strict=True)}
+    content: dict[str, Any] = {"runs": runs, "lists": lists, "measured": {}}
     if arguments.dataset is not None:
         content["measured"][next(iter(runs))] = measure(arguments, wanted)
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -73,34 +75,45 @@ def read_run(folder: Path) -> dict[str, Any]:
     return found
 
 
+def read_lists(folder: Path) -> list[dict[str, Any]]:
+    """What `lists` measured of a run: of the test part where it did, else of the validation part."""
+    for part in ("lists", "lists-valid"):
+        files = [folder / f"{part}{suffix}.json" for suffix in ("", "-rolling")]
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+        if found:
+            return found
+    return []
+
+
 def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     """What the first run's models do beyond quality; its stages are found again on disk."""
+    from plugrank_training.data.loaded import Loaded
     from plugrank_training.device import choose_device
-    from plugrank_training.increment import Past
-    from plugrank_training.loaded import Loaded
+    from plugrank_training.fit.increment import Past
+    from plugrank_training.fit.prepare import prepare
+    from plugrank_training.fit.run import open_run
     from plugrank_training.options import Options
-    from plugrank_training.pipeline import Pipeline
     from plugrank_training.report.curves import longer_history, miss_tolerance
     from plugrank_training.report.efficiency import iteration_efficiency
     from plugrank_training.report.serving import serving_cost
 
-    run: Path = arguments.runs[0]
-    told = read_run(run)
+    folder: Path = arguments.runs[0]
+    told = read_run(folder)
     fold = 0 if told["split"] == "items" and told["fold"] is None else told["fold"]
     options = Options(
-        arguments.dataset, run, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
+        arguments.dataset, folder, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
     )
-    loaded = Loaded.read(arguments.dataset, run / "stages")
-    pipeline = Pipeline(options, Past.read(run / "bundle").config, loaded)
-    catalog = pipeline.prepare(show_groups=False)
+    loaded = Loaded.read(arguments.dataset, folder / "stages")
+    run = open_run(options, Past.read(folder / "bundle").config, loaded)
+    prepared = prepare(run, show_groups=False)
     found: dict[str, Any] = {}
     if "serving" in wanted:
-        found["serving"] = serving_cost(run / "bundle", seconds=min(arguments.seconds, 5.0))
+        found["serving"] = serving_cost(folder / "bundle", seconds=min(arguments.seconds, 5.0))
     if "miss" in wanted:
-        found["miss_tolerance"] = miss_tolerance(pipeline, loaded, told["seeds"])
+        found["miss_tolerance"] = miss_tolerance(run, loaded, told["seeds"])
     if "history" in wanted:
-        found["longer_history"] = longer_history(pipeline, loaded)
+        found["longer_history"] = longer_history(run, loaded)
     if "iteration" in wanted:
-        # Last: it trains the pipeline's encoders along.
-        found["iteration"] = iteration_efficiency(pipeline, catalog, arguments.seconds)
+        # Last: it trains the run's encoders along.
+        found["iteration"] = iteration_efficiency(run, prepared, arguments.seconds)
     return found

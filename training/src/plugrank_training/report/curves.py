@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from plugrank_training.bootstrap import Compared, paired_intervals
-from plugrank_training.catalog import Catalog
-from plugrank_training.examples import Examples
-from plugrank_training.experiment import deviation
-from plugrank_training.loaded import Loaded
-from plugrank_training.metrics import auc
+from plugrank_training.data.catalog import Catalog
+from plugrank_training.data.examples import Examples
+from plugrank_training.data.loaded import Loaded
+from plugrank_training.evaluate.bootstrap import Compared, paired_intervals
+from plugrank_training.evaluate.metrics import auc
+from plugrank_training.evaluate.trained import finite
+from plugrank_training.fit.experiment import deviation
+from plugrank_training.fit.prepare import prepare
+from plugrank_training.fit.run import Run, open_run
+from plugrank_training.fit.stages import fit_models
+from plugrank_training.fit.train import predict
 from plugrank_training.models.features import MISSING
-from plugrank_training.pipeline import Pipeline
 from plugrank_training.progress_bar import progress_bar
-from plugrank_training.train import predict
-from plugrank_training.trained import finite
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 WINDOWS = (0.25, 0.5, 0.75, 1.0)
@@ -49,20 +51,20 @@ class SeedScores:
     aucs: np.ndarray
 
 
-def miss_tolerance(pipeline: Pipeline, loaded: Loaded, seeds: Sequence[int]) -> dict[str, Any]:
+def miss_tolerance(run: Run, loaded: Loaded, seeds: Sequence[int]) -> dict[str, Any]:
     """AUC on the test part against the share of items whose vectors are missing, with IDRec's beside it.
 
     Means and deviations are over seeds. `over_idrec` is UniM minus IDRec between mean scores, with a paired interval
     over users, or over items where the split is by them. The weights are those that the test part was scored with
     already (trained anew where they are gone from the disk); nothing is chosen by it.
     """
-    found = [score_without_vectors(pipeline, loaded, seed) for seed in seeds]
+    found = [score_without_vectors(run, loaded, seed) for seed in seeds]
     test = found[0].test
     alone = [auc(test.label, one.idrec) for one in found]
     by_share = np.stack([one.aucs for one in found], axis=1)
     idrec = np.mean([one.idrec for one in found], axis=0)
     unified = np.mean([one.unified for one in found], axis=0)
-    resampled = "items" if pipeline.split.name == "items" else "users"
+    resampled = "items" if run.split.name == "items" else "users"
     member = test.item if resampled == "items" else test.user
     gains = [paired_intervals(Compared(test.user, test.label, idrec, scores), member)["auc"] for scores in unified]
     return {
@@ -78,15 +80,15 @@ def miss_tolerance(pipeline: Pipeline, loaded: Loaded, seeds: Sequence[int]) -> 
     }
 
 
-def score_without_vectors(pipeline: Pipeline, loaded: Loaded, seed: int) -> SeedScores:
+def score_without_vectors(run: Run, loaded: Loaded, seed: int) -> SeedScores:
     """Scores of one seed's models, which are found again on disk."""
-    options = replace(pipeline.options, seed=seed, models=("idrec", "unified"))
-    run = Pipeline(options, pipeline.config, loaded)
-    catalog = run.prepare(show_groups=False)
-    trained = run.run(catalog)
+    options = replace(run.options, seed=seed, models=("idrec", "unified"))
+    own = open_run(options, run.config, loaded)
+    prepared = prepare(own, show_groups=False)
+    catalog, trained = prepared.catalog, fit_models(own, prepared, options.models).models
     idrec, model = (trained[name].network().to(options.device) for name in options.models)
-    test = run.split.test
-    batcher = run.batcher(test)
+    test = own.split.test
+    batcher = own.batcher(test)
     unified, aucs = [], []
     for share in progress_bar(SHARES, desc=f"missing vectors, seed {seed}", unit="share"):
         drawn = []
@@ -98,18 +100,18 @@ def score_without_vectors(pipeline: Pipeline, loaded: Loaded, seed: int) -> Seed
     return SeedScores(test, predict(idrec, catalog, batcher), np.stack(unified), np.array(aucs))
 
 
-def longer_history(pipeline: Pipeline, loaded: Loaded, windows: Sequence[float] = WINDOWS) -> dict[str, Any]:
+def longer_history(run: Run, loaded: Loaded, windows: Sequence[float] = WINDOWS) -> dict[str, Any]:
     """Validation AUC of UniM against the pre-training window, the unified window fixed at the shortest."""
     fixed = min(windows)
     found = []
     for window in windows:
         config = replace(
-            pipeline.config,
-            ppm=replace(pipeline.config.ppm, window=window),
-            unified=replace(pipeline.config.unified, window=fixed),
+            run.config,
+            ppm=replace(run.config.ppm, window=window),
+            unified=replace(run.config.unified, window=fixed),
         )
-        options = replace(pipeline.options, models=("unified",), no_test=True)
-        run = Pipeline(options, config, loaded)
-        trained = run.run(run.prepare(show_groups=False))["unified"]
+        options = replace(run.options, models=("unified",), no_test=True)
+        own = open_run(options, config, loaded)
+        trained = fit_models(own, prepare(own, show_groups=False), options.models).models["unified"]
         found.append(trained.report["valid"]["auc"])
     return {"window": list(windows), "unified_window": fixed, "auc": found}

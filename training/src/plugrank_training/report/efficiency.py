@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plugrank_training.batches import Batch, Batcher, Dropping, score_batch
-from plugrank_training.catalog import Catalog
-from plugrank_training.content import Content
+from plugrank_training.data.catalog import Catalog
+from plugrank_training.data.modal_vectors import ModalVectors
 from plugrank_training.encoders.pixels import load_pixels, normalise
+from plugrank_training.encoders.stage import Content
 from plugrank_training.encoders.tokenizer import tokenize
-from plugrank_training.groups import freeze
-from plugrank_training.modal_vectors import ModalVectors
+from plugrank_training.fit.batches import Batch, Batcher, Dropping, score_batch
+from plugrank_training.fit.prepare import Prepared
+from plugrank_training.fit.run import Run
+from plugrank_training.fit.train import batch_loss
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
-from plugrank_training.pipeline import Pipeline
-from plugrank_training.train import batch_loss
+from plugrank_training.models.groups import freeze
 
 WARM_UP_ROUNDS = 2
 LEAST_ROUNDS = 4
@@ -38,20 +39,20 @@ ALL_LAYERS = (*LOWER_LAYERS, "ppm.attention")
 class EndToEnd(nn.Module):
     """UniM over encoders that run, and train, for the items of every batch."""
 
-    def __init__(self, pipeline: Pipeline, catalog: Catalog, model: ClickModel) -> None:
+    def __init__(self, run: Run, prepared: Prepared, model: ClickModel) -> None:
         super().__init__()
-        self.catalog, self.model = catalog, model
-        data, device = pipeline.dataset, pipeline.options.device
-        content = Content(pipeline.options.dataset, data.titles, data.texts, data.categories, data.images)
+        self.catalog, self.model, encoders = prepared.catalog, model, prepared.encoders
+        data, device = run.dataset, run.options.device
+        content = Content(run.options.dataset, data.titles, data.texts, data.categories, data.images)
         self.encoders = nn.ModuleDict()
         self.inputs: dict[str, tuple[Tensor, ...]] = {}
-        if pipeline.text:
-            self.encoders["text"] = pipeline.text.encoder
-            tokens = tokenize(pipeline.text.tokenizer, content.texts(), pipeline.config.text.max_tokens)
+        if encoders.text:
+            self.encoders["text"] = encoders.text.encoder
+            tokens = tokenize(encoders.text.tokenizer, content.texts(), run.config.text.max_tokens)
             self.inputs["text"] = tuple(torch.from_numpy(part) for part in tokens)
-        if pipeline.image:
-            size = pipeline.config.image
-            self.encoders["image"] = pipeline.image.encoder
+        if encoders.image:
+            size = run.config.image
+            self.encoders["image"] = encoders.image.encoder
             pixels = np.zeros((len(data.images), 3, size.height, size.width), dtype=np.uint8)
             for row, image in enumerate(data.images):
                 if image:
@@ -161,33 +162,32 @@ def peak_memory(device: torch.device, reset: bool) -> float | None:
     return None if high is None else int(high) * 1024 / 1e6
 
 
-def kinds(pipeline: Pipeline, catalog: Catalog) -> dict[str, Measured]:
-    """IDRec and UniM, with fresh weights, on the newest training rows; the encoders of the pipeline train along."""
-    schema, config, device = catalog.schema, pipeline.config, pipeline.options.device
-    part = pipeline.split.train.take(slice(max(0, len(pipeline.split.train) - NEWEST_ROWS), None))
+def kinds(run: Run, prepared: Prepared) -> dict[str, Measured]:
+    """IDRec and UniM, with fresh weights, on the newest training rows; the run's encoders train along."""
+    catalog = prepared.catalog
+    schema, config, device = catalog.schema, run.config, run.options.device
+    part = run.split.train.take(slice(max(0, len(run.split.train) - NEWEST_ROWS), None))
 
     def over_caches(model: ClickModel, frozen: tuple[str, ...] = ()) -> Measured:
         model.to(device)
         freeze(model, frozen)
-        batcher = pipeline.batcher(part, True)
-        return Measured(Cached(pipeline.frozen.attach(model, catalog, [batcher]), model), batcher)
+        batcher = run.batcher(part, True)
+        return Measured(Cached(run.frozen.attach(model, catalog, [batcher]), model), batcher)
 
-    end_to_end = EndToEnd(pipeline, catalog, make_unified(schema, config, 0))
+    end_to_end = EndToEnd(run, prepared, make_unified(schema, config, 0))
     return {
         "idrec": over_caches(make_idrec(schema, config, 0)),
         "unified, cached vectors": over_caches(make_unified(schema, config, 0)),
         "unified, lower layers frozen and cached": over_caches(make_unified(schema, config, 0), LOWER_LAYERS),
         "unified, PPM frozen and cached": over_caches(make_unified(schema, config, 0), ALL_LAYERS),
-        "unified, end to end": Measured(end_to_end, pipeline.batcher(part, True), END_TO_END_EVERY),
+        "unified, end to end": Measured(end_to_end, run.batcher(part, True), END_TO_END_EVERY),
     }
 
 
-def iteration_efficiency(pipeline: Pipeline, catalog: Catalog, seconds: float) -> dict[str, Any]:
+def iteration_efficiency(run: Run, prepared: Prepared, seconds: float) -> dict[str, Any]:
     """What a step costs, in one process, the kinds taking turns on each batch, for about `seconds` a kind."""
-    measured = kinds(pipeline, catalog)
-    dropping = Dropping(
-        pipeline.config.ppm.drop_item, pipeline.config.host.drop_item_id, pipeline.config.host.drop_user_id
-    )
+    measured = kinds(run, prepared)
+    dropping = Dropping(run.config.ppm.drop_item, run.config.host.drop_item_id, run.config.host.drop_user_id)
     gc.collect()
     started, number = time.perf_counter(), 0
     least = WARM_UP_ROUNDS + LEAST_ROUNDS

@@ -10,6 +10,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from plugrank_training.report.lists import lists_section
+from plugrank_training.report.tables import number, table
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .25rem .7rem; text-align: right }
@@ -19,23 +22,12 @@ th { border-bottom: 2px solid #888 } .note { color: #555 } svg { max-width: 100%
 METRICS = (
     ("auc", "AUC"),
     ("gauc", "GAUC"),
+    ("centred_auc", "centred AUC"),
     ("log_loss", "log loss"),
     ("normalised_entropy", "NE"),
     ("calibration_ratio", "calibration"),
     ("ece", "ECE"),
 )
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number, or a dash for what is not defined."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table; cells are escaped."""
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-    return f"<table><tr>{top}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
 def interval(entry: dict[str, float | None] | None) -> str:
@@ -52,7 +44,8 @@ def quality(run: dict[str, Any]) -> str:
     rows = []
     for name in names:
         one = run[name]
-        cells = [number(one["test"][key]) + spread(one, key, len(run["seeds"])) for key, _ in METRICS]
+        # A run of an earlier version may lack a metric.
+        cells = [number(one["test"].get(key)) + spread(one, key, len(run["seeds"])) for key, _ in METRICS]
         against = one.get("against", {})
         rows.append([name, *cells, *(interval(against.get(base, {}).get("auc")) for base in ("idrec", "dcnv2"))])
     head = ["model", *(title for _, title in METRICS), "AUC over IDRec", "AUC over DCNv2"]
@@ -182,7 +175,8 @@ def measured(found: dict[str, Any]) -> list[str]:
 
 
 def page(content: dict[str, Any]) -> str:
-    """The whole page of `{"runs": {name: report.json}, "measured": {name: measurements}}`."""
+    """The whole page of `{"runs": {name: report.json}, "measured": {name: measurements}}`, and where there are any
+    `"lists": {name: [lists.json]}`."""
     parts = []
     for name, run in content["runs"].items():
         title = html.escape(f"{name}: {run['dataset']}, split {run['split']}")
@@ -190,6 +184,7 @@ def page(content: dict[str, Any]) -> str:
         parts.append(f'<h1>{title}</h1><p class="note">Impressions: {rows}. Device: {html.escape(run["device"])}.</p>')
         if any("test" in run[model] for model in run["models"]):
             parts += ["<h2>Quality</h2>", quality(run), bars(run), "<h2>Cold start and other slices</h2>", slices(run)]
+        parts += [lists_section(one) for one in content.get("lists", {}).get(name, [])]
         parts += measured(content["measured"].get(name, {}))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Training report</title>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from plugrank_training.benchmark import Timing, graphs_in, time_graph
+from plugrank_training.export.benchmark import Timing, graphs_in, time_graph
 
 
 def serving_cost(bundle: Path, candidates: int = 500, history: int = 100, seconds: float = 2.0) -> dict[str, Any]:

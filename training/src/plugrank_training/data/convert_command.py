@@ -1,0 +1,51 @@
+"""The subcommand `convert`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from plugrank_training.data.adapters.convert import convert_any
+
+DESCRIPTION = """\
+Turns a MovieLens or MovieTweetings download into a dataset folder, the one form that training, loading and simulation
+read (docs/dataset-format.md). The layout is found by the files that are there:
+
+  MovieLens 100K           u.data, u.item, u.user, u.genre
+  MovieLens 1M             ratings.dat, movies.dat, users.dat
+  MovieLens latest, 20M+   ratings.csv, movies.csv, optional tags.csv
+  MovieLens 1M sequences   sequences.parquet, movies.dat, users.dat (clicks only, no times)
+  MovieTweetings           ratings.dat, movies.dat, no users.dat
+
+A rating of 4 or more (MovieTweetings: 8 of 10) is a click, a lower one an impression without a click. Beside any
+layout, plots.tsv (movie_id, director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are there.
+"""
+
+EPILOG = """\
+OUT is written whole or not at all. Converted before and unchanged since, it is left as it is. A SRC that already is a
+dataset folder is only reported. The last line of the output is the folder to use.
+
+examples:
+  python -m plugrank_training convert ~/downloads/ml-100k data/ml-100k
+  python -m plugrank_training train --dataset data/ml-100k --out runs/ml-100k
+"""
+
+
+def add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register it."""
+    parser = commands.add_parser(
+        "convert",
+        help="turn a MovieLens or MovieTweetings download into a dataset folder",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", type=Path, metavar="SRC", help="folder with the downloaded files")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the dataset folder to write")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars; print only the folder to use")
+    parser.set_defaults(run=run_convert)
+
+
+def run_convert(arguments: argparse.Namespace) -> None:
+    """Convert, and print the dataset folder's path as the last line."""
+    print(convert_any(arguments.source, arguments.out, progress=not arguments.quiet))

@@ -1,0 +1,213 @@
+"""Several seeds and folds of one run: predictions, metrics with deviations, intervals, the bundle, the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plugrank_training.config import Config
+from plugrank_training.console import say
+from plugrank_training.data.examples import Examples
+from plugrank_training.data.loaded import Loaded
+from plugrank_training.data.splits import FOLDS, default_split
+from plugrank_training.distributed import is_main
+from plugrank_training.durable import write_durably
+from plugrank_training.evaluate.bootstrap import Compared, paired_intervals
+from plugrank_training.evaluate.metrics import evaluate
+from plugrank_training.evaluate.predictions import Scored, write_predictions
+from plugrank_training.evaluate.slices import measure, slices_of
+from plugrank_training.evaluate.trained import Trained, finite
+from plugrank_training.fit.export_stage import export_run
+from plugrank_training.fit.prepare import Prepared, prepare
+from plugrank_training.fit.run import Run, open_run
+from plugrank_training.fit.stages import FittedModels, fit_models
+from plugrank_training.options import Options
+
+# Models that every other one is compared with, where they were fitted.
+COMPARED_WITH = ("idrec", "dcnv2")
+
+
+def pool(parts: list[Examples]) -> Examples:
+    """Test parts of several folds, one after another."""
+    names = ("user", "item", "timestamp", "label")
+    return Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which runs an experiment is made of."""
+
+    options: Options
+    loaded: Loaded
+    split: str
+    folds: tuple[int | None, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What all runs gave."""
+
+    # By fold and seed, then by model; without weights, which are on the disk.
+    found: dict[tuple[int | None, int], dict[str, Trained]]
+    # Test parts of the folds one after another, and masks of slices over them.
+    test: Examples
+    masks: dict[str, np.ndarray]
+    # What the first run says of rows, models and bundle.
+    report: dict[str, Any]
+
+
+def scope_of(options: Options) -> Scope:
+    """Every seed on every fold (one, unless the split is `items` and no fold was chosen)."""
+    loaded = Loaded.read(options.dataset, options.out / "stages")
+    name = options.split or default_split(loaded.dataset)
+    one = name != "items" or options.fold is not None
+    folds = (options.fold,) if one else tuple(range(FOLDS))
+    return Scope(options, loaded, name, folds, tuple(range(options.seed, options.seed + options.seeds)))
+
+
+def run_experiment(options: Options, config: Config) -> dict[str, Any]:
+    """All of it; gives the report that is also written."""
+    started = time.perf_counter()
+    scope = scope_of(options)
+    outcomes = run_all(scope, config)
+    report = outcomes.report
+    if not options.no_test:
+        measured = judge(scope, outcomes)
+        report = report | {name: report[name] | measured[name] for name in measured}
+    report |= description(scope) | {"seconds": round(time.perf_counter() - started, 1)}
+    write_report(options, report)
+    return report
+
+
+def run_all(scope: Scope, config: Config) -> Outcomes:
+    """Every run; the first one's bundle is exported."""
+    found: dict[tuple[int | None, int], dict[str, Trained]] = {}
+    tests: list[Examples] = []
+    masks: list[dict[str, np.ndarray]] = []
+    report: dict[str, Any] = {}
+    for fold in scope.folds:
+        for seed in scope.seeds:
+            first = not found
+            if len(scope.folds) * len(scope.seeds) > 1:
+                say(f"\n== seed {seed}" + ("" if fold is None else f", fold {fold}"))
+            run = open_run(replace(scope.options, fold=fold, seed=seed), config, scope.loaded)
+            prepared = prepare(run, show_groups=first)
+            fitted = fit_models(run, prepared, scope.options.models)
+            if seed == scope.seeds[0]:
+                tests.append(run.split.test)
+                masks.append(slices_of_run(run, prepared))
+            if first:
+                report = describe(run, fitted)
+                if "unified" in fitted.models and is_main():
+                    report["bundle"] = export_run(run, prepared, fitted.models)
+            # Weights of further runs are on the disk; only what they said is kept.
+            found[fold, seed] = {name: replace(one, model=None) for name, one in fitted.models.items()}
+    return Outcomes(found, pool(tests), {name: np.concatenate([m[name] for m in masks]) for name in masks[0]}, report)
+
+
+def slices_of_run(run: Run, prepared: Prepared) -> dict[str, np.ndarray]:
+    """Masks of slices over a run's test part."""
+    catalog, data = prepared.catalog, run.dataset
+    present = {name: catalog.present[:, column].cpu().numpy() for column, (name, _) in enumerate(catalog.schema.parts)}
+    return slices_of(run.split, len(data.item_ids), len(data.user_ids), present)
+
+
+def describe(run: Run, fitted: FittedModels) -> dict[str, Any]:
+    """What the first run says of each model; `judge` replaces what more runs say better."""
+    report: dict[str, Any] = {"rows": {part: len(getattr(run.split, part)) for part in ("train", "valid", "test")}}
+    if run.split.left_out:
+        report["left_out"] = run.split.left_out
+    if fitted.ppm is not None:
+        report["ppm"] = fitted.ppm.report
+    for name, one in fitted.models.items():
+        report[name] = report.get(name, {}) | one.report
+    return report
+
+
+def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+    """Pool folds, average seeds, measure, compare, write predictions; by model."""
+    options, test = scope.options, outcomes.test
+    scored: dict[str, Scored] = {}
+    for name in options.models:
+        by_seed = [
+            np.concatenate([outcomes.found[fold, seed][name].probability() for fold in scope.folds])
+            for seed in scope.seeds
+        ]
+        scored[name] = Scored(test, np.stack(by_seed), scope.seeds)
+    folder = options.predictions or options.out / "predictions"
+    measured: dict[str, dict[str, Any]] = {}
+    for name, one in scored.items():
+        each = [evaluate(test.user, test.label, scores) for scores in one.by_seed]
+        slices = measure(outcomes.masks, test.user, test.label, one.mean)
+        measured[name] = {
+            "test": finite({key: float(np.mean([row[key] for row in each])) for key in each[0]}),
+            "test_deviation": finite({key: deviation([row[key] for row in each]) for key in each[0]}),
+            "slices": {part: finite(values) for part, values in slices.items()},
+        }
+        if is_main():
+            write_predictions(one, scope.loaded.dataset, folder / f"{name}.parquet")
+    member = test.item if scope.split == "items" else test.user
+    for baseline in (name for name in COMPARED_WITH if name in scored):
+        for name in (name for name in scored if name != baseline):
+            compared = Compared(test.user, test.label, scored[baseline].mean, scored[name].mean)
+            intervals = paired_intervals(compared, member, progress=is_main())
+            measured[name].setdefault("against", {})[baseline] = {
+                metric: finite(asdict(interval)) for metric, interval in intervals.items()
+            }
+    return measured
+
+
+def description(scope: Scope) -> dict[str, Any]:
+    """What was run."""
+    options = scope.options
+    return {
+        "dataset": scope.loaded.dataset.meta.name,
+        "split": scope.split,
+        "salt": options.salt,
+        "fold": options.fold,
+        "folds": len(scope.folds),
+        "seed": options.seed,
+        "seeds": list(scope.seeds),
+        "models": list(options.models),
+        "device": str(options.device),
+    }
+
+
+def write_report(options: Options, report: dict[str, Any]) -> None:
+    """Write `OUT/report.json` and print what matters of it."""
+    if is_main():
+        text = json.dumps(report, indent=1, allow_nan=False)
+        write_durably(options.out / "report.json", (text + "\n").encode())
+    part = "valid" if options.no_test else "test"
+    say("\n" + result_table(part, {name: report[name] for name in options.models}))
+    if "bundle" in report:
+        say(f"\nbundle: {options.out / 'bundle'} ({report['bundle']['version']})")
+
+
+def deviation(values: list[float]) -> float:
+    """Standard deviation over seeds; 0 for one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def result_table(part: str, reports: dict[str, dict[str, Any]]) -> str:
+    """Metrics of models, a line each, with the gain over IDRec and its interval where there is one."""
+    names = list(next(iter(reports.values()))[part])
+    width = max(10, *(len(model) + 2 for model in reports))
+    head = f"{part:{width}}" + "".join(f"{name:>20}" for name in names) + "  AUC over idrec"
+
+    def cell(value: float | None) -> str:
+        return f"{'-':>20}" if value is None else f"{value:20.4f}"
+
+    lines = []
+    for model, report in reports.items():
+        gain = report.get("against", {}).get("idrec", {}).get("auc")
+        said = f"  {gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
+        reads = report.get("test_reads", 0)
+        again = f"  (test read {reads} times)" if part == "test" and reads > 1 else ""
+        lines.append(f"{model:{width}}" + "".join(cell(report[part][name]) for name in names) + said + again)
+    return "\n".join([head, *lines])

@@ -1,0 +1,269 @@
+"""Stages 2 and 3 as functions: PPM pre-training, and every model that was asked for, fitted, scored and calibrated.
+
+A stage is found again on the disk where nothing it depends on changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plugrank_training.config import Config
+from plugrank_training.console import fit_note, reused_note, say
+from plugrank_training.evaluate.trained import Trained
+from plugrank_training.fit.baseline_inputs import BaselineInputs
+from plugrank_training.fit.baselines import BASELINES, BASELINES_VERSION
+from plugrank_training.fit.batches import Dropping
+from plugrank_training.fit.covisit_factors import fill_covisits
+from plugrank_training.fit.prepare import Prepared
+from plugrank_training.fit.pretrain import WHITENED_ITEMS, newest, pretrain, pretrain_next_clicks, whiten
+from plugrank_training.fit.run import Run
+from plugrank_training.fit.train import FitOptions, fit, predict
+from plugrank_training.models.build import make_pretrained
+from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.frozen_vectors import FrozenVectors
+from plugrank_training.models.groups import freeze
+from plugrank_training.models.item_popularity import ItemPopularity
+from plugrank_training.models.registry import NETWORKS, Network
+from plugrank_training.models.similarity import Similarity
+
+Made = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What stage 2 made: PPM under a head of its own."""
+
+    model: ClickModel
+    # Fingerprint of what it depends on.
+    key: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FittedModels:
+    """What stages 2 and 3 made."""
+
+    models: dict[str, Trained]
+    # None where no model needed it.
+    ppm: Pretrained | None
+
+
+def fit_models(run: Run, prepared: Prepared, names: Sequence[str]) -> FittedModels:
+    """Stages 2 and 3: every model of `names`, in their order; PPM is pre-trained once, where one needs it."""
+    ppm: Pretrained | None = None
+    models: dict[str, Trained] = {}
+    for name in names:
+        if name in BASELINES:
+            models[name] = fit_baseline(run, prepared, name)
+            continue
+        network = NETWORKS[name]
+        if ppm is None and (network.is_ppm or network.starts_from_ppm):
+            ppm = pretrain_ppm(run, prepared)
+        if network.is_ppm and ppm is not None:
+            models[name] = score(run, prepared, name, ppm.model, ppm.key, ppm.report)
+        else:
+            models[name] = fit_network(run, prepared, name, ppm)
+    return FittedModels(models, ppm)
+
+
+def fit_baseline(run: Run, prepared: Prepared, name: str) -> Trained:
+    """A model without a network; equal for all seeds but for the vectors it reads."""
+    no_test = run.options.no_test
+    key = run.key(name, BASELINES_VERSION, run.config.text, run.config.image, no_test)
+    stored = run.cache.path(name, key, "json").is_file()
+    if not stored and not no_test:
+        run.ledger.read(run.split_key, name, run.options.seed, key)
+
+    def make() -> Made:
+        on_cpu = prepared.catalog.to(torch.device("cpu"))
+        valid, test = BASELINES[name](BaselineInputs(run.dataset, run.split, run.history, on_cpu))
+        found = {"valid": torch.from_numpy(valid.astype(np.float64))}
+        if not no_test:
+            found["test"] = torch.from_numpy(test.astype(np.float64))
+        return found, {}
+
+    made = run.cache.get_or_make(name, key, make)
+    test = None if no_test else made.tensors["test"].numpy()
+    return calibrated(run, name, None, made.tensors["valid"].numpy(), test, {})
+
+
+def pretrained_config(config: Config) -> tuple[Any, ...]:
+    """What pre-training reads of the configuration."""
+    return (
+        config.text,
+        config.image,
+        config.ppm,
+        config.similarity,
+        config.next_clicks,
+        config.unified.pretraining(),
+        config.categories_length,
+    )
+
+
+def pretrain_ppm(run: Run, prepared: Prepared) -> Pretrained:
+    """Stage 2."""
+    config, seed, catalog = run.config, run.options.seed, prepared.catalog
+    model = make_pretrained(catalog.schema, config, seed)
+    key = run.key(*pretrained_config(config))
+
+    def make() -> Made:
+        part = newest(run.split.train, config.ppm.window, run.clicks_only)
+        batchers = run.batcher(part, True), run.batcher(run.split.valid)
+        start = next_clicks(run, prepared) if config.next_clicks.epochs else None
+        checkpoint = run.checkpoint("ppm", key)
+        trained, result = pretrain(catalog, *batchers, config, seed, checkpoint, start.model if start else None)
+        long = {"next_clicks": start.report} if start else {}
+        return trained.state_dict(), {"fit": result.summary()} | long
+
+    made = run.cache.get_or_make("ppm", key, make)
+    model.load_state_dict(made.tensors)
+    say(f"ppm pre-training: {fit_note(made.report)}{reused_note(made.reused)}")
+    return Pretrained(model.eval(), key, made.report)
+
+
+def next_clicks(run: Run, prepared: Prepared) -> Pretrained:
+    """Stage 2, first part: PPM after next-click pre-training."""
+    config, seed, sequences = run.config, run.options.seed, prepared.sequences
+    if sequences is None:
+        raise ValueError("next-click pre-training needs click sequences")
+    model = make_pretrained(prepared.catalog.schema, config, seed)
+    # Of `ppm` all but how it is then fitted to rows.
+    kept = replace(config.ppm, epochs=0, window=1.0, learning_rate=0.0, weight_decay=0.0)
+    key = run.key(*pretrained_config(replace(config, ppm=kept)))
+
+    def make() -> Made:
+        checkpoint = run.checkpoint("next_clicks", key)
+        trained, result = pretrain_next_clicks(prepared.catalog, sequences, config, seed, checkpoint)
+        return trained.state_dict(), result.summary()
+
+    made = run.cache.get_or_make("next_clicks", key, make)
+    model.load_state_dict(made.tensors)
+    return Pretrained(model.to(prepared.catalog.present.device), key, made.report)
+
+
+def fit_options(name: str, config: Config, seed: int, network: Network) -> FitOptions:
+    """How a click model is trained."""
+    unified = config.unified
+    return FitOptions(
+        name=name,
+        epochs=unified.epochs,
+        evaluations=unified.evaluations,
+        patience=unified.patience,
+        learning_rate=unified.learning_rate,
+        weight_decay=unified.weight_decay,
+        embedding_learning_rate=unified.embedding_learning_rate,
+        embedding_weight_decay=unified.embedding_weight_decay,
+        dropping=Dropping(
+            item=config.ppm.drop_item if network.reads_content else 0.0,
+            item_id=config.host.drop_item_id,
+            user_id=config.host.drop_user_id,
+            history=unified.drop_history,
+        ),
+        seed=seed,
+        ranking=unified.ranking,
+        lists=config.lists.share,
+        retrieval=config.retrieval.share if network.starts_from_ppm else 0.0,
+        temperature=config.retrieval.temperature,
+        sparse=unified.sparse_embeddings,
+    )
+
+
+def network_key(run: Run, name: str, config: Config) -> str:
+    """Fingerprint of a fitted network. A host alone does not change with what only PPM reads."""
+    if NETWORKS[name].reads_content:
+        return run.key(name, config)
+    # Where clicks are trained against drawn items, what is near by content is among them.
+    drawn = (config.lists, config.text, config.image) if config.lists.share else ()
+    return run.key(config.host, config.covisits, drawn, config.unified, config.calibration, config.categories_length)
+
+
+def fitted_key(run: Run, name: str) -> str:
+    """Fingerprint of a network by its name, the pre-trained PPM included."""
+    network = NETWORKS[name]
+    return (
+        run.key(*pretrained_config(run.config))
+        if network.is_ppm
+        else network_key(run, name, network.configured(run.config))
+    )
+
+
+def start_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | None) -> ClickModel:
+    """A network before it trains: built, given what does not train, PPM taken over, groups frozen."""
+    network, catalog = NETWORKS[name], prepared.catalog
+    config = network.configured(run.config)
+    model = network.build(catalog.schema, config, run.options.seed)
+    if prepared.covisits is not None:
+        fill_covisits(model, catalog, prepared.covisits)
+    for part in model.parts():
+        if isinstance(part, ItemPopularity):
+            train = run.split.train
+            clicks = np.bincount(train.item, train.label, minlength=len(run.dataset.item_ids))
+            part.fill(catalog.item_ids["item_id"], clicks)
+        if isinstance(part, FrozenVectors):
+            whiten(part.projection, catalog)
+        if isinstance(part, Similarity):
+            part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
+    if network.starts_from_ppm:
+        if ppm is None:
+            raise ValueError(f"`{name}` starts from a pre-trained PPM")
+        model.start_from(ppm.model)
+        freeze(model, config.unified.freeze)
+    return model.to(run.options.device)
+
+
+def fit_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | None) -> Trained:
+    """Train (or reuse) one network, then score it."""
+    network = NETWORKS[name]
+    config = network.configured(run.config)
+    model = start_network(run, prepared, name, ppm)
+    # `idrec` and a host by its name are the same network where the configuration names that host.
+    stage = name if network.reads_content else "idrec"
+    key = network_key(run, name, config)
+
+    def make() -> Made:
+        part = newest(run.split.train, config.unified.window, run.clicks_only)
+        options = fit_options(name, config, run.options.seed, network)
+        drawn = prepared.negatives if options.lists or options.retrieval else None
+        batchers = run.batcher(part, True, drawn), run.batcher(run.split.valid, negatives=drawn)
+        stored = run.frozen.attach(model, prepared.catalog, batchers)
+        result = fit(model, stored, *batchers, options, run.checkpoint(stage, key))
+        return model.state_dict(), {"fit": result.summary()}
+
+    made = run.cache.get_or_make(stage, key, make)
+    model.load_state_dict(made.tensors)
+    say(f"{name}: {fit_note(made.report)}{reused_note(made.reused)}")
+    return score(run, prepared, name, model, key, made.report)
+
+
+def score(run: Run, prepared: Prepared, name: str, model: ClickModel, key: str, report: dict[str, Any]) -> Trained:
+    """Predict (or reuse predictions of) both later parts; calibrate on the validation part."""
+    model.to(run.options.device)
+
+    def logits(part: str) -> np.ndarray:
+        examples = getattr(run.split, part)
+
+        def make() -> Made:
+            if part == "test":
+                run.ledger.read(run.split_key, name, run.options.seed, key)
+            batcher = run.batcher(examples)
+            catalog = run.frozen.attach(model, prepared.catalog, [batcher])
+            return {"logits": torch.from_numpy(predict(model, catalog, batcher, f"{name} {part}"))}, {}
+
+        return run.cache.get_or_make(f"{name}-{part}", key, make).tensors["logits"].numpy()
+
+    test = None if run.options.no_test else logits("test")
+    return calibrated(run, name, model.cpu().eval(), logits("valid"), test, report)
+
+
+def calibrated(
+    run: Run, name: str, model: ClickModel | None, valid: np.ndarray, test: np.ndarray | None, report: dict[str, Any]
+) -> Trained:
+    """Calibrate on the validation part and measure."""
+    reads = {"test_reads": run.ledger.readings(run.split_key, name, run.options.seed)}
+    return Trained.measured(model, (valid, test), run.split, run.config.calibration, report | reads)

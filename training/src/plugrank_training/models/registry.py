@@ -1,0 +1,49 @@
+"""Every network that `train --models` knows, by name. One entry is all that a further one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from plugrank_training.config import Config
+from plugrank_training.models.build import (
+    make_idrec,
+    make_pretrained,
+    make_unified,
+    make_with_likeness,
+    make_with_vectors,
+)
+from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.hosts import HOSTS
+from plugrank_training.models.schema import Schema
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a network is built and trained."""
+
+    summary: str
+    # From schema, configuration and seed, with fresh weights.
+    build: Callable[[Schema, Config, int], ClickModel]
+    # A host that replaces the configured one.
+    host: str | None = None
+    # Reads modal vectors or content features beside ids; items are then dropped at random in training.
+    reads_content: bool = False
+    # Takes over the pre-trained PPM before it trains.
+    starts_from_ppm: bool = False
+    # Is the pre-trained PPM itself and trains no further.
+    is_ppm: bool = False
+
+    def configured(self, config: Config) -> Config:
+        """The configuration with this network's host."""
+        return replace(config, host=replace(config.host, kind=self.host)) if self.host else config
+
+
+NETWORKS: dict[str, Network] = {
+    **{name: Network(f"{name} on ids and categorical features", make_idrec, host=name) for name in HOSTS},
+    "idrec": Network("the configured host alone", make_idrec),
+    "idrec-likeness": Network("the host with likeness to the history", make_with_likeness, reads_content=True),
+    "idrec-vectors": Network("the host with frozen modal vectors as a feature", make_with_vectors, reads_content=True),
+    "ppm": Network("the pre-trained model alone", make_pretrained, reads_content=True, is_ppm=True),
+    "unified": Network("PPM plugged into the host", make_unified, reads_content=True, starts_from_ppm=True),
+}

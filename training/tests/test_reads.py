@@ -1,0 +1,29 @@
+"""Who read which test part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plugrank_training.evaluate import test_ledger
+
+
+def test_other_weights_are_refused_and_equal_ones_tell_nothing_new(tmp_path: Path) -> None:
+    file = tmp_path / "reads.json"
+    first = test_ledger.TestLedger(file, again=False, described={"data": "d", "salt": "plugrank"})
+    first.read("part", "unified", 0, "weights-a")
+    # Another run, of another output folder, that shares the file.
+    other = test_ledger.TestLedger(file, again=False)
+    other.read("part", "unified", 0, "weights-a")
+    assert other.readings("part", "unified", 0) == 1
+    with pytest.raises(ValueError, match="was scored for `unified`, seed 0"):
+        other.read("part", "unified", 0, "weights-b")
+    other.read("part", "unified", 1, "weights-b")
+    other.read("another part", "unified", 0, "weights-b")
+    test_ledger.TestLedger(file, again=True).read("part", "unified", 0, "weights-b")
+    entries = json.loads(file.read_text())
+    assert [entry["key"] for entry in entries] == ["weights-a", "weights-b", "weights-b", "weights-b"]
+    assert entries[0]["salt"] == "plugrank"
+    assert test_ledger.TestLedger(file, again=False).readings("part", "unified", 0) == 2
