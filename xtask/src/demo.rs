@@ -67,7 +67,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => shipped(),
         Some(dataset) => trained(dataset)?,
     };
-    let serve = if args.split { demo_split::serve } else { serve };
+    let split = |binary: &Path, library: &Path, site: &Site, port| {
+        demo_split::serve(demo_split::ROLES, binary, library, site, port)
+    };
+    let serve = if args.split { split } else { serve };
     let (mut server, users) = serve(&binary, &library, &site, args.port)?;
     println!("serving after {:.1} s\n", begun.elapsed().as_secs_f64());
     if args.check {

@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// The roles, each after those it calls.
-const ROLES: [&str; 5] = ["embedding", "retrieval", "scoring", "reranking", "gateway"];
+pub(crate) const ROLES: &[&str] = &["embedding", "retrieval", "scoring", "reranking", "gateway"];
+/// Retrieval and scoring encode by themselves.
+pub(crate) const WITHOUT_EMBEDDING: &[&str] = &["retrieval", "scoring", "reranking", "gateway"];
 
 /// Everything the processes are told apart by.
 struct Split<'a> {
@@ -25,12 +27,14 @@ struct Split<'a> {
     site: &'a Site,
     folder: PathBuf,
     redis_port: u16,
-    /// In the order of [`ROLES`].
-    ports: [u16; ROLES.len()],
+    roles: &'static [&'static str],
+    /// In the order of the roles.
+    ports: Vec<u16>,
 }
 
-/// Loads and serves `site`; the REST API is on `port`. Some of its users as well.
+/// Loads and serves `site` by `roles`; the REST API is on `port`. Some of its users as well.
 pub(crate) fn serve(
+    roles: &'static [&'static str],
     binary: &Path,
     library: &Path,
     site: &Site,
@@ -39,14 +43,15 @@ pub(crate) fn serve(
     system_packages::redis()?;
     let folder = site.state.join("split");
     fs::create_dir_all(&folder)?;
-    let [redis_port, a, b, c, d] = free_ports()?;
-    let split = Split { binary, library, site, folder, redis_port, ports: [a, b, c, d, port] };
+    let mut ports = free_ports(roles.len())?;
+    let redis_port = std::mem::replace(&mut ports[roles.len() - 1], port);
+    let split = Split { binary, library, site, folder, redis_port, roles, ports };
     let mut running = vec![split.redis()?];
-    for role in 0..ROLES.len() {
+    for role in 0..roles.len() {
         fs::write(split.config(role), split.settings(role))?;
     }
     let users = demo::load(binary, library, site, &split.config(0))?;
-    for role in 0..ROLES.len() {
+    for role in 0..roles.len() {
         running.push(split.role(role)?);
     }
     split.print(&running);
@@ -65,7 +70,7 @@ impl Split<'_> {
     }
 
     fn role(&self, role: usize) -> Result<Running> {
-        let name = ROLES[role];
+        let name = self.roles[role];
         println!("starting {name}");
         let mut command = Command::new(self.binary);
         command.args(["serve", "--role", name, "--config"]).arg(self.config(role));
@@ -76,7 +81,7 @@ impl Split<'_> {
     }
 
     fn config(&self, role: usize) -> PathBuf {
-        self.folder.join(format!("{}.toml", ROLES[role]))
+        self.folder.join(format!("{}.toml", self.roles[role]))
     }
 
     /// Each role is told where those before it are.
@@ -84,8 +89,9 @@ impl Split<'_> {
         let mut text = demo::settings(self.site, self.ports[role], self.library);
         text.push_str("store.kind = \"redis\"\n");
         text.push_str(&format!("store.redis_url = \"redis://127.0.0.1:{}/0\"\n", self.redis_port));
-        let called = if ROLES[role] == "gateway" { role } else { role.min(1) };
-        for (name, port) in ROLES.iter().zip(self.ports).take(called) {
+        let calls = |name: &str| name == "embedding" || self.roles[role] == "gateway";
+        let others = self.roles.iter().zip(&self.ports).take(role);
+        for (name, port) in others.filter(|(name, _)| calls(name)) {
             text.push_str(&format!("peers.{name}_url = \"http://127.0.0.1:{port}\"\n"));
         }
         text
@@ -93,7 +99,7 @@ impl Split<'_> {
 
     fn print(&self, running: &[Running]) {
         println!("\n{:<10} {:<22} {:>8}", "role", "address", "pid");
-        let ports = std::iter::once(self.redis_port).chain(self.ports);
+        let ports = std::iter::once(self.redis_port).chain(self.ports.iter().copied());
         for (process, port) in running.iter().zip(ports) {
             println!(
                 "{:<10} {:<22} {:>8}",
@@ -106,14 +112,9 @@ impl Split<'_> {
     }
 }
 
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
+fn free_ports(count: usize) -> Result<Vec<u16>> {
     // All are held until the last is found, so that they differ.
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
+    let held: Vec<_> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
+    Ok(held.iter().map(|one| one.local_addr().map(|at| at.port())).collect::<Result<_, _>>()?)
 }

@@ -20,17 +20,30 @@ struct Usage {
     sent: f64,
 }
 
-/// Starts all roles and a Redis on free ports, the gateway on `port`, and measures. As Markdown.
+/// Starts the roles and a Redis on free ports, the gateway on `port`, and measures: with the
+/// encoders beside those that need them, and as a role of their own. As Markdown.
 pub(crate) fn measure(parts: &Parts, port: u16) -> Result<String> {
+    let mut text = String::from(
+        "\nEach role in a process of its own, and a Redis behind them, closed loop of eight connections; a \
+         request costs:\n\n",
+    );
+    text += &measure_by(demo_split::WITHOUT_EMBEDDING, "encoders beside", parts, port)?;
+    text += &measure_by(demo_split::ROLES, "an embedding role", parts, port)?;
+    Ok(text)
+}
+
+fn measure_by(
+    roles: &'static [&'static str],
+    how: &str,
+    parts: &Parts,
+    port: u16,
+) -> Result<String> {
     demo::free_port(port)?;
     let state = super::folder().join("state-apart");
     let _ = fs::remove_dir_all(&state);
     let site = parts.site(state);
-    let (server, _users) = demo_split::serve(&parts.plugrank, &parts.library, &site, port)?;
-    let mut text = String::from(
-        "Each role in a process of its own, and a Redis behind them, closed loop of eight connections; a \
-         request costs:\n\n",
-    );
+    let mut text = String::new();
+    let (server, _users) = demo_split::serve(roles, &parts.plugrank, &parts.library, &site, port)?;
     for candidates in [500, Setting::RETRIEVED] {
         let setting = Setting::new(candidates, 8);
         let load = |seconds: u32| {
@@ -40,7 +53,7 @@ pub(crate) fn measure(parts: &Parts, port: u16) -> Result<String> {
             load.args(["--warm-up", "0", "--seconds", &seconds.to_string()]);
             Measured::parse(&process::output(&mut load)?)
         };
-        println!("apart: {}", setting.heading());
+        println!("apart, {how}: {}", setting.heading());
         load(SECONDS)?;
         let before = usage(&server.pids())?;
         let measured = load(SECONDS)?;
@@ -48,7 +61,7 @@ pub(crate) fn measure(parts: &Parts, port: u16) -> Result<String> {
         let requests = measured.answered.max(1.0);
         let _ = writeln!(
             text,
-            "{}: {:.0} requests/s, p50 {:.2} ms, p99 {:.2} ms\n\n| process | CPU, us | received, bytes | \
+            "{}, {how}: {:.0} requests/s, p50 {:.2} ms, p99 {:.2} ms\n\n| process | CPU, us | received, bytes | \
              sent, bytes |\n| --- | --- | --- | --- |",
             setting.heading(),
             measured.per_second,
