@@ -17,7 +17,7 @@ const ROUNDS: usize = 6;
 
 /// Least share of what the handler with MMR does. Generous: a busy machine passes, a request path
 /// that lost half its speed does not.
-const FLOORS: [(Setting, f64); 2] = [(Setting::new(500, 8), 0.12), (Setting::new(50, 32), 0.12)];
+const FLOORS: [(Setting, f64); 2] = [(Setting::new(500, 8), 0.3), (Setting::new(50, 32), 0.3)];
 
 pub(crate) fn run(servers: &Servers) -> Result<()> {
     let begun = Instant::now();
