@@ -9,7 +9,6 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
-mod loop_lag;
 mod metrics;
 mod observe;
 mod openapi;

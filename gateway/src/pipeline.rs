@@ -38,8 +38,6 @@ pub(crate) struct Query {
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
     pub(crate) explain: bool,
-    /// How long it had waited before it was looked at.
-    pub(crate) waited: Duration,
 }
 
 /// A request on its way through the stages.
@@ -54,14 +52,14 @@ pub(crate) struct Run<'a> {
     pub(crate) degraded: Vec<Degraded>,
 }
 
-/// Ranks, beginning on the rungs of `plan`.
+/// Ranks, beginning on the rungs of `plan`; `budget` runs since the request was read.
 pub(crate) async fn rank(
     gateway: &Gateway,
     info: &RequestInfo,
     query: &Query,
     plan: Plan,
+    budget: Budget,
 ) -> Ranked {
-    let budget = Budget::start(query.budget, gateway.shares).waited(query.waited);
     let mut run = Run { gateway, info, query, plan, budget, degraded: Vec::new() };
     let ranking = all_stages(&mut run).await;
     let (total, spent) = (run.budget.total(), run.budget.spent());

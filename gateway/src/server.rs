@@ -5,7 +5,7 @@ use std::{io, net::TcpListener, time::Duration};
 use actix_web::{App, HttpRequest, HttpServer, http::KeepAlive, middleware::from_fn, web};
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, loop_lag, observe::observe, problem::Problem, routes};
+use crate::{Gateway, observe::observe, problem::Problem, routes};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -19,8 +19,6 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     let connections = gateway.connections.clone();
     let drain_delay = settings.drain_delay();
     let mut server = HttpServer::new(move || {
-        // Called once by each worker, on its thread.
-        actix_web::rt::spawn(loop_lag::tick());
         App::new()
             .app_data(gateway.clone())
             .configure(|config| routes::configure(config, &gateway))

@@ -105,11 +105,12 @@ async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
     assert_eq!(reply["degraded"], json!([]));
     let sampled = trace_id(2);
     rank_in(&site, &sampled, true, json!({"user_id": "u1", "k": 5})).await;
-    // A millisecond is too little for the whole of it.
+    // Somewhere between nothing and plenty is a budget that some of the stages fit in.
     let mut cut = None;
-    for number in 3..50 {
+    for number in 3..300 {
         let trace = trace_id(number);
-        let body = json!({"user_id": format!("u{number}"), "k": 5, "budget_ms": 1});
+        let budget_ms = number % 30 + 1;
+        let body = json!({"user_id": format!("u{number}"), "k": 5, "budget_ms": budget_ms});
         let response = site
             .post("/v1/rank")
             .header("traceparent", format!("00-{trace}-{CALLER}-00"))
@@ -117,13 +118,14 @@ async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
             .send()
             .await
             .unwrap();
+        let answered = response.status() == 200;
         let reply: Value = response.json().await.unwrap();
-        if reply["degraded"] != json!([]) {
+        if answered && reply["degraded"] != json!([]) {
             cut = Some((trace, reply));
             break;
         }
     }
-    let (cut, reply) = cut.expect("one request in 47 does not make it in a millisecond");
+    let (cut, reply) = cut.expect("none of 297 requests is answered in part");
     let spans = collector
         .wait(|collector| {
             let spans = collector.of_trace(&cut);
@@ -149,7 +151,7 @@ async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
 }
 
 /// The request's span, made afterwards, and below it one span for each stage that ran, as the reply
-/// has them (a problem document has none).
+/// has them.
 fn has_its_stages(spans: &[Span], reply: &Value) {
     let server = named(spans, "POST /v1/rank");
     assert_eq!(hex(&server.parent_span_id), CALLER);
@@ -162,7 +164,7 @@ fn has_its_stages(spans: &[Span], reply: &Value) {
         assert!(stage.start_time_unix_nano >= server.start_time_unix_nano);
         assert!(stage.end_time_unix_nano <= server.end_time_unix_nano);
     }
-    let stages = reply["budget"]["stages"].as_array().into_iter().flatten();
+    let stages = reply["budget"]["stages"].as_array().unwrap().iter();
     for stage in stages.filter(|stage| stage["outcome"] != "skipped") {
         let span = named(spans, &format!("rank.{}", stage["stage"].as_str().unwrap()));
         assert_eq!(text(span, "budget.outcome").as_deref(), stage["outcome"].as_str());

@@ -7,13 +7,13 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Refusal, Rung, Stage};
+use plugrank_budget::{Admitted, Budget, Refusal, Rung, Stage};
 use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::{
     settings::{OverloadChoice, ServerSettings},
     trace_context::HexText,
 };
-
+use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
 
 use crate::{
@@ -28,7 +28,6 @@ use crate::{
     body::{self, BodyLimit, RawJson},
     controller::Plan,
     endpoint::Endpoint,
-    loop_lag,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
     problem::{Problem, ProblemDocument},
@@ -77,11 +76,11 @@ pub(crate) async fn rank(
     info: ReqData<RequestInfo>,
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
-    let waited = loop_lag::lag();
-    let query = Query { waited, ..check(&gateway, body::parse(&body)?)? };
+    let query = check(&gateway, body::parse(&body)?)?;
+    let budget = Budget::start(query.budget, gateway.shares);
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
-    if let Err(refusal) = in_time(&admitted, &query) {
+    if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.on_overload {
             OverloadChoice::Refuse => return Err(refused(&gateway, refusal)),
             OverloadChoice::Degrade => {
@@ -89,7 +88,8 @@ pub(crate) async fn rank(
             }
         }
     }
-    let mut ranked = pipeline::rank(&gateway, &info, &query, plan).await;
+    // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
+    let mut ranked = in_turns(pipeline::rank(&gateway, &info, &query, plan, budget)).await;
     admitted.answered();
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
@@ -127,11 +127,14 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked) {
     }
 }
 
-/// Whether the answer can be there in time, what the request has waited already counted in.
-fn in_time(admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
-    match query.budget.checked_sub(query.waited) {
-        Some(left) if !left.is_zero() => admitted.in_time(left),
-        _ => Err(Refusal::TooLate { predicted: query.waited }),
+/// Whether the answer can be there in time, and its turn come before retrieval's part of the budget is
+/// used up.
+fn in_time(gateway: &Gateway, admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
+    admitted.in_time(query.budget)?;
+    let predicted = expected_wait();
+    match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
+        true => Ok(()),
+        false => Err(Refusal::TooLate { predicted }),
     }
 }
 
@@ -187,7 +190,6 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
         explain: request.explain,
-        waited: Duration::ZERO,
     })
 }
 

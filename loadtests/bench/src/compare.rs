@@ -5,7 +5,11 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::{client::Connection, requests, tables::Tables};
+use crate::{
+    client::Connection,
+    requests::{self, BUDGET_MS},
+    tables::Tables,
+};
 
 /// Users asked about.
 const REQUESTS: usize = 50;
@@ -45,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let about = Tables::describe(&args.tables)?;
     let candidates = CANDIDATES.min(about.items.len());
     let ask = |address: SocketAddr| {
-        let requests = requests::draw(&about, address, candidates, candidates, REQUESTS, 3)?;
+        let requests =
+            requests::draw(&about, address, candidates, (candidates, BUDGET_MS), REQUESTS, 3)?;
         let mut connection = Connection::open(address)?;
         let mut answers = Vec::with_capacity(requests.len());
         for request in &requests {

@@ -19,7 +19,7 @@ use crate::{
     client::{Connection, Reply},
     measured::{Measured, Outcome},
     process,
-    requests::{self, K},
+    requests::{self, BUDGET_MS, K},
     ring::Ring,
     tables::Tables,
 };
@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// a request was due.
     #[arg(long)]
     rate: Option<f64>,
+    /// Latency budget of each request, in milliseconds; one that cannot be met is refused.
+    #[arg(long, default_value_t = BUDGET_MS)]
+    budget_ms: u32,
     /// Seconds measured.
     #[arg(long)]
     seconds: f64,
@@ -69,7 +72,8 @@ struct Window {
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.address.ip().is_loopback(), "{} is another machine", args.address);
     let about = Tables::describe(&args.tables)?;
-    let requests = requests::draw(&about, args.address, args.candidates, K, DIFFERENT, 7)?;
+    let requests =
+        requests::draw(&about, args.address, args.candidates, (K, args.budget_ms), DIFFERENT, 7)?;
     let mut connections = Vec::with_capacity(args.connections);
     for request in requests.iter().cycle().take(args.connections) {
         let mut connection = Connection::open(args.address)?;

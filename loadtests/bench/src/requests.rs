@@ -11,9 +11,9 @@ use crate::tables::Description;
 /// Items asked for.
 pub(crate) const K: usize = 20;
 
-/// Latency budget of each request, the largest one that Plugrank's defaults allow: on a busy machine
-/// it must not answer with less, which would be quicker.
-const BUDGET_MS: u32 = 2000;
+/// Latency budget of a request unless said otherwise, the largest one that Plugrank's defaults allow:
+/// on a busy machine it must not answer with less, which would be quicker.
+pub(crate) const BUDGET_MS: u32 = 2000;
 
 /// Whole HTTP requests for random users, each with `candidates` distinct items; with none, the server
 /// retrieves.
@@ -21,7 +21,7 @@ pub(crate) fn draw(
     about: &Description,
     address: SocketAddr,
     candidates: usize,
-    k: usize,
+    (k, budget_ms): (usize, u32),
     count: usize,
     seed: u64,
 ) -> Result<Vec<Vec<u8>>> {
@@ -35,7 +35,7 @@ pub(crate) fn draw(
     let mut requests = Vec::with_capacity(count);
     for _ in 0..count {
         let user = &about.users[random.random_range(0..about.users.len())];
-        let mut body = serde_json::json!({ "user_id": user, "k": k, "budget_ms": BUDGET_MS });
+        let mut body = serde_json::json!({ "user_id": user, "k": k, "budget_ms": budget_ms });
         if candidates > 0 {
             let rows = index::sample(&mut random, about.items.len(), candidates);
             body["candidates"] = rows.iter().map(|row| about.items[row].as_str()).collect();

@@ -32,13 +32,6 @@ impl Budget {
         Self { started: Instant::now(), total, shares, records: Vec::with_capacity(3) }
     }
 
-    /// The same account, opened so much earlier: the request had waited before it was looked at.
-    #[must_use]
-    pub fn waited(mut self, time: Duration) -> Self {
-        self.started = self.started.checked_sub(time).unwrap_or(self.started);
-        self
-    }
-
     /// The whole budget.
     #[must_use]
     pub fn total(&self) -> Duration {
@@ -119,18 +112,6 @@ mod tests {
 
     fn budget() -> Budget {
         Budget::start(MS(100), Shares::new(0.2, 0.6, 0.2).unwrap())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_waited_before_is_part_of_the_budget() {
-        sleep(MS(500)).await;
-        let mut late = budget().waited(MS(30));
-        assert_eq!(late.spent(), MS(30));
-        // Retrieval's fifth is over.
-        let cut = late.run(Stage::Retrieval, Rung::Full, |_| takes(1)).await;
-        assert_eq!(cut.record.outcome, Outcome::Cut);
-        let scored = late.run(Stage::Scoring, Rung::Full, |_| takes(1)).await;
-        assert_eq!(scored.record.allotted, MS(50));
     }
 
     async fn takes(ms: u64) -> Result<u64, CallError> {

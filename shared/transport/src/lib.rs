@@ -11,6 +11,7 @@ pub mod remote;
 pub mod server;
 pub mod service;
 mod spans;
+mod turns;
 pub mod wire;
 mod work;
 
@@ -20,3 +21,4 @@ pub use remote::{
     RemoteOptions,
 };
 pub use service::{Client, Service};
+pub use turns::{InTurns, expected_wait, in_turns};

@@ -20,6 +20,7 @@ use crate::{
     Service,
     actor::{Request, ServiceActor},
     spans::CallSpan,
+    turns::in_turns,
     work::work,
 };
 
@@ -143,14 +144,16 @@ where
 }
 
 impl<S: Unpin + 'static> Local<S> {
-    /// Works on a call where its caller runs. A caller that stops waiting ends it.
+    /// Works on a call where its caller runs, in turns with what else its thread works on. A caller
+    /// that stops waiting ends it.
     async fn here<C: Call>(&self, mut context: Context, call: C) -> Result<C::Reply, CallError>
     where
         S: Service<C>,
     {
         let _permit = self.admission.try_acquire().map_err(|_| self.full())?;
         let span = CallSpan::local::<C>(self.name, &mut context);
-        let answer = work(self.logic.as_ref(), context, call, &span, &self.panics).await;
+        let work = work(self.logic.as_ref(), context, call, &span, &self.panics);
+        let answer = in_turns(work).await;
         span.ended(answer.as_ref().err());
         answer
     }
