@@ -82,6 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         connection.exchange(request)?;
         connections.push(connection);
     }
+    let budget = Duration::from_millis(args.budget_ms.into());
     let start = Instant::now();
     let begin = start + Duration::from_secs_f64(args.warm_up);
     let window = Window { begin, end: begin + Duration::from_secs_f64(args.seconds) };
@@ -103,7 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let after = cpu();
         let outcomes = loads.join().map_err(|_| anyhow!("a thread panicked"))??;
         let (server, client) = (after.0 - before.0, after.1 - before.1);
-        Ok::<_, anyhow::Error>(Measured::of(&outcomes, args.seconds, server, client))
+        Ok::<_, anyhow::Error>(Measured::of(&outcomes, budget, args.seconds, server, client))
     })?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
@@ -220,7 +221,8 @@ fn judge(reply: &Reply<'_>, since: Instant) -> Outcome {
     }
     // `"degraded":[]` says that nothing was; plain servers do not have the word.
     let degraded = memmem::find(reply.body, b"\"degraded\":[{").is_some();
-    if degraded { Outcome::Degraded } else { Outcome::Whole(since.elapsed().as_nanos() as u64) }
+    let took = since.elapsed().as_nanos() as u64;
+    if degraded { Outcome::Degraded(took) } else { Outcome::Whole(took) }
 }
 
 fn sleep_until(at: Instant) {

@@ -1,6 +1,11 @@
 //! What one measurement came to.
 
+use std::time::Duration;
+
 use serde::Serialize;
+
+/// What an answer may take beyond its budget.
+const SLACK: Duration = Duration::from_millis(5);
 
 /// One measurement; printed as a line of JSON.
 #[derive(Debug, Default, Serialize)]
@@ -9,6 +14,8 @@ pub(crate) struct Measured {
     pub(crate) requests: usize,
     /// Answers that were degraded.
     pub(crate) degraded: usize,
+    /// Answers, whole or degraded, that came later than the budget and 5 ms.
+    pub(crate) late: usize,
     /// Requests refused, failed or not sent.
     pub(crate) failed: usize,
     /// Whole answers a second.
@@ -28,22 +35,36 @@ pub(crate) struct Measured {
 pub(crate) enum Outcome {
     /// Answered as asked, after so many nanoseconds.
     Whole(u64),
-    /// Answered with less.
-    Degraded,
+    /// Answered with less, after so many nanoseconds.
+    Degraded(u64),
     /// Not answered.
     Failed,
 }
 
 impl Measured {
-    /// Sums up what happened within `seconds`; CPU seconds of server and client are shared among all
+    /// Sums up what happened within `seconds` to requests with `budget`; CPU seconds of server and client are shared among all
     /// that were answered.
-    pub(crate) fn of(outcomes: &[Outcome], seconds: f64, cpu_s: f64, client_cpu_s: f64) -> Self {
+    pub(crate) fn of(
+        outcomes: &[Outcome],
+        budget: Duration,
+        seconds: f64,
+        cpu_s: f64,
+        client_cpu_s: f64,
+    ) -> Self {
         let mut latencies: Vec<u64> = Vec::with_capacity(outcomes.len());
-        let (mut degraded, mut failed) = (0, 0);
+        let (mut degraded, mut failed, mut late) = (0, 0, 0);
+        let is_late =
+            |took: u64| usize::from(Duration::from_nanos(took) > budget.saturating_add(SLACK));
         for outcome in outcomes {
-            match outcome {
-                Outcome::Whole(nanoseconds) => latencies.push(*nanoseconds),
-                Outcome::Degraded => degraded += 1,
+            match *outcome {
+                Outcome::Whole(took) => {
+                    latencies.push(took);
+                    late += is_late(took);
+                }
+                Outcome::Degraded(took) => {
+                    degraded += 1;
+                    late += is_late(took);
+                }
                 Outcome::Failed => failed += 1,
             }
         }
@@ -52,6 +73,7 @@ impl Measured {
         Self {
             requests: latencies.len(),
             degraded,
+            late,
             failed,
             per_second: latencies.len() as f64 / seconds,
             p50_us: percentile(&latencies, 0.5),
@@ -70,16 +92,18 @@ fn percentile(sorted_ns: &[u64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measured, Outcome};
+    use super::*;
 
     #[test]
     fn only_whole_answers_count_as_rate_and_latency() {
         let mut outcomes: Vec<_> = (1..=100).map(|ms| Outcome::Whole(ms * 1_000_000)).collect();
-        outcomes.extend([Outcome::Degraded, Outcome::Failed]);
-        let measured = Measured::of(&outcomes, 2.0, 0.101, 0.0);
+        outcomes.extend([Outcome::Degraded(91_000_000), Outcome::Failed]);
+        let budget = Duration::from_millis(85);
+        let measured = Measured::of(&outcomes, budget, 2.0, 0.101, 0.0);
         assert_eq!((measured.requests, measured.degraded, measured.failed), (100, 1, 1));
+        assert_eq!(measured.late, 11, "ten of 91 to 100 ms and the degraded one");
         assert_eq!((measured.per_second, measured.p50_us, measured.p99_us), (50.0, 5e4, 9.9e4));
         assert!((measured.cpu_us - 1000.0).abs() < 1e-6);
-        assert!(Measured::of(&[], 1.0, 0.0, 0.0).p50_us.is_nan());
+        assert!(Measured::of(&[], budget, 1.0, 0.0, 0.0).p50_us.is_nan());
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Measured {
     pub(crate) client_cpu_us: f64,
     /// Answers, whole or degraded.
     pub(crate) answered: f64,
+    /// Answers later than the budget and 5 ms.
+    pub(crate) late: f64,
     /// Answers that were degraded, refused or missing, as a share of all.
     pub(crate) not_whole: f64,
 }
@@ -43,6 +45,7 @@ impl Measured {
             cpu_us: number("cpu_us"),
             client_cpu_us: number("client_cpu_us"),
             answered: whole + degraded,
+            late: number("late"),
             not_whole: less / (whole + less).max(1.0),
         })
     }
@@ -74,6 +77,7 @@ impl Results {
             cpu_us: of(|measured| measured.cpu_us),
             client_cpu_us: of(|measured| measured.client_cpu_us),
             answered: of(|measured| measured.answered),
+            late: of(|measured| measured.late),
             not_whole: of(|measured| measured.not_whole),
         })
     }

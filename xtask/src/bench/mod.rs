@@ -17,9 +17,10 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 
+pub(crate) use self::{measure::Measured, servers::Parts};
 use self::{
     measure::{Results, Runner},
-    servers::{Parts, Servers},
+    servers::Servers,
     subject::{Setting, Subject},
 };
 

@@ -1,6 +1,10 @@
 //! Builds and starts everything that is compared.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -37,6 +41,11 @@ impl Parts {
     /// The shipped shop, with its state in a folder.
     pub(crate) fn site(&self, state: PathBuf) -> Site {
         Site::new(model().join("dataset"), model().join("bundle"), state)
+    }
+
+    /// The benchmark's program.
+    pub(crate) fn bench_program(&self) -> &Path {
+        &self.bench
     }
 
     /// A command of the benchmark's program.
