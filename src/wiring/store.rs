@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use plugrank_runtime::settings::{EngineKind, RetrievalSettings, StoreKind, StoreSettings};
-use plugrank_store::{
-    EmbeddedOptions, EmbeddedStore, RedisAccess, RedisOptions, RedisServers, RedisStore, Store,
-    VectorSetOptions, VectorSets,
+use plugrank_store::Store;
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
+use plugrank_store_redis::{
+    RedisAccess, RedisOptions, RedisServers, RedisStore, VectorSetOptions, VectorSets,
 };
 
 /// The vector engine that the settings name, if it is not the embedded index. It is not reached yet.

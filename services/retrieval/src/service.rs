@@ -8,7 +8,8 @@ use plugrank_items::{
     FollowStatus,
     follow::{FollowParts, Follower, Pause},
 };
-use plugrank_store::{Store, VectorSets};
+use plugrank_store::Store;
+use plugrank_store_redis::VectorSets;
 use plugrank_transport::Client;
 
 use crate::{

@@ -13,7 +13,8 @@ use std::sync::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use plugrank_contract::{ItemId, ItemIndex};
-use plugrank_store::{ItemVector, StoreError, VectorSets};
+use plugrank_store::StoreError;
+use plugrank_store_redis::{ItemVector, VectorSets};
 use tokio::sync::watch;
 
 pub(crate) use writer::Writer;

@@ -8,7 +8,8 @@ use std::{
 
 use plugrank_contract::{Context, ItemId};
 use plugrank_items::follow::Pause;
-use plugrank_store::{ChangeLog, ChangePosition, ItemVector, VectorSets, changes::Next};
+use plugrank_store::{ChangeLog, ChangePosition, changes::Next};
+use plugrank_store_redis::{ItemVector, VectorSets};
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinHandle, time::Instant};
 

@@ -18,7 +18,9 @@ use plugrank_retrieval::{
     BuildProgress, LoadTable, RetrievalError, RetrievalOptions, RetrievalParts, RetrievalService,
     load_table, options::Quota,
 };
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store, VectorSets};
+use plugrank_store::{ItemStats, NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
+use plugrank_store_redis::VectorSets;
 use plugrank_transport::Service;
 use tempfile::TempDir;
 
