@@ -5,6 +5,8 @@ mod catalog;
 mod clients;
 mod embedding;
 mod metrics;
+#[cfg_attr(not(feature = "open-inference"), path = "open_inference_off.rs")]
+mod open_inference;
 mod options;
 mod reranking;
 mod retrieval;

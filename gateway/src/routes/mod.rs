@@ -24,8 +24,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     operation(config, &gateway.health, &gateway.registry);
     docs::configure(config, gateway);
     playground::configure(config);
-    if let Some(served) = &gateway.open_inference {
-        served.routes(config);
+    if let Some(api) = &gateway.open_inference {
+        (api.routes)(config);
     }
 }
 
