@@ -15,7 +15,6 @@ mod observe;
 mod openapi;
 mod other_api;
 mod pipeline;
-pub mod problem;
 mod request_id;
 mod request_spans;
 mod routes;
@@ -23,8 +22,9 @@ mod server;
 mod state;
 mod validate;
 
+use plugrank_http::problem;
+
 pub use openapi::document as openapi_document;
 pub use other_api::OtherApi;
-pub use routes::operation as operation_routes;
 pub use server::run;
 pub use state::{Clients, Gateway, GatewayParts};

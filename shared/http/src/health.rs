@@ -8,16 +8,22 @@ use plugrank_runtime::Health;
 use serde_json::json;
 
 use crate::{
-    endpoint::{Endpoint, get_or_head},
+    get_or_head,
     problem::{Problem, ProblemDocument},
+    resource,
 };
+
+/// Path that tells whether the process is alive.
+pub const LIVENESS: &str = "/healthz";
+/// Path that tells whether the process takes requests.
+pub const READINESS: &str = "/readyz";
 
 pub(crate) fn configure(config: &mut ServiceConfig, health: &Health) {
     let live = web::route().guard(get_or_head()).to(live);
     let ready = web::route().guard(get_or_head()).to(ready);
-    config.service(Endpoint::Liveness.resource().route(live));
+    config.service(resource(LIVENESS, "GET, HEAD").route(live));
     let health = Data::new(health.clone());
-    config.service(Endpoint::Readiness.resource().app_data(health).route(ready));
+    config.service(resource(READINESS, "GET, HEAD").app_data(health).route(ready));
 }
 
 /// Whether the process is alive
@@ -28,7 +34,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, health: &Health) {
     operation_id = "liveness",
     responses((status = 200, body = serde_json::Value, description = "It is")),
 )]
-pub(crate) async fn live() -> HttpResponse {
+pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
@@ -43,7 +49,7 @@ pub(crate) async fn live() -> HttpResponse {
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "It does not; `checks` says why"),
     ),
 )]
-pub(crate) async fn ready(health: Data<Health>) -> Result<HttpResponse, Problem> {
+pub async fn ready(health: Data<Health>) -> Result<HttpResponse, Problem> {
     let readiness = health.readiness().await;
     if readiness.ready {
         return Ok(HttpResponse::Ok().json(readiness));
