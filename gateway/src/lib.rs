@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod ladder_metrics;
 mod loop_lag;
 mod metrics;
 mod observe;
