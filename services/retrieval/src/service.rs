@@ -15,7 +15,8 @@ use plugrank_transport::Client;
 use crate::{
     BuildProgress, LoadedTable, RetrievalError, RetrievalOptions,
     build::reindex,
-    engine::{Engine, Writer},
+    engine::Writer,
+    engine_asked::EngineAsked,
     index::pairs::Pairs,
     indexed::IndexedContents,
     popularity::Popularity,
@@ -89,6 +90,7 @@ impl RetrievalService {
     ) -> Result<Self, RetrievalError> {
         let RetrievalParts { store, table, vectors, engine, options } = parts;
         options.validate()?;
+        let sources = Sources::new(&options)?;
         let LoadedTable { items, features, position, restored } = table;
         let (name, index, indexed) = match restored {
             Some(Restored { name, index, indexed }) => (Some(name), index, indexed),
@@ -106,7 +108,7 @@ impl RetrievalService {
             items,
             features,
             vectors,
-            engine: engine.as_ref().map(|_| Engine::new()),
+            engine: engine.as_ref().map(|_| EngineAsked::not_yet()),
             index: ArcSwapOption::new(index),
             indexed,
             snapshots: Snapshots::default(),
@@ -126,7 +128,7 @@ impl RetrievalService {
             follower.followed().caught_up().await;
         }
         if let Some(engine) = &state.engine {
-            engine.asked().await;
+            engine.wait().await;
         }
         if name.is_some() {
             reread_all_stats(Arc::clone(&state));
@@ -135,7 +137,6 @@ impl RetrievalService {
         let saver = follower.as_ref().zip(folder).map(|(follower, folder)| {
             Saver::start(Arc::clone(&state), Arc::clone(follower.followed()), folder, saved)
         });
-        let sources = Sources::new(&state.options);
         Ok(Self { state, sources, restored: name, follower, _writer: writer, _saver: saver })
     }
 

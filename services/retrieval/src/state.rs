@@ -8,20 +8,23 @@ use plugrank_contract::{
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
     matrix::decode_f32,
 };
-use plugrank_items::ItemTable;
+use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_store::Store;
 use plugrank_transport::Client;
 use tokio::sync::Mutex;
 
 use crate::{
-    FeatureColumns, RetrievalError,
-    engine::Engine,
+    RetrievalError,
+    engine_asked::EngineAsked,
     index::{VectorIndex, pairs::Pairs},
     indexed::IndexedContents,
     options::RetrievalOptions,
     popularity::Popularity,
     snapshot::Snapshots,
 };
+
+/// Feature columns that are attached to the table, by version of their bundle.
+pub type FeatureColumns = Vec<(String, Arc<FeatureColumn>)>;
 
 /// Vectors of items and the bundle that made them.
 pub(crate) struct Indexed {
@@ -46,7 +49,7 @@ pub(crate) struct State {
     /// Popularity lists.
     pub(crate) popularity: Popularity,
     /// The engine that has the index, where it is not in this process.
-    pub(crate) engine: Option<Engine>,
+    pub(crate) engine: Option<EngineAsked>,
     /// Index of vectors; none before the first vector.
     pub(crate) index: ArcSwapOption<Indexed>,
     /// Which content its vectors are of.

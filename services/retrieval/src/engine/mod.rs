@@ -13,9 +13,9 @@ use std::sync::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use plugrank_contract::{ItemId, ItemIndex};
+use plugrank_items::{ItemTable, View};
 use plugrank_store::StoreError;
 use plugrank_store_redis::{ItemVector, VectorSets};
-use tokio::sync::watch;
 
 pub(crate) use writer::Writer;
 
@@ -23,33 +23,20 @@ use crate::{
     RetrievalError,
     answer::Answer,
     index::{IndexSize, Nearest, VectorIndex, interests, vector::normalised},
-    query::Request,
-    state::State,
+    options::AnnOptions,
+    query::Query,
 };
-
-/// That there is an engine, and whether it was asked yet.
-pub(crate) struct Engine {
-    /// Whether there are vectors, or why there are none is known.
-    asked: watch::Sender<bool>,
-}
-
-impl Engine {
-    pub(crate) fn new() -> Self {
-        Self { asked: watch::Sender::new(false) }
-    }
-
-    /// Returns when there are vectors to search, or the servers did not let us find out.
-    pub(crate) async fn asked(&self) {
-        // The sender lives as long as this does.
-        let _ = self.asked.subscribe().wait_for(|asked| *asked).await;
-    }
-}
 
 /// Vectors of one bundle on the servers.
 pub(crate) struct External {
     sets: VectorSets,
     /// Name of the vectors' space.
     space: String,
+    /// The catalog, and how it is searched.
+    items: Arc<ItemTable>,
+    options: AnnOptions,
+    /// Whether the store tells of changes.
+    followed: bool,
     /// How many there were when that was last asked.
     count: AtomicUsize,
 }
@@ -72,9 +59,8 @@ impl External {
         Ok(vectors)
     }
 
-    async fn search(&self, request: Request<'_>, enough: usize) -> Nearest {
-        let Request { state, view, query } = request;
-        let options = &state.options.ann;
+    async fn search(&self, query: &Query, view: &View<'_>, enough: usize) -> Nearest {
+        let options = &self.options;
         let ids: Vec<ItemId> =
             query.clicked_ids(interests::clicks_read(options)).cloned().collect();
         let vectors = self.vectors(&ids).await?;
@@ -109,23 +95,23 @@ impl VectorIndex for External {
 
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        request: Request<'a>,
+        query: &'a Arc<Query>,
+        view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest> {
         if enough == 0 {
             return Answer::Now(Ok(Vec::new()));
         }
-        Answer::Later(async move { self.search(request, enough).await }.boxed())
+        Answer::Later(async move { self.search(query, view, enough).await }.boxed())
     }
 
     async fn replace(
         &self,
-        state: &Arc<State>,
         gone: Vec<ItemIndex>,
         vectors: Vec<(ItemIndex, Vec<f32>)>,
     ) -> Result<(), RetrievalError> {
         let (vectors, gone) = {
-            let view = state.items.view();
+            let view = self.items.view();
             let of = |(index, vector): (ItemIndex, Vec<f32>)| {
                 let available = view.available(index);
                 Some(ItemVector { id: view.id(index)?.clone(), vector, available })
@@ -137,7 +123,7 @@ impl VectorIndex for External {
         let done = write(&self.sets, &self.space, vectors, gone).await;
         match done {
             // Whoever keeps the engine up to date finds the change in the store's, and repeats it.
-            Err(error) if state.store.changes().is_some() => {
+            Err(error) if self.followed => {
                 tracing::warn!(%error, "a change reaches the vector engine later");
                 Ok(())
             }

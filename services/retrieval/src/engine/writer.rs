@@ -59,7 +59,7 @@ impl Writer {
                 if let Some(engine) = &work.state.engine
                     && (round.is_err() || work.state.index.load().is_some())
                 {
-                    engine.asked.send_replace(true);
+                    engine.set();
                 }
                 match round {
                     Ok(()) => pause.over(),
@@ -128,7 +128,14 @@ impl Work {
     fn publish(&self, bundle: &str, filled: &Filled, count: u64) {
         let space = space(bundle, filled);
         let count = usize::try_from(count).unwrap_or(usize::MAX).into();
-        let vectors = Arc::new(External { sets: self.sets.clone(), space, count });
+        let vectors = Arc::new(External {
+            sets: self.sets.clone(),
+            space,
+            items: Arc::clone(&self.state.items),
+            options: self.state.options.ann.clone(),
+            followed: self.log.is_some(),
+            count,
+        });
         self.state.index.store(Some(Arc::new(Indexed { bundle: bundle.to_owned(), vectors })));
     }
 
