@@ -7,7 +7,7 @@ use actix_web::{
     web::{PayloadConfig, ServiceConfig},
 };
 use anyhow::Result;
-use plugrank_gateway::operation_routes;
+use plugrank_http::operation_routes;
 use plugrank_runtime::{Health, Metrics, Shutdown, settings::ServerSettings};
 use plugrank_transport::server::KEEP_ALIVE;
 

@@ -8,7 +8,7 @@ use std::{
 use plugrank_budget::{Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step};
 use tokio::time::Instant;
 
-use crate::{metrics::LadderMetrics, pipeline::Cause};
+use crate::{ladder_metrics::LadderMetrics, pipeline::Cause};
 
 /// The rungs a request begins on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

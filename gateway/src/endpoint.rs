@@ -1,8 +1,9 @@
 //! Every path of the API and the methods it takes.
 
-use actix_web::{HttpRequest, Resource, guard, guard::Guard, web};
+use actix_web::Resource;
+use plugrank_http::{health, metrics};
 
-use crate::problem::Problem;
+pub(crate) use plugrank_http::get_or_head;
 
 /// A path of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +47,9 @@ impl Endpoint {
             Self::Item => "/v1/items/{id}",
             Self::ItemImage => "/v1/items/{id}/image",
             Self::User => "/v1/users/{id}",
-            Self::Liveness => "/healthz",
-            Self::Readiness => "/readyz",
-            Self::Metrics => "/metrics",
+            Self::Liveness => health::LIVENESS,
+            Self::Readiness => health::READINESS,
+            Self::Metrics => metrics::METRICS,
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs",
             Self::DocsFile => "/docs/{file:.*}",
@@ -87,17 +88,8 @@ impl Endpoint {
 
     /// The resource at this path; a method it does not take is answered 405.
     pub(crate) fn resource(self) -> Resource {
-        web::resource(self.path()).default_service(web::to(
-            move |request: HttpRequest| async move {
-                Err::<&str, _>(Problem::method_not_allowed(request.method(), self.allow()))
-            },
-        ))
+        plugrank_http::resource(self.path(), self.allow())
     }
-}
-
-/// Takes GET, and HEAD with it.
-pub(crate) fn get_or_head() -> impl Guard {
-    guard::Any(guard::Get()).or(guard::Head())
 }
 
 #[cfg(test)]

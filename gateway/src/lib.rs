@@ -9,11 +9,12 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod ladder_metrics;
 mod metrics;
 mod observe;
 mod openapi;
+mod other_api;
 mod pipeline;
-pub mod problem;
 mod request_id;
 mod request_spans;
 mod routes;
@@ -21,7 +22,9 @@ mod server;
 mod state;
 mod validate;
 
+use plugrank_http::problem;
+
 pub use openapi::document as openapi_document;
-pub use routes::operation as operation_routes;
+pub use other_api::OtherApi;
 pub use server::run;
 pub use state::{Clients, Gateway, GatewayParts};

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use plugrank_budget::{Admission, Outcome, Rung, Stage, StageRecord, Step};
+use plugrank_budget::{Admission, Outcome, Rung, Stage, StageRecord};
 use plugrank_runtime::{LatencyHistogram, Metrics};
 use prometheus_client::{
     collector::Collector,
@@ -14,7 +14,9 @@ use prometheus_client::{
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
-use crate::{api::rank::Coverage, controller::Controller, pipeline::Degraded};
+use crate::{
+    api::rank::Coverage, controller::Controller, ladder_metrics::LadderMetrics, pipeline::Degraded,
+};
 
 type Histograms<L> = Family<L, LatencyHistogram, fn() -> LatencyHistogram>;
 
@@ -47,13 +49,6 @@ struct DegradedLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
     stage: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StepLabels {
-    stage: &'static str,
-    direction: &'static str,
-    to: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -119,20 +114,6 @@ fn latency_histogram() -> LatencyHistogram {
 /// Parts of an allotment, from a twentieth to just over all of it.
 fn part_histogram() -> Histogram {
     Histogram::new([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])
-}
-
-/// What the ladder does.
-#[derive(Debug, Default)]
-pub(crate) struct LadderMetrics {
-    steps: Family<StepLabels, Counter>,
-}
-
-impl LadderMetrics {
-    pub(crate) fn step(&self, step: &Step) {
-        let direction = if step.is_down() { "down" } else { "up" };
-        let labels = StepLabels { stage: step.stage.as_str(), direction, to: step.to.as_str() };
-        self.steps.get_or_create(&labels).inc();
-    }
 }
 
 /// Registers what is read when scraped: where each stage stands, and how full the gateway is.

@@ -126,8 +126,9 @@ pub(crate) async fn observe(
     let gateway = gateway.as_ref().map(|gateway| gateway.get_ref());
     let route = route(&request);
     let method = known_method(&request);
+    let other = gateway.and_then(|gateway| gateway.open_inference.as_ref());
     let probe =
-        Endpoint::is_probe(&route) || plugrank_open_inference::server::is_probe(request.path());
+        Endpoint::is_probe(&route) || other.is_some_and(|api| (api.is_probe)(request.path()));
     let request_id = header(&request, &REQUEST_ID)
         .and_then(|id| Uuid::parse_str(id).ok())
         .unwrap_or_else(request_id::fresh);

@@ -1,5 +1,6 @@
 //! The OpenAPI document, generated from the routes.
 
+use plugrank_http::{health, metrics};
 use utoipa::OpenApi;
 
 use crate::routes;
@@ -20,9 +21,9 @@ use crate::routes;
         routes::items::delete,
         routes::items::image,
         routes::users::get,
-        routes::health::live,
-        routes::health::ready,
-        routes::metrics::scrape,
+        health::live,
+        health::ready,
+        metrics::scrape,
         routes::docs::openapi_document,
         routes::docs::docs,
         routes::docs::docs_file,

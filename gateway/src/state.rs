@@ -10,7 +10,6 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_open_inference::{Served, server};
 use plugrank_runtime::{
     Health, Metrics,
     settings::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ServerSettings},
@@ -19,6 +18,7 @@ use plugrank_store::Store;
 use plugrank_transport::Client;
 
 use crate::{
+    OtherApi,
     connections::Connections,
     controller::Controller,
     metrics::{self, GatewayMetrics},
@@ -65,7 +65,7 @@ pub struct GatewayParts {
     /// What `/readyz` asks.
     pub health: Health,
     /// The graphs that this process serves to callers of another protocol.
-    pub open_inference: Option<Served>,
+    pub open_inference: Option<OtherApi>,
 }
 
 /// Everything the routes need. Shared by all workers.
@@ -88,7 +88,7 @@ pub struct Gateway {
     pub(crate) registry: Metrics,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) health: Health,
-    pub(crate) open_inference: Option<Served>,
+    pub(crate) open_inference: Option<OtherApi>,
 }
 
 impl Gateway {
@@ -152,9 +152,7 @@ impl Gateway {
 impl Gateway {
     /// Whether a path belongs to the other protocol.
     pub(crate) fn serves_other(&self, path: &str) -> bool {
-        let under = path.strip_prefix(server::PREFIX);
-        self.open_inference.is_some()
-            && under.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.open_inference.as_ref().is_some_and(|api| api.has(path))
     }
 }
 

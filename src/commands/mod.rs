@@ -22,9 +22,16 @@ pub struct Failure {
     pub exit_code: u8,
 }
 
+impl Failure {
+    /// Settings cannot be used.
+    fn settings(message: String) -> Self {
+        Self { message, exit_code: EXIT_SETTINGS }
+    }
+}
+
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self { message: error.to_string(), exit_code: EXIT_SETTINGS }
+        Self::settings(error.to_string())
     }
 }
 

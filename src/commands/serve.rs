@@ -4,8 +4,7 @@ use std::{net::TcpListener, sync::Arc};
 
 use anyhow::{Context, Result};
 use plugrank_contract::{ItemIds, scoring::ModelKind};
-use plugrank_gateway::{Clients, Gateway, GatewayParts};
-use plugrank_open_inference::Served;
+use plugrank_gateway::{Clients, Gateway, GatewayParts, OtherApi};
 use plugrank_runtime::{
     Health, Metrics, RecentRequests, Settings, Shutdown, Telemetry, settings::ModelChoice,
 };
@@ -14,6 +13,7 @@ use super::Failure;
 use crate::{
     admin,
     cli::{Role, ServeArgs},
+    features,
     reserved_port::ReservedPort,
     role_server,
     wiring::{self, Catalog, Model, Node},
@@ -21,6 +21,7 @@ use crate::{
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings(&args.config)?;
+    features::check(&settings).map_err(Failure::settings)?;
     let role = args.role;
     let runner = actix::System::new();
     Ok(runner.block_on(serve(role, settings))?)
@@ -106,7 +107,7 @@ struct Process {
     items: Option<Arc<dyn ItemIds>>,
     /// Candidates whose facts come with the scores.
     facts_for: usize,
-    open_inference: Option<Served>,
+    open_inference: Option<OtherApi>,
 }
 
 async fn gateway(

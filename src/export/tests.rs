@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use plugrank_contract::{HistoryEntry, Item, User};
 use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow, Negatives, Time};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
+use plugrank_store::{NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::{ExportError, ExportOptions, ExportReport, export};
 use crate::load::Progress;

@@ -5,7 +5,8 @@ use plugrank_dataset::{
     DatasetMeta, InteractionRow, InteractionWriter, ItemRow, ItemWriter, Negatives, Time,
     UserWriter,
 };
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, Store};
+use plugrank_store::{ItemStats, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::{LoadOptions, LoadReport, Progress, load};
 

@@ -10,7 +10,7 @@ use plugrank_contract::{
     scoring::Score,
 };
 use plugrank_encoding::Encoding;
-use plugrank_open_inference::Served;
+use plugrank_gateway::OtherApi;
 use plugrank_transport::{Client, Service, server::route};
 
 use super::client;
@@ -89,7 +89,7 @@ pub struct Scoring {
     pub invalidate: Option<Client<Invalidate>>,
     /// The graphs, for callers of another protocol; `None` where they run in another process, or by
     /// the settings.
-    pub open_inference: Option<Served>,
+    pub open_inference: Option<OtherApi>,
 }
 
 impl Scoring {
@@ -103,8 +103,8 @@ impl Scoring {
         if let Some(invalidate) = &self.invalidate {
             route(config, invalidate.clone());
         }
-        if let Some(served) = &self.open_inference {
-            served.routes(config);
+        if let Some(api) = &self.open_inference {
+            (api.routes)(config);
         }
     }
 }

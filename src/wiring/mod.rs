@@ -5,11 +5,15 @@ mod catalog;
 mod clients;
 mod embedding;
 mod metrics;
+#[cfg_attr(not(feature = "open-inference"), path = "open_inference_off.rs")]
+mod open_inference;
 mod options;
 mod reranking;
 mod retrieval;
 mod scoring;
 mod store;
+#[cfg_attr(not(feature = "vector-engine"), path = "vector_engine_off.rs")]
+mod vector_engine;
 
 use std::{path::Path, sync::Arc};
 

@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use plugrank_contract::HistoryLimits;
 use plugrank_encoding::EncodingOptions;
 use plugrank_inference::{Provider, SessionOptions};
+#[cfg(feature = "open-inference")]
 use plugrank_open_inference::ModelOptions;
 use plugrank_reranking::{
     RerankingOptions,
@@ -154,6 +155,7 @@ fn workers(of: &ScoringSettings) -> usize {
 }
 
 /// How the server that runs the unified model is called.
+#[cfg(feature = "open-inference")]
 pub(super) fn model_server(settings: &Settings) -> ModelOptions {
     let of = &settings.scoring.open_inference;
     let server = remote("open_inference", &of.url, &settings.peers);

@@ -3,18 +3,16 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_bundle::GraphName;
 use plugrank_encoding::{Embeddings, RemoteEncoding};
 use plugrank_inference::Provider;
-use plugrank_open_inference::{ModelElsewhere, Served};
-use plugrank_scoring::{RemoteModel, ScoringParts, ScoringService};
+use plugrank_scoring::{ScoringParts, ScoringService};
 
 use super::{
     Catalog, Embedding, Model, Node, Scoring,
     batch_metrics::BatchMetrics,
     client,
-    metrics::{Reading, endpoints, provider, readings},
-    options,
+    metrics::{Reading, provider, readings},
+    open_inference, options,
 };
 use crate::load::Progress;
 
@@ -51,7 +49,7 @@ pub async fn start(
             session: options::session(&node.settings.scoring),
             options: options::scoring(&node.settings),
             observer: Some(BatchMetrics::register(&node.metrics, "scoring")),
-            remote: model_server(node, model).await?,
+            remote: open_inference::model_server(node, model).await?,
         },
         &mut |_, done, of| {
             bar.set_length(of as u64);
@@ -77,11 +75,7 @@ pub async fn start(
     });
     let limit = node.settings.scoring.max_in_flight;
     let local = node.run("scoring", service, limit)?;
-    let settings = &node.settings.open_inference;
-    let open_inference = settings.serve.then(|| {
-        let health = node.health.clone();
-        Served::new(&model.bundle, client(local.clone()), health, settings.max_body_bytes)
-    });
+    let open_inference = open_inference::api(node, model, client(local.clone()));
     let invalidate = embedding.here.is_some().then(|| embedding.invalidate.clone());
     Ok(Scoring { invalidate, open_inference, ..Scoring::of(local) })
 }
@@ -96,19 +90,6 @@ fn embeddings(model: &Model, catalog: &Catalog, embedding: &Embedding) -> Embedd
             Arc::clone(&catalog.items),
         )),
     }
-}
-
-/// The server that runs the unified model, where the settings name one.
-async fn model_server(node: &Node, model: &Model) -> Result<Option<RemoteModel>> {
-    if node.settings.scoring.open_inference.url.is_empty() {
-        return Ok(None);
-    }
-    let bundle = Arc::clone(&model.bundle);
-    let options = options::model_server(&node.settings);
-    let server = ModelElsewhere::start(&options, bundle, GraphName::Unified).await?;
-    endpoints(&node.metrics, "open_inference", server.endpoints());
-    let reached = server.reached();
-    Ok(Some(RemoteModel { server: Arc::new(server), reached }))
 }
 
 fn counts(service: &ScoringService) -> Vec<Reading> {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{process, python};
+use crate::{parts, process, python};
 
 /// Pinned, so that its rules do not change by themselves.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -17,6 +17,7 @@ pub(crate) fn run() -> Result<()> {
     };
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    parts::check()?;
     let tools = crate::target().join("tools");
     let deny = tools.join("bin/cargo-deny");
     if !deny.is_file() {

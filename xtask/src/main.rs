@@ -8,6 +8,7 @@ mod lint;
 mod load;
 mod model_servers;
 mod ort_library;
+mod parts;
 mod process;
 mod python;
 mod redis8;

@@ -7,7 +7,6 @@ use actix_web::{
     http::header,
     web::{self, Data, Path, ServiceConfig},
 };
-use plugrank_open_inference::Served;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
@@ -20,8 +19,8 @@ use crate::{
 
 pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     let mut document = openapi::document();
-    if gateway.open_inference.is_some() {
-        document.merge(Served::openapi());
+    if let Some(api) = &gateway.open_inference {
+        document.merge(api.openapi.clone());
     }
     let document = Data::new(document);
     let page = Data::new(Config::new([Endpoint::OpenApi.path()]).validator_url("none"));

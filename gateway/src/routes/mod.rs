@@ -2,16 +2,14 @@
 
 pub(crate) mod docs;
 pub(crate) mod events;
-pub(crate) mod health;
 mod item_content;
 pub(crate) mod items;
-pub(crate) mod metrics;
 pub(crate) mod playground;
 pub(crate) mod rank;
 pub(crate) mod users;
 
 use actix_web::web::ServiceConfig;
-use plugrank_runtime::{Health, Metrics};
+use plugrank_http::operation_routes;
 
 use crate::Gateway;
 
@@ -21,16 +19,10 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     events::configure(config, &gateway.server);
     items::configure(config, &gateway.server);
     users::configure(config);
-    operation(config, &gateway.health, &gateway.registry);
+    operation_routes(config, &gateway.health, &gateway.registry);
     docs::configure(config, gateway);
     playground::configure(config);
-    if let Some(served) = &gateway.open_inference {
-        served.routes(config);
+    if let Some(api) = &gateway.open_inference {
+        (api.routes)(config);
     }
-}
-
-/// Adds `/healthz`, `/readyz` and `/metrics`: what every process serves, whatever its role.
-pub fn operation(config: &mut ServiceConfig, health: &Health, registry: &Metrics) {
-    health::configure(config, health);
-    metrics::configure(config, registry);
 }

@@ -17,7 +17,8 @@ use plugrank_items::ItemTable;
 use plugrank_retrieval::{
     LoadTable, RetrievalOptions, RetrievalParts, RetrievalService, load_table,
 };
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, Store};
+use plugrank_store::{ItemStats, NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_transport::Service;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -22,7 +22,8 @@ use plugrank_items::ItemTable;
 use plugrank_retrieval::{
     LoadTable, RetrievalOptions, RetrievalParts, RetrievalService, load_table,
 };
-use plugrank_store::{NewItem, RedisOptions, RedisServers, RedisStore, Store};
+use plugrank_store::{NewItem, Store};
+use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
 use plugrank_transport::Service;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

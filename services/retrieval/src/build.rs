@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_contract::{CallError, Context, ItemId, ItemIndex};
-use plugrank_items::{Availability, Content};
+use plugrank_items::{Availability, Content, ItemTable};
 
 use crate::{
     RetrievalError,
@@ -49,7 +49,7 @@ pub(crate) async fn reindex(
     filler.fill(ready).await?;
     let indexed = filler.indexed;
     progress(BuildProgress { items, total: items.max(total as u64), indexed });
-    Ok(filler.indexed())
+    Ok(filler.indexed(&state.items))
 }
 
 /// Items whose vectors are to be fetched: which content each has, and its id.
@@ -104,8 +104,9 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    fn indexed(self) -> Option<Arc<Indexed>> {
+    fn indexed(self, items: &Arc<ItemTable>) -> Option<Arc<Indexed>> {
         let (bundle, ann) = self.index?;
-        Some(Arc::new(Indexed { bundle, vectors: Arc::new(Embedded::new(ann)) }))
+        let vectors = Embedded::new(ann, Arc::clone(items), self.options.clone());
+        Some(Arc::new(Indexed { bundle, vectors: Arc::new(vectors) }))
     }
 }

@@ -9,7 +9,8 @@
 mod answer;
 mod build;
 mod candidates;
-mod engine;
+pub mod engine;
+mod engine_asked;
 mod error;
 mod filters;
 pub mod index;
@@ -22,6 +23,7 @@ pub mod options;
 mod popularity;
 mod query;
 mod refresh;
+mod refresh_items;
 mod retrieve;
 mod service;
 mod snapshot;
@@ -32,8 +34,9 @@ mod testing;
 
 pub use build::BuildProgress;
 pub use error::RetrievalError;
-pub use load_table::{FeatureColumns, LoadTable, LoadedTable, load_table};
+pub use load_table::{LoadTable, LoadedTable, load_table};
 pub use options::RetrievalOptions;
 pub use plugrank_items::FollowStatus;
 pub use service::{RetrievalParts, RetrievalService, RetrievalStatus};
 pub use snapshot::SnapshotStatus;
+pub use state::FeatureColumns;

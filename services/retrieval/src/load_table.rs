@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use plugrank_items::{FeatureColumn, ItemTable, LoadProgress};
+use plugrank_items::{ItemTable, LoadProgress};
 use plugrank_store::{ChangePosition, Store};
 
 use crate::{
     RetrievalError, RetrievalOptions,
     snapshot::{self, Restored},
+    state::FeatureColumns,
 };
-
-/// Feature columns that are attached to the table, by version of their bundle.
-pub type FeatureColumns = Vec<(String, Arc<FeatureColumn>)>;
 
 /// What the table is filled from.
 pub struct LoadTable<'a> {

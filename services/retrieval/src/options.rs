@@ -6,7 +6,7 @@ use plugrank_contract::HistoryLimits;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RetrievalError, sources::check_quotas};
+use crate::RetrievalError;
 
 /// Settings of retrieval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,7 +207,7 @@ impl Default for SnapshotOptions {
 }
 
 impl RetrievalOptions {
-    /// Checks every setting.
+    /// Checks every setting but the quotas, which the list of sources checks.
     ///
     /// # Errors
     /// [`RetrievalError::Options`] with the name of the first setting that is impossible.
@@ -217,7 +217,6 @@ impl RetrievalOptions {
         if !(self.source_time_share > 0.0 && self.source_time_share <= 1.0) {
             return wrong("source_time_share", "must be above 0 and at most 1");
         }
-        check_quotas(self)?;
         if !(2..=512).contains(&self.ann.connectivity) {
             return wrong("ann.connectivity", "must be from 2 to 512; 16 suits most catalogs");
         }
@@ -253,7 +252,7 @@ fn half_life(field: &str, clicks: f64) -> Result<(), RetrievalError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Quota, RetrievalOptions};
+    use super::RetrievalOptions;
 
     #[test]
     fn defaults_are_valid_and_survive_a_round_trip() {
@@ -278,26 +277,11 @@ mod tests {
     }
 
     #[test]
-    fn quotas_are_of_sources_there_are() {
-        let text = r#"{"quotas": {"ann": {"share": 0.7, "weight": 2.0}}}"#;
-        let mut options: RetrievalOptions = serde_json::from_str(text).unwrap();
-        options.validate().unwrap();
-        options.quotas.insert("an".to_owned(), Quota { share: 0.1, weight: 1.0 });
-        let message = options.validate().unwrap_err().to_string();
-        for part in ["`quotas.an`", "ann, co_visitation, category, popular, fresh"] {
-            assert!(message.contains(part), "{message}");
-        }
-    }
-
-    #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut RetrievalOptions);
-        let set: [(&str, Change); 6] = [
+        let set: [(&str, Change); 5] = [
             ("max_candidates", |o| o.max_candidates = 0),
             ("source_time_share", |o| o.source_time_share = f64::NAN),
-            ("quotas.fresh", |o| {
-                o.quotas.insert("fresh".to_owned(), Quota { share: -0.1, weight: 1.0 });
-            }),
             ("ann.connectivity", |o| o.ann.connectivity = 1),
             ("ann.half_life_clicks", |o| o.ann.half_life_clicks = 0.0),
             ("popular.z", |o| o.popular.z = f64::INFINITY),

@@ -1,13 +1,11 @@
 //! A request, with what is known of its user.
 
-use std::sync::Arc;
-
 use plugrank_contract::{
     HistoryEntry, ItemId, ItemIds, ItemIndex, TimestampMs, UNKNOWN_ITEM, UserRead, UserView,
 };
 use plugrank_items::{Availability, ItemTable, View};
 
-use crate::{index_set::IndexSet, state::State};
+use crate::index_set::IndexSet;
 
 /// A click of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,17 +90,6 @@ impl Query {
     pub(crate) fn blocks(&self, index: ItemIndex) -> bool {
         self.seen.contains(index) || self.excluded.contains(index)
     }
-}
-
-/// What a source is asked with.
-#[derive(Clone, Copy)]
-pub(crate) struct Request<'a> {
-    /// What retrieval knows.
-    pub(crate) state: &'a Arc<State>,
-    /// The catalog, the same for all parts of the request.
-    pub(crate) view: &'a View<'a>,
-    /// What is asked.
-    pub(crate) query: &'a Arc<Query>,
 }
 
 #[cfg(test)]

@@ -3,16 +3,15 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use plugrank_contract::{CallError, Context, ItemId, ItemIndex, retrieval::RefreshItems};
+use plugrank_contract::{Context, ItemId, ItemIndex};
 use plugrank_items::{
     Content,
     follow::{ChangeSink, SinkError},
 };
-use plugrank_transport::Service;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
-    RetrievalError, RetrievalService,
+    RetrievalError,
     build::{ItemsToFetch, reindex},
     state::{State, fetch_vectors},
 };
@@ -26,24 +25,6 @@ pub(crate) enum Refetch {
     Changed,
 }
 
-#[async_trait]
-impl Service<RefreshItems> for RetrievalService {
-    /// When it returns, written items can be retrieved with their new content, and removed ones
-    /// are gone. Refreshes run one after the other.
-    async fn call(&self, context: Context, call: RefreshItems) -> Result<(), CallError> {
-        let mut met = HashSet::new();
-        let ids = call.item_ids.into_iter().filter(|id| met.insert(id.clone())).collect();
-        let turn = Arc::clone(&self.state.maintenance).lock_owned();
-        let turn = match context.deadline {
-            None => turn.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, turn)
-                .await
-                .map_err(|_| CallError::deadline("other items are still being read again"))?,
-        };
-        detached(&self.state, ids, Refetch::All, turn).await.map_err(CallError::from)
-    }
-}
-
 /// Applies changes that are followed.
 pub(crate) struct ApplyChanges(pub(crate) Arc<State>);
 
@@ -51,7 +32,7 @@ pub(crate) struct ApplyChanges(pub(crate) Arc<State>);
 impl ChangeSink for ApplyChanges {
     async fn changed(&self, ids: Vec<ItemId>) -> Result<(), SinkError> {
         let turn = Arc::clone(&self.0.maintenance).lock_owned().await;
-        Ok(detached(&self.0, ids, Refetch::Changed, turn).await?)
+        Ok(refresh_detached(&self.0, ids, Refetch::Changed, turn).await?)
     }
 
     fn stats_changed(&self) {
@@ -61,7 +42,7 @@ impl ChangeSink for ApplyChanges {
 
 /// Refreshes in a task of its own: a caller that hangs up, or a service that ends, must not leave
 /// half of it done.
-async fn detached(
+pub(crate) async fn refresh_detached(
     state: &Arc<State>,
     ids: Vec<ItemId>,
     refetch: Refetch,
@@ -84,14 +65,14 @@ async fn refresh(
     state.popularity.changed();
     let current = state.index.load_full();
     // A shared index follows the changes by itself. Only who has to have an item at once writes it.
-    let elsewhere = state.engine.is_some() && refetch == Refetch::Changed;
+    let shared = state.engine.is_some() && refetch == Refetch::Changed;
     let has = |index| current.as_ref().is_some_and(|one| one.vectors.has(index));
     let mut gone = applied.removed;
     state.indexed.set(gone.iter().map(|index| (*index, None)));
     let (contents, written): ItemsToFetch = {
         let view = state.items.view();
         let contents = applied.written.iter().map(|index| (*index, view.content(*index)));
-        if elsewhere {
+        if shared {
             state.indexed.set(contents);
             Default::default()
         } else {
@@ -109,8 +90,8 @@ async fn refresh(
     state.indexed.set(contents.iter().map(|(index, _)| (*index, None)));
     if written.is_empty() {
         // What is removed needs no vector, so it does not wait for the embedding service.
-        if let Some(index) = current.filter(|_| !gone.is_empty() && !elsewhere) {
-            index.vectors.replace(state, gone, Vec::new()).await?;
+        if let Some(index) = current.filter(|_| !gone.is_empty() && !shared) {
+            index.vectors.replace(gone, Vec::new()).await?;
         }
     } else {
         let fetched = fetch_vectors(&state.vectors, Context::background(), &written, true).await?;
@@ -120,7 +101,7 @@ async fn refresh(
                     fetched.vectors.iter().map(|(key, _)| *key).collect();
                 let without = written.iter().map(|(key, _)| *key).filter(|key| !with.contains(key));
                 gone.extend(without);
-                index.vectors.replace(state, gone, fetched.vectors).await?;
+                index.vectors.replace(gone, fetched.vectors).await?;
             }
             _ if state.engine.is_some() => {}
             None if fetched.vectors.is_empty() => {}
@@ -131,22 +112,4 @@ async fn refresh(
     }
     drop(turn);
     Ok(())
-}
-
-impl RetrievalService {
-    /// Fetches every vector again and replaces the index, for a bundle that was just activated.
-    /// Until it returns, the old index answers.
-    ///
-    /// # Errors
-    /// When vectors cannot be fetched; the old index stays.
-    pub async fn rebuild_index(&self) -> Result<(), RetrievalError> {
-        if self.state.engine.is_some() {
-            // Whoever fills it notices the bundle.
-            return Ok(());
-        }
-        let _turn = self.state.maintenance.lock().await;
-        let index = reindex(&self.state, &|_| {}).await?;
-        self.state.index.store(index);
-        Ok(())
-    }
 }

@@ -19,8 +19,8 @@ use crate::{
     filters::{self, Removed},
     index_set::IndexSet,
     merge::fuse,
-    query::{Query, Request},
-    sources::gather,
+    query::Query,
+    sources::{Request, gather},
 };
 
 /// Most dropped items that a reply lists; `dropped_total` counts all.

@@ -8,13 +8,14 @@ use plugrank_items::{
     FollowStatus,
     follow::{FollowParts, Follower, Pause},
 };
-use plugrank_store::{Store, VectorSets};
+use plugrank_store::Store;
 use plugrank_transport::Client;
 
 use crate::{
     BuildProgress, LoadedTable, RetrievalError, RetrievalOptions,
     build::reindex,
-    engine::{Engine, Writer},
+    engine::{EngineTask, VectorEngine},
+    engine_asked::EngineAsked,
     index::pairs::Pairs,
     indexed::IndexedContents,
     popularity::Popularity,
@@ -36,7 +37,7 @@ pub struct RetrievalParts {
     /// Item vectors, for the index.
     pub vectors: Client<FetchVectors>,
     /// Where item vectors are, when not in an index of this process.
-    pub engine: Option<VectorSets>,
+    pub engine: Option<Box<dyn VectorEngine>>,
     /// Settings.
     pub options: RetrievalOptions,
 }
@@ -50,7 +51,7 @@ pub struct RetrievalService {
     /// Follows the store's changes.
     follower: Option<Follower>,
     /// Keeps the vector engine up to date.
-    _writer: Option<Writer>,
+    _engine: Option<EngineTask>,
     /// Makes snapshots.
     _saver: Option<Saver>,
 }
@@ -88,6 +89,7 @@ impl RetrievalService {
     ) -> Result<Self, RetrievalError> {
         let RetrievalParts { store, table, vectors, engine, options } = parts;
         options.validate()?;
+        let sources = Sources::new(&options)?;
         let LoadedTable { items, features, position, restored } = table;
         let (name, index, indexed) = match restored {
             Some(Restored { name, index, indexed }) => (Some(name), index, indexed),
@@ -105,7 +107,7 @@ impl RetrievalService {
             items,
             features,
             vectors,
-            engine: engine.as_ref().map(|_| Engine::new()),
+            engine: engine.as_ref().map(|_| EngineAsked::not_yet()),
             index: ArcSwapOption::new(index),
             indexed,
             snapshots: Snapshots::default(),
@@ -114,7 +116,7 @@ impl RetrievalService {
         if engine.is_none() && state.index.load().is_none() {
             state.index.store(reindex(&state, &progress).await?);
         }
-        let writer = engine.map(|sets| Writer::start(Arc::clone(&state), sets));
+        let engine = engine.map(|engine| EngineTask::start(engine, Arc::clone(&state)));
         let saved = position.clone().filter(|_| name.is_some());
         let follower = state.store.changes().zip(position).map(|(log, position)| {
             let (store, items) = (Arc::clone(&state.store), Arc::clone(&state.items));
@@ -125,7 +127,7 @@ impl RetrievalService {
             follower.followed().caught_up().await;
         }
         if let Some(engine) = &state.engine {
-            engine.asked().await;
+            engine.wait().await;
         }
         if name.is_some() {
             reread_all_stats(Arc::clone(&state));
@@ -134,8 +136,7 @@ impl RetrievalService {
         let saver = follower.as_ref().zip(folder).map(|(follower, folder)| {
             Saver::start(Arc::clone(&state), Arc::clone(follower.followed()), folder, saved)
         });
-        let sources = Sources::new(&state.options);
-        Ok(Self { state, sources, restored: name, follower, _writer: writer, _saver: saver })
+        Ok(Self { state, sources, restored: name, follower, _engine: engine, _saver: saver })
     }
 
     /// What it holds.

@@ -8,20 +8,23 @@ use plugrank_contract::{
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
     matrix::decode_f32,
 };
-use plugrank_items::ItemTable;
+use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_store::Store;
 use plugrank_transport::Client;
 use tokio::sync::Mutex;
 
 use crate::{
-    FeatureColumns, RetrievalError,
-    engine::Engine,
+    RetrievalError,
+    engine_asked::EngineAsked,
     index::{VectorIndex, pairs::Pairs},
     indexed::IndexedContents,
     options::RetrievalOptions,
     popularity::Popularity,
     snapshot::Snapshots,
 };
+
+/// Feature columns that are attached to the table, by version of their bundle.
+pub type FeatureColumns = Vec<(String, Arc<FeatureColumn>)>;
 
 /// Vectors of items and the bundle that made them.
 pub(crate) struct Indexed {
@@ -46,7 +49,7 @@ pub(crate) struct State {
     /// Popularity lists.
     pub(crate) popularity: Popularity,
     /// The engine that has the index, where it is not in this process.
-    pub(crate) engine: Option<Engine>,
+    pub(crate) engine: Option<EngineAsked>,
     /// Index of vectors; none before the first vector.
     pub(crate) index: ArcSwapOption<Indexed>,
     /// Which content its vectors are of.
@@ -60,11 +63,13 @@ pub(crate) struct State {
 }
 
 /// Vectors of items, and the bundle that made them.
-pub(crate) struct Fetched {
-    pub(crate) bundle: String,
-    pub(crate) dim: usize,
+pub struct Fetched {
+    /// Version of the bundle.
+    pub bundle: String,
+    /// Elements of a vector.
+    pub dim: usize,
     /// Vectors by item; items whose vector is missing are not among them.
-    pub(crate) vectors: Vec<(ItemIndex, Vec<f32>)>,
+    pub vectors: Vec<(ItemIndex, Vec<f32>)>,
 }
 
 /// Fetches the vectors of items and checks that the answer fits the question. `changed`: the items

@@ -9,7 +9,8 @@ use plugrank_contract::{
     embedding::{FetchVectors, FetchedVectors},
 };
 use plugrank_items::ItemTable;
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, content_hash};
+use plugrank_store::{ItemStats, content_hash};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_transport::Service;
 use tempfile::TempDir;
 

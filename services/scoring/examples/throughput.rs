@@ -26,7 +26,8 @@ use plugrank_inference::{
 };
 use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_scoring::{ScoringOptions, ScoringParts, ScoringService};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
+use plugrank_store::{NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_transport::Service;
 
 const ITEMS: usize = 2_000;

@@ -3,59 +3,38 @@
 use std::ops::Range;
 
 use half::f16;
-use plugrank_bundle::TensorDtype;
 
-use crate::TensorData;
+use crate::{Elements, TensorData};
 
 /// Elements of a tensor, to be read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Block<'a> {
-    /// Half precision.
-    F16(&'a [f16]),
-    /// Single precision.
-    F32(&'a [f32]),
-    /// 64-bit integers.
-    I64(&'a [i64]),
-}
+pub type Block<'a> = Elements<&'a [f16], &'a [f32], &'a [i64]>;
 
 /// Elements of a tensor, to be written.
-#[derive(Debug, PartialEq)]
-pub enum BlockMut<'a> {
-    /// Half precision.
-    F16(&'a mut [f16]),
-    /// Single precision.
-    F32(&'a mut [f32]),
-    /// 64-bit integers.
-    I64(&'a mut [i64]),
+pub type BlockMut<'a> = Elements<&'a mut [f16], &'a mut [f32], &'a mut [i64]>;
+
+impl TensorData {
+    /// The elements, to be read.
+    #[must_use]
+    pub fn block(&self) -> Block<'_> {
+        match self {
+            Self::F16(data) => Block::F16(data),
+            Self::F32(data) => Block::F32(data),
+            Self::I64(data) => Block::I64(data),
+        }
+    }
+
+    /// The elements, to be written.
+    #[must_use]
+    pub fn block_mut(&mut self) -> BlockMut<'_> {
+        match self {
+            Self::F16(data) => BlockMut::F16(data),
+            Self::F32(data) => BlockMut::F32(data),
+            Self::I64(data) => BlockMut::I64(data),
+        }
+    }
 }
 
 impl Block<'_> {
-    /// Number of elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F16(data) => data.len(),
-            Self::F32(data) => data.len(),
-            Self::I64(data) => data.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Element type.
-    #[must_use]
-    pub fn dtype(&self) -> TensorDtype {
-        match self {
-            Self::F16(_) => TensorDtype::F16,
-            Self::F32(_) => TensorDtype::F32,
-            Self::I64(_) => TensorDtype::I64,
-        }
-    }
-
     /// A copy of the elements in `range`; `None` where it leaves the block.
     #[must_use]
     pub fn copy(&self, range: Range<usize>) -> Option<TensorData> {
@@ -68,32 +47,6 @@ impl Block<'_> {
 }
 
 impl<'a> BlockMut<'a> {
-    /// Number of elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F16(data) => data.len(),
-            Self::F32(data) => data.len(),
-            Self::I64(data) => data.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Element type.
-    #[must_use]
-    pub fn dtype(&self) -> TensorDtype {
-        match self {
-            Self::F16(_) => TensorDtype::F16,
-            Self::F32(_) => TensorDtype::F32,
-            Self::I64(_) => TensorDtype::I64,
-        }
-    }
-
     /// Splits the first `count` elements off, or all where there are fewer.
     #[must_use]
     pub fn split_front(&mut self, count: usize) -> BlockMut<'a> {

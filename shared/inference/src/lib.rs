@@ -5,9 +5,9 @@
 
 pub mod batcher;
 pub mod block;
+pub mod elements;
 pub mod error;
 pub mod library;
-mod panic_text;
 pub mod remote_graph;
 pub mod session;
 pub mod tensor;
@@ -15,6 +15,7 @@ pub mod verify;
 pub mod worker_pool;
 
 pub use block::{Block, BlockMut};
+pub use elements::Elements;
 pub use error::InferenceError;
 pub use library::{Library, find_library};
 pub use remote_graph::RemoteGraph;

@@ -3,7 +3,7 @@
 use half::f16;
 use plugrank_bundle::TensorDtype;
 
-use crate::{Block, BlockMut};
+use crate::Elements;
 
 /// A dense tensor, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,15 +15,7 @@ pub struct Tensor {
 }
 
 /// A tensor's elements.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TensorData {
-    /// Half precision.
-    F16(Vec<f16>),
-    /// Single precision.
-    F32(Vec<f32>),
-    /// 64-bit integers.
-    I64(Vec<i64>),
-}
+pub type TensorData = Elements<Vec<f16>, Vec<f32>, Vec<i64>>;
 
 impl TensorData {
     /// So many zeros.
@@ -33,52 +25,6 @@ impl TensorData {
             TensorDtype::F16 => Self::F16(vec![f16::ZERO; elements]),
             TensorDtype::F32 => Self::F32(vec![0.0; elements]),
             TensorDtype::I64 => Self::I64(vec![0; elements]),
-        }
-    }
-
-    /// The elements, to be read.
-    #[must_use]
-    pub fn block(&self) -> Block<'_> {
-        match self {
-            Self::F16(data) => Block::F16(data),
-            Self::F32(data) => Block::F32(data),
-            Self::I64(data) => Block::I64(data),
-        }
-    }
-
-    /// The elements, to be written.
-    #[must_use]
-    pub fn block_mut(&mut self) -> BlockMut<'_> {
-        match self {
-            Self::F16(data) => BlockMut::F16(data),
-            Self::F32(data) => BlockMut::F32(data),
-            Self::I64(data) => BlockMut::I64(data),
-        }
-    }
-
-    /// Number of elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F16(data) => data.len(),
-            Self::F32(data) => data.len(),
-            Self::I64(data) => data.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Element type.
-    #[must_use]
-    pub fn dtype(&self) -> TensorDtype {
-        match self {
-            Self::F16(_) => TensorDtype::F16,
-            Self::F32(_) => TensorDtype::F32,
-            Self::I64(_) => TensorDtype::I64,
         }
     }
 

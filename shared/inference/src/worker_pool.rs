@@ -13,9 +13,10 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use plugrank_contract::panic_text;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{InferenceError, panic_text::panic_text};
+use crate::InferenceError;
 
 /// What became of the jobs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,7 +197,7 @@ fn run<S, T>(
         }
         Err(panic) => {
             count(&shared.counters.panicked);
-            let message = panic_text(panic.as_ref());
+            let message = panic_text(panic.as_ref()).to_owned();
             tracing::error!(message, "a job panicked; its worker goes on");
             Err(InferenceError::Panicked(message))
         }

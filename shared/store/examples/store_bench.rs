@@ -16,10 +16,9 @@ use std::{
 use plugrank_contract::{
     Event, EventType, HistoryEntry, HistoryLimits, Item, ItemId, User, UserId,
 };
-use plugrank_store::{
-    EmbeddedOptions, EmbeddedStore, ItemStats, NewItem, RedisOptions, RedisServers, RedisStore,
-    Store, StoreError, VectorSpace,
-};
+use plugrank_store::{ItemStats, NewItem, Store, StoreError, VectorSpace};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
+use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
 
 const ITEMS: u64 = 100_000;
 const USERS: u64 = 10_000;

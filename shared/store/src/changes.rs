@@ -13,21 +13,21 @@ use crate::StoreError;
 ///
 /// In Redis there is a stream a bucket, in an embedded store one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangePosition(pub(crate) Vec<StreamPosition>);
+pub struct ChangePosition(pub Vec<StreamPosition>);
 
 /// How far one stream has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct StreamPosition {
+pub struct StreamPosition {
     /// Id of the last entry read. First its milliseconds; then, in Redis, its number among those of
     /// that time, and in an embedded store what tells this log from every other.
-    pub(crate) id: (u64, u64),
+    pub id: (u64, u64),
     /// Entries that the stream was ever given, up to and with that one.
-    pub(crate) count: u64,
+    pub count: u64,
 }
 
 /// What changed of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Change {
+pub enum Change {
     /// It was written or deleted.
     Item,
     /// The loader's statistics of it were written.
@@ -48,11 +48,7 @@ pub struct Changes {
 
 impl Changes {
     /// Names each item once, and among `stats` none that is among `items`.
-    pub(crate) fn new(
-        mut items: Vec<ItemId>,
-        mut stats: Vec<ItemId>,
-        position: ChangePosition,
-    ) -> Self {
+    pub fn new(mut items: Vec<ItemId>, mut stats: Vec<ItemId>, position: ChangePosition) -> Self {
         let mut met = HashSet::new();
         items.retain(|id| met.insert(id.clone()));
         stats.retain(|id| met.insert(id.clone()));

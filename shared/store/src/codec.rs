@@ -8,56 +8,57 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{StoredItem, content::image_hash, content_hash};
 
 /// An item as stored: its image hash set from the image's bytes, its content hash from all.
-pub(crate) fn stored(mut item: Item, image: Option<&[u8]>) -> StoredItem {
+pub fn stored(mut item: Item, image: Option<&[u8]>) -> StoredItem {
     item.image_hash = image.map(image_hash);
     StoredItem { content: content_hash(&item), item }
 }
 
 /// An item and its content hash.
-pub(crate) fn encode_item(stored: &StoredItem) -> Vec<u8> {
+pub fn encode_item(stored: &StoredItem) -> Vec<u8> {
     encode(&(&stored.content, &stored.item))
 }
 
 /// Reads what [`encode_item`] wrote.
-pub(crate) fn decode_item(bytes: &[u8]) -> postcard::Result<StoredItem> {
+pub fn decode_item(bytes: &[u8]) -> postcard::Result<StoredItem> {
     let (content, item): (ContentHash, Item) = decode(bytes)?;
     Ok(StoredItem { item, content })
 }
 
 /// A user's profile.
-pub(crate) fn encode_user(user: &User) -> Vec<u8> {
+pub fn encode_user(user: &User) -> Vec<u8> {
     encode(user)
 }
 
 /// Reads what [`encode_user`] wrote.
-pub(crate) fn decode_user(bytes: &[u8]) -> postcard::Result<User> {
+pub fn decode_user(bytes: &[u8]) -> postcard::Result<User> {
     decode(bytes)
 }
 
 /// Neighbours of an item, best first.
-pub(crate) fn encode_neighbours(neighbours: &[(ItemId, f32)]) -> Vec<u8> {
+pub fn encode_neighbours(neighbours: &[(ItemId, f32)]) -> Vec<u8> {
     encode(neighbours)
 }
 
 /// Reads what [`encode_neighbours`] wrote.
-pub(crate) fn decode_neighbours(bytes: &[u8]) -> postcard::Result<Vec<(ItemId, f32)>> {
+pub fn decode_neighbours(bytes: &[u8]) -> postcard::Result<Vec<(ItemId, f32)>> {
     decode(bytes)
 }
 
 /// Any value of the contract.
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     // Writing to memory fails only for sequences of unknown length, of which the contract's types
     // have none; should one come, an empty value is refused when read, not misread.
     postcard::to_allocvec(value).unwrap_or_default()
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
+/// Reads what [`encode`] wrote.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(value) } else { Err(postcard::Error::DeserializeBadEncoding) }
 }
 
 /// Of rows with equal keys keeps the last, else the order.
-pub(crate) fn keep_last<R, K: Eq + std::hash::Hash>(rows: &mut Vec<R>, key: impl Fn(&R) -> K) {
+pub fn keep_last<R, K: Eq + std::hash::Hash>(rows: &mut Vec<R>, key: impl Fn(&R) -> K) {
     let mut seen = HashSet::with_capacity(rows.len());
     rows.reverse();
     rows.retain(|row| seen.insert(key(row)));

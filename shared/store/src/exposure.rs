@@ -4,7 +4,7 @@ use plugrank_contract::{EventType, TimestampMs};
 
 /// What is known of one item shown to one user by one rank request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exposure {
+pub enum Exposure {
     /// Shown at this time, not clicked so far.
     Shown(TimestampMs),
     /// Clicked.
@@ -13,17 +13,17 @@ pub(crate) enum Exposure {
 
 /// What an event changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effect {
+pub struct Effect {
     /// The history entry to add: whether it is a click (its time is the event's).
-    pub(crate) entry: Option<bool>,
+    pub entry: Option<bool>,
     /// The time of the entry without click that a click takes the place of.
-    pub(crate) replaces: Option<TimestampMs>,
+    pub replaces: Option<TimestampMs>,
     /// Impressions to count.
-    pub(crate) impressions: u64,
+    pub impressions: u64,
     /// Clicks to count.
-    pub(crate) clicks: u64,
+    pub clicks: u64,
     /// What is known of the exposure from now on, where that changes.
-    pub(crate) exposure: Option<Exposure>,
+    pub exposure: Option<Exposure>,
 }
 
 /// What an event changes, given what was known of its exposure (nothing, for an event without a
@@ -31,7 +31,7 @@ pub(crate) struct Effect {
 ///
 /// The sum over an exposure's events does not depend on their order, but for the time of the
 /// entry: it is that of the first click, or else the first impression, to arrive.
-pub(crate) fn effect(event: EventType, at: TimestampMs, known: Option<Exposure>) -> Effect {
+pub fn effect(event: EventType, at: TimestampMs, known: Option<Exposure>) -> Effect {
     match (event, known) {
         (EventType::Impression, None) => Effect {
             entry: Some(false),
@@ -60,7 +60,7 @@ pub(crate) fn effect(event: EventType, at: TimestampMs, known: Option<Exposure>)
 }
 
 /// An exposure as stored: one byte for what it is, then the time (i64, little-endian).
-pub(crate) fn to_bytes(exposure: Exposure) -> [u8; 9] {
+pub fn to_bytes(exposure: Exposure) -> [u8; 9] {
     let (tag, at) = match exposure {
         Exposure::Shown(at) => (0, at),
         Exposure::Clicked => (1, 0),
@@ -71,7 +71,7 @@ pub(crate) fn to_bytes(exposure: Exposure) -> [u8; 9] {
 }
 
 /// Reads what [`to_bytes`] wrote.
-pub(crate) fn from_bytes(bytes: [u8; 9]) -> Option<Exposure> {
+pub fn from_bytes(bytes: [u8; 9]) -> Option<Exposure> {
     let [tag, at @ ..] = bytes;
     match tag {
         0 => Some(Exposure::Shown(i64::from_le_bytes(at))),

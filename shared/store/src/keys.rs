@@ -7,7 +7,7 @@ const LENGTH_BYTES: usize = 4;
 
 /// Appends a string behind its length (u32, big-endian): no string is a prefix of another, and
 /// shorter ones sort first, as ids do.
-pub(crate) fn push_string(key: &mut Vec<u8>, text: &str) {
+pub fn push_string(key: &mut Vec<u8>, text: &str) {
     // No id comes near 4 GiB (`MAX_BYTES` is 256); saturating keeps this free of panics.
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     key.extend_from_slice(&length.to_be_bytes());
@@ -15,32 +15,32 @@ pub(crate) fn push_string(key: &mut Vec<u8>, text: &str) {
 }
 
 /// Reads back what [`push_string`] wrote, and what follows it; `None` when these are not such bytes.
-pub(crate) fn read_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
+pub fn read_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
     let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
     Some((std::str::from_utf8(text).ok()?, rest))
 }
 
 /// Appends a timestamp so that negative ones sort before positive ones.
-pub(crate) fn push_timestamp(key: &mut Vec<u8>, timestamp: TimestampMs) {
+pub fn push_timestamp(key: &mut Vec<u8>, timestamp: TimestampMs) {
     key.extend_from_slice(&timestamp_bytes(timestamp));
 }
 
 /// A timestamp whose bytes sort as the number does.
-pub(crate) fn timestamp_bytes(timestamp: TimestampMs) -> [u8; TIMESTAMP_BYTES] {
+pub fn timestamp_bytes(timestamp: TimestampMs) -> [u8; TIMESTAMP_BYTES] {
     // Flipping the sign bit maps i64::MIN..=i64::MAX onto 0..=u64::MAX in order.
     (timestamp.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
 /// Appends what orders an entry within a user's history: timestamp, then id (shorter first). Read
 /// backwards this is the order of [`plugrank_contract::History`].
-pub(crate) fn push_entry(key: &mut Vec<u8>, timestamp: TimestampMs, item_id: &ItemId) {
+pub fn push_entry(key: &mut Vec<u8>, timestamp: TimestampMs, item_id: &ItemId) {
     push_timestamp(key, timestamp);
     push_string(key, item_id.as_str());
 }
 
 /// Reads back what [`push_entry`] wrote; `None` when these are not such bytes.
-pub(crate) fn read_entry(bytes: &[u8], clicked: bool) -> Option<HistoryEntry> {
+pub fn read_entry(bytes: &[u8], clicked: bool) -> Option<HistoryEntry> {
     let (timestamp, rest) = bytes.split_first_chunk::<TIMESTAMP_BYTES>()?;
     let (id, []) = read_string(rest)? else { return None };
     let timestamp = (u64::from_be_bytes(*timestamp) ^ (1 << 63)).cast_signed();
@@ -49,7 +49,7 @@ pub(crate) fn read_entry(bytes: &[u8], clicked: bool) -> Option<HistoryEntry> {
 }
 
 /// Merges two lists, each in the order of [`plugrank_contract::History`], into one.
-pub(crate) fn merge(clicks: Vec<HistoryEntry>, shown: Vec<HistoryEntry>) -> Vec<HistoryEntry> {
+pub fn merge(clicks: Vec<HistoryEntry>, shown: Vec<HistoryEntry>) -> Vec<HistoryEntry> {
     let mut merged = Vec::with_capacity(clicks.len() + shown.len());
     let (mut clicks, mut shown) = (clicks.into_iter().peekable(), shown.into_iter().peekable());
     let order = |a: &HistoryEntry, b: &HistoryEntry| {

@@ -1,23 +1,22 @@
-//! Items, users, histories, events and vectors, embedded or in Redis.
+//! What a store of items, users, histories, events and vectors promises: the [`Store`] trait, and
+//! the tests that hold an implementation to it (`contract_tests`, a cargo feature).
 //!
-//! One [`Store`] trait, two implementations. The tests of `tests/store_contract.rs` hold both to
-//! the same promises.
+//! The implementations are crates of their own: `plugrank-store-embedded` (redb, in the process) and
+//! `plugrank-store-redis`. [`codec`], [`exposure`] and [`keys`] are what both write alike.
 
 pub mod changes;
-mod codec;
+pub mod codec;
 mod content;
-pub mod embedded;
-mod exposure;
-mod keys;
-pub mod redis;
-pub mod store;
+#[cfg(feature = "contract-tests")]
+pub mod contract_tests;
+mod error;
+pub mod exposure;
+mod item_vector;
+pub mod keys;
+mod store;
 
-pub use self::redis::{
-    ItemVector, RedisAccess, RedisOptions, RedisServers, RedisStore, VectorSetOptions, VectorSets,
-};
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
 pub use content::content_hash;
-pub use embedded::{EmbeddedOptions, EmbeddedStore};
-pub use store::{
-    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
-};
+pub use error::StoreError;
+pub use item_vector::ItemVector;
+pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};

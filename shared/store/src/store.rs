@@ -8,7 +8,7 @@ use plugrank_contract::{
     item::ContentHash,
 };
 
-use crate::ChangeLog;
+use crate::{ChangeLog, StoreError};
 
 /// An item to write, with its image's bytes (JPEG or PNG) when it has one.
 #[derive(Clone, Debug)]
@@ -52,9 +52,9 @@ pub enum VectorSpace {
     Record(String),
 }
 
-/// Where a scan of histories goes on: of use to the store it came from alone.
+/// Where a scan of histories goes on: bytes that only the store it came from can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryCursor(pub(crate) Vec<u8>);
+pub struct HistoryCursor(pub Vec<u8>);
 
 /// A page of users' histories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,19 +63,6 @@ pub struct HistoryPage {
     pub entries: Vec<(UserId, HistoryEntry)>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<HistoryCursor>,
-}
-
-/// The store could not do it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The store cannot be reached or is full. When the connection or the disk failed while a write
-    /// was being confirmed, that write may still have happened, and in a store of several servers
-    /// a part of it. Every write may be repeated safely, and repeating it completes it.
-    #[error("store unavailable: {0}")]
-    Unavailable(String),
-    /// What is stored cannot be read: another version wrote it, or it is damaged.
-    #[error("stored data cannot be read: {0}")]
-    Corrupt(String),
 }
 
 /// Catalog, behaviour and cached vectors.

@@ -6,7 +6,6 @@
 
 pub mod actor;
 pub mod local;
-pub mod panics;
 pub mod remote;
 pub mod server;
 pub mod service;

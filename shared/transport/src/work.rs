@@ -6,10 +6,10 @@ use std::{
 };
 
 use futures::FutureExt;
-use plugrank_contract::{Call, CallError, Context};
+use plugrank_contract::{Call, CallError, Context, panic_text};
 use tracing::Instrument;
 
-use crate::{Service, panics::panic_text, spans::CallSpan};
+use crate::{Service, spans::CallSpan};
 
 /// Has `logic` answer a call. A panic ends only this call, and is counted in `panics`.
 pub(crate) async fn work<S, C>(

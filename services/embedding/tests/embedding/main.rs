@@ -17,7 +17,8 @@ use plugrank_encoding::{
 };
 use plugrank_inference::{Library, SessionOptions};
 use plugrank_items::{FeatureColumn, ItemTable};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
+use plugrank_store::{NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_transport::Service;
 
 const LATER: i64 = 5_000_000;

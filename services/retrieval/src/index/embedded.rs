@@ -5,17 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use plugrank_contract::ItemIndex;
-use plugrank_items::View;
+use plugrank_items::{ItemTable, View};
 use tokio::sync::Semaphore;
 
 use super::{AnnIndex, IndexSize, Nearest, VectorIndex, interests};
-use crate::{
-    RetrievalError,
-    answer::Answer,
-    options::AnnOptions,
-    query::{Query, Request},
-    state::State,
-};
+use crate::{RetrievalError, answer::Answer, options::AnnOptions, query::Query};
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
 const IN_PLACE: usize = 200_000;
@@ -24,48 +18,45 @@ const IN_PLACE: usize = 200_000;
 /// large one, and every change, is kept off the threads that wait for sockets.
 pub(crate) struct Embedded {
     ann: Arc<AnnIndex>,
+    /// The items that its keys are of.
+    items: Arc<ItemTable>,
+    options: AnnOptions,
     /// As many searches at a time as the index has room for.
     turns: Arc<Semaphore>,
 }
 
 impl Embedded {
-    pub(crate) fn new(ann: Arc<AnnIndex>) -> Self {
+    pub(crate) fn new(ann: Arc<AnnIndex>, items: Arc<ItemTable>, options: AnnOptions) -> Self {
         let turns = Arc::new(Semaphore::new(ann.threads()));
-        Self { ann, turns }
+        Self { ann, items, options, turns }
     }
 
-    async fn elsewhere(&self, request: Request<'_>, enough: usize) -> Nearest {
+    /// Searches on a thread for blocking work, when there is room.
+    async fn search_blocking(self: Arc<Self>, query: Arc<Query>, enough: usize) -> Nearest {
         let closed = |_| RetrievalError::Index("retrieval is shutting down".to_owned());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
-        let (ann, state) = (Arc::clone(&self.ann), Arc::clone(request.state));
-        let query = Arc::clone(request.query);
         blocking(move || {
             let _turn = turn;
-            search(&ann, &state.options.ann, &query, &state.items.view(), enough)
+            self.search(&query, &self.items.view(), enough)
         })
         .await
     }
-}
 
-fn search(
-    ann: &AnnIndex,
-    options: &AnnOptions,
-    query: &Query,
-    view: &View<'_>,
-    enough: usize,
-) -> Nearest {
-    if enough == 0 {
-        return Ok(Vec::new());
+    fn search(&self, query: &Query, view: &View<'_>, enough: usize) -> Nearest {
+        if enough == 0 {
+            return Ok(Vec::new());
+        }
+        // Vectors of clicked items come from the index itself: no call, and the same space for sure.
+        let clicks = query.clicks.iter().take(interests::clicks_read(&self.options));
+        let vectors = clicks.map(|click| click.index.and_then(|index| self.ann.vector(index)));
+        let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
+        let searches = interests::searches(vectors, &self.options, enough);
+        let found = searches.into_iter().map(|search| {
+            let found = self.ann.search(&search.vector, search.count, wanted)?;
+            Ok::<_, RetrievalError>(found.into_iter().map(|(index, _)| index).collect())
+        });
+        Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
     }
-    // Vectors of clicked items come from the index itself: no call, and the same space for sure.
-    let clicks = query.clicks.iter().take(interests::clicks_read(options));
-    let vectors = clicks.map(|click| click.index.and_then(|index| ann.vector(index)));
-    let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
-    let found = interests::searches(vectors, options, enough).into_iter().map(|search| {
-        let found = ann.search(&search.vector, search.count, wanted)?;
-        Ok::<_, RetrievalError>(found.into_iter().map(|(index, _)| index).collect())
-    });
-    Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -88,21 +79,20 @@ impl VectorIndex for Embedded {
 
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        request: Request<'a>,
+        query: &'a Arc<Query>,
+        view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest> {
         if self.ann.len() <= IN_PLACE
             && let Ok(_turn) = self.turns.try_acquire()
         {
-            let options = &request.state.options.ann;
-            return Answer::Now(search(&self.ann, options, request.query, request.view, enough));
+            return Answer::Now(self.search(query, view, enough));
         }
-        Answer::Later(async move { self.elsewhere(request, enough).await }.boxed())
+        Answer::Later(self.search_blocking(Arc::clone(query), enough).boxed())
     }
 
     async fn replace(
         &self,
-        _: &Arc<State>,
         gone: Vec<ItemIndex>,
         vectors: Vec<(ItemIndex, Vec<f32>)>,
     ) -> Result<(), RetrievalError> {

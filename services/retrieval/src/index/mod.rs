@@ -2,6 +2,7 @@
 
 mod ann;
 pub(crate) mod embedded;
+pub(crate) mod external;
 pub(crate) mod interests;
 pub(crate) mod pairs;
 pub mod vector;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::ItemIndex;
+use plugrank_items::View;
 
-use crate::{RetrievalError, answer::Answer, query::Request, state::State};
+use crate::{RetrievalError, answer::Answer, query::Query};
 
 pub use ann::AnnIndex;
 
@@ -37,13 +39,13 @@ pub(crate) trait VectorIndex: Send + Sync + 'static {
     /// At most `enough` items near to what the user clicked, as [`interests`] has it.
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        request: Request<'a>,
+        query: &'a Arc<Query>,
+        view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest>;
     /// Takes vectors out and puts others in, replacing those of the same items.
     async fn replace(
         &self,
-        state: &Arc<State>,
         gone: Vec<ItemIndex>,
         vectors: Vec<(ItemIndex, Vec<f32>)>,
     ) -> Result<(), RetrievalError>;

@@ -10,11 +10,11 @@ use super::{
     finished,
 };
 use crate::{
-    FeatureColumns, RetrievalError,
+    RetrievalError,
     index::{AnnIndex, embedded::Embedded},
     indexed::IndexedContents,
     options::AnnOptions,
-    state::Indexed,
+    state::{FeatureColumns, Indexed},
 };
 
 /// What a snapshot held beside the table.
@@ -118,7 +118,8 @@ fn load(path: &Path, wanted: &Wanted) -> Result<(Restored, ChangePosition), Refu
     let index = index
         .map(|(options, index)| {
             let ann = AnnIndex::load(&path.join(INDEX), index.dim, options)?;
-            let vectors = Arc::new(Embedded::new(Arc::new(ann)));
+            let items = Arc::clone(&wanted.items);
+            let vectors = Arc::new(Embedded::new(Arc::new(ann), items, options.clone()));
             Ok::<_, RetrievalError>(Arc::new(Indexed { bundle: index.bundle.clone(), vectors }))
         })
         .transpose()?;

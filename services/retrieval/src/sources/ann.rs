@@ -7,8 +7,7 @@ use crate::{
     answer::Answer,
     index::VectorIndex,
     options::Quota,
-    query::Request,
-    sources::{Found, Source},
+    sources::{Found, Request, Source},
 };
 
 /// Names the items nearest to the mean of the user's clicks, and those nearest to each of the
@@ -37,6 +36,7 @@ impl Source for Ann {
             });
         };
         let index: Arc<dyn VectorIndex> = Arc::clone(&index.vectors);
-        index.nearest_to_clicks(request, enough).map(|found| found.map_err(|e| e.to_string()))
+        let Request { query, view, .. } = request;
+        index.nearest_to_clicks(query, view, enough).map(|found| found.map_err(|e| e.to_string()))
     }
 }

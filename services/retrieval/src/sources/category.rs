@@ -10,8 +10,8 @@ use crate::{
     index_set::IndexMap,
     merge::{RankedList, fuse},
     options::Quota,
-    query::{Query, Request},
-    sources::{Found, Source, take_unblocked},
+    query::Query,
+    sources::{Found, Request, Source, take_unblocked},
 };
 
 /// Names what is popular in the categories the user clicks most, each in proportion to its clicks.

@@ -14,8 +14,7 @@ use crate::{
     index_set::IndexMap,
     merge::{RankedList, fuse},
     options::Quota,
-    query::Request,
-    sources::{Found, Source},
+    sources::{Found, Request, Source},
 };
 
 /// Neighbours of an item with their scores, as the loader computed them.

@@ -6,12 +6,12 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
-use plugrank_contract::{inner_span, retrieval::Name};
+use plugrank_contract::{inner_span, panic_text, retrieval::Name};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Active, Found};
-use crate::{answer::Answer, merge::RankedList, query::Request};
+use super::{Active, Found, Request};
+use crate::{answer::Answer, merge::RankedList};
 
 /// What the sources gave, and which failed and why.
 pub(crate) struct Gathered {
@@ -93,9 +93,7 @@ async fn in_time(
 }
 
 fn panicked(source: &str, panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("no message");
+    let text = panic_text(panic);
     tracing::error!(source, panic = text, "a source panicked");
     format!("panicked: {text}")
 }

@@ -13,12 +13,10 @@ use plugrank_contract::{
     ItemIndex,
     retrieval::{Name, SourceNames, SourceSet},
 };
+use plugrank_items::View;
 
 use crate::{
-    RetrievalError, RetrievalOptions,
-    answer::Answer,
-    options::Quota,
-    query::{Query, Request},
+    RetrievalError, RetrievalOptions, answer::Answer, options::Quota, query::Query, state::State,
 };
 
 pub(crate) use gather::gather;
@@ -52,6 +50,17 @@ pub(crate) trait Source: Send + Sync + 'static {
         Self: Sized;
     /// Names about `enough` candidates. Nothing to go by is no failure but an empty list.
     fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found>;
+}
+
+/// What a source is asked with.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// What retrieval knows.
+    pub(crate) state: &'a Arc<State>,
+    /// The catalog, the same for all parts of the request.
+    pub(crate) view: &'a View<'a>,
+    /// What is asked.
+    pub(crate) query: &'a Arc<Query>,
 }
 
 /// Items a source names, best first, or why it cannot.
@@ -99,11 +108,15 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// The sources with their quotas; those whose share is 0 are not asked.
-    pub(crate) fn new(options: &RetrievalOptions) -> Self {
+    ///
+    /// # Errors
+    /// When a quota is of a source that does not exist, or impossible.
+    pub(crate) fn new(options: &RetrievalOptions) -> Result<Self, RetrievalError> {
         Self::of(SOURCES, options)
     }
 
-    fn of(listed: &[Listed], options: &RetrievalOptions) -> Self {
+    fn of(listed: &[Listed], options: &RetrievalOptions) -> Result<Self, RetrievalError> {
+        check_quotas(listed, options)?;
         let name = |source: &Listed| Name::Borrowed(source.name);
         let names = listed.iter().map(name).chain([Name::Borrowed(CALLER)]).collect();
         let set = |name: &str| listed.iter().position(|one| one.name == name).map(SourceSet::of);
@@ -113,11 +126,11 @@ impl Sources {
             quota: options.quotas.get(listed.name).copied().unwrap_or(listed.quota),
             source: (listed.make)(options),
         });
-        Self {
+        Ok(Self {
             active: active.filter(|source| source.quota.share > 0.0).collect(),
             names,
             popular: set(popular::Popular::NAME).unwrap_or_default(),
-        }
+        })
     }
 
     /// Those that are asked.
@@ -142,10 +155,10 @@ impl Sources {
 }
 
 /// Checks that quotas are of sources there are, and possible.
-pub(crate) fn check_quotas(options: &RetrievalOptions) -> Result<(), RetrievalError> {
+fn check_quotas(listed: &[Listed], options: &RetrievalOptions) -> Result<(), RetrievalError> {
     for (name, quota) in &options.quotas {
-        let problem = if SOURCES.iter().all(|source| source.name != name) {
-            let known: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+        let problem = if listed.iter().all(|source| source.name != name) {
+            let known: Vec<&str> = listed.iter().map(|source| source.name).collect();
             format!("is no source; there are {}", known.join(", "))
         } else if !(0.0..=1.0).contains(&quota.share) {
             "`share` must be from 0 to 1".to_owned()

@@ -4,8 +4,7 @@ use crate::{
     RetrievalOptions,
     answer::Answer,
     options::Quota,
-    query::Request,
-    sources::{Found, Source, take_unblocked},
+    sources::{Found, Request, Source, take_unblocked},
 };
 
 /// Names the items with the surest click rates.

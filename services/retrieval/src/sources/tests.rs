@@ -4,14 +4,8 @@ use futures::FutureExt;
 use plugrank_contract::retrieval::SourceSet;
 use tokio::time::Instant;
 
-use super::{Found, SOURCES, Source, Sources, gather, listed, take_unblocked};
-use crate::{
-    RetrievalOptions,
-    answer::Answer,
-    options::Quota,
-    query::{Query, Request},
-    testing::Bench,
-};
+use super::{Found, Request, SOURCES, Source, Sources, gather, listed, take_unblocked};
+use crate::{RetrievalOptions, answer::Answer, options::Quota, query::Query, testing::Bench};
 
 /// A source with a behaviour of the test's.
 macro_rules! source {
@@ -50,7 +44,7 @@ async fn the_others_still_answer() {
         listed::<Steady>(),
     ];
     let bench = Bench::new();
-    let sources = Sources::of(&sources, &RetrievalOptions::default());
+    let sources = Sources::of(&sources, &RetrievalOptions::default()).unwrap();
     let query = Arc::new(Query { limit: 4, ..Query::default() });
     let view = bench.state.items.view();
     let request = Request { state: &bench.state, view: &view, query: &query };
@@ -77,7 +71,7 @@ async fn one_more_source_is_one_line() {
     listing.push(listed::<Steady>());
     let mut options = RetrievalOptions::default();
     options.quotas.insert("fresh".to_owned(), Quota { share: 0.0, weight: 1.0 });
-    let sources = Sources::of(&listing, &options);
+    let sources = Sources::of(&listing, &options).unwrap();
     let names: Vec<&str> = sources.names.iter().map(|name| &**name).collect();
     assert_eq!(names, ["ann", "co_visitation", "category", "popular", "fresh", "steady", "caller"]);
     let active: Vec<&str> = sources.active().iter().map(|source| source.name).collect();
@@ -100,4 +94,20 @@ fn blocked_items_do_not_count() {
     let query = Query { seen: [0, 1, 3].into_iter().collect(), ..Query::default() };
     assert_eq!(take_unblocked(0..100, &query, 2), [0, 1, 2, 3, 4]);
     assert!(take_unblocked(0..100, &query, 0).is_empty());
+}
+
+#[test]
+fn quotas_are_of_sources_there_are_and_possible() {
+    let wrong = |name: &str, share: f64| {
+        let mut options = RetrievalOptions::default();
+        options.quotas.insert("ann".to_owned(), Quota { share: 0.7, weight: 2.0 });
+        Sources::new(&options).unwrap_or_else(|error| panic!("{error}"));
+        options.quotas.insert(name.to_owned(), Quota { share, weight: 1.0 });
+        Sources::new(&options).err().expect("a wrong quota").to_string()
+    };
+    let message = wrong("an", 0.1);
+    for part in ["`quotas.an`", "ann, co_visitation, category, popular, fresh"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(wrong("fresh", -0.1).contains("`quotas.fresh`"));
 }

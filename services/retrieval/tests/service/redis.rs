@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugrank_store::{RedisOptions, RedisServers, RedisStore, Store, VectorSetOptions, VectorSets};
+use plugrank_store::Store;
+use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore, VectorSetOptions, VectorSets};
 use tempfile::TempDir;
 
 /// A `redis-server` that keeps what it has acknowledged; ended with this value.

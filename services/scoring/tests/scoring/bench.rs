@@ -17,7 +17,8 @@ use plugrank_encoding::{Embeddings, Encoding, EncodingOptions, EncodingParts, Re
 use plugrank_inference::{Library, SessionOptions};
 use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_scoring::{ScoringOptions, ScoringParts, ScoringService};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
+use plugrank_store::{NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_transport::{Client, Service};
 
 pub(crate) struct Bench {

@@ -12,7 +12,8 @@ use plugrank_encoding::{
 };
 use plugrank_inference::{Library, SessionOptions};
 use plugrank_items::{FeatureColumn, ItemTable};
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, NewItem, Store};
+use plugrank_store::{NewItem, Store};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use tokio::time::Instant;
 
 pub(crate) struct Bench {

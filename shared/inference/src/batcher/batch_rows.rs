@@ -2,13 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use plugrank_contract::panic_text;
+
 use super::{
     graph_input::GraphInput,
     layout::Layout,
     model::Entry,
     shape::{Dims, Shape},
 };
-use crate::{BlockMut, panic_text::panic_text};
+use crate::BlockMut;
 
 /// An entry of a graph.
 pub(super) type GraphEntry = Entry<Box<dyn GraphInput>>;

@@ -10,11 +10,12 @@ use super::{
     batch_error::BatchError,
     model::{BatchModel, Entry},
     policy::Policy,
-    queue::{Queue, Shared, Submitted},
+    queue::{Queue, Submitted},
     report::BatchObserver,
     run_times::RunTimes,
     runner::{Answer, Runner},
     shape::{Buckets, Dims},
+    shared::Shared,
     spans,
 };
 

@@ -25,6 +25,7 @@ mod run_times;
 mod runner;
 mod session_batches;
 mod shape;
+mod shared;
 pub mod sources;
 mod spans;
 #[cfg(test)]

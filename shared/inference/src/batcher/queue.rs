@@ -1,7 +1,7 @@
 //! Entries that wait, and the models that run them.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,14 +10,14 @@ use tracing::Span;
 
 use super::{
     arrivals::Arrivals,
-    backlog::{Backlog, WaitingSizes},
+    backlog::WaitingSizes,
     batch_error::BatchError,
     model::{BatchModel, Entry},
-    policy::{Decision, Policy, Waiting},
-    report::{BatchObserver, CloseReason},
-    run_times::RunTimes,
+    policy::{Decision, Waiting},
+    report::CloseReason,
     runner::{Answer, Batch, Runner, Waiter},
     shape::Shape,
+    shared::Shared,
 };
 
 /// An entry that waits.
@@ -33,15 +33,6 @@ impl<I, O> AsRef<Waiting> for Pending<I, O> {
     fn as_ref(&self) -> &Waiting {
         &self.waiting
     }
-}
-
-/// What the queue and those who run batches read without its lock.
-pub(super) struct Shared {
-    pub(super) name: Box<str>,
-    pub(super) policy: Policy,
-    pub(super) times: RunTimes,
-    pub(super) backlog: Backlog,
-    pub(super) observer: Arc<dyn BatchObserver>,
 }
 
 struct State<M: BatchModel> {
@@ -132,7 +123,7 @@ impl<M: BatchModel> Queue<M> {
             let rows = self.shared.policy.buckets.row_axis().rows(waiting.dims);
             runner.batch = Batch { reason, shape, oldest: Duration::ZERO, rows };
             runner.entries.push(entry);
-            self.shared.began(&runner, now);
+            self.shared.began(runner.number, shape, now);
             return Ok(Submitted::Taken(runner));
         }
         let (reply, answer) = oneshot::channel();
@@ -255,7 +246,7 @@ impl<M: BatchModel> Queue<M> {
             runner.waiters.push(Waiter { deadline, reply, span });
         }
         runner.batch = Batch { reason, shape, oldest, rows };
-        self.shared.began(&runner, now);
+        self.shared.began(runner.number, shape, now);
         self.shared.backlog.set_waiting(state.sizes.time());
         Some(runner)
     }
@@ -296,12 +287,5 @@ impl<M: BatchModel> Queue<M> {
         }
         drop(state);
         self.changed.notify_all();
-    }
-}
-
-impl Shared {
-    fn began<M: BatchModel>(&self, runner: &Runner<M>, now: Instant) {
-        let run = self.times.predict(runner.batch.shape).unwrap_or_default();
-        self.backlog.began(runner.number, now + run);
     }
 }

@@ -7,18 +7,18 @@ use std::{
     time::Duration,
 };
 
+use plugrank_contract::panic_text;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 
 use super::{
     batch_error::BatchError,
     model::{BatchModel, Entry, RunError},
-    queue::Shared,
     report::{BatchReport, CloseReason},
     shape::Shape,
+    shared::Shared,
     spans,
 };
-use crate::panic_text::panic_text;
 
 /// An entry's answer, with the padded rows of the batch it ran in.
 pub(super) type Answer<O> = Result<(O, usize), BatchError>;
@@ -138,7 +138,7 @@ impl<M: BatchModel> Runner<M> {
         let shape = buckets.shape(1, buckets.pad(dims));
         let rows = buckets.row_axis().rows(dims);
         let batch = Batch { reason: CloseReason::Retried, shape, rows, ..self.batch };
-        shared.backlog.began(self.number, now + shared.times.predict(shape).unwrap_or_default());
+        shared.began(self.number, shape, now);
         let ran = self.attempt(shared, &batch, at..at + 1, waiter.deadline);
         let padded_rows = ran.map_err(|error| BatchError::Failed(error.message))?;
         let output = self.answers.pop().ok_or(BatchError::Stopped)?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use plugrank_contract::context::{TRACE_ROOT_TARGET, TRACE_TARGET};
 use tracing::{Level, Span, field::Empty};
 
-use super::{queue::Shared, runner::Batch};
+use super::{runner::Batch, shared::Shared};
 
 /// Span of a call's entries, from their arrival to their answers; none outside a trace.
 pub(super) fn call(name: &str, entries: usize) -> Span {

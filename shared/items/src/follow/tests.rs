@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-use plugrank_store::{EmbeddedOptions, EmbeddedStore, ItemStats, NewItem};
+use plugrank_store::{ItemStats, NewItem};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::*;
 use crate::testing::item;

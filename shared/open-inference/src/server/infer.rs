@@ -13,10 +13,9 @@ use plugrank_transport::{server::answer_for, wire};
 use serde_json::Value;
 
 use super::{
-    Model, Served,
-    openapi::{InferError, InferRequest, InferResponse},
+    Model, Named, Served,
     refusal::Refusal,
-    routes::Named,
+    schemas::{InferError, InferRequest, InferResponse},
 };
 use crate::{
     HEADER_LENGTH,

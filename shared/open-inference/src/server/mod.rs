@@ -4,6 +4,7 @@ mod infer;
 mod openapi;
 mod refusal;
 mod routes;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use plugrank_transport::Client;
 
 use crate::ModelMetadata;
 use refusal::Refusal;
+use serde::Deserialize;
 use utoipa::OpenApi;
 
 pub use routes::{PREFIX, is_probe};
@@ -32,6 +34,13 @@ struct Parts {
 struct Model {
     kind: ModelKind,
     metadata: ModelMetadata,
+}
+
+/// The model that a path names.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    version: Option<String>,
 }
 
 impl Served {

@@ -5,10 +5,9 @@ use actix_web::{
     http::StatusCode,
     web::{self, Data, Path, ServiceConfig},
 };
-use serde::Deserialize;
 use serde_json::json;
 
-use super::{Served, infer, openapi::InferError, refusal::Refusal};
+use super::{Named, Served, infer, refusal::Refusal, schemas::InferError};
 use crate::{ModelMetadata, ServerMetadata};
 
 /// What every path of the protocol begins with.
@@ -18,12 +17,6 @@ pub const PREFIX: &str = "/v2";
 #[must_use]
 pub fn is_probe(path: &str) -> bool {
     path.starts_with("/v2/health/") || (path.starts_with("/v2/models/") && path.ends_with("/ready"))
-}
-
-#[derive(Deserialize)]
-pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) version: Option<String>,
 }
 
 impl Served {

@@ -9,8 +9,9 @@ use tower::retry::budget::Budget;
 
 use super::{
     HedgeOptions, Shared,
-    endpoint::{Endpoint, Ticket, Why},
+    endpoint::{Endpoint, Why},
     exchange::{Again, Answer, Request},
+    sent_call::SentCall,
 };
 
 /// Most times a call is sent.
@@ -31,7 +32,7 @@ struct Attempts<'a, R> {
     patience: Duration,
     tried: Vec<Arc<Endpoint>>,
     /// In the order of `tried`.
-    tickets: Vec<Ticket>,
+    tickets: Vec<SentCall>,
 }
 
 /// Sends `request` and waits for the first answer that counts. The caller ends it at `deadline`.
@@ -112,7 +113,7 @@ impl<R: Request> Attempts<'_, R> {
 
     fn open(&mut self, endpoint: &Arc<Endpoint>, why: Why) -> usize {
         let call = (self.request.kind(), self.deadline, self.patience);
-        self.tickets.push(Ticket::new(&self.remote.pool, Arc::clone(endpoint), why, call));
+        self.tickets.push(SentCall::new(&self.remote.pool, Arc::clone(endpoint), why, call));
         self.tried.push(Arc::clone(endpoint));
         self.tickets.len() - 1
     }
@@ -139,7 +140,7 @@ impl<R: Request> Attempts<'_, R> {
             Err(error) if again != Again::No => Judged::Failed { error, again },
             value => {
                 // Whoever was asked before the one that answered was outrun.
-                self.tickets[..at].iter_mut().for_each(Ticket::lost);
+                self.tickets[..at].iter_mut().for_each(SentCall::lost);
                 Judged::Final(value)
             }
         }

@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Shared,
-    endpoint::{Endpoint, Ticket, Verdict, Why},
+    endpoint::{Endpoint, Verdict, Why},
     exchange::exchange,
+    sent_call::SentCall,
 };
 
 /// How much longer than twice the time of those that answered the others may take.
@@ -34,9 +35,9 @@ pub(crate) async fn call<C: Call>(
         endpoints.iter().filter(|endpoint| endpoint.breaker.lock().closed()).collect();
     let ticket = |endpoint: &&Arc<Endpoint>| {
         let call = (C::PATH, deadline, PATIENCE);
-        Ticket::new(&remote.pool, Arc::clone(endpoint), Why::First, call)
+        SentCall::new(&remote.pool, Arc::clone(endpoint), Why::First, call)
     };
-    let mut tickets: Vec<Ticket> = open.iter().map(ticket).collect();
+    let mut tickets: Vec<SentCall> = open.iter().map(ticket).collect();
     let send = |(at, endpoint): (usize, Arc<Endpoint>), body: Bytes| async move {
         (at, exchange::<C>(&remote.client, &endpoint.target, context, body).await)
     };
@@ -61,7 +62,7 @@ pub(crate) async fn call<C: Call>(
                 }
             }
             () = sleep_until(patience), if taken.is_some() => {
-                tickets.iter_mut().for_each(Ticket::lost);
+                tickets.iter_mut().for_each(SentCall::lost);
                 let name = remote.pool.name;
                 let silent = format!("{name}: a process of it did not take a notice in time");
                 return Err(CallError::unavailable(silent));

@@ -16,6 +16,7 @@ mod options;
 mod pool;
 mod probe;
 mod resolve;
+mod sent_call;
 
 use std::{
     fmt,

@@ -149,7 +149,7 @@ async fn bring_back(pool: Weak<Pool>, endpoint: Weak<Endpoint>, mut wait: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::endpoint::{Ticket, Why};
+    use crate::remote::{endpoint::Why, sent_call::SentCall};
 
     const ONCE: EjectionOptions = EjectionOptions {
         consecutive: 1,
@@ -169,10 +169,10 @@ mod tests {
         pool
     }
 
-    fn ticket(pool: &Arc<Pool>, at: usize, deadline_ms: u64) -> Ticket {
+    fn ticket(pool: &Arc<Pool>, at: usize, deadline_ms: u64) -> SentCall {
         let deadline = Instant::now() + Duration::from_millis(deadline_ms);
         let call = ("/test", deadline, Duration::from_millis(20));
-        Ticket::new(pool, Arc::clone(&pool.endpoints()[at]), Why::First, call)
+        SentCall::new(pool, Arc::clone(&pool.endpoints()[at]), Why::First, call)
     }
 
     fn closed(pool: &Pool) -> Vec<bool> {

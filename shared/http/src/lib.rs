@@ -1,0 +1,19 @@
+//! What the HTTP servers of all roles share: `/healthz`, `/readyz` and `/metrics`, and errors as problem
+//! documents (RFC 9457).
+
+pub mod health;
+pub mod metrics;
+pub mod problem;
+mod resource;
+
+use actix_web::web::ServiceConfig;
+use plugrank_runtime::{Health, Metrics};
+
+pub use problem::Problem;
+pub use resource::{get_or_head, resource};
+
+/// Adds `/healthz`, `/readyz` and `/metrics`: what every process serves, whatever its role.
+pub fn operation_routes(config: &mut ServiceConfig, health: &Health, registry: &Metrics) {
+    health::configure(config, health);
+    metrics::configure(config, registry);
+}

@@ -1,0 +1,294 @@
+//! The embedded store's promises, each handed to the file of its concern.
+
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use plugrank_contract::{
+    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+};
+use plugrank_store::{
+    ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
+    VectorSpace, changes::Change,
+};
+use redb::{ReadTransaction, WriteTransaction};
+use tokio::sync::watch;
+
+use crate::{
+    EmbeddedOptions, catalog,
+    changes::{self, EmbeddedChanges},
+    database::{Handle, INLINE_ROWS},
+    error::Failure,
+    events, history,
+    open::{FileSystem, Opener},
+    stats,
+    user_cache::{UserCache, answers},
+    users, vectors,
+    writer::{Sync, Writer},
+};
+
+/// A store in one file of this machine, used by this process alone.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    // Before the database, so that what was begun is written before it closes.
+    writer: Writer,
+    pub(crate) database: Arc<Handle>,
+    pub(crate) users: Arc<UserCache>,
+    changes_kept: u64,
+    /// Told after every commit that may have changed items.
+    items_written: Arc<watch::Sender<()>>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the file `path`, creating it and its directory where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Each with what would help: the file is in use by another process, must not be read and
+    /// written, or does not fit on the disk (`Unavailable`); it was written by another version, is
+    /// damaged, or is not a store (`Corrupt`).
+    pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Self, StoreError> {
+        Self::open_with(Opener { path: path.to_owned(), options, disk: Box::new(FileSystem) })
+    }
+
+    pub(crate) fn open_with(opener: Opener) -> Result<Self, StoreError> {
+        let users = Arc::new(UserCache::new(opener.options.user_cache_bytes));
+        let changes_kept = opener.options.changes_kept;
+        let database = Arc::new(Handle::open(opener)?);
+        let writer = Writer::start(Arc::clone(&database))?;
+        let items_written = Arc::new(watch::Sender::new(()));
+        Ok(Self { writer, database, users, changes_kept, items_written })
+    }
+
+    /// Makes rows to be written, here or on a thread for blocking work, by their number.
+    async fn prepare<I, T>(rows: usize, input: I, work: fn(I) -> T) -> Result<T, StoreError>
+    where
+        I: Send + 'static,
+        T: Send + 'static,
+    {
+        if rows <= INLINE_ROWS {
+            return Ok(work(input));
+        }
+        tokio::task::spawn_blocking(move || work(input))
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("writing was cut short: {error}")))
+    }
+
+    /// Writes what changes items, with the word of it, then wakes who follows.
+    async fn write_items(
+        &self,
+        rows: usize,
+        mut work: impl FnMut(&WriteTransaction, u64) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (kept, written) = (self.changes_kept, Arc::clone(&self.items_written));
+        let work = move |txn: &WriteTransaction| work(txn, kept);
+        self.writer.write(Sync::Durable, rows, work, move || written.send_replace(())).await
+    }
+
+    /// Writes what changes users, then forgets them before anyone is told.
+    async fn write_users<T: Send + 'static>(
+        &self,
+        rows: usize,
+        users: Vec<UserId>,
+        work: impl FnMut(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let cache = Arc::clone(&self.users);
+        self.writer.write(Sync::Durable, rows, work, move || cache.forget(&users)).await
+    }
+
+    /// Reads a user's view up to the end of time, which is kept, and where that is not the answer,
+    /// the one before `before`.
+    async fn read_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+        kept: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        let stamp = self.users.stamp(user);
+        let id = user.clone();
+        let rows = kept.clicks.saturating_add(kept.impressions);
+        let (latest, earlier) = self
+            .database
+            .read_rows(rows, move |txn| {
+                let latest = users::view(txn, &id, TimestampMs::MAX, kept)?;
+                let answer = answers(&latest, before, limits);
+                let earlier = (!answer).then(|| users::view(txn, &id, before, limits));
+                Ok((Arc::new(latest), earlier.transpose()?))
+            })
+            .await?;
+        self.users.fill(stamp, &latest);
+        Ok(earlier.map_or(latest, Arc::new))
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
+        let rows = Self::prepare(items.len(), items, catalog::rows).await?;
+        let count = rows.len();
+        let work = move |txn: &WriteTransaction, kept| {
+            catalog::put(txn, &rows)?;
+            changes::append(txn, Change::Item, rows.iter().map(|row| &row.id), kept)
+        };
+        self.write_items(count, work).await
+    }
+
+    async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
+        let count = ids.len();
+        let ids = ids.to_vec();
+        let work = move |txn: &WriteTransaction, kept| {
+            catalog::delete(txn, &ids)?;
+            changes::append(txn, Change::Item, &ids, kept)
+        };
+        self.write_items(count, work).await
+    }
+
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
+        let ids = ids.to_vec();
+        self.database.read_rows(ids.len(), move |txn| catalog::get(txn, &ids)).await
+    }
+
+    async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let ids = ids.to_vec();
+        // An image is many pages: more than a few are not read where the caller runs.
+        self.database.read_rows(ids.len() * 64, move |txn| catalog::images(txn, &ids)).await
+    }
+
+    async fn scan_items(
+        &self,
+        after: Option<&ItemId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
+        let after = after.cloned();
+        self.database.read_rows(limit, move |txn| catalog::scan(txn, after.as_ref(), limit)).await
+    }
+
+    async fn item_count(&self) -> Result<u64, StoreError> {
+        self.database.read(catalog::count)
+    }
+
+    async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError> {
+        let ids = users.iter().map(|user| user.user_id.clone()).collect();
+        self.write_users(users.len(), ids, move |txn| users::put(txn, &users)).await
+    }
+
+    async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
+        self.database.read(|txn| users::get(txn, id))
+    }
+
+    async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
+        let users = events.iter().map(|event| event.user_id.clone()).collect();
+        self.write_users(events.len(), users, move |txn| events::append(txn, &events)).await
+    }
+
+    async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
+        let prepare = |entries: Vec<(UserId, HistoryEntry)>| {
+            let rows = history::rows(&entries);
+            let users: HashSet<UserId> = entries.into_iter().map(|(user, _)| user).collect();
+            (rows, users.into_iter().collect())
+        };
+        let (rows, users) = Self::prepare(entries.len(), entries, prepare).await?;
+        self.write_users(rows.len(), users, move |txn| history::put(txn, &rows)).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        clicks: usize,
+        impressions: usize,
+    ) -> Result<History, StoreError> {
+        let user = user.clone();
+        self.database
+            .read_rows(clicks.saturating_add(impressions), move |txn| {
+                history::get(txn, &user, before, clicks, impressions)
+            })
+            .await
+    }
+
+    async fn user_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        let cached = self.users.get(user);
+        let kept = match &cached {
+            Some(view) if answers(view, before, limits) => return Ok(Arc::clone(view)),
+            Some(view) if view.limits.cover(limits) => {
+                let id = user.clone();
+                let rows = limits.clicks.saturating_add(limits.impressions);
+                let read = move |txn: &ReadTransaction| users::view(txn, &id, before, limits);
+                return self.database.read_rows(rows, read).await.map(Arc::new);
+            }
+            Some(view) => view.limits.union(limits),
+            None => limits,
+        };
+        self.read_view(user, before, limits, kept).await
+    }
+
+    async fn scan_histories(
+        &self,
+        from: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.database.read_rows(limit, move |txn| history::scan(txn, from.as_ref(), limit)).await
+    }
+
+    async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {
+        let count = stats.len();
+        let work = move |txn: &WriteTransaction, kept| {
+            stats::put(txn, &stats)?;
+            changes::append(txn, Change::Stats, stats.iter().map(|(id, _)| id), kept)
+        };
+        self.write_items(count, work).await
+    }
+
+    async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
+        let ids = ids.to_vec();
+        self.database.read_rows(ids.len(), move |txn| stats::get(txn, &ids)).await
+    }
+
+    async fn put_neighbours(
+        &self,
+        neighbours: Vec<(ItemId, Vec<(ItemId, f32)>)>,
+    ) -> Result<(), StoreError> {
+        let rows = neighbours.len();
+        let work = move |txn: &redb::WriteTransaction| stats::put_neighbours(txn, &neighbours);
+        self.writer.write(Sync::Durable, rows, work, || ()).await
+    }
+
+    async fn neighbours(&self, ids: &[ItemId]) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError> {
+        let ids = ids.to_vec();
+        self.database.read_rows(ids.len(), move |txn| stats::neighbours(txn, &ids)).await
+    }
+
+    async fn put_vectors(
+        &self,
+        space: &VectorSpace,
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let space = space.clone();
+        let rows = entries.len();
+        let work = move |txn: &redb::WriteTransaction| vectors::put(txn, &space, &entries);
+        self.writer.write(Sync::Volatile, rows, work, || ()).await
+    }
+
+    async fn vectors(
+        &self,
+        space: &VectorSpace,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let (space, keys) = (space.clone(), keys.to_vec());
+        self.database.read_rows(keys.len(), move |txn| vectors::get(txn, &space, &keys)).await
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        let (database, written) = (Arc::clone(&self.database), Arc::clone(&self.items_written));
+        Some(Arc::new(EmbeddedChanges::new(database, written)))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.database.read(|txn| catalog::count(txn).map(|_| ()))
+    }
+}

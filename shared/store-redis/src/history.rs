@@ -1,0 +1,177 @@
+//! Users' histories: two sorted sets, clicked and only shown, ordered by their members' bytes.
+//!
+//! All scores are 0. A score is a double and would round timestamps beyond 2^53; the member itself
+//! is the order-preserving key of the entry.
+
+use std::collections::HashMap;
+
+use plugrank_contract::{History, HistoryEntry, HistoryLimits, TimestampMs, UserId};
+use plugrank_store::{HistoryCursor, HistoryPage, StoreError, codec, keys as bytes};
+use redis::cmd;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{Batch, Kind},
+    connection::Server,
+    keys::{Key, Keys},
+    scripts,
+};
+
+/// Entries in one exchange, and in one run of the script.
+const CHUNK: usize = 5000;
+
+/// Adds entries, [`CHUNK`] in one exchange.
+pub(crate) async fn put(
+    server: &Server,
+    keys: &Keys,
+    entries: &[(UserId, HistoryEntry)],
+) -> Result<(), StoreError> {
+    for chunk in entries.chunks(CHUNK) {
+        let mut users: HashMap<&UserId, [Vec<Vec<u8>>; 2]> = HashMap::new();
+        for (user, entry) in chunk {
+            let [clicks, shown] = users.entry(user).or_default();
+            if entry.clicked { clicks } else { shown }.push(member(entry));
+        }
+        // As transactions, which a server that syncs every write syncs once each.
+        let mut batch = server.batch(Kind::Transaction);
+        for (user, [clicks, shown]) in users {
+            let mut args = vec![clicks.len().to_string().into_bytes()];
+            args.extend(clicks.into_iter().chain(shown));
+            batch.run(&scripts::PUT_HISTORY, &[keys.clicks(user), keys.shown(user)], &args);
+        }
+        server.send::<()>(batch).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn get(
+    server: &Server,
+    keys: &Keys,
+    user: &UserId,
+    before: TimestampMs,
+    limits: HistoryLimits,
+) -> Result<History, StoreError> {
+    let mut batch = server.batch(Kind::Plain);
+    push_read(&mut batch, keys, user, before, limits);
+    let mut found: Vec<Members> = server.send(batch).await?;
+    let (shown, clicks) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
+    read(server, clicks, shown)
+}
+
+/// Members of one of a user's sorted sets.
+pub(crate) type Members = Vec<Vec<u8>>;
+
+/// Adds two commands, which are answered with the last clicked and the last shown members.
+pub(crate) fn push_read(
+    batch: &mut Batch,
+    keys: &Keys,
+    user: &UserId,
+    before: TimestampMs,
+    limits: HistoryLimits,
+) {
+    // An entry at `before` itself goes on after these bytes, and so sorts behind them.
+    let end = [b"(".as_slice(), &bytes::timestamp_bytes(before)].concat();
+    for (key, limit) in [(keys.clicks(user), limits.clicks), (keys.shown(user), limits.impressions)]
+    {
+        let limit = isize::try_from(limit).unwrap_or(isize::MAX);
+        let mut command = cmd("ZREVRANGEBYLEX");
+        command.arg(&key).arg(&end).arg("-").arg("LIMIT").arg(0).arg(limit);
+        batch.push(&key, command);
+    }
+}
+
+/// The history that the answers to [`push_read`] tell.
+pub(crate) fn read(
+    server: &Server,
+    clicks: Members,
+    shown: Members,
+) -> Result<History, StoreError> {
+    let read = |members: Members, clicked| -> Result<Vec<HistoryEntry>, StoreError> {
+        members
+            .iter()
+            .map(|member| {
+                bytes::read_entry(member, clicked)
+                    .ok_or_else(|| server.unreadable("a history", "not an entry"))
+            })
+            .collect()
+    };
+    Ok(History { entries: bytes::merge(read(clicks, true)?, read(shown, false)?) })
+}
+
+/// Where a scan stands: at which of the masters it began with, and where in its keys.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    masters: Vec<(String, u16)>,
+    at: usize,
+    cursor: u64,
+}
+
+/// A page: what one `SCAN` of one server finds, with the entries it leads to.
+pub(crate) async fn scan(
+    server: &Server,
+    keys: &Keys,
+    from: Option<HistoryCursor>,
+    limit: usize,
+) -> Result<HistoryPage, StoreError> {
+    let masters = server.masters().await?;
+    let mut place = match from {
+        None => Place { masters, at: 0, cursor: 0 },
+        Some(cursor) => {
+            let place: Place =
+                codec::decode(&cursor.0).map_err(|error| server.unreadable("a cursor", error))?;
+            // Another master may hold what this scan has not come to, or has seen.
+            if place.masters != masters {
+                return Err(StoreError::Unavailable(
+                    "the cluster's masters changed while histories were read; begin again"
+                        .to_owned(),
+                ));
+            }
+            place
+        }
+    };
+    let mut command = cmd("SCAN");
+    // A history has tens of entries, and most keys are of other kinds.
+    command.arg(place.cursor).arg("MATCH").arg(keys.pattern());
+    command.arg("COUNT").arg((limit / 10).max(10)).arg("TYPE").arg("zset");
+    let (cursor, found): (u64, Vec<Vec<u8>>) =
+        server.ask(place.masters.get(place.at), command).await?;
+    let entries = entries(server, keys, &found).await?;
+    place.cursor = cursor;
+    if cursor == 0 {
+        place.at += 1;
+    }
+    let more = cursor != 0 || place.at < place.masters.len();
+    Ok(HistoryPage { entries, next: more.then(|| HistoryCursor(codec::encode(&place))) })
+}
+
+/// All entries of the histories among some keys.
+async fn entries(
+    server: &Server,
+    keys: &Keys,
+    found: &[Vec<u8>],
+) -> Result<Vec<(UserId, HistoryEntry)>, StoreError> {
+    let histories: Vec<(UserId, bool)> =
+        found.iter().filter_map(|key| keys.history_of(key)).collect();
+    let mut batch = server.batch(Kind::Plain);
+    for (user, clicked) in &histories {
+        let key: Key = if *clicked { keys.clicks(user) } else { keys.shown(user) };
+        batch.push(&key, cmd("ZRANGE").arg(&key).arg(0).arg(-1).take());
+    }
+    let members: Vec<Vec<Vec<u8>>> = server.send(batch).await?;
+    let mut entries = Vec::new();
+    for ((user, clicked), members) in histories.into_iter().zip(members) {
+        for member in members {
+            let entry = bytes::read_entry(&member, clicked)
+                .ok_or_else(|| server.unreadable("a history", "not an entry"))?;
+            entries.push((user.clone(), entry));
+        }
+    }
+    Ok(entries)
+}
+
+/// The member that stands for an entry.
+pub(crate) fn member(entry: &HistoryEntry) -> Vec<u8> {
+    let mut member = Vec::with_capacity(12 + entry.item_id.as_str().len());
+    bytes::push_entry(&mut member, entry.timestamp, &entry.item_id);
+    member
+}

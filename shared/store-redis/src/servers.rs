@@ -1,0 +1,140 @@
+//! Which Redis servers hold the store, and how to reach them.
+
+use std::{fmt, path::PathBuf};
+
+use plugrank_store::StoreError;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+/// Which servers hold the store.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RedisServers {
+    /// One server: `redis://[user:password@]host:port[/db]`, `rediss://…` or `unix:/path`.
+    Single(String),
+    /// A master that Sentinels watch and replace.
+    Sentinel {
+        /// Addresses of the Sentinels. A user and password in them are for the Sentinels.
+        urls: Vec<String>,
+        /// The name by which the Sentinels know the master.
+        master: String,
+    },
+    /// A Redis Cluster: some of its nodes, from which the others are learned.
+    Cluster(Vec<String>),
+}
+
+impl RedisServers {
+    /// One server.
+    #[must_use]
+    pub fn single(url: impl Into<String>) -> Self {
+        Self::Single(url.into())
+    }
+
+    fn urls(&self) -> &[String] {
+        match self {
+            Self::Single(url) => std::slice::from_ref(url),
+            Self::Sentinel { urls, .. } | Self::Cluster(urls) => urls,
+        }
+    }
+
+    /// Hosts and ports, without credentials.
+    pub(crate) fn addresses(&self) -> String {
+        let address = |url: &String| {
+            url.as_str().into_connection_info().map_or_else(
+                |_| "not an address".to_owned(),
+                |info| match info.addr() {
+                    ConnectionAddr::Unix(path) => path.display().to_string(),
+                    tcp => tcp.to_string(),
+                },
+            )
+        };
+        self.urls().iter().map(address).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The addresses, read.
+    pub(crate) fn parse(&self) -> Result<Vec<ConnectionInfo>, StoreError> {
+        if self.urls().is_empty() {
+            return Err(StoreError::Unavailable(
+                "no address of a Redis server is given".to_owned(),
+            ));
+        }
+        let several = !matches!(self, Self::Single(_));
+        self.urls().iter().map(|url| parse(url, several)).collect()
+    }
+}
+
+/// Reads an address. No message shows it: it may hold a password.
+fn parse(url: &str, one_of_several: bool) -> Result<ConnectionInfo, StoreError> {
+    let refused = |why: &dyn fmt::Display| {
+        StoreError::Unavailable(format!(
+            "the Redis URL is not one ({why}); write it as redis://[user:password@]host:port[/db], \
+             or rediss:// for TLS"
+        ))
+    };
+    let info = url.into_connection_info().map_err(|error| refused(&error))?;
+    if one_of_several && info.redis_settings().db() != 0 {
+        return Err(refused(&"Sentinel and Cluster are used with database 0 only"));
+    }
+    if one_of_several && matches!(info.addr(), ConnectionAddr::Unix(_)) {
+        return Err(refused(&"Sentinel and Cluster are reached by host and port"));
+    }
+    Ok(info)
+}
+
+// Without passwords.
+impl fmt::Debug for RedisServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Single(_) => "Single",
+            Self::Sentinel { .. } => "Sentinel",
+            Self::Cluster(_) => "Cluster",
+        };
+        f.debug_tuple(kind).field(&self.addresses()).finish()
+    }
+}
+
+/// Who we are to the servers, and whom we trust.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RedisAccess {
+    /// ACL user; in place of the one in the address. With Sentinel: at the master.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// File of certificates (PEM) to trust for `rediss://`, in place of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for RedisAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisAccess")
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        let url = "redis://app:s3cret@host:6379/0".to_owned();
+        let access = RedisAccess { password: Some("s3cret".into()), ..RedisAccess::default() };
+        let shown = format!(
+            "{:?} {:?} {access:?}",
+            RedisServers::single(&url),
+            RedisServers::Cluster(vec![url])
+        );
+        assert!(shown.contains("host:6379") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn what_no_cluster_has_is_refused() {
+        for url in ["redis://host:6379/3", "unix:/tmp/redis.sock", "htp://host"] {
+            let error = RedisServers::Cluster(vec![url.to_owned()]).parse().unwrap_err();
+            assert!(error.to_string().contains("redis://"), "{error}");
+        }
+        assert!(RedisServers::Cluster(Vec::new()).parse().is_err());
+        assert!(RedisServers::single("redis://host:6379/3").parse().is_ok());
+    }
+}

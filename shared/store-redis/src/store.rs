@@ -1,0 +1,180 @@
+//! The Redis store's promises, each handed to the file of its concern.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use plugrank_contract::{
+    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+};
+use plugrank_store::{
+    ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
+    VectorSpace,
+};
+use redis::cmd;
+
+use crate::{
+    RedisOptions, RedisServers, batch::Kind, catalog, changes::RedisChanges, connection::Server,
+    events, history, keys::Keys, stats, users, vectors,
+};
+
+/// Version of keys and values. A change to any of them raises it.
+const SCHEMA_VERSION: u64 = 2;
+
+/// A store on Redis servers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RedisStore {
+    server: Server,
+    keys: Keys,
+    options: RedisOptions,
+}
+
+impl RedisStore {
+    /// Connects to the servers and checks that the namespace holds this version's data, or none
+    /// yet.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when an address is not one, or no server can be reached or lets us in;
+    /// `Corrupt` when another version wrote the namespace.
+    pub async fn connect(
+        servers: &RedisServers,
+        options: RedisOptions,
+    ) -> Result<Self, StoreError> {
+        let server = Server::new(servers, &options)?;
+        let keys = Keys::new(&options.namespace);
+        let schema = keys.schema();
+        let mut batch = server.batch(Kind::Plain);
+        batch.push(&schema, cmd("SETNX").arg(&schema).arg(SCHEMA_VERSION).take());
+        batch.push(&schema, cmd("GET").arg(&schema).take());
+        let version: String = server.send(batch).await?.pop().unwrap_or_default();
+        if version != SCHEMA_VERSION.to_string() {
+            return Err(StoreError::Corrupt(format!(
+                "the Redis namespace \"{}\" has schema version {version}, this program reads \
+                 {SCHEMA_VERSION}; choose another namespace and load the data again",
+                options.namespace
+            )));
+        }
+        Ok(Self { server, keys, options })
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
+        catalog::put(&self.server, &self.keys, self.options.changes_kept, items).await
+    }
+
+    async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
+        catalog::delete(&self.server, &self.keys, self.options.changes_kept, ids).await
+    }
+
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
+        catalog::get(&self.server, &self.keys, ids).await
+    }
+
+    async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        catalog::images(&self.server, &self.keys, ids).await
+    }
+
+    async fn scan_items(
+        &self,
+        after: Option<&ItemId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
+        catalog::scan(&self.server, &self.keys, after, limit).await
+    }
+
+    async fn item_count(&self) -> Result<u64, StoreError> {
+        catalog::count(&self.server, &self.keys).await
+    }
+
+    async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError> {
+        users::put(&self.server, &self.keys, &users).await
+    }
+
+    async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
+        users::get(&self.server, &self.keys, id).await
+    }
+
+    async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
+        let memory = self.options.event_memory;
+        events::append(&self.server, &self.keys, memory, &events).await
+    }
+
+    async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
+        history::put(&self.server, &self.keys, &entries).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        clicks: usize,
+        impressions: usize,
+    ) -> Result<History, StoreError> {
+        let limits = HistoryLimits { clicks, impressions };
+        history::get(&self.server, &self.keys, user, before, limits).await
+    }
+
+    async fn user_view(
+        &self,
+        user: &UserId,
+        before: TimestampMs,
+        limits: HistoryLimits,
+    ) -> Result<Arc<UserView>, StoreError> {
+        users::view(&self.server, &self.keys, user, before, limits).await
+    }
+
+    async fn scan_histories(
+        &self,
+        from: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        history::scan(&self.server, &self.keys, from, limit).await
+    }
+
+    async fn put_item_stats(&self, stats: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {
+        stats::put(&self.server, &self.keys, self.options.changes_kept, &stats).await
+    }
+
+    async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
+        stats::get(&self.server, &self.keys, ids).await
+    }
+
+    async fn put_neighbours(
+        &self,
+        neighbours: Vec<(ItemId, Vec<(ItemId, f32)>)>,
+    ) -> Result<(), StoreError> {
+        stats::put_neighbours(&self.server, &self.keys, &neighbours).await
+    }
+
+    async fn neighbours(&self, ids: &[ItemId]) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError> {
+        stats::neighbours(&self.server, &self.keys, ids).await
+    }
+
+    async fn put_vectors(
+        &self,
+        space: &VectorSpace,
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let memory = self.options.vector_memory;
+        vectors::put(&self.server, &self.keys, memory, space, &entries).await
+    }
+
+    async fn vectors(
+        &self,
+        space: &VectorSpace,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        vectors::get(&self.server, &self.keys, space, keys).await
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        Some(Arc::new(RedisChanges::new(self.server.clone(), self.keys.clone())))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let schema = self.keys.schema();
+        self.server.command(&schema, cmd("EXISTS").arg(&schema).take()).await
+    }
+}

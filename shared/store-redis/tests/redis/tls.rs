@@ -1,0 +1,106 @@
+//! TLS with a certificate authority of our own, and a user who may do no more than is needed.
+
+use std::{fs, path::Path, time::Duration};
+
+use plugrank_contract::{EventType::Click, HistoryLimits};
+use plugrank_store::{
+    Store,
+    changes::Next,
+    contract_tests::{
+        fixtures::{event, ids, new_item, user},
+        run,
+    },
+};
+use plugrank_store_redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use crate::server::RedisServer;
+
+/// What the user is allowed: as docs/redis.md says.
+const RULES: &str = "app on >s3cret resetkeys ~plugrank:* resetchannels -@all +@read +@write \
+                     +@transaction +@scripting +@connection +wait +cluster|slots";
+
+/// Writes `ca.pem`, and `server.pem` and `server.key` signed by it, valid for 127.0.0.1.
+fn certificates(folder: &Path) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_certificate = ca.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = server.signed_by(&key, &issuer).unwrap();
+    fs::write(folder.join("ca.pem"), ca_certificate.pem()).unwrap();
+    fs::write(folder.join("server.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+}
+
+fn secured(folder: &Path) -> RedisServer {
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (ca, certificate, key) = (file("ca.pem"), file("server.pem"), file("server.key"));
+    // As a file, for a user's rules are several words.
+    let config = file("redis.conf");
+    fs::write(&config, format!("user default off\nuser {RULES}\n")).unwrap();
+    RedisServer::start_with(&[
+        &config,
+        "--port",
+        "0",
+        "--tls-port",
+        "{port}",
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+        "--tls-auth-clients",
+        "no",
+    ])
+}
+
+#[test]
+fn tls_and_an_acl_user() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let server = secured(folder.path());
+    let access = |password: &str, ca: Option<&str>| RedisAccess {
+        username: Some("app".into()),
+        password: Some(password.into()),
+        ca_file: ca.map(|name| folder.path().join(name)),
+    };
+    let options = |access| RedisOptions { access, ..RedisOptions::default() };
+    let secure = RedisServers::single(format!("rediss://{}", server.address()));
+    run(async {
+        let right = options(access("s3cret", Some("ca.pem")));
+        let store = RedisStore::connect(&secure, right).await.unwrap();
+        // One of everything that asks for a permission of its own.
+        store.put_items(vec![new_item("a")]).await.unwrap();
+        store.put_users(vec![user("u")]).await.unwrap();
+        store.append_events(vec![event("1", Click)]).await.unwrap();
+        assert!(store.items(&ids(&["a"])).await.unwrap()[0].is_some());
+        assert_eq!(store.item_stats(&ids(&["i"])).await.unwrap()[0].clicks, 1);
+        assert_eq!(store.scan_items(None, 10).await.unwrap().len(), 1);
+        store.ping().await.unwrap();
+        store.user_view(&"u".into(), i64::MAX, HistoryLimits::default()).await.unwrap();
+        let log = store.changes().unwrap();
+        let end = log.end().await.unwrap();
+        log.wait(&end, Duration::from_millis(1)).await.unwrap();
+        assert_eq!(log.after(&end).await.unwrap(), Next::Nothing);
+
+        let refused = async |servers: &RedisServers, access| {
+            RedisStore::connect(servers, options(access)).await.unwrap_err().to_string()
+        };
+        let error = refused(&secure, access("wrong", Some("ca.pem"))).await;
+        assert!(error.contains("WRONGPASS") && !error.contains("wrong"), "{error}");
+        // A certificate that nobody vouches for.
+        let error = refused(&secure, access("s3cret", None)).await;
+        assert!(error.contains("certificate"), "{error}");
+        let error = refused(&secure, access("s3cret", Some("none.pem"))).await;
+        assert!(error.contains("none.pem"), "{error}");
+        let error = refused(&secure, access("s3cret", Some("server.key"))).await;
+        assert!(error.contains("server.key") && error.contains("no certificate"), "{error}");
+        let plain = RedisServers::single(server.url());
+        let error = refused(&plain, access("s3cret", Some("ca.pem"))).await;
+        assert!(error.contains("rediss://"), "{error}");
+    });
+}

@@ -1,0 +1,83 @@
+//! The tests of the promises of [`Store`]: every implementation runs all of them.
+//!
+//! Each is an async function that takes a fresh store; [`for_each_contract_test`](crate::for_each_contract_test)
+//! names them, so that an implementation makes a `#[test]` of each.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(missing_docs, reason = "a test's name says what it tests")]
+
+mod changes;
+mod concurrency;
+pub mod fixtures;
+mod model;
+mod reads_and_writes;
+mod views;
+
+use std::sync::Arc;
+
+pub use self::changes::{Opened, every_change_is_told_from_any_position, follow};
+use crate::Store;
+
+/// A store whose kind the tests do not know.
+pub type AnyStore = Arc<dyn Store>;
+
+/// Runs a test on a runtime of its own.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime")
+        .block_on(test)
+}
+
+/// Calls the macro `$each` with the names of all contract tests, with commas between.
+#[macro_export]
+macro_rules! for_each_contract_test {
+    ($each:ident) => {
+        $each! {
+            items_read_back_as_written,
+            an_item_is_replaced_whole,
+            the_last_of_equal_items_stays,
+            deleted_items_are_gone,
+            a_scan_sees_every_item_once,
+            users_read_back_and_are_replaced,
+            an_event_counts_once,
+            an_event_id_belongs_to_one_event_of_a_user,
+            a_click_takes_the_place_of_its_impression,
+            a_click_may_come_first,
+            requests_items_and_users_are_kept_apart,
+            events_without_request_stand_alone,
+            history_is_cut_strictly_before,
+            history_keeps_clicks_among_many_impressions,
+            history_orders_equal_times_by_id,
+            history_takes_any_time_and_id,
+            bulk_history_is_idempotent,
+            all_histories_are_scanned,
+            statistics_are_replaced_and_extended,
+            neighbours_read_back,
+            vector_spaces_never_mix,
+            empty_calls_are_no_error,
+            concurrent_events_are_all_counted,
+            concurrent_repeats_are_new_once,
+            readers_never_see_less_than_was_confirmed,
+            views_are_never_older_than_what_was_confirmed,
+            a_view_is_profile_and_history,
+            a_view_has_what_was_written_before,
+            a_view_has_as_much_as_is_asked_for,
+            a_view_ends_before_its_moment,
+            a_follower_is_woken,
+            history_agrees_with_the_model,
+        }
+    };
+}
+
+mod all {
+    pub use super::{changes::*, concurrency::*, model::*, reads_and_writes::*, views::*};
+}
+
+/// Exports what is named above and nothing else, so that the compiler tells of a test nobody runs.
+macro_rules! export {
+    ($($test:ident),+ $(,)?) => { pub use self::all::{$($test),+}; };
+}
+crate::for_each_contract_test!(export);

@@ -1,0 +1,44 @@
+//! The Open Inference Protocol: graphs of this process for others, and a server of others for ours.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use plugrank_bundle::GraphName;
+use plugrank_contract::scoring::Infer;
+use plugrank_gateway::OtherApi;
+use plugrank_open_inference::{ModelElsewhere, Served, server};
+use plugrank_scoring::RemoteModel;
+use plugrank_transport::Client;
+
+use super::{Model, Node, metrics::endpoints, options};
+
+/// The graphs that `infer` runs, for callers of the protocol; `None` where the settings say so.
+pub(super) fn api(node: &Node, model: &Model, infer: Client<Infer>) -> Option<OtherApi> {
+    let settings = &node.settings.open_inference;
+    settings.serve.then(|| {
+        let health = node.health.clone();
+        let served = Served::new(&model.bundle, infer, health, settings.max_body_bytes);
+        OtherApi {
+            prefix: server::PREFIX,
+            routes: Arc::new(move |config| served.routes(config)),
+            openapi: Served::openapi(),
+            is_probe: server::is_probe,
+        }
+    })
+}
+
+/// The server that runs the unified model, where the settings name one.
+///
+/// # Errors
+/// When it cannot be reached or does not run the bundle's graph.
+pub(super) async fn model_server(node: &Node, model: &Model) -> Result<Option<RemoteModel>> {
+    if node.settings.scoring.open_inference.url.is_empty() {
+        return Ok(None);
+    }
+    let bundle = Arc::clone(&model.bundle);
+    let options = options::model_server(&node.settings);
+    let server = ModelElsewhere::start(&options, bundle, GraphName::Unified).await?;
+    endpoints(&node.metrics, "open_inference", server.endpoints());
+    let reached = server.reached();
+    Ok(Some(RemoteModel { server: Arc::new(server), reached }))
+}
