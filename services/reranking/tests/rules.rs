@@ -6,8 +6,9 @@ use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
 use plugrank_reranking::{
     Facts, RerankingOptions,
     order::by_click_probability,
+    place::Place,
     rules::{self, Field, exploration::is_fresh},
-    selection::{Place, select},
+    selection::select,
     similarity::Similarity,
 };
 use proptest::prelude::*;
