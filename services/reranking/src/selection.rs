@@ -2,23 +2,10 @@
 
 use plugrank_contract::retrieval::Name;
 
-use crate::rules::{Applied, Field, Rule};
-
-/// What a place says that goes by its value alone.
-pub const RANKED: Name = Name::Borrowed("ranked");
-/// What a place says that was given in spite of a rule, because nothing else was left.
-pub const CAP_RELAXED: Name = Name::Borrowed("cap_relaxed");
-
-/// A filled place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    /// Which candidate, by its place in the order by click probability.
-    pub item: usize,
-    /// What the order goes by; never above that of the place before.
-    pub score: f32,
-    /// What put it there.
-    pub rule: Name,
-}
+use crate::{
+    place::{CAP_RELAXED, Place, RANKED},
+    rules::{Applied, Field, Rule},
+};
 
 /// Applies rules to candidates: at most `k` of them, distinct, in their final order.
 ///

@@ -67,7 +67,7 @@ impl RerankingService {
         let (facts, similarity) = self.facts(call, &order, pool, &mut skipped);
         let field =
             Field { ctr: &ctr, facts, pool, similarity, k, as_of: call.as_of, seed: call.seed };
-        let place = |place: crate::selection::Place| Place {
+        let place = |place: crate::place::Place| Place {
             candidate: order[place.item],
             score: place.score,
             rule: place.rule,

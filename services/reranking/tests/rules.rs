@@ -6,8 +6,9 @@ use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
 use plugrank_reranking::{
     Facts, RerankingOptions,
     order::by_click_probability,
+    place::Place,
     rules::{self, Field, exploration::is_fresh},
-    selection::{Place, select},
+    selection::select,
     similarity::Similarity,
 };
 use proptest::prelude::*;
@@ -109,7 +110,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 4))]
 
     #[test]
     fn places_are_distinct_candidates(case in case()) {

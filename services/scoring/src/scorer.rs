@@ -14,11 +14,11 @@ use plugrank_inference::{
 use tokio::time::Instant;
 
 use crate::{
-    RemoteModel,
     calibrate::calibrate,
     error::ScoringError,
     graph_inputs::{Facts, GraphSchema, check_logit},
     options::ScoringOptions,
+    remote_model::RemoteModel,
 };
 
 /// What one request scored.

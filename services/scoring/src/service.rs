@@ -10,7 +10,7 @@ use plugrank_contract::{
 };
 use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
-    Library, Provider, RemoteGraph, SessionOptions,
+    Library, Provider, SessionOptions,
     batcher::{BatchObserver, NoObserver},
 };
 use plugrank_items::{Availability, FeatureColumn, ItemTable};
@@ -23,6 +23,7 @@ use crate::{
     graph_inputs::CandidateFeatures,
     metrics::{ScoringCounts, ScoringMetrics},
     options::ScoringOptions,
+    remote_model::RemoteModel,
     scorer::{Outcome, Scorer, Start},
 };
 
@@ -48,16 +49,6 @@ pub struct ScoringParts {
     pub observer: Option<Arc<dyn BatchObserver>>,
     /// The server that runs the unified graph in place of a session.
     pub remote: Option<RemoteModel>,
-}
-
-/// Another server that runs the unified graph.
-#[derive(Clone)]
-pub struct RemoteModel {
-    /// The server.
-    pub server: Arc<dyn RemoteGraph>,
-    /// Whether it was reached. If not, its run times are learned from the requests that come once
-    /// it is there; until then the ID-based model answers.
-    pub reached: bool,
 }
 
 /// Scores candidates in batches of rows across requests.

@@ -13,10 +13,12 @@ mod recent;
 mod rung;
 mod shares;
 mod stage;
+mod stage_record;
 
 pub use admission::{Admission, Admitted, Refusal};
 pub use budget::{Budget, StageResult};
 pub use ladder::{Ladder, LadderOptions, Step};
 pub use rung::Rung;
 pub use shares::{Shares, SharesError};
-pub use stage::{Outcome, Stage, StageRecord};
+pub use stage::Stage;
+pub use stage_record::{Outcome, StageRecord};

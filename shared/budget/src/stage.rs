@@ -1,12 +1,8 @@
-//! The stages of a request and what became of each.
+//! The stages of a request.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use plugrank_contract::{CallError, ErrorCode};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
-
-use crate::Rung;
 
 /// A stage of the ranking pipeline, in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,60 +34,5 @@ impl Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// How a stage ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It answered within its allotment.
-    Completed,
-    /// It was cut at its allotment.
-    Cut,
-    /// It answered with an error.
-    Failed,
-}
-
-impl Outcome {
-    /// All outcomes.
-    pub const ALL: [Self; 3] = [Self::Completed, Self::Cut, Self::Failed];
-
-    /// Name in replies, metrics and spans.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Cut => "cut",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// One stage of a request: what it was given, what it took, how it ended. The ladder, the reply,
-/// the metrics and the stage's span are all made from it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StageRecord {
-    /// Which stage.
-    pub stage: Stage,
-    /// The rung it began on.
-    pub rung: Rung,
-    /// When it began.
-    pub began: Instant,
-    /// Time it was given, what earlier stages left unspent included.
-    pub allotted: Duration,
-    /// Time it took.
-    pub spent: Duration,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Why it gave nothing.
-    pub error: Option<CallError>,
-}
-
-impl StageRecord {
-    /// Whether the service had no room for the call.
-    #[must_use]
-    pub fn is_overloaded(&self) -> bool {
-        self.error.as_ref().is_some_and(|error| error.code == ErrorCode::Overloaded)
     }
 }

@@ -13,8 +13,7 @@ use serde::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    BundleError, Calibration, FeatureEncoder, GraphName, GraphSpec, ItemRecordLayout, Manifest,
-    Source,
+    BundleError, Calibration, GraphName, GraphSpec, ItemRecordLayout, Manifest, Source,
     manifest::{FORMAT, FileEntry},
     preprocess, rules,
 };
@@ -89,14 +88,6 @@ impl Bundle {
     #[must_use]
     pub fn calibration(&self, name: GraphName) -> Calibration {
         self.manifest.calibration.get(&name).cloned().unwrap_or_default()
-    }
-
-    /// Reads the vocabularies.
-    ///
-    /// # Errors
-    /// When a vocabulary cannot be read or names a value twice.
-    pub fn feature_encoder(&self) -> Result<FeatureEncoder, BundleError> {
-        FeatureEncoder::load(self)
     }
 }
 

@@ -43,8 +43,18 @@ struct Encoder {
     vocabulary: Arc<Vocabulary>,
 }
 
+impl Bundle {
+    /// Reads the vocabularies.
+    ///
+    /// # Errors
+    /// When a vocabulary cannot be read or names a value twice.
+    pub fn feature_encoder(&self) -> Result<FeatureEncoder, BundleError> {
+        FeatureEncoder::load(self)
+    }
+}
+
 impl FeatureEncoder {
-    pub(crate) fn load<'a>(bundle: &'a Bundle) -> Result<Self, BundleError> {
+    fn load<'a>(bundle: &'a Bundle) -> Result<Self, BundleError> {
         let features = &bundle.manifest().features;
         // Features of one vocabulary share it.
         let mut read: HashMap<&str, Arc<Vocabulary>> = HashMap::new();

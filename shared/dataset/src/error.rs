@@ -110,6 +110,11 @@ impl DatasetError {
         }
     }
 
+    /// The file is no parquet file, or not a whole one.
+    pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Self {
+        Self::Parquet { path: path.to_owned(), message: error.to_string() }
+    }
+
     pub(crate) fn value(path: &Path, column: &str, row: u64, problem: impl Into<String>) -> Self {
         Self::Value {
             path: path.to_owned(),

@@ -17,6 +17,7 @@ use crate::{
     record_set::RecordSet,
     state_cache::{EncodedState, StateOutput},
     time_limit::TimeLimit,
+    unified_inputs::UnifiedInputs,
     user_states::UserEncoding,
 };
 
@@ -54,18 +55,6 @@ pub struct UnifiedAsk<'a> {
     pub context: &'a Context,
     /// When the answer is needed.
     pub by: Option<Instant>,
-}
-
-/// What the unified graph reads.
-#[derive(Debug)]
-pub struct UnifiedInputs {
-    /// Records of the candidates, in their order.
-    pub records: RecordSet,
-    /// The user's state.
-    pub user: UserEncoding,
-    /// What could not be read in time, so that something else stands in for it; `None` when all was
-    /// read.
-    pub late: Option<String>,
 }
 
 impl Embeddings {

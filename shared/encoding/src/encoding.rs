@@ -15,7 +15,6 @@ use plugrank_store::{Store, StoreError, VectorSpace};
 use tokio::runtime::Handle;
 
 use crate::{
-    embeddings::UnifiedInputs,
     encode_queue::{EncodeCore, EncodeQueue},
     encode_rate::EncodeRate,
     encoder::Encoder,
@@ -28,6 +27,7 @@ use crate::{
     record_tiers::{Names, RecordTiers},
     table_writer::TableWriter,
     time_limit::TimeLimit,
+    unified_inputs::UnifiedInputs,
     user_reader::UserReader,
     user_states::{UserEncoding, UserStateParts, UserStates},
     write_back::WriteBack,

@@ -14,7 +14,7 @@ use plugrank_contract::{
 use plugrank_store::{ItemStats, Store, StoreError};
 
 use crate::{
-    FeatureColumn, View,
+    FeatureColumn,
     id_index::IdIndex,
     interner::Interner,
     pages::{Pages, PagesMut},
@@ -116,12 +116,6 @@ impl ItemTable {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
-    }
-
-    /// The table as it is now. Take one a request.
-    #[must_use]
-    pub fn view(&self) -> View<'_> {
-        View { table: self, rows: self.rows.load_full() }
     }
 
     /// Items that are there, shown or not.

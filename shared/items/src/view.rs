@@ -22,6 +22,14 @@ pub struct View<'a> {
 const NO_ROW: ItemRow =
     ItemRow { content: None, created_at: None, categories: 0, availability: Availability::Removed };
 
+impl ItemTable {
+    /// The table as it is now. Take one a request.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View { table: self, rows: self.rows.load_full() }
+    }
+}
+
 impl<'a> View<'a> {
     /// An item's row; that of a removed item for an index that was never given.
     #[must_use]

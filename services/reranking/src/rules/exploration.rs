@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Applied, Field, Rule};
-use crate::{options::ExplorationOptions, selection::Place};
+use crate::{options::ExplorationOptions, place::Place};
 
 /// What a place says that was kept for a fresh item.
 pub const EXPLORED: Name = Name::Borrowed("explored");

@@ -6,7 +6,7 @@ pub mod exploration;
 
 use plugrank_contract::TimestampMs;
 
-use crate::{Facts, RerankingOptions, selection::Place, similarity::Similarity};
+use crate::{Facts, RerankingOptions, place::Place, similarity::Similarity};
 
 /// The rules in the order in which they are applied.
 #[must_use]

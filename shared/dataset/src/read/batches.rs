@@ -5,7 +5,6 @@ use std::{fmt, path::PathBuf};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::table::damaged;
 use crate::DatasetError;
 
 type Decode<T> = Box<dyn FnMut(&RecordBatch, u64) -> Result<Vec<T>, DatasetError> + Send>;
@@ -67,7 +66,7 @@ impl<T> Iterator for Batches<T> {
                 self.ended = true;
                 return None;
             }
-            Some(Err(error)) => Err(damaged(&self.path, &error)),
+            Some(Err(error)) => Err(DatasetError::damaged(&self.path, &error)),
             Some(Ok(batch)) => {
                 let rows = (self.decode)(&batch, self.next_row);
                 self.next_row += batch.num_rows() as u64;

@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{Float32Type, Int64Type},
 };
 
-use super::{kind::Kind, table::damaged};
+use super::kind::Kind;
 use crate::DatasetError;
 
 /// One column of a batch.
@@ -28,11 +28,14 @@ impl<'a> Cells<'a> {
         kind: Kind,
     ) -> Result<Self, DatasetError> {
         let stepped = match kind.step(found.data_type()) {
-            Some(step) => cast(found, &step).map_err(|error| damaged(path, &error))?,
+            Some(step) => {
+                cast(found, &step).map_err(|error| DatasetError::damaged(path, &error))?
+            }
             None => found.clone(),
         };
         // `cast` turns what does not fit into null; that is an error here.
-        let array = cast(&stepped, &kind.canonical()).map_err(|error| damaged(path, &error))?;
+        let array = cast(&stepped, &kind.canonical())
+            .map_err(|error| DatasetError::damaged(path, &error))?;
         let cells = Self { path, column: column.to_owned(), first_row, array };
         if cells.array.null_count() > found.logical_null_count() {
             let lost =

@@ -38,10 +38,10 @@ impl Table {
         let file = File::open(path).map_err(|error| DatasetError::io(path, error))?;
         let is_file = file.metadata().map_err(|error| DatasetError::io(path, error))?.is_file();
         if !is_file {
-            return Err(damaged(path, &"it is not a file"));
+            return Err(DatasetError::damaged(path, &"it is not a file"));
         }
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)
-            .map_err(|error| damaged(path, &error))?;
+            .map_err(|error| DatasetError::damaged(path, &error))?;
         let mut seen = HashSet::new();
         for field in builder.schema().fields() {
             if !seen.insert(field.name()) {
@@ -113,12 +113,12 @@ impl Table {
             columns.iter().filter_map(|column| schema.index_of(column).ok()).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let rows = u64::try_from(builder.metadata().file_metadata().num_rows())
-            .map_err(|_| damaged(&path, &"its row count is negative"))?;
+            .map_err(|_| DatasetError::damaged(&path, &"its row count is negative"))?;
         let reader = builder
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS)
             .build()
-            .map_err(|error| damaged(&path, &error))?;
+            .map_err(|error| DatasetError::damaged(&path, &error))?;
         let file = path.clone();
         let decode = move |batch: &RecordBatch, first_row: u64| {
             decode(&Slice { path: &file, batch, first_row })
@@ -161,10 +161,6 @@ impl<'a> Slice<'a> {
     pub(crate) fn wrong(&self, column: &str, row: usize, problem: String) -> DatasetError {
         DatasetError::value(self.path, column, self.first_row + row as u64, problem)
     }
-}
-
-pub(crate) fn damaged(path: &Path, error: &dyn std::fmt::Display) -> DatasetError {
-    DatasetError::Parquet { path: path.to_owned(), message: error.to_string() }
 }
 
 fn describe(found: &DataType) -> String {

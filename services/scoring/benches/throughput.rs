@@ -1,7 +1,7 @@
 //! Rows per second through scoring with the encoders beside it, against the graph alone, and what
 //! a fetch from memory costs.
 //!
-//! `cargo run --release -p plugrank-scoring --example throughput -- BUNDLE [SECONDS] [WORKERS]`
+//! `cargo bench -p plugrank-scoring --bench throughput -- BUNDLE [SECONDS] [WORKERS]`
 
 use std::{
     collections::BTreeMap,
@@ -60,7 +60,8 @@ impl BatchObserver for Totals {
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let mut arguments = std::env::args().skip(1);
+    // `cargo bench` adds an argument of its own.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let folder = arguments.next().ok_or("name a bundle folder")?;
     let seconds: f64 = arguments.next().map_or(Ok(3.0), |text| text.parse())?;
     let workers: usize = arguments.next().map_or(Ok(1), |text| text.parse())?;

@@ -1,8 +1,8 @@
 //! Time until retrieval is ready, read anew and from a snapshot.
 //!
 //! `redis-server --port 7777 --save '' &`, then
-//! `cargo run --release -p plugrank-retrieval --example snapshot_bench -- redis://127.0.0.1:7777
-//! [ITEMS] [DIM]` (100000 and 32). It writes into a namespace of its own. Vectors are made up in this
+//! `cargo bench -p plugrank-retrieval --bench snapshots -- redis://127.0.0.1:7777 [ITEMS] [DIM]`
+//! (100000 and 32). It writes into a namespace of its own. Vectors are made up in this
 //! process: real ones have to be fetched from the embedding service on top, when all is read anew.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a program")]
@@ -87,7 +87,8 @@ async fn build(store: &Arc<dyn Store>, dim: usize, folder: &Path) -> (RetrievalS
 
 #[tokio::main]
 async fn main() {
-    let mut args = std::env::args().skip(1);
+    // `cargo bench` adds an argument of its own.
+    let mut args = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let url = args.next().expect("the address of a Redis server");
     let items: u64 = args.next().map_or(100_000, |items| items.parse().unwrap());
     let dim: usize = args.next().map_or(32, |dim| dim.parse().unwrap());

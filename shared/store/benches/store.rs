@@ -1,5 +1,5 @@
-//! Measures a store: `store_bench [redis://host:port]`, embedded without an argument, a cluster with
-//! several addresses with commas between.
+//! Measures a store: `cargo bench -p plugrank-store --bench store -- [redis://host:port]`, embedded
+//! without an argument, a cluster with several addresses with commas between.
 //!
 //! Writes 100,000 items, 1,000,000 rows of history and some thousand events, and prints how long
 //! writes and reads take and, of one Redis server that does nothing else, what they take of its
@@ -27,7 +27,8 @@ const ROWS: u64 = 1_000_000;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
-    let url = std::env::args().nth(1);
+    // `cargo bench` adds an argument of its own.
+    let url = std::env::args().skip(1).find(|argument| argument != "--bench");
     let memory = Memory::of(url.as_deref());
     let store: Arc<dyn Store> = match url {
         Some(url) => {

@@ -1,7 +1,7 @@
 //! Measures the index of item vectors: build time, memory, recall against an exact search, time of
 //! a query.
 //!
-//! `cargo run --release -p plugrank-retrieval --example index_bench -- [ITEMS] [DIM] [THREADS]`
+//! `cargo bench -p plugrank-retrieval --bench index -- [ITEMS] [DIM] [THREADS]`
 //!
 //! The vectors are drawn around random centres, as item vectors are, not evenly: evenly spread
 //! vectors have no neighbourhoods and would say little about a catalog.

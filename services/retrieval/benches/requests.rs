@@ -1,6 +1,6 @@
 //! Measures retrieval as a whole over an embedded store: build, memory, time of a request.
 //!
-//! `cargo run --release -p plugrank-retrieval --example request_bench -- [ITEMS] [LIMIT] [FILE]`
+//! `cargo bench -p plugrank-retrieval --bench requests -- [ITEMS] [LIMIT] [FILE]`
 //!
 //! With FILE the store is kept there, and not filled again when it is there already: a second run
 //! then shows memory that loading did not touch.
@@ -53,7 +53,9 @@ impl Service<FetchVectors> for Vectors {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo bench` adds an argument of its own.
+    let own = |argument: &String| argument != "--bench";
+    let arguments: Vec<String> = std::env::args().skip(1).filter(own).collect();
     let number = |at: usize, default: usize| {
         arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default)
     };
