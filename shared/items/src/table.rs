@@ -15,6 +15,7 @@ use plugrank_store::{ItemStats, Store, StoreError};
 
 use crate::{
     FeatureColumn, View,
+    availability_bits::{AvailabilityBits, AvailabilityBitsMut},
     id_index::IdIndex,
     interner::Interner,
     pages::{Pages, PagesMut},
@@ -49,6 +50,8 @@ pub struct ItemTable {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) pages: Pages<RowPage>,
+    /// What the rows say of availability.
+    pub(crate) available: AvailabilityBits,
     /// Grows when an item comes, goes or changes its content.
     pub(crate) epoch: u64,
 }
@@ -56,6 +59,7 @@ pub(crate) struct Rows {
 #[derive(Debug, Default)]
 struct Writer {
     rows: PagesMut<RowPage>,
+    available: AvailabilityBitsMut,
     epoch: u64,
 }
 
@@ -67,6 +71,7 @@ impl Writer {
 
     fn set(&mut self, index: ItemIndex, row: ItemRow) {
         self.rows.page_mut(index as usize / PAGE_ROWS).0[index as usize % PAGE_ROWS] = row;
+        self.available.set(index, row.availability == Availability::Available);
     }
 }
 
@@ -313,8 +318,8 @@ impl ItemTable {
     }
 
     fn publish(&self, writer: &mut Writer) {
-        let pages = writer.rows.publish();
-        self.rows.store(Arc::new(Rows { pages, epoch: writer.epoch }));
+        let (pages, available) = (writer.rows.publish(), writer.available.publish());
+        self.rows.store(Arc::new(Rows { pages, available, epoch: writer.epoch }));
     }
 
     /// Gives indices and rows, in order, to what was kept of a table.

@@ -55,10 +55,10 @@ impl<'a> View<'a> {
         self.row(index).availability
     }
 
-    /// Whether an item is there and to be shown.
+    /// Whether an item is there and to be shown. Cheaper than reading its row.
     #[must_use]
     pub fn available(&self, index: ItemIndex) -> bool {
-        self.availability(index) == Availability::Available
+        self.rows.available.get(index)
     }
 
     /// Version of an item's content.
