@@ -1,8 +1,11 @@
 //! The table and its one writer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicUsize, Ordering},
+use std::{
+    cmp::Reverse,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -34,8 +37,9 @@ pub struct ItemTable {
     pub(crate) category_lists: Interner<Box<[CategoryIndex]>>,
     /// By index. Events change them often, and nobody reads both numbers as one.
     pub(crate) stats: boxcar::Vec<StatsCell>,
-    /// Available items that have a time of creation, by it.
-    pub(crate) by_creation: SkipSet<(TimestampMs, ItemIndex)>,
+    /// Available items that have a time of creation, the newest first: each step backward in such a
+    /// set would be a search of its own.
+    pub(crate) by_creation: SkipSet<Reverse<(TimestampMs, ItemIndex)>>,
     /// Available items written since [`ItemTable::listed`] was last told of them.
     pub(crate) unlisted: SkipSet<ItemIndex>,
     pub(crate) rows: ArcSwap<Rows>,
@@ -304,10 +308,10 @@ impl ItemTable {
         let shown = row.availability == Availability::Available;
         let age = row.created_at.filter(|_| shown);
         if let Some(old) = before.created_at.filter(|old| Some(*old) != age) {
-            self.by_creation.remove(&(old, index));
+            self.by_creation.remove(&Reverse((old, index)));
         }
         if let Some(at) = age {
-            self.by_creation.insert((at, index));
+            self.by_creation.insert(Reverse((at, index)));
         }
         if shown {
             self.unlisted.insert(index);
