@@ -21,7 +21,11 @@ pub(crate) use writer::Writer;
 use crate::{
     RetrievalError,
     answer::Answer,
-    index::{IndexSize, Nearest, VectorIndex, interests, vector::normalised},
+    index::{
+        IndexSize, Nearest, VectorIndex,
+        interests::{self, ClickVectors},
+        vector::normalised,
+    },
     query::Request,
     state::State,
 };
@@ -77,13 +81,22 @@ impl External {
         let ids: Vec<ItemId> =
             query.clicked_ids(interests::clicks_read(options)).cloned().collect();
         let vectors = self.vectors(&ids).await?;
-        let searches = interests::searches(vectors.into_iter(), options, enough);
+        let dim = vectors.iter().flatten().next().map_or(0, Vec::len);
+        let mut clicks = ClickVectors::with_room(dim, vectors.len());
+        for (rank, vector) in vectors.iter().enumerate() {
+            let Some(vector) = vector.as_ref().filter(|vector| vector.len() == dim) else {
+                continue;
+            };
+            clicks.add(rank, |row| {
+                row.copy_from_slice(vector);
+                true
+            });
+        }
+        let searches = interests::searches(&clicks, options, enough);
         // What the user clicked is near by nature: so many more are asked for.
         let blocked = query.seen.len() + query.excluded.len();
-        let wanted: Vec<(&[f32], usize)> = searches
-            .iter()
-            .map(|search| (search.vector.as_slice(), search.count + blocked))
-            .collect();
+        let wanted: Vec<(&[f32], usize)> =
+            searches.iter().map(|search| (&*search.vector, search.count + blocked)).collect();
         let found = self.sets.searches(&self.space, &wanted).await.map_err(failed)?;
         let shown = |id: &ItemId| {
             let index = view.index_of(id.as_str())?;

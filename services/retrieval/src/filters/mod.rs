@@ -65,16 +65,18 @@ fn apply_all(
             filter.object(number, &candidates.indices, query, view, &mut objections);
         }
     }
-    let removed: Removed = candidates
-        .indices
-        .iter()
-        .zip(&objections)
-        .filter(|(_, objection)| **objection != NONE)
-        .map(|(item, objection)| (*item, filters[usize::from(*objection - 1)].reason()))
-        .collect();
-    if !removed.is_empty() {
-        candidates.retain(|at| objections[at] == NONE);
+    let count = objections.iter().filter(|objection| **objection != NONE).count();
+    let mut removed: Removed = Vec::with_capacity(count);
+    if count == 0 {
+        return removed;
     }
+    let objected = candidates.indices.iter().zip(&objections);
+    removed.extend(
+        objected
+            .filter(|(_, objection)| **objection != NONE)
+            .map(|(item, objection)| (*item, filters[usize::from(*objection - 1)].reason())),
+    );
+    candidates.retain(|at| objections[at] == NONE);
     removed
 }
 

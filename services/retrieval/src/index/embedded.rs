@@ -8,7 +8,10 @@ use plugrank_contract::ItemIndex;
 use plugrank_items::View;
 use tokio::sync::Semaphore;
 
-use super::{AnnIndex, IndexSize, Nearest, VectorIndex, interests};
+use super::{
+    AnnIndex, IndexSize, Nearest, VectorIndex,
+    interests::{self, ClickVectors},
+};
 use crate::{
     RetrievalError,
     answer::Answer,
@@ -58,13 +61,16 @@ fn search(
         return Ok(Vec::new());
     }
     // Vectors of clicked items come from the index itself: no call, and the same space for sure.
-    let clicks = query.clicks.iter().take(interests::clicks_read(options));
-    let vectors = clicks.map(|click| click.index.and_then(|index| ann.vector(index)));
+    let latest = &query.clicks[..query.clicks.len().min(interests::clicks_read(options))];
+    let mut clicks = ClickVectors::with_room(ann.dim(), latest.len());
+    for (rank, click) in latest.iter().enumerate() {
+        if let Some(index) = click.index {
+            clicks.add(rank, |row| ann.vector(index, row));
+        }
+    }
     let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
-    let found = interests::searches(vectors, options, enough).into_iter().map(|search| {
-        let found = ann.search(&search.vector, search.count, wanted)?;
-        Ok::<_, RetrievalError>(found.into_iter().map(|(index, _)| index).collect())
-    });
+    let searches = interests::searches(&clicks, options, enough);
+    let found = searches.iter().map(|search| ann.search(&search.vector, search.count, wanted));
     Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
 }
 
