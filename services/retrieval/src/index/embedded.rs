@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::{
     AnnIndex, IndexSize, Nearest, VectorIndex,
     interests::{self, ClickVectors},
+    neighbour_cache::NeighbourCache,
 };
 use crate::{
     RetrievalError,
@@ -27,6 +28,7 @@ const IN_PLACE: usize = 200_000;
 /// large one, and every change, is kept off the threads that wait for sockets.
 pub(crate) struct Embedded {
     ann: Arc<AnnIndex>,
+    neighbours: Arc<NeighbourCache>,
     /// As many searches at a time as the index has room for.
     turns: Arc<Semaphore>,
 }
@@ -34,24 +36,25 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub(crate) fn new(ann: Arc<AnnIndex>) -> Self {
         let turns = Arc::new(Semaphore::new(ann.threads()));
-        Self { ann, turns }
+        Self { ann, neighbours: Arc::new(NeighbourCache::new()), turns }
     }
 
     async fn elsewhere(&self, request: Request<'_>, enough: usize) -> Nearest {
         let closed = |_| RetrievalError::Index("retrieval is shutting down".to_owned());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
-        let (ann, state) = (Arc::clone(&self.ann), Arc::clone(request.state));
+        let (ann, neighbours) = (Arc::clone(&self.ann), Arc::clone(&self.neighbours));
+        let state = Arc::clone(request.state);
         let query = Arc::clone(request.query);
         blocking(move || {
             let _turn = turn;
-            search(&ann, &state.options.ann, &query, &state.items.view(), enough)
+            search((&ann, &neighbours), &state.options.ann, &query, &state.items.view(), enough)
         })
         .await
     }
 }
 
 fn search(
-    ann: &AnnIndex,
+    (ann, neighbours): (&AnnIndex, &NeighbourCache),
     options: &AnnOptions,
     query: &Query,
     view: &View<'_>,
@@ -70,7 +73,11 @@ fn search(
     }
     let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
     let searches = interests::searches(&clicks, options, enough);
-    let found = searches.iter().map(|search| ann.search(&search.vector, search.count, wanted));
+    let found =
+        searches.iter().map(|search| match search.click.and_then(|rank| latest[rank].index) {
+            Some(item) => neighbours.nearest(ann, (item, &search.vector), search.count, wanted),
+            None => ann.search(&search.vector, search.count, wanted),
+        });
     Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
 }
 
@@ -101,7 +108,8 @@ impl VectorIndex for Embedded {
             && let Ok(_turn) = self.turns.try_acquire()
         {
             let options = &request.state.options.ann;
-            return Answer::Now(search(&self.ann, options, request.query, request.view, enough));
+            let index = (&*self.ann, &*self.neighbours);
+            return Answer::Now(search(index, options, request.query, request.view, enough));
         }
         Answer::Later(async move { self.elsewhere(request, enough).await }.boxed())
     }
@@ -112,10 +120,13 @@ impl VectorIndex for Embedded {
         gone: Vec<ItemIndex>,
         vectors: Vec<(ItemIndex, Vec<f32>)>,
     ) -> Result<(), RetrievalError> {
-        let ann = Arc::clone(&self.ann);
+        let (ann, neighbours) = (Arc::clone(&self.ann), Arc::clone(&self.neighbours));
         blocking(move || {
-            gone.iter().try_for_each(|key| ann.remove(*key))?;
-            vectors.iter().try_for_each(|(key, vector)| ann.put(*key, vector).map(drop))
+            let replaced = gone.iter().try_for_each(|key| ann.remove(*key)).and_then(|()| {
+                vectors.iter().try_for_each(|(key, vector)| ann.put(*key, vector).map(drop))
+            });
+            neighbours.index_changed();
+            replaced
         })
         .await
     }

@@ -43,6 +43,8 @@ impl ClickVectors {
 
 /// A search for neighbours.
 pub(crate) struct Search<'a> {
+    /// Of a search near to a single click: how many clicks ago it was.
+    pub(crate) click: Option<usize>,
     /// What they should be near to, of any length.
     pub(crate) vector: Cow<'a, [f32]>,
     /// How many.
@@ -67,13 +69,16 @@ pub(crate) fn searches<'a>(
     let mut searches = Vec::with_capacity(1 + interests);
     // The mean alone could fill the answer. A single click's list is merged with others, so that its
     // far end would not come in.
-    searches.extend(mean.map(|mean| Search { vector: Cow::Owned(mean), count: enough }));
-    searches.extend(
-        clicks
-            .iter()
-            .take(interests)
-            .map(|(_, vector)| Search { vector: Cow::Borrowed(vector), count: enough.div_ceil(2) }),
-    );
+    searches.extend(mean.map(|mean| Search {
+        click: None,
+        vector: Cow::Owned(mean),
+        count: enough,
+    }));
+    searches.extend(clicks.iter().take(interests).map(|(rank, vector)| Search {
+        click: Some(rank),
+        vector: Cow::Borrowed(vector),
+        count: enough.div_ceil(2),
+    }));
     searches
 }
 
