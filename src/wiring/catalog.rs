@@ -45,7 +45,7 @@ impl Catalog {
             features: features.iter().map(|one| (bundle.to_owned(), Arc::clone(one))).collect(),
             bundle,
             options: &options::retrieval(&node.settings, model),
-            engine: super::store::vector_sets(&node.settings.retrieval)?.is_some(),
+            engine: super::vector_engine::open(&node.settings.retrieval)?.is_some(),
         };
         let told = bar.clone();
         let loaded = load_table(parts, move |progress: LoadProgress| {

@@ -1,6 +1,10 @@
 //! From settings to the services' own options.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use plugrank_contract::HistoryLimits;
 use plugrank_encoding::EncodingOptions;
@@ -21,7 +25,7 @@ use plugrank_runtime::{
     Settings,
     settings::{
         EmbeddingSettings, PeerSettings, Provider as ProviderChoice, RerankingSettings,
-        ScoringSettings,
+        ScoringSettings, StoreKind, StoreSettings,
     },
 };
 use plugrank_scoring::ScoringOptions;
@@ -70,7 +74,7 @@ pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> Retrieval
         },
         category: CategoryOptions { categories: of.categories, ..defaults.category },
         snapshot: SnapshotOptions {
-            folder: of.snapshot.path.clone(),
+            folder: snapshot_folder(of.snapshot.path.as_deref(), &settings.store),
             every: Duration::from_millis(of.snapshot.every_ms),
         },
         popular: PopularOptions {
@@ -78,6 +82,20 @@ pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> Retrieval
             ..defaults.popular
         },
     }
+}
+
+/// Where snapshots are kept: in the folder that the settings name; beside an embedded store where
+/// they name none, since a start without a snapshot builds the index anew.
+fn snapshot_folder(named: Option<&Path>, store: &StoreSettings) -> Option<PathBuf> {
+    let beside = || match store.kind {
+        StoreKind::Embedded => {
+            let mut folder = store.path.clone().into_os_string();
+            folder.push(".snapshots");
+            Some(folder.into())
+        }
+        StoreKind::Redis => None,
+    };
+    named.map(Path::to_owned).or_else(beside)
 }
 
 pub(super) fn reranking(of: &RerankingSettings) -> RerankingOptions {
@@ -183,5 +201,26 @@ pub(super) fn remote(role: &'static str, urls: &[String], of: &PeerSettings) -> 
             base: Duration::from_millis(of.eject_ms),
             longest: Duration::from_millis(of.eject_max_ms),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, path::Path};
+
+    use plugrank_runtime::{Settings, settings::StoreKind};
+
+    use super::snapshot_folder;
+
+    #[test]
+    fn an_embedded_store_has_its_snapshots_beside_it() {
+        let mut store = Settings::from_sources(None, HashMap::new()).unwrap().store;
+        (store.kind, store.path) = (StoreKind::Embedded, "data/shop.redb".into());
+        let beside = Some("data/shop.redb.snapshots".into());
+        assert_eq!(snapshot_folder(None, &store), beside);
+        let named = Path::new("elsewhere");
+        assert_eq!(snapshot_folder(Some(named), &store), Some(named.to_owned()));
+        store.kind = StoreKind::Redis;
+        assert_eq!(snapshot_folder(None, &store), None, "a folder of this machine is to be named");
     }
 }

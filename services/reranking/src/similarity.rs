@@ -6,13 +6,21 @@ use pulp::Arch;
 
 use crate::Facts;
 
+/// Candidates that are compared at a time: those whose elements lie side by side.
+const LANES: usize = 16;
+
+/// Marks a place without a row.
+const NO_ROW: usize = usize::MAX;
+
 /// Compares the candidates of the pool: by the cosine of their PPM item vectors; where one of them
 /// has no vector, by the share of their categories that they have in common.
 #[derive(Clone, Debug, Default)]
 pub struct Similarity {
     dim: usize,
-    /// Normalised vectors, row by row; zeros where there is none.
-    vectors: Vec<f32>,
+    /// Normalised vectors in blocks of [`LANES`] candidates, element by element: the first element
+    /// of all candidates of the block, then the second. One candidate is compared with a block
+    /// without adding up lanes. Zeros where there is no vector.
+    blocks: Vec<f32>,
     has_vector: Vec<bool>,
     /// Whether every candidate of the pool has one.
     complete: bool,
@@ -31,12 +39,13 @@ impl Similarity {
     pub fn of_table(records: &Records, view: &View<'_>, pool: &[ItemIndex]) -> Self {
         let part = records.layout().vector();
         let mut similarity = Self::with_room(part.dim, pool.len());
+        let mut vector = Vec::with_capacity(part.dim);
         for index in pool {
-            let start = similarity.vectors.len();
+            vector.clear();
             if let Some(row) = records.of_content(*index, view.content(*index)) {
-                row.part(part).append_to(&mut similarity.vectors);
+                row.part(part).append_to(&mut vector);
             }
-            similarity.added(start);
+            similarity.add(&vector);
         }
         similarity
     }
@@ -52,13 +61,22 @@ impl Similarity {
             let (rows, places) = (rows.rows(), facts.with_vector.len());
             return Err(format!("{rows} vectors came for {places} candidates"));
         }
-        let mut similarity = Self::with_room(rows.dim(), pool.len());
-        for place in pool {
-            let start = similarity.vectors.len();
-            if let Some(row) = facts.with_vector.iter().position(|with| with == place) {
-                similarity.vectors.extend(decode_f32(rows.dtype(), rows.row(row)));
+        let end = pool.iter().max().map_or(0, |last| *last as usize + 1);
+        let mut row_of = vec![NO_ROW; end];
+        for (row, place) in facts.with_vector.iter().enumerate() {
+            if let Some(of) = row_of.get_mut(*place as usize) {
+                *of = row;
             }
-            similarity.added(start);
+        }
+        let mut similarity = Self::with_room(rows.dim(), pool.len());
+        let mut vector = Vec::with_capacity(rows.dim());
+        for place in pool {
+            vector.clear();
+            match row_of[*place as usize] {
+                NO_ROW => {}
+                row => vector.extend(decode_f32(rows.dtype(), rows.row(row))),
+            }
+            similarity.add(&vector);
         }
         Ok(similarity)
     }
@@ -66,28 +84,36 @@ impl Similarity {
     fn with_room(dim: usize, pool: usize) -> Self {
         Self {
             dim,
-            vectors: Vec::with_capacity(dim * pool),
+            blocks: vec![0.0; pool.div_ceil(LANES) * dim * LANES],
             has_vector: Vec::with_capacity(pool),
             complete: dim > 0,
             arch: Arch::new(),
         }
     }
 
-    /// Normalises the vector from `start` on. A zero vector has no direction, and one that overflows
-    /// none that can be trusted: these count as none.
-    fn added(&mut self, start: usize) {
-        let vector = &mut self.vectors[start..];
-        let norm = dot(vector, vector).sqrt();
+    /// Adds the next candidate's vector, normalised. A zero vector has no direction, and one that
+    /// overflows none that can be trusted: these count as none.
+    fn add(&mut self, vector: &[f32]) {
+        let norm = self.arch.dispatch(|| squares(vector)).sqrt();
         let usable = vector.len() == self.dim && norm.is_finite() && norm > 1e-12;
         if usable {
             let scale = 1.0 / norm;
-            vector.iter_mut().for_each(|x| *x *= scale);
-        } else {
-            self.vectors.truncate(start);
-            self.vectors.resize(start + self.dim, 0.0);
+            let start = self.start(self.has_vector.len());
+            let lane = self.blocks[start..].iter_mut().step_by(LANES);
+            lane.zip(vector).for_each(|(to, x)| *to = *x * scale);
         }
         self.complete &= usable;
         self.has_vector.push(usable);
+    }
+
+    /// Where the first element of a candidate's vector is.
+    fn start(&self, item: usize) -> usize {
+        item / LANES * self.dim * LANES + item % LANES
+    }
+
+    /// The elements of a candidate's vector.
+    fn vector(&self, item: usize) -> impl Iterator<Item = f32> {
+        self.blocks[self.start(item)..].iter().step_by(LANES).take(self.dim).copied()
     }
 
     /// How many of the candidates have a vector.
@@ -100,28 +126,21 @@ impl Similarity {
         self.has_vector.get(item).copied().unwrap_or(false)
     }
 
-    fn row(&self, item: usize) -> &[f32] {
-        &self.vectors[item * self.dim..(item + 1) * self.dim]
-    }
-
-    /// Hands every candidate of the pool, and its similarity to `item`, to `each`.
-    pub fn to_pool(
-        &self,
-        item: usize,
-        pool: usize,
-        facts: &Facts<'_>,
-        each: impl FnMut(usize, f32),
-    ) {
-        let mut each = each;
-        if !self.complete || !self.has(item) {
-            return (0..pool).for_each(|other| each(other, self.between(item, other, facts)));
+    /// Writes the similarity of `item` to each of the first candidates of the pool, as many as `to`
+    /// has places.
+    pub fn to_pool(&self, item: usize, facts: &Facts<'_>, to: &mut [f32]) {
+        if !self.complete || to.len() > self.has_vector.len() || !self.has(item) {
+            let all = to.iter_mut().enumerate();
+            return all.for_each(|(other, to)| *to = self.between(item, other, facts));
         }
-        // The usual case: all in one sweep over the vectors, with the widest instructions of the
+        // The usual case: all in one sweep over the blocks, with the widest instructions of the
         // processor.
-        let (vector, dim) = (self.row(item), self.dim);
+        let vector: Vec<f32> = self.vector(item).collect();
         self.arch.dispatch(|| {
-            for (other, row) in self.vectors.chunks_exact(dim).take(pool).enumerate() {
-                each(other, dot(vector, row).clamp(0.0, 1.0));
+            let blocks = self.blocks.chunks_exact(self.dim * LANES);
+            for (to, block) in to.chunks_mut(LANES).zip(blocks) {
+                let products = products(&vector, block);
+                to.iter_mut().zip(products).for_each(|(to, product)| *to = product.clamp(0.0, 1.0));
             }
         });
     }
@@ -131,25 +150,38 @@ impl Similarity {
     #[must_use]
     pub fn between(&self, a: usize, b: usize, facts: &Facts<'_>) -> f32 {
         if self.has(a) && self.has(b) {
-            return dot(self.row(a), self.row(b)).clamp(0.0, 1.0);
+            let products = self.vector(a).zip(self.vector(b)).map(|(a, b)| a * b);
+            return products.fold(0.0, |sum, product| sum + product).clamp(0.0, 1.0);
         }
         overlap(facts.categories(a), facts.categories(b))
     }
 }
 
-/// Inner product, summed in eight lanes: the compiler may not reorder a float sum by itself, and
-/// without that it cannot use wide instructions.
+/// Inner products of a vector with all candidates of a block: each is added up in the order of the
+/// elements, so that it is the same number however wide the processor's instructions are.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut lanes = [0.0f32; 8];
-    for (a, b) in a.0.iter().zip(b.0) {
-        for (lane, (x, y)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += x * y;
+fn products(vector: &[f32], block: &[f32]) -> [f32; LANES] {
+    let mut sums = [0.0f32; LANES];
+    for (x, elements) in vector.iter().zip(block.as_chunks::<LANES>().0) {
+        for (sum, y) in sums.iter_mut().zip(elements) {
+            *sum += x * y;
         }
     }
-    let rest: f32 = a.1.iter().zip(b.1).map(|(x, y)| x * y).sum();
-    lanes.iter().sum::<f32>() + rest
+    sums
+}
+
+/// The sum of the squares, in several lanes: the compiler may not reorder a float sum by itself, and
+/// without that it cannot use wide instructions.
+#[inline(always)]
+fn squares(vector: &[f32]) -> f32 {
+    let (chunks, rest) = vector.as_chunks::<LANES>();
+    let mut lanes = [0.0f32; LANES];
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += x * x;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
 }
 
 /// Common categories over all categories of both (Jaccard index); 0 when there are none.
@@ -188,35 +220,58 @@ mod tests {
         assert_eq!(between(0, 3), 1.0 / 3.0, "one of three categories");
         assert_eq!(between(2, 4), 0.0, "nothing known");
         assert_eq!(similarity.with_vector(), 3);
-        let mut swept = Vec::new();
-        similarity.to_pool(0, 5, &facts, |other, value| swept.push((other, value)));
-        assert!(swept.into_iter().eq((0..5).map(|other| (other, between(0, other)))));
+        let mut swept = [0.0; 5];
+        similarity.to_pool(0, &facts, &mut swept);
+        assert_eq!(swept, [0, 1, 2, 3, 4].map(|other| between(0, other)));
         let odd = RankFacts { with_vector: vec![0], ..given };
         assert!(Similarity::of_facts(&odd, &order).unwrap_err().contains("4 vectors"));
     }
 
     #[test]
     fn one_sweep_says_the_same_as_pairs() {
-        let rows = [[2.0, 0.0], [1.0, 1.0], [-1.0, 0.0]];
-        let given = facts(&rows, &[0, 1, 2], &[&[], &[], &[]]);
-        let order = [2, 0, 1];
+        // Several blocks, the last of them not full, of vectors that no lane divides.
+        let (pool, dim) = (2 * LANES + 5, LANES + 3);
+        let element = |n: usize| ((n * 2_654_435_761) % 1_009) as f32 / 1_009.0 - 0.3;
+        let data = (0..pool * dim).flat_map(|n| element(n).to_le_bytes()).collect();
+        let order: Vec<u32> = (0..pool as u32).rev().collect();
+        let given = RankFacts {
+            categories: vec![Vec::new(); pool],
+            created_at: vec![None; pool],
+            with_vector: (0..pool as u32).collect(),
+            vectors: Matrix::new(pool, dim, Dtype::F32, data).unwrap(),
+        };
         let similarity = Similarity::of_facts(&given, &order).unwrap();
+        assert_eq!(similarity.with_vector(), pool);
         let facts = Facts::Given { facts: &given, order: &order };
-        for item in 0..3 {
-            let mut swept = Vec::new();
-            similarity.to_pool(item, 3, &facts, |_, value| swept.push(value));
-            assert!(
-                swept.into_iter().eq((0..3).map(|other| similarity.between(item, other, &facts)))
-            );
+        for item in 0..pool {
+            let mut swept = vec![0.0; pool];
+            similarity.to_pool(item, &facts, &mut swept);
+            let pairs: Vec<f32> =
+                (0..pool).map(|other| similarity.between(item, other, &facts)).collect();
+            assert_eq!(swept, pairs);
+            assert!((swept[item] - 1.0).abs() < 1e-6);
+        }
+        let cosine = |a: usize, b: usize| {
+            let row = |item: usize| {
+                let row = (pool - 1 - item) * dim;
+                (row..row + dim).map(|n| f64::from(element(n))).collect::<Vec<_>>()
+            };
+            let (a, b) = (row(a), row(b));
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
+        };
+        for (a, b) in [(0, 1), (3, LANES + 2), (pool - 1, LANES)] {
+            let expected = cosine(a, b).clamp(0.0, 1.0);
+            assert!((f64::from(similarity.between(a, b, &facts)) - expected).abs() < 1e-6);
         }
     }
 
     #[test]
     fn every_element_counts_once() {
-        for len in [0usize, 1, 7, 8, 9, 32, 35] {
+        for len in [0usize, 1, 15, 16, 17, 32, 35] {
             let a: Vec<f32> = (0..len).map(|n| n as f32).collect();
             let expected: f32 = (0..len).map(|n| (n * n) as f32).sum();
-            assert_eq!(dot(&a, &a), expected, "{len} elements");
+            assert_eq!(squares(&a), expected, "{len} elements");
         }
     }
 }

@@ -61,7 +61,7 @@ fn measure(
     for query in &queries {
         let truth = exact(vectors, query);
         let found = index.search(query, NEIGHBOURS, |_| true)?;
-        hits += found.iter().filter(|(key, _)| truth.contains(key)).count();
+        hits += found.iter().filter(|key| truth.contains(key)).count();
     }
     let mut times: Vec<f64> = Vec::with_capacity(QUERIES * 10);
     for _ in 0..10 {

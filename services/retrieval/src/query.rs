@@ -48,6 +48,7 @@ impl Query {
             let mut indices = Vec::with_capacity(user.entries.len().min(wanted));
             items.indices(&mut entries().map(|(_, entry)| entry.item_id.as_str()), &mut indices);
             self.seen = IndexSet::with_room(indices.len());
+            self.clicks.reserve(indices.len());
             let mut unknown: Vec<&ItemId> = Vec::new();
             for ((entry, click), index) in entries().zip(indices) {
                 let new = match index {

@@ -148,11 +148,11 @@ impl Ladder {
         } else if state.calm_since.is_none() {
             state.calm_since = Some(outdated.unwrap_or(now));
         }
-        let lowest = stage.rungs().len() - 1;
-        let to = if pressed && state.level < lowest && since(state.stepped) >= options.settle {
-            state.level + 1
-        } else if calm && state.level > 0 && since(state.calm_since) >= options.recover {
-            state.level - 1
+        let relieves = |level: &usize| stage.rungs()[*level].relieves();
+        let to = if pressed && since(state.stepped) >= options.settle {
+            (state.level + 1..stage.rungs().len()).find(relieves)?
+        } else if calm && since(state.calm_since) >= options.recover {
+            (0..state.level).rev().find(relieves)?
         } else {
             return None;
         };
@@ -192,7 +192,11 @@ mod tests {
         let mut ladder = Ladder::new(LadderOptions::default());
         let steps = load(&mut ladder, Stage::Scoring, 1.2, MS(2_000)).await;
         let rungs: Vec<Rung> = steps.iter().map(|step| step.to).collect();
-        assert_eq!(rungs, Stage::Scoring.rungs()[1..]);
+        assert_eq!(rungs, [Rung::FewerCandidates, Rung::MissingVectors, Rung::RetrievalOrder]);
+        assert!(
+            Stage::Scoring.rungs().contains(&Rung::Idrec),
+            "it saves nothing, but can be pinned"
+        );
         assert!(steps.iter().all(Step::is_down));
         assert_eq!(steps[0].p99, Some(1.2));
         assert_eq!(ladder.rung(Stage::Scoring), Rung::RetrievalOrder);
@@ -250,7 +254,7 @@ mod tests {
             assert!(begun.elapsed() < MS(5_000));
         }
         // Nobody asked meanwhile: the first request finds all the steps that were due.
-        assert_eq!(idle.advance(Instant::now()).len(), 4);
+        assert_eq!(idle.advance(Instant::now()).len(), 3);
         assert_eq!(idle.rung(Stage::Scoring), Rung::Full);
     }
 

@@ -12,10 +12,10 @@ use crate::Stage;
 pub enum Rung {
     /// The unified model over all candidates, then all rules.
     Full,
-    /// Fewer candidates are retrieved and scored.
-    FewerCandidates,
     /// Items stand in the order of their click probability; no rule is applied.
     CtrOrder,
+    /// Fewer candidates are retrieved and scored.
+    FewerCandidates,
     /// Only vectors held in process are read; the learned missing-vector stands in for the rest.
     MissingVectors,
     /// The ID-based model alone.
@@ -28,8 +28,8 @@ impl Rung {
     /// All rungs, best first.
     pub const ALL: [Self; 6] = [
         Self::Full,
-        Self::FewerCandidates,
         Self::CtrOrder,
+        Self::FewerCandidates,
         Self::MissingVectors,
         Self::Idrec,
         Self::RetrievalOrder,
@@ -40,8 +40,8 @@ impl Rung {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
-            Self::FewerCandidates => "fewer_candidates",
             Self::CtrOrder => "ctr_order",
+            Self::FewerCandidates => "fewer_candidates",
             Self::MissingVectors => "missing_vectors",
             Self::Idrec => "idrec",
             Self::RetrievalOrder => "retrieval_order",
@@ -56,12 +56,20 @@ impl fmt::Display for Rung {
 }
 
 impl Rung {
-    /// Whether `stage` can step down to it.
+    /// Whether standing on it saves anything, so that pressure leads to it. The ID-based model is
+    /// there for when the unified one fails or is late: it costs more than that where nothing of it
+    /// is computed ahead, as what a record and a user's state hold is of the unified model alone.
+    #[must_use]
+    pub const fn relieves(self) -> bool {
+        !matches!(self, Self::Idrec)
+    }
+
+    /// Whether `stage` can stand on it.
     const fn is_of(self, stage: Stage) -> bool {
         match self {
             Self::Full => true,
-            Self::FewerCandidates => matches!(stage, Stage::Retrieval | Stage::Scoring),
             Self::CtrOrder => matches!(stage, Stage::Reranking),
+            Self::FewerCandidates => matches!(stage, Stage::Retrieval | Stage::Scoring),
             Self::MissingVectors | Self::Idrec | Self::RetrievalOrder => {
                 matches!(stage, Stage::Scoring)
             }
@@ -99,7 +107,7 @@ static LADDERS: [StageLadder; Stage::ALL.len()] = [
 ];
 
 impl Stage {
-    /// The rungs this stage can step down to, best first.
+    /// The rungs this stage can stand on, best first.
     #[must_use]
     pub fn rungs(self) -> &'static [Rung] {
         let StageLadder { rungs, len } = &LADDERS[self as usize];

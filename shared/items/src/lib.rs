@@ -12,6 +12,7 @@
 //!
 //! [`ItemIndex`]: plugrank_contract::ItemIndex
 
+mod availability_bits;
 mod features;
 pub mod follow;
 mod id_index;

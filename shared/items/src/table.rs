@@ -1,8 +1,11 @@
 //! The table and its one writer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicUsize, Ordering},
+use std::{
+    cmp::Reverse,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -15,6 +18,7 @@ use plugrank_store::{ItemStats, Store, StoreError};
 
 use crate::{
     FeatureColumn,
+    availability_bits::{AvailabilityBits, AvailabilityBitsMut},
     id_index::IdIndex,
     interner::Interner,
     pages::{Pages, PagesMut},
@@ -33,8 +37,9 @@ pub struct ItemTable {
     pub(crate) category_lists: Interner<Box<[CategoryIndex]>>,
     /// By index. Events change them often, and nobody reads both numbers as one.
     pub(crate) stats: boxcar::Vec<StatsCell>,
-    /// Available items that have a time of creation, by it.
-    pub(crate) by_creation: SkipSet<(TimestampMs, ItemIndex)>,
+    /// Available items that have a time of creation, the newest first: each step backward in such a
+    /// set would be a search of its own.
+    pub(crate) by_creation: SkipSet<Reverse<(TimestampMs, ItemIndex)>>,
     /// Available items written since [`ItemTable::listed`] was last told of them.
     pub(crate) unlisted: SkipSet<ItemIndex>,
     pub(crate) rows: ArcSwap<Rows>,
@@ -49,6 +54,8 @@ pub struct ItemTable {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) pages: Pages<RowPage>,
+    /// What the rows say of availability.
+    pub(crate) available: AvailabilityBits,
     /// Grows when an item comes, goes or changes its content.
     pub(crate) epoch: u64,
 }
@@ -56,6 +63,7 @@ pub(crate) struct Rows {
 #[derive(Debug, Default)]
 struct Writer {
     rows: PagesMut<RowPage>,
+    available: AvailabilityBitsMut,
     epoch: u64,
 }
 
@@ -67,6 +75,7 @@ impl Writer {
 
     fn set(&mut self, index: ItemIndex, row: ItemRow) {
         self.rows.page_mut(index as usize / PAGE_ROWS).0[index as usize % PAGE_ROWS] = row;
+        self.available.set(index, row.availability == Availability::Available);
     }
 }
 
@@ -293,10 +302,10 @@ impl ItemTable {
         let shown = row.availability == Availability::Available;
         let age = row.created_at.filter(|_| shown);
         if let Some(old) = before.created_at.filter(|old| Some(*old) != age) {
-            self.by_creation.remove(&(old, index));
+            self.by_creation.remove(&Reverse((old, index)));
         }
         if let Some(at) = age {
-            self.by_creation.insert((at, index));
+            self.by_creation.insert(Reverse((at, index)));
         }
         if shown {
             self.unlisted.insert(index);
@@ -307,8 +316,8 @@ impl ItemTable {
     }
 
     fn publish(&self, writer: &mut Writer) {
-        let pages = writer.rows.publish();
-        self.rows.store(Arc::new(Rows { pages, epoch: writer.epoch }));
+        let (pages, available) = (writer.rows.publish(), writer.available.publish());
+        self.rows.store(Arc::new(Rows { pages, available, epoch: writer.epoch }));
     }
 
     /// Gives indices and rows, in order, to what was kept of a table.

@@ -60,6 +60,30 @@ fn newest_knows_changes_and_the_moment() {
 }
 
 #[test]
+fn available_says_what_the_rows_say() {
+    let table = ItemTable::new();
+    let mut hidden = item("b", &[], None);
+    hidden.available = false;
+    put(&table, "a", &[], None);
+    write(&table, &hidden);
+    put(&table, "c", &[], None);
+    table.remove([&"c".into()]);
+    let view = table.view();
+    let restored = ItemTable::new();
+    assert!(restored.restore(&table.saved()));
+    for view in [&view, &restored.view()] {
+        assert_eq!(
+            [0, 1, 2, 3, UNKNOWN_ITEM].map(|index| view.available(index)),
+            [true, false, false, false, false]
+        );
+    }
+    table.remove([&"a".into()]);
+    put(&table, "b", &[], None);
+    assert!(view.available(0) && !view.available(1), "a view stays as it was");
+    assert!(!table.view().available(0) && table.view().available(1));
+}
+
+#[test]
 fn the_epoch_tells_of_contents_and_of_nothing_else() {
     let table = ItemTable::new();
     let index = put(&table, "a", &["x"], Some(1));

@@ -35,7 +35,9 @@ impl Rule for Diversity {
         if price == 0.0 || field.pool < 2 {
             return None;
         }
-        Some(Box::new(Running { price, nearest: vec![0.0; field.pool], placed: 0 }))
+        let pool = field.pool;
+        let (nearest, similar) = (vec![0.0; pool], vec![0.0; pool]);
+        Some(Box::new(Running { price, nearest, similar, placed: 0 }))
     }
 }
 
@@ -44,6 +46,8 @@ struct Running {
     price: f32,
     /// By item of the pool: its similarity to the most similar placed item.
     nearest: Vec<f32>,
+    /// By item of the pool: its similarity to the item placed last.
+    similar: Vec<f32>,
     placed: usize,
 }
 
@@ -54,15 +58,16 @@ impl Applied for Running {
         if self.placed >= field.k {
             return;
         }
-        let (price, nearest) = (self.price, &mut self.nearest);
-        let pool = nearest.len().min(values.len());
-        field.similarity.to_pool(item, pool, &field.facts, |other, similarity| {
-            let nearest = &mut nearest[other];
-            if similarity > *nearest {
-                values[other] -= price * (similarity - *nearest);
-                *nearest = similarity;
-            }
-        });
+        let pool = self.nearest.len().min(values.len());
+        field.similarity.to_pool(item, &field.facts, &mut self.similar[..pool]);
+        let pairs = self.nearest.iter_mut().zip(&self.similar);
+        for (value, (nearest, similar)) in values.iter_mut().zip(pairs) {
+            // Without a branch, so that several items are done at a time: what does not come nearer
+            // costs nothing more.
+            let nearer = nearest.max(*similar);
+            *value -= self.price * (nearer - *nearest);
+            *nearest = nearer;
+        }
     }
 }
 

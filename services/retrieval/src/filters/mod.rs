@@ -1,6 +1,7 @@
 //! What must not be among the candidates.
 
 mod excluded;
+mod not_yet;
 mod seen;
 mod unavailable;
 mod unknown;
@@ -11,8 +12,13 @@ use plugrank_items::View;
 use crate::{candidates::Candidates, query::Query};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn Filter; 4] =
-    [&unknown::Unknown, &excluded::Excluded, &seen::Seen, &unavailable::Unavailable];
+const FILTERS: [&dyn Filter; 5] = [
+    &unknown::Unknown,
+    &excluded::Excluded,
+    &seen::Seen,
+    &unavailable::Unavailable,
+    &not_yet::NotYet,
+];
 
 /// Takes candidates out. Those that stay keep their order.
 pub(crate) trait Filter: Sync {
@@ -65,16 +71,18 @@ fn apply_all(
             filter.object(number, &candidates.indices, query, view, &mut objections);
         }
     }
-    let removed: Removed = candidates
-        .indices
-        .iter()
-        .zip(&objections)
-        .filter(|(_, objection)| **objection != NONE)
-        .map(|(item, objection)| (*item, filters[usize::from(*objection - 1)].reason()))
-        .collect();
-    if !removed.is_empty() {
-        candidates.retain(|at| objections[at] == NONE);
+    let count = objections.iter().filter(|objection| **objection != NONE).count();
+    let mut removed: Removed = Vec::with_capacity(count);
+    if count == 0 {
+        return removed;
     }
+    let objected = candidates.indices.iter().zip(&objections);
+    removed.extend(
+        objected
+            .filter(|(_, objection)| **objection != NONE)
+            .map(|(item, objection)| (*item, filters[usize::from(*objection - 1)].reason())),
+    );
+    candidates.retain(|at| objections[at] == NONE);
     removed
 }
 

@@ -14,6 +14,6 @@ impl Filter for Unavailable {
     }
 
     fn keeps(&self, item: ItemIndex, _: &Query, view: &View<'_>) -> bool {
-        view.availability(item) != Availability::Unavailable
+        view.available(item) || view.availability(item) != Availability::Unavailable
     }
 }

@@ -14,6 +14,6 @@ impl Filter for Unknown {
     }
 
     fn keeps(&self, item: ItemIndex, _: &Query, view: &View<'_>) -> bool {
-        view.availability(item) != Availability::Removed
+        view.available(item) || view.availability(item) != Availability::Removed
     }
 }

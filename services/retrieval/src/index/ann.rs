@@ -190,16 +190,16 @@ impl AnnIndex {
         Ok(ann)
     }
 
-    /// The normalised vector under a key.
+    /// Writes the normalised vector under a key into `to`, of [`Self::dim`] elements; whether there
+    /// is one.
     #[must_use]
-    pub fn vector(&self, key: u32) -> Option<Vec<f32>> {
-        let mut vector = vec![0.0f32; self.dim];
-        let found = self.index.read().get(u64::from(key), &mut vector).ok()?;
-        (found == 1).then_some(vector)
+    pub fn vector(&self, key: u32, to: &mut [f32]) -> bool {
+        to.len() == self.dim
+            && self.index.read().get(u64::from(key), to).is_ok_and(|found| found == 1)
     }
 
-    /// The `count` nearest keys that `wanted` admits, nearest first, with their cosine. No more
-    /// than [`Self::threads`] searches may run at a time.
+    /// The `count` nearest keys that `wanted` admits, nearest first. No more than [`Self::threads`]
+    /// searches may run at a time.
     ///
     /// # Errors
     /// When the query is of another size, or too many searches run.
@@ -208,7 +208,7 @@ impl AnnIndex {
         query: &[f32],
         count: usize,
         wanted: impl Fn(u32) -> bool,
-    ) -> Result<Vec<(u32, f32)>, RetrievalError> {
+    ) -> Result<Vec<u32>, RetrievalError> {
         let Some(query) = self.prepared(query)? else { return Ok(Vec::new()) };
         let index = self.index.read();
         if count == 0 || index.size() == 0 {
@@ -217,8 +217,7 @@ impl AnnIndex {
         // Keys come from `u32`s.
         let matches =
             index.filtered_search(&query, count, |key| wanted(key as u32)).map_err(refused)?;
-        let keys = matches.keys.iter().map(|&key| key as u32);
-        Ok(keys.zip(matches.distances.iter().map(|distance| 1.0 - distance)).collect())
+        Ok(matches.keys.into_iter().map(|key| key as u32).collect())
     }
 
     fn prepared(&self, vector: &[f32]) -> Result<Option<Vec<f32>>, RetrievalError> {

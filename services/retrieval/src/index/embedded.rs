@@ -8,7 +8,11 @@ use plugrank_contract::ItemIndex;
 use plugrank_items::{ItemTable, View};
 use tokio::sync::Semaphore;
 
-use super::{AnnIndex, IndexSize, Nearest, VectorIndex, interests};
+use super::{
+    AnnIndex, IndexSize, Nearest, VectorIndex,
+    interests::{self, ClickVectors},
+    neighbour_cache::NeighbourCache,
+};
 use crate::{RetrievalError, answer::Answer, options::AnnOptions, query::Query};
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
@@ -21,6 +25,7 @@ pub(crate) struct Embedded {
     /// The items that its keys are of.
     items: Arc<ItemTable>,
     options: AnnOptions,
+    neighbours: Arc<NeighbourCache>,
     /// As many searches at a time as the index has room for.
     turns: Arc<Semaphore>,
 }
@@ -28,7 +33,7 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub(crate) fn new(ann: Arc<AnnIndex>, items: Arc<ItemTable>, options: AnnOptions) -> Self {
         let turns = Arc::new(Semaphore::new(ann.threads()));
-        Self { ann, items, options, turns }
+        Self { ann, items, options, neighbours: Arc::new(NeighbourCache::new()), turns }
     }
 
     /// Searches on a thread for blocking work, when there is room.
@@ -47,14 +52,23 @@ impl Embedded {
             return Ok(Vec::new());
         }
         // Vectors of clicked items come from the index itself: no call, and the same space for sure.
-        let clicks = query.clicks.iter().take(interests::clicks_read(&self.options));
-        let vectors = clicks.map(|click| click.index.and_then(|index| self.ann.vector(index)));
+        let latest = &query.clicks[..query.clicks.len().min(interests::clicks_read(&self.options))];
+        let mut clicks = ClickVectors::with_room(self.ann.dim(), latest.len());
+        for (rank, click) in latest.iter().enumerate() {
+            if let Some(index) = click.index {
+                clicks.add(rank, |row| self.ann.vector(index, row));
+            }
+        }
         let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
-        let searches = interests::searches(vectors, &self.options, enough);
-        let found = searches.into_iter().map(|search| {
-            let found = self.ann.search(&search.vector, search.count, wanted)?;
-            Ok::<_, RetrievalError>(found.into_iter().map(|(index, _)| index).collect())
-        });
+        let searches = interests::searches(&clicks, &self.options, enough);
+        let found =
+            searches.iter().map(|search| match search.click.and_then(|rank| latest[rank].index) {
+                Some(item) => {
+                    let clicked = (item, &*search.vector);
+                    self.neighbours.nearest(&self.ann, clicked, search.count, wanted)
+                }
+                None => self.ann.search(&search.vector, search.count, wanted),
+            });
         Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
     }
 }
@@ -96,10 +110,13 @@ impl VectorIndex for Embedded {
         gone: Vec<ItemIndex>,
         vectors: Vec<(ItemIndex, Vec<f32>)>,
     ) -> Result<(), RetrievalError> {
-        let ann = Arc::clone(&self.ann);
+        let (ann, neighbours) = (Arc::clone(&self.ann), Arc::clone(&self.neighbours));
         blocking(move || {
-            gone.iter().try_for_each(|key| ann.remove(*key))?;
-            vectors.iter().try_for_each(|(key, vector)| ann.put(*key, vector).map(drop))
+            let replaced = gone.iter().try_for_each(|key| ann.remove(*key)).and_then(|()| {
+                vectors.iter().try_for_each(|(key, vector)| ann.put(*key, vector).map(drop))
+            });
+            neighbours.index_changed();
+            replaced
         })
         .await
     }

@@ -8,7 +8,10 @@ use plugrank_contract::{ItemId, ItemIndex};
 use plugrank_items::{ItemTable, View};
 use plugrank_store::{ItemVector, StoreError};
 
-use super::{IndexSize, Nearest, VectorIndex, interests};
+use super::{
+    IndexSize, Nearest, VectorIndex,
+    interests::{self, ClickVectors},
+};
 use crate::{
     RetrievalError, answer::Answer, engine::SharedVectors, options::AnnOptions, query::Query,
 };
@@ -29,13 +32,22 @@ impl External {
         let ids: Vec<ItemId> =
             query.clicked_ids(interests::clicks_read(options)).cloned().collect();
         let vectors = self.vectors.vectors(&ids).await.map_err(RetrievalError::engine)?;
-        let searches = interests::searches(vectors.into_iter(), options, enough);
+        let dim = vectors.iter().flatten().next().map_or(0, Vec::len);
+        let mut clicks = ClickVectors::with_room(dim, vectors.len());
+        for (rank, vector) in vectors.iter().enumerate() {
+            let Some(vector) = vector.as_ref().filter(|vector| vector.len() == dim) else {
+                continue;
+            };
+            clicks.add(rank, |row| {
+                row.copy_from_slice(vector);
+                true
+            });
+        }
+        let searches = interests::searches(&clicks, options, enough);
         // What the user clicked is near by nature: so many more are asked for.
         let blocked = query.seen.len() + query.excluded.len();
-        let wanted: Vec<(&[f32], usize)> = searches
-            .iter()
-            .map(|search| (search.vector.as_slice(), search.count + blocked))
-            .collect();
+        let wanted: Vec<(&[f32], usize)> =
+            searches.iter().map(|search| (&*search.vector, search.count + blocked)).collect();
         let found = self.vectors.searches(&wanted).await.map_err(RetrievalError::engine)?;
         let shown = |id: &ItemId| {
             let index = view.index_of(id.as_str())?;

@@ -4,6 +4,7 @@ mod ann;
 pub(crate) mod embedded;
 pub(crate) mod external;
 pub(crate) mod interests;
+mod neighbour_cache;
 pub(crate) mod pairs;
 pub mod vector;
 

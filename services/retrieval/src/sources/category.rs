@@ -60,8 +60,9 @@ fn top_categories(query: &Query, view: &View<'_>, count: usize) -> Vec<(Category
         clicks: u64,
         latest: usize,
     }
-    let mut places: IndexMap<u32> = IndexMap::default();
-    let mut tastes: Vec<Taste> = Vec::new();
+    // Users click in few categories; a map this large need not grow for most of them.
+    let mut places: IndexMap<u32> = IndexMap::with_room(64);
+    let mut tastes: Vec<Taste> = Vec::with_capacity(64);
     for (latest, click) in query.clicks.iter().enumerate() {
         let Some(index) = click.index else { continue };
         for &category in view.categories(index) {

@@ -99,14 +99,16 @@ fn rank(request: Request<'_>, loaded: &[Option<Neighbours>], enough: usize) -> V
     let live: Vec<Vec<(ItemIndex, f32)>> = latest
         .map(|click| click.index.map_or_else(Vec::new, |index| state.pairs.of(index)))
         .collect();
-    let ranking = fuse(&[
-        RankedList::weighing(1.0, weigh(loaded, options.half_life_clicks, view)),
-        RankedList::weighing(
-            1.0,
-            weigh(live.iter().map(|list| &**list), options.half_life_clicks, view),
-        ),
-    ]);
-    let mut named = ranking.indices;
+    let live = live.iter().map(|list| &**list);
+    let loaded = weigh(loaded, options.half_life_clicks, view);
+    let live = weigh(live, options.half_life_clicks, view);
+    let mut named = match (loaded.is_empty(), live.is_empty()) {
+        (_, true) => loaded,
+        (true, false) => live,
+        (false, false) => {
+            fuse(&[RankedList::weighing(1.0, loaded), RankedList::weighing(1.0, live)]).indices
+        }
+    };
     let mut free = 0;
     let end = named.iter().position(|&index| {
         let full = free == enough;
@@ -119,12 +121,13 @@ fn rank(request: Request<'_>, loaded: &[Option<Neighbours>], enough: usize) -> V
 
 /// Neighbours of several items, latest click first, as one ranking; equal scores by id.
 fn weigh<'a>(
-    neighbours: impl Iterator<Item = &'a [(ItemIndex, f32)]>,
+    neighbours: impl Iterator<Item = &'a [(ItemIndex, f32)]> + Clone,
     half_life: f64,
     view: &View<'_>,
 ) -> Vec<ItemIndex> {
-    let mut places: IndexMap<u32> = IndexMap::default();
-    let mut scores: Vec<(ItemIndex, f64)> = Vec::new();
+    let most = neighbours.clone().map(<[_]>::len).sum();
+    let mut places: IndexMap<u32> = IndexMap::with_room(most);
+    let mut scores: Vec<(ItemIndex, f64)> = Vec::with_capacity(most);
     for (rank, list) in neighbours.enumerate() {
         let weight = recency_weight(rank, half_life);
         for &(item, score) in list {
