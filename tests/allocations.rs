@@ -26,6 +26,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Most allocations of a request, whatever the number of its candidates.
 const MOST: f64 = 100.0;
 const REQUESTS: usize = 200;
+const ROUNDS: usize = 5;
 
 /// The server, in this process; it ends with it.
 fn serve(config: &str) {
@@ -75,7 +76,7 @@ fn whole_length(bytes: &[u8]) -> Option<usize> {
     Some(head.len() + 4 + length.parse::<usize>().ok()?)
 }
 
-/// Allocations and reallocations a request, on average.
+/// Allocations and reallocations a request, on average over a round.
 fn allocations(socket: &mut TcpStream, candidates: usize) -> f64 {
     let requests: Vec<Vec<u8>> = (1..=20).map(|user| request(user, candidates)).collect();
     let mut buffer = vec![0; 1 << 16];
@@ -85,12 +86,17 @@ fn allocations(socket: &mut TcpStream, candidates: usize) -> f64 {
         let answer = String::from_utf8_lossy(&buffer[..length]);
         assert!(answer.contains("\"rung\":\"full\""), "{answer}");
     }
-    let region = Region::new(ALLOCATOR);
-    for request in requests.iter().cycle().take(REQUESTS) {
-        exchange(socket, request, &mut buffer);
-    }
-    let counted = region.change();
-    (counted.allocations + counted.reallocations) as f64 / REQUESTS as f64
+    // What the process does by itself in that time is counted too, which on a busy machine is more:
+    // the quietest round counts.
+    let round = || {
+        let region = Region::new(ALLOCATOR);
+        for request in requests.iter().cycle().take(REQUESTS) {
+            exchange(socket, request, &mut buffer);
+        }
+        let counted = region.change();
+        (counted.allocations + counted.reallocations) as f64 / REQUESTS as f64
+    };
+    std::iter::repeat_with(round).take(ROUNDS).fold(f64::INFINITY, f64::min)
 }
 
 #[test]

@@ -127,19 +127,20 @@ impl Similarity {
     }
 
     /// Writes the similarity of `item` to each of the first candidates of the pool, as many as `to`
-    /// has places.
-    pub fn to_pool(&self, item: usize, facts: &Facts<'_>, to: &mut [f32]) {
+    /// has places. `vector` is memory to work in.
+    pub fn to_pool(&self, item: usize, facts: &Facts<'_>, vector: &mut Vec<f32>, to: &mut [f32]) {
         if !self.complete || to.len() > self.has_vector.len() || !self.has(item) {
             let all = to.iter_mut().enumerate();
             return all.for_each(|(other, to)| *to = self.between(item, other, facts));
         }
         // The usual case: all in one sweep over the blocks, with the widest instructions of the
         // processor.
-        let vector: Vec<f32> = self.vector(item).collect();
+        vector.clear();
+        vector.extend(self.vector(item));
         self.arch.dispatch(|| {
             let blocks = self.blocks.chunks_exact(self.dim * LANES);
             for (to, block) in to.chunks_mut(LANES).zip(blocks) {
-                let products = products(&vector, block);
+                let products = products(vector, block);
                 to.iter_mut().zip(products).for_each(|(to, product)| *to = product.clamp(0.0, 1.0));
             }
         });
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!(between(2, 4), 0.0, "nothing known");
         assert_eq!(similarity.with_vector(), 3);
         let mut swept = [0.0; 5];
-        similarity.to_pool(0, &facts, &mut swept);
+        similarity.to_pool(0, &facts, &mut Vec::new(), &mut swept);
         assert_eq!(swept, [0, 1, 2, 3, 4].map(|other| between(0, other)));
         let odd = RankFacts { with_vector: vec![0], ..given };
         assert!(Similarity::of_facts(&odd, &order).unwrap_err().contains("4 vectors"));
@@ -245,7 +246,7 @@ mod tests {
         let facts = Facts::Given { facts: &given, order: &order };
         for item in 0..pool {
             let mut swept = vec![0.0; pool];
-            similarity.to_pool(item, &facts, &mut swept);
+            similarity.to_pool(item, &facts, &mut Vec::new(), &mut swept);
             let pairs: Vec<f32> =
                 (0..pool).map(|other| similarity.between(item, other, &facts)).collect();
             assert_eq!(swept, pairs);

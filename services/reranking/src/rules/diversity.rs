@@ -37,7 +37,7 @@ impl Rule for Diversity {
         }
         let pool = field.pool;
         let (nearest, similar) = (vec![0.0; pool], vec![0.0; pool]);
-        Some(Box::new(Running { price, nearest, similar, placed: 0 }))
+        Some(Box::new(Running { price, nearest, similar, vector: Vec::new(), placed: 0 }))
     }
 }
 
@@ -48,6 +48,8 @@ struct Running {
     nearest: Vec<f32>,
     /// By item of the pool: its similarity to the item placed last.
     similar: Vec<f32>,
+    /// The vector of the item placed last.
+    vector: Vec<f32>,
     placed: usize,
 }
 
@@ -59,7 +61,8 @@ impl Applied for Running {
             return;
         }
         let pool = self.nearest.len().min(values.len());
-        field.similarity.to_pool(item, &field.facts, &mut self.similar[..pool]);
+        let similar = &mut self.similar[..pool];
+        field.similarity.to_pool(item, &field.facts, &mut self.vector, similar);
         let pairs = self.nearest.iter_mut().zip(&self.similar);
         for (value, (nearest, similar)) in values.iter_mut().zip(pairs) {
             // Without a branch, so that several items are done at a time: what does not come nearer
