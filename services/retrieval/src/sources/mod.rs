@@ -4,6 +4,7 @@ mod ann;
 mod category;
 mod co_visitation;
 mod fresh;
+mod fresh_in_categories;
 mod gather;
 mod popular;
 
@@ -30,6 +31,7 @@ const SOURCES: &[Listed] = &[
     listed::<category::Category>(),
     listed::<popular::Popular>(),
     listed::<fresh::Fresh>(),
+    listed::<fresh_in_categories::FreshInCategories>(),
 ];
 
 /// Name of the source that stands for the caller, who names candidates without being asked.
