@@ -1,6 +1,7 @@
 //! What must not be among the candidates.
 
 mod excluded;
+mod not_yet;
 mod seen;
 mod unavailable;
 mod unknown;
@@ -11,8 +12,13 @@ use plugrank_items::View;
 use crate::{candidates::Candidates, query::Query};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn Filter; 4] =
-    [&unknown::Unknown, &excluded::Excluded, &seen::Seen, &unavailable::Unavailable];
+const FILTERS: [&dyn Filter; 5] = [
+    &unknown::Unknown,
+    &excluded::Excluded,
+    &seen::Seen,
+    &unavailable::Unavailable,
+    &not_yet::NotYet,
+];
 
 /// Takes candidates out. Those that stay keep their order.
 pub(crate) trait Filter: Sync {

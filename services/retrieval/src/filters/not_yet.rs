@@ -1,0 +1,42 @@
+//! Items that enter the catalog later.
+
+use plugrank_contract::ItemIndex;
+use plugrank_items::View;
+
+use crate::{filters::Filter, query::Query};
+
+/// Takes out what enters the catalog after the moment of the request: written ahead of its release,
+/// or unknown at a moment in the past that is asked about. An item without a time was always there.
+pub(crate) struct NotYet;
+
+impl Filter for NotYet {
+    fn reason(&self) -> &'static str {
+        "not_yet"
+    }
+
+    fn keeps(&self, item: ItemIndex, query: &Query, view: &View<'_>) -> bool {
+        view.created_at(item).is_none_or(|created_at| created_at <= query.as_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Filter, NotYet};
+    use crate::{
+        query::Query,
+        testing::{item, table},
+    };
+
+    #[test]
+    fn an_item_is_there_from_its_time_of_creation_on() {
+        let items = table(
+            [("old", Some(9)), ("now", Some(10)), ("later", Some(11)), ("any", None)]
+                .map(|(id, at)| item(id, &[], at)),
+        );
+        let (view, query) = (items.view(), Query { as_of: 10, ..Query::default() });
+        assert_eq!(
+            [0, 1, 2, 3].map(|item| NotYet.keeps(item, &query, &view)),
+            [true, true, false, true]
+        );
+    }
+}
