@@ -136,14 +136,15 @@ impl RetrievalService {
             met.insert(*item);
         });
         // Before the lists: an item that is unlisted no longer is in the lists by then.
-        let unlisted = view.unlisted().filter(|item| !query.blocks(*item) && !met.contains(*item));
+        let wanted = |item: &ItemIndex| !met.contains(*item) && filters::keep(*item, query, view);
+        let unlisted = view.unlisted().filter(wanted);
         let unlisted: Vec<ItemIndex> = unlisted.take(missing).collect();
         let lists = self.state.popularity.lists();
         for index in lists.overall.iter().copied().chain(unlisted) {
             if candidates.len() >= query.limit {
                 return;
             }
-            if view.available(index) && !query.blocks(index) && met.insert(index) {
+            if filters::keep(index, query, view) && met.insert(index) {
                 candidates.push(index, self.sources.popular());
             }
         }

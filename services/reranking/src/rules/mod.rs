@@ -2,6 +2,7 @@
 
 pub mod category_cap;
 pub mod diversity;
+pub mod duplicates;
 pub mod exploration;
 
 use plugrank_contract::TimestampMs;
@@ -14,6 +15,7 @@ pub fn all(options: &RerankingOptions) -> Vec<Box<dyn Rule>> {
     vec![
         Box::new(diversity::Diversity::new(&options.diversity)),
         Box::new(category_cap::CategoryCap::new(&options.category_cap)),
+        Box::new(duplicates::Duplicates),
         Box::new(exploration::Exploration::new(&options.exploration)),
     ]
 }

@@ -59,6 +59,11 @@ pub(crate) fn apply(candidates: &mut Candidates, query: &Query, view: &View<'_>)
     apply_all(&FILTERS, candidates, query, view)
 }
 
+/// Whether no filter objects to an item.
+pub(crate) fn keep(item: ItemIndex, query: &Query, view: &View<'_>) -> bool {
+    FILTERS.iter().all(|filter| !filter.applies(query) || filter.keeps(item, query, view))
+}
+
 fn apply_all(
     filters: &[&dyn Filter],
     candidates: &mut Candidates,

@@ -72,11 +72,13 @@ async fn one_more_source_is_one_line() {
     let mut options = RetrievalOptions::default();
     options.quotas.insert("fresh".to_owned(), Quota { share: 0.0, weight: 1.0 });
     let sources = Sources::of(&listing, &options).unwrap();
+    let last = SOURCES.len();
     let names: Vec<&str> = sources.names.iter().map(|name| &**name).collect();
-    assert_eq!(names, ["ann", "co_visitation", "category", "popular", "fresh", "steady", "caller"]);
+    assert_eq!(names[..5], ["ann", "co_visitation", "category", "popular", "fresh"]);
+    assert_eq!(names[last..], ["steady", "caller"]);
     let active: Vec<&str> = sources.active().iter().map(|source| source.name).collect();
-    assert_eq!(active, ["ann", "co_visitation", "category", "popular", "steady"]);
-    assert_eq!((sources.popular(), sources.caller()), (SourceSet::of(3), SourceSet::of(6)));
+    assert!(active.len() == last && !active.contains(&"fresh"), "{active:?}");
+    assert_eq!((sources.popular(), sources.caller()), (SourceSet::of(3), SourceSet::of(last + 1)));
 
     let bench = Bench::new();
     let query = Arc::new(Query { limit: 3, ..Query::default() });
@@ -86,7 +88,7 @@ async fn one_more_source_is_one_line() {
     let gathered = gather(sources.active(), request, None).now_or_never().expect("no wait");
     assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
     let steady = gathered.lists.last().expect("a list");
-    assert_eq!((steady.source, &*steady.items), (SourceSet::of(5), &[0, 1][..]));
+    assert_eq!((steady.source, &*steady.items), (SourceSet::of(last), &[0, 1][..]));
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! Duplicates: of several items that are the same by all that is known of them, the best is placed.
+
+use super::{Applied, Field, Rule};
+
+/// Similarity from which two items count as the same. Rounding of vectors stays well above it.
+const SAME: f32 = 0.999_99;
+
+/// Holds back what has the vector of an item that is placed already: another offer, or another entry
+/// of one and the same thing. Only where all items compared have vectors: having the same categories
+/// makes no duplicates.
+#[derive(Debug)]
+pub struct Duplicates;
+
+impl Rule for Duplicates {
+    fn name(&self) -> &'static str {
+        "duplicates"
+    }
+
+    fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
+        let pool = field.pool;
+        (pool > 1 && field.similarity.with_vector() == pool).then(|| -> Box<dyn Applied> {
+            Box::new(Placed { same: vec![false; pool], similar: vec![0.0; pool] })
+        })
+    }
+}
+
+struct Placed {
+    /// By item of the pool: whether one like it is placed.
+    same: Vec<bool>,
+    /// By item of the pool: its similarity to the item placed last.
+    similar: Vec<f32>,
+}
+
+impl Placed {
+    fn note(&mut self, field: &Field<'_>, item: usize) {
+        if item < self.same.len() {
+            field.similarity.to_pool(item, &field.facts, &mut self.similar);
+            let pairs = self.same.iter_mut().zip(&self.similar);
+            pairs.for_each(|(same, similar)| *same |= *similar >= SAME);
+        }
+    }
+}
+
+impl Applied for Placed {
+    fn placed(&mut self, field: &Field<'_>, item: usize, _: &mut [f32]) {
+        self.note(field, item);
+    }
+
+    fn admits(&self, field: &Field<'_>, item: usize) -> bool {
+        self.has_room(field, item)
+    }
+
+    fn has_room(&self, _: &Field<'_>, item: usize) -> bool {
+        self.same.get(item).is_none_or(|same| !same)
+    }
+
+    fn moved_in(&mut self, field: &Field<'_>, item: usize) {
+        self.note(field, item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugrank_contract::{Dtype, Matrix, reranking::RankFacts};
+
+    use super::Duplicates;
+    use crate::{
+        Facts,
+        rules::{Field, Rule},
+        selection::{CAP_RELAXED, RANKED, select},
+        similarity::Similarity,
+    };
+
+    /// Places of three items with these vectors, the first two of one category.
+    fn placed(vectors: &[[f32; 2]]) -> Vec<(usize, &'static str)> {
+        let data = vectors.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+        let facts = RankFacts {
+            categories: vec![vec![0], vec![0], vec![1]],
+            created_at: vec![None; 3],
+            with_vector: (0..vectors.len() as u32).collect(),
+            vectors: Matrix::new(vectors.len(), 2, Dtype::F32, data).unwrap(),
+        };
+        let order = [0, 1, 2];
+        let field = Field {
+            ctr: &[0.4, 0.3, 0.2],
+            similarity: Similarity::of_facts(&facts, &order).unwrap(),
+            facts: Facts::Given { facts: &facts, order: &order },
+            pool: 3,
+            k: 3,
+            as_of: 0,
+            seed: 0,
+        };
+        let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates)];
+        let rule = |rule: &str| if rule == RANKED { "ranked" } else { "relaxed" };
+        let places = select(&field, &rules);
+        assert!(places.iter().all(|place| place.rule == RANKED || place.rule == CAP_RELAXED));
+        places.iter().map(|place| (place.item, rule(&place.rule))).collect()
+    }
+
+    #[test]
+    fn the_same_thing_comes_last() {
+        let (ranked, relaxed) = ("ranked", "relaxed");
+        let places = placed(&[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
+        assert_eq!(places, [(0, ranked), (2, ranked), (1, relaxed)]);
+        let places = placed(&[[1.0, 1.0], [1.0, 1.1], [1.0, 0.0]]);
+        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "alike is not the same");
+        let places = placed(&[[1.0, 1.0], [1.0, 1.0]]);
+        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "not all have vectors");
+    }
+}
