@@ -1,7 +1,7 @@
 //! Parts of the binary that a build may leave out, each a cargo feature, and the settings that need
 //! them.
 
-use plugrank_runtime::Settings;
+use plugrank_runtime::{Settings, settings::EngineKind};
 
 /// A setting that needs a part.
 struct Need {
@@ -16,7 +16,9 @@ struct Need {
 
 const OPEN_INFERENCE: (&str, bool) = ("open-inference", cfg!(feature = "open-inference"));
 
-const NEEDS: [Need; 2] = [
+const VECTOR_ENGINE: (&str, bool) = ("vector-engine", cfg!(feature = "vector-engine"));
+
+const NEEDS: [Need; 3] = [
     Need {
         feature: OPEN_INFERENCE.0,
         built: OPEN_INFERENCE.1,
@@ -30,6 +32,13 @@ const NEEDS: [Need; 2] = [
         setting: "scoring.open_inference.url",
         otherwise: "absent",
         asked: |settings| !settings.scoring.open_inference.url.is_empty(),
+    },
+    Need {
+        feature: VECTOR_ENGINE.0,
+        built: VECTOR_ENGINE.1,
+        setting: "retrieval.engine.kind = \"redis\"",
+        otherwise: "\"embedded\"",
+        asked: |settings| settings.retrieval.engine.kind == EngineKind::Redis,
     },
 ];
 
@@ -70,10 +79,13 @@ mod tests {
     #[test]
     fn settings_of_a_part_that_is_left_out_are_refused() {
         const SERVE: (&str, &str) = ("OPEN_INFERENCE__SERVE", "false");
+        const ENGINE: (&str, &str) = ("RETRIEVAL__ENGINE__KIND", "redis");
+        const ADDRESS: (&str, &str) = ("RETRIEVAL__ENGINE__REDIS_URL", "redis://a:1");
         const URL: (&str, &str) = ("SCORING__OPEN_INFERENCE__URL", "http://a:1");
         for (variables, setting, feature) in [
             (&[][..], "open_inference.serve", "open-inference"),
             (&[SERVE, URL], "scoring.open_inference.url", "open-inference"),
+            (&[SERVE, ENGINE, ADDRESS], "retrieval.engine.kind", "vector-engine"),
         ] {
             let settings = settings(variables);
             let error = refuse(&settings, |_| false).unwrap_err();

@@ -12,6 +12,8 @@ mod reranking;
 mod retrieval;
 mod scoring;
 mod store;
+#[cfg_attr(not(feature = "vector-engine"), path = "vector_engine_off.rs")]
+mod vector_engine;
 
 use std::{path::Path, sync::Arc};
 

@@ -8,7 +8,7 @@ use plugrank_retrieval::{BuildProgress, RetrievalParts, RetrievalService, Retrie
 use super::{
     Catalog, Embedding, Model, Node, Retrieval,
     metrics::{Reading, readings},
-    options,
+    options, vector_engine,
 };
 use crate::load::Progress;
 
@@ -36,7 +36,7 @@ pub async fn start(
         store: Arc::clone(&node.store),
         table: catalog.take_loaded().context("the item table is another's")?,
         vectors: embedding.fetch_vectors.clone(),
-        engine: super::store::vector_sets(&node.settings.retrieval)?,
+        engine: vector_engine::open(&node.settings.retrieval)?,
         options: options::retrieval(&node.settings, model),
     };
     let told = bar.clone();

@@ -31,6 +31,15 @@ pub enum RetrievalError {
     Snapshot(String),
 }
 
+impl RetrievalError {
+    /// What the vector engine's servers answered.
+    #[must_use]
+    pub fn engine(error: StoreError) -> Self {
+        let (StoreError::Unavailable(why) | StoreError::Corrupt(why)) = error;
+        Self::Engine(why)
+    }
+}
+
 impl From<RetrievalError> for CallError {
     fn from(error: RetrievalError) -> Self {
         let message = error.to_string();

@@ -9,7 +9,7 @@
 mod answer;
 mod build;
 mod candidates;
-mod engine;
+pub mod engine;
 mod engine_asked;
 mod error;
 mod filters;

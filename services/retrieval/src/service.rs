@@ -9,13 +9,12 @@ use plugrank_items::{
     follow::{FollowParts, Follower, Pause},
 };
 use plugrank_store::Store;
-use plugrank_store_redis::VectorSets;
 use plugrank_transport::Client;
 
 use crate::{
     BuildProgress, LoadedTable, RetrievalError, RetrievalOptions,
     build::reindex,
-    engine::Writer,
+    engine::{EngineTask, VectorEngine},
     engine_asked::EngineAsked,
     index::pairs::Pairs,
     indexed::IndexedContents,
@@ -38,7 +37,7 @@ pub struct RetrievalParts {
     /// Item vectors, for the index.
     pub vectors: Client<FetchVectors>,
     /// Where item vectors are, when not in an index of this process.
-    pub engine: Option<VectorSets>,
+    pub engine: Option<Box<dyn VectorEngine>>,
     /// Settings.
     pub options: RetrievalOptions,
 }
@@ -52,7 +51,7 @@ pub struct RetrievalService {
     /// Follows the store's changes.
     follower: Option<Follower>,
     /// Keeps the vector engine up to date.
-    _writer: Option<Writer>,
+    _engine: Option<EngineTask>,
     /// Makes snapshots.
     _saver: Option<Saver>,
 }
@@ -117,7 +116,7 @@ impl RetrievalService {
         if engine.is_none() && state.index.load().is_none() {
             state.index.store(reindex(&state, &progress).await?);
         }
-        let writer = engine.map(|sets| Writer::start(Arc::clone(&state), sets));
+        let engine = engine.map(|engine| EngineTask::start(engine, Arc::clone(&state)));
         let saved = position.clone().filter(|_| name.is_some());
         let follower = state.store.changes().zip(position).map(|(log, position)| {
             let (store, items) = (Arc::clone(&state.store), Arc::clone(&state.items));
@@ -137,7 +136,7 @@ impl RetrievalService {
         let saver = follower.as_ref().zip(folder).map(|(follower, folder)| {
             Saver::start(Arc::clone(&state), Arc::clone(follower.followed()), folder, saved)
         });
-        Ok(Self { state, sources, restored: name, follower, _writer: writer, _saver: saver })
+        Ok(Self { state, sources, restored: name, follower, _engine: engine, _saver: saver })
     }
 
     /// What it holds.

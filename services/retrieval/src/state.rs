@@ -63,11 +63,13 @@ pub(crate) struct State {
 }
 
 /// Vectors of items, and the bundle that made them.
-pub(crate) struct Fetched {
-    pub(crate) bundle: String,
-    pub(crate) dim: usize,
+pub struct Fetched {
+    /// Version of the bundle.
+    pub bundle: String,
+    /// Elements of a vector.
+    pub dim: usize,
     /// Vectors by item; items whose vector is missing are not among them.
-    pub(crate) vectors: Vec<(ItemIndex, Vec<f32>)>,
+    pub vectors: Vec<(ItemIndex, Vec<f32>)>,
 }
 
 /// Fetches the vectors of items and checks that the answer fits the question. `changed`: the items

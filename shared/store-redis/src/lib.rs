@@ -48,4 +48,4 @@ mod vectors;
 pub use options::RedisOptions;
 pub use servers::{RedisAccess, RedisServers};
 pub use store::RedisStore;
-pub use vector_sets::{ItemVector, VectorSetOptions, VectorSets};
+pub use vector_sets::{VectorSetOptions, VectorSets};

@@ -13,7 +13,7 @@ use std::{cmp::Ordering, time::Duration};
 
 use futures::future::try_join_all;
 use plugrank_contract::ItemId;
-use plugrank_store::StoreError;
+use plugrank_store::{ItemVector, StoreError};
 use redis::{Cmd, cmd};
 
 use crate::{
@@ -43,17 +43,6 @@ pub struct VectorSetOptions {
     pub expansion_add: usize,
     /// Candidates looked at in a search of a shard (ef), unless more neighbours are asked for.
     pub expansion_search: usize,
-}
-
-/// A vector to keep.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ItemVector {
-    /// Whose.
-    pub id: ItemId,
-    /// Its elements, of any length but 0.
-    pub vector: Vec<f32>,
-    /// Whether searches find it.
-    pub available: bool,
 }
 
 /// Vector sets on Redis servers.

@@ -11,10 +11,12 @@ mod content;
 pub mod contract_tests;
 mod error;
 pub mod exposure;
+mod item_vector;
 pub mod keys;
 mod store;
 
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
 pub use content::content_hash;
 pub use error::StoreError;
+pub use item_vector::ItemVector;
 pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};

@@ -2,6 +2,7 @@
 
 mod ann;
 pub(crate) mod embedded;
+pub(crate) mod external;
 pub(crate) mod interests;
 pub(crate) mod pairs;
 pub mod vector;

@@ -22,6 +22,7 @@ use plugrank_store::{ItemStats, NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_store_redis::VectorSets;
 use plugrank_transport::Service;
+use plugrank_vector_engine::RedisVectorEngine;
 use tempfile::TempDir;
 
 /// Stands in for the embedding service: answers what the test put there.
@@ -153,7 +154,7 @@ impl Shop {
             store: self.store.clone(),
             table: load_table(load, |_| {}).await?,
             vectors: self.vectors.clone(),
-            engine: self.engine.clone(),
+            engine: self.engine.clone().map(|sets| Box::new(RedisVectorEngine::new(sets)) as _),
             options: self.options.clone(),
         };
         RetrievalService::build(parts, progress).await

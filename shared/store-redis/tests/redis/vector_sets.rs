@@ -3,8 +3,11 @@
 use std::{process::Command, time::Duration};
 
 use plugrank_contract::ItemId;
-use plugrank_store::contract_tests::{fixtures::ids, run};
-use plugrank_store_redis::{ItemVector, RedisOptions, RedisServers, VectorSetOptions, VectorSets};
+use plugrank_store::{
+    ItemVector,
+    contract_tests::{fixtures::ids, run},
+};
+use plugrank_store_redis::{RedisOptions, RedisServers, VectorSetOptions, VectorSets};
 
 use crate::server::{RedisServer, wait_until};
 

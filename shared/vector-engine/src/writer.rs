@@ -6,18 +6,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use plugrank_contract::{Context, ItemId};
+use plugrank_contract::ItemId;
 use plugrank_items::follow::Pause;
-use plugrank_store::{ChangeLog, ChangePosition, changes::Next};
-use plugrank_store_redis::{ItemVector, VectorSets};
+use plugrank_retrieval::{RetrievalError, engine::EngineHost};
+use plugrank_store::{ChangeLog, ChangePosition, ItemVector, changes::Next};
+use plugrank_store_redis::VectorSets;
 use serde::{Deserialize, Serialize};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 
-use super::{External, failed, write};
-use crate::{
-    RetrievalError,
-    state::{Indexed, State, fetch_vectors},
-};
+use crate::space::{Space, write};
 
 /// How long the lease holds; one that ends without giving it back delays changes by so much.
 const LEASE: Duration = Duration::from_secs(10);
@@ -43,41 +40,9 @@ struct Filled {
     position: Option<ChangePosition>,
 }
 
-/// A task that ends with this value.
-pub(crate) struct Writer(JoinHandle<()>);
-
-impl Writer {
-    pub(crate) fn start(state: Arc<State>, sets: VectorSets) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let me = format!("{}-{}", std::process::id(), now.as_nanos());
-        let log = state.store.changes();
-        let mut work = Work { state, sets, log, me, filled: false, touched: None };
-        Self(tokio::spawn(async move {
-            let mut pause = Pause::new();
-            loop {
-                let round = work.round().await;
-                if let Some(engine) = &work.state.engine
-                    && (round.is_err() || work.state.index.load().is_some())
-                {
-                    engine.set();
-                }
-                match round {
-                    Ok(()) => pause.over(),
-                    Err(error) => pause.after("the vector engine is not kept up", &error).await,
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-struct Work {
-    state: Arc<State>,
+/// Fills the space of the bundle in use and keeps it up to date, while it holds the lease.
+pub(crate) struct Writer {
+    host: EngineHost,
     sets: VectorSets,
     log: Option<Arc<dyn ChangeLog>>,
     /// Name of this process at the lease.
@@ -88,15 +53,40 @@ struct Work {
     touched: Option<Instant>,
 }
 
-impl Work {
+impl Writer {
+    pub(crate) fn new(host: EngineHost, sets: VectorSets) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let me = format!("{}-{}", std::process::id(), now.as_nanos());
+        let log = host.store().changes();
+        Self { host, sets, log, me, filled: false, touched: None }
+    }
+
+    /// Does so until it is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut pause = Pause::new();
+        loop {
+            let round = self.round().await;
+            if round.is_err() || self.host.is_published() {
+                self.host.asked();
+            }
+            match round {
+                Ok(()) => pause.over(),
+                Err(error) => pause.after("the vector engine is not kept up", &error).await,
+            }
+        }
+    }
+
     /// Takes over what is there, and does what is to be done by who holds the lease.
     async fn round(&mut self) -> Result<(), RetrievalError> {
-        let bundle =
-            fetch_vectors(&self.state.vectors, Context::background(), &[], false).await?.bundle;
-        let said = self.sets.state(&bundle).await.map_err(failed)?;
+        let bundle = self.host.fetch_vectors(&[], false).await?.bundle;
+        let said = self.sets.state(&bundle).await.map_err(RetrievalError::engine)?;
         let mut filled: Option<Filled> = said.and_then(|bytes| postcard::from_bytes(&bytes).ok());
         if let Some(known) = &filled {
-            let count = self.sets.count(&space(&bundle, known)).await.map_err(failed)?;
+            let count = self
+                .sets
+                .count(&space_name(&bundle, known))
+                .await
+                .map_err(RetrievalError::engine)?;
             // Shards that a server lost and nobody took out.
             if count < known.vectors - known.vectors / 10 {
                 tracing::warn!(count, expected = known.vectors, "the vector engine lost vectors");
@@ -107,7 +97,7 @@ impl Work {
         }
         if filled.is_none() {
             // Nothing found would be no answer.
-            self.state.index.store(None);
+            self.host.withdraw();
         }
         if !self.holds_lease(&bundle).await? {
             tokio::time::sleep(LOOK).await;
@@ -121,28 +111,19 @@ impl Work {
     }
 
     async fn holds_lease(&self, bundle: &str) -> Result<bool, RetrievalError> {
-        self.sets.lease(bundle, &self.me, LEASE).await.map_err(failed)
+        self.sets.lease(bundle, &self.me, LEASE).await.map_err(RetrievalError::engine)
     }
 
     /// Lets searches use a space.
     fn publish(&self, bundle: &str, filled: &Filled, count: u64) {
-        let space = space(bundle, filled);
-        let count = usize::try_from(count).unwrap_or(usize::MAX).into();
-        let vectors = Arc::new(External {
-            sets: self.sets.clone(),
-            space,
-            items: Arc::clone(&self.state.items),
-            options: self.state.options.ann.clone(),
-            followed: self.log.is_some(),
-            count,
-        });
-        self.state.index.store(Some(Arc::new(Indexed { bundle: bundle.to_owned(), vectors })));
+        let space = Space::new(self.sets.clone(), space_name(bundle, filled), count);
+        self.host.publish(bundle, Arc::new(space));
     }
 
     async fn say(&self, bundle: &str, filled: &Filled) -> Result<(), RetrievalError> {
         let bytes = postcard::to_stdvec(filled)
             .map_err(|error| RetrievalError::Engine(format!("not serializable: {error}")))?;
-        self.sets.set_state(bundle, &bytes, UNUSED).await.map_err(failed)
+        self.sets.set_state(bundle, &bytes, UNUSED).await.map_err(RetrievalError::engine)
     }
 
     /// Fills a new space and puts it in the place of the old one, if there was one.
@@ -154,10 +135,10 @@ impl Work {
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut new = Filled { generation: now.as_millis() as u64, vectors: 0, position };
-        let name = space(bundle, &new);
+        let name = space_name(bundle, &new);
         let mut after: Option<ItemId> = None;
         loop {
-            let page = self.state.store.scan_items(after.as_ref(), CHUNK).await?;
+            let page = self.host.store().scan_items(after.as_ref(), CHUNK).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.item.item_id.clone());
             let items: Vec<(ItemId, bool)> = page
@@ -167,12 +148,15 @@ impl Work {
             self.write(bundle, &name, items).await?;
             self.holds_lease(bundle).await?;
         }
-        new.vectors = self.sets.count(&name).await.map_err(failed)?;
+        new.vectors = self.sets.count(&name).await.map_err(RetrievalError::engine)?;
         self.say(bundle, &new).await?;
         self.publish(bundle, &new, new.vectors);
         (self.filled, self.touched) = (true, None);
         if let Some(old) = old {
-            self.sets.expire(&space(bundle, &old), REPLACED).await.map_err(failed)?;
+            self.sets
+                .expire(&space_name(bundle, &old), REPLACED)
+                .await
+                .map_err(RetrievalError::engine)?;
         }
         tracing::info!(
             vectors = new.vectors,
@@ -185,9 +169,9 @@ impl Work {
 
     /// Follows the store's changes for a while.
     async fn keep_up(&mut self, bundle: &str, known: Filled) -> Result<(), RetrievalError> {
-        let name = space(bundle, &known);
+        let name = space_name(bundle, &known);
         if self.touched.is_none_or(|touched| touched.elapsed() > TOUCH) {
-            self.sets.expire(&name, UNUSED).await.map_err(failed)?;
+            self.sets.expire(&name, UNUSED).await.map_err(RetrievalError::engine)?;
             self.say(bundle, &known).await?;
             self.touched = Some(Instant::now());
         }
@@ -199,11 +183,11 @@ impl Work {
             Next::Nothing => Ok(log.wait(position, LOOK).await?),
             Next::Lost => self.fill(bundle, Some(known)).await,
             Next::Changes(changes) => {
-                let items = &self.state.items;
+                let items = self.host.items();
                 for ids in changes.items.chunks(CHUNK) {
                     // The table may not have been told of the change yet, and vectors are made of
                     // what it has.
-                    items.refresh(self.state.store.as_ref(), ids).await?;
+                    items.refresh(self.host.store().as_ref(), ids).await?;
                     let (mut there, mut gone) = (Vec::new(), Vec::new());
                     {
                         let view = items.view();
@@ -214,11 +198,11 @@ impl Work {
                             }
                         }
                     }
-                    self.sets.remove(&name, &gone).await.map_err(failed)?;
+                    self.sets.remove(&name, &gone).await.map_err(RetrievalError::engine)?;
                     self.write(bundle, &name, there).await?;
                     self.holds_lease(bundle).await?;
                 }
-                let vectors = self.sets.count(&name).await.map_err(failed)?;
+                let vectors = self.sets.count(&name).await.map_err(RetrievalError::engine)?;
                 let position = Some(changes.position);
                 self.say(bundle, &Filled { position, vectors, ..known }).await
             }
@@ -233,8 +217,7 @@ impl Work {
         items: Vec<(ItemId, bool)>,
     ) -> Result<(), RetrievalError> {
         let numbered: Vec<_> = (0..).zip(items.iter().map(|(id, _)| id.clone())).collect();
-        let fetched =
-            fetch_vectors(&self.state.vectors, Context::background(), &numbered, true).await?;
+        let fetched = self.host.fetch_vectors(&numbered, true).await?;
         if fetched.bundle != bundle {
             return Err(RetrievalError::Engine(format!(
                 "the bundle changed from {bundle} to {}",
@@ -249,10 +232,10 @@ impl Work {
                 None => without.push(id),
             }
         }
-        write(&self.sets, space, with, without).await.map_err(failed)
+        write(&self.sets, space, without, with).await.map_err(RetrievalError::engine)
     }
 }
 
-fn space(bundle: &str, filled: &Filled) -> String {
+fn space_name(bundle: &str, filled: &Filled) -> String {
     format!("{bundle}#{}", filled.generation)
 }

@@ -1,0 +1,98 @@
+//! An index outside of this process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use plugrank_contract::{ItemId, ItemIndex};
+use plugrank_items::{ItemTable, View};
+use plugrank_store::{ItemVector, StoreError};
+
+use super::{IndexSize, Nearest, VectorIndex, interests};
+use crate::{
+    RetrievalError, answer::Answer, engine::SharedVectors, options::AnnOptions, query::Query,
+};
+
+/// Vectors of one bundle in an engine.
+pub(crate) struct External {
+    pub(crate) vectors: Arc<dyn SharedVectors>,
+    /// The catalog, and how it is searched.
+    pub(crate) items: Arc<ItemTable>,
+    pub(crate) options: AnnOptions,
+    /// Whether the store tells of changes.
+    pub(crate) followed: bool,
+}
+
+impl External {
+    async fn search(&self, query: &Query, view: &View<'_>, enough: usize) -> Nearest {
+        let options = &self.options;
+        let ids: Vec<ItemId> =
+            query.clicked_ids(interests::clicks_read(options)).cloned().collect();
+        let vectors = self.vectors.vectors(&ids).await.map_err(RetrievalError::engine)?;
+        let searches = interests::searches(vectors.into_iter(), options, enough);
+        // What the user clicked is near by nature: so many more are asked for.
+        let blocked = query.seen.len() + query.excluded.len();
+        let wanted: Vec<(&[f32], usize)> = searches
+            .iter()
+            .map(|search| (search.vector.as_slice(), search.count + blocked))
+            .collect();
+        let found = self.vectors.searches(&wanted).await.map_err(RetrievalError::engine)?;
+        let shown = |id: &ItemId| {
+            let index = view.index_of(id.as_str())?;
+            (view.available(index) && !query.blocks(index)).then_some(index)
+        };
+        let lists = searches.iter().zip(found).map(|(search, found)| {
+            found.iter().filter_map(|(id, _)| shown(id)).take(search.count).collect()
+        });
+        Ok(interests::merge(lists.collect(), enough))
+    }
+}
+
+#[async_trait]
+impl VectorIndex for External {
+    fn size(&self) -> IndexSize {
+        IndexSize { vectors: self.vectors.count(), bytes: 0 }
+    }
+
+    fn has(&self, _: ItemIndex) -> bool {
+        true
+    }
+
+    fn nearest_to_clicks<'a>(
+        self: Arc<Self>,
+        query: &'a Arc<Query>,
+        view: &'a View<'a>,
+        enough: usize,
+    ) -> Answer<'a, Nearest> {
+        if enough == 0 {
+            return Answer::Now(Ok(Vec::new()));
+        }
+        Answer::Later(async move { self.search(query, view, enough).await }.boxed())
+    }
+
+    async fn replace(
+        &self,
+        gone: Vec<ItemIndex>,
+        vectors: Vec<(ItemIndex, Vec<f32>)>,
+    ) -> Result<(), RetrievalError> {
+        let (vectors, gone) = {
+            let view = self.items.view();
+            let of = |(index, vector): (ItemIndex, Vec<f32>)| {
+                let available = view.available(index);
+                Some(ItemVector { id: view.id(index)?.clone(), vector, available })
+            };
+            let vectors: Vec<ItemVector> = vectors.into_iter().filter_map(of).collect();
+            let gone = gone.iter().filter_map(|index| view.id(*index).cloned());
+            (vectors, gone.collect())
+        };
+        let done: Result<(), StoreError> = self.vectors.replace(gone, vectors).await;
+        match done {
+            // Whoever keeps the engine up to date finds the change in the store's, and repeats it.
+            Err(error) if self.followed => {
+                tracing::warn!(%error, "a change reaches the vector engine later");
+                Ok(())
+            }
+            done => done.map_err(RetrievalError::engine),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! In place of the vector engine where it is left out of the build. Settings that name it were refused
+//! ([`crate::features`]).
+
+use anyhow::Result;
+use plugrank_retrieval::engine::VectorEngine;
+use plugrank_runtime::settings::RetrievalSettings;
+
+/// None.
+///
+/// # Errors
+/// Never.
+pub(super) fn open(_: &RetrievalSettings) -> Result<Option<Box<dyn VectorEngine>>> {
+    Ok(None)
+}
