@@ -17,8 +17,9 @@ struct Need {
 const OPEN_INFERENCE: (&str, bool) = ("open-inference", cfg!(feature = "open-inference"));
 
 const VECTOR_ENGINE: (&str, bool) = ("vector-engine", cfg!(feature = "vector-engine"));
+const TAIL_SAMPLING: (&str, bool) = ("tail-sampling", cfg!(feature = "tail-sampling"));
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     Need {
         feature: OPEN_INFERENCE.0,
         built: OPEN_INFERENCE.1,
@@ -39,6 +40,13 @@ const NEEDS: [Need; 3] = [
         setting: "retrieval.engine.kind = \"redis\"",
         otherwise: "\"embedded\"",
         asked: |settings| settings.retrieval.engine.kind == EngineKind::Redis,
+    },
+    Need {
+        feature: TAIL_SAMPLING.0,
+        built: TAIL_SAMPLING.1,
+        setting: "admin.bind",
+        otherwise: "absent",
+        asked: |settings| settings.admin.bind.is_some(),
     },
 ];
 
@@ -85,6 +93,7 @@ mod tests {
         for (variables, setting, feature) in [
             (&[][..], "open_inference.serve", "open-inference"),
             (&[SERVE, URL], "scoring.open_inference.url", "open-inference"),
+            (&[SERVE, ("ADMIN__BIND", "127.0.0.1:1")], "admin.bind", "tail-sampling"),
             (&[SERVE, ENGINE, ADDRESS], "retrieval.engine.kind", "vector-engine"),
         ] {
             let settings = settings(variables);

@@ -1,5 +1,6 @@
 //! Plugrank's composition root: commands, loading, and the wiring of roles.
 
+#[cfg_attr(not(feature = "tail-sampling"), path = "admin_off.rs")]
 pub mod admin;
 pub mod cli;
 pub mod commands;

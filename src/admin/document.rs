@@ -1,6 +1,7 @@
 //! Recent requests as JSON.
 
-use plugrank_runtime::telemetry::{Cause, RequestTrace, TraceSpan};
+use plugrank_runtime::telemetry::Cause;
+use plugrank_tail_sampling::{RequestTrace, TraceSpan};
 use serde::Serialize;
 
 /// `/debug/requests.json`.

@@ -3,23 +3,40 @@
 mod document;
 mod page;
 
-use std::{io, net::TcpListener};
+use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     http::header,
     web::{self, Data},
 };
-use plugrank_runtime::RecentRequests;
+use anyhow::{Context, Result};
+use plugrank_runtime::{settings::AdminSettings, telemetry::TailSampler};
+use plugrank_tail_sampling::{RecentRequests, TailSampling};
 
 /// What a page of ours may do in a browser: show itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-/// Serves the pages on `listener` until the process ends.
+/// Starts tail sampling, and serves what it remembers where the settings name a port for it.
 ///
 /// # Errors
-/// When the listener cannot be served.
-pub fn start(listener: TcpListener, recent: RecentRequests) -> io::Result<()> {
+/// When the port cannot be had.
+pub fn start(settings: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
+    let recent = match settings.bind {
+        None => None,
+        Some(bind) => {
+            let listener = TcpListener::bind(bind)
+                .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
+            let recent = RecentRequests::new(settings);
+            serve(listener, recent.clone())?;
+            Some(recent)
+        }
+    };
+    Ok(Some(Arc::new(TailSampling::new(recent))))
+}
+
+/// Serves the pages on `listener` until the process ends.
+fn serve(listener: TcpListener, recent: RecentRequests) -> io::Result<()> {
     let recent = Data::new(recent);
     let server = HttpServer::new(move || {
         App::new()

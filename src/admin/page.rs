@@ -1,7 +1,7 @@
 //! Recent requests as a page: each a line that opens to its waterfall.
 
 use maud::{DOCTYPE, Markup, html};
-use plugrank_runtime::telemetry::{RequestTrace, TraceSpan};
+use plugrank_tail_sampling::{RequestTrace, TraceSpan};
 
 const STYLE: &str = "
 body{font:14px/1.5 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}

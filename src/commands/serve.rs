@@ -1,13 +1,11 @@
 //! `plugrank serve`.
 
-use std::{net::TcpListener, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use plugrank_contract::{ItemIds, scoring::ModelKind};
 use plugrank_gateway::{Clients, Gateway, GatewayParts, OtherApi};
-use plugrank_runtime::{
-    Health, Metrics, RecentRequests, Settings, Shutdown, Telemetry, settings::ModelChoice,
-};
+use plugrank_runtime::{Health, Metrics, Settings, Shutdown, Telemetry, settings::ModelChoice};
 
 use super::Failure;
 use crate::{
@@ -30,17 +28,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 async fn serve(role: Role, settings: Settings) -> Result<()> {
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
-    let recent = match settings.admin.bind {
-        None => None,
-        Some(bind) => {
-            let listener = TcpListener::bind(bind)
-                .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
-            let recent = RecentRequests::new(&settings.admin);
-            admin::start(listener, recent.clone())?;
-            Some(recent)
-        }
-    };
-    let telemetry = Telemetry::install(&settings.telemetry, recent)?;
+    let tail = admin::start(&settings.admin)?;
+    let telemetry = Telemetry::install(&settings.telemetry, tail)?;
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
     let served = match role {

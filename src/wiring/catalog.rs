@@ -9,6 +9,7 @@ use anyhow::Result;
 use plugrank_contract::{Context, embedding::FetchVectors};
 use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableSink};
 use plugrank_retrieval::{LoadTable, LoadedTable, load_table};
+use plugrank_runtime::settings::EngineKind;
 
 use super::{Embedding, Model, Node, options};
 use crate::load::Progress;
@@ -45,7 +46,7 @@ impl Catalog {
             features: features.iter().map(|one| (bundle.to_owned(), Arc::clone(one))).collect(),
             bundle,
             options: &options::retrieval(&node.settings, model),
-            engine: super::vector_engine::open(&node.settings.retrieval)?.is_some(),
+            engine: node.settings.retrieval.engine.kind == EngineKind::Redis,
         };
         let told = bar.clone();
         let loaded = load_table(parts, move |progress: LoadProgress| {

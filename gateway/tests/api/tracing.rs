@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use plugrank_runtime::{Settings, Telemetry};
+use plugrank_tail_sampling::TailSampling;
 use prost::Message;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
     settings.otlp_endpoint = Some(endpoint);
     settings.log_level = "off".to_owned();
-    let telemetry = Telemetry::install(&settings, None).unwrap();
+    let telemetry = Telemetry::install(&settings, Some(Arc::new(TailSampling::new(None)))).unwrap();
 
     let server = Server::start();
     server.rerank.next(Act::Hang);

@@ -11,4 +11,4 @@ pub use health::{Condition, Health, Readiness};
 pub use metrics::{LatencyHistogram, Metrics};
 pub use settings::{Settings, SettingsError};
 pub use shutdown::Shutdown;
-pub use telemetry::{RecentRequests, Telemetry, TelemetryError};
+pub use telemetry::{Telemetry, TelemetryError};

@@ -11,17 +11,13 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SamplingDecision}
 use tracing::{Span, dispatcher};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::telemetry::{Cause, Ids, Recorder, RequestRecord};
+use crate::telemetry::{Cause, Ids, Recorder, RequestRecord, TraceIds};
 
 /// The trace a request belongs to. Whether it is recorded is decided when it begins; the ids are
 /// there in any case, for the reply and for those who are called.
 #[derive(Clone, Debug)]
 pub struct TraceHead {
-    trace: TraceId,
-    span: SpanId,
-    /// The caller's span.
-    caller: Option<SpanId>,
-    state: TraceState,
+    ids: TraceIds,
     sampled: bool,
     recorded: bool,
 }
@@ -38,11 +34,14 @@ impl TraceHead {
             let sampler = dispatch.downcast_ref::<Recorder>().map(Recorder::sampler);
             if let Some(caller) = &caller {
                 let sampled = caller.is_sampled();
-                return Self {
+                let ids = TraceIds {
                     trace: caller.trace_id(),
                     span,
                     caller: Some(caller.span_id()),
                     state: caller.trace_state().clone(),
+                };
+                return Self {
+                    ids,
                     sampled,
                     recorded: sampled && sampler.is_some_and(|sampler| sampler.records()),
                 };
@@ -50,10 +49,7 @@ impl TraceHead {
             let trace = ids.new_trace_id();
             let decision = sampler.map_or(SamplingDecision::Drop, |sampler| sampler.decide(trace));
             Self {
-                trace,
-                span,
-                caller: None,
-                state: TraceState::default(),
+                ids: TraceIds { trace, span, caller: None, state: TraceState::default() },
                 sampled: decision == SamplingDecision::RecordAndSample,
                 recorded: decision != SamplingDecision::Drop,
             }
@@ -76,14 +72,17 @@ impl TraceHead {
     /// Makes `span`, which has not been entered yet, the request's span in this trace. Where it is
     /// not recorded after all, the request counts as one that is not.
     pub fn attach(&mut self, span: &Span) {
-        if let Some(caller) = self.caller.filter(|_| !span.is_disabled()) {
+        if let Some(caller) = self.ids.caller.filter(|_| !span.is_disabled()) {
             let flags = TraceFlags::default().with_sampled(self.sampled);
-            let caller = SpanContext::new(self.trace, caller, flags, true, self.state.clone());
+            let caller =
+                SpanContext::new(self.ids.trace, caller, flags, true, self.ids.state.clone());
             self.recorded =
                 span.set_parent(Context::new().with_remote_span_context(caller)).is_ok();
         }
-        match Ids::with_trace(self.trace, || span_context(span)) {
-            Some(context) if context.trace_id() == self.trace => self.span = context.span_id(),
+        match Ids::with_trace(self.ids.trace, || span_context(span)) {
+            Some(context) if context.trace_id() == self.ids.trace => {
+                self.ids.span = context.span_id()
+            }
             _ => self.recorded = false,
         }
     }
@@ -102,8 +101,9 @@ impl TraceHead {
         let mut record = Some(record);
         dispatcher::get_default(|dispatch| {
             let recorder = dispatch.downcast_ref::<Recorder>();
-            if let Some((recorder, record)) = recorder.zip(record.take()) {
-                recorder.ended(self, cause, spent, budgeted, record);
+            if let Some(recorder) = recorder {
+                let mut once = || record.take().map(|record| record());
+                recorder.ended(&self.ids, cause, spent, budgeted, &mut once);
             }
         });
     }
@@ -112,7 +112,7 @@ impl TraceHead {
     #[must_use]
     pub fn trace_id(&self) -> HexText<32> {
         let mut text = HexText([b'0'; 32]);
-        text.write(0, &self.trace.to_bytes());
+        text.write(0, &self.ids.trace.to_bytes());
         text
     }
 
@@ -121,8 +121,8 @@ impl TraceHead {
     pub fn traceparent(&self) -> HexText<55> {
         let mut text = HexText([b'-'; 55]);
         text.write(0, &[0]);
-        text.write(3, &self.trace.to_bytes());
-        text.write(36, &self.span.to_bytes());
+        text.write(3, &self.ids.trace.to_bytes());
+        text.write(36, &self.ids.span.to_bytes());
         text.write(53, &[u8::from(self.sampled)]);
         text
     }
@@ -130,23 +130,7 @@ impl TraceHead {
     /// What other tracing systems noted in it, for those it calls.
     #[must_use]
     pub fn tracestate(&self) -> Option<String> {
-        header(&self.state)
-    }
-
-    pub(crate) fn id(&self) -> TraceId {
-        self.trace
-    }
-
-    pub(crate) fn span_id(&self) -> SpanId {
-        self.span
-    }
-
-    pub(crate) fn caller(&self) -> Option<SpanId> {
-        self.caller
-    }
-
-    pub(crate) fn state(&self) -> &TraceState {
-        &self.state
+        header(&self.ids.state)
     }
 }
 
@@ -303,7 +287,7 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c",
             "",
         ] {
-            assert!(TraceHead::begin(Some(header), None).caller.is_none(), "{header}");
+            assert!(TraceHead::begin(Some(header), None).ids.caller.is_none(), "{header}");
         }
     }
 
@@ -311,8 +295,8 @@ mod tests {
     fn ids_are_there_without_telemetry() {
         let head = TraceHead::begin(None, None);
         let ours = head.traceparent();
-        assert_eq!(ours.as_str(), format!("00-{}-{}-00", head.id(), head.span_id()));
-        assert_eq!(head.trace_id().to_string(), head.id().to_string());
+        assert_eq!(ours.as_str(), format!("00-{}-{}-00", head.ids.trace, head.ids.span));
+        assert_eq!(head.trace_id().to_string(), head.ids.trace.to_string());
         assert!(remote(ours.as_str(), None).is_some() && !is_sampled(ours.as_str()));
         assert!(is_sampled(&ours.as_str().replace("-00", "-01")));
     }

@@ -8,7 +8,8 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use plugrank_contract::{Call, CallError, Context};
-use plugrank_runtime::{RecentRequests, Settings, Telemetry, trace_context::TraceHead};
+use plugrank_runtime::{Settings, Telemetry, telemetry::TailSampler, trace_context::TraceHead};
+use plugrank_tail_sampling::{RecentRequests, TailSampling};
 use plugrank_transport::{Local, LocalOptions, Service};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument, Span, dispatcher};
@@ -47,6 +48,10 @@ async fn request(local: &Local<Logic>) {
     }
 }
 
+fn tail(recent: Option<RecentRequests>) -> Option<Arc<dyn TailSampler>> {
+    Some(Arc::new(TailSampling::new(recent)))
+}
+
 fn spans(criterion: &mut Criterion) {
     let settings = Settings::from_sources(None, HashMap::new()).unwrap();
     let mut nowhere = settings.telemetry.clone();
@@ -69,7 +74,7 @@ fn spans(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("a request with one call");
     for (name, telemetry) in cases {
         let built =
-            telemetry.map(|(settings, recent)| Telemetry::build(&settings, recent).unwrap());
+            telemetry.map(|(settings, recent)| Telemetry::build(&settings, tail(recent)).unwrap());
         let dispatch = built.as_ref().map_or_else(dispatcher::Dispatch::none, |one| one.0.clone());
         dispatcher::with_default(&dispatch, || {
             group.bench_function(name, |bencher| {

@@ -19,7 +19,8 @@ impl Rule for Duplicates {
     fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
         let pool = field.pool;
         (pool > 1 && field.similarity.with_vector() == pool).then(|| -> Box<dyn Applied> {
-            Box::new(Placed { same: vec![false; pool], similar: vec![0.0; pool] })
+            let (same, similar) = (vec![false; pool], vec![0.0; pool]);
+            Box::new(Placed { same, similar, vector: Vec::new() })
         })
     }
 }
@@ -29,12 +30,15 @@ struct Placed {
     same: Vec<bool>,
     /// By item of the pool: its similarity to the item placed last.
     similar: Vec<f32>,
+    /// The vector of the item placed last.
+    vector: Vec<f32>,
 }
 
 impl Placed {
     fn note(&mut self, field: &Field<'_>, item: usize) {
         if item < self.same.len() {
-            field.similarity.to_pool(item, &field.facts, &mut self.similar);
+            let (vector, similar) = (&mut self.vector, &mut self.similar);
+            field.similarity.to_pool(item, &field.facts, vector, similar);
             let pairs = self.same.iter_mut().zip(&self.similar);
             pairs.for_each(|(same, similar)| *same |= *similar >= SAME);
         }

@@ -1,17 +1,18 @@
-//! Logs for people and machines, spans for a collector and for the operator's pages.
+//! Logs for people and machines, spans for a collector and for a [`TailSampler`].
 
 mod counts;
 mod export;
 mod log;
-mod pending;
-mod recent;
 mod record;
+mod recorder;
 mod router;
 mod sampler;
-#[cfg(test)]
-mod testing;
+pub mod span_data;
+mod tail;
+#[cfg(any(test, feature = "test-spans"))]
+pub mod testing;
+mod trace_ids;
 mod verdict;
-mod waterfall;
 
 use std::{io, io::IsTerminal, sync::Arc, time::Duration};
 
@@ -27,12 +28,12 @@ use tracing_subscriber::{
 };
 
 pub use counts::SpanCounts;
-pub use recent::RecentRequests;
-pub(crate) use record::Recorder;
-pub use record::{RequestRecord, SpanRecord};
+pub use record::{Attribute, RequestRecord, SpanRecord};
+pub(crate) use recorder::Recorder;
 pub(crate) use sampler::Ids;
+pub use tail::{EndedRequest, TailSampler};
+pub use trace_ids::TraceIds;
 pub use verdict::{ALLOTTED_MS, Cause, DEGRADED, OUTCOME, RUNG, SPENT_MS, TOTAL_MS};
-pub use waterfall::{Attribute, RequestTrace, TraceSpan};
 
 use crate::settings::{LogFormat, TelemetrySettings};
 use export::{Driver, ExportQueue};
@@ -65,7 +66,7 @@ pub enum TelemetryError {
 }
 
 /// Logs and traces of a process. Spans are made of traces that are sampled, and afterwards of
-/// requests that were degraded, late or failed. They wait in a bounded queue and leave on a thread
+/// requests that a [`TailSampler`] picks. They wait in a bounded queue and leave on a thread
 /// of their own, so that a collector that is slow or gone costs a request nothing; what does not fit
 /// is dropped and counted.
 #[derive(Debug)]
@@ -79,15 +80,15 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Sets up logs and traces for the whole process. Traces are fed into `recent`, if given.
+    /// Sets up logs and traces for the whole process. `tail` decides on requests after their end.
     ///
     /// # Errors
     /// As [`TelemetryError`] says.
     pub fn install(
         settings: &TelemetrySettings,
-        recent: Option<RecentRequests>,
+        tail: Option<Arc<dyn TailSampler>>,
     ) -> Result<Self, TelemetryError> {
-        let (dispatch, telemetry) = Self::build(settings, recent)?;
+        let (dispatch, telemetry) = Self::build(settings, tail)?;
         tracing::dispatcher::set_global_default(dispatch)?;
         Ok(telemetry)
     }
@@ -98,11 +99,11 @@ impl Telemetry {
     /// As [`TelemetryError`] says.
     pub fn build(
         settings: &TelemetrySettings,
-        recent: Option<RecentRequests>,
+        tail: Option<Arc<dyn TailSampler>>,
     ) -> Result<(Dispatch, Self), TelemetryError> {
         let (writer, log_thread) =
             LogWriter::start(io::stderr()).map_err(TelemetryError::Thread)?;
-        let (recorder, telemetry) = Self::provider(settings, recent, log_thread)?;
+        let (recorder, telemetry) = Self::provider(settings, tail, log_thread)?;
         let recorded = recorder.sampler().records();
         let traces = tracing_opentelemetry::layer()
             .with_tracer(telemetry.provider.tracer("plugrank"))
@@ -150,7 +151,7 @@ impl Telemetry {
 
     fn provider(
         settings: &TelemetrySettings,
-        recent: Option<RecentRequests>,
+        tail: Option<Arc<dyn TailSampler>>,
         log: LogThread,
     ) -> Result<(Recorder, Self), TelemetryError> {
         let resource = Resource::builder()
@@ -167,18 +168,19 @@ impl Telemetry {
                 (Some(Arc::new(queue)), Some(driver))
             }
         };
-        let sampler = match (&queue, &recent) {
-            (None, None) => HeadSampler::OFF,
-            _ => HeadSampler::new(settings.sample_share, queue.is_some()),
+        let wanted = tail.as_ref().is_some_and(|tail| tail.wants_spans());
+        let sampler = match queue.is_some() || wanted {
+            false => HeadSampler::OFF,
+            true => HeadSampler::new(settings.sample_share, queue.is_some()),
         };
-        let router = SpanRouter::new(queue.clone(), recent.clone(), counts.clone());
+        let router = SpanRouter::new(queue.clone(), tail.clone(), counts.clone());
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             .with_sampler(sampler.clone())
             .with_id_generator(Ids::default())
             .with_span_processor(router)
             .build();
-        let recorder = Recorder::new(sampler, queue, recent, counts.clone());
+        let recorder = Recorder::new(sampler, queue, tail, counts.clone());
         Ok((recorder, Self { provider, counts, _driver: driver, _log: log }))
     }
 }
@@ -200,7 +202,7 @@ fn interest(metadata: &Metadata<'_>, recorded: bool) -> Interest {
 
 #[cfg(test)]
 mod tests {
-    use std::{borrow::Cow, collections::HashMap, time::Instant};
+    use std::{collections::HashMap, time::Instant};
 
     use tracing::{Span, info_span};
 
@@ -215,10 +217,6 @@ mod tests {
         let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
         settings.otlp_endpoint = endpoint.map(ToOwned::to_owned);
         settings
-    }
-
-    fn recent() -> RecentRequests {
-        RecentRequests::new(&Settings::from_sources(None, HashMap::new()).unwrap().admin)
     }
 
     const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -276,64 +274,6 @@ mod tests {
                 let inner = span.in_scope(|| info_span!(target: TRACE_TARGET, "inner"));
                 let trace = recorded.then(|| head.trace_id().to_string());
                 assert_eq!(trace_context::trace_id(&inner), trace);
-            });
-        }
-    }
-
-    #[test]
-    fn a_request_of_note_gets_its_spans_afterwards() {
-        let recent = recent();
-        let mut settings = settings(Some("http://127.0.0.1:1"));
-        settings.sample_share = 0.0;
-        let (dispatch, telemetry) = Telemetry::build(&settings, Some(recent.clone())).unwrap();
-        let span = |name, attributes| SpanRecord {
-            name: Cow::Borrowed(name),
-            began: Instant::now(),
-            spent: Duration::from_millis(3),
-            attributes,
-            error: None,
-        };
-        let record = || RequestRecord {
-            request: span("POST /v1/rank", vec![(TOTAL_MS, Attribute::Float(50.0))]),
-            stages: vec![span("rank.scoring", vec![(OUTCOME, Attribute::Text("cut".into()))])],
-        };
-        let spent = Duration::from_millis(3);
-        let head = tracing::dispatcher::with_default(&dispatch, || {
-            let head = TraceHead::begin(Some(&CALLER.replace("-01", "-00")), None);
-            head.ended(Some(Cause::Degraded), spent, true, record);
-            TraceHead::begin(None, None).ended(None, spent, false, || unreachable!());
-            head
-        });
-        let noted = recent.noted();
-        assert_eq!(noted.len(), 1);
-        let request = &noted[0];
-        assert_eq!((request.exported, request.cause), (true, Some(Cause::Degraded)));
-        assert_eq!(request.trace_id, head.trace_id().as_str());
-        let names: Vec<(usize, &str)> =
-            request.waterfall().iter().map(|(depth, span)| (*depth, &*span.name)).collect();
-        assert_eq!(names, [(0, "POST /v1/rank"), (1, "rank.scoring")]);
-        let (stage, root) = (&request.spans[0], &request.spans[1]);
-        assert_eq!(stage.outcome.as_deref(), Some("cut"));
-        assert_eq!(root.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
-        assert!(head.traceparent().as_str().contains(&root.span_id));
-        telemetry.shutdown();
-    }
-
-    #[test]
-    fn inner_spans_are_made_only_as_part_of_recorded_ones() {
-        for (endpoint, recent, made) in [
-            (None, None, false),
-            (Some("http://127.0.0.1:1"), None, true),
-            (None, Some(recent()), true),
-        ] {
-            let (dispatch, _telemetry) = Telemetry::build(&settings(endpoint), recent).unwrap();
-            tracing::dispatcher::with_default(&dispatch, || {
-                let is_recorded = |span: &Span| trace_context::traceparent(span).is_some();
-                let inner = || is_recorded(&info_span!(target: TRACE_TARGET, "inner"));
-                assert!(!inner());
-                let root = info_span!(target: "plugrank_trace::root", "outer");
-                assert_eq!(is_recorded(&root), made);
-                assert_eq!(root.in_scope(inner), made);
             });
         }
     }

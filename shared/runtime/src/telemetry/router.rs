@@ -1,10 +1,6 @@
-//! Where ended spans go: sampled ones to the collector, those of whole requests to the operator's
-//! pages.
+//! Where ended spans go: sampled ones to the collector, all of them to the tail sampler.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{Context, trace::TraceContextExt};
 use opentelemetry_sdk::{
@@ -13,66 +9,33 @@ use opentelemetry_sdk::{
     trace::{Span, SpanData, SpanProcessor},
 };
 
-use super::{
-    counts::SpanCounts,
-    pending::{Next, PendingTraces, is_root},
-    recent::RecentRequests,
-    verdict::Cause,
-};
-
-/// Spans kept of traces that still run.
-const PENDING_SPANS: usize = 16_384;
+use super::{counts::SpanCounts, span_data::is_root, tail::TailSampler, verdict::Cause};
 
 /// Takes what the SDK recorded.
 #[derive(Debug)]
 pub(crate) struct SpanRouter<P> {
     exporter: Option<Arc<P>>,
-    pages: Option<Pages>,
+    tail: Option<Arc<dyn TailSampler>>,
     counts: SpanCounts,
-}
-
-#[derive(Debug)]
-struct Pages {
-    pending: Mutex<PendingTraces>,
-    recent: RecentRequests,
-}
-
-impl Pages {
-    /// A panic while the lock was held leaves plain data behind, so it is used on.
-    fn pending(&self) -> MutexGuard<'_, PendingTraces> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ended(&self, span: SpanData) {
-        let next = self.pending().end(span);
-        match next {
-            Next::Nothing => {}
-            Next::Late(span) => self.recent.late(&span),
-            Next::Ended(ended) => self.recent.ended(&ended),
-        }
-    }
 }
 
 impl<P: SpanProcessor> SpanRouter<P> {
     pub(crate) fn new(
         exporter: Option<Arc<P>>,
-        recent: Option<RecentRequests>,
+        tail: Option<Arc<dyn TailSampler>>,
         counts: SpanCounts,
     ) -> Self {
-        let pages = recent
-            .map(|recent| Pages { pending: Mutex::new(PendingTraces::new(PENDING_SPANS)), recent });
-        Self { exporter, pages, counts }
+        Self { exporter, tail: tail.filter(|tail| tail.wants_spans()), counts }
     }
 }
 
 impl<P: SpanProcessor> SpanProcessor for SpanRouter<P> {
     fn on_start(&self, span: &mut Span, parent: &Context) {
-        let Some(pages) = &self.pages else { return };
+        let Some(tail) = &self.tail else { return };
         let parent = parent.span();
         let parent = parent.span_context();
         if !parent.is_valid() || parent.is_remote() {
-            let trace = opentelemetry::trace::Span::span_context(span).trace_id();
-            pages.pending().begin(trace, Instant::now());
+            tail.began(opentelemetry::trace::Span::span_context(span).trace_id());
         }
     }
 
@@ -81,13 +44,13 @@ impl<P: SpanProcessor> SpanProcessor for SpanRouter<P> {
             self.counts.ended(Cause::of_root(&span), span.span_context.is_sampled());
         }
         let exporter = self.exporter.as_ref().filter(|_| span.span_context.is_sampled());
-        match (exporter, &self.pages) {
+        match (exporter, &self.tail) {
             (None, None) => {}
             (Some(exporter), None) => exporter.on_end(span),
-            (None, Some(pages)) => pages.ended(span),
-            (Some(exporter), Some(pages)) => {
+            (None, Some(tail)) => tail.span_ended(span),
+            (Some(exporter), Some(tail)) => {
                 exporter.on_end(span.clone());
-                pages.ended(span);
+                tail.span_ended(span);
             }
         }
     }

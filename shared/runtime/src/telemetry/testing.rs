@@ -9,19 +9,14 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 /// A context of trace `trace`, span `id`, sampled or not.
-pub(crate) fn context(trace: u128, id: u64, sampled: bool) -> SpanContext {
+pub fn context(trace: u128, id: u64, sampled: bool) -> SpanContext {
     let flags = TraceFlags::default().with_sampled(sampled);
     let (trace, id) = (TraceId::from(trace), SpanId::from(id));
     SpanContext::new(trace, id, flags, false, TraceState::default())
 }
 
 /// A span that took 10 ms; without a parent it is a root. Not sampled.
-pub(crate) fn span(
-    trace: u128,
-    id: u64,
-    parent: Option<u64>,
-    attributes: Vec<KeyValue>,
-) -> SpanData {
+pub fn span(trace: u128, id: u64, parent: Option<u64>, attributes: Vec<KeyValue>) -> SpanData {
     let start_time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     SpanData {
         span_context: context(trace, id, false),
@@ -41,7 +36,7 @@ pub(crate) fn span(
 }
 
 /// The same span with links to others.
-pub(crate) fn linked(mut span: SpanData, to: &[(u128, u64)]) -> SpanData {
+pub fn linked(mut span: SpanData, to: &[(u128, u64)]) -> SpanData {
     span.links.links =
         to.iter().map(|(trace, id)| Link::with_context(context(*trace, *id, false))).collect();
     span

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use opentelemetry::{Array, Value, trace::Status};
+use opentelemetry::{Array, Value};
 use opentelemetry_sdk::trace::SpanData;
 use serde::Serialize;
+
+use super::span_data::{attribute, failed, number};
 
 /// Attribute of a request's span: whether its answer is less than it could be.
 pub const DEGRADED: &str = "plugrank.degraded";
@@ -57,7 +59,8 @@ impl Cause {
     }
 
     /// That of the request whose root span in this process this is.
-    pub(crate) fn of_root(root: &SpanData) -> Option<Self> {
+    #[must_use]
+    pub fn of_root(root: &SpanData) -> Option<Self> {
         let status = number(root, STATUS).is_some_and(|status| status >= 500.0);
         let given = number(root, TOTAL_MS).or_else(|| number(root, ALLOTTED_MS));
         let over = number(root, SPENT_MS).zip(given).is_some_and(|(spent, given)| spent > given);
@@ -74,32 +77,6 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Whether a span ended in an error.
-pub(crate) fn failed(span: &SpanData) -> bool {
-    matches!(span.status, Status::Error { .. })
-}
-
-pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
-    // The last one stands, when a key was recorded twice.
-    let found = span.attributes.iter().rev().find(|attribute| attribute.key.as_str() == key)?;
-    Some(&found.value)
-}
-
-pub(crate) fn number(span: &SpanData, key: &str) -> Option<f64> {
-    match attribute(span, key)? {
-        Value::F64(number) => Some(*number),
-        Value::I64(number) => Some(*number as f64),
-        _ => None,
-    }
-}
-
-pub(crate) fn text(span: &SpanData, key: &str) -> Option<String> {
-    match attribute(span, key)? {
-        Value::String(text) => Some(text.as_str().to_owned()),
-        _ => None,
-    }
-}
-
 fn holds(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
@@ -113,7 +90,7 @@ fn holds(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::KeyValue;
+    use opentelemetry::{KeyValue, trace::Status};
 
     use super::*;
     use crate::telemetry::testing::span;

@@ -10,9 +10,11 @@ use opentelemetry::{
     trace::{SpanKind, Status},
 };
 use opentelemetry_sdk::trace::SpanData;
+use plugrank_runtime::telemetry::{
+    ALLOTTED_MS, Attribute, Cause, OUTCOME, RUNG, SPENT_MS, TOTAL_MS,
+    span_data::{number, text},
+};
 use serde::Serialize;
-
-use super::verdict::{ALLOTTED_MS, Cause, OUTCOME, RUNG, SPENT_MS, TOTAL_MS, number, text};
 
 /// One request's part in this process.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,31 +68,6 @@ pub struct TraceSpan {
     pub links: Vec<String>,
     /// Everything else that was recorded.
     pub attributes: BTreeMap<String, Attribute>,
-}
-
-/// An attribute's value.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Attribute {
-    /// Yes or no.
-    Flag(bool),
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-    /// Text.
-    Text(String),
-}
-
-impl std::fmt::Display for Attribute {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Flag(flag) => flag.fmt(f),
-            Self::Int(number) => number.fmt(f),
-            Self::Float(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text),
-        }
-    }
 }
 
 impl RequestTrace {
@@ -220,7 +197,7 @@ mod tests {
     use opentelemetry::KeyValue;
 
     use super::*;
-    use crate::telemetry::testing::{linked, span};
+    use plugrank_runtime::telemetry::testing::{linked, span};
 
     fn at(mut span: SpanData, from_ms: u64, to_ms: u64) -> SpanData {
         let began = span.start_time;

@@ -10,7 +10,7 @@ use std::{
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::verdict::Cause;
+use plugrank_runtime::telemetry::{Cause, span_data::is_root};
 
 /// Maximum time a trace is kept; the longest budget a caller can be given fits in.
 const TIME_LIMIT: Duration = Duration::from_secs(660);
@@ -58,11 +58,6 @@ pub(crate) enum Next {
     Late(Arc<SpanData>),
     /// It ends its trace.
     Ended(EndedTrace),
-}
-
-/// Whether a span is the first of its trace in this process.
-pub(crate) fn is_root(span: &SpanData) -> bool {
-    span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote
 }
 
 impl PendingTraces {
@@ -160,9 +155,9 @@ mod tests {
     use opentelemetry::KeyValue;
 
     use super::*;
-    use crate::telemetry::{
+    use plugrank_runtime::telemetry::{
+        DEGRADED,
         testing::{context, linked, span},
-        verdict::DEGRADED,
     };
 
     fn trace(id: u128) -> TraceId {

@@ -9,12 +9,15 @@ use std::{
 use opentelemetry::{TraceId, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{
+use plugrank_runtime::{
+    settings::AdminSettings,
+    telemetry::{ALLOTTED_MS, Cause, TOTAL_MS, span_data::number},
+};
+
+use crate::{
     pending::EndedTrace,
-    verdict::{ALLOTTED_MS, Cause, TOTAL_MS, number},
     waterfall::{self, RequestTrace},
 };
-use crate::settings::AdminSettings;
 
 /// Spans kept of one request.
 const SPANS: usize = 512;
@@ -157,7 +160,7 @@ mod tests {
     use opentelemetry::KeyValue;
 
     use super::*;
-    use crate::telemetry::testing::{linked, span};
+    use plugrank_runtime::telemetry::testing::{linked, span};
 
     fn recent(keep: usize) -> RecentRequests {
         let settings = AdminSettings { bind: None, requests: keep, recent_ms: 60_000 };

@@ -1,0 +1,14 @@
+//! Tail sampling: what becomes of a request's spans is decided when it has ended.
+//!
+//! Requests that were degraded, late or failed get their spans whatever the sampled share, and the
+//! slowest recent ones are remembered beside them for the operator's pages.
+
+mod pending;
+mod recent;
+mod sampling;
+mod spans;
+mod waterfall;
+
+pub use recent::RecentRequests;
+pub use sampling::TailSampling;
+pub use waterfall::{RequestTrace, TraceSpan};
