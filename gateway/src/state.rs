@@ -13,7 +13,7 @@ use plugrank_contract::{
 use plugrank_open_inference::{Served, server};
 use plugrank_runtime::{
     Health, Metrics,
-    settings::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ServerSettings},
+    settings::{BudgetSettings, LadderSettings, OnOverload, RungChoice, ServerSettings},
 };
 use plugrank_store::Store;
 use plugrank_transport::Client;
@@ -78,7 +78,7 @@ pub struct Gateway {
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
-    pub(crate) on_overload: OverloadChoice,
+    pub(crate) on_overload: OnOverload,
     pub(crate) fewer_candidates: u32,
     pub(crate) connections: Connections,
     pub(crate) default_budget: Duration,

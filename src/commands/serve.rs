@@ -7,12 +7,12 @@ use plugrank_contract::{ItemIds, scoring::ModelKind};
 use plugrank_gateway::{Clients, Gateway, GatewayParts};
 use plugrank_open_inference::Served;
 use plugrank_runtime::{
-    Health, Metrics, RecentRequests, Settings, Shutdown, Telemetry, settings::ModelChoice,
+    Health, Metrics, RecentRequests, Shutdown, Telemetry, settings::ModelChoice,
 };
 
 use super::Failure;
 use crate::{
-    admin,
+    Settings, admin,
     cli::{Role, ServeArgs},
     reserved_port::ReservedPort,
     role_server,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let settings = super::settings(&args.config)?;
+    let settings = super::settings::load(&args.config)?;
     let role = args.role;
     let runner = actix::System::new();
     Ok(runner.block_on(serve(role, settings))?)

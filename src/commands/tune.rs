@@ -8,6 +8,7 @@ use plugrank_inference::Library;
 
 use super::Failure;
 use crate::{
+    Settings,
     cli::TuneArgs,
     load::Progress,
     tune::{Configuration, Outcome, Workload, tune, write},
@@ -18,11 +19,11 @@ use crate::{
 const ALIKE: f64 = 0.97;
 
 pub(super) fn run(args: &TuneArgs) -> Result<(), Failure> {
-    let settings = super::settings(&args.config)?;
+    let settings = super::settings::load(&args.config)?;
     Ok(tune_for(args, &settings)?)
 }
 
-fn tune_for(args: &TuneArgs, settings: &plugrank_runtime::Settings) -> Result<()> {
+fn tune_for(args: &TuneArgs, settings: &Settings) -> Result<()> {
     let library = Library::load(settings.onnxruntime.library.as_deref().map(Path::new))?;
     let path = &settings.bundle.path;
     let bundle = Bundle::open(path)

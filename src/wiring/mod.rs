@@ -17,9 +17,11 @@ use actix::Arbiter;
 use anyhow::{Context, Result};
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
-use plugrank_runtime::{Health, Metrics, Settings};
+use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 use plugrank_transport::{Local, LocalOptions, Remote, Service};
+
+use crate::Settings;
 
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};

@@ -16,17 +16,14 @@ use plugrank_retrieval::{
         AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, SnapshotOptions,
     },
 };
-use plugrank_runtime::{
-    Settings,
-    settings::{
-        EmbeddingSettings, PeerSettings, Provider as ProviderChoice, RerankingSettings,
-        ScoringSettings,
-    },
+use plugrank_runtime::settings::{
+    EmbeddingSettings, PeerSettings, Provider as ProviderChoice, RerankingSettings, ScoringSettings,
 };
 use plugrank_scoring::ScoringOptions;
 use plugrank_transport::{EjectionOptions, HedgeOptions, RemoteOptions};
 
 use super::Model;
+use crate::Settings;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -10,7 +10,7 @@ use actix_web::{
 use plugrank_budget::{Admitted, Refusal, Rung, Stage};
 use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::{
-    settings::{OverloadChoice, ServerSettings},
+    settings::{OnOverload, ServerSettings},
     trace_context::HexText,
 };
 
@@ -83,8 +83,8 @@ pub(crate) async fn rank(
     let mut plan = gateway.controller.plan();
     if let Err(refusal) = in_time(&admitted, &query) {
         match gateway.on_overload {
-            OverloadChoice::Refuse => return Err(refused(&gateway, refusal)),
-            OverloadChoice::Degrade => {
+            OnOverload::Refuse => return Err(refused(&gateway, refusal)),
+            OnOverload::Degrade => {
                 plan = Plan { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..plan };
             }
         }

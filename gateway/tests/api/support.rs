@@ -1,6 +1,6 @@
 //! A gateway on a port of its own, and a client for it.
 
-use std::{collections::HashMap, io, net::TcpListener, sync::Arc};
+use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
 use plugrank_contract::{
@@ -10,7 +10,10 @@ use plugrank_contract::{
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{Clients, Gateway, GatewayParts, run};
-use plugrank_runtime::{Health, Metrics, Settings, Shutdown};
+use plugrank_runtime::{
+    Health, Metrics, Shutdown,
+    settings::{BudgetSettings, ServerSettings},
+};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
@@ -34,16 +37,14 @@ pub(crate) struct Server {
 impl Server {
     /// With the default settings, but a budget that a busy machine can keep.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(|_, _| {})
     }
 
-    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
-        let mut environment = HashMap::from([
-            ("PLUGRANK__SERVER__WORKERS".to_owned(), "1".to_owned()),
-            ("PLUGRANK__BUDGET__DEFAULT_MS".to_owned(), "1000".to_owned()),
-        ]);
-        environment.extend(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        let settings = Settings::from_sources(None, environment).unwrap();
+    pub(crate) fn start_with(set: impl FnOnce(&mut ServerSettings, &mut BudgetSettings)) -> Self {
+        let (mut server, mut budget) = (ServerSettings::default(), BudgetSettings::default());
+        server.workers = Some(1);
+        budget.default_ms = 1000;
+        set(&mut server, &mut budget);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
@@ -62,8 +63,8 @@ impl Server {
             store: store.clone(),
             items: None,
             facts_for: 0,
-            server: settings.server,
-            budget: settings.budget,
+            server,
+            budget,
             candidate_limit: 300,
             model: ModelKind::Unified,
             metrics: Metrics::new(),

@@ -9,6 +9,5 @@ pub mod trace_context;
 
 pub use health::{Condition, Health, Readiness};
 pub use metrics::{LatencyHistogram, Metrics};
-pub use settings::{Settings, SettingsError};
 pub use shutdown::Shutdown;
 pub use telemetry::{RecentRequests, Telemetry, TelemetryError};

@@ -3,12 +3,16 @@
 //! kept for the operator's pages.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use plugrank_contract::{Call, CallError, Context};
-use plugrank_runtime::{RecentRequests, Settings, Telemetry, trace_context::TraceHead};
+use plugrank_runtime::{
+    RecentRequests, Telemetry,
+    settings::{AdminSettings, TelemetrySettings},
+    trace_context::TraceHead,
+};
 use plugrank_transport::{Local, LocalOptions, Service};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument, Span, dispatcher};
@@ -48,14 +52,12 @@ async fn request(local: &Local<Logic>) {
 }
 
 fn spans(criterion: &mut Criterion) {
-    let settings = Settings::from_sources(None, HashMap::new()).unwrap();
-    let mut nowhere = settings.telemetry.clone();
-    nowhere.log_level = "off".to_owned();
+    let nowhere = TelemetrySettings { log_level: "off".to_owned(), ..TelemetrySettings::default() };
     let mut sampled = nowhere.clone();
     sampled.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
     let mut unsampled = sampled.clone();
     unsampled.sample_share = 0.0;
-    let recent = RecentRequests::new(&settings.admin);
+    let recent = RecentRequests::new(&AdminSettings::default());
     let cases = [
         ("no telemetry", None),
         ("nowhere to record to", Some((nowhere.clone(), None))),

@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
+use garde::Validate;
+use plugrank_settings::rules;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Checks;
-
 /// The model bundle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct BundleSettings {
-    /// Its folder.
+    /// Folder of the model bundle.
+    #[garde(custom(rules::path))]
     pub path: PathBuf,
 }
 
-impl BundleSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        checks.path("bundle.path", &self.path);
+impl Default for BundleSettings {
+    fn default() -> Self {
+        Self { path: "models/simshop/bundle".into() }
     }
 }

@@ -1,58 +1,82 @@
 //! Section `[embedding]`.
 
+use garde::Validate;
+use plugrank_settings::{
+    list,
+    rules::{ascending, finite},
+};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{check::Checks, list};
-
 /// The embedding service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct EmbeddingSettings {
     /// In-process tier of item records and user states, in MiB.
+    #[garde(range(min = 1, max = 1_048_576))]
     pub memory_mb: usize,
     /// Share of it for user states.
+    #[garde(range(min = 0.01, max = 0.99), custom(finite))]
     pub user_state_share: f64,
-    /// Whether items cached nowhere are encoded while a request waits.
+    /// Whether items whose vectors are cached nowhere are encoded while a request waits. Otherwise
+    /// they are encoded behind it, and it gets missing records.
+    #[garde(skip)]
     pub encode_on_miss: bool,
-    /// Items that go through the encoders at a time.
+    /// Items that go through the text and image encoders at a time.
+    #[garde(range(min = 1, max = 4096))]
     pub encode_batch: usize,
     /// Threads that encode.
+    #[garde(range(min = 1, max = 256))]
     pub encode_threads: usize,
-    /// Most items a call with a deadline waits for.
+    /// Most items a request with a deadline waits for; the rest are encoded behind it.
+    #[garde(range(min = 0, max = 100_000))]
     pub encode_per_call: usize,
-    /// Items that may wait to be encoded.
+    /// Items that may wait to be encoded, for waiting calls and behind them each; more are not taken
+    /// on, and are encoded when they are asked for again.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub encode_queue: usize,
-    /// Records that may wait to be written to the store.
+    /// Records that may wait to be written to the store; more are not written, and are encoded again
+    /// by the next process.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub write_back_queue: usize,
     /// Threads that run the user encoder.
+    #[garde(range(min = 1, max = 256))]
     pub user_threads: usize,
     /// History entries at which a batch of the user encoder closes.
+    #[garde(range(min = 1, max = 1_048_576))]
     pub user_batch_rows: usize,
-    /// Users per batch that shapes are padded to, ascending.
+    /// Users per batch that shapes are padded to, ascending, each 1 to 4096.
     #[serde(deserialize_with = "list::numbers")]
+    #[garde(custom(ascending(4096)))]
     pub user_buckets: Vec<usize>,
-    /// Longest a batch of the user encoder waits for company, in microseconds.
+    /// Maximum time a batch of the user encoder waits for more rows, in microseconds.
+    #[garde(range(min = 0, max = 1_000_000))]
     pub user_batch_wait_us: u64,
     /// Part of a call's time kept for the way back, in microseconds.
+    #[garde(range(min = 0, max = 1_000_000))]
     pub answer_margin_us: u64,
-    /// Calls in flight at a time.
+    /// Calls in flight at a time; one more is answered "overloaded".
+    #[garde(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
 }
 
-impl EmbeddingSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        checks.range("embedding.memory_mb", self.memory_mb, 1..=1_048_576);
-        checks.range("embedding.encode_batch", self.encode_batch, 1..=4096);
-        checks.range("embedding.encode_threads", self.encode_threads, 1..=256);
-        checks.range("embedding.user_state_share", self.user_state_share, 0.01..=0.99);
-        checks.range("embedding.encode_per_call", self.encode_per_call, 0..=100_000);
-        checks.range("embedding.encode_queue", self.encode_queue, 1..=1_000_000);
-        checks.range("embedding.write_back_queue", self.write_back_queue, 1..=1_000_000);
-        checks.range("embedding.user_threads", self.user_threads, 1..=256);
-        checks.range("embedding.user_batch_rows", self.user_batch_rows, 1..=1_048_576);
-        checks.ascending("embedding.user_buckets", &self.user_buckets, 4096);
-        checks.range("embedding.user_batch_wait_us", self.user_batch_wait_us, 0..=1_000_000);
-        checks.range("embedding.answer_margin_us", self.answer_margin_us, 0..=1_000_000);
-        checks.range("embedding.max_in_flight", self.max_in_flight, 1..=1_000_000);
+impl Default for EmbeddingSettings {
+    fn default() -> Self {
+        Self {
+            memory_mb: 256,
+            user_state_share: 0.25,
+            encode_on_miss: true,
+            encode_batch: 16,
+            encode_threads: 1,
+            encode_per_call: 64,
+            encode_queue: 4096,
+            write_back_queue: 4096,
+            user_threads: 1,
+            user_batch_rows: 1024,
+            user_buckets: vec![1, 2, 4, 8],
+            user_batch_wait_us: 500,
+            answer_margin_us: 1000,
+            max_in_flight: 1024,
+        }
     }
 }

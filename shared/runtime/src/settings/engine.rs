@@ -2,98 +2,116 @@
 
 use std::path::PathBuf;
 
+use garde::Validate;
+use plugrank_settings::{as_stars, list, rules::holds, without_password, without_passwords};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    check::Checks,
-    list,
-    store::{as_stars, tcp, without_password, without_passwords},
-};
+use super::store::{tcp_url, tcp_urls};
 
 /// Where item vectors are searched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineKind {
     /// In an index of each process.
     Embedded,
-    /// In vector sets on Redis servers.
+    /// In vector sets on servers of Redis 8.0 or later that all processes share (docs/scaling.md).
     Redis,
 }
 
 /// Where item vectors are searched, and how a shared engine is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct EngineSettings {
-    /// Which.
+    /// Where item vectors are searched.
+    #[garde(skip)]
     pub kind: EngineKind,
-    /// Address of the one server. Written without its password.
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "without_password")]
+    /// When kind is "redis", one of two. The one server; rediss:// for TLS.
+    #[serde(serialize_with = "without_password")]
+    #[garde(custom(tcp_url), custom(self.one_way("redis_url")))]
+    #[schemars(example = &"redis://127.0.0.1:6379/0", extend("writeOnly" = true))]
     pub redis_url: Option<String>,
-    /// Addresses of nodes of a cluster. Written without passwords.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "list::texts",
-        serialize_with = "without_passwords"
+    /// Or nodes of a Redis Cluster, from which the others are learned.
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
+    #[garde(custom(tcp_urls), custom(self.one_way("redis_cluster_urls")))]
+    #[schemars(
+        example = ["redis://vectors-0:6379", "redis://vectors-1:6379"],
+        extend("writeOnly" = true)
     )]
     pub redis_cluster_urls: Vec<String>,
-    /// ACL user, in place of the one in an address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// ACL user at these servers, in place of the one in an address.
+    #[garde(custom(with_password(&self.redis_password)))]
+    #[schemars(example = &"plugrank")]
     pub redis_username: Option<String>,
-    /// Its password. Written as `***`.
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "as_stars")]
+    /// Its password; better set as PLUGRANK__RETRIEVAL__ENGINE__REDIS_PASSWORD.
+    #[serde(serialize_with = "as_stars")]
+    #[garde(skip)]
+    #[schemars(example = &"secret", extend("writeOnly" = true))]
     pub redis_password: Option<String>,
-    /// Certificates to trust for `rediss://`, in place of the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// File of certificates (PEM) to trust for rediss://, in place of the system's.
+    #[garde(skip)]
+    #[schemars(example = &"/etc/plugrank/redis-ca.pem")]
     pub redis_ca_file: Option<PathBuf>,
     /// Connections kept, at most; in a cluster, to each node.
+    #[garde(range(min = 1, max = 10_000))]
     pub redis_pool: usize,
-    /// Longest wait for a connection or answer.
+    /// Maximum wait for a connection or answer, in milliseconds. A request's own time cuts it sooner.
+    #[garde(range(min = 1, max = 60_000))]
     pub timeout_ms: u64,
-    /// Vector sets that the vectors are spread over.
+    /// Vector sets that the vectors are spread over: at least one for each master of a cluster.
+    #[garde(range(min = 1, max = 256))]
     pub shards: usize,
-    /// Whether elements are kept as 8-bit integers.
+    /// Whether elements are kept as 8-bit integers: a quarter of the memory, a little less exact.
+    #[garde(skip)]
     pub int8: bool,
-    /// Whether a search compares every vector.
+    /// Whether a search compares every vector: exact, for small catalogs and for comparison.
+    #[garde(skip)]
     pub exact: bool,
 }
 
-impl EngineSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        const URL: &str = "retrieval.engine.redis_url";
-        const URLS: &str = "retrieval.engine.redis_cluster_urls";
-        // Addresses may hold a password, so they are not repeated.
-        const OTHER: &str = "another kind of address";
-        checks.that(
-            self.redis_url.as_deref().is_none_or(tcp),
-            URL,
-            OTHER,
-            "an address such as redis://127.0.0.1:6379/0, rediss:// for TLS",
-        );
-        checks.that(
-            self.redis_cluster_urls.iter().all(|url| tcp(url)),
-            URLS,
-            OTHER,
-            "addresses such as redis://host:6379 or rediss://host:6379",
-        );
-        const ONE: &str = "the only one of redis_url and redis_cluster_urls when retrieval.engine.kind \
-                           is redis";
-        if self.kind == EngineKind::Redis {
-            match (self.redis_url.is_some(), !self.redis_cluster_urls.is_empty()) {
-                (false, false) => checks.that(false, URL, "absent", ONE),
-                (true, true) => checks.that(false, URLS, "given beside redis_url", ONE),
-                _ => {}
-            }
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            kind: EngineKind::Embedded,
+            redis_url: None,
+            redis_cluster_urls: Vec::new(),
+            redis_username: None,
+            redis_password: None,
+            redis_ca_file: None,
+            redis_pool: 16,
+            timeout_ms: 1000,
+            shards: 1,
+            int8: false,
+            exact: false,
         }
-        checks.that(
-            self.redis_password.is_some() || self.redis_username.is_none(),
-            "retrieval.engine.redis_username",
-            "given without retrieval.engine.redis_password",
-            "given with it, or in the address",
-        );
-        checks.range("retrieval.engine.redis_pool", self.redis_pool, 1..=10_000);
-        checks.range("retrieval.engine.timeout_ms", self.timeout_ms, 1..=60_000);
-        checks.range("retrieval.engine.shards", self.shards, 1..=256);
+    }
+}
+
+impl EngineSettings {
+    /// Of the two ways to Redis exactly one is given when that is the engine.
+    fn one_way<T>(&self, key: &str) -> impl FnOnce(&T, &()) -> garde::Result {
+        let wrong = match (self.redis_url.is_some(), !self.redis_cluster_urls.is_empty()) {
+            (false, false) => key == "redis_url",
+            (true, true) => key == "redis_cluster_urls",
+            _ => false,
+        };
+        let wrong = wrong && self.kind == EngineKind::Redis;
+        move |_, ()| {
+            holds(!wrong, || {
+                "the only one of redis_url and redis_cluster_urls when retrieval.engine.kind is redis"
+                    .to_owned()
+            })
+        }
+    }
+}
+
+pub(super) fn with_password(
+    password: &Option<String>,
+) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
+    move |username, ()| {
+        holds(password.is_some() || username.is_none(), || {
+            "given with redis_password, or in the address".to_owned()
+        })
     }
 }
 
@@ -101,33 +119,30 @@ impl EngineSettings {
 mod tests {
     use std::collections::HashMap;
 
-    use crate::Settings;
+    use super::EngineSettings;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
-        let named = |(name, value): &(&str, &str)| {
-            (format!("PLUGRANK__RETRIEVAL__{name}"), (*value).to_owned())
-        };
+    fn read(variables: &[(&str, &str)]) -> Result<EngineSettings, String> {
+        let named =
+            |(name, value): &(&str, &str)| (format!("PLUGRANK__{name}"), (*value).to_owned());
         let variables: HashMap<_, _> = variables.iter().map(named).collect();
-        Settings::from_sources(None, variables).map_err(|error| error.to_string())
+        plugrank_settings::from_sources(None, variables).map_err(|error| error.to_string())
     }
 
     #[test]
     fn what_does_not_go_together_is_named() {
-        const REDIS: (&str, &str) = ("ENGINE__KIND", "redis");
-        const URL: (&str, &str) = ("ENGINE__REDIS_URL", "redis://u:s3cret@a:6379");
-        const CLUSTER: (&str, &str) = ("ENGINE__REDIS_CLUSTER_URLS", "redis://a:1, redis://b:1");
+        const REDIS: (&str, &str) = ("KIND", "redis");
+        const URL: (&str, &str) = ("REDIS_URL", "redis://u:s3cret@a:6379");
+        const CLUSTER: (&str, &str) = ("REDIS_CLUSTER_URLS", "redis://a:1, redis://b:1");
         for one in [URL, CLUSTER] {
             let settings = read(&[REDIS, one]).unwrap();
             assert!(!toml::to_string(&settings).unwrap().contains("s3cret"));
         }
         for (variables, key) in [
-            (&[REDIS][..], "retrieval.engine.redis_url"),
-            (&[REDIS, URL, CLUSTER], "retrieval.engine.redis_cluster_urls"),
-            (&[("ENGINE__REDIS_URL", "http://s3cret@a")], "retrieval.engine.redis_url"),
-            (&[REDIS, URL, ("ENGINE__SHARDS", "257")], "retrieval.engine.shards"),
-            (&[("ENGINE__REDIS_USERNAME", "app")], "retrieval.engine.redis_username"),
-            (&[("SNAPSHOT__PATH", "")], "retrieval.snapshot.path"),
-            (&[("SNAPSHOT__EVERY_MS", "1")], "retrieval.snapshot.every_ms"),
+            (&[REDIS][..], "redis_url"),
+            (&[REDIS, URL, CLUSTER], "redis_cluster_urls"),
+            (&[("REDIS_URL", "http://s3cret@a")], "redis_url"),
+            (&[REDIS, URL, ("SHARDS", "257")], "shards"),
+            (&[("REDIS_USERNAME", "app")], "redis_username"),
         ] {
             let error = read(variables).unwrap_err();
             assert!(error.contains(key) && !error.contains("s3cret"), "{key}: {error}");

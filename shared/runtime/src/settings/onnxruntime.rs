@@ -2,23 +2,17 @@
 
 use std::path::PathBuf;
 
+use garde::Validate;
+use plugrank_settings::rules::optional_path;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Checks;
-
 /// ONNX Runtime.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct OnnxRuntimeSettings {
-    /// Path of its shared library; found by the system's loader when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Path of libonnxruntime.so. Absent: found by the system's loader.
+    #[garde(custom(optional_path))]
+    #[schemars(example = &"/usr/lib/libonnxruntime.so")]
     pub library: Option<PathBuf>,
-}
-
-impl OnnxRuntimeSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        if let Some(library) = &self.library {
-            checks.path("onnxruntime.library", library);
-        }
-    }
 }

@@ -1,21 +1,23 @@
 //! Section `[open_inference]`.
 
+use garde::Validate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Checks;
-
 /// The Open Inference Protocol, served by the process that scores.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct OpenInferenceSettings {
-    /// Whether it is served.
+    /// Whether the process that scores serves its graphs under /v2 by the Open Inference Protocol.
+    #[garde(skip)]
     pub serve: bool,
-    /// Largest request body.
+    /// Largest body of a request to it, in bytes. Larger ones are answered 413.
+    #[garde(range(min = 1024, max = 1 << 30))]
     pub max_body_bytes: usize,
 }
 
-impl OpenInferenceSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        checks.range("open_inference.max_body_bytes", self.max_body_bytes, 1024..=1 << 30);
+impl Default for OpenInferenceSettings {
+    fn default() -> Self {
+        Self { serve: true, max_body_bytes: 64 << 20 }
     }
 }

@@ -1,70 +1,93 @@
 //! Section `[peers]`.
 
+use garde::Validate;
+use plugrank_settings::{
+    list,
+    rules::{between, finite, http_urls, share},
+};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{check::Checks, list};
-
-/// Where the roles are that run in other processes, and how they are called.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where the other roles are when they run in other processes, and how they are called. One address
+/// each, or several, as a list or with commas; a name stands for every address it resolves to (in
+/// Kubernetes that of a headless Service).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct PeerSettings {
-    /// Addresses of retrieval; in this process when there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::texts")]
+    /// Addresses of retrieval. Absent: it runs in this process.
+    #[serde(deserialize_with = "list::texts")]
+    #[garde(custom(http_urls))]
+    #[schemars(example = &"http://retrieval:8081")]
     pub retrieval_url: Vec<String>,
-    /// Addresses of embedding; in this process when there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::texts")]
+    /// Addresses of embedding. Absent: it runs in this process.
+    #[serde(deserialize_with = "list::texts")]
+    #[garde(custom(http_urls))]
+    #[schemars(example = &"http://embedding:8082")]
     pub embedding_url: Vec<String>,
-    /// Addresses of scoring; in this process when there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::texts")]
+    /// Addresses of scoring. Absent: it runs in this process.
+    #[serde(deserialize_with = "list::texts")]
+    #[garde(custom(http_urls))]
+    #[schemars(example = &"http://10.0.0.3:8083, http://10.0.0.4:8083")]
     pub scoring_url: Vec<String>,
-    /// Addresses of re-ranking; in this process when there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::texts")]
+    /// Addresses of re-ranking. Absent: it runs in this process.
+    #[serde(deserialize_with = "list::texts")]
+    #[garde(custom(http_urls))]
+    #[schemars(example = &"http://reranking:8084")]
     pub reranking_url: Vec<String>,
-    /// How often names are resolved again.
+    /// How often names are resolved again, in milliseconds. Also when a process fails.
+    #[garde(range(min = 500, max = 3_600_000))]
     pub resolve_every_ms: u64,
-    /// Longest wait for a connection.
+    /// Maximum wait for a connection, in milliseconds.
+    #[garde(range(min = 1, max = 60_000))]
     pub connect_timeout_ms: u64,
-    /// Longest wait for the answer to a call without a deadline.
+    /// Maximum wait for the answer to a call that has no deadline of its own, in milliseconds.
+    #[garde(range(min = 1, max = 600_000))]
     pub call_timeout_ms: u64,
-    /// Whether a second call is sent to another process when the first is slow to answer.
+    /// Whether a call that is slow to be answered is sent to another process as well, where that does
+    /// no harm; the first answer counts.
+    #[garde(skip)]
     pub hedge: bool,
-    /// After how long; by what recent calls took when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// After how long, in milliseconds. Absent: after what 95 of 100 recent calls of its kind took.
+    #[garde(range(min = 1, max = 60_000))]
+    #[schemars(example = 20)]
     pub hedge_after_ms: Option<u64>,
-    /// Second calls and retries, as a share of first calls.
+    /// Such second calls and retries, as a share of first calls; 0: none. Ten a second are always
+    /// allowed unless it is 0.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
     pub extra_calls_share: f64,
     /// Failures in a row after which a process is left out.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub eject_after: u32,
-    /// Share of failures among recent calls at which a process is left out.
+    /// Share of failures among its latest 32 calls at which a process is left out.
+    #[garde(custom(share))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub eject_share: f64,
-    /// How long a process is left out at first.
+    /// How long it is left out before it is asked for readiness, in milliseconds; doubled each time
+    /// it fails again, up to eject_max_ms.
+    #[garde(range(min = 1, max = 600_000))]
     pub eject_ms: u64,
-    /// How long it is left out at most before it is asked again.
+    /// How long it is left out at most, in milliseconds, at least eject_ms.
+    #[garde(range(min = 1, max = 600_000), custom(between(self.eject_ms, 600_000)))]
     pub eject_max_ms: u64,
 }
 
-impl PeerSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        for (key, urls) in [
-            ("peers.retrieval_url", &self.retrieval_url),
-            ("peers.embedding_url", &self.embedding_url),
-            ("peers.scoring_url", &self.scoring_url),
-            ("peers.reranking_url", &self.reranking_url),
-        ] {
-            urls.iter().for_each(|url| checks.http_url(key, Some(url)));
-        }
-        checks.range("peers.resolve_every_ms", self.resolve_every_ms, 500..=3_600_000);
-        checks.range("peers.connect_timeout_ms", self.connect_timeout_ms, 1..=60_000);
-        checks.range("peers.call_timeout_ms", self.call_timeout_ms, 1..=600_000);
-        if let Some(after) = self.hedge_after_ms {
-            checks.range("peers.hedge_after_ms", after, 1..=60_000);
-        }
-        checks.range("peers.extra_calls_share", self.extra_calls_share, 0.0..=1.0);
-        checks.range("peers.eject_after", self.eject_after, 1..=1_000_000);
-        checks.share("peers.eject_share", self.eject_share);
-        checks.range("peers.eject_ms", self.eject_ms, 1..=600_000);
-        if self.eject_ms > 0 {
-            checks.range("peers.eject_max_ms", self.eject_max_ms, self.eject_ms..=600_000);
+impl Default for PeerSettings {
+    fn default() -> Self {
+        Self {
+            retrieval_url: Vec::new(),
+            embedding_url: Vec::new(),
+            scoring_url: Vec::new(),
+            reranking_url: Vec::new(),
+            resolve_every_ms: 5_000,
+            connect_timeout_ms: 250,
+            call_timeout_ms: 10_000,
+            hedge: true,
+            hedge_after_ms: None,
+            extra_calls_share: 0.1,
+            eject_after: 5,
+            eject_share: 0.5,
+            eject_ms: 500,
+            eject_max_ms: 2_000,
         }
     }
 }

@@ -1,37 +1,49 @@
 //! Section `[reranking]`.
 
+use garde::Validate;
+use plugrank_settings::rules::finite;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Checks;
-
 /// The re-ranking service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct RerankingSettings {
-    /// Weight of the click probability against diversity: 1 is probability alone.
+    /// Weight of the click probability against diversity (λ of maximal marginal relevance); 1 turns
+    /// diversity off.
+    #[garde(range(min = 0.01, max = 1.0), custom(finite))]
     pub lambda: f64,
-    /// Candidates, best first, that diversity looks at.
+    /// Candidates with the best click probabilities among which similarity is compared; k where that
+    /// is more.
+    #[garde(range(min = 1, max = 100_000))]
     pub pool: usize,
-    /// Most items of one main category in the window; 0: no cap.
+    /// Most items of one main category among the first category_window; 0: no cap.
+    #[garde(range(min = 0, max = 10_000))]
     pub category_cap: usize,
-    /// Length of the window the cap holds in.
+    /// Places the cap holds in.
+    #[garde(range(min = 1, max = 10_000))]
     pub category_window: usize,
-    /// Share of the places kept for fresh items.
+    /// Share of the places kept for fresh items that would not have made it; 0 turns exploration off.
+    #[garde(range(min = 0.0, max = 0.5), custom(finite))]
     pub exploration_share: f64,
     /// Age up to which an item is fresh, in days.
+    #[garde(range(min = 1, max = 36_500))]
     pub fresh_days: u32,
-    /// Calls in flight at a time.
+    /// Calls in flight at a time; one more is answered "overloaded".
+    #[garde(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
 }
 
-impl RerankingSettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        checks.range("reranking.lambda", self.lambda, 0.01..=1.0);
-        checks.range("reranking.pool", self.pool, 1..=100_000);
-        checks.range("reranking.category_cap", self.category_cap, 0..=10_000);
-        checks.range("reranking.category_window", self.category_window, 1..=10_000);
-        checks.range("reranking.exploration_share", self.exploration_share, 0.0..=0.5);
-        checks.range("reranking.fresh_days", self.fresh_days, 1..=36_500);
-        checks.range("reranking.max_in_flight", self.max_in_flight, 1..=1_000_000);
+impl Default for RerankingSettings {
+    fn default() -> Self {
+        Self {
+            lambda: 0.8,
+            pool: 200,
+            category_cap: 10,
+            category_window: 20,
+            exploration_share: 0.05,
+            fresh_days: 7,
+            max_in_flight: 1024,
+        }
     }
 }
