@@ -3,12 +3,10 @@
 use std::{net::TcpListener, sync::Arc};
 
 use anyhow::{Context, Result};
-use plugrank_contract::{ItemIds, scoring::ModelKind};
+use plugrank_contract::ItemIds;
 use plugrank_gateway::{Clients, Gateway, GatewayParts};
 use plugrank_open_inference::Served;
-use plugrank_runtime::{
-    Health, Metrics, RecentRequests, Shutdown, Telemetry, settings::ModelChoice,
-};
+use plugrank_runtime::{Health, Metrics, RecentRequests, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
@@ -117,10 +115,6 @@ async fn gateway(
 ) -> Result<()> {
     let Process { clients, items, facts_for, open_inference } = process;
     let Node { settings, store, metrics, health } = node;
-    let model = match settings.scoring.model {
-        ModelChoice::Unified => ModelKind::Unified,
-        ModelChoice::Idrec => ModelKind::Idrec,
-    };
     let gateway = Gateway::new(GatewayParts {
         clients,
         store,
@@ -129,7 +123,7 @@ async fn gateway(
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
         budget: settings.budget,
-        model,
+        model: settings.scoring.model,
         metrics,
         health,
         open_inference,

@@ -12,7 +12,6 @@ use crate::{
     cli::TuneArgs,
     load::Progress,
     tune::{Configuration, Outcome, Workload, tune, write},
-    wiring::session_options,
 };
 
 /// A configuration that is so much faster than the first is not shown as equal to it.
@@ -34,7 +33,7 @@ fn tune_for(args: &TuneArgs, settings: &Settings) -> Result<()> {
         time: Duration::from_secs(args.seconds.into()),
     };
     let bar = Progress::shown().bar("tuning", 0);
-    let session = session_options(&settings.scoring);
+    let session = settings.scoring.session();
     let outcomes = tune(&library, &bundle, session, &workload, &mut |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);

@@ -10,12 +10,14 @@ mod tests;
 use std::{collections::HashMap, path::Path};
 
 use garde::Validate;
+use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_runtime::settings::{
-    AdminSettings, BudgetSettings, BundleSettings, EmbeddingSettings, OnnxRuntimeSettings,
-    OpenInferenceSettings, PeerSettings, RerankingSettings, RetrievalSettings, ScoringSettings,
-    ServerSettings, StoreSettings, TelemetrySettings,
+    AdminSettings, BudgetSettings, BundleSettings, EmbeddingSettings, OpenInferenceSettings,
+    RerankingSettings, RetrievalSettings, ServerSettings, StoreSettings, TelemetrySettings,
 };
+use plugrank_scoring::ScoringOptions;
 use plugrank_settings::{SettingsError, document};
+use plugrank_transport::PeerOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,13 +33,13 @@ pub struct Settings {
     #[garde(dive)]
     pub bundle: BundleSettings,
     #[garde(dive)]
-    pub peers: PeerSettings,
+    pub peers: PeerOptions,
     #[garde(dive)]
     pub embedding: EmbeddingSettings,
     #[garde(dive)]
     pub retrieval: RetrievalSettings,
     #[garde(dive)]
-    pub scoring: ScoringSettings,
+    pub scoring: ScoringOptions,
     #[garde(dive)]
     pub reranking: RerankingSettings,
     #[garde(dive)]
@@ -49,7 +51,7 @@ pub struct Settings {
     #[garde(dive)]
     pub open_inference: OpenInferenceSettings,
     #[garde(dive)]
-    pub onnxruntime: OnnxRuntimeSettings,
+    pub onnxruntime: OnnxRuntimeOptions,
 }
 
 impl Settings {

@@ -64,7 +64,7 @@ fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
             store: Arc::clone(&node.store),
             items: Arc::clone(&catalog.items),
             features,
-            session: options::session(&node.settings.scoring),
+            session: node.settings.scoring.session(),
             options: options::encoding(&node.settings.embedding),
             observer: Some(BatchMetrics::register(&node.metrics, "embedding")),
         },

@@ -48,8 +48,8 @@ pub async fn start(
             store: Arc::clone(&node.store),
             items: Arc::clone(&catalog.items),
             features: catalog.features.clone().context("the item table has no features")?,
-            session: options::session(&node.settings.scoring),
-            options: options::scoring(&node.settings),
+            options: node.settings.scoring.clone(),
+            max_candidates: options::max_candidates(&node.settings),
             observer: Some(BatchMetrics::register(&node.metrics, "scoring")),
             remote: model_server(node, model).await?,
         },
@@ -104,8 +104,8 @@ async fn model_server(node: &Node, model: &Model) -> Result<Option<RemoteModel>>
         return Ok(None);
     }
     let bundle = Arc::clone(&model.bundle);
-    let options = options::model_server(&node.settings);
-    let server = ModelElsewhere::start(&options, bundle, GraphName::Unified).await?;
+    let (options, peers) = (&node.settings.scoring.open_inference, &node.settings.peers);
+    let server = ModelElsewhere::start(options, peers, bundle, GraphName::Unified).await?;
     endpoints(&node.metrics, "open_inference", server.endpoints());
     let reached = server.reached();
     Ok(Some(RemoteModel { server: Arc::new(server), reached }))

@@ -10,10 +10,11 @@ use plugrank_contract::{
 };
 use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
-    Library, Provider, RemoteGraph, SessionOptions,
+    Library, Provider, RemoteGraph,
     batcher::{BatchObserver, NoObserver},
 };
 use plugrank_items::{Availability, FeatureColumn, ItemTable};
+use plugrank_settings::{check, refuse};
 use plugrank_store::Store;
 use plugrank_transport::Service;
 use tokio::time::{Instant, timeout_at};
@@ -40,10 +41,10 @@ pub struct ScoringParts {
     pub items: Arc<ItemTable>,
     /// Features of its items by this bundle, attached to it.
     pub features: Arc<FeatureColumn>,
-    /// What graphs run on.
-    pub session: SessionOptions,
     /// How the service is run.
     pub options: ScoringOptions,
+    /// Most candidates one call may name.
+    pub max_candidates: usize,
     /// Told of batches.
     pub observer: Option<Arc<dyn BatchObserver>>,
     /// The server that runs the unified graph in place of a session.
@@ -71,6 +72,7 @@ pub struct ScoringService {
     pub(crate) record_layout: ItemRecordLayout,
     pub(crate) version: Arc<str>,
     pub(crate) options: ScoringOptions,
+    max_candidates: usize,
     metrics: ScoringMetrics,
 }
 
@@ -91,12 +93,12 @@ impl ScoringService {
             store,
             items,
             features,
-            session,
             options,
+            max_candidates,
             observer,
             remote,
         } = parts;
-        options.validate().map_err(ScoringError::Option)?;
+        refuse(check(&options)).map_err(ScoringError::Option)?;
         let observer = observer.unwrap_or_else(|| Arc::new(NoObserver));
         let mut start = |graph, remote| {
             let start = Start {
@@ -104,7 +106,6 @@ impl ScoringService {
                 bundle: &bundle,
                 features: features.encoder(),
                 options: &options,
-                session,
                 observer: Arc::clone(&observer),
                 remote,
             };
@@ -123,6 +124,7 @@ impl ScoringService {
             record_layout: bundle.record().clone(),
             version: bundle.version().into(),
             options,
+            max_candidates,
             metrics: ScoringMetrics::default(),
         })
     }
@@ -188,7 +190,7 @@ impl ScoringService {
         call: &Score,
         idrec: &Scorer,
     ) -> Result<Scored, CallError> {
-        let kept = idrec.ready_in(call.items.len()) + self.options.answer_margin;
+        let kept = idrec.ready_in(call.items.len()) + self.options.margin();
         let Some(cut) = earlier(context, kept) else {
             return self.score_unified(context, call).await;
         };
@@ -276,7 +278,7 @@ impl Service<Score> for ScoringService {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before scoring was begun"));
         }
-        let (asked, most) = (call.items.len(), self.options.max_candidates);
+        let (asked, most) = (call.items.len(), self.max_candidates);
         if asked > most {
             return Err(CallError::invalid(format!(
                 "items: {asked} candidates, at most {most} can be scored in one call"

@@ -16,7 +16,6 @@ mod work;
 
 pub use local::{Local, LocalOptions};
 pub use remote::{
-    EjectionOptions, EndpointStatus, Foreign, ForeignReply, ForeignRequest, HedgeOptions, Remote,
-    RemoteOptions,
+    EndpointStatus, Foreign, ForeignReply, ForeignRequest, PeerOptions, Remote, RemoteOptions,
 };
 pub use service::{Client, Service};

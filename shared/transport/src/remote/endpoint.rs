@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{EjectionOptions, address::Target, breaker::Breaker, pool::Pool};
+use super::{PeerOptions, address::Target, breaker::Breaker, pool::Pool};
 
 /// One process that answers.
 #[derive(Debug)]
@@ -54,10 +54,10 @@ pub(crate) enum Verdict {
 }
 
 impl Endpoint {
-    pub(crate) fn new(target: Target, ejection: EjectionOptions) -> Arc<Self> {
+    pub(crate) fn new(target: Target, options: Arc<PeerOptions>) -> Arc<Self> {
         Arc::new(Self {
             target,
-            breaker: Mutex::new(Breaker::new(ejection)),
+            breaker: Mutex::new(Breaker::new(options)),
             in_flight: AtomicUsize::new(0),
             counts: Counts::default(),
         })
