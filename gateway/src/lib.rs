@@ -13,6 +13,7 @@ mod loop_lag;
 mod metrics;
 mod observe;
 mod openapi;
+mod options;
 mod pipeline;
 pub mod problem;
 mod request_id;
@@ -23,6 +24,7 @@ mod state;
 mod validate;
 
 pub use openapi::document as openapi_document;
+pub use options::ServerOptions;
 pub use routes::operation as operation_routes;
 pub use server::run;
 pub use state::{Clients, Gateway, GatewayParts};

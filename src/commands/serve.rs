@@ -127,7 +127,7 @@ async fn gateway(
         metrics,
         health,
         open_inference,
-    })?;
+    });
     let listener = port.listen()?;
     tracing::info!(address = %listener.local_addr()?, "serving");
     plugrank_gateway::run(listener, gateway, shutdown).await?;

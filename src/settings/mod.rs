@@ -10,10 +10,14 @@ mod tests;
 use std::{collections::HashMap, path::Path};
 
 use garde::Validate;
+use plugrank_budget::BudgetOptions;
+use plugrank_bundle::BundleOptions;
+use plugrank_gateway::ServerOptions;
 use plugrank_inference::OnnxRuntimeOptions;
+use plugrank_open_inference::OpenInferenceOptions;
 use plugrank_runtime::settings::{
-    AdminSettings, BudgetSettings, BundleSettings, EmbeddingSettings, OpenInferenceSettings,
-    RerankingSettings, RetrievalSettings, ServerSettings, StoreSettings, TelemetrySettings,
+    AdminSettings, EmbeddingSettings, RerankingSettings, RetrievalSettings, StoreSettings,
+    TelemetrySettings,
 };
 use plugrank_scoring::ScoringOptions;
 use plugrank_settings::{SettingsError, document};
@@ -27,11 +31,11 @@ use serde::{Deserialize, Serialize};
 #[expect(missing_docs, reason = "the section of a field says what it is")]
 pub struct Settings {
     #[garde(dive)]
-    pub server: ServerSettings,
+    pub server: ServerOptions,
     #[garde(dive)]
     pub store: StoreSettings,
     #[garde(dive)]
-    pub bundle: BundleSettings,
+    pub bundle: BundleOptions,
     #[garde(dive)]
     pub peers: PeerOptions,
     #[garde(dive)]
@@ -43,13 +47,13 @@ pub struct Settings {
     #[garde(dive)]
     pub reranking: RerankingSettings,
     #[garde(dive)]
-    pub budget: BudgetSettings,
+    pub budget: BudgetOptions,
     #[garde(dive)]
     pub telemetry: TelemetrySettings,
     #[garde(dive)]
     pub admin: AdminSettings,
     #[garde(dive)]
-    pub open_inference: OpenInferenceSettings,
+    pub open_inference: OpenInferenceOptions,
     #[garde(dive)]
     pub onnxruntime: OnnxRuntimeOptions,
 }

@@ -7,17 +7,14 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Refusal, Rung, Stage};
+use plugrank_budget::{Admitted, OnOverload, Refusal, Rung, Stage};
 use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
-use plugrank_runtime::{
-    settings::{OnOverload, ServerSettings},
-    trace_context::HexText,
-};
+use plugrank_runtime::trace_context::HexText;
 
 use uuid::Uuid;
 
 use crate::{
-    Gateway,
+    Gateway, ServerOptions,
     api::{
         millis,
         rank::{
@@ -38,7 +35,7 @@ use crate::{
 /// Room for most replies, so that it is made once.
 const REPLY_BYTES: usize = 4096;
 
-pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
+pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let resource =
         Endpoint::Rank.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
     config.service(resource.route(web::post().to(rank)));

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
+use plugrank_budget::OnOverload;
 use plugrank_contract::ErrorCode;
-use plugrank_runtime::settings::OnOverload;
 use reqwest::Response;
 use serde_json::{Value, json};
 

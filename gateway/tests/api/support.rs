@@ -3,17 +3,15 @@
 use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_gateway::{Clients, Gateway, GatewayParts, run};
-use plugrank_runtime::{
-    Health, Metrics, Shutdown,
-    settings::{BudgetSettings, ServerSettings},
-};
+use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, run};
+use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
@@ -40,8 +38,8 @@ impl Server {
         Self::start_with(|_, _| {})
     }
 
-    pub(crate) fn start_with(set: impl FnOnce(&mut ServerSettings, &mut BudgetSettings)) -> Self {
-        let (mut server, mut budget) = (ServerSettings::default(), BudgetSettings::default());
+    pub(crate) fn start_with(set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions)) -> Self {
+        let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
         server.workers = Some(1);
         budget.default_ms = 1000;
         set(&mut server, &mut budget);
@@ -70,8 +68,7 @@ impl Server {
             metrics: Metrics::new(),
             health: health.clone(),
             open_inference: None,
-        })
-        .unwrap();
+        });
         let task = actix_web::rt::spawn(run(listener, gateway, shutdown.clone()));
         Self {
             address,

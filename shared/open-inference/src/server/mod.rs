@@ -2,6 +2,7 @@
 
 mod infer;
 mod openapi;
+mod options;
 mod refusal;
 mod routes;
 
@@ -16,6 +17,7 @@ use crate::ModelMetadata;
 use refusal::Refusal;
 use utoipa::OpenApi;
 
+pub use options::OpenInferenceOptions;
 pub use routes::{PREFIX, is_probe};
 
 /// What is served. Clones share it.

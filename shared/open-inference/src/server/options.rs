@@ -1,4 +1,4 @@
-//! Section `[open_inference]`.
+//! Whether graphs are served: section `[open_inference]` of the settings.
 
 use garde::Validate;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The Open Inference Protocol, served by the process that scores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct OpenInferenceSettings {
+pub struct OpenInferenceOptions {
     /// Whether the process that scores serves its graphs under /v2 by the Open Inference Protocol.
     #[garde(skip)]
     pub serve: bool,
@@ -16,7 +16,7 @@ pub struct OpenInferenceSettings {
     pub max_body_bytes: usize,
 }
 
-impl Default for OpenInferenceSettings {
+impl Default for OpenInferenceOptions {
     fn default() -> Self {
         Self { serve: true, max_body_bytes: 64 << 20 }
     }

@@ -1,4 +1,4 @@
-//! Section `[server]`.
+//! The HTTP server and the limits of its API: section `[server]` of the settings.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +12,7 @@ const MIB: usize = 1024 * 1024;
 /// The HTTP server and the limits of its API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct ServerSettings {
+pub struct ServerOptions {
     /// Address and port to listen on; port 0 takes any free one.
     #[garde(skip)]
     pub bind: SocketAddr,
@@ -62,7 +62,7 @@ pub struct ServerSettings {
     pub grace_ms: u64,
 }
 
-impl Default for ServerSettings {
+impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -84,7 +84,7 @@ impl Default for ServerSettings {
     }
 }
 
-impl ServerSettings {
+impl ServerOptions {
     /// How long requests are still taken after a stop signal.
     #[must_use]
     pub fn drain_delay(&self) -> Duration {
