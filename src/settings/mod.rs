@@ -12,12 +12,13 @@ use std::{collections::HashMap, path::Path};
 use garde::Validate;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
+use plugrank_encoding::EncodingOptions;
 use plugrank_gateway::ServerOptions;
 use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_open_inference::OpenInferenceOptions;
+use plugrank_reranking::RerankingOptions;
 use plugrank_runtime::settings::{
-    AdminSettings, EmbeddingSettings, RerankingSettings, RetrievalSettings, StoreSettings,
-    TelemetrySettings,
+    AdminSettings, RetrievalSettings, StoreSettings, TelemetrySettings,
 };
 use plugrank_scoring::ScoringOptions;
 use plugrank_settings::{SettingsError, document};
@@ -39,13 +40,13 @@ pub struct Settings {
     #[garde(dive)]
     pub peers: PeerOptions,
     #[garde(dive)]
-    pub embedding: EmbeddingSettings,
+    pub embedding: EncodingOptions,
     #[garde(dive)]
     pub retrieval: RetrievalSettings,
     #[garde(dive)]
     pub scoring: ScoringOptions,
     #[garde(dive)]
-    pub reranking: RerankingSettings,
+    pub reranking: RerankingOptions,
     #[garde(dive)]
     pub budget: BudgetOptions,
     #[garde(dive)]

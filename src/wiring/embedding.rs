@@ -10,7 +10,6 @@ use super::{
     Catalog, Embedding, Model, Node,
     batch_metrics::BatchMetrics,
     metrics::{Reading, readings},
-    options,
 };
 use crate::load::Progress;
 
@@ -65,7 +64,7 @@ fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
             items: Arc::clone(&catalog.items),
             features,
             session: node.settings.scoring.session(),
-            options: options::encoding(&node.settings.embedding),
+            options: node.settings.embedding.clone(),
             observer: Some(BatchMetrics::register(&node.metrics, "embedding")),
         },
         &mut |_, _| {},

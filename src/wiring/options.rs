@@ -3,23 +3,15 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use plugrank_contract::HistoryLimits;
-use plugrank_encoding::EncodingOptions;
-use plugrank_reranking::{
-    RerankingOptions,
-    options::{CategoryCapOptions, DiversityOptions, ExplorationOptions},
-};
 use plugrank_retrieval::{
     RetrievalOptions,
     options::{
         AnnOptions, CategoryOptions, CoVisitationOptions, PopularOptions, Quota, SnapshotOptions,
     },
 };
-use plugrank_runtime::settings::{EmbeddingSettings, RerankingSettings};
 
 use super::Model;
 use crate::Settings;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> RetrievalOptions {
     let of = &settings.retrieval;
@@ -65,40 +57,6 @@ pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> Retrieval
             refresh_every: Duration::from_millis(of.popular_refresh_ms),
             ..defaults.popular
         },
-    }
-}
-
-pub(super) fn reranking(of: &RerankingSettings) -> RerankingOptions {
-    RerankingOptions {
-        pool: of.pool,
-        diversity: DiversityOptions { lambda: of.lambda as f32 },
-        category_cap: CategoryCapOptions {
-            enabled: of.category_cap > 0,
-            max: of.category_cap.max(1),
-            first: of.category_window,
-        },
-        exploration: ExplorationOptions {
-            share: of.exploration_share,
-            fresh_for: DAY * of.fresh_days,
-        },
-    }
-}
-
-pub(super) fn encoding(of: &EmbeddingSettings) -> EncodingOptions {
-    EncodingOptions {
-        memory_bytes: (of.memory_mb as u64) << 20,
-        user_state_share: of.user_state_share,
-        encode_on_miss: of.encode_on_miss,
-        encode_batch: of.encode_batch,
-        encode_threads: of.encode_threads,
-        max_encoded_per_call: of.encode_per_call,
-        encode_queue: of.encode_queue,
-        write_back_queue: of.write_back_queue,
-        answer_margin: Duration::from_micros(of.answer_margin_us),
-        user_batch_rows: of.user_batch_rows,
-        user_buckets: of.user_buckets.clone(),
-        user_threads: of.user_threads,
-        user_batch_wait: Duration::from_micros(of.user_batch_wait_us),
     }
 }
 

@@ -12,9 +12,9 @@ use crate::{Facts, RerankingOptions, selection::Place, similarity::Similarity};
 #[must_use]
 pub fn all(options: &RerankingOptions) -> Vec<Box<dyn Rule>> {
     vec![
-        Box::new(diversity::Diversity::new(&options.diversity)),
-        Box::new(category_cap::CategoryCap::new(&options.category_cap)),
-        Box::new(exploration::Exploration::new(&options.exploration)),
+        Box::new(diversity::Diversity::new(options)),
+        Box::new(category_cap::CategoryCap::new(options)),
+        Box::new(exploration::Exploration::new(options)),
     ]
 }
 

@@ -1,17 +1,13 @@
 //! Sections of the settings. The binary composes them into one struct.
 
 mod admin;
-mod embedding;
 mod engine;
-mod reranking;
 mod retrieval;
 mod store;
 mod telemetry;
 
 pub use admin::AdminSettings;
-pub use embedding::EmbeddingSettings;
 pub use engine::{EngineKind, EngineSettings};
-pub use reranking::RerankingSettings;
 pub use retrieval::{AnnSettings, RetrievalSettings, SnapshotSettings, SourceShareSettings};
 pub use store::{StoreKind, StoreSettings};
 pub use telemetry::{LogFormat, OtlpProtocol, TelemetrySettings};
