@@ -17,9 +17,8 @@ use plugrank_gateway::ServerOptions;
 use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_open_inference::OpenInferenceOptions;
 use plugrank_reranking::RerankingOptions;
-use plugrank_runtime::settings::{
-    AdminSettings, RetrievalSettings, StoreSettings, TelemetrySettings,
-};
+use plugrank_retrieval::RetrievalOptions;
+use plugrank_runtime::settings::{AdminSettings, StoreSettings, TelemetrySettings};
 use plugrank_scoring::ScoringOptions;
 use plugrank_settings::{SettingsError, document};
 use plugrank_transport::PeerOptions;
@@ -42,7 +41,7 @@ pub struct Settings {
     #[garde(dive)]
     pub embedding: EncodingOptions,
     #[garde(dive)]
-    pub retrieval: RetrievalSettings,
+    pub retrieval: RetrievalOptions,
     #[garde(dive)]
     pub scoring: ScoringOptions,
     #[garde(dive)]

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use plugrank_runtime::settings::{EngineKind, RetrievalSettings, StoreKind, StoreSettings};
+use plugrank_retrieval::{EngineKind, RetrievalOptions};
+use plugrank_runtime::settings::{StoreKind, StoreSettings};
 use plugrank_store::{
     EmbeddedOptions, EmbeddedStore, RedisAccess, RedisOptions, RedisServers, RedisStore, Store,
     VectorSetOptions, VectorSets,
@@ -13,7 +14,7 @@ use plugrank_store::{
 ///
 /// # Errors
 /// When an address cannot be used.
-pub(super) fn vector_sets(settings: &RetrievalSettings) -> Result<Option<VectorSets>> {
+pub(super) fn vector_sets(settings: &RetrievalOptions) -> Result<Option<VectorSets>> {
     let (engine, ann) = (&settings.engine, &settings.ann);
     if engine.kind == EngineKind::Embedded {
         return Ok(None);

@@ -26,8 +26,8 @@ fn main() -> Result<(), RetrievalError> {
     println!("{items} items x {dim}, recall@{NEIGHBOURS} over {QUERIES} queries");
     let vectors = clustered(items, dim);
     for storage in [VectorStorage::F32, VectorStorage::F16] {
-        let options =
-            AnnOptions { storage, threads: NonZeroUsize::new(threads), ..AnnOptions::default() };
+        let threads = (threads > 0).then_some(threads);
+        let options = AnnOptions { storage, threads, ..AnnOptions::default() };
         measure(&vectors, dim, &options)?;
     }
     Ok(())

@@ -10,6 +10,7 @@ mod answer;
 mod build;
 mod candidates;
 mod engine;
+mod engine_options;
 mod error;
 mod filters;
 pub mod index;
@@ -31,6 +32,7 @@ mod state;
 mod testing;
 
 pub use build::BuildProgress;
+pub use engine_options::{EngineKind, EngineOptions};
 pub use error::RetrievalError;
 pub use load_table::{FeatureColumns, LoadTable, LoadedTable, load_table};
 pub use options::RetrievalOptions;

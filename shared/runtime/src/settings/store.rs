@@ -11,8 +11,6 @@ use plugrank_settings::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::engine::with_password;
-
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -181,11 +179,19 @@ impl StoreSettings {
     }
 }
 
+fn with_password(password: &Option<String>) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
+    move |username, ()| {
+        holds(password.is_some() || username.is_none(), || {
+            "given with redis_password, or in the address".to_owned()
+        })
+    }
+}
+
 fn tcp(url: &str) -> bool {
     url.starts_with("redis://") || url.starts_with("rediss://")
 }
 
-pub(super) fn tcp_url(url: &Option<String>, _: &()) -> garde::Result {
+fn tcp_url(url: &Option<String>, _: &()) -> garde::Result {
     holds(url.as_deref().is_none_or(tcp), || {
         "an address such as redis://127.0.0.1:6379/0, rediss:// for TLS".to_owned()
     })
@@ -198,7 +204,7 @@ fn tcp_or_unix_url(url: &Option<String>, _: &()) -> garde::Result {
     }
 }
 
-pub(super) fn tcp_urls(urls: &[String], _: &()) -> garde::Result {
+fn tcp_urls(urls: &[String], _: &()) -> garde::Result {
     holds(urls.iter().all(|url| tcp(url)), || {
         "addresses such as redis://host:6379 or rediss://host:6379".to_owned()
     })

@@ -1,4 +1,4 @@
-//! Section `[retrieval.engine]`.
+//! Where item vectors are searched: section `[retrieval.engine]` of the settings.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,6 @@ use garde::Validate;
 use plugrank_settings::{as_stars, list, rules::holds, without_password, without_passwords};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::store::{tcp_url, tcp_urls};
 
 /// Where item vectors are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +20,7 @@ pub enum EngineKind {
 /// Where item vectors are searched, and how a shared engine is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct EngineSettings {
+pub struct EngineOptions {
     /// Where item vectors are searched.
     #[garde(skip)]
     pub kind: EngineKind,
@@ -69,7 +67,7 @@ pub struct EngineSettings {
     pub exact: bool,
 }
 
-impl Default for EngineSettings {
+impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             kind: EngineKind::Embedded,
@@ -87,7 +85,7 @@ impl Default for EngineSettings {
     }
 }
 
-impl EngineSettings {
+impl EngineOptions {
     /// Of the two ways to Redis exactly one is given when that is the engine.
     fn one_way<T>(&self, key: &str) -> impl FnOnce(&T, &()) -> garde::Result {
         let wrong = match (self.redis_url.is_some(), !self.redis_cluster_urls.is_empty()) {
@@ -105,9 +103,7 @@ impl EngineSettings {
     }
 }
 
-pub(super) fn with_password(
-    password: &Option<String>,
-) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
+fn with_password(password: &Option<String>) -> impl FnOnce(&Option<String>, &()) -> garde::Result {
     move |username, ()| {
         holds(password.is_some() || username.is_none(), || {
             "given with redis_password, or in the address".to_owned()
@@ -115,13 +111,29 @@ pub(super) fn with_password(
     }
 }
 
+fn tcp(url: &str) -> bool {
+    url.starts_with("redis://") || url.starts_with("rediss://")
+}
+
+fn tcp_url(url: &Option<String>, _: &()) -> garde::Result {
+    holds(url.as_deref().is_none_or(tcp), || {
+        "an address such as redis://127.0.0.1:6379/0, rediss:// for TLS".to_owned()
+    })
+}
+
+fn tcp_urls(urls: &[String], _: &()) -> garde::Result {
+    holds(urls.iter().all(|url| tcp(url)), || {
+        "addresses such as redis://host:6379 or rediss://host:6379".to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 
-    use super::EngineSettings;
+    use super::EngineOptions;
 
-    fn read(variables: &[(&str, &str)]) -> Result<EngineSettings, String> {
+    fn read(variables: &[(&str, &str)]) -> Result<EngineOptions, String> {
         let named =
             |(name, value): &(&str, &str)| (format!("PLUGRANK__{name}"), (*value).to_owned());
         let variables: HashMap<_, _> = variables.iter().map(named).collect();
@@ -135,7 +147,7 @@ mod tests {
         const CLUSTER: (&str, &str) = ("REDIS_CLUSTER_URLS", "redis://a:1, redis://b:1");
         for one in [URL, CLUSTER] {
             let settings = read(&[REDIS, one]).unwrap();
-            assert!(!toml::to_string(&settings).unwrap().contains("s3cret"));
+            assert!(!serde_json::to_string(&settings).unwrap().contains("s3cret"));
         }
         for (variables, key) in [
             (&[REDIS][..], "redis_url"),
