@@ -4,6 +4,7 @@
 //! the description of each key. `cargo xtask settings` writes what is made from them: `docs/settings.md`,
 //! `docs/defaults.toml` and the part of the Helm chart's schema that is about settings.
 
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,14 @@ use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_open_inference::OpenInferenceOptions;
 use plugrank_reranking::RerankingOptions;
 use plugrank_retrieval::RetrievalOptions;
-use plugrank_runtime::settings::{AdminSettings, StoreSettings, TelemetrySettings};
+use plugrank_runtime::settings::{AdminSettings, TelemetrySettings};
 use plugrank_scoring::ScoringOptions;
 use plugrank_settings::{SettingsError, document};
 use plugrank_transport::PeerOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use store::{StoreKind, StoreOptions};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -33,7 +36,7 @@ pub struct Settings {
     #[garde(dive)]
     pub server: ServerOptions,
     #[garde(dive)]
-    pub store: StoreSettings,
+    pub store: StoreOptions,
     #[garde(dive)]
     pub bundle: BundleOptions,
     #[garde(dive)]

@@ -152,7 +152,7 @@ fn impossible_values_name_the_key_and_the_range() {
         "`server.k_max` is 0; it must be 1 to 10000",
         "`reranking.lambda` is 1.5; it must be 0.01 to 1",
         "`budget.shares` must be at most 1 when added up, not 1.300",
-        "`store.redis_url`",
+        "`store.redis.url`",
         "`scoring.user_buckets` is [4, 2]",
         "`telemetry.otlp_endpoint` is \"collector:4318\"; it must be an http address",
         "`telemetry.sample_share` is NaN; it must be 0 to 1",

@@ -37,6 +37,7 @@ mod load;
 mod names;
 mod problem;
 mod redact;
+mod redis;
 pub mod rules;
 mod schema;
 
@@ -45,6 +46,7 @@ pub use load::{from_sources, load, process_variables};
 pub use names::near_misses;
 pub use problem::{Problem, SettingsError, refuse};
 pub use redact::{as_stars, without_password, without_passwords};
+pub use redis::{RedisConnection, RedisUse};
 
 use garde::Validate;
 use schemars::JsonSchema;
