@@ -27,9 +27,12 @@ pub struct ScoringOptions {
     #[garde(skip)]
     pub model: ModelKind,
     /// Worker threads, each running batches with a model of its own; 0: as many as the machine has
-    /// cores for, 8 at most, and one where a GPU runs the graphs. `plugrank tune` finds a number.
+    /// cores for, max_workers at most, and one where a GPU runs the graphs. `plugrank tune` finds a number.
     #[garde(range(min = 0, max = 256))]
     pub workers: usize,
+    /// Most workers that are started when no number is set: each loads the graphs again.
+    #[garde(range(min = 1, max = 256))]
+    pub max_workers: usize,
     /// Threads inside one run of a graph.
     #[garde(range(min = 1, max = 256))]
     pub threads: usize,
@@ -71,6 +74,7 @@ impl Default for ScoringOptions {
             fallback: false,
             model: ModelKind::Unified,
             workers: 0,
+            max_workers: 8,
             threads: 1,
             batch_rows: 2048,
             batch_wait_us: 0,
@@ -83,9 +87,6 @@ impl Default for ScoringOptions {
         }
     }
 }
-
-/// Most workers that are started when no number is set: each loads the graphs again.
-const MOST_WORKERS: usize = 8;
 
 impl ScoringOptions {
     /// How the graphs are loaded.
@@ -101,7 +102,7 @@ impl ScoringOptions {
             (0, Provider::Cuda) => 1,
             (0, Provider::Cpu) => {
                 let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-                (cores / self.threads.max(1)).clamp(1, MOST_WORKERS)
+                (cores / self.threads.max(1)).clamp(1, self.max_workers)
             }
             (set, _) => set,
         }
