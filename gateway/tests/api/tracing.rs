@@ -85,9 +85,11 @@ fn number(span: &Span, key: &str) -> f64 {
 #[actix_web::test]
 async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let (endpoint, received) = collector();
-    let mut settings = TelemetrySettings::default();
-    settings.otlp_endpoint = Some(endpoint);
-    settings.log_level = "off".to_owned();
+    let settings = TelemetrySettings {
+        otlp_endpoint: Some(endpoint),
+        log_level: "off".to_owned(),
+        ..TelemetrySettings::default()
+    };
     let telemetry = Telemetry::install(&settings, None).unwrap();
 
     let server = Server::start();

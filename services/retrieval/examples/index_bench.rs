@@ -6,7 +6,7 @@
 //! The vectors are drawn around random centres, as item vectors are, not evenly: evenly spread
 //! vectors have no neighbourhoods and would say little about a catalog.
 
-use std::{collections::HashSet, num::NonZeroUsize, time::Instant};
+use std::{collections::HashSet, time::Instant};
 
 use plugrank_retrieval::{
     RetrievalError,
