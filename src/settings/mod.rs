@@ -1,8 +1,10 @@
 //! Everything that can be set: the sections of the crates, composed.
 //!
 //! A section is the options struct of the crate that it is for, which holds the default, the range and
-//! the description of each key. `cargo xtask settings` writes what is made from them: `docs/settings.md`,
-//! `docs/defaults.toml` and the part of the Helm chart's schema that is about settings.
+//! the description of each key. To add a setting is to add a field there: with a comment, a `#[garde]` rule
+//! and its default, and an example where it has none. `cargo xtask settings` then writes what is made from
+//! them: `docs/settings.md`, `docs/defaults.toml` and the part of the Helm chart's schema that is about
+//! settings.
 
 mod store;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Settings, telemetry, health and shutdown of a Plugrank process.
+//! Telemetry, health and shutdown of a Plugrank process.
 
 pub mod health;
 pub mod metrics;

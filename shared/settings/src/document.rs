@@ -173,3 +173,81 @@ fn chart_node(node: &Value) -> Value {
     }
     Value::Object(made)
 }
+
+#[cfg(test)]
+mod tests {
+    use garde::Validate;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Speed {
+        /// As it comes.
+        #[default]
+        Slow,
+        Fast,
+    }
+
+    /// All there is.
+    #[derive(Default, Serialize, Deserialize, JsonSchema, Validate)]
+    #[serde(default, deny_unknown_fields)]
+    struct All {
+        /// The engine.
+        #[garde(dive)]
+        engine: Engine,
+    }
+
+    #[derive(Default, Serialize, Deserialize, JsonSchema, Validate)]
+    #[serde(default, deny_unknown_fields)]
+    struct Engine {
+        /// How fast.
+        #[garde(skip)]
+        speed: Speed,
+        /// Gears. Absent: as many as fit.
+        #[garde(range(min = 1, max = 6))]
+        #[schemars(example = 5)]
+        gears: Option<u8>,
+        /// Names.
+        #[garde(skip)]
+        #[schemars(extend("examples" = [["a", "b"]]))]
+        names: Vec<String>,
+    }
+
+    #[test]
+    fn a_file_says_what_each_key_means_and_comments_out_those_without_a_value() {
+        let file = "\
+# The engine.
+[engine]
+# How fast. Allowed: \"fast\"; \"slow\": As it comes.
+speed = \"slow\"
+# Gears. Absent: as many as fit. Allowed: 1 to 6.
+# gears = 5
+# Names.
+# names = [\"a\", \"b\"]
+";
+        assert_eq!(settings_file(&All::default()), file);
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_key() {
+        let table = markdown::<All>();
+        assert!(table.contains("## `[engine]`\nThe engine.\n"), "{table}");
+        let line = "| `gears` | absent | 1 to 6 | Gears. Absent: as many as fit. |";
+        assert!(table.lines().any(|found| found == line), "{table}");
+    }
+
+    #[test]
+    fn a_schema_takes_lists_as_text_and_nothing_it_does_not_know() {
+        let schema = chart_schema::<All>();
+        let engine = &schema["properties"]["engine"];
+        assert_eq!(engine["additionalProperties"], false);
+        assert_eq!(engine["properties"]["speed"], json!({ "enum": ["fast", "slow"] }));
+        let gears = json!({ "type": "integer", "minimum": 1, "maximum": 6 });
+        assert_eq!(engine["properties"]["gears"], gears);
+        let names = json!({ "type": ["array", "string"], "items": { "type": "string" } });
+        assert_eq!(engine["properties"]["names"], names);
+    }
+}

@@ -21,18 +21,12 @@ pub struct RedisConnection {
     /// Or nodes of a Redis Cluster, from which the others are learned.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(addresses), custom(self.only_way("cluster_urls")))]
-    #[schemars(
-        example = ["redis://redis-0:6379", "redis://redis-1:6379"],
-        extend("writeOnly" = true)
-    )]
+    #[schemars(extend("examples" = [["redis://redis-0:6379", "redis://redis-1:6379"]], "writeOnly" = true))]
     pub cluster_urls: Vec<String>,
     /// Or Redis Sentinels; not for a vector engine.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(addresses), custom(sentinels), custom(self.only_way("sentinel_urls")))]
-    #[schemars(
-        example = ["redis://sentinel-0:26379", "redis://sentinel-1:26379"],
-        extend("writeOnly" = true)
-    )]
+    #[schemars(extend("examples" = [["redis://sentinel-0:26379", "redis://sentinel-1:26379"]], "writeOnly" = true))]
     pub sentinel_urls: Vec<String>,
     /// The name by which the Sentinels know the master.
     #[garde(custom(self.with_sentinels()))]
@@ -164,4 +158,22 @@ fn sentinels(urls: &[String], use_: &RedisUse) -> garde::Result {
     holds(!use_.used || use_.anywhere || urls.is_empty(), || {
         "absent: a vector engine is one server or a cluster".to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RedisConnection;
+
+    #[test]
+    fn no_password_is_shown() {
+        let url = "redis://app:s3cret@host:6379/0".to_owned();
+        let connection = RedisConnection {
+            cluster_urls: vec![url.clone()],
+            url: Some(url),
+            password: Some("s3cret".to_owned()),
+            ..RedisConnection::default()
+        };
+        let shown = format!("{connection:?}");
+        assert!(shown.contains("host:6379") && !shown.contains("s3cret"), "{shown}");
+    }
 }

@@ -100,3 +100,33 @@ pub fn optional_path(path: &Option<std::path::PathBuf>, _: &()) -> garde::Result
 pub fn holds(rule: bool, says: impl FnOnce() -> String) -> garde::Result {
     if rule { Ok(()) } else { Err(Error::new(says())) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_hold_for_what_they_are_about_alone() {
+        assert!(finite(&1.0, &()).is_ok());
+        assert!(finite(&f64::NAN, &()).is_err() && finite(&f64::INFINITY, &()).is_err());
+        assert!(share(&1.0, &()).is_ok() && share(&1e-9, &()).is_ok());
+        assert!(share(&0.0, &()).is_err() && share(&f64::NAN, &()).is_err());
+        assert!(at_most(5)(&5, &()).is_ok() && at_most(5)(&6, &()).is_err());
+        assert!(at_most(0)(&6, &()).is_ok(), "what is itself impossible is told of there");
+        assert!(between(2, 4)(&2, &()).is_ok() && between(2, 4)(&5, &()).is_err());
+        assert!(ascending(8)(&[1, 8], &()).is_ok());
+        for list in [&[][..], &[0, 1], &[2, 2], &[3, 1], &[9]] {
+            assert!(ascending(8)(list, &()).is_err(), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn an_http_address_has_a_host() {
+        let known = |url: &str| http_url(&Some(url.to_owned()), &()).is_ok();
+        assert!(known("http://host:8081") && known("http://host/path"));
+        for url in ["", "host:8081", "https://host", "http://", "http://:80", "http://a b"] {
+            assert!(!known(url), "{url}");
+        }
+        assert!(http_url(&None, &()).is_ok());
+    }
+}
