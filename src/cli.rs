@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   plugrank bundle verify models/simshop/bundle
   plugrank load --config plugrank.toml --dataset models/simshop/dataset
+  plugrank validate --config plugrank.toml
   plugrank serve --config plugrank.toml
   plugrank tune --config plugrank.toml --candidates 300,500
   plugrank export --config plugrank.toml --out today
@@ -37,7 +38,9 @@ pub enum Command {
     /// Find workers, threads, batch and buckets for this machine and bundle.
     Tune(TuneArgs),
     /// Print the settings in force: defaults, file and environment together.
-    Settings(ConfigArg),
+    Settings(SettingsArgs),
+    /// Check the settings without starting: names every problem and exits with 1, or with 0.
+    Validate(ConfigArg),
 }
 
 /// Where the settings file is.
@@ -47,6 +50,28 @@ pub struct ConfigArg {
     /// PLUGRANK__SERVER__BIND override both.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Arguments of `settings`.
+#[derive(Debug, clap::Args)]
+pub struct SettingsArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = SettingsFormat::File)]
+    pub format: SettingsFormat,
+}
+
+/// What `settings` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SettingsFormat {
+    /// The settings in force as a settings file, with what each key means.
+    File,
+    /// Every key and its default as a Markdown table.
+    Table,
+    /// The JSON Schema of the settings, as the Helm chart has it.
+    Schema,
 }
 
 /// Arguments of `serve`.

@@ -1,7 +1,9 @@
 //! Parts of the binary that a build may leave out, each a cargo feature, and the settings that need
 //! them.
 
-use plugrank_runtime::{Settings, settings::EngineKind};
+use plugrank_retrieval::EngineKind;
+
+use crate::Settings;
 
 /// A setting that needs a part.
 struct Need {

@@ -9,5 +9,8 @@ pub mod features;
 pub mod load;
 pub mod reserved_port;
 pub mod role_server;
+pub mod settings;
 pub mod tune;
 pub mod wiring;
+
+pub use settings::Settings;

@@ -7,8 +7,9 @@ use actix_web::{
     web::{PayloadConfig, ServiceConfig},
 };
 use anyhow::Result;
+use plugrank_gateway::ServerOptions;
 use plugrank_http::operation_routes;
-use plugrank_runtime::{Health, Metrics, Shutdown, settings::ServerSettings};
+use plugrank_runtime::{Health, Metrics, Shutdown};
 use plugrank_transport::server::KEEP_ALIVE;
 
 /// Adds a role's calls to an application.
@@ -23,7 +24,7 @@ const MAX_CALL_BYTES: usize = 64 << 20;
 /// When the listener cannot be served.
 pub async fn run(
     listener: TcpListener,
-    settings: ServerSettings,
+    settings: ServerOptions,
     routes: Routes,
     metrics: Metrics,
     health: Health,

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
 use futures::future::LocalBoxFuture;
-use plugrank_runtime::settings::ServerSettings;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use crate::problem::Problem;
+use crate::{ServerOptions, problem::Problem};
 
 /// How much of a body a resource waits for, and how long; part of its `app_data`.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +17,7 @@ pub(crate) struct BodyLimit {
 }
 
 impl BodyLimit {
-    pub(crate) fn new(bytes: usize, settings: &ServerSettings) -> Self {
+    pub(crate) fn new(bytes: usize, settings: &ServerOptions) -> Self {
         Self { bytes, time: Duration::from_millis(settings.client_timeout_ms) }
     }
 }

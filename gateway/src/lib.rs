@@ -13,6 +13,7 @@ mod ladder_metrics;
 mod metrics;
 mod observe;
 mod openapi;
+mod options;
 mod other_api;
 mod pipeline;
 mod request_id;
@@ -25,6 +26,7 @@ mod validate;
 use plugrank_http::problem;
 
 pub use openapi::document as openapi_document;
+pub use options::ServerOptions;
 pub use other_api::OtherApi;
 pub use server::run;
 pub use state::{Clients, Gateway, GatewayParts};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use plugrank_budget::{Admission, LadderOptions, Rung, Shares, SharesError};
+use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
 use plugrank_contract::{
     ItemIds,
     embedding::Invalidate,
@@ -10,15 +10,12 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_runtime::{
-    Health, Metrics,
-    settings::{BudgetSettings, LadderSettings, OverloadChoice, RungChoice, ServerSettings},
-};
+use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 use plugrank_transport::Client;
 
 use crate::{
-    OtherApi,
+    OtherApi, ServerOptions,
     connections::Connections,
     controller::Controller,
     metrics::{self, GatewayMetrics},
@@ -53,9 +50,9 @@ pub struct GatewayParts {
     /// where it can.
     pub facts_for: u32,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
-    pub server: ServerSettings,
+    pub server: ServerOptions,
     /// Latency budgets.
-    pub budget: BudgetSettings,
+    pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
     pub candidate_limit: u32,
     /// Which model scores.
@@ -74,11 +71,11 @@ pub struct Gateway {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) items: Option<Arc<dyn ItemIds>>,
     pub(crate) facts_for: u32,
-    pub(crate) server: ServerSettings,
+    pub(crate) server: ServerOptions,
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
-    pub(crate) on_overload: OverloadChoice,
+    pub(crate) on_overload: OnOverload,
     pub(crate) fewer_candidates: u32,
     pub(crate) connections: Connections,
     pub(crate) default_budget: Duration,
@@ -93,10 +90,8 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway; registers its metrics, and the store as a readiness check.
-    ///
-    /// # Errors
-    /// When the budget's shares cannot divide a budget.
-    pub fn new(parts: GatewayParts) -> Result<Self, SharesError> {
+    #[must_use]
+    pub fn new(parts: GatewayParts) -> Self {
         let GatewayParts {
             clients,
             store,
@@ -110,12 +105,10 @@ impl Gateway {
             health,
             open_inference,
         } = parts;
-        let split = budget.shares;
-        let shares = Shares::new(split.retrieval, split.scoring, split.reranking)?;
+        let shares = budget.shares;
         let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
         let default_budget = budget.default_budget();
-        let controller =
-            Controller::new(ladder(&budget.ladder), shares, default_budget, ladder_metrics);
+        let controller = Controller::new(budget.ladder, shares, default_budget, ladder_metrics);
         let controller = Arc::new(controller);
         let admission = Admission::new(server.max_in_flight);
         metrics::watch(&metrics, &controller, &admission);
@@ -125,7 +118,7 @@ impl Gateway {
             let store = Arc::clone(&pinged);
             async move { store.ping().await.map_err(|error| error.to_string()) }
         });
-        Ok(Self {
+        Self {
             clients,
             store,
             items,
@@ -145,7 +138,7 @@ impl Gateway {
             registry: metrics,
             health,
             open_inference,
-        })
+        }
     }
 }
 
@@ -153,24 +146,5 @@ impl Gateway {
     /// Whether a path belongs to the other protocol.
     pub(crate) fn serves_other(&self, path: &str) -> bool {
         self.open_inference.as_ref().is_some_and(|api| api.has(path))
-    }
-}
-
-fn ladder(settings: &LadderSettings) -> LadderOptions {
-    let rung = |choice| match choice {
-        RungChoice::Full => Rung::Full,
-        RungChoice::FewerCandidates => Rung::FewerCandidates,
-        RungChoice::CtrOrder => Rung::CtrOrder,
-        RungChoice::MissingVectors => Rung::MissingVectors,
-        RungChoice::Idrec => Rung::Idrec,
-        RungChoice::RetrievalOrder => Rung::RetrievalOrder,
-    };
-    LadderOptions {
-        window: Duration::from_millis(settings.window_ms),
-        down_at: settings.down_at,
-        up_at: settings.up_at,
-        settle: Duration::from_millis(settings.settle_ms),
-        recover: Duration::from_millis(settings.recover_ms),
-        pinned: settings.pin.map(rung),
     }
 }

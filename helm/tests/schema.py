@@ -1,7 +1,7 @@
 """Makes helm/plugrank/values.schema.json.
 
-The part about `config` comes from the program's own default settings, so a key that the program
-does not know is refused before anything is deployed. Run it after a setting was added:
+The part about `config` comes from the program, so a key that the program does not know is refused before
+anything is deployed; `cargo xtask settings` writes it. What is said here about the rest is written by
 
     python3 helm/tests/schema.py
 
@@ -16,7 +16,7 @@ import re
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEFAULTS = ROOT / "shared/runtime/src/settings/defaults.toml"
+DEFAULTS = ROOT / "docs/defaults.toml"
 SCHEMA = ROOT / "helm/plugrank/values.schema.json"
 
 # A setting without a default is commented out, as `# key = value`.
@@ -29,21 +29,9 @@ def default_settings() -> dict:
     return tomllib.loads("\n".join(ABSENT.sub(r"\1", line) for line in lines))
 
 
-def of_value(value: object) -> dict:
-    """Schema of a setting, by the type of its default."""
-    match value:
-        case dict():
-            return obj({key: of_value(inner) for key, inner in value.items()})
-        case bool():
-            return {"type": "boolean"}
-        case int():
-            return {"type": "integer"}
-        case float():
-            return {"type": "number"}
-        case list():
-            return {"type": "array", "items": of_value(value[0]) if value else {}}
-        case _:
-            return {"type": "string"}
+def settings_schema() -> dict:
+    """Schema of the settings, as `cargo xtask settings` wrote it."""
+    return json.loads(SCHEMA.read_text())["$defs"]["settings"]
 
 
 def obj(properties: dict, **more: object) -> dict:
@@ -88,7 +76,7 @@ FOLDER = {"type": "string", "pattern": "^/"}
 
 def schema() -> dict:
     """The whole schema."""
-    settings = of_value(default_settings())
+    settings = settings_schema()
     role = obj(
         {
             "replicas": COUNT,
@@ -271,14 +259,14 @@ def schema() -> dict:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the plugrank chart",
-        "$comment": "Made by helm/tests/schema.py; do not edit.",
+        "$comment": "Made by helm/tests/schema.py and `cargo xtask settings`; do not edit.",
         **obj(properties),
         "$defs": {"settings": settings, "role": role, "image": image},
     }
 
 
 def text() -> str:
-    return json.dumps(schema(), indent=2) + "\n"
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

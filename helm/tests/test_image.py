@@ -125,9 +125,12 @@ def test_compose_variables_are_settings_of_the_program():
     known = default_settings()
     for name, of in COMPOSE["services"].items():
         for variable in of.get("environment", {}):
-            prefix, section, key = variable.split("__")
+            prefix, *sections, key = variable.split("__")
             assert prefix == "PLUGRANK", name
-            assert key.lower() in known[section.lower()], variable
+            keys = known
+            for section in sections:
+                keys = keys[section.lower()]
+            assert key.lower() in keys, variable
 
 
 def test_compose_roles_call_whom_they_must_and_never_themselves():

@@ -244,7 +244,7 @@ def test_policies_can_be_left_to_others():
 
 
 def test_only_who_retrieves_reaches_the_vector_engine():
-    engine = {"kind": "redis", "redis_cluster_urls": ["redis://v-0:7001", "redis://v-1"]}
+    engine = {"kind": "redis", "redis": {"cluster_urls": ["redis://v-0:7001", "redis://v-1"]}}
     net = Network(render(merged(SPLIT, {"config": {"retrieval": {"engine": engine}}})))
     assert net.leaves("retrieval", 7001, None) and net.leaves("retrieval", 6379, None)
     assert not any(net.leaves(pod, 7001, None) for pod in net.pods if pod != "retrieval")

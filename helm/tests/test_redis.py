@@ -43,8 +43,8 @@ def test_the_address_is_the_bundled_servers():
     [name] = [n for n, s in rendered.kind("Service").items() if n.endswith("-redis")]
     variables = [v["name"] for v in rendered.container("scoring")["env"]]
     # Kubernetes replaces $(NAME) by variables that stand before.
-    assert variables.index("REDIS_PASSWORD") < variables.index("PLUGRANK__STORE__REDIS_URL")
-    url = env(rendered.container("scoring"))["PLUGRANK__STORE__REDIS_URL"]["value"]
+    assert variables.index("REDIS_PASSWORD") < variables.index("PLUGRANK__STORE__REDIS__URL")
+    url = env(rendered.container("scoring"))["PLUGRANK__STORE__REDIS__URL"]["value"]
     assert url == f"redis://:$(REDIS_PASSWORD)@{name}:6379/0"
 
 

@@ -40,4 +40,4 @@ def test_settings_without_a_default_are_known_too():
     settings = default_settings()
     assert "workers" in settings["server"]
     assert "otlp_endpoint" in settings["telemetry"]
-    assert "redis_url" in settings["store"]
+    assert "url" in settings["store"]["redis"]

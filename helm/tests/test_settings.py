@@ -49,10 +49,10 @@ def test_the_program_itself_takes_the_settings(rendered: Rendered, tmp_path):
         file = tmp_path / f"{role}.toml"
         file.write_text(rendered.settings_text(role))
         variables = {"PATH": os.environ["PATH"]}
-        if "PLUGRANK__STORE__REDIS_URL" in env(rendered.container(role)):
-            variables["PLUGRANK__STORE__REDIS_URL"] = "redis://:password@host:6379/0"
-        if "PLUGRANK__STORE__REDIS_PASSWORD" in env(rendered.container(role)):
-            variables["PLUGRANK__STORE__REDIS_PASSWORD"] = "password"
+        if "PLUGRANK__STORE__REDIS__URL" in env(rendered.container(role)):
+            variables["PLUGRANK__STORE__REDIS__URL"] = "redis://:password@host:6379/0"
+        if "PLUGRANK__STORE__REDIS__PASSWORD" in env(rendered.container(role)):
+            variables["PLUGRANK__STORE__REDIS__PASSWORD"] = "password"
         done = subprocess.run(
             [program(), "settings", "--config", file],
             env=variables,
@@ -179,7 +179,7 @@ def test_no_address_of_redis_stands_outside_a_secret():
     others = [obj for obj in rendered.objects if obj["kind"] != "Secret"]
     assert "hush" not in str(others)
     for role in ROLES:
-        reference = env(rendered.container(role))["PLUGRANK__STORE__REDIS_URL"]["valueFrom"]
+        reference = env(rendered.container(role))["PLUGRANK__STORE__REDIS__URL"]["valueFrom"]
         named = {"name": secret["metadata"]["name"], "key": "redis-url"}
         assert reference["secretKeyRef"] == named
 
@@ -217,18 +217,18 @@ def test_a_redis_cluster_is_reached_by_its_nodes():
     for role in ROLES:
         store = settings(rendered, role)["store"]
         nodes = ["redis://a:7000", "redis://b:7001"]
-        assert store == {"kind": "redis", "redis_cluster_urls": nodes}
+        assert store == {"kind": "redis", "redis": {"cluster_urls": nodes}}
         assert not [name for name in env(rendered.container(role)) if "REDIS" in name]
 
 
 def test_sentinels_are_asked_by_a_user_whose_password_stays_in_its_secret():
     rendered = render(merged(SPLIT, SENTINEL))
     for role in ROLES:
-        store = settings(rendered, role)["store"]
-        assert store["redis_sentinel_urls"] == ["rediss://a:26379"]
-        assert store["redis_sentinel_master"] == "shop"
-        assert store["redis_username"] == "plugrank"
-        variable = env(rendered.container(role))["PLUGRANK__STORE__REDIS_PASSWORD"]
+        store = settings(rendered, role)["store"]["redis"]
+        assert store["sentinel_urls"] == ["rediss://a:26379"]
+        assert store["sentinel_master"] == "shop"
+        assert store["username"] == "plugrank"
+        variable = env(rendered.container(role))["PLUGRANK__STORE__REDIS__PASSWORD"]
         wanted = {"name": "redis-login", "key": "password"}
         assert variable["valueFrom"]["secretKeyRef"] == wanted
         # The file named in the settings is the Secret's key, where it is mounted.
@@ -238,7 +238,7 @@ def test_sentinels_are_asked_by_a_user_whose_password_stays_in_its_secret():
             for m in rendered.container(role)["volumeMounts"]
             if volumes[m["name"]].get("secret") == {"secretName": "redis-ca"}
         ]
-        assert store["redis_ca_file"] == f"{mount['mountPath']}/ca.pem"
+        assert store["ca_file"] == f"{mount['mountPath']}/ca.pem"
         assert mount["readOnly"] is True
 
 

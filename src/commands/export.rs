@@ -2,10 +2,11 @@
 
 use anyhow::Context;
 use plugrank_dataset::Time;
-use plugrank_runtime::{Settings, Telemetry};
+use plugrank_runtime::Telemetry;
 
 use super::Failure;
 use crate::{
+    Settings,
     cli::{ExportArgs, TimeMeaning},
     export::{ExportOptions, ExportReport, export},
     load::Progress,
@@ -13,7 +14,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
-    let settings = super::settings(&args.config)?;
+    let settings = super::settings::load(&args.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

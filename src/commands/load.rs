@@ -3,17 +3,18 @@
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_runtime::{Health, Metrics, Settings, Telemetry};
+use plugrank_runtime::{Health, Metrics, Telemetry};
 
 use super::Failure;
 use crate::{
+    Settings,
     cli::LoadArgs,
     load::{LoadOptions, LoadReport, Progress, load},
     wiring::{self, Model, Node},
 };
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
-    let settings = super::settings(&args.config)?;
+    let settings = super::settings::load(&args.config)?;
     // Several threads: rows are read on this one, while others encode and send what was read.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

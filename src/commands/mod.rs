@@ -4,11 +4,12 @@ mod bundle;
 mod export;
 mod load;
 mod serve;
+mod settings;
 mod tune;
 
-use plugrank_runtime::{Settings, settings::SettingsError};
+use plugrank_settings::SettingsError;
 
-use crate::cli::{Cli, Command, ConfigArg};
+use crate::cli::{Cli, Command};
 
 /// Exit code for settings that cannot be used (`EX_USAGE` of sysexits.h).
 const EXIT_SETTINGS: u8 = 64;
@@ -52,15 +53,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Tune(args) => tune::run(&args),
-        Command::Settings(args) => {
-            let settings = settings(&args)?;
-            let text = toml::to_string_pretty(&settings).map_err(anyhow::Error::from)?;
-            print!("{text}");
-            Ok(())
-        }
+        Command::Settings(args) => settings::print(&args),
+        Command::Validate(args) => settings::validate(&args),
     }
-}
-
-fn settings(args: &ConfigArg) -> Result<Settings, SettingsError> {
-    Settings::load(args.config.as_deref())
 }

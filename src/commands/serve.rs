@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use plugrank_contract::{ItemIds, scoring::ModelKind};
+use plugrank_contract::ItemIds;
 use plugrank_gateway::{Clients, Gateway, GatewayParts, OtherApi};
-use plugrank_runtime::{Health, Metrics, Settings, Shutdown, Telemetry, settings::ModelChoice};
+use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
-    admin,
+    Settings, admin,
     cli::{Role, ServeArgs},
     features,
     reserved_port::ReservedPort,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let settings = super::settings(&args.config)?;
+    let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
     let role = args.role;
     let runner = actix::System::new();
@@ -107,10 +107,6 @@ async fn gateway(
 ) -> Result<()> {
     let Process { clients, items, facts_for, open_inference } = process;
     let Node { settings, store, metrics, health } = node;
-    let model = match settings.scoring.model {
-        ModelChoice::Unified => ModelKind::Unified,
-        ModelChoice::Idrec => ModelKind::Idrec,
-    };
     let gateway = Gateway::new(GatewayParts {
         clients,
         store,
@@ -119,11 +115,11 @@ async fn gateway(
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
         budget: settings.budget,
-        model,
+        model: settings.scoring.model,
         metrics,
         health,
         open_inference,
-    })?;
+    });
     let listener = port.listen()?;
     tracing::info!(address = %listener.local_addr()?, "serving");
     plugrank_gateway::run(listener, gateway, shutdown).await?;

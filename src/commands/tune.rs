@@ -8,21 +8,21 @@ use plugrank_inference::Library;
 
 use super::Failure;
 use crate::{
+    Settings,
     cli::TuneArgs,
     load::Progress,
     tune::{Configuration, Outcome, Workload, tune, write},
-    wiring::session_options,
 };
 
 /// A configuration that is so much faster than the first is not shown as equal to it.
 const ALIKE: f64 = 0.97;
 
 pub(super) fn run(args: &TuneArgs) -> Result<(), Failure> {
-    let settings = super::settings(&args.config)?;
+    let settings = super::settings::load(&args.config)?;
     Ok(tune_for(args, &settings)?)
 }
 
-fn tune_for(args: &TuneArgs, settings: &plugrank_runtime::Settings) -> Result<()> {
+fn tune_for(args: &TuneArgs, settings: &Settings) -> Result<()> {
     let library = Library::load(settings.onnxruntime.library.as_deref().map(Path::new))?;
     let path = &settings.bundle.path;
     let bundle = Bundle::open(path)
@@ -33,7 +33,7 @@ fn tune_for(args: &TuneArgs, settings: &plugrank_runtime::Settings) -> Result<()
         time: Duration::from_secs(args.seconds.into()),
     };
     let bar = Progress::shown().bar("tuning", 0);
-    let session = session_options(&settings.scoring);
+    let session = settings.scoring.session();
     let outcomes = tune(&library, &bundle, session, &workload, &mut |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);

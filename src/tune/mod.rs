@@ -105,7 +105,7 @@ fn configurations(cores: usize, provider: Provider, workload: &Workload) -> Vec<
             let fitting = threads.take_while(|threads| *threads <= cores);
             fitting.map(|threads| ((cores / threads).max(1), threads)).collect()
         }
-        Provider::Cuda { .. } => vec![(1, 1), (2, 1)],
+        Provider::Cuda => vec![(1, 1), (2, 1)],
     };
     let mut configurations = Vec::new();
     for (workers, threads) in splits {

@@ -45,9 +45,8 @@ pub fn write(configuration: &Configuration, path: &Path) -> Result<()> {
 mod tests {
     use std::collections::HashMap;
 
-    use plugrank_runtime::Settings;
-
     use super::*;
+    use crate::Settings;
 
     fn configuration() -> Configuration {
         Configuration {

@@ -8,8 +8,7 @@ use std::{
 use anyhow::Result;
 use plugrank_contract::{Context, embedding::FetchVectors};
 use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableSink};
-use plugrank_retrieval::{LoadTable, LoadedTable, load_table};
-use plugrank_runtime::settings::EngineKind;
+use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
 use super::{Embedding, Model, Node, options};
 use crate::load::Progress;

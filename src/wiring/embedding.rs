@@ -10,7 +10,6 @@ use super::{
     Catalog, Embedding, Model, Node,
     batch_metrics::BatchMetrics,
     metrics::{Reading, readings},
-    options,
 };
 use crate::load::Progress;
 
@@ -64,8 +63,8 @@ fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
             store: Arc::clone(&node.store),
             items: Arc::clone(&catalog.items),
             features,
-            session: options::session(&node.settings.scoring),
-            options: options::encoding(&node.settings.embedding),
+            session: node.settings.scoring.session(),
+            options: node.settings.embedding.clone(),
             observer: Some(BatchMetrics::register(&node.metrics, "embedding")),
         },
         &mut |_, _| {},

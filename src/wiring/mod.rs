@@ -21,14 +21,15 @@ use actix::Arbiter;
 use anyhow::{Context, Result};
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
-use plugrank_runtime::{Health, Metrics, Settings};
+use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
-use plugrank_transport::{Local, LocalOptions, Remote, Service};
+use plugrank_transport::{Local, LocalOptions, Remote, RemoteOptions, Service};
+
+use crate::Settings;
 
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
-pub use options::session as session_options;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
@@ -89,7 +90,8 @@ impl Node {
 
     /// A client of a role in other processes.
     fn remote(&self, role: &'static str, urls: &[String]) -> Result<Remote> {
-        let remote = Remote::new(&options::remote(role, urls, &self.settings.peers))?;
+        let peers = self.settings.peers.clone();
+        let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
         let known = remote.clone();
         metrics::endpoints(&self.metrics, role, move || known.endpoints());
         Ok(remote)

@@ -10,7 +10,7 @@ use plugrank_open_inference::{ModelElsewhere, Served, server};
 use plugrank_scoring::RemoteModel;
 use plugrank_transport::Client;
 
-use super::{Model, Node, metrics::endpoints, options};
+use super::{Model, Node, metrics::endpoints};
 
 /// The graphs that `infer` runs, for callers of the protocol; `None` where the settings say so.
 pub(super) fn api(node: &Node, model: &Model, infer: Client<Infer>) -> Option<OtherApi> {
@@ -36,8 +36,8 @@ pub(super) async fn model_server(node: &Node, model: &Model) -> Result<Option<Re
         return Ok(None);
     }
     let bundle = Arc::clone(&model.bundle);
-    let options = options::model_server(&node.settings);
-    let server = ModelElsewhere::start(&options, bundle, GraphName::Unified).await?;
+    let (options, peers) = (&node.settings.scoring.open_inference, &node.settings.peers);
+    let server = ModelElsewhere::start(options, peers, bundle, GraphName::Unified).await?;
     endpoints(&node.metrics, "open_inference", server.endpoints());
     let reached = server.reached();
     Ok(Some(RemoteModel { server: Arc::new(server), reached }))

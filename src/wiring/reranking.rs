@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use plugrank_reranking::{ItemFacts, RerankingParts, RerankingService};
 
-use super::{Catalog, Embedding, Node, Reranking, options};
+use super::{Catalog, Embedding, Node, Reranking};
 
 /// A client of the re-ranking role in other processes.
 ///
@@ -24,7 +24,7 @@ pub fn start(node: &Node, items: Option<(&Catalog, &Embedding)>) -> Result<Reran
         items: Arc::clone(&catalog.items),
         records: embedding.here.as_ref().map(|here| Arc::clone(here.records_table())),
     });
-    let options = options::reranking(&node.settings.reranking);
+    let options = node.settings.reranking.clone();
     let service = RerankingService::new(RerankingParts { items, options })?;
     let limit = node.settings.reranking.max_in_flight;
     Ok(Reranking::of(node.run("reranking", Arc::new(service), limit)?))

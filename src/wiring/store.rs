@@ -3,16 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use plugrank_runtime::settings::{StoreKind, StoreSettings};
+use plugrank_settings::RedisConnection;
 use plugrank_store::Store;
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_store_redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
+
+use crate::settings::{StoreKind, StoreOptions};
 
 /// Opens the store.
 ///
 /// # Errors
 /// When it cannot be opened or reached; the message says what would help.
-pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
+pub async fn open(settings: &StoreOptions) -> Result<Arc<dyn Store>> {
     match settings.kind {
         StoreKind::Embedded => {
             if let Some(folder) = settings.path.parent() {
@@ -29,23 +31,14 @@ pub async fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
             Ok(Arc::new(EmbeddedStore::open(&settings.path, options)?))
         }
         StoreKind::Redis => {
-            let timeout = Duration::from_millis(settings.redis_timeout_ms);
             let options = RedisOptions {
-                access: RedisAccess {
-                    username: settings.redis_username.clone(),
-                    password: settings.redis_password.clone(),
-                    ca_file: settings.redis_ca_file.clone(),
-                },
-                connections: settings.redis_pool,
-                connect_timeout: timeout,
-                call_timeout: timeout,
                 replicas: settings.redis_replicas,
                 changes_kept: settings.redis_changes,
                 event_memory: hours(settings.redis_event_hours),
                 vector_memory: hours(settings.redis_vector_hours),
-                ..RedisOptions::default()
+                ..options(&settings.redis)
             };
-            Ok(Arc::new(RedisStore::connect(&servers(settings)?, options).await?))
+            Ok(Arc::new(RedisStore::connect(&servers(&settings.redis)?, options).await?))
         }
     }
 }
@@ -54,14 +47,30 @@ const fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 60 * 60)
 }
 
+/// How the servers are called.
+pub(super) fn options(redis: &RedisConnection) -> RedisOptions {
+    let timeout = Duration::from_millis(redis.timeout_ms);
+    RedisOptions {
+        access: RedisAccess {
+            username: redis.username.clone(),
+            password: redis.password.clone(),
+            ca_file: redis.ca_file.clone(),
+        },
+        connections: redis.pool,
+        connect_timeout: timeout,
+        call_timeout: timeout,
+        ..RedisOptions::default()
+    }
+}
+
 /// Which of the three ways to Redis is set. The settings were checked: there is exactly one.
-fn servers(settings: &StoreSettings) -> Result<RedisServers> {
-    if let Some(url) = &settings.redis_url {
+pub(super) fn servers(redis: &RedisConnection) -> Result<RedisServers> {
+    if let Some(url) = &redis.url {
         return Ok(RedisServers::single(url));
     }
-    if !settings.redis_cluster_urls.is_empty() {
-        return Ok(RedisServers::Cluster(settings.redis_cluster_urls.clone()));
+    if !redis.cluster_urls.is_empty() {
+        return Ok(RedisServers::Cluster(redis.cluster_urls.clone()));
     }
-    let master = settings.redis_sentinel_master.clone().context("store.redis_url is missing")?;
-    Ok(RedisServers::Sentinel { urls: settings.redis_sentinel_urls.clone(), master })
+    let master = redis.sentinel_master.clone().context("the address of Redis is missing")?;
+    Ok(RedisServers::Sentinel { urls: redis.sentinel_urls.clone(), master })
 }

@@ -2,13 +2,12 @@
 //! ([`crate::features`]).
 
 use anyhow::Result;
-use plugrank_retrieval::engine::VectorEngine;
-use plugrank_runtime::settings::RetrievalSettings;
+use plugrank_retrieval::{RetrievalOptions, engine::VectorEngine};
 
 /// None.
 ///
 /// # Errors
 /// Never.
-pub(super) fn open(_: &RetrievalSettings) -> Result<Option<Box<dyn VectorEngine>>> {
+pub(super) fn open(_: &RetrievalOptions) -> Result<Option<Box<dyn VectorEngine>>> {
     Ok(None)
 }

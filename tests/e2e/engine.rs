@@ -85,7 +85,7 @@ async fn a_shared_engine_ranks_like_the_embedded_index_and_may_fail() {
     let fleet = Fleet::start().await;
     let mut vectors = Redis::with_vector_sets(&fleet.folder("vectors")).await;
     let at = format!(
-        "{ALIKE}retrieval.engine.kind = \"redis\"\nretrieval.engine.redis_url = \"redis://127.0.0.1:{}\"\nretrieval.engine.shards = 3\nretrieval.engine.exact = true\n",
+        "{ALIKE}retrieval.engine.kind = \"redis\"\nretrieval.engine.redis.url = \"redis://127.0.0.1:{}\"\nretrieval.engine.shards = 3\nretrieval.engine.exact = true\n",
         vectors.port
     );
     let embedded = fleet.spawn("all", ALIKE);

@@ -76,7 +76,7 @@ impl Redis {
     fn load(&self, folder: &Path) -> Child {
         let config = folder.join("load.toml");
         let address = format!("redis://127.0.0.1:{}", self.port);
-        let settings = format!("store.kind = \"redis\"\nstore.redis_url = {address:?}\n");
+        let settings = format!("store.kind = \"redis\"\nstore.redis.url = {address:?}\n");
         fs::write(&config, settings).unwrap();
         let mut load = plugrank(&["load", "--no-encode", "--config"]);
         load.arg(&config).arg("--dataset").arg(repository("models/simshop/dataset"));

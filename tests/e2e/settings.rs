@@ -38,6 +38,28 @@ fn impossible_values() {
 }
 
 #[test]
+fn they_are_validated_without_a_start() {
+    let folder = TempDir::new().unwrap();
+    let validate = |more: &str| {
+        let config = settings(folder.path(), 0, more);
+        let mut command = plugrank(&["validate", "--config"]);
+        command.arg(config).env("PLUGRANK_SERVER__BIND", "x").output().unwrap()
+    };
+    let possible = validate("");
+    assert_eq!(possible.status.code(), Some(0), "{}", stderr(&possible));
+    assert!(stderr(&possible).contains("PLUGRANK__SERVER__BIND would"), "{}", stderr(&possible));
+    let impossible = validate("scoring.batch_rowz = 5\nscoring.workers = 257\nstore.kind = \"x\"");
+    let message = stderr(&impossible);
+    assert_eq!(impossible.status.code(), Some(1), "{message}");
+    for key in
+        ["`scoring.batch_rowz`", "`scoring.workers` is 257; it must be 0 to 256", "`store.kind`"]
+    {
+        assert!(message.contains(key), "{key} is not named in: {message}");
+    }
+    assert!(!folder.path().join("store.redb").exists(), "the store was opened");
+}
+
+#[test]
 fn a_settings_file_that_is_missing_or_no_toml() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("plugrank.toml");

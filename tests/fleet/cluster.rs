@@ -48,7 +48,7 @@ impl Cluster {
         cluster.whole().await;
         let config = cluster.folder.path().join("load.toml");
         // A busy machine's replicas may be slow to follow so much; nothing breaks yet.
-        let patient = "store.redis_timeout_ms = 10000";
+        let patient = "store.redis.timeout_ms = 10000";
         fs::write(&config, cluster.settings(0, patient)).expect("the settings can be written");
         redis::load_shop(&config);
         cluster
@@ -69,7 +69,7 @@ impl Cluster {
         let known = &self.nodes[1..3];
         let urls: Vec<String> =
             known.iter().map(|node| format!("redis://127.0.0.1:{}", node.port)).collect();
-        settings(port, &format!("store.redis_cluster_urls = {urls:?}"), more)
+        settings(port, &format!("store.redis.cluster_urls = {urls:?}"), more)
     }
 
     /// SIGKILL for a master; answers its place.

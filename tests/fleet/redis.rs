@@ -34,7 +34,7 @@ impl Redis {
 
     /// Settings of a process that name a server of this machine.
     pub(super) fn settings(port: u16) -> String {
-        format!("store.redis_url = \"redis://127.0.0.1:{port}/0\"")
+        format!("store.redis.url = \"redis://127.0.0.1:{port}/0\"")
     }
 
     /// An empty one that has vector sets.

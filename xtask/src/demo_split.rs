@@ -88,7 +88,7 @@ impl Split<'_> {
     fn settings(&self, role: usize) -> String {
         let mut text = demo::settings(self.site, self.ports[role], self.library);
         text.push_str("store.kind = \"redis\"\n");
-        text.push_str(&format!("store.redis_url = \"redis://127.0.0.1:{}/0\"\n", self.redis_port));
+        text.push_str(&format!("store.redis.url = \"redis://127.0.0.1:{}/0\"\n", self.redis_port));
         let calls = |name: &str| name == "embedding" || self.roles[role] == "gateway";
         let others = self.roles.iter().zip(&self.ports).take(role);
         for (name, port) in others.filter(|(name, _)| calls(name)) {

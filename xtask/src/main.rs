@@ -14,6 +14,7 @@ mod python;
 mod redis8;
 mod rungs;
 mod running;
+mod settings;
 mod shop;
 mod system_packages;
 mod table;
@@ -53,6 +54,8 @@ enum Command {
     Rungs(rungs::Args),
     /// Lint the Helm chart and check what it renders.
     Chart,
+    /// Write what is made from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
+    Settings,
     /// Make the shipped shop, its model and the parity test's predictions again.
     Shop,
     /// Fetch what the other commands need, without running anything.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Rungs(args) => rungs::run(&args),
         Command::Chart => chart::run(),
+        Command::Settings => settings::run(),
         Command::Shop => shop::run(),
         Command::Setup { training } => setup(training),
     };

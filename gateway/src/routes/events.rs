@@ -7,10 +7,9 @@ use actix_web::{
     web::{self, Data, ReqData, ServiceConfig},
 };
 use plugrank_contract::{Context, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents};
-use plugrank_runtime::settings::ServerSettings;
 
 use crate::{
-    Gateway,
+    Gateway, ServerOptions,
     api::events::{EventBody, EventsRequest, EventsResponse},
     body::{BodyLimit, JsonBody},
     endpoint::Endpoint,
@@ -26,7 +25,7 @@ const MAX_AHEAD_MS: TimestampMs = 24 * 3600 * 1000;
 /// How long telling retrieval may hold up the answer; the events are safe already.
 const NOTICE_BUDGET: Duration = Duration::from_secs(1);
 
-pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
+pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let resource =
         Endpoint::Events.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
     config.service(resource.route(web::post().to(append)));

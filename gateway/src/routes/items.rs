@@ -9,11 +9,10 @@ use actix_web::{
 use plugrank_contract::{
     CallError, Context, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
 };
-use plugrank_runtime::settings::ServerSettings;
 use plugrank_store::{NewItem, StoredItem};
 
 use crate::{
-    Gateway,
+    Gateway, ServerOptions,
     api::items::{ItemContent, ItemView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
@@ -26,7 +25,7 @@ use crate::{
 /// How long telling the services of a changed item may take; encoding is part of it.
 const CHANGE_BUDGET: Duration = Duration::from_secs(30);
 
-pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
+pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let resource =
         Endpoint::Item.resource().app_data(BodyLimit::new(settings.max_item_bytes, settings));
     config.service(

@@ -7,17 +7,14 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Budget, Refusal, Rung, Stage};
+use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Rung, Stage};
 use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
-use plugrank_runtime::{
-    settings::{OverloadChoice, ServerSettings},
-    trace_context::HexText,
-};
+use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
 
 use crate::{
-    Gateway,
+    Gateway, ServerOptions,
     api::{
         millis,
         rank::{
@@ -37,7 +34,7 @@ use crate::{
 /// Room for most replies, so that it is made once.
 const REPLY_BYTES: usize = 4096;
 
-pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerSettings) {
+pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let resource =
         Endpoint::Rank.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
     config.service(resource.route(web::post().to(rank)));
@@ -82,8 +79,8 @@ pub(crate) async fn rank(
     let mut plan = gateway.controller.plan();
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.on_overload {
-            OverloadChoice::Refuse => return Err(refused(&gateway, refusal)),
-            OverloadChoice::Degrade => {
+            OnOverload::Refuse => return Err(refused(&gateway, refusal)),
+            OnOverload::Degrade => {
                 plan = Plan { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..plan };
             }
         }

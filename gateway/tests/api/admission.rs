@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use plugrank_budget::OnOverload;
 use plugrank_contract::ErrorCode;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ async fn refused(response: Response, status: u16) -> Value {
 
 #[actix_web::test]
 async fn one_ranking_too_many_is_429_at_once() {
-    let server = Server::start_with(&[("PLUGRANK__SERVER__MAX_IN_FLIGHT", "1")]);
+    let server = Server::start_with(|server, _| server.max_in_flight = 1);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 900});
     let (first, second) = tokio::join!(server.rank(&body), async {
@@ -77,7 +78,7 @@ async fn what_cannot_be_answered_in_time_is_503_at_once() {
 
 #[actix_web::test]
 async fn or_it_is_answered_in_retrievals_order() {
-    let server = Server::start_with(&[("PLUGRANK__BUDGET__ON_OVERLOAD", "degrade")]);
+    let server = Server::start_with(|_, budget| budget.on_overload = OnOverload::Degrade);
     pile_up(&server).await;
     let reply = server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
     assert_eq!(reply["rung"], "retrieval_order");
@@ -127,7 +128,7 @@ async fn a_caller_that_hangs_up_stops_costing() {
 
 #[actix_web::test]
 async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
-    let server = Server::start_with(&[("PLUGRANK__SERVER__CLIENT_TIMEOUT_MS", "300")]);
+    let server = Server::start_with(|server, _| server.client_timeout_ms = 300);
     let mut stream = raw(&server, &(rank_head(100) + "{\"user_id\":"));
     let mut answer = [0; 12];
     let read = tokio::task::spawn_blocking(move || {
@@ -141,7 +142,7 @@ async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
 
 #[actix_web::test]
 async fn a_connection_too_many_is_429() {
-    let server = Server::start_with(&[("PLUGRANK__SERVER__MAX_CONNECTIONS", "2")]);
+    let server = Server::start_with(|server, _| server.max_connections = 2);
     let body = json!({"user_id": "u1"}).to_string();
     let ask = |mut stream: TcpStream| {
         tokio::task::spawn_blocking(move || {

@@ -135,7 +135,7 @@ async fn a_body_that_says_it_is_too_large_is_not_read() {
 /// Without a stated length the limit holds too.
 #[actix_web::test]
 async fn a_chunked_body_is_cut_off_at_the_limit() {
-    let server = Server::start_with(&[("PLUGRANK__SERVER__MAX_BODY_BYTES", "2048")]);
+    let server = Server::start_with(|server, _| server.max_body_bytes = 2048);
     let address = server.address.strip_prefix("http://").unwrap().to_owned();
     let answer = actix_web::web::block(move || {
         let mut stream = TcpStream::connect(address).unwrap();

@@ -22,10 +22,10 @@ fn rungs(reply: &Value) -> Vec<(&str, &str, &str)> {
 }
 
 fn pinned(rung: &str) -> Server {
-    Server::start_with(&[
-        ("PLUGRANK__BUDGET__LADDER__PIN", rung),
-        ("PLUGRANK__BUDGET__FEWER_CANDIDATES", "10"),
-    ])
+    Server::start_with(|_, budget| {
+        budget.ladder.pin = Some(serde_json::from_value(json!(rung)).unwrap());
+        budget.fewer_candidates = 10;
+    })
 }
 
 #[actix_web::test]
@@ -85,16 +85,14 @@ async fn fewer_candidates_are_never_fewer_than_k() {
     assert_eq!(server.retrieve.calls()[0].1.limit, 25);
 }
 
-/// Quick to step and to recover, so that the test is.
-const HASTY: [(&str, &str); 3] = [
-    ("PLUGRANK__BUDGET__LADDER__SETTLE_MS", "10"),
-    ("PLUGRANK__BUDGET__LADDER__RECOVER_MS", "100"),
-    ("PLUGRANK__BUDGET__LADDER__WINDOW_MS", "2000"),
-];
-
 #[actix_web::test]
 async fn a_stage_without_room_steps_down_says_so_and_comes_back() {
-    let server = Server::start_with(&HASTY);
+    // Quick to step and to recover, so that the test is.
+    let server = Server::start_with(|_, budget| {
+        budget.ladder.settle_ms = 10;
+        budget.ladder.recover_ms = 100;
+        budget.ladder.window_ms = 2000;
+    });
     for _ in 0..3 {
         server.score.next(Act::Fail(ErrorCode::Overloaded));
         let reply = server.rank(&json!({"user_id": "u1"})).await;

@@ -81,7 +81,7 @@ async fn head_is_answered_where_get_is() {
 
 #[actix_web::test]
 async fn requests_in_flight_end_before_the_process_does() {
-    let server = Server::start_with(&[("PLUGRANK__SERVER__DRAIN_DELAY_MS", "150")]);
+    let server = Server::start_with(|server, _| server.drain_delay_ms = 150);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 700});
     let slow = server.request(Method::POST, "/v1/rank").json(&body);

@@ -1,16 +1,17 @@
 //! A gateway on a port of its own, and a client for it.
 
-use std::{collections::HashMap, io, net::TcpListener, sync::Arc};
+use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_gateway::{Clients, Gateway, GatewayParts, run};
-use plugrank_runtime::{Health, Metrics, Settings, Shutdown};
+use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, run};
+use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
@@ -34,16 +35,14 @@ pub(crate) struct Server {
 impl Server {
     /// With the default settings, but a budget that a busy machine can keep.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(|_, _| {})
     }
 
-    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
-        let mut environment = HashMap::from([
-            ("PLUGRANK__SERVER__WORKERS".to_owned(), "1".to_owned()),
-            ("PLUGRANK__BUDGET__DEFAULT_MS".to_owned(), "1000".to_owned()),
-        ]);
-        environment.extend(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        let settings = Settings::from_sources(None, environment).unwrap();
+    pub(crate) fn start_with(set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions)) -> Self {
+        let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
+        server.workers = Some(1);
+        budget.default_ms = 1000;
+        set(&mut server, &mut budget);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
@@ -62,15 +61,14 @@ impl Server {
             store: store.clone(),
             items: None,
             facts_for: 0,
-            server: settings.server,
-            budget: settings.budget,
+            server,
+            budget,
             candidate_limit: 300,
             model: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),
             open_inference: None,
-        })
-        .unwrap();
+        });
         let task = actix_web::rt::spawn(run(listener, gateway, shutdown.clone()));
         Self {
             address,

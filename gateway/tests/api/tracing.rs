@@ -1,7 +1,6 @@
 //! Spans as a collector gets them: OTLP over HTTP, protobuf.
 
 use std::{
-    collections::HashMap,
     net::TcpListener,
     sync::{Arc, Mutex},
 };
@@ -12,7 +11,7 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value as Attribute,
     trace::v1::Span,
 };
-use plugrank_runtime::{Settings, Telemetry};
+use plugrank_runtime::{Telemetry, settings::TelemetrySettings};
 use plugrank_tail_sampling::TailSampling;
 use prost::Message;
 use reqwest::Method;
@@ -87,9 +86,11 @@ fn number(span: &Span, key: &str) -> f64 {
 #[actix_web::test]
 async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let (endpoint, received) = collector();
-    let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
-    settings.otlp_endpoint = Some(endpoint);
-    settings.log_level = "off".to_owned();
+    let settings = TelemetrySettings {
+        otlp_endpoint: Some(endpoint),
+        log_level: "off".to_owned(),
+        ..TelemetrySettings::default()
+    };
     let telemetry = Telemetry::install(&settings, Some(Arc::new(TailSampling::new(None)))).unwrap();
 
     let server = Server::start();

@@ -50,20 +50,20 @@
       (list "server" "bind" "use port and bindAddress")
       (list "store" "kind" "use store.kind")
       (list "store" "path" "the chart mounts the embedded store's volume")
-      (list "store" "redis_url" "it may hold a password, which belongs in a Secret; use redis.existingSecret")
-      (list "store" "redis_cluster_urls" "use redis.cluster.urls")
-      (list "store" "redis_sentinel_urls" "use redis.sentinel.urls")
-      (list "store" "redis_sentinel_master" "use redis.sentinel.master")
-      (list "store" "redis_username" "use redis.auth.username")
-      (list "store" "redis_password" "it belongs in a Secret; use redis.auth.existingSecret")
-      (list "store" "redis_ca_file" "use redis.ca.existingSecret")
+      (list "store.redis" "url" "it may hold a password, which belongs in a Secret; use redis.existingSecret")
+      (list "store.redis" "cluster_urls" "use redis.cluster.urls")
+      (list "store.redis" "sentinel_urls" "use redis.sentinel.urls")
+      (list "store.redis" "sentinel_master" "use redis.sentinel.master")
+      (list "store.redis" "username" "use redis.auth.username")
+      (list "store.redis" "password" "it belongs in a Secret; use redis.auth.existingSecret")
+      (list "store.redis" "ca_file" "use redis.ca.existingSecret")
       (list "bundle" "path" "use bundle.path")
       (list "peers" "retrieval_url" "the chart knows the addresses of its Services")
       (list "peers" "embedding_url" "the chart knows the addresses of its Services")
       (list "peers" "scoring_url" "the chart knows the addresses of its Services")
       (list "peers" "reranking_url" "the chart knows the addresses of its Services")
       (list "retrieval.snapshot" "path" "use snapshots.enabled")
-      (list "retrieval.engine" "redis_password" "it belongs in a Secret; name PLUGRANK__RETRIEVAL__ENGINE__REDIS_PASSWORD in roles.*.extraEnv") -}}
+      (list "retrieval.engine.redis" "password" "it belongs in a Secret; name PLUGRANK__RETRIEVAL__ENGINE__REDIS__PASSWORD in roles.*.extraEnv") -}}
 {{- $section := $config -}}
 {{- range splitList "." (index . 0) -}}
 {{- $section = index $section . | default dict -}}

@@ -31,7 +31,7 @@
 {{- $settings := include "plugrank.settings" (dict "root" .root "role" (ternary (include "plugrank.loadRole" .root) .role (eq .role "load"))) | fromJson }}
 {{- $engine := dig "retrieval" "engine" dict $settings }}
 {{- if and (has .role (list "all" "retrieval")) (eq (dig "kind" "" $engine) "redis") }}
-{{- $addresses := compact (concat (dig "redis_cluster_urls" list $engine) (list (dig "redis_url" "" $engine))) }}
+{{- $addresses := compact (concat (dig "redis" "cluster_urls" list $engine) (list (dig "redis" "url" "" $engine))) }}
 - ports:
     {{- $ports := list }}
     {{- range $addresses }}

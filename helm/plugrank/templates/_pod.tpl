@@ -162,16 +162,16 @@ volumeMounts:
 - name: REDIS_PASSWORD
   valueFrom:
     secretKeyRef: { name: {{ include "plugrank.redisPasswordSecret" .root }}, key: password }
-- name: PLUGRANK__STORE__REDIS_URL
+- name: PLUGRANK__STORE__REDIS__URL
   value: redis://:$(REDIS_PASSWORD)@{{ include "plugrank.roleName" (dict "root" .root "role" "redis") }}:6379/0
 {{- else if or $redis.existingSecret $redis.url -}}
-- name: PLUGRANK__STORE__REDIS_URL
+- name: PLUGRANK__STORE__REDIS__URL
   valueFrom:
     secretKeyRef: { name: {{ include "plugrank.redisUrlSecret" .root }}, key: {{ $redis.secretKey }} }
 {{- end }}
 {{- with $redis.auth }}
 {{- if .existingSecret }}
-- name: PLUGRANK__STORE__REDIS_PASSWORD
+- name: PLUGRANK__STORE__REDIS__PASSWORD
   valueFrom:
     secretKeyRef: { name: {{ .existingSecret }}, key: {{ .secretKey }} }
 {{- end }}

@@ -10,7 +10,7 @@
 {{- if include "plugrank.embedded" .root -}}
 {{- $_ := set $store "path" "/var/lib/plugrank/plugrank.redb" -}}
 {{- else -}}
-{{- $store = merge $store (include "plugrank.redisSettings" .root | fromJson) -}}
+{{- with include "plugrank.redisSettings" .root | fromJson -}}{{- $_ := set $store "redis" . -}}{{- end -}}
 {{- end -}}
 {{- $chart := dict
       "server" (dict "bind" (printf "%s:%d" $values.bindAddress (int $values.port)))
@@ -44,12 +44,12 @@ true
 {{- define "plugrank.redisSettings" -}}
 {{- $redis := .Values.redis -}}
 {{- $set := dict -}}
-{{- with $redis.cluster.urls -}}{{- $_ := set $set "redis_cluster_urls" . -}}{{- end -}}
-{{- with $redis.sentinel.urls -}}{{- $_ := set $set "redis_sentinel_urls" . -}}{{- end -}}
-{{- with $redis.sentinel.master -}}{{- $_ := set $set "redis_sentinel_master" . -}}{{- end -}}
-{{- with $redis.auth.username -}}{{- $_ := set $set "redis_username" . -}}{{- end -}}
+{{- with $redis.cluster.urls -}}{{- $_ := set $set "cluster_urls" . -}}{{- end -}}
+{{- with $redis.sentinel.urls -}}{{- $_ := set $set "sentinel_urls" . -}}{{- end -}}
+{{- with $redis.sentinel.master -}}{{- $_ := set $set "sentinel_master" . -}}{{- end -}}
+{{- with $redis.auth.username -}}{{- $_ := set $set "username" . -}}{{- end -}}
 {{- if $redis.ca.existingSecret -}}
-{{- $_ := set $set "redis_ca_file" (printf "/etc/plugrank-redis/%s" $redis.ca.secretKey) -}}
+{{- $_ := set $set "ca_file" (printf "/etc/plugrank-redis/%s" $redis.ca.secretKey) -}}
 {{- end -}}
 {{- toJson $set -}}
 {{- end -}}

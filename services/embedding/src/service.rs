@@ -47,7 +47,7 @@ impl EmbeddingService {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before the fetch was begun"));
         }
-        Ok(TimeLimit::of(context, self.encoding.options().answer_margin))
+        Ok(TimeLimit::of(context, self.encoding.options().answer_margin()))
     }
 }
 

@@ -17,5 +17,5 @@ mod service;
 pub mod similarity;
 
 pub use facts::Facts;
-pub use options::{OptionsError, RerankingOptions};
+pub use options::RerankingOptions;
 pub use service::{ItemFacts, RerankingParts, RerankingService};

@@ -8,10 +8,11 @@ use plugrank_contract::{
     reranking::{Place, Rerank, Reranked},
 };
 use plugrank_items::{ItemTable, RecordTable};
+use plugrank_settings::{SettingsError, check};
 use plugrank_transport::Service;
 
 use crate::{
-    Facts, OptionsError, RerankingOptions,
+    Facts, RerankingOptions,
     facts::ordered,
     order::by_click_probability,
     rules::{self, Field, Rule},
@@ -49,9 +50,9 @@ impl RerankingService {
     ///
     /// # Errors
     /// When a setting is impossible.
-    pub fn new(parts: RerankingParts) -> Result<Self, OptionsError> {
+    pub fn new(parts: RerankingParts) -> Result<Self, SettingsError> {
         let RerankingParts { items, options } = parts;
-        options.validate()?;
+        check(&options).map_err(SettingsError::Problems)?;
         Ok(Self { items, rules: rules::all(&options), options })
     }
 
@@ -96,7 +97,7 @@ impl RerankingService {
         pool: usize,
         skipped: &mut Vec<String>,
     ) -> (Facts<'a>, Similarity) {
-        let compared = pool > 1 && self.options.diversity.lambda < 1.0;
+        let compared = pool > 1 && self.options.lambda < 1.0;
         let (facts, similarity) = match (&call.facts, &self.items) {
             (Some(facts), _) => {
                 let similarity = Similarity::of_facts(facts, &order[..pool]);

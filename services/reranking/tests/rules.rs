@@ -78,19 +78,16 @@ fn item() -> impl Strategy<Value = Item> {
 
 prop_compose! {
     fn options()(
-        lambda in 0.1f32..=1.0,
+        lambda in 0.1f64..=1.0,
         enabled in any::<bool>(),
         max in 1usize..6,
-        first in 1usize..30,
-        share in 0.0f64..=0.5,
+        category_window in 1usize..30,
+        exploration_share in 0.0f64..=0.5,
     ) -> RerankingOptions {
-        let mut options = RerankingOptions::default();
-        options.diversity.lambda = lambda;
-        options.category_cap.enabled = enabled;
-        options.category_cap.max = max;
-        options.category_cap.first = first;
-        options.exploration.share = share;
-        options
+        let category_cap = if enabled { max } else { 0 };
+        RerankingOptions {
+            lambda, category_cap, category_window, exploration_share, ..RerankingOptions::default()
+        }
     }
 }
 
@@ -143,14 +140,14 @@ proptest! {
 
     #[test]
     fn the_cap_holds_unless_a_place_says_otherwise(case in case()) {
-        let cap = &case.options.category_cap;
+        let (cap, window) = (case.options.category_cap, case.options.category_window);
         let places = case.run();
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for place in places.iter().take(cap.first) {
+        for place in places.iter().take(window) {
             let Some(category) = case.items[place.item].main_category() else { continue };
             let count = counts.entry(category).or_default();
             *count += 1;
-            if cap.enabled && *count > cap.max {
+            if cap > 0 && *count > cap {
                 // Another of this category may be the one that says so.
                 let relaxed = places.iter().any(|other| {
                     other.rule == "cap_relaxed"
@@ -159,7 +156,7 @@ proptest! {
                 prop_assert!(relaxed, "category {category} has {count}");
             }
         }
-        if !cap.enabled {
+        if cap == 0 {
             prop_assert!(places.iter().all(|place| place.rule != "cap_relaxed"));
         }
     }
@@ -173,7 +170,7 @@ proptest! {
         if !case.ctr[places[at].item].is_finite() {
             return Ok(());
         }
-        let cap = &case.options.category_cap;
+        let cap = case.options.category_cap;
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         for place in &places[..at] {
             if let Some(category) = case.items[place.item].main_category() {
@@ -184,7 +181,7 @@ proptest! {
         for (item, facts) in case.items.iter().enumerate() {
             if case.ctr[item].is_finite() && !shown.contains(&item) {
                 let full =
-                    facts.main_category().is_some_and(|main| counts.get(&main) >= Some(&cap.max));
+                    facts.main_category().is_some_and(|main| counts.get(&main) >= Some(&cap));
                 prop_assert!(full, "{item} would have fitted");
             }
         }
@@ -194,15 +191,15 @@ proptest! {
     fn explored_items_are_fresh_and_not_first(case in case()) {
         let places = case.run();
         let mut without = case.clone();
-        without.options.exploration.share = 0.0;
+        without.options.exploration_share = 0.0;
         let earned: HashSet<_> = without.run().into_iter().map(|place| place.item).collect();
         let explored: Vec<_> = places.iter().filter(|place| place.rule == "explored").collect();
         for place in &explored {
             let created_at = case.items[place.item].created_at;
-            prop_assert!(is_fresh(created_at, AS_OF, &case.options.exploration));
+            prop_assert!(is_fresh(created_at, AS_OF, 7 * DAY));
             prop_assert!(!earned.contains(&place.item), "it would have made it anyway");
         }
-        let most = (case.options.exploration.share * places.len() as f64).ceil() as usize;
+        let most = (case.options.exploration_share * places.len() as f64).ceil() as usize;
         prop_assert!(explored.len() <= most);
         prop_assert!(places.first().is_none_or(|place| place.rule != "explored"));
     }
@@ -210,9 +207,9 @@ proptest! {
     #[test]
     fn without_rules_the_order_is_that_of_probability(case in case()) {
         let mut plain = case;
-        plain.options.diversity.lambda = 1.0;
-        plain.options.category_cap.enabled = false;
-        plain.options.exploration.share = 0.0;
+        plain.options.lambda = 1.0;
+        plain.options.category_cap = 0;
+        plain.options.exploration_share = 0.0;
         let items: Vec<_> = plain.run().into_iter().map(|place| place.item).collect();
         let expected: Vec<_> = (0..plain.k.min(plain.ctr.len())).collect();
         prop_assert_eq!(items, expected);
@@ -225,7 +222,7 @@ fn many_seeds_explore_many_items() {
     let ctr = (0..30).map(|n| 1.0 - n as f32 / 30.0).collect();
     let options = RerankingOptions::default();
     let mut case = Case { ctr, items, k: 10, pool: 10, seed: 0, options };
-    case.options.exploration.share = 0.1;
+    case.options.exploration_share = 0.1;
     let mut explored = HashSet::new();
     for seed in 0..400 {
         case.seed = seed;

@@ -100,9 +100,7 @@ fn ids<'a>(scored: &[(&'a str, f32)], reranked: &Reranked) -> Vec<&'a str> {
 }
 
 fn without_exploration() -> RerankingOptions {
-    let mut options = RerankingOptions::default();
-    options.exploration.share = 0.0;
-    options
+    RerankingOptions { exploration_share: 0.0, ..RerankingOptions::default() }
 }
 
 /// The same list, whether the table is here or what the rules read comes with the scores.
@@ -152,8 +150,8 @@ async fn nothing_known_is_said_and_the_order_is_that_of_probability() {
 #[tokio::test]
 async fn caps_hold_and_are_relaxed_when_nothing_else_is_left() {
     let mut options = without_exploration();
-    options.diversity.lambda = 1.0;
-    options.category_cap.max = 1;
+    options.lambda = 1.0;
+    options.category_cap = 1;
     let here = service(Some(shop(&DIRECTIONS)), options);
     let reranked = ask(&here, call(&SCORED, 4)).await;
     assert_eq!(ids(&SCORED, &reranked), ["a1", "b1", "new", "a2"]);
@@ -163,8 +161,7 @@ async fn caps_hold_and_are_relaxed_when_nothing_else_is_left() {
 
 #[tokio::test]
 async fn a_fresh_item_gets_its_slot() {
-    let mut options = RerankingOptions::default();
-    options.exploration.share = 0.5;
+    let options = RerankingOptions { exploration_share: 0.5, ..RerankingOptions::default() };
     let here = service(Some(shop(&DIRECTIONS)), options);
     let reranked = ask(&here, call(&SCORED, 2)).await;
     assert_eq!(ids(&SCORED, &reranked), ["a1", "new"]);

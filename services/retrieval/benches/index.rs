@@ -6,7 +6,7 @@
 //! The vectors are drawn around random centres, as item vectors are, not evenly: evenly spread
 //! vectors have no neighbourhoods and would say little about a catalog.
 
-use std::{collections::HashSet, num::NonZeroUsize, time::Instant};
+use std::{collections::HashSet, time::Instant};
 
 use plugrank_retrieval::{
     RetrievalError,
@@ -26,8 +26,8 @@ fn main() -> Result<(), RetrievalError> {
     println!("{items} items x {dim}, recall@{NEIGHBOURS} over {QUERIES} queries");
     let vectors = clustered(items, dim);
     for storage in [VectorStorage::F32, VectorStorage::F16] {
-        let options =
-            AnnOptions { storage, threads: NonZeroUsize::new(threads), ..AnnOptions::default() };
+        let threads = (threads > 0).then_some(threads);
+        let options = AnnOptions { storage, threads, ..AnnOptions::default() };
         measure(&vectors, dim, &options)?;
     }
     Ok(())

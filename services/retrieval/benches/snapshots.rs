@@ -68,7 +68,7 @@ async fn store(url: &str, items: u64) -> Arc<dyn Store> {
 
 async fn build(store: &Arc<dyn Store>, dim: usize, folder: &Path) -> (RetrievalService, f64) {
     let mut options = RetrievalOptions::default();
-    options.snapshot.folder = Some(folder.to_owned());
+    options.snapshot.path = Some(folder.to_owned());
     let begun = Instant::now();
     let table = LoadTable {
         store,

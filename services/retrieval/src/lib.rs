@@ -11,6 +11,7 @@ mod build;
 mod candidates;
 pub mod engine;
 mod engine_asked;
+mod engine_options;
 mod error;
 mod filters;
 pub mod index;
@@ -33,6 +34,7 @@ mod state;
 mod testing;
 
 pub use build::BuildProgress;
+pub use engine_options::{EngineKind, EngineOptions};
 pub use error::RetrievalError;
 pub use load_table::{LoadTable, LoadedTable, load_table};
 pub use options::RetrievalOptions;

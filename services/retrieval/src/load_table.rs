@@ -69,7 +69,7 @@ pub async fn load_table(
     let LoadTable { store, items, features, bundle, options, engine } = parts;
     let items = Arc::clone(items);
     let log = store.changes();
-    let folder = options.snapshot.folder.clone().filter(|_| log.is_some());
+    let folder = options.snapshot.path.clone().filter(|_| log.is_some());
     if let Some(folder) = folder {
         let wanted = snapshot::Wanted {
             items: Arc::clone(&items),

@@ -1,62 +1,95 @@
-//! Settings of retrieval, with defaults.
+//! How retrieval is run: section `[retrieval]` of the settings.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use garde::Validate;
 use plugrank_contract::HistoryLimits;
-
+use plugrank_settings::{
+    check,
+    rules::{finite, holds, optional_path, share},
+};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::RetrievalError;
+use crate::{EngineOptions, RetrievalError};
 
-/// Settings of retrieval.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The retrieval service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrievalOptions {
-    /// Most candidates a request may ask for or name.
+    /// Candidates handed on to scoring.
+    #[garde(range(min = 1, max = 10_000))]
+    pub limit: u32,
+    /// Most candidates a request may ask for or name. Not a setting: the process knows it.
+    #[serde(skip)]
+    #[garde(range(min = 1))]
     pub max_candidates: u32,
-    /// Latest clicks that are read of a user: what counts as seen, and what the sources go by.
-    pub seen_clicks: usize,
-    /// How much of a user's history is read at least, for the stages that come after.
+    /// How much of a user's history is read at least, for the stages that come after. Not a setting: the
+    /// bundle says it.
+    #[serde(skip)]
+    #[garde(skip)]
     pub history: HistoryLimits,
-    /// Share of the remaining time the sources get; one that takes longer is reported as failed.
+    /// Latest clicks read of a user: what counts as seen, and what the sources go by.
+    #[garde(range(min = 1, max = 100_000))]
+    pub seen_clicks: usize,
+    /// Share of the remaining time the sources get; half of it may go into reading the user's clicks.
+    /// One that takes longer is reported as failed.
+    #[garde(custom(share))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub source_time_share: f64,
-    /// How much sources contribute, by their names; one that is absent has a quota of its own.
+    /// Calls in flight at a time; one more is answered "overloaded".
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: usize,
+    /// Share of the limit each source is asked for; 0 turns it off. They need not add up to 1: sources
+    /// name the same items, and what is left over is filled from the popular ones.
+    #[serde(rename = "shares", with = "source_shares")]
+    #[garde(rename("shares"), custom(possible_shares))]
+    #[schemars(with = "SourceShares")]
     pub quotas: BTreeMap<String, Quota>,
-    /// Nearest neighbours over item vectors.
+    /// The index of item vectors (HNSW, arXiv 1603.09320), and what is searched for in it.
+    #[garde(dive)]
     pub ann: AnnOptions,
-    /// Clicked together.
+    /// Items clicked together with what the user clicked.
+    #[garde(dive)]
     pub co_visitation: CoVisitationOptions,
-    /// Popular in the user's categories.
+    /// Items popular in the user's categories.
+    #[garde(dive)]
     pub category: CategoryOptions,
     /// Popularity lists.
+    #[garde(dive)]
     pub popular: PopularOptions,
-    /// Snapshots.
+    /// Where item vectors are searched, and how a shared engine is reached.
+    #[garde(dive)]
+    pub engine: EngineOptions,
+    /// Snapshots of the item table and the index, for the next start.
+    #[garde(dive)]
     pub snapshot: SnapshotOptions,
 }
 
 impl Default for RetrievalOptions {
     fn default() -> Self {
         Self {
+            limit: 300,
             max_candidates: 10_000,
-            seen_clicks: 1_000,
             history: HistoryLimits { clicks: 50, impressions: 50 },
+            seen_clicks: 1_000,
             source_time_share: 0.8,
-            quotas: BTreeMap::new(),
+            max_in_flight: 1024,
+            quotas: SourceShares::default().in_quotas(),
             ann: AnnOptions::default(),
             co_visitation: CoVisitationOptions::default(),
             category: CategoryOptions::default(),
             popular: PopularOptions::default(),
+            engine: EngineOptions::default(),
             snapshot: SnapshotOptions::default(),
         }
     }
 }
 
 /// A source's part of the candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {
-    /// Share of the limit the source is asked for, 0 to 1; 0 turns it off. Shares need not sum to
-    /// 1: sources name the same items, and what is left over is filled from the popular ones.
+    /// Share of the limit the source is asked for, 0 to 1; 0 turns it off.
     pub share: f64,
     /// Weight of its ranks when the lists are merged.
     pub weight: f64,
@@ -70,8 +103,96 @@ impl Quota {
     }
 }
 
+/// How much each source contributes: `quotas` as the settings have them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+struct SourceShares {
+    /// Nearest neighbours of the user's clicks.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    ann: f64,
+    /// Clicked together with what the user clicked.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    co_visitation: f64,
+    /// Popular in the user's categories.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    category: f64,
+    /// Popular overall.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    popular: f64,
+    /// New in the catalog.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    fresh: f64,
+    /// New in the categories of the user's latest clicks. Off: measure it on lists of your own.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    fresh_in_categories: f64,
+}
+
+impl Default for SourceShares {
+    fn default() -> Self {
+        Self {
+            ann: 0.5,
+            co_visitation: 0.3,
+            category: 0.2,
+            popular: 0.2,
+            fresh: 0.1,
+            fresh_in_categories: 0.0,
+        }
+    }
+}
+
+impl SourceShares {
+    fn in_quotas(self) -> BTreeMap<String, Quota> {
+        let Ok(serde_json::Value::Object(shares)) = serde_json::to_value(self) else {
+            unreachable!("a struct of numbers is an object")
+        };
+        let quota = |share: serde_json::Value| Quota {
+            share: share.as_f64().unwrap_or(f64::NAN),
+            weight: 1.0,
+        };
+        shares.into_iter().map(|(name, share)| (name, quota(share))).collect()
+    }
+
+    /// What `quotas` says of the sources that have a setting; 0 where it says nothing.
+    fn of(quotas: &BTreeMap<String, Quota>) -> Self {
+        let mut shares = Self::default().in_quotas();
+        for (name, known) in &mut shares {
+            known.share = quotas.get(name).map_or(0.0, |quota| quota.share);
+        }
+        let shares = shares.into_iter().map(|(name, quota)| (name, quota.share));
+        serde_json::from_value(shares.collect()).unwrap_or_default()
+    }
+}
+
+/// Quotas as shares of the sources by name.
+mod source_shares {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Quota, SourceShares};
+
+    pub(super) fn serialize<S: Serializer>(
+        quotas: &BTreeMap<String, Quota>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        SourceShares::of(quotas).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<String, Quota>, D::Error> {
+        SourceShares::deserialize(from).map(SourceShares::in_quotas)
+    }
+}
+
+fn possible_shares(quotas: &BTreeMap<String, Quota>, _: &()) -> garde::Result {
+    let wrong = quotas.iter().filter(|(_, quota)| !(0.0..=1.0).contains(&quota.share));
+    let names: Vec<&str> = wrong.map(|(name, _)| name.as_str()).collect();
+    holds(names.is_empty(), || format!("0 to 1 for each source, also {}", names.join(", ")))
+}
+
 /// Element type of the vectors in the index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VectorStorage {
     /// Half precision: half the memory for vectors, conversion at every comparison.
@@ -82,25 +203,34 @@ pub enum VectorStorage {
 }
 
 /// Settings of the nearest-neighbour source and its index (HNSW, arXiv 1603.09320).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnnOptions {
-    /// Links a node has in each layer (M); the lowest layer has twice as many.
+    /// Links a node of the index has in each layer (M of HNSW); the lowest layer has twice as many.
+    #[garde(range(min = 2, max = 512))]
     pub connectivity: usize,
     /// Candidates looked at while a vector is added (efConstruction).
+    #[garde(range(min = 1, max = 100_000))]
     pub expansion_add: usize,
     /// Candidates looked at in a search (ef), unless more neighbours are asked for.
+    #[garde(range(min = 1, max = 100_000))]
     pub expansion_search: usize,
-    /// Element type of the stored vectors.
+    /// Element type of the vectors in the index.
+    #[garde(skip)]
     pub storage: VectorStorage,
-    /// Clicks whose vectors make the mean.
+    /// Latest clicks whose vectors make the mean that is searched for.
+    #[garde(range(min = 1, max = 1000))]
     pub mean_clicks: usize,
     /// After so many clicks a click's weight in the mean is halved.
+    #[garde(range(min = 0.1, max = 10_000.0), custom(finite))]
     pub half_life_clicks: f64,
     /// Latest clicks that are searched for on their own as well.
+    #[garde(range(min = 0, max = 100))]
     pub interests: usize,
-    /// Searches at a time, and threads that build the index; absent: as many as there are cores.
-    pub threads: Option<NonZeroUsize>,
+    /// Searches at a time, and threads that build the index. Absent: one per core.
+    #[garde(range(min = 1, max = 1024))]
+    #[schemars(example = 2)]
+    pub threads: Option<usize>,
 }
 
 impl Default for AnnOptions {
@@ -122,46 +252,52 @@ impl AnnOptions {
     /// Threads in use: what is set, else one for each core.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get)
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.unwrap_or_else(cores)
     }
 }
 
 /// Settings of the co-visitation source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoVisitationOptions {
-    /// Latest clicks whose neighbours are read.
+    /// Latest clicks whose co-visited items are read.
+    #[garde(range(min = 1, max = 1000))]
     pub clicks: usize,
-    /// After so many clicks the weight of a click's neighbours is halved.
+    /// After so many clicks the weight of a click's co-visited items is halved.
+    #[garde(range(min = 0.1, max = 10_000.0), custom(finite))]
     pub half_life_clicks: f64,
-    /// Items of which is kept what was clicked together with them since the start; about 1 KB
-    /// each. Of as many items is kept what the loader computed.
+    /// Items of which is kept what was clicked together with them since the start; about 1 KB each. Of
+    /// as many items is kept what the loader computed.
+    #[garde(range(min = 0, max = 1_000_000_000))]
     pub live_items: u64,
-    /// What the loader computed is read from the store again when it is so old.
-    #[serde(with = "humantime_serde")]
-    pub refresh_every: Duration,
+    /// What the loader computed is read from the store again when it is so old, in milliseconds.
+    #[garde(range(min = 1, max = 3_600_000))]
+    pub refresh_ms: u64,
 }
 
 impl Default for CoVisitationOptions {
     fn default() -> Self {
-        Self {
-            clicks: 20,
-            half_life_clicks: 8.0,
-            live_items: 100_000,
-            refresh_every: Duration::from_secs(10),
-        }
+        Self { clicks: 20, half_life_clicks: 8.0, live_items: 100_000, refresh_ms: 10_000 }
+    }
+}
+
+impl CoVisitationOptions {
+    /// Age at which what the loader computed is read again.
+    pub(crate) fn refresh_every(&self) -> Duration {
+        Duration::from_millis(self.refresh_ms)
     }
 }
 
 /// Settings of the category source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct CategoryOptions {
     /// How many of the user's categories are used, most clicked first.
+    #[garde(range(min = 1, max = 1000))]
     pub categories: usize,
     /// Items kept in each category's list.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub list_length: usize,
 }
 
@@ -172,37 +308,55 @@ impl Default for CategoryOptions {
 }
 
 /// Settings of the popularity lists.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct PopularOptions {
     /// Confidence of the click rate's lower bound, in standard deviations: 1.96 is 95%.
+    #[garde(range(min = 0.0, max = 10.0), custom(finite))]
     pub z: f64,
-    /// The lists are sorted again when something changed and this much time has passed.
-    #[serde(with = "humantime_serde")]
-    pub refresh_every: Duration,
+    /// How often popularity lists are sorted again when something changed, in milliseconds.
+    #[garde(range(min = 1, max = 3_600_000))]
+    pub refresh_ms: u64,
 }
 
 impl Default for PopularOptions {
     fn default() -> Self {
-        Self { z: 1.96, refresh_every: Duration::from_secs(10) }
+        Self { z: 1.96, refresh_ms: 10_000 }
+    }
+}
+
+impl PopularOptions {
+    /// Time after which the lists are sorted again.
+    pub(crate) fn refresh_every(&self) -> Duration {
+        Duration::from_millis(self.refresh_ms)
     }
 }
 
 /// Settings of snapshots.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct SnapshotOptions {
-    /// Folder that they are kept in; absent: none are made, and each start reads the whole catalog.
-    /// Only for a store that tells of changes ([`Store::changes`](plugrank_store::Store::changes)).
-    pub folder: Option<PathBuf>,
-    /// How often one is made, when something changed.
-    #[serde(with = "humantime_serde")]
-    pub every: Duration,
+    /// Folder in which the item table and the index are kept, so that a process starts in seconds; only
+    /// for a store that tells of changes. Absent: with an embedded store, its path with ".snapshots"
+    /// added; with another, each start reads the whole catalog.
+    #[garde(custom(optional_path))]
+    #[schemars(example = &"data/retrieval")]
+    pub path: Option<PathBuf>,
+    /// How often a snapshot is made, when something changed, in milliseconds.
+    #[garde(range(min = 1_000, max = 86_400_000))]
+    pub every_ms: u64,
 }
 
 impl Default for SnapshotOptions {
     fn default() -> Self {
-        Self { folder: None, every: Duration::from_secs(600) }
+        Self { path: None, every_ms: 600_000 }
+    }
+}
+
+impl SnapshotOptions {
+    /// How often a snapshot is made.
+    pub(crate) fn every(&self) -> Duration {
+        Duration::from_millis(self.every_ms)
     }
 }
 
@@ -212,79 +366,39 @@ impl RetrievalOptions {
     /// # Errors
     /// [`RetrievalError::Options`] with the name of the first setting that is impossible.
     pub fn validate(&self) -> Result<(), RetrievalError> {
-        positive("max_candidates", self.max_candidates as usize)?;
-        positive("seen_clicks", self.seen_clicks)?;
-        if !(self.source_time_share > 0.0 && self.source_time_share <= 1.0) {
-            return wrong("source_time_share", "must be above 0 and at most 1");
+        match check(self).err().into_iter().flatten().next() {
+            Some(problem) => {
+                Err(RetrievalError::Options { field: problem.key, problem: problem.message })
+            }
+            None => Ok(()),
         }
-        if !(2..=512).contains(&self.ann.connectivity) {
-            return wrong("ann.connectivity", "must be from 2 to 512; 16 suits most catalogs");
-        }
-        positive("ann.expansion_add", self.ann.expansion_add)?;
-        positive("ann.expansion_search", self.ann.expansion_search)?;
-        positive("ann.mean_clicks", self.ann.mean_clicks)?;
-        half_life("ann.half_life_clicks", self.ann.half_life_clicks)?;
-        positive("co_visitation.clicks", self.co_visitation.clicks)?;
-        half_life("co_visitation.half_life_clicks", self.co_visitation.half_life_clicks)?;
-        positive("category.categories", self.category.categories)?;
-        positive("category.list_length", self.category.list_length)?;
-        if !(self.popular.z >= 0.0 && self.popular.z.is_finite()) {
-            return wrong("popular.z", "must be 0 or more; 1.96 is a confidence of 95%");
-        }
-        Ok(())
     }
-}
-
-fn wrong(field: &str, problem: &str) -> Result<(), RetrievalError> {
-    Err(RetrievalError::Options { field: field.to_owned(), problem: problem.to_owned() })
-}
-
-fn positive(field: &str, value: usize) -> Result<(), RetrievalError> {
-    if value == 0 { wrong(field, "must be at least 1") } else { Ok(()) }
-}
-
-fn half_life(field: &str, clicks: f64) -> Result<(), RetrievalError> {
-    if clicks > 0.0 && clicks.is_finite() {
-        return Ok(());
-    }
-    wrong(field, "must be a number of clicks above 0")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::RetrievalOptions;
+    use super::{Quota, RetrievalOptions};
 
     #[test]
-    fn defaults_are_valid_and_survive_a_round_trip() {
-        let defaults = RetrievalOptions::default();
-        defaults.validate().unwrap();
-        let text = serde_json::to_string(&defaults).unwrap();
-        assert_eq!(serde_json::from_str::<RetrievalOptions>(&text).unwrap(), defaults);
-    }
-
-    #[test]
-    fn a_partial_section_keeps_the_other_defaults() {
-        let text = r#"{"popular": {"refresh_every": "3s"}}"#;
+    fn shares_of_sources_are_read_by_name_and_the_others_keep_theirs() {
+        let text = r#"{"shares": {"ann": 0.7}}"#;
         let options: RetrievalOptions = serde_json::from_str(text).unwrap();
-        assert_eq!(options.popular.refresh_every.as_secs(), 3);
-        assert_eq!(options.ann, RetrievalOptions::default().ann);
-    }
-
-    #[test]
-    fn unknown_keys_are_refused() {
-        let error = serde_json::from_str::<RetrievalOptions>(r#"{"ann": {"ef": 3}}"#).unwrap_err();
-        assert!(error.to_string().contains("ef"), "{error}");
+        assert_eq!(options.quotas["ann"], Quota { share: 0.7, weight: 1.0 });
+        assert_eq!(options.quotas["fresh"], RetrievalOptions::default().quotas["fresh"]);
+        assert!(serde_json::from_str::<RetrievalOptions>(r#"{"shares": {"an": 0.7}}"#).is_err());
     }
 
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut RetrievalOptions);
-        let set: [(&str, Change); 5] = [
+        let set: [(&str, Change); 7] = [
             ("max_candidates", |o| o.max_candidates = 0),
             ("source_time_share", |o| o.source_time_share = f64::NAN),
             ("ann.connectivity", |o| o.ann.connectivity = 1),
             ("ann.half_life_clicks", |o| o.ann.half_life_clicks = 0.0),
             ("popular.z", |o| o.popular.z = f64::INFINITY),
+            ("snapshot.path", |o| o.snapshot.path = Some("".into())),
+            ("snapshot.every_ms", |o| o.snapshot.every_ms = 1),
         ];
         for (field, change) in set {
             let mut options = RetrievalOptions::default();

@@ -138,7 +138,7 @@ impl Popularity {
             return false;
         }
         let mut due = self.due.lock();
-        let turn = !due.running && due.made_at.elapsed() >= options.popular.refresh_every;
+        let turn = !due.running && due.made_at.elapsed() >= options.popular.refresh_every();
         if turn {
             due.running = true;
             // Reset before the catalog is read: a change that comes after that counts again.

@@ -132,7 +132,7 @@ impl RetrievalService {
         if name.is_some() {
             reread_all_stats(Arc::clone(&state));
         }
-        let folder = state.options.snapshot.folder.clone();
+        let folder = state.options.snapshot.path.clone();
         let saver = follower.as_ref().zip(folder).map(|(follower, folder)| {
             Saver::start(Arc::clone(&state), Arc::clone(follower.followed()), folder, saved)
         });

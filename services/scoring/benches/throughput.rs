@@ -85,8 +85,8 @@ async fn main() -> Result<(), AnyError> {
         store: Arc::clone(&store),
         items: Arc::clone(encoding.items()),
         features: Arc::clone(encoding.features()),
-        session: SessionOptions::default(),
-        options: ScoringOptions { workers, ..ScoringOptions::default() },
+        options: ScoringOptions { workers, run_in_place_us: 0, ..ScoringOptions::default() },
+        max_candidates: 100_000,
         observer: None,
         remote: None,
     };

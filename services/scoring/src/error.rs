@@ -7,7 +7,7 @@ use plugrank_inference::batcher::{BucketError, GraphModelError, StartError};
 #[derive(Debug, thiserror::Error)]
 pub enum ScoringError {
     /// An option has an impossible value.
-    #[error("{0}")]
+    #[error("scoring options: {0}")]
     Option(String),
     /// The bundle cannot be used.
     #[error(transparent)]

@@ -25,7 +25,7 @@ impl ScoringService {
         let schema = &scorer.schema;
         let candidates = call.items.len();
         scorer.in_time(candidates, context.deadline)?;
-        let read_by = earlier(context, scorer.ready_in(candidates) + self.options.answer_margin);
+        let read_by = earlier(context, scorer.ready_in(candidates) + self.options.margin());
         let limit = TimeLimit::until(read_by);
         let (user, late) = self.users.read(&call.user_id, call.as_of, &call.user, limit).await;
         let history: Vec<HistoryEntry> = user.recent(self.users.limits()).cloned().collect();

@@ -1,55 +1,115 @@
-//! How the service is run.
+//! How the service is run: section `[scoring]` of the settings.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
-/// How the scoring service is run.
-#[derive(Clone, Debug)]
+use garde::Validate;
+use plugrank_contract::scoring::ModelKind;
+use plugrank_inference::{ModelServerOptions, Provider, SessionOptions};
+use plugrank_settings::{list, rules::ascending};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The scoring service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScoringOptions {
-    /// Threads that run batches, each with graphs of its own.
+    /// What the graphs run on.
+    #[garde(skip)]
+    pub provider: Provider,
+    /// Which GPU; read only with "cuda".
+    #[garde(range(min = 0, max = 1023))]
+    pub device: u32,
+    /// Whether the CPU takes over, with a warning, where the provider cannot be used. Otherwise the
+    /// process does not start.
+    #[garde(skip)]
+    pub fallback: bool,
+    /// Which of the bundle's models scores.
+    #[garde(skip)]
+    pub model: ModelKind,
+    /// Worker threads, each running batches with a model of its own; 0: as many as the machine has
+    /// cores for, max_workers at most, and one where a GPU runs the graphs. `plugrank tune` finds a number.
+    #[garde(range(min = 0, max = 256))]
     pub workers: usize,
+    /// Most workers that are started when no number is set: each loads the graphs again.
+    #[garde(range(min = 1, max = 256))]
+    pub max_workers: usize,
+    /// Threads inside one run of a graph.
+    #[garde(range(min = 1, max = 256))]
+    pub threads: usize,
     /// Candidate rows at which a batch closes.
+    #[garde(range(min = 1, max = 1_048_576))]
     pub batch_rows: usize,
-    /// Maximum time a batch waits for more rows while a worker is idle.
-    pub batch_wait: Duration,
-    /// Candidates per user that shapes are padded to, ascending.
+    /// Maximum time a batch waits for more rows while a worker is idle, in microseconds.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub batch_wait_us: u64,
+    /// Longest predicted run that is made on the thread of the request, when nothing else runs or
+    /// waits, in microseconds; 0: never.
+    #[garde(range(min = 0, max = 100_000))]
+    pub run_in_place_us: u64,
+    /// Candidates per user that shapes are padded to, ascending, each 1 to 100000. All are warmed.
+    #[serde(deserialize_with = "list::numbers")]
+    #[garde(custom(ascending(100_000)))]
     pub candidate_buckets: Vec<usize>,
-    /// Users per batch that shapes are padded to, ascending.
+    /// Users per batch that shapes are padded to, ascending, each 1 to 4096.
+    #[serde(deserialize_with = "list::numbers")]
+    #[garde(custom(ascending(4096)))]
     pub user_buckets: Vec<usize>,
-    /// Most candidates one call may name.
-    pub max_candidates: usize,
-    /// Longest predicted run that is made on the caller's own thread when all models are idle,
-    /// so that nothing is handed from thread to thread; zero: never.
-    pub run_in_place: Duration,
-    /// Part of a call's remaining time kept for the way back.
-    pub answer_margin: Duration,
+    /// Kept free between the predicted end of a run and a deadline, in microseconds.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub margin_us: u64,
+    /// Calls in flight at a time; one more is answered "overloaded".
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: usize,
+    /// A server that speaks the Open Inference Protocol (Triton, KServe, MLServer, another Plugrank) and
+    /// runs the unified model in place of this process. See docs/open-inference.md.
+    #[garde(dive)]
+    pub open_inference: ModelServerOptions,
 }
 
 impl Default for ScoringOptions {
     fn default() -> Self {
         Self {
-            workers: 1,
+            provider: Provider::Cpu,
+            device: 0,
+            fallback: false,
+            model: ModelKind::Unified,
+            workers: 0,
+            max_workers: 8,
+            threads: 1,
             batch_rows: 2048,
-            batch_wait: Duration::ZERO,
+            batch_wait_us: 0,
+            run_in_place_us: 2000,
             candidate_buckets: vec![10, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000],
             user_buckets: vec![1, 2, 4, 8],
-            max_candidates: 100_000,
-            run_in_place: Duration::ZERO,
-            answer_margin: Duration::from_micros(500),
+            margin_us: 1000,
+            max_in_flight: 256,
+            open_inference: ModelServerOptions::default(),
         }
     }
 }
 
 impl ScoringOptions {
-    /// Checks the values that the batcher does not check itself.
-    ///
-    /// # Errors
-    /// The name of the option and what it may be.
-    pub fn validate(&self) -> Result<(), String> {
-        for (name, value) in [("workers", self.workers), ("max_candidates", self.max_candidates)] {
-            if value == 0 {
-                return Err(format!("scoring option {name} must be at least 1, got 0"));
+    /// How the graphs are loaded.
+    #[must_use]
+    pub fn session(&self) -> SessionOptions {
+        let Self { provider, device, threads, fallback, .. } = *self;
+        SessionOptions { provider, device, threads, fallback }
+    }
+
+    /// Threads that run batches, each with graphs of its own.
+    pub(crate) fn worker_threads(&self) -> usize {
+        match (self.workers, self.provider) {
+            (0, Provider::Cuda) => 1,
+            (0, Provider::Cpu) => {
+                let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+                (cores / self.threads.max(1)).clamp(1, self.max_workers)
             }
+            (set, _) => set,
         }
-        Ok(())
+    }
+
+    /// Part of a call's remaining time kept for the way back.
+    pub(crate) fn margin(&self) -> Duration {
+        Duration::from_micros(self.margin_us)
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use plugrank_bundle::{Bundle, Calibration, FeatureEncoder, GraphName};
 use plugrank_contract::CallError;
 use plugrank_inference::{
-    Library, Provider, RemoteGraph, SessionOptions, TensorData,
+    Library, Provider, RemoteGraph, TensorData,
     batcher::{
         BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphInput, GraphModel, Policy,
         RowAxis, history_buckets, warm_up,
@@ -44,7 +44,6 @@ pub(crate) struct Start<'a> {
     pub(crate) bundle: &'a Bundle,
     pub(crate) features: &'a FeatureEncoder,
     pub(crate) options: &'a ScoringOptions,
-    pub(crate) session: SessionOptions,
     pub(crate) observer: Arc<dyn BatchObserver>,
     /// Who runs the graph in place of a session.
     pub(crate) remote: Option<&'a RemoteModel>,
@@ -56,12 +55,13 @@ impl Scorer {
         graph: GraphName,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, ScoringError> {
-        let Start { library, bundle, features, options, session, observer, remote } = start;
+        let Start { library, bundle, features, options, observer, remote } = start;
         let load = |_| match remote {
-            None => GraphModel::load(library, bundle, graph, session),
+            None => GraphModel::load(library, bundle, graph, options.session()),
             Some(of) => GraphModel::remote(bundle, graph, Arc::clone(&of.server)),
         };
-        let mut models = (0..options.workers).map(load).collect::<Result<Vec<GraphModel>, _>>()?;
+        let mut models =
+            (0..options.worker_threads()).map(load).collect::<Result<Vec<GraphModel>, _>>()?;
         let layouts = models.first().map(GraphModel::inputs).unwrap_or_default();
         let outputs = models.first().map(GraphModel::outputs).unwrap_or_default();
         check_logit(graph, &outputs)?;
@@ -84,8 +84,8 @@ impl Scorer {
         };
         let times = warm_up(warmed, &buckets, progress)?;
         let policy = Policy {
-            max_wait: options.batch_wait,
-            run_in_place: options.run_in_place,
+            max_wait: Duration::from_micros(options.batch_wait_us),
+            run_in_place: Duration::from_micros(options.run_in_place_us),
             ..Policy::new(buckets)
         };
         let name = format!("score-{graph}");

@@ -10,10 +10,11 @@ use plugrank_contract::{
 };
 use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
-    Library, Provider, SessionOptions,
+    Library, Provider,
     batcher::{BatchObserver, NoObserver},
 };
 use plugrank_items::{Availability, FeatureColumn, ItemTable};
+use plugrank_settings::{check, refuse};
 use plugrank_store::Store;
 use plugrank_transport::Service;
 use tokio::time::{Instant, timeout_at};
@@ -41,10 +42,10 @@ pub struct ScoringParts {
     pub items: Arc<ItemTable>,
     /// Features of its items by this bundle, attached to it.
     pub features: Arc<FeatureColumn>,
-    /// What graphs run on.
-    pub session: SessionOptions,
     /// How the service is run.
     pub options: ScoringOptions,
+    /// Most candidates one call may name.
+    pub max_candidates: usize,
     /// Told of batches.
     pub observer: Option<Arc<dyn BatchObserver>>,
     /// The server that runs the unified graph in place of a session.
@@ -62,6 +63,7 @@ pub struct ScoringService {
     pub(crate) record_layout: ItemRecordLayout,
     pub(crate) version: Arc<str>,
     pub(crate) options: ScoringOptions,
+    max_candidates: usize,
     metrics: ScoringMetrics,
 }
 
@@ -82,12 +84,12 @@ impl ScoringService {
             store,
             items,
             features,
-            session,
             options,
+            max_candidates,
             observer,
             remote,
         } = parts;
-        options.validate().map_err(ScoringError::Option)?;
+        refuse(check(&options)).map_err(ScoringError::Option)?;
         let observer = observer.unwrap_or_else(|| Arc::new(NoObserver));
         let mut start = |graph, remote| {
             let start = Start {
@@ -95,7 +97,6 @@ impl ScoringService {
                 bundle: &bundle,
                 features: features.encoder(),
                 options: &options,
-                session,
                 observer: Arc::clone(&observer),
                 remote,
             };
@@ -114,6 +115,7 @@ impl ScoringService {
             record_layout: bundle.record().clone(),
             version: bundle.version().into(),
             options,
+            max_candidates,
             metrics: ScoringMetrics::default(),
         })
     }
@@ -179,7 +181,7 @@ impl ScoringService {
         call: &Score,
         idrec: &Scorer,
     ) -> Result<Scored, CallError> {
-        let kept = idrec.ready_in(call.items.len()) + self.options.answer_margin;
+        let kept = idrec.ready_in(call.items.len()) + self.options.margin();
         let Some(cut) = earlier(context, kept) else {
             return self.score_unified(context, call).await;
         };
@@ -267,7 +269,7 @@ impl Service<Score> for ScoringService {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before scoring was begun"));
         }
-        let (asked, most) = (call.items.len(), self.options.max_candidates);
+        let (asked, most) = (call.items.len(), self.max_candidates);
         if asked > most {
             return Err(CallError::invalid(format!(
                 "items: {asked} candidates, at most {most} can be scored in one call"

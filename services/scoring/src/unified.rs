@@ -20,7 +20,7 @@ impl ScoringService {
         // Work that would come too late is not begun.
         self.unified.in_time(candidates, context.deadline)?;
         // The run needs its time too; what is not fetched by then is a missing record.
-        let kept = self.unified.ready_in(candidates) + self.options.answer_margin;
+        let kept = self.unified.ready_in(candidates) + self.options.margin();
         let ask = UnifiedAsk {
             items: &call.items,
             user_id: &call.user_id,

@@ -111,7 +111,7 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn budget() -> Budget {
-        Budget::start(MS(100), Shares::new(0.2, 0.6, 0.2).unwrap())
+        Budget::start(MS(100), Shares { retrieval: 0.2, scoring: 0.6, reranking: 0.2 })
     }
 
     async fn takes(ms: u64) -> Result<u64, CallError> {

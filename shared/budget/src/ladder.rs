@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+use garde::Validate;
+use plugrank_settings::rules::{finite, holds};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
@@ -10,35 +14,47 @@ use crate::{
     recent::{Recent, Thresholds},
 };
 
-/// How the controller decides.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How the controller decides when stages step down to a lesser answer, and up again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct LadderOptions {
-    /// How far back a percentile looks.
-    pub window: Duration,
+    /// How far back a percentile looks, in milliseconds.
+    #[garde(range(min = 100, max = 60_000))]
+    pub window_ms: u64,
     /// A stage steps down when its p99 reaches this part of its share.
+    #[garde(range(min = 0.1, max = 10.0), custom(finite))]
     pub down_at: f64,
-    /// A stage has room while its p99 stays below this part of its share; below `down_at`, so that
-    /// it does not step to and fro.
+    /// A stage has room, and steps up after recover_ms, while its p99 stays below this part of its
+    /// share. Below down_at, so that nothing steps to and fro.
+    #[garde(range(min = 0.01, max = 10.0), custom(below_down_at(self.down_at)))]
     pub up_at: f64,
-    /// Least time between a step and the next one down, so that the step can show its effect.
-    pub settle: Duration,
-    /// How long a stage must have had room before it steps up.
-    pub recover: Duration,
-    /// Every request stands on this rung and nothing steps: for measuring what a rung costs.
-    pub pinned: Option<Rung>,
+    /// Least time between a step and the next one down, in milliseconds.
+    #[garde(range(min = 10, max = 60_000))]
+    pub settle_ms: u64,
+    /// How long a stage must have had room before it steps up by one rung, in milliseconds.
+    #[garde(range(min = 10, max = 600_000))]
+    pub recover_ms: u64,
+    /// Put every request on one rung and keep it there, to measure what it costs.
+    #[garde(skip)]
+    #[schemars(example = &"idrec")]
+    pub pin: Option<Rung>,
 }
 
 impl Default for LadderOptions {
     fn default() -> Self {
         Self {
-            window: Duration::from_secs(1),
+            window_ms: 1000,
             down_at: 1.0,
             up_at: 0.6,
-            settle: Duration::from_millis(200),
-            recover: Duration::from_millis(800),
-            pinned: None,
+            settle_ms: 200,
+            recover_ms: 800,
+            pin: None,
         }
     }
+}
+
+fn below_down_at(down_at: f64) -> impl FnOnce(&f64, &()) -> garde::Result {
+    move |up_at, ()| holds(*up_at < down_at, || format!("below budget.ladder.down_at ({down_at})"))
 }
 
 /// A stage went to another rung.
@@ -86,9 +102,9 @@ impl Ladder {
         let thresholds = Thresholds { down_at: options.down_at, up_at: options.up_at };
         let state = |stage: Stage| {
             // A pin on the ladder of one stage leaves the others whole.
-            let pinned = |rung: &Rung| Some(*rung) == options.pinned;
+            let pinned = |rung: &Rung| Some(*rung) == options.pin;
             let level = stage.rungs().iter().position(pinned).unwrap_or(0);
-            let recent = Recent::new(options.window, thresholds);
+            let recent = Recent::new(Duration::from_millis(options.window_ms), thresholds);
             StageState { recent, level, stepped: None, calm_since: None }
         };
         Self { options, stages: Stage::ALL.map(state) }
@@ -103,7 +119,7 @@ impl Ladder {
     /// Whether the rungs are fixed by configuration.
     #[must_use]
     pub fn pinned(&self) -> bool {
-        self.options.pinned.is_some()
+        self.options.pin.is_some()
     }
 
     /// Recent p99 of a stage as a part of its share; `None` without samples.
@@ -133,7 +149,8 @@ impl Ladder {
     }
 
     fn advance_stage(&mut self, stage: Stage, now: Instant) -> Option<Step> {
-        let options = self.options;
+        let settle = Duration::from_millis(self.options.settle_ms);
+        let recover = Duration::from_millis(self.options.recover_ms);
         let state = &mut self.stages[stage as usize];
         // What was measured last says nothing any more from then on.
         let outdated = state.recent.outdated_at().filter(|at| *at <= now);
@@ -149,9 +166,9 @@ impl Ladder {
             state.calm_since = Some(outdated.unwrap_or(now));
         }
         let relieves = |level: &usize| stage.rungs()[*level].relieves();
-        let to = if pressed && since(state.stepped) >= options.settle {
+        let to = if pressed && since(state.stepped) >= settle {
             (state.level + 1..stage.rungs().len()).find(relieves)?
-        } else if calm && since(state.calm_since) >= options.recover {
+        } else if calm && since(state.calm_since) >= recover {
             (0..state.level).rev().find(relieves)?
         } else {
             return None;
@@ -162,7 +179,7 @@ impl Ladder {
         state.recent.clear();
         state.stepped = Some(now);
         let up = to < from;
-        state.calm_since = state.calm_since.filter(|_| up).map(|since| since + options.recover);
+        state.calm_since = state.calm_since.filter(|_| up).map(|since| since + recover);
         state.calm_since.get_or_insert(now);
         Some(Step { stage, from: stage.rungs()[from], to: stage.rungs()[to], p99 })
     }
@@ -274,7 +291,7 @@ mod tests {
             (Rung::CtrOrder, [Rung::Full, Rung::Full, Rung::CtrOrder]),
             (Rung::Full, [Rung::Full; 3]),
         ] {
-            let options = LadderOptions { pinned: Some(pin), ..LadderOptions::default() };
+            let options = LadderOptions { pin: Some(pin), ..LadderOptions::default() };
             let mut ladder = Ladder::new(options);
             assert_eq!(load(&mut ladder, Stage::Scoring, 5.0, MS(1_000)).await, []);
             assert_eq!(Stage::ALL.map(|stage| ladder.rung(stage)), expected, "{pin}");

@@ -66,7 +66,7 @@ impl Embeddings {
     pub async fn fetch(&self, ask: UnifiedAsk<'_>) -> Result<UnifiedInputs, CallError> {
         match self {
             Self::Here(encoding) => {
-                let limit = TimeLimit::before(ask.by, encoding.options().answer_margin);
+                let limit = TimeLimit::before(ask.by, encoding.options().answer_margin());
                 let user = (ask.user_id, ask.user);
                 encoding.unified_inputs(ask.items, user, ask.as_of, limit, ask.tiers).await
             }

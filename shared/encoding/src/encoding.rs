@@ -11,6 +11,7 @@ use plugrank_inference::{
     batcher::{BatchObserver, NoObserver},
 };
 use plugrank_items::{Applied, FeatureColumn, ItemTable, RecordTable};
+use plugrank_settings::{check, refuse};
 use plugrank_store::{Store, StoreError, VectorSpace};
 use tokio::runtime::Handle;
 
@@ -80,7 +81,7 @@ impl Encoding {
     ) -> Result<Self, EncodingError> {
         let EncodingParts { library, bundle, store, items, features, session, options, observer } =
             parts;
-        options.validate().map_err(EncodingError::Option)?;
+        refuse(check(&options)).map_err(EncodingError::Option)?;
         let runtime = Handle::try_current().map_err(|_| EncodingError::NoRuntime)?;
         let metrics = Arc::<EncodingMetrics>::default();
         let schema = Arc::new(ItemSchema::load(&bundle, Arc::clone(features.encoder()))?);
@@ -135,7 +136,7 @@ impl Encoding {
             metrics: Arc::clone(&metrics),
             space,
             encode_on_miss: options.encode_on_miss,
-            max_encoded: options.max_encoded_per_call,
+            max_encoded: options.encode_per_call,
         };
         let users = UserReader::for_bundle(Arc::clone(&store), &bundle);
         let version = bundle.version().to_owned();

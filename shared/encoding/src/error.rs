@@ -12,7 +12,7 @@ use plugrank_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum EncodingError {
     /// An option has an impossible value.
-    #[error("{0}")]
+    #[error("encoding options: {0}")]
     Option(String),
     /// The bundle cannot be used.
     #[error(transparent)]

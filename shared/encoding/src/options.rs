@@ -1,57 +1,84 @@
-//! How encoding is run.
+//! How encoding is run: section `[embedding]` of the settings.
 
 use std::time::Duration;
 
-/// How encoding is run.
-#[derive(Clone, Debug)]
+use garde::Validate;
+use plugrank_settings::{
+    list,
+    rules::{ascending, finite},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The embedding service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct EncodingOptions {
-    /// Bytes of the in-process tier: item records, missing records and user states together.
-    pub memory_bytes: u64,
-    /// Share of them for user states, above 0 and below 1.
+    /// In-process tier of item records and user states, in MiB.
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub memory_mb: usize,
+    /// Share of it for user states.
+    #[garde(range(min = 0.01, max = 0.99), custom(finite))]
     pub user_state_share: f64,
-    /// Whether a call waits while items that are cached nowhere are encoded. Otherwise they are
-    /// encoded behind it, and it gets missing records.
+    /// Whether items whose vectors are cached nowhere are encoded while a request waits. Otherwise
+    /// they are encoded behind it, and it gets missing records.
+    #[garde(skip)]
     pub encode_on_miss: bool,
-    /// Items that go through the encoders at a time.
+    /// Items that go through the text and image encoders at a time.
+    #[garde(range(min = 1, max = 4096))]
     pub encode_batch: usize,
-    /// Batches that are encoded at a time, each on its own thread.
+    /// Threads that encode.
+    #[garde(range(min = 1, max = 256))]
     pub encode_threads: usize,
-    /// Most items that a call with a deadline waits for; the rest are encoded behind it.
-    pub max_encoded_per_call: usize,
-    /// Items that may wait to be encoded, for waiting calls and behind them each; more are not
-    /// taken on, and are encoded when they are asked for again.
+    /// Most items a request with a deadline waits for; the rest are encoded behind it.
+    #[garde(range(min = 0, max = 100_000))]
+    pub encode_per_call: usize,
+    /// Items that may wait to be encoded, for waiting calls and behind them each; more are not taken
+    /// on, and are encoded when they are asked for again.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub encode_queue: usize,
-    /// Items whose records may wait to be written to the store; more are not written, and are
-    /// encoded again by the next process.
+    /// Records that may wait to be written to the store; more are not written, and are encoded again
+    /// by the next process.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub write_back_queue: usize,
-    /// Part of a call's remaining time kept for the way back, so that its answer comes in time.
-    pub answer_margin: Duration,
-    /// User-encoder rows (history entries) at which a batch closes.
-    pub user_batch_rows: usize,
-    /// Users per user-encoder batch that shapes are padded to, ascending.
-    pub user_buckets: Vec<usize>,
     /// Threads that run the user encoder.
+    #[garde(range(min = 1, max = 256))]
     pub user_threads: usize,
-    /// Maximum time a user-encoder batch waits for more rows.
-    pub user_batch_wait: Duration,
+    /// History entries at which a batch of the user encoder closes.
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub user_batch_rows: usize,
+    /// Users per batch that shapes are padded to, ascending, each 1 to 4096.
+    #[serde(deserialize_with = "list::numbers")]
+    #[garde(custom(ascending(4096)))]
+    pub user_buckets: Vec<usize>,
+    /// Maximum time a batch of the user encoder waits for more rows, in microseconds.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub user_batch_wait_us: u64,
+    /// Part of a call's time kept for the way back, in microseconds.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub answer_margin_us: u64,
+    /// Calls in flight at a time; one more is answered "overloaded".
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: usize,
 }
 
 impl Default for EncodingOptions {
     fn default() -> Self {
         Self {
-            memory_bytes: 256 << 20,
+            memory_mb: 256,
             user_state_share: 0.25,
             encode_on_miss: true,
             encode_batch: 16,
             encode_threads: 1,
-            max_encoded_per_call: 64,
+            encode_per_call: 64,
             encode_queue: 4096,
             write_back_queue: 4096,
-            answer_margin: Duration::from_millis(1),
+            user_threads: 1,
             user_batch_rows: 1024,
             user_buckets: vec![1, 2, 4, 8],
-            user_threads: 1,
-            user_batch_wait: Duration::from_micros(500),
+            user_batch_wait_us: 500,
+            answer_margin_us: 1000,
+            max_in_flight: 1024,
         }
     }
 }
@@ -59,53 +86,23 @@ impl Default for EncodingOptions {
 impl EncodingOptions {
     /// Bytes for user states.
     pub(crate) fn user_state_bytes(&self) -> u64 {
-        (self.memory_bytes as f64 * self.user_state_share) as u64
+        (self.memory_bytes() as f64 * self.user_state_share) as u64
     }
 
     /// Bytes for item records, and for missing records: a sixteenth of what user states leave.
     pub(crate) fn record_bytes(&self) -> (u64, u64) {
-        let bytes = self.memory_bytes.saturating_sub(self.user_state_bytes());
+        let bytes = self.memory_bytes().saturating_sub(self.user_state_bytes());
         let for_missing = bytes / 16;
         (bytes - for_missing, for_missing)
     }
 
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// The name of the option and what it may be.
-    pub fn validate(&self) -> Result<(), String> {
-        let at_least_one = [
-            ("encode_batch", self.encode_batch),
-            ("encode_threads", self.encode_threads),
-            ("encode_queue", self.encode_queue),
-            ("write_back_queue", self.write_back_queue),
-            ("user_threads", self.user_threads),
-        ];
-        for (name, value) in at_least_one {
-            if value == 0 {
-                return Err(format!("encoding option {name} must be at least 1, got 0"));
-            }
-        }
-        if !(self.user_state_share > 0.0 && self.user_state_share < 1.0) {
-            return Err(format!(
-                "encoding option user_state_share must lie between 0 and 1, got {}",
-                self.user_state_share
-            ));
-        }
-        Ok(())
+    fn memory_bytes(&self) -> u64 {
+        (self.memory_mb as u64) << 20
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::EncodingOptions;
-
-    #[test]
-    fn the_defaults_can_be_run_and_zero_threads_cannot() {
-        EncodingOptions::default().validate().unwrap();
-        let none = EncodingOptions { encode_threads: 0, ..EncodingOptions::default() };
-        assert!(none.validate().unwrap_err().contains("encode_threads"));
-        let all = EncodingOptions { user_state_share: 1.0, ..EncodingOptions::default() };
-        assert!(all.validate().unwrap_err().contains("user_state_share"));
+    /// Part of a call's remaining time kept for the way back, so that its answer comes in time.
+    #[must_use]
+    pub fn answer_margin(&self) -> Duration {
+        Duration::from_micros(self.answer_margin_us)
     }
 }

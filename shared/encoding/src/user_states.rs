@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     slice,
     sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
 };
 
 use plugrank_bundle::{Bundle, GraphName, ItemFeatures};
@@ -103,7 +104,10 @@ impl UserStates {
             options.user_batch_rows.max(longest),
         )?;
         let times = warm_up(&mut models, &buckets, progress)?;
-        let policy = Policy { max_wait: options.user_batch_wait, ..Policy::new(buckets) };
+        let policy = Policy {
+            max_wait: Duration::from_micros(options.user_batch_wait_us),
+            ..Policy::new(buckets)
+        };
         let batcher = Batcher::start("user-encoder", models, policy, times, observer)?;
         let cache = StateCache::new(options.user_state_bytes());
         let limits = HistoryLimits { clicks: lengths.clicks, impressions: lengths.impressions };

@@ -15,9 +15,9 @@ mod message;
 mod metadata;
 pub mod server;
 
-pub use client::{ModelElsewhere, ModelOptions, StartError};
+pub use client::{ModelElsewhere, StartError};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata};
-pub use server::Served;
+pub use server::{OpenInferenceOptions, Served};
 
 /// Length of the JSON in front of binary tensors, in bytes.
 const HEADER_LENGTH: &str = "inference-header-content-length";

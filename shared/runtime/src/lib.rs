@@ -1,4 +1,4 @@
-//! Settings, telemetry, health and shutdown of a Plugrank process.
+//! Telemetry, health and shutdown of a Plugrank process.
 
 pub mod health;
 pub mod metrics;
@@ -9,6 +9,5 @@ pub mod trace_context;
 
 pub use health::{Condition, Health, Readiness};
 pub use metrics::{LatencyHistogram, Metrics};
-pub use settings::{Settings, SettingsError};
 pub use shutdown::Shutdown;
 pub use telemetry::{Telemetry, TelemetryError};

@@ -4,14 +4,13 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use plugrank_runtime::{
-    Settings, Telemetry,
-    settings::TelemetrySettings,
+    Telemetry,
+    settings::{AdminSettings, TelemetrySettings},
     telemetry::{Attribute, Cause, OUTCOME, RequestRecord, SpanRecord, TOTAL_MS, TailSampler},
     trace_context::{self, TraceHead},
 };
@@ -21,13 +20,12 @@ use tracing::{Span, info_span};
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn settings(endpoint: Option<&str>) -> TelemetrySettings {
-    let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
-    settings.otlp_endpoint = endpoint.map(ToOwned::to_owned);
-    settings
+    let otlp_endpoint = endpoint.map(ToOwned::to_owned);
+    TelemetrySettings { otlp_endpoint, ..TelemetrySettings::default() }
 }
 
 fn recent() -> RecentRequests {
-    RecentRequests::new(&Settings::from_sources(None, HashMap::new()).unwrap().admin)
+    RecentRequests::new(&AdminSettings::default())
 }
 
 fn tail(recent: Option<RecentRequests>) -> Option<Arc<dyn TailSampler>> {

@@ -3,12 +3,17 @@
 //! kept for the operator's pages.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use plugrank_contract::{Call, CallError, Context};
-use plugrank_runtime::{Settings, Telemetry, telemetry::TailSampler, trace_context::TraceHead};
+use plugrank_runtime::{
+    Telemetry,
+    settings::{AdminSettings, TelemetrySettings},
+    telemetry::TailSampler,
+    trace_context::TraceHead,
+};
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
 use plugrank_transport::{Local, LocalOptions, Service};
 use serde::{Deserialize, Serialize};
@@ -53,14 +58,12 @@ fn tail(recent: Option<RecentRequests>) -> Option<Arc<dyn TailSampler>> {
 }
 
 fn spans(criterion: &mut Criterion) {
-    let settings = Settings::from_sources(None, HashMap::new()).unwrap();
-    let mut nowhere = settings.telemetry.clone();
-    nowhere.log_level = "off".to_owned();
+    let nowhere = TelemetrySettings { log_level: "off".to_owned(), ..TelemetrySettings::default() };
     let mut sampled = nowhere.clone();
     sampled.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
     let mut unsampled = sampled.clone();
     unsampled.sample_share = 0.0;
-    let recent = RecentRequests::new(&settings.admin);
+    let recent = RecentRequests::new(&AdminSettings::default());
     let cases = [
         ("no telemetry", None),
         ("nowhere to record to", Some((nowhere.clone(), None))),

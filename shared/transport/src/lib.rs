@@ -16,8 +16,7 @@ mod work;
 
 pub use local::{Local, LocalOptions};
 pub use remote::{
-    EjectionOptions, EndpointStatus, Foreign, ForeignReply, ForeignRequest, HedgeOptions, Remote,
-    RemoteOptions,
+    EndpointStatus, Foreign, ForeignReply, ForeignRequest, PeerOptions, Remote, RemoteOptions,
 };
 pub use service::{Client, Service};
 pub use turns::{InTurns, expected_wait, in_turns};

@@ -15,8 +15,8 @@ use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use async_trait::async_trait;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
 use plugrank_transport::{
-    Client, EjectionOptions, EndpointStatus, HedgeOptions, Local, LocalOptions, Remote,
-    RemoteOptions, Service, server,
+    Client, EndpointStatus, Local, LocalOptions, PeerOptions, Remote, RemoteOptions, Service,
+    server,
 };
 use serde::{Deserialize, Serialize};
 
@@ -138,19 +138,32 @@ fn options(addresses: &[SocketAddr]) -> RemoteOptions {
     RemoteOptions {
         name: "test",
         base_urls: addresses.iter().map(|address| format!("http://{address}")).collect(),
-        hedge: HedgeOptions::Off,
-        ejection: EjectionOptions {
-            consecutive: 3,
-            base: Duration::from_millis(100),
-            longest: Duration::from_millis(200),
-            ..EjectionOptions::default()
+        peers: PeerOptions {
+            hedge: false,
+            eject_after: 3,
+            eject_ms: 100,
+            eject_max_ms: 200,
+            ..PeerOptions::default()
         },
-        ..RemoteOptions::default()
     }
 }
 
 fn hedged(addresses: &[SocketAddr]) -> RemoteOptions {
-    RemoteOptions { hedge: HedgeOptions::After(Duration::from_millis(50)), ..options(addresses) }
+    let mut options = options(addresses);
+    (options.peers.hedge, options.peers.hedge_after_ms) = (true, Some(50));
+    options
+}
+
+/// The same, by which no endpoint is ever left out.
+fn never_ejecting(mut options: RemoteOptions) -> RemoteOptions {
+    options.peers = PeerOptions {
+        eject_after: u32::MAX,
+        eject_share: f64::INFINITY,
+        eject_ms: 500,
+        eject_max_ms: 2_000,
+        ..options.peers
+    };
+    options
 }
 
 fn remote(options: &RemoteOptions) -> Remote {
@@ -232,13 +245,8 @@ async fn one_that_hangs_is_hedged_then_left_out() {
 async fn a_second_call_that_fails_is_followed_by_a_third() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     a.replica.stuck.store(true, Ordering::SeqCst);
-    let never = EjectionOptions {
-        consecutive: u32::MAX,
-        share: f64::INFINITY,
-        ..EjectionOptions::default()
-    };
     let addresses = [a.address, b.address, nobody()];
-    let remote = remote(&RemoteOptions { ejection: never, ..hedged(&addresses) });
+    let remote = remote(&never_ejecting(hedged(&addresses)));
     for _ in 0..30 {
         assert_eq!(ask(&remote).await, Ok(2));
     }
@@ -302,13 +310,8 @@ async fn where_nobody_is_left_the_answer_comes_at_once() {
 async fn further_calls_have_a_budget() {
     let here = serve(1, None, ANYWHERE);
     let gone = nobody();
-    let never = EjectionOptions {
-        consecutive: u32::MAX,
-        share: f64::INFINITY,
-        ..EjectionOptions::default()
-    };
-    let none =
-        RemoteOptions { extra_share: 0.0, ejection: never, ..options(&[here.address, gone]) };
+    let mut none = never_ejecting(options(&[here.address, gone]));
+    none.peers.extra_calls_share = 0.0;
     let remote = remote(&none);
     let mut failed = 0;
     for _ in 0..40 {
@@ -319,7 +322,7 @@ async fn further_calls_have_a_budget() {
 
     // Ten a second over ten seconds are there from the start, and a tenth of the calls.
     let gone = [nobody(), nobody()];
-    let remote = self::remote(&RemoteOptions { ejection: never, ..options(&gone) });
+    let remote = self::remote(&never_ejecting(options(&gone)));
     for _ in 0..300 {
         ask(&remote).await.unwrap_err();
     }

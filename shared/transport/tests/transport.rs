@@ -6,7 +6,9 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
-use plugrank_transport::{Client, Local, LocalOptions, Remote, RemoteOptions, Service, server};
+use plugrank_transport::{
+    Client, Local, LocalOptions, PeerOptions, Remote, RemoteOptions, Service, server,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,8 +72,11 @@ async fn both(max_in_flight: usize) -> Both {
 }
 
 fn remote(base_url: &str) -> Remote {
-    let base_urls = vec![base_url.into()];
-    Remote::new(&RemoteOptions { name: "test", base_urls, ..RemoteOptions::default() }).unwrap()
+    Remote::new(&options(vec![base_url.into()])).unwrap()
+}
+
+fn options(base_urls: Vec<String>) -> RemoteOptions {
+    RemoteOptions { name: "test", base_urls, peers: PeerOptions::default() }
 }
 
 fn within(ms: u64) -> Context {
@@ -147,7 +152,7 @@ async fn an_unreachable_service_is_unavailable() {
     let error = client.call(within(5000), Ask::Refuse).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable);
     for base_urls in [vec!["scoring:8081".into()], vec![]] {
-        assert!(Remote::new(&RemoteOptions { base_urls, ..RemoteOptions::default() }).is_err());
+        assert!(Remote::new(&options(base_urls)).is_err());
     }
 }
 

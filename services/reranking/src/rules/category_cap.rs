@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 
 use super::{Applied, Field, Rule};
-use crate::options::CategoryCapOptions;
+use crate::RerankingOptions;
 
 /// Caps main categories among the first places. Items without a category are not counted.
 #[derive(Debug)]
 pub struct CategoryCap {
-    options: CategoryCapOptions,
+    /// At most so many items of one main category; 0: no cap.
+    max: usize,
+    /// Places it holds in.
+    first: usize,
 }
 
 impl CategoryCap {
     /// With these settings.
     #[must_use]
-    pub fn new(options: &CategoryCapOptions) -> Self {
-        Self { options: options.clone() }
+    pub fn new(options: &RerankingOptions) -> Self {
+        Self { max: options.category_cap, first: options.category_window }
     }
 }
 
@@ -25,8 +28,8 @@ impl Rule for CategoryCap {
     }
 
     fn begin(&self, _: &Field<'_>) -> Option<Box<dyn Applied>> {
-        let CategoryCapOptions { enabled, max, first } = self.options;
-        (enabled && first > 0).then(|| -> Box<dyn Applied> {
+        let Self { max, first } = *self;
+        (max > 0).then(|| -> Box<dyn Applied> {
             Box::new(Counts { max, first, counts: HashMap::new(), filled: 0 })
         })
     }

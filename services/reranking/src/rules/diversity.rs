@@ -1,7 +1,7 @@
 //! Diversity: a candidate counts for less the more similar it is to what stands above it.
 
 use super::{Applied, Field, Rule};
-use crate::options::DiversityOptions;
+use crate::RerankingOptions;
 
 /// Maximal marginal relevance, J. Carbonell and J. Goldstein, SIGIR 1998: of the candidates left,
 /// the next one has the greatest `λ r - (1 - λ) max s`, where `r` is its relevance and `max s` its
@@ -20,8 +20,8 @@ pub struct Diversity {
 impl Diversity {
     /// With these settings.
     #[must_use]
-    pub fn new(options: &DiversityOptions) -> Self {
-        Self { lambda: options.lambda }
+    pub fn new(options: &RerankingOptions) -> Self {
+        Self { lambda: options.lambda as f32 }
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
             seed: 0,
         };
         let mut values = ctr.to_vec();
-        let rule = Diversity::new(&DiversityOptions { lambda });
+        let rule = Diversity { lambda };
         if let Some(mut running) = rule.begin(&field) {
             running.placed(&field, 0, &mut values);
         }

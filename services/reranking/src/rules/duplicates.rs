@@ -70,8 +70,9 @@ mod tests {
     use super::Duplicates;
     use crate::{
         Facts,
+        place::{CAP_RELAXED, RANKED},
         rules::{Field, Rule},
-        selection::{CAP_RELAXED, RANKED, select},
+        selection::select,
         similarity::Similarity,
     };
 

@@ -6,24 +6,28 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Applied, Field, Rule};
-use crate::{options::ExplorationOptions, place::Place};
+use crate::{RerankingOptions, place::Place};
 
 /// What a place says that was kept for a fresh item.
 pub const EXPLORED: Name = Name::Borrowed("explored");
+
+/// A day, in milliseconds.
+const DAY_MS: TimestampMs = 86_400_000;
 
 /// Puts fresh candidates that were not placed into slots kept for them; as many of the last placed
 /// ones give way. Which ones is drawn evenly from the request's seed. Only those that the other rules
 /// still have room for are drawn.
 #[derive(Debug)]
 pub struct Exploration {
-    options: ExplorationOptions,
+    slots: Slots,
 }
 
 impl Exploration {
     /// With these settings.
     #[must_use]
-    pub fn new(options: &ExplorationOptions) -> Self {
-        Self { options: options.clone() }
+    pub fn new(options: &RerankingOptions) -> Self {
+        let fresh_ms = TimestampMs::from(options.fresh_days) * DAY_MS;
+        Self { slots: Slots { share: options.exploration_share, fresh_ms } }
     }
 }
 
@@ -33,27 +37,29 @@ impl Rule for Exploration {
     }
 
     fn begin(&self, _: &Field<'_>) -> Option<Box<dyn Applied>> {
-        (self.options.share > 0.0)
-            .then(|| -> Box<dyn Applied> { Box::new(Slots { options: self.options.clone() }) })
+        (self.slots.share > 0.0).then(|| -> Box<dyn Applied> { Box::new(self.slots) })
     }
 }
 
+#[derive(Clone, Copy, Debug)]
 struct Slots {
-    options: ExplorationOptions,
+    /// Share of the places.
+    share: f64,
+    /// Age up to which an item is fresh.
+    fresh_ms: TimestampMs,
 }
 
-/// Whether an item that entered the catalog at `created_at` is fresh at a moment. One that is not
+/// Whether an item that entered the catalog at `created_at` is at most `fresh_ms` old at a moment. One that is not
 /// yet there, or whose time of creation nobody knows, is not.
 #[must_use]
 pub fn is_fresh(
     created_at: Option<TimestampMs>,
     as_of: TimestampMs,
-    options: &ExplorationOptions,
+    fresh_ms: TimestampMs,
 ) -> bool {
-    let window = i64::try_from(options.fresh_for.as_millis()).unwrap_or(i64::MAX);
     created_at
         .and_then(|created_at| as_of.checked_sub(created_at))
-        .is_some_and(|age| (0..=window).contains(&age))
+        .is_some_and(|age| (0..=fresh_ms).contains(&age))
 }
 
 /// How many of `k` places are explored: the share of them, its fraction drawn, so that the share
@@ -82,7 +88,7 @@ impl Applied for Slots {
             return;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(field.seed);
-        let slots = slots(&mut rng, k, self.options.share).min(k - 1);
+        let slots = slots(&mut rng, k, self.share).min(k - 1);
         if slots == 0 {
             return;
         }
@@ -90,7 +96,7 @@ impl Applied for Slots {
         places.iter().for_each(|place| placed[place.item] = true);
         let mut fresh: Vec<usize> = (0..field.ctr.len())
             .filter(|item| !placed[*item] && field.ctr[*item].is_finite())
-            .filter(|item| is_fresh(field.facts.created_at(*item), field.as_of, &self.options))
+            .filter(|item| is_fresh(field.facts.created_at(*item), field.as_of, self.fresh_ms))
             .collect();
         fresh.shuffle(&mut rng);
         let mut explored = Vec::with_capacity(slots);
@@ -114,14 +120,11 @@ impl Applied for Slots {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn fresh_is_a_window_that_ends_at_the_request() {
-        let options = ExplorationOptions { share: 0.1, fresh_for: Duration::from_millis(100) };
-        let fresh = |created_at| is_fresh(created_at, 1_000, &options);
+        let fresh = |created_at| is_fresh(created_at, 1_000, 100);
         assert!(fresh(Some(900)) && fresh(Some(1_000)));
         assert!(!fresh(Some(899)) && !fresh(Some(1_001)) && !fresh(None));
         assert!(!fresh(Some(i64::MIN)));

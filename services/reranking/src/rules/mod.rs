@@ -13,10 +13,10 @@ use crate::{Facts, RerankingOptions, place::Place, similarity::Similarity};
 #[must_use]
 pub fn all(options: &RerankingOptions) -> Vec<Box<dyn Rule>> {
     vec![
-        Box::new(diversity::Diversity::new(&options.diversity)),
-        Box::new(category_cap::CategoryCap::new(&options.category_cap)),
+        Box::new(diversity::Diversity::new(options)),
+        Box::new(category_cap::CategoryCap::new(options)),
         Box::new(duplicates::Duplicates),
-        Box::new(exploration::Exploration::new(&options.exploration)),
+        Box::new(exploration::Exploration::new(options)),
     ]
 }
 

@@ -127,7 +127,7 @@ fn vectors_without_a_direction_stay_out() {
 #[test]
 fn searches_run_beside_writers() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let threads = std::num::NonZeroUsize::new(4);
+    let threads = Some(4);
     let index = AnnIndex::new(8, 16, &AnnOptions { threads, ..Default::default() }).unwrap();
     let vectors: Vec<(u32, Vec<f32>)> = (0..500).map(|k| (k, random(&mut rng, 8))).collect();
     index.fill(&vectors).unwrap();

@@ -47,7 +47,7 @@ impl Saver {
                         }
                     }
                 }
-                tokio::time::sleep(state.options.snapshot.every).await;
+                tokio::time::sleep(state.options.snapshot.every()).await;
             }
         }))
     }

@@ -40,7 +40,7 @@ impl Source for CoVisitation {
         let options = &options.co_visitation;
         let loaded = Cache::builder()
             .max_capacity(options.live_items)
-            .time_to_live(options.refresh_every)
+            .time_to_live(options.refresh_every())
             .build();
         Self { loaded }
     }

@@ -20,7 +20,7 @@ pub(crate) struct FreshInCategories;
 
 impl Source for FreshInCategories {
     const NAME: &'static str = "fresh_in_categories";
-    const QUOTA: Quota = Quota { share: 0.05, weight: 1.0 };
+    const QUOTA: Quota = Quota { share: 0.0, weight: 1.0 };
 
     fn new(_: &RetrievalOptions) -> Self {
         Self

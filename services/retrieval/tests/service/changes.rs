@@ -95,8 +95,8 @@ async fn a_changed_vector_moves_the_item() {
 async fn events_change_what_is_popular() {
     let mut shop = shop().await;
     // Far longer than the time that passes by itself while nothing but timers is waited for.
-    let refresh_every = Duration::from_secs(30 * 86_400);
-    shop.options.popular.refresh_every = refresh_every;
+    let refresh_ms = 3_600_000;
+    shop.options.popular.refresh_ms = refresh_ms;
     // Popularity alone, so that no other source moves the order.
     shop.share("category", 0.0);
     shop.share("fresh", 0.0);
@@ -106,7 +106,7 @@ async fn events_change_what_is_popular() {
     let call = || request("nobody", 10);
     let first = |retrieved| from(&retrieved, "popular")[0].to_owned();
     assert_ne!(first(retrieve(&service, call()).await), "i3", "not before the lists are due");
-    tokio::time::advance(refresh_every).await;
+    tokio::time::advance(Duration::from_millis(refresh_ms)).await;
     retrieve(&service, call()).await;
     // With the clock paused, sleep returns once the thread that sorts the lists is done.
     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -187,7 +187,7 @@ async fn the_user_is_handed_on() {
 #[tokio::test]
 async fn what_the_loader_computes_again_is_read_when_the_old_is_old_enough() {
     let mut shop = two_sides().await;
-    shop.options.co_visitation.refresh_every = std::time::Duration::from_millis(200);
+    shop.options.co_visitation.refresh_ms = 200;
     shop.clicks("u", &["n0"], 500).await;
     let service = service(&shop).await;
     assert!(from(&retrieve(&service, request("u", 20)).await, "co_visitation").is_empty());

@@ -5,7 +5,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use plugrank_contract::retrieval::Retrieved;
@@ -48,8 +47,8 @@ async fn a_start_from_a_snapshot_equals_one_from_nothing() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(1_000_000).await);
-    shop.options.snapshot.folder = Some(folder.path().to_owned());
-    shop.options.snapshot.every = Duration::from_millis(50);
+    shop.options.snapshot.path = Some(folder.path().to_owned());
+    shop.options.snapshot.every_ms = 1_000;
     fill(&shop).await;
     snapshot(&shop, folder.path()).await;
 
@@ -68,7 +67,7 @@ async fn a_start_from_a_snapshot_equals_one_from_nothing() {
     let mut fetched = shop.vectors.fetched();
     fetched.sort();
     assert_eq!(fetched, ["i2".into(), "new".into()], "all it needs of the embedding service");
-    shop.options.snapshot.folder = None;
+    shop.options.snapshot.path = None;
     let anew = shop.build().await.unwrap();
     assert_eq!(anew.status().restored, None);
     assert_eq!(restored.status().indexed, anew.status().indexed);
@@ -93,15 +92,15 @@ async fn what_is_damaged_or_of_another_bundle_is_refused() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(1_000_000).await);
-    shop.options.snapshot.folder = Some(folder.path().to_owned());
-    shop.options.snapshot.every = Duration::from_millis(50);
+    shop.options.snapshot.path = Some(folder.path().to_owned());
+    shop.options.snapshot.every_ms = 1_000;
     fill(&shop).await;
     let name = |path: &Path| path.file_name().unwrap().to_str().map(str::to_owned);
     let older = snapshot(&shop, folder.path()).await;
     shop.put(item("i0", &["changed"], Some(0))).await;
     let newer = snapshot(&shop, folder.path()).await;
     // No further ones from here on.
-    shop.options.snapshot.every = Duration::from_secs(3_600);
+    shop.options.snapshot.every_ms = 3_600_000;
     assert_eq!(snapshots(folder.path()).len(), 2, "one to fall back to");
     assert_eq!(shop.build().await.unwrap().status().restored, name(&newer));
 
@@ -149,7 +148,7 @@ async fn a_snapshot_too_old_to_go_on_from_is_made_up_for() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(256).await);
-    shop.options.snapshot.folder = Some(folder.path().to_owned());
+    shop.options.snapshot.path = Some(folder.path().to_owned());
     fill(&shop).await;
     snapshot(&shop, folder.path()).await;
     for n in 0..300 {
@@ -176,7 +175,7 @@ async fn a_snapshot_too_old_to_go_on_from_is_made_up_for() {
 async fn an_embedded_store_has_snapshots_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::new();
-    shop.options.snapshot.folder = Some(folder.path().to_owned());
+    shop.options.snapshot.path = Some(folder.path().to_owned());
     fill(&shop).await;
     snapshot(&shop, folder.path()).await;
     shop.vectors.fetched();

@@ -44,7 +44,9 @@ pub(crate) fn options() -> ScoringOptions {
         batch_rows: 64,
         candidate_buckets: vec![8, 32],
         user_buckets: vec![1, 2, 4],
-        max_candidates: 200,
+        workers: 1,
+        run_in_place_us: 0,
+        margin_us: 500,
         ..ScoringOptions::default()
     }
 }
@@ -178,8 +180,8 @@ fn parts(bundle: &Arc<Bundle>, store: &Arc<dyn Store>, encoding: &Arc<Encoding>)
         store: Arc::clone(store),
         items: Arc::clone(encoding.items()),
         features: Arc::clone(encoding.features()),
-        session: SessionOptions::default(),
         options: options(),
+        max_candidates: 200,
         observer: None,
         remote: None,
     }

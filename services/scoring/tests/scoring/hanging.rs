@@ -70,7 +70,7 @@ fn pool(bench: &Bench, workers: usize) -> Pool {
         held: Mutex::new(held),
     });
     let service = scoring(ScoringParts {
-        options: ScoringOptions { workers, answer_margin: Duration::from_millis(200), ..options() },
+        options: ScoringOptions { workers, margin_us: 200_000, ..options() },
         remote: Some(RemoteModel { server: graph.clone(), reached: true }),
         ..bench.parts()
     });

@@ -31,7 +31,7 @@ impl Service<Fetch> for Hanging {
 }
 
 fn with_margin() -> ScoringOptions {
-    ScoringOptions { answer_margin: Duration::from_millis(200), ..options() }
+    ScoringOptions { margin_us: 200_000, ..options() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

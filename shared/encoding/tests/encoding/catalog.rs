@@ -29,7 +29,9 @@ async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_larger_than_the_table_drives_nothing_out_of_it() {
-    let options = EncodingOptions { memory_bytes: 1, ..EncodingOptions::default() };
+    // A hundredth of a MiB for records.
+    let options =
+        EncodingOptions { memory_mb: 1, user_state_share: 0.99, ..EncodingOptions::default() };
     let bench = Bench::new(options).await;
     let table = bench.encoding.records_table();
     let more = table.capacity() + 10;

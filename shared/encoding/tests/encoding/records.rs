@@ -118,7 +118,7 @@ async fn what_a_call_does_not_wait_for_is_there_for_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_with_a_deadline_waits_for_no_more_items_than_it_may() {
-    let bench = Bench::new(EncodingOptions { max_encoded_per_call: 2, ..options() }).await;
+    let bench = Bench::new(EncodingOptions { encode_per_call: 2, ..options() }).await;
     let names = list(&["i1", "i2", "i3", "i4"]);
     let fetched = bench.encoding.records(&names, within(PATIENT), Tiers::All).await.unwrap();
     let (encoded, missing) = (RecordOrigin::Encoded, RecordOrigin::Missing);

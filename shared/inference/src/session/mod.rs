@@ -14,43 +14,15 @@ use ort::{
 use plugrank_bundle::{Dim, TensorDtype};
 
 pub use self::prepared::{Prepared, PreparedOutputs, Slot};
-use crate::{InferenceError, Library, Tensor, TensorData};
-
-/// What a graph runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Provider {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// An NVIDIA GPU.
-    Cuda {
-        /// Which one.
-        device: u32,
-    },
-}
-
-impl Provider {
-    /// Name in settings, logs and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda { .. } => "cuda",
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::{InferenceError, Library, Provider, Tensor, TensorData};
 
 /// How a graph is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
     /// What it runs on.
     pub provider: Provider,
+    /// Which GPU.
+    pub device: u32,
     /// Threads inside one run, at least 1.
     pub threads: usize,
     /// Whether the processor takes over, with a warning, where the provider cannot be used.
@@ -59,7 +31,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { provider: Provider::Cpu, threads: 1, fallback: false }
+        Self { provider: Provider::Cpu, device: 0, threads: 1, fallback: false }
     }
 }
 
@@ -133,12 +105,13 @@ impl Session {
             // Below warnings, messages are formatted at every run before `tracing` drops them.
             .with_log_level(LogLevel::Warning)
             .map_err(|error| built(&error))?;
-        if let Provider::Cuda { device } = options.provider {
+        if options.provider == Provider::Cuda {
             let unusable = |message: String| InferenceError::Provider { provider: "cuda", message };
             if !ep::CUDA::is_available().map_err(|error| unusable(error.to_string()))? {
                 return Err(unusable("the library was built without it".into()));
             }
-            let device = i32::try_from(device).map_err(|error| unusable(error.to_string()))?;
+            let device =
+                i32::try_from(options.device).map_err(|error| unusable(error.to_string()))?;
             // TF32 keeps 10 bits of the mantissa: scores would leave the reference's tolerance.
             let cuda = ep::CUDA::default().with_device_id(device).with_tf32(false);
             let cuda = cuda.build().error_on_failure();

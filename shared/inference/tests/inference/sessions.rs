@@ -107,7 +107,7 @@ fn no_rows_are_no_outputs() {
 fn a_provider_that_is_not_there_is_an_error_or_replaced_and_said_so() {
     let path = small().graph_path(GraphName::Idrec).unwrap();
     let absent =
-        SessionOptions { provider: Provider::Cuda { device: 999 }, ..SessionOptions::default() };
+        SessionOptions { provider: Provider::Cuda, device: 999, ..SessionOptions::default() };
     let error = Session::load(&library(), &path, absent).unwrap_err();
     let message = error.to_string();
     assert!(message.starts_with("the execution provider `cuda` cannot be used"), "{message}");

@@ -12,15 +12,15 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{CallError, ErrorCode};
-use plugrank_inference::{InferenceError, RemoteGraph, Tensor};
-use plugrank_transport::EndpointStatus;
+use plugrank_inference::{InferenceError, ModelServerOptions, RemoteGraph, Tensor};
+use plugrank_transport::{EndpointStatus, PeerOptions};
 use tokio::{
     runtime::{Builder, Runtime},
     time::{Instant, sleep},
 };
 
 use super::{
-    ModelOptions, StartError,
+    StartError,
     link::{Link, Speaks},
     meet::{Graph, Unmet},
     silence::Silence,
@@ -49,13 +49,14 @@ struct Shared {
 }
 
 impl ModelElsewhere {
-    /// Meets the server. One that is not there within ten seconds is looked for in the background,
+    /// Meets the server, which is called as `peers` says. One that is not there within ten seconds is looked for in the background,
     /// and [`ModelElsewhere::reached`] says so.
     ///
     /// # Errors
     /// When an address is none, or the server runs another graph than the bundle's.
     pub async fn start(
-        options: &ModelOptions,
+        options: &ModelServerOptions,
+        peers: &PeerOptions,
         bundle: Arc<Bundle>,
         graph: GraphName,
     ) -> Result<Self, StartError> {
@@ -67,7 +68,7 @@ impl ModelElsewhere {
             .map_err(|error| StartError::Options(error.to_string()))?;
         let link = {
             let _here = runtime.enter();
-            Link::new(options).map_err(|error| StartError::Options(error.message))
+            Link::new(options, peers).map_err(|error| StartError::Options(error.message))
         };
         let this = |link| {
             let runtime_handle = runtime.handle().clone();
@@ -97,7 +98,7 @@ impl ModelElsewhere {
                 Err(Unmet::Other(message) | Unmet::Refused(message)) => {
                     return Err(StartError::Model {
                         model: options.model.clone(),
-                        at: options.server.base_urls.join(", "),
+                        at: options.url.join(", "),
                         message: message.clone(),
                     });
                 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use plugrank_contract::{CallError, Context, NamedTensor};
-use plugrank_transport::{Foreign, ForeignReply, ForeignRequest};
+use plugrank_inference::ModelServerOptions;
+use plugrank_transport::{Foreign, ForeignReply, ForeignRequest, PeerOptions, RemoteOptions};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::ModelOptions;
 use crate::{
     BINARY, HEADER_LENGTH, ModelMetadata, ServerMetadata, TIMEOUTS,
     message::{self, Body, Parameters, Response},
@@ -43,13 +43,21 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(options: &ModelOptions) -> Result<Self, CallError> {
+    pub(super) fn new(
+        options: &ModelServerOptions,
+        peers: &PeerOptions,
+    ) -> Result<Self, CallError> {
         let mut model = format!("/v2/models/{}", options.model);
         if let Some(version) = &options.version {
             model = format!("{model}/versions/{version}");
         }
-        let server = Foreign::new(&options.server, format!("{model}/ready"))?;
-        Ok(Self { server, model, timeout: options.timeout })
+        let remote = RemoteOptions {
+            name: "open_inference",
+            base_urls: options.url.clone(),
+            peers: peers.clone(),
+        };
+        let server = Foreign::new(&remote, format!("{model}/ready"))?;
+        Ok(Self { server, model, timeout: Duration::from_millis(options.timeout_ms) })
     }
 
     pub(super) async fn server_metadata(&self) -> Result<ServerMetadata, CallError> {

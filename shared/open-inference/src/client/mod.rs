@@ -5,24 +5,7 @@ mod link;
 mod meet;
 mod silence;
 
-use std::time::Duration;
-
-use plugrank_transport::RemoteOptions;
-
 pub use elsewhere::ModelElsewhere;
-
-/// Which model, and how its server is called.
-#[derive(Clone, Debug)]
-pub struct ModelOptions {
-    /// Addresses, second calls, retries and leaving out.
-    pub server: RemoteOptions,
-    /// Its name there.
-    pub model: String,
-    /// Its version there; the server's choice when absent.
-    pub version: Option<String>,
-    /// Longest wait for a run, whatever the deadline.
-    pub timeout: Duration,
-}
 
 /// Why a model elsewhere cannot be used.
 #[derive(Debug, thiserror::Error)]

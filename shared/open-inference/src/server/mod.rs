@@ -2,6 +2,7 @@
 
 mod infer;
 mod openapi;
+mod options;
 mod refusal;
 mod routes;
 mod schemas;
@@ -18,6 +19,7 @@ use refusal::Refusal;
 use serde::Deserialize;
 use utoipa::OpenApi;
 
+pub use options::OpenInferenceOptions;
 pub use routes::{PREFIX, is_probe};
 
 /// What is served. Clones share it.

@@ -2,21 +2,33 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use garde::Validate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Checks;
-
 /// The port for operators.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct AdminSettings {
-    /// Address and port to listen on; there is no such port when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Address and port of the pages for operators, /debug/requests among them. They show what
+    /// callers sent, without authentication: keep it on loopback, or behind a proxy that
+    /// authenticates. Absent: no such port.
+    #[garde(skip)]
+    #[schemars(example = &"127.0.0.1:9090")]
     pub bind: Option<SocketAddr>,
-    /// Requests remembered of each kind.
+    /// Requests remembered: so many of the slowest, and so many of those that were degraded, over
+    /// budget or in error.
+    #[garde(range(min = 1, max = 1000))]
     pub requests: usize,
-    /// How long a request counts as recent.
+    /// How long a request counts as recent, in milliseconds.
+    #[garde(range(min = 1000, max = 86_400_000))]
     pub recent_ms: u64,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { bind: None, requests: 50, recent_ms: 900_000 }
+    }
 }
 
 impl AdminSettings {
@@ -24,10 +36,5 @@ impl AdminSettings {
     #[must_use]
     pub fn recent(&self) -> Duration {
         Duration::from_millis(self.recent_ms)
-    }
-
-    pub(super) fn check(&self, checks: &mut Checks) {
-        checks.range("admin.requests", self.requests, 1..=1000);
-        checks.range("admin.recent_ms", self.recent_ms, 1000..=86_400_000);
     }
 }

@@ -1,12 +1,13 @@
 //! Section `[telemetry]`.
 
+use garde::Validate;
+use plugrank_settings::rules::{finite, holds, http_url};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-use super::check::Checks;
-
 /// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.
@@ -16,53 +17,71 @@ pub enum LogFormat {
 }
 
 /// How spans are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OtlpProtocol {
-    /// Protobuf bodies over HTTP/1.1.
+    /// Protobuf bodies over HTTP/1.1; usual port 4318, and an address without a path gets /v1/traces.
     Http,
-    /// gRPC.
+    /// Usual port 4317.
     Grpc,
 }
 
 /// Logs and traces.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// Where spans go; nowhere when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Where spans go, an OTLP receiver. Absent: no spans are exported.
+    #[garde(custom(http_url))]
+    #[schemars(example = &"http://127.0.0.1:4318")]
     pub otlp_endpoint: Option<String>,
     /// How they are sent there.
+    #[garde(skip)]
     pub otlp_protocol: OtlpProtocol,
-    /// Share of the traces without a caller that are sampled.
+    /// Share of the traces without a caller that are sampled: they have all their spans, in every
+    /// process. A caller's traceparent decides on its own traces. Other requests are measured alone;
+    /// those that were degraded, over budget or in error get spans of the request and of its stages
+    /// afterwards.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
     pub sample_share: f64,
     /// Name of the service in traces.
+    #[garde(custom(named))]
     pub service_name: String,
-    /// Spans that may wait for export.
+    /// Spans that may wait for export; more are dropped and counted.
+    #[garde(range(min = 1, max = 1_000_000))]
     pub queue_spans: usize,
-    /// Maximum wait for the collector.
+    /// Maximum wait for the collector, in milliseconds.
+    #[garde(range(min = 1, max = 60_000))]
     pub export_timeout_ms: u64,
     /// How log lines look.
+    #[garde(skip)]
     pub log_format: LogFormat,
-    /// Level or filter of the log.
+    /// Level, or a filter such as info,plugrank=debug.
+    #[garde(custom(filter))]
     pub log_level: String,
 }
 
-impl TelemetrySettings {
-    pub(super) fn check(&self, checks: &mut Checks) {
-        checks.http_url("telemetry.otlp_endpoint", self.otlp_endpoint.as_deref());
-        checks.range("telemetry.sample_share", self.sample_share, 0.0..=1.0);
-        let named = !self.service_name.trim().is_empty();
-        checks.that(named, "telemetry.service_name", &self.service_name, "a name");
-        checks.range("telemetry.queue_spans", self.queue_spans, 1..=1_000_000);
-        checks.range("telemetry.export_timeout_ms", self.export_timeout_ms, 1..=60_000);
-        let filter = !self.log_level.trim().is_empty()
-            && EnvFilter::builder().parse(&self.log_level).is_ok();
-        checks.that(
-            filter,
-            "telemetry.log_level",
-            &self.log_level,
-            "error, warn, info, debug, trace or a filter such as info,plugrank=debug",
-        );
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_protocol: OtlpProtocol::Http,
+            sample_share: 1.0,
+            service_name: "plugrank".to_owned(),
+            queue_spans: 4096,
+            export_timeout_ms: 5_000,
+            log_format: LogFormat::Text,
+            log_level: "info,ort=warn".to_owned(),
+        }
     }
+}
+
+fn named(name: &str, _: &()) -> garde::Result {
+    holds(!name.trim().is_empty(), || "a name".to_owned())
+}
+
+fn filter(level: &str, _: &()) -> garde::Result {
+    let known = !level.trim().is_empty() && EnvFilter::builder().parse(level).is_ok();
+    holds(known, || {
+        "error, warn, info, debug, trace or a filter such as info,plugrank=debug".to_owned()
+    })
 }

@@ -202,21 +202,19 @@ fn interest(metadata: &Metadata<'_>, recorded: bool) -> Interest {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, time::Instant};
+    use std::time::Instant;
 
     use tracing::{Span, info_span};
 
     use super::*;
     use crate::{
-        Settings,
         settings::OtlpProtocol,
         trace_context::{self, TraceHead},
     };
 
     fn settings(endpoint: Option<&str>) -> TelemetrySettings {
-        let mut settings = Settings::from_sources(None, HashMap::new()).unwrap().telemetry;
-        settings.otlp_endpoint = endpoint.map(ToOwned::to_owned);
-        settings
+        let otlp_endpoint = endpoint.map(ToOwned::to_owned);
+        TelemetrySettings { otlp_endpoint, ..TelemetrySettings::default() }
     }
 
     const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

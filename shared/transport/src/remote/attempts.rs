@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep_until};
 use tower::retry::budget::Budget;
 
 use super::{
-    HedgeOptions, Shared,
+    Shared,
     endpoint::{Endpoint, Why},
     exchange::{Again, Answer, Request},
+    options::Hedge,
     sent_call::SentCall,
 };
 
@@ -43,9 +44,9 @@ pub(crate) async fn call<R: Request>(
 ) -> Result<R::Reply, CallError> {
     let begun = Instant::now();
     let usual = remote.pool.latencies.p95(request.kind());
-    let patience = match remote.hedge {
-        HedgeOptions::After(wait) => wait,
-        HedgeOptions::Off | HedgeOptions::RecentP95 => usual.unwrap_or(UNKNOWN).max(SHORTEST),
+    let patience = match remote.options.hedge() {
+        Hedge::After(wait) => wait,
+        Hedge::Off | Hedge::RecentP95 => usual.unwrap_or(UNKNOWN).max(SHORTEST),
     };
     let mut attempts =
         Attempts { remote, request, deadline, patience, tried: Vec::new(), tickets: Vec::new() };
@@ -104,10 +105,10 @@ impl<R: Request> Attempts<'_, R> {
     /// When to send a second call: never later than leaves it as long as the first has had.
     fn hedge_after(&self, usual: Option<Duration>) -> Option<Duration> {
         let half = self.deadline.saturating_duration_since(Instant::now()) / 2;
-        match self.remote.hedge {
-            HedgeOptions::Off => None,
-            HedgeOptions::RecentP95 => Some(usual.unwrap_or(UNKNOWN).max(SOONEST).min(half)),
-            HedgeOptions::After(wait) => (wait <= half).then_some(wait),
+        match self.remote.options.hedge() {
+            Hedge::Off => None,
+            Hedge::RecentP95 => Some(usual.unwrap_or(UNKNOWN).max(SOONEST).min(half)),
+            Hedge::After(wait) => (wait <= half).then_some(wait),
         }
     }
 

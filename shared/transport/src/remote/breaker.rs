@@ -3,18 +3,18 @@
 //! Closed, it counts; open, the endpoint is left out. Half-open is a probe of readiness that the
 //! client sends by itself when the time is up, so that no caller's request is spent on finding out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::EjectionOptions;
+use super::PeerOptions;
 
 /// Calls that a share of failures is taken over: as many as there are bits.
 const RECENT: u32 = u32::BITS;
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    options: EjectionOptions,
+    options: Arc<PeerOptions>,
     /// Failures since the last success.
     consecutive: u32,
     /// The latest calls, one bit each, 1: failed.
@@ -32,7 +32,7 @@ enum State {
 }
 
 impl Breaker {
-    pub(crate) fn new(options: EjectionOptions) -> Self {
+    pub(crate) fn new(options: Arc<PeerOptions>) -> Self {
         let state = State::Closed { since: None };
         Self { options, consecutive: 0, recent: 0, seen: 0, ejections: 0, state }
     }
@@ -63,8 +63,8 @@ impl Breaker {
         self.consecutive += 1;
         self.count(true);
         let failures = f64::from(self.recent.count_ones());
-        self.consecutive >= self.options.consecutive
-            || (self.seen == RECENT && failures >= self.options.share * f64::from(RECENT))
+        self.consecutive >= self.options.eject_after
+            || (self.seen == RECENT && failures >= self.options.eject_share * f64::from(RECENT))
     }
 
     fn count(&mut self, failed: bool) {
@@ -74,8 +74,9 @@ impl Breaker {
 
     /// Leaves the endpoint out. How long until it should be probed.
     pub(crate) fn eject(&mut self, now: Instant) -> Duration {
+        let longest = Duration::from_millis(self.options.eject_max_ms);
         if let State::Closed { since: Some(since) } = self.state
-            && now.duration_since(since) > 5 * self.options.longest
+            && now.duration_since(since) > 5 * longest
         {
             self.ejections = 0;
         }
@@ -91,7 +92,8 @@ impl Breaker {
     fn next_wait(&mut self) -> Duration {
         let doubled = 2_u32.saturating_pow(self.ejections);
         self.ejections = self.ejections.saturating_add(1);
-        self.options.base.saturating_mul(doubled).min(self.options.longest)
+        let base = Duration::from_millis(self.options.eject_ms);
+        base.saturating_mul(doubled).min(Duration::from_millis(self.options.eject_max_ms))
     }
 
     /// The probe succeeded: the endpoint is called again.
@@ -110,12 +112,13 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn breaker() -> Breaker {
-        Breaker::new(EjectionOptions {
-            consecutive: 3,
-            share: 0.5,
-            base: MS(100),
-            longest: MS(1000),
-        })
+        Breaker::new(Arc::new(PeerOptions {
+            eject_after: 3,
+            eject_share: 0.5,
+            eject_ms: 100,
+            eject_max_ms: 1000,
+            ..PeerOptions::default()
+        }))
     }
 
     #[test]

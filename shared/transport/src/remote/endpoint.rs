@@ -7,7 +7,7 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use super::{EjectionOptions, address::Target, breaker::Breaker};
+use super::{PeerOptions, address::Target, breaker::Breaker};
 
 /// One process that answers.
 #[derive(Debug)]
@@ -50,10 +50,10 @@ pub(crate) enum Verdict {
 }
 
 impl Endpoint {
-    pub(crate) fn new(target: Target, ejection: EjectionOptions) -> Arc<Self> {
+    pub(crate) fn new(target: Target, options: Arc<PeerOptions>) -> Arc<Self> {
         Arc::new(Self {
             target,
-            breaker: Mutex::new(Breaker::new(ejection)),
+            breaker: Mutex::new(Breaker::new(options)),
             in_flight: AtomicUsize::new(0),
             counts: Counts::default(),
         })

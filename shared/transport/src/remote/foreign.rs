@@ -86,7 +86,8 @@ impl Foreign {
     ) -> Result<ForeignReply, CallError> {
         let shared = &*self.0.0;
         let name = shared.pool.name;
-        let deadline = context.deadline.unwrap_or_else(|| Instant::now() + shared.call_timeout);
+        let deadline =
+            context.deadline.unwrap_or_else(|| Instant::now() + shared.options.call_timeout());
         let unresolved = || CallError::unavailable(format!("{name}: its address does not resolve"));
         let first = timeout_at(deadline, resolve::first(&shared.pool)).await;
         first.map_err(|_| unresolved())?;

@@ -32,7 +32,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::retry::budget::TpsBudget;
 
 pub use foreign::{Foreign, ForeignReply, ForeignRequest};
-pub use options::{EjectionOptions, HedgeOptions, RemoteOptions};
+pub use options::{PeerOptions, RemoteOptions};
 
 use crate::{Service, wire};
 use address::Address;
@@ -76,8 +76,7 @@ pub struct EndpointStatus {
 struct Shared {
     pool: Arc<Pool>,
     client: reqwest::Client,
-    call_timeout: Duration,
-    hedge: HedgeOptions,
+    options: Arc<PeerOptions>,
     extra: TpsBudget,
 }
 
@@ -104,26 +103,27 @@ impl Remote {
         if addresses.is_empty() {
             return Err(CallError::invalid(format!("{} has no address", options.name)));
         }
+        let peers = Arc::new(options.peers.clone());
         let client = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
             .tcp_nodelay(true)
             .pool_idle_timeout(IDLE)
-            .connect_timeout(options.connect_timeout)
+            .connect_timeout(Duration::from_millis(peers.connect_timeout_ms))
             .build()
             .map_err(|error| CallError::internal(format!("no HTTP client: {error}")))?;
-        let pool = Pool::new(options.name, options.ejection, probe(client.clone()));
+        let pool = Pool::new(options.name, Arc::clone(&peers), probe(client.clone()));
         if addresses.iter().all(|address| address.name().is_none()) {
             pool.update(addresses.iter().filter_map(Address::fixed).collect());
         } else {
             let known = Arc::downgrade(&pool);
-            let every = options.resolve_every;
+            let every = Duration::from_millis(peers.resolve_every_ms);
             tokio::spawn(resolve::keep(known, addresses, every, resolve::system));
         }
-        let a_second = if options.extra_share > 0.0 { EXTRA_A_SECOND } else { 0 };
-        let extra = TpsBudget::new(EXTRA_OVER, a_second, options.extra_share.clamp(0.0, 1.0));
-        let (call_timeout, hedge) = (options.call_timeout, options.hedge);
-        Ok(Self(Arc::new(Shared { pool, client, call_timeout, hedge, extra })))
+        let share = peers.extra_calls_share as f32;
+        let a_second = if share > 0.0 { EXTRA_A_SECOND } else { 0 };
+        let extra = TpsBudget::new(EXTRA_OVER, a_second, share.clamp(0.0, 1.0));
+        Ok(Self(Arc::new(Shared { pool, client, options: peers, extra })))
     }
 
     /// What is known of each endpoint.
@@ -151,7 +151,8 @@ impl Remote {
 impl<C: Call> Service<C> for Remote {
     async fn call(&self, context: Context, call: C) -> Result<C::Reply, CallError> {
         let shared = &*self.0;
-        let deadline = context.deadline.unwrap_or_else(|| Instant::now() + shared.call_timeout);
+        let deadline =
+            context.deadline.unwrap_or_else(|| Instant::now() + shared.options.call_timeout());
         if deadline <= Instant::now() {
             return Err(CallError::deadline("the deadline passed before the call was sent"));
         }

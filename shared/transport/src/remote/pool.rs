@@ -12,7 +12,7 @@ use rand::seq::IndexedRandom;
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
 use super::{
-    EjectionOptions,
+    PeerOptions,
     address::Target,
     endpoint::{Endpoint, Verdict},
     latency::Latencies,
@@ -25,7 +25,7 @@ pub(crate) struct Pool {
     pub(crate) name: &'static str,
     pub(crate) latencies: Latencies,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
-    ejection: EjectionOptions,
+    options: Arc<PeerOptions>,
     probe: Probe,
     /// One ejection at a time: two that each rely on the other must not both happen.
     ejecting: Mutex<()>,
@@ -36,12 +36,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(name: &'static str, ejection: EjectionOptions, probe: Probe) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, options: Arc<PeerOptions>, probe: Probe) -> Arc<Self> {
         Arc::new(Self {
             name,
             latencies: Latencies::default(),
             endpoints: ArcSwap::default(),
-            ejection,
+            options,
             probe,
             ejecting: Mutex::new(()),
             changed: Notify::new(),
@@ -65,7 +65,7 @@ impl Pool {
             known.iter().map(|endpoint| (&endpoint.target, endpoint)).collect();
         let endpoints = targets.into_iter().map(|target| match known.get(&target) {
             Some(endpoint) => Arc::clone(endpoint),
-            None => Endpoint::new(target, self.ejection),
+            None => Endpoint::new(target, Arc::clone(&self.options)),
         });
         let endpoints: Vec<_> = endpoints.collect();
         let sockets: Vec<_> = endpoints.iter().map(|endpoint| endpoint.target.socket).collect();
@@ -151,15 +151,21 @@ mod tests {
     use super::*;
     use crate::remote::{endpoint::Why, sent_call::SentCall};
 
-    const ONCE: EjectionOptions = EjectionOptions {
-        consecutive: 1,
-        share: 1.0,
-        base: Duration::from_secs(3600),
-        longest: Duration::from_secs(3600),
-    };
+    /// One failure ejects, for an hour.
+    fn once() -> Arc<PeerOptions> {
+        const HOUR: u64 = 3_600_000;
+        let peers = PeerOptions::default();
+        Arc::new(PeerOptions {
+            eject_after: 1,
+            eject_share: 1.0,
+            eject_ms: HOUR,
+            eject_max_ms: HOUR,
+            ..peers
+        })
+    }
 
     fn pool(endpoints: u16) -> Arc<Pool> {
-        let pool = Pool::new("test", ONCE, Probe::of_role(reqwest::Client::new()));
+        let pool = Pool::new("test", once(), Probe::of_role(reqwest::Client::new()));
         let target = |port| Target {
             socket: ([127, 0, 0, 1], port).into(),
             host: String::new(),

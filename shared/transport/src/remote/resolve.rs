@@ -91,7 +91,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::remote::{EjectionOptions, probe::Probe};
+    use crate::remote::{PeerOptions, probe::Probe};
 
     type Answer = io::Result<Vec<SocketAddr>>;
 
@@ -105,8 +105,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn endpoints_follow_the_name_and_outlive_a_resolver_that_fails() {
-        let pool =
-            Pool::new("test", EjectionOptions::default(), Probe::of_role(reqwest::Client::new()));
+        let pool = Pool::new(
+            "test",
+            Arc::new(PeerOptions::default()),
+            Probe::of_role(reqwest::Client::new()),
+        );
         let addresses = ["http://10.0.0.9:80", "http://name:80"];
         let addresses = addresses.map(|url| Address::parse(url).unwrap()).to_vec();
         let answer: Arc<Mutex<fn() -> Answer>> =

@@ -8,12 +8,18 @@ use serde::{
 };
 
 /// Reads a list of numbers, or one text with commas between them.
-pub(super) fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
+///
+/// # Errors
+/// Those of the deserializer, and when a part is no number.
+pub fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
     from.deserialize_any(List { what: "whole number", of: PhantomData })
 }
 
 /// Reads a list of texts, or one text with commas between them.
-pub(super) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     from.deserialize_any(List { what: "text", of: PhantomData })
 }
 
