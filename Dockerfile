@@ -14,6 +14,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package plugrank --bin plugrank \
     && install -D --mode=0755 target/release/plugrank /out/plugrank \
     && install --directory /out/data
+# Four fifths of the program are symbols: they go into a file of their own that debuggers, perf and
+# panics' backtraces find beside it by the link.
+RUN objcopy --only-keep-debug /out/plugrank /out/plugrank.debug \
+    && objcopy --strip-unneeded --add-gnu-debuglink=/out/plugrank.debug /out/plugrank
+
+# `docker build --target symbols --output symbols .`
+FROM scratch AS symbols
+COPY --from=build /out/plugrank.debug /
 
 # ONNX Runtime out of its wheel: the release that `ort` in Cargo.toml is built for, as in
 # xtask/src/ort_library.rs.

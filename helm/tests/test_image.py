@@ -65,6 +65,15 @@ def test_the_build_gets_the_whole_workspace_and_little_else(tmp_path):
     assert not {"target", ".git", "models"} & {path.name for path in tmp_path.iterdir()}
 
 
+def test_the_program_is_stripped_and_its_symbols_are_beside_it():
+    build = stages()["build"]
+    kept, stripped = build.index("--only-keep-debug"), build.index("--strip-unneeded")
+    assert kept < stripped, "what is stripped already has no symbols to keep"
+    assert "--add-gnu-debuglink=/out/plugrank.debug" in build
+    assert "/out/plugrank.debug" in stages()["symbols"]
+    assert "plugrank.debug" not in "".join(stages()[name] for name in ("base", "cpu", "cuda"))
+
+
 def test_versions_are_those_of_the_project():
     library = (ROOT / "xtask/src/ort_library.rs").read_text()
     [version] = re.findall(r'const VERSION: &str = "([^"]+)"', library)
