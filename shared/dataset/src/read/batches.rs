@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::DatasetError;

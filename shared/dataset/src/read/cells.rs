@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    compute::cast,
-    datatypes::{Float32Type, Int64Type},
+use arrow_array::{
+    Array, ArrayRef,
+    cast::AsArray,
+    types::{Float32Type, Int64Type},
 };
+use arrow_cast::cast;
 
 use super::kind::Kind;
 use crate::DatasetError;

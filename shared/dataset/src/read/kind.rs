@@ -1,6 +1,6 @@
 //! What a column should hold, and which parquet types can be read as that.
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 
 /// What a column should hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow::{datatypes::DataType, record_batch::RecordBatch};
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 use super::{

@@ -2,10 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, Int8Array, Int32Array, Int64Array, StringArray},
-    datatypes::{DataType, Field},
-};
+use arrow_array::{ArrayRef, Int8Array, Int32Array, Int64Array, StringArray};
+use arrow_schema::{DataType, Field};
 use plugrank_contract::{ItemId, UserId};
 
 use super::{

@@ -2,10 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder},
-    datatypes::{DataType, Field},
+use arrow_array::{
+    ArrayRef, Int64Array, StringArray,
+    builder::{ListBuilder, StringBuilder},
 };
+use arrow_schema::{DataType, Field};
 use plugrank_contract::ItemId;
 
 use super::{

@@ -6,11 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::ArrayRef,
-    datatypes::{Field, Schema, SchemaRef},
-    record_batch::RecordBatch,
-};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema, SchemaRef};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 
 use crate::DatasetError;

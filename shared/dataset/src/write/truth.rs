@@ -2,10 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, Float32Array, Int64Array, StringArray},
-    datatypes::{DataType, Field},
-};
+use arrow_array::{ArrayRef, Float32Array, Int64Array, StringArray};
+use arrow_schema::{DataType, Field};
 
 use super::parquet_file::{CHUNK_ROWS, ParquetFile};
 use crate::{

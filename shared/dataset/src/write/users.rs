@@ -2,10 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, StringArray},
-    datatypes::{DataType, Field},
-};
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field};
 use plugrank_contract::{User, UserId};
 
 use super::{

@@ -2,11 +2,11 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
-use arrow::{
-    array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder},
-    datatypes::{Field, Schema},
-    record_batch::RecordBatch,
+use arrow_array::{
+    ArrayRef, Int64Array, RecordBatch, StringArray,
+    builder::{ListBuilder, StringBuilder},
 };
+use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowWriter;
 use plugrank_dataset::{DatasetFolder, DatasetMeta, Negatives, Time};
 

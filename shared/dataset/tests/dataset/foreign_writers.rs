@@ -3,12 +3,9 @@
 use std::{fs, sync::Arc};
 
 use crate::common::{folder, lists, numbers, problem, raw, text};
-use arrow::{
-    array::{
-        ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, LargeStringArray,
-        NullArray, StringViewArray, TimestampMicrosecondArray,
-    },
-    datatypes::Int32Type,
+use arrow_array::{
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, LargeStringArray, NullArray,
+    StringViewArray, TimestampMicrosecondArray, types::Int32Type,
 };
 
 type Columns = Vec<(&'static str, ArrayRef)>;
