@@ -25,6 +25,16 @@ pub enum Refusal {
 }
 
 /// The door of a gateway. Clones share it.
+///
+/// ```
+/// use plugrank_budget::{Admission, Refusal};
+///
+/// let door = Admission::new(1);
+/// let inside = door.enter().unwrap();
+/// assert_eq!(door.enter().unwrap_err(), Refusal::TooMany { limit: 1 });
+/// drop(inside);
+/// assert!(door.enter().is_ok());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admission {
     limit: usize,

@@ -8,6 +8,23 @@ use tokio::time::{Instant, timeout_at};
 use crate::{Outcome, Rung, Shares, Stage, StageRecord};
 
 /// The running account of one request's time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_budget::{Budget, Outcome, Rung, Shares, Stage};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let shares = Shares::new(0.25, 0.45, 0.2).unwrap();
+/// let mut budget = Budget::start(Duration::from_secs(1), shares);
+/// let stage = budget.run(Stage::Retrieval, Rung::Full, |_deadline| async { Ok(["lamp"]) }).await;
+/// assert_eq!(stage.value.unwrap(), ["lamp"]);
+/// assert_eq!(stage.record.outcome, Outcome::Completed);
+/// // What retrieval left is lent to scoring: it may use time up to its own end.
+/// assert!(budget.stage_deadline(Stage::Scoring) < budget.deadline());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Budget {
     started: Instant,

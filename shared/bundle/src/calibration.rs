@@ -3,6 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 /// How a logit becomes a calibrated click probability.
+///
+/// ```
+/// use plugrank_bundle::Calibration;
+///
+/// assert_eq!(Calibration::None.apply(0.0), 0.5);
+/// let curve = Calibration::Isotonic { x: vec![-1.0, 1.0], y: vec![0.1, 0.3] };
+/// assert_eq!(curve.apply(0.0), 0.2);
+/// assert_eq!(curve.apply(9.0), 0.3, "constant beyond the ends");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Calibration {

@@ -1,6 +1,20 @@
 //! Model bundle: manifest, feature schema, calibration, preprocessing.
 //!
 //! The format is described in `docs/bundle-format.md`.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use plugrank_bundle::{Bundle, GraphName};
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/simshop/bundle");
+//! // Nothing is used before every file has the checksum that the manifest states.
+//! let bundle = Bundle::open(Path::new(folder)).unwrap();
+//! assert!(bundle.graph(GraphName::Unified).is_some());
+//! let features = bundle.feature_encoder().unwrap();
+//! let row = features.missing_item(&"never seen".into());
+//! assert_eq!(row.len(), features.item_slots().iter().map(|slot| slot.length).sum::<usize>());
+//! ```
 
 pub mod bundle;
 pub mod calibration;

@@ -5,6 +5,14 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The graphs a bundle may hold.
+///
+/// ```
+/// use plugrank_bundle::{GraphName, Source};
+///
+/// assert_eq!(GraphName::Unified.as_str(), "unified");
+/// assert!("history.mask".parse::<Source>().is_ok());
+/// assert!("history.weather".parse::<Source>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GraphName {

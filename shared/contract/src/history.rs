@@ -32,6 +32,12 @@ impl History {
 
 /// Bucket of an interval: `min(31, 1 + floor(log2(max(1, seconds))))`, in 1..=31; 0 is kept for
 /// "unknown" and padding. A negative interval (a clock that jumped) counts as none.
+///
+/// ```
+/// use plugrank_contract::history::time_bucket;
+///
+/// assert_eq!([0, 1_000, 2_000, 3_600_000].map(time_bucket), [1, 1, 2, 12]);
+/// ```
 #[must_use]
 pub fn time_bucket(interval_ms: i64) -> u8 {
     let seconds = (interval_ms / 1000).max(1);

@@ -3,6 +3,24 @@
 //! One serde struct describes a call. In one process it travels inside an actor message; between
 //! processes the same struct is the postcard body of an HTTP request. Nothing here knows actors,
 //! sockets or models, and nothing internal stands below this crate.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use plugrank_contract::{Call, CallError, Context, ErrorCode, retrieval::RefreshItems};
+//!
+//! // A call is a struct and has a path; who answers it gets a context with a deadline.
+//! let call = RefreshItems { item_ids: vec!["lamp".into()] };
+//! assert!(RefreshItems::PATH.starts_with("/rpc/v1/"));
+//! let wire = postcard::to_stdvec(&call).unwrap();
+//! assert_eq!(postcard::from_bytes::<RefreshItems>(&wire).unwrap().item_ids, call.item_ids);
+//! let context = Context::background().within(Duration::from_millis(50));
+//! assert!(!context.expired());
+//!
+//! // Every protocol maps the same few codes.
+//! let error = CallError::deadline("scoring did not end in time");
+//! assert_eq!(error.code, ErrorCode::DeadlineExceeded);
+//! ```
 
 pub mod call;
 pub mod context;

@@ -25,6 +25,16 @@ impl Dtype {
 }
 
 /// A block of `rows` x `dim` elements, row by row, little-endian.
+///
+/// ```
+/// use plugrank_contract::{Dtype, Matrix, matrix::decode_f32};
+///
+/// let data = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+/// let matrix = Matrix::new(2, 2, Dtype::F32, data).unwrap();
+/// assert_eq!(decode_f32(matrix.dtype(), matrix.row(1)), [3.0, 4.0]);
+/// // What does not fit its shape is refused.
+/// assert!(Matrix::new(2, 2, Dtype::F16, vec![0; 7]).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matrix {
     rows: u32,

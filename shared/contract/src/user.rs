@@ -20,6 +20,16 @@ pub struct User {
 }
 
 /// How much of a history is read: the last clicked and the last not clicked entries.
+///
+/// ```
+/// use plugrank_contract::HistoryLimits;
+///
+/// let retrieval = HistoryLimits { clicks: 1_000, impressions: 0 };
+/// let scoring = HistoryLimits { clicks: 50, impressions: 50 };
+/// // Read once for both.
+/// let read = retrieval.union(scoring);
+/// assert!(read.cover(retrieval) && read.cover(scoring));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryLimits {
     /// Clicked entries.

@@ -29,6 +29,36 @@ use crate::{
 const CHUNK: usize = 1_024;
 
 /// What the request path reads of every item, its records apart.
+///
+/// ```
+/// use plugrank_contract::{Item, ItemId};
+/// use plugrank_items::ItemTable;
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// let lamp = Item {
+///     item_id: "lamp".into(),
+///     title: "Lamp".to_owned(),
+///     text: String::new(),
+///     categories: vec!["home".to_owned()],
+///     created_at: None,
+///     available: true,
+///     image_hash: None,
+///     features: Default::default(),
+/// };
+/// let table = ItemTable::new();
+/// let before = table.view();
+/// let index = table.put([(&lamp, &content_hash(&lamp), ItemStats::default())])[0];
+/// // A view does not change; take one a request.
+/// assert!(!before.available(index));
+/// let view = table.view();
+/// assert_eq!(view.index_of("lamp"), Some(index));
+/// assert_eq!(view.category_name(view.categories(index)[0]), Some("home"));
+///
+/// // An index stays its item's, also when the item is gone.
+/// table.remove([&ItemId::from("lamp")]);
+/// assert_eq!(table.view().id(index), Some(&"lamp".into()));
+/// assert_eq!(table.view().index_of("lamp"), None);
+/// ```
 #[derive(Debug, Default)]
 pub struct ItemTable {
     pub(crate) ids: IdIndex,
