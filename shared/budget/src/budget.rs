@@ -16,7 +16,7 @@ use crate::{Outcome, Rung, Shares, Stage, StageRecord};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let shares = Shares::new(0.25, 0.45, 0.2).unwrap();
+/// let shares = Shares { retrieval: 0.25, scoring: 0.45, reranking: 0.2 };
 /// let mut budget = Budget::start(Duration::from_secs(1), shares);
 /// let stage = budget.run(Stage::Retrieval, Rung::Full, |_deadline| async { Ok(["lamp"]) }).await;
 /// assert_eq!(stage.value.unwrap(), ["lamp"]);
