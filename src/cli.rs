@@ -167,7 +167,7 @@ pub struct TuneArgs {
     #[arg(long, value_name = "S", default_value_t = 20,
         value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
-    /// Write the best configuration into the section [scoring] of this settings file, which is made
+    /// Write the best configuration into the section `scoring` of this settings file, which is made
     /// when it is not there. Its comments stay.
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,

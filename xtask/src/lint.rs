@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<()> {
     // `--examples` (there are none) keeps the features of dependencies those that clippy checked with,
     // so that only the pages themselves are made.
     let mut doc = Command::new(env!("CARGO"));
-    doc.args(["doc", "--workspace", "--no-deps", "--lib", "--bins", "--examples"]);
+    doc.args(["doc", "--workspace", "--no-deps", "--lib", "--examples"]);
     process::run(doc.env("RUSTDOCFLAGS", "-D warnings").current_dir(crate::root()))?;
     parts::check()?;
     let tools = crate::target().join("tools");
