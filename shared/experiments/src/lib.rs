@@ -1,0 +1,16 @@
+//! Experiments: who gets which arm, and what came of it.
+//!
+//! - [`Definitions`] are layers and experiments, read from TOML or JSON; [`Problems`] are all that
+//!   is wrong with them.
+//! - [`Assigner`] gives a unit its arms: deterministic, salted, without memory.
+//!
+//! Nothing here reads a file, a clock or a network.
+
+mod assignment;
+mod definition;
+
+pub use assignment::{Assigner, Assignment, Feature, Features, ForcedError, Subject};
+pub use definition::{
+    Arm, ArmSettings, Condition, Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Plan,
+    Problem, Problems, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
+};
