@@ -3,11 +3,14 @@
 //! - [`Definitions`] are layers and experiments, read from TOML or JSON; [`Problems`] are all that
 //!   is wrong with them.
 //! - [`Assigner`] gives a unit its arms: deterministic, salted, without memory.
+//! - [`statistics`] are the results: moments that merge, ratio metrics, CUPED, fixed-horizon and
+//!   always-valid inference, the sample-ratio check, guardrails, power.
 //!
 //! Nothing here reads a file, a clock or a network.
 
 mod assignment;
 mod definition;
+pub mod statistics;
 
 pub use assignment::{Assigner, Assignment, Feature, Features, ForcedError, Subject};
 pub use definition::{
