@@ -5,10 +5,12 @@
 //! - [`Assigner`] gives a unit its arms: deterministic, salted, without memory.
 //! - [`statistics`] are the results: moments that merge, ratio metrics, CUPED, fixed-horizon and
 //!   always-valid inference, the sample-ratio check, guardrails, power.
+//! - [`counterfactual`] estimates what another policy would have been worth, before it is tested.
 //!
 //! Nothing here reads a file, a clock or a network.
 
 mod assignment;
+pub mod counterfactual;
 mod definition;
 pub mod statistics;
 
