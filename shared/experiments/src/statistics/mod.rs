@@ -24,6 +24,6 @@ pub use fixed::{FixedTest, welch};
 pub use guardrail::{GuardrailResult, Verdict};
 pub use moments::Moments;
 pub use power::{Power, power};
-pub use results::{ArmResult, MetricResult, Options, Results, results};
+pub use results::{ArmResult, MetricResult, Options, Results, TaskSum, results};
 pub use sample_ratio::{SAMPLE_RATIO_ALPHA, SampleRatio, sample_ratio};
 pub use sequential::Sequential;

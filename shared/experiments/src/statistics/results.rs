@@ -60,7 +60,16 @@ pub struct ArmResult {
     /// Exposures.
     pub exposures: f64,
     /// Outcomes by task.
-    pub outcomes: Vec<(String, f64)>,
+    pub outcomes: Vec<TaskSum>,
+}
+
+/// Outcomes of a task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskSum {
+    /// The task.
+    pub task: String,
+    /// Sum over the arm's units.
+    pub sum: f64,
 }
 
 /// One arm by one metric.
@@ -142,7 +151,10 @@ fn hidden(ratio: &SampleRatio, collected: &Collected, options: &Options) -> Opti
 
 fn arms(collected: &Collected) -> Vec<ArmResult> {
     let one = |(name, moments): (&String, &super::Moments)| {
-        let outcome = |(task, name): (usize, &String)| (name.clone(), moments.sum(TASKS + task));
+        let outcome = |(index, task): (usize, &String)| TaskSum {
+            task: task.clone(),
+            sum: moments.sum(TASKS + index),
+        };
         ArmResult {
             name: name.clone(),
             units: moments.units(),
