@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod experiment;
 pub mod export;
 pub mod load;
 pub mod reserved_port;
