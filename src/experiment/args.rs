@@ -52,8 +52,8 @@ pub struct CheckArgs {
 /// Arguments of `experiment analyse`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-EXPOSURES is a parquet or CSV file with one row per exposure, or per user and day: rows of a user
-add up. Columns that are read, where they are there (others are not):
+EXPOSURES is a parquet file (plain or snappy) or a CSV file with one row per exposure, or per user
+and day: rows of a user add up. Columns that are read, where they are there (others are not):
   arm, user_id    who got what (--arm, --unit name other columns)
   exposures       exposures of the row; 1 without the column
   TASKS           outcomes, one column a task: --tasks click,purchase
