@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::experiment::args::ExperimentCommand;
+
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
 #[command(name = "plugrank", version, about, after_help = EXAMPLES)]
@@ -21,6 +23,7 @@ Examples:
   plugrank serve --config plugrank.toml
   plugrank tune --config plugrank.toml --candidates 300,500
   plugrank export --config plugrank.toml --out today
+  plugrank experiment analyse exposures.parquet --control idrec --tasks click,purchase
   PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
 
 /// What to do.
@@ -35,6 +38,9 @@ pub enum Command {
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Check the definition of an experiment, or work out its results from files.
+    #[command(subcommand)]
+    Experiment(ExperimentCommand),
     /// Find workers, threads, batch and buckets for this machine and bundle.
     Tune(TuneArgs),
     /// Print the settings in force: defaults, file and environment together.

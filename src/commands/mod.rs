@@ -1,6 +1,7 @@
 //! One module a command.
 
 mod bundle;
+mod experiment;
 mod export;
 mod load;
 mod serve;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
+        Command::Experiment(command) => Ok(experiment::run(&command)?),
         Command::Tune(args) => tune::run(&args),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),

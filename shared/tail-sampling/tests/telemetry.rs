@@ -1,7 +1,5 @@
 //! The tail sampler as a part of a process's telemetry.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     borrow::Cow,
     sync::Arc,

@@ -1,0 +1,48 @@
+//! What an experiment is to find, and what ends it.
+
+use serde::{Deserialize, Serialize};
+
+/// What was planned before the first unit came. Changing it afterwards makes its promises void.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plan {
+    /// Share of false alarms that is accepted, of an experiment without a difference.
+    pub alpha: f64,
+    /// Share of differences of `lift` that are to be found.
+    pub power: f64,
+    /// Relative difference that matters, such as 0.03.
+    pub lift: f64,
+    /// Units of both arms together at which always-valid intervals are tightest.
+    pub units: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { alpha: 0.05, power: 0.8, lift: 0.03, units: 20_000 }
+    }
+}
+
+/// A measure that must not get worse, whatever the experiment is for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guardrail {
+    /// What is watched.
+    pub metric: GuardrailMetric,
+    /// By how much an arm may be worse than the control, as a difference of shares.
+    pub margin: f64,
+}
+
+/// What a guardrail watches: a share of the exposures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GuardrailMetric {
+    /// Exposures that came after their deadline.
+    #[default]
+    Late,
+    /// Exposures that were answered at a lower rung or with a stage cut short.
+    Degraded,
+    /// Exposures that failed.
+    Errors,
+    /// Share of the candidates whose vectors were there; less is worse.
+    Coverage,
+}

@@ -1,0 +1,21 @@
+//! Experiments: who gets which arm, and what came of it.
+//!
+//! - [`Definitions`] are layers and experiments, read from TOML or JSON; [`Problems`] are all that
+//!   is wrong with them.
+//! - [`Assigner`] gives a unit its arms: deterministic, salted, without memory.
+//! - [`statistics`] are the results: moments that merge, ratio metrics, CUPED, fixed-horizon and
+//!   always-valid inference, the sample-ratio check, guardrails, power.
+//! - [`counterfactual`] estimates what another policy would have been worth, before it is tested.
+//!
+//! Nothing here reads a file, a clock or a network.
+
+mod assignment;
+pub mod counterfactual;
+mod definition;
+pub mod statistics;
+
+pub use assignment::{Assigner, Assignment, Feature, Features, ForcedError, Subject};
+pub use definition::{
+    Arm, ArmSettings, Condition, Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Plan,
+    Problem, Problems, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
+};

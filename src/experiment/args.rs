@@ -1,0 +1,138 @@
+//! The command line of `plugrank experiment`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Subcommands of `experiment`.
+#[derive(Debug, Subcommand)]
+pub enum ExperimentCommand {
+    /// Check a definition, and see who would get which arm.
+    Check(CheckArgs),
+    /// Work out the results of an experiment from a file of exposures.
+    Analyse(Box<AnalyseArgs>),
+}
+
+/// Arguments of `experiment check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads layers and experiments from FILE and prints everything that is wrong with them, or the share
+of units each arm gets and the arm of each user named. The same user gets the same arm on every
+machine and in every version. What a file holds is told in docs/experiments.md; the least of it:
+
+  [[layers]]
+  name = \"ranking\"
+
+  [[experiments]]
+  name = \"ppm\"
+  layer = \"ranking\"
+  control = \"idrec\"
+  arms = [{ name = \"idrec\", permille = 500 }, { name = \"unim\", permille = 500 }]
+
+Examples:
+  plugrank experiment check experiments.toml
+  plugrank experiment check experiments.toml --users u1,u2,u3 --surface home
+  plugrank experiment check new.toml --running experiments.toml")]
+pub struct CheckArgs {
+    /// Definitions (TOML).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Users whose arms to print. They count as users without features.
+    #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
+    pub users: Vec<String>,
+    /// The surface their requests are for.
+    #[arg(long, default_value = "")]
+    pub surface: String,
+    /// Definitions in force now: refuse FILE if it would move units of a running experiment from
+    /// one arm to another.
+    #[arg(long, value_name = "FILE")]
+    pub running: Option<PathBuf>,
+}
+
+/// Arguments of `experiment analyse`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+EXPOSURES is a parquet file (plain or snappy) or a CSV file with one row per exposure, or per user
+and day: rows of a user add up. Columns that are read, where they are there (others are not):
+  arm, user_id    who got what (--arm, --unit name other columns)
+  exposures       exposures of the row; 1 without the column
+  TASKS           outcomes, one column a task: --tasks click,purchase
+  value           what the row was worth
+  covariate       what the user did before the experiment; makes intervals narrower (CUPED)
+  late, degraded, errors, coverage
+                  sums over the row's exposures, for guardrails
+  timestamp       milliseconds, for --from, --until and the days still needed
+  forced          rows that are true are left out, as are those of another --experiment
+
+Printed first is whether each arm has the users it should have. If not, users are missing from one
+arm, any difference may be theirs, and no lift is shown. Then per metric: the lift, its interval and
+p at one look (right if you look once, at a time fixed before), and at every look (right however
+often you look, and whenever you stop).
+
+Examples:
+  plugrank experiment analyse exposures.parquet --control idrec --tasks click,purchase
+  plugrank experiment analyse exposures.csv --definition experiments.toml --experiment ppm
+  plugrank experiment analyse exposures.csv --control a --split a=9,b=1 --one-look --json")]
+pub struct AnalyseArgs {
+    /// Exposures (.parquet or .csv).
+    #[arg(value_name = "EXPOSURES")]
+    pub file: PathBuf,
+    /// Definitions (TOML) that hold the experiment: its control, split, plan and guardrails.
+    #[arg(long, value_name = "FILE", requires = "experiment")]
+    pub definition: Option<PathBuf>,
+    /// Name of the experiment.
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Option<String>,
+    /// The arm that the others are compared with.
+    #[arg(
+        long,
+        value_name = "ARM",
+        required_unless_present = "definition",
+        conflicts_with = "definition"
+    )]
+    pub control: Option<String>,
+    /// Share of units of each arm; equal ones without.
+    #[arg(long, value_name = "ARM=N,..", value_delimiter = ',', value_parser = share,
+        conflicts_with = "definition")]
+    pub split: Vec<(String, f64)>,
+    /// Columns of outcomes.
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',', default_value = "click")]
+    pub tasks: Vec<String>,
+    /// Column of the arm.
+    #[arg(long, value_name = "COLUMN", default_value = "arm")]
+    pub arm: String,
+    /// Column of what was assigned.
+    #[arg(long, value_name = "COLUMN", default_value = "user_id")]
+    pub unit: String,
+    /// Column of what the unit did before.
+    #[arg(long, value_name = "COLUMN", default_value = "covariate")]
+    pub covariate: String,
+    /// Only rows from this moment on: the last step of the ramp.
+    #[arg(long, value_name = "MS")]
+    pub from: Option<i64>,
+    /// Only rows before this moment.
+    #[arg(long, value_name = "MS")]
+    pub until: Option<i64>,
+    /// Smallest lift that matters, such as 0.03; for power and the time still needed.
+    #[arg(long, value_name = "SHARE", conflicts_with = "definition")]
+    pub lift: Option<f64>,
+    /// Users of both arms at which intervals for every look are tightest; fix it before the first.
+    #[arg(long, value_name = "N", conflicts_with = "definition")]
+    pub planned_units: Option<u64>,
+    /// This is the one look that was planned: judge the sample ratio by its p at one look.
+    #[arg(long)]
+    pub one_look: bool,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads `ARM=N`.
+fn share(text: &str) -> Result<(String, f64), String> {
+    let (arm, share) = text.split_once('=').ok_or("is not ARM=N, such as control=1")?;
+    let share = share.parse::<f64>().map_err(|error| format!("{share}: {error}"))?;
+    if !(share > 0.0 && share.is_finite()) {
+        return Err("a share is above 0".to_owned());
+    }
+    Ok((arm.to_owned(), share))
+}
