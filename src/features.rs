@@ -90,7 +90,7 @@ mod tests {
     fn settings_of_a_part_that_is_left_out_are_refused() {
         const SERVE: (&str, &str) = ("OPEN_INFERENCE__SERVE", "false");
         const ENGINE: (&str, &str) = ("RETRIEVAL__ENGINE__KIND", "redis");
-        const ADDRESS: (&str, &str) = ("RETRIEVAL__ENGINE__REDIS_URL", "redis://a:1");
+        const ADDRESS: (&str, &str) = ("RETRIEVAL__ENGINE__REDIS__URL", "redis://a:1");
         const URL: (&str, &str) = ("SCORING__OPEN_INFERENCE__URL", "http://a:1");
         for (variables, setting, feature) in [
             (&[][..], "open_inference.serve", "open-inference"),
