@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -145,7 +146,7 @@ class Dataset:
             **dict.fromkeys(("user", "item", "timestamp", "label"), np.zeros(0, dtype=np.int64)),
         )
         log = Log(folder, meta, made, problems)
-        events = mapped_arrays(arrays, log.shapes(), log.fill)
+        events: dict[str, Any] = mapped_arrays(arrays, log.shapes(), log.fill)
         problems.raise_if_any()
         return replace(made, **events)
 
