@@ -55,7 +55,7 @@ pub async fn load(
     options: LoadOptions,
     progress: &Progress,
 ) -> Result<LoadReport, LoadError> {
-    let folder = DatasetFolder::open(folder)?;
+    let folder = DatasetFolder::checked(folder)?;
     let mut report = LoadReport::new(folder.meta().name.clone(), store.item_count().await?);
 
     let begun = Instant::now();

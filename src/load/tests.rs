@@ -213,7 +213,7 @@ async fn a_missing_image_is_named() {
     let (dir, store) = fixture();
     fs::remove_file(dir.path().join("i1.png")).unwrap();
     let message = refusal(&store, dir.path()).await;
-    assert!(message.contains("`i1.png`: cannot be read"), "{message}");
+    assert!(message.contains("there is no file `i1.png`"), "{message}");
 }
 
 #[tokio::test]

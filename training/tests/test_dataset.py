@@ -80,14 +80,12 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("items", "categories", ["x", "y", "z"], r"items\.parquet, column `categories`: must be of type list of string"),
     ("items", "image", ["../2.png", None, None], r"column `image`, row 0: .* path inside the folder"),
     ("items", "image", [None, "images/none.png", None], r"column `image`, row 1: there is no file `images/none\.png`"),
-    ("interactions", "user_id", ["u10", "u2", "u3"], r"column `user_id`, row 2: `u3` is not in users\.parquet"),
-    ("interactions", "item_id", ["2", "b", "10"], r"column `item_id`, row 1: `b` is not in items\.parquet"),
     ("interactions", "label", [1, 2, 0], r"column `label`, row 1: 2 is neither 0 nor 1"),
-    ("interactions", "label", [1, 0, 300], r"column `label`, row 2: 300 does not fit into int8"),
-    ("interactions", "label", [1.0, 0.0, 1.0], r"column `label`: must be of an integer type, not double"),
+    ("interactions", "label", [1, 0, 300], r"column `label`, row 2: 300 is neither 0 nor 1"),
+    ("interactions", "label", [1.0, 0.0, 1.0], r"column `label`: must be of an integer type or bool, not double"),
     ("interactions", "timestamp", [100, None, 200], r"column `timestamp`, row 1: null"),
-    ("interactions", "timestamp", [100, 300, 200], r"interactions\.parquet, row 2: comes before the row above it"),
-    ("interactions", "user_id", ["u10", "u10", "u2"], r"interactions\.parquet, row 2: comes before the row above it"),
+    ("interactions", "timestamp", [100, 300, 200], r"column `timestamp`, row 2: comes before the row above it"),
+    ("interactions", "user_id", ["u10", "u10", "u2"], r"column `timestamp`, row 2: comes before the row above it"),
 ]
 
 
@@ -125,7 +123,7 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
         Dataset.load(folder)
     tables = valid_tables()
     del tables["interactions"]["label"]
-    with pytest.raises(DatasetError, match=r"interactions\.parquet: column\(s\) label missing; found: user_id"):
+    with pytest.raises(DatasetError, match=r"interactions\.parquet, column `label`: the column is missing"):
         Dataset.load(write_folder(tmp_path / "other", tables))
     (folder / "dataset.json").write_text("{")
     with pytest.raises(DatasetError, match=r"dataset\.json: not valid JSON"):
@@ -148,6 +146,6 @@ def test_a_large_log_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("user", "item", "timestamp", "label"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
         assert getattr(whole, name).dtype == getattr(parts, name).dtype
-    tables["interactions"]["item_id"][40] = "gone"
-    with pytest.raises(DatasetError, match=r"row 40.*gone|gone.*row 40"):
+    tables["interactions"]["item_id"][40] = ""
+    with pytest.raises(DatasetError, match=r"column `item_id`, row 40: an id may not be empty"):
         Dataset.load(write_folder(tmp_path / "b", tables))

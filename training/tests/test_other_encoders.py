@@ -44,7 +44,7 @@ def test_minilm_knows_what_texts_mean_and_exports(tmp_path: Path) -> None:
     likeness = vectors @ vectors.T / 384
     assert min(likeness[0, 1], likeness[2, 3]) > likeness[:2, 2:].max() + 0.2
     ids, mask = tokenize(tokenizer, TEXTS, 24)
-    path = write_onnx(text_graph(encoder), [ids, mask], tmp_path)
+    path = tmp_path / write_onnx(text_graph(encoder), [ids, mask], tmp_path).file
     found = OnnxGraph(path).run({"token_ids": ids, "mask": mask})["text_vector"]
     assert np.abs(found - vectors).max() < 1e-3
     # Padding changes nothing.
@@ -75,7 +75,7 @@ def test_a_torchvision_network_learns_and_exports(tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
     vectors = encode_images(encoder, pixels, CPU)
     given = random.uniform(-2, 2, (2, 3, 32, 32)).astype(np.float32)
-    path = write_onnx(image_graph(encoder, 32, 32), [given], tmp_path)
+    path = tmp_path / write_onnx(image_graph(encoder, 32, 32), [given], tmp_path).file
     found = OnnxGraph(path).run({"pixels": given})["image_vector"]
     with torch.no_grad():
         expected = encoder(torch.from_numpy(given)).numpy()

@@ -14,9 +14,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     BundleError, Calibration, GraphName, GraphSpec, ItemRecordLayout, Manifest, Source,
+    external_data,
     manifest::{FORMAT, FileEntry},
     preprocess, rules,
 };
+
+/// What some editors put before a text in UTF-8.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A bundle whose files are those of its manifest.
 #[derive(Clone, Debug)]
@@ -38,6 +42,9 @@ impl Bundle {
             check_file(&home, name, entry)?;
         }
         rules::check(&manifest)?;
+        for graph in manifest.graphs.values() {
+            check_external_data(&home, &manifest, &graph.file)?;
+        }
         let record = ItemRecordLayout::of(&manifest)?;
         Ok(Self { folder: folder.to_owned(), manifest, record })
     }
@@ -94,6 +101,10 @@ impl Bundle {
 fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
     let path = folder.join("manifest.json");
     let text = fs::read_to_string(&path).map_err(|error| unreadable(path, error))?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        let message = "begins with a byte order mark; save it as UTF-8 without one".to_owned();
+        return Err(BundleError::Content { file: "manifest.json".to_owned(), message });
+    }
     let value: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| BundleError::manifest(".", error.to_string()))?;
     match value["format"].as_u64() {
@@ -156,6 +167,28 @@ fn check_file(home: &Path, name: &str, entry: &FileEntry) -> Result<(), BundleEr
         return Err(BundleError::Size { file, expected: entry.bytes, found });
     }
     Err(BundleError::Checksum { file, expected: entry.sha256.clone(), found: checksum })
+}
+
+/// Refuses weights in a file that no checksum covers.
+fn check_external_data(home: &Path, manifest: &Manifest, file: &str) -> Result<(), BundleError> {
+    let path = home.join(file);
+    let onnx = fs::read(&path).map_err(|error| unreadable(path, error))?;
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    for location in external_data::locations(&onnx) {
+        let listed = folder.join(&location).to_str().is_some_and(|name| {
+            manifest.files.contains_key(name.strip_prefix("./").unwrap_or(name))
+        });
+        if !listed {
+            return Err(BundleError::Content {
+                file: file.to_owned(),
+                message: format!(
+                    "keeps weights in `{location}`, which manifest.json does not list in `files`; \
+                     list it with its SHA-256, or keep the weights inside the graph"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn sha256(file: &mut File) -> std::io::Result<String> {

@@ -82,6 +82,16 @@ impl FeatureEncoder {
         &self.user_slots
     }
 
+    /// The largest id of each item feature, by name.
+    pub fn largest_item_ids(&self) -> impl Iterator<Item = (&str, i64)> {
+        largest(&self.item, &self.item_slots)
+    }
+
+    /// The largest id of each user feature, by name.
+    pub fn largest_user_ids(&self) -> impl Iterator<Item = (&str, i64)> {
+        largest(&self.user, &self.user_slots)
+    }
+
     /// Ids of an item's features.
     #[must_use]
     pub fn item(&self, item: &Item) -> ItemFeatures {
@@ -139,6 +149,15 @@ impl Encoder {
             None => UNKNOWN,
         }
     }
+}
+
+/// The largest id of each feature: that of its vocabulary's last value.
+fn largest<'a>(
+    encoders: &'a [Encoder],
+    slots: &'a [FeatureSlot],
+) -> impl Iterator<Item = (&'a str, i64)> {
+    let last = |encoder: &Encoder| UNKNOWN + i64::try_from(encoder.vocabulary.len()).unwrap_or(0);
+    slots.iter().zip(encoders).map(move |(slot, encoder)| (slot.name.as_str(), last(encoder)))
 }
 
 /// Encodes one row: `values` hands every value of a column to its second argument.

@@ -19,6 +19,7 @@
 pub mod bundle;
 pub mod calibration;
 pub mod error;
+mod external_data;
 pub mod features;
 pub mod manifest;
 pub mod options;

@@ -9,7 +9,7 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::BundleError;
+use crate::{BundleError, bundle::BYTE_ORDER_MARK};
 
 /// Finds a value's place among the lines of a vocabulary file.
 ///
@@ -34,6 +34,11 @@ impl Vocabulary {
         for (number, line) in BufReader::new(opened).lines().enumerate() {
             let number = number + 1;
             let value = line.map_err(|error| content(format!("line {number}: {error}")))?;
+            if number == 1 && value.starts_with(BYTE_ORDER_MARK) {
+                return Err(content(
+                    "begins with a byte order mark; save it as UTF-8 without one".to_owned(),
+                ));
+            }
             if value.is_empty() {
                 return Err(content(format!(
                     "line {number} is empty; a value has a letter at least"
@@ -68,6 +73,11 @@ impl Vocabulary {
     pub(crate) fn place(&self, value: &str) -> Option<u32> {
         let same = |&place: &u32| value_at(&self.text, &self.ends, place) == value;
         self.places.find(self.hasher.hash_one(value), same).copied()
+    }
+
+    /// How many values it has.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// Bytes it takes.
@@ -110,6 +120,8 @@ mod tests {
         let error = load(b"a\nb\na\n").unwrap_err();
         assert_eq!(error, "vocab/values.txt: line 3 repeats `a` of line 1");
         assert!(load(b"a\n\nb\n").unwrap_err().contains("line 2 is empty"));
+        let message = load("\u{feff}a\n".as_bytes()).unwrap_err();
+        assert!(message.contains("byte order mark"), "{message}");
         assert!(load(b"a\n\xff\n").unwrap_err().contains("vocab/values.txt: line 2: "));
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::{Rule, problems::Problems};
+
 /// A dataset folder cannot be read or written. Rows count from 0.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -23,10 +25,7 @@ pub enum DatasetError {
         source: std::io::Error,
     },
     /// The bytes are no parquet file that can be read or written.
-    #[error(
-        "{path}: not a readable parquet file ({message}); write it again, uncompressed or with \
-         snappy compression"
-    )]
+    #[error("{path}: not a readable parquet file ({message}); write it again")]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -74,6 +73,8 @@ pub enum DatasetError {
     /// One value is wrong.
     #[error("{path}: column `{column}`, row {row}: {problem}")]
     Value {
+        /// Which rule it breaks.
+        rule: Rule,
         /// The file.
         path: PathBuf,
         /// The column.
@@ -91,6 +92,9 @@ pub enum DatasetError {
         /// What is wrong, and the fix.
         problem: String,
     },
+    /// All that is wrong with a folder.
+    #[error("{0}")]
+    Problems(Problems),
     /// `dataset.json` cannot be used.
     #[error("{path}: {problem}")]
     Meta {
@@ -115,8 +119,45 @@ impl DatasetError {
         Self::Parquet { path: path.to_owned(), message: error.to_string() }
     }
 
-    pub(crate) fn value(path: &Path, column: &str, row: u64, problem: impl Into<String>) -> Self {
+    /// The rule that is broken.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        match self {
+            Self::MissingFile { .. } => Rule::File,
+            Self::Io { .. }
+            | Self::Parquet { .. }
+            | Self::Write { .. }
+            | Self::Meta { .. }
+            | Self::Problems(_) => Rule::Readable,
+            Self::MissingColumn { .. } => Rule::Column,
+            Self::DuplicateColumn { .. } => Rule::Duplicate,
+            Self::ColumnType { .. } => Rule::Type,
+            Self::Value { rule, .. } => *rule,
+            Self::Image { .. } => Rule::Image,
+        }
+    }
+
+    /// The column it is about, where it is about one.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::MissingColumn { column, .. }
+            | Self::DuplicateColumn { column, .. }
+            | Self::ColumnType { column, .. }
+            | Self::Value { column, .. } => Some(column),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn value(
+        path: &Path,
+        column: &str,
+        row: u64,
+        rule: Rule,
+        problem: impl Into<String>,
+    ) -> Self {
         Self::Value {
+            rule,
             path: path.to_owned(),
             column: column.to_owned(),
             row,

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use plugrank_contract::User;
 
 use crate::{
-    Batches, DatasetError, DatasetMeta, InteractionRow, ItemRow, TruthRow,
+    Batches, DatasetError, DatasetMeta, InteractionRow, ItemRow, Negatives, Time, TruthRow,
     image_file::read_image,
     names::{INTERACTIONS, ITEMS, TRUTH, USERS},
-    read,
+    read::{self, Rules, first},
 };
 
 /// A dataset folder, opened for reading.
@@ -33,6 +33,14 @@ impl DatasetFolder {
         Ok(Self { root, meta })
     }
 
+    /// What `dataset.json` says of the other files.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            milliseconds: self.meta.time == Time::Ms,
+            clicks_only: self.meta.negatives == Negatives::Matched,
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -51,7 +59,7 @@ impl DatasetFolder {
     /// The file or a column of it cannot be read. Rows are checked as they are read: a null, empty,
     /// over-long or repeated id is an error.
     pub fn items(&self) -> Result<Batches<ItemRow>, DatasetError> {
-        read::items(&self.root.join(ITEMS))
+        first(read::items(&self.root.join(ITEMS), self.rules()))
     }
 
     /// Users.
@@ -59,7 +67,7 @@ impl DatasetFolder {
     /// # Errors
     /// As for [`Self::items`].
     pub fn users(&self) -> Result<Batches<User>, DatasetError> {
-        read::users(&self.root.join(USERS))
+        first(read::users(&self.root.join(USERS)))
     }
 
     /// Impressions, with request and position where the file has them.
@@ -68,7 +76,7 @@ impl DatasetFolder {
     /// The file or a column of it cannot be read. Rows are checked as they are read: a null id, a
     /// label other than 0 and 1, and a row out of order are errors.
     pub fn interactions(&self) -> Result<Batches<InteractionRow>, DatasetError> {
-        read::interactions(&self.root.join(INTERACTIONS), true)
+        first(read::interactions(&self.root.join(INTERACTIONS), self.rules(), true))
     }
 
     /// Impressions, leaving `request_id` and `position` unread.
@@ -76,7 +84,7 @@ impl DatasetFolder {
     /// # Errors
     /// As for [`Self::interactions`].
     pub fn interactions_without_requests(&self) -> Result<Batches<InteractionRow>, DatasetError> {
-        read::interactions(&self.root.join(INTERACTIONS), false)
+        first(read::interactions(&self.root.join(INTERACTIONS), self.rules(), false))
     }
 
     /// True click probabilities, in the order of [`Self::interactions`]; `None` where the folder
@@ -85,11 +93,11 @@ impl DatasetFolder {
     /// # Errors
     /// As for [`Self::interactions`].
     pub fn truth(&self) -> Result<Option<Batches<TruthRow>>, DatasetError> {
-        match read::truth(&self.root.join(TRUTH)) {
-            Ok(rows) => Ok(Some(rows)),
-            Err(DatasetError::MissingFile { .. }) => Ok(None),
-            Err(error) => Err(error),
+        let path = self.root.join(TRUTH);
+        if !path.exists() {
+            return Ok(None);
         }
+        first(read::truth(&path, self.rules())).map(Some)
     }
 
     /// Bytes of an item's image, a JPEG or PNG, by its path in the `image` column.

@@ -34,15 +34,30 @@ impl ImageKind {
     }
 }
 
+/// What is wrong with `image` as a path inside `root`; the file itself is not read.
+pub(crate) fn check_image(root: &Path, image: &str) -> Result<(), String> {
+    if !is_inside(image) {
+        return Err(format!("`{image}` leads out of the folder; write a path inside it"));
+    }
+    if !root.join(image).is_file() {
+        return Err(format!("there is no file `{image}` in the folder"));
+    }
+    Ok(())
+}
+
+fn is_inside(image: &str) -> bool {
+    let inside = Path::new(image)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    inside && !image.is_empty()
+}
+
 /// Bytes of the JPEG or PNG at `image`, a path relative to `root`.
 ///
 /// `root` is canonical. Links are followed, and what they lead to must lie inside the folder too.
 pub(crate) fn read_image(root: &Path, image: &str) -> Result<Vec<u8>, DatasetError> {
     let refuse = |problem: String| DatasetError::Image { image: image.to_owned(), problem };
-    let inside = Path::new(image)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if !inside || image.is_empty() {
+    if !is_inside(image) {
         return Err(refuse(
             "leads out of the dataset folder; write a path relative to the folder".to_owned(),
         ));

@@ -4,14 +4,17 @@
 //! Files are read and written in batches, so memory does not grow with the number of rows, apart
 //! from 16 bytes for each item or user, by which repeated ids are noticed.
 
+mod check;
 mod error;
 mod folder;
 mod image_file;
 mod meta;
 mod names;
 mod order;
+mod problems;
 mod read;
 mod rows;
+mod rule;
 mod write;
 
 pub use error::DatasetError;
@@ -19,6 +22,8 @@ pub use folder::DatasetFolder;
 pub use image_file::{IMAGE_MAX_BYTES, ImageKind};
 pub use meta::{DatasetMeta, Negatives, Time};
 pub use names::{DATASET_JSON, INTERACTIONS, ITEMS, TRUTH, USERS};
+pub use problems::Problems;
 pub use read::Batches;
 pub use rows::{InteractionRow, ItemRow, TruthRow};
+pub use rule::Rule;
 pub use write::{InteractionWriter, ItemWriter, TruthWriter, UserWriter};

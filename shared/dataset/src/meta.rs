@@ -49,6 +49,10 @@ impl DatasetMeta {
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
         let path = folder.join(DATASET_JSON);
         let text = fs::read_to_string(&path).map_err(|error| DatasetError::io(&path, error))?;
+        if text.starts_with('\u{feff}') {
+            let problem = "begins with a byte order mark; save it as UTF-8 without one".to_owned();
+            return Err(DatasetError::Meta { path, problem });
+        }
         serde_json::from_str(&text).map_err(|error| DatasetError::Meta {
             path,
             problem: format!(

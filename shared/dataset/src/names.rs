@@ -18,6 +18,7 @@ pub(crate) const TEXT: &str = "text";
 pub(crate) const CATEGORIES: &str = "categories";
 pub(crate) const IMAGE: &str = "image";
 pub(crate) const CREATED_AT: &str = "created_at";
+pub(crate) const AVAILABLE: &str = "available";
 pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const LABEL: &str = "label";
 pub(crate) const REQUEST_ID: &str = "request_id";
@@ -25,6 +26,7 @@ pub(crate) const POSITION: &str = "position";
 pub(crate) const PROBABILITY: &str = "probability";
 
 /// Columns of `items.parquet` that are not features.
-pub(crate) const ITEM_COLUMNS: [&str; 6] = [ITEM_ID, TITLE, TEXT, CATEGORIES, IMAGE, CREATED_AT];
+pub(crate) const ITEM_COLUMNS: [&str; 7] =
+    [ITEM_ID, TITLE, TEXT, CATEGORIES, IMAGE, CREATED_AT, AVAILABLE];
 /// Columns of `users.parquet` that are not features.
 pub(crate) const USER_COLUMNS: [&str; 1] = [USER_ID];

@@ -16,17 +16,16 @@ impl Order {
         user_id: &UserId,
         item_id: &ItemId,
     ) -> Result<(), String> {
-        if let Some((last_time, last_user, last_item)) = &self.last {
-            let last = (*last_time, last_user, last_item);
-            if (timestamp, user_id, item_id) < last {
-                return Err(format!(
-                    "({timestamp}, {user_id}, {item_id}) comes after ({last_time}, {last_user}, \
-                     {last_item}); sort the rows by (timestamp, user_id, item_id), ids shorter \
-                     first, then by bytes"
-                ));
-            }
+        let this = (timestamp, user_id.clone(), item_id.clone());
+        let last = self.last.replace(this);
+        let Some((last_time, last_user, last_item)) = last else { return Ok(()) };
+        if (timestamp, user_id, item_id) >= (last_time, &last_user, &last_item) {
+            return Ok(());
         }
-        self.last = Some((timestamp, user_id.clone(), item_id.clone()));
-        Ok(())
+        Err(format!(
+            "({timestamp}, {user_id}, {item_id}) comes after ({last_time}, {last_user}, \
+             {last_item}); sort the rows by (timestamp, user_id, item_id), ids shorter first, \
+             then by bytes"
+        ))
     }
 }

@@ -5,7 +5,7 @@ use plugrank_contract::{Item, ItemId, TimestampMs, UserId};
 /// A row of `items.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemRow {
-    /// The item; `available` is true and `image_hash` is empty when read.
+    /// The item; `image_hash` is empty when read.
     pub item: Item,
     /// Path of its image inside the folder, when it has one.
     pub image: Option<String>,

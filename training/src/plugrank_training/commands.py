@@ -80,6 +80,13 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of an interrupted run")
     parser.add_argument("--from", dest="bundle", type=Path, metavar="BUNDLE", help="go on from a bundle of `train`")
     parser.add_argument("--days", type=int, metavar="N", help="with --from: the newest days to train on")
+    parser.add_argument(
+        "--allow-absent",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --from: a column that the bundle reads and the data lacks; it is missing in every row",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides defaults")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one"
@@ -125,6 +132,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         no_test=arguments.no_test,
         resume=arguments.resume,
         accept_worse_lists=arguments.accept_worse_lists,
+        allow_absent=tuple(arguments.allow_absent),
     )
     try:
         if arguments.bundle is not None:

@@ -35,5 +35,7 @@ class Options:
     no_test: bool = False
     # Call a bundle better whose lists are worse.
     accept_worse_lists: bool = False
+    # Columns that a model reads and the data may lack.
+    allow_absent: tuple[str, ...] = ()
     # Go on from where an interrupted run stopped within a stage.
     resume: bool = False

@@ -129,3 +129,41 @@ fn what_is_not_json_is_refused() {
     fs::write(copy.path("manifest.json"), "[]").unwrap();
     assert!(copy.refused().starts_with("manifest.json, at `format`"));
 }
+
+/// `unified.onnx` with one more weight that lies in `location`. Protobuf messages that follow each
+/// other are one, so the weight is appended to the graph.
+fn with_external_weight(location: &str) -> Vec<u8> {
+    let field = |number: u8, content: &[u8]| -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        [&[number << 3 | 2, length], content].concat()
+    };
+    let entry = [field(1, b"location"), field(2, location.as_bytes())].concat();
+    let tensor = [field(13, &entry), vec![14 << 3, 1]].concat();
+    let model = field(7, &field(5, &tensor));
+    [fs::read(fixture("small").join("unified.onnx")).unwrap(), model].concat()
+}
+
+#[test]
+fn weights_in_a_file_that_is_not_listed_are_refused() {
+    let copy = Copy::new().write("unified.onnx", &with_external_weight("w.bin"));
+    fs::write(copy.path("w.bin"), b"weights").unwrap();
+    let message = copy.refused();
+    assert!(
+        message.starts_with("unified.onnx: keeps weights in `w.bin`, which manifest.json does not"),
+        "{message}"
+    );
+    assert!(copy.write("w.bin", b"weights").open().is_ok());
+    let outside = Copy::new().write("unified.onnx", &with_external_weight("../w.bin"));
+    assert!(outside.refused().contains("`../w.bin`"));
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    let copy = Copy::new();
+    let manifest = fs::read_to_string(copy.path("manifest.json")).unwrap();
+    fs::write(copy.path("manifest.json"), format!("\u{feff}{manifest}")).unwrap();
+    assert_eq!(
+        copy.refused(),
+        "manifest.json: begins with a byte order mark; save it as UTF-8 without one"
+    );
+}

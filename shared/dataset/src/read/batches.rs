@@ -1,18 +1,21 @@
 //! Batches of rows, one after the other.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, vec};
 
 use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::DatasetError;
 
-type Decode<T> = Box<dyn FnMut(&RecordBatch, u64) -> Result<Vec<T>, DatasetError> + Send>;
+/// A row, or all that is wrong with it.
+pub(crate) type Row<T> = Result<T, Vec<DatasetError>>;
+type Decode<T> = Box<dyn FnMut(&RecordBatch, u64) -> Result<Vec<Row<T>>, DatasetError> + Send>;
 
-/// Rows of one table, in batches, in the order of the file. Ends after the first error.
+/// Rows of one table, in batches, in the order of its files. Ends after the first error.
 pub struct Batches<T> {
     path: PathBuf,
-    reader: ParquetRecordBatchReader,
+    readers: vec::IntoIter<(PathBuf, ParquetRecordBatchReader)>,
+    reader: Option<(PathBuf, ParquetRecordBatchReader)>,
     decode: Decode<T>,
     rows: u64,
     ignored: Vec<String>,
@@ -23,12 +26,14 @@ pub struct Batches<T> {
 impl<T> Batches<T> {
     pub(crate) fn new(
         path: PathBuf,
-        reader: ParquetRecordBatchReader,
+        readers: Vec<(PathBuf, ParquetRecordBatchReader)>,
         rows: u64,
         ignored: Vec<String>,
         decode: Decode<T>,
     ) -> Self {
-        Self { path, reader, decode, rows, ignored, next_row: 0, ended: false }
+        let mut readers = readers.into_iter();
+        let reader = readers.next();
+        Self { path, readers, reader, decode, rows, ignored, next_row: 0, ended: false }
     }
 
     /// Rows of the whole table.
@@ -41,6 +46,22 @@ impl<T> Batches<T> {
     #[must_use]
     pub fn ignored_columns(&self) -> &[String] {
         &self.ignored
+    }
+
+    /// The next rows, each with what is wrong with it.
+    pub(crate) fn next_batch(&mut self) -> Option<Result<Vec<Row<T>>, DatasetError>> {
+        loop {
+            let (path, reader) = self.reader.as_mut()?;
+            match reader.next() {
+                Some(Ok(batch)) => {
+                    let rows = (self.decode)(&batch, self.next_row);
+                    self.next_row += batch.num_rows() as u64;
+                    return Some(rows);
+                }
+                Some(Err(error)) => return Some(Err(DatasetError::damaged(path, &error))),
+                None => self.reader = self.readers.next(),
+            }
+        }
     }
 }
 
@@ -61,18 +82,13 @@ impl<T> Iterator for Batches<T> {
         if self.ended {
             return None;
         }
-        let rows = match self.reader.next() {
-            None => {
-                self.ended = true;
-                return None;
-            }
-            Some(Err(error)) => Err(DatasetError::damaged(&self.path, &error)),
-            Some(Ok(batch)) => {
-                let rows = (self.decode)(&batch, self.next_row);
-                self.next_row += batch.num_rows() as u64;
-                rows
-            }
+        let Some(batch) = self.next_batch() else {
+            self.ended = true;
+            return None;
         };
+        let rows = batch.and_then(|rows| {
+            rows.into_iter().collect::<Row<Vec<T>>>().map_err(|mut errors| errors.swap_remove(0))
+        });
         self.ended = rows.is_err();
         Some(rows)
     }

@@ -5,37 +5,47 @@ use std::path::Path;
 use plugrank_contract::{ItemId, UserId};
 
 use super::{
-    Batches,
-    kind::Kind,
+    Opened, Rules,
+    batches::Row,
+    cells::Cells,
+    kind::{Kind, Want},
     table::{Slice, Table},
 };
 use crate::{
-    DatasetError, InteractionRow,
+    DatasetError, InteractionRow, Rule,
     names::{ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID},
     order::Order,
+    problems::Faults,
 };
 
 const NEEDED: [&str; 4] = [USER_ID, ITEM_ID, TIMESTAMP, LABEL];
-const ALL: [&str; 6] = [USER_ID, ITEM_ID, TIMESTAMP, LABEL, REQUEST_ID, POSITION];
+const COLUMNS: [Want; 6] = [
+    Want { column: USER_ID, kind: Kind::Text, required: true },
+    Want { column: ITEM_ID, kind: Kind::Text, required: true },
+    Want { column: TIMESTAMP, kind: Kind::Time, required: true },
+    Want { column: LABEL, kind: Kind::Label, required: true },
+    Want { column: REQUEST_ID, kind: Kind::Text, required: false },
+    Want { column: POSITION, kind: Kind::Integer, required: false },
+];
 
 pub(crate) fn interactions(
     path: &Path,
+    rules: Rules,
     with_requests: bool,
-) -> Result<Batches<InteractionRow>, DatasetError> {
-    let table = Table::open(path)?;
-    table.require(USER_ID, Kind::Text)?;
-    table.require(ITEM_ID, Kind::Text)?;
-    table.require(TIMESTAMP, Kind::Time)?;
-    table.require(LABEL, Kind::Label)?;
-    table.optional(REQUEST_ID, Kind::Text)?;
-    table.optional(POSITION, Kind::Integer)?;
-    let (text, rest) = table.further(&ALL);
-    let columns: &[&str] = if with_requests { &ALL } else { &NEEDED };
+) -> Opened<InteractionRow> {
+    let table = Table::open(path, &COLUMNS)?;
+    let (text, rest) = table.further(&COLUMNS);
+    let all = COLUMNS.map(|want| want.column);
+    let columns: &[&str] = if with_requests { &all } else { &NEEDED };
     let mut order = Order::default();
-    table.batches(columns, [text, rest].concat(), move |slice| decode(slice, &mut order))
+    table.batches(columns, [text, rest].concat(), move |slice| decode(slice, rules, &mut order))
 }
 
-fn decode(slice: &Slice<'_>, order: &mut Order) -> Result<Vec<InteractionRow>, DatasetError> {
+fn decode(
+    slice: &Slice<'_>,
+    rules: Rules,
+    order: &mut Order,
+) -> Result<Vec<Row<InteractionRow>>, DatasetError> {
     let users = slice.cells(USER_ID, Kind::Text)?;
     let items = slice.cells(ITEM_ID, Kind::Text)?;
     let times = slice.cells(TIMESTAMP, Kind::Time)?;
@@ -44,36 +54,37 @@ fn decode(slice: &Slice<'_>, order: &mut Order) -> Result<Vec<InteractionRow>, D
     let positions = slice.optional(POSITION, Kind::Integer)?;
     // Rows of one request follow each other: their user is one allocation.
     let mut last_user: Option<UserId> = None;
-    (0..slice.rows())
-        .map(|row| {
-            let user = users.id(row, UserId::MAX_BYTES)?;
-            let user_id = match last_user.take() {
-                Some(last) if last.as_str() == user => last,
-                _ => UserId::from(user),
-            };
-            last_user = Some(user_id.clone());
-            let item_id = ItemId::from(items.id(row, ItemId::MAX_BYTES)?);
-            let timestamp = times.required_integer(row)?;
-            order
-                .check(timestamp, &user_id, &item_id)
-                .map_err(|problem| times.wrong(row, problem))?;
-            let position = match positions.as_ref().and_then(|cells| cells.integer(row)) {
-                None => None,
-                Some(position) => Some(u32::try_from(position).map_err(|_| {
-                    slice.wrong(POSITION, row, format!("is {position}; positions count from 0"))
-                })?),
-            };
-            Ok(InteractionRow {
-                user_id,
-                item_id,
-                timestamp,
-                clicked: labels.label(row)?,
-                request_id: requests
-                    .as_ref()
-                    .and_then(|requests| requests.text(row))
-                    .map(str::to_owned),
-                position,
-            })
-        })
-        .collect()
+    let mut row_of = |row: usize| {
+        let mut faults = Faults::default();
+        let user = faults.keep(users.id(row, UserId::MAX_BYTES));
+        let user_id = user.map(|user| match last_user.take() {
+            Some(last) if last.as_str() == user => last,
+            _ => UserId::from(user),
+        });
+        last_user.clone_from(&user_id);
+        let item_id = faults.keep(items.id(row, ItemId::MAX_BYTES)).map(ItemId::from);
+        let timestamp = faults.keep(times.required_time(row, rules.milliseconds));
+        let clicked = faults.keep(labels.label(row, rules.clicks_only));
+        let position = faults.keep(position(positions.as_ref(), row));
+        if let (Some(timestamp), Some(user_id), Some(item_id)) = (timestamp, &user_id, &item_id) {
+            let sorted = order.check(timestamp, user_id, item_id);
+            faults.keep(sorted.map_err(|problem| times.wrong(row, Rule::Order, problem)));
+        }
+        let request_id =
+            requests.as_ref().and_then(|requests| requests.text(row)).map(str::to_owned);
+        let found = user_id.zip(item_id).zip(timestamp.zip(clicked)).zip(position);
+        faults.row(found.map(|(((user_id, item_id), (timestamp, clicked)), position)| {
+            InteractionRow { user_id, item_id, timestamp, clicked, request_id, position }
+        }))
+    };
+    Ok((0..slice.rows()).map(&mut row_of).collect())
+}
+
+fn position(cells: Option<&Cells<'_>>, row: usize) -> Result<Option<u32>, DatasetError> {
+    let Some((cells, position)) = cells.and_then(|cells| Some((cells, cells.integer(row)?))) else {
+        return Ok(None);
+    };
+    u32::try_from(position).map(Some).map_err(|_| {
+        cells.wrong(row, Rule::Range, format!("is {position}; positions count from 0"))
+    })
 }

@@ -5,80 +5,106 @@ use std::{collections::BTreeMap, path::Path};
 use plugrank_contract::{Item, ItemId};
 
 use super::{
-    Batches,
+    Opened, Rules,
+    batches::Row,
     cells::Cells,
-    kind::Kind,
+    kind::{Kind, Want},
     repeats::Repeats,
     table::{Slice, Table},
 };
 use crate::{
-    DatasetError, ItemRow,
-    names::{CATEGORIES, CREATED_AT, IMAGE, ITEM_COLUMNS, ITEM_ID, TEXT, TITLE},
+    DatasetError, ItemRow, Rule,
+    names::{AVAILABLE, CATEGORIES, CREATED_AT, IMAGE, ITEM_ID, TEXT, TITLE},
+    problems::Faults,
 };
 
-pub(crate) fn items(path: &Path) -> Result<Batches<ItemRow>, DatasetError> {
-    let table = Table::open(path)?;
-    table.require(ITEM_ID, Kind::Text)?;
-    table.require(TITLE, Kind::Text)?;
-    table.require(TEXT, Kind::Text)?;
-    table.require(CATEGORIES, Kind::TextList)?;
-    table.optional(IMAGE, Kind::Text)?;
-    table.optional(CREATED_AT, Kind::Time)?;
-    let (features, ignored) = table.further(&ITEM_COLUMNS);
-    let columns: Vec<&str> =
-        ITEM_COLUMNS.into_iter().chain(features.iter().map(String::as_str)).collect();
+const COLUMNS: [Want; 7] = [
+    Want { column: ITEM_ID, kind: Kind::Text, required: true },
+    Want { column: TITLE, kind: Kind::Text, required: true },
+    Want { column: TEXT, kind: Kind::Text, required: true },
+    Want { column: CATEGORIES, kind: Kind::TextList, required: true },
+    Want { column: IMAGE, kind: Kind::Text, required: false },
+    Want { column: CREATED_AT, kind: Kind::Time, required: false },
+    Want { column: AVAILABLE, kind: Kind::Flag, required: false },
+];
+
+pub(crate) fn items(path: &Path, rules: Rules) -> Opened<ItemRow> {
+    let table = Table::open(path, &COLUMNS)?;
+    let (features, ignored) = table.further(&COLUMNS);
+    let known = COLUMNS.map(|want| want.column);
+    let columns: Vec<&str> = known.into_iter().chain(features.iter().map(String::as_str)).collect();
     let mut repeats = Repeats::default();
     let read = features.clone();
-    table.batches(&columns, ignored, move |slice| decode(slice, &read, &mut repeats))
+    table.batches(&columns, ignored, move |slice| decode(slice, rules, &read, &mut repeats))
 }
 
 fn decode(
     slice: &Slice<'_>,
+    rules: Rules,
     features: &[String],
     repeats: &mut Repeats,
-) -> Result<Vec<ItemRow>, DatasetError> {
+) -> Result<Vec<Row<ItemRow>>, DatasetError> {
     let ids = slice.cells(ITEM_ID, Kind::Text)?;
     let titles = slice.cells(TITLE, Kind::Text)?;
     let texts = slice.cells(TEXT, Kind::Text)?;
     let categories = slice.cells(CATEGORIES, Kind::TextList)?;
     let images = slice.optional(IMAGE, Kind::Text)?;
     let created = slice.optional(CREATED_AT, Kind::Time)?;
+    let available = slice.optional(AVAILABLE, Kind::Flag)?;
     let features = feature_cells(slice, features)?;
-    (0..slice.rows())
-        .map(|row| {
-            let id = ids.id(row, ItemId::MAX_BYTES)?;
-            if !repeats.is_new(id) {
-                return Err(ids.wrong(row, format!("`{id}` comes twice; keep one row an item")));
-            }
-            let image = images.as_ref().and_then(|images| images.text(row)).map(str::to_owned);
-            if image.as_deref() == Some("") {
-                return Err(slice.wrong(
-                    IMAGE,
-                    row,
-                    "is empty; write null for an item without an image".to_owned(),
-                ));
-            }
-            let item = Item {
+    let mut row_of = |row: usize| {
+        let mut faults = Faults::default();
+        let id = faults.keep(unique(&ids, row, ItemId::MAX_BYTES, repeats, "an item"));
+        let created =
+            created.as_ref().map_or(Ok(None), |cells| cells.time(row, rules.milliseconds));
+        let created = faults.keep(created);
+        let available = available.as_ref().map_or(Ok(None), |cells| cells.flag(row));
+        let available = faults.keep(available).flatten().unwrap_or(true);
+        let image = images.as_ref().and_then(|images| images.text(row));
+        faults.row(id.zip(created).map(|(id, created_at)| ItemRow {
+            item: Item {
                 item_id: ItemId::from(id),
                 title: titles.text(row).unwrap_or_default().to_owned(),
                 text: texts.text(row).unwrap_or_default().to_owned(),
-                categories: categories.texts(row)?,
-                created_at: created.as_ref().and_then(|created| created.integer(row)),
-                available: true,
+                categories: categories.texts(row),
+                created_at,
+                available,
                 image_hash: None,
                 features: feature_values(&features, row),
-            };
-            Ok(ItemRow { item, image })
-        })
-        .collect()
+            },
+            image: image.filter(|image| !image.is_empty()).map(str::to_owned),
+        }))
+    };
+    Ok((0..slice.rows()).map(&mut row_of).collect())
 }
 
-/// The feature columns of a batch, by name.
+/// An id that no row before had; `what` names its owner.
+pub(super) fn unique<'c>(
+    ids: &'c Cells<'_>,
+    row: usize,
+    max_bytes: usize,
+    repeats: &mut Repeats,
+    what: &str,
+) -> Result<&'c str, DatasetError> {
+    let id = ids.id(row, max_bytes)?;
+    if repeats.is_new(id) {
+        return Ok(id);
+    }
+    Err(ids.wrong(row, Rule::Repeated, format!("`{id}` comes twice; keep one row {what}")))
+}
+
+/// The feature columns of a batch, by name. A part of a table may lack one.
 pub(super) fn feature_cells<'a, 'n>(
     slice: &Slice<'a>,
     features: &'n [String],
 ) -> Result<Vec<(&'n str, Cells<'a>)>, DatasetError> {
-    features.iter().map(|name| Ok((name.as_str(), slice.cells(name, Kind::Text)?))).collect()
+    let mut cells = Vec::with_capacity(features.len());
+    for name in features {
+        if let Some(found) = slice.optional(name, Kind::Text)? {
+            cells.push((name.as_str(), found));
+        }
+    }
+    Ok(cells)
 }
 
 /// The features of a row; a null is a feature the row does not have.

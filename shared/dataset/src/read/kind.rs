@@ -2,6 +2,15 @@
 
 use arrow_schema::{DataType, Field, TimeUnit};
 
+/// A column that a table may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Want {
+    pub(crate) column: &'static str,
+    pub(crate) kind: Kind,
+    /// Whether it must be there.
+    pub(crate) required: bool,
+}
+
 /// What a column should hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -15,6 +24,8 @@ pub(crate) enum Kind {
     Time,
     /// 0 or 1.
     Label,
+    /// True or false.
+    Flag,
     /// A number.
     Float,
 }
@@ -28,6 +39,7 @@ impl Kind {
             Self::Integer => "int32",
             Self::Time => "int64 (milliseconds)",
             Self::Label => "int8 (0 or 1)",
+            Self::Flag => "bool",
             Self::Float => "float32",
         }
     }
@@ -37,7 +49,7 @@ impl Kind {
         match self {
             Self::Text => DataType::Utf8,
             Self::TextList => DataType::List(Field::new("item", DataType::Utf8, true).into()),
-            Self::Integer | Self::Time | Self::Label => DataType::Int64,
+            Self::Integer | Self::Time | Self::Label | Self::Flag => DataType::Int64,
             Self::Float => DataType::Float32,
         }
     }
@@ -51,14 +63,22 @@ impl Kind {
         match self {
             Self::Text => is_text(found),
             Self::TextList => match found {
-                DataType::List(inner) | DataType::LargeList(inner) => {
+                DataType::List(inner)
+                | DataType::LargeList(inner)
+                | DataType::FixedSizeList(inner, _) => {
                     inner.data_type() == &DataType::Null || is_text(inner.data_type())
                 }
                 _ => false,
             },
             Self::Integer => found.is_integer(),
-            Self::Time => found.is_integer() || matches!(found, DataType::Timestamp(_, _)),
-            Self::Label => found.is_integer() || found == &DataType::Boolean,
+            Self::Time => {
+                found.is_integer()
+                    || matches!(
+                        found,
+                        DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64
+                    )
+            }
+            Self::Label | Self::Flag => found.is_integer() || found == &DataType::Boolean,
             Self::Float => matches!(found, DataType::Float32 | DataType::Float64),
         }
     }
@@ -68,6 +88,9 @@ impl Kind {
         match (self, found) {
             (Self::Time, DataType::Timestamp(_, zone)) => {
                 Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone()))
+            }
+            (Self::Time, DataType::Date32 | DataType::Date64) => {
+                Some(DataType::Timestamp(TimeUnit::Millisecond, None))
             }
             _ => None,
         }

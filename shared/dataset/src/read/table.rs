@@ -1,32 +1,33 @@
-//! One parquet file, opened and its columns checked.
+//! One table, opened and its columns checked.
 
 use std::{
     collections::HashSet,
-    fs::File,
     path::{Path, PathBuf},
 };
 
 use arrow_array::RecordBatch;
-use arrow_schema::DataType;
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
+use arrow_schema::{DataType, SchemaRef};
+use parquet::arrow::ProjectionMask;
 
 use super::{
-    Batches,
+    Batches, Opened,
+    batches::Row,
     cells::Cells,
-    kind::{Kind, is_text},
+    kind::{Kind, Want, is_text},
+    parts::{self, Part},
 };
 use crate::DatasetError;
 
 /// Rows of a batch: enough to amortise the work per batch, few enough to stay in cache.
 const BATCH_ROWS: usize = 8192;
 
-/// One parquet file, opened.
+/// One table, opened: a file or a folder of parts.
 pub(crate) struct Table {
     path: PathBuf,
-    builder: ParquetRecordBatchReaderBuilder<File>,
+    parts: Vec<Part>,
 }
 
-/// A batch and where in the file it lies.
+/// A batch and where in the table it lies.
 pub(crate) struct Slice<'a> {
     path: &'a Path,
     batch: &'a RecordBatch,
@@ -34,71 +35,28 @@ pub(crate) struct Slice<'a> {
 }
 
 impl Table {
-    /// Opens a file and refuses repeated column names.
-    pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
-        let file = File::open(path).map_err(|error| DatasetError::io(path, error))?;
-        let is_file = file.metadata().map_err(|error| DatasetError::io(path, error))?.is_file();
-        if !is_file {
-            return Err(DatasetError::damaged(path, &"it is not a file"));
-        }
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
-            .map_err(|error| DatasetError::damaged(path, &error))?;
-        let mut seen = HashSet::new();
-        for field in builder.schema().fields() {
-            if !seen.insert(field.name()) {
-                return Err(DatasetError::DuplicateColumn {
-                    path: path.to_owned(),
-                    column: field.name().clone(),
-                });
-            }
-        }
-        Ok(Self { path: path.to_owned(), builder })
+    /// Opens it and checks every part's columns; all that is wrong otherwise.
+    pub(crate) fn open(path: &Path, wants: &[Want]) -> Result<Self, Vec<DatasetError>> {
+        let parts = parts::open(path).map_err(|error| vec![error])?;
+        let problems: Vec<DatasetError> =
+            parts.iter().flat_map(|part| columns(part, wants)).collect();
+        if problems.is_empty() { Ok(Self { path: path.to_owned(), parts }) } else { Err(problems) }
     }
 
-    /// Checks the type of a column that must be there.
-    pub(crate) fn require(&self, column: &str, kind: Kind) -> Result<(), DatasetError> {
-        if self.optional(column, kind)? {
-            return Ok(());
-        }
-        Err(DatasetError::MissingColumn {
-            path: self.path.clone(),
-            column: column.to_owned(),
-            wanted: kind.wanted(),
-        })
+    /// The columns of the first part.
+    fn schema(&self) -> Option<&SchemaRef> {
+        self.parts.first().map(|part| part.builder.schema())
     }
 
-    /// Checks the type of a column that may be there; whether it is.
-    pub(crate) fn optional(&self, column: &str, kind: Kind) -> Result<bool, DatasetError> {
-        let Some((_, field)) = self.builder.schema().fields().find(column) else {
-            return Ok(false);
-        };
-        if kind.accepts(field.data_type()) {
-            return Ok(true);
-        }
-        Err(DatasetError::ColumnType {
-            path: self.path.clone(),
-            column: column.to_owned(),
-            found: describe(field.data_type()),
-            wanted: kind.wanted(),
-        })
-    }
-
-    /// Columns beside the `known` ones: those that hold text (features), and the rest.
-    pub(crate) fn further(&self, known: &[&str]) -> (Vec<String>, Vec<String>) {
-        self.builder
-            .schema()
-            .fields()
-            .iter()
-            .filter(|field| !known.contains(&field.name().as_str()))
-            .map(|field| (field.name().clone(), is_text(field.data_type())))
-            .fold((Vec::new(), Vec::new()), |(mut text, mut rest), (name, is_text)| {
-                if is_text {
-                    text.push(name)
-                } else {
-                    rest.push(name)
-                }
-                (text, rest)
-            })
+    /// Columns beside the known ones: those that hold text (features), and the rest.
+    pub(crate) fn further(&self, known: &[Want]) -> (Vec<String>, Vec<String>) {
+        let fields = self.schema().into_iter().flat_map(|schema| schema.fields());
+        let further = fields
+            .filter(|field| known.iter().all(|want| want.column != field.name()))
+            .map(|field| (field.name().clone(), is_feature(field.name(), field.data_type())));
+        let (text, rest): (Vec<_>, Vec<_>) = further.partition(|(_, is_text)| *is_text);
+        let names = |columns: Vec<(String, bool)>| columns.into_iter().map(|(name, _)| name);
+        (names(text).collect(), names(rest).collect())
     }
 
     /// Reads the named columns; `decode` makes rows of a batch.
@@ -106,26 +64,67 @@ impl Table {
         self,
         columns: &[&str],
         ignored: Vec<String>,
-        mut decode: impl FnMut(&Slice<'_>) -> Result<Vec<T>, DatasetError> + Send + 'static,
-    ) -> Result<Batches<T>, DatasetError> {
-        let Self { path, builder } = self;
-        let schema = builder.schema();
-        let roots: Vec<usize> =
-            columns.iter().filter_map(|column| schema.index_of(column).ok()).collect();
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let rows = u64::try_from(builder.metadata().file_metadata().num_rows())
-            .map_err(|_| DatasetError::damaged(&path, &"its row count is negative"))?;
-        let reader = builder
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| DatasetError::damaged(&path, &error))?;
+        mut decode: impl FnMut(&Slice<'_>) -> Result<Vec<Row<T>>, DatasetError> + Send + 'static,
+    ) -> Opened<T> {
+        let Self { path, parts } = self;
+        let mut readers = Vec::with_capacity(parts.len());
+        let mut rows = 0;
+        for Part { path, builder } in parts {
+            let schema = builder.schema();
+            let roots: Vec<usize> =
+                columns.iter().filter_map(|column| schema.index_of(column).ok()).collect();
+            let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+            rows += u64::try_from(builder.metadata().file_metadata().num_rows())
+                .map_err(|_| vec![DatasetError::damaged(&path, &"its row count is negative")])?;
+            let reader = builder
+                .with_projection(mask)
+                .with_batch_size(BATCH_ROWS)
+                .build()
+                .map_err(|error| vec![DatasetError::damaged(&path, &error)])?;
+            readers.push((path, reader));
+        }
         let file = path.clone();
         let decode = move |batch: &RecordBatch, first_row: u64| {
             decode(&Slice { path: &file, batch, first_row })
         };
-        Ok(Batches::new(path, reader, rows, ignored, Box::new(decode)))
+        Ok(Batches::new(path, readers, rows, ignored, Box::new(decode)))
     }
+}
+
+/// Whether a further column is a feature: text, and no index of a pandas frame.
+fn is_feature(name: &str, found: &DataType) -> bool {
+    is_text(found) && !name.starts_with("__index_level_")
+}
+
+/// All that is wrong with the columns of a part.
+fn columns(part: &Part, wants: &[Want]) -> Vec<DatasetError> {
+    let fields = part.builder.schema().fields();
+    let path = || part.path.clone();
+    let mut seen = HashSet::new();
+    let repeated = fields
+        .iter()
+        .filter(|field| !seen.insert(field.name()))
+        .map(|field| DatasetError::DuplicateColumn { path: path(), column: field.name().clone() });
+    let mut problems: Vec<DatasetError> = repeated.collect();
+    for Want { column, kind, required } in wants {
+        match fields.find(column) {
+            None if *required => problems.push(DatasetError::MissingColumn {
+                path: path(),
+                column: (*column).to_owned(),
+                wanted: kind.wanted(),
+            }),
+            Some((_, field)) if !kind.accepts(field.data_type()) => {
+                problems.push(DatasetError::ColumnType {
+                    path: path(),
+                    column: (*column).to_owned(),
+                    found: describe(field.data_type()),
+                    wanted: kind.wanted(),
+                });
+            }
+            _ => {}
+        }
+    }
+    problems
 }
 
 impl<'a> Slice<'a> {
@@ -134,7 +133,7 @@ impl<'a> Slice<'a> {
         self.batch.num_rows()
     }
 
-    /// A column that [`Table::require`] found.
+    /// A column that must be there.
     pub(crate) fn cells(&self, column: &str, kind: Kind) -> Result<Cells<'a>, DatasetError> {
         match self.optional(column, kind)? {
             Some(cells) => Ok(cells),
@@ -156,11 +155,6 @@ impl<'a> Slice<'a> {
             .column_by_name(column)
             .map(|array| Cells::new(self.path, column, self.first_row, array, kind))
             .transpose()
-    }
-
-    /// An error at a row of this batch.
-    pub(crate) fn wrong(&self, column: &str, row: usize, problem: String) -> DatasetError {
-        DatasetError::value(self.path, column, self.first_row + row as u64, problem)
     }
 }
 

@@ -4,39 +4,53 @@ use std::path::Path;
 
 use plugrank_contract::{ItemId, UserId};
 
-use super::{Batches, kind::Kind, table::Table};
+use super::{
+    Opened, Rules,
+    kind::{Kind, Want},
+    table::Table,
+};
 use crate::{
-    DatasetError, TruthRow,
+    Rule, TruthRow,
     names::{ITEM_ID, PROBABILITY, TIMESTAMP, USER_ID},
     order::Order,
+    problems::Faults,
 };
 
-const COLUMNS: [&str; 4] = [USER_ID, ITEM_ID, TIMESTAMP, PROBABILITY];
+const COLUMNS: [Want; 4] = [
+    Want { column: USER_ID, kind: Kind::Text, required: true },
+    Want { column: ITEM_ID, kind: Kind::Text, required: true },
+    Want { column: TIMESTAMP, kind: Kind::Time, required: true },
+    Want { column: PROBABILITY, kind: Kind::Float, required: true },
+];
 
-pub(crate) fn truth(path: &Path) -> Result<Batches<TruthRow>, DatasetError> {
-    let table = Table::open(path)?;
-    table.require(USER_ID, Kind::Text)?;
-    table.require(ITEM_ID, Kind::Text)?;
-    table.require(TIMESTAMP, Kind::Time)?;
-    table.require(PROBABILITY, Kind::Float)?;
+pub(crate) fn truth(path: &Path, rules: Rules) -> Opened<TruthRow> {
+    let table = Table::open(path, &COLUMNS)?;
     let (text, rest) = table.further(&COLUMNS);
     let mut order = Order::default();
-    table.batches(&COLUMNS, [text, rest].concat(), move |slice| {
+    table.batches(&COLUMNS.map(|want| want.column), [text, rest].concat(), move |slice| {
         let users = slice.cells(USER_ID, Kind::Text)?;
         let items = slice.cells(ITEM_ID, Kind::Text)?;
         let times = slice.cells(TIMESTAMP, Kind::Time)?;
         let probabilities = slice.cells(PROBABILITY, Kind::Float)?;
-        (0..slice.rows())
-            .map(|row| {
-                let user_id = UserId::from(users.id(row, UserId::MAX_BYTES)?);
-                let item_id = ItemId::from(items.id(row, ItemId::MAX_BYTES)?);
-                let timestamp = times.required_integer(row)?;
-                order
-                    .check(timestamp, &user_id, &item_id)
-                    .map_err(|problem| times.wrong(row, problem))?;
-                let probability = probabilities.probability(row)?;
-                Ok(TruthRow { user_id, item_id, timestamp, probability })
-            })
-            .collect()
+        let mut row_of = |row: usize| {
+            let mut faults = Faults::default();
+            let user_id = faults.keep(users.id(row, UserId::MAX_BYTES)).map(UserId::from);
+            let item_id = faults.keep(items.id(row, ItemId::MAX_BYTES)).map(ItemId::from);
+            let timestamp = faults.keep(times.required_time(row, rules.milliseconds));
+            if let (Some(timestamp), Some(user_id), Some(item_id)) = (timestamp, &user_id, &item_id)
+            {
+                let sorted = order.check(timestamp, user_id, item_id);
+                faults.keep(sorted.map_err(|problem| times.wrong(row, Rule::Order, problem)));
+            }
+            let probability = faults.keep(probabilities.probability(row));
+            let found = user_id.zip(item_id).zip(timestamp.zip(probability));
+            faults.row(found.map(|((user_id, item_id), (timestamp, probability))| TruthRow {
+                user_id,
+                item_id,
+                timestamp,
+                probability,
+            }))
+        };
+        Ok((0..slice.rows()).map(&mut row_of).collect())
     })
 }

@@ -5,36 +5,34 @@ use std::path::Path;
 use plugrank_contract::{User, UserId};
 
 use super::{
-    Batches,
-    items::{feature_cells, feature_values},
-    kind::Kind,
+    Opened,
+    items::{feature_cells, feature_values, unique},
+    kind::{Kind, Want},
     repeats::Repeats,
     table::Table,
 };
-use crate::{
-    DatasetError,
-    names::{USER_COLUMNS, USER_ID},
-};
+use crate::{names::USER_ID, problems::Faults};
 
-pub(crate) fn users(path: &Path) -> Result<Batches<User>, DatasetError> {
-    let table = Table::open(path)?;
-    table.require(USER_ID, Kind::Text)?;
-    let (features, ignored) = table.further(&USER_COLUMNS);
+const COLUMNS: [Want; 1] = [Want { column: USER_ID, kind: Kind::Text, required: true }];
+
+pub(crate) fn users(path: &Path) -> Opened<User> {
+    let table = Table::open(path, &COLUMNS)?;
+    let (features, ignored) = table.further(&COLUMNS);
     let columns: Vec<&str> =
-        USER_COLUMNS.into_iter().chain(features.iter().map(String::as_str)).collect();
+        [USER_ID].into_iter().chain(features.iter().map(String::as_str)).collect();
     let mut repeats = Repeats::default();
     let read = features.clone();
     table.batches(&columns, ignored, move |slice| {
         let ids = slice.cells(USER_ID, Kind::Text)?;
         let features = feature_cells(slice, &read)?;
-        (0..slice.rows())
-            .map(|row| {
-                let id = ids.id(row, UserId::MAX_BYTES)?;
-                if !repeats.is_new(id) {
-                    return Err(ids.wrong(row, format!("`{id}` comes twice; keep one row a user")));
-                }
-                Ok(User { user_id: UserId::from(id), features: feature_values(&features, row) })
-            })
-            .collect()
+        let mut row_of = |row: usize| {
+            let mut faults = Faults::default();
+            let id = faults.keep(unique(&ids, row, UserId::MAX_BYTES, &mut repeats, "a user"));
+            faults.row(id.map(|id| User {
+                user_id: UserId::from(id),
+                features: feature_values(&features, row),
+            }))
+        };
+        Ok((0..slice.rows()).map(&mut row_of).collect())
     })
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::DatasetError;
+use crate::{DatasetError, Rule};
 
 /// Refuses an id that no reader would accept.
 pub(super) fn id(
@@ -17,7 +17,7 @@ pub(super) fn id(
 ) -> Result<(), DatasetError> {
     if id.is_empty() || id.len() > max_bytes {
         let problem = format!("an id has 1 to {max_bytes} bytes, this one has {}", id.len());
-        return Err(DatasetError::value(path, column, row, problem));
+        return Err(DatasetError::value(path, column, row, Rule::Length, problem));
     }
     Ok(())
 }
@@ -49,6 +49,7 @@ pub(super) fn known_features(
             path,
             name,
             row,
+            Rule::Column,
             "the file was started without this feature column; name it when creating the writer",
         )),
         None => Ok(()),

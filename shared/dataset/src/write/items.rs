@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, Int64Array, StringArray,
+    ArrayRef, BooleanArray, Int64Array, StringArray,
     builder::{ListBuilder, StringBuilder},
 };
 use arrow_schema::{DataType, Field};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     DatasetError, ItemRow,
-    names::{CATEGORIES, CREATED_AT, IMAGE, ITEM_COLUMNS, ITEM_ID, ITEMS, TEXT, TITLE},
+    names::{AVAILABLE, CATEGORIES, CREATED_AT, IMAGE, ITEM_COLUMNS, ITEM_ID, ITEMS, TEXT, TITLE},
 };
 
 /// Writes `items.parquet`.
@@ -40,6 +40,7 @@ impl ItemWriter {
             Field::new(CATEGORIES, DataType::List(entry.into()), false),
             Field::new(IMAGE, DataType::Utf8, true),
             Field::new(CREATED_AT, DataType::Int64, true),
+            Field::new(AVAILABLE, DataType::Boolean, false),
         ];
         fields.extend(features.iter().map(|name| Field::new(*name, DataType::Utf8, true)));
         let file = ParquetFile::create(folder, ITEMS, fields)?;
@@ -82,6 +83,7 @@ impl ItemWriter {
             categories.append_value(row.item.categories.iter().map(Some));
         }
         let created = rows.iter().map(|row| row.item.created_at).collect::<Int64Array>();
+        let available = rows.iter().map(|row| Some(row.item.available)).collect::<BooleanArray>();
         let mut columns = vec![
             text(|row| Some(row.item.item_id.as_str())),
             text(|row| Some(&row.item.title)),
@@ -89,6 +91,7 @@ impl ItemWriter {
             Arc::new(categories.finish()) as ArrayRef,
             text(|row| row.image.as_deref()),
             Arc::new(created),
+            Arc::new(available),
         ];
         for name in &self.features {
             let values = rows.iter().map(|row| row.item.features.get(name));

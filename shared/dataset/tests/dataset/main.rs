@@ -1,5 +1,6 @@
 //! The dataset folder, read and written through the public API.
 
+mod cases;
 #[cfg(test)]
 mod common;
 mod foreign_writers;

@@ -42,6 +42,8 @@ pub struct Port {
     pub name: String,
     /// Element type; `None` for one that bundles do not use.
     pub dtype: Option<TensorDtype>,
+    /// The element type's name in ONNX.
+    pub type_name: String,
     /// Dimensions; what varies has the name the graph gives it, possibly none.
     pub shape: Vec<Dim>,
 }
@@ -230,6 +232,10 @@ fn tensor(value: &DynValue) -> Result<Tensor, ort::Error> {
 }
 
 fn port(outlet: &ort::value::Outlet) -> Port {
+    let type_name = match outlet.dtype() {
+        ValueType::Tensor { ty, .. } => ty.to_string(),
+        other => other.to_string(),
+    };
     let (dtype, shape) = match outlet.dtype() {
         ValueType::Tensor { ty, shape, dimension_symbols } => {
             let dtype = match ty {
@@ -246,5 +252,5 @@ fn port(outlet: &ort::value::Outlet) -> Port {
         }
         _ => (None, Vec::new()),
     };
-    Port { name: outlet.name().to_owned(), dtype, shape }
+    Port { name: outlet.name().to_owned(), dtype, type_name, shape }
 }

@@ -31,7 +31,7 @@ fn ports<'a>(
             .find(|port| port.name == *name)
             .ok_or_else(|| differs(format!("the graph has no {kind} `{name}`")))?;
         if port.dtype != Some(dtype) {
-            let real = port.dtype.map_or_else(|| "of another type".to_owned(), |d| d.to_string());
+            let real = port.dtype.map_or_else(|| port.type_name.clone(), |d| d.to_string());
             return Err(differs(format!("{kind} `{name}` is {real} and not {dtype}")));
         }
         let fits = port.shape.len() == shape.len()

@@ -3,6 +3,7 @@
 mod border;
 mod difference;
 mod independence;
+mod probes;
 mod reference;
 
 use std::{
@@ -87,6 +88,38 @@ pub enum VerifyError {
         /// Largest difference allowed.
         tolerance: f32,
     },
+    /// A vocabulary has values that the graph's table has no row for.
+    #[error(
+        "{graph}: id {id} of feature `{feature}`, whose vocabulary goes to {last}, cannot be looked \
+         up ({message}): the vocabulary is longer than the embedding table; export both together"
+    )]
+    Vocabulary {
+        /// Which graph.
+        graph: GraphName,
+        /// Which feature.
+        feature: String,
+        /// The id that failed.
+        id: i64,
+        /// The largest id of the vocabulary.
+        last: i64,
+        /// What ONNX Runtime said.
+        message: String,
+    },
+    /// An output is no finite number.
+    #[error(
+        "{graph}: output `{output}` is not finite where feature `{feature}` has id {id}; a model \
+         that overflows there would rank by nothing"
+    )]
+    NotFinite {
+        /// Which graph.
+        graph: GraphName,
+        /// Which output.
+        output: String,
+        /// Which feature was filled.
+        feature: String,
+        /// With which id.
+        id: i64,
+    },
     /// A row depends on what it ran with.
     #[error(
         "{graph}: output `{output}`, row {row}, changes by {max_difference:.3e} (allowed \
@@ -109,8 +142,8 @@ pub enum VerifyError {
     },
 }
 
-/// Checks every graph's border against the manifest, recomputes the reference rows, and runs them
-/// again alone and padded.
+/// Checks every graph's border against the manifest, recomputes the reference rows, runs them
+/// again alone and padded, and with the ends of every vocabulary.
 ///
 /// # Errors
 /// As [`VerifyError`] says.
@@ -119,7 +152,7 @@ pub fn verify(
     library: &Library,
     options: SessionOptions,
 ) -> Result<VerifyReport, VerifyError> {
-    bundle.feature_encoder()?;
+    let features = bundle.feature_encoder()?;
     TextPreprocessor::load(bundle)?;
     let reference = Reference::load(bundle)?;
     let mut graphs = Vec::new();
@@ -128,6 +161,7 @@ pub fn verify(
         border::check(graph, spec, &session)?;
         graphs.push(recompute(graph, spec, &mut session, &reference)?);
         independence::check(graph, spec, &mut session, &reference, bundle.manifest())?;
+        probes::check(graph, spec, &mut session, &reference, &features)?;
     }
     Ok(VerifyReport { graphs })
 }

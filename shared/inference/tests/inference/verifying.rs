@@ -138,3 +138,31 @@ fn a_graph_that_reads_padding_is_refused() {
     assert!(message.starts_with("user_encoder: output `"), "{message}");
     assert!(message.contains("when it runs with padding"), "{message}");
 }
+
+#[test]
+fn a_vocabulary_longer_than_its_table_is_refused() {
+    let copy = Copy::new()
+        .spoil("vocab/categories.txt", |values| values.extend(b"later\n"))
+        .list("vocab/categories.txt");
+    let message = copy.refused();
+    let start = "item_encoder: id 5 of feature `categories`, whose vocabulary goes to 5, cannot be";
+    assert!(message.starts_with(start), "{message}");
+    assert!(message.contains("the vocabulary is longer than the embedding table"), "{message}");
+}
+
+#[test]
+fn numbers_that_are_not_finite_at_the_end_of_a_vocabulary_are_refused() {
+    let poisoned = |weight: usize| {
+        Copy::new().spoil("idrec.onnx", |graph| {
+            let start = graph.windows(2).position(|bytes| bytes == [0x4a, 20]).unwrap() + 2;
+            let place = start + 4 * weight;
+            graph[place..place + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        })
+    };
+    // Missing, unknown, the last user. Where the reference rows have one, the difference tells.
+    let refused: Vec<String> =
+        [0, 1, 4].map(|weight| poisoned(weight).list("idrec.onnx").refused()).to_vec();
+    assert!(refused.iter().all(|message| message.starts_with("idrec: output `logit`")));
+    let told = |text: &str| refused.iter().any(|message| message.contains(text));
+    assert!(told("is not finite where feature `user_id` has id"), "{refused:?}");
+}

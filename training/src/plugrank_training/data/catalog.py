@@ -83,17 +83,22 @@ def user_features(dataset: Dataset, train: Examples, config: Config) -> tuple[Fe
 
 
 def make_catalog(dataset: Dataset, schema: Schema, modal: Sequence[np.ndarray], present: Tensor) -> Catalog:
-    """Encode every item's and user's features. `modal`: of each part `[items, its dim]`; `present [items, parts]`."""
+    """Encode every item's and user's features, missing where the data has no such column.
+
+    `modal`: of each part `[items, its dim]`; `present [items, parts]`.
+    """
     items: dict[str, Sequence[str | Sequence[str] | None]] = {
         "item_id": dataset.item_ids,
+        "title": dataset.titles,
+        "text": dataset.texts,
         "categories": dataset.categories,
         **dataset.item_columns,
     }
     users: dict[str, Sequence[str | Sequence[str] | None]] = {"user_id": dataset.user_ids, **dataset.user_columns}
     return Catalog(
         schema,
-        {feature.name: torch.from_numpy(feature.encode(items[feature.column])) for feature in schema.item},
-        {feature.name: torch.from_numpy(feature.encode(users[feature.column])) for feature in schema.user},
+        {f.name: torch.from_numpy(f.encode(items.get(f.column, [None] * len(dataset.item_ids)))) for f in schema.item},
+        {f.name: torch.from_numpy(f.encode(users.get(f.column, [None] * len(dataset.user_ids)))) for f in schema.user},
         ModalVectors(modal),
         present,
     )

@@ -8,8 +8,11 @@ from pathlib import Path
 from plugrank_training.data.adapters.convert import convert_any
 
 DESCRIPTION = """\
-Turns a MovieLens or MovieTweetings download into a dataset folder, the one form that training, loading and simulation
-read (docs/dataset-format.md). The layout is found by the files that are there:
+Turns a click log into a dataset folder, the one form that training, loading and simulation read
+(docs/dataset-format.md). With --map any log will do (csv, tsv, parquet, JSON lines): log.toml says which columns are
+what (docs/convert.md); rows that cannot be used are dropped and counted.
+
+Without, SRC is a MovieLens or MovieTweetings download. The layout is found by the files that are there:
 
   MovieLens 100K           u.data, u.item, u.user, u.genre
   MovieLens 1M             ratings.dat, movies.dat, users.dat
@@ -26,6 +29,7 @@ OUT is written whole or not at all. Converted before and unchanged since, it is 
 dataset folder is only reported. The last line of the output is the folder to use.
 
 examples:
+  python -m plugrank_training convert --map log.toml data/shop
   python -m plugrank_training convert ~/downloads/ml-100k data/ml-100k
   python -m plugrank_training train --dataset data/ml-100k --out runs/ml-100k
 """
@@ -35,17 +39,28 @@ def add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Register it."""
     parser = commands.add_parser(
         "convert",
-        help="turn a MovieLens or MovieTweetings download into a dataset folder",
+        help="turn a click log into a dataset folder",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=Path, metavar="SRC", help="folder with the downloaded files")
+    parser.add_argument("--map", type=Path, metavar="FILE", help="log.toml: what the columns of any log are")
+    parser.add_argument(
+        "source", type=Path, nargs="?", metavar="SRC", help="without --map: the downloaded files' folder"
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="the dataset folder to write")
     parser.add_argument("--quiet", action="store_true", help="no progress bars; print only the folder to use")
-    parser.set_defaults(run=run_convert)
+    parser.set_defaults(run=run_convert, misused=parser.error)
 
 
 def run_convert(arguments: argparse.Namespace) -> None:
-    """Convert, and print the dataset folder's path as the last line."""
+    """Convert, and print the dataset folder's path as the last line; ends with the usage where no source is clear."""
+    if (arguments.map is None) == (arguments.source is None):
+        arguments.misused("name a folder SRC, or a map by --map FILE, and then OUT")
+    if arguments.map is not None:
+        from plugrank_training.data.adapters.log_convert import convert_log
+
+        convert_log(arguments.map, arguments.out, progress=not arguments.quiet)
+        print(arguments.out)
+        return
     print(convert_any(arguments.source, arguments.out, progress=not arguments.quiet))

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from plugrank_training.data.dataset_error import DatasetError
-from plugrank_training.data.ids import shortlex_rank
-from plugrank_training.data.interaction_file import PIECE, count_rows, pieces
+from plugrank_training.data.ids import shortlex_key, shortlex_rank
+from plugrank_training.data.interaction_file import PIECE, distinct_ids, pieces
 from plugrank_training.data.mapped import Arrays, mapped_arrays
+from plugrank_training.data.parquet_parts import count_rows
 from plugrank_training.data.parquet_table import ParquetTable
+from plugrank_training.data.problems import Problems
 
 ITEMS, USERS, INTERACTIONS = "items.parquet", "users.parquet", "interactions.parquet"
 TRUTH, META = "truth.parquet", "dataset.json"
+# Columns of items and users that are not features.
+ITEM_COLUMNS = ("item_id", "title", "text", "categories", "image", "created_at", "available")
+USER_COLUMNS = ("user_id",)
 # Columns by the names of their arrays.
 COLUMNS = {"user": "user_id", "item": "item_id", "timestamp": "timestamp"}
 TIMES, NEGATIVES = ("ms", "order"), ("logged", "matched")
+UNSORTED = "comes before the row above it; sort by (timestamp, user_id, item_id), ids shorter first, then by bytes"
 # Of an item without a time of creation.
 UNDATED = np.iinfo(np.int64).min
 
@@ -37,7 +45,12 @@ class Meta:
     def read(cls, path: Path) -> Meta:
         """From the file. Raises `DatasetError` where a key is absent or has another value than it may."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            if text.startswith("\ufeff"):
+                raise DatasetError.at(path, "begins with a byte order mark; save it as UTF-8 without one")
+            values = json.loads(text)
+        except DatasetError:
+            raise
         except OSError as error:
             raise DatasetError.at(path, f"cannot be read: {error.strerror}") from error
         except ValueError as error:
@@ -90,9 +103,13 @@ class Dataset:
         """Interactions."""
         return len(self.label)
 
+    # Items and users that only the log names, the last so many: without content, without a profile.
+    unlisted_items: int = 0
+    unlisted_users: int = 0
+
     @classmethod
     def load(cls, folder: Path, arrays: Path | None = None) -> Dataset:
-        """Read and check a folder. Raises `DatasetError`, naming file, column and row.
+        """Read and check a folder. Raises `DatasetError` that names all that is wrong: file, column, rows.
 
         `arrays`: a folder, named after the content, that keeps the interactions in mapped files; a log larger than
         memory can be read so, and is read from parquet once.
@@ -100,35 +117,60 @@ class Dataset:
         if not folder.is_dir():
             raise DatasetError.at(folder, "there is no such folder")
         meta = Meta.read(folder / META)
-        items = ParquetTable(folder / ITEMS)
-        items.require(["item_id", "title", "text", "categories"])
-        item_ids = items.unique_ids("item_id")
-        users = ParquetTable(folder / USERS)
-        user_ids = users.unique_ids("user_id")
-        log = Log(folder, meta, user_ids, item_ids)
-        events = mapped_arrays(arrays, log.shapes(), log.fill)
+        problems = Problems()
+        items, users = open_table(folder / ITEMS, problems), open_table(folder / USERS, problems)
+        for name in ("title", "text", "categories"):
+            items.has(name)
+        item_ids, new_items = with_unlisted(items.unique_ids("item_id"), folder, "item_id")
+        user_ids, new_users = with_unlisted(users.unique_ids("user_id"), folder, "user_id")
+        created_at = items.times("created_at", meta.time == "ms", UNDATED)
+        items.check_flags("available")
         images = items.optional_texts("image")
         check_images(folder, items, images)
-        return cls(
+        made = cls(
             folder=folder,
             meta=meta,
             item_ids=item_ids,
-            titles=items.texts("title"),
-            texts=items.texts("text"),
-            categories=items.text_lists("categories"),
-            images=images,
-            item_columns=items.feature_columns(["item_id", "title", "text", "categories", "image", "created_at"]),
+            titles=items.texts("title") + [""] * new_items,
+            texts=items.texts("text") + [""] * new_items,
+            categories=items.text_lists("categories") + [[] for _ in range(new_items)],
+            images=images + [None] * new_items,
+            item_columns=longer(items.feature_columns(ITEM_COLUMNS), new_items),
             user_ids=user_ids,
-            user_columns=users.feature_columns(["user_id"]),
-            user=events["user"],
-            item=events["item"],
-            timestamp=events["timestamp"],
-            label=events["label"],
+            user_columns=longer(users.feature_columns(USER_COLUMNS), new_users),
             item_rank=shortlex_rank(item_ids),
             user_rank=shortlex_rank(user_ids),
-            truth=events.get("truth"),
-            created_at=items.optional_integers("created_at", UNDATED),
+            created_at=np.append(created_at, np.full(new_items, UNDATED)),
+            unlisted_items=new_items,
+            unlisted_users=new_users,
+            **dict.fromkeys(("user", "item", "timestamp", "label"), np.zeros(0, dtype=np.int64)),
         )
+        log = Log(folder, meta, made, problems)
+        events: dict[str, Any] = mapped_arrays(arrays, log.shapes(), log.fill)
+        problems.raise_if_any()
+        return replace(made, **events)
+
+
+def open_table(path: Path, problems: Problems) -> ParquetTable:
+    """A table; where it cannot be read, that is a problem and it is empty."""
+    try:
+        return ParquetTable(path, problems)
+    except DatasetError as error:
+        rule = "readable" if path.exists() else "file"
+        problems.add(path, rule, str(error).removeprefix(f"{path}: "))
+        empty = {name: pa.array([], pa.string()) for name in ("item_id", "user_id", "title", "text")}
+        return ParquetTable.of(path, pa.table(empty | {"categories": pa.nulls(0)}), 0, problems)
+
+
+def with_unlisted(ids: list[str], folder: Path, column: str) -> tuple[list[str], int]:
+    """Ids of a table, then those that only the log has, shorter first; and how many these are."""
+    unlisted = distinct_ids(folder / INTERACTIONS, column) - set(ids)
+    return [*ids, *sorted(unlisted, key=shortlex_key)], len(unlisted)
+
+
+def longer(columns: dict[str, list[str]], more: int) -> dict[str, list[str]]:
+    """Feature columns with `more` rows in which they are absent."""
+    return {name: values + [""] * more for name, values in columns.items()}
 
 
 @dataclass(frozen=True)
@@ -137,16 +179,24 @@ class Log:
 
     folder: Path
     meta: Meta
-    user_ids: list[str]
-    item_ids: list[str]
+    # Its items and users; the log itself is empty.
+    dataset: Dataset
+    problems: Problems
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
-        """Arrays that `fill` writes. Raises `DatasetError` where the two files differ in length."""
-        rows = count_rows(self.folder / INTERACTIONS)
+        """Arrays that `fill` writes. Raises `DatasetError` where the log cannot be read, or truth has other rows."""
+        try:
+            rows = count_rows(self.folder / INTERACTIONS)
+        except DatasetError as error:
+            path = self.folder / INTERACTIONS
+            rule = "readable" if path.exists() else "file"
+            self.problems.add(path, rule, str(error).removeprefix(f"{path}: "))
+            self.problems.raise_if_any()
+            raise
         kinds: dict[str, type[np.generic]] = {
             "user": np.int32, "item": np.int32, "timestamp": np.int64, "label": np.int8,
         }  # fmt: skip
-        if (self.folder / TRUTH).is_file():
+        if (self.folder / TRUTH).exists():
             found = count_rows(self.folder / TRUTH)
             if found != rows:
                 raise DatasetError.at(self.folder / TRUTH, f"has {found} rows, but {INTERACTIONS} has {rows}")
@@ -154,82 +204,83 @@ class Log:
         return {name: ((rows,), kind) for name, kind in kinds.items()}
 
     def fill(self, arrays: Arrays) -> None:
-        """Read and check all. Raises `DatasetError`."""
-        user_rank, item_rank = shortlex_rank(self.user_ids), shortlex_rank(self.item_ids)
-        for piece in pieces(self.folder / INTERACTIONS):
-            for name, column in (self.keys(piece) | {"label": read_labels(piece, self.meta)}).items():
+        """Read and check all. Raises `DatasetError`, with what is wrong with items and users too."""
+        known = {
+            "user_id": pa.array(self.dataset.user_ids, pa.large_string()),
+            "item_id": pa.array(self.dataset.item_ids, pa.large_string()),
+        }
+        for piece in pieces(self.folder / INTERACTIONS, self.problems):
+            label = piece.labels("label", self.meta.negatives == "matched")
+            piece.text_array("request_id")
+            piece.check_positions("position")
+            for name, column in (self.keys(piece, known) | {"label": label}).items():
                 arrays[name][piece.first : piece.first + piece.rows] = column
-        check_order(self.folder / INTERACTIONS, arrays, user_rank, item_rank)
+        if not self.problems.found:
+            check_order(self.folder / INTERACTIONS, arrays, self.dataset, self.problems)
+        self.problems.raise_if_any()
         if "truth" not in arrays:
             return
-        for piece in pieces(self.folder / TRUTH, ("user_id", "item_id", "timestamp", "probability")):
+        columns = ("user_id", "item_id", "timestamp", "probability")
+        for piece in pieces(self.folder / TRUTH, self.problems, columns):
             rows = slice(piece.first, piece.first + piece.rows)
-            for name, found in self.keys(piece).items():
-                wanted = arrays[name][rows]
-                if not np.array_equal(found, wanted):
-                    raise piece.error(COLUMNS[name], f"differs from {INTERACTIONS}", int(np.argmax(found != wanted)))
+            for name, found in self.keys(piece, known).items():
+                other = found != arrays[name][rows]
+                if other.any():
+                    piece.fault("order", COLUMNS[name], f"differs from {INTERACTIONS}", other)
             arrays["truth"][rows] = piece.shares("probability")
+        self.problems.raise_if_any()
 
-    def keys(self, piece: ParquetTable) -> dict[str, np.ndarray]:
+    def keys(self, piece: ParquetTable, known: dict[str, pa.Array]) -> dict[str, np.ndarray]:
         """Users, items and times of a piece."""
         return {
-            "user": piece.places("user_id", self.user_ids, USERS),
-            "item": piece.places("item_id", self.item_ids, ITEMS),
-            "timestamp": piece.integers("timestamp", np.int64),
+            "user": piece.places("user_id", known["user_id"], USERS),
+            "item": piece.places("item_id", known["item_id"], ITEMS),
+            "timestamp": piece.times("timestamp", self.meta.time == "ms"),
         }
 
 
-def read_labels(events: ParquetTable, meta: Meta) -> np.ndarray:
-    """Labels, 0 or 1; only 1 where `negatives` is `matched`."""
-    label = events.integers("label", np.int8)
-    wrong = (label != 0) & (label != 1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise events.error("label", f"{label[row]} is neither 0 nor 1", row)
-    if meta.negatives == "matched" and not label.all():
-        row = int(np.argmin(label))
-        raise events.error("label", f'0, but {META} says "negatives": "matched", only clicks were recorded', row)
-    return label
-
-
-def check_order(path: Path, log: Arrays, user_rank: np.ndarray, item_rank: np.ndarray) -> None:
-    """Raise at the first row that should stand before the one above it."""
+def check_order(path: Path, log: Arrays, dataset: Dataset, problems: Problems) -> None:
+    """A problem where a row should stand before the one above it."""
     # Some rows at a time, each piece with the last row of the one before.
     for start in range(0, len(log["user"]) - 1, PIECE):
         rows = slice(start, start + PIECE + 1)
-        row = first_too_early(log["timestamp"][rows], user_rank[log["user"][rows]], item_rank[log["item"][rows]])
-        if row is None:
-            continue
-        raise DatasetError.at(
-            path,
-            "comes before the row above it; sort by (timestamp, user_id, item_id), ids shorter first, then by bytes",
-            row=start + row,
+        early = too_early(
+            log["timestamp"][rows], dataset.user_rank[log["user"][rows]], dataset.item_rank[log["item"][rows]]
         )
+        if early.any():
+            rows_early = (np.flatnonzero(early) + start + 1).tolist()
+            problems.add(path, "order", UNSORTED, column="timestamp", rows=rows_early)
 
 
-def first_too_early(*keys: np.ndarray) -> int | None:
-    """The first of some rows, by keys of which the first weighs most, that should stand before the one above it."""
+def too_early(*keys: np.ndarray) -> np.ndarray:
+    """Of all rows but the first, by keys of which the first weighs most: which should stand before the one above."""
     later = np.zeros(len(keys[0]) - 1, dtype=bool)
     undecided = np.ones(len(keys[0]) - 1, dtype=bool)
     for key in keys:
         above, below = key[:-1], key[1:]
         later |= undecided & (above > below)
         undecided &= above == below
-    return int(np.argmax(later)) + 1 if later.any() else None
+    return later
 
 
 def check_images(folder: Path, items: ParquetTable, images: list[str | None]) -> None:
-    """Raise where a path leaves the folder or there is no such file."""
+    """A problem where a path leaves the folder or there is no such file."""
     listed: dict[str, set[str]] = {}
+    outside, absent = np.zeros(len(images), dtype=bool), np.zeros(len(images), dtype=bool)
     for row, image in enumerate(images):
         if image is None:
             continue
         path = PurePosixPath(image)
         if path.is_absolute() or ".." in path.parts:
-            raise items.error("image", f"`{image}` must be a path inside the folder, such as images/7.jpg", row)
+            outside[row] = True
+            continue
         parent = str(path.parent)
         if parent not in listed:
             place = folder / parent
             listed[parent] = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
-        if path.name not in listed[parent]:
-            raise items.error("image", f"there is no file `{image}` in the folder", row)
+        absent[row] = path.name not in listed[parent]
+    if outside.any():
+        image = images[int(np.argmax(outside))]
+        items.fault("image", "image", f"`{image}` must be a path inside the folder, such as images/7.jpg", outside)
+    if absent.any():
+        items.fault("image", "image", f"there is no file `{images[int(np.argmax(absent))]}` in the folder", absent)

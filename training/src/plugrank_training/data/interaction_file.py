@@ -6,42 +6,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.parquet_parts import batches_of, schemas_of
 from plugrank_training.data.parquet_table import ParquetTable
+from plugrank_training.data.problems import Problems
 
-COLUMNS = ("user_id", "item_id", "timestamp", "label")
+COLUMNS = ("user_id", "item_id", "timestamp", "label", "request_id", "position")
 # Rows of a piece.
 PIECE = 1 << 17
 
 
-def pieces(path: Path, columns: tuple[str, ...] = COLUMNS) -> Iterator[ParquetTable]:
-    """A file's rows in order, as tables whose errors name rows of the whole file. Raises `DatasetError`."""
-    if not path.is_file():
-        raise DatasetError.at(path, "the file is missing; docs/dataset-format.md says what a folder must hold")
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            names = file.schema_arrow.names
-            whole = ParquetTable.of(path, file.schema_arrow.empty_table(), 0)
-            whole.require(columns)
-            first = 0
-            for batch in file.iter_batches(batch_size=PIECE, columns=[n for n in names if n in columns]):
-                yield ParquetTable.of(path, pa.Table.from_batches([batch]), first)
-                first += batch.num_rows
-            if not first:
-                yield whole
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError.at(path, f"cannot be read as parquet: {error}") from error
+def pieces(path: Path, problems: Problems, columns: tuple[str, ...] = COLUMNS) -> Iterator[ParquetTable]:
+    """A table's rows in order, as tables whose problems name rows of the whole; one without rows where it is empty.
+
+    Raises `DatasetError` where it cannot be read.
+    """
+    first = 0
+    for batch in batches_of(path, columns, PIECE):
+        yield ParquetTable.of(path, pa.Table.from_batches([batch]), first, problems)
+        first += batch.num_rows
+    if not first:
+        yield ParquetTable.of(path, schemas_of(path)[0].empty_table(), 0, problems)
 
 
-def count_rows(path: Path) -> int:
-    """Rows of a file, by its footer. Raises `DatasetError`."""
-    if not path.is_file():
-        raise DatasetError.at(path, "the file is missing; docs/dataset-format.md says what a folder must hold")
+def distinct_ids(path: Path, column: str) -> set[str]:
+    """Every id that a log's column holds; nothing where the column is not of strings."""
+    found: set[str] = set()
     try:
-        with pq.ParquetFile(path) as file:
-            rows: int = file.metadata.num_rows
-            return rows
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError.at(path, f"cannot be read as parquet: {error}") from error
+        for batch in batches_of(path, (column,), PIECE):
+            if batch.num_columns:
+                values = ParquetTable.of(path, pa.Table.from_batches([batch]), 0, Problems()).text_array(column)
+                found.update(value for value in pc.unique(values).to_pylist() if value)
+    except DatasetError:
+        # Told where the log itself is read.
+        return set()
+    return found

@@ -6,6 +6,7 @@ import argparse
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,66 +16,120 @@ import pyarrow.parquet as pq
 from plugrank_training.evaluate.metrics import auc
 from plugrank_training.progress_bar import progress_bar
 
-COLUMNS = ("user_id", "item_id", "timestamp", "label", "score")
+COLUMNS = ("user_id", "item_id", "timestamp", "score")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A test impression and the torch model's calibrated click probability for it."""
+    """A test impression and the click probability that the model's own framework gives it."""
 
     user_id: str
     item_id: str
     timestamp: int
-    label: int
     score: float
+    # Where the file has it.
+    label: int | None = None
 
 
 def read_predictions(file: Path, rows: int, seed: int = 0) -> list[Prediction]:
-    """At most `rows` predictions of a parquet file of `train`, drawn evenly, in the file's order."""
-    # The bundle is the first seed's; `score` is the mean over all.
-    first = next((name for name in pq.read_schema(file).names if name.startswith("score_seed")), "score")
-    table = pq.read_table(file, columns=[*COLUMNS[:-1], first]).rename_columns(list(COLUMNS))
+    """At most `rows` predictions of a parquet file, drawn evenly, in the file's order. Raises `ValueError`."""
+    names = pq.read_schema(file).names
+    # Of `train`, the bundle is the first seed's; `score` is the mean over all.
+    first = next((name for name in names if name.startswith("score_seed")), "score")
+    wanted = {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp", first: "score"}
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ValueError(f"{file}: no column {', '.join(missing)}; predictions have {', '.join(COLUMNS)}")
+    wanted |= {"label": "label"} if "label" in names else {}
+    table = pq.read_table(file, columns=list(wanted)).rename_columns(list(wanted.values()))
     if table.num_rows > rows:
         chosen = np.sort(np.random.default_rng(seed).choice(table.num_rows, rows, replace=False))
         table = table.take(chosen)
     return [Prediction(**row) for row in table.to_pylist()]
 
 
+DESCRIPTION = """\
+Ranks test impressions through the REST API, each with its history cut at its own moment, and
+compares `ctr` with predictions: those that `train` wrote, or those of any model in its own framework, a
+parquet file of user_id, item_id, timestamp (milliseconds), score (a probability) and, for the AUC, label.
+Fails when one differs by more than the tolerance.
+
+With --bundle and --dataset, the bundle's graphs are run on the dataset folder here, without a server.
+"""
+
+
 def add_parity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`parity`."""
     parser = commands.add_parser(
         "parity",
-        help="compare a running server's click probabilities with the torch model's",
-        description="Ranks test impressions through the REST API, each with its history cut at its own moment, and\n"
-        "compares `ctr` with the predictions that `train` wrote. Fails when one differs by more than the tolerance.",
+        help="compare served click probabilities with those of the model's own framework",
+        description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("predictions", type=Path, help="predictions/unified.parquet of `train`")
+    parser.add_argument("predictions", type=Path, help="such as predictions/unified.parquet of `train`")
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the server (default: http://127.0.0.1:8080)")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="run this bundle's graphs in place of a server")
+    parser.add_argument("--dataset", type=Path, metavar="DIR", help="with --bundle: the folder the server would load")
+    parser.add_argument("--allow-absent", action="append", default=[], metavar="NAME", help="a column it may lack")
     parser.add_argument("--rows", type=int, default=200, metavar="N", help="impressions to ask for (default: 200)")
     parser.add_argument("--tolerance", type=float, default=1e-4, metavar="X", help="absolute (default: 1e-4)")
     parser.set_defaults(run=run_parity)
 
 
 def run_parity(arguments: argparse.Namespace) -> None:
-    """Ask the server and compare; raises `ValueError` when a difference is too large."""
-    if not arguments.url.startswith(("http://", "https://")):
-        raise ValueError(f"--url {arguments.url}: expected an address such as http://127.0.0.1:8080")
+    """Ask the server, or the graphs, and compare; raises `ValueError` when a difference is too large."""
+    if (arguments.bundle is None) != (arguments.dataset is None):
+        raise ValueError("--bundle DIR and --dataset DIR belong together")
     predictions = read_predictions(arguments.predictions, arguments.rows)
-    served = np.array([ask(arguments.url, one) for one in progress_bar(predictions, desc="ranking", unit="impression")])
-    offline = np.array([one.score for one in predictions])
-    labels = np.array([one.label for one in predictions])
-    differences = np.abs(served - offline)
+    if arguments.bundle is not None:
+        served = offline(arguments.bundle, arguments.dataset, predictions, arguments.allow_absent)
+    else:
+        if not arguments.url.startswith(("http://", "https://")):
+            raise ValueError(f"--url {arguments.url}: expected an address such as http://127.0.0.1:8080")
+        bar = progress_bar(predictions, desc="ranking", unit="impression")
+        served = np.array([ask(arguments.url, one) for one in bar])
+    compare(predictions, served, arguments.tolerance)
+
+
+def compare(predictions: Sequence[Prediction], served: np.ndarray, tolerance: float) -> float:
+    """Print and give the largest difference; raises `ValueError` when it is above the tolerance."""
+    if not predictions:
+        raise ValueError("there are no predictions to compare with")
+    differences = np.abs(served - np.array([one.score for one in predictions]))
     print(f"{len(predictions)} impressions, largest difference {differences.max():.2e}")
-    if 0 < labels.sum() < len(labels):
-        print(f"AUC served {auc(labels, served):.6f}, offline {auc(labels, offline):.6f}")
+    labels = np.array([one.label for one in predictions if one.label is not None])
+    if len(labels) == len(predictions) and 0 < labels.sum() < len(labels):
+        scores = np.array([one.score for one in predictions])
+        print(f"AUC served {auc(labels, served):.6f}, offline {auc(labels, scores):.6f}")
     worst = int(differences.argmax())
-    if not differences[worst] <= arguments.tolerance:
+    if not differences[worst] <= tolerance:
         one = predictions[worst]
         raise ValueError(
             f"user {one.user_id}, item {one.item_id}, time {one.timestamp}: served {served[worst]:.6f}, "
-            f"torch {one.score:.6f}; allowed is a difference of {arguments.tolerance:g}"
+            f"predicted {one.score:.6f}; allowed is a difference of {tolerance:g}"
         )
+    return float(differences[worst])
+
+
+def offline(
+    bundle: Path, dataset: Path, predictions: Sequence[Prediction], allow_absent: Sequence[str] = ()
+) -> np.ndarray:
+    """Probabilities by the bundle's graphs over a dataset folder. Raises `ValueError` for ids it does not have."""
+    from plugrank_training.data.dataset import Dataset
+    from plugrank_training.evaluate.bundle_scores import BundleScorer, Impressions
+
+    data = Dataset.load(dataset)
+    places = {}
+    for name, ids in (("user_id", data.user_ids), ("item_id", data.item_ids)):
+        rows = {value: row for row, value in enumerate(ids)}
+        unknown = next((one for one in predictions if getattr(one, name) not in rows), None)
+        if unknown:
+            raise ValueError(f"{dataset}: has no {name} `{getattr(unknown, name)}` of the predictions")
+        places[name] = np.array([rows[getattr(one, name)] for one in predictions], dtype=np.int64)
+    times = np.array([one.timestamp for one in predictions], dtype=np.int64)
+    return BundleScorer(bundle, data, allow_absent).probabilities(
+        Impressions(places["user_id"], places["item_id"], times)
+    )
 
 
 def ask(url: str, one: Prediction) -> float:

@@ -34,7 +34,8 @@ from plugrank_training.export.reference import (
     item_inputs,
     text_inputs,
 )
-from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.branch_model import ITEM_VECTOR
+from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import Feature
 from plugrank_training.models.schema import Schema
 
@@ -70,8 +71,8 @@ class Bundle:
     # `ms` or `order`, as in dataset.json.
     time: str
     schema: Schema
-    unified: ClickModel
-    idrec: ClickModel | None
+    unified: CutModel
+    idrec: CutModel | None
     text: TextPart | None
     image: ImagePart | None
     calibration: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -79,6 +80,8 @@ class Bundle:
     seed: int = 0
     # Given, the bundle carries weights and configuration, so that training can go on from it.
     config: Config | None = None
+    # The item output that retrieval reads.
+    item_vector: str = ITEM_VECTOR
 
 
 def graphs_of(bundle: Bundle) -> list[Graph]:
@@ -96,7 +99,7 @@ def graphs_of(bundle: Bundle) -> list[Graph]:
 
 
 def run_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the torch module gives for a graph's inputs, by output name."""
+    """What the torch module gives for a graph's inputs, those included that its file leaves out, by output name."""
     with torch.no_grad():
         made = graph.module.eval()(*(torch.from_numpy(inputs[port.name]) for port in graph.inputs))
     values = made if isinstance(made, tuple) else (made,)
@@ -139,14 +142,15 @@ class GraphWriter:
             case _:
                 return graph_inputs(graph, self.made, self.rows)
 
-    def write(self, graph: Graph) -> None:
-        """Export, compare with torch, remember inputs and outputs."""
+    def write(self, graph: Graph) -> Graph:
+        """Export, compare with torch, remember inputs and outputs; gives the graph with the inputs that it reads."""
         inputs = self.inputs_of(graph)
-        path = write_onnx(graph, [inputs[port.name] for port in graph.inputs], self.folder)
-        loaded = OnnxGraph(path)
-        check_ports(graph, loaded)
-        found = loaded.run(inputs)
         expected = run_torch(graph, inputs)
+        graph = write_onnx(graph, [inputs[port.name] for port in graph.inputs], self.folder)
+        loaded = OnnxGraph(self.folder / graph.file)
+        check_ports(graph, loaded)
+        inputs = {port.name: inputs[port.name] for port in graph.inputs}
+        found = loaded.run(inputs)
         self.largest[graph.name] = max(difference(expected[name], found[name]) for name in expected)
         if self.largest[graph.name] > TOLERANCE:
             raise ExportError(
@@ -159,6 +163,7 @@ class GraphWriter:
         for side, values in (("in", inputs), ("out", found)):
             for name, value in values.items():
                 self.tensors[f"{graph.name}/{side}/{name}"] = np.ascontiguousarray(value)
+        return graph
 
 
 def check_ports(graph: Graph, loaded: OnnxGraph) -> None:
@@ -236,10 +241,11 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
         (folder / file).write_text(lines, encoding="utf-8", newline="\n")
     if bundle.text:
         bundle.text.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    graphs = graphs_of(bundle)
     writer = GraphWriter(bundle, folder)
-    for graph in graphs:
-        writer.write(graph)
+    graphs = [writer.write(graph) for graph in graphs_of(bundle)]
+    outputs = [port.name for graph in graphs if graph.name == "item_encoder" for port in graph.outputs]
+    if bundle.item_vector not in outputs:
+        raise ExportError(f"retrieval reads `{bundle.item_vector}`, but the item encoder gives {', '.join(outputs)}")
     (folder / "reference.safetensors").write_bytes(save(writer.tensors))
     if bundle.config:
         write_state(bundle, bundle.config, folder / "training")
@@ -271,7 +277,7 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
             }
             for graph in graphs
         },
-        "retrieval": {"item_vector": "item_vector"},
+        "retrieval": {"item_vector": bundle.item_vector},
         "calibration": bundle.calibration,
         "metrics": bundle.metrics | {"onnx_difference": writer.largest},
         "reference": {"file": "reference.safetensors", "tolerance": TOLERANCE},
@@ -311,8 +317,6 @@ def export_bundle(bundle: Bundle, out: Path) -> dict[str, Any]:
 
     Raises `ExportError` where a graph does not compute what torch computes.
     """
-    if bundle.unified.branches.keys().isdisjoint({"ppm"}):
-        raise ExportError("the unified model needs a PPM branch: retrieval reads its `item_vector`")
     if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"{out} exists and is no bundle; name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from plugrank_training.encoders.image_encoder import ImageEncoder
 from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
-from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import ItemInputs
 from plugrank_training.models.schema import Schema
@@ -60,24 +60,31 @@ def feature_port(prefix: str, source: str, feature: Feature, leading: Shape) -> 
     return Port(f"{prefix}_{feature.name}", "i64", leading + tail, f"{source}.feature.{feature.name}")
 
 
-class ItemEncoderGraph(nn.Module):
-    """Modal vector, presence and features to everything that is cached with an item, in the cache's dtype."""
+def no_content() -> Tensor:
+    """Modal vectors, or presence, of items for a model that reads none."""
+    return torch.zeros((1, 0))
 
-    def __init__(self, model: ClickModel, schema: Schema) -> None:
+
+class ItemEncoderGraph(nn.Module):
+    """Modal vector and presence (where the bundle has modalities) and features to everything that is cached with an
+    item, in the cache's dtype."""
+
+    def __init__(self, model: CutModel, schema: Schema) -> None:
         super().__init__()
         self.model, self.schema = model, schema
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs and results in the order of the graph's ports."""
-        features = {f.name: ids for f, ids in zip(self.schema.item, inputs[2:], strict=True)}
-        made = self.model.encode_items(ItemInputs(inputs[0], inputs[1], features))
+        modal, present, *rest = inputs if self.schema.parts else (no_content(), no_content(), *inputs)
+        features = {f.name: ids for f, ids in zip(self.schema.item, rest, strict=True)}
+        made = self.model.encode_items(ItemInputs(modal, present, features))
         return self.model.to_cache(made)
 
 
 class UserEncoderGraph(nn.Module):
     """History and user features to everything that is cached with a user, in the cache's dtype."""
 
-    def __init__(self, model: ClickModel, schema: Schema, history: Sequence[str]) -> None:
+    def __init__(self, model: CutModel, schema: Schema, history: Sequence[str]) -> None:
         super().__init__()
         self.model, self.schema, self.history = model, schema, tuple(history)
 
@@ -94,7 +101,7 @@ class UserEncoderGraph(nn.Module):
 class UnifiedGraph(nn.Module):
     """User states and candidates' item records to logits."""
 
-    def __init__(self, model: ClickModel, state: Sequence[str], candidate: Sequence[str]) -> None:
+    def __init__(self, model: CutModel, state: Sequence[str], candidate: Sequence[str]) -> None:
         super().__init__()
         self.model, self.state, self.candidate = model, tuple(state), tuple(candidate)
 
@@ -110,15 +117,14 @@ class UnifiedGraph(nn.Module):
 class IdrecGraph(nn.Module):
     """IDRec in one graph: features of history, user and candidates to logits."""
 
-    def __init__(self, model: ClickModel, schema: Schema) -> None:
+    def __init__(self, model: CutModel, schema: Schema) -> None:
         super().__init__()
         self.model, self.schema = model, schema
 
     def items(self, ids: Sequence[Tensor]) -> dict[str, Tensor]:
         """Encodes items given by features `[users, n(, length)]`; results are `[users, n, d]`."""
         flat = {f.name: rows.flatten(0, 1) for f, rows in zip(self.schema.item, ids, strict=True)}
-        nothing = torch.zeros((1, 0))
-        made = self.model.encode_items(ItemInputs(nothing, nothing, flat))
+        made = self.model.encode_items(ItemInputs(no_content(), no_content(), flat))
         return {name: value.unflatten(0, ids[0].shape[:2]) for name, value in made.items()}
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -145,7 +151,7 @@ RECENCY = Port("recency_bucket", "i64", ("users",), "request.recency_bucket")
 LOGIT = Port("logit", "f32", ("users", "candidates"))
 
 
-def sizes(model: ClickModel, schema: Schema) -> tuple[dict[str, int], dict[str, Shape]]:
+def sizes(model: CutModel, schema: Schema) -> tuple[dict[str, int], dict[str, Shape]]:
     """Widths of the item outputs and shapes of the user states, found by running the model once."""
     item = ItemInputs(
         torch.zeros(1, schema.modal_dim),
@@ -164,14 +170,17 @@ def sizes(model: ClickModel, schema: Schema) -> tuple[dict[str, int], dict[str, 
     return {name: value.shape[-1] for name, value in made.items()}, shapes
 
 
-def unified_graphs(model: ClickModel, schema: Schema) -> list[Graph]:
+def unified_graphs(model: CutModel, schema: Schema) -> list[Graph]:
     """`item_encoder`, `user_encoder` and `unified`, cut at the cache borders."""
     widths, states = sizes(model, schema)
     history, candidate = model.history_outputs(), model.candidate_outputs()
     cache = model.cache_dtype
-    item_inputs = [
+    modal_inputs = [
         Port("modal", "f32", ("items", schema.modal_dim), "item.modal"),
         Port("modal_present", "f32", ("items", len(schema.parts)), "item.modal_present"),
+    ]
+    item_inputs = [
+        *(modal_inputs if schema.parts else []),
         *(feature_port("item", "item", f, ("items",)) for f in schema.item),
     ]
     user_inputs = [
@@ -201,7 +210,7 @@ def unified_graphs(model: ClickModel, schema: Schema) -> list[Graph]:
     ]
 
 
-def idrec_graph(model: ClickModel, schema: Schema) -> Graph:
+def idrec_graph(model: CutModel, schema: Schema) -> Graph:
     """IDRec alone."""
     inputs = [
         *(feature_port("history", "history", f, ("users", "history")) for f in schema.item),

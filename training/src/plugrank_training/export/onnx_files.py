@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ class ExportError(ValueError):
     """A graph cannot be exported, or does not compute what the model computes."""
 
 
-def write_onnx(graph: Graph, example: Sequence[np.ndarray], folder: Path) -> Path:
-    """Write one graph; `example` holds an array for each input, every named dimension at least 2."""
+def write_onnx(graph: Graph, example: Sequence[np.ndarray], folder: Path) -> Graph:
+    """Write one graph; gives it without the inputs that it does not read, which its file does not have either.
+
+    `example` holds an array for each input, every named dimension at least 2.
+    """
     dims: dict[str, Any] = {}
     shapes = []
     for port in graph.inputs:
@@ -50,9 +54,18 @@ def write_onnx(graph: Graph, example: Sequence[np.ndarray], folder: Path) -> Pat
         raise ExportError(f"graph `{graph.name}`: the exporter gave nothing")
     model = program.model_proto
     strip(model)
+    read = drop_unread(model)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return path
+    return replace(graph, inputs=tuple(port for port in graph.inputs if port.name in read))
+
+
+def drop_unread(model: onnx.ModelProto) -> set[str]:
+    """Remove the inputs that nothing reads; gives the names of the others."""
+    read = {name for node in model.graph.node for name in node.input} | {port.name for port in model.graph.output}
+    for port in [port for port in model.graph.input if port.name not in read]:
+        model.graph.input.remove(port)
+    return {port.name for port in model.graph.input}
 
 
 def takes_tuple(graph: Graph) -> bool:

@@ -39,6 +39,17 @@ def draw_ids(feature: Feature, rows: int, random: np.random.Generator) -> np.nda
 def item_inputs(samples: Samples, random: np.random.Generator) -> dict[str, np.ndarray]:
     """Items with all parts, with one part missing, and (the last) a missing item."""
     schema = samples.schema
+    given = modal_inputs(schema, random) if schema.parts else {}
+    for feature in schema.item:
+        ids = draw_ids(feature, ITEMS, random)
+        if feature.column != "item_id":
+            ids[-1] = 0
+        given[f"item_{feature.name}"] = ids
+    return given
+
+
+def modal_inputs(schema: Schema, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Modal vectors of items with all parts, with one part missing, and (the last) of a missing item."""
     modal = random.standard_normal((ITEMS, schema.modal_dim)).astype(np.float16).astype(np.float32)
     present = np.ones((ITEMS, len(schema.parts)), dtype=np.float32)
     for row in range(0, ITEMS, 3):
@@ -48,13 +59,7 @@ def item_inputs(samples: Samples, random: np.random.Generator) -> dict[str, np.n
     for number, (_, width) in enumerate(schema.parts):
         modal[:, start : start + width] *= present[:, number : number + 1]
         start += width
-    given = {"modal": modal, "modal_present": present}
-    for feature in schema.item:
-        ids = draw_ids(feature, ITEMS, random)
-        if feature.name != "item_id":
-            ids[-1] = 0
-        given[f"item_{feature.name}"] = ids
-    return given
+    return {"modal": modal, "modal_present": present}
 
 
 class HistoryRows:

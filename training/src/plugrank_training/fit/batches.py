@@ -16,7 +16,7 @@ from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.history_states import HistoryStates
 from plugrank_training.distributed import rank, world
 from plugrank_training.fit.list_negatives import ListNegatives
-from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import MISSING, OTHER
 from plugrank_training.models.inputs import ItemInputs, Named
 
@@ -294,7 +294,7 @@ class EncodedBatch:
     recency: Tensor
 
 
-def encode_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping) -> EncodedBatch:
+def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Dropping) -> EncodedBatch:
     """Items and users; each distinct item is encoded once."""
     made = model.encode_items(item_inputs(catalog, batch.items, dropping))
     history = take_rows(made, model.history_outputs(), batch.history)
@@ -310,19 +310,19 @@ def encode_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dr
     return EncodedBatch(made, history, state, recency)
 
 
-def score_encoded(model: ClickModel, encoded: EncodedBatch, batch: Batch) -> Tensor:
+def score_encoded(model: CutModel, encoded: EncodedBatch, batch: Batch) -> Tensor:
     """Logits of the candidates, `[G, C]`."""
     candidates = take_rows(encoded.items, model.candidate_outputs(), batch.candidates)
     return model.score(encoded.state, candidates, encoded.recency)
 
 
-def score_drawn(model: ClickModel, encoded: EncodedBatch, drawn: DrawnItems) -> Tensor:
+def score_drawn(model: CutModel, encoded: EncodedBatch, drawn: DrawnItems) -> Tensor:
     """Logits of the drawn items, `[D, N]`."""
     state = {name: value.index_select(0, drawn.lists) for name, value in encoded.state.items()}
     items = take_rows(encoded.items, model.candidate_outputs(), drawn.places)
     return model.score(state, items, encoded.recency.index_select(0, drawn.lists))
 
 
-def score_batch(model: ClickModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
+def score_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
     """Logits of the candidates, `[G, C]`."""
     return score_encoded(model, encode_batch(model, catalog, batch, dropping), batch)

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from plugrank_training.config import Config, from_mapping
 from plugrank_training.console import say
+from plugrank_training.data.bundle_features import read_features
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
+from plugrank_training.data.columns import column_table, column_uses, refuse_absent
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
@@ -82,12 +84,7 @@ class Past:
 
     def features(self, side: str) -> tuple[Feature, ...]:
         """Features of `item` or `user`, with their vocabularies."""
-        made = []
-        for entry in self.manifest["features"][side]:
-            values = (self.folder / entry["vocab"]).read_text(encoding="utf-8").split("\n")[:-1]
-            feature = Feature.of(entry["name"], values, entry["length"])
-            made.append(replace(feature, column=entry["column"]))
-        return tuple(made)
+        return read_features(self.folder, self.manifest, side)
 
 
 def extended(old: tuple[Feature, ...], new: tuple[Feature, ...]) -> tuple[Feature, ...]:
@@ -229,9 +226,12 @@ def catalog_of(increment: Increment) -> tuple[TextPart | None, ImagePart | None,
         config.history.clicks,
         config.history.impressions,
     )
+    refuse_absent(schema, data, options.allow_absent)
     modal = [part.vectors for part in made]
     present = torch.stack([part.present for part in made], dim=1)
-    return text, image, make_catalog(data, schema, modal, present).to(options.device)
+    catalog = make_catalog(data, schema, modal, present)
+    say(column_table(column_uses(options.dataset, catalog)))
+    return text, image, catalog.to(options.device)
 
 
 def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalog) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from plugrank_training.console import reused_note, say
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.data.click_sequences import ClickSequences
+from plugrank_training.data.columns import column_table, column_uses, refuse_absent, unlisted_note
 from plugrank_training.data.content_vectors import content_vectors
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.encoders.stage import (
@@ -28,6 +29,7 @@ from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.fit.run import Run
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.groups import GroupRow, freeze, group_table, groups_of, stored_groups
+from plugrank_training.models.own_features import Features
 from plugrank_training.models.schema import Schema
 
 
@@ -72,8 +74,11 @@ def train_encoders(run: Run) -> Encoders:
     return Encoders(text, image)
 
 
-def schema_of(run: Run, encoders: Encoders) -> Schema:
-    """What the models read. Raises `ValueError` where items have neither text nor image."""
+def schema_of(run: Run, encoders: Encoders, features: Features | None = None) -> Schema:
+    """What the models read: `features` of a network that was trained before, or all that the data set has.
+
+    Raises `ValueError` where items have neither text nor image.
+    """
     parts = []
     if encoders.text:
         parts.append(("text", encoders.text.encoder.dim))
@@ -81,6 +86,8 @@ def schema_of(run: Run, encoders: Encoders) -> Schema:
         parts.append(("image", encoders.image.encoder.dim))
     if not parts:
         raise ValueError("items.parquet: no item has a title, a text or an image; PPM needs content to read")
+    if features is not None:
+        return features.schema(tuple(parts))
     history = run.config.history
     return Schema(
         item_features(run.dataset, run.split.train, run.config),
@@ -91,8 +98,9 @@ def schema_of(run: Run, encoders: Encoders) -> Schema:
     )
 
 
-def prepare(run: Run, show_groups: bool) -> Prepared:
-    """Stage 1; `show_groups` prints the table of what trains when and what is cached.
+def prepare(run: Run, show_groups: bool, features: Features | None = None) -> Prepared:
+    """Stage 1; `show_groups` prints what became of every column, what trains when and what is cached. `features`: see
+    `schema_of`.
 
     Modal vectors stay f32, as the serving side keeps them: whitening stretches them, so a rounding that falls the
     other way there would be seen in the scores.
@@ -100,11 +108,15 @@ def prepare(run: Run, show_groups: bool) -> Prepared:
     for reason, count in run.split.left_out.items():
         say(f"left out: {count:,} {reason}")
     encoders = train_encoders(run)
-    schema = schema_of(run, encoders)
+    schema = schema_of(run, encoders, features)
     made = [part for part in (encoders.text, encoders.image) if part is not None]
     present = torch.stack([part.present for part in made], dim=1)
+    refuse_absent(schema, run.dataset, run.options.allow_absent)
     catalog = make_catalog(run.dataset, schema, [part.vectors for part in made], present)
     if show_groups:
+        say("\n" + column_table(column_uses(run.options.dataset, catalog)))
+        if unlisted_note(run.dataset):
+            say(unlisted_note(run.dataset))
         say("\n" + describe_groups(run, encoders, schema) + "\n")
     config = run.config
     needed = config.covisits.dim or config.next_clicks.epochs

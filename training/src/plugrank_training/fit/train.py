@@ -31,6 +31,7 @@ from plugrank_training.fit.lazy_adam import LazyAdamW, clip_sparse
 from plugrank_training.fit.list_loss import list_loss, list_losses, retrieval_loss, retrieval_query
 from plugrank_training.fit.ranking_loss import ranking_log_loss, ranking_loss
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.cut_model import CutModel
 from plugrank_training.progress_bar import progress_bar
 
 
@@ -225,7 +226,7 @@ def combined_loss(scored: tuple[Tensor, Tensor, Tensor], batch: Batch, options: 
 
 
 @torch.no_grad()
-def predict(model: ClickModel, catalog: Catalog, batcher: Batcher, progress: str = "") -> np.ndarray:
+def predict(model: CutModel, catalog: Catalog, batcher: Batcher, progress: str = "") -> np.ndarray:
     """Logits of all examples of a batcher, f64 in their order; rounded as the serving side rounds."""
     model.eval()
     logits = np.full(len(batcher.examples), np.nan)

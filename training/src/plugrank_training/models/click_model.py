@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from plugrank_training.config import HistoryConfig, UnifiedConfig
 from plugrank_training.models.branch import Branch
+from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.habits import Habits
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.models.ppm import AGE_BUCKETS
 from plugrank_training.models.rounding import through_f16
 
 
-class ClickModel(nn.Module):
+class ClickModel(CutModel):
     """Branches under one head whose first dense layer is split into an item part, a user part and a cross part.
 
     Where all branches are linear there are no dense layers: the logit is the sum of what they say.

@@ -42,9 +42,11 @@ class Feature:
         return self.index.get(value, OTHER) if value else MISSING
 
     def encode(self, rows: Sequence[str | Sequence[str] | None]) -> np.ndarray:
-        """Ids of rows, int64: `[rows]` for length 1, else `[rows, length]`, cut or padded with 0."""
+        """Ids of rows, int64: `[rows]` (of a list its first value) for length 1, else `[rows, length]`, cut or padded
+        with 0."""
         if self.length == 1:
-            return np.array([self.id_of(row if isinstance(row, str) else None) for row in rows], dtype=np.int64)
+            firsts = (row if isinstance(row, str) else next(iter(row or ()), None) for row in rows)
+            return np.array([self.id_of(first) for first in firsts], dtype=np.int64)
         ids = np.zeros((len(rows), self.length), dtype=np.int64)
         for number, row in enumerate(rows):
             values = [row] if isinstance(row, str) else list(row or ())

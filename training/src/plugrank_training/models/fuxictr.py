@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -38,22 +39,12 @@ class FuxiModel(RowModel):
 
     def __init__(self, schema: Schema, config: HostConfig, name: str) -> None:
         super().__init__()
-        kind = find(name)
         features = feature_map(schema, config.embedding_dim)
-        fixed = {
-            "verbose": 0,
-            "metrics": ["AUC"],
-            "optimizer": "adam",
-            "loss": "mse_loss",
-            "task": "regression",
-            "gpu": -1,
-        }
         chosen = {"embedding_dim": config.embedding_dim} | NEEDED.get(name, {}) | config.options
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            try:
-                self.model = kind(features, model_root=folder, model_id=name, **fixed, **chosen)
-            except (TypeError, IndexError, AssertionError) as error:
-                raise ConfigError(f"host.options: FuxiCTR's {name} cannot be built from them: {error}") from error
+        try:
+            self.model = build_model(name, features, chosen)
+        except (TypeError, IndexError, AssertionError) as error:
+            raise ConfigError(f"host.options: FuxiCTR's {name} cannot be built from them: {error}") from error
         replace_pooling(self.model)
         self.item_names = [feature.name for feature in schema.item]
         self.user_names = [feature.name for feature in schema.user]
@@ -94,6 +85,24 @@ def replace_pooling(model: nn.Module) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, MaskedAveragePooling):
                 setattr(module, name, MaskedMean())
+
+
+# What a model is built with to be run: a logit at its end, no metrics, no progress bar, no GPU.
+TO_RUN: dict[str, Any] = {
+    "verbose": 0,
+    "metrics": ["AUC"],
+    "optimizer": "adam",
+    "loss": "mse_loss",
+    "task": "regression",
+    "gpu": -1,
+}
+
+
+def build_model(name: str, features: Any, params: Mapping[str, Any]) -> Any:
+    """A model of the zoo with fresh weights, its last sigmoid left out; `params` are those of its constructor."""
+    kind = find(name)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        return kind(features, **dict(params) | TO_RUN | {"model_root": folder, "model_id": name})
 
 
 def find(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from plugrank_training.data.adapters import movielens_dat
 from plugrank_training.data.adapters.films import film_rows
@@ -51,9 +52,10 @@ class Sequences:
 
     def __init__(self, path: Path, user_ids: list[str], progress: bool) -> None:
         table = ParquetTable(path)
-        table.require(["user_id", "item_ids"])
+        for name in ("user_id", "item_ids"):
+            table.has(name)
         table.unique_ids("user_id")
-        self.users = table.places("user_id", user_ids, "users.dat")
+        self.users = table.places("user_id", pa.array(user_ids, pa.large_string()), "users.dat")
         self.items: list[str] = []
         length = np.zeros(table.rows, dtype=np.int64)
         rows = table.text_lists("item_ids")

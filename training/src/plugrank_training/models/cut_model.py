@@ -1,0 +1,51 @@
+"""What a model must have to be exported: its parts, cut where the serving side caches their results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from plugrank_training.models.inputs import ItemInputs, Named
+
+
+class CutModel(nn.Module, ABC):
+    """A whole click model as three parts: of the item, of the user, of a pair of both."""
+
+    @property
+    @abstractmethod
+    def cache_dtype(self) -> str:
+        """What the serving side caches, as the manifest writes it: `f32` or `f16`."""
+
+    @abstractmethod
+    def to_cache(self, values: Named) -> tuple[Tensor, ...]:
+        """What a graph gives out for the cache."""
+
+    @abstractmethod
+    def history_outputs(self) -> list[str]:
+        """Item outputs that `encode_users` reads."""
+
+    @abstractmethod
+    def candidate_outputs(self) -> list[str]:
+        """Item outputs that `score` reads."""
+
+    @abstractmethod
+    def encode_items(self, inputs: ItemInputs) -> Named:
+        """Everything that depends on the item only, each `[n, d]`."""
+
+    @abstractmethod
+    def encode_users(
+        self,
+        items: Named,
+        label: Tensor,
+        age_bucket: Tensor,
+        mask: Tensor,
+        user_features: Named,
+        frozen: Named | None = None,
+    ) -> Named:
+        """Everything that depends on the user only, `[users, d]` or `[users, L, d]`; `items` are outputs of
+        `encode_items`, `[users, L, d]`, the other three `[users, L]`."""
+
+    @abstractmethod
+    def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
+        """Logits `[users, candidates]` of candidates (`encode_items` outputs, `[users, candidates, d]`)."""

@@ -1,0 +1,75 @@
+"""Folders as other writers make them, right ones and wrong ones; the loader's tests read the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.problems import FolderError
+
+CASES = Path(__file__).parents[2] / "shared" / "dataset" / "tests" / "cases"
+EXPECTED: dict[str, list[str]] = json.loads((CASES / "cases.json").read_text(encoding="utf-8"))
+
+
+def problems(folder: Path) -> list[str]:
+    """`file column rule` of all that is wrong, sorted."""
+    try:
+        Dataset.load(folder)
+    except FolderError as error:
+        return sorted(" ".join(key) for key in error.keys)
+    except DatasetError as error:
+        return ["dataset.json  readable"] if "dataset.json" in str(error) else [str(error)]
+    return []
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_a_case_is_read_or_refused_as_the_loader_does(case: str) -> None:
+    assert problems(CASES / case) == EXPECTED[case]
+
+
+def test_all_problems_are_told_with_counts_and_first_rows() -> None:
+    with pytest.raises(FolderError) as caught:
+        Dataset.load(CASES / "many_problems")
+    text = str(caught.value)
+    assert "the dataset folder has 7 problems:" in text
+    assert "items.parquet, column `item_id`, row 1: null" in text
+    assert "interactions.parquet, column `label`, row 1: 2 is neither 0 nor 1 (4 such rows: 1, 3, 5, ...)" in text
+
+
+def test_every_right_case_holds_the_same_shop() -> None:
+    plain = Dataset.load(CASES / "plain")
+    same = (
+        "codec_",
+        "polars",
+        "duckdb",
+        "pandas_index",
+        "spark_parts",
+        "large_types",
+        "dictionaries",
+        "time_",
+        "label_",
+    )
+    for case in (name for name in EXPECTED if name.startswith(same) and not EXPECTED[name]):
+        found = Dataset.load(CASES / case)
+        assert (found.item_ids, found.categories, found.item_columns) == (
+            plain.item_ids,
+            plain.categories,
+            plain.item_columns,
+        ), case
+        assert found.timestamp.tolist() == plain.timestamp.tolist(), case
+        assert found.label.tolist() == plain.label.tolist(), case
+
+
+def test_what_only_the_log_names_is_kept_without_content() -> None:
+    dataset = Dataset.load(CASES / "unlisted_items")
+    assert (dataset.item_ids, dataset.unlisted_items) == (["i1", "i2", "i3", "i4"], 2)
+    assert (dataset.titles[2:], dataset.categories[2:], dataset.item_columns["brand"][2:]) == (
+        ["", ""],
+        [[], []],
+        ["", ""],
+    )
+    assert dataset.rows == 8
