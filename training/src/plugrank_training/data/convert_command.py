@@ -8,17 +8,22 @@ from pathlib import Path
 from plugrank_training.data.adapters.convert import convert_any
 
 DESCRIPTION = """\
-Turns a MovieLens or MovieTweetings download into a dataset folder, the one form that training, loading and simulation
-read (docs/dataset-format.md). The layout is found by the files that are there:
+Turns a download into a dataset folder, the one form that training, loading and simulation read
+(docs/dataset-format.md). The layout is found by the files that are there:
 
   MovieLens 100K           u.data, u.item, u.user, u.genre
   MovieLens 1M             ratings.dat, movies.dat, users.dat
   MovieLens latest, 20M+   ratings.csv, movies.csv, optional tags.csv
   MovieLens 1M sequences   sequences.parquet, movies.dat, users.dat (clicks only, no times)
   MovieTweetings           ratings.dat, movies.dat, no users.dat
+  MIND                     news.tsv, behaviors.tsv, here or in folders of parts (MINDsmall_train, MINDsmall_dev)
+  EB-NeRD                  articles.parquet, train/behaviors.parquet, train/history.parquet, optional validation/
+  MicroLens                MicroLens-*_pairs.csv, MicroLens-*_title_en.csv, optional tags_to_summary.csv and
+                           MicroLens-*_covers/ITEM.jpg (clicks only)
 
 A rating of 4 or more (MovieTweetings: 8 of 10) is a click, a lower one an impression without a click. Beside any
-layout, plots.tsv (movie_id, director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are there.
+layout of films, plots.tsv (movie_id, director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are
+there. Clicks that MIND tells of without a time stand before the user's first impression, a second apart.
 """
 
 EPILOG = """\
@@ -35,7 +40,7 @@ def add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Register it."""
     parser = commands.add_parser(
         "convert",
-        help="turn a MovieLens or MovieTweetings download into a dataset folder",
+        help="turn a download (MovieLens, MovieTweetings, MIND, EB-NeRD, MicroLens) into a dataset folder",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -11,7 +11,8 @@ import numpy as np
 
 from plugrank_training.data.adapters import movielens_dat
 from plugrank_training.data.adapters.films import film_rows
-from plugrank_training.data.adapters.source import Events, Film, Source, in_id_order
+from plugrank_training.data.adapters.recorded import Events
+from plugrank_training.data.adapters.source import Film, Source, in_id_order
 from plugrank_training.data.ids import shortlex_key
 from plugrank_training.data.parquet_table import ParquetTable
 from plugrank_training.progress_bar import progress_bar
