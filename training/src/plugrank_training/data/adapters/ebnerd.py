@@ -99,7 +99,7 @@ def impressions(table: ParquetTable) -> Rows:
     article = np.concatenate([clicked, seen])
     label = (np.arange(len(article)) < len(clicked)).astype(np.int64)
     # Clicks come first, and of a list's article the first stays.
-    _, first = np.unique(np.stack([row, article]), axis=1, return_index=True)
+    _, first = np.unique(row * (int(article.max(initial=0)) + 1) + article, return_index=True)
     return Rows(user[row[first]], article[first], moment[row[first]], label[first])
 
 
@@ -133,7 +133,12 @@ def joined(parts: list[Rows]) -> Rows:
 
 def unique(rows: Rows) -> Rows:
     """Each interaction once: histories of two parts overlap."""
-    user, article, timestamp, label = np.unique(np.stack([rows.user, rows.article, rows.timestamp, rows.label]), axis=1)
+    columns = (rows.user, rows.article, rows.timestamp, rows.label)
+    order = np.lexsort(columns)
+    columns = tuple(column[order] for column in columns)
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    user, article, timestamp, label = (column[new] for column in columns)
     return Rows(user, article, timestamp, label.astype(np.int8))
 
 
@@ -169,18 +174,21 @@ def read_articles(path: Path) -> tuple[Items, np.ndarray]:
 
 def user_columns(behaviors: list[ParquetTable], users: np.ndarray) -> dict[str, list[str]]:
     """What the latest of each user's impressions says of the user; empty where it says nothing."""
+    of_user, moment = (
+        np.concatenate([whole(table, name, table.columns[name]) for table in behaviors])
+        for name in ("user_id", "impression_time")
+    )
+    order = np.lexsort((moment, of_user))
     made: dict[str, list[str]] = {}
     for name in USER_FEATURES:
-        latest: dict[int, tuple[int, str]] = {}
-        for table in behaviors:
-            if name not in table.columns:
-                continue
-            moments = whole(table, "impression_time", table.columns["impression_time"]).tolist()
-            of_user = whole(table, "user_id", table.columns["user_id"]).tolist()
-            for user, moment, value in zip(of_user, moments, table.columns[name].to_pylist(), strict=True):
-                if value is not None and (user not in latest or moment >= latest[user][0]):
-                    latest[user] = (moment, text_of(value))
-        made[name] = [latest[user][1] if user in latest else "" for user in users.tolist()]
+        values = pa.chunked_array([table.columns.get(name, pa.nulls(table.rows)) for table in behaviors])
+        said = order[values.is_valid().to_numpy()[order]]
+        last = np.searchsorted(of_user[said], users, side="right") - 1
+        told = (last >= 0) & (of_user[said[last]] == users) if len(said) else np.zeros(len(users), dtype=bool)
+        column = [""] * len(users)
+        for place, value in zip(np.flatnonzero(told), values.take(pa.array(said[last[told]])).to_pylist(), strict=True):
+            column[place] = text_of(value)
+        made[name] = column
     return made
 
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from plugrank_training.data.adapters.films import rows_of
 from plugrank_training.data.adapters.lines import Line, read_lines
-from plugrank_training.data.adapters.recorded import Events, Items, Recorded
+from plugrank_training.data.adapters.recorded import EventLog, Items, Recorded
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.ids import shortlex_key
 
@@ -27,31 +25,20 @@ def read(folder: Path, progress: bool) -> Recorded:
     """Videos that somebody clicked or that have a title."""
     titles = read_texts(one(folder, TITLES))
     tags = read_texts(folder / TAGS) if (folder / TAGS).is_file() else {}
-    rows = read_pairs(one(folder, PAIRS), progress)
-    ids = sorted(titles.keys() | {item for _, item, _ in rows}, key=shortlex_key)
-    user_ids = sorted({user for user, _, _ in rows}, key=shortlex_key)
-    users, items = rows_of(user_ids), rows_of(ids)
+    numbers, log = read_pairs(one(folder, PAIRS), progress)
+    ids = sorted(titles.keys() | numbers.keys(), key=shortlex_key)
+    rows = rows_of(ids)
+    user_ids, events = log.in_order([rows[item] for item in numbers])
     bare = sum(item not in titles for item in ids)
-    return Recorded(
-        "microlens",
-        Items(
-            ids=ids,
-            titles=[titles.get(item, "") for item in ids],
-            texts=[""] * len(ids),
-            categories=[[tags[item]] if tags.get(item) else [] for item in ids],
-            created_ms=[None] * len(ids),
-        ),
-        user_ids,
-        {},
-        Events(
-            user=np.array([users[user] for user, _, _ in rows], dtype=np.int32),
-            item=np.array([items[item] for _, item, _ in rows], dtype=np.int32),
-            timestamp=np.array([moment for _, _, moment in rows], dtype=np.int64),
-            label=np.ones(len(rows), dtype=np.int8),
-        ),
-        negatives="matched",
-        notes=(f"{bare:,} item(s) without a title",) if bare else (),
+    items = Items(
+        ids=ids,
+        titles=[titles.get(item, "") for item in ids],
+        texts=[""] * len(ids),
+        categories=[[tags[item]] if tags.get(item) else [] for item in ids],
+        created_ms=[None] * len(ids),
     )
+    notes = (f"{bare:,} item(s) without a title",) if bare else ()
+    return Recorded("microlens", items, user_ids, {}, events, negatives="matched", notes=notes)
 
 
 def one(folder: Path, pattern: str) -> Path:
@@ -63,16 +50,18 @@ def one(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def read_pairs(path: Path, progress: bool) -> list[tuple[str, str, int]]:
-    """User, item and time of each click."""
-    made = []
+def read_pairs(path: Path, progress: bool) -> tuple[dict[str, int], EventLog]:
+    """Numbers of items, in the order in which they are met, and the clicks."""
+    numbers: dict[str, int] = {}
+    log = EventLog()
     for line in read_lines(path, ",", HEAD, "utf-8-sig", progress=progress):
         if line.number == 1:
             if tuple(field.strip() for field in line.fields) != HEAD:
                 raise line.error(f"the first line must be {','.join(HEAD)}")
             continue
-        made.append((line.identity(0, "user"), line.identity(1, "item"), line.whole(2, "timestamp")))
-    return made
+        item = numbers.setdefault(line.identity(1, "item"), len(numbers))
+        log.add(log.user(line.identity(0, "user")), item, line.whole(2, "timestamp"), 1)
+    return numbers, log
 
 
 def read_texts(path: Path) -> dict[str, str]:

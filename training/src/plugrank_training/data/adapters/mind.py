@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from plugrank_training.data.adapters.films import rows_of
 from plugrank_training.data.adapters.lines import Line, read_lines
-from plugrank_training.data.adapters.recorded import Events, Items, Recorded
+from plugrank_training.data.adapters.recorded import EventLog, Items, Recorded
 from plugrank_training.data.ids import shortlex_key
 
 NEWS, BEHAVIORS = "news.tsv", "behaviors.tsv"
@@ -30,10 +28,10 @@ TIME = "%m/%d/%Y %I:%M:%S %p"
 def read(folder: Path, progress: bool) -> Recorded:
     """All parts together."""
     items = read_news(folder)
-    log = Log(rows_of(items.ids))
+    shown = Impressions(rows_of(items.ids))
     for line in lines_of(folder, BEHAVIORS, BEHAVIOR_FIELDS, progress):
-        log.take(line)
-    return log.recorded(items)
+        shown.take(line)
+    return shown.recorded(items)
 
 
 def lines_of(folder: Path, name: str, fields: tuple[str, ...], progress: bool = False) -> Iterator[Line]:
@@ -59,20 +57,18 @@ def read_news(folder: Path) -> Items:
     )
 
 
-class Log:
+class Impressions:
     """Impressions as they are read, and of each user what was clicked before the first of them."""
 
     def __init__(self, news: dict[str, int]) -> None:
         self.news = news
-        self.users: dict[str, int] = {}
-        self.rows: list[tuple[int, int, int, int]] = []
+        self.log = EventLog()
         # By user: time of the first impression, and the clicks before it.
         self.before: dict[int, tuple[int, list[int]]] = {}
 
     def take(self, line: Line) -> None:
         """One line: a list of articles that a user was shown."""
-        user = self.users.setdefault(line.identity(1, "user id"), len(self.users))
-        moment = time_of(line)
+        user, moment = self.log.user(line.identity(1, "user id")), time_of(line)
         first = self.before.get(user)
         if first is None or moment < first[0]:
             self.before[user] = (moment, [self.article(line, name) for name in line.fields[3].split()])
@@ -80,7 +76,7 @@ class Log:
             name, dash, label = entry.rpartition("-")
             if not dash or label not in ("0", "1"):
                 raise line.error(f"impression `{entry}` has no label; leave parts without labels out")
-            self.rows.append((user, self.article(line, name), moment, int(label)))
+            self.log.add(user, self.article(line, name), moment, int(label))
 
     def article(self, line: Line, name: str) -> int:
         """Row of an article."""
@@ -91,13 +87,9 @@ class Log:
     def recorded(self, items: Items) -> Recorded:
         """All of it."""
         for user, (moment, clicks) in self.before.items():
-            start = moment - 1000 * len(clicks)
-            self.rows += [(user, article, start + 1000 * place, 1) for place, article in enumerate(clicks)]
-        user_ids = sorted(self.users, key=shortlex_key)
-        place = np.empty(len(user_ids), dtype=np.int32)
-        place[[self.users[identity] for identity in user_ids]] = np.arange(len(user_ids))
-        table = np.array(self.rows, dtype=np.int64).reshape(-1, 4)
-        events = Events(place[table[:, 0]], table[:, 1].astype(np.int32), table[:, 2], table[:, 3].astype(np.int8))
+            for place, article in enumerate(clicks):
+                self.log.add(user, article, moment - 1000 * (len(clicks) - place), 1)
+        user_ids, events = self.log.in_order()
         earlier = sum(len(clicks) for _, clicks in self.before.values())
         note = f"{earlier:,} clicks before users' first impressions have no times: a second apart, in their order"
         return Recorded("mind", items, user_ids, {}, events, notes=(note,) if earlier else ())

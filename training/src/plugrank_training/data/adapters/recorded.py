@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from plugrank_training.data.ids import shortlex_key
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,33 @@ class Events:
     item: np.ndarray
     timestamp: np.ndarray
     label: np.ndarray
+
+
+class EventLog:
+    """Interactions as they are read, 17 bytes each; users get numbers in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, int] = {}
+        self.columns = (array("i"), array("i"), array("q"), array("b"))
+
+    def user(self, identity: str) -> int:
+        """Number of a user."""
+        return self.users.setdefault(identity, len(self.users))
+
+    def add(self, user: int, item: int, timestamp: int, label: int) -> None:
+        """One interaction; `item` is any number of it."""
+        for column, value in zip(self.columns, (user, item, timestamp, label), strict=True):
+            column.append(value)
+
+    def in_order(self, item_rows: Sequence[int] | None = None) -> tuple[list[str], Events]:
+        """Users in the order of their ids, and all interactions; `item_rows`: row of each item number, where they
+        differ."""
+        user_ids = sorted(self.users, key=shortlex_key)
+        rows = np.empty(len(user_ids), dtype=np.int32)
+        rows[[self.users[identity] for identity in user_ids]] = np.arange(len(user_ids))
+        user, item, timestamp, label = (np.array(column) for column in self.columns)
+        item = item if item_rows is None else np.asarray(item_rows)[item]
+        return user_ids, Events(rows[user], item.astype(np.int32), timestamp.astype(np.int64), label.astype(np.int8))
 
 
 @dataclass(frozen=True)
