@@ -175,8 +175,6 @@ impl Default for CategoryOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PopularOptions {
-    /// Confidence of the click rate's lower bound, in standard deviations: 1.96 is 95%.
-    pub z: f64,
     /// The lists are sorted again when something changed and this much time has passed.
     #[serde(with = "humantime_serde")]
     pub refresh_every: Duration,
@@ -184,7 +182,7 @@ pub struct PopularOptions {
 
 impl Default for PopularOptions {
     fn default() -> Self {
-        Self { z: 1.96, refresh_every: Duration::from_secs(10) }
+        Self { refresh_every: Duration::from_secs(10) }
     }
 }
 
@@ -229,9 +227,6 @@ impl RetrievalOptions {
         half_life("co_visitation.half_life_clicks", self.co_visitation.half_life_clicks)?;
         positive("category.categories", self.category.categories)?;
         positive("category.list_length", self.category.list_length)?;
-        if !(self.popular.z >= 0.0 && self.popular.z.is_finite()) {
-            return wrong("popular.z", "must be 0 or more; 1.96 is a confidence of 95%");
-        }
         Ok(())
     }
 }
@@ -292,7 +287,7 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut RetrievalOptions);
-        let set: [(&str, Change); 6] = [
+        let set: [(&str, Change); 5] = [
             ("max_candidates", |o| o.max_candidates = 0),
             ("source_time_share", |o| o.source_time_share = f64::NAN),
             ("quotas.fresh", |o| {
@@ -300,7 +295,6 @@ mod tests {
             }),
             ("ann.connectivity", |o| o.ann.connectivity = 1),
             ("ann.half_life_clicks", |o| o.ann.half_life_clicks = 0.0),
-            ("popular.z", |o| o.popular.z = f64::INFINITY),
         ];
         for (field, change) in set {
             let mut options = RetrievalOptions::default();

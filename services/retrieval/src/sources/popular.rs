@@ -8,7 +8,7 @@ use crate::{
     sources::{Found, Source, take_unblocked},
 };
 
-/// Names the items with the surest click rates.
+/// Names the items that are clicked most.
 pub(crate) struct Popular;
 
 impl Source for Popular {
