@@ -133,9 +133,9 @@ def joined(parts: list[Rows]) -> Rows:
 
 def unique(rows: Rows) -> Rows:
     """Each interaction once: histories of two parts overlap."""
-    columns = (rows.user, rows.article, rows.timestamp, rows.label)
-    order = np.lexsort(columns)
-    columns = tuple(column[order] for column in columns)
+    every = (rows.user, rows.article, rows.timestamp, rows.label)
+    order = np.lexsort(every)
+    columns = [column[order] for column in every]
     new = np.ones(len(order), dtype=bool)
     new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
     user, article, timestamp, label = (column[new] for column in columns)
