@@ -13,7 +13,7 @@ from PIL import Image
 from downloads import add_extras, make_1m, make_100k, make_latest, make_movietweetings, make_sequences, write
 from plugrank_training.cli import main
 from plugrank_training.data.adapters.convert import convert_any
-from plugrank_training.data.adapters.movielens import convert, detect
+from plugrank_training.data.adapters.layouts import convert, detect
 from plugrank_training.data.adapters.source import title_year
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
@@ -120,7 +120,7 @@ def test_plots_and_posters_are_taken_in(make: Make, tmp_path: Path) -> None:
     with Image.open(out / "images/10.png") as image:
         assert image.getpixel((0, 0)) == (0, 0, 255)
     notes = json.loads((out / "dataset.json").read_text())["converted_from"]["notes"]
-    assert any(note.startswith("poster left out, 3.jpg") for note in notes)
+    assert any(note.startswith("image left out, 3.jpg") for note in notes)
 
 
 def test_movietweetings_is_told_from_movielens_1m(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 from planted import write_clicks
@@ -103,3 +104,24 @@ def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.Capt
     assert not np.allclose(
         before["branches.ppm.attention.to_key.weight"], after["branches.ppm.attention.to_key.weight"]
     )
+
+
+def test_a_sequence_of_ids_is_pretrained_and_plugged_in(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    """The baseline goes through the stages that UniM does, and keeps its own apart from PPM's."""
+    config = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, freeze=FROZEN))
+    run = open_run(dataclasses.replace(options, no_test=True), config)
+    fitted = fit_models(run, prepare(run, show_groups=False), ("idrec-sequence",))
+    assert fitted.ppm is None
+    printed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("sequence pre-training") for line in printed)
+    stages = options.out / "stages"
+    made_stages = {path.name.rpartition("-")[0] for path in stages.glob("*sequence*.safetensors")}
+    assert made_stages == {"next_clicks-sequence", "sequence", "idrec-sequence", "idrec-sequence-valid"}
+    trained = fitted.models["idrec-sequence"]
+    assert trained.report["valid"]["auc"] > 0.7
+    model = trained.network()
+    # No branch reads vectors; the pre-trained embedding of ids stays as it was, as it is frozen.
+    assert not any(part.reads_vectors for part in model.parts())
+    made = load_file(next(stages.glob("sequence-*.safetensors")))
+    name = "branches.ppm.projection.embeddings.tables.0.weight"
+    assert torch.equal(model.state_dict()[name], made[name])

@@ -46,6 +46,7 @@ def test_a_file_overrides_single_keys(tmp_path: Path) -> None:
         ("[unified]\nranking = 1.5\n", "unified.ranking"),
         ('calibration = "magic"\n', "calibration"),
         ("[unified]\nfreeze = [1]\n", "unified.freeze"),
+        ('[retrieval]\nshare = 0.1\n[unified]\nfreeze = ["ppm.projection"]\n', "retrieval.share"),
         ("[ppm\n", "TOML"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugrank_training.data.adapters.movielens import convert
+from plugrank_training.data.adapters.layouts import convert
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.splits import make_split

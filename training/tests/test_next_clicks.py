@@ -14,10 +14,11 @@ from plugrank_training.data.click_sequences import ClickSequences
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.modal_vectors import ModalVectors
 from plugrank_training.fit.batches import Dropping
 from plugrank_training.fit.covisit_factors import covisit_factors, fill_covisits
 from plugrank_training.fit.next_clicks import NextClickBatches, next_click_loss, train_next_clicks
-from plugrank_training.models.build import make_idrec, make_pretrained
+from plugrank_training.models.build import make_idrec, make_pretrained, make_pretrained_sequence
 from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.features import Feature
 from plugrank_training.models.ppm import Ppm
@@ -99,6 +100,24 @@ def test_what_comes_next_is_learned_from_content_alone(sequences: ClickSequences
     with torch.no_grad():
         losses = [next_click_loss(model, catalog, batch, Dropping()) for model in (ppm, again)]
     assert losses[0] == losses[1]
+
+
+def test_what_comes_next_is_learned_from_ids_alone(sequences: ClickSequences, catalog: Catalog) -> None:
+    model = make_pretrained_sequence(catalog.schema, Config(), 0)
+    sequence = next(part for part in model.parts() if isinstance(part, Ppm))
+    result = train_next_clicks(sequence, catalog, sequences, CONFIG, Dropping(), seed=0)
+    assert result.train_loss[-1] < 0.5 * result.train_loss[0]
+    batch = next(NextClickBatches(sequences, CONFIG, torch.device("cpu")).passes(np.random.default_rng(1)))
+    # Other content changes nothing; other ids do.
+    noise = torch.randn(ITEMS, 12, generator=torch.Generator().manual_seed(9))
+    elsewhere = replace(catalog, modal=ModalVectors([noise.numpy()]))
+    shuffled = replace(catalog, item_ids={"item_id": catalog.item_ids["item_id"].flip(0)})
+    with torch.no_grad():
+        known, content, ids = (
+            next_click_loss(sequence, one, batch, Dropping()) for one in (catalog, elsewhere, shuffled)
+        )
+    assert content == known
+    assert ids > known + 1.0
 
 
 def test_covisits_bring_near_what_is_clicked_together(sequences: ClickSequences, catalog: Catalog) -> None:

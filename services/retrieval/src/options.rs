@@ -311,9 +311,6 @@ impl Default for CategoryOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct PopularOptions {
-    /// Confidence of the click rate's lower bound, in standard deviations: 1.96 is 95%.
-    #[garde(range(min = 0.0, max = 10.0), custom(finite))]
-    pub z: f64,
     /// How often popularity lists are sorted again when something changed, in milliseconds.
     #[garde(range(min = 1, max = 3_600_000))]
     pub refresh_ms: u64,
@@ -321,7 +318,7 @@ pub struct PopularOptions {
 
 impl Default for PopularOptions {
     fn default() -> Self {
-        Self { z: 1.96, refresh_ms: 10_000 }
+        Self { refresh_ms: 10_000 }
     }
 }
 
@@ -391,12 +388,11 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut RetrievalOptions);
-        let set: [(&str, Change); 7] = [
+        let set: [(&str, Change); 6] = [
             ("max_candidates", |o| o.max_candidates = 0),
             ("source_time_share", |o| o.source_time_share = f64::NAN),
             ("ann.connectivity", |o| o.ann.connectivity = 1),
             ("ann.half_life_clicks", |o| o.ann.half_life_clicks = 0.0),
-            ("popular.z", |o| o.popular.z = f64::INFINITY),
             ("snapshot.path", |o| o.snapshot.path = Some("".into())),
             ("snapshot.every_ms", |o| o.snapshot.every_ms = 1),
         ];

@@ -1,7 +1,7 @@
 //! Which items are popular, overall and in each category.
 
 use std::{
-    cmp::Ordering,
+    cmp::Reverse,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -19,56 +19,32 @@ use crate::options::RetrievalOptions;
 /// Sorted lists, made once and shared by all requests.
 #[derive(Debug, Default)]
 pub(crate) struct PopularityLists {
-    /// Every available item, best first.
+    /// Every available item, most clicked first.
     pub(crate) overall: Vec<ItemIndex>,
-    /// By category: the best items of it, best first.
+    /// By category: the most clicked items of it, most clicked first.
     pub(crate) by_category: Vec<Vec<ItemIndex>>,
     /// Categories that have items, most clicked first.
     pub(crate) categories: Vec<CategoryIndex>,
 }
 
-/// Lower bound of the click rate behind `clicks` out of `impressions`, `z` standard deviations
-/// below: a high rate counts for more the more often it was seen. 0 without impressions.
-/// Score interval of E. B. Wilson, JASA 22 (1927): with p = c/n,
-/// `(p + z²/2n - z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)`.
-pub(crate) fn wilson_lower_bound(clicks: u64, impressions: u64, z: f64) -> f64 {
-    // A click that no impression was logged for was still seen.
-    let shown = impressions.max(clicks) as f64;
-    if shown == 0.0 {
-        return 0.0;
-    }
-    let rate = clicks as f64 / shown;
-    let square = z * z / shown;
-    let spread = z * (rate * (1.0 - rate) / shown + square / (4.0 * shown)).sqrt();
-    ((rate + square / 2.0 - spread) / (1.0 + square)).max(0.0)
-}
-
 impl PopularityLists {
     /// Sorts the catalog. Returns as well the items that no list had before.
     fn of(items: &ItemTable, options: &RetrievalOptions) -> (Self, Vec<ItemIndex>) {
-        struct Row {
-            score: f32,
-            index: ItemIndex,
-            created_at: i64,
-        }
         let view = items.view();
-        let mut rows: Vec<Row> = (0..view.index_end())
+        let mut rows: Vec<(Reverse<u64>, Reverse<i64>, ItemIndex)> = (0..view.index_end())
             .filter(|&index| view.available(index))
             .map(|index| {
-                let stats = view.stats(index);
-                let score = wilson_lower_bound(stats.clicks, stats.impressions, options.popular.z);
                 let created_at = view.created_at(index).unwrap_or(i64::MIN);
-                Row { score: score as f32, index, created_at }
+                (Reverse(view.stats(index).clicks), Reverse(created_at), index)
             })
             .collect();
         // Those that the view has: what came after it stays unlisted.
         let new = view.unlisted().collect();
-        // Items nobody has seen all score 0; among equals the newer one first.
-        rows.sort_unstable_by(|a, b| {
-            let by_score = b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
-            by_score.then(b.created_at.cmp(&a.created_at)).then(a.index.cmp(&b.index))
-        });
-        let overall: Vec<ItemIndex> = rows.iter().map(|row| row.index).collect();
+        // By how often an item is clicked, not by how large a share of its impressions are clicks: of
+        // later clicks the former finds more (training/PROTOCOL.md, "Sources"). Among equals the newer
+        // one first.
+        rows.sort_unstable();
+        let overall: Vec<ItemIndex> = rows.iter().map(|(_, _, index)| *index).collect();
         drop(rows);
 
         let mut by_category = vec![Vec::new(); view.category_end() as usize];
@@ -171,7 +147,7 @@ mod tests {
 
     use plugrank_store::ItemStats;
 
-    use super::{Popularity, PopularityLists, wilson_lower_bound};
+    use super::{Popularity, PopularityLists};
     use crate::{
         options::RetrievalOptions,
         testing::{item, put, table},
@@ -182,23 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn wilson_agrees_with_known_values() {
-        // Worked out by hand from the formula: 10 of 100 at 95% gives [0.0552, 0.1744].
-        assert!((wilson_lower_bound(10, 100, 1.96) - 0.05523).abs() < 1e-4);
-        assert!((wilson_lower_bound(1, 1, 1.96) - 0.20655).abs() < 1e-4);
-        assert_eq!(wilson_lower_bound(0, 0, 1.96), 0.0);
-        assert_eq!(wilson_lower_bound(0, 50, 1.96), 0.0);
-        assert_eq!(wilson_lower_bound(3, 4, 0.0), 0.75);
-    }
-
-    #[test]
-    fn volume_counts_and_unavailable_items_are_left_out() {
+    fn items_are_listed_by_clicks_and_unavailable_ones_left_out() {
         let items = table([]);
         let mut gone = item("gone", &["x"], None);
         gone.available = false;
         for (item, stats) in [
-            (item("lucky", &["x"], None), stats(1, 1)),
-            (item("proven", &["x", "y"], None), stats(800, 1000)),
+            (item("liked", &["x"], None), stats(9, 10)),
+            (item("known", &["x", "y"], None), stats(80, 1000)),
             (item("old", &["y"], Some(1)), stats(0, 0)),
             (item("new", &["y"], Some(2)), stats(0, 0)),
             (gone, stats(9, 9)),

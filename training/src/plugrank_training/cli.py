@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from plugrank_training.commands import add_benchmark, add_export_tiny, add_train
 from plugrank_training.data.convert_command import add_convert
-from plugrank_training.evaluate.lists.command import add_lists
+from plugrank_training.evaluate.lists.command import add_lists, add_sources
 from plugrank_training.evaluate.parity import add_parity, add_sample_predictions
 from plugrank_training.evaluate.rung import add_rung
 from plugrank_training.report.command import add_report
@@ -25,6 +25,7 @@ REGISTER: tuple[Register, ...] = (
     add_sample_predictions,
     add_rung,
     add_lists,
+    add_sources,
     add_export_tiny,
     add_benchmark,
     add_report,

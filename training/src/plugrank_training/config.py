@@ -280,6 +280,8 @@ class Config:
             raise ConfigError("categories_length must be at least 1")
         if self.lists.share == 1.0 and self.lists.hard == 1.0:
             raise ConfigError("lists.hard must be below 1: users without clicks have no hard negatives")
+        if self.retrieval.share and "ppm.projection" in self.unified.freeze:
+            raise ConfigError("retrieval.share trains ppm.projection, which unified.freeze names")
         if self.calibration not in ("platt", "isotonic"):
             raise ConfigError("calibration must be `platt` or `isotonic`")
         if self.cache_dtype not in ("f32", "f16"):

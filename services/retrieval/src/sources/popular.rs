@@ -7,7 +7,7 @@ use crate::{
     sources::{Found, Request, Source, take_unblocked},
 };
 
-/// Names the items with the surest click rates.
+/// Names the items that are clicked most.
 pub(crate) struct Popular;
 
 impl Source for Popular {

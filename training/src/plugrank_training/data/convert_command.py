@@ -12,16 +12,21 @@ Turns a click log into a dataset folder, the one form that training, loading and
 (docs/dataset-format.md). With --map any log will do (csv, tsv, parquet, JSON lines): log.toml says which columns are
 what (docs/convert.md); rows that cannot be used are dropped and counted.
 
-Without, SRC is a MovieLens or MovieTweetings download. The layout is found by the files that are there:
+Without, SRC is a download. The layout is found by the files that are there:
 
   MovieLens 100K           u.data, u.item, u.user, u.genre
   MovieLens 1M             ratings.dat, movies.dat, users.dat
   MovieLens latest, 20M+   ratings.csv, movies.csv, optional tags.csv
   MovieLens 1M sequences   sequences.parquet, movies.dat, users.dat (clicks only, no times)
   MovieTweetings           ratings.dat, movies.dat, no users.dat
+  MIND                     news.tsv, behaviors.tsv, here or in folders of parts (MINDsmall_train, MINDsmall_dev)
+  EB-NeRD                  articles.parquet, train/behaviors.parquet, train/history.parquet, optional validation/
+  MicroLens                MicroLens-*_pairs.csv, MicroLens-*_title_en.csv, optional tags_to_summary.csv and
+                           MicroLens-*_covers/ITEM.jpg (clicks only)
 
 A rating of 4 or more (MovieTweetings: 8 of 10) is a click, a lower one an impression without a click. Beside any
-layout, plots.tsv (movie_id, director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are there.
+layout of films, plots.tsv (movie_id, director, actors, plot) and posters/MOVIE_ID.jpg are taken in where they are
+there. Clicks that MIND tells of without a time stand before the user's first impression, a second apart.
 """
 
 EPILOG = """\
@@ -39,7 +44,7 @@ def add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Register it."""
     parser = commands.add_parser(
         "convert",
-        help="turn a click log into a dataset folder",
+        help="turn a click log or a download (MovieLens, MIND, EB-NeRD, ...) into a dataset folder",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,7 +16,6 @@ from plugrank_training.config import ListConfig
 from plugrank_training.data.covisit_neighbours import covisit_neighbours
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryBatch
-from plugrank_training.data.popularity import wilson_lower_bound
 
 # As the retrieval service weighs clicks and how many it reads.
 HALF_LIFE_CLICKS, CLICKS = 8.0, 20
@@ -24,7 +23,6 @@ NEIGHBOURS, CATEGORY_ITEMS = 75, 60
 # Beyond so many items nearest neighbours are left out of the hard negatives: they are searched exactly here.
 SEARCHED_ITEMS = 100_000
 ITEMS_AT_ONCE = 2048
-Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -161,10 +159,10 @@ def content_neighbours(vectors: np.ndarray) -> sparse.csr_matrix:
 
 
 def category_neighbours(train: Examples, categories: Sequence[Sequence[str]]) -> sparse.csr_matrix:
-    """The items of an item's categories with the surest click rates; 1 for each, more where categories share it."""
+    """The most clicked items of an item's categories; 1 for each, more where categories share it."""
     items = len(categories)
-    clicks, shown = np.bincount(train.item, train.label, minlength=items), np.bincount(train.item, minlength=items)
-    order = np.argsort(-wilson_lower_bound(clicks, shown, Z), kind="stable")
+    clicks = np.bincount(train.item, train.label, minlength=items)
+    order = np.argsort(-clicks, kind="stable")
     names = sorted({name for row in categories for name in row})
     number = {name: place for place, name in enumerate(names)}
     pairs = [(item, number[name]) for item, row in enumerate(categories) for name in dict.fromkeys(row)]

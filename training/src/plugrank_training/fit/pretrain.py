@@ -12,9 +12,9 @@ from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.checkpoint import Checkpoint
 from plugrank_training.fit.next_clicks import train_next_clicks
 from plugrank_training.fit.train import FitOptions, FitResult, fit
-from plugrank_training.models.build import make_pretrained
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.ppm import ItemProjection, Ppm
+from plugrank_training.models.registry import PPM, Plugin
 from plugrank_training.models.similarity import Similarity
 
 # Items that whitening goes by; more change nothing.
@@ -52,11 +52,11 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
     )
 
 
-def start_of(catalog: Catalog, config: Config, seed: int) -> ClickModel:
-    """PPM under a head of its own, its projection whitened."""
-    model = make_pretrained(catalog.schema, config, seed).to(catalog.present.device)
+def start_of(catalog: Catalog, config: Config, seed: int, plugin: Plugin = PPM) -> ClickModel:
+    """A plug-in under a head of its own; a projection of vectors is whitened."""
+    model = plugin.build(catalog.schema, config, seed).to(catalog.present.device)
     for part in model.parts():
-        if isinstance(part, Ppm):
+        if isinstance(part, Ppm) and isinstance(part.projection, ItemProjection):
             whiten(part.projection, catalog)
         if isinstance(part, Similarity):
             part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
@@ -69,10 +69,15 @@ def whiten(projection: ItemProjection, catalog: Catalog) -> None:
 
 
 def pretrain_next_clicks(
-    catalog: Catalog, sequences: ClickSequences, config: Config, seed: int, checkpoint: Checkpoint | None = None
+    catalog: Catalog,
+    sequences: ClickSequences,
+    config: Config,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    plugin: Plugin = PPM,
 ) -> tuple[ClickModel, FitResult]:
-    """Train PPM on what is clicked next over all of the sequences; its head then goes by that alone."""
-    model = start_of(catalog, config, seed)
+    """Train a plug-in on what is clicked next over all of the sequences; its head then goes by that alone."""
+    model = start_of(catalog, config, seed, plugin)
     ppm = next(part for part in model.parts() if isinstance(part, Ppm))
     dropping = Dropping(item=config.ppm.drop_item)
     result = train_next_clicks(ppm, catalog, sequences, config.next_clicks, dropping, seed, checkpoint)
@@ -88,8 +93,10 @@ def pretrain(
     seed: int,
     checkpoint: Checkpoint | None = None,
     start: ClickModel | None = None,
+    plugin: Plugin = PPM,
 ) -> tuple[ClickModel, FitResult]:
-    """Train PPM under a head of its own, from `start` where there is one; branch and head are what is plugged in."""
-    model = start or start_of(catalog, config, seed)
+    """Train a plug-in under a head of its own, from `start` where there is one; branch and head are what is plugged
+    in."""
+    model = start or start_of(catalog, config, seed, plugin)
     result = fit(model, catalog, train, valid, pretrain_options(config, seed), checkpoint)
     return model, result

@@ -24,12 +24,11 @@ from plugrank_training.fit.prepare import Prepared
 from plugrank_training.fit.pretrain import WHITENED_ITEMS, newest, pretrain, pretrain_next_clicks, whiten
 from plugrank_training.fit.run import Run
 from plugrank_training.fit.train import FitOptions, fit, predict
-from plugrank_training.models.build import make_pretrained
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.groups import freeze
 from plugrank_training.models.item_popularity import ItemPopularity
-from plugrank_training.models.registry import NETWORKS, Network
+from plugrank_training.models.registry import NETWORKS, PPM, Network, Plugin
 from plugrank_training.models.similarity import Similarity
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
@@ -37,7 +36,7 @@ Made = tuple[dict[str, Tensor], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What stage 2 made: PPM under a head of its own."""
+    """What stage 2 made: a plug-in under a head of its own."""
 
     model: ClickModel
     # Fingerprint of what it depends on.
@@ -55,21 +54,22 @@ class FittedModels:
 
 
 def fit_models(run: Run, prepared: Prepared, names: Sequence[str]) -> FittedModels:
-    """Stages 2 and 3: every model of `names`, in their order; PPM is pre-trained once, where one needs it."""
-    ppm: Pretrained | None = None
+    """Stages 2 and 3: every model of `names`, in their order; a plug-in is pre-trained once, where one needs it."""
+    plugins: dict[Plugin, Pretrained] = {}
     models: dict[str, Trained] = {}
     for name in names:
         if name in BASELINES:
             models[name] = fit_baseline(run, prepared, name)
             continue
         network = NETWORKS[name]
-        if ppm is None and (network.is_ppm or network.starts_from_ppm):
-            ppm = pretrain_ppm(run, prepared)
-        if network.is_ppm and ppm is not None:
-            models[name] = score(run, prepared, name, ppm.model, ppm.key, ppm.report)
+        if network.plugin is not None and network.plugin not in plugins:
+            plugins[network.plugin] = pretrain_plugin(run, prepared, network.plugin)
+        pretrained = plugins[network.plugin] if network.plugin is not None else None
+        if network.is_plugin and pretrained is not None:
+            models[name] = score(run, prepared, name, pretrained.model, pretrained.key, pretrained.report)
         else:
-            models[name] = fit_network(run, prepared, name, ppm)
-    return FittedModels(models, ppm)
+            models[name] = fit_network(run, prepared, name, pretrained)
+    return FittedModels(models, plugins.get(PPM))
 
 
 def fit_baseline(run: Run, prepared: Prepared, name: str) -> Trained:
@@ -106,43 +106,45 @@ def pretrained_config(config: Config) -> tuple[Any, ...]:
     )
 
 
-def pretrain_ppm(run: Run, prepared: Prepared) -> Pretrained:
+def pretrain_plugin(run: Run, prepared: Prepared, plugin: Plugin) -> Pretrained:
     """Stage 2."""
     config, seed, catalog = run.config, run.options.seed, prepared.catalog
-    model = make_pretrained(catalog.schema, config, seed)
+    model = plugin.build(catalog.schema, config, seed)
     key = run.key(*pretrained_config(config))
 
     def make() -> Made:
         part = newest(run.split.train, config.ppm.window, run.clicks_only)
         batchers = run.batcher(part, True), run.batcher(run.split.valid)
-        start = next_clicks(run, prepared) if config.next_clicks.epochs else None
-        checkpoint = run.checkpoint("ppm", key)
-        trained, result = pretrain(catalog, *batchers, config, seed, checkpoint, start.model if start else None)
+        start = next_clicks(run, prepared, plugin) if config.next_clicks.epochs else None
+        checkpoint = run.checkpoint(plugin.name, key)
+        first = start.model if start else None
+        trained, result = pretrain(catalog, *batchers, config, seed, checkpoint, first, plugin)
         long = {"next_clicks": start.report} if start else {}
         return trained.state_dict(), {"fit": result.summary()} | long
 
-    made = run.cache.get_or_make("ppm", key, make)
+    made = run.cache.get_or_make(plugin.name, key, make)
     model.load_state_dict(made.tensors)
-    say(f"ppm pre-training: {fit_note(made.report)}{reused_note(made.reused)}")
+    say(f"{plugin.name} pre-training: {fit_note(made.report)}{reused_note(made.reused)}")
     return Pretrained(model.eval(), key, made.report)
 
 
-def next_clicks(run: Run, prepared: Prepared) -> Pretrained:
-    """Stage 2, first part: PPM after next-click pre-training."""
+def next_clicks(run: Run, prepared: Prepared, plugin: Plugin) -> Pretrained:
+    """Stage 2, first part: a plug-in after next-click pre-training."""
     config, seed, sequences = run.config, run.options.seed, prepared.sequences
     if sequences is None:
         raise ValueError("next-click pre-training needs click sequences")
-    model = make_pretrained(prepared.catalog.schema, config, seed)
+    model = plugin.build(prepared.catalog.schema, config, seed)
+    stage = "next_clicks" if plugin == PPM else f"next_clicks-{plugin.name}"
     # Of `ppm` all but how it is then fitted to rows.
     kept = replace(config.ppm, epochs=0, window=1.0, learning_rate=0.0, weight_decay=0.0)
     key = run.key(*pretrained_config(replace(config, ppm=kept)))
 
     def make() -> Made:
-        checkpoint = run.checkpoint("next_clicks", key)
-        trained, result = pretrain_next_clicks(prepared.catalog, sequences, config, seed, checkpoint)
+        checkpoint = run.checkpoint(stage, key)
+        trained, result = pretrain_next_clicks(prepared.catalog, sequences, config, seed, checkpoint, plugin)
         return trained.state_dict(), result.summary()
 
-    made = run.cache.get_or_make("next_clicks", key, make)
+    made = run.cache.get_or_make(stage, key, make)
     model.load_state_dict(made.tensors)
     return Pretrained(model.to(prepared.catalog.present.device), key, made.report)
 
@@ -168,15 +170,20 @@ def fit_options(name: str, config: Config, seed: int, network: Network) -> FitOp
         seed=seed,
         ranking=unified.ranking,
         lists=config.lists.share,
-        retrieval=config.retrieval.share if network.starts_from_ppm else 0.0,
+        retrieval=config.retrieval.share if network.plugin is not None else 0.0,
         temperature=config.retrieval.temperature,
         sparse=unified.sparse_embeddings,
     )
 
 
+def has_own_stage(network: Network) -> bool:
+    """Whether it is more than a host alone: hosts by their names and the configured one are found as one stage."""
+    return network.reads_content or network.plugin is not None
+
+
 def network_key(run: Run, name: str, config: Config) -> str:
     """Fingerprint of a fitted network. A host alone does not change with what only PPM reads."""
-    if NETWORKS[name].reads_content:
+    if has_own_stage(NETWORKS[name]):
         return run.key(name, config)
     # Where clicks are trained against drawn items, what is near by content is among them.
     drawn = (config.lists, config.text, config.image) if config.lists.share else ()
@@ -188,13 +195,13 @@ def fitted_key(run: Run, name: str) -> str:
     network = NETWORKS[name]
     return (
         run.key(*pretrained_config(run.config))
-        if network.is_ppm
+        if network.is_plugin
         else network_key(run, name, network.configured(run.config))
     )
 
 
-def start_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | None) -> ClickModel:
-    """A network before it trains: built, given what does not train, PPM taken over, groups frozen."""
+def start_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | None) -> ClickModel:
+    """A network before it trains: built, given what does not train, its plug-in taken over, groups frozen."""
     network, catalog = NETWORKS[name], prepared.catalog
     config = network.configured(run.config)
     model = network.build(catalog.schema, config, run.options.seed)
@@ -209,21 +216,21 @@ def start_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | Non
             whiten(part.projection, catalog)
         if isinstance(part, Similarity):
             part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
-    if network.starts_from_ppm:
-        if ppm is None:
-            raise ValueError(f"`{name}` starts from a pre-trained PPM")
-        model.start_from(ppm.model)
+    if network.plugin is not None:
+        if plugin is None:
+            raise ValueError(f"`{name}` starts from a pre-trained {network.plugin.name}")
+        model.start_from(plugin.model)
         freeze(model, config.unified.freeze)
     return model.to(run.options.device)
 
 
-def fit_network(run: Run, prepared: Prepared, name: str, ppm: Pretrained | None) -> Trained:
+def fit_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | None) -> Trained:
     """Train (or reuse) one network, then score it."""
     network = NETWORKS[name]
     config = network.configured(run.config)
-    model = start_network(run, prepared, name, ppm)
+    model = start_network(run, prepared, name, plugin)
     # `idrec` and a host by its name are the same network where the configuration names that host.
-    stage = name if network.reads_content else "idrec"
+    stage = name if has_own_stage(network) else "idrec"
     key = network_key(run, name, config)
 
     def make() -> Made:

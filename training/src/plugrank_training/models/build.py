@@ -10,6 +10,7 @@ from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.covisits import Covisits
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.hosts import make_host
+from plugrank_training.models.id_sequence import IdSequence
 from plugrank_training.models.item_popularity import ItemPopularity
 from plugrank_training.models.ppm import Ppm
 from plugrank_training.models.schema import Schema
@@ -22,6 +23,11 @@ LIKENESS_DIM = 64
 def make_ppm(schema: Schema, config: Config) -> Ppm:
     """The plug-in alone."""
     return Ppm(tuple(width for _, width in schema.parts), schema.item, config.ppm, config.history)
+
+
+def make_sequence(schema: Schema, config: Config) -> dict[str, Branch]:
+    """The same over item ids in place of content."""
+    return {"ppm": IdSequence((), schema.item, config.ppm, config.history)}
 
 
 def make_plugged(schema: Schema, config: Config) -> dict[str, Branch]:
@@ -59,6 +65,12 @@ def make_pretrained(schema: Schema, config: Config, seed: int) -> ClickModel:
     return assemble(make_plugged(schema, config), config, cached=True)
 
 
+def make_pretrained_sequence(schema: Schema, config: Config, seed: int) -> ClickModel:
+    """The sequence of ids under a head of its own: what its pre-training trains."""
+    torch.manual_seed(seed)
+    return assemble(make_sequence(schema, config), config, cached=False)
+
+
 def make_idrec(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The host alone."""
     torch.manual_seed(seed)
@@ -85,3 +97,10 @@ def make_unified(schema: Schema, config: Config, seed: int) -> ClickModel:
     torch.manual_seed(seed)
     host = make_host_branches(schema, config)
     return assemble({**make_plugged(schema, config), **host}, config, cached=True)
+
+
+def make_with_sequence(schema: Schema, config: Config, seed: int) -> ClickModel:
+    """The sequence of ids plugged into the host."""
+    torch.manual_seed(seed)
+    host = make_host_branches(schema, config)
+    return assemble({**make_sequence(schema, config), **host}, config, cached=False)

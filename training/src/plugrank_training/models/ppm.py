@@ -90,9 +90,8 @@ class Ppm(Branch):
         self, parts: tuple[int, ...], item: Sequence[Feature], config: PpmConfig, history: HistoryConfig
     ) -> None:
         super().__init__()
-        content = [feature for feature in item if feature.name != "item_id"]
         dim, length = config.dim, history.clicks + history.impressions
-        self.projection = ItemProjection(parts, dim, content)
+        self.projection = self.make_projection(parts, item, dim)
         self.scale = nn.Parameter(torch.tensor(2.0))
         self.age = nn.Embedding(AGE_BUCKETS, dim)
         self.label = nn.Embedding(2, dim)
@@ -110,6 +109,11 @@ class Ppm(Branch):
         self.item_dim = dim
         self.user_dim = 2 * dim
         self.cross_dim = self.attention.output_dim + dim + 1
+
+    @staticmethod
+    def make_projection(parts: tuple[int, ...], item: Sequence[Feature], dim: int) -> nn.Module:
+        """What makes the item vector: of modal vectors, and of all features but the id."""
+        return ItemProjection(parts, dim, [feature for feature in item if feature.name != "item_id"])
 
     def project(self, inputs: ItemInputs) -> Tensor:
         """The item vector, stored or made, `[n, dim]`."""

@@ -9,13 +9,32 @@ from plugrank_training.config import Config
 from plugrank_training.models.build import (
     make_idrec,
     make_pretrained,
+    make_pretrained_sequence,
     make_unified,
     make_with_likeness,
+    make_with_sequence,
     make_with_vectors,
 )
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.hosts import HOSTS
 from plugrank_training.models.schema import Schema
+
+# From schema, configuration and seed, with fresh weights.
+Build = Callable[[Schema, Config, int], ClickModel]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What is pre-trained by itself and then plugged into a host."""
+
+    # Of its stages on the disk.
+    name: str
+    # Under a head of its own.
+    build: Build
+
+
+PPM = Plugin("ppm", make_pretrained)
+SEQUENCE = Plugin("sequence", make_pretrained_sequence)
 
 
 @dataclass(frozen=True)
@@ -23,16 +42,15 @@ class Network:
     """How a network is built and trained."""
 
     summary: str
-    # From schema, configuration and seed, with fresh weights.
-    build: Callable[[Schema, Config, int], ClickModel]
+    build: Build
     # A host that replaces the configured one.
     host: str | None = None
     # Reads modal vectors or content features beside ids; items are then dropped at random in training.
     reads_content: bool = False
-    # Takes over the pre-trained PPM before it trains.
-    starts_from_ppm: bool = False
-    # Is the pre-trained PPM itself and trains no further.
-    is_ppm: bool = False
+    # Taken over, pre-trained, before it trains.
+    plugin: Plugin | None = None
+    # Is the pre-trained plug-in itself and trains no further.
+    is_plugin: bool = False
 
     def configured(self, config: Config) -> Config:
         """The configuration with this network's host."""
@@ -44,6 +62,7 @@ NETWORKS: dict[str, Network] = {
     "idrec": Network("the configured host alone", make_idrec),
     "idrec-likeness": Network("the host with likeness to the history", make_with_likeness, reads_content=True),
     "idrec-vectors": Network("the host with frozen modal vectors as a feature", make_with_vectors, reads_content=True),
-    "ppm": Network("the pre-trained model alone", make_pretrained, reads_content=True, is_ppm=True),
-    "unified": Network("PPM plugged into the host", make_unified, reads_content=True, starts_from_ppm=True),
+    "idrec-sequence": Network("the host with a pre-trained sequence of ids", make_with_sequence, plugin=SEQUENCE),
+    "ppm": Network("the pre-trained model alone", make_pretrained, reads_content=True, plugin=PPM, is_plugin=True),
+    "unified": Network("PPM plugged into the host", make_unified, reads_content=True, plugin=PPM),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugrank_training.data.adapters import movielens
+from plugrank_training.data.adapters import layouts
 from plugrank_training.data.dataset import INTERACTIONS, ITEMS, META
 
 
@@ -22,5 +22,5 @@ def convert_any(source: Path, out: Path, progress: bool = True) -> Path:
         if progress:
             print(f"{source}: already a dataset folder, nothing to convert", flush=True)
         return source
-    movielens.convert(source, out, progress)
+    layouts.convert(source, out, progress)
     return out

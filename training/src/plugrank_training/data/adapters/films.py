@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from plugrank_training.data.adapters.lines import Line, Scale
-from plugrank_training.data.adapters.source import Events, Film
+from plugrank_training.data.adapters.recorded import Events
+from plugrank_training.data.adapters.source import Film
 from plugrank_training.data.dataset_error import DatasetError
 
 # Of MovieLens.

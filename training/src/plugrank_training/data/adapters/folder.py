@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plugrank_training.data.adapters.source import Source, decade, describe
+from plugrank_training.data.adapters.recorded import Items, Recorded
 from plugrank_training.data.dataset import INTERACTIONS, ITEMS, META, USERS
 from plugrank_training.data.dataset_error import DatasetError
 
@@ -26,7 +26,7 @@ COMPRESSION = "snappy"
 
 
 def fingerprint(folder: Path, files: list[Path]) -> str:
-    """Changes with the content of any file, or the name, size or time of any poster."""
+    """Changes with the content of any file, or the name, size or time of any in a folder inside."""
     digest = hashlib.sha256(f"{WRITER_VERSION}".encode())
     for path in sorted(files):
         status = path.stat()
@@ -80,9 +80,9 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_source(source: Source, images: dict[str, str], out: Path, converted_from: dict[str, Any]) -> None:
+def write_recorded(source: Recorded, images: dict[str, str], out: Path, converted_from: dict[str, Any]) -> None:
     """Write the four files into an empty folder; `images` are paths inside it, by item id."""
-    write_items(source, images, out / ITEMS)
+    write_items(source.items, images, out / ITEMS)
     users = pa.table({"user_id": source.user_ids} | {name: absent(v) for name, v in source.user_columns.items()})
     pq.write_table(users, out / USERS, compression=COMPRESSION)
     write_interactions(source, out / INTERACTIONS)
@@ -95,34 +95,30 @@ def absent(values: list[str]) -> pa.Array:
     return pa.array([value or None for value in values], pa.string())
 
 
-def write_items(source: Source, images: dict[str, str], path: Path) -> None:
-    """Films, with the categorical columns `release_year` and `decade`."""
-    films = source.films
+def write_items(items: Items, images: dict[str, str], path: Path) -> None:
+    """Items with their categorical columns."""
     table = pa.table(
         {
-            "item_id": pa.array([film.item_id for film in films], pa.string()),
-            "title": pa.array([film.title for film in films], pa.string()),
-            "text": pa.array([describe(film, source.plots.get(film.item_id)) for film in films], pa.string()),
-            "categories": pa.array([list(film.genres) for film in films], pa.list_(pa.string())),
-            "image": pa.array([images.get(film.item_id) for film in films], pa.string()),
-            "created_at": pa.array([film.released_ms for film in films], pa.int64()),
-            "release_year": absent([film.year for film in films]),
-            "decade": absent([decade(film.year) for film in films]),
+            "item_id": pa.array(items.ids, pa.string()),
+            "title": pa.array(items.titles, pa.string()),
+            "text": pa.array(items.texts, pa.string()),
+            "categories": pa.array(items.categories, pa.list_(pa.string())),
+            "image": pa.array([images.get(identity) for identity in items.ids], pa.string()),
+            "created_at": pa.array(items.created_ms, pa.int64()),
         }
+        | {name: absent(values) for name, values in items.columns.items()}
     )
     pq.write_table(table, path, compression=COMPRESSION)
 
 
-def write_interactions(source: Source, path: Path) -> None:
-    """Events, sorted by (timestamp, user id, item id): rows of users and films are in the order of ids."""
+def write_interactions(source: Recorded, path: Path) -> None:
+    """Events, sorted by (timestamp, user id, item id): rows of users and items are in the order of ids."""
     events = source.events
     order = np.lexsort((events.item, events.user, events.timestamp))
     # Dictionary arrays keep tens of millions of ids small while they are written; the file has plain strings.
     ids = {
         "user_id": pa.DictionaryArray.from_arrays(events.user[order], pa.array(source.user_ids, pa.string())),
-        "item_id": pa.DictionaryArray.from_arrays(
-            events.item[order], pa.array([film.item_id for film in source.films], pa.string())
-        ),
+        "item_id": pa.DictionaryArray.from_arrays(events.item[order], pa.array(source.items.ids, pa.string())),
     }
     schema = pa.schema(
         [("user_id", pa.string()), ("item_id", pa.string()), ("timestamp", pa.int64()), ("label", pa.int8())]

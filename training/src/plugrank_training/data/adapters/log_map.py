@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from plugrank_training.data.adapters.layouts import LAYOUTS
+from plugrank_training.data.adapters.log_layouts import LAYOUTS
 from plugrank_training.data.dataset_error import DatasetError
 
 T = TypeVar("T")

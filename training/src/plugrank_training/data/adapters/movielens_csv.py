@@ -13,7 +13,8 @@ import pyarrow.csv as pv
 
 from plugrank_training.data.adapters.films import STARS, Once, film_rows
 from plugrank_training.data.adapters.lines import Line
-from plugrank_training.data.adapters.source import Events, Film, Source, in_id_order, title_year
+from plugrank_training.data.adapters.recorded import Events
+from plugrank_training.data.adapters.source import Film, Source, in_id_order, title_year
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.progress_bar import progress_bar
 

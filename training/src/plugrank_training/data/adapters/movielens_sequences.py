@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from plugrank_training.data.adapters import movielens_dat
 from plugrank_training.data.adapters.films import film_rows
-from plugrank_training.data.adapters.source import Events, Film, Source, in_id_order
+from plugrank_training.data.adapters.recorded import Events
+from plugrank_training.data.adapters.source import Film, Source, in_id_order
 from plugrank_training.data.ids import shortlex_key
 from plugrank_training.data.parquet_table import ParquetTable
 from plugrank_training.progress_bar import progress_bar

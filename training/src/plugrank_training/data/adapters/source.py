@@ -1,12 +1,11 @@
-"""What every layout is read into before it is written as a dataset folder."""
+"""What every layout of film ratings is read into, and the items that films become."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from plugrank_training.data.adapters.recorded import Events, Items, Recorded
 from plugrank_training.data.ids import shortlex_key
 
 YEAR = re.compile(r"\((?:19|20)\d\d\b[^)]*\)")
@@ -37,19 +36,8 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Events:
-    """Interactions, in any order; users and films are rows of the source's lists."""
-
-    # int32 [n], int32 [n], int64 [n] (ms or position), int8 [n]
-    user: np.ndarray
-    item: np.ndarray
-    timestamp: np.ndarray
-    label: np.ndarray
-
-
-@dataclass(frozen=True)
 class Source:
-    """One source, read in whole. Films and users stand in the order of their ids, shorter first, then by bytes."""
+    """One source of ratings. Films and users stand in the order of their ids, shorter first, then by bytes."""
 
     name: str
     films: list[Film]
@@ -96,3 +84,29 @@ def describe(film: Film, plot: Plot | None) -> str:
     if film.tags:
         sentences.append(f"Tags: {', '.join(film.tags)}.")
     return " ".join(sentences)
+
+
+def recorded(source: Source) -> Recorded:
+    """Films as items, with the categorical columns `release_year` and `decade`."""
+    films = source.films
+    items = Items(
+        ids=[film.item_id for film in films],
+        titles=[film.title for film in films],
+        texts=[describe(film, source.plots.get(film.item_id)) for film in films],
+        categories=[list(film.genres) for film in films],
+        created_ms=[film.released_ms for film in films],
+        columns={
+            "release_year": [film.year for film in films],
+            "decade": [decade(film.year) for film in films],
+        },
+    )
+    return Recorded(
+        source.name,
+        items,
+        source.user_ids,
+        source.user_columns,
+        source.events,
+        source.time,
+        source.negatives,
+        source.notes,
+    )

@@ -16,9 +16,9 @@ the catalog and the log stood when the part began, ranked by each model; what a 
 Reports recall@20 and @100, NDCG@20, coverage of the catalog, share and calibration of cold items, and all of it by
 source, with intervals over seeds and users (1,000 draws), and what `unified` has over each other row, paired.
 
-Rows: popularity (clicks), co-visitation, retrieval's own order, and the networks of --models. Each with its own
-retrieval (`ann` by the model's own item vectors; popularity over the whole catalog) and with one fixed candidate set
-(`ann` by the frozen encoders' vectors, the same for all).
+Rows: popularity (clicks), recent popularity (clicks with a half-life of 30 days), co-visitation, retrieval's own
+order, and the networks of --models. Each with its own retrieval (`ann` by the model's own item vectors; popularity over
+the whole catalog) and with one fixed candidate set (`ann` by the frozen encoders' vectors, the same for all).
 """
 
 EPILOG = """\
@@ -30,6 +30,13 @@ lists are measured, with popularity and co-visitation beside them.
 
   python -m plugrank_training lists --dataset data/shop --out runs/shop --seeds 5 --part test
   python -m plugrank_training lists --dataset data/shop --out runs/served --part test --url http://127.0.0.1:8080
+"""
+
+SOURCES = """\
+Of what users of the validation part click later, the share among the first 100 and 300 that each source of retrieval
+names when the part begins, and that all of them merged name (nearest neighbours aside, which need a model's vectors):
+for the served order of popular items, by clicks, and for others, with the difference to the served one and its interval
+over users (1,000 draws).
 """
 
 
@@ -69,6 +76,46 @@ def add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.set_defaults(run=run)
 
 
+def add_sources(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `sources`."""
+    parser = commands.add_parser(
+        "sources",
+        help="measure what retrieval's sources find, by how popular items are ordered",
+        description=SOURCES,
+        epilog="  python -m plugrank_training sources --dataset data/shop",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument("--split", choices=SPLITS, help="default: `global`, or `warm` where negatives are matched")
+    parser.add_argument("--salt", default="plugrank", help="of the split's hashes (default: plugrank)")
+    parser.add_argument("--fold", type=int, metavar="N", help=f"of the split `items`, 0 to {FOLDS - 1}")
+    parser.add_argument("--users", type=int, metavar="N", help="at most so many users, evenly spread (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the report as well")
+    parser.set_defaults(run=run_sources)
+
+
+def run_sources(arguments: argparse.Namespace) -> None:
+    """Measure and print."""
+    from plugrank_training.data.dataset import Dataset
+    from plugrank_training.data.splits import default_split, make_split
+    from plugrank_training.durable import write_durably
+    from plugrank_training.evaluate.lists.sources import measure_sources, sources_table
+
+    at_least_one_user(arguments.users)
+    data = Dataset.load(arguments.dataset)
+    split = make_split(data, arguments.split or default_split(data), arguments.salt, arguments.fold)
+    report = measure_sources(data, split, arguments.users)
+    if arguments.json is not None:
+        write_durably(arguments.json, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+    print(sources_table(report))
+
+
+def at_least_one_user(users: int | None) -> None:
+    """Refuse `--users` of nobody."""
+    if users is not None and users < 1:
+        raise ValueError(f"--users {users}: must be at least 1")
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Replay, write `OUT/lists.json` (of the validation part `lists-valid.json`), print the tables."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -99,8 +146,7 @@ def run(arguments: argparse.Namespace) -> None:
         again=arguments.again,
         ledger=arguments.ledger,
     )
-    if arguments.users is not None and arguments.users < 1:
-        raise ValueError(f"--users {arguments.users}: must be at least 1")
+    at_least_one_user(arguments.users)
     retrieval = RetrievalOptions(limit=arguments.limit)
     lists = ListOptions(arguments.part, arguments.moments, arguments.users, retrieval)
     name = "lists" if arguments.part == "test" else "lists-valid"

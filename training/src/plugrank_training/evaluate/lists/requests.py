@@ -73,6 +73,7 @@ def snapshot_before(dataset: Dataset, part: Examples, exclude_items: np.ndarray 
         rank=dataset.item_rank,
         user=dataset.user[rows],
         item=dataset.item[rows],
+        timestamp=dataset.timestamp[rows],
         label=dataset.label[rows],
     )
     as_of = int(part.timestamp.min()) if dataset.meta.time == "ms" else np.iinfo(np.int64).max

@@ -6,15 +6,15 @@ counted up to the moment, with nothing observed since.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 from scipy import sparse
 
 from plugrank_training.data.covisit_neighbours import covisit_neighbours
-from plugrank_training.data.popularity import wilson_lower_bound
 from plugrank_training.evaluate.lists.fusion import Fused, RankedList, fuse
 
 
@@ -44,7 +44,6 @@ class RetrievalOptions:
     covisit_clicks: int = 20
     categories: int = 3
     category_list: int = 2000
-    z: float = 1.96
 
     def quota(self, source: RetrievalSource) -> int:
         """Candidates that a source is asked for."""
@@ -64,6 +63,7 @@ class LogSnapshot:
     rank: np.ndarray
     user: np.ndarray
     item: np.ndarray
+    timestamp: np.ndarray
     label: np.ndarray
 
 
@@ -81,34 +81,50 @@ class Retrieval:
     """Answers requests over one snapshot; item vectors are given apart, as they differ from model to model."""
 
     def __init__(self, log: LogSnapshot, options: RetrievalOptions, as_of: int) -> None:
-        self.options, self.as_of = options, as_of
+        self.options, self.as_of, self.log = options, as_of, log
         count = len(log.rank)
         self.rank = log.rank
         # An item that is created later is not in the catalog yet.
         self.available = ~log.dated | (log.created_at <= as_of)
         self.clicks = np.bincount(log.item, log.label, minlength=count).astype(np.int64)
         self.impressions = np.bincount(log.item, minlength=count)
-        score = wilson_lower_bound(self.clicks, self.impressions, options.z).astype(np.float32)
-        order = np.lexsort((log.rank, -log.created_at.astype(np.float64), -score))
-        self.popular = order[self.available[order]]
         names = sorted({name for row in log.categories for name in row})
         number = {name: place for place, name in enumerate(names)}
         self.categories_of = [[number[name] for name in dict.fromkeys(row)] for row in log.categories]
-        self.by_category: list[np.ndarray] = []
-        lists: list[list[int]] = [[] for _ in names]
         self.category_clicks = np.zeros(len(names), dtype=np.int64)
+        self.list_popular(self.clicks)
+        newest = np.lexsort((-log.rank, -log.created_at.astype(np.float64)))
+        self.newest = newest[(log.dated & self.available)[newest]]
+        clicked = log.label == 1
+        self.neighbours: sparse.csr_matrix = covisit_neighbours(log.user[clicked], log.item[clicked], count)
+
+    def list_popular(self, score: np.ndarray) -> None:
+        """Lists available items, overall and by category, by a score `[items]`, best first; equals by age, newest
+        first."""
+        order = np.lexsort((self.rank, -self.log.created_at.astype(np.float64), -score))
+        self.popular = order[self.available[order]]
+        lists: list[list[int]] = [[] for _ in self.category_clicks]
+        self.category_clicks = np.zeros(len(lists), dtype=np.int64)
         for item in self.popular.tolist():
             for category in self.categories_of[item]:
-                if len(lists[category]) < options.category_list:
+                if len(lists[category]) < self.options.category_list:
                     lists[category].append(item)
                 self.category_clicks[category] += self.clicks[item]
         self.by_category = [np.array(one, dtype=np.int64) for one in lists]
         filled = [place for place, one in enumerate(lists) if one]
         self.category_order = sorted(filled, key=lambda place: -self.category_clicks[place])
-        newest = np.lexsort((-log.rank, -log.created_at.astype(np.float64)))
-        self.newest = newest[(log.dated & self.available)[newest]]
-        clicked = log.label == 1
-        self.neighbours: sparse.csr_matrix = covisit_neighbours(log.user[clicked], log.item[clicked], count)
+
+    def ordered_by(self, score: np.ndarray) -> Retrieval:
+        """The same, were popular items, overall and by category, in the order of another score, `[items]`."""
+        made = copy.copy(self)
+        made.list_popular(score)
+        return made
+
+    def asking(self, shares: tuple[float, ...]) -> Retrieval:
+        """The same with other shares of the sources."""
+        made = copy.copy(self)
+        made.options = replace(self.options, shares=shares)
+        return made
 
     def retrieve(self, clicks: np.ndarray, vectors: np.ndarray | None) -> Candidates:
         """Candidates for a user who clicked `clicks` (distinct items, latest first, int64 `[n]`).

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from plugrank_training.evaluate.lists.metrics import LONG, RankedLists
+from plugrank_training.evaluate.lists.orders import recent_clicks
 from plugrank_training.evaluate.lists.requests import Request
 from plugrank_training.evaluate.lists.retrieval import SOURCES, Candidates, Retrieval
 
 # Rows that need no network.
-PLAIN = ("popularity", "co-visitation", "retrieval order")
+PLAIN = ("popularity", "recent popularity", "co-visitation", "retrieval order")
+# Of recent popularity: a click counts half as much after so many days.
+HALF_LIFE_DAYS = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,24 @@ def plain_lists(
 ) -> dict[str, RankedLists]:
     """Lists of the rows of `PLAIN`: of the candidates, or (`whole`) of the whole catalog but for `retrieval order`."""
     by_clicks = popularity_order(retrieval)
+    recent = recent_clicks(retrieval.log, HALF_LIFE_DAYS)
+    by_recent = by_clicks[np.argsort(-recent[by_clicks], kind="stable")]
     made: dict[str, list[ListRow]] = {name: [] for name in PLAIN}
     for request, given in zip(requests, candidates, strict=True):
         score = np.zeros(len(by_clicks))
         items, similar = retrieval.covisit_scores(request.clicks)
         score[items] = similar
         together = by_clicks[np.argsort(-score[by_clicks], kind="stable")]
-        for name, order in (("popularity", by_clicks), ("co-visitation", together)):
+        orders = {"popularity": by_clicks, "recent popularity": by_recent, "co-visitation": together}
+        for name, order in orders.items():
             made[name].append(unseen(retrieval, request, order) if whole else reordered(given, order))
         made["retrieval order"].append(ListRow(given.items, given.named, None))
     return {name: ranked(rows) for name, rows in made.items()}
 
 
 def popularity_order(retrieval: Retrieval) -> np.ndarray:
-    """All items by clicks before the moment, equals by the service's own list of popular items; int64 `[items]`."""
-    place = np.full(len(retrieval.clicks), len(retrieval.clicks), dtype=np.int64)
-    place[retrieval.popular] = np.arange(len(retrieval.popular))
-    return np.lexsort((place, -retrieval.clicks))
+    """All items by clicks before the moment, as the service lists them, what is not available last; int64 `[items]`."""
+    return np.concatenate([retrieval.popular, np.flatnonzero(~retrieval.available)])
 
 
 def unseen(retrieval: Retrieval, request: Request, order: np.ndarray) -> ListRow:

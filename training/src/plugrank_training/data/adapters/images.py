@@ -1,4 +1,4 @@
-"""Posters: `posters/MOVIE_ID.jpg` (or .jpeg, .png) beside the source's files."""
+"""Images of items: a folder of `ITEM_ID.jpg` (or .jpeg, .png) beside the source's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from plugrank_training.data.adapters.source import Film
 from plugrank_training.progress_bar import progress_bar
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -16,7 +15,7 @@ FORMATS = ("JPEG", "PNG")
 
 
 @dataclass(frozen=True)
-class Posters:
+class Images:
     """What was copied."""
 
     # Path inside the dataset folder, by item id.
@@ -25,9 +24,8 @@ class Posters:
     broken: list[str]
 
 
-def poster_files(folder: Path) -> dict[str, Path]:
-    """Poster of each movie id; of several, the first of the suffixes above."""
-    place = folder / "posters"
+def images_in(place: Path) -> dict[str, Path]:
+    """Image of each item id; of several, the first of the suffixes above. Nothing where there is no such folder."""
     if not place.is_dir():
         return {}
     found: dict[str, Path] = {}
@@ -37,22 +35,21 @@ def poster_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def copy_posters(folder: Path, films: list[Film], out: Path, progress: bool) -> Posters:
-    """Copy the posters of films to `images/` of a dataset folder; a file that cannot be decoded is left out."""
-    files = poster_files(folder)
-    wanted = [(film.item_id, files[film.item_id]) for film in films if film.item_id in files]
-    posters = Posters({}, [])
+def copy_images(files: dict[str, Path], item_ids: list[str], out: Path, progress: bool) -> Images:
+    """Copy the images of items to `images/` of a dataset folder; a file that cannot be decoded is left out."""
+    wanted = [(identity, files[identity]) for identity in item_ids if identity in files]
+    images = Images({}, [])
     if not wanted:
-        return posters
+        return images
     (out / "images").mkdir()
-    for identity, path in progress_bar(wanted, desc="posters", unit="image", shown=progress):
+    for identity, path in progress_bar(wanted, desc="images", unit="image", shown=progress):
         try:
             with Image.open(path, formats=FORMATS) as image:
                 image.load()
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            posters.broken.append(f"{path.name}: {error}")
+            images.broken.append(f"{path.name}: {error}")
             continue
         target = f"images/{path.name}"
         shutil.copyfile(path, out / target)
-        posters.paths[identity] = target
-    return posters
+        images.paths[identity] = target
+    return images
