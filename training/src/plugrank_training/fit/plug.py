@@ -19,7 +19,7 @@ from plugrank_training.fit.export_stage import bundle_name, export_summary
 from plugrank_training.fit.prepare import Prepared, content_of, prepare
 from plugrank_training.fit.pretrain import newest
 from plugrank_training.fit.run import Run, open_run
-from plugrank_training.fit.stages import Pretrained, fit_options, pretrain_ppm
+from plugrank_training.fit.stages import Pretrained, fit_options, pretrain_plugin
 from plugrank_training.fit.train import fit, predict
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.branch_model import BranchModel
@@ -28,7 +28,7 @@ from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.frozen_host import FrozenHost
 from plugrank_training.models.own_features import Features
-from plugrank_training.models.registry import NETWORKS
+from plugrank_training.models.registry import NETWORKS, PPM
 from plugrank_training.models.row_host import RowModel
 from plugrank_training.options import Options
 
@@ -63,7 +63,7 @@ def plug_ppm(
     prepared = prepare(run, show_groups=False, features=features)
     host = as_model(model, features, "").to(run.options.device)
     alone = judged(run, prepared, host, "host", {})
-    ppm = pretrain_ppm(run, prepared)
+    ppm = pretrain_plugin(run, prepared, PPM)
     unified = plugged(run, prepared, ppm, host, float(alone.valid.mean()))
     report = train(run, prepared, unified)
     both = judged(run, prepared, unified, "unified", report)
