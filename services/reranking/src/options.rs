@@ -23,6 +23,10 @@ pub struct RerankingOptions {
     /// Places the cap holds in.
     #[garde(range(min = 1, max = 10_000))]
     pub category_window: usize,
+    /// Whether an item is held back that has the same vector as one above it: another offer, or another
+    /// entry of the same thing.
+    #[garde(skip)]
+    pub hold_back_duplicates: bool,
     /// Share of the places kept for fresh items that would not have made it; 0 turns exploration off.
     #[garde(range(min = 0.0, max = 0.5), custom(finite))]
     pub exploration_share: f64,
@@ -41,6 +45,7 @@ impl Default for RerankingOptions {
             pool: 200,
             category_cap: 10,
             category_window: 20,
+            hold_back_duplicates: false,
             exploration_share: 0.05,
             fresh_days: 7,
             max_in_flight: 1024,

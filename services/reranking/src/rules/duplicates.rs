@@ -1,6 +1,7 @@
 //! Duplicates: of several items that are the same by all that is known of them, the best is placed.
 
 use super::{Applied, Field, Rule};
+use crate::RerankingOptions;
 
 /// Similarity from which two items count as the same. Rounding of vectors stays well above it.
 const SAME: f32 = 0.999_99;
@@ -9,7 +10,17 @@ const SAME: f32 = 0.999_99;
 /// of one and the same thing. Only where all items compared have vectors: having the same categories
 /// makes no duplicates.
 #[derive(Debug)]
-pub struct Duplicates;
+pub struct Duplicates {
+    on: bool,
+}
+
+impl Duplicates {
+    /// With these settings.
+    #[must_use]
+    pub fn new(options: &RerankingOptions) -> Self {
+        Self { on: options.hold_back_duplicates }
+    }
+}
 
 impl Rule for Duplicates {
     fn name(&self) -> &'static str {
@@ -17,49 +28,38 @@ impl Rule for Duplicates {
     }
 
     fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
-        let pool = field.pool;
-        (pool > 1 && field.similarity.with_vector() == pool).then(|| -> Box<dyn Applied> {
-            let (same, similar) = (vec![false; pool], vec![0.0; pool]);
-            Box::new(Placed { same, similar, vector: Vec::new() })
+        let compared = field.pool > 1 && field.similarity.with_vector() == field.pool;
+        (self.on && compared).then(|| -> Box<dyn Applied> {
+            Box::new(Placed { pool: field.pool, items: Vec::with_capacity(field.k) })
         })
     }
 }
 
 struct Placed {
-    /// By item of the pool: whether one like it is placed.
-    same: Vec<bool>,
-    /// By item of the pool: its similarity to the item placed last.
-    similar: Vec<f32>,
-    /// The vector of the item placed last.
-    vector: Vec<f32>,
-}
-
-impl Placed {
-    fn note(&mut self, field: &Field<'_>, item: usize) {
-        if item < self.same.len() {
-            let (vector, similar) = (&mut self.vector, &mut self.similar);
-            field.similarity.to_pool(item, &field.facts, vector, similar);
-            let pairs = self.same.iter_mut().zip(&self.similar);
-            pairs.for_each(|(same, similar)| *same |= *similar >= SAME);
-        }
-    }
+    /// Items up to here are compared.
+    pool: usize,
+    /// Those of them that have a place.
+    items: Vec<usize>,
 }
 
 impl Applied for Placed {
     fn placed(&mut self, field: &Field<'_>, item: usize, _: &mut [f32]) {
-        self.note(field, item);
+        self.moved_in(field, item);
     }
 
     fn admits(&self, field: &Field<'_>, item: usize) -> bool {
         self.has_room(field, item)
     }
 
-    fn has_room(&self, _: &Field<'_>, item: usize) -> bool {
-        self.same.get(item).is_none_or(|same| !same)
+    fn has_room(&self, field: &Field<'_>, item: usize) -> bool {
+        let same = |placed: &usize| field.similarity.between(item, *placed, &field.facts) >= SAME;
+        item >= self.pool || !self.items.iter().any(same)
     }
 
-    fn moved_in(&mut self, field: &Field<'_>, item: usize) {
-        self.note(field, item);
+    fn moved_in(&mut self, _: &Field<'_>, item: usize) {
+        if item < self.pool {
+            self.items.push(item);
+        }
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     use super::Duplicates;
     use crate::{
-        Facts,
+        Facts, RerankingOptions,
         place::{CAP_RELAXED, RANKED},
         rules::{Field, Rule},
         selection::select,
@@ -77,7 +77,7 @@ mod tests {
     };
 
     /// Places of three items with these vectors, the first two of one category.
-    fn placed(vectors: &[[f32; 2]]) -> Vec<(usize, &'static str)> {
+    fn placed(on: bool, vectors: &[[f32; 2]]) -> Vec<(usize, &'static str)> {
         let data = vectors.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
         let facts = RankFacts {
             categories: vec![vec![0], vec![0], vec![1]],
@@ -95,7 +95,8 @@ mod tests {
             as_of: 0,
             seed: 0,
         };
-        let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates)];
+        let options = RerankingOptions { hold_back_duplicates: on, ..RerankingOptions::default() };
+        let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates::new(&options))];
         let rule = |rule: &str| if rule == RANKED { "ranked" } else { "relaxed" };
         let places = select(&field, &rules);
         assert!(places.iter().all(|place| place.rule == RANKED || place.rule == CAP_RELAXED));
@@ -105,11 +106,13 @@ mod tests {
     #[test]
     fn the_same_thing_comes_last() {
         let (ranked, relaxed) = ("ranked", "relaxed");
-        let places = placed(&[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
+        let places = placed(true, &[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
         assert_eq!(places, [(0, ranked), (2, ranked), (1, relaxed)]);
-        let places = placed(&[[1.0, 1.0], [1.0, 1.1], [1.0, 0.0]]);
+        let places = placed(true, &[[1.0, 1.0], [1.0, 1.1], [1.0, 0.0]]);
         assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "alike is not the same");
-        let places = placed(&[[1.0, 1.0], [1.0, 1.0]]);
+        let places = placed(true, &[[1.0, 1.0], [1.0, 1.0]]);
         assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "not all have vectors");
+        let places = placed(false, &[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
+        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "it is off");
     }
 }

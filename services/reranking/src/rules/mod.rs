@@ -15,7 +15,7 @@ pub fn all(options: &RerankingOptions) -> Vec<Box<dyn Rule>> {
     vec![
         Box::new(diversity::Diversity::new(options)),
         Box::new(category_cap::CategoryCap::new(options)),
-        Box::new(duplicates::Duplicates),
+        Box::new(duplicates::Duplicates::new(options)),
         Box::new(exploration::Exploration::new(options)),
     ]
 }

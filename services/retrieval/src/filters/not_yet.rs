@@ -5,6 +5,9 @@ use plugrank_items::View;
 
 use crate::{filters::Filter, query::Query};
 
+/// How far the clock of whoever writes items may be ahead, in milliseconds: what is new is new at once.
+const AHEAD_MS: i64 = 60_000;
+
 /// Takes out what enters the catalog after the moment of the request: written ahead of its release,
 /// or unknown at a moment in the past that is asked about. An item without a time was always there.
 pub(crate) struct NotYet;
@@ -15,13 +18,14 @@ impl Filter for NotYet {
     }
 
     fn keeps(&self, item: ItemIndex, query: &Query, view: &View<'_>) -> bool {
-        view.created_at(item).is_none_or(|created_at| created_at <= query.as_of)
+        view.created_at(item)
+            .is_none_or(|created_at| created_at <= query.as_of.saturating_add(AHEAD_MS))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, NotYet};
+    use super::{AHEAD_MS, Filter, NotYet};
     use crate::{
         query::Query,
         testing::{item, table},
@@ -30,8 +34,13 @@ mod tests {
     #[test]
     fn an_item_is_there_from_its_time_of_creation_on() {
         let items = table(
-            [("old", Some(9)), ("now", Some(10)), ("later", Some(11)), ("any", None)]
-                .map(|(id, at)| item(id, &[], at)),
+            [
+                ("old", Some(9)),
+                ("now", Some(10 + AHEAD_MS)),
+                ("later", Some(11 + AHEAD_MS)),
+                ("any", None),
+            ]
+            .map(|(id, at)| item(id, &[], at)),
         );
         let (view, query) = (items.view(), Query { as_of: 10, ..Query::default() });
         assert_eq!(
