@@ -16,7 +16,7 @@ impl DatasetFolder {
     /// all that is wrong with its files, with counts and first rows.
     pub fn checked(folder: &std::path::Path) -> Result<Self, DatasetError> {
         let folder = Self::open(folder)?;
-        folder.problems().into_result()?;
+        DatasetError::any(folder.problems())?;
         Ok(folder)
     }
 
@@ -32,7 +32,7 @@ impl DatasetFolder {
             if let Err(problem) = check_image(root, image) {
                 let path = root.join(ITEMS);
                 let error = DatasetError::value(&path, IMAGE, number, Rule::Image, problem);
-                problems.add(ITEMS, &error);
+                error.add_to(problems, ITEMS);
             }
         });
         rows(&mut problems, USERS, &mut read::users(&root.join(USERS)), |_, _, _| {});
@@ -54,18 +54,18 @@ fn rows<T>(
 ) {
     let batches = match table {
         Ok(batches) => batches,
-        Err(errors) => return errors.iter().for_each(|error| problems.add(file, error)),
+        Err(errors) => return errors.iter().for_each(|error| error.add_to(problems, file)),
     };
     let mut number = 0;
     while let Some(batch) = batches.next_batch() {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => return problems.add(file, &error),
+            Err(error) => return error.add_to(problems, file),
         };
         for row in batch {
             match row {
                 Ok(row) => each(number, &row, problems),
-                Err(errors) => errors.iter().for_each(|error| problems.add(file, error)),
+                Err(errors) => errors.iter().for_each(|error| error.add_to(problems, file)),
             }
             number += 1;
         }

@@ -106,6 +106,22 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
+    /// All problems as an error, where there are any.
+    pub(crate) fn any(problems: Problems) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self::Problems(problems)) }
+    }
+
+    /// Counts it among the problems of `file`.
+    pub(crate) fn add_to(&self, problems: &mut Problems, file: &str) {
+        let place = (file, self.column().unwrap_or_default());
+        match self {
+            Self::Value { row, problem, .. } => {
+                problems.add(place, self.rule(), || problem.clone(), Some(*row));
+            }
+            other => problems.add(place, self.rule(), || other.to_string(), None),
+        }
+    }
+
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         if source.kind() == std::io::ErrorKind::NotFound {
             Self::MissingFile { path: path.to_owned() }

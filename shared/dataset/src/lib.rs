@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod faults;
 mod folder;
 mod image_file;
 mod meta;

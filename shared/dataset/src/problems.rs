@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{DatasetError, Rule};
+use crate::Rule;
 
 /// Rows that are named of each problem.
 const ROWS: usize = 3;
@@ -37,24 +37,22 @@ impl Problems {
         self.0.keys().map(|key| (key.file.as_str(), key.column.as_str(), key.rule))
     }
 
-    /// Counts an error of `file`.
-    pub(crate) fn add(&mut self, file: &str, error: &DatasetError) {
-        let column = error.column().unwrap_or_default().to_owned();
-        let key = Key { file: file.to_owned(), column, rule: error.rule() };
-        let (message, row) = match error {
-            DatasetError::Value { row, problem, .. } => (problem.clone(), Some(*row)),
-            other => (other.to_string(), None),
-        };
-        let problem = self.0.entry(key).or_insert(Problem { message, count: 0, rows: Vec::new() });
+    /// Counts a break of `rule` in a file's column (empty where it is about the whole file), at `row`
+    /// where it is one of a value.
+    pub(crate) fn add(
+        &mut self,
+        (file, column): (&str, &str),
+        rule: Rule,
+        message: impl FnOnce() -> String,
+        row: Option<u64>,
+    ) {
+        let key = Key { file: file.to_owned(), column: column.to_owned(), rule };
+        let new = || Problem { message: message(), count: 0, rows: Vec::new() };
+        let problem = self.0.entry(key).or_insert_with(new);
         problem.count += 1;
         if problem.rows.len() < ROWS {
             problem.rows.extend(row);
         }
-    }
-
-    /// As an error, where there is any.
-    pub(crate) fn into_result(self) -> Result<(), DatasetError> {
-        if self.is_empty() { Ok(()) } else { Err(DatasetError::Problems(self)) }
     }
 }
 
@@ -78,27 +76,5 @@ impl fmt::Display for Problems {
             }
         }
         Ok(())
-    }
-}
-
-/// What is wrong with one row.
-#[derive(Default)]
-pub(crate) struct Faults(Vec<DatasetError>);
-
-impl Faults {
-    /// A value, or its error remembered.
-    pub(crate) fn keep<T>(&mut self, found: Result<T, DatasetError>) -> Option<T> {
-        match found {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.0.push(error);
-                None
-            }
-        }
-    }
-
-    /// The row, where all of it was right.
-    pub(crate) fn row<T>(self, row: Option<T>) -> Result<T, Vec<DatasetError>> {
-        row.filter(|_| self.0.is_empty()).ok_or(self.0)
     }
 }

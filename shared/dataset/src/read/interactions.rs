@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     DatasetError, InteractionRow, Rule,
+    faults::Faults,
     names::{ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID},
     order::Order,
-    problems::Faults,
 };
 
 const NEEDED: [&str; 4] = [USER_ID, ITEM_ID, TIMESTAMP, LABEL];

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     DatasetError, ItemRow, Rule,
+    faults::Faults,
     names::{AVAILABLE, CATEGORIES, CREATED_AT, IMAGE, ITEM_ID, TEXT, TITLE},
-    problems::Faults,
 };
 
 const COLUMNS: [Want; 7] = [

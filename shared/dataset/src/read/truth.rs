@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     Rule, TruthRow,
+    faults::Faults,
     names::{ITEM_ID, PROBABILITY, TIMESTAMP, USER_ID},
     order::Order,
-    problems::Faults,
 };
 
 const COLUMNS: [Want; 4] = [

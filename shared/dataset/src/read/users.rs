@@ -11,7 +11,7 @@ use super::{
     repeats::Repeats,
     table::Table,
 };
-use crate::{names::USER_ID, problems::Faults};
+use crate::{faults::Faults, names::USER_ID};
 
 const COLUMNS: [Want; 1] = [Want { column: USER_ID, kind: Kind::Text, required: true }];
 
