@@ -1,6 +1,7 @@
 //! A real Redis of a test's own.
 
 use std::{
+    io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -89,12 +90,22 @@ impl Redis {
             if self.child.try_wait().expect("it can be waited for").is_some() {
                 return false;
             }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            if self.answers().is_ok_and(|answers| answers) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("redis-server did not take connections");
+        panic!("redis-server did not answer");
+    }
+
+    /// Whether it does; not while it still reads its data.
+    fn answers(&self) -> io::Result<bool> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut said = [0; 5];
+        stream.read_exact(&mut said)?;
+        Ok(&said == b"+PONG")
     }
 }
 
