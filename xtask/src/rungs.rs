@@ -13,8 +13,8 @@ use crate::{
 /// are missing, which is what that rung is about.
 const RUNGS: [(&str, &str); 7] = [
     ("full", ""),
-    ("fewer_candidates", ""),
     ("ctr_order", ""),
+    ("fewer_candidates", ""),
     ("missing_vectors", ""),
     ("missing_vectors", "embedding.memory_mb = 1\n"),
     ("idrec", ""),

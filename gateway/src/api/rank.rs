@@ -66,7 +66,7 @@ pub struct RankResponse<'a> {
     pub items: Vec<RankedItem<'a>>,
     /// What the request's time went to.
     pub budget: BudgetReport,
-    /// The lowest rung that a part of the answer stands on: `full`, `fewer_candidates`, `ctr_order`,
+    /// The lowest rung that a part of the answer stands on: `full`, `ctr_order`, `fewer_candidates`,
     /// `missing_vectors`, `idrec` or `retrieval_order`.
     pub rung: &'static str,
     /// Where the answer is less than it could be; empty when it is whole.
