@@ -6,7 +6,7 @@ use anyhow::Result;
 use plugrank_bundle::GraphName;
 use plugrank_contract::scoring::Infer;
 use plugrank_gateway::OtherApi;
-use plugrank_open_inference::{ModelElsewhere, Served, server};
+use plugrank_open_inference::{ModelServerClient, Served, server};
 use plugrank_scoring::RemoteModel;
 use plugrank_transport::Client;
 
@@ -37,7 +37,7 @@ pub(super) async fn model_server(node: &Node, model: &Model) -> Result<Option<Re
     }
     let bundle = Arc::clone(&model.bundle);
     let (options, peers) = (&node.settings.scoring.open_inference, &node.settings.peers);
-    let server = ModelElsewhere::start(options, peers, bundle, GraphName::Unified).await?;
+    let server = ModelServerClient::start(options, peers, bundle, GraphName::Unified).await?;
     endpoints(&node.metrics, "open_inference", server.endpoints());
     let reached = server.reached();
     Ok(Some(RemoteModel { server: Arc::new(server), reached }))

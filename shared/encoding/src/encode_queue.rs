@@ -98,7 +98,7 @@ impl EncodeCore {
 /// Queues of items to encode, each item in one of them at most.
 pub(crate) struct EncodeQueue {
     pub(crate) core: Arc<EncodeCore>,
-    flights: Arc<SingleFlight>,
+    single_flight: Arc<SingleFlight>,
     urgent: mpsc::Sender<EncodeTicket>,
     behind: mpsc::Sender<EncodeTicket>,
     threads: usize,
@@ -116,7 +116,7 @@ impl EncodeQueue {
         let (behind, for_later) = mpsc::channel(options.encode_queue);
         let (threads, batch) = (options.encode_threads, options.encode_batch);
         runtime.spawn(dispatch(Arc::clone(&core), for_calls, for_later, threads, batch));
-        Self { core, flights: Arc::default(), urgent, behind, threads, batch }
+        Self { core, single_flight: Arc::default(), urgent, behind, threads, batch }
     }
 
     /// How many items a call that has `left` may wait for.
@@ -132,7 +132,7 @@ impl EncodeQueue {
         item: &ItemToEncode,
         patient: bool,
     ) -> Option<PendingRecord> {
-        if let Some(pending) = self.flights.joined(item) {
+        if let Some(pending) = self.single_flight.joined(item) {
             return Some(pending);
         }
         let room =
@@ -163,7 +163,7 @@ impl EncodeQueue {
     /// Begins an encoding, which ends at once when an earlier one brought the record after the
     /// caller had looked for it.
     fn begin(&self, item: &ItemToEncode) -> (PendingRecord, Option<EncodeTicket>) {
-        let (pending, ticket) = self.flights.begin(item);
+        let (pending, ticket) = self.single_flight.begin(item);
         let Some(ticket) = ticket else { return (pending, None) };
         match self.core.table.find(item.item, item.asked) {
             Some(record) => {
@@ -176,7 +176,7 @@ impl EncodeQueue {
 
     /// Items queued or being encoded.
     pub(crate) fn under_way(&self) -> usize {
-        self.flights.len()
+        self.single_flight.len()
     }
 }
 

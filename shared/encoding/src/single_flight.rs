@@ -37,7 +37,7 @@ pub(crate) struct SingleFlight {
 /// An item to encode. Dropping it, answered or not, ends its encoding.
 pub(crate) struct EncodeTicket {
     pub(crate) item: ItemToEncode,
-    flights: Arc<SingleFlight>,
+    single_flight: Arc<SingleFlight>,
     done: Option<oneshot::Sender<Option<Record>>>,
 }
 
@@ -59,8 +59,8 @@ impl SingleFlight {
         let (done, receiver) = oneshot::channel();
         let begun = receiver.shared();
         pending.insert(item.key(), begun.clone());
-        let flights = Arc::clone(self);
-        (begun, Some(EncodeTicket { item: item.clone(), flights, done: Some(done) }))
+        let single_flight = Arc::clone(self);
+        (begun, Some(EncodeTicket { item: item.clone(), single_flight, done: Some(done) }))
     }
 
     /// Encodings under way.
@@ -81,7 +81,7 @@ impl EncodeTicket {
 
 impl Drop for EncodeTicket {
     fn drop(&mut self) {
-        self.flights.pending.lock().remove(&self.item.key());
+        self.single_flight.pending.lock().remove(&self.item.key());
     }
 }
 
@@ -97,26 +97,26 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_come_second_wait_for_the_first() {
-        let flights = Arc::new(SingleFlight::default());
-        let (first, ticket) = flights.begin(&item(1));
-        let (second, none) = flights.begin(&item(1));
+        let single_flight = Arc::new(SingleFlight::default());
+        let (first, ticket) = single_flight.begin(&item(1));
+        let (second, none) = single_flight.begin(&item(1));
         assert!(none.is_none());
-        let (_, changed) = flights.begin(&item(2));
+        let (_, changed) = single_flight.begin(&item(2));
         assert!(changed.is_some(), "another content is another encoding");
         let record: Record = Arc::from(vec![7u8]);
         ticket.unwrap().finish(Some(Arc::clone(&record)));
         assert_eq!(first.await, Ok(Some(Arc::clone(&record))));
         assert_eq!(second.await, Ok(Some(record)));
         drop(changed);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(single_flight.len(), 0);
     }
 
     #[tokio::test]
     async fn a_ticket_that_is_lost_ends_its_encoding() {
-        let flights = Arc::new(SingleFlight::default());
-        let (pending, ticket) = flights.begin(&item(1));
+        let single_flight = Arc::new(SingleFlight::default());
+        let (pending, ticket) = single_flight.begin(&item(1));
         drop(ticket);
         assert!(pending.await.is_err());
-        assert!(flights.joined(&item(1)).is_none());
+        assert!(single_flight.joined(&item(1)).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a model elsewhere has the border of the bundle's graph.
+//! Whether a model on another server has the border of the bundle's graph.
 
 use plugrank_bundle::GraphSpec;
 

@@ -16,7 +16,8 @@ mod work;
 
 pub use local::{Local, LocalOptions};
 pub use remote::{
-    EndpointStatus, Foreign, ForeignReply, ForeignRequest, PeerOptions, Remote, RemoteOptions,
+    EndpointStatus, ExternalHttp, ExternalReply, ExternalRequest, PeerOptions, Remote,
+    RemoteOptions,
 };
 pub use service::{Client, Service};
 pub use turns::{InTurns, expected_wait, in_turns};

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use plugrank_contract::{CallError, Context, NamedTensor};
 use plugrank_inference::ModelServerOptions;
-use plugrank_transport::{Foreign, ForeignReply, ForeignRequest, PeerOptions, RemoteOptions};
+use plugrank_transport::{
+    ExternalHttp, ExternalReply, ExternalRequest, PeerOptions, RemoteOptions,
+};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -37,7 +39,7 @@ pub(super) struct Run {
 
 /// One model's paths on a server.
 pub(super) struct Link {
-    pub(super) server: Foreign,
+    pub(super) server: ExternalHttp,
     model: String,
     timeout: Duration,
 }
@@ -56,7 +58,7 @@ impl Link {
             base_urls: options.url.clone(),
             peers: peers.clone(),
         };
-        let server = Foreign::new(&remote, format!("{model}/ready"))?;
+        let server = ExternalHttp::new(&remote, format!("{model}/ready"))?;
         Ok(Self { server, model, timeout: Duration::from_millis(options.timeout_ms) })
     }
 
@@ -73,7 +75,7 @@ impl Link {
         name: &'static str,
         path: String,
     ) -> Result<T, CallError> {
-        let request = ForeignRequest { name, path: path.clone(), headers: Vec::new(), body: None };
+        let request = ExternalRequest { name, path: path.clone(), headers: Vec::new(), body: None };
         let context = Context::background().within(self.timeout);
         let reply = understood(&path, self.server.send(&context, request).await?)?;
         serde_json::from_slice(&reply.body).map_err(|error| {
@@ -105,7 +107,7 @@ impl Link {
         Ok(Run { body: message::request(&id, parameters, &inputs)?, deadline })
     }
 
-    pub(super) async fn run(&self, run: Run) -> Result<ForeignReply, CallError> {
+    pub(super) async fn run(&self, run: Run) -> Result<ExternalReply, CallError> {
         let Run { body: Body { bytes, header_length }, deadline } = run;
         let mut headers = Vec::with_capacity(2);
         headers.push(match header_length {
@@ -116,14 +118,14 @@ impl Link {
         let path = format!("{}/infer", self.model);
         let body = Some(Bytes::from(bytes));
         let name = "open_inference/infer";
-        let request = ForeignRequest { name, path: path.clone(), headers, body };
+        let request = ExternalRequest { name, path: path.clone(), headers, body };
         let context = Context { deadline: Some(deadline), ..Context::background() };
         understood(&path, self.server.send(&context, request).await?)
     }
 }
 
 /// Reads the outputs of a run.
-pub(super) fn outputs(reply: &ForeignReply) -> Result<Vec<NamedTensor>, String> {
+pub(super) fn outputs(reply: &ExternalReply) -> Result<Vec<NamedTensor>, String> {
     let length = match reply.headers.get(HEADER_LENGTH) {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| format!("{HEADER_LENGTH}: {text}"))?),
@@ -132,7 +134,7 @@ pub(super) fn outputs(reply: &ForeignReply) -> Result<Vec<NamedTensor>, String> 
     message::tensors(response.outputs, rest)
 }
 
-fn understood(path: &str, reply: ForeignReply) -> Result<ForeignReply, CallError> {
+fn understood(path: &str, reply: ExternalReply) -> Result<ExternalReply, CallError> {
     if (200..300).contains(&reply.status) {
         return Ok(reply);
     }

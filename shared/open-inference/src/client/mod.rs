@@ -1,13 +1,13 @@
 //! A model on a server of someone else's, in place of a session.
 
-mod elsewhere;
 mod link;
 mod meet;
+mod model_server;
 mod silence;
 
-pub use elsewhere::ModelElsewhere;
+pub use model_server::ModelServerClient;
 
-/// Why a model elsewhere cannot be used.
+/// Why a model on another server cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address is none, or the process has no thread left.

@@ -10,7 +10,7 @@ mod breaker;
 mod broadcast;
 mod endpoint;
 mod exchange;
-mod foreign;
+mod external_http;
 mod latency;
 mod options;
 mod pool;
@@ -31,7 +31,7 @@ use plugrank_contract::{Call, CallError, Context};
 use tokio::time::{Instant, timeout_at};
 use tower::retry::budget::TpsBudget;
 
-pub use foreign::{Foreign, ForeignReply, ForeignRequest};
+pub use external_http::{ExternalHttp, ExternalReply, ExternalRequest};
 pub use options::{PeerOptions, RemoteOptions};
 
 use crate::{Service, wire};

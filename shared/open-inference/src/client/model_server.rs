@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_millis(250);
 ///
 /// While the server is away, or runs something else, a run fails at once, so that there is time for
 /// the ID-based model; in the background it is looked for, and checked again before it is used.
-pub struct ModelElsewhere {
+pub struct ModelServerClient {
     shared: Arc<Shared>,
     /// Workers block their threads; requests run here.
     runtime: Option<Runtime>,
@@ -48,9 +48,9 @@ struct Shared {
     silence: Mutex<Silence>,
 }
 
-impl ModelElsewhere {
+impl ModelServerClient {
     /// Meets the server, which is called as `peers` says. One that is not there within ten seconds is looked for in the background,
-    /// and [`ModelElsewhere::reached`] says so.
+    /// and [`ModelServerClient::reached`] says so.
     ///
     /// # Errors
     /// When an address is none, or the server runs another graph than the bundle's.
@@ -145,7 +145,7 @@ impl ModelElsewhere {
     }
 }
 
-impl Drop for ModelElsewhere {
+impl Drop for ModelServerClient {
     fn drop(&mut self) {
         // A runtime must not be waited for where other tasks run.
         if let Some(runtime) = self.runtime.take() {
@@ -154,7 +154,7 @@ impl Drop for ModelElsewhere {
     }
 }
 
-impl RemoteGraph for ModelElsewhere {
+impl RemoteGraph for ModelServerClient {
     fn available(&self) -> Result<(), InferenceError> {
         self.shared.speaks().map(|_| ())
     }

@@ -27,12 +27,12 @@ const MAX_TEXT: usize = 300;
 
 /// A service of someone else's, in one or several processes.
 #[derive(Clone, Debug)]
-pub struct Foreign(Remote);
+pub struct ExternalHttp(Remote);
 
 /// A request to one. It is sent again where the first try came to nothing, so it must do no harm
 /// twice.
 #[derive(Clone, Debug)]
-pub struct ForeignRequest {
+pub struct ExternalRequest {
     /// Names the kind of request in traces; times of one kind are held against each other.
     pub name: &'static str,
     /// Path, which is put behind the base address.
@@ -45,7 +45,7 @@ pub struct ForeignRequest {
 
 /// An answer that says that the request was understood (2xx) or is wrong (4xx).
 #[derive(Clone, Debug)]
-pub struct ForeignReply {
+pub struct ExternalReply {
     /// HTTP status.
     pub status: u16,
     /// Headers that are text, by their names in small letters.
@@ -54,7 +54,7 @@ pub struct ForeignReply {
     pub body: Bytes,
 }
 
-impl Foreign {
+impl ExternalHttp {
     /// A client of the service at `options.base_urls`, whose processes say at `ready` (a path) that
     /// they work.
     ///
@@ -82,8 +82,8 @@ impl Foreign {
     pub async fn send(
         &self,
         context: &Context,
-        request: ForeignRequest,
-    ) -> Result<ForeignReply, CallError> {
+        request: ExternalRequest,
+    ) -> Result<ExternalReply, CallError> {
         let shared = &*self.0.0;
         let name = shared.pool.name;
         let deadline =
@@ -99,11 +99,11 @@ impl Foreign {
 
 struct Sending<'a> {
     context: &'a Context,
-    request: ForeignRequest,
+    request: ExternalRequest,
 }
 
 impl Request for Sending<'_> {
-    type Reply = ForeignReply;
+    type Reply = ExternalReply;
 
     fn kind(&self) -> &'static str {
         self.request.name
@@ -113,8 +113,8 @@ impl Request for Sending<'_> {
         true
     }
 
-    async fn exchange(&self, client: &Client, target: &Target) -> Answer<ForeignReply> {
-        let ForeignRequest { name, path, body, .. } = &self.request;
+    async fn exchange(&self, client: &Client, target: &Target) -> Answer<ExternalReply> {
+        let ExternalRequest { name, path, body, .. } = &self.request;
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let mut context = self.context.clone();
         let (host, port) = (target.socket.ip().to_string(), target.socket.port());
@@ -132,8 +132,8 @@ impl Request for Sending<'_> {
 
 fn judge(
     target: &Target,
-    reply: ForeignReply,
-) -> (Result<ForeignReply, CallError>, Verdict, Again) {
+    reply: ExternalReply,
+) -> (Result<ExternalReply, CallError>, Verdict, Again) {
     let status = reply.status;
     let said = || {
         let text = String::from_utf8_lossy(&reply.body);
@@ -153,9 +153,9 @@ async fn send(
     client: &Client,
     target: &Target,
     context: &Context,
-    request: &ForeignRequest,
+    request: &ExternalRequest,
     (method, span): (Method, &CallSpan),
-) -> Result<ForeignReply, Failure> {
+) -> Result<ExternalReply, Failure> {
     let url = format!("{}{}", target.base_url(), request.path);
     let mut built = client.request(method, url).header(HOST, &target.host);
     for (name, value) in &request.headers {
@@ -183,5 +183,5 @@ async fn send(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(ForeignReply { status, headers, body: body.freeze() })
+    Ok(ExternalReply { status, headers, body: body.freeze() })
 }
