@@ -52,7 +52,7 @@ pub struct OnnxRuntimeOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelServerOptions {
-    /// One address or several, as under [peers], which also says how it is called. Absent: this
+    /// One address or several, as under `[peers]`, which also says how it is called. Absent: this
     /// process runs the model.
     #[serde(deserialize_with = "list::texts")]
     #[garde(custom(http_urls))]

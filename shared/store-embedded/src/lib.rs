@@ -1,6 +1,6 @@
 //! The store inside the process: redb, one file, and what requests read of users in memory.
 //!
-//! One thread writes ([`writer`]); readers read the last confirmed snapshot, beside it and each
+//! One thread writes (`writer`); readers read the last confirmed snapshot, beside it and each
 //! other.
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! The store on Redis (6.2 or later), shared by several processes: one server, a master watched by
 //! Sentinels, or a cluster. The layout is the same in all of them.
 //!
-//! Keys, each behind the namespace and a colon ([`keys`]); `{…}` is the hash tag, which decides the
-//! slot: `{B}` one of 256 buckets of items and vectors ([`buckets`]), `{u:ID}` a user.
+//! Keys, each behind the namespace and a colon (`keys`); `{…}` is the hash tag, which decides the
+//! slot: `{B}` one of 256 buckets of items and vectors (`buckets`), `{u:ID}` a user.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `schema:` | string | version of this layout |
 //! | `items:{B}` | sorted set, scores 0 | item ids of the bucket, for scanning and counting |
-//! | `changes:{B}` | stream, bounded | ids of the bucket's items that were written or deleted, by time ([`changes`]) |
+//! | `changes:{B}` | stream, bounded | ids of the bucket's items that were written or deleted, by time (`changes`) |
 //! | `item:{B}ID` | string | content hash and item (postcard) |
 //! | `image:{B}ID` | string | the image file |
 //! | `stats:{B}ID` | hash | `n` impressions, `c` clicks from events; `ln`, `lc` from the loader |
 //! | `near:{B}ID` | string | neighbours (postcard) |
-//! | `counted:{B}HASH` | string, expires | nothing; that an event was counted ([`events`]) |
+//! | `counted:{B}HASH` | string, expires | nothing; that an event was counted (`events`) |
 //! | `vector:{B}` `m` or `r`, version, key | string, expires | a cached vector |
 //! | `user:{u:ID}` | string | profile (postcard) |
 //! | `clicks:{u:ID}`, `shown:{u:ID}` | sorted set, scores 0 | history: timestamp and item id, order-preserving bytes |

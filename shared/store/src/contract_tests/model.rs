@@ -132,7 +132,7 @@ fn step(run: usize) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Random steps, each answer compared with [`Model`]'s. Every run has users and event ids of its
+/// Random steps, each answer compared with the model's. Every run has users and event ids of its
 /// own in one store; items, and so statistics, are shared by all.
 pub async fn history_agrees_with_the_model(store: Arc<dyn Store>) {
     let mut runner = TestRunner::default();
