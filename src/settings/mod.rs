@@ -6,6 +6,7 @@
 //! them: `docs/settings.md`, `docs/defaults.toml` and the part of the Helm chart's schema that is about
 //! settings.
 
+mod open_inference;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
 use plugrank_gateway::ServerOptions;
 use plugrank_inference::OnnxRuntimeOptions;
-use plugrank_open_inference::OpenInferenceOptions;
 use plugrank_reranking::RerankingOptions;
 use plugrank_retrieval::RetrievalOptions;
 use plugrank_runtime::settings::{AdminSettings, TelemetrySettings};
@@ -28,6 +28,7 @@ use plugrank_transport::PeerOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use open_inference::OpenInferenceOptions;
 pub use store::{StoreKind, StoreOptions};
 
 /// Everything that can be set.

@@ -2,7 +2,6 @@
 
 mod infer;
 mod openapi;
-mod options;
 mod refusal;
 mod routes;
 mod schemas;
@@ -19,7 +18,6 @@ use refusal::Refusal;
 use serde::Deserialize;
 use utoipa::OpenApi;
 
-pub use options::OpenInferenceOptions;
 pub use routes::{PREFIX, is_probe};
 
 /// What is served. Clones share it.
