@@ -89,7 +89,8 @@ def test_versions_are_those_of_the_project():
 
 def test_the_builder_and_the_image_have_one_c_library():
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, flags=re.M)
-    outside = [base for base in bases if base not in stages()]
+    # Nothing runs on `scratch`: it hands out files.
+    outside = [base for base in bases if base not in stages() and base != "scratch"]
     assert all("bookworm" in base or "debian12" in base for base in outside), outside
     assert not any(base.endswith(":latest") or ":" not in base for base in outside)
 
