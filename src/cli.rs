@@ -17,6 +17,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  plugrank demo
   plugrank bundle verify models/simshop/bundle
   plugrank load --config plugrank.toml --dataset models/simshop/dataset
   plugrank validate --config plugrank.toml
@@ -29,6 +30,8 @@ Examples:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Load the shop that comes with this program and serve it: a first answer in seconds.
+    Demo(DemoArgs),
     /// Serve the REST API, or one role of it.
     Serve(ServeArgs),
     /// Load a dataset folder into the store: items, users, histories. Safe to repeat.
@@ -78,6 +81,33 @@ pub enum SettingsFormat {
     Table,
     /// The JSON Schema of the settings, as the Helm chart has it.
     Schema,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The store, the settings and the log's level are in the folder of --state; environment variables such
+as PLUGRANK__SERVER__BIND override the settings. A later run finds the shop loaded, and the clicks
+that were reported.
+
+Examples:
+  plugrank demo
+  plugrank demo --port 9000 --fresh
+  plugrank demo --shop DIR      # DIR/bundle and DIR/dataset, as in models/simshop")]
+pub struct DemoArgs {
+    /// Port of 127.0.0.1 to serve on.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Folder with a bundle and its dataset; by default the shop that came with this program.
+    #[arg(long, value_name = "DIR")]
+    pub shop: Option<PathBuf>,
+    /// Folder for the store and the settings; by default $XDG_STATE_HOME/plugrank/demo, or
+    /// ~/.local/state/plugrank/demo.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Load the shop anew and forget the clicks of earlier runs.
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 /// Arguments of `serve`.

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod demo;
 pub mod experiment;
 pub mod export;
 pub mod features;

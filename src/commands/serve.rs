@@ -20,16 +20,19 @@ use crate::{
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
-    let role = args.role;
-    let runner = actix::System::new();
-    Ok(runner.block_on(serve(role, settings))?)
-}
-
-async fn serve(role: Role, settings: Settings) -> Result<()> {
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
+    start(args.role, port, settings)
+}
+
+/// Serves a role at `port` until it is told to end.
+pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
+    actix::System::new().block_on(serve(role, port, settings))
+}
+
+async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
     let tail = admin::start(&settings.admin)?;
-    let telemetry = Telemetry::install(&settings.telemetry, tail)?;
+    let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
     let served = match role {
@@ -40,7 +43,7 @@ async fn serve(role: Role, settings: Settings) -> Result<()> {
         tracing::error!("{error:#}");
     }
     telemetry.shutdown();
-    served
+    served.map_err(Failure::logged)
 }
 
 async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {

@@ -40,5 +40,5 @@ pub(super) fn validate(args: &ConfigArg) -> Result<(), Failure> {
         }
         SettingsError::File { .. } => error.to_string(),
     };
-    Err(Failure { message, exit_code: 1 })
+    Err(Failure { message, exit_code: 1, logged: false })
 }

@@ -2,6 +2,7 @@ mod admin;
 mod bad_requests;
 mod bundle;
 mod collector;
+mod demo;
 mod engine;
 mod events;
 mod export;
