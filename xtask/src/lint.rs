@@ -40,7 +40,8 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut command)
     };
     // By the rules of this folder, wherever the files lie.
-    let config = ["--config", "pyproject.toml", ".", "../loadtests/bench/fastapi"];
+    let config =
+        ["--config", "pyproject.toml", ".", "../loadtests/bench/fastapi", "../packaging/wheel"];
     training(&[&["ruff", "check"], &config[..]].concat())?;
     training(&[&["ruff", "format", "--check"], &config[..]].concat())?;
     training(&["mypy", "src"])
