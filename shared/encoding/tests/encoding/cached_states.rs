@@ -75,7 +75,7 @@ async fn an_item_of_the_history_that_becomes_known_changes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_profile_changes_it() {
     let bench = bench().await;
-    let features = BTreeMap::from([("country".to_owned(), "de".to_owned())]);
+    let features = BTreeMap::from([("country".to_owned(), "de".into())]);
     let user = User { user_id: UserId::from("u1"), features };
     bench.store.put_users(vec![user]).await.unwrap();
     assert!(!bench.state("u1", LATER).await.cached);
