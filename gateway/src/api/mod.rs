@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod items;
+pub mod models;
 pub mod rank;
 pub mod users;
 

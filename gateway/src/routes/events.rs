@@ -1,15 +1,17 @@
 //! `POST /v1/events`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use futures::future::join_all;
 use plugrank_contract::{Context, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents};
+use tokio::time::timeout;
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::events::{EventBody, EventsRequest, EventsResponse},
     body::{BodyLimit, JsonBody},
     endpoint::Endpoint,
@@ -77,15 +79,21 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
         tracestate: info.tracestate.clone(),
     }
     .within(NOTICE_BUDGET);
-    let notice = gateway.clients.observe_events.call(context, ObserveEvents { events });
-    let told = tokio::time::timeout(NOTICE_BUDGET, notice).await;
-    let error = match told {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {NOTICE_BUDGET:?}"),
+    let models = gateway.models.all_ready();
+    let tell = |model: &Arc<ServingModel>| {
+        let client = Arc::clone(&model.clients.observe_events);
+        let (context, notice) = (context.clone(), ObserveEvents { events: events.clone() });
+        async move { timeout(NOTICE_BUDGET, client.call(context, notice)).await }
     };
-    tracing::warn!(error, "retrieval could not be told of stored events");
-    gateway.metrics.failed_notice("observe_events");
+    for told in join_all(models.iter().map(tell)).await {
+        let error = match told {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {NOTICE_BUDGET:?}"),
+        };
+        tracing::warn!(error, "retrieval could not be told of stored events");
+        gateway.metrics.failed_notice("observe_events");
+    }
 }
 
 fn check(

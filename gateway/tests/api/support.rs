@@ -10,7 +10,7 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, run};
+use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, ServingModel, run};
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -50,21 +50,29 @@ impl Server {
         let store = Arc::new(MemoryStore::default());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let gateway = Gateway::new(GatewayParts {
-            clients: Clients {
-                retrieve: retrieve.clone(),
-                score: score.clone(),
-                rerank: rerank.clone(),
-                observe_events: observe_events.clone(),
-                refresh_items: refresh_items.clone(),
-                invalidate: invalidate.clone(),
+            serving: ServingModel {
+                version: "m1".to_owned(),
+                clients: Clients {
+                    retrieve: retrieve.clone(),
+                    score: score.clone(),
+                    rerank: rerank.clone(),
+                    observe_events: observe_events.clone(),
+                    refresh_items: refresh_items.clone(),
+                    invalidate: invalidate.clone(),
+                },
+                items: None,
+                facts_for: 0,
+                metrics: Metrics::of_part(),
+                health: Health::new(),
+                keep: Arc::new(()),
             },
+            loader: None,
+            max_loaded: 2,
             store: store.clone(),
-            items: None,
-            facts_for: 0,
             server,
             budget,
             candidate_limit: 300,
-            model: ModelKind::Unified,
+            kind: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),
             open_inference: None,
