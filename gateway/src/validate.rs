@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use plugrank_contract::{ItemId, TimestampMs, UserId};
+use plugrank_contract::{FeatureValue, FeatureValues, ItemId, TimestampMs, UserId};
 
 use crate::{
     api::rank::IdText,
@@ -11,6 +11,13 @@ use crate::{
 
 /// Most errors named in one answer; a caller with more has one cause for them.
 const MAX_ERRORS: usize = 20;
+
+/// Most features of an item, user or request.
+const MAX_FEATURES: usize = 256;
+/// Longest name or text of a feature, in bytes.
+const MAX_FEATURE_BYTES: usize = 256;
+/// Most entries of a feature that is a list.
+const MAX_FEATURE_ENTRIES: usize = 1024;
 
 /// Collects errors, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
@@ -49,6 +56,33 @@ impl Errors {
             self.add(field, "must not be empty");
         } else if text.len() > max_bytes {
             self.add(field, format!("is {} bytes long; {max_bytes} is the most", text.len()));
+        }
+    }
+
+    /// Checks how many features there are and how long; what they are was checked when they were read.
+    pub(crate) fn features(&mut self, field: &str, features: &FeatureValues) {
+        if features.len() > MAX_FEATURES {
+            self.add(field, format!("has {} entries; {MAX_FEATURES} is the most", features.len()));
+            return;
+        }
+        for (name, value) in features {
+            if name.is_empty() || name.len() > MAX_FEATURE_BYTES {
+                self.text(field, name, MAX_FEATURE_BYTES);
+                continue;
+            }
+            let entries = value.len();
+            if entries > MAX_FEATURE_ENTRIES {
+                let detail = format!("has {entries} entries; {MAX_FEATURE_ENTRIES} is the most");
+                self.add(format!("{field}.{name}"), detail);
+                continue;
+            }
+            let list = matches!(value, FeatureValue::Texts(_));
+            for (at, text) in value.texts().enumerate() {
+                if text.len() > MAX_FEATURE_BYTES {
+                    let place = if list { format!("[{at}]") } else { String::new() };
+                    self.text(&format!("{field}.{name}{place}"), text, MAX_FEATURE_BYTES);
+                }
+            }
         }
     }
 

@@ -7,8 +7,9 @@ use actix_web::{
     web::{self, Data, ReqData, ServiceConfig},
 };
 use futures::future::join_all;
-use plugrank_contract::{Context, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents};
-use tokio::time::timeout;
+use plugrank_contract::{
+    Context, Deadline, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents,
+};
 
 use crate::{
     Gateway, ServerOptions, ServingModel,
@@ -74,22 +75,22 @@ pub(crate) async fn append(
 async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event>) {
     let context = Context {
         request_id: info.request_id,
-        deadline: None,
+        deadline: Deadline::after(NOTICE_BUDGET),
         traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
-    }
-    .within(NOTICE_BUDGET);
+    };
+    let deadline = context.deadline;
     let models = gateway.models.all_ready();
     let tell = |model: &Arc<ServingModel>| {
         let client = Arc::clone(&model.clients.observe_events);
         let (context, notice) = (context.clone(), ObserveEvents { events: events.clone() });
-        async move { timeout(NOTICE_BUDGET, client.call(context, notice)).await }
+        async move { deadline.limit(client.call(context, notice)).await }
     };
     for told in join_all(models.iter().map(tell)).await {
         let error = match told {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {NOTICE_BUDGET:?}"),
+            Some(Ok(())) => continue,
+            Some(Err(error)) => error.to_string(),
+            None => format!("no answer within {NOTICE_BUDGET:?}"),
         };
         tracing::warn!(error, "retrieval could not be told of stored events");
         gateway.metrics.failed_notice("observe_events");

@@ -10,7 +10,9 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, ServingModel, run};
+use plugrank_gateway::{
+    Clients, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel, run,
+};
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -39,6 +41,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions)) -> Self {
+        Self::start_loading(None, set)
+    }
+
+    /// With models that may be loaded.
+    pub(crate) fn start_loading(
+        loader: Option<Arc<dyn LoadModel>>,
+        set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
+    ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
         server.workers = Some(1);
         budget.default_ms = 1000;
@@ -66,7 +76,7 @@ impl Server {
                 health: Health::new(),
                 keep: Arc::new(()),
             },
-            loader: None,
+            loader,
             max_loaded: 2,
             store: store.clone(),
             server,
@@ -104,6 +114,10 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.request(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Response {
+        self.request(Method::DELETE, path).send().await.unwrap()
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {

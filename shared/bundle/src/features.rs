@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use plugrank_contract::{Item, ItemId, User, UserId};
+use plugrank_contract::{FeatureValue, Item, ItemId, User, UserId};
 
 use crate::{Bundle, BundleError, manifest::Feature, vocabulary::Vocabulary};
 
@@ -100,7 +100,7 @@ impl FeatureEncoder {
             "title" => push(&item.title),
             "text" => push(&item.text),
             "categories" => item.categories.iter().for_each(|category| push(category)),
-            other => item.features.get(other).into_iter().for_each(|value| push(value)),
+            other => each_text(item.features.get(other), push),
         })
     }
 
@@ -119,10 +119,7 @@ impl FeatureEncoder {
     pub fn user(&self, id: &UserId, profile: Option<&User>) -> Box<[i64]> {
         encode(&self.user, |column, push| match column {
             "user_id" => push(id.as_str()),
-            other => profile
-                .and_then(|user| user.features.get(other))
-                .into_iter()
-                .for_each(|value| push(value)),
+            other => each_text(profile.and_then(|user| user.features.get(other)), push),
         })
     }
 }
@@ -173,6 +170,13 @@ fn encode(encoders: &[Encoder], values: impl Fn(&str, &mut dyn FnMut(&str))) -> 
         row.resize(end, MISSING);
     }
     row.into_boxed_slice()
+}
+
+/// The texts of a value; numbers as decimal text.
+fn each_text(value: Option<&FeatureValue>, push: &mut dyn FnMut(&str)) {
+    let Some(value) = value else { return };
+    value.texts().for_each(&mut *push);
+    value.numbers().iter().for_each(|number| push(&number.to_string()));
 }
 
 fn slots(features: &[Feature]) -> Vec<FeatureSlot> {

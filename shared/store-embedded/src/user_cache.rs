@@ -92,7 +92,8 @@ fn weight(view: &UserView) -> u32 {
     let history = view.entries.capacity() * size_of::<HistoryEntry>() + entries.sum::<usize>();
     let profile = view.profile.as_ref().map_or(0, |profile| {
         let features = profile.features.iter();
-        size_of::<User>() + features.map(|(a, b)| a.len() + b.len() + 2 * STRING).sum::<usize>()
+        let bytes = features.map(|(name, value)| name.len() + value.heap_bytes() + 2 * STRING);
+        size_of::<User>() + bytes.sum::<usize>()
     });
     let user = size_of::<UserView>() + view.user_id.as_str().len() + ID;
     u32::try_from(PLACE + user + history + profile).unwrap_or(u32::MAX)

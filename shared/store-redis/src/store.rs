@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Version of keys and values. A change to any of them raises it.
-const SCHEMA_VERSION: u64 = 2;
+const SCHEMA_VERSION: u64 = 3;
 
 /// A store on Redis servers. Cheap to clone.
 #[derive(Clone, Debug)]
