@@ -18,7 +18,7 @@ pub use options::ModelsOptions;
 use crate::{
     Settings,
     load::Progress,
-    wiring::{self, Model, Node, Threads},
+    wiring::{self, Model, Node, Threads, options::snapshot_folder},
 };
 
 /// Loads bundles out of the folder of models.
@@ -109,7 +109,12 @@ impl OpenedModel for Opened {
 
 impl Opened {
     async fn serve(self, threads: Threads) -> Result<ServingModel> {
-        let Self { model, settings, store, progress, .. } = self;
+        let Self { model, mut settings, store, progress, .. } = self;
+        // Snapshots are of one bundle; this one's lie in a folder beside those of the first.
+        let snapshot = &mut settings.retrieval.snapshot.path;
+        let version = blake3::hash(model.bundle.version().as_bytes()).to_hex();
+        *snapshot = snapshot_folder(snapshot.as_deref(), &settings.store)
+            .map(|folder| folder.join(format!("model-{}", &version[..16])));
         let (metrics, health) = (Metrics::of_part(), Health::new());
         let node = Node { settings, store, metrics, health, progress, threads };
         Ok(wiring::serving::start(&node, &model).await?.serving)

@@ -7,7 +7,7 @@ mod embedding;
 mod metrics;
 #[cfg_attr(not(feature = "open-inference"), path = "open_inference_off.rs")]
 mod open_inference;
-mod options;
+pub(crate) mod options;
 mod reranking;
 mod retrieval;
 mod scoring;
