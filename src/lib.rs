@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod export;
 pub mod features;
 pub mod load;
+pub mod models;
 pub mod reserved_port;
 pub mod role_server;
 pub mod settings;

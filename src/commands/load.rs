@@ -11,7 +11,7 @@ use crate::{
     Settings,
     cli::LoadArgs,
     load::{LoadOptions, LoadReport, Progress, load},
-    wiring::{self, Model, Node},
+    wiring::{self, Model, Node, Threads},
 };
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -49,7 +49,14 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     if let Some(model) = model {
         let begun = Instant::now();
-        let node = Node { settings, store, metrics: Metrics::new(), health: Health::new() };
+        let node = Node {
+            settings,
+            store,
+            metrics: Metrics::new(),
+            health: Health::new(),
+            progress: progress.clone(),
+            threads: Threads::default(),
+        };
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }

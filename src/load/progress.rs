@@ -1,26 +1,37 @@
 //! Progress bars, one a phase.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
 /// Where progress is shown.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Progress {
     shown: bool,
+    /// The bar of the present phase, for whoever asks how far things are.
+    present: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Progress {
     /// Bars on standard error; on a terminal they move, elsewhere nothing is drawn.
     #[must_use]
     pub fn shown() -> Self {
-        Self { shown: true }
+        Self { shown: true, present: Arc::default() }
     }
 
     /// No bars.
     #[must_use]
     pub fn hidden() -> Self {
-        Self { shown: false }
+        Self { shown: false, present: Arc::default() }
+    }
+
+    /// The present phase, rows of it that are done, and rows there are; `None` before the first.
+    #[must_use]
+    pub fn present(&self) -> Option<(String, u64, u64)> {
+        let bar = self.present.lock();
+        let bar = bar.as_ref()?;
+        Some((bar.message(), bar.position(), bar.length().unwrap_or(0)))
     }
 
     /// A bar over `rows` rows.
@@ -45,6 +56,7 @@ impl Progress {
         );
         bar.set_message(name);
         bar.enable_steady_tick(Duration::from_millis(500));
+        *self.present.lock() = Some(bar.clone());
         bar
     }
 }

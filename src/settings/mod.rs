@@ -28,6 +28,7 @@ use plugrank_transport::PeerOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::models::ModelsOptions;
 pub use open_inference::OpenInferenceOptions;
 pub use store::{StoreKind, StoreOptions};
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub store: StoreOptions,
     #[garde(dive)]
     pub bundle: BundleOptions,
+    #[garde(dive)]
+    pub models: ModelsOptions,
     #[garde(dive)]
     pub peers: PeerOptions,
     #[garde(dive)]

@@ -11,7 +11,6 @@ use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgre
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
 use super::{Embedding, Model, Node, options};
-use crate::load::Progress;
 
 /// The item table of a process, and what was attached to it.
 pub struct Catalog {
@@ -38,7 +37,7 @@ impl Catalog {
             None => None,
         };
         features.iter().for_each(|column| items.attach(Arc::clone(column)));
-        let bar = Progress::shown().bar("items", node.store.item_count().await?);
+        let bar = node.progress.bar("items", node.store.item_count().await?);
         let parts = LoadTable {
             store: &node.store,
             items: &items,

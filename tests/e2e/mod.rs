@@ -7,6 +7,7 @@ mod engine;
 mod events;
 mod export;
 mod load_killed;
+mod models;
 mod open_inference;
 mod parity;
 mod rank;

@@ -4,6 +4,7 @@
 pub mod events;
 pub(crate) mod features;
 pub mod items;
+pub mod models;
 pub mod rank;
 pub mod users;
 

@@ -29,7 +29,7 @@ pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
         as_of: run.query.as_of,
         seed,
     };
-    let client = &run.gateway.clients.rerank;
+    let client = &run.model.clients.rerank;
     let check = |reply: &Reranked| check(reply, ctr.len(), k);
     match stage(run, Stage::Reranking, client, call, check).await {
         Ok(reply) => {

@@ -20,7 +20,7 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
         as_of: query.as_of,
         explain: query.explain,
     };
-    let client = &run.gateway.clients.retrieve;
+    let client = &run.model.clients.retrieve;
     let reply = stage(run, Stage::Retrieval, client, call, |reply| {
         match (reply.sources.len(), reply.candidates.len()) {
             (sources, candidates) if sources == candidates => Ok(()),

@@ -28,15 +28,15 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
         items: set.items.clone(),
         user: std::mem::take(&mut set.user),
         as_of: run.query.as_of,
-        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.model },
+        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.kind },
         tiers: if rung == Rung::MissingVectors { Tiers::Cached } else { Tiers::All },
-        facts_for: match run.gateway.facts_for {
+        facts_for: match run.model.facts_for {
             0 => 0,
             pool => pool.max(run.query.k),
         },
     };
     let expected = set.items.len();
-    let client = &run.gateway.clients.score;
+    let client = &run.model.clients.score;
     let scored = stage(run, Stage::Scoring, client, call, |reply: &Scored| match reply.ctr.len() {
         got if got == expected => Ok(()),
         got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
@@ -68,7 +68,7 @@ fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
         Rung::Full => false,
         Rung::FewerCandidates => fewer_took_effect,
         Rung::MissingVectors => reply.model == ModelKind::Unified,
-        _ => reply.model == ModelKind::Idrec && run.gateway.model != ModelKind::Idrec,
+        _ => reply.model == ModelKind::Idrec && run.gateway.kind != ModelKind::Idrec,
     };
     if took_effect {
         degraded.push(Degraded::planned(Stage::Scoring, planned, cause));

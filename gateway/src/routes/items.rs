@@ -188,8 +188,13 @@ async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<
     let item_ids = vec![id.clone()];
     let invalidate = Invalidate { item_ids: item_ids.clone() };
     let told = async {
-        gateway.clients.invalidate.call(context.clone(), invalidate).await?;
-        gateway.clients.refresh_items.call(context.clone(), RefreshItems { item_ids }).await
+        for model in gateway.models.all_ready() {
+            let (invalidate, refresh) =
+                (invalidate.clone(), RefreshItems { item_ids: item_ids.clone() });
+            model.clients.invalidate.call(context.clone(), invalidate).await?;
+            model.clients.refresh_items.call(context.clone(), refresh).await?;
+        }
+        Ok(())
     };
     let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
     let told = context.deadline.limit(told).await.unwrap_or_else(late);

@@ -4,6 +4,7 @@ pub(crate) mod docs;
 pub(crate) mod events;
 mod item_content;
 pub(crate) mod items;
+pub(crate) mod models;
 pub(crate) mod playground;
 pub(crate) mod rank;
 pub(crate) mod users;
@@ -19,6 +20,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     events::configure(config, &gateway.server);
     items::configure(config, &gateway.server);
     users::configure(config);
+    models::configure(config, &gateway.server);
     operation_routes(config, &gateway.health, &gateway.registry);
     docs::configure(config, gateway);
     playground::configure(config);

@@ -14,7 +14,7 @@ use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::{
         millis,
         rank::{
@@ -73,7 +73,8 @@ pub(crate) async fn rank(
     info: ReqData<RequestInfo>,
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
-    let query = check(&gateway, body::parse(&body)?)?;
+    let mut model = gateway.models.active();
+    let mut query = check(&gateway, &model, body::parse(&body)?)?;
     let budget = Budget::start(query.budget, gateway.shares);
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
@@ -86,7 +87,18 @@ pub(crate) async fn rank(
         }
     }
     // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
-    let mut ranked = in_turns(pipeline::rank(&gateway, &info, &query, plan, budget)).await;
+    let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
+    let mut ranked = in_turns(ranking).await;
+    if let Some(before) = gateway.models.on_trial(&model)
+        && let Some(reason) = ranked.broken_model()
+    {
+        gateway.models.broken(&model, &reason);
+        model = before;
+        query = check(&gateway, &model, body::parse(&body)?)?;
+        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
+        let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
+        ranked = in_turns(ranking).await;
+    }
     admitted.answered();
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
@@ -153,7 +165,11 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
     }
 }
 
-fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> {
+fn check(
+    gateway: &Gateway,
+    model: &ServingModel,
+    request: RankRequest<'_>,
+) -> Result<Query, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
@@ -182,8 +198,8 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
     Ok(Query {
         user_id: UserId::from(&*request.user_id),
         k: u32::try_from(k).unwrap_or(limits.k_default),
-        candidates: request.candidates.map(|ids| resolve(gateway, &ids)),
-        exclude: resolve(gateway, &request.exclude.unwrap_or_default()),
+        candidates: request.candidates.map(|ids| resolve(model, &ids)),
+        exclude: resolve(model, &request.exclude.unwrap_or_default()),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
         explain: request.explain,
@@ -191,8 +207,8 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
 }
 
 /// Hashes each id once, where this process has the item table. From here on items are indices.
-fn resolve(gateway: &Gateway, ids: &[IdText<'_>]) -> ItemList {
-    let Some(table) = gateway.items.as_ref().filter(|_| !ids.is_empty()) else {
+fn resolve(model: &ServingModel, ids: &[IdText<'_>]) -> ItemList {
+    let Some(table) = model.items.as_ref().filter(|_| !ids.is_empty()) else {
         return ids.iter().map(|id| ItemId::from(&*id.0)).collect();
     };
     let mut indices = Vec::with_capacity(ids.len());

@@ -6,6 +6,7 @@ mod bad_requests;
 mod events;
 mod items;
 mod ladder;
+mod models;
 mod operation;
 mod ranking;
 mod stages;

@@ -10,7 +10,9 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, run};
+use plugrank_gateway::{
+    Clients, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel, run,
+};
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -39,6 +41,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions)) -> Self {
+        Self::start_loading(None, set)
+    }
+
+    /// With models that may be loaded.
+    pub(crate) fn start_loading(
+        loader: Option<Arc<dyn LoadModel>>,
+        set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
+    ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
         server.workers = Some(1);
         budget.default_ms = 1000;
@@ -50,21 +60,29 @@ impl Server {
         let store = Arc::new(MemoryStore::default());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let gateway = Gateway::new(GatewayParts {
-            clients: Clients {
-                retrieve: retrieve.clone(),
-                score: score.clone(),
-                rerank: rerank.clone(),
-                observe_events: observe_events.clone(),
-                refresh_items: refresh_items.clone(),
-                invalidate: invalidate.clone(),
+            serving: ServingModel {
+                version: "m1".to_owned(),
+                clients: Clients {
+                    retrieve: retrieve.clone(),
+                    score: score.clone(),
+                    rerank: rerank.clone(),
+                    observe_events: observe_events.clone(),
+                    refresh_items: refresh_items.clone(),
+                    invalidate: invalidate.clone(),
+                },
+                items: None,
+                facts_for: 0,
+                metrics: Metrics::of_part(),
+                health: Health::new(),
+                keep: Arc::new(()),
             },
+            loader,
+            max_loaded: 2,
             store: store.clone(),
-            items: None,
-            facts_for: 0,
             server,
             budget,
             candidate_limit: 300,
-            model: ModelKind::Unified,
+            kind: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),
             open_inference: None,
@@ -96,6 +114,10 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.request(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Response {
+        self.request(Method::DELETE, path).send().await.unwrap()
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {

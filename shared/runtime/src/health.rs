@@ -27,6 +27,7 @@ type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Syn
 #[derive(Clone, Default)]
 pub struct Health {
     probes: Arc<RwLock<BTreeMap<String, Probe>>>,
+    part: Arc<RwLock<Option<Health>>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -84,6 +85,20 @@ impl Health {
         self.probes.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), probe);
     }
 
+    /// From now on the checks of `part` are asked with these, in place of those of the part that was
+    /// included before.
+    pub fn include(&self, part: &Self) {
+        *self.part.write().unwrap_or_else(PoisonError::into_inner) = Some(part.clone());
+    }
+
+    fn all(&self) -> BTreeMap<String, Probe> {
+        let mut all = self.probes.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(part) = &*self.part.read().unwrap_or_else(PoisonError::into_inner) {
+            all.extend(part.all());
+        }
+        all
+    }
+
     /// Adds a check that fails for `reason` until its flag says otherwise.
     #[must_use]
     pub fn flag(&self, name: impl Into<String>, reason: impl Into<String>) -> Flag {
@@ -103,11 +118,7 @@ impl Health {
 
     /// Asks all checks, side by side.
     pub async fn readiness(&self) -> Readiness {
-        let probes: Vec<(String, Probe)> = {
-            let probes = self.probes.read().unwrap_or_else(PoisonError::into_inner);
-            probes.iter().map(|(name, probe)| (name.clone(), Arc::clone(probe))).collect()
-        };
-        let asked = probes.into_iter().map(|(name, probe)| async move {
+        let asked = self.all().into_iter().map(|(name, probe)| async move {
             let answer = timeout(CHECK_TIMEOUT, probe())
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
@@ -146,6 +157,16 @@ mod tests {
         assert!(health.readiness().await.ready);
         model.fail("its actor is gone");
         assert!(!health.readiness().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_part_is_included_at_a_time() {
+        let (health, broken, whole) = (Health::new(), Health::new(), Health::new());
+        let _flag = broken.flag("workers", "gone");
+        health.include(&broken);
+        assert!(!health.readiness().await.ready);
+        health.include(&whole);
+        assert!(health.readiness().await.ready);
     }
 
     #[tokio::test(start_paused = true)]
