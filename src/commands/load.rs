@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_runtime::{Health, Metrics, Telemetry};
+use plugrank_runtime::{Metrics, Telemetry};
 use tokio::runtime::Runtime;
 
 use super::Failure;
@@ -11,7 +11,7 @@ use crate::{
     Settings,
     cli::LoadArgs,
     load::{LoadOptions, LoadReport, Progress, load},
-    wiring::{self, Model, Node, Threads},
+    wiring::{self, Model, Node},
 };
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -33,7 +33,7 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
         let store = wiring::open_store(&settings.store).await?;
         let options = LoadOptions::default();
         let report = load(Arc::clone(&store), dataset, options, &progress).await?;
-        let node = Node { settings, store, metrics: Metrics::new(), health: Health::new() };
+        let node = Node::new(settings, store, Metrics::new(), progress.clone());
         wiring::encode_catalog(&node, &model, &progress).await?;
         Ok(report)
     })
@@ -49,14 +49,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     if let Some(model) = model {
         let begun = Instant::now();
-        let node = Node {
-            settings,
-            store,
-            metrics: Metrics::new(),
-            health: Health::new(),
-            progress: progress.clone(),
-            threads: Threads::default(),
-        };
+        let node = Node::new(settings, store, Metrics::new(), progress.clone());
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }

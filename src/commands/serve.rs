@@ -14,7 +14,7 @@ use crate::{
     reserved_port::ReservedPort,
     role_server,
     wiring::{
-        self, Catalog, Model, Node, Threads,
+        self, Catalog, Model, Node,
         serving::{self, Started},
     },
 };
@@ -50,14 +50,7 @@ async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(),
 
 async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
-    Ok(Node {
-        settings,
-        store,
-        metrics,
-        health: Health::new(),
-        progress: Progress::shown(),
-        threads: Threads::default(),
-    })
+    Ok(Node::new(settings, store, metrics, Progress::shown()))
 }
 
 /// Everything in one process, except what the settings say is in others.

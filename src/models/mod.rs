@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Result;
 use async_trait::async_trait;
 use plugrank_gateway::{LoadModel, LoadProgress, OpenedModel, ProgressReader, ServingModel};
-use plugrank_runtime::{Health, Metrics};
+use plugrank_runtime::Metrics;
 use plugrank_store::Store;
 use tokio::sync::oneshot;
 
@@ -115,8 +115,7 @@ impl Opened {
         let version = blake3::hash(model.bundle.version().as_bytes()).to_hex();
         *snapshot = snapshot_folder(snapshot.as_deref(), &settings.store)
             .map(|folder| folder.join(format!("model-{}", &version[..16])));
-        let (metrics, health) = (Metrics::of_part(), Health::new());
-        let node = Node { settings, store, metrics, health, progress, threads };
+        let node = Node { threads, ..Node::new(settings, store, Metrics::of_part(), progress) };
         Ok(wiring::serving::start(&node, &model).await?.serving)
     }
 }

@@ -76,6 +76,18 @@ impl Model {
 }
 
 impl Node {
+    /// A node without services yet.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        metrics: Metrics,
+        progress: Progress,
+    ) -> Self {
+        let (health, threads) = (Health::new(), Threads::default());
+        Self { settings, store, metrics, health, progress, threads }
+    }
+
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
     /// that only read run where their callers do.
     fn run<S>(&self, name: &'static str, logic: Arc<S>, max_in_flight: usize) -> Result<Local<S>>
