@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
+use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -58,12 +59,12 @@ pub struct Flag(Arc<RwLock<Result<(), String>>>);
 impl Flag {
     /// The check passes from now on.
     pub fn pass(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ok(());
+        *self.0.write() = Ok(());
     }
 
     /// The check fails from now on, for `reason`.
     pub fn fail(&self, reason: impl Into<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Err(reason.into());
+        *self.0.write() = Err(reason.into());
     }
 }
 
@@ -81,7 +82,7 @@ impl Health {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let probe: Probe = Arc::new(move || probe().boxed());
-        self.probes.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), probe);
+        self.probes.write().insert(name.into(), probe);
     }
 
     /// Adds a check that fails for `reason` until its flag says otherwise.
@@ -90,7 +91,7 @@ impl Health {
         let flag = Flag(Arc::new(RwLock::new(Err(reason.into()))));
         let state = Arc::clone(&flag.0);
         self.probe(name, move || {
-            let now = state.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let now = state.read().clone();
             async move { now }
         });
         flag
@@ -104,7 +105,7 @@ impl Health {
     /// Asks all checks, side by side.
     pub async fn readiness(&self) -> Readiness {
         let probes: Vec<(String, Probe)> = {
-            let probes = self.probes.read().unwrap_or_else(PoisonError::into_inner);
+            let probes = self.probes.read();
             probes.iter().map(|(name, probe)| (name.clone(), Arc::clone(probe))).collect()
         };
         let asked = probes.into_iter().map(|(name, probe)| async move {

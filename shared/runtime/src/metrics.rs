@@ -1,10 +1,8 @@
 //! One registry of metrics, handed to whoever measures, and its text form.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
     metrics::{MetricType, TypedMetric, exemplar::HistogramWithExemplars, info::Info},
@@ -32,7 +30,7 @@ impl Metrics {
 
     /// Registers metrics, or collectors that are asked on every scrape.
     pub fn register<T>(&self, with: impl FnOnce(&mut Registry) -> T) -> T {
-        with(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.registry.lock())
     }
 
     /// All metrics as OpenMetrics text, which Prometheus reads.
@@ -41,7 +39,7 @@ impl Metrics {
     /// When a metric cannot be written, a defect of its type.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut page = String::new();
-        text::encode(&mut page, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        text::encode(&mut page, &self.registry.lock())?;
         Ok(page)
     }
 }
