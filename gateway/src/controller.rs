@@ -1,10 +1,8 @@
 //! The gateway's ladder: fed with the stage records of every request, asked by every request.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use plugrank_budget::{Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step};
 use tokio::time::Instant;
 
@@ -57,8 +55,7 @@ impl Controller {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ladder> {
-        // Plain data: a panic elsewhere leaves it as good as it was.
-        self.ladder.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ladder.lock()
     }
 
     /// The rungs for a request that begins now.

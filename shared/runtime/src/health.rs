@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
+use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -59,12 +60,12 @@ pub struct Flag(Arc<RwLock<Result<(), String>>>);
 impl Flag {
     /// The check passes from now on.
     pub fn pass(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ok(());
+        *self.0.write() = Ok(());
     }
 
     /// The check fails from now on, for `reason`.
     pub fn fail(&self, reason: impl Into<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Err(reason.into());
+        *self.0.write() = Err(reason.into());
     }
 }
 
@@ -82,18 +83,18 @@ impl Health {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let probe: Probe = Arc::new(move || probe().boxed());
-        self.probes.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), probe);
+        self.probes.write().insert(name.into(), probe);
     }
 
     /// From now on the checks of `part` are asked with these, in place of those of the part that was
     /// included before.
     pub fn include(&self, part: &Self) {
-        *self.part.write().unwrap_or_else(PoisonError::into_inner) = Some(part.clone());
+        *self.part.write() = Some(part.clone());
     }
 
     fn all(&self) -> BTreeMap<String, Probe> {
-        let mut all = self.probes.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(part) = &*self.part.read().unwrap_or_else(PoisonError::into_inner) {
+        let mut all = self.probes.read().clone();
+        if let Some(part) = &*self.part.read() {
             all.extend(part.all());
         }
         all
@@ -105,7 +106,7 @@ impl Health {
         let flag = Flag(Arc::new(RwLock::new(Err(reason.into()))));
         let state = Arc::clone(&flag.0);
         self.probe(name, move || {
-            let now = state.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let now = state.read().clone();
             async move { now }
         });
         flag

@@ -1,10 +1,11 @@
 //! One registry of metrics, handed to whoever measures, and its text form.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
     metrics::{MetricType, TypedMetric, exemplar::HistogramWithExemplars, info::Info},
@@ -42,12 +43,12 @@ impl Metrics {
     /// From now on the metrics of `part` are shown with these, in place of those of the part that was
     /// shown before. No name may be in both.
     pub fn show(&self, part: &Self) {
-        *self.part.lock().unwrap_or_else(PoisonError::into_inner) = Some(part.clone());
+        *self.part.lock() = Some(part.clone());
     }
 
     /// Registers metrics, or collectors that are asked on every scrape.
     pub fn register<T>(&self, with: impl FnOnce(&mut Registry) -> T) -> T {
-        with(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.registry.lock())
     }
 
     /// All metrics as OpenMetrics text, which Prometheus reads.
@@ -57,7 +58,7 @@ impl Metrics {
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut page = String::new();
         self.encode_into(&mut page)?;
-        let part = self.part.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let part = self.part.lock().clone();
         if let Some(part) = part {
             part.encode_into(&mut page)?;
         }
@@ -66,7 +67,7 @@ impl Metrics {
     }
 
     fn encode_into(&self, page: &mut String) -> Result<(), std::fmt::Error> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry.lock();
         text::encode_registry(page, &registry)
     }
 }
