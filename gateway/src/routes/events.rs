@@ -6,7 +6,9 @@ use actix_web::{
     HttpResponse,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_contract::{Context, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents};
+use plugrank_contract::{
+    Context, Deadline, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents,
+};
 
 use crate::{
     Gateway, ServerOptions,
@@ -72,17 +74,17 @@ pub(crate) async fn append(
 async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event>) {
     let context = Context {
         request_id: info.request_id,
-        deadline: None,
+        deadline: Deadline::after(NOTICE_BUDGET),
         traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
-    }
-    .within(NOTICE_BUDGET);
+    };
+    let deadline = context.deadline;
     let notice = gateway.clients.observe_events.call(context, ObserveEvents { events });
-    let told = tokio::time::timeout(NOTICE_BUDGET, notice).await;
+    let told = deadline.limit(notice).await;
     let error = match told {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {NOTICE_BUDGET:?}"),
+        Some(Ok(())) => return,
+        Some(Err(error)) => error.to_string(),
+        None => format!("no answer within {NOTICE_BUDGET:?}"),
     };
     tracing::warn!(error, "retrieval could not be told of stored events");
     gateway.metrics.failed_notice("observe_events");

@@ -7,7 +7,7 @@ use actix_web::{
     web::{self, Data, Path, ReqData, ServiceConfig},
 };
 use plugrank_contract::{
-    CallError, Context, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
+    CallError, Context, Deadline, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
 };
 use plugrank_store::{NewItem, StoredItem};
 
@@ -181,19 +181,18 @@ async fn view(gateway: &Gateway, id: &ItemId) -> Result<ItemView, Problem> {
 async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<(), Problem> {
     let context = Context {
         request_id: info.request_id,
-        deadline: None,
+        deadline: Deadline::after(CHANGE_BUDGET),
         traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
-    }
-    .within(CHANGE_BUDGET);
+    };
     let item_ids = vec![id.clone()];
     let invalidate = Invalidate { item_ids: item_ids.clone() };
     let told = async {
         gateway.clients.invalidate.call(context.clone(), invalidate).await?;
         gateway.clients.refresh_items.call(context.clone(), RefreshItems { item_ids }).await
     };
-    let late = |_| Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
-    let told = tokio::time::timeout(CHANGE_BUDGET, told).await.unwrap_or_else(late);
+    let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
+    let told = context.deadline.limit(told).await.unwrap_or_else(late);
     told.map_err(|error| {
         gateway.metrics.failed_notice("item_changed");
         tracing::warn!(%error, item = %id, "an item change was stored but not announced");

@@ -117,7 +117,7 @@ async fn what_the_caller_says_reaches_the_stages() {
     assert_eq!(context.request_id.to_string(), reply["request_id"].as_str().unwrap());
     let (score_context, score) = server.score.calls().remove(0);
     assert_eq!((score.as_of, score.user_id.as_str()), (1234, "u7"));
-    assert!(context.deadline.unwrap() < score_context.deadline.unwrap());
+    assert!(context.deadline.moment().unwrap() < score_context.deadline.moment().unwrap());
     assert_eq!(server.rerank.calls()[0].1.k, 2);
 }
 

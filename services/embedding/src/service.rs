@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, ItemId, ItemList, Matrix,
+    CallError, Context, Deadline, ItemId, ItemList, Matrix,
     embedding::{Fetch, FetchVectors, Fetched, FetchedVectors, Invalidate, RecordOrigin, Tiers},
 };
-use plugrank_encoding::{Encoding, RecordSet, TimeLimit};
+use plugrank_encoding::{Encoding, RecordSet};
 use plugrank_transport::Service;
 
 /// Answers calls out of an [`Encoding`].
@@ -43,31 +43,31 @@ impl EmbeddingService {
         Ok(())
     }
 
-    fn limit(&self, context: &Context) -> Result<TimeLimit, CallError> {
+    fn answer_by(&self, context: &Context) -> Result<Deadline, CallError> {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before the fetch was begun"));
         }
-        Ok(TimeLimit::of(context, self.encoding.options().answer_margin()))
+        Ok(self.encoding.options().before(context.deadline))
     }
 }
 
 #[async_trait]
 impl Service<Fetch> for EmbeddingService {
     async fn call(&self, context: Context, call: Fetch) -> Result<Fetched, CallError> {
-        let limit = self.limit(&context)?;
+        let answer_by = self.answer_by(&context)?;
         let encoding = &self.encoding;
         let Fetch { items, user, tiers } = call;
         let items = items.resolve(encoding.items());
         let (records, user, late) = match user {
             None => {
-                let mut records = encoding.records(&items, limit, tiers).await?;
+                let mut records = encoding.records(&items, answer_by, tiers).await?;
                 let late = records.late.take();
                 (records, None, late)
             }
             Some(asked) => {
                 let user = (&asked.user_id, &asked.user);
                 let inputs =
-                    encoding.unified_inputs(&items, user, asked.as_of, limit, tiers).await?;
+                    encoding.unified_inputs(&items, user, asked.as_of, answer_by, tiers).await?;
                 (inputs.records, Some(inputs.user.to_wire()?), inputs.late)
             }
         };
@@ -89,10 +89,10 @@ impl Service<FetchVectors> for EmbeddingService {
         context: Context,
         call: FetchVectors,
     ) -> Result<FetchedVectors, CallError> {
-        let limit = self.limit(&context)?;
+        let answer_by = self.answer_by(&context)?;
         self.read_again(&call).await?;
         let items = ItemList::named(call.item_ids).resolve(self.encoding.items());
-        let records = self.encoding.records(&items, limit, Tiers::All).await?;
+        let records = self.encoding.records(&items, answer_by, Tiers::All).await?;
         let layout = self.encoding.layout();
         let part = layout.vector();
         let mut data = Vec::with_capacity(records.len() * part.dim * layout.dtype.size());

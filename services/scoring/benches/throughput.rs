@@ -15,7 +15,7 @@ use std::{
 
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{
-    Context, HistoryEntry, Item, ItemId, ItemList, UserId, UserRead,
+    Context, Deadline, HistoryEntry, Item, ItemId, ItemList, UserId, UserRead,
     embedding::Tiers,
     scoring::{ModelKind, Score},
 };
@@ -246,7 +246,7 @@ async fn fetches(
             as_of: NOW,
             tiers: Tiers::All,
             context: &context,
-            by: None,
+            deadline: Deadline::NONE,
         };
         embeddings.fetch(ask).await?;
         let (begun, mut runs) = (Instant::now(), 0);

@@ -12,7 +12,6 @@ use plugrank_inference::{
     batcher::{Dims, Entry, GraphInput, Layout, TensorRows, Variable},
 };
 use plugrank_transport::Service;
-use tokio::time::timeout_at;
 
 use crate::{ScoringService, scorer::Scorer};
 
@@ -50,12 +49,8 @@ impl Service<Infer> for ScoringService {
             })?,
         };
         let inferred = infer(scorer, call.inputs, MOST_BATCHES * self.options.batch_rows, &context);
-        match context.deadline {
-            None => inferred.await,
-            Some(deadline) => timeout_at(deadline, inferred)
-                .await
-                .map_err(|_| CallError::deadline("the graph did not run in time"))?,
-        }
+        let late = || Err(CallError::deadline("the graph did not run in time"));
+        context.deadline.limit(inferred).await.unwrap_or_else(late)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use plugrank_bundle::{Bundle, Calibration, FeatureEncoder, GraphName};
-use plugrank_contract::CallError;
+use plugrank_contract::{CallError, Deadline};
 use plugrank_inference::{
     Library, Provider, RemoteGraph, TensorData,
     batcher::{
@@ -11,7 +11,6 @@ use plugrank_inference::{
         RowAxis, history_buckets, warm_up,
     },
 };
-use tokio::time::Instant;
 
 use crate::{
     calibrate::calibrate,
@@ -108,7 +107,7 @@ impl Scorer {
     pub(crate) async fn score(
         &self,
         facts: &Arc<Facts>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Outcome, CallError> {
         let largest = self.batcher.buckets().max_candidates();
         let entries = self.schema.entries(facts, largest);
@@ -125,7 +124,7 @@ impl Scorer {
     pub(crate) async fn logits(
         &self,
         entries: Vec<Entry<Box<dyn GraphInput>>>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<(Vec<f32>, usize), CallError> {
         let ran = self.batcher.run_all(entries, deadline).await;
         let ran = ran.map_err(|error| self.call_error(error))?;
@@ -174,17 +173,12 @@ impl Scorer {
     /// # Errors
     /// `Overloaded`, with the time after which trying again makes sense; `Unavailable` while the
     /// server that runs the graph is away.
-    pub(crate) fn in_time(
-        &self,
-        candidates: usize,
-        deadline: Option<Instant>,
-    ) -> Result<(), CallError> {
+    pub(crate) fn in_time(&self, candidates: usize, deadline: Deadline) -> Result<(), CallError> {
         if let Some(server) = &self.remote {
             let away = |error| CallError::unavailable(format!("scoring: {error}"));
             server.available().map_err(away)?;
         }
-        let Some(deadline) = deadline else { return Ok(()) };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(left) = deadline.remaining() else { return Ok(()) };
         let (backlog, run) = (self.backlog(), self.run_time(candidates));
         // An idle worker tries: what runs took lately says little of a run that does not wait.
         if backlog.is_zero() || backlog + run <= left {

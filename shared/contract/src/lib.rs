@@ -24,6 +24,7 @@
 
 pub mod call;
 pub mod context;
+pub mod deadline;
 pub mod embedding;
 pub mod error;
 pub mod event;
@@ -43,6 +44,7 @@ pub mod user;
 
 pub use call::Call;
 pub use context::Context;
+pub use deadline::Deadline;
 pub use error::{CallError, ErrorCode};
 pub use event::{Event, EventType};
 pub use feature::{FeatureValue, FeatureValues};

@@ -7,11 +7,11 @@ use std::sync::{
 
 use moka::sync::Cache;
 use plugrank_bundle::{Bundle, FeatureEncoder, features::FeatureSlot};
-use plugrank_contract::ItemId;
+use plugrank_contract::{Deadline, ItemId};
 use plugrank_items::Features;
 use tokio::runtime::Handle;
 
-use crate::{encoder::Encoder, error::EncodingError, record_set::Record, time_limit::TimeLimit};
+use crate::{encoder::Encoder, error::EncodingError, record_set::Record};
 
 /// What a cache entry takes beside its value, roughly: key, pointers and the cache's bookkeeping.
 pub(crate) const ENTRY_OVERHEAD: usize = 160;
@@ -114,7 +114,7 @@ impl MissingRecords {
         Nameless { vocabulary_id: 0, id: ItemId::from(NOBODY) }
     }
 
-    /// Records of items. Those that are not kept are made, by `limit` if there is one that can be
+    /// Records of items. Those that are not kept are made, by `deadline` if there is one that can be
     /// waited for; else behind the call, and another stands in.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl MissingRecords {
     pub(crate) async fn records(
         self: &Arc<Self>,
         wanted: &[Nameless],
-        limit: TimeLimit,
+        deadline: Deadline,
         wait: bool,
     ) -> Result<MadeMissing, EncodingError> {
         let mut found: Vec<Option<Record>> =
@@ -145,7 +145,7 @@ impl MissingRecords {
                     self.make_behind(keys.clone(), ids);
                     None
                 }
-                _ => limit.within(self.make(&keys, ids)).await,
+                _ => deadline.limit(self.make(&keys, ids)).await,
             };
             let made = match (made, nameless) {
                 (Some(Ok(made)), _) => made,

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
-    CallError, Context, ErrorCode, Event, EventType, HistoryLimits, Item, ItemId, ItemList, UserId,
-    UserRead,
+    CallError, Context, Deadline, ErrorCode, Event, EventType, HistoryLimits, Item, ItemId,
+    ItemList, UserId, UserRead,
     embedding::{Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers},
 };
 use plugrank_embedding::EmbeddingService;
@@ -116,7 +116,7 @@ async fn ask(
         as_of: LATER,
         tiers: Tiers::All,
         context: &Context::background(),
-        by: None,
+        deadline: Deadline::NONE,
     };
     embeddings.fetch(ask).await
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use plugrank_contract::Deadline;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 
@@ -94,7 +95,7 @@ impl<M: BatchModel> Queue<M> {
     pub(super) fn submit(
         &self,
         entry: Entry<M::Input>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
         span: &Span,
         in_place: bool,
     ) -> Result<Submitted<M>, BatchError> {
@@ -136,7 +137,7 @@ impl<M: BatchModel> Queue<M> {
     pub(super) fn submit_all(
         &self,
         entries: Vec<Entry<M::Input>>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
         span: &Span,
     ) -> Result<Answers<M>, BatchError> {
         let arrived = Instant::now();
@@ -255,7 +256,7 @@ impl<M: BatchModel> Queue<M> {
     fn drop_gone(&self, state: &mut State<M>, now: Instant) {
         let (mut expired, mut cancelled) = (0, 0);
         let gone = state.waiting.extract_if(.., |entry| {
-            let late = entry.waiting.deadline.is_some_and(|deadline| deadline <= now);
+            let late = entry.waiting.deadline.has_passed_at(now);
             late || entry.reply.is_closed()
         });
         for entry in gone {

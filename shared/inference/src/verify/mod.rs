@@ -12,6 +12,7 @@ use std::{
 };
 
 use plugrank_bundle::{Bundle, BundleError, GraphName, GraphSpec, TextPreprocessor};
+use plugrank_contract::Deadline;
 
 use self::{
     difference::{Difference, difference},
@@ -199,7 +200,7 @@ pub fn verify_remote(
     let reference = Reference::load(bundle)?;
     let inputs = reference.inputs(graph, spec)?;
     let begun = Instant::now();
-    let outputs = server.run(&inputs, None)?;
+    let outputs = server.run(&inputs, Deadline::NONE)?;
     let run_time = begun.elapsed();
     let got: Vec<&Tensor> = outputs.iter().collect();
     compare(graph, spec, &got, &reference, run_time)
