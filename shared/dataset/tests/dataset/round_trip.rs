@@ -13,7 +13,7 @@ fn item(number: usize) -> ItemRow {
     let present = |every: usize, name: &str, value: FeatureValue| {
         (!number.is_multiple_of(every)).then(|| (name.to_owned(), value))
     };
-    let half = Number::new(number as f64 + 0.5).unwrap();
+    let half = Number::new(number as f64 + 0.5).unwrap_or(0_i64.into());
     let features = [
         present(3, "brand", format!("b{}", number % 3).into()),
         present(4, "stock", (number as i64 - 5).into()),
@@ -44,7 +44,7 @@ fn columns() -> Vec<(&'static str, FeatureType)> {
     let of = |name: &'static str| {
         let items = (0..10).map(item);
         let types = items.filter_map(|row| row.item.features.get(name).map(FeatureType::of));
-        (name, types.reduce(FeatureType::with).unwrap())
+        (name, types.reduce(FeatureType::with).unwrap_or_default())
     };
     ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(of).to_vec()
 }
