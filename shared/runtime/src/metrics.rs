@@ -1,9 +1,6 @@
 //! One registry of metrics, handed to whoever measures, and its text form.
 
-use std::{
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use parking_lot::Mutex;
 use prometheus_client::{
