@@ -16,6 +16,8 @@ pub(crate) enum Endpoint {
     Models,
     Model,
     ModelActivate,
+    Experiments,
+    Experiment,
     Liveness,
     Readiness,
     Metrics,
@@ -27,7 +29,7 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Rank,
         Self::Events,
         Self::Item,
@@ -36,6 +38,8 @@ impl Endpoint {
         Self::Models,
         Self::Model,
         Self::ModelActivate,
+        Self::Experiments,
+        Self::Experiment,
         Self::Liveness,
         Self::Readiness,
         Self::Metrics,
@@ -56,6 +60,8 @@ impl Endpoint {
             Self::Models => "/v1/models",
             Self::Model => "/v1/models/{version}",
             Self::ModelActivate => "/v1/models/{version}/activate",
+            Self::Experiments => "/v1/experiments",
+            Self::Experiment => "/v1/experiments/{name}",
             Self::Liveness => health::LIVENESS,
             Self::Readiness => health::READINESS,
             Self::Metrics => metrics::METRICS,
@@ -72,6 +78,7 @@ impl Endpoint {
             Self::Rank | Self::Events | Self::ModelActivate => "POST",
             Self::Models => "GET, HEAD, POST",
             Self::Model => "DELETE",
+            Self::Experiment => "GET, HEAD, PUT, DELETE",
             Self::Item => "GET, HEAD, PUT, DELETE",
             _ => "GET, HEAD",
         }
@@ -79,10 +86,11 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 9] = [
+        const FIXED: [Endpoint; 10] = [
             Endpoint::Rank,
             Endpoint::Events,
             Endpoint::Models,
+            Endpoint::Experiments,
             Endpoint::Liveness,
             Endpoint::Readiness,
             Endpoint::Metrics,

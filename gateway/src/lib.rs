@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod experiments;
 mod ladder_metrics;
 mod metrics;
 mod models;
@@ -26,6 +27,7 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use experiments::ExperimentsOptions;
 pub use models::{
     Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };

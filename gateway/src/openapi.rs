@@ -25,6 +25,10 @@ use crate::routes;
         routes::models::load,
         routes::models::activate,
         routes::models::remove,
+        routes::experiments::list,
+        routes::experiments::get,
+        routes::experiments::put,
+        routes::experiments::delete,
         health::live,
         health::ready,
         metrics::scrape,
@@ -37,6 +41,7 @@ use crate::routes;
         (name = "ranking", description = "Ranked items"),
         (name = "behaviour", description = "What users saw and did"),
         (name = "catalog", description = "Items"),
+        (name = "experiments", description = "Experiments"),
         (name = "models", description = "Models side by side"),
         (name = "operation", description = "For those who run it"),
     ),
@@ -92,7 +97,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 18);
+        assert_eq!(ids.len(), 22);
     }
 
     #[test]

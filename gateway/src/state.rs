@@ -11,6 +11,7 @@ use crate::{
     LoadModel, OtherApi, ServerOptions, ServingModel,
     connections::Connections,
     controller::Controller,
+    experiments::{Arms, Experiments, ExperimentsOptions},
     metrics::{self, GatewayMetrics},
     models::Models,
 };
@@ -27,6 +28,8 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// How experiments are followed and forced.
+    pub experiments: ExperimentsOptions,
     /// Latency budgets.
     pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
@@ -44,6 +47,7 @@ pub struct GatewayParts {
 /// Everything the routes need. Shared by all workers.
 pub struct Gateway {
     pub(crate) models: Arc<Models>,
+    pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) server: ServerOptions,
     pub(crate) shares: Shares,
@@ -72,6 +76,7 @@ impl Gateway {
             max_loaded,
             store,
             server,
+            experiments,
             budget,
             candidate_limit,
             kind,
@@ -96,6 +101,7 @@ impl Gateway {
         let models = Arc::new(Models::new(serving, loader, max_loaded, shown));
         Self {
             models,
+            experiments: Arc::new(Experiments::new(experiments)),
             store,
             server,
             shares,
@@ -117,6 +123,15 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// The model that answers a request: the one its arms name, where it is ready, else the active one.
+    pub(crate) fn model_of(&self, arms: &Arms) -> Arc<ServingModel> {
+        let Some(version) = &arms.change.model else { return self.models.active() };
+        self.models.ready(version).unwrap_or_else(|| {
+            self.metrics.arm_without_model();
+            self.models.active()
+        })
+    }
+
     /// Whether a path belongs to the other protocol.
     pub(crate) fn serves_other(&self, path: &str) -> bool {
         self.open_inference.as_ref().is_some_and(|api| api.has(path))

@@ -79,6 +79,7 @@ async fn gateway(
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        experiments: settings.experiments,
         budget: settings.budget,
         kind: settings.scoring.model,
         metrics,

@@ -17,7 +17,7 @@ use garde::Validate;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
-use plugrank_gateway::ServerOptions;
+use plugrank_gateway::{ExperimentsOptions, ServerOptions};
 use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_reranking::RerankingOptions;
 use plugrank_retrieval::RetrievalOptions;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub bundle: BundleOptions,
     #[garde(dive)]
     pub models: ModelsOptions,
+    #[garde(dive)]
+    pub experiments: ExperimentsOptions,
     #[garde(dive)]
     pub peers: PeerOptions,
     #[garde(dive)]

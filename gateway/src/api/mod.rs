@@ -2,6 +2,7 @@
 //! services may change without them.
 
 pub mod events;
+pub mod experiments;
 pub(crate) mod features;
 pub mod items;
 pub mod models;

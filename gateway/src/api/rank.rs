@@ -1,6 +1,6 @@
 //! `POST /v1/rank`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use plugrank_contract::{
     TimestampMs,
@@ -34,6 +34,10 @@ pub struct RankRequest<'a> {
     /// Latency budget in milliseconds; the configured one when left out.
     #[schema(minimum = 1, example = 50)]
     pub budget_ms: Option<i64>,
+    /// Arms by experiment, in place of those that would be dealt; for tests, where the settings allow it
+    /// (`experiments.forced_arms`).
+    #[schema(example = json!({}))]
+    pub arms: Option<BTreeMap<String, String>>,
     /// Also say what was left out and why, and what put each item at its place.
     #[serde(default)]
     pub explain: bool,
@@ -60,8 +64,8 @@ pub struct RankResponse<'a> {
     pub request_id: Uuid,
     /// Version of the model bundle that scored; null when nothing could be scored.
     pub model: Option<&'a str>,
-    /// The experiment the request took part in.
-    pub experiment: Option<ExperimentArm>,
+    /// The arm of each layer of experiments in which the request takes part.
+    pub experiments: BTreeMap<&'a str, &'a str>,
     /// Items, best first.
     pub items: Vec<RankedItem<'a>>,
     /// What the request's time went to.
@@ -78,15 +82,6 @@ pub struct RankResponse<'a> {
     /// Present when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explanation<'a>>,
-}
-
-/// The arm of an experiment.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ExperimentArm {
-    /// Which experiment.
-    pub name: String,
-    /// Which arm.
-    pub arm: String,
 }
 
 /// A ranked item.
@@ -153,7 +148,7 @@ pub struct DegradedReport<'a> {
     /// `scored_lowest`.
     pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
-    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings).
+    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm).
     pub cause: &'static str,
     /// What happened, for people.
     pub detail: &'a str,

@@ -17,7 +17,11 @@ pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
     let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
     if run.plan.reranking > Rung::Full {
         let rung = run.plan.reranking;
-        run.degraded.push(Degraded::planned(Stage::Reranking, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(
+            Stage::Reranking,
+            rung,
+            run.plan.cause(Stage::Reranking),
+        ));
         return set.place_by_ctr(k);
     }
     let (_, seed) = run.info.request_id.as_u64_pair();

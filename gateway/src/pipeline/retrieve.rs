@@ -61,7 +61,11 @@ fn wanted_candidates(run: &mut Run<'_>) -> u32 {
     }
     if run.plan.retrieval > Rung::Full {
         let rung = run.plan.retrieval;
-        run.degraded.push(Degraded::planned(Stage::Retrieval, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(
+            Stage::Retrieval,
+            rung,
+            run.plan.cause(Stage::Retrieval),
+        ));
     }
     fewer.max(k)
 }

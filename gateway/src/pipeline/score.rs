@@ -20,7 +20,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
         return;
     }
     if rung == Rung::RetrievalOrder {
-        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause(Stage::Scoring)));
         return;
     }
     let call = Score {
@@ -59,7 +59,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
 
 /// Says where the scores come from, when they are not the best there could be.
 fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
-    let cause = run.plan.cause;
+    let cause = run.plan.cause(Stage::Scoring);
     let degraded = &mut run.degraded;
     let fewer_took_effect = run.query.candidates.is_none();
     // A rung that changes nothing for this request is not one it stands on: the caller's candidates

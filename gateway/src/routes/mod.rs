@@ -2,6 +2,7 @@
 
 pub(crate) mod docs;
 pub(crate) mod events;
+pub(crate) mod experiments;
 mod item_content;
 pub(crate) mod items;
 pub(crate) mod models;
@@ -20,6 +21,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     events::configure(config, &gateway.server);
     items::configure(config, &gateway.server);
     users::configure(config);
+    experiments::configure(config, &gateway.server);
     models::configure(config, &gateway.server);
     operation_routes(config, &gateway.health, &gateway.registry);
     docs::configure(config, gateway);

@@ -1,13 +1,13 @@
 //! `POST /v1/rank`.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Rung, Stage};
+use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
 use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
@@ -23,14 +23,16 @@ use crate::{
         },
     },
     body::{self, BodyLimit, RawJson},
-    controller::Plan,
     endpoint::Endpoint,
+    experiments::{Arms, Who},
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
     problem::{Problem, ProblemDocument},
     validate::{self, Errors},
 };
 
+/// How long a request waits for the profile that an experiment asks for.
+const PROFILE_TIME: Duration = Duration::from_millis(5);
 /// Room for most replies, so that it is made once.
 const REPLY_BYTES: usize = 4096;
 
@@ -73,16 +75,21 @@ pub(crate) async fn rank(
     info: ReqData<RequestInfo>,
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
-    let mut model = gateway.models.active();
-    let mut query = check(&gateway, &model, body::parse(&body)?)?;
+    let request: RankRequest<'_> = body::parse(&body)?;
+    let arms = arms(&gateway, &info, &request).await?;
+    let mut model = gateway.model_of(&arms);
+    let mut query = check(&gateway, &model, request)?;
     let budget = Budget::start(query.budget, gateway.shares);
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
+    if let Some(rung) = arms.change.rung {
+        plan = plan.at_most(rung);
+    }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.on_overload {
             OnOverload::Refuse => return Err(refused(&gateway, refusal)),
             OnOverload::Degrade => {
-                plan = Plan { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..plan };
+                plan = plan.without_scores();
             }
         }
     }
@@ -108,7 +115,7 @@ pub(crate) async fn rank(
     })?;
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
-    let reply = respond(set, &ranked, budget, (info.request_id, trace_id), query.explain);
+    let reply = respond(set, &ranked, &arms, budget, (info.request_id, trace_id), query.explain);
     let mut json = Vec::with_capacity(REPLY_BYTES);
     serde_json::to_writer(&mut json, &reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
@@ -117,11 +124,45 @@ pub(crate) async fn rank(
     Ok(response.body(json))
 }
 
+/// The arms of a request. Without experiments this asks nothing and allocates nothing.
+async fn arms(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    request: &RankRequest<'_>,
+) -> Result<Arms, Problem> {
+    let named = request.arms.as_ref();
+    let experiments = &gateway.experiments;
+    if named.is_none() && experiments.none() {
+        return Ok(Arms::default());
+    }
+    if named.is_some() && !experiments.options.forced_arms {
+        let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
+        return Err(Problem::invalid_field("arms", detail));
+    }
+    let running = experiments.running();
+    let mut profile = None;
+    if running.asks_for_features() {
+        // Without the profile no condition holds: the user gets what everybody gets.
+        let user_id = UserId::from(&*request.user_id);
+        let read = gateway.store.user(&user_id);
+        let read = tokio::time::timeout(PROFILE_TIME, read).await;
+        profile = read.ok().and_then(Result::ok).flatten();
+    }
+    let request_id = info.request_id.to_string();
+    let who = Who { user_id: &request.user_id, request_id: &request_id, surface: "", profile };
+    let nothing = BTreeMap::new();
+    running
+        .arms(&who, named.unwrap_or(&nothing))
+        .map_err(|error| Problem::invalid_field("arms", error.to_string()))
+}
+
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
 /// makes spans of them.
 fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    let degraded = ranked.ranking.is_err() || !ranked.degraded.is_empty();
+    // An arm that serves at a lower rung is as it was meant.
+    let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
+    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
@@ -221,6 +262,7 @@ fn resolve(model: &ServingModel, ids: &[IdText<'_>]) -> ItemList {
 fn respond<'a>(
     set: &'a CandidateSet,
     ranked: &'a Ranked,
+    arms: &'a Arms,
     budget: BudgetReport,
     (request_id, trace_id): (Uuid, Option<&'a str>),
     explain: bool,
@@ -238,7 +280,7 @@ fn respond<'a>(
     RankResponse {
         request_id,
         model: set.model.as_deref(),
-        experiment: None,
+        experiments: arms.list.iter().map(|arm| (&*arm.layer, &*arm.arm)).collect(),
         items: items.collect(),
         budget,
         rung: ranked.rung().as_str(),

@@ -4,6 +4,7 @@
 mod admission;
 mod bad_requests;
 mod events;
+mod experiments;
 mod items;
 mod ladder;
 mod models;

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     stages::{Act, Fake},
-    support::{Server, problem},
+    support::{Server, Setup, problem},
 };
 
 /// A model whose loading ends when the test says how.
@@ -95,6 +95,11 @@ impl OpenedModel for Opened {
     }
 }
 
+fn start(second: Arc<Second>) -> Server {
+    let loader = Some(Arc::new(Loader(second)) as _);
+    Server::start_as(Setup { loader, ..Setup::default() }, |_, _| {})
+}
+
 async fn states(server: &Server) -> Vec<(String, String)> {
     let list: Value = server.get("/v1/models").await.json().await.unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -112,7 +117,7 @@ fn pairs<const N: usize>(states: [(&str, &str); N]) -> Vec<(String, String)> {
 /// A server with a second model that is ready.
 async fn with_second() -> (Server, Arc<Second>) {
     let (second, tell) = Second::new();
-    let server = Server::start_loading(Some(Arc::new(Loader(Arc::clone(&second)))), |_, _| {});
+    let server = start(Arc::clone(&second));
     let response = server.post("/v1/models", &json!({"name": "two"})).await;
     assert_eq!(response.status(), 202);
     tell.send(Ok(())).unwrap();
@@ -133,7 +138,7 @@ async fn activate(server: &Server, version: &str) {
 #[actix_web::test]
 async fn a_model_is_loaded_activated_and_left_again() {
     let (second, tell) = Second::new();
-    let server = Server::start_loading(Some(Arc::new(Loader(Arc::clone(&second)))), |_, _| {});
+    let server = start(Arc::clone(&second));
     let response = server.post("/v1/models", &json!({"name": "two"})).await;
     assert_eq!(response.status(), 202);
     let list: Value = response.json().await.unwrap();
@@ -165,7 +170,7 @@ async fn a_model_is_loaded_activated_and_left_again() {
 #[actix_web::test]
 async fn what_cannot_be_loaded_is_refused_or_has_failed() {
     let (second, tell) = Second::new();
-    let server = Server::start_loading(Some(Arc::new(Loader(second))), |_, _| {});
+    let server = start(second);
     for name in ["", ".", "..", "a/b", "\\a", "none"] {
         let refused = server.post("/v1/models", &json!({"name": name})).await;
         assert_eq!(problem(refused, 400).await["field"], "name", "{name:?}");
@@ -226,6 +231,28 @@ async fn every_ready_model_hears_of_events_and_items() {
     assert_eq!(second.refresh_items.calls().len(), 1);
     assert_eq!(second.invalidate.calls().len(), 1);
     assert_eq!((server.observe_events.calls().len(), second.observe_events.calls().len()), (1, 1));
+}
+
+#[actix_web::test]
+async fn an_arm_names_its_model() {
+    let (server, second) = with_second().await;
+    let arms = json!([{"name": "old", "weight": 1}, {"name": "new", "weight": 1, "settings": {"bundle": "m2"}}]);
+    let experiment = json!({"layer": "models", "control": "old", "arms": arms});
+    assert_eq!(server.put("/v1/experiments/two", &experiment).await.status(), 200);
+    for user in 0..40 {
+        let before = second.score.calls().len();
+        let reply = server.rank(&json!({"user_id": format!("u{user}")})).await;
+        let asked = second.score.calls().len() - before;
+        assert_eq!(asked == 1, reply["experiments"]["models"] == "new", "{reply}");
+    }
+    assert!((5..35).contains(&second.score.calls().len()));
+    assert_eq!(server.delete("/v1/models/m2").await.status(), 204);
+    for user in 0..40 {
+        server.rank(&json!({"user_id": format!("u{user}")})).await;
+    }
+    let page = server.metrics().await;
+    let counted = page.lines().find(|line| line.starts_with("plugrank_arms_without_model_total"));
+    assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{page}");
 }
 
 #[actix_web::test]

@@ -11,13 +11,22 @@ use plugrank_contract::{
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{
-    Clients, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel, run,
+    Clients, ExperimentsOptions, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel, run,
 };
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
 use crate::{stages::Fake, store::MemoryStore};
+
+/// What a server of a test has beside the usual.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) loader: Option<Arc<dyn LoadModel>>,
+    pub(crate) experiments: ExperimentsOptions,
+    /// Shared with another server.
+    pub(crate) store: Arc<MemoryStore>,
+}
 
 pub(crate) struct Server {
     pub(crate) address: String,
@@ -41,12 +50,12 @@ impl Server {
     }
 
     pub(crate) fn start_with(set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions)) -> Self {
-        Self::start_loading(None, set)
+        Self::start_as(Setup::default(), set)
     }
 
-    /// With models that may be loaded.
-    pub(crate) fn start_loading(
-        loader: Option<Arc<dyn LoadModel>>,
+    /// With models that may be loaded, or experiments.
+    pub(crate) fn start_as(
+        Setup { loader, experiments, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -57,7 +66,6 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
         let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
-        let store = Arc::new(MemoryStore::default());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let gateway = Gateway::new(GatewayParts {
             serving: ServingModel {
@@ -80,6 +88,7 @@ impl Server {
             max_loaded: 2,
             store: store.clone(),
             server,
+            experiments,
             budget,
             candidate_limit: 300,
             kind: ModelKind::Unified,
