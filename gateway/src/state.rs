@@ -13,7 +13,7 @@ use crate::{
     controller::Controller,
     experiments::{Arms, Experiments, ExperimentsOptions},
     metrics::{self, GatewayMetrics},
-    models::Models,
+    models::{Models, shadow::Shadow},
 };
 
 /// What a [`Gateway`] is made from.
@@ -22,6 +22,8 @@ pub struct GatewayParts {
     pub serving: ServingModel,
     /// Loads further models; none where the roles run in other processes.
     pub loader: Option<Arc<dyn LoadModel>>,
+    /// Share of requests that another ready model ranks too, in the shadow.
+    pub shadow_share: f64,
     /// Most models loaded or loading at a time, the active one included.
     pub max_loaded: usize,
     /// Items, users and events.
@@ -47,6 +49,7 @@ pub struct GatewayParts {
 /// Everything the routes need. Shared by all workers.
 pub struct Gateway {
     pub(crate) models: Arc<Models>,
+    pub(crate) shadow: Shadow,
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) server: ServerOptions,
@@ -74,6 +77,7 @@ impl Gateway {
             serving,
             loader,
             max_loaded,
+            shadow_share,
             store,
             server,
             experiments,
@@ -101,6 +105,7 @@ impl Gateway {
         let models = Arc::new(Models::new(serving, loader, max_loaded, shown));
         Self {
             models,
+            shadow: metrics.register(|to| Shadow::new(shadow_share, to)),
             experiments: Arc::new(Experiments::new(experiments)),
             store,
             server,

@@ -76,6 +76,7 @@ async fn gateway(
         serving,
         loader: models::Loader::new(&settings, &store),
         max_loaded: settings.models.max_loaded,
+        shadow_share: settings.models.shadow_share,
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,

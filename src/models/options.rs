@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use garde::Validate;
+use plugrank_settings::rules::finite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +18,14 @@ pub struct ModelsOptions {
     /// Most models loaded or loading at a time, the active one included.
     #[garde(range(min = 2, max = 16))]
     pub max_loaded: usize,
+    /// Share of rank requests that a ready model ranks too, beside the one that answers: nobody waits for
+    /// it, and it only uses what is free. Their answers are compared in metrics.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    pub shadow_share: f64,
 }
 
 impl Default for ModelsOptions {
     fn default() -> Self {
-        Self { folder: None, max_loaded: 2 }
+        Self { folder: None, max_loaded: 2, shadow_share: 0.0 }
     }
 }

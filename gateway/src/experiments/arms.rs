@@ -33,6 +33,14 @@ pub(crate) struct Who<'a> {
     pub(crate) profile: Option<Arc<User>>,
 }
 
+impl Arms {
+    /// `layer=arm`, with commas between: an attribute of spans.
+    pub(crate) fn to_text(&self) -> String {
+        let arms = self.list.iter().map(|given| format!("{}={}", given.layer, given.arm));
+        arms.collect::<Vec<_>>().join(",")
+    }
+}
+
 impl Running {
     /// Whether a profile is worth reading before [`Self::arms`].
     pub(crate) fn asks_for_features(&self) -> bool {

@@ -7,6 +7,7 @@
 
 mod load;
 mod serving;
+pub(crate) mod shadow;
 mod trial;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -25,6 +25,7 @@ use crate::{
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
     experiments::{Arms, Who},
+    models::shadow,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
     problem::{Problem, ProblemDocument},
@@ -101,7 +102,7 @@ pub(crate) async fn rank(
     {
         gateway.models.broken(&model, &reason);
         model = before;
-        query = check(&gateway, &model, body::parse(&body)?)?;
+        query = read(&gateway, &model, &body)?;
         let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
         let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
         ranked = in_turns(ranking).await;
@@ -109,10 +110,11 @@ pub(crate) async fn rank(
     admitted.answered();
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
-    record(&gateway, &info, &mut ranked);
+    record(&gateway, &info, &mut ranked, &arms);
     let set = ranked.ranking.as_ref().map_err(|error| {
         Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
     })?;
+    shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
     let reply = respond(set, &ranked, &arms, budget, (info.request_id, trace_id), query.explain);
@@ -158,7 +160,7 @@ async fn arms(
 
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
 /// makes spans of them.
-fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked) {
+fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
     // An arm that serves at a lower rung is as it was meant.
     let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
@@ -168,7 +170,8 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked) {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
     let stages = std::mem::take(&mut ranked.stages);
-    info.record(RankOutcome { total: ranked.total, spent: ranked.spent, degraded, stages });
+    let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
+    info.record(RankOutcome { total, spent, degraded, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     gateway.metrics.coverage(&set.coverage);
@@ -204,6 +207,11 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
             Problem::unavailable(detail).retry_after(predicted)
         }
     }
+}
+
+/// The request of a body, its items resolved for a model.
+pub(crate) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
+    check(gateway, model, body::parse(body)?)
 }
 
 fn check(

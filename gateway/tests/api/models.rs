@@ -255,6 +255,56 @@ async fn an_arm_names_its_model() {
     assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{page}");
 }
 
+/// What a metric says of the second model.
+fn metric(page: &str, name: &str) -> Option<f64> {
+    let start = format!("plugrank_{name}{{model=\"m2\"}} ");
+    page.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
+}
+
+#[actix_web::test]
+async fn a_model_in_the_shadow_ranks_too_and_nobody_waits_for_it() {
+    let (second, tell) = Second::new();
+    let loader = Some(Arc::new(Loader(Arc::clone(&second))) as _);
+    let setup = Setup { loader, shadow_share: 1.0, ..Setup::default() };
+    let server = Server::start_as(setup, |_, _| {});
+    server.post("/v1/models", &json!({"name": "two"})).await;
+    tell.send(Ok(())).unwrap();
+    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let seen = |page: String| metric(&page, "shadow_ranked_total");
+    server.rank(&json!({"user_id": "u", "k": 5})).await;
+    while seen(server.metrics().await) != Some(1.0) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let page = server.metrics().await;
+    for (name, value) in [
+        ("shadow_overlap_sum", 1.0),
+        ("shadow_rank_correlation_sum", 1.0),
+        ("shadow_ctr_difference_sum", 0.0),
+        ("shadow_ctr_difference_count", 5.0),
+        ("shadow_seconds_count", 1.0),
+    ] {
+        assert_eq!(metric(&page, name), Some(value), "{name}: {page}");
+    }
+    second.score.next(Act::Hang);
+    for _ in 0..3 {
+        let reply = server.rank(&json!({"user_id": "u", "k": 5, "budget_ms": 300})).await;
+        assert_eq!(reply["rung"], "full", "{reply}");
+    }
+    let page = server.metrics().await;
+    assert_eq!(metric(&page, "shadow_skipped_total"), Some(2.0), "one hangs: {page}");
+    while seen(server.metrics().await) != Some(2.0) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    second.score.next(Act::Fail(ErrorCode::Internal));
+    server.rank(&json!({"user_id": "u"})).await;
+    while metric(&server.metrics().await, "shadow_failed_total") != Some(1.0) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(states(&server).await, pairs([("m1", "active"), ("m2", "ready")]));
+}
+
 #[actix_web::test]
 async fn readiness_is_that_of_the_active_model() {
     let (server, second) = with_second().await;

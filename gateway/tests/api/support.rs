@@ -24,6 +24,7 @@ use crate::{stages::Fake, store::MemoryStore};
 pub(crate) struct Setup {
     pub(crate) loader: Option<Arc<dyn LoadModel>>,
     pub(crate) experiments: ExperimentsOptions,
+    pub(crate) shadow_share: f64,
     /// Shared with another server.
     pub(crate) store: Arc<MemoryStore>,
 }
@@ -55,7 +56,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, experiments, store }: Setup,
+        Setup { loader, experiments, shadow_share, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -86,6 +87,7 @@ impl Server {
             },
             loader,
             max_loaded: 2,
+            shadow_share,
             store: store.clone(),
             server,
             experiments,
