@@ -11,7 +11,9 @@ pub mod features;
 pub mod load;
 pub mod reserved_port;
 pub mod role_server;
+pub mod server_client;
 pub mod settings;
+pub mod top;
 pub mod tune;
 pub mod wiring;
 

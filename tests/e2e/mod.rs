@@ -14,4 +14,5 @@ mod settings;
 mod shared_trace;
 pub(crate) mod site;
 mod split;
+mod terminal;
 mod tracing;
