@@ -8,6 +8,7 @@ mod events;
 mod export;
 mod load_killed;
 mod open_inference;
+mod openapi;
 mod parity;
 mod rank;
 mod settings;
