@@ -12,7 +12,9 @@ pub mod load;
 pub mod models;
 pub mod reserved_port;
 pub mod role_server;
+pub mod server_client;
 pub mod settings;
+pub mod top;
 pub mod tune;
 pub mod wiring;
 

@@ -1,6 +1,6 @@
 //! `plugrank demo`.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, net::SocketAddr, path::Path, time::Instant};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -36,6 +36,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         println!("  API         http://{address}/docs");
         println!("  settings    {}", config.display());
         println!("\nTry, in another terminal:");
+        println!("  plugrank rank {}{}", state.first_user(), elsewhere(address));
         println!(
             "  curl -s http://{address}/v1/rank -H 'content-type: application/json' -d '{{\"user_id\": \"{}\", \"k\": 5}}'",
             state.first_user()
@@ -57,4 +58,12 @@ fn loaded(shop: &Shop, folder: &Path, settings: &Settings, fresh: bool) -> Resul
     let state = State::new(digest, &report)?;
     state.write(folder)?;
     Ok(state)
+}
+
+/// What `rank` must be told of an address that it does not ask by itself.
+fn elsewhere(address: SocketAddr) -> String {
+    match address.port() {
+        8080 => String::new(),
+        _ => format!(" --url http://{address}"),
+    }
 }

@@ -53,7 +53,10 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }
-    print(&report);
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print(&report),
+    }
     if let Some(path) = &args.report {
         write(&report, path)?;
     }

@@ -1,12 +1,15 @@
 //! One module a command.
 
 mod bundle;
+mod completions;
 mod demo;
 mod experiment;
 mod export;
 mod load;
+mod rank;
 mod serve;
 mod settings;
+mod top;
 mod tune;
 
 use plugrank_settings::SettingsError;
@@ -23,7 +26,7 @@ pub struct Failure {
     pub message: String,
     /// The process's exit code.
     pub exit_code: u8,
-    /// Whether the log on standard error already says so.
+    /// Whether the output already says so.
     pub logged: bool,
 }
 
@@ -58,6 +61,8 @@ impl From<anyhow::Error> for Failure {
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Rank(args) => Ok(rank::run(&args)?),
+        Command::Top(args) => Ok(top::run(&args)?),
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
@@ -66,5 +71,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tune(args) => tune::run(&args),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),
+        Command::Completions { shell } => Ok(completions::print(shell)?),
     }
 }

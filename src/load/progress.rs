@@ -1,9 +1,17 @@
-//! Progress bars, one a phase.
+//! Progress of each phase: bars on a terminal, lines in a log.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{IsTerminal, stderr},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use parking_lot::Mutex;
+
+/// Between two lines of a log.
+const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where progress is shown.
 #[derive(Clone, Debug)]
@@ -14,7 +22,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Bars on standard error; on a terminal they move, elsewhere nothing is drawn.
+    /// Bars on standard error where that is a terminal; elsewhere a line of the log every half a
+    /// minute.
     #[must_use]
     pub fn shown() -> Self {
         Self { shown: true, present: Arc::default() }
@@ -55,8 +64,44 @@ impl Progress {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_message(name);
-        bar.enable_steady_tick(Duration::from_millis(500));
+        if self.shown && !stderr().is_terminal() {
+            let weak = bar.downgrade();
+            thread::spawn(move || log_lines(&weak, name, LINE_EVERY));
+        } else {
+            bar.enable_steady_tick(Duration::from_millis(500));
+        }
         *self.present.lock() = Some(bar.clone());
         bar
+    }
+}
+
+/// Logs how far it is, until it is done.
+fn log_lines(bar: &WeakProgressBar, name: &str, every: Duration) {
+    let begun = Instant::now();
+    loop {
+        thread::sleep(every);
+        let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) else { return };
+        let (rows, seconds) = (bar.position(), begun.elapsed().as_secs_f64().round());
+        match bar.length() {
+            Some(of) => tracing::info!(phase = name, rows, of, seconds, "under way"),
+            None => tracing::info!(phase = name, rows, seconds, "under way"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_the_bar() {
+        let bar = ProgressBar::hidden();
+        let weak = bar.downgrade();
+        let lines = thread::spawn(move || log_lines(&weak, "items", Duration::from_millis(1)));
+        bar.set_position(5);
+        thread::sleep(Duration::from_millis(20));
+        assert!(!lines.is_finished());
+        bar.finish();
+        lines.join().unwrap();
     }
 }

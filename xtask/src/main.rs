@@ -13,6 +13,7 @@ mod package;
 mod parts;
 mod process;
 mod python;
+mod python_client;
 mod redis8;
 mod rungs;
 mod running;

@@ -23,11 +23,11 @@ pub struct RankRequest<'a> {
     pub k: Option<i64>,
     /// Rank exactly these items instead of retrieving some.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["i1", "i2", "i3"]))]
     pub candidates: Option<Vec<IdText<'a>>>,
     /// Leave these items out.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["i3"]))]
     pub exclude: Option<Vec<IdText<'a>>>,
     /// The situation to rank in.
     pub context: Option<RankContext>,
@@ -73,6 +73,9 @@ pub struct RankResponse<'a> {
     /// The lowest rung that a part of the answer stands on: `full`, `ctr_order`, `fewer_candidates`,
     /// `missing_vectors`, `idrec` or `retrieval_order`.
     pub rung: &'static str,
+    /// Why there are no items, for people; absent when there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where the answer is less than it could be; empty when it is whole.
     pub degraded: Vec<DegradedReport<'a>>,
     /// What was ranked, and how far vectors were at hand.

@@ -43,7 +43,15 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     path = "/v1/events",
     tag = "behaviour",
     operation_id = "appendEvents",
-    request_body = EventsRequest,
+    request_body(content = EventsRequest, examples(
+        ("1-click" = (summary = "A click", value = json!({"events": [
+            {"event_id": "click-1", "type": "click", "user_id": "u1", "item_id": "i1"},
+        ]}))),
+        ("2-impressions" = (summary = "What was shown", value = json!({"events": [
+            {"event_id": "shown-1", "type": "impression", "user_id": "u1", "item_id": "i1"},
+            {"event_id": "shown-2", "type": "impression", "user_id": "u1", "item_id": "i2"},
+        ]}))),
+    )),
     responses(
         (status = 202, body = EventsResponse, description = "The events are durable"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was recorded"),

@@ -18,7 +18,7 @@ use crate::{
     api::{
         millis,
         rank::{
-            BudgetReport, DegradedReport, DroppedItem, Explanation, IdText, NamedSources,
+            BudgetReport, Coverage, DegradedReport, DroppedItem, Explanation, IdText, NamedSources,
             PlacedItem, RankRequest, RankResponse, RankedItem, StageReport,
         },
     },
@@ -57,7 +57,17 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
         ("traceparent" = Option<String>, Header, description = "W3C trace context of the caller"),
         ("x-request-id" = Option<Uuid>, Header, description = "The caller's id for the request, a UUID"),
     ),
-    request_body = RankRequest,
+    request_body(content = RankRequest, examples(
+        ("1-user" = (summary = "For a user", value = json!({"user_id": "u1"}))),
+        ("2-candidates" = (
+            summary = "Candidates of your own",
+            value = json!({"user_id": "u1", "candidates": ["i1", "i2", "i3", "i4"], "k": 3}),
+        )),
+        ("3-explain" = (
+            summary = "With a budget, and why",
+            value = json!({"user_id": "u1", "k": 5, "exclude": ["i805"], "budget_ms": 100, "explain": true}),
+        )),
+    )),
     responses(
         (status = 200, body = RankResponse, description = "The ranking", headers(
             ("server-timing" = String, description = "Time of each stage"),
@@ -292,10 +302,28 @@ fn respond<'a>(
         items: items.collect(),
         budget,
         rung: ranked.rung().as_str(),
+        note: set.places.is_empty().then(|| note(&set.coverage)),
         degraded: ranked.degraded.iter().map(degraded_report).collect(),
         coverage: set.coverage,
         trace_id,
         explain: explain.then(|| explanation(set)),
+    }
+}
+
+/// Why a ranking has no items.
+fn note(coverage: &Coverage) -> String {
+    let Coverage { candidates, unknown, dropped, .. } = *coverage;
+    match (candidates, unknown, dropped) {
+        (0, 1.., _) if unknown == dropped => {
+            format!(
+                "none of the {unknown} candidates is in the catalog; `/v1/items/{{id}}` adds an item"
+            )
+        }
+        (0, _, 1..) => {
+            format!("all {dropped} candidates were left out; `explain` says why")
+        }
+        (0, _, _) => "no source has a candidate: the catalog has no item to show".to_owned(),
+        _ => format!("none of the {candidates} candidates could be placed"),
     }
 }
 
@@ -351,4 +379,20 @@ fn server_timing(budget: &BudgetReport) -> String {
     }
     let _ = write!(timing, "total;dur={}", budget.spent_ms);
     timing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_ranking_says_why() {
+        let note = |candidates, unknown, dropped| {
+            note(&Coverage { candidates, unknown, dropped, ..Coverage::default() })
+        };
+        assert!(note(0, 3, 3).starts_with("none of the 3 candidates is in the catalog"));
+        assert_eq!(note(0, 1, 4), "all 4 candidates were left out; `explain` says why");
+        assert!(note(0, 0, 0).starts_with("no source has a candidate"));
+        assert!(note(5, 0, 0).contains("none of the 5"));
+    }
 }
