@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use plugrank_contract::ItemIds;
 use plugrank_gateway::{Clients, Gateway, GatewayParts, OtherApi};
-use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+use plugrank_runtime::{Metrics, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
@@ -45,7 +45,7 @@ async fn serve(role: Role, settings: Settings) -> Result<()> {
 
 async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
-    Ok(Node { settings, store, metrics, health: Health::new() })
+    Ok(Node::new(settings, store, metrics))
 }
 
 /// Everything in one process, except what the settings say is in others.
@@ -106,7 +106,7 @@ async fn gateway(
     shutdown: Shutdown,
 ) -> Result<()> {
     let Process { clients, items, facts_for, open_inference } = process;
-    let Node { settings, store, metrics, health } = node;
+    let Node { settings, store, metrics, health, .. } = node;
     let gateway = Gateway::new(GatewayParts {
         clients,
         store,

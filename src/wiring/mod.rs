@@ -1,6 +1,5 @@
 //! Builds each role out of settings: its service here, or a client of one elsewhere.
 
-mod batch_metrics;
 mod catalog;
 mod clients;
 mod embedding;
@@ -30,6 +29,7 @@ use crate::Settings;
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
+pub use metrics::RoleMetrics;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
@@ -43,6 +43,8 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     /// Where metrics are registered.
     pub metrics: Metrics,
+    /// Those of the roles.
+    pub roles: RoleMetrics,
     /// What readiness asks.
     pub health: Health,
 }
@@ -70,6 +72,13 @@ impl Model {
 }
 
 impl Node {
+    /// What roles with these settings share.
+    #[must_use]
+    pub fn new(settings: Settings, store: Arc<dyn Store>, metrics: Metrics) -> Self {
+        let roles = RoleMetrics::register(&metrics);
+        Self { settings, store, metrics, roles, health: Health::new() }
+    }
+
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
     /// that only read run where their callers do.
     fn run<S>(&self, name: &'static str, logic: Arc<S>, max_in_flight: usize) -> Result<Local<S>>
@@ -84,7 +93,7 @@ impl Node {
             let alive = watched.alive();
             async move { if alive { Ok(()) } else { Err("its actor is gone".to_owned()) } }
         });
-        metrics::actor(&self.metrics, name, local.clone());
+        self.roles.actor(name, local.clone());
         Ok(local)
     }
 
@@ -93,7 +102,7 @@ impl Node {
         let peers = self.settings.peers.clone();
         let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
         let known = remote.clone();
-        metrics::endpoints(&self.metrics, role, move || known.endpoints());
+        self.roles.endpoints(role, move || known.endpoints());
         Ok(remote)
     }
 }
