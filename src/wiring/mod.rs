@@ -1,6 +1,5 @@
 //! Builds each role out of settings: its service here, or a client of one elsewhere.
 
-mod batch_metrics;
 mod catalog;
 mod clients;
 mod embedding;
@@ -31,6 +30,7 @@ use crate::{Settings, load::Progress};
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
+pub use metrics::RoleMetrics;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
@@ -45,6 +45,8 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     /// Where metrics are registered.
     pub metrics: Metrics,
+    /// Those of the roles.
+    pub roles: RoleMetrics,
     /// What readiness asks.
     pub health: Health,
     /// Where progress is shown.
@@ -85,7 +87,8 @@ impl Node {
         progress: Progress,
     ) -> Self {
         let (health, threads) = (Health::new(), Threads::default());
-        Self { settings, store, metrics, health, progress, threads }
+        let roles = RoleMetrics::register(&metrics);
+        Self { settings, store, metrics, roles, health, progress, threads }
     }
 
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
@@ -102,7 +105,7 @@ impl Node {
             let alive = watched.alive();
             async move { if alive { Ok(()) } else { Err("its actor is gone".to_owned()) } }
         });
-        metrics::actor(&self.metrics, name, local.clone());
+        self.roles.actor(name, local.clone());
         Ok(local)
     }
 
@@ -111,7 +114,7 @@ impl Node {
         let peers = self.settings.peers.clone();
         let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
         let known = remote.clone();
-        metrics::endpoints(&self.metrics, role, move || known.endpoints());
+        self.roles.endpoints(role, move || known.endpoints());
         Ok(remote)
     }
 }
