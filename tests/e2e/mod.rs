@@ -14,3 +14,4 @@ mod shared_trace;
 pub(crate) mod site;
 mod split;
 mod tracing;
+mod typed;
