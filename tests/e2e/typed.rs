@@ -123,7 +123,8 @@ impl Row {
 
 fn near(reply: &Value, item: &str, expected: [f64; 2]) {
     let items = reply["items"].as_array().expect("items");
-    let ranked = items.iter().find(|ranked| ranked["item_id"] == item).expect("the item");
+    let ranked = items.iter().find(|ranked| ranked["item_id"] == item);
+    let ranked = ranked.unwrap_or_else(|| panic!("{item} is not in {reply}"));
     for (task, expected) in ["click", "purchase"].into_iter().zip(expected) {
         let found = ranked["scores"][task].as_f64().expect("a probability");
         assert!((found - expected).abs() < 1e-5, "{item}, {task}: {found} and not {expected}");
@@ -203,6 +204,7 @@ async fn typed_values_reach_the_model_from_everywhere() {
     {
         let content = json!({
             "title": "New",
+            "created_at": 1,
             "features": {"brand": brand, "price": 3, "tags": ["blue", "blue", "blue", "new"]},
         });
         let (status, item) = site.put_json("/v1/items/i4", &content).await;
