@@ -13,6 +13,7 @@
 
 mod candidates;
 mod degraded;
+mod given;
 mod rerank;
 mod retrieve;
 mod score;
@@ -20,6 +21,7 @@ mod stage;
 
 pub(crate) use candidates::{CandidateSet, Placed};
 pub(crate) use degraded::{Cause, Degraded, Fallback};
+pub(crate) use given::Given;
 
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub(crate) struct Query {
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,
+    /// Feature values that it brings with it; `None` where it brings none.
+    pub(crate) given: Option<Given>,
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
     pub(crate) explain: bool,
@@ -74,12 +78,13 @@ pub(crate) async fn rank(
 /// not do is in `run.degraded`.
 async fn all_stages(run: &mut Run<'_>) -> Result<CandidateSet, CallError> {
     let mut set = retrieve::retrieve(run).await?;
-    score::score(run, &mut set).await;
+    score::score(run, &mut set).await?;
     rerank::rerank(run, &mut set).await;
     Ok(set)
 }
 
-/// What came of a request: its stages in any case, and a ranking unless retrieval failed.
+/// What came of a request: its stages in any case, and a ranking unless retrieval failed, or what the
+/// request says does not suit the model.
 #[derive(Debug)]
 pub(crate) struct Ranked {
     pub(crate) ranking: Result<CandidateSet, CallError>,

@@ -87,12 +87,17 @@ impl Errors {
     }
 
     /// Checks the length of a list, and only then its entries.
-    pub(crate) fn item_ids(&mut self, field: &str, ids: &[IdText<'_>], max: usize) {
+    pub(crate) fn item_ids<'i>(
+        &mut self,
+        field: &str,
+        ids: impl ExactSizeIterator<Item = &'i IdText<'i>>,
+        max: usize,
+    ) {
         if ids.len() > max {
             self.add(field, format!("has {} entries; {max} is the most", ids.len()));
             return;
         }
-        for (at, IdText(id)) in ids.iter().enumerate() {
+        for (at, IdText(id)) in ids.enumerate() {
             if self.full() {
                 break;
             }
@@ -136,7 +141,7 @@ mod tests {
     fn all_errors_come_at_once_but_not_without_end() {
         let mut errors = Errors::default();
         errors.range("k", 0, 1..=500);
-        errors.item_ids("candidates", &empty_ids(100), 1000);
+        errors.item_ids("candidates", empty_ids(100).iter(), 1000);
         let problem = errors.none_or(()).unwrap_err();
         assert_eq!(problem.field.as_deref(), Some("k"));
         assert_eq!(problem.errors[1].field, "candidates[0]");
@@ -146,7 +151,7 @@ mod tests {
     #[test]
     fn a_list_that_is_too_long_is_one_error() {
         let mut errors = Errors::default();
-        errors.item_ids("candidates", &empty_ids(100), 10);
+        errors.item_ids("candidates", empty_ids(100).iter(), 10);
         let problem = errors.none_or(()).unwrap_err();
         assert_eq!(problem.errors.len(), 1);
         assert_eq!(problem.field.as_deref(), Some("candidates"));

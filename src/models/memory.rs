@@ -37,7 +37,8 @@ pub(super) fn check(bundle: &Bundle, items: u64) -> Result<()> {
 }
 
 fn needed(bundle: &Bundle, items: u64) -> u64 {
-    let (record, vector) = (bundle.record().bytes() as u64, bundle.record().vector().dim as u64);
+    let record = bundle.record().bytes() as u64;
+    let vector = bundle.record().vector().map_or(0, |vector| vector.dim as u64);
     let graphs: u64 = bundle.manifest().files.values().map(|file| file.bytes).sum();
     // A vector is kept as f32, and once more in the index.
     items * (record + 2 * vector * 4 + ITEM_BYTES) + graphs * GRAPH_COPIES

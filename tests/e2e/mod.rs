@@ -18,3 +18,4 @@ pub(crate) mod site;
 mod split;
 mod terminal;
 mod tracing;
+mod typed;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
-    CallError,
+    CallError, ErrorCode,
     embedding::Tiers,
     scoring::{ModelKind, Score, Scored},
 };
@@ -12,16 +12,19 @@ use plugrank_contract::{
 use super::{CandidateSet, Degraded, Fallback, Run, stage::stage};
 use crate::api::rank::Coverage;
 
-/// Adds the candidates' click probabilities. Where they cannot be scored, the set goes on without
-/// them, and the reason is in `degraded`.
-pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
+/// Adds the candidates' probabilities. Where they cannot be scored, the set goes on without them, and
+/// the reason is in `degraded`.
+///
+/// # Errors
+/// When what the request says of features does not suit the model.
+pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(), CallError> {
     let rung = run.plan.scoring;
     if set.items.is_empty() {
-        return;
+        return Ok(());
     }
     if rung == Rung::RetrievalOrder {
         run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause(Stage::Scoring)));
-        return;
+        return Ok(());
     }
     let call = Score {
         user_id: run.query.user_id.clone(),
@@ -34,6 +37,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
             0 => 0,
             pool => pool.max(run.query.k),
         },
+        given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
     };
     let expected = set.items.len();
     let client = &run.model.clients.score;
@@ -48,6 +52,9 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
             name_rung(run, rung, &reply);
             take_scores(run, set, reply);
         }
+        Err(error) if error.code == ErrorCode::InvalidArgument && run.query.given.is_some() => {
+            return Err(error);
+        }
         Err(error) => {
             if let Some(ms) = error.retry_after_ms {
                 run.gateway.admission.note_queue(Duration::from_millis(u64::from(ms)));
@@ -55,6 +62,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
             run.degraded.push(Degraded::by_error(Stage::Scoring, error, Rung::RetrievalOrder));
         }
     }
+    Ok(())
 }
 
 /// Says where the scores come from, when they are not the best there could be.
@@ -92,6 +100,7 @@ fn take_scores(run: &mut Run<'_>, set: &mut CandidateSet, reply: Scored) {
     set.model = Some(reply.bundle);
     set.batch_rows = reply.batch_rows;
     set.facts = reply.facts;
+    set.scores = reply.scores;
     set.coverage = Coverage {
         scored: coverage.rows,
         memory: coverage.memory,

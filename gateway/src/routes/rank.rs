@@ -8,7 +8,7 @@ use actix_web::{
     web::{self, Data, ReqData, ServiceConfig},
 };
 use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
-use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
+use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
@@ -18,8 +18,9 @@ use crate::{
     api::{
         millis,
         rank::{
-            BudgetReport, Coverage, DegradedReport, DroppedItem, Explanation, IdText, NamedSources,
-            PlacedItem, RankRequest, RankResponse, RankedItem, StageReport,
+            BudgetReport, Candidate, Coverage, DegradedReport, DroppedItem, Explanation, IdText,
+            ItemScores, NamedSources, PlacedItem, RankContext, RankRequest, RankResponse,
+            RankedItem, StageReport,
         },
     },
     body::{self, BodyLimit, RawJson},
@@ -27,7 +28,7 @@ use crate::{
     experiments::{Arms, Who},
     models::shadow,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
+    pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
     problem::{Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -121,9 +122,7 @@ pub(crate) async fn rank(
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
     record(&gateway, &info, &mut ranked, &arms);
-    let set = ranked.ranking.as_ref().map_err(|error| {
-        Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
-    })?;
+    let set = ranked.ranking.as_ref().map_err(unranked)?;
     shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
@@ -166,6 +165,17 @@ async fn arms(
     running
         .arms(&who, named.unwrap_or(&nothing))
         .map_err(|error| Problem::invalid_field("arms", error.to_string()))
+}
+
+/// Why there is no ranking: what the request says does not suit the model, or nothing was retrieved.
+fn unranked(error: &CallError) -> Problem {
+    let CallError { code, message, .. } = error;
+    match (code, message.split_once(": ")) {
+        (ErrorCode::InvalidArgument, Some((field, detail))) => {
+            Problem::invalid_field(field, detail)
+        }
+        _ => Problem::unavailable(format!("no candidates could be retrieved: {message}")),
+    }
 }
 
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
@@ -237,18 +247,25 @@ fn check(
     if request.candidates.as_ref().is_some_and(Vec::is_empty) {
         errors.add("candidates", "is empty; leave it out to have candidates retrieved");
     }
-    let lists = [
-        ("candidates", &request.candidates, limits.max_candidates),
-        ("exclude", &request.exclude, limits.max_exclude),
-    ];
-    for (field, ids, most) in lists {
-        errors.item_ids(field, ids.as_deref().unwrap_or_default(), most);
-    }
+    let candidates = request.candidates.as_deref().unwrap_or_default();
+    errors.item_ids("candidates", candidates.iter().map(Candidate::id), limits.max_candidates);
+    let exclude = request.exclude.as_deref().unwrap_or_default();
+    errors.item_ids("exclude", exclude.iter(), limits.max_exclude);
     let ceiling_ms = i64::try_from(gateway.budget_ceiling_ms).unwrap_or(i64::MAX);
     if let Some(budget_ms) = request.budget_ms {
         errors.range("budget_ms", budget_ms, 1..=ceiling_ms);
     }
-    let as_of = request.context.unwrap_or_default().timestamp;
+    let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
+    let user = request.user.unwrap_or_default().features;
+    errors.features("context.features", &features);
+    errors.features("user.features", &user);
+    for (at, candidate) in candidates.iter().enumerate() {
+        if let Candidate::Given(given) = candidate
+            && !errors.full()
+        {
+            errors.features(&format!("candidates[{at}].features"), &given.features);
+        }
+    }
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
@@ -257,8 +274,12 @@ fn check(
     Ok(Query {
         user_id: UserId::from(&*request.user_id),
         k: u32::try_from(k).unwrap_or(limits.k_default),
-        candidates: request.candidates.map(|ids| resolve(model, &ids)),
-        exclude: resolve(model, &request.exclude.unwrap_or_default()),
+        candidates: request
+            .candidates
+            .as_ref()
+            .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
+        exclude: resolve(model, exclude.iter()),
+        given: Given::of(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
         explain: request.explain,
@@ -266,13 +287,16 @@ fn check(
 }
 
 /// Hashes each id once, where this process has the item table. From here on items are indices.
-fn resolve(model: &ServingModel, ids: &[IdText<'_>]) -> ItemList {
-    let Some(table) = model.items.as_ref().filter(|_| !ids.is_empty()) else {
-        return ids.iter().map(|id| ItemId::from(&*id.0)).collect();
+fn resolve<'i>(
+    model: &ServingModel,
+    ids: impl ExactSizeIterator<Item = &'i IdText<'i>> + Clone,
+) -> ItemList {
+    let Some(table) = model.items.as_ref().filter(|_| ids.len() > 0) else {
+        return ids.map(|id| ItemId::from(&*id.0)).collect();
     };
     let mut indices = Vec::with_capacity(ids.len());
-    table.indices(&mut ids.iter().map(|id| &*id.0), &mut indices);
-    let unknown = ids.iter().zip(&indices).filter(|(_, index)| **index == UNKNOWN_ITEM);
+    table.indices(&mut ids.clone().map(|id| &*id.0), &mut indices);
+    let unknown = ids.zip(&indices).filter(|(_, index)| **index == UNKNOWN_ITEM);
     let unknown = unknown.map(|(id, _)| ItemId::from(&*id.0)).collect();
     ItemList::resolved(Arc::clone(table), indices, unknown)
 }
@@ -290,6 +314,8 @@ fn respond<'a>(
         rank,
         score: placed.score,
         ctr: set.ctr_of(placed),
+        scores: (!set.scores.is_empty())
+            .then(|| ItemScores { tasks: &set.scores, candidate: placed.candidate as usize }),
         sources: NamedSources {
             names: &set.source_names,
             set: set.sources.get(placed.candidate as usize).copied().unwrap_or_default(),

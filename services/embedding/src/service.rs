@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, Deadline, ItemId, ItemList, Matrix,
+    CallError, Context, Deadline, Dtype, ItemId, ItemList, Matrix,
     embedding::{Fetch, FetchVectors, Fetched, FetchedVectors, Invalidate, RecordOrigin, Tiers},
 };
 use plugrank_encoding::{Encoding, RecordSet};
@@ -91,17 +91,17 @@ impl Service<FetchVectors> for EmbeddingService {
     ) -> Result<FetchedVectors, CallError> {
         let answer_by = self.answer_by(&context)?;
         self.read_again(&call).await?;
+        let bundle = self.encoding.version().to_owned();
+        let layout = self.encoding.layout();
+        let Some(part) = layout.vector() else { return no_vectors(bundle, call.item_ids.len()) };
         let items = ItemList::named(call.item_ids).resolve(self.encoding.items());
         let records = self.encoding.records(&items, answer_by, Tiers::All).await?;
-        let layout = self.encoding.layout();
-        let part = layout.vector();
         let mut data = Vec::with_capacity(records.len() * part.dim * layout.dtype.size());
         records
             .rows(0..records.len())
             .for_each(|record| data.extend_from_slice(layout.slice(part, record)));
         let vectors = Matrix::new(records.len(), part.dim, layout.dtype, data)
             .map_err(|error| CallError::internal(error.to_string()))?;
-        let bundle = self.encoding.version().to_owned();
         Ok(FetchedVectors { bundle, vectors, origins: origins(&records) })
     }
 }
@@ -113,6 +113,13 @@ impl Service<Invalidate> for EmbeddingService {
         applied.map_err(|error| CallError::unavailable(format!("items were not read: {error}")))?;
         Ok(())
     }
+}
+
+/// The answer of a bundle by whose vectors items are not found: none of them has one.
+fn no_vectors(bundle: String, items: usize) -> Result<FetchedVectors, CallError> {
+    let vectors = Matrix::new(items, 1, Dtype::F32, vec![0; items * size_of::<f32>()])
+        .map_err(|error| CallError::internal(error.to_string()))?;
+    Ok(FetchedVectors { bundle, vectors, origins: vec![RecordOrigin::Missing; items] })
 }
 
 fn origins(records: &RecordSet) -> Vec<RecordOrigin> {

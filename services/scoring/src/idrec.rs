@@ -41,6 +41,8 @@ impl ScoringService {
             history_len: history.len(),
             history_features,
             user_features: self.features.encoder().user(&call.user_id, user.profile.as_deref()),
+            request_features: self.request_features(scorer, call),
+            given: self.given_rows(scorer, call),
             history,
             ..Facts::default()
         });

@@ -13,7 +13,7 @@ use plugrank_inference::{
 };
 use plugrank_transport::Service;
 
-use crate::{ScoringService, scorer::Scorer};
+use crate::{ScoringService, scorer::Scorer, tasks::TaskHead};
 
 /// Batches that one call may fill.
 const MOST_BATCHES: usize = 8;
@@ -69,13 +69,18 @@ async fn infer(
     scorer.in_time(rows, context.deadline)?;
     let entries = fitting.entries(limits.entry)?;
     let (logits, _) = scorer.logits(entries, context.deadline).await?;
-    if logits.len() != rows {
-        let got = logits.len();
-        return Err(CallError::internal(format!("{got} logits for [users, candidates] {shape:?}")));
-    }
-    let logit = TensorData::F32(logits);
-    let (dtype, data) = (logit.dtype(), logit.to_le_bytes());
-    Ok(Inferred { outputs: vec![NamedTensor { name: "logit".to_owned(), dtype, shape, data }] })
+    let output = |(head, logits): (&TaskHead, Vec<f32>)| {
+        if logits.len() != rows {
+            let got = logits.len();
+            let message = format!("{got} logits for [users, candidates] {shape:?}");
+            return Err(CallError::internal(message));
+        }
+        let logits = TensorData::F32(logits);
+        let (dtype, data) = (logits.dtype(), logits.to_le_bytes());
+        Ok(NamedTensor { name: head.output.clone(), dtype, shape: shape.clone(), data })
+    };
+    let outputs = scorer.tasks().iter().zip(logits).map(output).collect::<Result<_, _>>()?;
+    Ok(Inferred { outputs })
 }
 
 impl<'a> Fitting<'a> {

@@ -219,7 +219,7 @@ impl ScoringService {
         let rows = self.items.view();
         let view = self.features.view();
         match rows.index_of(id.as_str()).and_then(|index| view.row(index)) {
-            Some(row) => row.iter().map(|id| i64::from(*id)).collect(),
+            Some(row) => row.into(),
             None => self.features.encoder().missing_item(id),
         }
     }
@@ -240,6 +240,7 @@ impl ScoringService {
         Scored {
             bundle: Arc::clone(&self.version),
             ctr: outcome.ctr,
+            scores: outcome.scores,
             facts: None,
             model,
             fell: None,
@@ -273,6 +274,7 @@ impl Service<Score> for ScoringService {
             return Ok(Scored {
                 bundle: Arc::clone(&self.version),
                 ctr: Arc::default(),
+                scores: Vec::new(),
                 facts: None,
                 model: call.model,
                 fell: None,
@@ -282,7 +284,11 @@ impl Service<Score> for ScoringService {
                 load: self.load(),
             });
         }
-        let scored = self.score(&context, &call);
+        self.check_given(&call)?;
+        let scored = async {
+            let call = self.with_given_user(&call, context.deadline).await;
+            self.score(&context, &call).await
+        };
         let late = || Err(CallError::deadline("scoring did not end in time"));
         context.deadline.limit(scored).await.unwrap_or_else(late)
     }

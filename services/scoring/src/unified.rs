@@ -45,6 +45,8 @@ impl ScoringService {
             candidate_features: self.candidate_features(&self.unified, records.items(), call),
             history_len: user.state.history_len as usize,
             recency_bucket: user.recency_bucket,
+            request_features: self.request_features(&self.unified, call),
+            given: self.given_rows(&self.unified, call),
             records: Some(records),
             state: Some(user.state),
             ..Facts::default()

@@ -109,6 +109,15 @@ impl UserView {
         Self { user_id, profile, entries, limits, version: hash.finish() }
     }
 
+    /// The user with feature values over those of the profile.
+    #[must_use]
+    pub fn with_features(&self, over: &FeatureValues) -> Self {
+        let stored = self.profile.iter().flat_map(|profile| &profile.features);
+        let features = stored.chain(over).map(|(name, value)| (name.clone(), value.clone()));
+        let profile = User { user_id: self.user_id.clone(), features: features.collect() };
+        Self::new(self.user_id.clone(), Some(Arc::new(profile)), self.entries.clone(), self.limits)
+    }
+
     /// A user of whom nothing is known.
     #[must_use]
     pub fn unknown(user_id: UserId) -> Self {

@@ -232,7 +232,7 @@ impl UserStates {
             .row(*item)
             .filter(|_| content.is_some())
         {
-            Some(row) => row.iter().map(|id| i64::from(*id)).collect(),
+            Some(row) => row.into(),
             None => encoder.missing_item(&entry.item_id),
         };
         entries.iter().zip(items).map(of).collect()

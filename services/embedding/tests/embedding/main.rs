@@ -196,9 +196,9 @@ async fn vectors_are_the_part_that_candidates_are_found_by() {
     let call = FetchVectors { item_ids: ids(&["i1", "i2"]), changed: false };
     let vectors = bench.service.call(Context::background(), call).await.unwrap();
     let layout = bench.bundle.record();
-    assert_eq!(vectors.vectors.dim(), layout.vector().dim);
+    assert_eq!(vectors.vectors.dim(), layout.vector().unwrap().dim);
     for row in 0..2 {
-        let expected = layout.slice(layout.vector(), records.items.row(row));
+        let expected = layout.slice(layout.vector().unwrap(), records.items.row(row));
         assert_eq!(vectors.vectors.row(row), expected);
     }
 }
