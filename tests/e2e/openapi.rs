@@ -35,8 +35,12 @@ fn shown(document: &Value) -> Vec<Shown> {
             }
         }
     }
-    // An item is there before it is taken away.
-    calls.sort_by_key(|call| call.method == Method::DELETE);
+    // A thing is written before it is read, and read before it is taken away.
+    calls.sort_by_key(|call| match call.method {
+        Method::PUT => 0,
+        Method::DELETE => 2,
+        _ => 1,
+    });
     calls
 }
 
@@ -46,7 +50,8 @@ async fn every_example_gets_an_answer() {
     let (_, document) = site.get("/openapi.json").await;
     let calls = shown(&document);
     for Shown { method, path, body } in &calls {
-        if path.starts_with("/v2") {
+        // Another protocol; and what needs a folder of models, which the demo has not.
+        if path.starts_with("/v2") || path.starts_with("/v1/models") && *method != Method::GET {
             continue;
         }
         let mut request = site.http.request(method.clone(), site.url(path));

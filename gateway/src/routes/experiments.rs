@@ -51,7 +51,7 @@ pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {
     path = "/v1/experiments/{name}",
     tag = "experiments",
     operation_id = "getExperiment",
-    params(("name" = String, Path, description = "Its name")),
+    params(("name" = String, Path, description = "Its name", example = "ppm")),
     responses(
         (status = 200, body = ExperimentView, description = "Its definition, and the share of units each arm gets now"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such experiment"),
@@ -74,14 +74,16 @@ pub(crate) async fn get(
     path = "/v1/experiments/{name}",
     tag = "experiments",
     operation_id = "putExperiment",
-    params(("name" = String, Path, description = "Its name")),
-    request_body(content = Object, description = "The definition (docs/experiments.md)", example = json!({
-        "layer": "ranking", "control": "idrec",
-        "arms": [
-            {"name": "idrec", "permille": 500, "settings": {"rung": "idrec"}},
-            {"name": "ppm", "permille": 500}
-        ]
-    })),
+    params(("name" = String, Path, description = "Its name", example = "ppm")),
+    request_body(content = Object, description = "The definition (docs/experiments.md)", examples(
+        ("PPM against the ID-based model" = (value = json!({
+            "layer": "ranking", "control": "idrec",
+            "arms": [
+                {"name": "idrec", "permille": 500, "settings": {"rung": "idrec"}},
+                {"name": "ppm", "permille": 500}
+            ]
+        }))),
+    )),
     responses(
         (status = 200, body = ExperimentView, description = "The experiment is in force"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),
@@ -127,7 +129,7 @@ pub(crate) async fn put(
     path = "/v1/experiments/{name}",
     tag = "experiments",
     operation_id = "deleteExperiment",
-    params(("name" = String, Path, description = "Its name")),
+    params(("name" = String, Path, description = "Its name", example = "ppm")),
     responses(
         (status = 204, description = "There is no such experiment any more"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such experiment"),
