@@ -27,7 +27,7 @@ pub fn remote_embedding(node: &Node) -> Result<Embedding> {
 /// When a graph, an option or the store cannot be used.
 pub async fn start(node: &Node, model: &Model, catalog: &Catalog) -> Result<Embedding> {
     let encoding = Arc::new(build(node, model, catalog)?);
-    encode(node, &encoding, &Progress::shown()).await?;
+    encode(node, &encoding, &node.progress).await?;
     encoding.warm_up().await?;
     let counted = Arc::clone(&encoding);
     readings(&node.metrics, "embedding", move || counts(&counted));

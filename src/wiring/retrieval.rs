@@ -10,7 +10,6 @@ use super::{
     metrics::{Reading, readings},
     options, vector_engine,
 };
-use crate::load::Progress;
 
 /// A client of the retrieval role in other processes.
 ///
@@ -31,7 +30,7 @@ pub async fn start(
     embedding: &Embedding,
 ) -> Result<Retrieval> {
     let begun = Instant::now();
-    let bar = Progress::shown().bar("indexing", node.store.item_count().await?);
+    let bar = node.progress.bar("indexing", node.store.item_count().await?);
     let parts = RetrievalParts {
         store: Arc::clone(&node.store),
         table: catalog.take_loaded().context("the item table is another's")?,

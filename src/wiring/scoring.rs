@@ -14,7 +14,6 @@ use super::{
     metrics::{Reading, provider, readings},
     open_inference, options,
 };
-use crate::load::Progress;
 
 /// A client of the scoring role in other processes. Where that has the encoders beside itself, it is
 /// also who is told of changed items.
@@ -37,7 +36,7 @@ pub async fn start(
     embedding: &Embedding,
 ) -> Result<Scoring> {
     let begun = Instant::now();
-    let bar = Progress::shown().bar("warming", 0);
+    let bar = node.progress.bar("warming", 0);
     let service = ScoringService::new(
         ScoringParts {
             library: model.library.clone(),

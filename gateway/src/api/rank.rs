@@ -1,6 +1,6 @@
 //! `POST /v1/rank`.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use plugrank_contract::{
     FeatureValues, TimestampMs,
@@ -41,7 +41,7 @@ pub struct RankRequest<'a> {
     pub candidates: Option<Vec<Candidate<'a>>>,
     /// Leave these items out.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["i3"]))]
     pub exclude: Option<Vec<IdText<'a>>>,
     /// The situation to rank in.
     pub context: Option<RankContext>,
@@ -50,6 +50,10 @@ pub struct RankRequest<'a> {
     /// Latency budget in milliseconds; the configured one when left out.
     #[schema(minimum = 1, example = 50)]
     pub budget_ms: Option<i64>,
+    /// Arms by experiment, in place of those that would be dealt; for tests, where the settings allow it
+    /// (`experiments.forced_arms`).
+    #[schema(example = json!({}))]
+    pub arms: Option<BTreeMap<String, String>>,
     /// Also say what was left out and why, and what put each item at its place.
     #[serde(default)]
     pub explain: bool,
@@ -159,8 +163,8 @@ pub struct RankResponse<'a> {
     pub request_id: Uuid,
     /// Version of the model bundle that scored; null when nothing could be scored.
     pub model: Option<&'a str>,
-    /// The experiment the request took part in.
-    pub experiment: Option<ExperimentArm>,
+    /// The arm of each layer of experiments in which the request takes part.
+    pub experiments: BTreeMap<&'a str, &'a str>,
     /// Items, best first.
     pub items: Vec<RankedItem<'a>>,
     /// What the request's time went to.
@@ -168,6 +172,9 @@ pub struct RankResponse<'a> {
     /// The lowest rung that a part of the answer stands on: `full`, `ctr_order`, `fewer_candidates`,
     /// `missing_vectors`, `idrec` or `retrieval_order`.
     pub rung: &'static str,
+    /// Why there are no items, for people; absent when there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where the answer is less than it could be; empty when it is whole.
     pub degraded: Vec<DegradedReport<'a>>,
     /// What was ranked, and how far vectors were at hand.
@@ -177,15 +184,6 @@ pub struct RankResponse<'a> {
     /// Present when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explanation<'a>>,
-}
-
-/// The arm of an experiment.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ExperimentArm {
-    /// Which experiment.
-    pub name: String,
-    /// Which arm.
-    pub arm: String,
 }
 
 /// A ranked item.
@@ -201,7 +199,7 @@ pub struct RankedItem<'a> {
     pub ctr: Option<f32>,
     /// Calibrated probability of each task, where the model has several.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>)]
+    #[schema(value_type = Option<BTreeMap<String, f32>>)]
     pub scores: Option<ItemScores<'a>>,
     /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
     #[schema(value_type = Vec<String>)]
@@ -275,7 +273,7 @@ pub struct DegradedReport<'a> {
     /// `scored_lowest`.
     pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
-    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings).
+    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm).
     pub cause: &'static str,
     /// What happened, for people.
     pub detail: &'a str,

@@ -23,7 +23,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
         return Ok(());
     }
     if rung == Rung::RetrievalOrder {
-        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause(Stage::Scoring)));
         return Ok(());
     }
     let call = Score {
@@ -31,16 +31,16 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
         items: set.items.clone(),
         user: std::mem::take(&mut set.user),
         as_of: run.query.as_of,
-        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.model },
+        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.kind },
         tiers: if rung == Rung::MissingVectors { Tiers::Cached } else { Tiers::All },
-        facts_for: match run.gateway.facts_for {
+        facts_for: match run.model.facts_for {
             0 => 0,
             pool => pool.max(run.query.k),
         },
         given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
     };
     let expected = set.items.len();
-    let client = &run.gateway.clients.score;
+    let client = &run.model.clients.score;
     let scored = stage(run, Stage::Scoring, client, call, |reply: &Scored| match reply.ctr.len() {
         got if got == expected => Ok(()),
         got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
@@ -67,7 +67,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
 
 /// Says where the scores come from, when they are not the best there could be.
 fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
-    let cause = run.plan.cause;
+    let cause = run.plan.cause(Stage::Scoring);
     let degraded = &mut run.degraded;
     let fewer_took_effect = run.query.candidates.is_none();
     // A rung that changes nothing for this request is not one it stands on: the caller's candidates
@@ -76,7 +76,7 @@ fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
         Rung::Full => false,
         Rung::FewerCandidates => fewer_took_effect,
         Rung::MissingVectors => reply.model == ModelKind::Unified,
-        _ => reply.model == ModelKind::Idrec && run.gateway.model != ModelKind::Idrec,
+        _ => reply.model == ModelKind::Idrec && run.gateway.kind != ModelKind::Idrec,
     };
     if took_effect {
         degraded.push(Degraded::planned(Stage::Scoring, planned, cause));

@@ -1,17 +1,18 @@
 //! `POST /v1/events`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use futures::future::join_all;
 use plugrank_contract::{
     Context, Deadline, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents,
 };
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::events::{EventBody, EventsRequest, EventsResponse},
     body::{BodyLimit, JsonBody},
     endpoint::Endpoint,
@@ -42,7 +43,15 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     path = "/v1/events",
     tag = "behaviour",
     operation_id = "appendEvents",
-    request_body = EventsRequest,
+    request_body(content = EventsRequest, examples(
+        ("1-click" = (summary = "A click", value = json!({"events": [
+            {"event_id": "click-1", "type": "click", "user_id": "u1", "item_id": "i1"},
+        ]}))),
+        ("2-impressions" = (summary = "What was shown", value = json!({"events": [
+            {"event_id": "shown-1", "type": "impression", "user_id": "u1", "item_id": "i1"},
+            {"event_id": "shown-2", "type": "impression", "user_id": "u1", "item_id": "i2"},
+        ]}))),
+    )),
     responses(
         (status = 202, body = EventsResponse, description = "The events are durable"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was recorded"),
@@ -79,15 +88,21 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
         tracestate: info.tracestate.clone(),
     };
     let deadline = context.deadline;
-    let notice = gateway.clients.observe_events.call(context, ObserveEvents { events });
-    let told = deadline.limit(notice).await;
-    let error = match told {
-        Some(Ok(())) => return,
-        Some(Err(error)) => error.to_string(),
-        None => format!("no answer within {NOTICE_BUDGET:?}"),
+    let models = gateway.models.all_ready();
+    let tell = |model: &Arc<ServingModel>| {
+        let client = Arc::clone(&model.clients.observe_events);
+        let (context, notice) = (context.clone(), ObserveEvents { events: events.clone() });
+        async move { deadline.limit(client.call(context, notice)).await }
     };
-    tracing::warn!(error, "retrieval could not be told of stored events");
-    gateway.metrics.failed_notice("observe_events");
+    for told in join_all(models.iter().map(tell)).await {
+        let error = match told {
+            Some(Ok(())) => continue,
+            Some(Err(error)) => error.to_string(),
+            None => format!("no answer within {NOTICE_BUDGET:?}"),
+        };
+        tracing::warn!(error, "retrieval could not be told of stored events");
+        gateway.metrics.failed_notice("observe_events");
+    }
 }
 
 fn check(

@@ -40,7 +40,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
     let expected = [
         "request_id",
         "model",
-        "experiment",
+        "experiments",
         "items",
         "budget",
         "rung",
@@ -51,7 +51,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
     assert_eq!(keys, expected);
     assert_eq!(reply["request_id"], id);
     assert_eq!(reply["model"], "test-1");
-    assert_eq!(reply["experiment"], Value::Null);
+    assert_eq!(reply["experiments"], json!({}));
     assert_eq!(reply["degraded"], json!([]));
     assert_eq!(reply["budget"]["total_ms"], 1000.0);
     let completed = |stage| (stage, "completed");

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from plugrank_training.config import Config
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
+from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.data.splits import Split, default_split, make_split
 from plugrank_training.evaluate.test_ledger import TestLedger
 from plugrank_training.fit.batches import Batcher
@@ -32,6 +35,8 @@ class Run:
     split_key: str
     split: Split
     history: HistoryIndex
+    # None where no model reads it.
+    recent: RecentClicks | None
     cache: StageCache
     frozen: FrozenCache
     ledger: TestLedger
@@ -50,12 +55,18 @@ class Run:
         sizes = self.config.batch
         rows = sizes.rows if training else sizes.eval_rows
         made = Batcher(examples, self.history, sizes.candidates, rows, self.options.device)
-        made.negatives = negatives
+        made.negatives, made.recent = negatives, self.recent
         return made
 
     def checkpoint(self, name: str, key: str) -> Checkpoint:
         """Where a fit keeps what it needs to go on after a kill."""
         return Checkpoint(self.cache.path(name, key, "checkpoint"), self.options.resume)
+
+
+def recent_clicks(config: Config, dataset: Dataset, hidden: np.ndarray | None = None) -> RecentClicks | None:
+    """What the configuration's models read of recent clicks; None where they read nothing of them."""
+    days = config.host.recent_clicks_days
+    return RecentClicks(dataset, days, hidden) if days else None
 
 
 def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> Run:
@@ -88,6 +99,7 @@ def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> 
         history=HistoryIndex(
             dataset, limits.clicks, limits.impressions, split.exclude_items, cache.folder / f"histories-{kept}"
         ),
+        recent=recent_clicks(config, dataset, split.exclude_items),
         cache=cache,
         frozen=FrozenCache(cache.folder, split_key),
         ledger=TestLedger(
