@@ -199,7 +199,7 @@ pub struct RankedItem<'a> {
     pub ctr: Option<f32>,
     /// Calibrated probability of each task, where the model has several.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>)]
+    #[schema(value_type = Option<BTreeMap<String, f32>>)]
     pub scores: Option<ItemScores<'a>>,
     /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
     #[schema(value_type = Vec<String>)]
