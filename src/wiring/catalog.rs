@@ -1,17 +1,14 @@
 //! The item table of a process: filled once, then kept up to date.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
+use parking_lot::Mutex;
 use plugrank_contract::{Context, embedding::FetchVectors};
 use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableSink};
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
 use super::{Embedding, Model, Node, options};
-use crate::load::Progress;
 
 /// The item table of a process, and what was attached to it.
 pub struct Catalog {
@@ -38,7 +35,7 @@ impl Catalog {
             None => None,
         };
         features.iter().for_each(|column| items.attach(Arc::clone(column)));
-        let bar = Progress::shown().bar("items", node.store.item_count().await?);
+        let bar = node.progress.bar("items", node.store.item_count().await?);
         let parts = LoadTable {
             store: &node.store,
             items: &items,
@@ -64,7 +61,7 @@ impl Catalog {
 
     /// What the table was filled from, once.
     pub(super) fn take_loaded(&self) -> Option<LoadedTable> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.loaded.lock().take()
     }
 
     /// Follows the store's changes, in a process whose retrieval does not.
@@ -75,7 +72,7 @@ impl Catalog {
         let sink = Arc::new(TableSink { items: Arc::clone(&items), store: Arc::clone(&store) });
         let follower = Follower::start(FollowParts { store, items, log, position, sink });
         follower.followed().caught_up().await;
-        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        *self.follower.lock() = Some(follower);
     }
 }
 

@@ -10,7 +10,7 @@ use plugrank_open_inference::{ModelServerClient, Served, server};
 use plugrank_scoring::RemoteModel;
 use plugrank_transport::Client;
 
-use super::{Model, Node, metrics::endpoints};
+use super::{Model, Node};
 
 /// The graphs that `infer` runs, for callers of the protocol; `None` where the settings say so.
 pub(super) fn api(node: &Node, model: &Model, infer: Client<Infer>) -> Option<OtherApi> {
@@ -38,7 +38,7 @@ pub(super) async fn model_server(node: &Node, model: &Model) -> Result<Option<Re
     let bundle = Arc::clone(&model.bundle);
     let (options, peers) = (&node.settings.scoring.open_inference, &node.settings.peers);
     let server = ModelServerClient::start(options, peers, bundle, GraphName::Unified).await?;
-    endpoints(&node.metrics, "open_inference", server.endpoints());
+    node.roles.endpoints("open_inference", server.endpoints());
     let reached = server.reached();
     Ok(Some(RemoteModel { server: Arc::new(server), reached }))
 }

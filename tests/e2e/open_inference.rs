@@ -25,7 +25,7 @@ async fn tritons_client_gets_what_the_graphs_answer() {
     print!("{}", String::from_utf8_lossy(&asked.stdout));
     assert!(asked.status.success(), "{}", stderr(&asked));
     // They ran through the batcher of ordinary scoring.
-    let entries = metric(&site, "plugrank_scoring_batch_entries_sum").await;
+    let entries = metric(&site, "plugrank_batch_entries_sum{role=\"scoring\"}").await;
     assert!(entries >= 100.0, "{entries}");
     errors_have_the_protocols_form(&site).await;
 }
@@ -82,12 +82,14 @@ async fn answers_by_other_servers_are_those_of_the_session() {
         let settings = format!("{FEW_SHAPES}open_inference.serve = false\n{server}");
         let there = Site::start_with(&settings).await;
         let worst = alike(&here, &there).await;
-        let asked = metric(&there, "plugrank_open_inference_peer_requests_total").await;
+        let asked = metric(&there, "plugrank_peer_requests_total{role=\"open_inference\"").await;
         println!("{name}: largest difference {worst:.1e}, {asked} requests");
         assert!(worst <= 1e-5, "{worst}");
         assert!(asked >= 40.0, "{asked}");
-        let elsewhere =
-            metric(&there, "plugrank_scoring_provider_info{provider=\"open_inference\"}");
+        let elsewhere = metric(
+            &there,
+            "plugrank_graph_provider_info{role=\"scoring\",provider=\"open_inference\"}",
+        );
         assert!(elsewhere.await > 0.0);
         let (status, problem) = there.get("/v2/health/ready").await;
         assert_eq!((status, &problem["status"]), (404, &json!(404)), "it is not served there");

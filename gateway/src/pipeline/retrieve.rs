@@ -20,7 +20,7 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
         as_of: query.as_of,
         explain: query.explain,
     };
-    let client = &run.gateway.clients.retrieve;
+    let client = &run.model.clients.retrieve;
     let reply = stage(run, Stage::Retrieval, client, call, |reply| {
         match (reply.sources.len(), reply.candidates.len()) {
             (sources, candidates) if sources == candidates => Ok(()),
@@ -61,7 +61,11 @@ fn wanted_candidates(run: &mut Run<'_>) -> u32 {
     }
     if run.plan.retrieval > Rung::Full {
         let rung = run.plan.retrieval;
-        run.degraded.push(Degraded::planned(Stage::Retrieval, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(
+            Stage::Retrieval,
+            rung,
+            run.plan.cause(Stage::Retrieval),
+        ));
     }
     fewer.max(k)
 }

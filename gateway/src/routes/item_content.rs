@@ -1,18 +1,17 @@
 //! Checks an item's content before it is written.
 
-use std::{collections::BTreeMap, io::Cursor};
+use std::io::Cursor;
 
 use actix_web::web;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{ImageReader, Limits};
-use plugrank_contract::TimestampMs;
+use plugrank_contract::{FeatureValues, TimestampMs};
 
 use crate::{api::items::ItemContent, problem::Problem, validate::Errors};
 
 const MAX_TITLE_BYTES: usize = 4096;
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 const MAX_CATEGORIES: usize = 64;
-const MAX_FEATURES: usize = 256;
 const MAX_NAME_BYTES: usize = 256;
 /// Pixels a side. Larger images would be scaled down anyway, and cost memory until then.
 const MAX_IMAGE_SIDE: u32 = 8192;
@@ -25,7 +24,7 @@ pub(crate) struct Checked {
     pub(crate) categories: Vec<String>,
     pub(crate) created_at: Option<TimestampMs>,
     pub(crate) available: bool,
-    pub(crate) features: BTreeMap<String, String>,
+    pub(crate) features: FeatureValues,
     /// Image file as it is.
     pub(crate) image: Option<Vec<u8>>,
 }
@@ -44,13 +43,7 @@ pub(crate) async fn check(content: ItemContent) -> Result<Checked, Problem> {
     for (at, category) in content.categories.iter().take(MAX_CATEGORIES).enumerate() {
         errors.text(&format!("categories[{at}]"), category, MAX_NAME_BYTES);
     }
-    count(&mut errors, "features", content.features.len(), MAX_FEATURES);
-    for (name, value) in content.features.iter().take(MAX_FEATURES) {
-        errors.text("features", name, MAX_NAME_BYTES);
-        if value.len() > MAX_NAME_BYTES {
-            errors.text(&format!("features.{name}"), value, MAX_NAME_BYTES);
-        }
-    }
+    errors.features("features", &content.features);
     if let Some(created_at) = content.created_at {
         errors.range("created_at", created_at, 0..=i64::MAX);
     }
@@ -123,6 +116,11 @@ mod tests {
             (json!({"title": "t", "categories": ["a", ""]}), "categories[1]"),
             (json!({"title": "t", "categories": vec!["a"; 65]}), "categories"),
             (json!({"title": "t", "features": {"brand": "b".repeat(300)}}), "features.brand"),
+            (
+                json!({"title": "t", "features": {"tags": ["a", "b".repeat(300)]}}),
+                "features.tags[1]",
+            ),
+            (json!({"title": "t", "features": {"sizes": vec![1; 1025]}}), "features.sizes"),
             (json!({"title": "t", "created_at": -1}), "created_at"),
             (json!({"title": "t", "image": "%%%"}), "image"),
             (json!({"title": "t", "image": "bm8gaW1hZ2U="}), "image"),

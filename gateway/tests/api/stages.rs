@@ -161,6 +161,7 @@ impl Service<Score> for Fake<Score> {
         Ok(Scored {
             bundle: "test-1".into(),
             ctr: scores.into(),
+            scores: Vec::new(),
             facts: None,
             model: call.model,
             fell: None,

@@ -90,6 +90,11 @@ impl Catalog {
         self.items.push(traits);
     }
 
+    /// Style vectors by style, unit length.
+    pub(crate) fn styles(&self) -> &[[f32; FACTORS]] {
+        &self.styles
+    }
+
     /// Style vector of an item, unit length on average: its two styles, mixed.
     pub(crate) fn style_of(&self, item: &Traits) -> [f32; FACTORS] {
         let main = &self.styles[usize::from(item.style)];

@@ -1,6 +1,6 @@
 //! The true probability of a click.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::{Catalog, Traits},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The true probability of a click, in closed form (the formula is in `docs/simshop.md`).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClickModel {
     /// Added to every logit.
     pub(crate) bias: f64,

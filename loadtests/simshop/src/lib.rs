@@ -13,9 +13,11 @@ mod prose;
 mod shoppers;
 mod thresholds;
 mod traffic;
+mod truth;
 mod weights;
 mod words;
 
 pub use describe::{Description, describe};
 pub use generate::{Generated, generate};
 pub use plan::Plan;
+pub use truth::{ShopTruth, ShopperTruth, truth};

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use plugrank_simshop::{Plan, describe, generate};
+use plugrank_simshop::{Plan, describe, generate, truth};
 
 /// Makes shops that do not exist, with clicks whose true probabilities are known.
 #[derive(Debug, Parser)]
@@ -27,7 +27,8 @@ of its text and in its picture. Same arguments, same bytes. docs/simshop.md says
 Examples:
   simshop generate --out shop --seed 7 --items 10000 --users 2000 --impressions 200000
   simshop generate --out large --items 1000000 --users 200000 --impressions 5000000 --no-images
-  simshop describe shop";
+  simshop describe shop
+  simshop truth shop --shoppers 100 > truth.json";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -36,6 +37,8 @@ enum Command {
     Generate(GenerateArgs),
     /// Print sizes, click rates and the best AUC any model could reach.
     Describe(DescribeArgs),
+    /// Print what shoppers truly like: the log-odds of a click on every item, as JSON.
+    Truth(TruthArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +61,19 @@ struct DescribeArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct TruthArgs {
+    /// Folder that `generate` made.
+    #[arg(value_name = "DIR")]
+    dataset: PathBuf,
+    /// How many shoppers at most, evenly spread over those that came before --at.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    shoppers: usize,
+    /// Moment in milliseconds since the Unix epoch; the end of the log when left out.
+    #[arg(long, value_name = "MS")]
+    at: Option<i64>,
 }
 
 fn main() -> ExitCode {
@@ -83,6 +99,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             } else {
                 println!("{description}");
             }
+        }
+        Command::Truth(args) => {
+            let found = truth(&args.dataset, args.shoppers, args.at)?;
+            println!("{}", serde_json::to_string(&found)?);
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! What to make.
 
 use anyhow::ensure;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What to make: sizes and shares. The same plan gives the same bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct Plan {
     /// Seed of everything random.
     #[arg(long, default_value_t = 7)]

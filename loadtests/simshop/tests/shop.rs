@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser;
 use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow};
-use plugrank_simshop::{Plan, describe, generate};
+use plugrank_simshop::{Plan, describe, generate, truth};
 
 #[derive(Parser)]
 struct Arguments {
@@ -86,6 +86,47 @@ mod shop {
         for (bin, (excess, variance)) in bins.iter().enumerate() {
             assert!(excess.abs() <= 4.5 * f64::sqrt(*variance), "bin {bin}: {excess} {variance}");
         }
+    }
+
+    #[test]
+    fn the_truth_is_that_of_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let small = plan("--items 80 --users 30 --impressions 3000 --no-images");
+        generate(&small, dir.path(), false).unwrap();
+        let folder = DatasetFolder::open(dir.path()).unwrap();
+        let rows: Vec<_> = folder.interactions().unwrap().flat_map(Result::unwrap).collect();
+        let truths: Vec<_> = folder.truth().unwrap().unwrap().flat_map(Result::unwrap).collect();
+        let (row, logged) = rows.iter().zip(&truths).nth(2000).unwrap();
+        let found = truth(dir.path(), 30, Some(row.timestamp)).unwrap();
+        let shopper =
+            found.shoppers.iter().find(|one| one.user_id == row.user_id.as_str()).unwrap();
+        let item = found.items.iter().position(|id| id == row.item_id.as_str()).unwrap();
+        assert_eq!(shopper.logits.len(), found.items.len());
+        let logit =
+            shopper.logits[item] - found.position * f64::from(row.position.unwrap()).ln_1p();
+        let probability = 1.0 / (1.0 + (-logit).exp());
+        assert!((probability - f64::from(logged.probability)).abs() < 1e-6, "{probability}");
+        let clicked = |id: &str| {
+            let before = |one: &&InteractionRow| one.clicked && one.timestamp < row.timestamp;
+            rows.iter().filter(before).filter(|one| one.item_id.as_str() == id).count() as u64
+        };
+        let counted: Vec<u64> = found.items.iter().map(|id| clicked(id)).collect();
+        assert_eq!(found.clicks, counted);
+        assert_ne!(shopper.style, shopper.not_style);
+        // Items that are not there yet are not told of, and nobody is told of twice.
+        let early = truth(dir.path(), 7, Some(small.start_ms)).unwrap();
+        assert!(early.items.len() < found.items.len() && early.shoppers.len() == 7);
+        let users: HashSet<_> = early.shoppers.iter().map(|one| &one.user_id).collect();
+        assert_eq!(users.len(), 7);
+        let error = truth(dir.path(), 7, Some(0)).unwrap_err().to_string();
+        assert!(error.contains("--at 0 is not in the log"), "{error}");
+        fs::write(
+            dir.path().join("dataset.json"),
+            r#"{"name": "real", "time": "ms", "negatives": "logged"}"#,
+        )
+        .unwrap();
+        let error = truth(dir.path(), 7, None).unwrap_err().to_string();
+        assert!(error.contains("has no `simulator`"), "{error}");
     }
 
     #[test]

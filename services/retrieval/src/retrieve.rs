@@ -4,13 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, HistoryLimits, ItemId, ItemIndex, ItemList, UNKNOWN_ITEM, UserRead,
-    inner_span,
+    CallError, Context, Deadline, HistoryLimits, ItemId, ItemIndex, ItemList, UNKNOWN_ITEM,
+    UserRead, inner_span,
     retrieval::{Dropped, Name, OVER_LIMIT, Retrieve, Retrieved, UNKNOWN},
 };
 use plugrank_items::View;
 use plugrank_transport::Service;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
@@ -87,7 +86,7 @@ impl RetrievalService {
     async fn find(&self, context: &Context, call: &Retrieve) -> Retrieved {
         self.keep_lists_fresh();
         let share = self.state.options.source_time_share;
-        let until = context.remaining().map(|left| Instant::now() + left.mul_f64(share));
+        let until = context.deadline.part(share);
         let span = inner_span!("hydrate");
         let user = self.read_user(call, until).instrument(span).await;
         let view = self.state.items.view();
@@ -104,24 +103,17 @@ impl RetrievalService {
     }
 
     /// The user, for the sources and the stages that come after.
-    async fn read_user(&self, call: &Retrieve, until: Option<Instant>) -> UserRead {
+    async fn read_user(&self, call: &Retrieve, until: Deadline) -> UserRead {
         let options = &self.state.options;
         let clicks = HistoryLimits { clicks: options.seen_clicks, impressions: 0 };
         let limits = options.history.union(clicks);
         let read = self.state.store.user_view(&call.user_id, call.as_of, limits);
-        let read = match until {
-            None => read.await,
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                match tokio::time::timeout(left.mul_f64(CLICKS_SHARE), read).await {
-                    Ok(read) => read,
-                    Err(_) => {
-                        return UserRead::Failed("the store did not answer in time".to_owned());
-                    }
-                }
+        match until.part(CLICKS_SHARE).limit(read).await {
+            Some(read) => {
+                read.map_or_else(|error| UserRead::Failed(error.to_string()), UserRead::Read)
             }
-        };
-        read.map_or_else(|error| UserRead::Failed(error.to_string()), UserRead::Read)
+            None => UserRead::Failed("the store did not answer in time".to_owned()),
+        }
     }
 
     /// Fills up to the limit from the popular items, then from those too new to be listed.

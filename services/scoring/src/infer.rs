@@ -12,9 +12,8 @@ use plugrank_inference::{
     batcher::{Dims, Entry, GraphInput, Layout, TensorRows, Variable},
 };
 use plugrank_transport::Service;
-use tokio::time::timeout_at;
 
-use crate::{ScoringService, scorer::Scorer};
+use crate::{ScoringService, scorer::Scorer, tasks::TaskHead};
 
 /// Batches that one call may fill.
 const MOST_BATCHES: usize = 8;
@@ -50,12 +49,8 @@ impl Service<Infer> for ScoringService {
             })?,
         };
         let inferred = infer(scorer, call.inputs, MOST_BATCHES * self.options.batch_rows, &context);
-        match context.deadline {
-            None => inferred.await,
-            Some(deadline) => timeout_at(deadline, inferred)
-                .await
-                .map_err(|_| CallError::deadline("the graph did not run in time"))?,
-        }
+        let late = || Err(CallError::deadline("the graph did not run in time"));
+        context.deadline.limit(inferred).await.unwrap_or_else(late)
     }
 }
 
@@ -74,13 +69,18 @@ async fn infer(
     scorer.in_time(rows, context.deadline)?;
     let entries = fitting.entries(limits.entry)?;
     let (logits, _) = scorer.logits(entries, context.deadline).await?;
-    if logits.len() != rows {
-        let got = logits.len();
-        return Err(CallError::internal(format!("{got} logits for [users, candidates] {shape:?}")));
-    }
-    let logit = TensorData::F32(logits);
-    let (dtype, data) = (logit.dtype(), logit.to_le_bytes());
-    Ok(Inferred { outputs: vec![NamedTensor { name: "logit".to_owned(), dtype, shape, data }] })
+    let output = |(head, logits): (&TaskHead, Vec<f32>)| {
+        if logits.len() != rows {
+            let got = logits.len();
+            let message = format!("{got} logits for [users, candidates] {shape:?}");
+            return Err(CallError::internal(message));
+        }
+        let logits = TensorData::F32(logits);
+        let (dtype, data) = (logits.dtype(), logits.to_le_bytes());
+        Ok(NamedTensor { name: head.output.clone(), dtype, shape: shape.clone(), data })
+    };
+    let outputs = scorer.tasks().iter().zip(logits).map(output).collect::<Result<_, _>>()?;
+    Ok(Inferred { outputs })
 }
 
 impl<'a> Fitting<'a> {

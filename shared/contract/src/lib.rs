@@ -24,9 +24,11 @@
 
 pub mod call;
 pub mod context;
+pub mod deadline;
 pub mod embedding;
 pub mod error;
 pub mod event;
+pub mod feature;
 pub mod history;
 pub mod ids;
 pub mod item;
@@ -42,8 +44,10 @@ pub mod user;
 
 pub use call::Call;
 pub use context::Context;
+pub use deadline::Deadline;
 pub use error::{CallError, ErrorCode};
 pub use event::{Event, EventType};
+pub use feature::{FeatureValue, FeatureValues};
 pub use history::{History, HistoryEntry};
 pub use ids::{ItemId, UserId};
 pub use item::{Item, ItemKey};

@@ -6,14 +6,17 @@
 use std::sync::Arc;
 
 use plugrank_contract::{
-    CallError, Dtype, ErrorCode, Event, EventType, HistoryEntry, HistoryLimits, ItemId, Matrix,
-    NamedTensor, TensorDtype, UserId, UserRead, UserView,
+    CallError, Dtype, ErrorCode, Event, EventType, FeatureValues, HistoryEntry, HistoryLimits,
+    ItemId, Matrix, NamedTensor, TensorDtype, UserId, UserRead, UserView,
     embedding::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
     reranking::{Place, RankFacts, Rerank, Reranked},
     retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
-    scoring::{Coverage, Infer, Inferred, Load, ModelKind, Score, Scored},
+    scoring::{
+        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, Load, ModelKind, Score, Scored,
+        TaskScores,
+    },
 };
 use serde::Serialize;
 
@@ -112,12 +115,22 @@ fn scoring() {
         model: ModelKind::Idrec,
         tiers: Tiers::All,
         facts_for: 200,
+        given: None,
     };
-    assert_eq!(hex(&call), "017501016100d00f0100c801");
+    assert_eq!(hex(&call), "017501016100d00f0100c80100");
+    let features = FeatureValues::from([("d".to_owned(), "x".into()), ("n".to_owned(), 3.into())]);
+    let candidate = GivenCandidate { place: 4, features: Arc::new(features.clone()) };
+    let given = GivenFeatures {
+        request: features,
+        user: FeatureValues::new(),
+        candidates: vec![candidate],
+    };
+    assert_eq!(hex(&given), "020164000178016e0100060001040201640001".to_owned() + "78016e010006");
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {
         bundle: "v".into(),
         ctr: [0.5].into(),
+        scores: vec![TaskScores { task: "t".into(), probabilities: [0.5].into() }],
         facts: None,
         model: ModelKind::Idrec,
         fell: Some(CallError::new(ErrorCode::Overloaded, "x")),
@@ -126,7 +139,10 @@ fn scoring() {
         batch_rows: 32,
         load: Load { backlog_us: 7 },
     };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000176010000003f00010102017800000101020304052007");
+    assert_eq!(
+        hex(&Ok::<_, CallError>(reply)),
+        "000176010000003f010174010000003f00010102017800000101020304052007"
+    );
 }
 
 #[test]

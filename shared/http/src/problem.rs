@@ -148,6 +148,12 @@ impl Problem {
         problem
     }
 
+    /// 409: what is asked does not go together with how things are.
+    #[must_use]
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "This does not go with how things are", detail)
+    }
+
     /// 413: a body over the limit.
     #[must_use]
     pub fn too_large(limit_bytes: usize) -> Self {

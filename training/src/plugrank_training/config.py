@@ -164,6 +164,9 @@ class HostConfig:
     cross_layers: int = 2
     # Whether click models also read how often each item was clicked in training.
     popularity: bool = False
+    # Half-lives, in days, of the clicks on a candidate up to the impression's own moment, which click models then read;
+    # none leave it out.
+    recent_clicks_days: tuple[float, ...] = ()
     # Passed on to the constructor of a FuxiCTR model.
     options: dict[str, Any] = field(default_factory=dict)
     # An id with fewer training rows than this has no embedding of its own.
@@ -325,6 +328,8 @@ class Config:
             raise ConfigError("text.encoder and image.encoder cannot both be `none`: PPM needs content to read")
         if self.categories_length < 1:
             raise ConfigError("categories_length must be at least 1")
+        if any(days <= 0 for days in self.host.recent_clicks_days):
+            raise ConfigError("host.recent_clicks_days: half-lives must be above 0")
         if self.lists.share == 1.0 and self.lists.hard == 1.0:
             raise ConfigError("lists.hard must be below 1: users without clicks have no hard negatives")
         if self.retrieval.share and "ppm.projection" in self.unified.freeze:
@@ -444,6 +449,8 @@ def convert(wanted: Any, value: Any, key: str) -> Any:
         return {name: convert(get_args(wanted)[1], entry, f"{key}.{name}") for name, entry in value.items()}
     if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return tuple(value)
+    if wanted == tuple[float, ...] and isinstance(value, list):
+        return tuple(convert(float, entry, key) for entry in value)
     name = getattr(wanted, "__name__", str(wanted))
     raise ConfigError(f"`{key}` must be of type {name}, not {type(value).__name__}")
 

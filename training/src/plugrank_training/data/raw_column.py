@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
@@ -130,8 +131,8 @@ RawColumn = Words | Numbers
 
 
 def decimal_text(value: float) -> str:
-    """A number as a category has it."""
-    return str(int(value)) if value.is_integer() else repr(value)
+    """A number as a category has it: without an exponent."""
+    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
 
 
 def texts_of(columns: Mapping[str, RawColumn]) -> dict[str, list[str]]:

@@ -14,11 +14,13 @@ from plugrank_training.data.catalog import Catalog
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.history_states import HistoryStates
+from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.distributed import rank, world
 from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import OTHER
 from plugrank_training.models.inputs import GIVEN, REQUEST, ItemInputs, Named
+from plugrank_training.models.recent_clicks import RECENT
 
 # Rows of a part that are shuffled together.
 BLOCK_ROWS = 1 << 22
@@ -38,6 +40,8 @@ class DrawnItems:
     blocked: Tensor
     # f32 [D, C].
     log_chance_candidates: Tensor
+    # Shares of recent clicks at the list's moment, f32 [D, N, half-lives]; None where no model reads them.
+    recent: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ class Batch:
     drawn: DrawnItems | None = None
     # How often each item is clicked, as a logarithm, f32 [n]; None where nothing is drawn.
     log_popularity: Tensor | None = None
+    # Shares of recent clicks of the candidates at the list's moment, f32 [G, C, half-lives]; None where no model reads
+    # them.
+    recent: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -169,6 +176,8 @@ class Batcher:
         self.states: HistoryStates | None = None
         # Draws items to train clicks against.
         self.negatives: ListNegatives | None = None
+        # Tells how often candidates were clicked lately.
+        self.recent: RecentClicks | None = None
 
     def __len__(self) -> int:
         """Batches of one pass, about."""
@@ -218,8 +227,8 @@ class Batcher:
         there = places < size[:, None]
         rows = np.where(there, start[:, None] + places, start[:, None])
         example = block.order[rows]
-        users = self.examples.user[example[:, 0]]
-        past = self.history.gather(users, self.examples.timestamp[example[:, 0]])
+        users, moments = self.examples.user[example[:, 0]], self.examples.timestamp[example[:, 0]]
+        past = self.history.gather(users, moments)
         candidates = self.examples.item[example]
         drawn = None
         # A list without a click has nothing to train against.
@@ -238,6 +247,11 @@ class Batcher:
 
         def tensor(array: np.ndarray, kind: type[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array, dtype=kind)).to(self.device)
+
+        def recent(rows: np.ndarray, when: np.ndarray) -> Tensor | None:
+            if self.recent is None:
+                return None
+            return tensor(self.recent.at(rows, np.broadcast_to(when[:, None], rows.shape)), np.float32)
 
         return Batch(
             items=tensor(items, np.int64),
@@ -259,6 +273,7 @@ class Batcher:
                 for task, known in self.examples.further.items()
             },
             frozen=self.states.rows(number, groups, past.items.shape[1], self.device) if self.states else {},
+            recent=recent(candidates, moments),
             log_popularity=tensor(self.negatives.log_popularity[items], np.float32) if self.negatives else None,
             drawn=None
             if drawn is None
@@ -268,6 +283,7 @@ class Batcher:
                 tensor(drawn.log_chance, np.float32),
                 tensor(drawn.blocked, np.bool_),
                 tensor(drawn.log_chance_candidates, np.float32),
+                recent(drawn.items, moments[lists]),
             ),
         )
 
@@ -352,16 +368,22 @@ def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Drop
     )
 
 
+def candidate_rows(encoded: EncodedBatch, model: CutModel, places: Tensor, recent: Tensor | None) -> Named:
+    """What a model reads of candidates at `places` `[rows, n]`; shares of recent clicks are those of the moment."""
+    rows = take_rows(encoded.items, model.candidate_outputs(), places)
+    return rows | {RECENT: recent} if recent is not None and RECENT in rows else rows
+
+
 def score_encoded(model: CutModel, encoded: EncodedBatch, batch: Batch) -> Tensor:
     """Logits of the candidates by task, `[G, C, tasks]`."""
-    candidates = take_rows(encoded.items, model.candidate_outputs(), batch.candidates)
+    candidates = candidate_rows(encoded, model, batch.candidates, batch.recent)
     return model.score_tasks(encoded.state, candidates | encoded.given, encoded.recency)
 
 
 def score_drawn(model: CutModel, encoded: EncodedBatch, drawn: DrawnItems) -> Tensor:
     """Logits of the main task of the drawn items, for which nothing is given, `[D, N]`."""
     state = {name: value.index_select(0, drawn.lists) for name, value in encoded.state.items()}
-    items = take_rows(encoded.items, model.candidate_outputs(), drawn.places)
+    items = candidate_rows(encoded, model, drawn.places, drawn.recent)
     shape = drawn.places.shape
     items |= {name: value.expand(*shape, *value.shape[2:]) for name, value in encoded.absent.items()}
     return model.score(state, items, encoded.recency.index_select(0, drawn.lists))

@@ -29,6 +29,7 @@ from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
 from plugrank_training.data.log_context import log_features, request_keys
 from plugrank_training.data.raw_column import RawColumn
+from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.durable import write_durably
 from plugrank_training.encoders.stage import (
     Content,
@@ -46,11 +47,13 @@ from plugrank_training.evaluate.trained import finite
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
 from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.frozen_cache import FrozenCache
+from plugrank_training.fit.run import recent_clicks
 from plugrank_training.fit.train import FitOptions, fit, predict, predict_tasks
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import OTHER, Feature
 from plugrank_training.models.groups import freeze
+from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.schema import MAIN_TASK
 from plugrank_training.options import Options
 
@@ -147,6 +150,8 @@ class Increment:
     train: Examples
     valid: Examples
     history: HistoryIndex
+    # None where no model reads it.
+    recent: RecentClicks | None
     frozen: FrozenCache
 
     @property
@@ -162,7 +167,8 @@ def open_increment(options: Options, bundle: Path, days: int) -> Increment:
     train, valid = newest_days(loaded.dataset, days, past.config.increment.valid)
     limits = past.config.history
     history = HistoryIndex(loaded.dataset, limits.clicks, limits.impressions, arrays=stages / f"histories-{loaded.key}")
-    return Increment(options, past, loaded.dataset, train, valid, history, FrozenCache(stages, loaded.key))
+    recent = recent_clicks(past.config, loaded.dataset)
+    return Increment(options, past, loaded.dataset, train, valid, history, recent, FrozenCache(stages, loaded.key))
 
 
 def run_increment(options: Options, bundle: Path, days: int) -> dict[str, Any]:
@@ -177,6 +183,9 @@ def run_increment(options: Options, bundle: Path, days: int) -> dict[str, Any]:
         if weights:
             model = make(catalog.schema, increment.config, increment.options.seed)
             warm_start(model, weights)
+            for part in model.parts():
+                if isinstance(part, RecentPopularity) and increment.recent is not None:
+                    part.fill(catalog.item_ids["item_id"], increment.recent.latest(increment.dataset))
             report[name] = train_on(increment, name, model, catalog)
             calibration[name] = report[name]["calibration"]
             models[name] = model
@@ -273,7 +282,9 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
 
     def batcher(examples: Examples, rows: int) -> Batcher:
         device = increment.options.device
-        return Batcher(examples, increment.history, sizes.candidates, rows, device, requests=requests)
+        made = Batcher(examples, increment.history, sizes.candidates, rows, device, requests=requests)
+        made.recent = increment.recent
+        return made
 
     train, valid = batcher(increment.train, sizes.rows), batcher(increment.valid, sizes.eval_rows)
     catalog = increment.frozen.attach(model, catalog, [train, valid])

@@ -13,6 +13,7 @@ from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
 from plugrank_training.data.log_context import request_keys
+from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.data.splits import Split, default_split, make_split
 from plugrank_training.evaluate.test_ledger import TestLedger
 from plugrank_training.fit.batches import Batcher
@@ -35,6 +36,8 @@ class Run:
     split_key: str
     split: Split
     history: HistoryIndex
+    # None where no model reads it.
+    recent: RecentClicks | None
     cache: StageCache
     frozen: FrozenCache
     ledger: TestLedger
@@ -56,12 +59,18 @@ class Run:
         rows = sizes.rows if training else sizes.eval_rows
         device, requests = self.options.device, self.requests
         made = Batcher(examples, self.history, sizes.candidates, rows, device, requests=requests)
-        made.negatives = negatives
+        made.negatives, made.recent = negatives, self.recent
         return made
 
     def checkpoint(self, name: str, key: str) -> Checkpoint:
         """Where a fit keeps what it needs to go on after a kill."""
         return Checkpoint(self.cache.path(name, key, "checkpoint"), self.options.resume)
+
+
+def recent_clicks(config: Config, dataset: Dataset, hidden: np.ndarray | None = None) -> RecentClicks | None:
+    """What the configuration's models read of recent clicks; None where they read nothing of them."""
+    days = config.host.recent_clicks_days
+    return RecentClicks(dataset, days, hidden) if days else None
 
 
 def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> Run:
@@ -94,6 +103,7 @@ def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> 
         history=HistoryIndex(
             dataset, limits.clicks, limits.impressions, split.exclude_items, cache.folder / f"histories-{kept}"
         ),
+        recent=recent_clicks(config, dataset, split.exclude_items),
         cache=cache,
         frozen=FrozenCache(cache.folder, split_key),
         ledger=TestLedger(

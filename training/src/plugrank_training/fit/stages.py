@@ -28,6 +28,7 @@ from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.groups import freeze
 from plugrank_training.models.item_popularity import ItemPopularity
+from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.registry import NETWORKS, PPM, Network, Plugin
 from plugrank_training.models.similarity import Similarity
 
@@ -216,6 +217,8 @@ def start_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | 
             train = run.split.train
             clicks = np.bincount(train.item, train.label, minlength=len(run.dataset.item_ids))
             part.fill(catalog.item_ids["item_id"], clicks)
+        if isinstance(part, RecentPopularity) and run.recent is not None:
+            part.fill(catalog.item_ids["item_id"], run.recent.latest(run.dataset))
         if isinstance(part, FrozenVectors):
             whiten(part.projection, catalog)
         if isinstance(part, Similarity):
@@ -225,6 +228,7 @@ def start_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | 
             raise ValueError(f"`{name}` starts from a pre-trained {network.plugin.name}")
         model.start_from(plugin.model)
         freeze(model, config.unified.freeze)
+    model.trust_recent()
     return model.to(run.options.device)
 
 

@@ -413,7 +413,9 @@ def fit(
             if step % every == 0:
                 run.optimizers.settle()
                 run.judge(judged(model, catalog, valid, options))
-                bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
+                bar.set_postfix(
+                    train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}", refresh=False
+                )
             if checkpoint and checkpoint.due() and is_main():
                 run.result.seconds = before + time.perf_counter() - started
                 checkpoint.save(run.state())

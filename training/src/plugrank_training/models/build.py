@@ -13,6 +13,7 @@ from plugrank_training.models.hosts import make_host
 from plugrank_training.models.id_sequence import IdSequence
 from plugrank_training.models.item_popularity import ItemPopularity
 from plugrank_training.models.ppm import Ppm
+from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.schema import Schema
 from plugrank_training.models.similarity import Similarity
 
@@ -44,11 +45,13 @@ def make_similarity(schema: Schema, config: SimilarityConfig) -> Similarity:
 
 
 def make_host_branches(schema: Schema, config: Config) -> dict[str, Branch]:
-    """The host, and beside it popularity and co-visits where they are configured."""
+    """The host, and beside it popularity, recent clicks and co-visits where they are configured."""
     branches: dict[str, Branch] = {"host": make_host(schema, config.host)}
     size = next(feature.size for feature in schema.item if feature.name == "item_id")
     if config.host.popularity:
         branches["popularity"] = ItemPopularity(size)
+    if config.host.recent_clicks_days:
+        branches["recent_clicks"] = RecentPopularity(size, len(config.host.recent_clicks_days))
     if config.covisits.dim:
         branches["covisits"] = Covisits(size, config.covisits.dim, config.history.clicks + config.history.impressions)
     return branches

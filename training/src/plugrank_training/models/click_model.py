@@ -13,6 +13,7 @@ from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.habits import Habits
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.models.ppm import AGE_BUCKETS
+from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.request_context import RequestContext
 from plugrank_training.models.rounding import through_f16
 from plugrank_training.models.schema import MAIN_TASK, Schema
@@ -116,6 +117,15 @@ class ClickModel(CutModel):
         last = self.head[-1]
         if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)
+
+    @torch.no_grad()
+    def trust_recent(self) -> None:
+        """Start from the share of recent clicks, of the last half-life that is given, as log-odds."""
+        start = 0
+        for part in self.parts():
+            if isinstance(part, RecentPopularity) and self.wide_cross is not None:
+                self.wide_cross.weight[:, start + part.cross_dim - 1] = 1.0
+            start += part.cross_dim
 
     def history_outputs(self) -> list[str]:
         """Item outputs that `encode_users` reads."""

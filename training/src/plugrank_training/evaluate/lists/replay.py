@@ -16,6 +16,7 @@ from plugrank_training.data.catalog import Catalog
 from plugrank_training.data.content_vectors import content_vectors
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
+from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.evaluate.calibrate import apply
 from plugrank_training.evaluate.lists.item_vectors import model_vectors
 from plugrank_training.evaluate.lists.metrics import RankedLists
@@ -38,6 +39,8 @@ class Replay:
     retrieval: Retrieval
     catalog: Catalog
     history: HistoryIndex
+    # None where no model reads it.
+    recent: RecentClicks | None
     # Rows of a batch when candidates are scored.
     rows: int
 
@@ -56,6 +59,7 @@ class Replay:
         item = np.concatenate([one.items for one in candidates]).astype(np.int32)
         examples = Examples(user, item, moment, np.zeros(len(user), dtype=np.int8))
         batcher = Batcher(examples, self.history, max(lengths), self.rows, device)
+        batcher.recent = self.recent
         logits = predict(model, self.catalog, batcher, f"{name} lists")
         probability = apply(trained.calibration, logits)
         rows = []

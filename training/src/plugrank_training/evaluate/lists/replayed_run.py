@@ -36,5 +36,5 @@ def open_replay(run: Run, prepared: Prepared, options: ListOptions) -> tuple[Rep
         raise NoRequestsError(f"lists: nobody clicks anything new in the {options.part} part")
     log, as_of = snapshot_before(run.dataset, part, run.split.exclude_items)
     retrieval = Retrieval(log, options.retrieval, as_of)
-    replay = Replay(requests, retrieval, prepared.catalog, run.history, run.config.batch.eval_rows)
+    replay = Replay(requests, retrieval, prepared.catalog, run.history, run.recent, run.config.batch.eval_rows)
     return replay, Context(requests, part, retrieval.available, retrieval.impressions == 0)
