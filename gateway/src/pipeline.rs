@@ -24,7 +24,7 @@ pub(crate) use degraded::{Cause, Degraded, Fallback};
 use std::time::Duration;
 
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
-use plugrank_contract::{CallError, ItemList, TimestampMs, UserId};
+use plugrank_contract::{CallError, Filter, ItemList, TimestampMs, UserId};
 
 use crate::{Gateway, controller::Plan, observe::RequestInfo};
 
@@ -35,6 +35,8 @@ pub(crate) struct Query {
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,
+    /// Filters that every item meets: the request's own first.
+    pub(crate) filters: Vec<Filter>,
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
     pub(crate) explain: bool,

@@ -2,6 +2,7 @@
 //! services may change without them.
 
 pub mod events;
+pub mod filter;
 pub mod items;
 pub mod rank;
 pub mod users;

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use plugrank_contract::{
-    TimestampMs,
+    Filter, TimestampMs,
     retrieval::{SourceNames, SourceSet},
 };
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::filter::FilterSchema;
 
 /// Asks for a ranking. Texts lie in the body they came in.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -29,6 +31,9 @@ pub struct RankRequest<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<Vec<String>>)]
     pub exclude: Option<Vec<IdText<'a>>>,
+    /// Rank only items that meet this filter; as many come as are asked for, whenever as many meet it.
+    #[schema(value_type = Option<FilterSchema>)]
+    pub filter: Option<Filter>,
     /// The situation to rank in.
     pub context: Option<RankContext>,
     /// Latency budget in milliseconds; the configured one when left out.
@@ -198,7 +203,8 @@ pub struct Explanation<'a> {
 pub struct DroppedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`,
+    /// `not_yet`, `filter`, `over_limit`.
     pub reason: &'a str,
 }
 

@@ -8,7 +8,7 @@ use actix_web::{
     web::{self, Data, ReqData, ServiceConfig},
 };
 use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Rung, Stage};
-use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
+use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use crate::{
     endpoint::Endpoint,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
-    problem::{Problem, ProblemDocument},
+    problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
 
@@ -91,9 +91,7 @@ pub(crate) async fn rank(
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
     record(&gateway, &info, &mut ranked);
-    let set = ranked.ranking.as_ref().map_err(|error| {
-        Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
-    })?;
+    let set = ranked.ranking.as_ref().map_err(nothing_retrieved)?;
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
     let reply = respond(set, &ranked, budget, (info.request_id, trace_id), query.explain);
@@ -103,6 +101,18 @@ pub(crate) async fn rank(
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header(("server-timing", timing));
     Ok(response.body(json))
+}
+
+/// Why there is nothing to rank: a filter that the items have no answer to, or retrieval's failure.
+fn nothing_retrieved(error: &CallError) -> Problem {
+    match (error.code, &error.pointer) {
+        (ErrorCode::InvalidArgument, Some(pointer)) => {
+            let own = pointer.strip_prefix("/filters/0").map(|within| format!("/filter{within}"));
+            let pointer = own.unwrap_or_else(|| pointer.clone());
+            Problem::invalid(vec![FieldError::at_pointer(pointer, &error.message)])
+        }
+        _ => Problem::unavailable(format!("no candidates could be retrieved: {}", error.message)),
+    }
 }
 
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
@@ -177,6 +187,7 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
+    request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
     errors.none_or(())?;
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
     Ok(Query {
@@ -184,6 +195,7 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
         k: u32::try_from(k).unwrap_or(limits.k_default),
         candidates: request.candidates.map(|ids| resolve(gateway, &ids)),
         exclude: resolve(gateway, &request.exclude.unwrap_or_default()),
+        filters: request.filter.into_iter().collect(),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
         explain: request.explain,
