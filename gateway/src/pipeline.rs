@@ -26,7 +26,7 @@ pub(crate) use given::Given;
 use std::time::Duration;
 
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
-use plugrank_contract::{CallError, ErrorCode, ItemList, TimestampMs, UserId};
+use plugrank_contract::{CallError, ErrorCode, Filter, ItemList, TimestampMs, UserId};
 
 use crate::{Gateway, ServingModel, controller::Plan, observe::RequestInfo};
 
@@ -39,6 +39,8 @@ pub(crate) struct Query {
     pub(crate) exclude: ItemList,
     /// Feature values that it brings with it; `None` where it brings none.
     pub(crate) given: Option<Given>,
+    /// Filters that every item meets: the request's own first.
+    pub(crate) filters: Vec<Filter>,
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
     pub(crate) explain: bool,

@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use plugrank_contract::{FeatureValue, FeatureValues, ItemId, TimestampMs, UserId};
+use plugrank_contract::{
+    FeatureValue, FeatureValues, Filter, FilterProblem, ItemId, TimestampMs, UserId,
+};
 
 use crate::{
     api::rank::IdText,
@@ -25,8 +27,17 @@ pub(crate) struct Errors(Vec<FieldError>);
 
 impl Errors {
     pub(crate) fn add(&mut self, field: impl Into<String>, detail: impl Into<String>) {
-        if self.0.len() < MAX_ERRORS {
-            self.0.push(FieldError { field: field.into(), detail: detail.into() });
+        if !self.full() {
+            self.0.push(FieldError::new(field, detail));
+        }
+    }
+
+    /// Checks the form of a filter; what its columns are is known where the items are.
+    pub(crate) fn filter(&mut self, pointer: &str, filter: &Filter) {
+        for FilterProblem { pointer: within, detail } in filter.problems() {
+            if !self.full() {
+                self.0.push(FieldError::at_pointer(format!("{pointer}{within}"), detail));
+            }
         }
     }
 

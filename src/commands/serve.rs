@@ -74,7 +74,7 @@ async fn gateway(
     let Node { settings, store, .. } = node;
     let gateway = Gateway::new(GatewayParts {
         serving,
-        loader: models::Loader::new(&settings, &store),
+        loader: models::Loader::of_process(&settings, &store),
         max_loaded: settings.models.max_loaded,
         shadow_share: settings.models.shadow_share,
         store,

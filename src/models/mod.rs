@@ -37,7 +37,7 @@ impl Loader {
     /// # Panics
     /// Outside an actix system.
     #[must_use]
-    pub fn new(settings: &Settings, store: &Arc<dyn Store>) -> Option<Arc<dyn LoadModel>> {
+    pub fn of_process(settings: &Settings, store: &Arc<dyn Store>) -> Option<Arc<dyn LoadModel>> {
         let folder = settings.models.folder.clone()?;
         let peers = &settings.peers;
         let urls =

@@ -19,6 +19,7 @@ use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
 use plugrank_gateway::{ExperimentsOptions, ServerOptions};
 use plugrank_inference::OnnxRuntimeOptions;
+use plugrank_items::ItemsOptions;
 use plugrank_reranking::RerankingOptions;
 use plugrank_retrieval::RetrievalOptions;
 use plugrank_runtime::settings::{AdminSettings, TelemetrySettings};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub models: ModelsOptions,
     #[garde(dive)]
     pub experiments: ExperimentsOptions,
+    #[garde(dive)]
+    pub items: ItemsOptions,
     #[garde(dive)]
     pub peers: PeerOptions,
     #[garde(dive)]

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Instant};
 use anyhow::Result;
 use parking_lot::Mutex;
 use plugrank_contract::{Context, embedding::FetchVectors};
-use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableSink};
+use plugrank_items::{
+    ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableColumns,
+    TableSink,
+};
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
 use super::{Embedding, Model, Node, options};
@@ -29,7 +32,7 @@ impl Catalog {
     /// When the store or the bundle cannot be read.
     pub async fn load(node: &Node, model: Option<&Model>, bundle: &str) -> Result<Self> {
         let begun = Instant::now();
-        let items = ItemTable::new();
+        let items = ItemTable::with_options(node.settings.items.clone());
         let features = match model {
             Some(model) => Some(FeatureColumn::new(Arc::new(model.bundle.feature_encoder()?))),
             None => None,
@@ -56,6 +59,7 @@ impl Catalog {
             seconds = begun.elapsed().as_secs_f64(),
             "the item table is filled"
         );
+        tell_of_columns(&items.columns());
         Ok(Self { items, features, loaded: Mutex::new(Some(loaded)), follower: Mutex::default() })
     }
 
@@ -73,6 +77,26 @@ impl Catalog {
         let follower = Follower::start(FollowParts { store, items, log, position, sink });
         follower.followed().caught_up().await;
         *self.follower.lock() = Some(follower);
+    }
+}
+
+/// Says what filters and rules can name, and what of the items they cannot.
+fn tell_of_columns(columns: &TableColumns) {
+    let TableColumns { kept, left_out } = columns;
+    let bytes: usize = kept.iter().map(|column| column.bytes).sum();
+    let listed: Vec<String> = kept
+        .iter()
+        .map(|column| {
+            let ColumnStatus { name, kind, distinct, bytes } = column;
+            format!("{name} ({kind}, {distinct} distinct, {} KB)", bytes >> 10)
+        })
+        .collect();
+    tracing::info!(columns = listed.join(", "), mb = bytes >> 20, "columns that filters can name");
+    if !left_out.is_empty() {
+        tracing::warn!(
+            features = left_out.join(", "),
+            "features that filters cannot name: see items.columns and items.max_columns"
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod events;
 pub mod experiments;
 pub(crate) mod features;
+pub mod filter;
 pub mod items;
 pub mod models;
 pub mod rank;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use plugrank_contract::{
-    FeatureValues, TimestampMs,
+    FeatureValues, Filter, TimestampMs,
     feature::present,
     retrieval::{SourceNames, SourceSet},
     scoring::TaskScores,
@@ -21,7 +21,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::features::features_schema;
+use super::{features::features_schema, filter::FilterSchema};
 
 /// Asks for a ranking. Texts lie in the body they came in.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -43,6 +43,9 @@ pub struct RankRequest<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["i3"]))]
     pub exclude: Option<Vec<IdText<'a>>>,
+    /// Rank only items that meet this filter; as many come as are asked for, whenever as many meet it.
+    #[schema(value_type = Option<FilterSchema>)]
+    pub filter: Option<Filter>,
     /// The situation to rank in.
     pub context: Option<RankContext>,
     /// What is said of the user for this request alone.
@@ -318,7 +321,8 @@ pub struct Explanation<'a> {
 pub struct DroppedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`,
+    /// `not_yet`, `filter`, `over_limit`.
     pub reason: &'a str,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn check(definitions: &Definitions) -> Vec<FieldError> {
         for (number, arm) in experiment.arms.iter().enumerate() {
             let mut wrong = |key: &str, detail: String| {
                 let field = format!("experiments[{at}].arms[{number}].settings.{key}");
-                errors.push(FieldError { field, detail });
+                errors.push(FieldError::new(field, detail));
             };
             let settings = &arm.settings;
             if let Some(rung) = &settings.rung

@@ -69,9 +69,8 @@ fn checked(definitions: Definitions) -> Result<Definitions, WriteError> {
     let json = serde_json::to_value(definitions)
         .map_err(|error| WriteError::Unreadable(error.to_string()))?;
     let definitions = Definitions::from_json(json).map_err(|problems| {
-        let error = |problem: &plugrank_experiments::Problem| FieldError {
-            field: problem.path.clone(),
-            detail: problem.message.clone(),
+        let error = |problem: &plugrank_experiments::Problem| {
+            FieldError::new(&problem.path, &problem.message)
         };
         WriteError::Invalid(problems.list().iter().map(error).collect())
     })?;

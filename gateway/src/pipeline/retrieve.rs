@@ -17,6 +17,7 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
         limit: wanted.max(u32::try_from(named).unwrap_or(u32::MAX)),
         candidates: query.candidates.clone(),
         exclude: query.exclude.clone(),
+        filters: query.filters.clone(),
         as_of: query.as_of,
         explain: query.explain,
     };

@@ -29,7 +29,7 @@ use crate::{
     models::shadow,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
-    problem::{Problem, ProblemDocument},
+    problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
 
@@ -167,9 +167,15 @@ async fn arms(
         .map_err(|error| Problem::invalid_field("arms", error.to_string()))
 }
 
-/// Why there is no ranking: what the request says does not suit the model, or nothing was retrieved.
+/// Why there is no ranking: what the request says does not suit the model, a filter asks what the items have
+/// no answer to, or nothing was retrieved.
 fn unranked(error: &CallError) -> Problem {
-    let CallError { code, message, .. } = error;
+    let CallError { code, message, pointer, .. } = error;
+    if let (ErrorCode::InvalidArgument, Some(pointer)) = (code, pointer) {
+        let own = pointer.strip_prefix("/filters/0").map(|within| format!("/filter{within}"));
+        let pointer = own.unwrap_or_else(|| pointer.clone());
+        return Problem::invalid(vec![FieldError::at_pointer(pointer, message)]);
+    }
     match (code, message.split_once(": ")) {
         (ErrorCode::InvalidArgument, Some((field, detail))) => {
             Problem::invalid_field(field, detail)
@@ -269,6 +275,7 @@ fn check(
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
+    request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
     errors.none_or(())?;
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
     Ok(Query {
@@ -279,6 +286,7 @@ fn check(
             .as_ref()
             .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
         exclude: resolve(model, exclude.iter()),
+        filters: request.filter.into_iter().collect(),
         given: Given::of(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
