@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
 use plugrank_contract::{
     ItemIds,
@@ -51,6 +52,8 @@ pub struct GatewayParts {
     pub facts_for: u32,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// What the bodies of requests in flight may take, on all ports of the process.
+    pub bodies: BodyMemory,
     /// Latency budgets.
     pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
@@ -72,6 +75,7 @@ pub struct Gateway {
     pub(crate) items: Option<Arc<dyn ItemIds>>,
     pub(crate) facts_for: u32,
     pub(crate) server: ServerOptions,
+    pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
@@ -98,6 +102,7 @@ impl Gateway {
             items,
             facts_for,
             server,
+            bodies,
             budget,
             candidate_limit,
             model,
@@ -124,6 +129,7 @@ impl Gateway {
             items,
             facts_for,
             server,
+            bodies,
             shares,
             controller,
             admission,

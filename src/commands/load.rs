@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_runtime::{Health, Metrics, Telemetry};
+use plugrank_runtime::{Metrics, Telemetry};
 
 use super::Failure;
 use crate::{
@@ -33,7 +33,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     if let Some(model) = model {
         let begun = Instant::now();
-        let node = Node { settings, store, metrics: Metrics::new(), health: Health::new() };
+        let node = Node::new(settings, store, Metrics::new());
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use plugrank_contract::ItemIds;
 use plugrank_gateway::{Clients, Gateway, GatewayParts, OtherApi};
-use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+use plugrank_runtime::{Metrics, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
@@ -45,7 +45,7 @@ async fn serve(role: Role, settings: Settings) -> Result<()> {
 
 async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
-    Ok(Node { settings, store, metrics, health: Health::new() })
+    Ok(Node::new(settings, store, metrics))
 }
 
 /// Everything in one process, except what the settings say is in others.
@@ -106,7 +106,7 @@ async fn gateway(
     shutdown: Shutdown,
 ) -> Result<()> {
     let Process { clients, items, facts_for, open_inference } = process;
-    let Node { settings, store, metrics, health } = node;
+    let Node { settings, store, metrics, health, bodies } = node;
     let gateway = Gateway::new(GatewayParts {
         clients,
         store,
@@ -114,6 +114,7 @@ async fn gateway(
         facts_for: u32::try_from(facts_for).unwrap_or(u32::MAX),
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        bodies,
         budget: settings.budget,
         model: settings.scoring.model,
         metrics,
@@ -140,7 +141,8 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
     };
     let model = needs_model.then(|| Model::open(&settings)).transpose()?;
     let node = node(settings, metrics).await?;
-    let (metrics, health) = (node.metrics.clone(), node.health.clone());
+    let (metrics, health, bodies) =
+        (node.metrics.clone(), node.health.clone(), node.bodies.clone());
     let routes: role_server::Routes = match role {
         Role::Embedding | Role::Retrieval | Role::Scoring => {
             let with_embedding = apart && role != Role::Embedding;
@@ -155,7 +157,7 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
             return gateway(port, node, process, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, metrics, health, shutdown).await
+    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.

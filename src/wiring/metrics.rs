@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use plugrank_body::BodyMemory;
 use plugrank_runtime::Metrics;
 use plugrank_transport::{EndpointStatus, Local};
 use prometheus_client::{
@@ -23,6 +24,18 @@ where
         ]
     };
     readings(metrics, role, read);
+}
+
+/// Registers the memory that bodies of requests in flight take.
+pub(super) fn bodies(metrics: &Metrics, bodies: BodyMemory) {
+    let read = move || {
+        let (used, limit) = (bodies.used() as u64, bodies.limit() as u64);
+        vec![
+            Reading::gauge("used_bytes", "Memory that bodies of requests in flight take", used),
+            Reading::gauge("limit_bytes", "What they may take at most", limit),
+        ]
+    };
+    readings(metrics, "body_memory", read);
 }
 
 /// Registers what is known of each endpoint of a role elsewhere, as

@@ -19,6 +19,7 @@ use std::{path::Path, sync::Arc};
 
 use actix::Arbiter;
 use anyhow::{Context, Result};
+use plugrank_body::BodyMemory;
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
 use plugrank_runtime::{Health, Metrics};
@@ -45,6 +46,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// What readiness asks.
     pub health: Health,
+    /// What the bodies of requests in flight may take.
+    pub bodies: BodyMemory,
 }
 
 /// The model, for the roles that run graphs.
@@ -70,6 +73,14 @@ impl Model {
 }
 
 impl Node {
+    /// A process with `settings`; nothing runs in it yet.
+    #[must_use]
+    pub fn new(settings: Settings, store: Arc<dyn Store>, metrics: Metrics) -> Self {
+        let bodies = BodyMemory::new(settings.server.body_memory());
+        metrics::bodies(&metrics, bodies.clone());
+        Self { settings, store, metrics, health: Health::new(), bodies }
+    }
+
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
     /// that only read run where their callers do.
     fn run<S>(&self, name: &'static str, logic: Arc<S>, max_in_flight: usize) -> Result<Local<S>>

@@ -3,6 +3,7 @@
 use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_body::BodyMemory;
 use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
@@ -61,6 +62,7 @@ impl Server {
             store: store.clone(),
             items: None,
             facts_for: 0,
+            bodies: BodyMemory::new(server.body_memory()),
             server,
             budget,
             candidate_limit: 300,

@@ -29,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod history;
 pub mod ids;
+pub mod image_limits;
 pub mod item;
 pub mod items;
 pub mod matrix;
