@@ -2,6 +2,7 @@
 
 #[cfg_attr(not(feature = "tail-sampling"), path = "admin_off.rs")]
 pub mod admin;
+mod body_metrics;
 pub mod cli;
 pub mod commands;
 pub mod demo;

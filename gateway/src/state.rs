@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
 use plugrank_contract::scoring::ModelKind;
 use plugrank_runtime::{Health, Metrics};
@@ -32,6 +33,8 @@ pub struct GatewayParts {
     pub server: ServerOptions,
     /// How experiments are followed and forced.
     pub experiments: ExperimentsOptions,
+    /// What the bodies of requests in flight may take, on all ports of the process.
+    pub bodies: BodyMemory,
     /// Latency budgets.
     pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
@@ -53,6 +56,7 @@ pub struct Gateway {
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) server: ServerOptions,
+    pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
@@ -81,6 +85,7 @@ impl Gateway {
             store,
             server,
             experiments,
+            bodies,
             budget,
             candidate_limit,
             kind,
@@ -109,6 +114,7 @@ impl Gateway {
             experiments: Arc::new(Experiments::new(experiments)),
             store,
             server,
+            bodies,
             shares,
             controller,
             admission,

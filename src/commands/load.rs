@@ -3,6 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
+use plugrank_body::BodyMemory;
 use plugrank_runtime::{Metrics, Telemetry};
 use tokio::runtime::Runtime;
 
@@ -33,7 +34,8 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
         let store = wiring::open_store(&settings.store).await?;
         let options = LoadOptions::default();
         let report = load(Arc::clone(&store), dataset, options, &progress).await?;
-        let node = Node::new(settings, store, Metrics::new(), progress.clone());
+        let bodies = BodyMemory::new(settings.server.body_memory());
+        let node = Node::new(settings, store, Metrics::new(), bodies, progress.clone());
         wiring::encode_catalog(&node, &model, &progress).await?;
         Ok(report)
     })
@@ -49,7 +51,8 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     if let Some(model) = model {
         let begun = Instant::now();
-        let node = Node::new(settings, store, Metrics::new(), progress.clone());
+        let bodies = BodyMemory::new(settings.server.body_memory());
+        let node = Node::new(settings, store, Metrics::new(), bodies, progress.clone());
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }

@@ -1,12 +1,13 @@
 //! `plugrank serve`.
 
 use anyhow::{Context, Result};
+use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
-    Settings, admin,
+    Settings, admin, body_metrics,
     cli::{Role, ServeArgs},
     features,
     load::Progress,
@@ -48,9 +49,12 @@ async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(),
     served.map_err(Failure::logged)
 }
 
-async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
+/// `metrics` are those of the node, `all` those of the process.
+async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
-    Ok(Node::new(settings, store, metrics, Progress::shown()))
+    let bodies = BodyMemory::new(settings.server.body_memory());
+    body_metrics::register(all, bodies.clone());
+    Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
 /// Everything in one process, except what the settings say is in others.
@@ -58,7 +62,7 @@ async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result
     let shutdown = Shutdown::on_signals()?;
     let model = Model::open(&settings)?;
     // The model's own: another one may take its place.
-    let node = node(settings, Metrics::of_part()).await?;
+    let node = node(settings, Metrics::of_part(), &metrics).await?;
     let started = serving::start(&node, &model).await?;
     gateway(port, metrics, node, started, shutdown).await
 }
@@ -71,16 +75,17 @@ async fn gateway(
     shutdown: Shutdown,
 ) -> Result<()> {
     let Started { serving, open_inference } = started;
-    let Node { settings, store, .. } = node;
+    let Node { settings, store, bodies, .. } = node;
     let gateway = Gateway::new(GatewayParts {
         serving,
-        loader: models::Loader::of_process(&settings, &store),
+        loader: models::Loader::of_process(&settings, &store, &bodies),
         max_loaded: settings.models.max_loaded,
         shadow_share: settings.models.shadow_share,
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
         experiments: settings.experiments,
+        bodies,
         budget: settings.budget,
         kind: settings.scoring.model,
         metrics,
@@ -110,8 +115,8 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         Role::Gateway | Role::All => Metrics::of_part(),
         _ => metrics.clone(),
     };
-    let node = node(settings, own).await?;
-    let health = node.health.clone();
+    let node = node(settings, own, &metrics).await?;
+    let (health, bodies) = (node.health.clone(), node.bodies.clone());
     let routes: role_server::Routes = match role {
         Role::Embedding | Role::Retrieval | Role::Scoring => {
             let with_embedding = apart && role != Role::Embedding;
@@ -126,7 +131,7 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
             return gateway(port, metrics, node, started, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, metrics, health, shutdown).await
+    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.

@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use async_trait::async_trait;
+use plugrank_body::BodyMemory;
 use plugrank_gateway::{LoadModel, LoadProgress, OpenedModel, ProgressReader, ServingModel};
 use plugrank_runtime::Metrics;
 use plugrank_store::Store;
@@ -26,6 +27,7 @@ pub struct Loader {
     folder: PathBuf,
     settings: Settings,
     store: Arc<dyn Store>,
+    bodies: BodyMemory,
     /// The actor system, in which services are started.
     system: actix::System,
 }
@@ -37,14 +39,20 @@ impl Loader {
     /// # Panics
     /// Outside an actix system.
     #[must_use]
-    pub fn of_process(settings: &Settings, store: &Arc<dyn Store>) -> Option<Arc<dyn LoadModel>> {
+    pub fn of_process(
+        settings: &Settings,
+        store: &Arc<dyn Store>,
+        bodies: &BodyMemory,
+    ) -> Option<Arc<dyn LoadModel>> {
         let folder = settings.models.folder.clone()?;
         let peers = &settings.peers;
         let urls =
             [&peers.embedding_url, &peers.retrieval_url, &peers.scoring_url, &peers.reranking_url];
         urls.iter().all(|urls| urls.is_empty()).then(|| {
             let (settings, store) = (settings.clone(), Arc::clone(store));
-            Arc::new(Self { folder, settings, store, system: actix::System::current() }) as _
+            let bodies = bodies.clone();
+            Arc::new(Self { folder, settings, store, bodies, system: actix::System::current() })
+                as _
         })
     }
 }
@@ -55,11 +63,12 @@ impl LoadModel for Loader {
         let mut settings = self.settings.clone();
         settings.bundle.path = self.folder.join(name);
         let items = self.store.item_count().await.map_err(|error| error.to_string())?;
-        let (store, system) = (Arc::clone(&self.store), self.system.clone());
+        let (store, bodies, system) =
+            (Arc::clone(&self.store), self.bodies.clone(), self.system.clone());
         let opened = tokio::task::spawn_blocking(move || -> Result<Opened> {
             let model = Model::open(&settings)?;
             memory::check(&model.bundle, items)?;
-            Ok(Opened { model, settings, store, system, progress: Progress::hidden() })
+            Ok(Opened { model, settings, store, bodies, system, progress: Progress::hidden() })
         });
         let opened = opened.await.map_err(|error| error.to_string())?;
         Ok(Box::new(opened.map_err(|error| format!("{error:#}"))?))
@@ -71,6 +80,7 @@ struct Opened {
     model: Model,
     settings: Settings,
     store: Arc<dyn Store>,
+    bodies: BodyMemory,
     system: actix::System,
     progress: Progress,
 }
@@ -109,13 +119,14 @@ impl OpenedModel for Opened {
 
 impl Opened {
     async fn serve(self, threads: Threads) -> Result<ServingModel> {
-        let Self { model, mut settings, store, progress, .. } = self;
+        let Self { model, mut settings, store, bodies, progress, .. } = self;
         // Snapshots are of one bundle; this one's lie in a folder beside those of the first.
         let snapshot = &mut settings.retrieval.snapshot.path;
         let version = blake3::hash(model.bundle.version().as_bytes()).to_hex();
         *snapshot = snapshot_folder(snapshot.as_deref(), &settings.store)
             .map(|folder| folder.join(format!("model-{}", &version[..16])));
-        let node = Node { threads, ..Node::new(settings, store, Metrics::of_part(), progress) };
+        let node =
+            Node { threads, ..Node::new(settings, store, Metrics::of_part(), bodies, progress) };
         Ok(wiring::serving::start(&node, &model).await?.serving)
     }
 }

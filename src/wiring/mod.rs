@@ -19,6 +19,7 @@ mod vector_engine;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
+use plugrank_body::BodyMemory;
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
 use plugrank_runtime::{Health, Metrics};
@@ -49,6 +50,8 @@ pub struct Node {
     pub roles: RoleMetrics,
     /// What readiness asks.
     pub health: Health,
+    /// What the bodies of requests in flight may take, in the whole process.
+    pub bodies: BodyMemory,
     /// Where progress is shown.
     pub progress: Progress,
     /// What actors run on.
@@ -84,11 +87,12 @@ impl Node {
         settings: Settings,
         store: Arc<dyn Store>,
         metrics: Metrics,
+        bodies: BodyMemory,
         progress: Progress,
     ) -> Self {
         let (health, threads) = (Health::new(), Threads::default());
         let roles = RoleMetrics::register(&metrics);
-        Self { settings, store, metrics, roles, health, progress, threads }
+        Self { settings, store, metrics, roles, health, bodies, progress, threads }
     }
 
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls

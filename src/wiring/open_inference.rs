@@ -17,7 +17,13 @@ pub(super) fn api(node: &Node, model: &Model, infer: Client<Infer>) -> Option<Ot
     let settings = &node.settings.open_inference;
     settings.serve.then(|| {
         let health = node.health.clone();
-        let served = Served::new(&model.bundle, infer, health, settings.max_body_bytes);
+        let limits = server::Limits {
+            max_body_bytes: settings.max_body_bytes,
+            client_timeout: node.settings.server.client_timeout(),
+            bodies: node.bodies.clone(),
+            max_in_flight: node.settings.scoring.max_in_flight,
+        };
+        let served = Served::new(&model.bundle, infer, health, limits);
         OtherApi {
             prefix: server::PREFIX,
             routes: Arc::new(move |config| served.routes(config)),

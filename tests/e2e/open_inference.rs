@@ -54,6 +54,20 @@ async fn errors_have_the_protocols_form(site: &Site) {
         assert_eq!(found, status, "{reply}");
         said(&reply, says);
     }
+    // A copy of an output for each time it is asked for would be a large answer to a small request.
+    let twice = json!({"inputs": [], "outputs": [{"name": "logit"}, {"name": "logit"}]});
+    let (status, reply) = site.post_json(infer, &twice).await;
+    assert_eq!(status, 400);
+    said(&reply, "output `logit` is asked for twice");
+    let bomb = include_bytes!("../../shared/body/tests/spaces.gz");
+    let zipped = |encoding: &str| {
+        site.post(infer).header("content-encoding", encoding).body(&bomb[..]).send()
+    };
+    let unknown = zipped("br").await.unwrap();
+    assert_eq!(unknown.status().as_u16(), 415);
+    said(&unknown.json().await.unwrap(), "gzip, deflate or identity");
+    let read = zipped("gzip").await.unwrap();
+    assert_eq!(read.status().as_u16(), 400, "a mebibyte of spaces is no request");
     let broken = site.post(infer).body("{").send().await.unwrap();
     assert_eq!(broken.status().as_u16(), 400);
     let header = site.post(infer).header("inference-header-content-length", "9").body("{}");

@@ -3,6 +3,7 @@
 use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_body::BodyMemory;
 use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
@@ -89,6 +90,7 @@ impl Server {
             max_loaded: 2,
             shadow_share,
             store: store.clone(),
+            bodies: BodyMemory::new(server.body_memory()),
             server,
             experiments,
             budget,

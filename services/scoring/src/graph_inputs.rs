@@ -7,7 +7,7 @@ use plugrank_bundle::{
     Bundle, FeatureEncoder, GraphName, ItemFeatures, ItemRecordLayout, Source, TensorDtype,
     features::FeatureSlot, manifest::TimeKind, record::RecordPart,
 };
-use plugrank_contract::{HistoryEntry, ItemIndex};
+use plugrank_contract::{HistoryEntry, ItemIndex, history::LAST_TIME_BUCKET};
 use plugrank_encoding::{EncodedState, RecordSet};
 use plugrank_inference::{
     BlockMut, TensorData,
@@ -44,6 +44,8 @@ pub(crate) struct GraphSchema {
     record: ItemRecordLayout,
     pub(crate) time: TimeKind,
     inputs: Vec<(Reads, Layout)>,
+    /// The largest id that each input takes, where it takes ids.
+    largest_ids: Vec<Option<i64>>,
     reads_history: bool,
 }
 
@@ -122,19 +124,22 @@ impl GraphSchema {
             .zip(layouts)
             .map(|(input, layout)| Ok((reads(&input.source)?, layout.clone())))
             .collect::<Result<Vec<_>, ScoringError>>()?;
+        let largest_ids = inputs.iter().map(|(reads, _)| largest_id(reads, features)).collect();
         let varies = |variable| inputs.iter().any(|(_, layout)| layout.variable == Some(variable));
         Ok(Self {
             graph,
             record: bundle.record().clone(),
             time: bundle.manifest().time,
             reads_history: varies(Variable::History),
+            largest_ids,
             inputs,
         })
     }
 
-    /// How each input lies, in the manifest's order.
-    pub(crate) fn layouts(&self) -> impl Iterator<Item = &Layout> {
-        self.inputs.iter().map(|(_, layout)| layout)
+    /// How each input lies, in the manifest's order, and the largest id that it takes.
+    pub(crate) fn layouts(&self) -> impl Iterator<Item = (&Layout, Option<i64>)> {
+        let layouts = self.inputs.iter().map(|(_, layout)| layout);
+        layouts.zip(self.largest_ids.iter().copied())
     }
 
     fn reads(&self, of: impl Fn(&Reads) -> bool) -> bool {
@@ -193,6 +198,30 @@ impl GraphSchema {
             layout.step(),
             layout.dtype
         )
+    }
+}
+
+/// The largest id of what an input reads: a table in the graph may have no row beyond it. `None` for an
+/// input of numbers.
+fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
+    fn of<'a>(
+        mut probes: impl Iterator<Item = (&'a FeatureSlot, Vec<u32>)>,
+        slot: &FeatureSlot,
+    ) -> Option<i64> {
+        let (_, ids) = probes.find(|(probed, _)| *probed == slot)?;
+        let largest = ids.into_iter().max().map(i64::from);
+        largest.filter(|_| slot.dtype == TensorDtype::I64)
+    }
+    match reads {
+        Reads::CandidateFeature(slot) | Reads::HistoryFeature(slot) => {
+            of(features.item_probes(), slot)
+        }
+        Reads::UserFeature(slot) => of(features.user_probes(), slot),
+        Reads::RequestFeature(slot) => of(features.request_probes(), slot),
+        Reads::CandidateGiven(slot) => of(features.candidate_probes(), slot),
+        Reads::Label => Some(1),
+        Reads::AgeBucket | Reads::Recency => Some(LAST_TIME_BUCKET.into()),
+        Reads::State(_) | Reads::Item(_) | Reads::Mask => None,
     }
 }
 

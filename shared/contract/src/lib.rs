@@ -32,6 +32,7 @@ pub mod feature;
 pub mod filter;
 pub mod history;
 pub mod ids;
+pub mod image_limits;
 pub mod item;
 pub mod items;
 pub mod matrix;
