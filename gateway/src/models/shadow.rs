@@ -1,12 +1,8 @@
-//! The shadow: another model ranks some requests too, and the two answers are compared. Nobody waits for it,
-//! and it only uses what is free.
+//! The shadow: which requests another model ranks too, and how the two answers compare.
 
 use std::{collections::HashMap, sync::Arc};
 
-use actix_web::web::{Bytes, Data};
-use plugrank_budget::Budget;
 use plugrank_contract::ItemId;
-use plugrank_transport::{expected_wait, in_turns};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -16,16 +12,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
-
-use super::ServingModel;
-use crate::{
-    Gateway,
-    observe::RequestInfo,
-    pipeline::{self, CandidateSet},
-    routes::rank,
-};
 
 /// Ranks in the shadow at a time: it never takes more than a part of one core of those that serve.
 const AT_A_TIME: usize = 1;
@@ -48,73 +36,39 @@ impl Shadow {
         Self { share, free, metrics: ShadowMetrics::register(registry) }
     }
 
+    /// Leave to rank in the shadow of a model now; none where it is busy, which is counted.
+    pub(crate) fn leave(&self, model: &str, idle: bool) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok().filter(|_| idle);
+        if permit.is_none() {
+            self.metrics.skipped.get_or_create(&ModelLabel::of(model)).inc();
+        }
+        permit
+    }
+
+    /// Compares an answer with that of the model in the shadow, which took so many seconds; `None` where
+    /// it had none.
+    pub(crate) fn compare(&self, model: &str, answered: &Answer, shadow: Option<&(Answer, f64)>) {
+        self.metrics.compared(&ModelLabel::of(model), answered, shadow);
+    }
+
     /// Whether a request is one of the share; by its id, so that it needs no generator.
-    fn takes(&self, request: Uuid) -> bool {
+    pub(crate) fn takes(&self, request: Uuid) -> bool {
         let (_, low) = request.as_u64_pair();
         // The first of its bits are fixed by UUID's versions.
         let place = (low << 2) as f64 / (1_u64 << 63) as f64 / 2.0;
-        place < self.share
+        self.share > 0.0 && place < self.share
     }
-}
-
-/// Has another ready model rank a request that was answered, where it is one of the share and there is time.
-pub(crate) fn consider(
-    gateway: &Data<Gateway>,
-    answered_by: &ServingModel,
-    info: &RequestInfo,
-    body: &Bytes,
-    set: &CandidateSet,
-) {
-    let shadow = &gateway.shadow;
-    if shadow.share == 0.0 || !shadow.takes(info.request_id) {
-        return;
-    }
-    let others = gateway.models.all_ready();
-    let Some(model) = others.into_iter().find(|model| model.version != answered_by.version) else {
-        return;
-    };
-    let labels = ModelLabel { model: model.version.clone() };
-    let permit = Arc::clone(&shadow.free).try_acquire_owned();
-    let (Ok(permit), true) = (permit, expected_wait().is_zero()) else {
-        shadow.metrics.skipped.get_or_create(&labels).inc();
-        return;
-    };
-    let (gateway, info, body) = (gateway.clone(), info.unrecorded(), body.clone());
-    let answer = answer(set);
-    actix_web::rt::spawn(async move {
-        let ranked = rank_with(&gateway, &model, &info, &body);
-        let ranked = in_turns(ranked).await;
-        gateway.shadow.metrics.compared(&labels, &answer, ranked.as_ref());
-        drop(permit);
-    });
-}
-
-/// The answer of a model and its time in seconds; `None` when it has none.
-async fn rank_with(
-    gateway: &Gateway,
-    model: &ServingModel,
-    info: &RequestInfo,
-    body: &[u8],
-) -> Option<(Answer, f64)> {
-    let query = rank::read(gateway, model, body).ok()?;
-    let budget = Budget::start(query.budget, gateway.shares);
-    let plan = gateway.controller.plan();
-    let ranked = pipeline::rank(gateway, model, info, &query, plan, budget).await;
-    if ranked.broken_model().is_some() {
-        return None;
-    }
-    let seconds = ranked.spent.as_secs_f64();
-    ranked.ranking.ok().map(|set| (answer(&set), seconds))
-}
-
-fn answer(set: &CandidateSet) -> Answer {
-    let item = |placed| Some((set.id(placed)?.clone(), set.ctr_of(placed)));
-    set.places.iter().filter_map(item).collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabel {
     model: String,
+}
+
+impl ModelLabel {
+    fn of(model: &str) -> Self {
+        Self { model: model.to_owned() }
+    }
 }
 
 type Histograms = Family<ModelLabel, Histogram, Buckets>;

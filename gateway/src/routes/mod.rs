@@ -8,6 +8,7 @@ pub(crate) mod items;
 pub(crate) mod models;
 pub(crate) mod playground;
 pub(crate) mod rank;
+mod shadow;
 pub(crate) mod users;
 
 use actix_web::web::ServiceConfig;

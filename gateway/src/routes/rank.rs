@@ -26,7 +26,6 @@ use crate::{
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
     experiments::{Arms, Who},
-    models::shadow,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
@@ -123,7 +122,7 @@ pub(crate) async fn rank(
     let timing = server_timing(&budget);
     record(&gateway, &info, &mut ranked, &arms);
     let set = ranked.ranking.as_ref().map_err(unranked)?;
-    shadow::consider(&gateway, &model, &info, &body, set);
+    super::shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
     let reply = respond(set, &ranked, &arms, budget, (info.request_id, trace_id), query.explain);
@@ -236,7 +235,7 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
 }
 
 /// The request of a body, its items resolved for a model.
-pub(crate) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
+pub(super) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
     check(gateway, model, body::parse(body)?)
 }
 

@@ -243,7 +243,7 @@ proptest! {
         let filter = Filter { must, must_not, should };
         let view = table.view();
         let compiled = view.compile(&filter).unwrap();
-        let found = CompiledFilter::matching(&[compiled.clone()], &view);
+        let found = CompiledFilter::matching(std::slice::from_ref(&compiled), &view);
         for (index, (known, available)) in (1..).zip(&all) {
             let meets = |condition: &Condition| meets(condition, known);
             let expected = filter.must.iter().all(meets)
