@@ -54,9 +54,13 @@ FROM gcr.io/distroless/cc-debian12:nonroot AS base
 COPY --from=build /out/plugrank /usr/local/bin/plugrank
 # A new volume mounted here takes over the owner.
 COPY --from=build --chown=65532:65532 /out/data /var/lib/plugrank
+# What `plugrank demo` serves; its store goes into the same volume as others'.
+COPY models/simshop/bundle /usr/local/share/plugrank/simshop/bundle
+COPY models/simshop/dataset /usr/local/share/plugrank/simshop/dataset
 # No setting of Plugrank's own: an environment variable would beat the settings file of whoever
 # deploys. The address in particular is theirs; by default only 127.0.0.1 is listened on.
-ENV ORT_DYLIB_PATH=/opt/onnxruntime/libonnxruntime.so
+ENV ORT_DYLIB_PATH=/opt/onnxruntime/libonnxruntime.so \
+    XDG_STATE_HOME=/var/lib/plugrank
 USER 65532:65532
 WORKDIR /var/lib/plugrank
 EXPOSE 8080

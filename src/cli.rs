@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::experiment::args::ExperimentCommand;
 
@@ -17,6 +18,9 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  plugrank demo
+  plugrank rank u1
+  plugrank top
   plugrank bundle verify models/simshop/bundle
   plugrank load --config plugrank.toml --dataset models/simshop/dataset
   plugrank validate --config plugrank.toml
@@ -29,6 +33,12 @@ Examples:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Load the shop that comes with this program and serve it: a first answer in seconds.
+    Demo(DemoArgs),
+    /// Rank items for a user by a running server, as a table.
+    Rank(RankArgs),
+    /// Show a running server's figures, once and again.
+    Top(TopArgs),
     /// Serve the REST API, or one role of it.
     Serve(ServeArgs),
     /// Load a dataset folder into the store: items, users, histories. Safe to repeat.
@@ -46,7 +56,16 @@ pub enum Command {
     /// Print the settings in force: defaults, file and environment together.
     Settings(SettingsArgs),
     /// Check the settings without starting: names every problem and exits with 1, or with 0.
-    Validate(ConfigArg),
+    Validate(ValidateArgs),
+    /// Print what completes this command line in a shell.
+    #[command(
+        after_help = "Example: plugrank completions bash > ~/.local/share/bash-completion/completions/plugrank"
+    )]
+    Completions {
+        /// For which shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// Where the settings file is.
@@ -78,6 +97,107 @@ pub enum SettingsFormat {
     Table,
     /// The JSON Schema of the settings, as the Helm chart has it.
     Schema,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The store, the settings and the log's level are in the folder of --state; environment variables such
+as PLUGRANK__SERVER__BIND override the settings. A later run finds the shop loaded, and the clicks
+that were reported.
+
+Examples:
+  plugrank demo
+  plugrank demo --port 9000 --fresh
+  plugrank demo --shop DIR      # DIR/bundle and DIR/dataset, as in models/simshop")]
+pub struct DemoArgs {
+    /// Port of 127.0.0.1 to serve on.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Folder with a bundle and its dataset; by default the shop that came with this program.
+    #[arg(long, value_name = "DIR")]
+    pub shop: Option<PathBuf>,
+    /// Folder for the store and the settings; by default $XDG_STATE_HOME/plugrank/demo, or
+    /// ~/.local/state/plugrank/demo.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Load the shop anew and forget the clicks of earlier runs.
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// A running server.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArg {
+    /// Address of the REST API; http alone.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+}
+
+/// Arguments of `rank`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  plugrank rank u1
+  plugrank rank u1 -k 3 --candidates i1,i2,i3,i4 --explain
+  plugrank rank u1 --json | jq .items[0]")]
+pub struct RankArgs {
+    /// For whom. A user nobody knows gets a ranking too.
+    #[arg(value_name = "USER")]
+    pub user: String,
+    /// How many items.
+    #[arg(short, long, value_name = "N", default_value_t = 10)]
+    pub k: u32,
+    /// Rank exactly these items.
+    #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
+    pub candidates: Vec<String>,
+    /// Leave these items out.
+    #[arg(long, value_name = "ID,ID,..", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// Latency budget in milliseconds; the server's own when left out.
+    #[arg(long, value_name = "MS")]
+    pub budget_ms: Option<u32>,
+    /// Also say what was left out and why.
+    #[arg(long)]
+    pub explain: bool,
+    /// Print the server's answer as it came.
+    #[arg(long)]
+    pub json: bool,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArg,
+}
+
+/// Arguments of `top`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+On a terminal the figures are drawn anew in their place; elsewhere they follow each other. Each is of
+the seconds since the one before; the first is of all time since the server started.")]
+pub struct TopArgs {
+    /// The server. Of one whose metrics are on the port for operators, that port.
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Seconds between two.
+    #[arg(long, value_name = "S", default_value_t = 2,
+        value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub every: u64,
+    /// How often; until Ctrl-C when left out.
+    #[arg(long, value_name = "N")]
+    pub times: Option<u64>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, clap::Args)]
+pub struct ValidateArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Print `{"valid": .., "problems": [{"key", "message"}]}`.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `serve`.
@@ -123,7 +243,10 @@ pub struct LoadArgs {
     /// Leave the encoding of items to the server.
     #[arg(long)]
     pub no_encode: bool,
-    /// Write what was loaded, and how long it took, as JSON.
+    /// Print what was loaded, and how long it took, as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write it into a file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -146,6 +269,9 @@ pub struct ExportArgs {
     /// What the store's timestamps mean.
     #[arg(long, value_enum, default_value_t = TimeMeaning::Ms)]
     pub time: TimeMeaning,
+    /// Print what was written as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `tune`.
@@ -194,7 +320,14 @@ pub enum BundleCommand {
     /// Check files, shapes and checksums, and recompute the reference rows.
     Verify(BundleArgs),
     /// Print what the bundle holds.
-    Inspect(BundleArgs),
+    Inspect {
+        /// The bundle's folder.
+        #[arg(value_name = "DIR")]
+        bundle: PathBuf,
+        /// Print its manifest as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Which bundle.
@@ -206,4 +339,7 @@ pub struct BundleArgs {
     /// The ONNX Runtime library; by default ORT_DYLIB_PATH, or what lies beside this program.
     #[arg(long, value_name = "FILE")]
     pub library: Option<PathBuf>,
+    /// Print what was compared as JSON.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -2,15 +2,20 @@
 
 #[cfg_attr(not(feature = "tail-sampling"), path = "admin_off.rs")]
 pub mod admin;
+mod body_metrics;
 pub mod cli;
 pub mod commands;
+pub mod demo;
 pub mod experiment;
 pub mod export;
 pub mod features;
 pub mod load;
+pub mod models;
 pub mod reserved_port;
 pub mod role_server;
+pub mod server_client;
 pub mod settings;
+pub mod top;
 pub mod tune;
 pub mod wiring;
 

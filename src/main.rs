@@ -9,7 +9,9 @@ fn main() -> ExitCode {
     match commands::run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("plugrank: {}", failure.message);
+            if !failure.logged {
+                eprintln!("plugrank: {}", failure.message);
+            }
             ExitCode::from(failure.exit_code)
         }
     }

@@ -10,7 +10,13 @@ const BACKLOG: u32 = 2048;
 
 /// A bound socket that does not listen yet: that the port is taken is known before minutes of
 /// loading, and whoever calls meanwhile is refused at once instead of waiting, and goes elsewhere.
-pub struct ReservedPort(TcpSocket);
+pub struct ReservedPort {
+    socket: TcpSocket,
+    announce: Option<Announce>,
+}
+
+/// Told the address that is listened on.
+pub type Announce = Box<dyn FnOnce(SocketAddr)>;
 
 impl ReservedPort {
     /// Takes the port of `server.bind`.
@@ -29,7 +35,13 @@ impl ReservedPort {
             Ok(socket)
         });
         let socket = bound.with_context(|| refused(address))?;
-        Ok(Self(socket))
+        Ok(Self { socket, announce: None })
+    }
+
+    /// Tells `announce` as soon as connections are taken.
+    #[must_use]
+    pub fn announced(self, announce: Announce) -> Self {
+        Self { announce: Some(announce), ..self }
     }
 
     /// Takes connections from now on.
@@ -37,8 +49,11 @@ impl ReservedPort {
     /// # Errors
     /// When another process began to listen first.
     pub fn listen(self) -> Result<TcpListener> {
-        let address = self.0.local_addr()?;
-        let listener = self.0.listen(BACKLOG).with_context(|| refused(address))?;
+        let address = self.socket.local_addr()?;
+        let listener = self.socket.listen(BACKLOG).with_context(|| refused(address))?;
+        if let Some(announce) = self.announce {
+            announce(address);
+        }
         Ok(listener.into_std()?)
     }
 }
@@ -56,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn callers_are_refused_until_it_listens() {
         let port = ReservedPort::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = port.0.local_addr().unwrap();
+        let address = port.socket.local_addr().unwrap();
         assert!(TcpStream::connect(address).is_err());
         let listener = port.listen().unwrap();
         assert!(TcpStream::connect(address).is_ok());

@@ -2,21 +2,16 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use actix_web::{
-    App, HttpServer,
-    web::{PayloadConfig, ServiceConfig},
-};
+use actix_web::{App, HttpServer, web::ServiceConfig};
 use anyhow::Result;
+use plugrank_body::BodyMemory;
 use plugrank_gateway::ServerOptions;
 use plugrank_http::operation_routes;
 use plugrank_runtime::{Health, Metrics, Shutdown};
-use plugrank_transport::server::KEEP_ALIVE;
+use plugrank_transport::server::{KEEP_ALIVE, body_reader};
 
 /// Adds a role's calls to an application.
 pub type Routes = Box<dyn Fn(&mut ServiceConfig) + Send + Sync>;
-
-/// Largest call another role may send: 100,000 items at their longest ids.
-const MAX_CALL_BYTES: usize = 64 << 20;
 
 /// Serves a role until `shutdown` is requested, then lets calls in flight end.
 ///
@@ -26,20 +21,23 @@ pub async fn run(
     listener: TcpListener,
     settings: ServerOptions,
     routes: Routes,
+    bodies: BodyMemory,
     metrics: Metrics,
     health: Health,
     shutdown: Shutdown,
 ) -> Result<()> {
     let routes = Arc::new(routes);
     let (drained, delay) = (health.clone(), settings.drain_delay());
+    let bodies = body_reader(settings.client_timeout(), bodies);
     let address = listener.local_addr()?;
     let mut server = HttpServer::new(move || {
         App::new()
-            .app_data(PayloadConfig::new(MAX_CALL_BYTES))
+            .app_data(bodies.clone())
             .configure(|config| routes(config))
             .configure(|config| operation_routes(config, &health, &metrics))
     })
     .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(settings.client_timeout())
     .tcp_nodelay(true)
     // A caller that hangs up is noticed while its call is worked on, and the work is dropped.
     .h1_allow_half_closed(false)

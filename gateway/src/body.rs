@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use futures::future::LocalBoxFuture;
+use plugrank_body::{BodyError, BodyReader, Encodings};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::timeout;
 
-use crate::{ServerOptions, problem::Problem};
+use crate::{Gateway, ServerOptions, problem::Problem};
+
+/// Bytes of memory for a byte of JSON: what lists of short strings take once they are parsed.
+const WEIGHT: usize = 4;
 
 /// How much of a body a resource waits for, and how long; part of its `app_data`.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +21,7 @@ pub(crate) struct BodyLimit {
 
 impl BodyLimit {
     pub(crate) fn new(bytes: usize, settings: &ServerOptions) -> Self {
-        Self { bytes, time: Duration::from_millis(settings.client_timeout_ms) }
+        Self { bytes, time: settings.client_timeout() }
     }
 }
 
@@ -43,42 +46,55 @@ impl FromRequest for RawJson {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let limit = request.app_data::<BodyLimit>().copied();
-        let head = check_head(request, limit);
-        let payload = web::Payload::from_request(request, payload);
+        let reader = reader(request);
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let BodyLimit { bytes: limit, time } = head?;
-            let unread =
-                |_| Problem::invalid_field("body", "the body ended before it was complete");
-            let payload = payload.await.map_err(unread)?;
-            let bytes = timeout(time, payload.to_bytes_limited(limit))
-                .await
-                .map_err(|_| Problem::body_too_slow(time))?
-                .map_err(|_| Problem::too_large(limit))?
-                .map_err(unread)?;
-            Ok(Self(bytes))
+            let body =
+                reader?.read(&request, payload).await.map_err(|error| unread(&request, error))?;
+            // It holds its memory for as long as the request is worked on.
+            request.extensions_mut().insert(body.held);
+            Ok(Self(body.bytes))
         })
     }
 }
 
-/// Refuses what the headers already give away, before any of the body is read.
-fn check_head(request: &HttpRequest, limit: Option<BodyLimit>) -> Result<BodyLimit, Problem> {
-    let limit = limit.ok_or_else(|| Problem::internal("this path takes no body"))?;
+/// How the bodies of a request's path are read.
+fn reader(request: &HttpRequest) -> Result<BodyReader, Problem> {
+    let (limit, gateway) =
+        (request.app_data::<BodyLimit>(), request.app_data::<web::Data<Gateway>>());
+    let (Some(limit), Some(gateway)) = (limit, gateway) else {
+        return Err(Problem::internal("this path takes no body"));
+    };
     let found = request.content_type();
     if !is_json(found) {
         return Err(Problem::unsupported_media_type("content-type", found, "application/json"));
     }
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(encoding) = header(header::CONTENT_ENCODING)
-        && !encoding.eq_ignore_ascii_case("identity")
-    {
-        return Err(Problem::unsupported_media_type("content-encoding", encoding, "identity"));
+    Ok(BodyReader {
+        max_bytes: limit.bytes,
+        time: limit.time,
+        weight: WEIGHT,
+        encodings: Encodings::Identity,
+        memory: gateway.bodies.clone(),
+    })
+}
+
+fn unread(request: &HttpRequest, error: BodyError) -> Problem {
+    match error {
+        BodyError::Encoding(found) => {
+            Problem::unsupported_media_type("content-encoding", &found, "identity")
+        }
+        BodyError::TooLarge { limit } => Problem::too_large(limit),
+        BodyError::TooSlow(time) => Problem::body_too_slow(time),
+        BodyError::NoRoom(full) => {
+            if let Some(gateway) = request.app_data::<web::Data<Gateway>>() {
+                gateway.metrics.rejected("body_memory");
+            }
+            Problem::too_many(full.to_string())
+        }
+        BodyError::Broken(_) => {
+            Problem::invalid_field("body", "the body ended before it was complete")
+        }
     }
-    let stated = header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if stated.is_some_and(|length| length > limit.bytes as u64) {
-        return Err(Problem::too_large(limit.bytes));
-    }
-    Ok(limit)
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -1,10 +1,8 @@
 //! The gateway's ladder: fed with the stage records of every request, asked by every request.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use plugrank_budget::{Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step};
 use tokio::time::Instant;
 
@@ -17,7 +15,9 @@ pub(crate) struct Plan {
     pub(crate) scoring: Rung,
     pub(crate) reranking: Rung,
     /// Why they are below the best.
-    pub(crate) cause: Cause,
+    cause: Cause,
+    /// Stages whose rung an experiment's arm lowered, by their number.
+    by_arm: [bool; Stage::ALL.len()],
 }
 
 impl Plan {
@@ -28,6 +28,32 @@ impl Plan {
             Stage::Scoring => self.scoring,
             Stage::Reranking => self.reranking,
         }
+    }
+
+    /// Why a stage begins below the best.
+    pub(crate) fn cause(&self, stage: Stage) -> Cause {
+        if self.by_arm[stage as usize] { Cause::Experiment } else { self.cause }
+    }
+
+    /// The same with nothing scored, as the whole answer would come too late.
+    pub(crate) fn without_scores(self) -> Self {
+        Self { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..self }
+    }
+
+    /// The same with no stage above an arm's rung, where it is one of its ladder.
+    pub(crate) fn at_most(mut self, rung: Rung) -> Self {
+        for stage in Stage::ALL {
+            let of_stage = match stage {
+                Stage::Retrieval => &mut self.retrieval,
+                Stage::Scoring => &mut self.scoring,
+                Stage::Reranking => &mut self.reranking,
+            };
+            if stage.rungs().contains(&rung) && *of_stage < rung {
+                *of_stage = rung;
+                self.by_arm[stage as usize] = true;
+            }
+        }
+        self
     }
 
     /// Whether fewer candidates are wanted: on every rung below the best of the stages that go
@@ -57,8 +83,7 @@ impl Controller {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ladder> {
-        // Plain data: a panic elsewhere leaves it as good as it was.
-        self.ladder.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ladder.lock()
     }
 
     /// The rungs for a request that begins now.
@@ -70,6 +95,7 @@ impl Controller {
             scoring: ladder.rung(Stage::Scoring),
             reranking: ladder.rung(Stage::Reranking),
             cause: if ladder.pinned() { Cause::Pinned } else { Cause::Pressure },
+            by_arm: [false; Stage::ALL.len()],
         };
         drop(ladder);
         self.report(&steps);

@@ -13,6 +13,11 @@ pub(crate) enum Endpoint {
     Item,
     ItemImage,
     User,
+    Models,
+    Model,
+    ModelActivate,
+    Experiments,
+    Experiment,
     Liveness,
     Readiness,
     Metrics,
@@ -24,12 +29,17 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Rank,
         Self::Events,
         Self::Item,
         Self::ItemImage,
         Self::User,
+        Self::Models,
+        Self::Model,
+        Self::ModelActivate,
+        Self::Experiments,
+        Self::Experiment,
         Self::Liveness,
         Self::Readiness,
         Self::Metrics,
@@ -47,6 +57,11 @@ impl Endpoint {
             Self::Item => "/v1/items/{id}",
             Self::ItemImage => "/v1/items/{id}/image",
             Self::User => "/v1/users/{id}",
+            Self::Models => "/v1/models",
+            Self::Model => "/v1/models/{version}",
+            Self::ModelActivate => "/v1/models/{version}/activate",
+            Self::Experiments => "/v1/experiments",
+            Self::Experiment => "/v1/experiments/{name}",
             Self::Liveness => health::LIVENESS,
             Self::Readiness => health::READINESS,
             Self::Metrics => metrics::METRICS,
@@ -60,7 +75,10 @@ impl Endpoint {
     /// The methods, as an `Allow` header lists them.
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Rank | Self::Events => "POST",
+            Self::Rank | Self::Events | Self::ModelActivate => "POST",
+            Self::Models => "GET, HEAD, POST",
+            Self::Model => "DELETE",
+            Self::Experiment => "GET, HEAD, PUT, DELETE",
             Self::Item => "GET, HEAD, PUT, DELETE",
             _ => "GET, HEAD",
         }
@@ -68,9 +86,11 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 8] = [
+        const FIXED: [Endpoint; 10] = [
             Endpoint::Rank,
             Endpoint::Events,
+            Endpoint::Models,
+            Endpoint::Experiments,
             Endpoint::Liveness,
             Endpoint::Readiness,
             Endpoint::Metrics,

@@ -9,8 +9,10 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod experiments;
 mod ladder_metrics;
 mod metrics;
+mod models;
 mod observe;
 mod openapi;
 mod options;
@@ -25,8 +27,12 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use experiments::ExperimentsOptions;
+pub use models::{
+    Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
+};
 pub use openapi::document as openapi_document;
 pub use options::ServerOptions;
 pub use other_api::OtherApi;
 pub use server::run;
-pub use state::{Clients, Gateway, GatewayParts};
+pub use state::{Gateway, GatewayParts};

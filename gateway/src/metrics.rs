@@ -101,6 +101,7 @@ pub(crate) struct GatewayMetrics {
     unknown: Counter,
     events: Family<EventLabels, Counter>,
     failed_notices: Family<NoticeLabels, Counter>,
+    arms_without_model: Counter,
 }
 
 /// Bounds in seconds, 0.25 ms to 5 s: dense where budgets of tens of milliseconds lie.
@@ -209,6 +210,7 @@ impl GatewayMetrics {
             unknown: Counter::default(),
             events: Family::default(),
             failed_notices: Family::default(),
+            arms_without_model: Counter::default(),
         };
         let ladder = LadderMetrics::default();
         metrics.register(|to| {
@@ -247,6 +249,11 @@ impl GatewayMetrics {
                 "failed_notices",
                 "Changes that were stored but of which a service could not be told",
                 ours.failed_notices.clone(),
+            );
+            to.register(
+                "arms_without_model",
+                "Requests whose arm names a model that is not ready here; the active one answered",
+                ours.arms_without_model.clone(),
             );
         });
         (ours, ladder)
@@ -298,6 +305,11 @@ impl GatewayMetrics {
     pub(crate) fn events(&self, accepted: u64, duplicates: u64) {
         self.events.get_or_create(&EventLabels { result: "accepted" }).inc_by(accepted);
         self.events.get_or_create(&EventLabels { result: "duplicate" }).inc_by(duplicates);
+    }
+
+    /// Counts a request whose arm names a model that is not ready here.
+    pub(crate) fn arm_without_model(&self) {
+        self.arms_without_model.inc();
     }
 
     pub(crate) fn failed_notice(&self, notice: &'static str) {

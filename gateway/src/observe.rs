@@ -61,6 +61,8 @@ pub(crate) struct RankOutcome {
     pub(crate) total: Duration,
     pub(crate) spent: Duration,
     pub(crate) degraded: bool,
+    /// Arms of experiments, as `layer=arm`, with commas between; empty without any.
+    pub(crate) arms: String,
     pub(crate) stages: Vec<StageRecord>,
 }
 
@@ -76,6 +78,13 @@ impl RequestInfo {
     fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
         let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
         Self(Arc::new(Facts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+    }
+}
+
+impl RequestInfo {
+    /// The same request for work beside it, which no trace shows.
+    pub(crate) fn unrecorded(&self) -> Self {
+        Self::new(self.request_id, None)
     }
 }
 

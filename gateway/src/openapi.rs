@@ -21,6 +21,14 @@ use crate::routes;
         routes::items::delete,
         routes::items::image,
         routes::users::get,
+        routes::models::list,
+        routes::models::load,
+        routes::models::activate,
+        routes::models::remove,
+        routes::experiments::list,
+        routes::experiments::get,
+        routes::experiments::put,
+        routes::experiments::delete,
         health::live,
         health::ready,
         metrics::scrape,
@@ -33,6 +41,8 @@ use crate::routes;
         (name = "ranking", description = "Ranked items"),
         (name = "behaviour", description = "What users saw and did"),
         (name = "catalog", description = "Items"),
+        (name = "experiments", description = "Experiments"),
+        (name = "models", description = "Models side by side"),
         (name = "operation", description = "For those who run it"),
     ),
 )]
@@ -87,7 +97,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 14);
+        assert_eq!(ids.len(), 22);
     }
 
     #[test]

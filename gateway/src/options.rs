@@ -26,6 +26,10 @@ pub struct ServerOptions {
     /// Largest body of PUT /v1/items/{id}, which may carry an image, in bytes.
     #[garde(range(min = 1024, max = 64 * MIB))]
     pub max_item_bytes: usize,
+    /// Memory for the bodies of requests in flight and what they are parsed into, of all paths of the
+    /// process, in MiB. A request for which there is no room is answered 429.
+    #[garde(range(min = 16, max = 65_536))]
+    pub body_memory_mb: usize,
     /// Most candidates a caller may name in one request.
     #[garde(range(min = 1, max = 100_000))]
     pub max_candidates: usize,
@@ -44,7 +48,8 @@ pub struct ServerOptions {
     /// How long an idle connection is kept, in milliseconds; 0 closes it after each answer.
     #[garde(range(min = 0, max = 3_600_000))]
     pub keep_alive_ms: u64,
-    /// How long a client may take to send the head of its request, in milliseconds.
+    /// How long a client may take to send the head of its request, in milliseconds; and as long again
+    /// for its body, and a second more for each 8 MiB of it.
     #[garde(range(min = 100, max = 600_000))]
     pub client_timeout_ms: u64,
     /// Most open connections per worker.
@@ -69,6 +74,7 @@ impl Default for ServerOptions {
             workers: None,
             max_body_bytes: 4 * MIB,
             max_item_bytes: 16 * MIB,
+            body_memory_mb: 512,
             max_candidates: 1000,
             max_exclude: 1000,
             k_max: 500,
@@ -85,6 +91,18 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
+    /// How long a client may take to send the head of its request, and a small body.
+    #[must_use]
+    pub fn client_timeout(&self) -> Duration {
+        Duration::from_millis(self.client_timeout_ms)
+    }
+
+    /// Memory for the bodies of requests in flight, in bytes.
+    #[must_use]
+    pub fn body_memory(&self) -> usize {
+        self.body_memory_mb << 20
+    }
+
     /// How long requests are still taken after a stop signal.
     #[must_use]
     pub fn drain_delay(&self) -> Duration {

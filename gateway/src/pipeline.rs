@@ -13,6 +13,7 @@
 
 mod candidates;
 mod degraded;
+mod given;
 mod rerank;
 mod retrieve;
 mod score;
@@ -20,13 +21,14 @@ mod stage;
 
 pub(crate) use candidates::{CandidateSet, Placed};
 pub(crate) use degraded::{Cause, Degraded, Fallback};
+pub(crate) use given::Given;
 
 use std::time::Duration;
 
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
-use plugrank_contract::{CallError, ItemList, TimestampMs, UserId};
+use plugrank_contract::{CallError, ErrorCode, Filter, ItemList, TimestampMs, UserId};
 
-use crate::{Gateway, controller::Plan, observe::RequestInfo};
+use crate::{Gateway, ServingModel, controller::Plan, observe::RequestInfo};
 
 /// A checked rank request.
 #[derive(Clone, Debug)]
@@ -35,6 +37,10 @@ pub(crate) struct Query {
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,
+    /// Feature values that it brings with it; `None` where it brings none.
+    pub(crate) given: Option<Given>,
+    /// Filters that every item meets: the request's own first.
+    pub(crate) filters: Vec<Filter>,
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
     pub(crate) explain: bool,
@@ -43,6 +49,8 @@ pub(crate) struct Query {
 /// A request on its way through the stages.
 pub(crate) struct Run<'a> {
     pub(crate) gateway: &'a Gateway,
+    /// The model that answers, from the first stage to the last.
+    pub(crate) model: &'a ServingModel,
     pub(crate) info: &'a RequestInfo,
     pub(crate) query: &'a Query,
     /// The rungs it begins on.
@@ -55,12 +63,13 @@ pub(crate) struct Run<'a> {
 /// Ranks, beginning on the rungs of `plan`; `budget` runs since the request was read.
 pub(crate) async fn rank(
     gateway: &Gateway,
+    model: &ServingModel,
     info: &RequestInfo,
     query: &Query,
     plan: Plan,
     budget: Budget,
 ) -> Ranked {
-    let mut run = Run { gateway, info, query, plan, budget, degraded: Vec::new() };
+    let mut run = Run { gateway, model, info, query, plan, budget, degraded: Vec::new() };
     let ranking = all_stages(&mut run).await;
     let (total, spent) = (run.budget.total(), run.budget.spent());
     let stages = run.budget.into_records();
@@ -71,12 +80,13 @@ pub(crate) async fn rank(
 /// not do is in `run.degraded`.
 async fn all_stages(run: &mut Run<'_>) -> Result<CandidateSet, CallError> {
     let mut set = retrieve::retrieve(run).await?;
-    score::score(run, &mut set).await;
+    score::score(run, &mut set).await?;
     rerank::rerank(run, &mut set).await;
     Ok(set)
 }
 
-/// What came of a request: its stages in any case, and a ranking unless retrieval failed.
+/// What came of a request: its stages in any case, and a ranking unless retrieval failed, or what the
+/// request says does not suit the model.
 #[derive(Debug)]
 pub(crate) struct Ranked {
     pub(crate) ranking: Result<CandidateSet, CallError>,
@@ -91,6 +101,20 @@ impl Ranked {
     /// The lowest rung that any part of it stands on.
     pub(crate) fn rung(&self) -> Rung {
         self.degraded.iter().filter_map(Degraded::rung).max().unwrap_or(Rung::Full)
+    }
+
+    /// Why the model itself could not answer, where it is to blame and not the time: its call failed,
+    /// it crashed, or it gave what is no number.
+    pub(crate) fn broken_model(&self) -> Option<String> {
+        let blamed = |degraded: &&Degraded| {
+            degraded.stage == Stage::Scoring
+                && (degraded.cause == Cause::Failed || degraded.fallback == Fallback::ScoredLowest)
+        };
+        let degraded = self.degraded.iter().find(blamed).map(|found| found.detail.clone());
+        let defect = |error: &&CallError| error.code == ErrorCode::Internal;
+        degraded.or_else(|| {
+            self.ranking.as_ref().err().filter(defect).map(|error| error.message.clone())
+        })
     }
 
     /// Stages that had nothing to do.

@@ -1,11 +1,11 @@
 //! The HTTP server around a gateway.
 
-use std::{io, net::TcpListener, time::Duration};
+use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpRequest, HttpServer, http::KeepAlive, middleware::from_fn, web};
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, observe::observe, problem::Problem, routes};
+use crate::{Gateway, experiments, observe::observe, problem::Problem, routes};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -17,6 +17,12 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     let health = gateway.health.clone();
     let gateway = web::Data::new(gateway);
     let connections = gateway.connections.clone();
+    // Before the first request, as far as the store answers; then in turns until the server ends.
+    if let Err(error) = gateway.experiments.read(&gateway.store).await {
+        tracing::warn!(error, "the experiments cannot be read yet");
+    }
+    let following =
+        experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
     let drain_delay = settings.drain_delay();
     let mut server = HttpServer::new(move || {
         App::new()
@@ -47,5 +53,8 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }
-    server.listen(listener)?.run().await
+    tokio::select! {
+        ended = server.listen(listener)?.run() => ended,
+        () = following => Ok(()),
+    }
 }

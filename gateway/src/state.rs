@@ -2,61 +2,45 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
-use plugrank_contract::{
-    ItemIds,
-    embedding::Invalidate,
-    reranking::Rerank,
-    retrieval::{ObserveEvents, RefreshItems, Retrieve},
-    scoring::{ModelKind, Score},
-};
+use plugrank_contract::scoring::ModelKind;
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
-use plugrank_transport::Client;
 
 use crate::{
-    OtherApi, ServerOptions,
+    LoadModel, OtherApi, ServerOptions, ServingModel,
     connections::Connections,
     controller::Controller,
+    experiments::{Arms, Experiments, ExperimentsOptions},
     metrics::{self, GatewayMetrics},
+    models::{Models, shadow::Shadow},
 };
-
-/// The services a gateway calls, wherever they run.
-#[derive(Clone)]
-pub struct Clients {
-    /// Candidates.
-    pub retrieve: Client<Retrieve>,
-    /// Click probabilities.
-    pub score: Client<Score>,
-    /// Final order.
-    pub rerank: Client<Rerank>,
-    /// Retrieval, told of stored events.
-    pub observe_events: Client<ObserveEvents>,
-    /// Retrieval, told of written items.
-    pub refresh_items: Client<RefreshItems>,
-    /// Embedding, told of changed items.
-    pub invalidate: Client<Invalidate>,
-}
 
 /// What a [`Gateway`] is made from.
 pub struct GatewayParts {
-    /// The services it calls.
-    pub clients: Clients,
+    /// The model it begins with.
+    pub serving: ServingModel,
+    /// Loads further models; none where the roles run in other processes.
+    pub loader: Option<Arc<dyn LoadModel>>,
+    /// Share of requests that another ready model ranks too, in the shadow.
+    pub shadow_share: f64,
+    /// Most models loaded or loading at a time, the active one included.
+    pub max_loaded: usize,
     /// Items, users and events.
     pub store: Arc<dyn Store>,
-    /// The item table of this process, where retrieval runs here too; ids are resolved in it.
-    pub items: Option<Arc<dyn ItemIds>>,
-    /// Candidates whose facts come with the scores, for a re-ranking role that cannot look them up; 0
-    /// where it can.
-    pub facts_for: u32,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// How experiments are followed and forced.
+    pub experiments: ExperimentsOptions,
+    /// What the bodies of requests in flight may take, on all ports of the process.
+    pub bodies: BodyMemory,
     /// Latency budgets.
     pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
     pub candidate_limit: u32,
-    /// Which model scores.
-    pub model: ModelKind,
+    /// Which of a bundle's graphs scores.
+    pub kind: ModelKind,
     /// Where the gateway registers its metrics, and what `/metrics` shows.
     pub metrics: Metrics,
     /// What `/readyz` asks.
@@ -67,11 +51,12 @@ pub struct GatewayParts {
 
 /// Everything the routes need. Shared by all workers.
 pub struct Gateway {
-    pub(crate) clients: Clients,
+    pub(crate) models: Arc<Models>,
+    pub(crate) shadow: Shadow,
+    pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) items: Option<Arc<dyn ItemIds>>,
-    pub(crate) facts_for: u32,
     pub(crate) server: ServerOptions,
+    pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
@@ -81,7 +66,7 @@ pub struct Gateway {
     pub(crate) default_budget: Duration,
     pub(crate) budget_ceiling_ms: u64,
     pub(crate) candidate_limit: u32,
-    pub(crate) model: ModelKind,
+    pub(crate) kind: ModelKind,
     pub(crate) registry: Metrics,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) health: Health,
@@ -93,14 +78,17 @@ impl Gateway {
     #[must_use]
     pub fn new(parts: GatewayParts) -> Self {
         let GatewayParts {
-            clients,
+            serving,
+            loader,
+            max_loaded,
+            shadow_share,
             store,
-            items,
-            facts_for,
             server,
+            experiments,
+            bodies,
             budget,
             candidate_limit,
-            model,
+            kind,
             metrics,
             health,
             open_inference,
@@ -118,12 +106,15 @@ impl Gateway {
             let store = Arc::clone(&pinged);
             async move { store.ping().await.map_err(|error| error.to_string()) }
         });
+        let shown = (metrics.clone(), health.clone());
+        let models = Arc::new(Models::new(serving, loader, max_loaded, shown));
         Self {
-            clients,
+            models,
+            shadow: metrics.register(|to| Shadow::new(shadow_share, to)),
+            experiments: Arc::new(Experiments::new(experiments)),
             store,
-            items,
-            facts_for,
             server,
+            bodies,
             shares,
             controller,
             admission,
@@ -133,7 +124,7 @@ impl Gateway {
             default_budget,
             budget_ceiling_ms: budget.ceiling_ms,
             candidate_limit,
-            model,
+            kind,
             metrics: gateway_metrics,
             registry: metrics,
             health,
@@ -143,6 +134,15 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// The model that answers a request: the one its arms name, where it is ready, else the active one.
+    pub(crate) fn model_of(&self, arms: &Arms) -> Arc<ServingModel> {
+        let Some(version) = &arms.change.model else { return self.models.active() };
+        self.models.ready(version).unwrap_or_else(|| {
+            self.metrics.arm_without_model();
+            self.models.active()
+        })
+    }
+
     /// Whether a path belongs to the other protocol.
     pub(crate) fn serves_other(&self, path: &str) -> bool {
         self.open_inference.as_ref().is_some_and(|api| api.has(path))

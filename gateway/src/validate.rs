@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use plugrank_contract::{ItemId, TimestampMs, UserId};
+use plugrank_contract::{
+    FeatureValue, FeatureValues, Filter, FilterProblem, ItemId, TimestampMs, UserId,
+};
 
 use crate::{
     api::rank::IdText,
@@ -12,14 +14,30 @@ use crate::{
 /// Most errors named in one answer; a caller with more has one cause for them.
 const MAX_ERRORS: usize = 20;
 
+/// Most features of an item, user or request.
+const MAX_FEATURES: usize = 256;
+/// Longest name or text of a feature, in bytes.
+const MAX_FEATURE_BYTES: usize = 256;
+/// Most entries of a feature that is a list.
+const MAX_FEATURE_ENTRIES: usize = 1024;
+
 /// Collects errors, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
 pub(crate) struct Errors(Vec<FieldError>);
 
 impl Errors {
     pub(crate) fn add(&mut self, field: impl Into<String>, detail: impl Into<String>) {
-        if self.0.len() < MAX_ERRORS {
-            self.0.push(FieldError { field: field.into(), detail: detail.into() });
+        if !self.full() {
+            self.0.push(FieldError::new(field, detail));
+        }
+    }
+
+    /// Checks the form of a filter; what its columns are is known where the items are.
+    pub(crate) fn filter(&mut self, pointer: &str, filter: &Filter) {
+        for FilterProblem { pointer: within, detail } in filter.problems() {
+            if !self.full() {
+                self.0.push(FieldError::at_pointer(format!("{pointer}{within}"), detail));
+            }
         }
     }
 
@@ -52,13 +70,45 @@ impl Errors {
         }
     }
 
+    /// Checks how many features there are and how long; what they are was checked when they were read.
+    pub(crate) fn features(&mut self, field: &str, features: &FeatureValues) {
+        if features.len() > MAX_FEATURES {
+            self.add(field, format!("has {} entries; {MAX_FEATURES} is the most", features.len()));
+            return;
+        }
+        for (name, value) in features {
+            if name.is_empty() || name.len() > MAX_FEATURE_BYTES {
+                self.text(field, name, MAX_FEATURE_BYTES);
+                continue;
+            }
+            let entries = value.len();
+            if entries > MAX_FEATURE_ENTRIES {
+                let detail = format!("has {entries} entries; {MAX_FEATURE_ENTRIES} is the most");
+                self.add(format!("{field}.{name}"), detail);
+                continue;
+            }
+            let list = matches!(value, FeatureValue::Texts(_));
+            for (at, text) in value.texts().enumerate() {
+                if text.len() > MAX_FEATURE_BYTES {
+                    let place = if list { format!("[{at}]") } else { String::new() };
+                    self.text(&format!("{field}.{name}{place}"), text, MAX_FEATURE_BYTES);
+                }
+            }
+        }
+    }
+
     /// Checks the length of a list, and only then its entries.
-    pub(crate) fn item_ids(&mut self, field: &str, ids: &[IdText<'_>], max: usize) {
+    pub(crate) fn item_ids<'i>(
+        &mut self,
+        field: &str,
+        ids: impl ExactSizeIterator<Item = &'i IdText<'i>>,
+        max: usize,
+    ) {
         if ids.len() > max {
             self.add(field, format!("has {} entries; {max} is the most", ids.len()));
             return;
         }
-        for (at, IdText(id)) in ids.iter().enumerate() {
+        for (at, IdText(id)) in ids.enumerate() {
             if self.full() {
                 break;
             }
@@ -102,7 +152,7 @@ mod tests {
     fn all_errors_come_at_once_but_not_without_end() {
         let mut errors = Errors::default();
         errors.range("k", 0, 1..=500);
-        errors.item_ids("candidates", &empty_ids(100), 1000);
+        errors.item_ids("candidates", empty_ids(100).iter(), 1000);
         let problem = errors.none_or(()).unwrap_err();
         assert_eq!(problem.field.as_deref(), Some("k"));
         assert_eq!(problem.errors[1].field, "candidates[0]");
@@ -112,7 +162,7 @@ mod tests {
     #[test]
     fn a_list_that_is_too_long_is_one_error() {
         let mut errors = Errors::default();
-        errors.item_ids("candidates", &empty_ids(100), 10);
+        errors.item_ids("candidates", empty_ids(100).iter(), 10);
         let problem = errors.none_or(()).unwrap_err();
         assert_eq!(problem.errors.len(), 1);
         assert_eq!(problem.field.as_deref(), Some("candidates"));

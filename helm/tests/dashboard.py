@@ -19,7 +19,7 @@ SOURCE = {"type": "prometheus", "uid": "${source}"}
 ALL = 'namespace="$namespace",job=~"$job"'
 RANK = f'{ALL},route="/v1/rank"'
 EACH = "$__rate_interval"
-ROLES = ("retrieval", "embedding", "scoring", "reranking")
+SCORING = f'{ALL},role="scoring"'
 COLUMNS, HEIGHT = 24, 8
 
 
@@ -83,13 +83,14 @@ class Panel:
         }
 
 
-def each_pod(gauge: str) -> str:
+def each_pod(gauge: str, matchers: str = ALL) -> str:
     """A gauge by pod."""
-    return f"sum by (pod) (plugrank_{gauge}{{{ALL}}})"
+    return f"sum by (pod) (plugrank_{gauge}{{{matchers}}})"
 
 
 def each_role(metric: str) -> dict[str, str]:
-    return {role: rate(f"plugrank_{role}_{metric}") for role in ROLES}
+    """A counter, by the role that counts it."""
+    return {"{{role}}": rate(f"plugrank_{metric}", "role")}
 
 
 def quantiles(histogram: str, matchers: str = ALL) -> dict[str, str]:
@@ -204,7 +205,7 @@ def rows() -> dict[str, list[Panel]]:
             Panel(
                 "Calls refused at a role's door",
                 "A role had max_in_flight calls already.",
-                each_role("rejected_total"),
+                each_role("calls_rejected_total"),
                 "ops",
             ),
         ],
@@ -212,19 +213,19 @@ def rows() -> dict[str, list[Panel]]:
             Panel(
                 "Age of the oldest entry",
                 "When its batch closed. What autoscaling.queueAgeMs goes by.",
-                quantiles("plugrank_scoring_batch_oldest_seconds"),
+                quantiles("plugrank_batch_oldest_seconds", SCORING),
                 "s",
             ),
             Panel(
                 "Run time",
                 "Of a batch, in the worker.",
-                quantiles("plugrank_scoring_batch_run_seconds"),
+                quantiles("plugrank_batch_run_seconds", SCORING),
                 "s",
             ),
             Panel(
                 "Why batches close",
                 "worker_idle: waiting would have gained nothing. deadline: just in time.",
-                {"{{reason}}": rate("plugrank_scoring_batch_closed_total", "reason")},
+                {"{{reason}}": rate("plugrank_batch_closed_total", "reason", SCORING)},
                 "ops",
                 stacked=True,
             ),
@@ -232,9 +233,9 @@ def rows() -> dict[str, list[Panel]]:
                 "Requests in a batch",
                 "Mean.",
                 {
-                    "requests": rate("plugrank_scoring_batch_entries_sum")
+                    "requests": rate("plugrank_batch_entries_sum", "", SCORING)
                     + " / "
-                    + rate("plugrank_scoring_batch_entries_count")
+                    + rate("plugrank_batch_entries_count", "", SCORING)
                 },
                 width=6,
             ),
@@ -242,8 +243,8 @@ def rows() -> dict[str, list[Panel]]:
                 "Rows a second",
                 "Candidates asked for, and what was run, padding included.",
                 {
-                    "asked for": rate("plugrank_scoring_batch_rows_total"),
-                    "run": rate("plugrank_scoring_batch_padded_rows_total"),
+                    "asked for": rate("plugrank_batch_rows_total", "", SCORING),
+                    "run": rate("plugrank_batch_padded_rows_total", "", SCORING),
                 },
                 width=6,
             ),
@@ -251,8 +252,8 @@ def rows() -> dict[str, list[Panel]]:
                 "Entries that left, batches that failed",
                 "expired: past their deadline. cancelled: the caller hung up.",
                 {
-                    "{{reason}}": rate("plugrank_scoring_batch_left_total", "reason"),
-                    "failed": rate("plugrank_scoring_batch_failed_total"),
+                    "{{reason}}": rate("plugrank_batch_left_total", "reason", SCORING),
+                    "failed": rate("plugrank_batch_failed_total", "", SCORING),
                 },
                 "ops",
                 width=6,
@@ -260,7 +261,7 @@ def rows() -> dict[str, list[Panel]]:
             Panel(
                 "Waiting",
                 "Entries that wait for a batch.",
-                {"{{pod}}": each_pod("scoring_waiting")},
+                {"{{pod}}": each_pod("batch_waiting", SCORING)},
                 width=6,
             ),
         ],
@@ -286,8 +287,8 @@ def rows() -> dict[str, list[Panel]]:
                 "User states",
                 "Found in memory, and made.",
                 {
-                    "in memory": rate("plugrank_embedding_user_states_cached_total"),
-                    "made": rate("plugrank_embedding_user_states_encoded_total"),
+                    "in memory": rate("plugrank_user_states_cached_total"),
+                    "made": rate("plugrank_user_states_encoded_total"),
                 },
                 "ops",
                 stacked=True,
@@ -296,23 +297,23 @@ def rows() -> dict[str, list[Panel]]:
                 "In-process tiers",
                 "Bytes of item records and user states; their limit is embedding.memory_mb.",
                 {
-                    "{{pod}} items": each_pod("embedding_items_bytes"),
-                    "{{pod}} users": each_pod("embedding_user_states_bytes"),
+                    "{{pod}} items": each_pod("item_records_bytes"),
+                    "{{pod}} users": each_pod("user_states_bytes"),
                 },
                 "bytes",
             ),
             Panel(
                 "Encoding",
                 "Items being encoded or waiting for it.",
-                {"{{pod}}": each_pod("embedding_encoding")},
+                {"{{pod}}": each_pod("items_encoding")},
             ),
             Panel(
                 "Trouble with the store",
                 "Reads that failed or came late, writes not taken.",
                 {
-                    "reads": rate("plugrank_embedding_store_read_failures_total"),
-                    "writes failed": rate("plugrank_embedding_write_back_failures_total"),
-                    "writes refused": rate("plugrank_embedding_write_back_refused_total"),
+                    "reads": rate("plugrank_store_read_failures_total"),
+                    "writes failed": rate("plugrank_write_back_failures_total"),
+                    "writes refused": rate("plugrank_write_back_refused_total"),
                 },
                 "ops",
             ),
@@ -322,13 +323,13 @@ def rows() -> dict[str, list[Panel]]:
                 "Calls in flight",
                 "By role, rank requests at the gateway; the limit is max_in_flight of each.",
                 {"gateway": f"sum (plugrank_rank_in_flight{{{ALL}}})"}
-                | {role: f"sum (plugrank_{role}_in_flight{{{ALL}}})" for role in ROLES},
+                | {"{{role}}": f"sum by (role) (plugrank_calls_in_flight{{{ALL}}})"},
                 width=6,
             ),
             Panel(
                 "Panics caught",
                 "Always a defect.",
-                each_role("panics_total"),
+                each_role("calls_panicked_total"),
                 "ops",
                 width=6,
                 thresholds=[0.000001],

@@ -62,7 +62,11 @@ def test_the_build_gets_the_whole_workspace_and_little_else(tmp_path):
         if not os.path.isfile(target["src_path"])
     ]
     assert not missing
-    assert not {"target", ".git", "models"} & {path.name for path in tmp_path.iterdir()}
+    assert not {"target", ".git"} & {path.name for path in tmp_path.iterdir()}
+    shop = "models/simshop"
+    for copied in re.findall(rf"^COPY ({shop}/\S+) ", DOCKERFILE, flags=re.M):
+        assert (tmp_path / copied).is_dir(), copied
+    assert {path.name for path in (tmp_path / shop).iterdir()} == {"bundle", "dataset"}
 
 
 def test_the_program_is_stripped_and_its_symbols_are_beside_it():
@@ -113,6 +117,14 @@ def test_the_library_lies_where_the_program_looks(final, library):
     assert f"COPY --from={library} /out {folder}" in stages()[final]
     assert f"/out/{name}" in stages()[library]
     assert stages()[final].startswith("FROM base\n")
+
+
+def test_the_shop_lies_where_the_demo_looks_and_its_store_where_it_may_be_written():
+    base = stages()["base"]
+    for part in ("bundle", "dataset"):
+        assert f"COPY models/simshop/{part} /usr/local/share/plugrank/simshop/{part}" in base
+    assert '"share/plugrank/simshop"' in (ROOT / "src/demo/shop.rs").read_text()
+    assert "XDG_STATE_HOME=/var/lib/plugrank" in base
 
 
 def test_a_build_without_a_target_makes_the_cpu_image():

@@ -180,7 +180,10 @@ def test_autoscaling_by_queue_age_asks_for_the_roles_own_batches():
         rendered = render(merged(values, {"roles": {role: scaling}}))
         [scaler] = rendered.kind("HorizontalPodAutoscaler").values()
         [metric] = scaler["spec"]["metrics"]
-        assert metric["pods"]["metric"]["name"] == f"plugrank_{batches}_oldest_p99_seconds"
+        assert metric["pods"]["metric"] == {
+            "name": "plugrank_batch_oldest_p99_seconds",
+            "selector": {"matchLabels": {"role": batches}},
+        }
         assert metric["pods"]["target"] == {"type": "AverageValue", "averageValue": "8m"}
 
 

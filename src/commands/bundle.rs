@@ -1,25 +1,32 @@
 //! `plugrank bundle`.
 
-use std::path::Path;
-
 use anyhow::Result;
 use plugrank_bundle::Bundle;
-use plugrank_inference::verify_folder;
+use plugrank_inference::{VerifyReport, verify_folder};
+use serde_json::{Value, json};
 
-use crate::cli::BundleCommand;
+use crate::cli::{BundleArgs, BundleCommand};
 
 pub(super) fn run(command: &BundleCommand) -> Result<()> {
     match command {
-        BundleCommand::Verify(args) => verify(&args.bundle, args.library.as_deref()),
-        BundleCommand::Inspect(args) => {
-            print!("{}", Bundle::open(&args.bundle)?.describe());
+        BundleCommand::Verify(args) => verify(args),
+        BundleCommand::Inspect { bundle, json } => {
+            let bundle = Bundle::open(bundle)?;
+            match json {
+                true => println!("{}", serde_json::to_string_pretty(bundle.manifest())?),
+                false => print!("{}", bundle.describe()),
+            }
             Ok(())
         }
     }
 }
 
-fn verify(folder: &Path, library: Option<&Path>) -> Result<()> {
-    let (bundle, report) = verify_folder(folder, library)?;
+fn verify(args: &BundleArgs) -> Result<()> {
+    let (bundle, report) = verify_folder(&args.bundle, args.library.as_deref())?;
+    if args.json {
+        println!("{:#}", as_json(&bundle, &report));
+        return Ok(());
+    }
     println!("{}: {} files, all checksums right", bundle.version(), bundle.manifest().files.len());
     println!("{:<14} {:>9} {:>15} {:>9}", "graph", "elements", "max difference", "run");
     for graph in &report.graphs {
@@ -33,4 +40,20 @@ fn verify(folder: &Path, library: Option<&Path>) -> Result<()> {
     }
     println!("verified");
     Ok(())
+}
+
+fn as_json(bundle: &Bundle, report: &VerifyReport) -> Value {
+    let graphs = report.graphs.iter().map(|graph| {
+        json!({
+            "graph": graph.graph.as_str(),
+            "elements": graph.elements,
+            "max_difference": graph.max_difference,
+            "run_ms": graph.run_time.as_secs_f64() * 1e3,
+        })
+    });
+    json!({
+        "version": bundle.version(),
+        "files": bundle.manifest().files.len(),
+        "graphs": graphs.collect::<Vec<_>>(),
+    })
 }

@@ -3,7 +3,9 @@
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
-use plugrank_runtime::{Health, Metrics, Telemetry};
+use plugrank_body::BodyMemory;
+use plugrank_runtime::{Metrics, Telemetry};
+use tokio::runtime::Runtime;
 
 use super::Failure;
 use crate::{
@@ -15,12 +17,28 @@ use crate::{
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
-    // Several threads: rows are read on this one, while others encode and send what was read.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("the threads of the Tokio runtime cannot be started")?;
-    Ok(runtime.block_on(load_all(args, settings))?)
+    Ok(runtime()?.block_on(load_all(args, settings))?)
+}
+
+/// Several threads: rows are read on this one, while others encode and send what was read.
+fn runtime() -> Result<Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().build().context("the threads of the Tokio runtime cannot be started")
+}
+
+/// Loads a dataset folder, items encoded, without a word about it.
+pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadReport> {
+    let progress = Progress::shown();
+    runtime()?.block_on(async {
+        let model = Model::open(&settings)?;
+        let store = wiring::open_store(&settings.store).await?;
+        let options = LoadOptions::default();
+        let report = load(Arc::clone(&store), dataset, options, &progress).await?;
+        let bodies = BodyMemory::new(settings.server.body_memory());
+        let node = Node::new(settings, store, Metrics::new(), bodies, progress.clone());
+        wiring::encode_catalog(&node, &model, &progress).await?;
+        Ok(report)
+    })
 }
 
 async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
@@ -33,11 +51,15 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     if let Some(model) = model {
         let begun = Instant::now();
-        let node = Node { settings, store, metrics: Metrics::new(), health: Health::new() };
+        let bodies = BodyMemory::new(settings.server.body_memory());
+        let node = Node::new(settings, store, Metrics::new(), bodies, progress.clone());
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }
-    print(&report);
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print(&report),
+    }
     if let Some(path) = &args.report {
         write(&report, path)?;
     }

@@ -1,11 +1,15 @@
 //! One module a command.
 
 mod bundle;
+mod completions;
+mod demo;
 mod experiment;
 mod export;
 mod load;
+mod rank;
 mod serve;
 mod settings;
+mod top;
 mod tune;
 
 use plugrank_settings::SettingsError;
@@ -22,12 +26,19 @@ pub struct Failure {
     pub message: String,
     /// The process's exit code.
     pub exit_code: u8,
+    /// Whether the output already says so.
+    pub logged: bool,
 }
 
 impl Failure {
     /// Settings cannot be used.
     fn settings(message: String) -> Self {
-        Self { message, exit_code: EXIT_SETTINGS }
+        Self { message, exit_code: EXIT_SETTINGS, logged: false }
+    }
+
+    /// The log has it.
+    fn logged(error: anyhow::Error) -> Self {
+        Self { logged: true, ..error.into() }
     }
 }
 
@@ -39,7 +50,7 @@ impl From<SettingsError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { message: format!("{error:#}"), exit_code: 1 }
+        Self { message: format!("{error:#}"), exit_code: 1, logged: false }
     }
 }
 
@@ -49,6 +60,9 @@ impl From<anyhow::Error> for Failure {
 /// A [`Failure`] with what to print and the exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Rank(args) => Ok(rank::run(&args)?),
+        Command::Top(args) => Ok(top::run(&args)?),
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
@@ -57,5 +71,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tune(args) => tune::run(&args),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),
+        Command::Completions { shell } => Ok(completions::print(shell)?),
     }
 }

@@ -1,35 +1,41 @@
 //! `plugrank serve`.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
-use plugrank_contract::ItemIds;
-use plugrank_gateway::{Clients, Gateway, GatewayParts, OtherApi};
+use plugrank_body::BodyMemory;
+use plugrank_gateway::{Gateway, GatewayParts};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
-    Settings, admin,
+    Settings, admin, body_metrics,
     cli::{Role, ServeArgs},
     features,
+    load::Progress,
+    models,
     reserved_port::ReservedPort,
     role_server,
-    wiring::{self, Catalog, Model, Node},
+    wiring::{
+        self, Catalog, Model, Node,
+        serving::{self, Started},
+    },
 };
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
-    let role = args.role;
-    let runner = actix::System::new();
-    Ok(runner.block_on(serve(role, settings))?)
-}
-
-async fn serve(role: Role, settings: Settings) -> Result<()> {
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
+    start(args.role, port, settings)
+}
+
+/// Serves a role at `port` until it is told to end.
+pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
+    actix::System::new().block_on(serve(role, port, settings))
+}
+
+async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
     let tail = admin::start(&settings.admin)?;
-    let telemetry = Telemetry::install(&settings.telemetry, tail)?;
+    let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
     let served = match role {
@@ -40,84 +46,50 @@ async fn serve(role: Role, settings: Settings) -> Result<()> {
         tracing::error!("{error:#}");
     }
     telemetry.shutdown();
-    served
+    served.map_err(Failure::logged)
 }
 
-async fn node(settings: Settings, metrics: Metrics) -> Result<Node> {
+/// `metrics` are those of the node, `all` those of the process.
+async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
-    Ok(Node { settings, store, metrics, health: Health::new() })
+    let bodies = BodyMemory::new(settings.server.body_memory());
+    body_metrics::register(all, bodies.clone());
+    Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
 /// Everything in one process, except what the settings say is in others.
 async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let model = Model::open(&settings)?;
-    let node = node(settings, metrics).await?;
-    let peers = &node.settings.peers;
-    let catalog = Catalog::load(&node, Some(&model), model.bundle.version()).await?;
-    let embedding = match peers.embedding_url.is_empty() {
-        true => wiring::start_embedding(&node, &model, &catalog).await?,
-        false => wiring::remote_embedding(&node)?,
-    };
-    let retrieval = if peers.retrieval_url.is_empty() {
-        wiring::start_retrieval(&node, Some(&model), &catalog, &embedding).await?
-    } else {
-        catalog.follow(&node).await;
-        wiring::remote_retrieval(&node)?
-    };
-    let scoring = match peers.scoring_url.is_empty() {
-        true => wiring::start_scoring(&node, &model, &catalog, &embedding).await?,
-        false => wiring::remote_scoring(&node)?,
-    };
-    let reranking = match peers.reranking_url.is_empty() {
-        true => wiring::start_reranking(&node, Some((&catalog, &embedding)))?,
-        false => wiring::remote_reranking(&node)?,
-    };
-    // Re-ranking here finds vectors in the records of this process, if it has them.
-    let looked_up = peers.reranking_url.is_empty() && embedding.here.is_some();
-    let facts_for = if looked_up { 0 } else { node.settings.reranking.pool };
-    let items = peers.retrieval_url.is_empty().then(|| catalog.items.clone() as _);
-    let clients = Clients {
-        retrieve: retrieval.retrieve,
-        score: scoring.score,
-        rerank: reranking.rerank,
-        observe_events: retrieval.observe_events,
-        refresh_items: retrieval.refresh_items,
-        invalidate: embedding.invalidate,
-    };
-    let process = Process { clients, items, facts_for, open_inference: scoring.open_inference };
-    gateway(port, node, process, shutdown).await
-}
-
-/// What the gateway of a process works with.
-struct Process {
-    clients: Clients,
-    /// The item table, where retrieval is here too.
-    items: Option<Arc<dyn ItemIds>>,
-    /// Candidates whose facts come with the scores.
-    facts_for: usize,
-    open_inference: Option<OtherApi>,
+    // The model's own: another one may take its place.
+    let node = node(settings, Metrics::of_part(), &metrics).await?;
+    let started = serving::start(&node, &model).await?;
+    gateway(port, metrics, node, started, shutdown).await
 }
 
 async fn gateway(
     port: ReservedPort,
+    metrics: Metrics,
     node: Node,
-    process: Process,
+    started: Started,
     shutdown: Shutdown,
 ) -> Result<()> {
-    let Process { clients, items, facts_for, open_inference } = process;
-    let Node { settings, store, metrics, health } = node;
+    let Started { serving, open_inference } = started;
+    let Node { settings, store, bodies, .. } = node;
     let gateway = Gateway::new(GatewayParts {
-        clients,
+        serving,
+        loader: models::Loader::of_process(&settings, &store, &bodies),
+        max_loaded: settings.models.max_loaded,
+        shadow_share: settings.models.shadow_share,
         store,
-        items,
-        facts_for: u32::try_from(facts_for).unwrap_or(u32::MAX),
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        experiments: settings.experiments,
+        bodies,
         budget: settings.budget,
-        model: settings.scoring.model,
+        kind: settings.scoring.model,
         metrics,
-        health,
+        health: Health::new(),
         open_inference,
     });
     let listener = port.listen()?;
@@ -139,8 +111,12 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         Role::Reranking | Role::Gateway | Role::All => false,
     };
     let model = needs_model.then(|| Model::open(&settings)).transpose()?;
-    let node = node(settings, metrics).await?;
-    let (metrics, health) = (node.metrics.clone(), node.health.clone());
+    let own = match role {
+        Role::Gateway | Role::All => Metrics::of_part(),
+        _ => metrics.clone(),
+    };
+    let node = node(settings, own, &metrics).await?;
+    let (health, bodies) = (node.health.clone(), node.bodies.clone());
     let routes: role_server::Routes = match role {
         Role::Embedding | Role::Retrieval | Role::Scoring => {
             let with_embedding = apart && role != Role::Embedding;
@@ -151,11 +127,11 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
             Box::new(move |config| service.routes(config))
         }
         Role::Gateway | Role::All => {
-            let process = remote_services(&node)?;
-            return gateway(port, node, process, shutdown).await;
+            let started = serving::remote(&node)?;
+            return gateway(port, metrics, node, started, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, metrics, health, shutdown).await
+    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.
@@ -195,32 +171,4 @@ async fn items_role(
         let _ = &catalog;
         service.routes(config);
     }))
-}
-
-/// The services of a gateway whose roles are all in other processes.
-fn remote_services(node: &Node) -> Result<Process> {
-    let peers = &node.settings.peers;
-    for (key, url) in [
-        ("peers.retrieval_url", &peers.retrieval_url),
-        ("peers.scoring_url", &peers.scoring_url),
-        ("peers.reranking_url", &peers.reranking_url),
-    ] {
-        anyhow::ensure!(!url.is_empty(), "the gateway role needs {key}");
-    }
-    let retrieval = wiring::remote_retrieval(node)?;
-    let scoring = wiring::remote_scoring(node)?;
-    let invalidate = match peers.embedding_url.is_empty() {
-        true => scoring.invalidate.context("scoring is not told of changed items")?,
-        false => wiring::remote_embedding(node)?.invalidate,
-    };
-    let clients = Clients {
-        retrieve: retrieval.retrieve,
-        score: scoring.score,
-        rerank: wiring::remote_reranking(node)?.rerank,
-        observe_events: retrieval.observe_events,
-        refresh_items: retrieval.refresh_items,
-        invalidate,
-    };
-    let facts_for = node.settings.reranking.pool;
-    Ok(Process { clients, items: None, facts_for, open_inference: None })
 }

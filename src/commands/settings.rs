@@ -1,11 +1,12 @@
 //! `plugrank settings` and `plugrank validate`.
 
-use plugrank_settings::{SettingsError, document, near_misses, process_variables};
+use plugrank_settings::{Problem, SettingsError, document, near_misses, process_variables};
+use serde_json::{Value, json};
 
 use super::Failure;
 use crate::{
     Settings,
-    cli::{ConfigArg, SettingsArgs, SettingsFormat},
+    cli::{ConfigArg, SettingsArgs, SettingsFormat, ValidateArgs},
 };
 
 /// The settings that the command line and the environment name.
@@ -28,11 +29,14 @@ pub(super) fn print(args: &SettingsArgs) -> Result<(), Failure> {
 }
 
 /// Names every problem, one a line.
-pub(super) fn validate(args: &ConfigArg) -> Result<(), Failure> {
-    let Err(error) = load(args) else {
+pub(super) fn validate(args: &ValidateArgs) -> Result<(), Failure> {
+    let loaded = load(&args.config);
+    if args.json {
+        println!("{:#}", as_json(loaded.as_ref().err()));
+    } else if loaded.is_ok() {
         println!("the settings can be used");
-        return Ok(());
-    };
+    }
+    let Err(error) = loaded else { return Ok(()) };
     let message = match &error {
         SettingsError::Problems(problems) => {
             let lines = problems.iter().map(|problem| format!("\n  {problem}"));
@@ -40,5 +44,17 @@ pub(super) fn validate(args: &ConfigArg) -> Result<(), Failure> {
         }
         SettingsError::File { .. } => error.to_string(),
     };
-    Err(Failure { message, exit_code: 1 })
+    Err(Failure { message, exit_code: 1, logged: args.json })
+}
+
+fn as_json(error: Option<&SettingsError>) -> Value {
+    let problems = match error {
+        None => Vec::new(),
+        Some(SettingsError::Problems(problems)) => {
+            let named = |one: &Problem| json!({"key": one.key, "message": one.message});
+            problems.iter().map(named).collect()
+        }
+        Some(file) => vec![json!({"key": null, "message": file.to_string()})],
+    };
+    json!({"valid": error.is_none(), "problems": problems})
 }

@@ -1,17 +1,20 @@
 //! `interactions.parquet` and `users.parquet`.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::Arc,
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
 use plugrank_contract::{TimestampMs, User, UserId};
-use plugrank_dataset::{InteractionRow, InteractionWriter, UserWriter};
+use plugrank_dataset::{FeatureType, InteractionRow, InteractionWriter, UserWriter};
 use plugrank_store::{Store, StoreError};
 
-use super::{ExportError, ExportReport, PAGE, catalog::Items};
+use super::{
+    ExportError, ExportReport, PAGE,
+    catalog::{Items, note},
+};
 use crate::load::Progress;
 
 /// Profiles that are read at a time.
@@ -120,9 +123,10 @@ impl Behaviour {
             .try_collect()
             .await?;
         bar.finish();
-        let columns: BTreeSet<&str> =
-            profiles.iter().flat_map(|user| user.features.keys().map(String::as_str)).collect();
-        let columns: Vec<&str> = columns.into_iter().collect();
+        let mut columns = BTreeMap::new();
+        profiles.iter().for_each(|user| note(&mut columns, &user.features));
+        let columns: Vec<(&str, FeatureType)> =
+            columns.iter().map(|(name, of)| (&**name, *of)).collect();
         let mut file = UserWriter::create(folder, &columns)?;
         for user in &profiles {
             file.write(user.clone())?;

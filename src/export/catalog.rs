@@ -1,14 +1,14 @@
 //! `items.parquet` and the images.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::Path,
     sync::Arc,
 };
 
-use plugrank_contract::ItemId;
-use plugrank_dataset::{ImageKind, ItemRow, ItemWriter};
+use plugrank_contract::{FeatureValues, ItemId};
+use plugrank_dataset::{FeatureType, ImageKind, ItemRow, ItemWriter};
 use plugrank_store::{Store, StoreError, StoredItem};
 
 use super::{ExportError, ExportReport, PAGE};
@@ -34,8 +34,8 @@ pub(super) async fn write(
     report: &mut ExportReport,
 ) -> Result<Items, ExportError> {
     let columns = columns(store, progress).await?;
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let mut file = ItemWriter::create(folder, &columns)?;
+    let named: Vec<(&str, FeatureType)> = columns.iter().map(|(name, of)| (&**name, *of)).collect();
+    let mut file = ItemWriter::create(folder, &named)?;
     let mut items = Items { ids: Vec::new(), numbers: HashMap::new() };
     let mut images = Images::new(folder);
     let bar = progress.bar("items", store.item_count().await?);
@@ -59,11 +59,11 @@ pub(super) async fn write(
                 // A page read while items are written may repeat one.
                 if items.numbers.insert(item.item_id.clone(), number).is_none() {
                     items.ids.push(item.item_id.clone());
-                    // A feature column that came since the columns were read is left out.
+                    // A feature that came since the columns were read is left out.
                     let features = item
                         .features
                         .into_iter()
-                        .filter(|(name, _)| columns.contains(&name.as_str()))
+                        .filter(|(name, value)| columns.get(name).is_some_and(|of| of.holds(value)))
                         .collect();
                     let item = plugrank_contract::Item { features, ..item };
                     file.write(ItemRow { item, image })?;
@@ -77,26 +77,33 @@ pub(super) async fn write(
     Ok(items)
 }
 
-/// Names of the further columns: every feature that any item has.
+/// The further columns: every feature that any item has, with what holds all its values.
 async fn columns(
     store: &Arc<dyn Store>,
     progress: &Progress,
-) -> Result<BTreeSet<String>, ExportError> {
+) -> Result<BTreeMap<String, FeatureType>, ExportError> {
     let bar = progress.bar("columns", store.item_count().await?);
-    let mut columns = BTreeSet::new();
+    let mut columns = BTreeMap::new();
     let mut pages = Pages::of(store);
     while let Some(page) = pages.next().await? {
         for stored in &page {
-            for name in stored.item.features.keys() {
-                if !columns.contains(name) {
-                    columns.insert(name.clone());
-                }
-            }
+            note(&mut columns, &stored.item.features);
         }
         bar.inc(page.len() as u64);
     }
     bar.finish();
     Ok(columns)
+}
+
+/// Adds what these features need of their columns.
+pub(super) fn note(columns: &mut BTreeMap<String, FeatureType>, features: &FeatureValues) {
+    for (name, value) in features {
+        let of = FeatureType::of(value);
+        match columns.get_mut(name) {
+            Some(column) => *column = column.with(of),
+            None => drop(columns.insert(name.clone(), of)),
+        }
+    }
 }
 
 /// All items, a page at a time.

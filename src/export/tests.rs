@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use plugrank_contract::{HistoryEntry, Item, User};
+use plugrank_contract::{FeatureValue, HistoryEntry, Item, User, feature::Number};
 use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow, Negatives, Time};
 use plugrank_store::{NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -10,8 +10,8 @@ use crate::load::Progress;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and the rest";
 
-fn item(id: &str, image: bool, features: &[(&str, &str)]) -> NewItem {
-    let named = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+fn item(id: &str, image: bool, features: &[(&str, FeatureValue)]) -> NewItem {
+    let named = |(name, value): &(&str, FeatureValue)| ((*name).to_owned(), value.clone());
     let item = Item {
         item_id: id.into(),
         title: format!("Item {id}"),
@@ -33,14 +33,15 @@ fn entry(id: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
 async fn store(folder: &std::path::Path) -> Arc<dyn Store> {
     let options = EmbeddedOptions { page_cache_bytes: 1 << 20, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&folder.join("store.redb"), options).unwrap();
+    let half = Number::new(0.5).unwrap();
     let items = vec![
         item("i1", true, &[]),
-        item("i10", true, &[("brand", "b")]),
-        item("i2", false, &[("colour", "red")]),
+        item("i10", true, &[("brand", "b".into()), ("size", 3.into())]),
+        item("i2", false, &[("colour", "red".into()), ("size", half.into())]),
         item("gone", false, &[]),
     ];
     store.put_items(items).await.unwrap();
-    let features = BTreeMap::from([("age".to_owned(), "30".to_owned())]);
+    let features = BTreeMap::from([("age".to_owned(), 30.into())]);
     store.put_users(vec![User { user_id: "u2".into(), features }]).await.unwrap();
     let entries = [
         ("u2", entry("i1", false, 20)),
@@ -100,11 +101,14 @@ async fn what_the_store_holds_is_written() {
     assert_eq!(pictured[0].image, pictured[1].image);
     assert_eq!(folder.image(pictured[0].image.as_ref().unwrap()).unwrap(), PNG);
     let brand = items.iter().find(|row| row.item.item_id.as_str() == "i10").unwrap();
-    assert_eq!(brand.item.features, BTreeMap::from([("brand".to_owned(), "b".to_owned())]));
+    assert_eq!(
+        brand.item.features,
+        BTreeMap::from([("brand".to_owned(), "b".into()), ("size".to_owned(), 3.into()),])
+    );
     let users = folder.users().unwrap().collect::<Result<Vec<_>, _>>().unwrap().concat();
     let names: Vec<&str> = users.iter().map(|user| user.user_id.as_str()).collect();
     assert_eq!(names, ["u2", "u10"]);
-    assert_eq!(users[0].features["age"], "30");
+    assert_eq!(users[0].features["age"], 30.into());
     // In the order that the format asks for: shorter ids first.
     let row = |user: &str, item: &str, at, clicked| (user.to_owned(), item.to_owned(), at, clicked);
     let expected = [

@@ -1,26 +1,46 @@
-//! Progress bars, one a phase.
+//! Progress of each phase: bars on a terminal, lines in a log.
 
-use std::time::Duration;
+use std::{
+    io::{IsTerminal, stderr},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
+use parking_lot::Mutex;
+
+/// Between two lines of a log.
+const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where progress is shown.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Progress {
     shown: bool,
+    /// The bar of the present phase, for whoever asks how far things are.
+    present: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Progress {
-    /// Bars on standard error; on a terminal they move, elsewhere nothing is drawn.
+    /// Bars on standard error where that is a terminal; elsewhere a line of the log every half a
+    /// minute.
     #[must_use]
     pub fn shown() -> Self {
-        Self { shown: true }
+        Self { shown: true, present: Arc::default() }
     }
 
     /// No bars.
     #[must_use]
     pub fn hidden() -> Self {
-        Self { shown: false }
+        Self { shown: false, present: Arc::default() }
+    }
+
+    /// The present phase, rows of it that are done, and rows there are; `None` before the first.
+    #[must_use]
+    pub fn present(&self) -> Option<(String, u64, u64)> {
+        let bar = self.present.lock();
+        let bar = bar.as_ref()?;
+        Some((bar.message(), bar.position(), bar.length().unwrap_or(0)))
     }
 
     /// A bar over `rows` rows.
@@ -44,7 +64,44 @@ impl Progress {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_message(name);
-        bar.enable_steady_tick(Duration::from_millis(500));
+        if self.shown && !stderr().is_terminal() {
+            let weak = bar.downgrade();
+            thread::spawn(move || log_lines(&weak, name, LINE_EVERY));
+        } else {
+            bar.enable_steady_tick(Duration::from_millis(500));
+        }
+        *self.present.lock() = Some(bar.clone());
         bar
+    }
+}
+
+/// Logs how far it is, until it is done.
+fn log_lines(bar: &WeakProgressBar, name: &str, every: Duration) {
+    let begun = Instant::now();
+    loop {
+        thread::sleep(every);
+        let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) else { return };
+        let (rows, seconds) = (bar.position(), begun.elapsed().as_secs_f64().round());
+        match bar.length() {
+            Some(of) => tracing::info!(phase = name, rows, of, seconds, "under way"),
+            None => tracing::info!(phase = name, rows, seconds, "under way"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_the_bar() {
+        let bar = ProgressBar::hidden();
+        let weak = bar.downgrade();
+        let lines = thread::spawn(move || log_lines(&weak, "items", Duration::from_millis(1)));
+        bar.set_position(5);
+        thread::sleep(Duration::from_millis(20));
+        assert!(!lines.is_finished());
+        bar.finish();
+        lines.join().unwrap();
     }
 }

@@ -2,8 +2,8 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, User};
 use plugrank_dataset::{
-    DatasetMeta, InteractionRow, InteractionWriter, ItemRow, ItemWriter, Negatives, Time,
-    UserWriter,
+    DatasetMeta, FeatureType, InteractionRow, InteractionWriter, ItemRow, ItemWriter, Negatives,
+    Time, UserWriter,
 };
 use plugrank_store::{ItemStats, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -42,9 +42,9 @@ fn dataset(folder: &Path) {
     ["i1", "i2", "i3"].into_iter().for_each(|id| items.write(item(id)).unwrap());
     items.finish().unwrap();
     fs::write(folder.join("i1.png"), PNG).unwrap();
-    let mut users = UserWriter::create(folder, &["age"]).unwrap();
+    let mut users = UserWriter::create(folder, &[("age", FeatureType::of(&30.into()))]).unwrap();
     for id in ["u1", "u2"] {
-        let features = BTreeMap::from([("age".to_owned(), "30".to_owned())]);
+        let features = BTreeMap::from([("age".to_owned(), 30.into())]);
         users.write(User { user_id: id.into(), features }).unwrap();
     }
     users.finish().unwrap();
@@ -126,7 +126,7 @@ async fn everything_arrives() {
     let images = store.images(&ids()).await.unwrap();
     assert_eq!(images, [Some(PNG.to_vec()), None, None]);
     let user = store.user(&"u2".into()).await.unwrap().unwrap();
-    assert_eq!(user.features["age"], "30");
+    assert_eq!(user.features["age"], 30.into());
     let entry =
         |id: &str, timestamp, clicked| HistoryEntry { item_id: id.into(), clicked, timestamp };
     let history = store.history(&"u2".into(), 100, 50, 50).await.unwrap();

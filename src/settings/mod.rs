@@ -17,8 +17,9 @@ use garde::Validate;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
-use plugrank_gateway::ServerOptions;
+use plugrank_gateway::{ExperimentsOptions, ServerOptions};
 use plugrank_inference::OnnxRuntimeOptions;
+use plugrank_items::ItemsOptions;
 use plugrank_reranking::RerankingOptions;
 use plugrank_retrieval::RetrievalOptions;
 use plugrank_runtime::settings::{AdminSettings, TelemetrySettings};
@@ -28,6 +29,7 @@ use plugrank_transport::PeerOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::models::ModelsOptions;
 pub use open_inference::OpenInferenceOptions;
 pub use store::{StoreKind, StoreOptions};
 
@@ -42,6 +44,12 @@ pub struct Settings {
     pub store: StoreOptions,
     #[garde(dive)]
     pub bundle: BundleOptions,
+    #[garde(dive)]
+    pub models: ModelsOptions,
+    #[garde(dive)]
+    pub experiments: ExperimentsOptions,
+    #[garde(dive)]
+    pub items: ItemsOptions,
     #[garde(dive)]
     pub peers: PeerOptions,
     #[garde(dive)]

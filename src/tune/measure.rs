@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use plugrank_bundle::{Bundle, GraphName};
+use plugrank_contract::Deadline;
 use plugrank_inference::{
     BlockMut, Library, SessionOptions,
     batcher::{
@@ -121,7 +122,7 @@ async fn call(
         }
         let dims = Dims { candidates, history };
         let input: Box<dyn GraphInput> = Box::new(Blank);
-        batcher.run(Entry { dims, input }, None).await?;
+        batcher.run(Entry { dims, input }, Deadline::NONE).await?;
         took.push(begun.elapsed());
         rows += candidates;
     }

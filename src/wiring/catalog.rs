@@ -1,17 +1,17 @@
 //! The item table of a process: filled once, then kept up to date.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
+use parking_lot::Mutex;
 use plugrank_contract::{Context, embedding::FetchVectors};
-use plugrank_items::{FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableSink};
+use plugrank_items::{
+    ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableColumns,
+    TableSink,
+};
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
 use super::{Embedding, Model, Node, options};
-use crate::load::Progress;
 
 /// The item table of a process, and what was attached to it.
 pub struct Catalog {
@@ -32,13 +32,13 @@ impl Catalog {
     /// When the store or the bundle cannot be read.
     pub async fn load(node: &Node, model: Option<&Model>, bundle: &str) -> Result<Self> {
         let begun = Instant::now();
-        let items = ItemTable::new();
+        let items = ItemTable::with_options(node.settings.items.clone());
         let features = match model {
             Some(model) => Some(FeatureColumn::new(Arc::new(model.bundle.feature_encoder()?))),
             None => None,
         };
         features.iter().for_each(|column| items.attach(Arc::clone(column)));
-        let bar = Progress::shown().bar("items", node.store.item_count().await?);
+        let bar = node.progress.bar("items", node.store.item_count().await?);
         let parts = LoadTable {
             store: &node.store,
             items: &items,
@@ -59,12 +59,13 @@ impl Catalog {
             seconds = begun.elapsed().as_secs_f64(),
             "the item table is filled"
         );
+        tell_of_columns(&items.columns());
         Ok(Self { items, features, loaded: Mutex::new(Some(loaded)), follower: Mutex::default() })
     }
 
     /// What the table was filled from, once.
     pub(super) fn take_loaded(&self) -> Option<LoadedTable> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.loaded.lock().take()
     }
 
     /// Follows the store's changes, in a process whose retrieval does not.
@@ -75,7 +76,27 @@ impl Catalog {
         let sink = Arc::new(TableSink { items: Arc::clone(&items), store: Arc::clone(&store) });
         let follower = Follower::start(FollowParts { store, items, log, position, sink });
         follower.followed().caught_up().await;
-        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        *self.follower.lock() = Some(follower);
+    }
+}
+
+/// Says what filters and rules can name, and what of the items they cannot.
+fn tell_of_columns(columns: &TableColumns) {
+    let TableColumns { kept, left_out } = columns;
+    let bytes: usize = kept.iter().map(|column| column.bytes).sum();
+    let listed: Vec<String> = kept
+        .iter()
+        .map(|column| {
+            let ColumnStatus { name, kind, distinct, bytes } = column;
+            format!("{name} ({kind}, {distinct} distinct, {} KB)", bytes >> 10)
+        })
+        .collect();
+    tracing::info!(columns = listed.join(", "), mb = bytes >> 20, "columns that filters can name");
+    if !left_out.is_empty() {
+        tracing::warn!(
+            features = left_out.join(", "),
+            "features that filters cannot name: see items.columns and items.max_columns"
+        );
     }
 }
 

@@ -6,11 +6,7 @@ use anyhow::{Context, Result};
 use plugrank_embedding::EmbeddingService;
 use plugrank_encoding::{CatalogProgress, Encoding, EncodingParts};
 
-use super::{
-    Catalog, Embedding, Model, Node,
-    batch_metrics::BatchMetrics,
-    metrics::{Reading, readings},
-};
+use super::{Catalog, Embedding, Model, Node, metrics::Reading};
 use crate::load::Progress;
 
 /// A client of the embedding role in other processes.
@@ -27,10 +23,10 @@ pub fn remote_embedding(node: &Node) -> Result<Embedding> {
 /// When a graph, an option or the store cannot be used.
 pub async fn start(node: &Node, model: &Model, catalog: &Catalog) -> Result<Embedding> {
     let encoding = Arc::new(build(node, model, catalog)?);
-    encode(node, &encoding, &Progress::shown()).await?;
+    encode(node, &encoding, &node.progress).await?;
     encoding.warm_up().await?;
     let counted = Arc::clone(&encoding);
-    readings(&node.metrics, "embedding", move || counts(&counted));
+    node.roles.readings("embedding", move || counts(&counted));
     let watched = Arc::clone(&encoding);
     node.health.probe("embedding-workers", move || {
         let alive = watched.alive();
@@ -65,7 +61,7 @@ fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
             features,
             session: node.settings.scoring.session(),
             options: node.settings.embedding.clone(),
-            observer: Some(BatchMetrics::register(&node.metrics, "embedding")),
+            observer: Some(node.roles.batches("embedding")),
         },
         &mut |_, _| {},
     )?;
@@ -117,9 +113,13 @@ fn counts(service: &Encoding) -> Vec<Reading> {
     .map(|(name, help, value)| Reading::counter(name, help, value))
     .collect();
     readings.extend([
-        Reading::gauge("items_bytes", "In-process tier: item records", items),
+        Reading::gauge("item_records_bytes", "In-process tier: item records", items),
         Reading::gauge("user_states_bytes", "In-process tier: user states", users),
-        Reading::gauge("encoding", "Items being encoded or waiting", service.encoding() as u64),
+        Reading::gauge(
+            "items_encoding",
+            "Items being encoded or waiting",
+            service.encoding() as u64,
+        ),
     ]);
     readings
 }

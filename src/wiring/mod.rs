@@ -1,39 +1,42 @@
 //! Builds each role out of settings: its service here, or a client of one elsewhere.
 
-mod batch_metrics;
 mod catalog;
 mod clients;
 mod embedding;
 mod metrics;
 #[cfg_attr(not(feature = "open-inference"), path = "open_inference_off.rs")]
 mod open_inference;
-mod options;
+pub(crate) mod options;
 mod reranking;
 mod retrieval;
 mod scoring;
+pub mod serving;
 mod store;
+mod threads;
 #[cfg_attr(not(feature = "vector-engine"), path = "vector_engine_off.rs")]
 mod vector_engine;
 
 use std::{path::Path, sync::Arc};
 
-use actix::Arbiter;
 use anyhow::{Context, Result};
+use plugrank_body::BodyMemory;
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 use plugrank_transport::{Local, LocalOptions, Remote, RemoteOptions, Service};
 
-use crate::Settings;
+use crate::{Settings, load::Progress};
 
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
+pub use metrics::RoleMetrics;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
 pub use store::open as open_store;
+pub use threads::Threads;
 
 /// What the roles of a process share.
 pub struct Node {
@@ -43,8 +46,16 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     /// Where metrics are registered.
     pub metrics: Metrics,
+    /// Those of the roles.
+    pub roles: RoleMetrics,
     /// What readiness asks.
     pub health: Health,
+    /// What the bodies of requests in flight may take, in the whole process.
+    pub bodies: BodyMemory,
+    /// Where progress is shown.
+    pub progress: Progress,
+    /// What actors run on.
+    pub threads: Threads,
 }
 
 /// The model, for the roles that run graphs.
@@ -70,6 +81,20 @@ impl Model {
 }
 
 impl Node {
+    /// A node without services yet.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        metrics: Metrics,
+        bodies: BodyMemory,
+        progress: Progress,
+    ) -> Self {
+        let (health, threads) = (Health::new(), Threads::default());
+        let roles = RoleMetrics::register(&metrics);
+        Self { settings, store, metrics, roles, health, bodies, progress, threads }
+    }
+
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
     /// that only read run where their callers do.
     fn run<S>(&self, name: &'static str, logic: Arc<S>, max_in_flight: usize) -> Result<Local<S>>
@@ -78,13 +103,13 @@ impl Node {
     {
         let max_in_flight = max_in_flight.try_into().context("max_in_flight is 0")?;
         let options = LocalOptions { name, max_in_flight };
-        let local = Local::start(logic, &options, &Arbiter::new().handle());
+        let local = Local::start(logic, &options, &self.threads.start());
         let watched = local.clone();
         self.health.probe(name, move || {
             let alive = watched.alive();
             async move { if alive { Ok(()) } else { Err("its actor is gone".to_owned()) } }
         });
-        metrics::actor(&self.metrics, name, local.clone());
+        self.roles.actor(name, local.clone());
         Ok(local)
     }
 
@@ -93,7 +118,7 @@ impl Node {
         let peers = self.settings.peers.clone();
         let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
         let known = remote.clone();
-        metrics::endpoints(&self.metrics, role, move || known.endpoints());
+        self.roles.endpoints(role, move || known.endpoints());
         Ok(remote)
     }
 }

@@ -10,14 +10,20 @@ use plugrank_open_inference::{ModelServerClient, Served, server};
 use plugrank_scoring::RemoteModel;
 use plugrank_transport::Client;
 
-use super::{Model, Node, metrics::endpoints};
+use super::{Model, Node};
 
 /// The graphs that `infer` runs, for callers of the protocol; `None` where the settings say so.
 pub(super) fn api(node: &Node, model: &Model, infer: Client<Infer>) -> Option<OtherApi> {
     let settings = &node.settings.open_inference;
     settings.serve.then(|| {
         let health = node.health.clone();
-        let served = Served::new(&model.bundle, infer, health, settings.max_body_bytes);
+        let limits = server::Limits {
+            max_body_bytes: settings.max_body_bytes,
+            client_timeout: node.settings.server.client_timeout(),
+            bodies: node.bodies.clone(),
+            max_in_flight: node.settings.scoring.max_in_flight,
+        };
+        let served = Served::new(&model.bundle, infer, health, limits);
         OtherApi {
             prefix: server::PREFIX,
             routes: Arc::new(move |config| served.routes(config)),
@@ -38,7 +44,7 @@ pub(super) async fn model_server(node: &Node, model: &Model) -> Result<Option<Re
     let bundle = Arc::clone(&model.bundle);
     let (options, peers) = (&node.settings.scoring.open_inference, &node.settings.peers);
     let server = ModelServerClient::start(options, peers, bundle, GraphName::Unified).await?;
-    endpoints(&node.metrics, "open_inference", server.endpoints());
+    node.roles.endpoints("open_inference", server.endpoints());
     let reached = server.reached();
     Ok(Some(RemoteModel { server: Arc::new(server), reached }))
 }

@@ -31,7 +31,7 @@ pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> Retrieval
 
 /// Where snapshots are kept: in the folder that the settings name; beside an embedded store where
 /// they name none, since a start without a snapshot builds the index anew.
-fn snapshot_folder(named: Option<&Path>, store: &StoreOptions) -> Option<PathBuf> {
+pub(crate) fn snapshot_folder(named: Option<&Path>, store: &StoreOptions) -> Option<PathBuf> {
     let beside = || match store.kind {
         StoreKind::Embedded => {
             let mut folder = store.path.clone().into_os_string();

@@ -5,12 +5,7 @@ use std::{sync::Arc, time::Instant};
 use anyhow::{Context, Result};
 use plugrank_retrieval::{BuildProgress, RetrievalParts, RetrievalService, RetrievalStatus};
 
-use super::{
-    Catalog, Embedding, Model, Node, Retrieval,
-    metrics::{Reading, readings},
-    options, vector_engine,
-};
-use crate::load::Progress;
+use super::{Catalog, Embedding, Model, Node, Retrieval, metrics::Reading, options, vector_engine};
 
 /// A client of the retrieval role in other processes.
 ///
@@ -31,7 +26,7 @@ pub async fn start(
     embedding: &Embedding,
 ) -> Result<Retrieval> {
     let begun = Instant::now();
-    let bar = Progress::shown().bar("indexing", node.store.item_count().await?);
+    let bar = node.progress.bar("indexing", node.store.item_count().await?);
     let parts = RetrievalParts {
         store: Arc::clone(&node.store),
         table: catalog.take_loaded().context("the item table is another's")?,
@@ -56,14 +51,14 @@ pub async fn start(
     );
     let service = Arc::new(service);
     let counted = Arc::clone(&service);
-    readings(&node.metrics, "retrieval", move || counts(&counted.status()));
+    node.roles.readings("retrieval", move || counts(&counted.status()));
     let limit = node.settings.retrieval.max_in_flight;
     Ok(Retrieval::of(node.run("retrieval", service, limit)?))
 }
 
 fn counts(status: &RetrievalStatus) -> Vec<Reading> {
     let mut readings = vec![
-        Reading::gauge("items", "Items of the catalog", status.items as u64),
+        Reading::gauge("catalog_items", "Items of the catalog", status.items as u64),
         Reading::gauge("indexed_items", "Items in the index of vectors", status.indexed as u64),
         Reading::gauge("index_bytes", "Memory of that index here", status.index_bytes as u64),
     ];

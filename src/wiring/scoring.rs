@@ -8,13 +8,8 @@ use plugrank_inference::Provider;
 use plugrank_scoring::{ScoringParts, ScoringService};
 
 use super::{
-    Catalog, Embedding, Model, Node, Scoring,
-    batch_metrics::BatchMetrics,
-    client,
-    metrics::{Reading, provider, readings},
-    open_inference, options,
+    Catalog, Embedding, Model, Node, Scoring, client, metrics::Reading, open_inference, options,
 };
-use crate::load::Progress;
 
 /// A client of the scoring role in other processes. Where that has the encoders beside itself, it is
 /// also who is told of changed items.
@@ -37,7 +32,7 @@ pub async fn start(
     embedding: &Embedding,
 ) -> Result<Scoring> {
     let begun = Instant::now();
-    let bar = Progress::shown().bar("warming", 0);
+    let bar = node.progress.bar("warming", 0);
     let service = ScoringService::new(
         ScoringParts {
             library: model.library.clone(),
@@ -48,7 +43,7 @@ pub async fn start(
             features: catalog.features.clone().context("the item table has no features")?,
             options: node.settings.scoring.clone(),
             max_candidates: options::max_candidates(&node.settings),
-            observer: Some(BatchMetrics::register(&node.metrics, "scoring")),
+            observer: Some(node.roles.batches("scoring")),
             remote: open_inference::model_server(node, model).await?,
         },
         &mut |_, done, of| {
@@ -64,10 +59,10 @@ pub async fn start(
         seconds = begun.elapsed().as_secs_f64(),
         "scoring is warm"
     );
-    provider(&node.metrics, in_use);
+    node.roles.provider("scoring", in_use);
     let service = Arc::new(service);
     let counted = Arc::clone(&service);
-    readings(&node.metrics, "scoring", move || counts(&counted));
+    node.roles.readings("scoring", move || counts(&counted));
     let watched = Arc::clone(&service);
     node.health.probe("scoring-workers", move || {
         let alive = watched.alive();
@@ -95,13 +90,17 @@ fn embeddings(model: &Model, catalog: &Catalog, embedding: &Embedding) -> Embedd
 fn counts(service: &ScoringService) -> Vec<Reading> {
     let counts = service.counts();
     vec![
-        Reading::counter("rows", "Candidate rows scored", counts.rows),
+        Reading::counter("scored_rows", "Candidate rows scored", counts.rows),
         Reading::counter(
-            "missing_rows",
+            "scored_missing_rows",
             "Rows scored with the missing-vector",
             counts.missing_rows,
         ),
-        Reading::counter("not_finite", "Logits that were no finite number", counts.not_finite),
-        Reading::gauge("waiting", "Entries that wait for a batch", service.waiting() as u64),
+        Reading::counter(
+            "scores_not_finite",
+            "Logits that were no finite number",
+            counts.not_finite,
+        ),
+        Reading::gauge("batch_waiting", "Entries that wait for a batch", service.waiting() as u64),
     ]
 }

@@ -127,3 +127,19 @@ fn a_changed_weight_is_found_even_with_a_matching_checksum() {
     assert!(message.contains("unified"), "{message}");
     assert!(!message.contains("SHA-256"), "the checksum fits: {message}");
 }
+
+#[test]
+fn what_was_compared_and_the_manifest_as_json() {
+    let bundle = repository("models/simshop/bundle");
+    let json = |arguments: &[&str]| -> Value {
+        let output = plugrank(arguments).arg(&bundle).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let manifest = json(&["bundle", "inspect", "--json"]);
+    let verified = json(&["bundle", "verify", "--json"]);
+    assert_eq!(verified["version"], manifest["version"], "{manifest}");
+    let unified = |graph: &&Value| graph["graph"] == "unified";
+    let graphs = verified["graphs"].as_array().unwrap();
+    assert!(graphs.iter().find(unified).unwrap()["elements"].as_u64().unwrap() > 0);
+}

@@ -75,8 +75,9 @@ async fn compare(fleet: &Fleet, engine: &Process, embedded: &Process) -> usize {
 async fn indexed(fleet: &Fleet, process: &Process) -> u64 {
     let metrics = fleet.http.get(process.url("/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let line =
-        metrics.lines().find_map(|line| line.strip_prefix("plugrank_retrieval_indexed_items "));
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("plugrank_indexed_items{role=\"retrieval\"} "));
     line.unwrap().parse().unwrap()
 }
 

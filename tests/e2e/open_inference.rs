@@ -25,7 +25,7 @@ async fn tritons_client_gets_what_the_graphs_answer() {
     print!("{}", String::from_utf8_lossy(&asked.stdout));
     assert!(asked.status.success(), "{}", stderr(&asked));
     // They ran through the batcher of ordinary scoring.
-    let entries = metric(&site, "plugrank_scoring_batch_entries_sum").await;
+    let entries = metric(&site, "plugrank_batch_entries_sum{role=\"scoring\"}").await;
     assert!(entries >= 100.0, "{entries}");
     errors_have_the_protocols_form(&site).await;
 }
@@ -54,6 +54,20 @@ async fn errors_have_the_protocols_form(site: &Site) {
         assert_eq!(found, status, "{reply}");
         said(&reply, says);
     }
+    // A copy of an output for each time it is asked for would be a large answer to a small request.
+    let twice = json!({"inputs": [], "outputs": [{"name": "logit"}, {"name": "logit"}]});
+    let (status, reply) = site.post_json(infer, &twice).await;
+    assert_eq!(status, 400);
+    said(&reply, "output `logit` is asked for twice");
+    let bomb = include_bytes!("../../shared/body/tests/spaces.gz");
+    let zipped = |encoding: &str| {
+        site.post(infer).header("content-encoding", encoding).body(&bomb[..]).send()
+    };
+    let unknown = zipped("br").await.unwrap();
+    assert_eq!(unknown.status().as_u16(), 415);
+    said(&unknown.json().await.unwrap(), "gzip, deflate or identity");
+    let read = zipped("gzip").await.unwrap();
+    assert_eq!(read.status().as_u16(), 400, "a mebibyte of spaces is no request");
     let broken = site.post(infer).body("{").send().await.unwrap();
     assert_eq!(broken.status().as_u16(), 400);
     let header = site.post(infer).header("inference-header-content-length", "9").body("{}");
@@ -82,12 +96,14 @@ async fn answers_by_other_servers_are_those_of_the_session() {
         let settings = format!("{FEW_SHAPES}open_inference.serve = false\n{server}");
         let there = Site::start_with(&settings).await;
         let worst = alike(&here, &there).await;
-        let asked = metric(&there, "plugrank_open_inference_peer_requests_total").await;
+        let asked = metric(&there, "plugrank_peer_requests_total{role=\"open_inference\"").await;
         println!("{name}: largest difference {worst:.1e}, {asked} requests");
         assert!(worst <= 1e-5, "{worst}");
         assert!(asked >= 40.0, "{asked}");
-        let elsewhere =
-            metric(&there, "plugrank_scoring_provider_info{provider=\"open_inference\"}");
+        let elsewhere = metric(
+            &there,
+            "plugrank_graph_provider_info{role=\"scoring\",provider=\"open_inference\"}",
+        );
         assert!(elsewhere.await > 0.0);
         let (status, problem) = there.get("/v2/health/ready").await;
         assert_eq!((status, &problem["status"]), (404, &json!(404)), "it is not served there");

@@ -56,6 +56,15 @@ fn they_are_validated_without_a_start() {
     {
         assert!(message.contains(key), "{key} is not named in: {message}");
     }
+    let json = plugrank(&["validate", "--json", "--config"])
+        .arg(folder.path().join("plugrank.toml"))
+        .output()
+        .unwrap();
+    assert_eq!((json.status.code(), stderr(&json).as_str()), (Some(1), ""));
+    let said: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(said["valid"], false);
+    let keys = said["problems"].as_array().unwrap().iter().map(|one| one["key"].as_str());
+    assert!(keys.into_iter().any(|key| key == Some("scoring.workers")), "{said}");
     assert!(!folder.path().join("store.redb").exists(), "the store was opened");
 }
 

@@ -66,10 +66,15 @@ pub(crate) fn loaded() -> &'static Path {
 
 /// Writes a settings file into `folder` and returns its path.
 pub(crate) fn settings(folder: &Path, port: u16, more: &str) -> PathBuf {
+    settings_of(&repository("models/simshop/bundle"), folder, port, more)
+}
+
+/// The same for another bundle.
+fn settings_of(bundle: &Path, folder: &Path, port: u16, more: &str) -> PathBuf {
     let text = format!(
         "server.bind = \"127.0.0.1:{port}\"\nserver.workers = 1\nstore.path = {:?}\nbundle.path = {:?}\nbudget.default_ms = 2000\nbudget.ceiling_ms = 20000\n{more}\n",
         folder.join("store.redb"),
-        repository("models/simshop/bundle"),
+        bundle,
     );
     let path = folder.join("plugrank.toml");
     fs::write(&path, text).expect("the settings can be written");
@@ -93,6 +98,19 @@ impl Site {
     /// The same with further settings (TOML with dotted keys).
     pub(crate) async fn start_with(more: &str) -> Self {
         Self::start_as(more, |command| command).await
+    }
+
+    /// Another bundle, serving the dataset in a folder.
+    pub(crate) async fn start_on(bundle: &Path, dataset: &Path) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let port = free_port();
+        let config = settings_of(bundle, folder.path(), port, "");
+        let mut load = plugrank(&["load", "--config"]);
+        let output = load.arg(&config).arg("--dataset").arg(dataset).output();
+        let output = output.expect("plugrank can be started");
+        assert!(output.status.success(), "load failed: {}", stderr(&output));
+        let child = start(serve(folder.path()));
+        Self { http: Client::new(), folder, child, port }.ready().await
     }
 
     /// The same by another command that runs this one.
@@ -144,6 +162,11 @@ impl Site {
     /// Posts JSON and returns status and body.
     pub(crate) async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
         read(self.post(path).json(body).send().await.expect("an answer")).await
+    }
+
+    /// Puts JSON and returns status and body.
+    pub(crate) async fn put_json(&self, path: &str, body: &Value) -> (u16, Value) {
+        read(self.http.put(self.url(path)).json(body).send().await.expect("an answer")).await
     }
 
     /// Gets JSON and returns status and body.

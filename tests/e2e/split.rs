@@ -95,10 +95,12 @@ async fn five_processes_answer_like_one() {
     assert!(items > 10 * REQUESTS, "{items}");
     let metrics = fleet.http.get(gateway.url("/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let counted =
-        format!("plugrank_scoring_peer_requests_total{{endpoint=\"127.0.0.1:{}\"}} ", scoring.port);
+    let counted = format!(
+        "plugrank_peer_requests_total{{role=\"scoring\",endpoint=\"127.0.0.1:{}\"}} ",
+        scoring.port
+    );
     assert!(metrics.contains(&counted), "{metrics}");
-    assert_eq!(metrics.matches("# TYPE plugrank_scoring_peer_requests counter").count(), 1);
+    assert_eq!(metrics.matches("# TYPE plugrank_peer_requests counter").count(), 1);
 }
 
 fn uuid(number: usize) -> String {

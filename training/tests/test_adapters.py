@@ -17,6 +17,7 @@ from plugrank_training.data.adapters.layouts import convert, detect
 from plugrank_training.data.adapters.source import title_year
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.raw_column import texts_of
 from shops import valid_tables, write_folder
 
 Make = Callable[[Path], Path]
@@ -43,7 +44,7 @@ def test_ratings_become_a_sorted_log(make: Make, tmp_path: Path) -> None:
     assert dataset.user_ids == ["9", "10"]
     assert (dataset.meta.time, dataset.meta.negatives) == ("ms", "logged")
     assert dataset.categories == [["Drama"], [], ["Comedy", "Drama"]]
-    assert dataset.item_columns == {"release_year": ["1995", "", "1971"], "decade": ["1990s", "", "1970s"]}
+    assert texts_of(dataset.item_columns) == {"release_year": ["1995", "", "1971"], "decade": ["1990s", "", "1970s"]}
     assert dataset.images == [None, None, None]
 
 
@@ -52,7 +53,7 @@ def test_100k_films_and_users(tmp_path: Path) -> None:
     assert dataset.meta.name == "movielens-100k"
     assert dataset.titles == ["Two Rivers (1995) (V)", "unknown", "Café, Le (Rivière) (1971)"]
     assert dataset.texts == ["Drama (1995).", "", "Comedy, Drama (1971)."]
-    assert dataset.user_columns == {
+    assert texts_of(dataset.user_columns) == {
         "age_group": ["56+", "under 18"],
         "gender": ["M", "F"],
         "occupation": ["writer", ""],
@@ -71,7 +72,7 @@ def test_1m_users_have_the_same_columns(tmp_path: Path) -> None:
     dataset = converted(make_1m, tmp_path)
     assert dataset.meta.name == "movielens-1m"
     assert dataset.titles[2] == "Café, Le (Rivière)(1971)"
-    assert dataset.user_columns == {
+    assert texts_of(dataset.user_columns) == {
         "age_group": ["56+", "under 18"],
         "gender": ["M", "F"],
         "occupation": ["writer", "K-12 student"],
@@ -93,7 +94,7 @@ def test_latest_tags_go_into_the_text(tmp_path: Path) -> None:
     dataset = converted(make_latest, tmp_path)
     assert dataset.titles == ["Two Rivers, a Tale (1995)", "Odd", "Café (1971)"]
     assert dataset.texts == ["Drama (1995). Tags: river, slow, calm.", "", "Comedy, Drama (1971)."]
-    assert dataset.user_columns == {}
+    assert texts_of(dataset.user_columns) == {}
 
 
 def test_latest_without_tags(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_plots_and_posters_are_taken_in(make: Make, tmp_path: Path) -> None:
 def test_movietweetings_is_told_from_movielens_1m(tmp_path: Path) -> None:
     dataset = converted(make_movietweetings, tmp_path)
     assert dataset.meta.name == "movietweetings"
-    assert dataset.user_columns == {}
+    assert texts_of(dataset.user_columns) == {}
     assert dataset.titles[2] == "Café, Le (Rivière) (1971)"
     assert detect(make_1m(tmp_path / "1m")).name == "MovieLens 1M"
 

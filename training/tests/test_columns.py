@@ -12,8 +12,10 @@ from plugrank_training.data.catalog import Catalog, make_catalog
 from plugrank_training.data.columns import column_table, column_uses, refuse_absent, unlisted_note
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.raw_column import Words
 from plugrank_training.models.features import Feature
 from plugrank_training.models.schema import Schema
+from plugrank_training.models.transforms import Transform
 from shops import valid_tables, write_folder
 
 SCHEMA = Schema(
@@ -22,11 +24,14 @@ SCHEMA = Schema(
         Feature.of("categories", ["x"], length=2),
         Feature.of("brand", ["acme"]),
         Feature.of("colour", ["red"]),
+        Feature.number("price", Transform("log1p")),
     ),
     (Feature.of("gender", ["F"]),),
     (),
     5,
     5,
+    (Feature.number("dwell", Transform()),),
+    (Feature.number("stock", Transform("buckets", bounds=(1.0, 5.0))),),
 )
 
 
@@ -35,6 +40,8 @@ def folder(tmp_path: Path) -> Path:
     tables = valid_tables()
     tables["items"] |= {"available": [True, False, True], "maker": pa.nulls(3, pa.string()), "size": ["s", "m", "l"]}
     tables["interactions"] |= {"dwell": pa.array([1.0, 2.0, 3.0]), "position": pa.array([0, 1, 2], pa.int32())}
+    tables["items"]["born"] = pa.array([1, 2, 3], pa.timestamp("us"))
+    tables["interactions"] |= {"stock": [3, None, 7], "label_buy": [True, False, None]}
     return write_folder(tmp_path, tables)
 
 
@@ -43,17 +50,21 @@ def catalog(folder: Path) -> Catalog:
 
 
 def test_every_column_is_told(folder: Path) -> None:
-    uses = {(use.table, use.column): use for use in column_uses(folder, catalog(folder))}
+    uses = {(use.table, use.column): use for use in column_uses(Dataset.load(folder), SCHEMA)}
     brand = uses["items.parquet", "brand"]
     assert (brand.use, brand.missing, brand.unknown) == ("feature `brand`, 1 values", 1 / 3, 1 / 3)
     assert uses["items.parquet", "categories"].use == "feature `categories`, 1 values, up to 2 a row"
     assert uses["items.parquet", "categories"].unknown == 1 / 3
-    assert uses["items.parquet", "price"].use.startswith("not used: is double; numbers and lists become")
+    assert uses["items.parquet", "price"].use == "feature `price`, number, log1p"
+    assert uses["items.parquet", "born"].use == "not used: is timestamp[us], which is neither text, number nor bool"
+    assert uses["interactions.parquet", "label_buy"].use == "label of the task `buy`"
+    assert uses["interactions.parquet", "stock"].use == "feature `stock`, number in 3 buckets, given for each candidate"
+    assert uses["interactions.parquet", "stock"].missing == 1 / 3
     assert uses["items.parquet", "maker"].use.startswith("not used: no value in any row")
     assert uses["items.parquet", "size"].use.startswith("not used: no value in any row, or the model does not read it")
     assert uses["items.parquet", "available"].use == "not ranked where false"
     assert uses["items.parquet", "colour"].use == "absent: the model reads it"
-    assert uses["interactions.parquet", "dwell"].use.startswith("not used: is double")
+    assert uses["interactions.parquet", "dwell"].use.startswith("feature `dwell`, number")
     assert uses["interactions.parquet", "position"].use == "not read by training"
     lines = column_table(list(uses.values())).splitlines()
     assert lines[0].split() == ["table", "column", "missing", "unknown", "what", "it", "became"]
@@ -79,4 +90,4 @@ def test_what_only_the_log_names_is_told(folder: Path) -> None:
 def test_one_id_of_a_list_is_its_first_value() -> None:
     """As the serving side encodes `categories` for a feature of length 1."""
     feature = Feature.of("categories", ["x", "y"])
-    assert feature.encode([["y", "x"], [], None, ["z"], "x"]).tolist() == [3, 0, 0, 1, 2]
+    assert feature.encoder(Words.of([["y", "x"], [], None, ["z"], "x"]))(slice(None)).tolist() == [3, 0, 0, 1, 2]

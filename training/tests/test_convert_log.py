@@ -15,6 +15,7 @@ from plugrank_training.cli import main
 from plugrank_training.data.adapters.log_convert import convert_log
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.raw_column import texts_of
 
 LOG = """\
 visitor,product,when,event,price,device
@@ -74,7 +75,7 @@ def test_a_log_becomes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("v2", "10", 0),
         ("v3", "9", 1),
     ]
-    assert dataset.item_columns == {"price_text": ["12", "9.5"]}
+    assert texts_of(dataset.item_columns) == {"price_text": ["12", "9.5"]}
     assert dataset.texts[0] == "price_text 12."
     assert pq.read_table(out / "interactions.parquet").column("device").to_pylist() == ["phone", "desk", "phone", None]
     assert meta(out)["converted_from"]["dropped"] == {  # type: ignore[index]
@@ -113,10 +114,10 @@ def test_items_and_users_of_their_own(tmp_path: Path) -> None:
     dataset = Dataset.load(tmp_path / "out")
     assert (dataset.item_ids, dataset.titles) == (["9", "10", "77"], ["Kettle", "Cup", "Rug"])
     assert dataset.categories == [["kitchen", "kettles"], ["kitchen"], []]
-    assert dataset.item_columns == {"price": ["10 to 20", "below 10", ""]}
+    assert texts_of(dataset.item_columns) == {"price": ["10 to 20", "below 10", ""]}
     assert dataset.created_at is not None
     assert dataset.created_at[0] == 1_795_000_000_000
-    assert dict(zip(dataset.user_ids, dataset.user_columns["city"], strict=True)) == {
+    assert dict(zip(dataset.user_ids, texts_of(dataset.user_columns)["city"], strict=True)) == {
         "v1": "Faro", "v9": "", "v2": "", "v3": "",
     }  # fmt: skip
     available = pq.read_table(tmp_path / "out" / "items.parquet").column("available").to_pylist()
@@ -163,7 +164,7 @@ def test_an_avazu_file(tmp_path: Path) -> None:
     assert (dataset.rows, dataset.item_ids) == (30, ["15706"])
     assert dataset.user_ids[0] == "ip0|model"
     assert dataset.timestamp[0] == np.datetime64("2014-10-21T00:00", "ms").astype(np.int64)
-    assert dataset.item_columns["C15"] == ["320"]
+    assert texts_of(dataset.item_columns)["C15"] == ["320"]
     assert "site_id" in pq.read_schema(tmp_path / "out" / "interactions.parquet").names
 
 

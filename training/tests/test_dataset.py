@@ -12,6 +12,7 @@ import pytest
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.ids import shortlex_rank
+from plugrank_training.data.raw_column import texts_of
 from shops import valid_tables, write_folder
 
 
@@ -29,8 +30,8 @@ def test_a_valid_folder_is_read_in_whole(tmp_path: Path) -> None:
     assert dataset.texts == ["", "", "words"]
     assert dataset.categories == [["x", "y"], [], []]
     assert dataset.images == ["images/2.png", None, None]
-    assert dataset.item_columns == {"brand": ["acme", "", "globex"]}
-    assert dataset.user_columns == {"gender": ["F", ""]}
+    assert texts_of(dataset.item_columns) == {"brand": ["acme", "", "globex"], "price": ["1", "2", "3"]}
+    assert texts_of(dataset.user_columns) == {"gender": ["F", ""]}
     assert dataset.user.tolist() == [1, 0, 1]
     assert dataset.item.tolist() == [0, 0, 1]
     assert dataset.timestamp.tolist() == [100, 200, 200]

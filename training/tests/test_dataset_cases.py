@@ -10,6 +10,7 @@ import pytest
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.problems import FolderError
+from plugrank_training.data.raw_column import texts_of
 
 CASES = Path(__file__).parents[2] / "shared" / "dataset" / "tests" / "cases"
 EXPECTED: dict[str, list[str]] = json.loads((CASES / "cases.json").read_text(encoding="utf-8"))
@@ -55,10 +56,10 @@ def test_every_right_case_holds_the_same_shop() -> None:
     )
     for case in (name for name in EXPECTED if name.startswith(same) and not EXPECTED[name]):
         found = Dataset.load(CASES / case)
-        assert (found.item_ids, found.categories, found.item_columns) == (
+        assert (found.item_ids, found.categories, texts_of(found.item_columns)) == (
             plain.item_ids,
             plain.categories,
-            plain.item_columns,
+            texts_of(plain.item_columns),
         ), case
         assert found.timestamp.tolist() == plain.timestamp.tolist(), case
         assert found.label.tolist() == plain.label.tolist(), case
@@ -67,7 +68,7 @@ def test_every_right_case_holds_the_same_shop() -> None:
 def test_what_only_the_log_names_is_kept_without_content() -> None:
     dataset = Dataset.load(CASES / "unlisted_items")
     assert (dataset.item_ids, dataset.unlisted_items) == (["i1", "i2", "i3", "i4"], 2)
-    assert (dataset.titles[2:], dataset.categories[2:], dataset.item_columns["brand"][2:]) == (
+    assert (dataset.titles[2:], dataset.categories[2:], texts_of(dataset.item_columns)["brand"][2:]) == (
         ["", ""],
         [[], []],
         ["", ""],

@@ -197,7 +197,7 @@ def test_ppm_is_plugged_into_a_host_that_stays_as_it_is(
     assert made.unified["auc"] > made.host["auc"]
     manifest = json.loads((tmp_path / "run" / "bundle" / "manifest.json").read_text(encoding="utf-8"))
     assert set(manifest["graphs"]) >= {"text_encoder", "item_encoder", "user_encoder", "unified", "idrec"}
-    assert np.isfinite(manifest["calibration"]["unified"]["a"])
+    assert np.isfinite(manifest["calibration"]["unified"]["click"]["a"])
     assert max(manifest["metrics"]["onnx_difference"].values()) < 1e-4
 
 

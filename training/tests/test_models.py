@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from plugrank_training.config import Config, SimilarityConfig
+from plugrank_training.data.raw_column import Words
 from plugrank_training.export.tiny import tiny_schema
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified
 from plugrank_training.models.click_model import ClickModel
@@ -122,9 +123,15 @@ def test_a_missing_item_has_the_learned_missing_vector() -> None:
 
 def test_feature_ids_follow_the_bundle_format() -> None:
     brand = Feature.of("brand", ["acme", "globex"])
-    assert brand.encode(["globex", "acme", "?", "", None]).tolist() == [3, 2, OTHER, MISSING, MISSING]
+    assert brand.encoder(Words.of(["globex", "acme", "?", "", None]))(slice(None)).tolist() == [
+        3,
+        2,
+        OTHER,
+        MISSING,
+        MISSING,
+    ]
     tags = Feature.of("tags", ["a", "b"], length=2)
-    assert tags.encode([["b"], ["a", "x", "b"], []]).tolist() == [[3, 0], [2, 1], [0, 0]]
+    assert tags.encoder(Words.of([["b"], ["a", "x", "b"], []]))(slice(None)).tolist() == [[3, 0], [2, 1], [0, 0]]
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from PIL import Image
 from plugrank_training.data.adapters.layouts import convert, detect
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.raw_column import texts_of
 
 # 15 November 2019, 8:00 UTC, and 18 May 2023, 8:00 UTC, in ms.
 MIND_DAY, EB_DAY = 1_573_804_800_000, 1_684_396_800_000
@@ -69,7 +70,7 @@ def test_mind_in_parts(tmp_path: Path) -> None:
     assert dataset.titles == ['A "fair" vote', "", "Later title"]
     assert dataset.texts == ["On polls.", "", ""]
     assert dataset.categories == [["news"], [], ["sports", "golf"]]
-    assert dataset.item_columns == {"subcategory": ["news", "", "golf"]}
+    assert texts_of(dataset.item_columns) == {"subcategory": ["news", "", "golf"]}
     assert (dataset.meta.name, dataset.meta.time, dataset.meta.negatives) == ("mind", "ms", "logged")
 
 
@@ -163,12 +164,12 @@ def test_ebnerd_of_two_parts(tmp_path: Path) -> None:
     assert dataset.titles == ["Vejret", "", "Zlatan"]
     assert dataset.texts == ["Sol.", "", "Til salg.\nDrømmer du?"]
     assert dataset.categories == [["vejr"], ["krimi"], ["sport", "Fodbold"]]
-    assert dataset.item_columns["premium"] == ["no", "no", "yes"]
-    assert dataset.item_columns["sentiment_label"] == ["", "Negative", "Neutral"]
+    assert texts_of(dataset.item_columns)["premium"] == ["no", "no", "yes"]
+    assert texts_of(dataset.item_columns)["sentiment_label"] == ["", "Negative", "Neutral"]
     created = pq.read_table(tmp_path / "out" / "items.parquet")["created_at"].to_pylist()
     assert created == [EB_DAY + hour, None, EB_DAY]
     # Without gender and postcode, which nobody has.
-    assert dataset.user_columns == {"age": ["50", "30"], "is_subscriber": ["yes", "yes"]}
+    assert texts_of(dataset.user_columns) == {"age": ["50", "30"], "is_subscriber": ["yes", "yes"]}
     notes = (tmp_path / "out" / "dataset.json").read_text()
     assert "1 interactions with articles that are not in articles.parquet are left out" in notes
 

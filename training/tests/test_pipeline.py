@@ -212,7 +212,7 @@ def test_bundle_scores_what_torch_scored(run: Run) -> None:
         if port["source"].startswith("candidate.item."):
             asked[port["name"]] = records[port["source"].removeprefix("candidate.item.")][test.item][:, None]
     logit = graphs["unified"].run(asked)["logit"][:, 0].astype(np.float64)
-    assert np.abs(apply(manifest["calibration"]["unified"], logit) - written).max() < 1e-4
+    assert np.abs(apply(manifest["calibration"]["unified"]["click"], logit) - written).max() < 1e-4
 
 
 def small_setup(data: Path) -> tuple[Catalog, Split, HistoryIndex]:

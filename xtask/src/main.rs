@@ -4,13 +4,16 @@ mod bench;
 mod chart;
 mod demo;
 mod demo_split;
+mod files;
 mod lint;
 mod load;
 mod model_servers;
 mod ort_library;
+mod package;
 mod parts;
 mod process;
 mod python;
+mod python_client;
 mod redis8;
 mod rungs;
 mod running;
@@ -52,6 +55,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure what each rung of the latency ladder costs, on a data set of yours.
     Rungs(rungs::Args),
+    /// Make a Python wheel with the program and the shipped shop.
+    Package(package::Args),
     /// Lint the Helm chart and check what it renders.
     Chart,
     /// Write what is made from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Rungs(args) => rungs::run(&args),
+        Command::Package(args) => package::run(&args),
         Command::Chart => chart::run(),
         Command::Settings => settings::run(),
         Command::Shop => shop::run(),

@@ -1,10 +1,10 @@
 //! `cargo xtask shop`: makes `models/simshop` again.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::{process, python, train};
+use crate::{files, process, python, train};
 
 /// Size of the shipped shop: small enough to ship, large enough to learn from.
 const SHOP: [&str; 8] =
@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
 
     let out = crate::target().join("shop");
     train::convert_and_train(&dataset, &out, &["--again".to_owned()])?;
-    replace(&out.join("bundle"), &folder.join("bundle"))?;
+    files::replace(&out.join("bundle"), &folder.join("bundle"))?;
     process::run(
         python::training(&python::ensure()?)
             .arg("sample-predictions")
@@ -40,27 +40,5 @@ pub(crate) fn run() -> Result<()> {
     )?;
     fs::copy(out.join("report.json"), folder.join("report.json"))?;
     println!("models/simshop is made anew");
-    Ok(())
-}
-
-/// Puts a copy of the folder `from` in place of `to`.
-fn replace(from: &Path, to: &Path) -> Result<()> {
-    if to.exists() {
-        fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
-    }
-    copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
     Ok(())
 }

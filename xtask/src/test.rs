@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{model_servers, ort_library, process, python, redis8, system_packages};
+use crate::{model_servers, ort_library, process, python, python_client, redis8, system_packages};
 
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
 const FULL_CASES: u32 = 8_192;
@@ -16,6 +16,8 @@ pub(crate) enum Group {
     Rust,
     /// The Python package's tests.
     Training,
+    /// The Python client's tests, against a server.
+    Clients,
     /// Whole flows over real HTTP, and what breaks.
     E2e,
 }
@@ -58,6 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 .args(["-m", "pytest", "-q", "--durations=5"])
                 .current_dir(crate::root().join("training")),
         )?;
+    }
+    if wanted(Group::Clients) {
+        python_client::test()?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `/v1/items/{id}`.
 
-use std::collections::BTreeMap;
-
-use plugrank_contract::{Item, TimestampMs};
+use plugrank_contract::{FeatureValues, Item, TimestampMs, feature::present};
 use plugrank_store::{ItemStats, StoredItem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::features::features_schema;
 
 /// An item's content, as a whole: what is left out is empty afterwards.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -26,9 +26,11 @@ pub struct ItemContent {
     /// Whether it may be shown.
     #[serde(default = "yes")]
     pub available: bool,
-    /// Further categorical features, by name.
-    #[serde(default)]
-    pub features: BTreeMap<String, String>,
+    /// Further features, by name. A value is a text, a number, a list of either, `true` or `false`; null
+    /// is a feature that is missing.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
     /// Image file (JPEG or PNG), in base64.
     #[schema(content_encoding = "base64")]
     pub image: Option<String>,
@@ -53,8 +55,9 @@ pub struct ItemView {
     pub created_at: Option<TimestampMs>,
     /// Whether it may be shown.
     pub available: bool,
-    /// Further categorical features, by name.
-    pub features: BTreeMap<String, String>,
+    /// Further features, by name.
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
     /// Whether it has an image, at `/v1/items/{id}/image`.
     pub has_image: bool,
     /// Version of the content, 64 hexadecimal digits.

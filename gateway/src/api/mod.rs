@@ -2,7 +2,11 @@
 //! services may change without them.
 
 pub mod events;
+pub mod experiments;
+pub(crate) mod features;
+pub mod filter;
 pub mod items;
+pub mod models;
 pub mod rank;
 pub mod users;
 

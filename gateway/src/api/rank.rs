@@ -1,14 +1,27 @@
 //! `POST /v1/rank`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use plugrank_contract::{
-    TimestampMs,
+    FeatureValues, Filter, TimestampMs,
+    feature::present,
     retrieval::{SourceNames, SourceSet},
+    scoring::TaskScores,
 };
-use serde::{Deserialize, Serialize, Serializer};
-use utoipa::ToSchema;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
+    },
+};
 use uuid::Uuid;
+
+use super::{features::features_schema, filter::FilterSchema};
 
 /// Asks for a ranking. Texts lie in the body they came in.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -21,19 +34,29 @@ pub struct RankRequest<'a> {
     /// How many items; 20 when left out, unless configured otherwise.
     #[schema(minimum = 1, example = 20)]
     pub k: Option<i64>,
-    /// Rank exactly these items instead of retrieving some.
+    /// Rank exactly these items instead of retrieving some: ids, or ids with what the model reads of
+    /// them here and now.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>)]
-    pub candidates: Option<Vec<IdText<'a>>>,
+    #[schema(schema_with = candidates_schema, example = json!(["i1", "i2", "i3"]))]
+    pub candidates: Option<Vec<Candidate<'a>>>,
     /// Leave these items out.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["i3"]))]
     pub exclude: Option<Vec<IdText<'a>>>,
+    /// Rank only items that meet this filter; as many come as are asked for, whenever as many meet it.
+    #[schema(value_type = Option<FilterSchema>)]
+    pub filter: Option<Filter>,
     /// The situation to rank in.
     pub context: Option<RankContext>,
+    /// What is said of the user for this request alone.
+    pub user: Option<RankUser>,
     /// Latency budget in milliseconds; the configured one when left out.
     #[schema(minimum = 1, example = 50)]
     pub budget_ms: Option<i64>,
+    /// Arms by experiment, in place of those that would be dealt; for tests, where the settings allow it
+    /// (`experiments.forced_arms`).
+    #[schema(example = json!({}))]
+    pub arms: Option<BTreeMap<String, String>>,
     /// Also say what was left out and why, and what put each item at its place.
     #[serde(default)]
     pub explain: bool,
@@ -44,6 +67,85 @@ pub struct RankRequest<'a> {
 #[serde(transparent)]
 pub struct IdText<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
+/// A candidate.
+#[derive(Clone, Debug)]
+pub enum Candidate<'a> {
+    /// Its id.
+    Id(IdText<'a>),
+    /// Its id, and what is given of it.
+    Given(GivenCandidate<'a>),
+}
+
+/// A candidate with what is given of it for this request.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GivenCandidate<'a> {
+    /// Which item.
+    #[serde(borrow)]
+    #[schema(value_type = String)]
+    pub item_id: IdText<'a>,
+    /// Features of the candidate, by name: those of the bundle's `features.candidate` are read.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
+}
+
+fn candidates_schema() -> RefOr<Schema> {
+    let id =
+        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(256));
+    let candidate = OneOfBuilder::new().item(id).item(GivenCandidate::schema());
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(candidate).build()))
+}
+
+impl<'a> Candidate<'a> {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &IdText<'a> {
+        match self {
+            Self::Id(id) | Self::Given(GivenCandidate { item_id: id, .. }) => id,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Candidate<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(CandidateVisitor(PhantomData))
+    }
+}
+
+/// Reads one form or the other, so that an error names the field of the form that was meant.
+struct CandidateVisitor<'a>(PhantomData<&'a str>);
+
+impl<'de: 'a, 'a> Visitor<'de> for CandidateVisitor<'a> {
+    type Value = Candidate<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id, or an object with `item_id` and `features`")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, id: &'de str) -> Result<Candidate<'a>, E> {
+        Ok(Candidate::Id(IdText(Cow::Borrowed(id))))
+    }
+
+    fn visit_str<E: de::Error>(self, id: &str) -> Result<Candidate<'a>, E> {
+        Ok(Candidate::Id(IdText(Cow::Owned(id.to_owned()))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Candidate<'a>, A::Error> {
+        GivenCandidate::deserialize(MapAccessDeserializer::new(map)).map(Candidate::Given)
+    }
+}
+
+/// What is said of the user for this request alone.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankUser {
+    /// Features of the user, by name, over those that are stored.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
+}
+
 /// The situation to rank in.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +153,10 @@ pub struct RankContext {
     /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
     /// Now when left out.
     pub timestamp: Option<TimestampMs>,
+    /// Features of the request, by name: those of the bundle's `features.request` are read.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
 }
 
 /// A ranking, and how it came about.
@@ -60,8 +166,8 @@ pub struct RankResponse<'a> {
     pub request_id: Uuid,
     /// Version of the model bundle that scored; null when nothing could be scored.
     pub model: Option<&'a str>,
-    /// The experiment the request took part in.
-    pub experiment: Option<ExperimentArm>,
+    /// The arm of each layer of experiments in which the request takes part.
+    pub experiments: BTreeMap<&'a str, &'a str>,
     /// Items, best first.
     pub items: Vec<RankedItem<'a>>,
     /// What the request's time went to.
@@ -69,6 +175,9 @@ pub struct RankResponse<'a> {
     /// The lowest rung that a part of the answer stands on: `full`, `ctr_order`, `fewer_candidates`,
     /// `missing_vectors`, `idrec` or `retrieval_order`.
     pub rung: &'static str,
+    /// Why there are no items, for people; absent when there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where the answer is less than it could be; empty when it is whole.
     pub degraded: Vec<DegradedReport<'a>>,
     /// What was ranked, and how far vectors were at hand.
@@ -80,15 +189,6 @@ pub struct RankResponse<'a> {
     pub explain: Option<Explanation<'a>>,
 }
 
-/// The arm of an experiment.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ExperimentArm {
-    /// Which experiment.
-    pub name: String,
-    /// Which arm.
-    pub arm: String,
-}
-
 /// A ranked item.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RankedItem<'a> {
@@ -98,11 +198,34 @@ pub struct RankedItem<'a> {
     pub rank: u32,
     /// What the order goes by, falling from first to last; null when the order is retrieval's.
     pub score: Option<f32>,
-    /// Calibrated click probability; null when it could not be scored.
+    /// Calibrated probability of the model's main task, a click; null when it could not be scored.
     pub ctr: Option<f32>,
+    /// Calibrated probability of each task, where the model has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, f32>>)]
+    pub scores: Option<ItemScores<'a>>,
     /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
     #[schema(value_type = Vec<String>)]
     pub sources: NamedSources<'a>,
+}
+
+/// An item's probability of each task.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemScores<'a> {
+    /// The tasks.
+    pub tasks: &'a [TaskScores],
+    /// The item's place among the candidates.
+    pub candidate: usize,
+}
+
+impl Serialize for ItemScores<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(
+            self.tasks
+                .iter()
+                .filter_map(|task| Some((&task.task, task.probabilities.get(self.candidate)?))),
+        )
+    }
 }
 
 /// Names of an item's sources.
@@ -153,7 +276,7 @@ pub struct DegradedReport<'a> {
     /// `scored_lowest`.
     pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
-    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings).
+    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm).
     pub cause: &'static str,
     /// What happened, for people.
     pub detail: &'a str,
@@ -198,7 +321,8 @@ pub struct Explanation<'a> {
 pub struct DroppedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`,
+    /// `not_yet`, `filter`, `over_limit`.
     pub reason: &'a str,
 }
 

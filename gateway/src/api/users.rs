@@ -1,18 +1,19 @@
 //! `GET /v1/users/{id}`.
 
-use std::collections::BTreeMap;
-
-use plugrank_contract::{History, TimestampMs};
+use plugrank_contract::{FeatureValues, History, TimestampMs};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::features::features_schema;
 
 /// What is known of a user.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UserView {
     /// Identifier.
     pub user_id: String,
-    /// Categorical features, by name; empty without a profile.
-    pub features: BTreeMap<String, String>,
+    /// Features, by name; empty without a profile.
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
     /// What the user saw and did, newest first.
     pub history: Vec<HistoryView>,
 }

@@ -7,6 +7,7 @@ use plugrank_contract::{
     ItemId, ItemList, UserRead,
     reranking::RankFacts,
     retrieval::{Dropped, Name, SourceNames, SourceSet},
+    scoring::TaskScores,
 };
 
 use crate::api::rank::Coverage;
@@ -26,6 +27,8 @@ pub(crate) struct CandidateSet {
     pub(crate) dropped: Vec<Dropped>,
     /// By scoring: calibrated click probability of each candidate.
     pub(crate) ctr: Option<Arc<[f32]>>,
+    /// By scoring: the probabilities of each task, where the model has several.
+    pub(crate) scores: Vec<TaskScores>,
     /// By scoring, for a re-ranking role without an item table: what its rules read.
     pub(crate) facts: Option<Arc<RankFacts>>,
     /// By scoring: version of the bundle that scored.

@@ -18,6 +18,8 @@ pub(crate) enum Cause {
     Pressure,
     /// The settings pin the rung.
     Pinned,
+    /// An arm of an experiment serves at this rung.
+    Experiment,
     /// At the present backlog the whole answer would have come too late.
     Backlog,
 }
@@ -31,6 +33,7 @@ impl Cause {
             Self::Partial => "partial",
             Self::Pressure => "pressure",
             Self::Pinned => "pinned",
+            Self::Experiment => "experiment",
             Self::Backlog => "backlog",
         }
     }
@@ -84,6 +87,7 @@ impl Degraded {
     pub(crate) fn planned(stage: Stage, rung: Rung, cause: Cause) -> Self {
         let detail = match cause {
             Cause::Pinned => "the settings pin the rung (budget.ladder.pin)",
+            Cause::Experiment => "an arm of an experiment serves at this rung",
             Cause::Backlog => "at the present backlog the whole answer would come too late",
             _ => "the stage's recent p99 outgrew its share of the budget",
         };

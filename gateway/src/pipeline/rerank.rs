@@ -17,7 +17,11 @@ pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
     let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
     if run.plan.reranking > Rung::Full {
         let rung = run.plan.reranking;
-        run.degraded.push(Degraded::planned(Stage::Reranking, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(
+            Stage::Reranking,
+            rung,
+            run.plan.cause(Stage::Reranking),
+        ));
         return set.place_by_ctr(k);
     }
     let (_, seed) = run.info.request_id.as_u64_pair();
@@ -29,7 +33,7 @@ pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
         as_of: run.query.as_of,
         seed,
     };
-    let client = &run.gateway.clients.rerank;
+    let client = &run.model.clients.rerank;
     let check = |reply: &Reranked| check(reply, ctr.len(), k);
     match stage(run, Stage::Reranking, client, call, check).await {
         Ok(reply) => {

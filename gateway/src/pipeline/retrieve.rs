@@ -17,10 +17,11 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
         limit: wanted.max(u32::try_from(named).unwrap_or(u32::MAX)),
         candidates: query.candidates.clone(),
         exclude: query.exclude.clone(),
+        filters: query.filters.clone(),
         as_of: query.as_of,
         explain: query.explain,
     };
-    let client = &run.gateway.clients.retrieve;
+    let client = &run.model.clients.retrieve;
     let reply = stage(run, Stage::Retrieval, client, call, |reply| {
         match (reply.sources.len(), reply.candidates.len()) {
             (sources, candidates) if sources == candidates => Ok(()),
@@ -61,7 +62,11 @@ fn wanted_candidates(run: &mut Run<'_>) -> u32 {
     }
     if run.plan.retrieval > Rung::Full {
         let rung = run.plan.retrieval;
-        run.degraded.push(Degraded::planned(Stage::Retrieval, rung, run.plan.cause));
+        run.degraded.push(Degraded::planned(
+            Stage::Retrieval,
+            rung,
+            run.plan.cause(Stage::Retrieval),
+        ));
     }
     fewer.max(k)
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
-    CallError,
+    CallError, ErrorCode,
     embedding::Tiers,
     scoring::{ModelKind, Score, Scored},
 };
@@ -12,31 +12,35 @@ use plugrank_contract::{
 use super::{CandidateSet, Degraded, Fallback, Run, stage::stage};
 use crate::api::rank::Coverage;
 
-/// Adds the candidates' click probabilities. Where they cannot be scored, the set goes on without
-/// them, and the reason is in `degraded`.
-pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
+/// Adds the candidates' probabilities. Where they cannot be scored, the set goes on without them, and
+/// the reason is in `degraded`.
+///
+/// # Errors
+/// When what the request says of features does not suit the model.
+pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(), CallError> {
     let rung = run.plan.scoring;
     if set.items.is_empty() {
-        return;
+        return Ok(());
     }
     if rung == Rung::RetrievalOrder {
-        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause));
-        return;
+        run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause(Stage::Scoring)));
+        return Ok(());
     }
     let call = Score {
         user_id: run.query.user_id.clone(),
         items: set.items.clone(),
         user: std::mem::take(&mut set.user),
         as_of: run.query.as_of,
-        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.model },
+        model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.kind },
         tiers: if rung == Rung::MissingVectors { Tiers::Cached } else { Tiers::All },
-        facts_for: match run.gateway.facts_for {
+        facts_for: match run.model.facts_for {
             0 => 0,
             pool => pool.max(run.query.k),
         },
+        given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
     };
     let expected = set.items.len();
-    let client = &run.gateway.clients.score;
+    let client = &run.model.clients.score;
     let scored = stage(run, Stage::Scoring, client, call, |reply: &Scored| match reply.ctr.len() {
         got if got == expected => Ok(()),
         got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
@@ -48,6 +52,9 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
             name_rung(run, rung, &reply);
             take_scores(run, set, reply);
         }
+        Err(error) if error.code == ErrorCode::InvalidArgument && run.query.given.is_some() => {
+            return Err(error);
+        }
         Err(error) => {
             if let Some(ms) = error.retry_after_ms {
                 run.gateway.admission.note_queue(Duration::from_millis(u64::from(ms)));
@@ -55,11 +62,12 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) {
             run.degraded.push(Degraded::by_error(Stage::Scoring, error, Rung::RetrievalOrder));
         }
     }
+    Ok(())
 }
 
 /// Says where the scores come from, when they are not the best there could be.
 fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
-    let cause = run.plan.cause;
+    let cause = run.plan.cause(Stage::Scoring);
     let degraded = &mut run.degraded;
     let fewer_took_effect = run.query.candidates.is_none();
     // A rung that changes nothing for this request is not one it stands on: the caller's candidates
@@ -68,7 +76,7 @@ fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
         Rung::Full => false,
         Rung::FewerCandidates => fewer_took_effect,
         Rung::MissingVectors => reply.model == ModelKind::Unified,
-        _ => reply.model == ModelKind::Idrec && run.gateway.model != ModelKind::Idrec,
+        _ => reply.model == ModelKind::Idrec && run.gateway.kind != ModelKind::Idrec,
     };
     if took_effect {
         degraded.push(Degraded::planned(Stage::Scoring, planned, cause));
@@ -92,6 +100,7 @@ fn take_scores(run: &mut Run<'_>, set: &mut CandidateSet, reply: Scored) {
     set.model = Some(reply.bundle);
     set.batch_rows = reply.batch_rows;
     set.facts = reply.facts;
+    set.scores = reply.scores;
     set.coverage = Coverage {
         scored: coverage.rows,
         memory: coverage.memory,

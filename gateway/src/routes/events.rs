@@ -1,15 +1,18 @@
 //! `POST /v1/events`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_contract::{Context, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents};
+use futures::future::join_all;
+use plugrank_contract::{
+    Context, Deadline, Event, ItemId, TimestampMs, UserId, retrieval::ObserveEvents,
+};
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::events::{EventBody, EventsRequest, EventsResponse},
     body::{BodyLimit, JsonBody},
     endpoint::Endpoint,
@@ -40,7 +43,15 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     path = "/v1/events",
     tag = "behaviour",
     operation_id = "appendEvents",
-    request_body = EventsRequest,
+    request_body(content = EventsRequest, examples(
+        ("1-click" = (summary = "A click", value = json!({"events": [
+            {"event_id": "click-1", "type": "click", "user_id": "u1", "item_id": "i1"},
+        ]}))),
+        ("2-impressions" = (summary = "What was shown", value = json!({"events": [
+            {"event_id": "shown-1", "type": "impression", "user_id": "u1", "item_id": "i1"},
+            {"event_id": "shown-2", "type": "impression", "user_id": "u1", "item_id": "i2"},
+        ]}))),
+    )),
     responses(
         (status = 202, body = EventsResponse, description = "The events are durable"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was recorded"),
@@ -72,20 +83,26 @@ pub(crate) async fn append(
 async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event>) {
     let context = Context {
         request_id: info.request_id,
-        deadline: None,
+        deadline: Deadline::after(NOTICE_BUDGET),
         traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
-    }
-    .within(NOTICE_BUDGET);
-    let notice = gateway.clients.observe_events.call(context, ObserveEvents { events });
-    let told = tokio::time::timeout(NOTICE_BUDGET, notice).await;
-    let error = match told {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {NOTICE_BUDGET:?}"),
     };
-    tracing::warn!(error, "retrieval could not be told of stored events");
-    gateway.metrics.failed_notice("observe_events");
+    let deadline = context.deadline;
+    let models = gateway.models.all_ready();
+    let tell = |model: &Arc<ServingModel>| {
+        let client = Arc::clone(&model.clients.observe_events);
+        let (context, notice) = (context.clone(), ObserveEvents { events: events.clone() });
+        async move { deadline.limit(client.call(context, notice)).await }
+    };
+    for told in join_all(models.iter().map(tell)).await {
+        let error = match told {
+            Some(Ok(())) => continue,
+            Some(Err(error)) => error.to_string(),
+            None => format!("no answer within {NOTICE_BUDGET:?}"),
+        };
+        tracing::warn!(error, "retrieval could not be told of stored events");
+        gateway.metrics.failed_notice("observe_events");
+    }
 }
 
 fn check(

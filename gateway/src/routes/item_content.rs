@@ -1,21 +1,24 @@
 //! Checks an item's content before it is written.
 
-use std::{collections::BTreeMap, io::Cursor};
+use std::{fmt::Display, io::Cursor};
 
 use actix_web::web;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use image::{ImageReader, Limits};
-use plugrank_contract::TimestampMs;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use plugrank_contract::{
+    FeatureValues, TimestampMs,
+    image_limits::{MAX_DECODED_BYTES, MAX_SIDE, check_pixels},
+};
+use tokio::sync::Semaphore;
 
 use crate::{api::items::ItemContent, problem::Problem, validate::Errors};
 
 const MAX_TITLE_BYTES: usize = 4096;
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 const MAX_CATEGORIES: usize = 64;
-const MAX_FEATURES: usize = 256;
 const MAX_NAME_BYTES: usize = 256;
-/// Pixels a side. Larger images would be scaled down anyway, and cost memory until then.
-const MAX_IMAGE_SIDE: u32 = 8192;
+/// Images decoded at a time in a process; further ones wait. What they take together is bounded by it.
+static DECODES: Semaphore = Semaphore::const_new(2);
 
 /// Content that may be written.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(crate) struct Checked {
     pub(crate) categories: Vec<String>,
     pub(crate) created_at: Option<TimestampMs>,
     pub(crate) available: bool,
-    pub(crate) features: BTreeMap<String, String>,
+    pub(crate) features: FeatureValues,
     /// Image file as it is.
     pub(crate) image: Option<Vec<u8>>,
 }
@@ -44,13 +47,7 @@ pub(crate) async fn check(content: ItemContent) -> Result<Checked, Problem> {
     for (at, category) in content.categories.iter().take(MAX_CATEGORIES).enumerate() {
         errors.text(&format!("categories[{at}]"), category, MAX_NAME_BYTES);
     }
-    count(&mut errors, "features", content.features.len(), MAX_FEATURES);
-    for (name, value) in content.features.iter().take(MAX_FEATURES) {
-        errors.text("features", name, MAX_NAME_BYTES);
-        if value.len() > MAX_NAME_BYTES {
-            errors.text(&format!("features.{name}"), value, MAX_NAME_BYTES);
-        }
-    }
+    errors.features("features", &content.features);
     if let Some(created_at) = content.created_at {
         errors.range("created_at", created_at, 0..=i64::MAX);
     }
@@ -78,21 +75,37 @@ fn count(errors: &mut Errors, field: &str, count: usize, max: usize) {
 
 /// Decoding takes milliseconds, so it is kept off the threads that serve.
 async fn decode_image(text: String) -> Result<Vec<u8>, Problem> {
+    let unchecked =
+        |error: &dyn Display| Problem::internal(format!("the image could not be checked: {error}"));
+    let permit = DECODES.acquire().await.map_err(|error| unchecked(&error))?;
+    // The permit goes along: a caller that hangs up does not end the decoding.
     let checked = web::block(move || {
-        let bytes = STANDARD.decode(text).map_err(|error| format!("is not base64: {error}"))?;
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(MAX_IMAGE_SIDE);
-        limits.max_image_height = Some(MAX_IMAGE_SIDE);
-        let mut reader = ImageReader::new(Cursor::new(&bytes))
-            .with_guessed_format()
-            .map_err(|error| format!("cannot be read: {error}"))?;
-        reader.limits(limits);
-        reader.decode().map_err(|error| format!("is no JPEG or PNG that can be read: {error}"))?;
-        Ok::<_, String>(bytes)
-    })
-    .await
-    .map_err(|error| Problem::internal(format!("the image could not be checked: {error}")))?;
+        let checked = check_image(text);
+        drop(permit);
+        checked
+    });
+    let checked = checked.await.map_err(|error| unchecked(&error))?;
     checked.map_err(|detail| Problem::invalid_field("image", detail))
+}
+
+/// The file, if the encoder can decode it.
+fn check_image(text: String) -> Result<Vec<u8>, String> {
+    let bytes = STANDARD.decode(&text).map_err(|error| format!("is not base64: {error}"))?;
+    drop(text);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    let mut reader = ImageReader::new(Cursor::new(&bytes))
+        .with_guessed_format()
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    reader.limits(limits);
+    let unread = |error| format!("is no JPEG or PNG that can be read: {error}");
+    let decoder = reader.into_decoder().map_err(unread)?;
+    let (width, height) = decoder.dimensions();
+    check_pixels(width, height).map_err(|why| format!("is too large: {why}"))?;
+    DynamicImage::from_decoder(decoder).map_err(unread)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -105,6 +118,24 @@ mod tests {
             .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
             .unwrap();
         STANDARD.encode(bytes)
+    }
+
+    /// A PNG of one colour: few bytes whatever its size.
+    fn claims(width: u32, height: u32) -> String {
+        let mut bytes = Vec::new();
+        image::GrayImage::new(width, height)
+            .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
+            .unwrap();
+        STANDARD.encode(bytes)
+    }
+
+    #[test]
+    fn an_image_that_the_encoder_would_not_decode_is_refused_at_the_door() {
+        assert!(check_image(claims(8192, 6000)).is_ok());
+        let error = check_image(claims(8192, 6200)).unwrap_err();
+        assert!(error.contains("8192 x 6200 pixels; at most 50000000"), "{error}");
+        let error = check_image(claims(MAX_SIDE + 1, 1)).unwrap_err();
+        assert!(error.contains("can be read"), "{error}");
     }
 
     async fn field(body: serde_json::Value) -> Option<String> {
@@ -123,6 +154,11 @@ mod tests {
             (json!({"title": "t", "categories": ["a", ""]}), "categories[1]"),
             (json!({"title": "t", "categories": vec!["a"; 65]}), "categories"),
             (json!({"title": "t", "features": {"brand": "b".repeat(300)}}), "features.brand"),
+            (
+                json!({"title": "t", "features": {"tags": ["a", "b".repeat(300)]}}),
+                "features.tags[1]",
+            ),
+            (json!({"title": "t", "features": {"sizes": vec![1; 1025]}}), "features.sizes"),
             (json!({"title": "t", "created_at": -1}), "created_at"),
             (json!({"title": "t", "image": "%%%"}), "image"),
             (json!({"title": "t", "image": "bm8gaW1hZ2U="}), "image"),

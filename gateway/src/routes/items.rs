@@ -7,7 +7,7 @@ use actix_web::{
     web::{self, Data, Path, ReqData, ServiceConfig},
 };
 use plugrank_contract::{
-    CallError, Context, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
+    CallError, Context, Deadline, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
 };
 use plugrank_store::{NewItem, StoredItem};
 
@@ -44,7 +44,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "getItem",
-    params(("id" = String, Path, description = "The item's id")),
+    params(("id" = String, Path, description = "The item's id", example = "i1")),
     responses(
         (status = 200, body = ItemView, description = "The item"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The catalog has no such item"),
@@ -64,8 +64,16 @@ pub(crate) async fn get(gateway: Data<Gateway>, id: Path<String>) -> Result<Http
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "putItem",
-    params(("id" = String, Path, description = "The item's id")),
-    request_body = ItemContent,
+    params(("id" = String, Path, description = "The item's id", example = "mug-1")),
+    request_body(content = ItemContent, examples(
+        ("1-title" = (summary = "The least", value = json!({"title": "Blue mug"}))),
+        ("2-features" = (summary = "With features", value = json!({
+            "title": "Blue mug",
+            "text": "A stoneware mug of 0.3 l, dishwasher safe.",
+            "categories": ["kitchen"],
+            "features": {"price": 12.5, "brand": "Acme"},
+        }))),
+    )),
     responses(
         (status = 200, body = ItemView, description = "The item was replaced"),
         (status = 201, body = ItemView, description = "The item is new"),
@@ -112,7 +120,7 @@ pub(crate) async fn put(
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "deleteItem",
-    params(("id" = String, Path, description = "The item's id")),
+    params(("id" = String, Path, description = "The item's id", example = "mug-1")),
     responses(
         (status = 204, description = "There is no such item any more"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Not removed, or removed and still retrievable; send it again"),
@@ -135,7 +143,7 @@ pub(crate) async fn delete(
     path = "/v1/items/{id}/image",
     tag = "catalog",
     operation_id = "getItemImage",
-    params(("id" = String, Path, description = "The item's id")),
+    params(("id" = String, Path, description = "The item's id", example = "i1")),
     responses(
         (status = 200, body = Vec<u8>, content_type = "image/*", description = "The image file"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such item, or it has no image"),
@@ -181,19 +189,23 @@ async fn view(gateway: &Gateway, id: &ItemId) -> Result<ItemView, Problem> {
 async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<(), Problem> {
     let context = Context {
         request_id: info.request_id,
-        deadline: None,
+        deadline: Deadline::after(CHANGE_BUDGET),
         traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
-    }
-    .within(CHANGE_BUDGET);
+    };
     let item_ids = vec![id.clone()];
     let invalidate = Invalidate { item_ids: item_ids.clone() };
     let told = async {
-        gateway.clients.invalidate.call(context.clone(), invalidate).await?;
-        gateway.clients.refresh_items.call(context.clone(), RefreshItems { item_ids }).await
+        for model in gateway.models.all_ready() {
+            let (invalidate, refresh) =
+                (invalidate.clone(), RefreshItems { item_ids: item_ids.clone() });
+            model.clients.invalidate.call(context.clone(), invalidate).await?;
+            model.clients.refresh_items.call(context.clone(), refresh).await?;
+        }
+        Ok(())
     };
-    let late = |_| Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
-    let told = tokio::time::timeout(CHANGE_BUDGET, told).await.unwrap_or_else(late);
+    let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
+    let told = context.deadline.limit(told).await.unwrap_or_else(late);
     told.map_err(|error| {
         gateway.metrics.failed_notice("item_changed");
         tracing::warn!(%error, item = %id, "an item change was stored but not announced");

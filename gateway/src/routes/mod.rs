@@ -2,8 +2,10 @@
 
 pub(crate) mod docs;
 pub(crate) mod events;
+pub(crate) mod experiments;
 mod item_content;
 pub(crate) mod items;
+pub(crate) mod models;
 pub(crate) mod playground;
 pub(crate) mod rank;
 pub(crate) mod users;
@@ -19,6 +21,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     events::configure(config, &gateway.server);
     items::configure(config, &gateway.server);
     users::configure(config);
+    experiments::configure(config, &gateway.server);
+    models::configure(config, &gateway.server);
     operation_routes(config, &gateway.health, &gateway.registry);
     docs::configure(config, gateway);
     playground::configure(config);

@@ -1,36 +1,40 @@
 //! `POST /v1/rank`.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Rung, Stage};
-use plugrank_contract::{ItemId, ItemList, UNKNOWN_ITEM, UserId};
+use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
+use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::{
         millis,
         rank::{
-            BudgetReport, DegradedReport, DroppedItem, Explanation, IdText, NamedSources,
-            PlacedItem, RankRequest, RankResponse, RankedItem, StageReport,
+            BudgetReport, Candidate, Coverage, DegradedReport, DroppedItem, Explanation, IdText,
+            ItemScores, NamedSources, PlacedItem, RankContext, RankRequest, RankResponse,
+            RankedItem, StageReport,
         },
     },
     body::{self, BodyLimit, RawJson},
-    controller::Plan,
     endpoint::Endpoint,
+    experiments::{Arms, Who},
+    models::shadow,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Cause, Degraded, Query, Ranked},
-    problem::{Problem, ProblemDocument},
+    pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
+    problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
 
+/// How long a request waits for the profile that an experiment asks for.
+const PROFILE_TIME: Duration = Duration::from_millis(5);
 /// Room for most replies, so that it is made once.
 const REPLY_BYTES: usize = 4096;
 
@@ -54,7 +58,17 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
         ("traceparent" = Option<String>, Header, description = "W3C trace context of the caller"),
         ("x-request-id" = Option<Uuid>, Header, description = "The caller's id for the request, a UUID"),
     ),
-    request_body = RankRequest,
+    request_body(content = RankRequest, examples(
+        ("1-user" = (summary = "For a user", value = json!({"user_id": "u1"}))),
+        ("2-candidates" = (
+            summary = "Candidates of your own",
+            value = json!({"user_id": "u1", "candidates": ["i1", "i2", "i3", "i4"], "k": 3}),
+        )),
+        ("3-explain" = (
+            summary = "With a budget, and why",
+            value = json!({"user_id": "u1", "k": 5, "exclude": ["i805"], "budget_ms": 100, "explain": true}),
+        )),
+    )),
     responses(
         (status = 200, body = RankResponse, description = "The ranking", headers(
             ("server-timing" = String, description = "Time of each stage"),
@@ -73,30 +87,46 @@ pub(crate) async fn rank(
     info: ReqData<RequestInfo>,
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
-    let query = check(&gateway, body::parse(&body)?)?;
+    let request: RankRequest<'_> = body::parse(&body)?;
+    let arms = arms(&gateway, &info, &request).await?;
+    let mut model = gateway.model_of(&arms);
+    let mut query = check(&gateway, &model, request)?;
     let budget = Budget::start(query.budget, gateway.shares);
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
+    if let Some(rung) = arms.change.rung {
+        plan = plan.at_most(rung);
+    }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.on_overload {
             OnOverload::Refuse => return Err(refused(&gateway, refusal)),
             OnOverload::Degrade => {
-                plan = Plan { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..plan };
+                plan = plan.without_scores();
             }
         }
     }
     // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
-    let mut ranked = in_turns(pipeline::rank(&gateway, &info, &query, plan, budget)).await;
+    let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
+    let mut ranked = in_turns(ranking).await;
+    if let Some(before) = gateway.models.on_trial(&model)
+        && let Some(reason) = ranked.broken_model()
+    {
+        gateway.models.broken(&model, &reason);
+        model = before;
+        query = read(&gateway, &model, &body)?;
+        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
+        let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
+        ranked = in_turns(ranking).await;
+    }
     admitted.answered();
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
-    record(&gateway, &info, &mut ranked);
-    let set = ranked.ranking.as_ref().map_err(|error| {
-        Problem::unavailable(format!("no candidates could be retrieved: {}", error.message))
-    })?;
+    record(&gateway, &info, &mut ranked, &arms);
+    let set = ranked.ranking.as_ref().map_err(unranked)?;
+    shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
-    let reply = respond(set, &ranked, budget, (info.request_id, trace_id), query.explain);
+    let reply = respond(set, &ranked, &arms, budget, (info.request_id, trace_id), query.explain);
     let mut json = Vec::with_capacity(REPLY_BYTES);
     serde_json::to_writer(&mut json, &reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
@@ -105,17 +135,69 @@ pub(crate) async fn rank(
     Ok(response.body(json))
 }
 
+/// The arms of a request. Without experiments this asks nothing and allocates nothing.
+async fn arms(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    request: &RankRequest<'_>,
+) -> Result<Arms, Problem> {
+    let named = request.arms.as_ref();
+    let experiments = &gateway.experiments;
+    if named.is_none() && experiments.none() {
+        return Ok(Arms::default());
+    }
+    if named.is_some() && !experiments.options.forced_arms {
+        let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
+        return Err(Problem::invalid_field("arms", detail));
+    }
+    let running = experiments.running();
+    let mut profile = None;
+    if running.asks_for_features() {
+        // Without the profile no condition holds: the user gets what everybody gets.
+        let user_id = UserId::from(&*request.user_id);
+        let read = gateway.store.user(&user_id);
+        let read = tokio::time::timeout(PROFILE_TIME, read).await;
+        profile = read.ok().and_then(Result::ok).flatten();
+    }
+    let request_id = info.request_id.to_string();
+    let who = Who { user_id: &request.user_id, request_id: &request_id, surface: "", profile };
+    let nothing = BTreeMap::new();
+    running
+        .arms(&who, named.unwrap_or(&nothing))
+        .map_err(|error| Problem::invalid_field("arms", error.to_string()))
+}
+
+/// Why there is no ranking: what the request says does not suit the model, a filter asks what the items have
+/// no answer to, or nothing was retrieved.
+fn unranked(error: &CallError) -> Problem {
+    let CallError { code, message, pointer, .. } = error;
+    if let (ErrorCode::InvalidArgument, Some(pointer)) = (code, pointer) {
+        let own = pointer.strip_prefix("/filters/0").map(|within| format!("/filter{within}"));
+        let pointer = own.unwrap_or_else(|| pointer.clone());
+        return Problem::invalid(vec![FieldError::at_pointer(pointer, message)]);
+    }
+    match (code, message.split_once(": ")) {
+        (ErrorCode::InvalidArgument, Some((field, detail))) => {
+            Problem::invalid_field(field, detail)
+        }
+        _ => Problem::unavailable(format!("no candidates could be retrieved: {message}")),
+    }
+}
+
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
 /// makes spans of them.
-fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked) {
+fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    let degraded = ranked.ranking.is_err() || !ranked.degraded.is_empty();
+    // An arm that serves at a lower rung is as it was meant.
+    let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
+    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
     let stages = std::mem::take(&mut ranked.stages);
-    info.record(RankOutcome { total: ranked.total, spent: ranked.spent, degraded, stages });
+    let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
+    info.record(RankOutcome { total, spent, degraded, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     gateway.metrics.coverage(&set.coverage);
@@ -153,7 +235,16 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
     }
 }
 
-fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> {
+/// The request of a body, its items resolved for a model.
+pub(crate) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
+    check(gateway, model, body::parse(body)?)
+}
+
+fn check(
+    gateway: &Gateway,
+    model: &ServingModel,
+    request: RankRequest<'_>,
+) -> Result<Query, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
@@ -162,28 +253,41 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
     if request.candidates.as_ref().is_some_and(Vec::is_empty) {
         errors.add("candidates", "is empty; leave it out to have candidates retrieved");
     }
-    let lists = [
-        ("candidates", &request.candidates, limits.max_candidates),
-        ("exclude", &request.exclude, limits.max_exclude),
-    ];
-    for (field, ids, most) in lists {
-        errors.item_ids(field, ids.as_deref().unwrap_or_default(), most);
-    }
+    let candidates = request.candidates.as_deref().unwrap_or_default();
+    errors.item_ids("candidates", candidates.iter().map(Candidate::id), limits.max_candidates);
+    let exclude = request.exclude.as_deref().unwrap_or_default();
+    errors.item_ids("exclude", exclude.iter(), limits.max_exclude);
     let ceiling_ms = i64::try_from(gateway.budget_ceiling_ms).unwrap_or(i64::MAX);
     if let Some(budget_ms) = request.budget_ms {
         errors.range("budget_ms", budget_ms, 1..=ceiling_ms);
     }
-    let as_of = request.context.unwrap_or_default().timestamp;
+    let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
+    let user = request.user.unwrap_or_default().features;
+    errors.features("context.features", &features);
+    errors.features("user.features", &user);
+    for (at, candidate) in candidates.iter().enumerate() {
+        if let Candidate::Given(given) = candidate
+            && !errors.full()
+        {
+            errors.features(&format!("candidates[{at}].features"), &given.features);
+        }
+    }
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
+    request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
     errors.none_or(())?;
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
     Ok(Query {
         user_id: UserId::from(&*request.user_id),
         k: u32::try_from(k).unwrap_or(limits.k_default),
-        candidates: request.candidates.map(|ids| resolve(gateway, &ids)),
-        exclude: resolve(gateway, &request.exclude.unwrap_or_default()),
+        candidates: request
+            .candidates
+            .as_ref()
+            .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
+        exclude: resolve(model, exclude.iter()),
+        filters: request.filter.into_iter().collect(),
+        given: Given::of(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
         explain: request.explain,
@@ -191,13 +295,16 @@ fn check(gateway: &Gateway, request: RankRequest<'_>) -> Result<Query, Problem> 
 }
 
 /// Hashes each id once, where this process has the item table. From here on items are indices.
-fn resolve(gateway: &Gateway, ids: &[IdText<'_>]) -> ItemList {
-    let Some(table) = gateway.items.as_ref().filter(|_| !ids.is_empty()) else {
-        return ids.iter().map(|id| ItemId::from(&*id.0)).collect();
+fn resolve<'i>(
+    model: &ServingModel,
+    ids: impl ExactSizeIterator<Item = &'i IdText<'i>> + Clone,
+) -> ItemList {
+    let Some(table) = model.items.as_ref().filter(|_| ids.len() > 0) else {
+        return ids.map(|id| ItemId::from(&*id.0)).collect();
     };
     let mut indices = Vec::with_capacity(ids.len());
-    table.indices(&mut ids.iter().map(|id| &*id.0), &mut indices);
-    let unknown = ids.iter().zip(&indices).filter(|(_, index)| **index == UNKNOWN_ITEM);
+    table.indices(&mut ids.clone().map(|id| &*id.0), &mut indices);
+    let unknown = ids.zip(&indices).filter(|(_, index)| **index == UNKNOWN_ITEM);
     let unknown = unknown.map(|(id, _)| ItemId::from(&*id.0)).collect();
     ItemList::resolved(Arc::clone(table), indices, unknown)
 }
@@ -205,6 +312,7 @@ fn resolve(gateway: &Gateway, ids: &[IdText<'_>]) -> ItemList {
 fn respond<'a>(
     set: &'a CandidateSet,
     ranked: &'a Ranked,
+    arms: &'a Arms,
     budget: BudgetReport,
     (request_id, trace_id): (Uuid, Option<&'a str>),
     explain: bool,
@@ -214,6 +322,8 @@ fn respond<'a>(
         rank,
         score: placed.score,
         ctr: set.ctr_of(placed),
+        scores: (!set.scores.is_empty())
+            .then(|| ItemScores { tasks: &set.scores, candidate: placed.candidate as usize }),
         sources: NamedSources {
             names: &set.source_names,
             set: set.sources.get(placed.candidate as usize).copied().unwrap_or_default(),
@@ -222,14 +332,32 @@ fn respond<'a>(
     RankResponse {
         request_id,
         model: set.model.as_deref(),
-        experiment: None,
+        experiments: arms.list.iter().map(|arm| (&*arm.layer, &*arm.arm)).collect(),
         items: items.collect(),
         budget,
         rung: ranked.rung().as_str(),
+        note: set.places.is_empty().then(|| note(&set.coverage)),
         degraded: ranked.degraded.iter().map(degraded_report).collect(),
         coverage: set.coverage,
         trace_id,
         explain: explain.then(|| explanation(set)),
+    }
+}
+
+/// Why a ranking has no items.
+fn note(coverage: &Coverage) -> String {
+    let Coverage { candidates, unknown, dropped, .. } = *coverage;
+    match (candidates, unknown, dropped) {
+        (0, 1.., _) if unknown == dropped => {
+            format!(
+                "none of the {unknown} candidates is in the catalog; `/v1/items/{{id}}` adds an item"
+            )
+        }
+        (0, _, 1..) => {
+            format!("all {dropped} candidates were left out; `explain` says why")
+        }
+        (0, _, _) => "no source has a candidate: the catalog has no item to show".to_owned(),
+        _ => format!("none of the {candidates} candidates could be placed"),
     }
 }
 
@@ -285,4 +413,20 @@ fn server_timing(budget: &BudgetReport) -> String {
     }
     let _ = write!(timing, "total;dur={}", budget.spent_ms);
     timing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_ranking_says_why() {
+        let note = |candidates, unknown, dropped| {
+            note(&Coverage { candidates, unknown, dropped, ..Coverage::default() })
+        };
+        assert!(note(0, 3, 3).starts_with("none of the 3 candidates is in the catalog"));
+        assert_eq!(note(0, 1, 4), "all 4 candidates were left out; `explain` says why");
+        assert!(note(0, 0, 0).starts_with("no source has a candidate"));
+        assert!(note(5, 0, 0).contains("none of the 5"));
+    }
 }

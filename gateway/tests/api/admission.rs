@@ -140,6 +140,50 @@ async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
     assert_eq!(read.await.unwrap(), *b"HTTP/1.1 408");
 }
 
+/// Large bodies share what memory there is for them; small ones always find room.
+#[actix_web::test]
+async fn a_body_for_which_there_is_no_memory_is_429() {
+    let server = Server::start_with(|server, _| {
+        server.body_memory_mb = 16;
+        server.client_timeout_ms = 2000;
+    });
+    let length = 3 << 20;
+    // Four bytes of memory for each of the body: 12 of 16 MiB, until it is given up.
+    let mut holds = raw(&server, &rank_head(length));
+    holds.write_all(&vec![b' '; length - 1]).unwrap();
+    let body = vec![b' '; length];
+    let ask = || {
+        let request = server.request(reqwest::Method::POST, "/v1/rank");
+        request.header("content-type", "application/json").body(body.clone()).send()
+    };
+    let mut refused_with = 0;
+    for _ in 0..100 {
+        let answer = ask().await.unwrap();
+        refused_with = answer.status().as_u16();
+        if refused_with == 429 {
+            let problem = refused(answer, 429).await;
+            assert!(problem["detail"].as_str().unwrap().contains("server.body_memory_mb"));
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(refused_with, 429);
+    server.rank(&json!({"user_id": "u1"})).await;
+    let page = server.metrics().await;
+    assert!(page.contains("plugrank_rejected_total{cause=\"body_memory\"}"), "{page}");
+    // Given up, or gone: its memory is free again.
+    drop(holds);
+    for _ in 0..500 {
+        let status = ask().await.unwrap().status().as_u16();
+        if status == 400 {
+            return;
+        }
+        assert_eq!(status, 429);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the memory was not given back");
+}
+
 #[actix_web::test]
 async fn a_connection_too_many_is_429() {
     let server = Server::start_with(|server, _| server.max_connections = 2);

@@ -9,7 +9,10 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Server, problem};
+use crate::{
+    stages::Act,
+    support::{Server, problem},
+};
 
 async fn refused(server: &Server, body: &Value, field: &str) {
     let found = problem(server.post("/v1/rank", body).await, 400).await;
@@ -51,6 +54,35 @@ async fn fields_out_of_range_are_named() {
     }
     assert!(server.retrieve.calls().is_empty());
     server.rank(&json!({"user_id": "u"})).await;
+}
+
+#[actix_web::test]
+async fn a_wrong_filter_is_named_by_a_pointer_too() {
+    let server = Server::start();
+    let ask = async |filter: Value| {
+        server.post("/v1/rank", &json!({"user_id": "u", "filter": filter})).await
+    };
+    for (filter, field, pointer) in [
+        (json!({"must": [{"field": "price"}]}), "filter.must[0]", "/filter/must/0"),
+        (
+            json!({"should": [{"field": "brand", "any": ["x"]}, {"field": "brand", "any": []}]}),
+            "filter.should[1].any",
+            "/filter/should/1/any",
+        ),
+    ] {
+        let found = problem(ask(filter).await, 400).await;
+        assert_eq!(found["field"], field, "{found}");
+        assert_eq!(found["errors"][0]["pointer"], pointer);
+    }
+    let unread = problem(ask(json!({"must": [{"field": "price", "from": 5}]})).await, 400).await;
+    assert_eq!(unread["field"], "filter.must[0].from");
+    assert!(server.retrieve.calls().is_empty());
+
+    // What the items have no answer to is known where they are.
+    server.retrieve.next(Act::Refuse("/filters/0/must/0/field"));
+    let found = problem(ask(json!({"must": [{"field": "prise", "gt": 5}]})).await, 400).await;
+    assert_eq!(found["errors"][0]["pointer"], "/filter/must/0/field");
+    assert_eq!(found["field"], "filter.must[0].field");
 }
 
 #[actix_web::test]

@@ -26,7 +26,10 @@ async fn an_item_is_written_seen_and_removed() {
         "title": "Blue mug",
         "text": "Holds coffee",
         "categories": ["kitchen", "mugs"],
-        "features": {"brand": "Acme"},
+        "features": {
+            "brand": "Acme", "price": 12.5, "code": 9_007_199_254_740_993_i64, "new": true,
+            "tags": ["a", "b"], "sizes": [1, 2.5], "gone": null,
+        },
         "image": STANDARD.encode(&image),
     });
     let response = server.put(path, &content).await;
@@ -34,6 +37,11 @@ async fn an_item_is_written_seen_and_removed() {
     let item: Value = response.json().await.unwrap();
     assert_eq!(item["item_id"], "mug 1");
     assert_eq!(item["categories"], json!(["kitchen", "mugs"]));
+    let features = json!({
+        "brand": "Acme", "code": 9_007_199_254_740_993_i64, "new": "true", "price": 12.5,
+        "sizes": [1, 2.5], "tags": ["a", "b"],
+    });
+    assert_eq!(item["features"], features);
     assert_eq!((&item["available"], &item["has_image"]), (&json!(true), &json!(true)));
     assert_eq!(item["stats"], json!({"impressions": 0, "clicks": 0}));
     assert_eq!(item["content"].as_str().unwrap().len(), 64);
@@ -71,7 +79,10 @@ async fn wrong_content_is_named_and_nothing_is_written() {
         (json!({"text": "no title"}), "title"),
         (json!({"title": 5}), "title"),
         (json!({"title": "t", "categories": [1]}), "categories[0]"),
-        (json!({"title": "t", "features": {"brand": 1}}), "features.brand"),
+        (json!({"title": "t", "features": {"brand": {}}}), "features.brand"),
+        (json!({"title": "t", "features": {"price": 1e39}}), "features.price"),
+        (json!({"title": "t", "features": {"tags": ["a", ["b"]]}}), "features.tags[1]"),
+        (json!({"title": "t", "features": {"tags": ["a", 1]}}), "features.tags"),
         (json!({"title": "t", "price": 1}), "price"),
         (json!({"title": "t", "image": "bm8gaW1hZ2U="}), "image"),
     ] {

@@ -4,8 +4,10 @@
 mod admission;
 mod bad_requests;
 mod events;
+mod experiments;
 mod items;
 mod ladder;
+mod models;
 mod operation;
 mod ranking;
 mod stages;

@@ -40,7 +40,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
     let expected = [
         "request_id",
         "model",
-        "experiment",
+        "experiments",
         "items",
         "budget",
         "rung",
@@ -51,7 +51,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
     assert_eq!(keys, expected);
     assert_eq!(reply["request_id"], id);
     assert_eq!(reply["model"], "test-1");
-    assert_eq!(reply["experiment"], Value::Null);
+    assert_eq!(reply["experiments"], json!({}));
     assert_eq!(reply["degraded"], json!([]));
     assert_eq!(reply["budget"]["total_ms"], 1000.0);
     let completed = |stage| (stage, "completed");
@@ -117,7 +117,7 @@ async fn what_the_caller_says_reaches_the_stages() {
     assert_eq!(context.request_id.to_string(), reply["request_id"].as_str().unwrap());
     let (score_context, score) = server.score.calls().remove(0);
     assert_eq!((score.as_of, score.user_id.as_str()), (1234, "u7"));
-    assert!(context.deadline.unwrap() < score_context.deadline.unwrap());
+    assert!(context.deadline.moment().unwrap() < score_context.deadline.moment().unwrap());
     assert_eq!(server.rerank.calls()[0].1.k, 2);
 }
 

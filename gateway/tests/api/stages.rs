@@ -27,6 +27,8 @@ pub(crate) enum Act {
     Fail(ErrorCode),
     /// Fails, with the time after which to try again.
     FailFor(ErrorCode, Duration),
+    /// Refuses the call, for what stands at this place in it.
+    Refuse(&'static str),
     /// Answers, and says how long its queue would take.
     Backlog(Duration),
     Hang,
@@ -87,6 +89,7 @@ impl<C: Call> Fake<C> {
             Some(Act::FailFor(code, time)) => {
                 Err(CallError::new(code, "told to fail").retry_after(time))
             }
+            Some(Act::Refuse(pointer)) => Err(CallError::invalid("told to refuse").at(pointer)),
             Some(Act::Backlog(time)) => {
                 *self.backlog.lock().unwrap() = time;
                 Ok(false)
@@ -161,6 +164,7 @@ impl Service<Score> for Fake<Score> {
         Ok(Scored {
             bundle: "test-1".into(),
             ctr: scores.into(),
+            scores: Vec::new(),
             facts: None,
             model: call.model,
             fell: None,

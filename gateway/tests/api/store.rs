@@ -13,7 +13,8 @@ use plugrank_contract::{
     Event, EventType, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
 };
 use plugrank_store::{
-    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+    Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
+    VectorSpace,
 };
 
 /// An item and its image file.
@@ -25,6 +26,7 @@ pub(crate) struct MemoryStore {
     users: Mutex<BTreeMap<UserId, Arc<User>>>,
     pub(crate) events: Mutex<Vec<Event>>,
     seen: Mutex<BTreeSet<String>>,
+    documents: Mutex<BTreeMap<String, Document>>,
     pub(crate) gone: AtomicBool,
 }
 
@@ -81,6 +83,28 @@ impl Store for MemoryStore {
 
     async fn item_count(&self) -> Result<u64, StoreError> {
         Ok(self.items.lock().unwrap().len() as u64)
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {
+        self.reach()?;
+        Ok(self.documents.lock().unwrap().get(name).cloned())
+    }
+
+    async fn put_document(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        expected: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        self.reach()?;
+        let mut all = self.documents.lock().unwrap();
+        let revision = all.get(name).map_or(0, |document| document.revision);
+        if revision != expected {
+            return Ok(None);
+        }
+        let revision = revision + 1;
+        all.insert(name.to_owned(), Document { bytes, revision });
+        Ok(Some(revision))
     }
 
     async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError> {

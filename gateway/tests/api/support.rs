@@ -3,6 +3,7 @@
 use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_body::BodyMemory;
 use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
@@ -10,12 +11,24 @@ use plugrank_contract::{
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
     scoring::{ModelKind, Score},
 };
-use plugrank_gateway::{Clients, Gateway, GatewayParts, ServerOptions, run};
+use plugrank_gateway::{
+    Clients, ExperimentsOptions, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel, run,
+};
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
 use crate::{stages::Fake, store::MemoryStore};
+
+/// What a server of a test has beside the usual.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) loader: Option<Arc<dyn LoadModel>>,
+    pub(crate) experiments: ExperimentsOptions,
+    pub(crate) shadow_share: f64,
+    /// Shared with another server.
+    pub(crate) store: Arc<MemoryStore>,
+}
 
 pub(crate) struct Server {
     pub(crate) address: String,
@@ -39,6 +52,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions)) -> Self {
+        Self::start_as(Setup::default(), set)
+    }
+
+    /// With models that may be loaded, or experiments.
+    pub(crate) fn start_as(
+        Setup { loader, experiments, shadow_share, store }: Setup,
+        set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
+    ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
         server.workers = Some(1);
         budget.default_ms = 1000;
@@ -47,24 +68,34 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
         let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
-        let store = Arc::new(MemoryStore::default());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let gateway = Gateway::new(GatewayParts {
-            clients: Clients {
-                retrieve: retrieve.clone(),
-                score: score.clone(),
-                rerank: rerank.clone(),
-                observe_events: observe_events.clone(),
-                refresh_items: refresh_items.clone(),
-                invalidate: invalidate.clone(),
+            serving: ServingModel {
+                version: "m1".to_owned(),
+                clients: Clients {
+                    retrieve: retrieve.clone(),
+                    score: score.clone(),
+                    rerank: rerank.clone(),
+                    observe_events: observe_events.clone(),
+                    refresh_items: refresh_items.clone(),
+                    invalidate: invalidate.clone(),
+                },
+                items: None,
+                facts_for: 0,
+                metrics: Metrics::of_part(),
+                health: Health::new(),
+                keep: Arc::new(()),
             },
+            loader,
+            max_loaded: 2,
+            shadow_share,
             store: store.clone(),
-            items: None,
-            facts_for: 0,
+            bodies: BodyMemory::new(server.body_memory()),
             server,
+            experiments,
             budget,
             candidate_limit: 300,
-            model: ModelKind::Unified,
+            kind: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),
             open_inference: None,
@@ -96,6 +127,10 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.request(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Response {
+        self.request(Method::DELETE, path).send().await.unwrap()
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {

@@ -1,8 +1,8 @@
 //! What the item encoder reads.
 
 use anyhow::{Context, Result, bail};
-use plugrank_bundle::{Dim, FeatureEncoder, GraphSpec, Source, manifest::Modal};
-use plugrank_inference::{Tensor, TensorData};
+use plugrank_bundle::{Dim, FeatureEncoder, GraphSpec, ItemFeatures, Source, manifest::Modal};
+use plugrank_inference::{Tensor, TensorData, batcher::sources::feature_block};
 
 /// One item, as the item encoder reads it.
 pub(crate) struct EncodedItem {
@@ -10,8 +10,8 @@ pub(crate) struct EncodedItem {
     pub(crate) modal: Vec<f32>,
     /// 1 for each part there is.
     pub(crate) present: Vec<f32>,
-    /// Ids of its features, one after another.
-    pub(crate) features: Box<[i64]>,
+    /// Cells of its features, one after another.
+    pub(crate) features: ItemFeatures,
 }
 
 /// The inputs of a run over `items`, in the graph's order.
@@ -36,10 +36,7 @@ pub(crate) fn tensors(
                 let slot = features.item_slots().iter().find(|slot| slot.name == *name);
                 let slot =
                     slot.with_context(|| format!("the bundle has no item feature `{name}`"))?;
-                let range = slot.offset..slot.offset + slot.length;
-                let ids =
-                    items.iter().flat_map(|item| item.features[range.clone()].iter().copied());
-                let data = TensorData::I64(ids.collect());
+                let data = feature_block(slot, items.iter().map(|item| &*item.features), count);
                 Tensor { shape: lengths(shape, count, 0), data }
             }
             other => bail!("the benchmark cannot fill `{other}` of item_encoder"),

@@ -96,10 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         recency.push(schema.recency(&user.entries, now_ms()?));
     }
 
+    let vector = layout.vector().context("the bundle has no item vector")?;
     let about = Description {
         graph: absolute(&bundle.graph_path(GraphName::Unified).unwrap_or_default())?,
-        platt: platt(bundle.calibration(GraphName::Unified))?,
-        vector: [layout.vector().offset, layout.vector().dim],
+        platt: platt(bundle.calibration(GraphName::Unified, bundle.manifest().main_task()))?,
+        vector: [vector.offset, vector.dim],
         inputs: graph_inputs(&bundle, layout)?,
         users: users.iter().map(|user| user.id.clone()).collect(),
         items: ids,

@@ -7,7 +7,7 @@ use plugrank_bundle::{
     manifest::{InputSpec, TimeKind},
 };
 use plugrank_contract::history::time_bucket;
-use plugrank_inference::{Tensor, TensorData};
+use plugrank_inference::{Tensor, TensorData, batcher::sources::feature_block};
 
 use crate::{
     history::Entry,
@@ -28,7 +28,7 @@ pub(crate) struct UserSchema<'a> {
 
 impl UserSchema<'_> {
     /// The inputs of one user's run, in the graph's order.
-    pub(crate) fn tensors(&self, entries: &[Entry], user: &[i64]) -> Result<Vec<(String, Tensor)>> {
+    pub(crate) fn tensors(&self, entries: &[Entry], user: &[u32]) -> Result<Vec<(String, Tensor)>> {
         let rows = entries.len().max(1);
         let tensor = |input: &InputSpec| {
             let data = self.data(&input.source, entries, user)?;
@@ -37,7 +37,7 @@ impl UserSchema<'_> {
         self.spec.inputs.iter().map(tensor).collect()
     }
 
-    fn data(&self, source: &Source, entries: &[Entry], user: &[i64]) -> Result<TensorData> {
+    fn data(&self, source: &Source, entries: &[Entry], user: &[u32]) -> Result<TensorData> {
         let rows = entries.len().max(1);
         let integers = |of: &dyn Fn(&Entry) -> i64| {
             let mut values: Vec<i64> = entries.iter().map(of).collect();
@@ -58,13 +58,8 @@ impl UserSchema<'_> {
             }
             Source::HistoryFeature(name) => {
                 let slot = slot(self.features.item_slots(), name)?;
-                let mut ids = Vec::with_capacity(rows * slot.length);
-                for entry in entries {
-                    let features = &self.items[entry.item].features;
-                    ids.extend_from_slice(&features[slot.offset..slot.offset + slot.length]);
-                }
-                ids.resize(rows * slot.length, 0);
-                TensorData::I64(ids)
+                let features = entries.iter().map(|entry| &*self.items[entry.item].features);
+                feature_block(slot, features, rows)
             }
             Source::HistoryLabel => integers(&|entry| i64::from(entry.clicked)),
             Source::HistoryAgeBucket => {
@@ -76,7 +71,7 @@ impl UserSchema<'_> {
             }
             Source::UserFeature(name) => {
                 let slot = slot(self.features.user_slots(), name)?;
-                TensorData::I64(user[slot.offset..slot.offset + slot.length].to_vec())
+                feature_block(slot, std::iter::once(user), 1)
             }
             other => bail!("the benchmark cannot fill `{other}` of user_encoder"),
         })

@@ -1,7 +1,6 @@
 //! Makes a dataset folder.
 
 use std::{
-    collections::BTreeMap,
     fmt, fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -10,8 +9,8 @@ use std::{
 use anyhow::{Context, bail};
 use plugrank_contract::{Item, ItemId, UserId};
 use plugrank_dataset::{
-    DATASET_JSON, DatasetMeta, INTERACTIONS, ITEMS, InteractionRow, InteractionWriter, ItemRow,
-    ItemWriter, Negatives, TRUTH, Time, TruthRow, TruthWriter, USERS, UserWriter,
+    DATASET_JSON, DatasetMeta, FeatureType, INTERACTIONS, ITEMS, InteractionRow, InteractionWriter,
+    ItemRow, ItemWriter, Negatives, TRUTH, Time, TruthRow, TruthWriter, USERS, UserWriter,
 };
 use serde_json::{Map, json};
 
@@ -111,7 +110,8 @@ fn clear(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
 }
 
 fn write_items(plan: &Plan, catalog: &Catalog, folder: &Path) -> anyhow::Result<(u64, u64)> {
-    let mut writer = ItemWriter::create(folder, &ITEM_FEATURES)?;
+    let mut writer =
+        ItemWriter::create(folder, &ITEM_FEATURES.map(|name| (name, FeatureType::TEXT)))?;
     let bar = bar("items", catalog.items.len() as u64);
     let mut images = 0;
     for (index, item) in catalog.items.iter().enumerate() {
@@ -136,10 +136,10 @@ fn item_row(plan: &Plan, item: &Traits, index: usize) -> ItemRow {
     let department = &DEPARTMENTS[usize::from(item.department)];
     let (shelf, _) = department.shelves[usize::from(item.shelf)];
     let values = [BRANDS[usize::from(item.brand)], prose.material, price_band(item.price)];
-    let features: BTreeMap<String, String> = ITEM_FEATURES
+    let features = ITEM_FEATURES
         .into_iter()
         .zip(values)
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     let number = index + 1;
     let image = format!("{IMAGES}/{}/i{number}.jpg", index / IMAGES_A_FOLDER);
@@ -180,7 +180,8 @@ fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn write_users(shoppers: &Shoppers, folder: &Path) -> anyhow::Result<u64> {
-    let mut writer = UserWriter::create(folder, &USER_FEATURES)?;
+    let mut writer =
+        UserWriter::create(folder, &USER_FEATURES.map(|name| (name, FeatureType::TEXT)))?;
     for (index, user) in shoppers.users.iter().enumerate() {
         writer.write(user.row(index))?;
     }

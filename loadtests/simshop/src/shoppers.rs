@@ -1,7 +1,5 @@
 //! Hidden traits of users, and the demographics that loosely follow them.
 
-use std::collections::BTreeMap;
-
 use plugrank_contract::User;
 
 use crate::{
@@ -109,10 +107,10 @@ impl Shopper {
             INCOME_BANDS[usize::from(self.income)],
             REGIONS[usize::from(self.region)],
         ];
-        let features: BTreeMap<String, String> = USER_FEATURES
+        let features = USER_FEATURES
             .into_iter()
             .zip(values)
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.to_owned(), value.into()))
             .collect();
         User { user_id: format!("u{}", index + 1).into(), features }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, ItemId, ItemList, Matrix,
+    CallError, Context, Deadline, Dtype, ItemId, ItemList, Matrix,
     embedding::{Fetch, FetchVectors, Fetched, FetchedVectors, Invalidate, RecordOrigin, Tiers},
 };
-use plugrank_encoding::{Encoding, RecordSet, TimeLimit};
+use plugrank_encoding::{Encoding, RecordSet};
 use plugrank_transport::Service;
 
 /// Answers calls out of an [`Encoding`].
@@ -43,31 +43,31 @@ impl EmbeddingService {
         Ok(())
     }
 
-    fn limit(&self, context: &Context) -> Result<TimeLimit, CallError> {
+    fn answer_by(&self, context: &Context) -> Result<Deadline, CallError> {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before the fetch was begun"));
         }
-        Ok(TimeLimit::of(context, self.encoding.options().answer_margin()))
+        Ok(self.encoding.options().before(context.deadline))
     }
 }
 
 #[async_trait]
 impl Service<Fetch> for EmbeddingService {
     async fn call(&self, context: Context, call: Fetch) -> Result<Fetched, CallError> {
-        let limit = self.limit(&context)?;
+        let answer_by = self.answer_by(&context)?;
         let encoding = &self.encoding;
         let Fetch { items, user, tiers } = call;
         let items = items.resolve(encoding.items());
         let (records, user, late) = match user {
             None => {
-                let mut records = encoding.records(&items, limit, tiers).await?;
+                let mut records = encoding.records(&items, answer_by, tiers).await?;
                 let late = records.late.take();
                 (records, None, late)
             }
             Some(asked) => {
                 let user = (&asked.user_id, &asked.user);
                 let inputs =
-                    encoding.unified_inputs(&items, user, asked.as_of, limit, tiers).await?;
+                    encoding.unified_inputs(&items, user, asked.as_of, answer_by, tiers).await?;
                 (inputs.records, Some(inputs.user.to_wire()?), inputs.late)
             }
         };
@@ -89,19 +89,19 @@ impl Service<FetchVectors> for EmbeddingService {
         context: Context,
         call: FetchVectors,
     ) -> Result<FetchedVectors, CallError> {
-        let limit = self.limit(&context)?;
+        let answer_by = self.answer_by(&context)?;
         self.read_again(&call).await?;
-        let items = ItemList::named(call.item_ids).resolve(self.encoding.items());
-        let records = self.encoding.records(&items, limit, Tiers::All).await?;
+        let bundle = self.encoding.version().to_owned();
         let layout = self.encoding.layout();
-        let part = layout.vector();
+        let Some(part) = layout.vector() else { return no_vectors(bundle, call.item_ids.len()) };
+        let items = ItemList::named(call.item_ids).resolve(self.encoding.items());
+        let records = self.encoding.records(&items, answer_by, Tiers::All).await?;
         let mut data = Vec::with_capacity(records.len() * part.dim * layout.dtype.size());
         records
             .rows(0..records.len())
             .for_each(|record| data.extend_from_slice(layout.slice(part, record)));
         let vectors = Matrix::new(records.len(), part.dim, layout.dtype, data)
             .map_err(|error| CallError::internal(error.to_string()))?;
-        let bundle = self.encoding.version().to_owned();
         Ok(FetchedVectors { bundle, vectors, origins: origins(&records) })
     }
 }
@@ -113,6 +113,13 @@ impl Service<Invalidate> for EmbeddingService {
         applied.map_err(|error| CallError::unavailable(format!("items were not read: {error}")))?;
         Ok(())
     }
+}
+
+/// The answer of a bundle by whose vectors items are not found: none of them has one.
+fn no_vectors(bundle: String, items: usize) -> Result<FetchedVectors, CallError> {
+    let vectors = Matrix::new(items, 1, Dtype::F32, vec![0; items * size_of::<f32>()])
+        .map_err(|error| CallError::internal(error.to_string()))?;
+    Ok(FetchedVectors { bundle, vectors, origins: vec![RecordOrigin::Missing; items] })
 }
 
 fn origins(records: &RecordSet) -> Vec<RecordOrigin> {

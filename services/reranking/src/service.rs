@@ -97,7 +97,15 @@ impl RerankingService {
         pool: usize,
         skipped: &mut Vec<String>,
     ) -> (Facts<'a>, Similarity) {
-        let compared = pool > 1 && self.options.lambda < 1.0;
+        // A bundle may have no vectors at all; then categories are what is compared.
+        let has_vectors = match (&call.facts, &self.items) {
+            (Some(facts), _) => facts.vectors.dim() > 0,
+            (None, Some(own)) => {
+                own.records.as_ref().is_none_or(|records| records.layout().vector().is_some())
+            }
+            (None, None) => true,
+        };
+        let compared = pool > 1 && self.options.lambda < 1.0 && has_vectors;
         let (facts, similarity) = match (&call.facts, &self.items) {
             (Some(facts), _) => {
                 let similarity = Similarity::of_facts(facts, &order[..pool]);

@@ -34,10 +34,10 @@ impl Similarity {
         Self::default()
     }
 
-    /// Compares by the vectors that the item table has.
+    /// Compares by the vectors that the item table has; by categories alone where the bundle has none.
     #[must_use]
     pub fn of_table(records: &Records, view: &View<'_>, pool: &[ItemIndex]) -> Self {
-        let part = records.layout().vector();
+        let Some(part) = records.layout().vector() else { return Self::by_categories() };
         let mut similarity = Self::with_room(part.dim, pool.len());
         let mut vector = Vec::with_capacity(part.dim);
         for index in pool {

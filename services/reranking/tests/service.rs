@@ -50,7 +50,7 @@ fn row(direction: [f32; 2]) -> Vec<u8> {
 fn shop(directions: &[(&str, [f32; 2])]) -> ItemFacts {
     let items = ItemTable::new();
     let part = RecordPart { name: "item_vector".into(), offset: 0, dim: 2 };
-    let layout = ItemRecordLayout { parts: vec![part], dim: 2, dtype: Dtype::F32, vector: 0 };
+    let layout = ItemRecordLayout { parts: vec![part], dim: 2, dtype: Dtype::F32, vector: Some(0) };
     let records = RecordTable::new(layout, 1 << 20);
     for (id, category, age) in ITEMS {
         let item = item(id, category, age);

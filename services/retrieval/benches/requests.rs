@@ -131,6 +131,7 @@ fn request(user: usize, limit: usize) -> Retrieve {
         limit: limit as u32,
         candidates: None,
         exclude: ItemList::default(),
+        filters: Vec::new(),
         as_of: 2_000_000,
         explain: false,
     }

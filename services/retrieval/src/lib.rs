@@ -19,6 +19,7 @@ mod index_set;
 mod indexed;
 mod load_table;
 mod merge;
+mod narrowed;
 mod observe;
 pub mod options;
 mod popularity;

@@ -3,9 +3,9 @@
 use plugrank_contract::{
     HistoryEntry, ItemId, ItemIds, ItemIndex, TimestampMs, UNKNOWN_ITEM, UserRead, UserView,
 };
-use plugrank_items::{Availability, ItemTable, View};
+use plugrank_items::{Availability, CompiledFilter, ItemTable, View};
 
-use crate::index_set::IndexSet;
+use crate::{index_set::IndexSet, narrowed::Narrowed};
 
 /// A click of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub(crate) struct Query {
     pub(crate) seen: IndexSet,
     /// Items the caller does not want.
     pub(crate) excluded: IndexSet,
+    /// Filters that every candidate meets.
+    pub(crate) filters: Vec<CompiledFilter>,
+    /// What they leave, where candidates are searched for.
+    pub(crate) narrowed: Option<Narrowed>,
     /// The moment of the request.
     pub(crate) as_of: TimestampMs,
     /// At most this many candidates.
@@ -89,7 +93,17 @@ impl Query {
     /// Whether the filters will take out an available item because of this user or this request, so
     /// that a source had better name another as well.
     pub(crate) fn blocks(&self, index: ItemIndex) -> bool {
-        self.seen.contains(index) || self.excluded.contains(index)
+        self.seen.contains(index) || self.excluded.contains(index) || !self.wants(index)
+    }
+
+    /// Whether an item meets the filters, as far as they were asked of the whole catalog.
+    pub(crate) fn wants(&self, index: ItemIndex) -> bool {
+        self.narrowed.as_ref().is_none_or(|narrowed| narrowed.contains(index))
+    }
+
+    /// All items that meet the filters, most popular first, where there are filters and few meet them.
+    pub(crate) fn few(&self) -> Option<&[ItemIndex]> {
+        self.narrowed.as_ref()?.few()
     }
 }
 

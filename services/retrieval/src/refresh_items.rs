@@ -20,12 +20,9 @@ impl Service<RefreshItems> for RetrievalService {
         let mut met = HashSet::new();
         let ids = call.item_ids.into_iter().filter(|id| met.insert(id.clone())).collect();
         let turn = Arc::clone(&self.state.maintenance).lock_owned();
-        let turn = match context.deadline {
-            None => turn.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, turn)
-                .await
-                .map_err(|_| CallError::deadline("other items are still being read again"))?,
-        };
+        let turn = context.deadline.limit(turn).await;
+        let turn =
+            turn.ok_or_else(|| CallError::deadline("other items are still being read again"))?;
         refresh_detached(&self.state, ids, Refetch::All, turn).await.map_err(CallError::from)
     }
 }

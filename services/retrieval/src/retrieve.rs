@@ -4,13 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context, HistoryLimits, ItemId, ItemIndex, ItemList, UNKNOWN_ITEM, UserRead,
-    inner_span,
+    CallError, Context, Deadline, HistoryLimits, ItemId, ItemIndex, ItemList, UNKNOWN_ITEM,
+    UserRead, inner_span,
     retrieval::{Dropped, Name, OVER_LIMIT, Retrieve, Retrieved, UNKNOWN},
 };
 use plugrank_items::View;
 use plugrank_transport::Service;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     filters::{self, Removed},
     index_set::IndexSet,
     merge::fuse,
+    narrowed::{self, Narrowed},
     query::Query,
     sources::{Request, gather},
 };
@@ -35,8 +35,8 @@ impl Service<Retrieve> for RetrievalService {
     async fn call(&self, context: Context, call: Retrieve) -> Result<Retrieved, CallError> {
         self.check(&context, &call)?;
         match &call.candidates {
-            Some(given) => Ok(self.keep_given(&call, given)),
-            None => Ok(self.find(&context, &call).await),
+            Some(given) => self.keep_given(&call, given),
+            None => self.find(&context, &call).await,
         }
     }
 }
@@ -62,36 +62,41 @@ impl RetrievalService {
         Ok(())
     }
 
-    fn query(&self, call: &Retrieve) -> Query {
+    fn query(&self, call: &Retrieve, view: &View<'_>) -> Result<Query, CallError> {
         let excluded = match call.exclude.is_empty() {
             true => IndexSet::default(),
             false => call.exclude.indices_in(&self.state.items).iter().copied().collect(),
         };
-        Query { excluded, as_of: call.as_of, limit: call.limit as usize, ..Query::default() }
+        let filters = narrowed::compile(&call.filters, view)?;
+        let (as_of, limit) = (call.as_of, call.limit as usize);
+        Ok(Query { excluded, filters, as_of, limit, ..Query::default() })
     }
 
     /// What the filters keep of the candidates that the caller names, in the caller's order. Asks
     /// nothing of the user, and waits for nothing.
-    fn keep_given(&self, call: &Retrieve, given: &ItemList) -> Retrieved {
-        let query = self.query(call);
+    fn keep_given(&self, call: &Retrieve, given: &ItemList) -> Result<Retrieved, CallError> {
         let view = self.state.items.view();
+        let query = self.query(call, &view)?;
         let indices = given.indices_in(&self.state.items);
         let (indices, unknown) = distinct(given, &indices);
         let sources = vec![self.sources.caller(); indices.len()];
         let mut candidates = Candidates { indices, sources };
         let removed = filters::apply(&mut candidates, &query, &view);
-        self.reply(call, &view, candidates, removed, unknown)
+        Ok(self.reply(call, &view, candidates, removed, unknown))
     }
 
     /// Candidates from the sources.
-    async fn find(&self, context: &Context, call: &Retrieve) -> Retrieved {
+    async fn find(&self, context: &Context, call: &Retrieve) -> Result<Retrieved, CallError> {
         self.keep_lists_fresh();
         let share = self.state.options.source_time_share;
-        let until = context.remaining().map(|left| Instant::now() + left.mul_f64(share));
+        let until = context.deadline.part(share);
         let span = inner_span!("hydrate");
         let user = self.read_user(call, until).instrument(span).await;
         let view = self.state.items.view();
-        let mut query = self.query(call);
+        let mut query = self.query(call, &view)?;
+        if !query.filters.is_empty() {
+            query.narrowed = Some(Narrowed::new(&query.filters, &view, query.limit));
+        }
         query.read_clicks(user, self.state.options.seen_clicks, &self.state.items, &view);
         let query = Arc::new(query);
         let request = Request { state: &self.state, view: &view, query: &query };
@@ -100,28 +105,21 @@ impl RetrievalService {
         let removed = filters::apply(&mut candidates, &query, &view);
         self.fill(&mut candidates, &removed, &query, &view);
         let reply = self.reply(call, &view, candidates, removed, Vec::new());
-        Retrieved { failed: gathered.failed, user: query.user.clone(), ..reply }
+        Ok(Retrieved { failed: gathered.failed, user: query.user.clone(), ..reply })
     }
 
     /// The user, for the sources and the stages that come after.
-    async fn read_user(&self, call: &Retrieve, until: Option<Instant>) -> UserRead {
+    async fn read_user(&self, call: &Retrieve, until: Deadline) -> UserRead {
         let options = &self.state.options;
         let clicks = HistoryLimits { clicks: options.seen_clicks, impressions: 0 };
         let limits = options.history.union(clicks);
         let read = self.state.store.user_view(&call.user_id, call.as_of, limits);
-        let read = match until {
-            None => read.await,
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                match tokio::time::timeout(left.mul_f64(CLICKS_SHARE), read).await {
-                    Ok(read) => read,
-                    Err(_) => {
-                        return UserRead::Failed("the store did not answer in time".to_owned());
-                    }
-                }
+        match until.part(CLICKS_SHARE).limit(read).await {
+            Some(read) => {
+                read.map_or_else(|error| UserRead::Failed(error.to_string()), UserRead::Read)
             }
-        };
-        read.map_or_else(|error| UserRead::Failed(error.to_string()), UserRead::Read)
+            None => UserRead::Failed("the store did not answer in time".to_owned()),
+        }
     }
 
     /// Fills up to the limit from the popular items, then from those too new to be listed.
@@ -137,10 +135,13 @@ impl RetrievalService {
         });
         // Before the lists: an item that is unlisted no longer is in the lists by then.
         let wanted = |item: &ItemIndex| !met.contains(*item) && filters::keep(*item, query, view);
-        let unlisted = view.unlisted().filter(wanted);
-        let unlisted: Vec<ItemIndex> = unlisted.take(missing).collect();
+        let unlisted = match query.few() {
+            Some(_) => Vec::new(),
+            None => view.unlisted().filter(wanted).take(missing).collect(),
+        };
         let lists = self.state.popularity.lists();
-        for index in lists.overall.iter().copied().chain(unlisted) {
+        let ranking = query.few().unwrap_or(&lists.overall);
+        for index in ranking.iter().copied().chain(unlisted) {
             if candidates.len() >= query.limit {
                 return;
             }

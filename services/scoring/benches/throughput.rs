@@ -15,7 +15,7 @@ use std::{
 
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{
-    Context, HistoryEntry, Item, ItemId, ItemList, UserId, UserRead,
+    Context, Deadline, HistoryEntry, Item, ItemId, ItemList, UserId, UserRead,
     embedding::Tiers,
     scoring::{ModelKind, Score},
 };
@@ -136,6 +136,7 @@ fn score(table: &Arc<ItemTable>, user: usize, candidates: usize, seed: usize) ->
         model: ModelKind::Unified,
         tiers: Tiers::All,
         facts_for: 0,
+        given: None,
     }
 }
 
@@ -246,7 +247,7 @@ async fn fetches(
             as_of: NOW,
             tiers: Tiers::All,
             context: &context,
-            by: None,
+            deadline: Deadline::NONE,
         };
         embeddings.fetch(ask).await?;
         let (begun, mut runs) = (Instant::now(), 0);

@@ -21,9 +21,7 @@ pub enum ScoringError {
         input: String,
     },
     /// A graph does not answer logits.
-    #[error(
-        "graph `{graph}` must have one output `logit`, f32 [users, candidates]; it has {found}"
-    )]
+    #[error("graph `{graph}` must have one output a task, f32 [users, candidates]; it has {found}")]
     Logit {
         /// Which graph.
         graph: GraphName,

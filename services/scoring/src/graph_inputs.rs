@@ -7,13 +7,13 @@ use plugrank_bundle::{
     Bundle, FeatureEncoder, GraphName, ItemFeatures, ItemRecordLayout, Source, TensorDtype,
     features::FeatureSlot, manifest::TimeKind, record::RecordPart,
 };
-use plugrank_contract::{HistoryEntry, ItemIndex};
+use plugrank_contract::{HistoryEntry, ItemIndex, history::LAST_TIME_BUCKET};
 use plugrank_encoding::{EncodedState, RecordSet};
 use plugrank_inference::{
     BlockMut, TensorData,
     batcher::{
         Dims, Entry, GraphInput, Layout, Variable,
-        sources::{HistoryBlock, feature_block, mask},
+        sources::{HistoryBlock, feature_block, mask, write_cells},
     },
 };
 use plugrank_items::Features;
@@ -26,7 +26,10 @@ enum Reads {
     State(usize),
     Item(RecordPart),
     CandidateFeature(FeatureSlot),
+    /// What the caller gives of each candidate.
+    CandidateGiven(FeatureSlot),
     HistoryFeature(FeatureSlot),
+    RequestFeature(FeatureSlot),
     UserFeature(FeatureSlot),
     Label,
     AgeBucket,
@@ -41,6 +44,8 @@ pub(crate) struct GraphSchema {
     record: ItemRecordLayout,
     pub(crate) time: TimeKind,
     inputs: Vec<(Reads, Layout)>,
+    /// The largest id that each input takes, where it takes ids.
+    largest_ids: Vec<Option<i64>>,
     reads_history: bool,
 }
 
@@ -65,7 +70,11 @@ pub(crate) struct Facts {
     /// Entries of the history; the entries themselves may not be needed.
     pub(crate) history_len: usize,
     pub(crate) history_features: Vec<ItemFeatures>,
-    pub(crate) user_features: Box<[i64]>,
+    pub(crate) user_features: Box<[u32]>,
+    /// Features of the request.
+    pub(crate) request_features: Box<[u32]>,
+    /// What the caller gives of the candidates, one row each.
+    pub(crate) given: Vec<u32>,
     pub(crate) recency_bucket: u8,
 }
 
@@ -89,8 +98,14 @@ impl GraphSchema {
                 Source::CandidateFeature(name) => {
                     find(features.item_slots(), name).map(Reads::CandidateFeature)
                 }
+                Source::CandidateGiven(name) => {
+                    find(features.candidate_slots(), name).map(Reads::CandidateGiven)
+                }
                 Source::HistoryFeature(name) => {
                     find(features.item_slots(), name).map(Reads::HistoryFeature)
+                }
+                Source::RequestFeature(name) => {
+                    find(features.request_slots(), name).map(Reads::RequestFeature)
                 }
                 Source::UserFeature(name) => {
                     find(features.user_slots(), name).map(Reads::UserFeature)
@@ -109,19 +124,22 @@ impl GraphSchema {
             .zip(layouts)
             .map(|(input, layout)| Ok((reads(&input.source)?, layout.clone())))
             .collect::<Result<Vec<_>, ScoringError>>()?;
+        let largest_ids = inputs.iter().map(|(reads, _)| largest_id(reads, features)).collect();
         let varies = |variable| inputs.iter().any(|(_, layout)| layout.variable == Some(variable));
         Ok(Self {
             graph,
             record: bundle.record().clone(),
             time: bundle.manifest().time,
             reads_history: varies(Variable::History),
+            largest_ids,
             inputs,
         })
     }
 
-    /// How each input lies, in the manifest's order.
-    pub(crate) fn layouts(&self) -> impl Iterator<Item = &Layout> {
-        self.inputs.iter().map(|(_, layout)| layout)
+    /// How each input lies, in the manifest's order, and the largest id that it takes.
+    pub(crate) fn layouts(&self) -> impl Iterator<Item = (&Layout, Option<i64>)> {
+        let layouts = self.inputs.iter().map(|(_, layout)| layout);
+        layouts.zip(self.largest_ids.iter().copied())
     }
 
     fn reads(&self, of: impl Fn(&Reads) -> bool) -> bool {
@@ -131,6 +149,16 @@ impl GraphSchema {
     /// Whether features of candidates are read.
     pub(crate) fn candidate_features(&self) -> bool {
         self.reads(|reads| matches!(reads, Reads::CandidateFeature(_)))
+    }
+
+    /// Whether features of the request are read.
+    pub(crate) fn request_features(&self) -> bool {
+        self.reads(|reads| matches!(reads, Reads::RequestFeature(_)))
+    }
+
+    /// Whether what the caller gives of candidates is read.
+    pub(crate) fn given_features(&self) -> bool {
+        self.reads(|reads| matches!(reads, Reads::CandidateGiven(_)))
     }
 
     /// Whether features of history items are read.
@@ -173,6 +201,30 @@ impl GraphSchema {
     }
 }
 
+/// The largest id of what an input reads: a table in the graph may have no row beyond it. `None` for an
+/// input of numbers.
+fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
+    fn of<'a>(
+        mut probes: impl Iterator<Item = (&'a FeatureSlot, Vec<u32>)>,
+        slot: &FeatureSlot,
+    ) -> Option<i64> {
+        let (_, ids) = probes.find(|(probed, _)| *probed == slot)?;
+        let largest = ids.into_iter().max().map(i64::from);
+        largest.filter(|_| slot.dtype == TensorDtype::I64)
+    }
+    match reads {
+        Reads::CandidateFeature(slot) | Reads::HistoryFeature(slot) => {
+            of(features.item_probes(), slot)
+        }
+        Reads::UserFeature(slot) => of(features.user_probes(), slot),
+        Reads::RequestFeature(slot) => of(features.request_probes(), slot),
+        Reads::CandidateGiven(slot) => of(features.candidate_probes(), slot),
+        Reads::Label => Some(1),
+        Reads::AgeBucket | Reads::Recency => Some(LAST_TIME_BUCKET.into()),
+        Reads::State(_) | Reads::Item(_) | Reads::Mask => None,
+    }
+}
+
 /// The rows of one request, or of some of its candidates.
 struct RequestRows {
     schema: Arc<GraphSchema>,
@@ -189,6 +241,12 @@ impl GraphInput for RequestRows {
                     parts.push(RecordBlock::new(&self.schema.record, part, block));
                 }
                 Reads::CandidateFeature(slot) => self.candidate_features(slot, layout, block)?,
+                Reads::CandidateGiven(slot) => self.given(slot, layout, block)?,
+                Reads::RequestFeature(slot) => {
+                    let cells = self.facts.request_features.get(slot.cells());
+                    let cells = cells.ok_or_else(|| self.schema.wrong(layout))?;
+                    write_cells(cells, slot, block)?;
+                }
                 Reads::State(place) => {
                     let state = self.facts.state.as_ref();
                     let output = state.and_then(|state| state.outputs.get(*place));
@@ -255,23 +313,29 @@ impl RequestRows {
         block: &mut BlockMut<'_>,
     ) -> Result<(), String> {
         let wrong = || self.schema.wrong(layout);
-        let given = self.facts.candidate_features.as_ref().ok_or_else(wrong)?;
-        let BlockMut::I64(to) = block else { return Err(wrong()) };
-        let of_slot = slot.offset..slot.offset + slot.length;
-        let mut unknown = given.unknown.iter().skip_while(|(at, _)| *at < self.range.start);
+        let features = self.facts.candidate_features.as_ref().ok_or_else(wrong)?;
+        let mut unknown = features.unknown.iter().skip_while(|(at, _)| *at < self.range.start);
         let mut next = unknown.next();
-        for (place, to) in self.range.clone().zip(to.chunks_exact_mut(slot.length.max(1))) {
-            if let Some((_, ids)) = next.filter(|(at, _)| *at == place) {
-                to.copy_from_slice(&ids[of_slot.clone()]);
+        let rows = self.range.clone().map(|place| {
+            if let Some((_, row)) = next.filter(|(at, _)| *at == place) {
                 next = unknown.next();
-                continue;
+                return Some(&**row);
             }
-            let row = given.view.row(given.items[place]).ok_or_else(wrong)?;
-            for (to, id) in to.iter_mut().zip(&row[of_slot.clone()]) {
-                *to = i64::from(*id);
-            }
-        }
-        Ok(())
+            features.view.row(features.items[place])
+        });
+        write_rows(rows, slot, block).ok_or_else(wrong)
+    }
+
+    fn given(
+        &self,
+        slot: &FeatureSlot,
+        layout: &Layout,
+        block: &mut BlockMut<'_>,
+    ) -> Result<(), String> {
+        let width = self.facts.given.len() / self.facts.candidates.max(1);
+        let rows =
+            self.range.clone().map(|place| self.facts.given.get(place * width..)?.get(..width));
+        write_rows(rows, slot, block).ok_or_else(|| self.schema.wrong(layout))
     }
 
     fn user_block(&self, reads: &Reads, layout: &Layout) -> Result<TensorData, String> {
@@ -290,23 +354,36 @@ impl RequestRows {
             Reads::AgeBucket => history.age_bucket(),
             Reads::Mask => mask(facts.history_len),
             Reads::Recency => TensorData::I64(vec![i64::from(facts.recency_bucket)]),
-            Reads::State(_) | Reads::Item(_) | Reads::CandidateFeature(_) => {
-                return Err(self.schema.wrong(layout));
-            }
+            Reads::State(_)
+            | Reads::Item(_)
+            | Reads::CandidateFeature(_)
+            | Reads::CandidateGiven(_)
+            | Reads::RequestFeature(_) => return Err(self.schema.wrong(layout)),
         })
     }
 }
 
-/// Checks that a graph answers one logit a candidate.
-pub(crate) fn check_logit(graph: GraphName, outputs: &[Layout]) -> Result<(), ScoringError> {
-    let fits = |layout: &Layout| {
-        layout.name == "logit"
-            && layout.dtype == TensorDtype::F32
-            && layout.variable == Some(Variable::Candidates)
-            && layout.fixed.is_empty()
-    };
-    match outputs {
-        [layout] if fits(layout) => Ok(()),
-        other => Err(ScoringError::Logit { graph, found: format!("{other:?}") }),
+/// Writes one feature of several rows; `None` where a row is missing or the block is another's.
+fn write_rows<'r>(
+    rows: impl Iterator<Item = Option<&'r [u32]>>,
+    slot: &FeatureSlot,
+    block: &mut BlockMut<'_>,
+) -> Option<()> {
+    fn write<'r, T>(
+        rows: impl Iterator<Item = Option<&'r [u32]>>,
+        slot: &FeatureSlot,
+        to: &mut [T],
+        element: impl Fn(u32) -> T,
+    ) -> Option<()> {
+        for (row, to) in rows.zip(to.chunks_exact_mut(slot.length.max(1))) {
+            let cells = row?.get(slot.cells())?;
+            to.iter_mut().zip(cells).for_each(|(to, cell)| *to = element(*cell));
+        }
+        Some(())
+    }
+    match (slot.dtype, block) {
+        (TensorDtype::I64, BlockMut::I64(to)) => write(rows, slot, to, i64::from),
+        (TensorDtype::F32, BlockMut::F32(to)) => write(rows, slot, to, f32::from_bits),
+        _ => None,
     }
 }

@@ -6,10 +6,9 @@ use plugrank_contract::{
     CallError, Context, HistoryEntry,
     scoring::{Coverage, ModelKind, Score, Scored},
 };
-use plugrank_encoding::TimeLimit;
 use plugrank_inference::batcher::sources::HistoryBlock;
 
-use crate::{ScoringService, graph_inputs::Facts, service::earlier};
+use crate::{ScoringService, graph_inputs::Facts, service::MOST_KEPT};
 
 impl ScoringService {
     /// Every part of what the graph reads has something to stand in for it, so that a slow store
@@ -25,9 +24,9 @@ impl ScoringService {
         let schema = &scorer.schema;
         let candidates = call.items.len();
         scorer.in_time(candidates, context.deadline)?;
-        let read_by = earlier(context, scorer.ready_in(candidates) + self.options.margin());
-        let limit = TimeLimit::until(read_by);
-        let (user, late) = self.users.read(&call.user_id, call.as_of, &call.user, limit).await;
+        let kept = scorer.ready_in(candidates) + self.options.margin();
+        let read_by = context.deadline.less(kept, MOST_KEPT);
+        let (user, late) = self.users.read(&call.user_id, call.as_of, &call.user, read_by).await;
         let history: Vec<HistoryEntry> = user.recent(self.users.limits()).cloned().collect();
         let history_features = match schema.history_features() {
             true => history.iter().map(|entry| self.item_features(&entry.item_id)).collect(),
@@ -42,6 +41,8 @@ impl ScoringService {
             history_len: history.len(),
             history_features,
             user_features: self.features.encoder().user(&call.user_id, user.profile.as_deref()),
+            request_features: self.request_features(scorer, call),
+            given: self.given_rows(scorer, call),
             history,
             ..Facts::default()
         });

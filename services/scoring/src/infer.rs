@@ -1,10 +1,11 @@
 //! Graphs run on tensors that the caller gives, in the batches of ordinary scoring.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
+use half::f16;
 use plugrank_contract::{
-    CallError, Context, NamedTensor,
+    CallError, Context, NamedTensor, TensorDtype,
     scoring::{Infer, Inferred, ModelKind},
 };
 use plugrank_inference::{
@@ -12,9 +13,8 @@ use plugrank_inference::{
     batcher::{Dims, Entry, GraphInput, Layout, TensorRows, Variable},
 };
 use plugrank_transport::Service;
-use tokio::time::timeout_at;
 
-use crate::{ScoringService, scorer::Scorer};
+use crate::{ScoringService, scorer::Scorer, tasks::TaskHead};
 
 /// Batches that one call may fill.
 const MOST_BATCHES: usize = 8;
@@ -50,12 +50,8 @@ impl Service<Infer> for ScoringService {
             })?,
         };
         let inferred = infer(scorer, call.inputs, MOST_BATCHES * self.options.batch_rows, &context);
-        match context.deadline {
-            None => inferred.await,
-            Some(deadline) => timeout_at(deadline, inferred)
-                .await
-                .map_err(|_| CallError::deadline("the graph did not run in time"))?,
-        }
+        let late = || Err(CallError::deadline("the graph did not run in time"));
+        context.deadline.limit(inferred).await.unwrap_or_else(late)
     }
 }
 
@@ -67,33 +63,39 @@ async fn infer(
 ) -> Result<Inferred, CallError> {
     let largest = scorer.largest();
     let limits = Limits { rows, entry: largest.candidates, history: largest.history };
-    let layouts: Vec<&Layout> = scorer.schema.layouts().collect();
+    let layouts: Vec<(&Layout, Option<i64>)> = scorer.schema.layouts().collect();
     let fitting = Fitting::of(&layouts, inputs, limits)?;
     let shape = vec![fitting.users, fitting.dims.candidates];
     let rows = fitting.users * fitting.dims.candidates;
     scorer.in_time(rows, context.deadline)?;
     let entries = fitting.entries(limits.entry)?;
     let (logits, _) = scorer.logits(entries, context.deadline).await?;
-    if logits.len() != rows {
-        let got = logits.len();
-        return Err(CallError::internal(format!("{got} logits for [users, candidates] {shape:?}")));
-    }
-    let logit = TensorData::F32(logits);
-    let (dtype, data) = (logit.dtype(), logit.to_le_bytes());
-    Ok(Inferred { outputs: vec![NamedTensor { name: "logit".to_owned(), dtype, shape, data }] })
+    let output = |(head, logits): (&TaskHead, Vec<f32>)| {
+        if logits.len() != rows {
+            let got = logits.len();
+            let message = format!("{got} logits for [users, candidates] {shape:?}");
+            return Err(CallError::internal(message));
+        }
+        let logits = TensorData::F32(logits);
+        let (dtype, data) = (logits.dtype(), logits.to_le_bytes());
+        Ok(NamedTensor { name: head.output.clone(), dtype, shape: shape.clone(), data })
+    };
+    let outputs = scorer.tasks().iter().zip(logits).map(output).collect::<Result<_, _>>()?;
+    Ok(Inferred { outputs })
 }
 
 impl<'a> Fitting<'a> {
     /// Holds the inputs against the graph's. Every error names the input.
     fn of(
-        layouts: &[&'a Layout],
+        layouts: &[(&'a Layout, Option<i64>)],
         mut given: Vec<NamedTensor>,
         limits: Limits,
     ) -> Result<Self, CallError> {
-        let names = || layouts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names =
+            || layouts.iter().map(|(one, _)| one.name.as_str()).collect::<Vec<_>>().join(", ");
         let (mut users, mut candidates, mut history) = (Agreed(None), Agreed(None), Agreed(None));
         let mut inputs = Vec::with_capacity(layouts.len());
-        for layout in layouts {
+        for (layout, _) in layouts {
             let name = &layout.name;
             let place = given.iter().position(|tensor| tensor.name == *name).ok_or_else(|| {
                 CallError::invalid(format!(
@@ -131,6 +133,10 @@ impl<'a> Fitting<'a> {
         let dims = Dims { candidates: candidates.length(), history: history.length() };
         let this = Self { users: users.length(), dims, inputs };
         this.check(limits)?;
+        let largest_ids = layouts.iter().map(|(_, largest)| *largest);
+        for ((_, tensor), largest) in this.inputs.iter().zip(largest_ids) {
+            check_values(tensor, largest)?;
+        }
         Ok(this)
     }
 
@@ -188,6 +194,40 @@ impl<'a> Fitting<'a> {
             }
         }
         Ok(entries)
+    }
+}
+
+/// Refuses what the graph cannot compute with. It would fail the whole batch, in which other callers'
+/// rows are too.
+fn check_values(tensor: &NamedTensor, largest_id: Option<i64>) -> Result<(), CallError> {
+    let wrong = |at: usize, value: &dyn fmt::Display, why: fmt::Arguments<'_>| {
+        CallError::invalid(format!("input `{}` is {value} at element {at}; {why}", tensor.name))
+    };
+    let finite = |(at, value): (usize, f32)| match value.is_finite() {
+        true => Ok(()),
+        false => Err(wrong(at, &value, format_args!("it must be a finite number"))),
+    };
+    let data = &*tensor.data;
+    match (tensor.dtype, largest_id) {
+        (TensorDtype::F32, _) => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .enumerate()
+            .try_for_each(finite),
+        (TensorDtype::F16, _) => {
+            let values = data.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32());
+            values.enumerate().try_for_each(finite)
+        }
+        (TensorDtype::I64, None) => Ok(()),
+        (TensorDtype::I64, Some(largest)) => {
+            let ids = data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).enumerate();
+            let mut outside = ids.filter(|(_, id)| !(0..=largest).contains(id));
+            outside.next().map_or(Ok(()), |(at, id)| {
+                Err(wrong(at, &id, format_args!("it must be 0 to {largest}")))
+            })
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod calibrate;
 mod error;
+mod given;
 mod graph_inputs;
 mod idrec;
 mod infer;
@@ -15,6 +16,7 @@ mod rank_facts;
 mod remote_model;
 mod scorer;
 mod service;
+mod tasks;
 mod unified;
 
 pub use error::ScoringError;

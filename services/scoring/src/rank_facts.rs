@@ -25,6 +25,7 @@ impl ScoringService {
         let indices = call.items.indices_in(&self.items);
         let view = self.items.view();
         let layout = &self.record_layout;
+        let part = layout.vector();
         let own = match &self.embeddings {
             Embeddings::Here(encoding) => Some(encoding.records_table().view()),
             Embeddings::Remote(_) => None,
@@ -39,14 +40,14 @@ impl ScoringService {
                     Some(row.bytes())
                 }
             };
-            to.extend_from_slice(layout.slice(layout.vector(), record?));
+            to.extend_from_slice(layout.slice(part?, record?));
             Some(())
         };
         let mut data = Vec::new();
         let best = best(&call.items, ctr).into_iter().take(pool);
         let with_vector: Vec<u32> =
             best.filter(|place| vector(*place as usize, &mut data).is_some()).collect();
-        let (dim, dtype) = (layout.vector().dim, layout.dtype);
+        let (dim, dtype) = (part.map_or(0, |part| part.dim), layout.dtype);
         let vectors = Matrix::new(with_vector.len(), dim, dtype, data);
         Some(Arc::new(RankFacts {
             categories: indices.iter().map(|index| view.categories(*index).to_vec()).collect(),

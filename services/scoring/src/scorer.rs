@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use plugrank_bundle::{Bundle, Calibration, FeatureEncoder, GraphName};
-use plugrank_contract::CallError;
+use plugrank_bundle::{Bundle, FeatureEncoder, GraphName};
+use plugrank_contract::{CallError, Deadline, scoring::TaskScores};
 use plugrank_inference::{
     Library, Provider, RemoteGraph, TensorData,
     batcher::{
@@ -11,19 +11,22 @@ use plugrank_inference::{
         RowAxis, history_buckets, warm_up,
     },
 };
-use tokio::time::Instant;
 
 use crate::{
     calibrate::calibrate,
     error::ScoringError,
-    graph_inputs::{Facts, GraphSchema, check_logit},
+    graph_inputs::{Facts, GraphSchema},
     options::ScoringOptions,
     remote_model::RemoteModel,
+    tasks::{TaskHead, task_heads},
 };
 
 /// What one request scored.
 pub(crate) struct Outcome {
+    /// Of the main task.
     pub(crate) ctr: Arc<[f32]>,
+    /// Of each task, where there are several.
+    pub(crate) scores: Vec<TaskScores>,
     pub(crate) not_finite: usize,
     pub(crate) batch_rows: usize,
 }
@@ -31,7 +34,9 @@ pub(crate) struct Outcome {
 /// A scoring graph, its batches and its calibration.
 pub(crate) struct Scorer {
     pub(crate) schema: Arc<GraphSchema>,
-    calibration: Calibration,
+    tasks: Vec<TaskHead>,
+    /// Which of them is the main one.
+    main: usize,
     batcher: Batcher<GraphModel>,
     provider: Option<Provider>,
     /// The server that runs the graph in place of a session.
@@ -64,9 +69,11 @@ impl Scorer {
             (0..options.worker_threads()).map(load).collect::<Result<Vec<GraphModel>, _>>()?;
         let layouts = models.first().map(GraphModel::inputs).unwrap_or_default();
         let outputs = models.first().map(GraphModel::outputs).unwrap_or_default();
-        check_logit(graph, &outputs)?;
+        let manifest = bundle.manifest();
+        let tasks = task_heads(bundle, graph, &outputs)?;
+        let main = tasks.iter().position(|head| *head.task == *manifest.main_task());
         let schema = Arc::new(GraphSchema::load(bundle, features, graph, &layouts)?);
-        let lengths = bundle.manifest().history;
+        let lengths = manifest.history;
         let longest = if schema.reads_history() { lengths.clicks + lengths.impressions } else { 1 };
         let buckets = Buckets::new(
             options.user_buckets.clone(),
@@ -92,7 +99,8 @@ impl Scorer {
         let batcher = Batcher::start(&name, models, policy, times, observer)?;
         Ok(Self {
             schema,
-            calibration: bundle.calibration(graph),
+            tasks,
+            main: main.unwrap_or_default(),
             batcher,
             provider,
             remote: remote.map(|of| Arc::clone(&of.server)),
@@ -108,37 +116,58 @@ impl Scorer {
     pub(crate) async fn score(
         &self,
         facts: &Arc<Facts>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Outcome, CallError> {
         let largest = self.batcher.buckets().max_candidates();
         let entries = self.schema.entries(facts, largest);
         let (logits, batch_rows) = self.logits(entries, deadline).await?;
-        if logits.len() != facts.candidates {
-            let (got, asked) = (logits.len(), facts.candidates);
-            return Err(CallError::internal(format!("{got} logits for {asked} candidates")));
+        let (mut probabilities, mut not_finite) = (Vec::with_capacity(self.tasks.len()), 0);
+        for (head, logits) in self.tasks.iter().zip(logits) {
+            if logits.len() != facts.candidates {
+                let (got, asked) = (logits.len(), facts.candidates);
+                return Err(CallError::internal(format!("{got} logits for {asked} candidates")));
+            }
+            let (calibrated, broken) = calibrate(&head.calibration, &logits);
+            probabilities.push(calibrated);
+            not_finite += broken;
         }
-        let (ctr, not_finite) = calibrate(&self.calibration, &logits);
-        Ok(Outcome { ctr, not_finite, batch_rows })
+        let ctr = probabilities.get(self.main).map(Arc::clone).unwrap_or_default();
+        let several = self.tasks.iter().zip(probabilities).filter(|_| self.tasks.len() > 1);
+        let scores = several.map(|(head, probabilities)| TaskScores {
+            task: Arc::clone(&head.task),
+            probabilities,
+        });
+        Ok(Outcome { ctr, scores: scores.collect(), not_finite, batch_rows })
     }
 
-    /// Runs entries; the logits of all, in their order, and the rows of the batches they ran in.
+    /// Runs entries; the logits of all by task, in their order, and the rows of the batches they ran
+    /// in.
     pub(crate) async fn logits(
         &self,
         entries: Vec<Entry<Box<dyn GraphInput>>>,
-        deadline: Option<Instant>,
-    ) -> Result<(Vec<f32>, usize), CallError> {
+        deadline: Deadline,
+    ) -> Result<(Vec<Vec<f32>>, usize), CallError> {
         let ran = self.batcher.run_all(entries, deadline).await;
         let ran = ran.map_err(|error| self.call_error(error))?;
         let batch_rows = ran.iter().map(|part| part.batch_rows).sum();
-        let mut logits = Vec::new();
-        for part in ran {
-            match part.output.into_iter().next() {
-                Some(TensorData::F32(part)) if logits.is_empty() => logits = part,
-                Some(TensorData::F32(part)) => logits.extend(part),
-                _ => return Err(CallError::internal("the graph did not answer f32 logits")),
+        let mut logits = vec![Vec::new(); self.tasks.len()];
+        for mut part in ran {
+            for (head, logits) in self.tasks.iter().zip(&mut logits) {
+                match part.output.get_mut(head.place) {
+                    Some(TensorData::F32(part)) if logits.is_empty() => {
+                        *logits = std::mem::take(part);
+                    }
+                    Some(TensorData::F32(part)) => logits.append(part),
+                    _ => return Err(CallError::internal("the graph did not answer f32 logits")),
+                }
             }
         }
         Ok((logits, batch_rows))
+    }
+
+    /// What the graph predicts.
+    pub(crate) fn tasks(&self) -> &[TaskHead] {
+        &self.tasks
     }
 
     /// The largest entry of a batch.
@@ -174,17 +203,12 @@ impl Scorer {
     /// # Errors
     /// `Overloaded`, with the time after which trying again makes sense; `Unavailable` while the
     /// server that runs the graph is away.
-    pub(crate) fn in_time(
-        &self,
-        candidates: usize,
-        deadline: Option<Instant>,
-    ) -> Result<(), CallError> {
+    pub(crate) fn in_time(&self, candidates: usize, deadline: Deadline) -> Result<(), CallError> {
         if let Some(server) = &self.remote {
             let away = |error| CallError::unavailable(format!("scoring: {error}"));
             server.available().map_err(away)?;
         }
-        let Some(deadline) = deadline else { return Ok(()) };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(left) = deadline.remaining() else { return Ok(()) };
         let (backlog, run) = (self.backlog(), self.run_time(candidates));
         // An idle worker tries: what runs took lately says little of a run that does not wait.
         if backlog.is_zero() || backlog + run <= left {

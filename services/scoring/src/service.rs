@@ -1,6 +1,6 @@
 //! The service: candidates in, click probabilities out.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_bundle::{Bundle, GraphName, ItemFeatures, ItemRecordLayout};
@@ -17,7 +17,6 @@ use plugrank_items::{Availability, FeatureColumn, ItemTable};
 use plugrank_settings::{check, refuse};
 use plugrank_store::Store;
 use plugrank_transport::Service;
-use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::ScoringError,
@@ -27,6 +26,9 @@ use crate::{
     remote_model::RemoteModel,
     scorer::{Outcome, Scorer, Start},
 };
+
+/// Most of the time left that is kept for a graph's run, away from fetching what it reads.
+pub(crate) const MOST_KEPT: f64 = 0.5;
 
 /// What the service is built from.
 pub struct ScoringParts {
@@ -182,13 +184,11 @@ impl ScoringService {
         idrec: &Scorer,
     ) -> Result<Scored, CallError> {
         let kept = idrec.ready_in(call.items.len()) + self.options.margin();
-        let Some(cut) = earlier(context, kept) else {
-            return self.score_unified(context, call).await;
-        };
-        let cut_context = Context { deadline: Some(cut), ..context.clone() };
+        let cut = context.deadline.less(kept, MOST_KEPT);
+        let cut_context = Context { deadline: cut, ..context.clone() };
         let scored = self.score_unified(&cut_context, call);
-        let late = || CallError::deadline("the unified model did not answer in time");
-        timeout_at(cut, scored).await.unwrap_or_else(|_| Err(late()))
+        let late = || Err(CallError::deadline("the unified model did not answer in time"));
+        cut.limit(scored).await.unwrap_or_else(late)
     }
 
     /// Features of the candidates, where the graph of `scorer` reads any.
@@ -219,7 +219,7 @@ impl ScoringService {
         let rows = self.items.view();
         let view = self.features.view();
         match rows.index_of(id.as_str()).and_then(|index| view.row(index)) {
-            Some(row) => row.iter().map(|id| i64::from(*id)).collect(),
+            Some(row) => row.into(),
             None => self.features.encoder().missing_item(id),
         }
     }
@@ -240,6 +240,7 @@ impl ScoringService {
         Scored {
             bundle: Arc::clone(&self.version),
             ctr: outcome.ctr,
+            scores: outcome.scores,
             facts: None,
             model,
             fell: None,
@@ -254,13 +255,6 @@ impl ScoringService {
         let backlog = self.unified.backlog().as_micros();
         Load { backlog_us: u32::try_from(backlog).unwrap_or(u32::MAX) }
     }
-}
-
-/// The context's deadline less `kept`, but never less than half of what is left.
-pub(crate) fn earlier(context: &Context, kept: Duration) -> Option<Instant> {
-    let deadline = context.deadline?;
-    let left = deadline.saturating_duration_since(Instant::now());
-    Some(deadline.checked_sub(kept.min(left / 2)).unwrap_or(deadline))
 }
 
 #[async_trait]
@@ -280,6 +274,7 @@ impl Service<Score> for ScoringService {
             return Ok(Scored {
                 bundle: Arc::clone(&self.version),
                 ctr: Arc::default(),
+                scores: Vec::new(),
                 facts: None,
                 model: call.model,
                 fell: None,
@@ -289,12 +284,12 @@ impl Service<Score> for ScoringService {
                 load: self.load(),
             });
         }
-        let scored = self.score(&context, &call);
-        match context.deadline {
-            None => scored.await,
-            Some(deadline) => timeout_at(deadline, scored)
-                .await
-                .map_err(|_| CallError::deadline("scoring did not end in time"))?,
-        }
+        self.check_given(&call)?;
+        let scored = async {
+            let call = self.with_given_user(&call, context.deadline).await;
+            self.score(&context, &call).await
+        };
+        let late = || Err(CallError::deadline("scoring did not end in time"));
+        context.deadline.limit(scored).await.unwrap_or_else(late)
     }
 }

@@ -8,7 +8,7 @@ use plugrank_contract::{
 };
 use plugrank_encoding::{UnifiedAsk, UnifiedInputs};
 
-use crate::{ScoringService, graph_inputs::Facts, service::earlier};
+use crate::{ScoringService, graph_inputs::Facts, service::MOST_KEPT};
 
 impl ScoringService {
     pub(crate) async fn score_unified(
@@ -28,7 +28,7 @@ impl ScoringService {
             as_of: call.as_of,
             tiers: call.tiers,
             context,
-            by: earlier(context, kept),
+            deadline: context.deadline.less(kept, MOST_KEPT),
         };
         let UnifiedInputs { records, user, late } = self.embeddings.fetch(ask).await?;
         let origins = records.origins;
@@ -45,6 +45,8 @@ impl ScoringService {
             candidate_features: self.candidate_features(&self.unified, records.items(), call),
             history_len: user.state.history_len as usize,
             recency_bucket: user.recency_bucket,
+            request_features: self.request_features(&self.unified, call),
+            given: self.given_rows(&self.unified, call),
             records: Some(records),
             state: Some(user.state),
             ..Facts::default()

@@ -1,10 +1,8 @@
 //! Admission of requests: at most so many in flight, and none whose answer would come too late.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::backlog::Backlog;
@@ -49,8 +47,7 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Backlog> {
-        // Plain numbers: a panic elsewhere leaves them as good as they were.
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+        self.backlog.lock()
     }
 
     /// Lets a request in, unless there are too many already.

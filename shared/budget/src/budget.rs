@@ -2,8 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
-use plugrank_contract::{CallError, ErrorCode};
-use tokio::time::{Instant, timeout_at};
+use plugrank_contract::{CallError, Deadline, ErrorCode};
+use tokio::time::Instant;
 
 use crate::{Outcome, Rung, Shares, Stage, StageRecord};
 
@@ -79,20 +79,19 @@ impl Budget {
         &mut self,
         stage: Stage,
         rung: Rung,
-        work: impl FnOnce(Instant) -> F,
+        work: impl FnOnce(Deadline) -> F,
     ) -> StageResult<T>
     where
         F: Future<Output = Result<T, CallError>>,
     {
         let began = Instant::now();
-        let deadline = self.stage_deadline(stage);
-        let allotted = deadline.saturating_duration_since(began);
+        let end = self.stage_deadline(stage);
+        let (deadline, allotted) = (Deadline::at(end), end.saturating_duration_since(began));
         let value = if allotted.is_zero() {
             Err(CallError::deadline(format!("no time was left for {stage}")))
         } else {
-            timeout_at(deadline, work(deadline)).await.unwrap_or_else(|_| {
-                Err(CallError::deadline(format!("{stage} was cut at its allotment")))
-            })
+            let cut = || Err(CallError::deadline(format!("{stage} was cut at its allotment")));
+            deadline.limit(work(deadline)).await.unwrap_or_else(cut)
         };
         let outcome = match &value {
             Ok(_) => Outcome::Completed,

@@ -20,7 +20,7 @@ pub use admission::{Admission, Admitted, Refusal};
 pub use budget::{Budget, StageResult};
 pub use ladder::{Ladder, LadderOptions, Step};
 pub use options::{BudgetOptions, OnOverload};
-pub use rung::Rung;
+pub use rung::{Rung, UnknownRung};
 pub use shares::Shares;
 pub use stage::Stage;
 pub use stage_record::{Outcome, StageRecord};

@@ -1,6 +1,6 @@
 //! The rungs a ranking can stand on, best first.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,22 @@ impl fmt::Display for Rung {
         f.write_str(self.as_str())
     }
 }
+
+impl FromStr for Rung {
+    type Err = UnknownRung;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRung> {
+        Self::ALL
+            .into_iter()
+            .find(|rung| rung.as_str() == name)
+            .ok_or_else(|| UnknownRung(name.to_owned()))
+    }
+}
+
+/// There is no such rung.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no rung; there are {names}", names = Rung::ALL.map(Rung::as_str).join(", "))]
+pub struct UnknownRung(String);
 
 impl Rung {
     /// Whether standing on it saves anything, so that pressure leads to it. The ID-based model is

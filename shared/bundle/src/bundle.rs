@@ -10,12 +10,13 @@ use serde::{
     Deserialize,
     de::{IntoDeserializer, value::Error as ValueError},
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
     BundleError, Calibration, GraphName, GraphSpec, ItemRecordLayout, Manifest, Source,
     external_data,
-    manifest::{FORMAT, FileEntry},
+    manifest::{CLICK, FORMAT, FileEntry, OLD_FORMAT},
     preprocess, rules,
 };
 
@@ -91,10 +92,11 @@ impl Bundle {
         self.graph(name).map(|graph| self.path(&graph.file))
     }
 
-    /// A graph's calibration; the sigmoid alone when it has none.
+    /// Calibration of a task's output of a graph; the sigmoid alone when it has none.
     #[must_use]
-    pub fn calibration(&self, name: GraphName) -> Calibration {
-        self.manifest.calibration.get(&name).cloned().unwrap_or_default()
+    pub fn calibration(&self, name: GraphName, task: &str) -> Calibration {
+        let of_graph = self.manifest.calibration.get(&name);
+        of_graph.and_then(|tasks| tasks.get(task)).cloned().unwrap_or_default()
     }
 }
 
@@ -105,9 +107,10 @@ fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
         let message = "begins with a byte order mark; save it as UTF-8 without one".to_owned();
         return Err(BundleError::Content { file: "manifest.json".to_owned(), message });
     }
-    let value: serde_json::Value = serde_json::from_str(&text)
+    let mut value: Value = serde_json::from_str(&text)
         .map_err(|error| BundleError::manifest(".", error.to_string()))?;
     match value["format"].as_u64() {
+        Some(found) if found == u64::from(OLD_FORMAT) => renew(&mut value),
         Some(found) if found != u64::from(FORMAT) => {
             return Err(BundleError::Format { found, expected: FORMAT });
         }
@@ -118,15 +121,24 @@ fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
         }
     }
     check_sources(&value)?;
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    serde_path_to_error::deserialize(value).map_err(|error| {
         BundleError::manifest(error.path().to_string(), error.into_inner().to_string())
     })
 }
 
+/// Brings a manifest of the format before into this one: there was one task, and calibrations were a
+/// graph's.
+fn renew(manifest: &mut Value) {
+    manifest["format"] = FORMAT.into();
+    let calibration = manifest.get_mut("calibration").and_then(Value::as_object_mut);
+    for of_graph in calibration.into_iter().flat_map(|graphs| graphs.values_mut()) {
+        *of_graph = serde_json::json!({ CLICK: of_graph.take() });
+    }
+}
+
 /// Finds sources that do not exist before the keys are read one by one: that reading would know an
 /// input's number and not its name.
-fn check_sources(manifest: &serde_json::Value) -> Result<(), BundleError> {
+fn check_sources(manifest: &Value) -> Result<(), BundleError> {
     for (name, graph) in manifest["graphs"].as_object().into_iter().flatten() {
         // A wrong name of a graph, or a wrong type, is told by the reading that follows.
         let name: Result<GraphName, ValueError> =

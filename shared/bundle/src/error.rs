@@ -53,7 +53,10 @@ pub enum BundleError {
         found: String,
     },
     /// The manifest's format is another.
-    #[error("manifest.json has format {found}; this version of Plugrank reads format {expected}")]
+    #[error(
+        "manifest.json has format {found}; this version of Plugrank reads formats 1 to \
+         {expected}"
+    )]
     Format {
         /// What it has.
         found: u64,

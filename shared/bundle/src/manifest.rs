@@ -2,13 +2,20 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use chrono_tz::Tz;
 pub use plugrank_contract::TensorDtype;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use crate::features::{Derive, Feature, Features, Kind, Observed, Transform};
 use crate::{Calibration, GraphName, Source};
 
-/// The format this crate reads.
-pub const FORMAT: u32 = 1;
+/// The format this crate reads. Manifests of [`OLD_FORMAT`] are brought into it when they are read.
+pub const FORMAT: u32 = 2;
+/// The format before.
+pub const OLD_FORMAT: u32 = 1;
+
+/// What a bundle that names no task predicts.
+pub const CLICK: &str = "click";
 
 /// The contents of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +33,9 @@ pub struct Manifest {
     pub encoder_version: String,
     /// What the data set's time is.
     pub time: TimeKind,
+    /// Where hours and weekdays of requests are read.
+    #[serde(default = "utc")]
+    pub timezone: Tz,
     /// Every file but the manifest.
     pub files: BTreeMap<String, FileEntry>,
     /// Content vectors.
@@ -36,16 +46,49 @@ pub struct Manifest {
     pub history: HistoryLengths,
     /// The graphs.
     pub graphs: BTreeMap<GraphName, GraphSpec>,
-    /// What retrieval uses.
-    pub retrieval: Retrieval,
-    /// Calibration of `unified` and `idrec`.
+    /// What `unified` and `idrec` predict: one output each. The first is the main one.
+    #[serde(default = "click")]
+    pub tasks: Vec<String>,
+    /// What a candidate's `ctr` is.
     #[serde(default)]
-    pub calibration: BTreeMap<GraphName, Calibration>,
+    pub value: ValueTask,
+    /// What retrieval uses.
+    #[serde(default)]
+    pub retrieval: Retrieval,
+    /// Calibration of the outputs of `unified` and `idrec`, by task.
+    #[serde(default)]
+    pub calibration: BTreeMap<GraphName, BTreeMap<String, Calibration>>,
     /// What training measured, free form.
     #[serde(default)]
     pub metrics: serde_json::Value,
     /// Reference rows.
     pub reference: Reference,
+}
+
+fn utc() -> Tz {
+    Tz::UTC
+}
+
+fn click() -> Vec<String> {
+    vec![CLICK.to_owned()]
+}
+
+impl Manifest {
+    /// The task whose probability is a candidate's `ctr`.
+    #[must_use]
+    pub fn main_task(&self) -> &str {
+        let first = self.tasks.first().map_or(CLICK, String::as_str);
+        self.value.task.as_deref().unwrap_or(first)
+    }
+}
+
+/// What a candidate's `ctr` is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueTask {
+    /// The task; the first when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
 }
 
 /// What the data set's time is.
@@ -120,30 +163,6 @@ pub struct ImagePart {
     pub mean: [f32; 3],
     /// Standard deviation of each channel.
     pub std: [f32; 3],
-}
-
-/// Feature schema.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Features {
-    /// Features of items.
-    pub item: Vec<Feature>,
-    /// Features of users.
-    pub user: Vec<Feature>,
-}
-
-/// A categorical feature.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Feature {
-    /// Name in the graphs' sources.
-    pub name: String,
-    /// Column of the dataset folder.
-    pub column: String,
-    /// File with one value a line.
-    pub vocab: String,
-    /// Ids it has: 1, or the length a list is cut or padded to.
-    pub length: usize,
 }
 
 /// How much history the model reads.
@@ -260,11 +279,13 @@ impl<'de> Deserialize<'de> for Dim {
 }
 
 /// What retrieval uses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retrieval {
-    /// Output of `item_encoder` by whose cosine similarity candidates are found.
-    pub item_vector: String,
+    /// Output of `item_encoder` by whose cosine similarity candidates are found; without one, items
+    /// are not found by their vectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_vector: Option<String>,
 }
 
 /// Reference rows.

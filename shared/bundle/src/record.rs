@@ -24,8 +24,8 @@ pub struct ItemRecordLayout {
     pub dim: usize,
     /// Element type of all parts.
     pub dtype: Dtype,
-    /// Index of the part that candidates are found by.
-    pub vector: usize,
+    /// Index of the part that candidates are found by, where the bundle has one.
+    pub vector: Option<usize>,
 }
 
 impl ItemRecordLayout {
@@ -55,11 +55,13 @@ impl ItemRecordLayout {
             offset += dim;
         }
         let dtype = dtype.ok_or_else(|| BundleError::manifest(key, "there is no output"))?;
-        let wanted = &manifest.retrieval.item_vector;
-        let vector = parts.iter().position(|part| part.name == *wanted).ok_or_else(|| {
-            let message = format!("item_encoder has no output `{wanted}`");
-            BundleError::manifest("retrieval.item_vector", message)
-        })?;
+        let place = |wanted: &String| {
+            parts.iter().position(|part| part.name == *wanted).ok_or_else(|| {
+                let message = format!("item_encoder has no output `{wanted}`");
+                BundleError::manifest("retrieval.item_vector", message)
+            })
+        };
+        let vector = manifest.retrieval.item_vector.as_ref().map(place).transpose()?;
         Ok(Self { parts, dim: offset, dtype, vector })
     }
 
@@ -75,10 +77,10 @@ impl ItemRecordLayout {
         self.parts.iter().find(|part| part.name == name)
     }
 
-    /// The part that candidates are found by.
+    /// The part that candidates are found by, where the bundle has one.
     #[must_use]
-    pub fn vector(&self) -> &RecordPart {
-        &self.parts[self.vector]
+    pub fn vector(&self) -> Option<&RecordPart> {
+        self.parts.get(self.vector?)
     }
 
     /// A part's bytes within a record's.

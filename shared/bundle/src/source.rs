@@ -63,7 +63,9 @@ impl GraphName {
                 "user.state.OUTPUT",
                 "candidate.item.OUTPUT",
                 "candidate.feature.NAME",
+                "candidate.given.NAME",
                 "history.mask",
+                "request.feature.NAME",
                 "request.recency_bucket",
             ],
             Self::Idrec => &[
@@ -73,6 +75,8 @@ impl GraphName {
                 "history.mask",
                 "user.feature.NAME",
                 "candidate.feature.NAME",
+                "candidate.given.NAME",
+                "request.feature.NAME",
                 "request.recency_bucket",
             ],
         }
@@ -102,7 +106,7 @@ pub enum Source {
     ItemFeature(String),
     /// An output of `item_encoder` for each history item. `[users, history, d]`.
     HistoryItem(String),
-    /// A feature of each history item. i64 `[users, history]` or with a length.
+    /// A feature of each history item. `[users, history]` or with a length.
     HistoryFeature(String),
     /// 1 clicked, 0 not. i64 `[users, history]`.
     HistoryLabel,
@@ -110,14 +114,18 @@ pub enum Source {
     HistoryAgeBucket,
     /// 1 for an entry, 0 for padding. f32 `[users, history]`.
     HistoryMask,
-    /// A user's feature. i64 `[users]` or `[users, length]`.
+    /// A user's feature. `[users]` or `[users, length]`.
     UserFeature(String),
     /// An output of `user_encoder`.
     UserState(String),
     /// An output of `item_encoder` for each candidate. `[users, candidates, d]`.
     CandidateItem(String),
-    /// A feature of each candidate. i64 `[users, candidates]` or with a length.
+    /// A feature of each candidate. `[users, candidates]` or with a length.
     CandidateFeature(String),
+    /// What the caller gives of each candidate. `[users, candidates]` or with a length.
+    CandidateGiven(String),
+    /// A feature of the request. `[users]` or with a length.
+    RequestFeature(String),
     /// Bucket of the time since the newest history entry. i64 `[users]`.
     RequestRecencyBucket,
 }
@@ -161,7 +169,7 @@ impl FromStr for Source {
             return Ok(source);
         }
         type Named = (&'static str, fn(String) -> Source);
-        let named: [Named; 7] = [
+        let named: [Named; 9] = [
             ("item.feature.", Self::ItemFeature),
             ("history.item.", Self::HistoryItem),
             ("history.feature.", Self::HistoryFeature),
@@ -169,6 +177,8 @@ impl FromStr for Source {
             ("user.state.", Self::UserState),
             ("candidate.item.", Self::CandidateItem),
             ("candidate.feature.", Self::CandidateFeature),
+            ("candidate.given.", Self::CandidateGiven),
+            ("request.feature.", Self::RequestFeature),
         ];
         named
             .into_iter()
@@ -199,6 +209,8 @@ impl fmt::Display for Source {
             Self::UserState(name) => write!(f, "user.state.{name}"),
             Self::CandidateItem(name) => write!(f, "candidate.item.{name}"),
             Self::CandidateFeature(name) => write!(f, "candidate.feature.{name}"),
+            Self::CandidateGiven(name) => write!(f, "candidate.given.{name}"),
+            Self::RequestFeature(name) => write!(f, "request.feature.{name}"),
             Self::RequestRecencyBucket => f.write_str("request.recency_bucket"),
         }
     }

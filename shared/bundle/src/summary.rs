@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::{Bundle, Calibration, rules::shape_text};
+use crate::{
+    Bundle, Calibration,
+    features::{Feature, Transform},
+    rules::shape_text,
+};
 
 impl Bundle {
     /// Graphs with inputs and sources, features, calibration, metrics and files.
@@ -21,12 +25,16 @@ impl Bundle {
         let record = self.record();
         writeln!(
             to,
-            "record    {} x {:?} = {} bytes an item; found by `{}`",
+            "record    {} x {:?} = {} bytes an item; {}",
             record.dim,
             record.dtype,
             record.bytes(),
-            record.vector().name
+            match record.vector() {
+                Some(part) => format!("found by `{}`", part.name),
+                None => "not found by vectors".to_owned(),
+            }
         )?;
+        writeln!(to, "tasks     {} (ctr: {})", manifest.tasks.join(", "), manifest.main_task())?;
         let history = manifest.history;
         writeln!(to, "history   {} clicks, {} impressions", history.clicks, history.impressions)?;
         for (name, graph) in &manifest.graphs {
@@ -48,29 +56,42 @@ impl Bundle {
                     shape_text(&output.shape)
                 )?;
             }
-            match manifest.calibration.get(name) {
-                Some(Calibration::Platt { a, b }) => writeln!(to, "  platt: a {a:.4}, b {b:.4}")?,
-                Some(Calibration::Isotonic { x, .. }) => {
-                    writeln!(to, "  isotonic: {} knots", x.len())?
+            for (task, calibration) in manifest.calibration.get(name).into_iter().flatten() {
+                match calibration {
+                    Calibration::Platt { a, b } => {
+                        writeln!(to, "  {task}: platt: a {a:.4}, b {b:.4}")?;
+                    }
+                    Calibration::Isotonic { x, .. } => {
+                        writeln!(to, "  {task}: isotonic: {} knots", x.len())?;
+                    }
+                    Calibration::None => {}
                 }
-                Some(Calibration::None) | None => {}
             }
         }
         writeln!(to, "\nfeatures")?;
-        for (of, features) in [("item", &manifest.features.item), ("user", &manifest.features.user)]
-        {
-            for feature in features {
-                writeln!(
-                    to,
-                    "  {of:<5} {:<24} {} x {}",
-                    feature.name, feature.length, feature.vocab
-                )?;
-            }
+        for (of, feature) in manifest.features.all() {
+            let Feature { name, length, .. } = feature;
+            writeln!(to, "  {of:<9} {name:<24} {length} x {}", read_as(feature))?;
         }
         writeln!(to, "\nfiles")?;
         for (name, entry) in &manifest.files {
             writeln!(to, "  {:>12}  {name}", entry.bytes)?;
         }
         writeln!(to, "\nmetrics\n{:#}", manifest.metrics)
+    }
+}
+
+/// How a feature's values are read.
+fn read_as(feature: &Feature) -> String {
+    match (&feature.vocab, &feature.transform) {
+        (Some(vocab), _) => vocab.clone(),
+        (None, None | Some(Transform::None)) => "number".to_owned(),
+        (None, Some(Transform::Log1p)) => "number, log1p".to_owned(),
+        (None, Some(Transform::Standard { mean, std })) => {
+            format!("number, less {mean}, by {std}")
+        }
+        (None, Some(Transform::Buckets(boundaries))) => {
+            format!("number, in {} buckets", boundaries.len() + 1)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::Deadline;
 
 /// Target of the spans inside a request. They are made only as part of a span that is recorded, and
 /// no log shows them, so that they cost nothing elsewhere.
@@ -28,8 +28,8 @@ macro_rules! inner_span {
 pub struct Context {
     /// Identifies the caller's request in logs and replies.
     pub request_id: uuid::Uuid,
-    /// When the answer stops being of use. `None`: no limit (maintenance calls).
-    pub deadline: Option<Instant>,
+    /// When the answer stops being of use.
+    pub deadline: Deadline,
     /// W3C `traceparent` of the span that makes the call.
     pub traceparent: Option<String>,
     /// W3C `tracestate` the request came with, handed on as it is.
@@ -42,7 +42,7 @@ impl Context {
     pub fn background() -> Self {
         Self {
             request_id: uuid::Uuid::now_v7(),
-            deadline: None,
+            deadline: Deadline::NONE,
             traceparent: None,
             tracestate: None,
         }
@@ -51,19 +51,19 @@ impl Context {
     /// The same context with a deadline `budget` from now.
     #[must_use]
     pub fn within(mut self, budget: Duration) -> Self {
-        self.deadline = Some(Instant::now() + budget);
+        self.deadline = Deadline::after(budget);
         self
     }
 
     /// Time left until the deadline, zero when it has passed, `None` without a deadline.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.remaining()
     }
 
     /// Whether the deadline has passed, so that work for this call is wasted.
     #[must_use]
     pub fn expired(&self) -> bool {
-        self.remaining().is_some_and(|left| left.is_zero())
+        self.deadline.has_passed()
     }
 }

@@ -32,17 +32,25 @@ pub struct CallError {
     pub message: String,
     /// When trying again makes sense, in milliseconds from now; known for some overloads.
     pub retry_after_ms: Option<u32>,
+    /// What in the call is wrong, as a JSON pointer within it; known for some invalid calls.
+    pub pointer: Option<String>,
 }
 
 impl CallError {
     /// An error of the given code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None }
+        Self { code, message: message.into(), retry_after_ms: None, pointer: None }
     }
     /// The same error, with the time after which trying again makes sense.
     #[must_use]
     pub fn retry_after(mut self, time: Duration) -> Self {
         self.retry_after_ms = Some(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        self
+    }
+    /// The same error, with the place of what is wrong in the call.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = Some(pointer.into());
         self
     }
     /// The caller sent something that can never succeed.

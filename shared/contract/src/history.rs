@@ -30,6 +30,9 @@ impl History {
     }
 }
 
+/// The largest bucket of an interval.
+pub const LAST_TIME_BUCKET: u8 = 31;
+
 /// Bucket of an interval: `min(31, 1 + floor(log2(max(1, seconds))))`, in 1..=31; 0 is kept for
 /// "unknown" and padding. A negative interval (a clock that jumped) counts as none.
 ///
@@ -42,7 +45,7 @@ impl History {
 pub fn time_bucket(interval_ms: i64) -> u8 {
     let seconds = (interval_ms / 1000).max(1);
     let log2 = 63 - seconds.leading_zeros() as u8;
-    (1 + log2).min(31)
+    (1 + log2).min(LAST_TIME_BUCKET)
 }
 
 #[cfg(test)]
@@ -53,6 +56,6 @@ mod tests {
     fn buckets_double() {
         let of = |seconds: i64| time_bucket(seconds * 1000);
         assert_eq!([of(-5), of(0), of(1), of(2), of(3), of(4), of(1024)], [1, 1, 1, 2, 2, 3, 11]);
-        assert_eq!(time_bucket(i64::MAX), 31);
+        assert_eq!(time_bucket(i64::MAX), super::LAST_TIME_BUCKET);
     }
 }

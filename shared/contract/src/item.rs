@@ -1,10 +1,8 @@
 //! What an item is.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemId, TimestampMs};
+use crate::{FeatureValues, ItemId, TimestampMs};
 
 /// An item of the catalog, without its image bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +21,8 @@ pub struct Item {
     pub available: bool,
     /// Hash of the image's bytes, when it has an image (the bytes are kept apart).
     pub image_hash: Option<[u8; 32]>,
-    /// Further categorical columns of the data set, by name.
-    pub features: BTreeMap<String, String>,
+    /// Further columns of the data set, by name.
+    pub features: FeatureValues,
 }
 
 /// BLAKE3 hash of what the encoders and the feature schema read of an item: its content version.

@@ -24,11 +24,15 @@
 
 pub mod call;
 pub mod context;
+pub mod deadline;
 pub mod embedding;
 pub mod error;
 pub mod event;
+pub mod feature;
+pub mod filter;
 pub mod history;
 pub mod ids;
+pub mod image_limits;
 pub mod item;
 pub mod items;
 pub mod matrix;
@@ -42,8 +46,11 @@ pub mod user;
 
 pub use call::Call;
 pub use context::Context;
+pub use deadline::Deadline;
 pub use error::{CallError, ErrorCode};
 pub use event::{Event, EventType};
+pub use feature::{FeatureValue, FeatureValues};
+pub use filter::{Condition, Filter, FilterProblem, FilterValue};
 pub use history::{History, HistoryEntry};
 pub use ids::{ItemId, UserId};
 pub use item::{Item, ItemKey};

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Event, ItemId, ItemList, TimestampMs, UserId, UserRead};
+use crate::{Call, Event, Filter, ItemId, ItemList, TimestampMs, UserId, UserRead};
 
 /// Name of a source, a filter's reason or a rule, as replies and metrics show it.
 pub type Name = Cow<'static, str>;
@@ -67,6 +67,8 @@ pub struct Retrieve {
     pub candidates: Option<ItemList>,
     /// Items the caller does not want.
     pub exclude: ItemList,
+    /// Filters that every candidate meets.
+    pub filters: Vec<Filter>,
     /// Only behaviour strictly before this moment is read.
     pub as_of: TimestampMs,
     /// Whether to list what was left out and why.
@@ -78,7 +80,8 @@ pub struct Retrieve {
 pub struct Dropped {
     /// Which item.
     pub item_id: ItemId,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `not_yet`,
+    /// `filter`, `over_limit`.
     pub reason: Name,
 }
 

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, CallError, ItemList, NamedTensor, TimestampMs, UserId, UserRead, embedding::Tiers,
-    reranking::RankFacts,
+    Call, CallError, FeatureValues, ItemList, NamedTensor, TimestampMs, UserId, UserRead,
+    embedding::Tiers, reranking::RankFacts,
 };
 
 /// Which of the bundle's models scores.
@@ -39,6 +39,28 @@ pub struct Score {
     /// How many candidates, by falling probability, re-ranking compares by their vectors; 0 where it
     /// looks facts up for itself.
     pub facts_for: u32,
+    /// What the caller says of the situation; `None` where nothing.
+    pub given: Option<Arc<GivenFeatures>>,
+}
+
+/// Feature values that a request brings with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenFeatures {
+    /// Of the situation.
+    pub request: FeatureValues,
+    /// Of the user, over those that are stored.
+    pub user: FeatureValues,
+    /// Of each candidate, in the order of the call's; none where none were given.
+    pub candidates: Vec<GivenCandidate>,
+}
+
+/// Feature values given of one candidate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenCandidate {
+    /// Its place in the caller's list.
+    pub place: u32,
+    /// The values.
+    pub features: Arc<FeatureValues>,
 }
 
 /// How far vectors were at hand.
@@ -65,13 +87,24 @@ pub struct Load {
     pub backlog_us: u32,
 }
 
+/// What one task of the model predicts of the candidates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskScores {
+    /// The task.
+    pub task: Arc<str>,
+    /// Calibrated probability of each candidate, same order.
+    pub probabilities: Arc<[f32]>,
+}
+
 /// Reply to [`Score`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
     /// Version of the bundle that scored.
     pub bundle: Arc<str>,
-    /// Calibrated click probability of each candidate, same order.
+    /// Calibrated probability of the model's main task, a click, for each candidate, same order.
     pub ctr: Arc<[f32]>,
+    /// Those of each task, where the model has several.
+    pub scores: Vec<TaskScores>,
     /// What re-ranking reads of the candidates, when asked for.
     pub facts: Option<Arc<RankFacts>>,
     /// Which model scored.

@@ -1,22 +1,21 @@
 //! What is known of a user.
 
 use std::{
-    collections::BTreeMap,
     hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{HistoryEntry, TimestampMs, UserId};
+use crate::{FeatureValues, HistoryEntry, TimestampMs, UserId};
 
 /// A user's profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Identifier.
     pub user_id: UserId,
-    /// Categorical columns of the data set, by name.
-    pub features: BTreeMap<String, String>,
+    /// Columns of the data set, by name.
+    pub features: FeatureValues,
 }
 
 /// How much of a history is read: the last clicked and the last not clicked entries.
@@ -110,6 +109,15 @@ impl UserView {
         Self { user_id, profile, entries, limits, version: hash.finish() }
     }
 
+    /// The user with feature values over those of the profile.
+    #[must_use]
+    pub fn with_features(&self, over: &FeatureValues) -> Self {
+        let stored = self.profile.iter().flat_map(|profile| &profile.features);
+        let features = stored.chain(over).map(|(name, value)| (name.clone(), value.clone()));
+        let profile = User { user_id: self.user_id.clone(), features: features.collect() };
+        Self::new(self.user_id.clone(), Some(Arc::new(profile)), self.entries.clone(), self.limits)
+    }
+
     /// A user of whom nothing is known.
     #[must_use]
     pub fn unknown(user_id: UserId) -> Self {
@@ -181,12 +189,12 @@ mod tests {
     #[test]
     fn the_version_tells_of_every_part() {
         let limits = HistoryLimits::default();
-        let user = || User { user_id: "u".into(), features: BTreeMap::new() };
+        let user = || User { user_id: "u".into(), features: FeatureValues::new() };
         let of = |profile: Option<User>, entries: Vec<HistoryEntry>| {
             UserView::new("u".into(), profile.map(Arc::new), entries, limits).version
         };
         let mut other = user();
-        other.features.insert("age".to_owned(), "30".to_owned());
+        other.features.insert("age".to_owned(), 30.into());
         let versions = [
             of(None, vec![]),
             of(Some(other), vec![]),

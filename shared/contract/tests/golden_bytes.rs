@@ -6,14 +6,17 @@
 use std::sync::Arc;
 
 use plugrank_contract::{
-    CallError, Dtype, ErrorCode, Event, EventType, HistoryEntry, HistoryLimits, ItemId, Matrix,
-    NamedTensor, TensorDtype, UserId, UserRead, UserView,
+    CallError, Condition, Dtype, ErrorCode, Event, EventType, FeatureValues, Filter, HistoryEntry,
+    HistoryLimits, ItemId, Matrix, NamedTensor, TensorDtype, UserId, UserRead, UserView,
     embedding::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
     reranking::{Place, RankFacts, Rerank, Reranked},
     retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
-    scoring::{Coverage, Infer, Inferred, Load, ModelKind, Score, Scored},
+    scoring::{
+        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, Load, ModelKind, Score, Scored,
+        TaskScores,
+    },
 };
 use serde::Serialize;
 
@@ -40,15 +43,24 @@ fn matrix() -> Matrix {
 
 #[test]
 fn retrieval() {
+    let condition = Condition {
+        field: "f".to_owned(),
+        any: Some(vec!["t".into(), 0.5.into()]),
+        ..Condition::default()
+    };
     let call = Retrieve {
         user_id: UserId::from("u"),
         limit: 300,
         candidates: Some(items(&["a"]).into()),
         exclude: items(&["b"]).into(),
+        filters: vec![Filter { must: vec![condition], ..Filter::default() }],
         as_of: 1_000,
         explain: true,
     };
-    assert_eq!(hex(&call), "0175ac0201010161010162d00f01");
+    assert_eq!(
+        hex(&call),
+        "0175ac02010101610101620101016600000000010200017401000000000000e03f000000d00f01"
+    );
     let reply = Retrieved {
         candidates: items(&["a"]).into(),
         source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),
@@ -112,12 +124,22 @@ fn scoring() {
         model: ModelKind::Idrec,
         tiers: Tiers::All,
         facts_for: 200,
+        given: None,
     };
-    assert_eq!(hex(&call), "017501016100d00f0100c801");
+    assert_eq!(hex(&call), "017501016100d00f0100c80100");
+    let features = FeatureValues::from([("d".to_owned(), "x".into()), ("n".to_owned(), 3.into())]);
+    let candidate = GivenCandidate { place: 4, features: Arc::new(features.clone()) };
+    let given = GivenFeatures {
+        request: features,
+        user: FeatureValues::new(),
+        candidates: vec![candidate],
+    };
+    assert_eq!(hex(&given), "020164000178016e0100060001040201640001".to_owned() + "78016e010006");
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {
         bundle: "v".into(),
         ctr: [0.5].into(),
+        scores: vec![TaskScores { task: "t".into(), probabilities: [0.5].into() }],
         facts: None,
         model: ModelKind::Idrec,
         fell: Some(CallError::new(ErrorCode::Overloaded, "x")),
@@ -126,7 +148,10 @@ fn scoring() {
         batch_rows: 32,
         load: Load { backlog_us: 7 },
     };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000176010000003f00010102017800000101020304052007");
+    assert_eq!(
+        hex(&Ok::<_, CallError>(reply)),
+        "000176010000003f010174010000003f0001010201780000000101020304052007"
+    );
 }
 
 #[test]
@@ -178,8 +203,15 @@ fn errors() {
     let of = |code| hex(&Err::<(), _>(CallError::new(code, "x")));
     assert_eq!(
         codes.map(of),
-        ["0100017800", "0101017800", "0102017800", "0103017800", "0104017800", "0105017800"]
+        [
+            "010001780000",
+            "010101780000",
+            "010201780000",
+            "010301780000",
+            "010401780000",
+            "010501780000"
+        ]
     );
     let later = CallError::overloaded("x").retry_after(std::time::Duration::from_millis(250));
-    assert_eq!(hex(&Err::<(), _>(later)), "0102017801fa01");
+    assert_eq!(hex(&Err::<(), _>(later)), "0102017801fa0100");
 }

@@ -27,4 +27,4 @@ pub use problems::Problems;
 pub use read::Batches;
 pub use rows::{InteractionRow, ItemRow, TruthRow};
 pub use rule::Rule;
-pub use write::{InteractionWriter, ItemWriter, TruthWriter, UserWriter};
+pub use write::{FeatureType, InteractionWriter, ItemWriter, TruthWriter, UserWriter};

@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use plugrank_bundle::{Bundle, GraphName, TensorDtype};
 use plugrank_contract::{
-    CallError, Context, Dtype, ItemList, Matrix, TimestampMs, UserId, UserRead,
+    CallError, Context, Deadline, Dtype, ItemList, Matrix, TimestampMs, UserId, UserRead,
     embedding::{Fetch, FetchUser, Fetched, Tiers, UserState},
 };
 use plugrank_inference::batcher::sources::matrix_data;
 use plugrank_items::ItemTable;
 use plugrank_transport::Client;
-use tokio::time::Instant;
 
 use crate::{
     encoding::Encoding,
     record_set::RecordSet,
     state_cache::{EncodedState, StateOutput},
-    time_limit::TimeLimit,
     unified_inputs::UnifiedInputs,
     user_states::UserEncoding,
 };
@@ -54,7 +52,7 @@ pub struct UnifiedAsk<'a> {
     /// The call this is part of.
     pub context: &'a Context,
     /// When the answer is needed.
-    pub by: Option<Instant>,
+    pub deadline: Deadline,
 }
 
 impl Embeddings {
@@ -66,9 +64,9 @@ impl Embeddings {
     pub async fn fetch(&self, ask: UnifiedAsk<'_>) -> Result<UnifiedInputs, CallError> {
         match self {
             Self::Here(encoding) => {
-                let limit = TimeLimit::before(ask.by, encoding.options().answer_margin());
+                let deadline = encoding.options().before(ask.deadline);
                 let user = (ask.user_id, ask.user);
-                encoding.unified_inputs(ask.items, user, ask.as_of, limit, ask.tiers).await
+                encoding.unified_inputs(ask.items, user, ask.as_of, deadline, ask.tiers).await
             }
             Self::Remote(remote) => remote.fetch(ask).await,
         }
@@ -89,7 +87,7 @@ impl RemoteEncoding {
         };
         let user = FetchUser { user_id: ask.user_id.clone(), as_of: ask.as_of, user };
         let call = Fetch { items: ask.items.clone(), user: Some(user), tiers: ask.tiers };
-        let context = Context { deadline: ask.by, ..ask.context.clone() };
+        let context = Context { deadline: ask.deadline, ..ask.context.clone() };
         let fetched = self.client.call(context, call).await?;
         self.check(&fetched, ask.items.len())?;
         let user = fetched.user.ok_or_else(|| wrong("no user state"))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_bundle::Bundle;
-use plugrank_contract::ItemId;
+use plugrank_contract::{Deadline, ItemId};
 use plugrank_inference::{InferenceError, Library, SessionOptions, worker_pool::WorkerPool};
 use plugrank_store::{Store, StoredItem, VectorSpace};
 
@@ -113,7 +113,7 @@ impl Encoder {
             let records = records.enumerate().map(unchanged).collect();
             Ok(EncodedItems { records, modal })
         };
-        Ok(self.full.submit(None, job).await?)
+        Ok(self.full.submit(Deadline::NONE, job).await?)
     }
 
     /// Records of items of which nothing but the id is known, or whose vector is not at hand.
@@ -126,7 +126,7 @@ impl Encoder {
                 features.iter().map(|features| ItemRow { modal: &absent, features }).collect();
             models.records(&rows).map_err(InferenceError::Run)
         };
-        Ok(self.light.submit(None, job).await?)
+        Ok(self.light.submit(Deadline::NONE, job).await?)
     }
 
     /// Modal vectors that the store has.

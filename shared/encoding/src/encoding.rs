@@ -4,7 +4,8 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use plugrank_bundle::{Bundle, ItemRecordLayout};
 use plugrank_contract::{
-    CallError, ItemId, ItemList, TimestampMs, UserId, UserRead, UserView, embedding::Tiers,
+    CallError, Deadline, ItemId, ItemList, TimestampMs, UserId, UserRead, UserView,
+    embedding::Tiers,
 };
 use plugrank_inference::{
     Library, SessionOptions,
@@ -27,7 +28,6 @@ use crate::{
     record_set::RecordSet,
     record_tiers::{Names, RecordTiers},
     table_writer::TableWriter,
-    time_limit::TimeLimit,
     unified_inputs::UnifiedInputs,
     user_reader::UserReader,
     user_states::{UserEncoding, UserStateParts, UserStates},
@@ -154,7 +154,7 @@ impl Encoding {
         state.map_err(|error| EncodingError::Encode(error.to_string()))
     }
 
-    /// Records of items, in their order. It always answers: what cannot be had by `limit` is a
+    /// Records of items, in their order. It always answers: what is not there by `deadline` is a
     /// missing record, and goes on being encoded behind the call. Where the record table has all of
     /// them, nothing is waited for, and nothing is allocated per item.
     ///
@@ -163,16 +163,16 @@ impl Encoding {
     pub async fn records(
         &self,
         items: &ItemList,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<RecordSet, EncodingError> {
         let indices = items.shared_indices_in(&self.items);
         let view = self.items.view();
-        self.tiers.resolve(indices, Names::List(items), &view, limit, tiers).await
+        self.tiers.resolve(indices, Names::List(items), &view, deadline, tiers).await
     }
 
     /// The state of a user whose history goes back as far as the bundle reads it: see
-    /// [`Self::users`]. When it cannot be made by `limit` it is that of an unknown user.
+    /// [`Self::users`]. When it cannot be made by `deadline` it is that of an unknown user.
     ///
     /// # Errors
     /// When it cannot be made before the first warm-up.
@@ -180,10 +180,10 @@ impl Encoding {
         &self,
         user: &UserView,
         as_of: TimestampMs,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<UserEncoding, CallError> {
-        self.states.state(user, as_of, &self.tiers, limit, tiers).await
+        self.states.state(user, as_of, &self.tiers, deadline, tiers).await
     }
 
     /// Records of items and the state of a user, side by side.
@@ -195,15 +195,15 @@ impl Encoding {
         items: &ItemList,
         (user_id, user): (&UserId, &UserRead),
         as_of: TimestampMs,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<UnifiedInputs, CallError> {
         let state = async {
-            let by = limit.part(USER_SHARE);
+            let by = deadline.part(USER_SHARE);
             let (view, why) = self.users.read(user_id, as_of, user, by).await;
-            (self.user_state(&view, as_of, limit, tiers).await, why)
+            (self.user_state(&view, as_of, deadline, tiers).await, why)
         };
-        let records = self.records(items, limit, tiers);
+        let records = self.records(items, deadline, tiers);
         let (records, (user, unread)) = futures::future::join(records, state).await;
         let (mut records, mut user) = (records?, user?);
         let reasons = [unread, user.late.take(), records.late.take()];

@@ -6,7 +6,9 @@ use plugrank_bundle::{
     Bundle, Dim, FeatureEncoder, GraphName, ImagePreprocessor, ItemRecordLayout, Source,
     TextPreprocessor, features::FeatureSlot, manifest::Modal,
 };
-use plugrank_inference::{Library, Session, SessionOptions, Tensor, TensorData};
+use plugrank_inference::{
+    Library, Session, SessionOptions, Tensor, TensorData, batcher::sources::feature_block,
+};
 
 use crate::{error::EncodingError, modal::ModalVector, record_set::Record};
 
@@ -89,7 +91,7 @@ pub(crate) struct Content {
 /// What the item encoder reads of one item.
 pub(crate) struct ItemRow<'a> {
     pub(crate) modal: &'a ModalVector,
-    pub(crate) features: &'a [i64],
+    pub(crate) features: &'a [u32],
 }
 
 /// The graphs.
@@ -252,11 +254,8 @@ fn input(reads: &ItemInput, modal: &Modal, rows: &[ItemRow<'_>]) -> Tensor {
             Tensor { shape: vec![count, modal.parts()], data: TensorData::F32(values) }
         }
         ItemInput::Feature(slot, listed) => {
-            let ids = rows.iter().flat_map(|row| {
-                row.features[slot.offset..slot.offset + slot.length].iter().copied()
-            });
             let shape = if *listed { vec![count, slot.length] } else { vec![count] };
-            Tensor { shape, data: TensorData::I64(ids.collect()) }
+            Tensor { shape, data: feature_block(slot, rows.iter().map(|row| row.features), count) }
         }
     }
 }

@@ -7,11 +7,11 @@ use std::sync::{
 
 use moka::sync::Cache;
 use plugrank_bundle::{Bundle, FeatureEncoder, features::FeatureSlot};
-use plugrank_contract::ItemId;
+use plugrank_contract::{Deadline, ItemId};
 use plugrank_items::Features;
 use tokio::runtime::Handle;
 
-use crate::{encoder::Encoder, error::EncodingError, record_set::Record, time_limit::TimeLimit};
+use crate::{encoder::Encoder, error::EncodingError, record_set::Record};
 
 /// What a cache entry takes beside its value, roughly: key, pointers and the cache's bookkeeping.
 pub(crate) const ENTRY_OVERHEAD: usize = 160;
@@ -30,7 +30,7 @@ pub(crate) struct MissingRecords {
     encoder: Arc<Encoder>,
     features: Arc<FeatureEncoder>,
     runtime: Handle,
-    kept: Cache<i64, Record, Hasher>,
+    kept: Cache<u32, Record, Hasher>,
     /// Where the item's own id is among its features, when the bundle reads it.
     id_slot: Option<FeatureSlot>,
     /// The record of an id outside the vocabulary: the last resort.
@@ -42,7 +42,7 @@ pub(crate) struct MissingRecords {
 /// An item that needs a missing record.
 pub(crate) struct Nameless {
     /// Its id in the vocabulary.
-    pub(crate) vocabulary_id: i64,
+    pub(crate) vocabulary_id: u32,
     pub(crate) id: ItemId,
 }
 
@@ -65,13 +65,13 @@ impl MissingRecords {
         bytes: u64,
     ) -> Arc<Self> {
         let item_features = &bundle.manifest().features.item;
-        let id_feature = item_features.iter().find(|feature| feature.column == "item_id");
+        let id_feature = item_features.iter().find(|feature| feature.column() == Some("item_id"));
         let id_slot = id_feature.and_then(|feature| {
             features.item_slots().iter().find(|slot| slot.name == feature.name).cloned()
         });
         let kept = Cache::builder()
             .max_capacity(bytes)
-            .weigher(|_: &i64, record: &Record| weight(record.len()))
+            .weigher(|_: &u32, record: &Record| weight(record.len()))
             .build_with_hasher(Hasher::default());
         let (nameless, making) = (OnceLock::new(), AtomicBool::new(false));
         Arc::new(Self { encoder, features, runtime, kept, id_slot, nameless, making })
@@ -95,10 +95,10 @@ impl MissingRecords {
     }
 
     /// An item's id in the vocabulary; `row` are its encoded features, where it has any.
-    pub(crate) fn vocabulary_id(&self, row: Option<&[u32]>, id: &ItemId) -> i64 {
+    pub(crate) fn vocabulary_id(&self, row: Option<&[u32]>, id: &ItemId) -> u32 {
         let Some(slot) = &self.id_slot else { return 0 };
         if let Some(encoded) = row.and_then(|row| row.get(slot.offset)).filter(|id| **id != 0) {
-            return i64::from(*encoded);
+            return *encoded;
         }
         self.features.missing_item(id).get(slot.offset).copied().unwrap_or(0)
     }
@@ -114,7 +114,7 @@ impl MissingRecords {
         Nameless { vocabulary_id: 0, id: ItemId::from(NOBODY) }
     }
 
-    /// Records of items. Those that are not kept are made, by `limit` if there is one that can be
+    /// Records of items. Those that are not kept are made, by `deadline` if there is one that can be
     /// waited for; else behind the call, and another stands in.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl MissingRecords {
     pub(crate) async fn records(
         self: &Arc<Self>,
         wanted: &[Nameless],
-        limit: TimeLimit,
+        deadline: Deadline,
         wait: bool,
     ) -> Result<MadeMissing, EncodingError> {
         let mut found: Vec<Option<Record>> =
@@ -137,7 +137,7 @@ impl MissingRecords {
         if !unmade.is_empty() {
             unmade.sort_unstable_by_key(|one| one.vocabulary_id);
             unmade.dedup_by_key(|one| one.vocabulary_id);
-            let (keys, ids): (Vec<i64>, Vec<ItemId>) =
+            let (keys, ids): (Vec<u32>, Vec<ItemId>) =
                 unmade.iter().map(|one| (one.vocabulary_id, one.id.clone())).unzip();
             let nameless = self.nameless.get();
             let made = match nameless {
@@ -145,7 +145,7 @@ impl MissingRecords {
                     self.make_behind(keys.clone(), ids);
                     None
                 }
-                _ => limit.within(self.make(&keys, ids)).await,
+                _ => deadline.limit(self.make(&keys, ids)).await,
             };
             let made = match (made, nameless) {
                 (Some(Ok(made)), _) => made,
@@ -180,7 +180,7 @@ impl MissingRecords {
         self.kept.weighted_size()
     }
 
-    async fn make(&self, keys: &[i64], ids: Vec<ItemId>) -> Result<Vec<Record>, EncodingError> {
+    async fn make(&self, keys: &[u32], ids: Vec<ItemId>) -> Result<Vec<Record>, EncodingError> {
         let made = self.encoder.missing(ids).await?;
         for (key, record) in keys.iter().zip(&made) {
             self.kept.insert(*key, Arc::clone(record));
@@ -189,7 +189,7 @@ impl MissingRecords {
     }
 
     /// Makes some for the calls to come, unless others are being made.
-    fn make_behind(self: &Arc<Self>, keys: Vec<i64>, ids: Vec<ItemId>) {
+    fn make_behind(self: &Arc<Self>, keys: Vec<u32>, ids: Vec<ItemId>) {
         if self.making.swap(true, Ordering::AcqRel) {
             return;
         }

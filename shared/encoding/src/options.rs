@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use garde::Validate;
+use plugrank_contract::Deadline;
 use plugrank_settings::{
     list,
     rules::{ascending, finite},
@@ -100,9 +101,9 @@ impl EncodingOptions {
         (self.memory_mb as u64) << 20
     }
 
-    /// Part of a call's remaining time kept for the way back, so that its answer comes in time.
+    /// When to stop waiting so that an answer comes back by `deadline`.
     #[must_use]
-    pub fn answer_margin(&self) -> Duration {
-        Duration::from_micros(self.answer_margin_us)
+    pub fn before(&self, deadline: Deadline) -> Deadline {
+        deadline.less(Duration::from_micros(self.answer_margin_us), 0.25)
     }
 }

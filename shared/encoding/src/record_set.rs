@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn rows_of_the_table_and_others_come_in_the_order_of_the_items() {
         let part = RecordPart { name: "a".into(), offset: 0, dim: 1 };
-        let layout = ItemRecordLayout { parts: vec![part], dim: 1, dtype: Dtype::F32, vector: 0 };
+        let layout =
+            ItemRecordLayout { parts: vec![part], dim: 1, dtype: Dtype::F32, vector: Some(0) };
         let table = RecordTable::new(layout.clone(), 1 << 16);
         let content = content_of(&[1; 32]);
         for item in 0..3u32 {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use plugrank_contract::{
-    HistoryEntry, ItemId, ItemIndex, ItemList,
+    Deadline, HistoryEntry, ItemId, ItemIndex, ItemList,
     context::TRACE_TARGET,
     embedding::{RecordOrigin, Tiers},
 };
@@ -20,7 +20,6 @@ use crate::{
     record_set::{OtherRecord, Record, RecordSet},
     single_flight::ItemToEncode,
     table_writer::{MadeRecord, TableWriter},
-    time_limit::TimeLimit,
 };
 
 /// Where the ids of the items asked for are read, of which only those the table does not have are
@@ -64,7 +63,7 @@ pub(crate) struct RecordTiers {
 
 impl RecordTiers {
     /// Finds, makes or replaces every record, for the contents that `view` has of the items. It
-    /// always answers: what cannot be had by `limit` is a missing record, and goes on being encoded
+    /// always answers: what is not there by `deadline` is a missing record, and goes on being encoded
     /// behind the call.
     ///
     /// # Errors
@@ -74,7 +73,7 @@ impl RecordTiers {
         items: Arc<[ItemIndex]>,
         names: Names<'_>,
         view: &View<'_>,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<RecordSet, EncodingError> {
         let span = tracing::info_span!(
@@ -89,7 +88,7 @@ impl RecordTiers {
             span.record("embedding.missing", 0_i64);
             return Ok(set);
         }
-        let others = self.others(set, &rest, names, view, limit, tiers);
+        let others = self.others(set, &rest, names, view, deadline, tiers);
         let set = others.instrument(span.clone()).await?;
         span.record("embedding.missing", i64::from(set.origins.missing));
         Ok(set)
@@ -131,7 +130,7 @@ impl RecordTiers {
         rest: &[u32],
         names: Names<'_>,
         view: &View<'_>,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<RecordSet, EncodingError> {
         let mut found: Found = vec![None; rest.len()];
@@ -139,17 +138,18 @@ impl RecordTiers {
             let mut misses = misses(&set, rest, view);
             if !misses.is_empty() {
                 let late;
-                (misses, late) = self.in_store(misses, limit, &mut found).await;
+                (misses, late) = self.in_store(misses, deadline, &mut found).await;
                 if late {
                     set.late = Some("the store did not give its records in time".to_owned());
                 }
             }
             if !misses.is_empty() {
-                self.encoded(misses, limit, &mut found).await;
+                self.encoded(misses, deadline, &mut found).await;
             }
         }
         let wait = tiers == Tiers::All;
-        set.provisional |= self.missing(&set, rest, names, view, limit, wait, &mut found).await?;
+        set.provisional |=
+            self.missing(&set, rest, names, view, deadline, wait, &mut found).await?;
         let mut others = Vec::with_capacity(rest.len());
         for (position, found) in rest.iter().zip(found) {
             let (record, origin) =
@@ -165,12 +165,12 @@ impl RecordTiers {
     async fn in_store(
         &self,
         misses: Vec<Miss>,
-        limit: TimeLimit,
+        deadline: Deadline,
         found: &mut Found,
     ) -> (Vec<Miss>, bool) {
         let keys: Vec<Vec<u8>> =
             misses.iter().map(|miss| record_key(&miss.item.id, miss.item.asked)).collect();
-        let read = limit.within(self.store.vectors(&self.space, &keys)).await;
+        let read = deadline.limit(self.store.vectors(&self.space, &keys)).await;
         let read = match read {
             Some(Ok(read)) => read,
             Some(Err(error)) => {
@@ -204,8 +204,8 @@ impl RecordTiers {
         (rest, false)
     }
 
-    async fn encoded(&self, misses: Vec<Miss>, limit: TimeLimit, found: &mut Found) {
-        let fit = match limit.left() {
+    async fn encoded(&self, misses: Vec<Miss>, deadline: Deadline, found: &mut Found) {
+        let fit = match deadline.remaining() {
             _ if !self.encode_on_miss => 0,
             None => misses.len(),
             Some(left) => self.queue.fit(left).min(self.max_encoded),
@@ -216,12 +216,12 @@ impl RecordTiers {
                 self.queue.later(&miss.item);
                 continue;
             }
-            let pending = self.queue.for_call(&miss.item, limit.left().is_none()).await;
+            let pending = self.queue.for_call(&miss.item, deadline.remaining().is_none()).await;
             waiting.extend(pending.map(|pending| (miss, pending)));
         }
         for (miss, pending) in waiting {
-            // A limit that has passed still takes what is ready by then.
-            if let Some(Ok(Some(record))) = limit.within(pending).await {
+            // A deadline that has passed still takes what is ready by then.
+            if let Some(Ok(Some(record))) = deadline.limit(pending).await {
                 take(found, &miss.places, &record, RecordOrigin::Encoded);
             }
         }
@@ -236,7 +236,7 @@ impl RecordTiers {
         rest: &[u32],
         names: Names<'_>,
         view: &View<'_>,
-        limit: TimeLimit,
+        deadline: Deadline,
         wait: bool,
         found: &mut Found,
     ) -> Result<bool, EncodingError> {
@@ -249,7 +249,7 @@ impl RecordTiers {
         } else {
             vec![MissingRecords::nobody()]
         };
-        let made = self.missing.records(&wanted, limit, wait).await?;
+        let made = self.missing.records(&wanted, deadline, wait).await?;
         for (number, place) in unfound.into_iter().enumerate() {
             // One for all where ids are not read.
             let record = made.records.get(number).or(made.records.first());

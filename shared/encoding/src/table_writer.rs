@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn a_record_of_an_item_that_changed_meanwhile_is_left_out() {
         let part = RecordPart { name: "a".into(), offset: 0, dim: 1 };
-        let layout = ItemRecordLayout { parts: vec![part], dim: 1, dtype: Dtype::F32, vector: 0 };
+        let layout =
+            ItemRecordLayout { parts: vec![part], dim: 1, dtype: Dtype::F32, vector: Some(0) };
         let records = RecordTable::new(layout, 1 << 16);
         let table = TableWriter { items: ItemTable::new(), records };
         let content = |version: u8| content_of(&[version; 32]);

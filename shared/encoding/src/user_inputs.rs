@@ -49,7 +49,7 @@ pub(crate) struct UserRow<'a> {
     pub(crate) records: Option<&'a RecordSet>,
     /// Features of each entry's item; empty when none are read.
     pub(crate) item_features: &'a [ItemFeatures],
-    pub(crate) user_features: &'a [i64],
+    pub(crate) user_features: &'a [u32],
 }
 
 impl UserSchema {

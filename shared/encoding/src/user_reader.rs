@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
-    HistoryLimits, TimestampMs, UserId, UserRead, UserView, context::TRACE_TARGET,
+    Deadline, HistoryLimits, TimestampMs, UserId, UserRead, UserView, context::TRACE_TARGET,
 };
 use plugrank_store::Store;
 use tracing::Instrument;
-
-use crate::time_limit::TimeLimit;
 
 /// Reads users as far back as one bundle reads their histories.
 pub struct UserReader {
@@ -46,7 +44,7 @@ impl UserReader {
         id: &UserId,
         as_of: TimestampMs,
         given: &UserRead,
-        limit: TimeLimit,
+        deadline: Deadline,
     ) -> (Arc<UserView>, Option<String>) {
         match given {
             UserRead::Read(view) if view.limits.cover(self.limits) => {
@@ -58,7 +56,7 @@ impl UserReader {
             UserRead::Read(_) | UserRead::NotRead => {}
         }
         let span = tracing::info_span!(target: TRACE_TARGET, "user");
-        let read = limit.within(self.store.user_view(id, as_of, self.limits));
+        let read = deadline.limit(self.store.user_view(id, as_of, self.limits));
         let why = match read.instrument(span).await {
             Some(Ok(view)) => return (view, None),
             Some(Err(error)) => format!("user `{id}` could not be read: {error}"),

@@ -9,7 +9,7 @@ use std::{
 
 use plugrank_bundle::{Bundle, GraphName, ItemFeatures};
 use plugrank_contract::{
-    CallError, HistoryEntry, HistoryLimits, ItemIds, TimestampMs, UserId, UserView,
+    CallError, Deadline, HistoryEntry, HistoryLimits, ItemIds, TimestampMs, UserId, UserView,
     embedding::Tiers,
 };
 use plugrank_inference::{
@@ -20,7 +20,6 @@ use plugrank_inference::{
     },
 };
 use plugrank_items::{FeatureColumn, ItemTable, View};
-use tokio::time::Instant;
 
 use crate::{
     error::EncodingError,
@@ -29,7 +28,6 @@ use crate::{
     record_set::RecordSet,
     record_tiers::{Names, RecordTiers},
     state_cache::{CachedState, EncodedState, HistoryItem, StateCache},
-    time_limit::TimeLimit,
     user_inputs::{UserRow, UserSchema},
 };
 
@@ -119,7 +117,7 @@ impl UserStates {
     pub(crate) async fn warm_up(&self) -> Result<(), CallError> {
         // An id with a line break is in no vocabulary, which has one value a line.
         let nobody = UserView::unknown(UserId::from("\n"));
-        let state = self.run(&nobody, &[], None, &[], None).await?;
+        let state = self.run(&nobody, &[], None, &[], Deadline::NONE).await?;
         // A second warm-up finds the first one's state, which is the same.
         let _ = self.nameless.set(Arc::new(state));
         Ok(())
@@ -142,7 +140,7 @@ impl UserStates {
         user: &UserView,
         as_of: TimestampMs,
         records: &RecordTiers,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<UserEncoding, CallError> {
         let items = self.items.view();
@@ -151,7 +149,7 @@ impl UserStates {
             let recency_bucket = self.recency_bucket(user, as_of);
             return Ok(UserEncoding { state, recency_bucket, cached: true, late: None });
         }
-        let made = limit.within(self.make(user, records, &items, limit, tiers)).await;
+        let made = deadline.limit(self.make(user, records, &items, deadline, tiers)).await;
         let error = match made {
             Some(Ok((state, late))) => {
                 let recency_bucket = self.recency_bucket(user, as_of);
@@ -173,7 +171,7 @@ impl UserStates {
         user: &UserView,
         records: &RecordTiers,
         items: &View<'_>,
-        limit: TimeLimit,
+        deadline: Deadline,
         tiers: Tiers,
     ) -> Result<(Arc<EncodedState>, Option<String>), CallError> {
         let entries = self.entries(user);
@@ -182,13 +180,13 @@ impl UserStates {
             let indices = read_of.iter().map(|(item, _)| *item).collect();
             let names = Names::History(&entries);
             // The encoder needs some time too.
-            let by = if tiers == Tiers::All { limit.part(RECORDS_SHARE) } else { limit };
+            let by = if tiers == Tiers::All { deadline.part(RECORDS_SHARE) } else { deadline };
             Some(records.resolve(indices, names, items, by, tiers).await?)
         } else {
             None
         };
         let features = self.item_features(&entries, &read_of);
-        let state = self.run(user, &entries, set.as_ref(), &features, limit.at()).await?;
+        let state = self.run(user, &entries, set.as_ref(), &features, deadline).await?;
         EncodingMetrics::add(&self.metrics.user_states_encoded, 1);
         let state = Arc::new(state);
         // A state made without vectors that will be there in a moment must not outlive that moment.
@@ -234,7 +232,7 @@ impl UserStates {
             .row(*item)
             .filter(|_| content.is_some())
         {
-            Some(row) => row.iter().map(|id| i64::from(*id)).collect(),
+            Some(row) => row.into(),
             None => encoder.missing_item(&entry.item_id),
         };
         entries.iter().zip(items).map(of).collect()
@@ -246,7 +244,7 @@ impl UserStates {
         entries: &[HistoryEntry],
         records: Option<&RecordSet>,
         item_features: &[ItemFeatures],
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<EncodedState, CallError> {
         let user_features = self.features.encoder().user(&user.user_id, user.profile.as_deref());
         let user_features = &user_features;

@@ -25,6 +25,34 @@ pub struct FieldError {
     pub field: String,
     /// What is wrong with it, and what would be right.
     pub detail: String,
+    /// The same place as a JSON pointer into the body (RFC 6901), where it lies deep in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/filter/must/0/field")]
+    pub pointer: Option<String>,
+}
+
+impl FieldError {
+    /// A field that is wrong, and what is wrong with it.
+    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), detail: detail.into(), pointer: None }
+    }
+
+    /// A place in the body that is wrong, by its JSON pointer.
+    pub fn at_pointer(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let pointer = pointer.into();
+        let mut field = String::with_capacity(pointer.len() + 2);
+        for part in pointer.split('/').skip(1) {
+            match part.parse::<usize>() {
+                Ok(at) => field.push_str(&format!("[{at}]")),
+                Err(_) if field.is_empty() => field.push_str(part),
+                Err(_) => {
+                    field.push('.');
+                    field.push_str(part);
+                }
+            }
+        }
+        Self { field, detail: detail.into(), pointer: Some(pointer) }
+    }
 }
 
 /// Why a request was not answered as asked (RFC 9457).
@@ -119,7 +147,7 @@ impl Problem {
     /// 400: one field that is wrong.
     #[must_use]
     pub fn invalid_field(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.into(), detail: detail.into() }])
+        Self::invalid(vec![FieldError::new(field, detail)])
     }
 
     /// 404: what the request names does not exist.
@@ -146,6 +174,12 @@ impl Problem {
         );
         problem.0.allow = Some(allow);
         problem
+    }
+
+    /// 409: what is asked does not go together with how things are.
+    #[must_use]
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "This does not go with how things are", detail)
     }
 
     /// 413: a body over the limit.
@@ -249,7 +283,7 @@ impl Problem {
     }
 
     fn at(mut self, field: &str) -> Self {
-        self.0.errors = vec![FieldError { field: field.to_owned(), detail: self.detail.clone() }];
+        self.0.errors = vec![FieldError::new(field, &self.detail)];
         self.0.field = Some(field.to_owned());
         self
     }

@@ -15,6 +15,7 @@ use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use plugrank_bundle::{Bundle, GraphName};
+use plugrank_contract::Deadline;
 use plugrank_inference::{
     BlockMut, Library, Session, SessionOptions, Slot,
     batcher::{
@@ -171,7 +172,8 @@ fn one_caller(
     group.bench_function(format!("one caller, {name}"), |bencher| {
         bencher.iter(|| {
             number += 1;
-            let ran = runtime.block_on(batcher.run(bench.entry(candidates, number), None));
+            let ran =
+                runtime.block_on(batcher.run(bench.entry(candidates, number), Deadline::NONE));
             black_box(ran.map(|ran| ran.output.len()))
         });
     });
@@ -197,7 +199,7 @@ fn eight_callers(
                             for number in 0..each {
                                 let number = number + 1_000 * (thread * CALLERS + caller);
                                 let entry = bench.entry(candidates, number);
-                                let ran = batcher.run(entry, None).await;
+                                let ran = batcher.run(entry, Deadline::NONE).await;
                                 black_box(ran.map(|ran| ran.output.len()).unwrap_or_default());
                             }
                         };

@@ -5,6 +5,7 @@
 use std::{hint::black_box, path::Path};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use plugrank_contract::Deadline;
 use plugrank_inference::{Library, Session, SessionOptions, Tensor, TensorData, WorkerPool};
 
 const GRAPH: &str = "../bundle/tests/fixtures/small/idrec.onnx";
@@ -37,7 +38,7 @@ fn pool(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
     let pool = WorkerPool::start("bench", vec![()], 16).unwrap_or_else(|error| panic!("{error}"));
     criterion.bench_function("pool job", |bencher| {
-        bencher.iter(|| black_box(runtime.block_on(pool.submit(None, |()| Ok(1)))));
+        bencher.iter(|| black_box(runtime.block_on(pool.submit(Deadline::NONE, |()| Ok(1)))));
     });
 }
 

@@ -5,10 +5,10 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
 use ort::environment::Environment;
+use parking_lot::Mutex;
 
 use crate::InferenceError;
 
@@ -30,7 +30,7 @@ impl Library {
     /// # Errors
     /// When there is no library, or it is not one this version can use.
     pub fn load(path: Option<&Path>) -> Result<Self, InferenceError> {
-        let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut loaded = LOADED.lock();
         if let Some(environment) = &*loaded {
             return Ok(Self { environment: environment.clone() });
         }

@@ -1,6 +1,6 @@
 //! A graph that another server runs.
 
-use tokio::time::Instant;
+use plugrank_contract::Deadline;
 
 use crate::{InferenceError, Tensor};
 
@@ -21,6 +21,6 @@ pub trait RemoteGraph: Send + Sync + 'static {
     fn run(
         &self,
         inputs: &[(&str, &Tensor)],
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Vec<Tensor>, InferenceError>;
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use plugrank_contract::panic_text;
-use tokio::{sync::oneshot, time::Instant};
+use plugrank_contract::{Deadline, panic_text};
+use tokio::sync::oneshot;
 
 use crate::InferenceError;
 
@@ -97,7 +97,7 @@ impl<S: Send + 'static> WorkerPool<S> {
     /// [`InferenceError::QueueFull`] at once when as many jobs wait as may,
     /// [`InferenceError::Expired`] when the deadline passes before the job begins,
     /// [`InferenceError::Panicked`] when it panics, else what the job answers.
-    pub async fn submit<T, F>(&self, deadline: Option<Instant>, job: F) -> Result<T, InferenceError>
+    pub async fn submit<T, F>(&self, deadline: Deadline, job: F) -> Result<T, InferenceError>
     where
         T: Send + 'static,
         F: FnOnce(&mut S) -> Result<T, InferenceError> + Send + 'static,
@@ -178,7 +178,7 @@ fn work<S>(mut state: S, jobs: &Receiver<Job<S>>, shared: &Shared) {
 fn run<S, T>(
     state: &mut S,
     shared: &Shared,
-    deadline: Option<Instant>,
+    deadline: Deadline,
     reply: &oneshot::Sender<Result<T, InferenceError>>,
     job: impl FnOnce(&mut S) -> Result<T, InferenceError>,
 ) -> Option<Result<T, InferenceError>> {
@@ -186,7 +186,7 @@ fn run<S, T>(
         count(&shared.counters.cancelled);
         return None;
     }
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    if deadline.has_passed() {
         count(&shared.counters.expired);
         return Some(Err(InferenceError::Expired));
     }
@@ -211,6 +211,8 @@ fn count(counter: &AtomicU64) {
 #[cfg(test)]
 mod tests {
     use std::{sync::mpsc, time::Duration};
+
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -244,7 +246,7 @@ mod tests {
     ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), InferenceError>>) {
         let (held, job) = Held::new();
         let pool = Arc::clone(pool);
-        let running = tokio::spawn(async move { pool.submit(None, job).await });
+        let running = tokio::spawn(async move { pool.submit(Deadline::NONE, job).await });
         held.began.recv().unwrap();
         (held.release, running)
     }
@@ -259,7 +261,7 @@ mod tests {
     async fn jobs_run_on_their_workers_state() {
         let pool = pool(1, 8);
         for expected in 1..=3 {
-            let runs = pool.submit(None, |runs| {
+            let runs = pool.submit(Deadline::NONE, |runs| {
                 *runs += 1;
                 Ok(*runs)
             });
@@ -271,9 +273,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_costs_one_job_and_no_worker() {
         let pool = pool(1, 8);
-        let error = pool.submit::<(), _>(None, |_| panic!("bad {}", 7)).await.unwrap_err();
+        let error =
+            pool.submit::<(), _>(Deadline::NONE, |_| panic!("bad {}", 7)).await.unwrap_err();
         assert_eq!(error.to_string(), "the job panicked: bad 7");
-        assert_eq!(pool.submit(None, |_| Ok(5)).await.unwrap(), 5);
+        assert_eq!(pool.submit(Deadline::NONE, |_| Ok(5)).await.unwrap(), 5);
         assert!(pool.alive());
         let counts = pool.counts();
         assert_eq!((counts.ran, counts.panicked), (1, 1));
@@ -285,10 +288,10 @@ mod tests {
         let (release, running) = occupy(&pool);
         let second = {
             let pool = Arc::clone(&pool);
-            tokio::spawn(async move { pool.submit(None, |_| Ok(2)).await })
+            tokio::spawn(async move { pool.submit(Deadline::NONE, |_| Ok(2)).await })
         };
         waits(&pool, 1);
-        let refused = pool.submit(None, |_| Ok(3)).await.unwrap_err();
+        let refused = pool.submit(Deadline::NONE, |_| Ok(3)).await.unwrap_err();
         assert!(matches!(refused, InferenceError::QueueFull { capacity: 1 }));
         release.send(()).unwrap();
         running.await.unwrap().unwrap();
@@ -303,14 +306,16 @@ mod tests {
         let (release, running) = occupy(&pool);
         let left = {
             let pool = Arc::clone(&pool);
-            tokio::spawn(async move { pool.submit::<(), _>(None, |_| panic!("it ran")).await })
+            tokio::spawn(
+                async move { pool.submit::<(), _>(Deadline::NONE, |_| panic!("it ran")).await },
+            )
         };
         waits(&pool, 1);
         left.abort();
         assert!(left.await.unwrap_err().is_cancelled());
         release.send(()).unwrap();
         running.await.unwrap().unwrap();
-        assert_eq!(pool.submit(None, |_| Ok(1)).await.unwrap(), 1);
+        assert_eq!(pool.submit(Deadline::NONE, |_| Ok(1)).await.unwrap(), 1);
         let counts = pool.counts();
         assert_eq!((counts.ran, counts.cancelled, counts.panicked), (2, 1, 0));
     }
@@ -322,9 +327,9 @@ mod tests {
         let deadline = Instant::now() + Duration::from_millis(2);
         let late = {
             let pool = Arc::clone(&pool);
-            tokio::spawn(
-                async move { pool.submit::<(), _>(Some(deadline), |_| panic!("it ran")).await },
-            )
+            tokio::spawn(async move {
+                pool.submit::<(), _>(Deadline::at(deadline), |_| panic!("it ran")).await
+            })
         };
         waits(&pool, 1);
         while Instant::now() < deadline {
@@ -340,7 +345,8 @@ mod tests {
     #[tokio::test]
     async fn an_error_of_the_job_is_its_callers() {
         let pool = pool(2, 8);
-        let failed = pool.submit::<(), _>(None, |_| Err(InferenceError::Run("no".into()))).await;
+        let failed =
+            pool.submit::<(), _>(Deadline::NONE, |_| Err(InferenceError::Run("no".into()))).await;
         assert_eq!(failed.unwrap_err().to_string(), "running the graph failed: no");
     }
 

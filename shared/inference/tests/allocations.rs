@@ -7,6 +7,7 @@
 use std::{alloc::System, path::Path, sync::Arc, time::Duration};
 
 use plugrank_bundle::{Bundle, GraphName};
+use plugrank_contract::Deadline;
 use plugrank_inference::{
     BlockMut, Library, SessionOptions,
     batcher::{
@@ -61,7 +62,7 @@ fn allocations(batcher: &Batcher<GraphModel>, candidates: usize) -> f64 {
     let request = || {
         let dims = Dims { candidates, history: 20 };
         let input: Box<dyn GraphInput> = Box::new(Ones);
-        let ran = runtime.block_on(batcher.run(Entry { dims, input }, None)).unwrap();
+        let ran = runtime.block_on(batcher.run(Entry { dims, input }, Deadline::NONE)).unwrap();
         assert_eq!(ran.output[0].len(), candidates);
     };
     (0..10).for_each(|_| request());

@@ -2,7 +2,10 @@
 
 use plugrank_contract::ItemIndex;
 
-use crate::pages::{Pages, PagesMut};
+use crate::{
+    pages::{Pages, PagesMut},
+    row::PAGE_ROWS,
+};
 
 /// Items of a word.
 const WORD: usize = u64::BITS as usize;
@@ -34,6 +37,19 @@ impl AvailabilityBits {
     pub(crate) fn get(&self, index: ItemIndex) -> bool {
         let (page, word, bit) = place(index);
         self.0.get(page).is_some_and(|page| page.0[word] & bit != 0)
+    }
+}
+
+impl AvailabilityBits {
+    /// The bits of the items of one page of rows.
+    pub(crate) fn page(&self, page: usize) -> [u64; PAGE_ROWS / WORD] {
+        let word = page * (PAGE_ROWS / WORD);
+        let mut bits = [0; PAGE_ROWS / WORD];
+        if let Some(page) = self.0.get(word / PAGE_WORDS) {
+            let first = word % PAGE_WORDS;
+            bits.copy_from_slice(&page.0[first..first + PAGE_ROWS / WORD]);
+        }
+        bits
     }
 }
 

@@ -12,8 +12,8 @@ use crate::pages::{Pages, PagesMut};
 /// Rows of a page.
 const PAGE_ROWS: usize = 512;
 
-/// The ids that the graphs of one bundle read of every item, [`FeatureColumn::width`] of them an
-/// item, in the order of the bundle's item features.
+/// What the graphs of one bundle read of every item: [`FeatureColumn::width`] cells an item, ids or the
+/// bits of numbers, in the order of the bundle's item features.
 #[derive(Debug)]
 pub struct FeatureColumn {
     encoder: Arc<FeatureEncoder>,
@@ -34,7 +34,7 @@ impl FeatureColumn {
         Arc::new(Self { encoder, width, published, writer })
     }
 
-    /// Ids of an item.
+    /// Cells of an item.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
@@ -64,7 +64,7 @@ impl FeatureColumn {
         (0..end).flat_map(|index| view.row(index).unwrap_or(&none).to_vec()).collect()
     }
 
-    /// Fills the column with what [`Self::saved`] gave; whether the number of ids fits.
+    /// Fills the column with what [`Self::saved`] gave; whether the number of cells fits.
     #[must_use]
     pub fn restore(&self, saved: &[u32], items: usize) -> bool {
         if saved.len() != items * self.width {
@@ -95,11 +95,8 @@ impl Writing<'_> {
 
     pub(crate) fn put(&mut self, index: ItemIndex, item: &Item) {
         let column = self.column;
-        let ids = column.encoder.item(item);
-        for (to, id) in self.row(index).iter_mut().zip(ids.iter()) {
-            // A vocabulary has fewer than 2^32 values.
-            *to = u32::try_from(*id).unwrap_or_default();
-        }
+        let cells = column.encoder.item(item);
+        self.row(index).copy_from_slice(&cells);
     }
 
     pub(crate) fn publish(mut self) {
@@ -116,7 +113,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// The ids of an item; `None` for one that was never written.
+    /// The cells of an item; `None` for one that was never written.
     #[must_use]
     pub fn row(&self, index: ItemIndex) -> Option<&[u32]> {
         let page = self.pages.get(index as usize / PAGE_ROWS)?;

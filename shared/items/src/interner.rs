@@ -30,6 +30,11 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         number
     }
 
+    /// The number of a value that was met.
+    pub(crate) fn find(&self, value: &T) -> Option<u32> {
+        self.numbers.lock().get(value).copied()
+    }
+
     /// The value of a number.
     pub(crate) fn value(&self, number: u32) -> Option<&T> {
         self.values.get(number as usize)

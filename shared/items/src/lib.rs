@@ -6,6 +6,7 @@
 //! memory that nothing changes beneath them.
 //!
 //! - [`ItemTable`]: content version, availability, age, categories and statistics of every item.
+//! - its typed columns: what [`filter`]s and rules read.
 //! - [`FeatureColumn`]: the features of one bundle, encoded, for every item.
 //! - [`RecordTable`]: the item records of one bundle, one contiguous row each, for as many items as
 //!   the memory given holds.
@@ -13,10 +14,13 @@
 //! [`ItemIndex`]: plugrank_contract::ItemIndex
 
 mod availability_bits;
+mod columns;
 mod features;
+pub mod filter;
 pub mod follow;
 mod id_index;
 mod interner;
+mod options;
 mod pages;
 mod records;
 mod row;
@@ -26,10 +30,13 @@ mod table;
 mod testing;
 mod view;
 
+pub use columns::ColumnStatus;
 pub use features::{FeatureColumn, Features};
+pub use filter::{CompiledFilter, Matching};
 pub use follow::{ChangeSink, FollowParts, FollowStatus, Followed, Follower, TableSink};
+pub use options::ItemsOptions;
 pub use records::{Elements, NewRecord, RecordRow, RecordTable, Records};
 pub use row::{Availability, CategoryIndex, Content, ItemRow, content_of};
 pub use saved::SavedTable;
-pub use table::{Applied, ItemTable, LoadProgress};
+pub use table::{Applied, ItemTable, LoadProgress, TableColumns};
 pub use view::View;

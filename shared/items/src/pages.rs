@@ -74,6 +74,16 @@ impl<P: Clone + Default> PagesMut<P> {
         self.pages.get(page).map(Arc::as_ref)
     }
 
+    /// Whether a page changed since the pages were last published.
+    pub(crate) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// The pages as the writer has them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &P> {
+        self.pages.iter().map(Arc::as_ref)
+    }
+
     /// The pages as they are now.
     pub(crate) fn publish(&mut self) -> Pages<P> {
         self.chunks.resize_with(self.pages.len().div_ceil(CHUNK), Arc::default);

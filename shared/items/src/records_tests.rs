@@ -3,7 +3,12 @@ use crate::row::content_of;
 
 fn layout(dtype: Dtype) -> ItemRecordLayout {
     let part = |name: &str, offset, dim| RecordPart { name: name.into(), offset, dim };
-    ItemRecordLayout { parts: vec![part("a", 0, 2), part("b", 2, 1)], dim: 3, dtype, vector: 0 }
+    ItemRecordLayout {
+        parts: vec![part("a", 0, 2), part("b", 2, 1)],
+        dim: 3,
+        dtype,
+        vector: Some(0),
+    }
 }
 
 fn bytes(values: [f32; 3]) -> Vec<u8> {

@@ -5,7 +5,8 @@ use plugrank_store::ItemStats;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ItemTable,
+    ItemTable, ItemsOptions,
+    columns::SavedColumns,
     row::{CategoryIndex, ItemRow},
 };
 
@@ -18,9 +19,16 @@ pub struct SavedTable {
     stats: Vec<(u64, u64)>,
     category_names: Vec<String>,
     category_lists: Vec<Box<[CategoryIndex]>>,
+    columns: SavedColumns,
 }
 
 impl SavedTable {
+    /// Which columns were kept.
+    #[must_use]
+    pub fn options(&self) -> &ItemsOptions {
+        &self.columns.options
+    }
+
     /// Ids in it, those of removed items included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -47,6 +55,7 @@ impl ItemTable {
         SavedTable {
             ids: all.clone().filter_map(|index| view.id(index).cloned()).collect(),
             rows: all.clone().map(|index| *view.row(index)).collect(),
+            columns: self.saved_columns(all.end),
             stats: all.map(stats).collect(),
             category_names: self.category_names.iter().cloned().collect(),
             category_lists: self.category_lists.iter().cloned().collect(),
@@ -57,7 +66,11 @@ impl ItemTable {
     /// of it fit together; if not, the table is of no use.
     #[must_use]
     pub fn restore(&self, saved: &SavedTable) -> bool {
-        let SavedTable { ids, rows, stats, category_names, category_lists } = saved;
+        let SavedTable { ids, rows, stats, category_names, category_lists, columns } = saved;
+        let columns = match columns.restored(ids.len()) {
+            Some(columns) if *columns.options() == self.options() => columns,
+            _ => return false,
+        };
         category_names.iter().for_each(|name| {
             self.category_names.number(name);
         });
@@ -78,7 +91,7 @@ impl ItemTable {
         let rows = ids.iter().zip(rows).zip(stats).map(|((id, row), (impressions, clicks))| {
             (id, *row, ItemStats { impressions: *impressions, clicks: *clicks })
         });
-        self.restore_rows(rows);
+        self.restore_rows(rows, columns);
         self.ids.len() == ids.len()
     }
 }

@@ -17,8 +17,9 @@ use plugrank_contract::{
 use plugrank_store::{ItemStats, Store, StoreError};
 
 use crate::{
-    FeatureColumn,
+    ColumnStatus, FeatureColumn, ItemsOptions,
     availability_bits::{AvailabilityBits, AvailabilityBitsMut},
+    columns::{Column, ColumnsMut, SavedColumns},
     id_index::IdIndex,
     interner::Interner,
     pages::{Pages, PagesMut},
@@ -86,6 +87,8 @@ pub(crate) struct Rows {
     pub(crate) pages: Pages<RowPage>,
     /// What the rows say of availability.
     pub(crate) available: AvailabilityBits,
+    /// What filters and rules read.
+    pub(crate) columns: Arc<[Column]>,
     /// Grows when an item comes, goes or changes its content.
     pub(crate) epoch: u64,
 }
@@ -94,6 +97,7 @@ pub(crate) struct Rows {
 struct Writer {
     rows: PagesMut<RowPage>,
     available: AvailabilityBitsMut,
+    columns: ColumnsMut,
     epoch: u64,
 }
 
@@ -150,11 +154,40 @@ pub struct LoadProgress {
     pub total: u64,
 }
 
+/// The columns of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableColumns {
+    /// Those that are kept.
+    pub kept: Vec<ColumnStatus>,
+    /// Names of features that items have and that are not kept, at most a thousand.
+    pub left_out: Vec<String>,
+}
+
 impl ItemTable {
     /// An empty table.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// An empty table that keeps these columns.
+    #[must_use]
+    pub fn with_options(options: ItemsOptions) -> Arc<Self> {
+        let writer = Writer { columns: ColumnsMut::new(options), ..Writer::default() };
+        Arc::new(Self { writer: Mutex::new(writer), ..Self::default() })
+    }
+
+    /// Which columns it keeps.
+    #[must_use]
+    pub fn options(&self) -> ItemsOptions {
+        self.writer.lock().columns.options().clone()
+    }
+
+    /// What its columns hold and take.
+    #[must_use]
+    pub fn columns(&self) -> TableColumns {
+        let writer = self.writer.lock();
+        TableColumns { kept: writer.columns.status(), left_out: writer.columns.left_out() }
     }
 
     /// Items that are there, shown or not.
@@ -206,6 +239,7 @@ impl ItemTable {
                 },
             };
             encoding.iter_mut().for_each(|column| column.put(index, item));
+            writer.columns.put(index, item);
             self.set_row(&mut writer, index, row);
             indices.push(index);
         }
@@ -347,15 +381,23 @@ impl ItemTable {
 
     fn publish(&self, writer: &mut Writer) {
         let (pages, available) = (writer.rows.publish(), writer.available.publish());
-        self.rows.store(Arc::new(Rows { pages, available, epoch: writer.epoch }));
+        let columns = writer.columns.publish();
+        self.rows.store(Arc::new(Rows { pages, available, columns, epoch: writer.epoch }));
     }
 
-    /// Gives indices and rows, in order, to what was kept of a table.
+    /// What is to be kept of the columns, for the items below `end`.
+    pub(crate) fn saved_columns(&self, end: ItemIndex) -> SavedColumns {
+        self.writer.lock().columns.saved(end)
+    }
+
+    /// Gives indices and rows, in order, to what was kept of a table, with its columns.
     pub(crate) fn restore_rows<'a>(
         &self,
         rows: impl Iterator<Item = (&'a ItemId, ItemRow, ItemStats)>,
+        columns: ColumnsMut,
     ) {
         let mut writer = self.writer.lock();
+        writer.columns = columns;
         for (id, row, stats) in rows {
             let index = self.ids.insert(id);
             self.stats.push(StatsCell::default());

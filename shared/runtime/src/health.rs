@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
+use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -27,6 +28,7 @@ type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Syn
 #[derive(Clone, Default)]
 pub struct Health {
     probes: Arc<RwLock<BTreeMap<String, Probe>>>,
+    part: Arc<RwLock<Option<Health>>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -58,12 +60,12 @@ pub struct Flag(Arc<RwLock<Result<(), String>>>);
 impl Flag {
     /// The check passes from now on.
     pub fn pass(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ok(());
+        *self.0.write() = Ok(());
     }
 
     /// The check fails from now on, for `reason`.
     pub fn fail(&self, reason: impl Into<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Err(reason.into());
+        *self.0.write() = Err(reason.into());
     }
 }
 
@@ -81,7 +83,21 @@ impl Health {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let probe: Probe = Arc::new(move || probe().boxed());
-        self.probes.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), probe);
+        self.probes.write().insert(name.into(), probe);
+    }
+
+    /// From now on the checks of `part` are asked with these, in place of those of the part that was
+    /// included before.
+    pub fn include(&self, part: &Self) {
+        *self.part.write() = Some(part.clone());
+    }
+
+    fn all(&self) -> BTreeMap<String, Probe> {
+        let mut all = self.probes.read().clone();
+        if let Some(part) = &*self.part.read() {
+            all.extend(part.all());
+        }
+        all
     }
 
     /// Adds a check that fails for `reason` until its flag says otherwise.
@@ -90,7 +106,7 @@ impl Health {
         let flag = Flag(Arc::new(RwLock::new(Err(reason.into()))));
         let state = Arc::clone(&flag.0);
         self.probe(name, move || {
-            let now = state.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let now = state.read().clone();
             async move { now }
         });
         flag
@@ -103,11 +119,7 @@ impl Health {
 
     /// Asks all checks, side by side.
     pub async fn readiness(&self) -> Readiness {
-        let probes: Vec<(String, Probe)> = {
-            let probes = self.probes.read().unwrap_or_else(PoisonError::into_inner);
-            probes.iter().map(|(name, probe)| (name.clone(), Arc::clone(probe))).collect()
-        };
-        let asked = probes.into_iter().map(|(name, probe)| async move {
+        let asked = self.all().into_iter().map(|(name, probe)| async move {
             let answer = timeout(CHECK_TIMEOUT, probe())
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
@@ -146,6 +158,16 @@ mod tests {
         assert!(health.readiness().await.ready);
         model.fail("its actor is gone");
         assert!(!health.readiness().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_part_is_included_at_a_time() {
+        let (health, broken, whole) = (Health::new(), Health::new(), Health::new());
+        let _flag = broken.flag("workers", "gone");
+        health.include(&broken);
+        assert!(!health.readiness().await.ready);
+        health.include(&whole);
+        assert!(health.readiness().await.ready);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,20 +1,19 @@
 //! One registry of metrics, handed to whoever measures, and its text form.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text},
     metrics::{MetricType, TypedMetric, exemplar::HistogramWithExemplars, info::Info},
     registry::Registry,
 };
 
-/// The metrics of a process. Clones share one registry; nothing is global.
+/// The metrics of a process, or of a part of it. Clones share one registry; nothing is global.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
+    part: Arc<Mutex<Option<Metrics>>>,
 }
 
 impl Metrics {
@@ -24,15 +23,29 @@ impl Metrics {
     /// An empty registry; every name in it begins with `plugrank_`.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("plugrank");
+        let metrics = Self::of_part();
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Version of the program", build);
-        Self { registry: Arc::new(Mutex::new(registry)) }
+        metrics.register(|registry| registry.register("build", "Version of the program", build));
+        metrics
+    }
+
+    /// An empty registry for a part of the process that may be replaced as a whole
+    /// ([`Self::show`]).
+    #[must_use]
+    pub fn of_part() -> Self {
+        let registry = Registry::with_prefix("plugrank");
+        Self { registry: Arc::new(Mutex::new(registry)), part: Arc::default() }
+    }
+
+    /// From now on the metrics of `part` are shown with these, in place of those of the part that was
+    /// shown before. No name may be in both.
+    pub fn show(&self, part: &Self) {
+        *self.part.lock() = Some(part.clone());
     }
 
     /// Registers metrics, or collectors that are asked on every scrape.
     pub fn register<T>(&self, with: impl FnOnce(&mut Registry) -> T) -> T {
-        with(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.registry.lock())
     }
 
     /// All metrics as OpenMetrics text, which Prometheus reads.
@@ -41,8 +54,18 @@ impl Metrics {
     /// When a metric cannot be written, a defect of its type.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut page = String::new();
-        text::encode(&mut page, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        self.encode_into(&mut page)?;
+        let part = self.part.lock().clone();
+        if let Some(part) = part {
+            part.encode_into(&mut page)?;
+        }
+        text::encode_eof(&mut page)?;
         Ok(page)
+    }
+
+    fn encode_into(&self, page: &mut String) -> Result<(), std::fmt::Error> {
+        let registry = self.registry.lock();
+        text::encode_registry(page, &registry)
     }
 }
 
@@ -122,6 +145,24 @@ mod tests {
             "{page}"
         );
         assert!(!line("+Inf").contains('#'), "{page}");
+    }
+
+    #[test]
+    fn one_part_is_shown_at_a_time() {
+        let metrics = Metrics::new();
+        let part = |value| {
+            let (part, counter) = (Metrics::of_part(), Counter::<u64>::default());
+            part.register(|to| to.register("rows", "Rows", counter.clone()));
+            counter.inc_by(value);
+            part
+        };
+        metrics.show(&part(1));
+        metrics.show(&part(2));
+        let page = metrics.encode().unwrap();
+        let rows: Vec<&str> = page.lines().filter(|line| line.contains("rows_total")).collect();
+        assert_eq!(rows, ["plugrank_rows_total 2"], "{page}");
+        assert!(page.contains("plugrank_build_info{version=\""), "{page}");
+        assert_eq!(page.matches("# EOF\n").count(), 1, "{page}");
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! The open database, and opening it anew after a failure of the disk.
 
-use std::{
-    path::Path,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{path::Path, sync::Arc};
 
+use parking_lot::RwLock;
 use plugrank_store::StoreError;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
@@ -82,12 +80,12 @@ impl Handle {
         work: impl FnOnce(&Database) -> Result<T, Failure>,
     ) -> Result<T, With> {
         let (outcome, generation) = {
-            let mut slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self.slot.read();
             if slot.database.is_none() {
                 let generation = slot.generation;
                 drop(slot);
                 self.reopen(generation).map_err(With::Closed)?;
-                slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+                slot = self.slot.read();
             }
             let Some(database) = &slot.database else {
                 return Err(With::Closed(StoreError::Unavailable(format!(
@@ -110,7 +108,7 @@ impl Handle {
 
     /// Opens the file again, unless somebody else did since `generation`.
     fn reopen(&self, generation: u64) -> Result<(), StoreError> {
-        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot.write();
         if slot.generation != generation {
             return Ok(());
         }

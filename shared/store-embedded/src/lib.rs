@@ -8,6 +8,7 @@ mod cached_views;
 mod catalog;
 mod changes;
 mod database;
+mod documents;
 mod error;
 mod events;
 #[cfg(test)]

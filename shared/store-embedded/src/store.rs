@@ -7,8 +7,8 @@ use plugrank_contract::{
     Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
 };
 use plugrank_store::{
-    ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
-    VectorSpace, changes::Change,
+    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError,
+    StoredItem, VectorSpace, changes::Change,
 };
 use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use crate::{
     EmbeddedOptions, catalog,
     changes::{self, EmbeddedChanges},
     database::{Handle, INLINE_ROWS},
+    documents,
     error::Failure,
     events, history,
     open::{FileSystem, Opener},
@@ -281,6 +282,21 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (space, keys) = (space.clone(), keys.to_vec());
         self.database.read_rows(keys.len(), move |txn| vectors::get(txn, &space, &keys)).await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {
+        self.database.read(|txn| documents::get(txn, name))
+    }
+
+    async fn put_document(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        expected: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let name = name.to_owned();
+        let work = move |txn: &WriteTransaction| documents::put(txn, &name, &bytes, expected);
+        self.writer.write(Sync::Durable, 1, work, || ()).await
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {

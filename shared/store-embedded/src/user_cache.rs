@@ -1,12 +1,10 @@
 //! Views of users in memory.
 
-use std::{
-    hash::BuildHasher,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::RandomState;
 use moka::sync::Cache;
+use parking_lot::RwLock;
 use plugrank_contract::{HistoryEntry, HistoryLimits, TimestampMs, User, UserId, UserView};
 
 /// Locks, and counts of writes, that users are spread over. A write stops the fills of the readers
@@ -51,12 +49,12 @@ impl UserCache {
 
     /// To be taken before reading the file.
     pub(crate) fn stamp(&self, user: &UserId) -> Stamp {
-        Stamp(*self.stripe(user).read().unwrap_or_else(PoisonError::into_inner))
+        Stamp(*self.stripe(user).read())
     }
 
     /// Keeps a view read since `stamp`, in place of the one that is there.
     pub(crate) fn fill(&self, stamp: Stamp, view: &Arc<UserView>) {
-        let writes = self.stripe(&view.user_id).read().unwrap_or_else(PoisonError::into_inner);
+        let writes = self.stripe(&view.user_id).read();
         if *writes == stamp.0 {
             self.views.insert(view.user_id.clone(), Arc::clone(view));
         }
@@ -65,7 +63,7 @@ impl UserCache {
     /// Forgets users that were written.
     pub(crate) fn forget(&self, users: &[UserId]) {
         for user in users {
-            let mut writes = self.stripe(user).write().unwrap_or_else(PoisonError::into_inner);
+            let mut writes = self.stripe(user).write();
             *writes += 1;
             self.views.invalidate(user);
         }
@@ -92,7 +90,8 @@ fn weight(view: &UserView) -> u32 {
     let history = view.entries.capacity() * size_of::<HistoryEntry>() + entries.sum::<usize>();
     let profile = view.profile.as_ref().map_or(0, |profile| {
         let features = profile.features.iter();
-        size_of::<User>() + features.map(|(a, b)| a.len() + b.len() + 2 * STRING).sum::<usize>()
+        let bytes = features.map(|(name, value)| name.len() + value.heap_bytes() + 2 * STRING);
+        size_of::<User>() + bytes.sum::<usize>()
     });
     let user = size_of::<UserView>() + view.user_id.as_str().len() + ID;
     u32::try_from(PLACE + user + history + profile).unwrap_or(u32::MAX)

@@ -38,6 +38,11 @@ impl Keys {
         self.key("schema", &[])
     }
 
+    /// A document.
+    pub(crate) fn document(&self, name: &str) -> Key {
+        self.key("document", &[name.as_bytes()])
+    }
+
     /// Ids of the items of a bucket.
     pub(crate) fn items(&self, bucket: usize) -> Key {
         self.key("items", &[tagged(buckets::tag(bucket)).as_bytes()])
@@ -207,7 +212,7 @@ mod tests {
     fn no_two_things_share_a_key() {
         let keys = Keys::new("ns");
         let ids = ["", "a", "a}", "a}:", "}a", "{u:a}", ":", "1", "a}r", "r"];
-        let mut all = vec![keys.schema()];
+        let mut all = vec![keys.schema(), keys.document("")];
         all.extend(
             (0..buckets::COUNT).flat_map(|bucket| [keys.items(bucket), keys.changes(bucket)]),
         );

@@ -9,6 +9,7 @@
 //! | `schema:` | string | version of this layout |
 //! | `items:{B}` | sorted set, scores 0 | item ids of the bucket, for scanning and counting |
 //! | `changes:{B}` | stream, bounded | ids of the bucket's items that were written or deleted, by time (`changes`) |
+//! | `document:` name | hash | `revision` and `bytes` |
 //! | `item:{B}ID` | string | content hash and item (postcard) |
 //! | `image:{B}ID` | string | the image file |
 //! | `stats:{B}ID` | hash | `n` impressions, `c` clicks from events; `ln`, `lc` from the loader |
@@ -30,6 +31,7 @@ mod buckets;
 mod catalog;
 mod changes;
 mod connection;
+mod documents;
 mod events;
 mod history;
 mod keys;

@@ -33,6 +33,7 @@ scripts! {
     APPEND_EVENTS: "append_events.lua",
     CHANGES_AFTER: "changes_after.lua",
     COUNT_EVENTS: "count_events.lua",
+    PUT_DOCUMENT: "put_document.lua",
     PUT_HISTORY: "put_history.lua",
     RENEW_LEASE: "renew_lease.lua",
 }

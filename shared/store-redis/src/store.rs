@@ -7,18 +7,18 @@ use plugrank_contract::{
     Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
 };
 use plugrank_store::{
-    ChangeLog, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
-    VectorSpace,
+    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError,
+    StoredItem, VectorSpace,
 };
 use redis::cmd;
 
 use crate::{
     RedisOptions, RedisServers, batch::Kind, catalog, changes::RedisChanges, connection::Server,
-    events, history, keys::Keys, stats, users, vectors,
+    documents, events, history, keys::Keys, stats, users, vectors,
 };
 
 /// Version of keys and values. A change to any of them raises it.
-const SCHEMA_VERSION: u64 = 2;
+const SCHEMA_VERSION: u64 = 3;
 
 /// A store on Redis servers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -167,6 +167,19 @@ impl Store for RedisStore {
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         vectors::get(&self.server, &self.keys, space, keys).await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {
+        documents::get(&self.server, &self.keys, name).await
+    }
+
+    async fn put_document(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        expected: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        documents::put(&self.server, &self.keys, name, bytes, expected).await
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {

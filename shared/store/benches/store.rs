@@ -302,7 +302,7 @@ fn item(n: u64) -> NewItem {
         created_at: Some(n.cast_signed()),
         available: true,
         image_hash: None,
-        features: BTreeMap::from([("brand".into(), format!("brand {}", n % 500))]),
+        features: BTreeMap::from([("brand".into(), format!("brand {}", n % 500).into())]),
     };
     NewItem { item, image: None }
 }

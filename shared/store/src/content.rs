@@ -1,15 +1,15 @@
 //! The version of an item's content.
 
-use plugrank_contract::{Item, item::ContentHash};
+use plugrank_contract::{FeatureValue, Item, feature::Number, item::ContentHash};
 
 /// Separates these hashes from all others; changes when what is hashed changes.
-const DOMAIN: &[u8] = b"plugrank item content 1";
+const DOMAIN: &[u8] = b"plugrank item content 2";
 
 /// BLAKE3 over what encoders and the feature schema read of an item: title, text, categories,
 /// features and image hash. Availability and age are not content.
 ///
-/// Every string stands behind its length (u64, little-endian) and every list behind its count, so
-/// no two different items feed the hash the same bytes.
+/// Every string stands behind its length (u64, little-endian), every list behind its count and every
+/// feature value behind a byte for its kind, so no two different items feed the hash the same bytes.
 #[must_use]
 pub fn content_hash(item: &Item) -> ContentHash {
     let mut hasher = blake3::Hasher::new();
@@ -23,7 +23,7 @@ pub fn content_hash(item: &Item) -> ContentHash {
     count(&mut hasher, item.features.len());
     for (name, value) in &item.features {
         string(&mut hasher, name);
-        string(&mut hasher, value);
+        feature(&mut hasher, value);
     }
     match &item.image_hash {
         None => hasher.update(&[0]),
@@ -35,6 +35,38 @@ pub fn content_hash(item: &Item) -> ContentHash {
 /// BLAKE3 of an image's bytes.
 pub(crate) fn image_hash(image: &[u8]) -> [u8; 32] {
     *blake3::hash(image).as_bytes()
+}
+
+fn feature(hasher: &mut blake3::Hasher, value: &FeatureValue) {
+    match value {
+        FeatureValue::Text(text) => {
+            hasher.update(b"t");
+            string(hasher, text);
+        }
+        FeatureValue::Number(one) => {
+            hasher.update(b"n");
+            number(hasher, *one);
+        }
+        FeatureValue::Texts(texts) => {
+            hasher.update(b"T");
+            count(hasher, texts.len());
+            texts.iter().for_each(|text| string(hasher, text));
+        }
+        FeatureValue::Numbers(numbers) => {
+            hasher.update(b"N");
+            count(hasher, numbers.len());
+            numbers.iter().for_each(|one| number(hasher, *one));
+        }
+    }
+}
+
+/// Whole numbers by their digits, which an f64 may not hold.
+fn number(hasher: &mut blake3::Hasher, number: Number) {
+    match (number.as_i64(), number.as_u64()) {
+        (Some(whole), _) => hasher.update(b"i").update(&whole.to_le_bytes()),
+        (None, Some(large)) => hasher.update(b"u").update(&large.to_le_bytes()),
+        (None, None) => hasher.update(b"f").update(&number.as_f64().to_le_bytes()),
+    };
 }
 
 fn string(hasher: &mut blake3::Hasher, text: &str) {
@@ -65,6 +97,10 @@ mod tests {
         }
     }
 
+    fn branded(brand: FeatureValue) -> Item {
+        Item { features: BTreeMap::from([("brand".into(), brand)]), ..item() }
+    }
+
     #[test]
     fn content_changes_the_hash_and_nothing_else_does() {
         let base = content_hash(&item());
@@ -78,6 +114,12 @@ mod tests {
             Item { categories: vec!["home".into()], ..item() },
             Item { features: BTreeMap::from([("bran".into(), "dx".into())]), ..item() },
             Item { features: BTreeMap::new(), ..item() },
+            branded(FeatureValue::from(1)),
+            branded("1".into()),
+            branded(FeatureValue::from(Number::new(1.5).unwrap())),
+            branded(FeatureValue::from(Number::from(u64::MAX))),
+            branded(FeatureValue::Numbers([1_i64.into()].into())),
+            branded(FeatureValue::Texts(["1".into()].into())),
             Item { image_hash: Some([0; 32]), ..item() },
             Item { image_hash: Some([1; 32]), ..item() },
         ];
@@ -104,6 +146,6 @@ mod tests {
     fn the_hash_is_pinned() {
         // Cached vectors and stored items carry it: a change must be meant, and change DOMAIN.
         let hex: String = content_hash(&item()).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "e1ff1c9b1c2e0385ea22961148cce53b40ccc23645c9cc091bb75efc21dc596f");
+        assert_eq!(hex, "f86faa9b3d07e7c4269e2cc10a1fb24d975f48bedef32ef19a44ea049980cc9c");
     }
 }

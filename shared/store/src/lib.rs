@@ -9,6 +9,7 @@ pub mod codec;
 mod content;
 #[cfg(feature = "contract-tests")]
 pub mod contract_tests;
+mod document;
 mod error;
 pub mod exposure;
 mod item_vector;
@@ -17,6 +18,7 @@ mod store;
 
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
 pub use content::content_hash;
+pub use document::Document;
 pub use error::StoreError;
 pub use item_vector::ItemVector;
 pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};

@@ -8,7 +8,7 @@ use plugrank_contract::{
     item::ContentHash,
 };
 
-use crate::{ChangeLog, StoreError};
+use crate::{ChangeLog, Document, StoreError};
 
 /// An item to write, with its image's bytes (JPEG or PNG) when it has one.
 #[derive(Clone, Debug)]
@@ -161,6 +161,17 @@ pub trait Store: Send + Sync + 'static {
         space: &VectorSpace,
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// The document of a name.
+    async fn document(&self, name: &str) -> Result<Option<Document>, StoreError>;
+    /// Writes a document whose revision is still `expected` (0: there is none yet). Answers the new
+    /// revision; `None` where another writer was first, and nothing was written.
+    async fn put_document(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        expected: u64,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// What is changed in the catalog, by this process and, where the store is shared, by others.
     /// `None`: the store keeps no record of it.

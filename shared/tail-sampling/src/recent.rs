@@ -2,12 +2,13 @@
 
 use std::{
     cmp::Reverse,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use opentelemetry::{TraceId, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
+use parking_lot::{Mutex, MutexGuard};
 
 use plugrank_runtime::{
     settings::AdminSettings,
@@ -72,7 +73,7 @@ impl RecentRequests {
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists.lock()
     }
 
     /// Whether a request that ends now would be remembered.

@@ -1,12 +1,10 @@
 //! The decision, and where spans go.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use opentelemetry::TraceId;
 use opentelemetry_sdk::trace::SpanData;
+use parking_lot::{Mutex, MutexGuard};
 use plugrank_runtime::telemetry::{EndedRequest, RequestRecord, TailSampler};
 
 use crate::{
@@ -34,7 +32,7 @@ struct Pages {
 impl Pages {
     /// A panic while the lock was held leaves plain data behind, so it is used on.
     fn pending(&self) -> MutexGuard<'_, PendingTraces> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }
 

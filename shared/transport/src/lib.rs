@@ -5,6 +5,7 @@
 //! overload, deadline and error behave alike in one process and across machines.
 
 pub mod actor;
+mod decode;
 pub mod local;
 pub mod remote;
 pub mod server;

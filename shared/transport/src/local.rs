@@ -11,10 +11,7 @@ use std::{
 use actix::{Actor, Addr, Arbiter};
 use async_trait::async_trait;
 use plugrank_contract::{Call, CallError, Context};
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::timeout_at,
-};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     Service,
@@ -134,12 +131,9 @@ where
                 self.mailed(context, call).await
             }
         };
-        match deadline {
-            None => answer.await,
-            Some(deadline) => timeout_at(deadline, answer).await.unwrap_or_else(|_| {
-                Err(CallError::deadline(format!("{} did not answer in time", self.name)))
-            }),
-        }
+        deadline.limit(answer).await.unwrap_or_else(|| {
+            Err(CallError::deadline(format!("{} did not answer in time", self.name)))
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use async_trait::async_trait;
+use plugrank_body::BodyMemory;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
 use plugrank_transport::{
     Client, EndpointStatus, Local, LocalOptions, PeerOptions, Remote, RemoteOptions, Service,
@@ -110,6 +111,7 @@ fn serve(number: usize, fails: Option<CallError>, address: &str) -> Served {
     let http = HttpServer::new(move || {
         let local = local.clone();
         App::new()
+            .app_data(server::body_reader(Duration::from_secs(5), BodyMemory::new(64 << 20)))
             .configure(move |config| {
                 server::route::<Ask>(config, Arc::new(local.clone()));
                 server::route::<Order>(config, Arc::new(local.clone()));

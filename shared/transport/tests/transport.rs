@@ -1,13 +1,19 @@
 //! The same service, called in process and over HTTP, behaves alike.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    io::{Read, Write},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
+use plugrank_body::BodyMemory;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
 use plugrank_transport::{
-    Client, Local, LocalOptions, PeerOptions, Remote, RemoteOptions, Service, server,
+    Client, Local, LocalOptions, PeerOptions, Remote, RemoteOptions, Service, server, wire,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +65,9 @@ async fn both(max_in_flight: usize) -> Both {
     let served: Client<Ask> = Arc::new(local.clone());
     let http = HttpServer::new(move || {
         let served = Arc::clone(&served);
-        App::new().configure(move |config| server::route(config, served))
+        App::new()
+            .app_data(server::body_reader(Duration::from_millis(300), BodyMemory::new(64 << 20)))
+            .configure(move |config| server::route(config, served))
     })
     .workers(1)
     .disable_signals()
@@ -164,4 +172,39 @@ async fn a_name_is_resolved() {
     let client: Client<Ask> = Arc::new(remote("http://no-such-host.invalid:1"));
     let error = client.call(within(300), Ask::Refuse).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+}
+
+/// What a caller that is no Plugrank sends costs little, and is told why it is refused.
+#[actix::test]
+async fn a_body_that_is_compressed_or_trickles_in_is_refused() {
+    let both = both(8).await;
+    let url = format!("http://127.0.0.1:{}{}", both.port, Ask::PATH);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let refused = async |body: reqwest::Body, headers: &[(&str, &str)]| {
+        let mut request = http.post(&url).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, reply) = (answer.status().as_u16(), answer.bytes().await.unwrap());
+        let error = wire::decode::<Result<String, CallError>>(&reply).unwrap().unwrap_err();
+        (status, error.message)
+    };
+    let (status, why) = refused(vec![0x1f, 0x8b].into(), &[("content-encoding", "gzip")]).await;
+    assert_eq!(status, 400);
+    assert!(why.contains("content-encoding"), "{why}");
+    let (status, why) = refused(vec![0; 65 << 20].into(), &[]).await;
+    assert_eq!(status, 400);
+    assert!(why.contains("67108864"), "{why}");
+    let begun = std::time::Instant::now();
+    let mut stalls = std::net::TcpStream::connect(("127.0.0.1", both.port)).unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc", Ask::PATH);
+    stalls.write_all(head.as_bytes()).unwrap();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = [0; 12];
+        stalls.read_exact(&mut answer).unwrap();
+        answer
+    });
+    assert_eq!(answer.await.unwrap(), *b"HTTP/1.1 400");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -6,7 +6,13 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from plugrank_training.data.raw_column import LONGEST
+from plugrank_training.models.features import DERIVED
+from plugrank_training.models.schema import MAIN_TASK
+from plugrank_training.models.transforms import KINDS as TRANSFORM_KINDS
 
 # As `encoder` of text or image: leave that modality out.
 NO_ENCODER = "none"
@@ -228,6 +234,45 @@ class BatchConfig:
 
 
 @dataclass(frozen=True)
+class ColumnConfig:
+    """What a column of the data set becomes (docs/train.md, "Features")."""
+
+    # `auto`, `category`, `number`, or `none`: it is not read.
+    kind: str = "auto"
+    # Of a number: `auto`, `none`, `log1p`, `standard`, or `buckets` between quantiles.
+    transform: str = "auto"
+    # How many buckets.
+    buckets: int = 16
+    # Values of a row that are read; 0: one, or of lists what 95% of the rows need, at most 16.
+    length: int = 0
+    # What a missing number is read as, after the transform.
+    missing: float = 0.0
+    # Whether a column of the interactions is given for each candidate, not for the whole request.
+    candidate: bool = False
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """What the columns of each table become; a column that is not named is `auto`."""
+
+    items: dict[str, ColumnConfig] = field(default_factory=dict)
+    users: dict[str, ColumnConfig] = field(default_factory=dict)
+    interactions: dict[str, ColumnConfig] = field(default_factory=dict)
+    # Features of the request's time: `hour`, `weekday`.
+    derive: tuple[str, ...] = ()
+    # In which they are told, an IANA name.
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class TasksConfig:
+    """What is predicted beside `click`: every column `label_NAME` of the interactions."""
+
+    # Of each task's loss beside that of `click`, 1 where it is not named; 0 leaves the task out.
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything a training run depends on besides its data, its split and its seed."""
 
@@ -244,6 +289,8 @@ class Config:
     unified: UnifiedConfig = field(default_factory=UnifiedConfig)
     increment: IncrementConfig = field(default_factory=IncrementConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    tasks: TasksConfig = field(default_factory=TasksConfig)
     categories_length: int = 6
     calibration: str = "platt"
     # What item records and user states are cached in: "f32", or "f16" for half the memory and scores a little
@@ -295,12 +342,45 @@ class Config:
             raise ConfigError("lists.hard must be below 1: users without clicks have no hard negatives")
         if self.retrieval.share and "ppm.projection" in self.unified.freeze:
             raise ConfigError("retrieval.share trains ppm.projection, which unified.freeze names")
+        check_features(self.features)
+        for task, weight in self.tasks.weights.items():
+            if task == MAIN_TASK or weight < 0:
+                raise ConfigError(f"tasks.weights.{task} = {weight}: weights are 0 or more, of tasks beside `click`")
         if self.calibration not in ("platt", "isotonic"):
             raise ConfigError("calibration must be `platt` or `isotonic`")
         if self.cache_dtype not in ("f32", "f16"):
             raise ConfigError("cache_dtype must be `f32` or `f16`")
         if self.cache_dtype == "f16" and ":" in self.host.kind:
             raise ConfigError(f"cache_dtype = `f16` cannot carry the ids that host.kind = `{self.host.kind}` reads")
+
+
+COLUMN_KINDS = ("auto", "category", "number", "none")
+TRANSFORMS = ("auto", *TRANSFORM_KINDS)
+
+
+def check_features(config: FeaturesConfig) -> None:
+    """Refuse values that cannot work, naming the key."""
+    for table in ("items", "users", "interactions"):
+        for name, column in getattr(config, table).items():
+            key = f"features.{table}.{name}"
+            for option, allowed in (("kind", COLUMN_KINDS), ("transform", TRANSFORMS)):
+                if getattr(column, option) not in allowed:
+                    raise ConfigError(
+                        f"{key}.{option} must be one of {', '.join(allowed)}, not `{getattr(column, option)}`"
+                    )
+            if not 2 <= column.buckets <= 1024:
+                raise ConfigError(f"{key}.buckets = {column.buckets}: must lie between 2 and 1024")
+            if not 0 <= column.length <= LONGEST:
+                raise ConfigError(f"{key}.length = {column.length}: must lie between 0 and {LONGEST}")
+            if column.candidate and table != "interactions":
+                raise ConfigError(f"{key}.candidate: only columns of the interactions are given for a candidate")
+    for name in config.derive:
+        if name not in DERIVED:
+            raise ConfigError(f"features.derive: `{name}` must be one of {', '.join(DERIVED)}")
+    try:
+        ZoneInfo(config.timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigError(f"features.timezone = `{config.timezone}` is no time zone") from error
 
 
 SHARES = frozenset(
@@ -374,6 +454,8 @@ def convert(wanted: Any, value: Any, key: str) -> Any:
         return value
     if wanted == dict[str, Any] and isinstance(value, dict):
         return value
+    if get_origin(wanted) is dict and isinstance(value, dict):
+        return {name: convert(get_args(wanted)[1], entry, f"{key}.{name}") for name, entry in value.items()}
     if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return tuple(value)
     if wanted == tuple[float, ...] and isinstance(value, list):

@@ -18,7 +18,7 @@ from plugrank_training.distributed import is_main, wait
 from plugrank_training.durable import write_durably
 
 # Raise when a change of the code makes results of older code wrong to reuse.
-CODE_VERSION = 6
+CODE_VERSION = 7
 
 
 def plain(value: Any) -> Any:

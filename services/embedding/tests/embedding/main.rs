@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use plugrank_bundle::Bundle;
 use plugrank_contract::{
-    CallError, Context, ErrorCode, Event, EventType, HistoryLimits, Item, ItemId, ItemList, UserId,
-    UserRead,
+    CallError, Context, Deadline, ErrorCode, Event, EventType, HistoryLimits, Item, ItemId,
+    ItemList, UserId, UserRead,
     embedding::{Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers},
 };
 use plugrank_embedding::EmbeddingService;
@@ -116,7 +116,7 @@ async fn ask(
         as_of: LATER,
         tiers: Tiers::All,
         context: &Context::background(),
-        by: None,
+        deadline: Deadline::NONE,
     };
     embeddings.fetch(ask).await
 }
@@ -196,9 +196,9 @@ async fn vectors_are_the_part_that_candidates_are_found_by() {
     let call = FetchVectors { item_ids: ids(&["i1", "i2"]), changed: false };
     let vectors = bench.service.call(Context::background(), call).await.unwrap();
     let layout = bench.bundle.record();
-    assert_eq!(vectors.vectors.dim(), layout.vector().dim);
+    assert_eq!(vectors.vectors.dim(), layout.vector().unwrap().dim);
     for row in 0..2 {
-        let expected = layout.slice(layout.vector(), records.items.row(row));
+        let expected = layout.slice(layout.vector().unwrap(), records.items.row(row));
         assert_eq!(vectors.vectors.row(row), expected);
     }
 }

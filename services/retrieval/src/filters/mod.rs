@@ -1,5 +1,6 @@
 //! What must not be among the candidates.
 
+mod asked_for;
 mod excluded;
 mod not_yet;
 mod seen;
@@ -12,12 +13,13 @@ use plugrank_items::View;
 use crate::{candidates::Candidates, query::Query};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn Filter; 5] = [
+const FILTERS: [&dyn Filter; 6] = [
     &unknown::Unknown,
     &excluded::Excluded,
     &seen::Seen,
     &unavailable::Unavailable,
     &not_yet::NotYet,
+    &asked_for::AskedFor,
 ];
 
 /// Takes candidates out. Those that stay keep their order.

@@ -14,6 +14,10 @@ use crate::{
     options::{AnnOptions, VectorStorage},
 };
 
+/// How much less it takes to compare a vector in a scan than in a search, which follows links and
+/// makes up its mind about each.
+const SCAN_FAVOUR: usize = 1;
+
 /// Nearest neighbours by cosine, over vectors under `u32` keys.
 ///
 /// Vectors are normalised on their way in, so that the library's inner product is the cosine at a
@@ -218,6 +222,48 @@ impl AnnIndex {
         let matches =
             index.filtered_search(&query, count, |key| wanted(key as u32)).map_err(refused)?;
         Ok(matches.keys.into_iter().map(|key| key as u32).collect())
+    }
+
+    /// Whether comparing `wanted` vectors one by one takes less than a search that admits them alone.
+    /// To find as many as it looks for, a search visits about one in their share of all vectors.
+    #[must_use]
+    pub fn scan_is_shorter(&self, wanted: usize, count: usize) -> bool {
+        let index = self.index.read();
+        let looked_for = count.max(index.expansion_search());
+        wanted.saturating_mul(wanted) < index.size().saturating_mul(looked_for) * SCAN_FAVOUR
+    }
+
+    /// Of these keys the nearest to each of several vectors, so many, nearest first: every vector is
+    /// compared. Keys without a vector are passed over.
+    #[must_use]
+    pub fn scan(
+        &self,
+        queries: &[(&[f32], usize)],
+        keys: impl Iterator<Item = u32>,
+    ) -> Vec<Vec<u32>> {
+        let mut found: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len()];
+        let index = self.index.read();
+        let mut row = vec![0.0f32; self.dim];
+        for key in keys {
+            if !index.get(u64::from(key), &mut row).is_ok_and(|found| found == 1) {
+                continue;
+            }
+            for ((query, _), found) in queries.iter().zip(&mut found) {
+                let product: f32 = query.iter().zip(&row).map(|(a, b)| a * b).sum();
+                found.push((product, key));
+            }
+        }
+        drop(index);
+        let nearest = found.into_iter().zip(queries).map(|(mut found, (_, count))| {
+            let nearer = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            if *count < found.len() {
+                found.select_nth_unstable_by(*count, nearer);
+                found.truncate(*count);
+            }
+            found.sort_unstable_by(nearer);
+            found.into_iter().map(|(_, key)| key).collect()
+        });
+        nearest.collect()
     }
 
     fn prepared(&self, vector: &[f32]) -> Result<Option<Vec<f32>>, RetrievalError> {

@@ -59,6 +59,15 @@ impl Embedded {
                 clicks.add(rank, |row| self.ann.vector(index, row));
             }
         }
+        if let Some(narrowed) = &query.narrowed
+            && self.ann.scan_is_shorter(narrowed.matching().len(), enough)
+        {
+            let searches = interests::searches(&clicks, &self.options, enough);
+            let wanted = narrowed.matching().iter().filter(|index| !query.blocks(*index));
+            let queries: Vec<_> =
+                searches.iter().map(|search| (&*search.vector, search.count)).collect();
+            return Ok(interests::merge(self.ann.scan(&queries, wanted), enough));
+        }
         let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
         let searches = interests::searches(&clicks, &self.options, enough);
         let found =

@@ -46,8 +46,9 @@ impl External {
         let searches = interests::searches(&clicks, options, enough);
         // What the user clicked is near by nature: so many more are asked for.
         let blocked = query.seen.len() + query.excluded.len();
+        let over = |count: usize| over_ask(count + blocked, query, view);
         let wanted: Vec<(&[f32], usize)> =
-            searches.iter().map(|search| (&*search.vector, search.count + blocked)).collect();
+            searches.iter().map(|search| (&*search.vector, over(search.count))).collect();
         let found = self.vectors.searches(&wanted).await.map_err(RetrievalError::engine)?;
         let shown = |id: &ItemId| {
             let index = view.index_of(id.as_str())?;
@@ -58,6 +59,17 @@ impl External {
         });
         Ok(interests::merge(lists.collect(), enough))
     }
+}
+
+/// Most neighbours that are asked of the engine in one search, so that a request's filters are met.
+const MOST: usize = 2_000;
+
+/// How many neighbours to ask for, so that about `count` of them meet the request's filters: the engine
+/// does not know them. Where few items do, the other sources find them.
+fn over_ask(count: usize, query: &Query, view: &View<'_>) -> usize {
+    let Some(narrowed) = &query.narrowed else { return count };
+    let all = count.saturating_mul(view.index_end() as usize);
+    count.max(MOST.min(all / narrowed.matching().len().max(1)))
 }
 
 #[async_trait]

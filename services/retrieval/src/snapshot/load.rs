@@ -139,6 +139,11 @@ fn fill(
     if indexed.len() != table.len() {
         return Err(fits.into());
     }
+    let options = wanted.items.options();
+    if *table.options() != options {
+        let kept = table.options();
+        return Err(format!("its columns were kept by {kept:?}, not {options:?}").into());
+    }
     if !wanted.items.restore(table) {
         return Err(fits.into());
     }

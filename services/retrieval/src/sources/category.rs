@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use plugrank_contract::ItemIndex;
 use plugrank_items::{CategoryIndex, View};
 
 use crate::{
@@ -43,10 +44,22 @@ fn popular_in_categories(request: Request<'_>, enough: usize) -> Vec<u32> {
     let ranked: Vec<RankedList> = tastes
         .iter()
         .filter_map(|&(category, count)| {
-            let list = lists.by_category.get(category as usize)?;
-            let ranking = list.iter().copied().filter(|&index| view.available(index));
             let share = (enough as u64 * count).div_ceil(clicks.max(1)) as usize;
-            Some(RankedList::weighing(count as f64, take_unblocked(ranking, query, share)))
+            let wanted = |index: &ItemIndex| view.available(*index) && query.wants(*index);
+            let items = match query.few() {
+                // A list has no room for all that is in a category, and few of them may be wanted.
+                Some(few) => {
+                    let in_category =
+                        |index: &ItemIndex| view.categories(*index).contains(&category);
+                    let ranking = few.iter().copied().filter(in_category);
+                    take_unblocked(ranking.filter(wanted), query, share)
+                }
+                None => {
+                    let list = lists.by_category.get(category as usize)?;
+                    take_unblocked(list.iter().copied().filter(wanted), query, share)
+                }
+            };
+            Some(RankedList::weighing(count as f64, items))
         })
         .collect();
     fuse(&ranked).indices

@@ -4,7 +4,7 @@ use crate::{
     RetrievalOptions,
     answer::Answer,
     options::Quota,
-    sources::{Found, Request, Source, take_unblocked},
+    sources::{Found, Request, Source, newest, take_unblocked},
 };
 
 /// Names the newest items as of the moment of the request. An item without a time of creation is
@@ -20,9 +20,7 @@ impl Source for Fresh {
     }
 
     fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
-        let Request { view, query, .. } = request;
-        // The order by age may be newer than the view.
-        let ranking = view.newest(query.as_of).filter(|index| view.available(*index));
-        Answer::Now(Ok(take_unblocked(ranking, query, enough)))
+        let query = request.query;
+        Answer::Now(Ok(take_unblocked(newest(request), query, enough)))
     }
 }

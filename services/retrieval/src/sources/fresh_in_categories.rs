@@ -6,7 +6,7 @@ use crate::{
     RetrievalOptions,
     answer::Answer,
     options::Quota,
-    sources::{Found, Request, Source, take_unblocked},
+    sources::{Found, Request, Source, newest, take_unblocked},
 };
 
 /// Latest clicks whose main categories count.
@@ -39,11 +39,8 @@ impl Source for FreshInCategories {
         if clicked.is_empty() {
             return Answer::Now(Ok(Vec::new()));
         }
-        let newest = view.newest(query.as_of).take(enough * LOOKED_AT);
-        let ranking = newest.filter(|index| {
-            // The order by age may be newer than the view.
-            view.available(*index)
-                && main(view.categories(*index).first()).is_some_and(|one| clicked.contains(&one))
+        let ranking = newest(request).take(enough * LOOKED_AT).filter(|index| {
+            main(view.categories(*index).first()).is_some_and(|one| clicked.contains(&one))
         });
         Answer::Now(Ok(take_unblocked(ranking, query, enough)))
     }

@@ -6,7 +6,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
-use plugrank_contract::{inner_span, panic_text, retrieval::Name};
+use plugrank_contract::{Deadline, inner_span, panic_text, retrieval::Name};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
@@ -21,11 +21,7 @@ pub(crate) struct Gathered {
 
 /// Asks all sources; those that wait for something wait side by side. One that fails, panics or is
 /// not done by `until` is reported; the others still answer.
-pub(crate) async fn gather(
-    sources: &[Active],
-    request: Request<'_>,
-    until: Option<Instant>,
-) -> Gathered {
+pub(crate) async fn gather(sources: &[Active], request: Request<'_>, until: Deadline) -> Gathered {
     let begun = Instant::now();
     let mut found: Vec<Option<Found>> = Vec::with_capacity(sources.len());
     let mut waiting: Vec<(usize, Span, BoxFuture<'_, Found>)> = Vec::new();
@@ -79,16 +75,15 @@ async fn in_time(
     source: &Active,
     answer: BoxFuture<'_, Found>,
     begun: Instant,
-    until: Option<Instant>,
+    until: Deadline,
 ) -> Found {
     let answer = AssertUnwindSafe(answer).catch_unwind();
-    let answer = match until {
-        None => answer.await,
-        Some(until) => tokio::time::timeout_at(until, answer).await.map_err(|_| {
-            let allowed = until.saturating_duration_since(begun);
-            format!("did not answer within {} ms", allowed.as_millis())
-        })?,
+    let late = || {
+        let until = until.moment().unwrap_or(begun);
+        let allowed = until.saturating_duration_since(begun);
+        Ok(Err(format!("did not answer within {} ms", allowed.as_millis())))
     };
+    let answer = until.limit(answer).await.unwrap_or_else(late);
     answer.unwrap_or_else(|panic| Err(panicked(source.name, &*panic)))
 }
 

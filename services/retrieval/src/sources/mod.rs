@@ -174,6 +174,16 @@ fn check_quotas(listed: &[Listed], options: &RetrievalOptions) -> Result<(), Ret
     Ok(())
 }
 
+/// Items that can be shown and are wanted, newest first.
+fn newest<'a>(request: Request<'a>) -> impl Iterator<Item = ItemIndex> + 'a {
+    let Request { view, query, .. } = request;
+    let few = query.narrowed.as_ref().and_then(|narrowed| narrowed.few_newest(view, query.as_of));
+    let all = few.is_none().then(|| view.newest(query.as_of));
+    // The order by age may be newer than the view.
+    let ranking = few.into_iter().flatten().chain(all.into_iter().flatten());
+    ranking.filter(|index| view.available(*index) && query.wants(*index))
+}
+
 /// The first items of a ranking until `enough` of them are not blocked. Blocked ones that are
 /// passed on the way are named too, so that the filters can say what became of them.
 fn take_unblocked(

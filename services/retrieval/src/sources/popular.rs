@@ -21,8 +21,9 @@ impl Source for Popular {
     fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
         let Request { state, view, query } = request;
         let lists = state.popularity.lists();
+        let ranking = query.few().unwrap_or(&lists.overall).iter().copied();
         // The lists may be some seconds old.
-        let ranking = lists.overall.iter().copied().filter(|index| view.available(*index));
+        let ranking = ranking.filter(|index| view.available(*index) && query.wants(*index));
         Answer::Now(Ok(take_unblocked(ranking, query, enough)))
     }
 }

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::FutureExt;
+use plugrank_contract::Deadline;
 use plugrank_contract::retrieval::SourceSet;
 use tokio::time::Instant;
 
@@ -50,7 +51,7 @@ async fn the_others_still_answer() {
     let view = bench.state.items.view();
     let request = Request { state: &bench.state, view: &view, query: &query };
     let until = Instant::now() + Duration::from_millis(25);
-    let gathered = gather(sources.active(), request, Some(until)).await;
+    let gathered = gather(sources.active(), request, Deadline::at(until)).await;
     let failed: Vec<(&str, &str)> =
         gathered.failed.iter().map(|(name, reason)| (&**name, reason.as_str())).collect();
     assert_eq!(
@@ -86,7 +87,8 @@ async fn one_more_source_is_one_line() {
     let view = bench.state.items.view();
     let request = Request { state: &bench.state, view: &view, query: &query };
     // No deadline and nothing to wait for: the answer is there at the first poll.
-    let gathered = gather(sources.active(), request, None).now_or_never().expect("no wait");
+    let gathered =
+        gather(sources.active(), request, Deadline::NONE).now_or_never().expect("no wait");
     assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
     let steady = gathered.lists.last().expect("a list");
     assert_eq!((steady.source, &*steady.items), (SourceSet::of(last), &[0, 1][..]));

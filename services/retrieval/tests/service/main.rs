@@ -2,6 +2,7 @@
 
 mod changes;
 mod engine;
+mod filters;
 mod following;
 mod redis;
 mod requests;

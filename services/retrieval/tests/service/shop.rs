@@ -187,6 +187,7 @@ pub(crate) fn request(user: &str, limit: u32) -> Retrieve {
         limit,
         candidates: None,
         exclude: ItemList::default(),
+        filters: Vec::new(),
         as_of: 1_000_000,
         explain: true,
     }

@@ -10,11 +10,10 @@ use std::{
 };
 
 use plugrank_bundle::GraphName;
-use plugrank_contract::{Context, ErrorCode, scoring::ModelKind};
+use plugrank_contract::{Context, Deadline, ErrorCode, scoring::ModelKind};
 use plugrank_inference::{InferenceError, RemoteGraph, Session, SessionOptions, Tensor};
 use plugrank_scoring::{RemoteModel, ScoringOptions, ScoringParts, ScoringService};
 use plugrank_transport::Service;
-use tokio::time::Instant;
 
 use crate::bench::{Bench, call, library, near, options, scoring};
 
@@ -35,11 +34,7 @@ impl RemoteGraph for Hanging {
         Ok(())
     }
 
-    fn run(
-        &self,
-        inputs: &[(&str, &Tensor)],
-        _: Option<Instant>,
-    ) -> Result<Vec<Tensor>, InferenceError> {
+    fn run(&self, inputs: &[(&str, &Tensor)], _: Deadline) -> Result<Vec<Tensor>, InferenceError> {
         let less = |hangs: usize| hangs.checked_sub(1);
         if self.hangs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             self.hung.fetch_add(1, Ordering::SeqCst);

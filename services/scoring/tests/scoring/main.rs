@@ -5,6 +5,7 @@
 mod bench;
 mod facts;
 mod hanging;
+mod infer;
 mod late;
 mod offline;
 mod scores;

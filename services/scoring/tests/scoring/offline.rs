@@ -17,6 +17,10 @@ fn tensor(shape: &[usize], data: TensorData) -> Tensor {
     Tensor { shape: shape.to_vec(), data }
 }
 
+fn integers(cells: &[u32]) -> TensorData {
+    TensorData::I64(cells.iter().map(|id| i64::from(*id)).collect())
+}
+
 fn joined(tensors: Vec<Tensor>, shape: Vec<usize>) -> Tensor {
     let bytes: Vec<u8> = tensors.iter().flat_map(|one| one.data.to_le_bytes()).collect();
     let dtype = tensors[0].data.dtype();
@@ -64,7 +68,7 @@ impl<'a> Offline<'a> {
     fn encode(&self, modal: Vec<f32>, present: [f32; 2], ids: &ItemFeatures) -> Vec<Tensor> {
         let modal = tensor(&[1, 7], TensorData::F32(modal));
         let present = tensor(&[1, 2], TensorData::F32(present.to_vec()));
-        let categories = tensor(&[1, 2], TensorData::I64(ids[1..].to_vec()));
+        let categories = tensor(&[1, 2], integers(&ids[1..]));
         let inputs = [("modal", &modal), ("present", &present), ("categories", &categories)];
         self.run(GraphName::ItemEncoder, &inputs)
     }
@@ -90,8 +94,7 @@ impl<'a> Offline<'a> {
         let label = tensor(&[1, count], TensorData::I64(label));
         let age = tensor(&[1, count], TensorData::I64(age));
         let mask = tensor(&[1, count], TensorData::F32(vec![1.0; count]));
-        let user_id = self.features.user(user, None).to_vec();
-        let user_id = tensor(&[1], TensorData::I64(user_id));
+        let user_id = tensor(&[1], integers(&self.features.user(user, None)));
         let inputs = [
             ("history_vector", &vectors),
             ("label", &label),
@@ -117,8 +120,8 @@ impl<'a> Offline<'a> {
 
     /// Click probability of the item of `features`.
     pub(crate) fn idrec(&self, user: &UserId, features: &ItemFeatures) -> f32 {
-        let user_id = tensor(&[1], TensorData::I64(self.features.user(user, None).to_vec()));
-        let item_id = tensor(&[1, 1], TensorData::I64(vec![features[0]]));
+        let user_id = tensor(&[1], integers(&self.features.user(user, None)));
+        let item_id = tensor(&[1, 1], integers(&features[..1]));
         self.probability(GraphName::Idrec, &[("user_id", &user_id), ("item_id", &item_id)])
     }
 
@@ -127,6 +130,6 @@ impl<'a> Offline<'a> {
             panic!("f32")
         };
         assert_eq!(logit.len(), 1);
-        self.bundle.calibration(graph).apply(logit[0])
+        self.bundle.calibration(graph, "click").apply(logit[0])
     }
 }

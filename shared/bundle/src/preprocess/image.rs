@@ -3,18 +3,10 @@
 use std::io::Cursor;
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use plugrank_contract::image_limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE, check_pixels};
 
 use super::{jpeg, resize::Rgb};
 use crate::{Bundle, manifest::ImagePart};
-
-/// Longest side of an image that is decoded, in pixels.
-const MAX_SIDE: u32 = 16_384;
-/// Most pixels of an image that is decoded: a few kilobytes can claim to be gigabytes.
-const MAX_PIXELS: u64 = 50_000_000;
-/// Memory a decoder may take, in bytes.
-const MAX_ALLOCATION: u64 = 512 << 20;
-/// Largest file that is decoded, in bytes.
-const MAX_BYTES: usize = 32 << 20;
 
 /// Decodes, resizes and normalises as the bundle's image encoder was trained.
 #[derive(Clone, Debug)]
@@ -74,8 +66,8 @@ impl ImagePreprocessor {
 }
 
 fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
-    if bytes.len() > MAX_BYTES {
-        let (got, most) = (bytes.len(), MAX_BYTES >> 20);
+    if bytes.len() > MAX_FILE_BYTES {
+        let (got, most) = (bytes.len(), MAX_FILE_BYTES >> 20);
         return Err(ImageError(format!("it has {got} bytes; at most {most} MiB are decoded")));
     }
     let failed = |error: image::ImageError| ImageError(error.to_string());
@@ -85,15 +77,12 @@ fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_ALLOCATION);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
     let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        let message = format!("it has {width} x {height} pixels; at most {MAX_PIXELS} are decoded");
-        return Err(ImageError(message));
-    }
+    check_pixels(width, height).map_err(ImageError)?;
     if is_jpeg && matches!(decoder.color_type(), ColorType::Rgb8 | ColorType::L8) {
         return jpeg::decode(bytes).map_err(ImageError);
     }

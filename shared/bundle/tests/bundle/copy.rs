@@ -27,8 +27,13 @@ pub(crate) struct Copy {
 
 impl Copy {
     pub(crate) fn new() -> Self {
+        Self::of("small")
+    }
+
+    /// A copy of another bundle among the fixtures.
+    pub(crate) fn of(bundle: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        copy(&fixture("small"), folder.path());
+        copy(&fixture(bundle), folder.path());
         Self { folder }
     }
 

@@ -58,7 +58,7 @@ fn users_may_be_unknown_or_without_a_profile() {
     let id = |id: &str| UserId::from(id);
     let user = |gender: &str| User {
         user_id: id("u2"),
-        features: BTreeMap::from([("gender".to_owned(), gender.to_owned())]),
+        features: BTreeMap::from([("gender".to_owned(), gender.into())]),
     };
     assert_eq!(*encoder.user(&id("u2"), Some(&user("m"))), [3, 3]);
     assert_eq!(*encoder.user(&id("u2"), Some(&user("x"))), [3, 1]);

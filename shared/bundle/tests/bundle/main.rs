@@ -9,3 +9,4 @@ mod open;
 mod rules;
 mod schema;
 mod text;
+mod typed;

@@ -16,8 +16,10 @@ fn the_small_bundle_opens() {
     let named = |name: &str| Dim::Named(name.into());
     assert_eq!(unified.inputs[2].shape, [named("users"), named("candidates"), Dim::Fixed(4)]);
     assert_eq!(bundle.graph_path(GraphName::Idrec).unwrap(), fixture("small").join("idrec.onnx"));
-    assert!((bundle.calibration(GraphName::Unified).apply(1.0) - 0.731_058_6).abs() < 1e-6);
-    assert!((bundle.calibration(GraphName::UserEncoder).apply(0.0) - 0.5).abs() < 1e-7);
+    assert!(
+        (bundle.calibration(GraphName::Unified, "click").apply(1.0) - 0.731_058_6).abs() < 1e-6
+    );
+    assert!((bundle.calibration(GraphName::Unified, "order").apply(0.0) - 0.5).abs() < 1e-7);
 }
 
 #[test]
@@ -26,7 +28,10 @@ fn the_item_record_is_the_item_encoders_outputs() {
     let record = bundle.record();
     let parts: Vec<_> = record.parts.iter().map(|p| (p.name.as_str(), p.offset, p.dim)).collect();
     assert_eq!(parts, [("item_vector", 0, 4), ("query", 4, 2)]);
-    assert_eq!((record.dim, record.bytes(), record.vector().name.as_str()), (6, 12, "item_vector"));
+    assert_eq!(
+        (record.dim, record.bytes(), record.vector().unwrap().name.as_str()),
+        (6, 12, "item_vector")
+    );
     let bytes: Vec<u8> = (0..12).collect();
     assert_eq!(record.slice(record.part("query").unwrap(), &bytes), [8, 9, 10, 11]);
 }
@@ -105,9 +110,12 @@ fn links_may_stay_inside_and_not_lead_outside() {
 
 #[test]
 fn another_format_is_refused_as_such() {
-    let copy = Copy::new().edit(|manifest| manifest["format"] = json!(2));
+    let copy = Copy::new().edit(|manifest| manifest["format"] = json!(3));
     let message = copy.refused();
-    assert_eq!(message, "manifest.json has format 2; this version of Plugrank reads format 1");
+    assert_eq!(
+        message,
+        "manifest.json has format 3; this version of Plugrank reads formats 1 to 2"
+    );
     let copy = Copy::new().edit(|manifest| manifest["format"] = json!("one"));
     assert!(copy.refused().contains("at `format`"));
 }

@@ -98,8 +98,8 @@ fn inputs_and_outputs_are_named_once() {
 
 #[test]
 fn outputs_are_what_their_graph_must_give() {
-    let message = after(|m| m["graphs"]["idrec"]["outputs"][0]["name"] = json!("score"));
-    assert!(message.contains("there must be one output, `logit`"), "{message}");
+    let message = after(|m| m["graphs"]["idrec"]["outputs"][0]["dtype"] = json!("f16"));
+    assert!(message.contains("there must be one output, the task's logit"), "{message}");
     let message = after(|m| m["graphs"]["idrec"]["outputs"][0]["shape"] = json!(["users"]));
     assert!(message.contains("has the shape [users]; expected [users, candidates]"), "{message}");
     let message = after(|m| m["graphs"]["image_encoder"]["outputs"][0]["shape"][1] = json!(9));
@@ -157,7 +157,7 @@ fn every_file_that_is_used_is_listed() {
 fn impossible_calibrations_are_refused() {
     let calibrated = |graph: &str, with: Value| after(|m| m["calibration"][graph] = with);
     let message = calibrated("unified", json!({ "method": "isotonic", "x": [1, 0], "y": [0, 1] }));
-    assert!(message.contains("at `calibration.unified`: `x` must be strictly ascending"));
+    assert!(message.contains("at `calibration.unified.click`: `x` must be strictly ascending"));
     let message = calibrated("item_encoder", json!({ "method": "platt", "a": 1, "b": 0 }));
     assert!(message.contains("only `unified` and `idrec` are calibrated"), "{message}");
     assert!(calibrated("unified", json!({ "method": "none" })).contains("unknown variant `none`"));

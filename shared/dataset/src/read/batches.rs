@@ -42,7 +42,7 @@ impl<T> Batches<T> {
         self.rows
     }
 
-    /// Further columns that are not read because they hold no text.
+    /// Further columns that are not read: those of a type that no feature has and, of interactions, all.
     #[must_use]
     pub fn ignored_columns(&self) -> &[String] {
         &self.ignored

@@ -1,8 +1,8 @@
 //! `items.parquet`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use plugrank_contract::{Item, ItemId};
+use plugrank_contract::{FeatureValues, Item, ItemId};
 
 use super::{
     Opened, Rules,
@@ -11,6 +11,7 @@ use super::{
     kind::{Kind, Want},
     repeats::Repeats,
     table::{Slice, Table},
+    values::Values,
 };
 use crate::{
     DatasetError, ItemRow, Rule,
@@ -51,7 +52,7 @@ fn decode(
     let images = slice.optional(IMAGE, Kind::Text)?;
     let created = slice.optional(CREATED_AT, Kind::Time)?;
     let available = slice.optional(AVAILABLE, Kind::Flag)?;
-    let features = feature_cells(slice, features)?;
+    let features = slice.features(features)?;
     let mut row_of = |row: usize| {
         let mut faults = Faults::default();
         let id = faults.keep(unique(&ids, row, ItemId::MAX_BYTES, repeats, "an item"));
@@ -60,6 +61,7 @@ fn decode(
         let created = faults.keep(created);
         let available = available.as_ref().map_or(Ok(None), |cells| cells.flag(row));
         let available = faults.keep(available).flatten().unwrap_or(true);
+        let features = feature_values(&features, row, &mut faults);
         let image = images.as_ref().and_then(|images| images.text(row));
         faults.row(id.zip(created).map(|(id, created_at)| ItemRow {
             item: Item {
@@ -70,7 +72,7 @@ fn decode(
                 created_at,
                 available,
                 image_hash: None,
-                features: feature_values(&features, row),
+                features,
             },
             image: image.filter(|image| !image.is_empty()).map(str::to_owned),
         }))
@@ -93,27 +95,17 @@ pub(super) fn unique<'c>(
     Err(ids.wrong(row, Rule::Repeated, format!("`{id}` comes twice; keep one row {what}")))
 }
 
-/// The feature columns of a batch, by name. A part of a table may lack one.
-pub(super) fn feature_cells<'a, 'n>(
-    slice: &Slice<'a>,
-    features: &'n [String],
-) -> Result<Vec<(&'n str, Cells<'a>)>, DatasetError> {
-    let mut cells = Vec::with_capacity(features.len());
-    for name in features {
-        if let Some(found) = slice.optional(name, Kind::Text)? {
-            cells.push((name.as_str(), found));
-        }
-    }
-    Ok(cells)
-}
-
 /// The features of a row; a null is a feature the row does not have.
 pub(super) fn feature_values(
-    features: &[(&str, Cells<'_>)],
+    features: &[(&str, Values<'_>)],
     row: usize,
-) -> BTreeMap<String, String> {
-    features
-        .iter()
-        .filter_map(|(name, cells)| Some(((*name).to_owned(), cells.text(row)?.to_owned())))
-        .collect()
+    faults: &mut Faults,
+) -> FeatureValues {
+    let mut values = FeatureValues::new();
+    for (name, cells) in features {
+        if let Some(value) = faults.keep(cells.value(row)).flatten() {
+            values.insert((*name).to_owned(), value);
+        }
+    }
+    values
 }

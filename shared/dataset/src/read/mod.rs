@@ -10,6 +10,7 @@ mod repeats;
 mod table;
 mod truth;
 mod users;
+mod values;
 
 pub use batches::Batches;
 pub(crate) use interactions::interactions;

@@ -13,8 +13,9 @@ use super::{
     Batches, Opened,
     batches::Row,
     cells::Cells,
-    kind::{Kind, Want, is_text},
+    kind::{Kind, Want},
     parts::{self, Part},
+    values::{self, Values},
 };
 use crate::DatasetError;
 
@@ -48,15 +49,15 @@ impl Table {
         self.parts.first().map(|part| part.builder.schema())
     }
 
-    /// Columns beside the known ones: those that hold text (features), and the rest.
+    /// Columns beside the known ones: those that can be features, and the rest.
     pub(crate) fn further(&self, known: &[Want]) -> (Vec<String>, Vec<String>) {
         let fields = self.schema().into_iter().flat_map(|schema| schema.fields());
         let further = fields
             .filter(|field| known.iter().all(|want| want.column != field.name()))
             .map(|field| (field.name().clone(), is_feature(field.name(), field.data_type())));
-        let (text, rest): (Vec<_>, Vec<_>) = further.partition(|(_, is_text)| *is_text);
+        let (features, rest): (Vec<_>, Vec<_>) = further.partition(|(_, is_feature)| *is_feature);
         let names = |columns: Vec<(String, bool)>| columns.into_iter().map(|(name, _)| name);
-        (names(text).collect(), names(rest).collect())
+        (names(features).collect(), names(rest).collect())
     }
 
     /// Reads the named columns; `decode` makes rows of a batch.
@@ -91,9 +92,9 @@ impl Table {
     }
 }
 
-/// Whether a further column is a feature: text, and no index of a pandas frame.
+/// Whether a further column is a feature: it holds feature values, and is no index of a pandas frame.
 fn is_feature(name: &str, found: &DataType) -> bool {
-    is_text(found) && !name.starts_with("__index_level_")
+    values::is_value(found) && !name.starts_with("__index_level_")
 }
 
 /// All that is wrong with the columns of a part.
@@ -155,6 +156,19 @@ impl<'a> Slice<'a> {
             .column_by_name(column)
             .map(|array| Cells::new(self.path, column, self.first_row, array, kind))
             .transpose()
+    }
+
+    /// The feature columns among `names`. A part of a table may lack one.
+    pub(crate) fn features<'n>(
+        &'n self,
+        names: &'n [String],
+    ) -> Result<Vec<(&'n str, Values<'n>)>, DatasetError> {
+        let found = names.iter().filter_map(|name| {
+            let array = self.batch.column_by_name(name)?;
+            let values = Values::new(self.path, name, self.first_row, array);
+            Some(values.map(|values| (name.as_str(), values)))
+        });
+        found.collect()
     }
 }
 

@@ -6,7 +6,7 @@ use plugrank_contract::{User, UserId};
 
 use super::{
     Opened,
-    items::{feature_cells, feature_values, unique},
+    items::{feature_values, unique},
     kind::{Kind, Want},
     repeats::Repeats,
     table::Table,
@@ -24,14 +24,12 @@ pub(crate) fn users(path: &Path) -> Opened<User> {
     let read = features.clone();
     table.batches(&columns, ignored, move |slice| {
         let ids = slice.cells(USER_ID, Kind::Text)?;
-        let features = feature_cells(slice, &read)?;
+        let features = slice.features(&read)?;
         let mut row_of = |row: usize| {
             let mut faults = Faults::default();
             let id = faults.keep(unique(&ids, row, UserId::MAX_BYTES, &mut repeats, "a user"));
-            faults.row(id.map(|id| User {
-                user_id: UserId::from(id),
-                features: feature_values(&features, row),
-            }))
+            let features = feature_values(&features, row, &mut faults);
+            faults.row(id.map(|id| User { user_id: UserId::from(id), features }))
         };
         Ok((0..slice.rows()).map(&mut row_of).collect())
     })

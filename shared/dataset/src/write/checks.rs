@@ -1,10 +1,10 @@
 //! Checks on what is written, the same that a reader makes.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
+use plugrank_contract::FeatureValues;
+
+use super::FeatureType;
 use crate::{DatasetError, Rule};
 
 /// Refuses an id that no reader would accept.
@@ -25,33 +25,40 @@ pub(super) fn id(
 /// Refuses feature columns that repeat each other or take a name of the format.
 pub(super) fn feature_columns(
     path: &Path,
-    features: &[&str],
+    features: &[(&str, FeatureType)],
     reserved: &[&str],
 ) -> Result<(), DatasetError> {
     let mut seen: HashSet<&str> = reserved.iter().copied().collect();
-    match features.iter().find(|name| !seen.insert(name)) {
-        Some(name) => {
+    match features.iter().find(|(name, _)| !seen.insert(name)) {
+        Some((name, _)) => {
             Err(DatasetError::DuplicateColumn { path: path.to_owned(), column: (*name).to_owned() })
         }
         None => Ok(()),
     }
 }
 
-/// Refuses a feature for which the file has no column: it would be lost.
+/// Refuses a feature that the file has no column for, or one of another type: it would be lost.
 pub(super) fn known_features(
     path: &Path,
     row: u64,
-    values: &BTreeMap<String, String>,
-    columns: &[String],
+    values: &FeatureValues,
+    columns: &[(String, FeatureType)],
 ) -> Result<(), DatasetError> {
-    match values.keys().find(|name| !columns.contains(name)) {
-        Some(name) => Err(DatasetError::value(
-            path,
-            name,
-            row,
-            Rule::Column,
-            "the file was started without this feature column; name it when creating the writer",
-        )),
-        None => Ok(()),
+    for (name, value) in values {
+        let column = columns.iter().find(|(column, _)| column == name);
+        let (rule, problem) = match column {
+            Some((_, found)) if found.holds(value) => continue,
+            Some((_, found)) => (
+                Rule::Type,
+                format!("is {}, but the file was started with {}", value.kind(), found.data_type()),
+            ),
+            None => (
+                Rule::Column,
+                "the file was started without this feature column; name it when creating the writer"
+                    .to_owned(),
+            ),
+        };
+        return Err(DatasetError::value(path, name, row, rule, problem));
     }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field};
 use plugrank_contract::ItemId;
 
 use super::{
-    checks,
+    FeatureType, checks,
     parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
@@ -21,16 +21,17 @@ use crate::{
 /// Writes `items.parquet`.
 pub struct ItemWriter {
     file: ParquetFile,
-    features: Vec<String>,
+    features: Vec<(String, FeatureType)>,
     waiting: Vec<ItemRow>,
 }
 
 impl ItemWriter {
-    /// Starts the file in `folder`. `features` are the further columns, in this order.
+    /// Starts the file in `folder`. `features` are the further columns and what they hold, in
+    /// this order.
     ///
     /// # Errors
     /// A feature takes a reserved or repeated name, or the file cannot be made.
-    pub fn create(folder: &Path, features: &[&str]) -> Result<Self, DatasetError> {
+    pub fn create(folder: &Path, features: &[(&str, FeatureType)]) -> Result<Self, DatasetError> {
         checks::feature_columns(&folder.join(ITEMS), features, &ITEM_COLUMNS)?;
         let entry = Field::new("item", DataType::Utf8, true);
         let mut fields = vec![
@@ -42,16 +43,17 @@ impl ItemWriter {
             Field::new(CREATED_AT, DataType::Int64, true),
             Field::new(AVAILABLE, DataType::Boolean, false),
         ];
-        fields.extend(features.iter().map(|name| Field::new(*name, DataType::Utf8, true)));
+        let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
+        fields.extend(further);
         let file = ParquetFile::create(folder, ITEMS, fields)?;
-        let features = features.iter().map(|name| (*name).to_owned()).collect();
+        let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
         Ok(Self { file, features, waiting: Vec::new() })
     }
 
     /// Appends an item. That ids differ is the caller's promise; a reader checks it.
     ///
     /// # Errors
-    /// The id is empty or too long, a feature has no column, or the disk refuses.
+    /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.
     pub fn write(&mut self, row: ItemRow) -> Result<(), DatasetError> {
         let number = self.file.rows() + self.waiting.len() as u64;
         let path = self.file.path();
@@ -93,9 +95,9 @@ impl ItemWriter {
             Arc::new(created),
             Arc::new(available),
         ];
-        for name in &self.features {
+        for (name, of) in &self.features {
             let values = rows.iter().map(|row| row.item.features.get(name));
-            columns.push(Arc::new(values.collect::<StringArray>()));
+            columns.push(of.column(values));
         }
         self.file.write(columns)
     }

@@ -5,12 +5,14 @@
 //! not on how they were split into calls.
 
 mod checks;
+mod features;
 mod interactions;
 mod items;
 mod parquet_file;
 mod truth;
 mod users;
 
+pub use features::FeatureType;
 pub use interactions::InteractionWriter;
 pub use items::ItemWriter;
 pub use truth::TruthWriter;

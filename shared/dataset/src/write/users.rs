@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field};
 use plugrank_contract::{User, UserId};
 
 use super::{
-    checks,
+    FeatureType, checks,
     parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
@@ -18,28 +18,30 @@ use crate::{
 /// Writes `users.parquet`.
 pub struct UserWriter {
     file: ParquetFile,
-    features: Vec<String>,
+    features: Vec<(String, FeatureType)>,
     waiting: Vec<User>,
 }
 
 impl UserWriter {
-    /// Starts the file in `folder`. `features` are the further columns, in this order.
+    /// Starts the file in `folder`. `features` are the further columns and what they hold, in
+    /// this order.
     ///
     /// # Errors
     /// A feature takes a reserved or repeated name, or the file cannot be made.
-    pub fn create(folder: &Path, features: &[&str]) -> Result<Self, DatasetError> {
+    pub fn create(folder: &Path, features: &[(&str, FeatureType)]) -> Result<Self, DatasetError> {
         checks::feature_columns(&folder.join(USERS), features, &USER_COLUMNS)?;
         let mut fields = vec![Field::new(USER_ID, DataType::Utf8, false)];
-        fields.extend(features.iter().map(|name| Field::new(*name, DataType::Utf8, true)));
+        let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
+        fields.extend(further);
         let file = ParquetFile::create(folder, USERS, fields)?;
-        let features = features.iter().map(|name| (*name).to_owned()).collect();
+        let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
         Ok(Self { file, features, waiting: Vec::new() })
     }
 
     /// Appends a user. That ids differ is the caller's promise; a reader checks it.
     ///
     /// # Errors
-    /// The id is empty or too long, a feature has no column, or the disk refuses.
+    /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.
     pub fn write(&mut self, row: User) -> Result<(), DatasetError> {
         let number = self.file.rows() + self.waiting.len() as u64;
         let path = self.file.path();
@@ -65,9 +67,9 @@ impl UserWriter {
         let rows = std::mem::take(&mut self.waiting);
         let ids = rows.iter().map(|row| Some(row.user_id.as_str()));
         let mut columns = vec![Arc::new(ids.collect::<StringArray>()) as ArrayRef];
-        for name in &self.features {
+        for (name, of) in &self.features {
             let values = rows.iter().map(|row| row.features.get(name));
-            columns.push(Arc::new(values.collect::<StringArray>()));
+            columns.push(of.column(values));
         }
         self.file.write(columns)
     }

@@ -4,9 +4,12 @@ use std::{fs, sync::Arc};
 
 use crate::common::{folder, lists, numbers, problem, raw, text};
 use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, LargeStringArray, NullArray,
-    StringViewArray, TimestampMicrosecondArray, types::Int32Type,
+    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeListArray, Float32Array,
+    Float64Array, Int32Array, Int64Array, LargeStringArray, NullArray, StringViewArray,
+    TimestampMicrosecondArray, UInt64Array, types::Int32Type,
 };
+use arrow_schema::{DataType, Field};
+use plugrank_contract::User;
 
 type Columns = Vec<(&'static str, ArrayRef)>;
 
@@ -58,15 +61,18 @@ fn types_of_the_same_meaning_are_read() {
         ("text", Arc::new(NullArray::new(2))),
         ("categories", lists(&[&["a", "b"], &[]])),
         ("brand", text(&[None, Some("x")])),
-        ("price", Arc::new(Float64Array::from(vec![1.0, 2.0]))),
+        ("price", Arc::new(Float64Array::from(vec![1.0, 2.5]))),
     ];
     raw(dir.path(), "items.parquet", items);
     let batches = folder.items().unwrap();
-    assert_eq!(batches.ignored_columns(), ["price"]);
+    assert!(batches.ignored_columns().is_empty());
     let rows: Vec<_> = batches.flat_map(Result::unwrap).collect();
     assert_eq!(rows[0].item.categories, ["a", "b"]);
-    assert!(rows[0].item.features.is_empty());
-    assert_eq!(rows[1].item.features["brand"], "x");
+    let brief = |row: usize| {
+        let features = rows[row].item.features.iter();
+        features.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>()
+    };
+    assert_eq!([brief(0), brief(1)], [vec!["price 1"], vec!["brand x", "price 2.5"]]);
     assert_eq!((rows[1].item.title.as_str(), rows[1].item.created_at), ("", None));
 }
 
@@ -137,4 +143,86 @@ fn a_damaged_file_is_named() {
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(problem(folder.users()).contains("users.parquet"));
+}
+
+/// `users.parquet` with one column beside the ids, of which the third row is null.
+fn profiles(column: ArrayRef) -> Result<Vec<Option<String>>, String> {
+    let (dir, folder) = folder();
+    let ids = text(&[Some("u1"), Some("u2"), Some("u3")]);
+    raw(dir.path(), "users.parquet", vec![("user_id", ids), ("x", column)]);
+    let users = folder.users().map_err(|error| error.to_string())?;
+    assert!(users.ignored_columns().is_empty());
+    let users = users.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    let shown = |user: &User| user.features.get("x").map(ToString::to_string);
+    Ok(users.concat().iter().map(shown).collect())
+}
+
+#[test]
+fn further_columns_are_typed_values() {
+    let list = |entry: DataType, array: ArrayRef| -> ArrayRef {
+        let field = Field::new("element", entry, true).into();
+        let fixed = FixedSizeListArray::new(field, 2, array, Some(vec![true, true, false].into()));
+        Arc::new(fixed)
+    };
+    let dictionary: DictionaryArray<Int32Type> = [Some("a"), Some("b"), None].into_iter().collect();
+    let decimal = |scale, values: [Option<i128>; 3]| -> ArrayRef {
+        let array = Decimal128Array::from(values.to_vec());
+        Arc::new(array.with_precision_and_scale(30, scale).unwrap())
+    };
+    let columns: Vec<(ArrayRef, [Option<&str>; 2])> = vec![
+        (text(&[Some("red"), Some(""), None]), [Some("red"), None]),
+        (Arc::new(dictionary), [Some("a"), Some("b")]),
+        (
+            Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
+            [Some("true"), Some("false")],
+        ),
+        (
+            Arc::new(Int64Array::from(vec![Some(9_007_199_254_740_993), Some(-3), None])),
+            [Some("9007199254740993"), Some("-3")],
+        ),
+        (
+            Arc::new(UInt64Array::from(vec![Some(u64::MAX), Some(0), None])),
+            [Some("18446744073709551615"), Some("0")],
+        ),
+        (Arc::new(Float32Array::from(vec![Some(0.5), Some(f32::NAN), None])), [Some("0.5"), None]),
+        (
+            Arc::new(Float64Array::from(vec![Some(0.1), Some(-2.0), None])),
+            [Some("0.1"), Some("-2")],
+        ),
+        (decimal(2, [Some(1_999), Some(500), None]), [Some("19.99"), Some("5")]),
+        (
+            decimal(0, [Some(i128::from(u64::MAX)), Some(-7), None]),
+            [Some("18446744073709551615"), Some("-7")],
+        ),
+        (
+            list(DataType::Utf8, text(&[Some("a"), None, None, Some(""), Some("c"), None])),
+            [Some("[a]"), None],
+        ),
+        (
+            list(
+                DataType::Float64,
+                Arc::new(Float64Array::from(vec![0.5, f64::NAN, f64::NAN, f64::NAN, 1.0, 2.0])),
+            ),
+            [Some("[0.5]"), None],
+        ),
+        (
+            list(
+                DataType::Boolean,
+                Arc::new(BooleanArray::from(vec![true, false, true, true, true, true])),
+            ),
+            [Some("[true, false]"), Some("[true, true]")],
+        ),
+    ];
+    for (column, [first, second]) in columns {
+        let found = profiles(Arc::clone(&column)).unwrap();
+        let expected = [first, second, None].map(|value| value.map(str::to_owned));
+        assert_eq!(found, expected, "{}", column.data_type());
+    }
+}
+
+#[test]
+fn a_number_that_no_model_can_read_is_named_by_its_row() {
+    let column = Float64Array::from(vec![1.0, f64::INFINITY, 0.0]);
+    let message = profiles(Arc::new(column)).unwrap_err();
+    assert!(message.contains("`x`, row 1: is inf; a number is finite"), "{message}");
 }

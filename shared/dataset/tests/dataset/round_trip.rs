@@ -3,14 +3,27 @@
 use std::{collections::BTreeMap, fs};
 
 use crate::common::folder;
-use plugrank_contract::{Item, User};
+use plugrank_contract::{FeatureValue, Item, User, feature::Number};
 use plugrank_dataset::{
-    InteractionRow, InteractionWriter, ItemRow, ItemWriter, TruthRow, TruthWriter, UserWriter,
+    FeatureType, InteractionRow, InteractionWriter, ItemRow, ItemWriter, TruthRow, TruthWriter,
+    UserWriter,
 };
 
 fn item(number: usize) -> ItemRow {
-    let brand =
-        (!number.is_multiple_of(3)).then(|| ("brand".to_owned(), format!("b{}", number % 3)));
+    let present = |every: usize, name: &str, value: FeatureValue| {
+        (!number.is_multiple_of(every)).then(|| (name.to_owned(), value))
+    };
+    let half = Number::new(number as f64 + 0.5).unwrap_or(0_i64.into());
+    let features = [
+        present(3, "brand", format!("b{}", number % 3).into()),
+        present(4, "stock", (number as i64 - 5).into()),
+        present(5, "hash", Number::from(u64::MAX - number as u64).into()),
+        present(6, "price", half.into()),
+        present(7, "tags", FeatureValue::Texts(["a".into(), "b".into()].into())),
+        present(8, "sizes", FeatureValue::Numbers([half, 3_i64.into()].into())),
+        // What no one column of numbers holds.
+        present(9, "code", if number.is_multiple_of(2) { "x".into() } else { 7.into() }),
+    ];
     ItemRow {
         item: Item {
             item_id: format!("i{number}").into(),
@@ -20,10 +33,20 @@ fn item(number: usize) -> ItemRow {
             created_at: (!number.is_multiple_of(5)).then_some(1_700_000_000_000 + number as i64),
             available: true,
             image_hash: None,
-            features: brand.into_iter().collect(),
+            features: features.into_iter().flatten().collect(),
         },
         image: number.is_multiple_of(4).then(|| format!("images/{number}.png")),
     }
+}
+
+/// The columns that the first items' features need.
+fn columns() -> Vec<(&'static str, FeatureType)> {
+    let of = |name: &'static str| {
+        let items = (0..10).map(item);
+        let types = items.filter_map(|row| row.item.features.get(name).map(FeatureType::of));
+        (name, types.reduce(FeatureType::with).unwrap_or_default())
+    };
+    ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(of).to_vec()
 }
 
 fn impression(number: usize) -> InteractionRow {
@@ -42,10 +65,10 @@ fn rows_come_back_as_written_over_many_batches() {
     let (dir, folder) = folder();
     let count = 20_000;
 
-    let mut items = ItemWriter::create(dir.path(), &["brand"]).unwrap();
+    let mut items = ItemWriter::create(dir.path(), &columns()).unwrap();
     let mut interactions = InteractionWriter::create(dir.path()).unwrap();
     let mut truth = TruthWriter::create(dir.path()).unwrap();
-    let mut users = UserWriter::create(dir.path(), &["age"]).unwrap();
+    let mut users = UserWriter::create(dir.path(), &[("age", FeatureType::TEXT)]).unwrap();
     for number in 0..count {
         items.write(item(number)).unwrap();
         let row = impression(number);
@@ -58,7 +81,7 @@ fn rows_come_back_as_written_over_many_batches() {
             })
             .unwrap();
         interactions.write(row).unwrap();
-        let features = BTreeMap::from([("age".to_owned(), format!("{}", number % 9))]);
+        let features = BTreeMap::from([("age".to_owned(), format!("{}", number % 9).into())]);
         users.write(User { user_id: format!("u{number}").into(), features }).unwrap();
     }
     assert_eq!(items.finish().unwrap(), count as u64);
@@ -69,7 +92,16 @@ fn rows_come_back_as_written_over_many_batches() {
     let batches = folder.items().unwrap();
     assert_eq!(batches.rows(), count as u64);
     let read: Vec<ItemRow> = batches.flat_map(Result::unwrap).collect();
-    assert_eq!(read, (0..count).map(item).collect::<Vec<_>>());
+    let expected = (0..count).map(|number| {
+        let mut row = item(number);
+        // Written beside a text, a number is one.
+        row.item
+            .features
+            .entry("code".to_owned())
+            .and_modify(|code| *code = code.to_string().into());
+        row
+    });
+    assert_eq!(read, expected.collect::<Vec<_>>());
 
     let batches: Vec<Vec<InteractionRow>> =
         folder.interactions().unwrap().map(Result::unwrap).collect();
@@ -86,10 +118,16 @@ fn rows_come_back_as_written_over_many_batches() {
     assert_eq!(read, count);
 }
 
+fn stocked(stock: FeatureValue) -> ItemRow {
+    let mut row = item(0);
+    row.item.features = BTreeMap::from([("stock".to_owned(), stock)]);
+    row
+}
+
 #[test]
 fn an_unfinished_file_does_not_look_whole() {
     let (dir, folder) = folder();
-    let mut items = ItemWriter::create(dir.path(), &["brand"]).unwrap();
+    let mut items = ItemWriter::create(dir.path(), &columns()).unwrap();
     items.write(item(1)).unwrap();
     drop(items);
     assert!(!dir.path().join("items.parquet").exists());
@@ -103,11 +141,16 @@ fn writers_refuse_what_readers_would() {
     let mut items = ItemWriter::create(dir.path(), &[]).unwrap();
     let message = items.write(item(1)).unwrap_err().to_string();
     assert!(message.contains("`brand`"), "{message}");
+    let mut typed = ItemWriter::create(dir.path(), &[("stock", FeatureType::TEXT)]).unwrap();
+    typed.write(stocked(3.into())).unwrap();
+    let many = FeatureValue::Numbers([3_i64.into()].into());
+    let message = typed.write(stocked(many)).unwrap_err().to_string();
+    assert!(message.contains("`stock`, row 1: is a list of numbers"), "{message}");
     let mut nameless = item(3);
     nameless.item.item_id = "".into();
     let message = items.write(nameless).unwrap_err().to_string();
     assert!(message.contains("`item_id`, row 0"), "{message}");
-    assert!(ItemWriter::create(dir.path(), &["title"]).is_err());
+    assert!(ItemWriter::create(dir.path(), &[("title", FeatureType::TEXT)]).is_err());
 
     let mut interactions = InteractionWriter::create(dir.path()).unwrap();
     interactions.write(impression(15)).unwrap();

@@ -3,18 +3,16 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use plugrank_bundle::Bundle;
+use plugrank_contract::Deadline;
 use plugrank_contract::{
     Event, EventType, Item, ItemId, ItemList, TimestampMs, User, UserId, UserRead, UserView,
     embedding::{RecordOrigin, Tiers},
 };
-use plugrank_encoding::{
-    Encoding, EncodingOptions, EncodingParts, RecordSet, TimeLimit, UserEncoding,
-};
+use plugrank_encoding::{Encoding, EncodingOptions, EncodingParts, RecordSet, UserEncoding};
 use plugrank_inference::{Library, SessionOptions};
 use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_store::{NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
-use tokio::time::Instant;
 
 pub(crate) struct Bench {
     pub(crate) encoding: Arc<Encoding>,
@@ -113,12 +111,12 @@ impl Bench {
 
     /// Records without a limit, through all tiers.
     pub(crate) async fn records(&self, names: &[&str]) -> RecordSet {
-        self.encoding.records(&list(names), TimeLimit::NONE, Tiers::All).await.unwrap()
+        self.encoding.records(&list(names), Deadline::NONE, Tiers::All).await.unwrap()
     }
 
     pub(crate) async fn user(&self, user: &str, as_of: TimestampMs) -> Arc<UserView> {
         let user = UserId::from(user);
-        let read = self.encoding.users().read(&user, as_of, &UserRead::NotRead, TimeLimit::NONE);
+        let read = self.encoding.users().read(&user, as_of, &UserRead::NotRead, Deadline::NONE);
         let (view, late) = read.await;
         assert_eq!(late, None);
         view
@@ -127,7 +125,7 @@ impl Bench {
     /// A user's state, read now, through all tiers.
     pub(crate) async fn state(&self, user: &str, as_of: TimestampMs) -> UserEncoding {
         let view = self.user(user, as_of).await;
-        self.encoding.user_state(&view, as_of, TimeLimit::NONE, Tiers::All).await.unwrap()
+        self.encoding.user_state(&view, as_of, Deadline::NONE, Tiers::All).await.unwrap()
     }
 
     /// Writes items, and tells the table.
@@ -143,8 +141,8 @@ impl Bench {
 }
 
 /// So much time from now.
-pub(crate) fn within(time: Duration) -> TimeLimit {
-    TimeLimit::until(Some(Instant::now() + time))
+pub(crate) fn within(time: Duration) -> Deadline {
+    Deadline::after(time)
 }
 
 /// Lets background work come to its end.

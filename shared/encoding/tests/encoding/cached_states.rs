@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use plugrank_contract::Deadline;
 use plugrank_contract::{TimestampMs, User, UserId, embedding::Tiers};
-use plugrank_encoding::{EncodingOptions, TimeLimit};
+use plugrank_encoding::EncodingOptions;
 
 use crate::bench::{Bench, event, ids, item};
 
@@ -74,7 +75,7 @@ async fn an_item_of_the_history_that_becomes_known_changes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_profile_changes_it() {
     let bench = bench().await;
-    let features = BTreeMap::from([("country".to_owned(), "de".to_owned())]);
+    let features = BTreeMap::from([("country".to_owned(), "de".into())]);
     let user = User { user_id: UserId::from("u1"), features };
     bench.store.put_users(vec![user]).await.unwrap();
     assert!(!bench.state("u1", LATER).await.cached);
@@ -87,7 +88,7 @@ async fn a_state_made_from_rows_of_an_earlier_content_is_not_kept() {
     let old = bench.state("u1", LATER).await;
     bench.write(vec![item("i4", "blue blue lamp")]).await;
     let view = bench.user("u1", LATER).await;
-    let cached = bench.encoding.user_state(&view, LATER, TimeLimit::NONE, Tiers::Cached);
+    let cached = bench.encoding.user_state(&view, LATER, Deadline::NONE, Tiers::Cached);
     let cached = cached.await.unwrap();
     assert!(!cached.cached);
     assert_eq!(cached.state, old.state, "the row of `i4` is that of before");

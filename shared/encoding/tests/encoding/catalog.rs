@@ -1,7 +1,8 @@
 //! The catalog encoded ahead of requests.
 
+use plugrank_contract::Deadline;
 use plugrank_contract::embedding::{RecordOrigin, Tiers};
-use plugrank_encoding::{CatalogProgress, EncodingOptions, TimeLimit};
+use plugrank_encoding::{CatalogProgress, EncodingOptions};
 
 use crate::bench::{Bench, all, encoding, item, list};
 
@@ -23,7 +24,7 @@ async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
     let again = other.encode_catalog(&mut |_| {}).await.unwrap();
     assert_eq!((again.cached, again.encoded), (6, 0));
     let names = list(&["i1", "new"]);
-    let fetched = other.records(&names, TimeLimit::NONE, Tiers::All).await.unwrap();
+    let fetched = other.records(&names, Deadline::NONE, Tiers::All).await.unwrap();
     assert!(all(&fetched, RecordOrigin::Memory), "they were read into the table");
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
+use plugrank_contract::Deadline;
 use plugrank_contract::{
     UserId, UserRead,
     embedding::{RecordOrigin, Tiers},
 };
-use plugrank_encoding::{Encoding, EncodingOptions, TimeLimit, UnifiedInputs};
+use plugrank_encoding::{Encoding, EncodingOptions, UnifiedInputs};
 use plugrank_store::Store;
 
 use crate::{
@@ -35,7 +36,7 @@ impl Counted {
     async fn inputs(&self, names: &[&str], user: &UserRead, tiers: Tiers) -> UnifiedInputs {
         let user = (&UserId::from("u1"), user);
         let items = list(names).resolve(self.encoding.items());
-        let inputs = self.encoding.unified_inputs(&items, user, LATER, TimeLimit::NONE, tiers);
+        let inputs = self.encoding.unified_inputs(&items, user, LATER, Deadline::NONE, tiers);
         inputs.await.unwrap()
     }
 }
@@ -63,18 +64,18 @@ async fn a_user_is_read_only_when_nobody_has_tried() {
     let id = UserId::from("u1");
     let reads = counted.store.reads();
     let failed = UserRead::Failed("the store is away".to_owned());
-    let (view, why) = users.read(&id, LATER, &failed, TimeLimit::NONE).await;
+    let (view, why) = users.read(&id, LATER, &failed, Deadline::NONE).await;
     assert_eq!((view.entries.len(), why.as_deref()), (0, Some("the store is away")));
     let given = counted.bench.user("u1", LATER).await;
     let (view, why) =
-        users.read(&id, LATER, &UserRead::Read(Arc::clone(&given)), TimeLimit::NONE).await;
+        users.read(&id, LATER, &UserRead::Read(Arc::clone(&given)), Deadline::NONE).await;
     assert!(Arc::ptr_eq(&view, &given) && why.is_none());
     assert_eq!(counted.store.reads(), reads);
     // A view that goes back less far than the bundle reads.
     let mut short = (*given).clone();
     short.limits.clicks = users.limits().clicks - 1;
     let short = UserRead::Read(Arc::new(short));
-    let (view, why) = users.read(&id, LATER, &short, TimeLimit::NONE).await;
+    let (view, why) = users.read(&id, LATER, &short, Deadline::NONE).await;
     assert!(counted.store.reads() > reads);
     assert_eq!((view.entries.len(), why), (4, None));
 }
@@ -85,18 +86,18 @@ async fn the_cached_tier_waits_for_nothing() {
     let names = list(&["i1", "i2", "nobody"]);
     let reads = counted.store.reads();
     let cached = || {
-        let records = counted.encoding.records(&names, TimeLimit::NONE, Tiers::Cached);
+        let records = counted.encoding.records(&names, Deadline::NONE, Tiers::Cached);
         records.now_or_never().expect("nothing is waited for").unwrap()
     };
     assert!(all(&cached(), RecordOrigin::Missing));
     assert_eq!(counted.store.reads(), reads);
-    let whole = counted.encoding.records(&names, TimeLimit::NONE, Tiers::All).await.unwrap();
+    let whole = counted.encoding.records(&names, Deadline::NONE, Tiers::All).await.unwrap();
     assert_eq!(rows(&cached()), rows(&whole));
     // As last known, though its content has changed.
     counted.bench.store.put_items(vec![item("i1", "a changed title")]).await.unwrap();
     let table = counted.encoding.items();
     table.refresh(counted.bench.store.as_ref(), &["i1".into()]).await.unwrap();
     assert_eq!(rows(&cached()), rows(&whole));
-    let changed = counted.encoding.records(&names, TimeLimit::NONE, Tiers::All).await.unwrap();
+    let changed = counted.encoding.records(&names, Deadline::NONE, Tiers::All).await.unwrap();
     assert_ne!(changed.bytes(0), whole.bytes(0));
 }

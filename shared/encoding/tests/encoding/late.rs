@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plugrank_contract::Deadline;
 use plugrank_contract::{
     UserId, UserRead,
     embedding::{RecordOrigin, Tiers},
 };
-use plugrank_encoding::{Encoding, EncodingOptions, TimeLimit, UnifiedInputs};
+use plugrank_encoding::{Encoding, EncodingOptions, UnifiedInputs};
 use plugrank_store::Store;
 use tokio::time::Instant;
 
@@ -44,7 +45,7 @@ impl Slow {
     async fn fetch_for(&self, user: &UserRead, tiers: Tiers) -> UnifiedInputs {
         let items = list(&["i1", "i2", "nobody"]);
         let begun = Instant::now();
-        let limit = TimeLimit::before(Some(begun + BUDGET), MARGIN);
+        let limit = Deadline::at(begun + BUDGET).less(MARGIN, 0.25);
         let user = (&UserId::from("u1"), user);
         let inputs = self.encoding.unified_inputs(&items, user, LATER, limit, tiers).await;
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
@@ -87,7 +88,7 @@ async fn a_known_user_has_a_state_of_missing_records_when_the_store_stopped() {
     let late = slow.fetch_for(&user, Tiers::All).await;
     assert!(late.late.unwrap().contains("records"));
     assert_eq!((late.user.state.history_len, late.user.cached), (4, false));
-    let limit = TimeLimit::before(Some(Instant::now() + BUDGET), MARGIN);
+    let limit = Deadline::after(BUDGET).less(MARGIN, 0.25);
     let UserRead::Read(view) = &user else { unreachable!() };
     let alone = slow.encoding.user_state(view, LATER, limit, Tiers::All).await.unwrap();
     assert!(alone.late.unwrap().contains("records"), "records of the history alone");

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use plugrank_contract::Deadline;
 use plugrank_contract::{
     ItemId, UNKNOWN_ITEM,
     embedding::{RecordOrigin, Tiers},
 };
-use plugrank_encoding::{Encoding, EncodingError, EncodingOptions, OriginCounts, TimeLimit};
+use plugrank_encoding::{Encoding, EncodingError, EncodingOptions, OriginCounts};
 use plugrank_items::content_of;
 use plugrank_store::VectorSpace;
 
@@ -35,12 +36,12 @@ async fn a_record_is_encoded_once_and_then_found_in_every_tier() {
 
     bench.encoding.flush().await;
     let other = encoding(&bench.store, options()).await;
-    let third = other.records(&list(&names), TimeLimit::NONE, Tiers::All).await.unwrap();
+    let third = other.records(&list(&names), Deadline::NONE, Tiers::All).await.unwrap();
     assert!(all(&third, RecordOrigin::Store), "{:?}", third.origins);
     assert_eq!(rows(&third), rows(&first));
     assert_eq!(bench.encoding.counts().items_encoded, 3);
     assert_eq!(other.counts().items_encoded, 0);
-    let fourth = other.records(&list(&names), TimeLimit::NONE, Tiers::All).await.unwrap();
+    let fourth = other.records(&list(&names), Deadline::NONE, Tiers::All).await.unwrap();
     assert!(all(&fourth, RecordOrigin::Memory), "what the store gave is kept");
 }
 
@@ -98,7 +99,7 @@ async fn an_unknown_item_gets_the_missing_record() {
     bench.refresh(&ids(&["i1"])).await;
     let removed = bench.records(&["i1"]).await;
     assert_eq!((origins(&removed), removed.bytes(0)), (vec![missing], fetched.bytes(0)));
-    let cached = bench.encoding.records(&list(&["i1"]), TimeLimit::NONE, Tiers::Cached).await;
+    let cached = bench.encoding.records(&list(&["i1"]), Deadline::NONE, Tiers::Cached).await;
     assert!(all(&cached.unwrap(), missing), "its row is not the item any more");
 }
 
@@ -143,7 +144,7 @@ async fn cached_bytes_of_the_wrong_length_are_made_again() {
     let modal_space = VectorSpace::Modal(bench.bundle.modal_version());
     bench.store.put_vectors(&modal_space, vec![(content.to_vec(), vec![9])]).await.unwrap();
     let other = encoding(&bench.store, options()).await;
-    let again = other.records(&list(&["i1"]), TimeLimit::NONE, Tiers::All).await.unwrap();
+    let again = other.records(&list(&["i1"]), Deadline::NONE, Tiers::All).await.unwrap();
     assert_eq!(origins(&again), [RecordOrigin::Encoded]);
     assert_eq!(again.bytes(0), good.bytes(0));
     assert_eq!(other.counts().corrupt_vectors, 2);

@@ -11,7 +11,8 @@ use std::{
 use async_trait::async_trait;
 use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User, UserId};
 use plugrank_store::{
-    HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem, VectorSpace,
+    Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
+    VectorSpace,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -69,6 +70,12 @@ impl Store for SlowStore {
     }
     async fn item_count(&self) -> Result<u64> {
         self.inner.item_count().await
+    }
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        self.slowly().await.document(name).await
+    }
+    async fn put_document(&self, name: &str, bytes: Vec<u8>, expected: u64) -> Result<Option<u64>> {
+        self.inner.put_document(name, bytes, expected).await
     }
     async fn put_users(&self, users: Vec<User>) -> Result<()> {
         self.inner.put_users(users).await

@@ -1,7 +1,8 @@
 //! User states.
 
+use plugrank_contract::Deadline;
 use plugrank_contract::{HistoryLimits, TimestampMs, UserView, embedding::Tiers};
-use plugrank_encoding::{EncodingOptions, TimeLimit, UserEncoding};
+use plugrank_encoding::{EncodingOptions, UserEncoding};
 use plugrank_inference::TensorData;
 
 use crate::bench::{Bench, event, until};
@@ -55,7 +56,7 @@ async fn a_view_that_goes_further_back_than_the_bundle_makes_the_same_state() {
     let narrow = UserView::new(narrow.user_id.clone(), narrow.profile.clone(), recent, limits);
     let mut states = Vec::new();
     for view in [&narrow, &*wide] {
-        let state = bench.encoding.user_state(view, LATER, TimeLimit::NONE, Tiers::All);
+        let state = bench.encoding.user_state(view, LATER, Deadline::NONE, Tiers::All);
         states.push(state.await.unwrap());
     }
     assert_eq!(states[0].state.history_len as usize, limits.clicks + limits.impressions);

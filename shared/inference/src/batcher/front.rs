@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use tokio::{sync::oneshot, time::Instant};
+use plugrank_contract::Deadline;
+use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
 use super::{
@@ -97,13 +98,13 @@ impl<M: BatchModel> Batcher<M> {
     pub async fn run(
         &self,
         entry: Entry<M::Input>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Ran<M::Output>, BatchError> {
         let shared = &self.queue.shared;
         check(&shared.policy.buckets, entry.dims)?;
         let span = spans::call(&shared.name, 1);
         let in_place = self.runs_in_place(entry.dims);
-        if in_place && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if in_place && deadline.has_passed() {
             shared.observer.left(1, 0);
             return Err(BatchError::Expired);
         }
@@ -126,7 +127,7 @@ impl<M: BatchModel> Batcher<M> {
     pub async fn run_all(
         &self,
         mut entries: Vec<Entry<M::Input>>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Vec<Ran<M::Output>>, BatchError> {
         if entries.len() == 1
             && let Some(entry) = entries.pop()
@@ -231,7 +232,7 @@ struct Lease<'a, M: BatchModel> {
 }
 
 impl<M: BatchModel> Lease<'_, M> {
-    fn run(mut self, deadline: Option<Instant>, call: &Span) -> Answer<M::Output> {
+    fn run(mut self, deadline: Deadline, call: &Span) -> Answer<M::Output> {
         let runner = self.runner.as_mut().ok_or(BatchError::Stopped)?;
         runner.run_in_place(&self.queue.shared, deadline, call)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_bundle::{Bundle, GraphName};
-use tokio::time::Instant;
+use plugrank_contract::Deadline;
 
 use super::{
     graph_input::GraphInput,
@@ -146,7 +146,7 @@ impl BatchModel for GraphModel {
         &mut self,
         shape: Shape,
         entries: &[Entry<Self::Input>],
-        deadline: Option<Instant>,
+        deadline: Deadline,
         answers: &mut Vec<Result<Self::Output, String>>,
     ) -> Result<(), RunError> {
         match &mut self.runs {

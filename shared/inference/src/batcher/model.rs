@@ -1,6 +1,6 @@
 //! What a batcher runs.
 
-use tokio::time::Instant;
+use plugrank_contract::Deadline;
 
 use super::shape::{Dims, Shape};
 
@@ -56,7 +56,7 @@ pub trait BatchModel: Send + 'static {
         &mut self,
         shape: Shape,
         entries: &[Entry<Self::Input>],
-        deadline: Option<Instant>,
+        deadline: Deadline,
         answers: &mut Vec<Result<Self::Output, String>>,
     ) -> Result<(), RunError>;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plugrank_contract::Deadline;
 use tokio::time::Instant;
 
 use super::{
@@ -19,7 +20,7 @@ pub struct Waiting {
     /// When it arrived.
     pub arrived: Instant,
     /// When its answer stops being of use.
-    pub deadline: Option<Instant>,
+    pub deadline: Deadline,
 }
 
 impl AsRef<Waiting> for Waiting {
@@ -110,7 +111,7 @@ impl Policy {
         let run = times.predict(larger).unwrap_or_default() + self.margin;
         let members = || chosen.iter().map(|at| waiting[*at].as_ref());
         let latest_start = members()
-            .filter_map(|entry| entry.deadline)
+            .filter_map(|entry| entry.deadline.moment())
             .min()
             .map(|at| at.checked_sub(run).unwrap_or(now));
         if latest_start.is_some_and(|latest| latest <= now) {
@@ -128,7 +129,7 @@ impl Policy {
     /// Smaller is more urgent.
     fn urgency(&self, entry: &Waiting) -> Instant {
         let due = entry.arrived + self.patience;
-        entry.deadline.map_or(due, |deadline| deadline.min(due))
+        entry.deadline.moment().map_or(due, |deadline| deadline.min(due))
     }
 
     /// Chooses the entries that run together with those that pad to `padded`, and their shape.

@@ -1,3 +1,4 @@
+use plugrank_contract::Deadline;
 use proptest::prelude::*;
 
 use super::*;
@@ -15,7 +16,7 @@ fn policy(max_wait_ms: u64) -> Policy {
 }
 
 fn entry(candidates: usize, arrived: Instant) -> Waiting {
-    Waiting { dims: Dims { candidates, history: 10 }, arrived, deadline: None }
+    Waiting { dims: Dims { candidates, history: 10 }, arrived, deadline: Deadline::NONE }
 }
 
 fn ms(count: u64) -> Duration {
@@ -119,7 +120,7 @@ fn it_waits_where_company_is_near_and_runs_cost_the_same() {
 fn the_tightest_deadline_closes_the_batch() {
     let (policy, now) = (policy(50), start());
     let (times, arrivals) = (flat(&policy, ms(4)), every(ms(1), now));
-    let tight = Waiting { deadline: Some(now + ms(10)), ..entry(20, now) };
+    let tight = Waiting { deadline: Deadline::at(now + ms(10)), ..entry(20, now) };
     let waiting = [entry(20, now), tight];
     let decision = decide(&policy, now, &waiting, 1, &arrivals, &times).0;
     assert_eq!(decision, Decision::Wait { until: Some(now + ms(5)) }, "10 - 4 - 1 of margin");
@@ -167,13 +168,15 @@ fn a_batch_is_not_padded_where_padding_costs_as_much_as_rows() {
 fn the_most_urgent_goes_first_and_patience_has_an_end() {
     let (policy, now) = (policy(0), start());
     let arrived = now - ms(10);
-    let mut waiting =
-        vec![entry(20, arrived), Waiting { deadline: Some(now + ms(30)), ..entry(400, now) }];
+    let mut waiting = vec![
+        entry(20, arrived),
+        Waiting { deadline: Deadline::at(now + ms(30)), ..entry(400, now) },
+    ];
     let first = |waiting: &[Waiting], now| {
         run(decide(&policy, now, waiting, 1, &Arrivals::default(), &linear(&policy))).1[0]
     };
     assert_eq!(first(&waiting, now), 1, "the deadline is nearer");
-    waiting[1].deadline = Some(now + ms(2000));
+    waiting[1].deadline = Deadline::at(now + ms(2000));
     waiting[1].arrived = now + ms(900);
     assert_eq!(first(&waiting, now + ms(990)), 0, "the first has waited for a second");
 }
@@ -190,7 +193,7 @@ proptest! {
         let waiting: Vec<_> = sizes.iter().map(|(candidates, history, age, left)| Waiting {
             dims: Dims { candidates: *candidates, history: *history },
             arrived: now - ms(*age),
-            deadline: (left % 2 == 0).then(|| now + ms(*left)),
+            deadline: if left % 2 == 0 { Deadline::at(now + ms(*left)) } else { Deadline::NONE },
         }).collect();
         let times = if flat_times { flat(&policy, ms(4)) } else { linear(&policy) };
         let (_, entries, shape) =
@@ -222,7 +225,7 @@ proptest! {
         // Each round two arrive with 50 ms of time, and one batch of 40 ms runs.
         for _ in 0..60 {
             for size in others.by_ref().take(2) {
-                waiting.push(Waiting { deadline: Some(now + ms(50)), ..entry(size, now) });
+                waiting.push(Waiting { deadline: Deadline::at(now + ms(50)), ..entry(size, now) });
             }
             let (_, entries, _) =
                 run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &linear(&policy)));
@@ -233,7 +236,7 @@ proptest! {
             let mut at = 0;
             waiting.retain(|entry| {
                 at += 1;
-                !entries.contains(&(at - 1)) && entry.deadline.is_none_or(|left| left > now)
+                !entries.contains(&(at - 1)) && !entry.deadline.has_passed_at(now)
             });
             now += ms(40);
         }

@@ -1,10 +1,9 @@
 //! Entries that wait, and the models that run them.
 
-use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use plugrank_contract::Deadline;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 
@@ -84,23 +83,18 @@ impl<M: BatchModel> Queue<M> {
         Self { shared, models: count, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// A panic while the lock was held leaves plain data behind, so it is used on.
-    fn lock(&self) -> MutexGuard<'_, State<M>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds one entry. With `in_place` an idle model takes it at once, where nothing else waits or
     /// runs and the policy does not wait for more rows.
     pub(super) fn submit(
         &self,
         entry: Entry<M::Input>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
         span: &Span,
         in_place: bool,
     ) -> Result<Submitted<M>, BatchError> {
         let now = Instant::now();
         let waiting = Waiting { dims: entry.dims, arrived: now, deadline };
-        let mut guard = self.lock();
+        let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.stopped {
             return Err(BatchError::Stopped);
@@ -136,12 +130,12 @@ impl<M: BatchModel> Queue<M> {
     pub(super) fn submit_all(
         &self,
         entries: Vec<Entry<M::Input>>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
         span: &Span,
     ) -> Result<Answers<M>, BatchError> {
         let arrived = Instant::now();
         let mut answers = Vec::with_capacity(entries.len());
-        let mut guard = self.lock();
+        let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.stopped {
             return Err(BatchError::Stopped);
@@ -174,7 +168,7 @@ impl<M: BatchModel> Queue<M> {
 
     /// Takes back a model that ran `done` and waits for a batch; `None` when the queue has stopped.
     pub(super) fn next(&self, done: Option<Box<Runner<M>>>) -> Option<Box<Runner<M>>> {
-        let mut guard = self.lock();
+        let mut guard = self.state.lock();
         guard.idle.extend(done);
         loop {
             let state = &mut *guard;
@@ -206,20 +200,17 @@ impl<M: BatchModel> Queue<M> {
                 }
             }
             guard.sleeping += 1;
-            guard = match time {
-                None => self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
-                Some(time) => {
-                    let waited = self.changed.wait_timeout(guard, time);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            match time {
+                None => self.changed.wait(&mut guard),
+                Some(time) => drop(self.changed.wait_for(&mut guard, time)),
+            }
             guard.sleeping -= 1;
         }
     }
 
     /// Takes back a model that ran on a caller's thread.
     pub(super) fn give_back(&self, runner: Box<Runner<M>>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.idle.push(runner);
         self.wake(state);
     }
@@ -255,7 +246,7 @@ impl<M: BatchModel> Queue<M> {
     fn drop_gone(&self, state: &mut State<M>, now: Instant) {
         let (mut expired, mut cancelled) = (0, 0);
         let gone = state.waiting.extract_if(.., |entry| {
-            let late = entry.waiting.deadline.is_some_and(|deadline| deadline <= now);
+            let late = entry.waiting.deadline.has_passed_at(now);
             late || entry.reply.is_closed()
         });
         for entry in gone {
@@ -275,12 +266,12 @@ impl<M: BatchModel> Queue<M> {
 
     /// Entries that wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().waiting.len()
+        self.state.lock().waiting.len()
     }
 
     /// Ends the workers; entries that wait get `Stopped`.
     pub(super) fn stop(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.stopped = true;
         for entry in state.waiting.drain(..) {
             let _ = entry.reply.send(Err(BatchError::Stopped));

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::{
     batch_rows::{BatchRows, GraphEntry},
     layout::Layout,
@@ -11,6 +9,7 @@ use super::{
     shape::Shape,
 };
 use crate::{BlockMut, InferenceError, RemoteGraph, Tensor, TensorData};
+use plugrank_contract::Deadline;
 
 /// A remote graph. Its tensors are made anew for each batch: the network costs more.
 pub(super) struct RemoteBatches {
@@ -29,20 +28,20 @@ impl RemoteBatches {
     }
 
     pub(super) fn run_padding(&mut self, shape: Shape) -> Result<(), InferenceError> {
-        self.forward(shape, &[], None, &mut Vec::new()).map(|_| ())
+        self.forward(shape, &[], Deadline::NONE, &mut Vec::new()).map(|_| ())
     }
 
     pub(super) fn run(
         &mut self,
         shape: Shape,
         entries: &[GraphEntry],
-        deadline: Option<Instant>,
+        deadline: Deadline,
         answers: &mut Vec<Result<Vec<TensorData>, String>>,
     ) -> Result<(), RunError> {
         let mut failed = Vec::new();
         let outputs = self.forward(shape, entries, deadline, &mut failed).map_err(|error| {
             // Trying again one by one makes sense only where the server answers at all.
-            let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            let late = deadline.has_passed();
             let separable = !late && self.server.available().is_ok();
             RunError { message: error.to_string(), separable }
         })?;
@@ -64,7 +63,7 @@ impl RemoteBatches {
         &self,
         shape: Shape,
         entries: &[GraphEntry],
-        deadline: Option<Instant>,
+        deadline: Deadline,
         failed: &mut Vec<(usize, String)>,
     ) -> Result<Vec<Tensor>, InferenceError> {
         let zeros = |layout: &Layout| {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use plugrank_contract::panic_text;
+use plugrank_contract::{Deadline, panic_text};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 
@@ -25,7 +25,7 @@ pub(super) type Answer<O> = Result<(O, usize), BatchError>;
 
 /// Who waits for an entry's answer.
 pub(super) struct Waiter<O> {
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Deadline,
     pub(super) reply: oneshot::Sender<Answer<O>>,
     /// The span of the call that the entry is part of.
     pub(super) span: Span,
@@ -67,9 +67,7 @@ impl<M: BatchModel> Runner<M> {
         let batch = self.batch;
         let entries = self.entries.len();
         // Of use as long as anybody waits.
-        let deadlines = || self.waiters.iter().map(|waiter| waiter.deadline);
-        let deadline =
-            if deadlines().any(|one| one.is_none()) { None } else { deadlines().flatten().max() };
+        let deadline = Deadline::last(self.waiters.iter().map(|waiter| waiter.deadline));
         let calls = self.waiters.iter().map(|waiter| &waiter.span);
         let span = spans::batch(shared, &batch, entries, calls);
         let ran = span.in_scope(|| self.attempt(shared, &batch, 0..entries, deadline));
@@ -102,7 +100,7 @@ impl<M: BatchModel> Runner<M> {
     pub(super) fn run_in_place(
         &mut self,
         shared: &Shared,
-        deadline: Option<Instant>,
+        deadline: Deadline,
         call: &Span,
     ) -> Answer<M::Output> {
         let batch = self.batch;
@@ -130,7 +128,7 @@ impl<M: BatchModel> Runner<M> {
         waiter: &Waiter<M::Output>,
     ) -> Answer<M::Output> {
         let now = Instant::now();
-        if waiter.reply.is_closed() || waiter.deadline.is_some_and(|deadline| deadline <= now) {
+        if waiter.reply.is_closed() || waiter.deadline.has_passed_at(now) {
             return Err(BatchError::Expired);
         }
         let dims = self.entries[at].dims;
@@ -151,7 +149,7 @@ impl<M: BatchModel> Runner<M> {
         shared: &Shared,
         batch: &Batch,
         entries: Range<usize>,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<usize, RunError> {
         let Batch { reason, shape, oldest, rows } = *batch;
         let Self { model, answers, .. } = self;

@@ -11,7 +11,7 @@ use plugrank_bundle::{
 };
 use plugrank_contract::{Dtype, HistoryEntry, TimestampMs, history::time_bucket};
 
-use crate::TensorData;
+use crate::{BlockMut, TensorData};
 
 /// A user's history as graphs read it: newest first, and never empty. A user without history has
 /// one entry with mask 0.
@@ -79,19 +79,49 @@ pub fn mask(entries: usize) -> TensorData {
     TensorData::F32(mask)
 }
 
-/// One feature of several items or users, `slot.length` ids each; zeros up to `rows` rows.
+/// One feature of several items or users, `slot.length` cells each; zeros up to `rows` rows.
 #[must_use]
 pub fn feature_block<'a>(
     slot: &FeatureSlot,
-    features: impl Iterator<Item = &'a [i64]>,
+    features: impl Iterator<Item = &'a [u32]>,
     rows: usize,
 ) -> TensorData {
-    let mut ids = Vec::with_capacity(rows * slot.length);
-    for row in features.take(rows) {
-        ids.extend_from_slice(&row[slot.offset..slot.offset + slot.length]);
+    let cells = features.take(rows).flat_map(|row| row[slot.cells()].iter().copied());
+    let length = rows * slot.length;
+    match slot.dtype {
+        TensorDtype::I64 => {
+            let mut ids = Vec::with_capacity(length);
+            ids.extend(cells.map(i64::from));
+            ids.resize(length, 0);
+            TensorData::I64(ids)
+        }
+        TensorDtype::F32 | TensorDtype::F16 => {
+            let mut numbers = Vec::with_capacity(length);
+            numbers.extend(cells.map(f32::from_bits));
+            numbers.resize(length, 0.0);
+            TensorData::F32(numbers)
+        }
     }
-    ids.resize(rows * slot.length, 0);
-    TensorData::I64(ids)
+}
+
+/// Writes cells of a feature into a block that has room for them.
+///
+/// # Errors
+/// When the block has another type or length.
+pub fn write_cells(cells: &[u32], slot: &FeatureSlot, to: &mut BlockMut<'_>) -> Result<(), String> {
+    let wrong = |found: usize| {
+        format!("feature `{}` has {} elements, and the graph takes {found}", slot.name, cells.len())
+    };
+    match (slot.dtype, to) {
+        (TensorDtype::I64, BlockMut::I64(to)) if to.len() == cells.len() => {
+            to.iter_mut().zip(cells).for_each(|(to, cell)| *to = i64::from(*cell));
+        }
+        (TensorDtype::F32, BlockMut::F32(to)) if to.len() == cells.len() => {
+            to.iter_mut().zip(cells).for_each(|(to, cell)| *to = f32::from_bits(*cell));
+        }
+        (_, to) => return Err(wrong(to.len())),
+    }
+    Ok(())
 }
 
 /// One part of several item records, `part.dim` elements each; zeros up to `rows` rows.
@@ -156,16 +186,21 @@ mod tests {
 
     #[test]
     fn blocks_take_their_slice_of_each_row() {
-        let slot = FeatureSlot { name: "c".into(), offset: 1, length: 2 };
-        let rows = [[1i64, 2, 3], [4, 5, 6]];
+        let dtype = TensorDtype::I64;
+        let slot = FeatureSlot { name: "c".into(), offset: 1, length: 2, dtype };
+        let rows = [[1_u32, 2, 3], [4, 5, 6]];
         let block = feature_block(&slot, rows.iter().map(|row| &row[..]), 3);
         assert_eq!(block, TensorData::I64(vec![2, 3, 5, 6, 0, 0]));
+        let numbers = FeatureSlot { dtype: TensorDtype::F32, ..slot };
+        let row = [9, 0.5_f32.to_bits(), (-2.0_f32).to_bits()];
+        let block = feature_block(&numbers, std::iter::once(&row[..]), 1);
+        assert_eq!(block, TensorData::F32(vec![0.5, -2.0]));
         let part = |name: &str, offset, dim| RecordPart { name: name.into(), offset, dim };
         let layout = ItemRecordLayout {
             parts: vec![part("a", 0, 1), part("b", 1, 1)],
             dim: 2,
             dtype: Dtype::F32,
-            vector: 0,
+            vector: Some(0),
         };
         let records: Vec<Vec<u8>> = [[1f32, 2.], [3., 4.]]
             .iter()

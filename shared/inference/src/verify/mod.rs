@@ -12,6 +12,7 @@ use std::{
 };
 
 use plugrank_bundle::{Bundle, BundleError, GraphName, GraphSpec, TextPreprocessor};
+use plugrank_contract::Deadline;
 
 use self::{
     difference::{Difference, difference},
@@ -88,10 +89,11 @@ pub enum VerifyError {
         /// Largest difference allowed.
         tolerance: f32,
     },
-    /// A vocabulary has values that the graph's table has no row for.
+    /// A feature has ids that the graph's table has no row for.
     #[error(
-        "{graph}: id {id} of feature `{feature}`, whose vocabulary goes to {last}, cannot be looked \
-         up ({message}): the vocabulary is longer than the embedding table; export both together"
+        "{graph}: id {id} of feature `{feature}`, whose ids go to {last}, cannot be looked up \
+         ({message}): the vocabulary, or the list of buckets, is longer than the embedding table; \
+         export both together"
     )]
     Vocabulary {
         /// Which graph.
@@ -100,15 +102,15 @@ pub enum VerifyError {
         feature: String,
         /// The id that failed.
         id: i64,
-        /// The largest id of the vocabulary.
+        /// The largest id of the feature.
         last: i64,
         /// What ONNX Runtime said.
         message: String,
     },
     /// An output is no finite number.
     #[error(
-        "{graph}: output `{output}` is not finite where feature `{feature}` has id {id}; a model \
-         that overflows there would rank by nothing"
+        "{graph}: output `{output}` is not finite where feature `{feature}` is {value}; a model that \
+         overflows there would rank by nothing"
     )]
     NotFinite {
         /// Which graph.
@@ -117,8 +119,8 @@ pub enum VerifyError {
         output: String,
         /// Which feature was filled.
         feature: String,
-        /// With which id.
-        id: i64,
+        /// With what.
+        value: String,
     },
     /// A row depends on what it ran with.
     #[error(
@@ -143,7 +145,7 @@ pub enum VerifyError {
 }
 
 /// Checks every graph's border against the manifest, recomputes the reference rows, runs them
-/// again alone and padded, and with the ends of every vocabulary.
+/// again alone and padded, and with the ends of every feature's range.
 ///
 /// # Errors
 /// As [`VerifyError`] says.
@@ -199,7 +201,7 @@ pub fn verify_remote(
     let reference = Reference::load(bundle)?;
     let inputs = reference.inputs(graph, spec)?;
     let begun = Instant::now();
-    let outputs = server.run(&inputs, None)?;
+    let outputs = server.run(&inputs, Deadline::NONE)?;
     let run_time = begun.elapsed();
     let got: Vec<&Tensor> = outputs.iter().collect();
     compare(graph, spec, &got, &reference, run_time)

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use half::f16;
 use plugrank_bundle::{GraphName, TensorDtype};
+use plugrank_contract::Deadline;
 use plugrank_inference::{
     BlockMut, InferenceError, RemoteGraph, Session, SessionOptions, Tensor, TensorData,
     batcher::{
@@ -11,7 +12,6 @@ use plugrank_inference::{
         NoObserver, Policy, RowAxis, RunError, Shape, TensorRows, Variable, warm_up,
     },
 };
-use tokio::time::Instant;
 
 use crate::copy::{library, session, small};
 
@@ -76,7 +76,7 @@ fn near(got: &[TensorData], expected: &[f64]) {
 
 fn run(model: &mut GraphModel, entries: &[GraphEntry]) -> Answers {
     let mut answers = Vec::new();
-    model.run(SHAPE, entries, None, &mut answers).unwrap();
+    model.run(SHAPE, entries, Deadline::NONE, &mut answers).unwrap();
     answers
 }
 
@@ -170,7 +170,7 @@ async fn an_id_outside_the_table_fails_its_own_request_only() {
     };
     let mut answers = Vec::new();
     let entries = [entry(&layouts, dims, 1), Entry { dims, input: outside() }];
-    let failed = models[0].run(SHAPE, &entries, None, &mut answers).unwrap_err();
+    let failed = models[0].run(SHAPE, &entries, Deadline::NONE, &mut answers).unwrap_err();
     assert!(failed.separable && answers.is_empty(), "{failed:?}");
 
     let buckets = Buckets::new(vec![1, 8], vec![4], vec![1], RowAxis::Candidates, 32).unwrap();
@@ -184,7 +184,7 @@ async fn an_id_outside_the_table_fails_its_own_request_only() {
         } else {
             entry(&layouts, dims, number)
         };
-        batcher.run(entry, None)
+        batcher.run(entry, Deadline::NONE)
     });
     for (number, answer) in futures::future::join_all(calls).await.into_iter().enumerate() {
         match answer {
@@ -207,11 +207,7 @@ impl RemoteGraph for Server {
         if self.gone { Err(InferenceError::Remote("gone".to_owned())) } else { Ok(()) }
     }
 
-    fn run(
-        &self,
-        inputs: &[(&str, &Tensor)],
-        _: Option<Instant>,
-    ) -> Result<Vec<Tensor>, InferenceError> {
+    fn run(&self, inputs: &[(&str, &Tensor)], _: Deadline) -> Result<Vec<Tensor>, InferenceError> {
         self.available()?;
         self.session.lock().unwrap().run(inputs)
     }
@@ -234,6 +230,6 @@ fn a_remote_graph_gives_what_the_session_gives() {
         [entry(&layouts, dims, 1), bad, entry(&layouts, dims, 2)]
     };
     assert_eq!(run(&mut model, &entries()), run(&mut local, &entries()));
-    let gone = remote(true).run(SHAPE, &entries(), None, &mut Vec::new()).unwrap_err();
+    let gone = remote(true).run(SHAPE, &entries(), Deadline::NONE, &mut Vec::new()).unwrap_err();
     assert_eq!(gone, RunError::of_the_model("gone"), "it is not asked once for each entry");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_bundle::GraphName;
+use plugrank_contract::Deadline;
 use plugrank_inference::{InferenceError, Session, Tensor, TensorData, WorkerPool};
 
 use crate::copy::session;
@@ -24,7 +25,7 @@ async fn sessions_answer_like_one_and_outlive_panics_and_bad_inputs() {
         let pool = Arc::clone(&pool);
         tokio::spawn(async move {
             let item = 2 + call as i64 % 6;
-            let answer = pool.submit(None, move |session| match call % 10 {
+            let answer = pool.submit(Deadline::NONE, move |session| match call % 10 {
                 3 => panic!("a bad job"),
                 7 => logits(session, 1_000_000),
                 _ => logits(session, item),

@@ -145,9 +145,9 @@ fn a_vocabulary_longer_than_its_table_is_refused() {
         .spoil("vocab/categories.txt", |values| values.extend(b"later\n"))
         .list("vocab/categories.txt");
     let message = copy.refused();
-    let start = "item_encoder: id 5 of feature `categories`, whose vocabulary goes to 5, cannot be";
+    let start = "item_encoder: id 5 of feature `categories`, whose ids go to 5, cannot be";
     assert!(message.starts_with(start), "{message}");
-    assert!(message.contains("the vocabulary is longer than the embedding table"), "{message}");
+    assert!(message.contains("is longer than the embedding table"), "{message}");
 }
 
 #[test]
@@ -164,5 +164,5 @@ fn numbers_that_are_not_finite_at_the_end_of_a_vocabulary_are_refused() {
         [0, 1, 4].map(|weight| poisoned(weight).list("idrec.onnx").refused()).to_vec();
     assert!(refused.iter().all(|message| message.starts_with("idrec: output `logit`")));
     let told = |text: &str| refused.iter().any(|message| message.contains(text));
-    assert!(told("is not finite where feature `user_id` has id"), "{refused:?}");
+    assert!(told("is not finite where feature `user_id` is id"), "{refused:?}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use plugrank_contract::{CallError, Context, NamedTensor};
+use plugrank_contract::{CallError, Context, Deadline, NamedTensor};
 use plugrank_inference::ModelServerOptions;
 use plugrank_transport::{
     ExternalHttp, ExternalReply, ExternalRequest, PeerOptions, RemoteOptions,
@@ -34,7 +34,7 @@ impl Speaks {
 /// A request to run the model, written.
 pub(super) struct Run {
     body: Body,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 /// One model's paths on a server.
@@ -89,22 +89,25 @@ impl Link {
         &self,
         inputs: &[NamedTensor],
         speaks: Speaks,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Run, String> {
         let latest = Instant::now() + self.timeout;
-        let deadline = deadline.map_or(latest, |deadline| deadline.min(latest));
+        let latest = deadline.moment().map_or(latest, |deadline| deadline.min(latest));
         let mut parameters = Parameters::new();
         if speaks.binary {
             parameters.insert("binary_data_output".to_owned(), true.into());
         }
         if speaks.timeouts {
-            let left = deadline.saturating_duration_since(Instant::now()).as_micros();
+            let left = latest.saturating_duration_since(Instant::now()).as_micros();
             let left = u64::try_from(left).unwrap_or(u64::MAX).max(1);
             parameters.insert("timeout".to_owned(), left.into());
         }
         let inputs: Vec<_> = inputs.iter().map(|tensor| (tensor, speaks.binary)).collect();
         let id = Context::background().request_id.to_string();
-        Ok(Run { body: message::request(&id, parameters, &inputs)?, deadline })
+        Ok(Run {
+            body: message::request(&id, parameters, &inputs)?,
+            deadline: Deadline::at(latest),
+        })
     }
 
     pub(super) async fn run(&self, run: Run) -> Result<ExternalReply, CallError> {
@@ -119,7 +122,7 @@ impl Link {
         let body = Some(Bytes::from(bytes));
         let name = "open_inference/infer";
         let request = ExternalRequest { name, path: path.clone(), headers, body };
-        let context = Context { deadline: Some(deadline), ..Context::background() };
+        let context = Context { deadline, ..Context::background() };
         understood(&path, self.server.send(&context, request).await?)
     }
 }

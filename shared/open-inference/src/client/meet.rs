@@ -3,11 +3,11 @@
 use std::sync::{Arc, mpsc};
 
 use plugrank_bundle::{Bundle, GraphName, TensorDtype};
-use plugrank_contract::{CallError, ErrorCode, NamedTensor};
+use plugrank_contract::{CallError, Deadline, ErrorCode, NamedTensor};
 use plugrank_inference::{
     InferenceError, RemoteGraph, Tensor, TensorData, VerifyError, verify_remote,
 };
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 use tracing::{Instrument, Span};
 
 use super::link::{Link, Speaks, outputs};
@@ -90,7 +90,7 @@ impl Graph {
         &self,
         speaks: Speaks,
         inputs: &[(&str, &Tensor)],
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Vec<Tensor>, CallError> {
         let inputs: Vec<NamedTensor> = inputs.iter().map(|(name, x)| named(name, x)).collect();
         let run = self.link.write(&inputs, speaks, deadline).map_err(CallError::internal)?;
@@ -152,7 +152,7 @@ impl RemoteGraph for Met {
     fn run(
         &self,
         inputs: &[(&str, &Tensor)],
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Vec<Tensor>, InferenceError> {
         let ran = self.graph.run(self.speaks, inputs, deadline);
         ran.map_err(|error| InferenceError::Remote(error.message))

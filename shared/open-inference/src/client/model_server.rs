@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use plugrank_bundle::{Bundle, GraphName};
-use plugrank_contract::{CallError, ErrorCode};
+use plugrank_contract::{CallError, Deadline, ErrorCode};
 use plugrank_inference::{InferenceError, ModelServerOptions, RemoteGraph, Tensor};
 use plugrank_transport::{EndpointStatus, PeerOptions};
 use tokio::{
@@ -162,7 +162,7 @@ impl RemoteGraph for ModelServerClient {
     fn run(
         &self,
         inputs: &[(&str, &Tensor)],
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<Vec<Tensor>, InferenceError> {
         let speaks = self.shared.speaks()?;
         let begun = Instant::now();

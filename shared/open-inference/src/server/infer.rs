@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    error::PayloadError,
     http::StatusCode,
-    web::{self, Bytes, Data, Path},
+    web::{self, Data, Path, Payload},
 };
-use plugrank_contract::{Context, NamedTensor, scoring::Infer};
+use plugrank_body::Body;
+use plugrank_contract::{CallError, Context, NamedTensor, scoring::Infer};
 use plugrank_transport::{server::answer_for, wire};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     HEADER_LENGTH,
-    message::{self, Body, Parameters, Request, Wanted},
+    message::{self, Parameters, Request, Wanted},
 };
 
 /// Bodies above this are read on a thread of their own: a server's thread has others to answer.
@@ -47,7 +47,9 @@ struct Asked {
         (status = 200, body = InferResponse, description = "The outputs"),
         (status = 400, body = InferError, description = "A wrong name, shape, datatype or parameter, named"),
         (status = 404, body = InferError, description = "There is no such model or version"),
+        (status = 408, body = InferError, description = "The body did not come in time"),
         (status = 413, body = InferError, description = "The body is larger than open_inference.max_body_bytes"),
+        (status = 415, body = InferError, description = "The body is compressed in a way that is not read here"),
         (status = 429, body = InferError, description = "No room, or no time at the present backlog"),
         (status = 503, body = InferError, description = "What runs the graph is not there"),
         (status = 504, body = InferError, description = "It did not run in time"),
@@ -57,15 +59,18 @@ pub(super) async fn infer(
     request: HttpRequest,
     served: Data<Served>,
     path: Path<Named>,
-    body: Result<Bytes, actix_web::Error>,
+    payload: Payload,
 ) -> Result<HttpResponse, Refusal> {
     let model = served.model(&path.name, path.version.as_deref())?;
-    let body = body.map_err(|error| unread(&error, served.0.max_body_bytes))?;
     let header_length = header_length(&request)?;
-    let asked = if body.len() <= LARGE {
-        read(&body, header_length)
+    // Before the body is read: reading costs memory, and the time of those who are served.
+    let _admitted = served.0.admission.try_acquire().map_err(|_| full(&served))?;
+    let body = served.0.bodies.read(&request, payload.into_inner()).await?;
+    let Body { bytes, held: _held } = body;
+    let asked = if bytes.len() <= LARGE {
+        read(&bytes, header_length)
     } else {
-        let read = web::block(move || read(&body, header_length)).await;
+        let read = web::block(move || read(&bytes, header_length)).await;
         read.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
     }?;
     let outputs = chosen(model, &asked)?;
@@ -94,7 +99,7 @@ pub(super) async fn infer(
     Ok(respond(body))
 }
 
-fn respond(Body { bytes, header_length }: Body) -> HttpResponse {
+fn respond(message::Body { bytes, header_length }: message::Body) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     match header_length {
         None => response.content_type("application/json"),
@@ -105,14 +110,11 @@ fn respond(Body { bytes, header_length }: Body) -> HttpResponse {
     response.body(bytes)
 }
 
-fn unread(error: &actix_web::Error, limit: usize) -> Refusal {
-    match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {limit} bytes (open_inference.max_body_bytes)"),
-        ),
-        _ => Refusal::wrong(format!("the body cannot be read: {error}")),
-    }
+fn full(served: &Served) -> Refusal {
+    let most = served.0.max_in_flight;
+    let message =
+        format!("{most} requests are in flight, as many as may be (scoring.max_in_flight)");
+    CallError::overloaded(message).retry_after(Duration::from_secs(1)).into()
 }
 
 fn header_length(request: &HttpRequest) -> Result<Option<usize>, Refusal> {
@@ -168,6 +170,13 @@ fn chosen(model: &Model, asked: &Asked) -> Result<Vec<(String, bool)>, Refusal> 
         return Ok(known.iter().map(|output| (output.name.clone(), asked.binary)).collect());
     }
     let one = |(at, wanted): (usize, &Wanted)| {
+        // Each would be a copy of its own in the answer.
+        if asked.outputs[..at].iter().any(|before| before.name == wanted.name) {
+            return Err(Refusal::wrong(format!(
+                "outputs[{at}]: output `{}` is asked for twice; once is enough",
+                wanted.name
+            )));
+        }
         if known.iter().all(|output| output.name != wanted.name) {
             let names: Vec<&str> = known.iter().map(|output| output.name.as_str()).collect();
             return Err(Refusal::wrong(format!(

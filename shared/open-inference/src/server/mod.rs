@@ -6,12 +6,14 @@ mod refusal;
 mod routes;
 mod schemas;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use plugrank_body::{BodyMemory, BodyReader, Encodings};
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::scoring::{Infer, ModelKind};
 use plugrank_runtime::Health;
 use plugrank_transport::Client;
+use tokio::sync::Semaphore;
 
 use crate::ModelMetadata;
 use refusal::Refusal;
@@ -28,8 +30,28 @@ struct Parts {
     models: Vec<Model>,
     infer: Client<Infer>,
     health: Health,
-    max_body_bytes: usize,
+    bodies: BodyReader,
+    /// Requests in flight, those whose body is being read among them.
+    admission: Semaphore,
+    max_in_flight: usize,
 }
+
+/// What requests may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a client may take to send a small one.
+    pub client_timeout: Duration,
+    /// What the bodies of all requests in flight may take.
+    pub bodies: BodyMemory,
+    /// Most requests in flight.
+    pub max_in_flight: usize,
+}
+
+/// Bytes of memory for a byte of a body: a number of two letters is read as one of eight bytes, and then
+/// written as one of eight.
+const WEIGHT: usize = 6;
 
 struct Model {
     kind: ModelKind,
@@ -47,12 +69,7 @@ impl Served {
     /// The graphs of a bundle that score, named as in it, in its version, run by `infer`; ready
     /// when the process is.
     #[must_use]
-    pub fn new(
-        bundle: &Bundle,
-        infer: Client<Infer>,
-        health: Health,
-        max_body_bytes: usize,
-    ) -> Self {
+    pub fn new(bundle: &Bundle, infer: Client<Infer>, health: Health, limits: Limits) -> Self {
         let kinds =
             [(ModelKind::Unified, GraphName::Unified), (ModelKind::Idrec, GraphName::Idrec)];
         let model = |(kind, name): (ModelKind, GraphName)| {
@@ -61,7 +78,17 @@ impl Served {
             Some(Model { kind, metadata })
         };
         let models = kinds.into_iter().filter_map(model).collect();
-        Self(Arc::new(Parts { models, infer, health, max_body_bytes }))
+        let bodies = BodyReader {
+            max_bytes: limits.max_body_bytes,
+            time: limits.client_timeout,
+            weight: WEIGHT,
+            // Triton's clients compress where they are told to.
+            encodings: Encodings::Compressed,
+            memory: limits.bodies,
+        };
+        let max_in_flight = limits.max_in_flight.min(Semaphore::MAX_PERMITS);
+        let admission = Semaphore::new(max_in_flight);
+        Self(Arc::new(Parts { models, infer, health, bodies, admission, max_in_flight }))
     }
 
     /// The paths, for an OpenAPI document.

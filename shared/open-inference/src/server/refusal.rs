@@ -4,8 +4,12 @@ use std::fmt;
 
 use actix_web::{
     HttpResponse, ResponseError,
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        StatusCode,
+        header::{ALLOW, RETRY_AFTER},
+    },
 };
+use plugrank_body::BodyError;
 use plugrank_contract::CallError;
 use plugrank_transport::wire;
 use serde_json::json;
@@ -16,11 +20,18 @@ pub(super) struct Refusal {
     status: StatusCode,
     message: String,
     retry_after_s: Option<u32>,
+    /// Methods the path takes, for a 405.
+    allow: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry_after_s: None }
+        Self { status, message: message.into(), retry_after_s: None, allow: None }
+    }
+
+    pub(super) fn method_not_allowed(takes: &'static str) -> Self {
+        let message = format!("this path takes {takes}");
+        Self { allow: Some(takes), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
 
     pub(super) fn wrong(message: impl Into<String>) -> Self {
@@ -37,7 +48,27 @@ impl From<CallError> for Refusal {
         let status = StatusCode::from_u16(wire::status(error.code));
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after_s = error.retry_after_ms.map(|ms| ms.div_ceil(1000).max(1));
-        Self { status, message: error.message, retry_after_s }
+        Self { status, message: error.message, retry_after_s, allow: None }
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        let status = match &error {
+            BodyError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            BodyError::NoRoom(_) => StatusCode::TOO_MANY_REQUESTS,
+            BodyError::Broken(_) => StatusCode::BAD_REQUEST,
+        };
+        let message = match &error {
+            BodyError::Encoding(found) => {
+                format!("content-encoding is {found:?}; send gzip, deflate or identity")
+            }
+            other => other.to_string(),
+        };
+        let retry_after_s = matches!(error, BodyError::NoRoom(_)).then_some(1);
+        Self { retry_after_s, ..Self::new(status, message) }
     }
 }
 
@@ -56,6 +87,9 @@ impl ResponseError for Refusal {
         let mut response = HttpResponse::build(self.status);
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(takes) = self.allow {
+            response.insert_header((ALLOW, takes));
         }
         response.json(json!({ "error": self.message }))
     }

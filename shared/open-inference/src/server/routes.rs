@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, guard,
-    http::StatusCode,
     web::{self, Data, Path, ServiceConfig},
 };
 use serde_json::json;
@@ -36,9 +35,7 @@ impl Served {
                 .service(resource(of, "GET, HEAD").route(get().to(model)))
                 .service(resource(&format!("{of}/ready"), "GET, HEAD").route(get().to(model_ready)))
                 .service(
-                    resource(&format!("{of}/infer"), "POST")
-                        .app_data(web::PayloadConfig::new(self.0.max_body_bytes))
-                        .route(web::post().to(infer::infer)),
+                    resource(&format!("{of}/infer"), "POST").route(web::post().to(infer::infer)),
                 );
         }
         config.service(scope);
@@ -47,10 +44,8 @@ impl Served {
 
 /// A path; a method it does not take is answered 405.
 fn resource(path: &str, takes: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || async move {
-        let message = format!("this path takes {takes}");
-        Err::<&str, _>(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message))
-    }))
+    let refuse = move || async move { Err::<&str, _>(Refusal::method_not_allowed(takes)) };
+    web::resource(path).default_service(web::to(refuse))
 }
 
 /// What this server is and can do

@@ -3,11 +3,12 @@
 use std::{
     io::{self, Write},
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -47,7 +48,7 @@ impl std::fmt::Debug for LogThread {
 impl Drop for LogThread {
     fn drop(&mut self) {
         let shared = &self.0.0;
-        lock(&shared.waiting).closed = true;
+        shared.waiting.lock().closed = true;
         shared.changed.notify_all();
         shared.write();
     }
@@ -76,31 +77,26 @@ impl LogWriter {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole lines: a panic elsewhere leaves them as good as they were.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared {
     /// Waits for lines; false when the thread is to end.
     fn wait(&self) -> bool {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         while waiting.lines.is_empty() && !waiting.closed {
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut waiting);
         }
         !waiting.closed
     }
 
     /// Writes what waits. The output is taken first, so that lines leave in their order.
     fn write(&self) {
-        let mut output = lock(&self.output);
-        let lines = mem::take(&mut lock(&self.waiting).lines);
+        let mut output = self.output.lock();
+        let lines = mem::take(&mut self.waiting.lock().lines);
         // There is nowhere left to report it to.
         let _unwritten = output.write_all(&lines).and_then(|()| output.flush());
     }
 
     fn add(&self, line: &[u8], at_once: bool) {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         let first = waiting.lines.is_empty();
         waiting.lines.extend_from_slice(line);
         let at_once = at_once || waiting.closed || waiting.lines.len() > WAITING_BYTES;
@@ -153,7 +149,7 @@ mod tests {
 
     impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            lock(&self.0).push(bytes.to_vec());
+            self.0.lock().push(bytes.to_vec());
             Ok(bytes.len())
         }
 
@@ -169,17 +165,17 @@ mod tests {
         writer.0.add(b"one\n", false);
         writer.0.add(b"two\n", false);
         writer.0.add(b"warning\n", true);
-        assert_eq!(*lock(&output.0), [b"one\ntwo\nwarning\n"]);
+        assert_eq!(*output.0.lock(), [b"one\ntwo\nwarning\n"]);
         writer.0.add(b"later\n", false);
         let deadline = Instant::now() + Duration::from_secs(10);
-        while lock(&output.0).len() < 2 {
+        while output.0.lock().len() < 2 {
             assert!(Instant::now() < deadline, "never written");
             thread::sleep(Duration::from_millis(1));
         }
         writer.0.add(b"last\n", false);
         drop(thread);
-        assert_eq!(lock(&output.0).concat(), b"one\ntwo\nwarning\nlater\nlast\n");
+        assert_eq!(output.0.lock().concat(), b"one\ntwo\nwarning\nlater\nlast\n");
         writer.0.add(b"after\n", false);
-        assert!(lock(&output.0).concat().ends_with(b"last\nafter\n"), "nothing waits for nobody");
+        assert!(output.0.lock().concat().ends_with(b"last\nafter\n"), "nothing waits for nobody");
     }
 }

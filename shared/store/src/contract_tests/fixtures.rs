@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::NewItem;
-use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, TimestampMs, User, UserId};
+use plugrank_contract::{
+    Event, EventType, FeatureValue, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
+};
 
 pub fn item(id: &str) -> Item {
     Item {
@@ -14,7 +16,11 @@ pub fn item(id: &str) -> Item {
         created_at: Some(-1),
         available: true,
         image_hash: None,
-        features: BTreeMap::from([("brand".into(), format!("brand {id}"))]),
+        features: BTreeMap::from([
+            ("brand".into(), format!("brand {id}").into()),
+            ("price".into(), 12.into()),
+            ("tags".into(), FeatureValue::Texts(["new".into(), "blue".into()].into())),
+        ]),
     }
 }
 

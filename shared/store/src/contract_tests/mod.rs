@@ -8,6 +8,7 @@
 
 mod changes;
 mod concurrency;
+mod documents;
 pub mod fixtures;
 mod model;
 mod reads_and_writes;
@@ -57,6 +58,8 @@ macro_rules! for_each_contract_test {
             statistics_are_replaced_and_extended,
             neighbours_read_back,
             vector_spaces_never_mix,
+            documents_are_replaced_by_who_knows_them,
+            one_of_many_writers_of_a_document_is_first,
             empty_calls_are_no_error,
             concurrent_events_are_all_counted,
             concurrent_repeats_are_new_once,
@@ -73,7 +76,9 @@ macro_rules! for_each_contract_test {
 }
 
 mod all {
-    pub use super::{changes::*, concurrency::*, model::*, reads_and_writes::*, views::*};
+    pub use super::{
+        changes::*, concurrency::*, documents::*, model::*, reads_and_writes::*, views::*,
+    };
 }
 
 /// Exports what is named above and nothing else, so that the compiler tells of a test nobody runs.

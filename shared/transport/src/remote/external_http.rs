@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use plugrank_contract::{CallError, Context};
 use reqwest::{Client, Method, header::HOST};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tracing::Instrument;
 
 use super::{
@@ -86,8 +86,7 @@ impl ExternalHttp {
     ) -> Result<ExternalReply, CallError> {
         let shared = &*self.0.0;
         let name = shared.pool.name;
-        let deadline =
-            context.deadline.unwrap_or_else(|| Instant::now() + shared.options.call_timeout());
+        let deadline = context.deadline.moment_or_after(shared.options.call_timeout());
         let unresolved = || CallError::unavailable(format!("{name}: its address does not resolve"));
         let first = timeout_at(deadline, resolve::first(&shared.pool)).await;
         first.map_err(|_| unresolved())?;

@@ -151,8 +151,7 @@ impl Remote {
 impl<C: Call> Service<C> for Remote {
     async fn call(&self, context: Context, call: C) -> Result<C::Reply, CallError> {
         let shared = &*self.0;
-        let deadline =
-            context.deadline.unwrap_or_else(|| Instant::now() + shared.options.call_timeout());
+        let deadline = context.deadline.moment_or_after(shared.options.call_timeout());
         if deadline <= Instant::now() {
             return Err(CallError::deadline("the deadline passed before the call was sent"));
         }

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from plugrank_training.data.catalog import item_columns, user_columns
 from plugrank_training.data.dataset import INTERACTIONS, ITEM_COLUMNS, ITEMS, USER_COLUMNS, USERS, Dataset
 from plugrank_training.data.dataset_error import DatasetError
+from plugrank_training.data.feature_rules import observe
 from plugrank_training.data.interaction_file import COLUMNS as LOG_COLUMNS
+from plugrank_training.data.interaction_file import TASK, is_known
 from plugrank_training.data.parquet_parts import schemas_of
-from plugrank_training.data.parquet_table import is_feature
-from plugrank_training.models.features import MISSING, OTHER, Feature
+from plugrank_training.data.raw_column import RawColumn
+from plugrank_training.data.raw_reader import kind_of
+from plugrank_training.models.features import Feature
 from plugrank_training.models.schema import Schema
-
-if TYPE_CHECKING:
-    from plugrank_training.data.catalog import Catalog
+from plugrank_training.models.transforms import Transform
 
 # What known columns are, where they are no features.
 USES = {
@@ -34,7 +34,6 @@ USES = {
     "request_id": "not read by training",
     "position": "not read by training",
 }
-LATER = "numbers and lists become features with bundle format 2; write categories as strings"
 
 
 @dataclass(frozen=True)
@@ -59,45 +58,64 @@ def share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def column_uses(folder: Path, catalog: Catalog) -> list[ColumnUse]:
+def column_uses(dataset: Dataset, schema: Schema) -> list[ColumnUse]:
     """Every column of a folder's tables in their order, after each table's those that the model reads and it lacks."""
-    item_ids = {name: ids.cpu().numpy() for name, ids in catalog.item_ids.items()}
-    user_ids = {name: ids.cpu().numpy() for name, ids in catalog.user_ids.items()}
-    rows = uses_of(folder, ITEMS, ITEM_COLUMNS, catalog.schema.item, item_ids)
-    rows += uses_of(folder, USERS, USER_COLUMNS, catalog.schema.user, user_ids)
-    rows += uses_of(folder, INTERACTIONS, LOG_COLUMNS, (), {})
-    return rows
+    rows = uses_of(dataset, ITEMS, ITEM_COLUMNS, schema.item, item_columns(dataset))
+    rows += uses_of(dataset, USERS, USER_COLUMNS, schema.user, user_columns(dataset))
+    log = [feature for feature in (*schema.request, *schema.candidate) if not feature.derive]
+    rows += uses_of(dataset, INTERACTIONS, LOG_COLUMNS, log, dataset.log_columns)
+    given = {feature.column for feature in schema.candidate}
+    return [
+        replace(row, use=f"{row.use}, given for each candidate")
+        if row.table == INTERACTIONS and row.column in given and row.missing is not None
+        else row
+        for row in rows
+    ]
 
 
 def uses_of(
-    folder: Path, table: str, known: Sequence[str], features: Sequence[Feature], ids: Mapping[str, np.ndarray]
+    dataset: Dataset,
+    table: str,
+    known: Sequence[str],
+    features: Sequence[Feature],
+    columns: Mapping[str, RawColumn],
 ) -> list[ColumnUse]:
     """The columns of one table."""
-    fields = {field.name: field.type for field in schemas_of(folder / table)[0]}
+    fields = {field.name: field.type for field in schemas_of(dataset.folder / table)[0]}
     read = {feature.column: feature for feature in features}
     rows = []
     for name, kind in fields.items():
-        if name in read:
-            rows.append(feature_use(table, read[name], ids[read[name].name]))
-        elif name in known:
-            rows.append(ColumnUse(table, name, USES.get(name, "not read by this model")))
-        elif is_feature(name, kind):
+        if name in read and name in columns:
+            rows.append(feature_use(table, read[name], columns[name]))
+        elif table == INTERACTIONS and name.removeprefix(TASK) in dataset.task_labels:
+            rows.append(ColumnUse(table, name, f"label of the task `{name.removeprefix(TASK)}`"))
+        elif name in known or (table == INTERACTIONS and is_known(name)):
+            rows.append(ColumnUse(table, name, USES.get(name, "not read by training")))
+        elif kind_of(name, kind):
             rows.append(ColumnUse(table, name, "not used: no value in any row, or the model does not read it"))
         else:
-            rows.append(ColumnUse(table, name, f"not used: is {kind}; {LATER}"))
-    missing = (feature for feature in features if feature.column not in fields)
+            rows.append(ColumnUse(table, name, f"not used: is {kind}, which is neither text, number nor bool"))
+    missing = (feature for feature in features if feature.column not in columns)
     rows += [ColumnUse(table, feature.column, "absent: the model reads it", 1.0, 0.0) for feature in missing]
     return rows
 
 
-def feature_use(table: str, feature: Feature, ids: np.ndarray) -> ColumnUse:
-    """A column that is a feature."""
-    rows = ids.reshape(len(ids), -1)
-    missing = (rows == MISSING).all(axis=1)
-    unknown = (rows == OTHER).any(axis=1)
+def feature_use(table: str, feature: Feature, column: RawColumn) -> ColumnUse:
+    """A column that is a feature. Of a log, which may be long, the shares are of the training rows where known."""
+    seen = feature.observed if table == INTERACTIONS else None
+    seen = seen or observe(feature, column, np.arange(len(column)))
     many = f", up to {feature.length} a row" if feature.length > 1 else ""
-    use = f"feature `{feature.name}`, {len(feature.values):,} values{many}"
-    return ColumnUse(table, feature.column, use, float(missing.mean()), float(unknown.mean()))
+    what = f"{len(feature.values):,} values" if feature.transform is None else told_transform(feature.transform)
+    return ColumnUse(table, feature.column, f"feature `{feature.name}`, {what}{many}", seen.missing, seen.unknown)
+
+
+def told_transform(transform: Transform) -> str:
+    """What becomes of a number, for a person."""
+    if transform.kind == "standard":
+        return f"number, less {transform.mean:.4g}, over {transform.deviation:.4g}"
+    if transform.kind == "buckets":
+        return f"number in {len(transform.bounds) + 1} buckets"
+    return "number" if transform.kind == "none" else f"number, {transform.kind}"
 
 
 def column_table(uses: Sequence[ColumnUse]) -> str:
@@ -125,7 +143,9 @@ def unlisted_note(dataset: Dataset) -> str:
 
 
 def refuse_absent(schema: Schema, dataset: Dataset, allowed: Sequence[str]) -> None:
-    """Raise `DatasetError` where a folder lacks a column that a model reads, unless its name is `allowed`."""
+    """Raise `DatasetError` where a folder lacks a column that a model reads, unless its name is `allowed`; or has text
+    where the model reads numbers."""
+    refuse_text(schema, dataset)
     lacking = absent_columns(schema, dataset)
     refused = {table: [name for name in names if name not in allowed] for table, names in lacking.items()}
     told = [f"{table}: no column {', '.join(names)}" for table, names in refused.items() if names]
@@ -141,7 +161,24 @@ def absent_columns(schema: Schema, dataset: Dataset) -> dict[str, list[str]]:
     """Columns that a model reads and a folder has no value of, by table."""
     items = {"item_id", "title", "text", "categories", *dataset.item_columns}
     users = {"user_id", *dataset.user_columns}
+    log = [feature for feature in (*schema.request, *schema.candidate) if not feature.derive]
     return {
         ITEMS: [feature.column for feature in schema.item if feature.column not in items],
         USERS: [feature.column for feature in schema.user if feature.column not in users],
+        INTERACTIONS: [feature.column for feature in log if feature.column not in dataset.log_columns],
     }
+
+
+def refuse_text(schema: Schema, dataset: Dataset) -> None:
+    """Raise `DatasetError` where a model reads numbers of a column that holds text."""
+    tables = (
+        (ITEMS, schema.item, dataset.item_columns),
+        (USERS, schema.user, dataset.user_columns),
+        (INTERACTIONS, (*schema.request, *schema.candidate), dataset.log_columns),
+    )
+    for table, features, columns in tables:
+        for feature in features:
+            if feature.column in columns and not feature.suits(columns[feature.column]):
+                raise DatasetError(
+                    f"{dataset.folder / table}, column `{feature.column}`: holds text, where the model reads numbers"
+                )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,11 +12,14 @@ import pyarrow as pa
 
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.ids import shortlex_key, shortlex_rank
-from plugrank_training.data.interaction_file import PIECE, distinct_ids, pieces
+from plugrank_training.data.interaction_file import COLUMNS as LOG_COLUMNS
+from plugrank_training.data.interaction_file import PIECE, TASK, distinct_ids, is_known, pieces, task_columns
 from plugrank_training.data.mapped import Arrays, mapped_arrays
 from plugrank_training.data.parquet_parts import count_rows
 from plugrank_training.data.parquet_table import ParquetTable
 from plugrank_training.data.problems import Problems
+from plugrank_training.data.raw_column import RawColumn
+from plugrank_training.data.raw_reader import ColumnPlan, array_names, columns_of, plan_log, shapes_of
 
 ITEMS, USERS, INTERACTIONS = "items.parquet", "users.parquet", "interactions.parquet"
 TRUTH, META = "truth.parquet", "dataset.json"
@@ -80,10 +83,10 @@ class Dataset:
     categories: list[list[str]]
     # Paths relative to the folder, or None.
     images: list[str | None]
-    # Categorical features, by column name; the empty string means absent.
-    item_columns: dict[str, list[str]]
+    # What can be features, by column name.
+    item_columns: dict[str, RawColumn]
     user_ids: list[str]
-    user_columns: dict[str, list[str]]
+    user_columns: dict[str, RawColumn]
     # Interactions, sorted by (timestamp, user id, item id), ids shorter first, then by bytes.
     # int32 [n], int32 [n], int64 [n] (ms or position), int8 [n] (1 click, 0 impression without one).
     user: np.ndarray
@@ -97,6 +100,10 @@ class Dataset:
     truth: np.ndarray | None = None
     # When each item came into the catalog, ms, `UNDATED` where that is not known, int64 [items]; None: of no item.
     created_at: np.ndarray | None = None
+    # Further columns of the interactions, in their order.
+    log_columns: dict[str, RawColumn] = field(default_factory=dict)
+    # Labels of further tasks by name, int8 [n]: 1, 0, or -1 where that is not known. `label` is the task `click`.
+    task_labels: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -127,6 +134,7 @@ class Dataset:
         items.check_flags("available")
         images = items.optional_texts("image")
         check_images(folder, items, images)
+        nothing = np.zeros(0, dtype=np.int64)
         made = cls(
             folder=folder,
             meta=meta,
@@ -135,20 +143,23 @@ class Dataset:
             texts=items.texts("text") + [""] * new_items,
             categories=items.text_lists("categories") + [[] for _ in range(new_items)],
             images=images + [None] * new_items,
-            item_columns=longer(items.feature_columns(ITEM_COLUMNS), new_items),
+            item_columns=longer(items.further_columns(ITEM_COLUMNS), new_items),
             user_ids=user_ids,
-            user_columns=longer(users.feature_columns(USER_COLUMNS), new_users),
+            user_columns=longer(users.further_columns(USER_COLUMNS), new_users),
             item_rank=shortlex_rank(item_ids),
             user_rank=shortlex_rank(user_ids),
             created_at=np.append(created_at, np.full(new_items, UNDATED)),
             unlisted_items=new_items,
             unlisted_users=new_users,
-            **dict.fromkeys(("user", "item", "timestamp", "label"), np.zeros(0, dtype=np.int64)),
+            user=nothing,
+            item=nothing,
+            timestamp=nothing,
+            label=nothing,
         )
-        log = Log(folder, meta, made, problems)
+        log = Log.plan(folder, meta, made, problems)
         events: dict[str, Any] = mapped_arrays(arrays, log.shapes(), log.fill)
         problems.raise_if_any()
-        return replace(made, **events)
+        return replace(made, **log.fields(events))
 
 
 def open_table(path: Path, problems: Problems) -> ParquetTable:
@@ -168,9 +179,9 @@ def with_unlisted(ids: list[str], folder: Path, column: str) -> tuple[list[str],
     return [*ids, *sorted(unlisted, key=shortlex_key)], len(unlisted)
 
 
-def longer(columns: dict[str, list[str]], more: int) -> dict[str, list[str]]:
-    """Feature columns with `more` rows in which they are absent."""
-    return {name: values + [""] * more for name, values in columns.items()}
+def longer(columns: dict[str, RawColumn], more: int) -> dict[str, RawColumn]:
+    """Columns with `more` rows in which they are absent."""
+    return {name: column.longer(more) for name, column in columns.items()} if more else columns
 
 
 @dataclass(frozen=True)
@@ -182,6 +193,28 @@ class Log:
     # Its items and users; the log itself is empty.
     dataset: Dataset
     problems: Problems
+    # Further columns, and names of further tasks.
+    plans: dict[str, ColumnPlan]
+    tasks: tuple[str, ...]
+
+    @classmethod
+    def plan(cls, folder: Path, meta: Meta, dataset: Dataset, problems: Problems) -> Log:
+        """Look at the further columns; where the log cannot be read, `shapes` says so."""
+        path = folder / INTERACTIONS
+        try:
+            tasks = task_columns(path)
+            plans = plan_log(path, is_known, PIECE)
+        except DatasetError:
+            return cls(folder, meta, dataset, problems, {}, ())
+        return cls(folder, meta, dataset, problems, plans, tuple(name.removeprefix(TASK) for name in tasks))
+
+    def fields(self, arrays: Arrays) -> dict[str, Any]:
+        """Fields of a `Dataset` of what `fill` wrote."""
+        tasks = {task: arrays[f"task_{number}"] for number, task in enumerate(self.tasks)}
+        named: dict[str, Any] = {
+            name: arrays[name] for name in ("user", "item", "timestamp", "label", "truth") if name in arrays
+        }
+        return {**named, "task_labels": tasks, "log_columns": columns_of(self.plans, arrays)}
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
         """Arrays that `fill` writes. Raises `DatasetError` where the log cannot be read, or truth has other rows."""
@@ -201,7 +234,8 @@ class Log:
             if found != rows:
                 raise DatasetError.at(self.folder / TRUTH, f"has {found} rows, but {INTERACTIONS} has {rows}")
             kinds["truth"] = np.float32
-        return {name: ((rows,), kind) for name, kind in kinds.items()}
+        kinds |= {f"task_{number}": np.int8 for number in range(len(self.tasks))}
+        return {name: ((rows,), kind) for name, kind in kinds.items()} | shapes_of(self.plans, rows)
 
     def fill(self, arrays: Arrays) -> None:
         """Read and check all. Raises `DatasetError`, with what is wrong with items and users too."""
@@ -209,11 +243,16 @@ class Log:
             "user_id": pa.array(self.dataset.user_ids, pa.large_string()),
             "item_id": pa.array(self.dataset.item_ids, pa.large_string()),
         }
-        for piece in pieces(self.folder / INTERACTIONS, self.problems):
+        further = array_names(self.plans)
+        columns = (*LOG_COLUMNS, *(f"{TASK}{task}" for task in self.tasks), *self.plans)
+        for piece in pieces(self.folder / INTERACTIONS, self.problems, columns):
             label = piece.labels("label", self.meta.negatives == "matched")
             piece.text_array("request_id")
             piece.check_positions("position")
-            for name, column in (self.keys(piece, known) | {"label": label}).items():
+            found = self.keys(piece, known) | {"label": label}
+            found |= {f"task_{number}": piece.task_labels(f"{TASK}{task}") for number, task in enumerate(self.tasks)}
+            found |= {further[name]: piece.planned(name, plan) for name, plan in self.plans.items()}
+            for name, column in found.items():
                 arrays[name][piece.first : piece.first + piece.rows] = column
         if not self.problems.found:
             check_order(self.folder / INTERACTIONS, arrays, self.dataset, self.problems)
@@ -223,8 +262,8 @@ class Log:
         columns = ("user_id", "item_id", "timestamp", "probability")
         for piece in pieces(self.folder / TRUTH, self.problems, columns):
             rows = slice(piece.first, piece.first + piece.rows)
-            for name, found in self.keys(piece, known).items():
-                other = found != arrays[name][rows]
+            for name, told in self.keys(piece, known).items():
+                other = told != arrays[name][rows]
                 if other.any():
                     piece.fault("order", COLUMNS[name], f"differs from {INTERACTIONS}", other)
             arrays["truth"][rows] = piece.shares("probability")

@@ -14,6 +14,10 @@ from plugrank_training.data.parquet_table import ParquetTable
 from plugrank_training.data.problems import Problems
 
 COLUMNS = ("user_id", "item_id", "timestamp", "label", "request_id", "position")
+# Other columns that are no features of a request.
+KNOWN = (*COLUMNS, "action", "value", "surface", "arm", "propensity")
+# Before the name of a further task: its label.
+TASK = "label_"
 # Rows of a piece.
 PIECE = 1 << 17
 
@@ -29,6 +33,16 @@ def pieces(path: Path, problems: Problems, columns: tuple[str, ...] = COLUMNS) -
         first += batch.num_rows
     if not first:
         yield ParquetTable.of(path, schemas_of(path)[0].empty_table(), 0, problems)
+
+
+def is_known(name: str) -> bool:
+    """Whether a column has a meaning of its own, and is no feature."""
+    return name in KNOWN or name.startswith(TASK)
+
+
+def task_columns(path: Path) -> list[str]:
+    """Columns with the labels of further tasks. Raises `DatasetError` where the log cannot be read."""
+    return [name for name in schemas_of(path)[0].names if name.startswith(TASK) and name != TASK]
 
 
 def distinct_ids(path: Path, column: str) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from plugrank_training.data.dataset import Dataset
@@ -64,10 +66,16 @@ def distinct_pairs(conflicts: np.ndarray, count: int, random: np.random.Generato
 
 
 def interleave(dataset: Dataset, rows: np.ndarray, negative: np.ndarray) -> Examples:
-    """Clicks and their negatives, sorted by (timestamp, user id, item id)."""
-    user = np.concatenate([dataset.user[rows]] * 2)
-    item = np.concatenate([dataset.item[rows], negative])
-    timestamp = np.concatenate([dataset.timestamp[rows]] * 2)
-    label = np.repeat(np.array([1, 0], dtype=np.int8), len(rows))
-    order = np.lexsort((dataset.item_rank[item], dataset.user_rank[user], timestamp))
-    return Examples(user, item, timestamp, label).take(order)
+    """Clicks and their negatives, sorted by (timestamp, user id, item id); a negative has none of the tasks."""
+    clicks = Examples.of(dataset, rows)
+    zeros = np.zeros(len(rows), dtype=np.int8)
+    drawn = replace(
+        clicks,
+        item=negative,
+        label=zeros,
+        further=dict.fromkeys(clicks.further, zeros),
+        row=None if clicks.row is None else ~clicks.row,
+    )
+    both = Examples.joined([clicks, drawn])
+    order = np.lexsort((dataset.item_rank[both.item], dataset.user_rank[both.user], both.timestamp))
+    return both.take(order)

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 
 from plugrank_training.data.parquet_parts import is_text, plain, read_whole
 from plugrank_training.data.problems import Problems
+from plugrank_training.data.raw_column import RawColumn
+from plugrank_training.data.raw_reader import ColumnPlan, not_finite, numbers_of, read_column
 
 # Bytes of an id at most.
 ID_BYTES = 256
@@ -23,8 +25,6 @@ PLAUSIBLE_MS = (315_532_800_000, 4_102_444_800_000)
 # Rows that a unit is judged by.
 SAMPLE = 8192
 UNITS = {"seconds": 1e-3, "microseconds": 1e3, "nanoseconds": 1e6}
-# What pandas calls the index of a frame.
-PANDAS_INDEX = "__index_level_"
 
 
 class ParquetTable:
@@ -170,6 +170,20 @@ class ParquetTable:
             )
         return (values == 1).astype(np.int8)
 
+    def task_labels(self, name: str) -> np.ndarray:
+        """0 or 1 of a further task, -1 where it is null, int8."""
+        array = self.columns.get(name)
+        if array is None:
+            return np.full(self.rows, -1, dtype=np.int8)
+        # A float is what pandas makes of whole numbers with nulls among them.
+        if not (pa.types.is_boolean(array.type) or pa.types.is_floating(array.type)):
+            array = self.whole_numbers(name, " or bool")
+        values = np.full(self.rows, np.nan) if array is None else numbers_of(array)
+        wrong = (values != 0) & (values != 1) & ~np.isnan(values)
+        if wrong.any():
+            self.fault("flag", name, f"{values[np.argmax(wrong)]:g} is neither 0 nor 1", wrong)
+        return np.where(np.isnan(values) | wrong, -1, values).astype(np.int8)
+
     def check_flags(self, name: str) -> None:
         """A column that may be absent must hold true, false and nulls."""
         if name not in self.columns:
@@ -264,19 +278,30 @@ class ParquetTable:
         values: np.ndarray = pc.fill_null(found, 0).to_numpy(zero_copy_only=False)
         return np.ascontiguousarray(values, dtype=np.int32)
 
-    def feature_columns(self, known: Iterable[str]) -> dict[str, list[str]]:
-        """Every further column of strings with a value: a categorical feature; the empty string means absent."""
+    def further_columns(self, known: Iterable[str]) -> dict[str, RawColumn]:
+        """Every further column with a value that can be a feature; a number that is not finite is a problem."""
         skip = set(known)
-        return {
-            name: self.texts(name)
-            for name, column in self.columns.items()
-            if name not in skip and is_feature(name, column.type) and not self.is_absent(name)
-        }
+        made = {}
+        for name, array in self.columns.items():
+            column = None if name in skip else read_column(name, array)
+            if column is not None:
+                self.check_finite(name, not_finite(column))
+                made[name] = column
+        return made
 
+    def planned(self, name: str, plan: ColumnPlan) -> np.ndarray:
+        """Values of a further column of a log, as `plan` lays them out; absent where these rows lack it."""
+        array = self.columns.get(name)
+        if array is None or pa.types.is_null(array.type):
+            return plan.absent(self.rows)
+        found = plan.values(array)
+        self.check_finite(name, not_finite(plan.column(found)))
+        return found
 
-def is_feature(name: str, kind: pa.DataType) -> bool:
-    """Whether a further column is a categorical feature."""
-    return is_text(kind) and not name.startswith(PANDAS_INDEX)
+    def check_finite(self, name: str, wrong: np.ndarray) -> None:
+        """A problem where a number cannot be read as f32."""
+        if wrong.any():
+            self.fault("range", name, "a number is infinite or beyond 3.4e38, which f32 holds at most", wrong)
 
 
 def flags(array: pa.Array) -> np.ndarray:

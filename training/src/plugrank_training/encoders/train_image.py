@@ -76,7 +76,7 @@ def train_image_encoder(
             schedule.step()
             seen.append(loss.item())
         losses.append(float(np.mean(seen)))
-        bar.set_postfix(loss=f"{losses[-1]:.3f}")
+        bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
     encoder.eval()
     return losses
 

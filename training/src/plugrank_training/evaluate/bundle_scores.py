@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,18 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from plugrank_training.data.bundle_features import read_features
+from plugrank_training.data.bundle_features import calibration_of, read_schema
+from plugrank_training.data.catalog import encoded, item_columns, user_columns
 from plugrank_training.data.columns import refuse_absent
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.history import HistoryBatch, HistoryIndex
+from plugrank_training.data.log_context import LogContext
 from plugrank_training.evaluate.calibrate import apply
 from plugrank_training.export.onnx_files import OnnxGraph
-from plugrank_training.models.features import Feature
-from plugrank_training.models.schema import Schema
 
 # Impressions that run together.
 ROWS = 256
 Arrays = dict[str, np.ndarray]
-# Of one row and column.
-Values = str | Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,17 @@ class Impressions:
     user: np.ndarray
     item: np.ndarray
     timestamp: np.ndarray
+    # Rows of the log that they are, -1 where it has them not; None: it has none of them.
+    row: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.item)
 
     def take(self, rows: slice) -> Impressions:
         """Some of them."""
-        return Impressions(self.user[rows], self.item[rows], self.timestamp[rows])
+        return Impressions(
+            self.user[rows], self.item[rows], self.timestamp[rows], None if self.row is None else self.row[rows]
+        )
 
 
 class BundleScorer:
@@ -55,10 +57,12 @@ class BundleScorer:
         self.graphs = {name: OnnxGraph(bundle / graph["file"]) for name, graph in self.manifest["graphs"].items()}
         lengths = self.manifest["history"]
         self.history = HistoryIndex(dataset, lengths["clicks"], lengths["impressions"])
-        item, user = (read_features(bundle, self.manifest, side) for side in ("item", "user"))
-        refuse_absent(Schema(item, user, (), lengths["clicks"], lengths["impressions"]), dataset, allow_absent)
-        self.users = encoded(user, user_columns(dataset), len(dataset.user_ids))
-        items = encoded(item, item_columns(dataset), len(dataset.item_ids))
+        schema = read_schema(bundle, self.manifest)
+        refuse_absent(schema, dataset, allow_absent)
+        self.tasks = schema.tasks
+        self.context = LogContext.of(schema, dataset)
+        self.users = encoded(schema.user, user_columns(dataset), len(dataset.user_ids))
+        items = encoded(schema.item, item_columns(dataset), len(dataset.item_ids))
         self.items = {f"feature.{name}": ids for name, ids in items.items()}
         made = self.run("item_encoder", {f"item.{name}": rows for name, rows in self.items.items()})
         self.items |= {f"item.{name}": rows for name, rows in made.items()}
@@ -68,23 +72,33 @@ class BundleScorer:
         ports = self.manifest["graphs"][graph]["inputs"]
         return self.graphs[graph].run({port["name"]: sources[port["source"]] for port in ports})
 
-    def probabilities(self, impressions: Impressions) -> np.ndarray:
-        """Calibrated click probabilities, f64 `[n]`."""
-        pieces = [self.logits(impressions.take(slice(n, n + ROWS))) for n in range(0, len(impressions), ROWS)]
+    def probabilities(self, impressions: Impressions, task: str = "") -> np.ndarray:
+        """Calibrated probabilities of a task, the main one where none is named, f64 `[n]`. Raises `ValueError`."""
+        wanted = task or self.tasks[0]
+        if wanted not in self.tasks:
+            raise ValueError(f"the bundle has no task `{task}`; it has {', '.join(self.tasks)}")
+        output = wanted if len(self.tasks) > 1 else self.manifest["graphs"]["unified"]["outputs"][0]["name"]
+        pieces = [self.logits(impressions.take(slice(n, n + ROWS)), output) for n in range(0, len(impressions), ROWS)]
         logits = np.concatenate([np.zeros(0), *pieces]).astype(np.float64)
-        entry = self.manifest["calibration"].get("unified")
+        entry = calibration_of(self.manifest, "unified", wanted)
         found: np.ndarray = apply(entry, logits) if entry else expit(logits)
         return found
 
-    def logits(self, impressions: Impressions) -> np.ndarray:
-        """Logits of some impressions, one candidate each, f32 `[n]`."""
+    def logits(self, impressions: Impressions, output: str) -> np.ndarray:
+        """One output for some impressions, one candidate each, f32 `[n]`."""
         history = self.history.gather(impressions.user, impressions.timestamp)
         sources = self.history_sources(history)
         sources |= {f"user.feature.{name}": ids[impressions.user] for name, ids in self.users.items()}
         state = self.run("user_encoder", sources)
         sources |= {f"user.state.{name}": rows for name, rows in state.items()}
         sources |= {f"candidate.{name}": rows[impressions.item][:, None] for name, rows in self.items.items()}
-        logits: np.ndarray = self.run("unified", sources)["logit"][:, 0]
+        if self.context is not None:
+            rows = np.full(len(impressions), -1) if impressions.row is None else impressions.row
+            told = self.context.requests(rows, impressions.timestamp)
+            sources |= {f"request.feature.{name}": values for name, values in told.items()}
+            given = self.context.candidates(rows[:, None])
+            sources |= {f"candidate.given.{name}": values for name, values in given.items()}
+        logits: np.ndarray = self.run("unified", sources)[output][:, 0]
         return logits
 
     def history_sources(self, history: HistoryBatch) -> Arrays:
@@ -107,19 +121,3 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     """A bundle's manifest."""
     found: dict[str, Any] = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     return found
-
-
-def encoded(features: Sequence[Feature], columns: Mapping[str, Sequence[Values]], rows: int) -> Arrays:
-    """Ids of every feature for all rows; missing where the data has no such column."""
-    return {feature.name: feature.encode(columns.get(feature.column, [None] * rows)) for feature in features}
-
-
-def item_columns(dataset: Dataset) -> dict[str, Sequence[Values]]:
-    """Columns of items by name."""
-    texts = {"title": dataset.titles, "text": dataset.texts}
-    return {"item_id": dataset.item_ids, "categories": dataset.categories, **texts, **dataset.item_columns}
-
-
-def user_columns(dataset: Dataset) -> dict[str, Sequence[Values]]:
-    """Columns of users by name."""
-    return {"user_id": dataset.user_ids, **dataset.user_columns}

@@ -6,13 +6,14 @@ import argparse
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from plugrank_training.data.dataset import Dataset
 from plugrank_training.evaluate.metrics import auc
 from plugrank_training.progress_bar import progress_bar
 
@@ -29,18 +30,21 @@ class Prediction:
     score: float
     # Where the file has it.
     label: int | None = None
+    # Its row of the log, whose request features and what is given for the candidate are sent with it.
+    row: int | None = None
 
 
-def read_predictions(file: Path, rows: int, seed: int = 0) -> list[Prediction]:
+def read_predictions(file: Path, rows: int, seed: int = 0, task: str = "") -> list[Prediction]:
     """At most `rows` predictions of a parquet file, drawn evenly, in the file's order. Raises `ValueError`."""
     names = pq.read_schema(file).names
+    of_task = f"{task}." if f"{task}.score" in names else ""
     # Of `train`, the bundle is the first seed's; `score` is the mean over all.
-    first = next((name for name in names if name.startswith("score_seed")), "score")
+    first = next((name for name in names if name.startswith(f"{of_task}score_seed")), f"{of_task}score")
     wanted = {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp", first: "score"}
     missing = [name for name in wanted if name not in names]
     if missing:
         raise ValueError(f"{file}: no column {', '.join(missing)}; predictions have {', '.join(COLUMNS)}")
-    wanted |= {"label": "label"} if "label" in names else {}
+    wanted |= {name: plain for name, plain in ((f"{of_task}label", "label"), ("row", "row")) if name in names}
     table = pq.read_table(file, columns=list(wanted)).rename_columns(list(wanted.values()))
     if table.num_rows > rows:
         chosen = np.sort(np.random.default_rng(seed).choice(table.num_rows, rows, replace=False))
@@ -71,6 +75,7 @@ def add_parity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="run this bundle's graphs in place of a server")
     parser.add_argument("--dataset", type=Path, metavar="DIR", help="with --bundle: the folder the server would load")
     parser.add_argument("--allow-absent", action="append", default=[], metavar="NAME", help="a column it may lack")
+    parser.add_argument("--task", default="", metavar="NAME", help="of a bundle with several (default: the main one)")
     parser.add_argument("--rows", type=int, default=200, metavar="N", help="impressions to ask for (default: 200)")
     parser.add_argument("--tolerance", type=float, default=1e-4, metavar="X", help="absolute (default: 1e-4)")
     parser.set_defaults(run=run_parity)
@@ -80,9 +85,9 @@ def run_parity(arguments: argparse.Namespace) -> None:
     """Ask the server, or the graphs, and compare; raises `ValueError` when a difference is too large."""
     if (arguments.bundle is None) != (arguments.dataset is None):
         raise ValueError("--bundle DIR and --dataset DIR belong together")
-    predictions = read_predictions(arguments.predictions, arguments.rows)
+    predictions = read_predictions(arguments.predictions, arguments.rows, task=arguments.task)
     if arguments.bundle is not None:
-        served = offline(arguments.bundle, arguments.dataset, predictions, arguments.allow_absent)
+        served = offline(arguments.bundle, arguments.dataset, predictions, arguments.allow_absent, arguments.task)
     else:
         if not arguments.url.startswith(("http://", "https://")):
             raise ValueError(f"--url {arguments.url}: expected an address such as http://127.0.0.1:8080")
@@ -112,10 +117,9 @@ def compare(predictions: Sequence[Prediction], served: np.ndarray, tolerance: fl
 
 
 def offline(
-    bundle: Path, dataset: Path, predictions: Sequence[Prediction], allow_absent: Sequence[str] = ()
+    bundle: Path, dataset: Path, predictions: Sequence[Prediction], allow_absent: Sequence[str] = (), task: str = ""
 ) -> np.ndarray:
     """Probabilities by the bundle's graphs over a dataset folder. Raises `ValueError` for ids it does not have."""
-    from plugrank_training.data.dataset import Dataset
     from plugrank_training.evaluate.bundle_scores import BundleScorer, Impressions
 
     data = Dataset.load(dataset)
@@ -127,9 +131,23 @@ def offline(
             raise ValueError(f"{dataset}: has no {name} `{getattr(unknown, name)}` of the predictions")
         places[name] = np.array([rows[getattr(one, name)] for one in predictions], dtype=np.int64)
     times = np.array([one.timestamp for one in predictions], dtype=np.int64)
-    return BundleScorer(bundle, data, allow_absent).probabilities(
-        Impressions(places["user_id"], places["item_id"], times)
-    )
+    found = Impressions(places["user_id"], places["item_id"], times, rows_of(predictions, data, places, times))
+    return BundleScorer(bundle, data, allow_absent).probabilities(found, task)
+
+
+def rows_of(
+    predictions: Sequence[Prediction], data: Dataset, places: Mapping[str, np.ndarray], times: np.ndarray
+) -> np.ndarray:
+    """Rows of the log: those that the predictions name, else the first of that user, item and time; -1 without one."""
+    wanted = list(zip(times.tolist(), places["user_id"].tolist(), places["item_id"].tolist(), strict=True))
+    asked = set(wanted) if any(one.row is None for one in predictions) else set()
+    first: dict[tuple[int, int, int], int] = {}
+    if asked:
+        for row, key in enumerate(zip(data.timestamp.tolist(), data.user.tolist(), data.item.tolist(), strict=True)):
+            if key in asked:
+                first.setdefault(key, row)
+    found = [first.get(key, -1) if one.row is None else one.row for one, key in zip(predictions, wanted, strict=True)]
+    return np.array(found, dtype=np.int64)
 
 
 def ask(url: str, one: Prediction) -> float:

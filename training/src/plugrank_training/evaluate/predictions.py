@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ class Scored:
     # f64 [seeds, n], and the seeds.
     by_seed: np.ndarray
     seeds: tuple[int, ...]
+    # Probabilities of further tasks, f64 [seeds, n].
+    further: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def mean(self) -> np.ndarray:
@@ -30,7 +33,11 @@ class Scored:
 
 
 def write_predictions(scored: Scored, dataset: Dataset, file: Path) -> None:
-    """`user_id`, `item_id`, `timestamp`, `label`, `score` (the mean over seeds), `score_seed0`, `score_seed1`, ..."""
+    """`user_id`, `item_id`, `timestamp`, `label`, `score` (the mean over seeds), `score_seed0`, `score_seed1`, ...
+
+    Of each further task `TASK.label`, null where it is not known, and `TASK.score` with a column a seed as well. Where
+    requests have features, `row` is the impression's row of the log.
+    """
     test = scored.test
     users, items = np.array(dataset.user_ids), np.array(dataset.item_ids)
     columns = {
@@ -42,5 +49,13 @@ def write_predictions(scored: Scored, dataset: Dataset, file: Path) -> None:
     }
     for seed, scores in zip(scored.seeds, scored.by_seed, strict=True):
         columns[f"score_seed{seed}"] = pa.array(scores, pa.float64())
+    for task, by_seed in scored.further.items():
+        label = test.further[task]
+        columns[f"{task}.label"] = pa.array(label, pa.int8(), mask=label < 0)
+        columns[f"{task}.score"] = pa.array(by_seed.mean(axis=0), pa.float64())
+        for seed, scores in zip(scored.seeds, by_seed, strict=True):
+            columns[f"{task}.score_seed{seed}"] = pa.array(scores, pa.float64())
+    if test.row is not None:
+        columns["row"] = pa.array(test.row, pa.int64(), mask=test.row < 0)
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), file)

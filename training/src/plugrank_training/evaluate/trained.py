@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from plugrank_training.data.examples import Examples
 from plugrank_training.data.splits import Split
 from plugrank_training.evaluate.calibrate import apply, calibrate
 from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.schema import MAIN_TASK
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """What a model says of a further task."""
+
+    calibration: dict[str, Any]
+    # Logits of the test part, f64 [n]; None where it was left alone.
+    test: np.ndarray | None
+
+    def probability(self) -> np.ndarray | None:
+        """Calibrated probabilities of the test part, f64 `[n]`."""
+        return None if self.test is None else apply(self.calibration, self.test)
 
 
 @dataclass(frozen=True)
@@ -19,11 +35,14 @@ class Trained:
 
     # None for a baseline, which is no network.
     model: ClickModel | None
+    # Of the main task.
     valid: np.ndarray
     # None where the test part was left alone.
     test: np.ndarray | None
     calibration: dict[str, Any]
     report: dict[str, Any]
+    # By task; a baseline has the main one alone.
+    further: Mapping[str, TaskScores] = field(default_factory=dict)
 
     @classmethod
     def measured(
@@ -33,15 +52,37 @@ class Trained:
         split: Split,
         kind: str,
         report: dict[str, Any],
+        tasks: Sequence[str] = (),
     ) -> Trained:
-        """Calibrate on the validation part (`logits` are of it and of the test part) and measure."""
-        valid, test = logits
-        calibration = calibrate(kind, valid, split.valid.label)
+        """Calibrate on the validation part (`logits`, of the main task or `[n, tasks]`, are of it and of the test part)
+        and measure; `tasks` are the further ones."""
+        valid, test = (one[:, None] if one is not None and one.ndim == 1 else one for one in logits)
+        if valid is None:
+            raise ValueError("a model is calibrated on the validation part")
+        calibration = calibrate(kind, valid[:, 0], split.valid.label)
         measured: dict[str, Any] = {"calibration": calibration}
         for place, found, part in (("valid", valid, split.valid), ("test", test, split.test)):
             if found is not None:
-                measured[place] = finite(evaluate(part.user, part.label, apply(calibration, found)))
-        return cls(model, valid, test, calibration, report | measured)
+                measured[place] = finite(evaluate(part.user, part.label, apply(calibration, found[:, 0])))
+        further = {}
+        for column, task in enumerate(tasks, 1):
+            known = split.valid.further[task] >= 0
+            if not known.any():
+                raise ValueError(
+                    f"task `{task}`: no label is known in the validation part; set tasks.weights.{task} = 0"
+                )
+            entry = calibrate(kind, valid[known, column], split.valid.further[task][known])
+            told: dict[str, Any] = {"calibration": entry}
+            for place, found, part in (("valid", valid, split.valid), ("test", test, split.test)):
+                if found is not None:
+                    told[place] = task_metrics(part, task, apply(entry, found[:, column]))
+            measured.setdefault("tasks", {})[task] = told
+            further[task] = TaskScores(entry, None if test is None else test[:, column])
+        return cls(model, valid[:, 0], None if test is None else test[:, 0], calibration, report | measured, further)
+
+    def calibrations(self) -> dict[str, Any]:
+        """Of all tasks, as a manifest has them."""
+        return {MAIN_TASK: self.calibration} | {task: one.calibration for task, one in self.further.items()}
 
     def network(self) -> ClickModel:
         """The model. Raises `TypeError` for a baseline, which is no network."""
@@ -52,6 +93,13 @@ class Trained:
     def probability(self) -> np.ndarray | None:
         """Calibrated click probabilities of the test part, f64 `[n]`."""
         return None if self.test is None else apply(self.calibration, self.test)
+
+
+def task_metrics(part: Examples, task: str, probability: np.ndarray) -> dict[str, float | None]:
+    """Metrics of a further task over the impressions whose label is known, and how many these are."""
+    label = part.further[task]
+    known = label >= 0
+    return {"rows": int(known.sum())} | finite(evaluate(part.user[known], label[known], probability[known]))
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:

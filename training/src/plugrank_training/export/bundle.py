@@ -26,9 +26,10 @@ from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.export.graphs import Graph, idrec_graph, image_graph, text_graph, unified_graphs
 from plugrank_training.export.onnx_files import ExportError, OnnxGraph, difference, write_onnx
 from plugrank_training.export.reference import (
+    CANDIDATES,
     HistoryRows,
     Samples,
-    draw_ids,
+    draw_rows,
     graph_inputs,
     image_inputs,
     item_inputs,
@@ -39,7 +40,7 @@ from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import Feature
 from plugrank_training.models.schema import Schema
 
-FORMAT = 1
+FORMAT = 2
 # Largest allowed difference of ONNX Runtime and torch on the reference rows.
 TOLERANCE = 1e-4
 
@@ -75,13 +76,14 @@ class Bundle:
     idrec: CutModel | None
     text: TextPart | None
     image: ImagePart | None
+    # By graph, then by task.
     calibration: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     # Given, the bundle carries weights and configuration, so that training can go on from it.
     config: Config | None = None
-    # The item output that retrieval reads.
-    item_vector: str = ITEM_VECTOR
+    # The item output that retrieval reads; None where it reads none.
+    item_vector: str | None = ITEM_VECTOR
 
 
 def graphs_of(bundle: Bundle) -> list[Graph]:
@@ -126,7 +128,12 @@ class GraphWriter:
         for feature in bundle.schema.item:
             self.made[f"feature.{feature.name}"] = self.item_inputs[f"item_{feature.name}"]
         for feature in bundle.schema.user:
-            self.made[f"user.feature.{feature.name}"] = draw_ids(feature, len(self.rows.mask), self.random)
+            self.made[f"user.feature.{feature.name}"] = draw_rows(feature, len(self.rows.mask), self.random)
+        for feature in bundle.schema.request:
+            self.made[f"request.feature.{feature.name}"] = draw_rows(feature, len(self.rows.mask), self.random)
+        for feature in bundle.schema.candidate:
+            drawn = draw_rows(feature, len(self.rows.mask) * CANDIDATES, self.random)
+            self.made[f"candidate.given.{feature.name}"] = drawn.reshape(-1, CANDIDATES, *drawn.shape[1:])
         self.tensors: dict[str, np.ndarray] = {}
         self.largest: dict[str, float] = {}
 
@@ -188,9 +195,13 @@ def sha256(path: Path) -> str:
 
 
 def vocab_files(features: Sequence[Feature]) -> list[str]:
-    """A file for each feature: its name, where that is a plain one no feature before it took, else with a number."""
+    """A file for each feature, of a number the empty string: its name, where that is a plain one no feature before it
+    took, else with a number."""
     files: list[str] = []
     for number, feature in enumerate(features):
+        if feature.transform is not None:
+            files.append("")
+            continue
         file = f"vocab/{feature.name}.txt"
         if not re.fullmatch(r"[A-Za-z0-9_-]+", feature.name) or file.lower() in map(str.lower, files):
             file = f"vocab/{re.sub('[^A-Za-z0-9_-]', '_', feature.name)}.{number}.txt"
@@ -200,12 +211,17 @@ def vocab_files(features: Sequence[Feature]) -> list[str]:
 
 def feature_entry(feature: Feature, vocab: str) -> dict[str, Any]:
     """A feature as the manifest describes it."""
-    return {"name": feature.name, "column": feature.column, "vocab": vocab, "length": feature.length}
-
-
-def entries_of(features: Sequence[Feature], vocabularies: Sequence[str]) -> list[dict[str, Any]]:
-    """Entries of features, whose vocabularies come in the same order."""
-    return [feature_entry(feature, vocab) for feature, vocab in zip(features, vocabularies, strict=False)]
+    where = {"derive": feature.derive} if feature.derive else {"column": feature.column}
+    entry: dict[str, Any] = {"name": feature.name, **where}
+    if feature.transform is None:
+        entry |= {"kind": "category", "length": feature.length, "vocab": vocab}
+    else:
+        entry |= {"kind": "number", "length": feature.length, "transform": feature.transform.manifest()}
+    if feature.is_number:
+        entry["missing"] = feature.missing
+    if feature.observed is not None:
+        entry["observed"] = dataclasses.asdict(feature.observed)
+    return entry
 
 
 def modal_entry(bundle: Bundle) -> dict[str, Any]:
@@ -231,20 +247,29 @@ def modal_entry(bundle: Bundle) -> dict[str, Any]:
     return entry
 
 
+def write_vocabularies(schema: Schema, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Write the files of all categories; gives the manifest's `features`."""
+    (folder / "vocab").mkdir(parents=True)
+    sides = {"item": schema.item, "user": schema.user, "request": schema.request, "candidate": schema.candidate}
+    every = [(side, feature) for side, features in sides.items() for feature in features]
+    entries: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    for (side, feature), file in zip(every, vocab_files([feature for _, feature in every]), strict=True):
+        if file:
+            lines = "".join(f"{value}\n" for value in feature.values)
+            (folder / file).write_text(lines, encoding="utf-8", newline="\n")
+        entries[side].append(feature_entry(feature, file))
+    return entries
+
+
 def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
     """Write every file into an empty folder; gives the manifest."""
-    (folder / "vocab").mkdir(parents=True)
-    features = (*bundle.schema.item, *bundle.schema.user)
-    vocabularies = vocab_files(features)
-    for feature, file in zip(features, vocabularies, strict=True):
-        lines = "".join(f"{value}\n" for value in feature.values)
-        (folder / file).write_text(lines, encoding="utf-8", newline="\n")
+    entries_by_side = write_vocabularies(bundle.schema, folder)
     if bundle.text:
         bundle.text.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     writer = GraphWriter(bundle, folder)
     graphs = [writer.write(graph) for graph in graphs_of(bundle)]
     outputs = [port.name for graph in graphs if graph.name == "item_encoder" for port in graph.outputs]
-    if bundle.item_vector not in outputs:
+    if bundle.item_vector is not None and bundle.item_vector not in outputs:
         raise ExportError(f"retrieval reads `{bundle.item_vector}`, but the item encoder gives {', '.join(outputs)}")
     (folder / "reference.safetensors").write_bytes(save(writer.tensors))
     if bundle.config:
@@ -264,10 +289,8 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
         "time": bundle.time,
         "files": entries,
         "modal": modal,
-        "features": {
-            "item": entries_of(bundle.schema.item, vocabularies),
-            "user": entries_of(bundle.schema.user, vocabularies[len(bundle.schema.item) :]),
-        },
+        "timezone": bundle.schema.timezone,
+        "features": entries_by_side,
         "history": {"clicks": bundle.schema.clicks, "impressions": bundle.schema.impressions},
         "graphs": {
             graph.name: {
@@ -277,7 +300,8 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
             }
             for graph in graphs
         },
-        "retrieval": {"item_vector": bundle.item_vector},
+        "tasks": list(bundle.schema.tasks),
+        **({"retrieval": {"item_vector": bundle.item_vector}} if bundle.item_vector else {}),
         "calibration": bundle.calibration,
         "metrics": bundle.metrics | {"onnx_difference": writer.largest},
         "reference": {"file": "reference.safetensors", "tolerance": TOLERANCE},

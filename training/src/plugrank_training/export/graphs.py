@@ -15,7 +15,7 @@ from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import Feature
-from plugrank_training.models.inputs import ItemInputs
+from plugrank_training.models.inputs import GIVEN, REQUEST, ItemInputs, Named
 from plugrank_training.models.schema import Schema
 
 Shape = tuple[str | int, ...]
@@ -54,10 +54,40 @@ class Graph:
         return f"{self.name}.onnx"
 
 
+def context_ports(schema: Schema) -> tuple[list[Port], list[Port]]:
+    """Features of the request, and those given for candidates."""
+    request = [feature_port("request", "request.feature", f, ("users",)) for f in schema.request]
+    given = [feature_port("given", "candidate.given", f, ("users", "candidates")) for f in schema.candidate]
+    return request, given
+
+
+def context_of(schema: Schema, given: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What `CutModel.score` reads of the request and of candidates, by name; `given` as `context_ports` has them."""
+    request, candidate = given[: len(schema.request)], given[len(schema.request) :]
+    return (
+        {f"{REQUEST}{f.name}": rows for f, rows in zip(schema.request, request, strict=True)},
+        {f"{GIVEN}{f.name}": rows for f, rows in zip(schema.candidate, candidate, strict=True)},
+    )
+
+
+def scores(model: CutModel, state: Named, candidate: Named, recency: Tensor) -> Tensor | tuple[Tensor, ...]:
+    """Logits: one result a task."""
+    if len(model.tasks) == 1:
+        return model.score(state, candidate, recency)
+    return model.score_tasks(state, candidate, recency).unbind(-1)
+
+
+def logit_ports(model: CutModel) -> tuple[Port, ...]:
+    """Outputs by the names of the tasks; `logit` where there is one alone."""
+    names = model.tasks if len(model.tasks) > 1 else ("logit",)
+    return tuple(Port(name, "f32", ("users", "candidates")) for name in names)
+
+
 def feature_port(prefix: str, source: str, feature: Feature, leading: Shape) -> Port:
     """The port of a feature: `leading`, and its length where that is not 1."""
     tail: Shape = () if feature.length == 1 else (feature.length,)
-    return Port(f"{prefix}_{feature.name}", "i64", leading + tail, f"{source}.feature.{feature.name}")
+    dtype = "f32" if feature.is_number else "i64"
+    return Port(f"{prefix}_{feature.name}", dtype, leading + tail, f"{source}.{feature.name}")
 
 
 def no_content() -> Tensor:
@@ -101,17 +131,18 @@ class UserEncoderGraph(nn.Module):
 class UnifiedGraph(nn.Module):
     """User states and candidates' item records to logits."""
 
-    def __init__(self, model: CutModel, state: Sequence[str], candidate: Sequence[str]) -> None:
+    def __init__(self, model: CutModel, schema: Schema, state: Sequence[str], candidate: Sequence[str]) -> None:
         super().__init__()
-        self.model, self.state, self.candidate = model, tuple(state), tuple(candidate)
+        self.model, self.schema, self.state, self.candidate = model, schema, tuple(state), tuple(candidate)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Inputs in the order of the graph's ports; logits."""
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Inputs in the order of the graph's ports; logits by task."""
         count = len(self.state)
+        end = count + len(self.candidate)
         state = {name: value.float() for name, value in zip(self.state, inputs[:count], strict=True)}
-        given = inputs[count : count + len(self.candidate)]
-        candidate = {name: value.float() for name, value in zip(self.candidate, given, strict=True)}
-        return self.model.score(state, candidate, inputs[-1])
+        candidate = {name: value.float() for name, value in zip(self.candidate, inputs[count:end], strict=True)}
+        request, given = context_of(self.schema, inputs[end:-1])
+        return scores(self.model, state | request, candidate | given, inputs[-1])
 
 
 class IdrecGraph(nn.Module):
@@ -127,15 +158,18 @@ class IdrecGraph(nn.Module):
         made = self.model.encode_items(ItemInputs(no_content(), no_content(), flat))
         return {name: value.unflatten(0, ids[0].shape[:2]) for name, value in made.items()}
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Inputs in the order of the graph's ports; logits."""
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Inputs in the order of the graph's ports; logits by task."""
         count = len(self.schema.item)
         history = self.items(inputs[:count])
         label, age, mask = inputs[count : count + 3]
         rest = inputs[count + 3 :]
         users = {f.name: ids for f, ids in zip(self.schema.user, rest, strict=False)}
-        candidates = self.items(rest[len(self.schema.user) : -1])
-        return self.model.score(self.model.encode_users(history, label, age, mask, users), candidates, rest[-1])
+        start = len(self.schema.user)
+        candidates = self.items(rest[start : start + count])
+        request, given = context_of(self.schema, rest[start + count : -1])
+        state = self.model.encode_users(history, label, age, mask, users)
+        return scores(self.model, state | request, candidates | given, rest[-1])
 
 
 def history_ports() -> tuple[Port, ...]:
@@ -148,7 +182,6 @@ def history_ports() -> tuple[Port, ...]:
 
 
 RECENCY = Port("recency_bucket", "i64", ("users",), "request.recency_bucket")
-LOGIT = Port("logit", "f32", ("users", "candidates"))
 
 
 def sizes(model: CutModel, schema: Schema) -> tuple[dict[str, int], dict[str, Shape]]:
@@ -156,10 +189,10 @@ def sizes(model: CutModel, schema: Schema) -> tuple[dict[str, int], dict[str, Sh
     item = ItemInputs(
         torch.zeros(1, schema.modal_dim),
         torch.zeros(1, len(schema.parts)),
-        {f.name: torch.zeros((1,) if f.length == 1 else (1, f.length), dtype=torch.long) for f in schema.item},
+        {f.name: torch.from_numpy(f.nothing((1,))) for f in schema.item},
     )
     zeros = torch.zeros(1, 1, dtype=torch.long)
-    user = {f.name: torch.zeros((1,) if f.length == 1 else (1, f.length), dtype=torch.long) for f in schema.user}
+    user = {f.name: torch.from_numpy(f.nothing((1,))) for f in schema.user}
     with torch.no_grad():
         made = model.encode_items(item)
         entry = {name: value.unsqueeze(0) for name, value in made.items()}
@@ -181,16 +214,19 @@ def unified_graphs(model: CutModel, schema: Schema) -> list[Graph]:
     ]
     item_inputs = [
         *(modal_inputs if schema.parts else []),
-        *(feature_port("item", "item", f, ("items",)) for f in schema.item),
+        *(feature_port("item", "item.feature", f, ("items",)) for f in schema.item),
     ]
     user_inputs = [
         *(Port(f"history_{n}", cache, ("users", "history", widths[n]), f"history.item.{n}") for n in history),
         *history_ports(),
-        *(feature_port("user", "user", f, ("users",)) for f in schema.user),
+        *(feature_port("user", "user.feature", f, ("users",)) for f in schema.user),
     ]
+    request, given = context_ports(schema)
     unified_inputs = [
         *(Port(f"user_{n}", cache, shape, f"user.state.{n}") for n, shape in states.items()),
         *(Port(f"candidate_{n}", cache, ("users", "candidates", widths[n]), f"candidate.item.{n}") for n in candidate),
+        *request,
+        *given,
         RECENCY,
     ]
     return [
@@ -206,20 +242,25 @@ def unified_graphs(model: CutModel, schema: Schema) -> list[Graph]:
             tuple(user_inputs),
             tuple(Port(name, cache, shape) for name, shape in states.items()),
         ),
-        Graph("unified", UnifiedGraph(model, list(states), candidate), tuple(unified_inputs), (LOGIT,)),
+        Graph(
+            "unified", UnifiedGraph(model, schema, list(states), candidate), tuple(unified_inputs), logit_ports(model)
+        ),
     ]
 
 
 def idrec_graph(model: CutModel, schema: Schema) -> Graph:
     """IDRec alone."""
+    request, given = context_ports(schema)
     inputs = [
-        *(feature_port("history", "history", f, ("users", "history")) for f in schema.item),
+        *(feature_port("history", "history.feature", f, ("users", "history")) for f in schema.item),
         *history_ports(),
-        *(feature_port("user", "user", f, ("users",)) for f in schema.user),
-        *(feature_port("candidate", "candidate", f, ("users", "candidates")) for f in schema.item),
+        *(feature_port("user", "user.feature", f, ("users",)) for f in schema.user),
+        *(feature_port("candidate", "candidate.feature", f, ("users", "candidates")) for f in schema.item),
+        *request,
+        *given,
         RECENCY,
     ]
-    return Graph("idrec", IdrecGraph(model, schema), tuple(inputs), (LOGIT,))
+    return Graph("idrec", IdrecGraph(model, schema), tuple(inputs), logit_ports(model))
 
 
 def text_graph(encoder: TextEncoder | PretrainedText) -> Graph:

@@ -26,9 +26,13 @@ class Samples:
     seed: int
 
 
-def draw_ids(feature: Feature, rows: int, random: np.random.Generator) -> np.ndarray:
-    """Ids of a feature, known, unknown and missing ones."""
+def draw_rows(feature: Feature, rows: int, random: np.random.Generator) -> np.ndarray:
+    """Ids of a feature, known, unknown and missing ones; or numbers, some of them missing."""
     shape = (rows,) if feature.length == 1 else (rows, feature.length)
+    if feature.is_number:
+        low, high = (feature.corners[0], feature.corners[-1]) if feature.corners else (-2.0, 2.0)
+        numbers = random.uniform(low, high, size=shape).astype(np.float32)
+        return np.where(random.random(shape) < 0.2, np.float32(feature.missing), numbers)
     ids = random.integers(0, feature.size, size=shape, dtype=np.int64)
     if feature.length > 1:
         lengths = random.integers(0, feature.length + 1, size=(rows, 1))
@@ -41,9 +45,9 @@ def item_inputs(samples: Samples, random: np.random.Generator) -> dict[str, np.n
     schema = samples.schema
     given = modal_inputs(schema, random) if schema.parts else {}
     for feature in schema.item:
-        ids = draw_ids(feature, ITEMS, random)
+        ids = draw_rows(feature, ITEMS, random)
         if feature.column != "item_id":
-            ids[-1] = 0
+            ids[-1] = feature.absent
         given[f"item_{feature.name}"] = ids
     return given
 
@@ -87,7 +91,8 @@ class HistoryRows:
 def value_for(port: Port, made: dict[str, np.ndarray], rows: HistoryRows) -> np.ndarray:
     """The value of one input of a graph that reads users or candidates.
 
-    `made` holds item inputs, item outputs, user features and user states by their source without the first word.
+    `made` holds item inputs and item outputs by their source without the first word, and what is of users, requests
+    and candidates by its source.
     """
     fixed = {
         "history.label": rows.label,
@@ -97,12 +102,14 @@ def value_for(port: Port, made: dict[str, np.ndarray], rows: HistoryRows) -> np.
     }
     if port.source in fixed:
         return np.asarray(fixed[port.source])
+    if port.source in made:
+        return made[port.source]
     kind, rest = port.source.split(".", 1)
     if kind == "history":
         return rows.of_history(made[rest])
     if kind == "candidate":
         return made[rest][rows.candidates]
-    return made[f"{kind}.{rest}"]
+    raise ValueError(f"input `{port.name}` has the source `{port.source}`, which nothing gives")
 
 
 def graph_inputs(graph: Graph, made: dict[str, np.ndarray], rows: HistoryRows) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.din import Din
 from plugrank_training.models.features import Feature
 from plugrank_training.models.ppm import Ppm
-from plugrank_training.models.schema import Schema
+from plugrank_training.models.schema import MAIN_TASK, Schema
 
 ADJECTIVES = ("red", "blue", "light", "heavy", "soft", "bright", "quiet", "warm")
 NOUNS = ("lamp", "chair", "shirt", "kettle", "book", "bag", "clock", "rug")
@@ -75,8 +75,8 @@ def tiny_bundle(seed: int = 0) -> Bundle:
         text=TextPart(TextEncoder(tokenizer.get_vocab_size(), text).eval(), tokenizer, text.max_tokens, tuple(texts)),
         image=ImagePart(ImageEncoder(image).eval(), image),
         calibration={
-            "unified": {"method": "platt", "a": 1.1, "b": -0.2},
-            "idrec": {"method": "isotonic", "x": [-2.0, 0.0, 2.0], "y": [0.1, 0.45, 0.9]},
+            "unified": {MAIN_TASK: {"method": "platt", "a": 1.1, "b": -0.2}},
+            "idrec": {MAIN_TASK: {"method": "isotonic", "x": [-2.0, 0.0, 2.0], "y": [0.1, 0.45, 0.9]}},
         },
         seed=seed,
     )

@@ -92,7 +92,7 @@ def content_spaces(inputs: BaselineInputs) -> dict[str, np.ndarray]:
     """Unit vectors of all items (zeros where there is nothing), f32 `[items, d]`, by name."""
     made: dict[str, np.ndarray] = {}
     for feature in inputs.catalog.schema.item:
-        if feature.name == "item_id" or feature.size > 500:
+        if feature.name == "item_id" or feature.is_number or feature.size > 500:
             continue
         ids = inputs.catalog.item_ids[feature.name].numpy().reshape(len(inputs.dataset.item_ids), -1)
         space = np.zeros((len(ids), feature.size), dtype=np.float32)

@@ -18,8 +18,8 @@ from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.distributed import rank, world
 from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.models.cut_model import CutModel
-from plugrank_training.models.features import MISSING, OTHER
-from plugrank_training.models.inputs import ItemInputs, Named
+from plugrank_training.models.features import OTHER
+from plugrank_training.models.inputs import GIVEN, REQUEST, ItemInputs, Named
 from plugrank_training.models.recent_clicks import RECENT
 
 # Rows of a part that are shuffled together.
@@ -64,6 +64,13 @@ class Batch:
     there: Tensor
     # [G, C]: which example each candidate is, -1 for padding.
     example: np.ndarray
+    # Rows of the log that requests, int64 [G], and candidates, [G, C], are of, -1 where it has none; and the requests'
+    # times, int64 [G].
+    request_rows: np.ndarray
+    candidate_rows: np.ndarray
+    times: np.ndarray
+    # Labels of further tasks, f32 [G, C]; NaN where one is not known, or there is no candidate.
+    further: Named = field(default_factory=dict)
     # Cached outputs of frozen layers over the histories, f32 [G, L, d]; empty where there are none.
     frozen: Named = field(default_factory=dict)
     # Items to train clicks against; None where none are drawn.
@@ -92,14 +99,16 @@ class Dropping:
 
 
 class Block:
-    """Consecutive rows of a part, cut into groups of one user and time."""
+    """Consecutive rows of a part, cut into groups of one user and time, and of one request by `requests`."""
 
-    def __init__(self, examples: Examples, first: int, candidates: int) -> None:
+    def __init__(self, examples: Examples, first: int, candidates: int, requests: np.ndarray | None = None) -> None:
         users, times = examples.user, examples.timestamp
         # Stable, so that examples of one group keep their order.
-        order = np.lexsort((times, users))
+        order = np.lexsort((times, users) if requests is None else (requests, times, users))
         fresh = np.ones(len(order), dtype=bool)
         fresh[1:] = (np.diff(users[order]) != 0) | (np.diff(times[order]) != 0)
+        if requests is not None:
+            fresh[1:] |= requests[order][1:] != requests[order][:-1]
         run_start = np.maximum.accumulate(np.where(fresh, np.arange(len(fresh)), 0))
         fresh |= (np.arange(len(fresh)) - run_start) % candidates == 0
         self.start = np.flatnonzero(fresh)
@@ -155,8 +164,11 @@ class Batcher:
         rows: int,
         device: torch.device,
         block: int = BLOCK_ROWS,
+        requests: np.ndarray | None = None,
     ) -> None:
         self.examples, self.history, self.rows, self.device = examples, history, rows, device
+        # A number for each row of the log that tells requests apart; see `request_keys`.
+        self.requests = requests if examples.row is not None else None
         self.candidates, self.block = candidates, block
         self.blocks = max(1, -(-len(examples) // block))
         self.held: tuple[int, Block] | None = None
@@ -177,7 +189,10 @@ class Batcher:
             # Not two at a time.
             self.held = None
             first = number * self.block
-            self.held = number, Block(self.examples.take(slice(first, first + self.block)), first, self.candidates)
+            part = self.examples.take(slice(first, first + self.block))
+            told = part.request_row
+            keys = self.requests[told] if self.requests is not None and told is not None else None
+            self.held = number, Block(part, first, self.candidates, keys)
         return self.held[1]
 
     def passes(self, random: np.random.Generator | None, skip: int = 0, by_user: bool = False) -> Iterator[Batch]:
@@ -226,6 +241,10 @@ class Batcher:
         )
         cut, end = past.items.size, past.items.size + candidates.size
 
+        own = self.examples.row
+        first = None if own is None else own[example[:, 0]]
+        request = np.full(len(example), -1) if first is None else np.where(first < 0, ~first, first)
+
         def tensor(array: np.ndarray, kind: type[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array, dtype=kind)).to(self.device)
 
@@ -246,6 +265,13 @@ class Batcher:
             label=tensor(self.examples.label[example], np.float32),
             there=tensor(there, np.float32),
             example=np.where(there, example, -1),
+            request_rows=request,
+            candidate_rows=np.full(example.shape, -1) if own is None else np.where(there, own[example], -1),
+            times=self.examples.timestamp[example[:, 0]],
+            further={
+                task: tensor(np.where(there & (known[example] >= 0), known[example], np.nan), np.float32)
+                for task, known in self.examples.further.items()
+            },
             frozen=self.states.rows(number, groups, past.items.shape[1], self.device) if self.states else {},
             recent=recent(candidates, moments),
             log_popularity=tensor(self.negatives.log_popularity[items], np.float32) if self.negatives else None,
@@ -262,8 +288,8 @@ class Batcher:
         )
 
 
-def hide(ids: Named, name: str, hidden: Tensor, value: int) -> Named:
-    """A copy of feature ids with one feature set to `value` where `hidden` `[n]`."""
+def hide(ids: Named, name: str, hidden: Tensor, value: float) -> Named:
+    """A copy of features with one set to `value` where `hidden` `[n]`."""
     return ids | {name: torch.where(hidden, torch.full_like(ids[name], value), ids[name])}
 
 
@@ -281,10 +307,10 @@ def item_inputs(catalog: Catalog, items: Tensor, dropping: Dropping) -> ItemInpu
     if dropping.item > 0:
         keep = (~gone).to(modal.dtype).unsqueeze(-1)
         modal, present = modal * keep, present * keep
-        for name, ids in features.items():
-            if name != "item_id":
-                lost = gone if ids.dim() == 1 else gone.unsqueeze(-1)
-                features = hide(features, name, lost, MISSING)
+        for feature in catalog.schema.item:
+            if feature.name != "item_id":
+                lost = gone if feature.length == 1 else gone.unsqueeze(-1)
+                features = hide(features, feature.name, lost, feature.absent)
     if dropping.item_id > 0:
         features = hide(features, "item_id", torch.rand(count, device=items.device) < dropping.item_id, OTHER)
     return ItemInputs(modal, present, features, frozen)
@@ -308,6 +334,9 @@ class EncodedBatch:
     state: Named
     # int64 [G].
     recency: Tensor
+    # What is given for each candidate, [G, C(, length)], and what stands where nothing is, [1, 1(, length)].
+    given: Named = field(default_factory=dict)
+    absent: Named = field(default_factory=dict)
 
 
 def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Dropping) -> EncodedBatch:
@@ -323,7 +352,20 @@ def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Drop
         kept = torch.rand(len(batch.users), device=batch.users.device) >= dropping.history
         mask, recency = mask * kept.unsqueeze(1), recency * kept
     state = model.encode_users(history, batch.history_label, batch.age_bucket, mask, users, batch.frozen)
-    return EncodedBatch(made, history, state, recency)
+    if catalog.context is None:
+        return EncodedBatch(made, history, state, recency)
+    device = batch.users.device
+    told = catalog.context.requests(batch.request_rows, batch.times)
+    given = catalog.context.candidates(batch.candidate_rows)
+    nothing = catalog.context.candidates(np.full((1, 1), -1))
+    return EncodedBatch(
+        made,
+        history,
+        state | {f"{REQUEST}{name}": torch.from_numpy(values).to(device) for name, values in told.items()},
+        recency,
+        {f"{GIVEN}{name}": torch.from_numpy(values).to(device) for name, values in given.items()},
+        {f"{GIVEN}{name}": torch.from_numpy(values).to(device) for name, values in nothing.items()},
+    )
 
 
 def candidate_rows(encoded: EncodedBatch, model: CutModel, places: Tensor, recent: Tensor | None) -> Named:
@@ -333,18 +375,20 @@ def candidate_rows(encoded: EncodedBatch, model: CutModel, places: Tensor, recen
 
 
 def score_encoded(model: CutModel, encoded: EncodedBatch, batch: Batch) -> Tensor:
-    """Logits of the candidates, `[G, C]`."""
+    """Logits of the candidates by task, `[G, C, tasks]`."""
     candidates = candidate_rows(encoded, model, batch.candidates, batch.recent)
-    return model.score(encoded.state, candidates, encoded.recency)
+    return model.score_tasks(encoded.state, candidates | encoded.given, encoded.recency)
 
 
 def score_drawn(model: CutModel, encoded: EncodedBatch, drawn: DrawnItems) -> Tensor:
-    """Logits of the drawn items, `[D, N]`."""
+    """Logits of the main task of the drawn items, for which nothing is given, `[D, N]`."""
     state = {name: value.index_select(0, drawn.lists) for name, value in encoded.state.items()}
     items = candidate_rows(encoded, model, drawn.places, drawn.recent)
+    shape = drawn.places.shape
+    items |= {name: value.expand(*shape, *value.shape[2:]) for name, value in encoded.absent.items()}
     return model.score(state, items, encoded.recency.index_select(0, drawn.lists))
 
 
 def score_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:
-    """Logits of the candidates, `[G, C]`."""
+    """Logits of the candidates by task, `[G, C, tasks]`."""
     return score_encoded(model, encode_batch(model, catalog, batch, dropping), batch)

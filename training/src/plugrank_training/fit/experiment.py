@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from plugrank_training.evaluate.bootstrap import Compared, paired_intervals
 from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.evaluate.predictions import Scored, write_predictions
 from plugrank_training.evaluate.slices import measure, slices_of
-from plugrank_training.evaluate.trained import Trained, finite
+from plugrank_training.evaluate.trained import Trained, finite, task_metrics
 from plugrank_training.fit.export_stage import export_run
 from plugrank_training.fit.prepare import Prepared, prepare
 from plugrank_training.fit.run import Run, open_run
@@ -29,12 +30,6 @@ from plugrank_training.options import Options
 
 # Models that every other one is compared with, where they were fitted.
 COMPARED_WITH = ("idrec", "dcnv2")
-
-
-def pool(parts: list[Examples]) -> Examples:
-    """Test parts of several folds, one after another."""
-    names = ("user", "item", "timestamp", "label")
-    return Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True)
@@ -78,10 +73,17 @@ def run_experiment(options: Options, config: Config) -> dict[str, Any]:
     report = outcomes.report
     if not options.no_test:
         measured = judge(scope, outcomes)
-        report = report | {name: report[name] | measured[name] for name in measured}
+        report = report | {name: merged(report[name], measured[name]) for name in measured}
     report |= description(scope) | {"seconds": round(time.perf_counter() - started, 1)}
     write_report(options, report)
     return report
+
+
+def merged(told: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    """What the first run says of a model, with what all runs say better; of each task by part."""
+    tasks = told.get("tasks", {})
+    both = {task: one | measured.get("tasks", {}).get(task, {}) for task, one in tasks.items()}
+    return told | measured | ({"tasks": both} if both else {})
 
 
 def run_all(scope: Scope, config: Config) -> Outcomes:
@@ -107,7 +109,9 @@ def run_all(scope: Scope, config: Config) -> Outcomes:
                     report["bundle"] = export_run(run, prepared, fitted.models)
             # Weights of further runs are on the disk; only what they said is kept.
             found[fold, seed] = {name: replace(one, model=None) for name, one in fitted.models.items()}
-    return Outcomes(found, pool(tests), {name: np.concatenate([m[name] for m in masks]) for name in masks[0]}, report)
+    return Outcomes(
+        found, Examples.joined(tests), {name: np.concatenate([m[name] for m in masks]) for name in masks[0]}, report
+    )
 
 
 def slices_of_run(run: Run, prepared: Prepared) -> dict[str, np.ndarray]:
@@ -138,7 +142,9 @@ def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
             np.concatenate([outcomes.found[fold, seed][name].probability() for fold in scope.folds])
             for seed in scope.seeds
         ]
-        scored[name] = Scored(test, np.stack(by_seed), scope.seeds)
+        first = outcomes.found[scope.folds[0], scope.seeds[0]][name]
+        further = {task: task_scores(scope, outcomes, name, task) for task in first.further}
+        scored[name] = Scored(test, np.stack(by_seed), scope.seeds, further)
     folder = options.predictions or options.out / "predictions"
     measured: dict[str, dict[str, Any]] = {}
     for name, one in scored.items():
@@ -149,6 +155,10 @@ def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
             "test_deviation": finite({key: deviation([row[key] for row in each]) for key in each[0]}),
             "slices": {part: finite(values) for part, values in slices.items()},
         }
+        for task, of_seeds in one.further.items():
+            rows = [task_metrics(test, task, probability) for probability in of_seeds]
+            told = {key: mean_of([row[key] for row in rows]) for key in rows[0]}
+            measured[name].setdefault("tasks", {})[task] = {"test": told}
         if is_main():
             write_predictions(one, scope.loaded.dataset, folder / f"{name}.parquet")
     member = test.item if scope.split == "items" else test.user
@@ -160,6 +170,21 @@ def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
                 metric: finite(asdict(interval)) for metric, interval in intervals.items()
             }
     return measured
+
+
+def task_scores(scope: Scope, outcomes: Outcomes, name: str, task: str) -> np.ndarray:
+    """A model's probabilities of a further task over the pooled test parts, f64 `[seeds, n]`."""
+    seeds = []
+    for seed in scope.seeds:
+        parts = [outcomes.found[fold, seed][name].further[task].probability() for fold in scope.folds]
+        seeds.append(np.concatenate([part for part in parts if part is not None]))
+    return np.stack(seeds)
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean over seeds; None where it is not defined of one."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def description(scope: Scope) -> dict[str, Any]:
@@ -197,17 +222,24 @@ def deviation(values: list[float]) -> float:
 def result_table(part: str, reports: dict[str, dict[str, Any]]) -> str:
     """Metrics of models, a line each, with the gain over IDRec and its interval where there is one."""
     names = list(next(iter(reports.values()))[part])
-    width = max(10, *(len(model) + 2 for model in reports))
+    width = max(10, *(len(f"{m}, {t}") + 2 for m, one in reports.items() for t in ["", *one.get("tasks", {})]))
     head = f"{part:{width}}" + "".join(f"{name:>20}" for name in names) + "  AUC over idrec"
 
     def cell(value: float | None) -> str:
         return f"{'-':>20}" if value is None else f"{value:20.4f}"
 
     lines = []
-    for model, report in reports.items():
+    rows = [(model, report, report[part]) for model, report in reports.items()]
+    rows += [
+        (f"{model}, {task}", {}, told[part])
+        for model, report in reports.items()
+        for task, told in report.get("tasks", {}).items()
+        if part in told
+    ]
+    for model, report, metrics in rows:
         gain = report.get("against", {}).get("idrec", {}).get("auc")
         said = f"  {gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" if gain else ""
         reads = report.get("test_reads", 0)
         again = f"  (test read {reads} times)" if part == "test" and reads > 1 else ""
-        lines.append(f"{model:{width}}" + "".join(cell(report[part][name]) for name in names) + said + again)
+        lines.append(f"{model:{width}}" + "".join(cell(metrics[name]) for name in names) + said + again)
     return "\n".join([head, *lines])

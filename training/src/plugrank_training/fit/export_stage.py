@@ -66,7 +66,7 @@ def bundle_of(run: Run, prepared: Prepared, models: Mapping[str, Trained], verdi
     samples = tuple(row for row in content_of(run.options.dataset, run.dataset).texts() if row)[:5]
     served = {name: models[name] for name in ("idrec", "unified") if name in models}
     metrics: dict[str, Any] = {
-        name: {part: trained.report[part] for part in ("valid", "test") if part in trained.report}
+        name: {part: trained.report[part] for part in ("valid", "test", "tasks") if part in trained.report}
         for name, trained in served.items()
     }
     if verdict is not None:
@@ -79,7 +79,7 @@ def bundle_of(run: Run, prepared: Prepared, models: Mapping[str, Trained], verdi
         idrec=models["idrec"].model if "idrec" in models else None,
         text=TextPart(text.encoder, text.tokenizer, run.config.text.max_tokens, samples) if text else None,
         image=ImagePart(image.encoder, run.config.image) if image else None,
-        calibration={name: trained.calibration for name, trained in served.items()},
+        calibration={name: trained.calibrations() for name, trained in served.items()},
         metrics=metrics | {"split": run.split.name, "seed": run.options.seed},
         seed=run.options.seed,
         config=run.config,

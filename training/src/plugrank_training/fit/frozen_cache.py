@@ -24,7 +24,6 @@ from plugrank_training.data.mapped import Arrays, Shapes, mapped_arrays
 from plugrank_training.distributed import is_main
 from plugrank_training.fit.batches import Batcher, Block
 from plugrank_training.models.click_model import ClickModel
-from plugrank_training.models.features import MISSING
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.progress_bar import progress_bar
 
@@ -136,7 +135,8 @@ class StoredOutputs:
             for name, value in self.items(inputs_of(self.catalog, items)).items():
                 arrays[name][first : first + len(items)] = value.cpu().numpy()
         one = inputs_of(self.catalog, torch.zeros(1, dtype=torch.long, device=self.device))
-        nothing = {name: torch.full_like(ids, MISSING) for name, ids in one.features.items()}
+        absent = {feature.name: feature.absent for feature in self.catalog.schema.item}
+        nothing = {name: torch.full_like(ids, absent[name]) for name, ids in one.features.items()}
         unknown = ItemInputs(torch.zeros_like(one.modal), torch.zeros_like(one.present), nothing)
         for name, value in self.items(unknown).items():
             arrays[name][count] = value[0].cpu().numpy()

@@ -7,6 +7,7 @@ start out as what "any other value" has learned.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,17 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from plugrank_training.config import Config, from_mapping
+from plugrank_training.config import ColumnConfig, Config, FeaturesConfig, from_mapping
 from plugrank_training.console import say
-from plugrank_training.data.bundle_features import read_features
+from plugrank_training.data.bundle_features import read_schema
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.data.columns import column_table, column_uses, refuse_absent
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
+from plugrank_training.data.log_context import log_features, request_keys
+from plugrank_training.data.raw_column import RawColumn
 from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.durable import write_durably
 from plugrank_training.encoders.stage import (
@@ -45,13 +48,13 @@ from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_
 from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.frozen_cache import FrozenCache
 from plugrank_training.fit.run import recent_clicks
-from plugrank_training.fit.train import FitOptions, fit, predict
+from plugrank_training.fit.train import FitOptions, fit, predict, predict_tasks
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import OTHER, Feature
 from plugrank_training.models.groups import freeze
 from plugrank_training.models.recent_clicks import RecentPopularity
-from plugrank_training.models.schema import Schema
+from plugrank_training.models.schema import MAIN_TASK
 from plugrank_training.options import Options
 
 DAY_MS = 86_400_000
@@ -85,20 +88,24 @@ class Past:
         start = f"{name}/"
         return {key.removeprefix(start): value for key, value in self.tensors.items() if key.startswith(start)}
 
-    def features(self, side: str) -> tuple[Feature, ...]:
-        """Features of `item` or `user`, with their vocabularies."""
-        return read_features(self.folder, self.manifest, side)
-
 
 def extended(old: tuple[Feature, ...], new: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """The old features, with values that only the new ones know behind theirs."""
-    fresh = {feature.name: feature.values for feature in new}
+    """The old features, with values that only the new ones know behind theirs, and with what the new rows hold.
+
+    Numbers keep the transform that the model was trained with.
+    """
+    fresh = {feature.name: feature for feature in new}
     made = []
     for feature in old:
+        found = fresh.get(feature.name)
+        observed = found.observed if found else None
+        if feature.transform is not None or feature.derive:
+            made.append(replace(feature, observed=observed))
+            continue
         known = set(feature.values)
-        added = [value for value in fresh.get(feature.name, ()) if value not in known]
+        added = [value for value in (found.values if found else ()) if value not in known]
         grown = Feature.of(feature.name, (*feature.values, *added), feature.length)
-        made.append(replace(grown, column=feature.column))
+        made.append(replace(grown, column=feature.column, observed=observed))
     return tuple(made)
 
 
@@ -227,20 +234,42 @@ def catalog_of(increment: Increment) -> tuple[TextPart | None, ImagePart | None,
         made.append(encoded_images(content, pictures, config.image, place))
         image = ImagePart(pictures.eval(), config.image)
         parts.append(("image", pictures.dim))
+    old = read_schema(past.folder, past.manifest)
+    refuse_absent(old, data, options.allow_absent)
+    lacking = [task for task in old.tasks if task not in (MAIN_TASK, *data.task_labels)]
+    if lacking:
+        raise ValueError(f"interactions.parquet has no column `label_{lacking[0]}`, which the model was trained on")
     all_rows = Examples.of(data, slice(None))
-    schema = Schema(
-        extended(past.features("item"), item_features(data, all_rows, config)),
-        extended(past.features("user"), user_features(data, all_rows, config)),
-        tuple(parts),
-        config.history.clicks,
-        config.history.impressions,
+    # A column that the data may lack cannot be configured.
+    known = replace(config, features=present_columns(config.features, data))
+    request, candidate = log_features(data, all_rows, known.features)
+    schema = replace(
+        old,
+        item=extended(old.item, item_features(data, all_rows, known)),
+        user=extended(old.user, user_features(data, all_rows, known)),
+        request=extended(old.request, request),
+        candidate=extended(old.candidate, candidate),
+        parts=tuple(parts),
     )
-    refuse_absent(schema, data, options.allow_absent)
     modal = [part.vectors for part in made]
     present = torch.stack([part.present for part in made], dim=1)
     catalog = make_catalog(data, schema, modal, present)
-    say(column_table(column_uses(options.dataset, catalog)))
+    say(column_table(column_uses(data, schema)))
     return text, image, catalog.to(options.device)
+
+
+def present_columns(config: FeaturesConfig, data: Dataset) -> FeaturesConfig:
+    """The configuration of those columns that a data set has."""
+
+    def kept(named: Mapping[str, ColumnConfig], columns: Mapping[str, RawColumn]) -> dict[str, ColumnConfig]:
+        return {name: column for name, column in named.items() if name in columns}
+
+    return replace(
+        config,
+        items=kept(config.items, data.item_columns),
+        users=kept(config.users, data.user_columns),
+        interactions=kept(config.interactions, data.log_columns),
+    )
 
 
 def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalog) -> dict[str, Any]:
@@ -249,9 +278,15 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
     scale = config.increment.learning_rate_scale
     model.to(increment.options.device)
     freeze(model, config.unified.freeze if name == "unified" else ())
-    train = Batcher(increment.train, increment.history, sizes.candidates, sizes.rows, increment.options.device)
-    valid = Batcher(increment.valid, increment.history, sizes.candidates, sizes.eval_rows, increment.options.device)
-    train.recent = valid.recent = increment.recent
+    requests = request_keys(increment.dataset, config.features)
+
+    def batcher(examples: Examples, rows: int) -> Batcher:
+        device = increment.options.device
+        made = Batcher(examples, increment.history, sizes.candidates, rows, device, requests=requests)
+        made.recent = increment.recent
+        return made
+
+    train, valid = batcher(increment.train, sizes.rows), batcher(increment.valid, sizes.eval_rows)
     catalog = increment.frozen.attach(model, catalog, [train, valid])
     label, user = increment.valid.label, increment.valid.user
     start = {key: value.clone() for key, value in model.state_dict().items()}
@@ -270,17 +305,22 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
         ),
         seed=increment.options.seed,
         sparse=config.unified.sparse_embeddings,
+        task_weights=config.tasks.weights,
     )
     result = fit(model, catalog, train, valid, options)
     after = measure(increment, predict(model, catalog, valid))
     kept = after["log_loss"] >= before["log_loss"]
     if kept:
         model.load_state_dict(start)
-    logits = predict(model, catalog, valid)
+    every = predict_tasks(model, catalog, valid)
+    logits = every[:, 0]
     model.cpu().eval()
     say(f"{name}: log loss {before['log_loss']:.4f} -> {after['log_loss']:.4f}" + (", kept as it was" if kept else ""))
     measured = finite(evaluate(user, label, 1 / (1 + np.exp(-logits))))
-    calibration = calibrate(config.calibration, logits, label)
+    calibration = {MAIN_TASK: calibrate(config.calibration, logits, label)}
+    for column, task in enumerate(model.tasks[1:], 1):
+        known = increment.valid.further[task] >= 0
+        calibration[task] = calibrate(config.calibration, every[known, column], increment.valid.further[task][known])
     return {
         "fit": result.summary(),
         "before": finite(before),

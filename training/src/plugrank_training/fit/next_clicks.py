@@ -191,7 +191,7 @@ def train_next_clicks(
                 run.result.seconds = before + time.perf_counter() - started
                 checkpoint.save(run.state())
         run.end_pass()
-        bar.set_postfix(loss=f"{run.result.train_loss[-1]:.4f}")
+        bar.set_postfix(loss=f"{run.result.train_loss[-1]:.4f}", refresh=False)
     bar.close()
     ppm.eval()
     run.result.seconds = before + time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from plugrank_training.fit.prepare import Prepared, content_of, prepare
 from plugrank_training.fit.pretrain import newest
 from plugrank_training.fit.run import Run, open_run
 from plugrank_training.fit.stages import Pretrained, fit_options, pretrain_plugin
-from plugrank_training.fit.train import fit, predict
+from plugrank_training.fit.train import fit, predict_tasks
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.branch_model import BranchModel
 from plugrank_training.models.build import make_plugged
@@ -61,10 +62,10 @@ def plug_ppm(
     """
     run = open_run(options_of(Path(dataset), Path(out), split, seed, device), suited(config or Config(), features))
     prepared = prepare(run, show_groups=False, features=features)
-    host = as_model(model, features, "").to(run.options.device)
+    host = as_model(model, features, None).to(run.options.device)
     alone = judged(run, prepared, host, "host", {})
     ppm = pretrain_plugin(run, prepared, PPM)
-    unified = plugged(run, prepared, ppm, host, float(alone.valid.mean()))
+    unified = plugged(run, prepared, ppm, host, offsets(alone))
     report = train(run, prepared, unified)
     both = judged(run, prepared, unified, "unified", report)
     for name, trained in (("host", alone), ("unified", both)):
@@ -98,18 +99,24 @@ def suited(config: Config, features: Features) -> Config:
     return replace(config, history=history, host=host, covisits=replace(config.covisits, dim=0), cache_dtype="f32")
 
 
-def plugged(run: Run, prepared: Prepared, ppm: Pretrained, host: BranchModel, offset: float) -> ClickModel:
+def offsets(alone: Trained) -> list[float]:
+    """Means of the host's logits, one a task, over what was calibrated on."""
+    return [float(alone.valid.mean()), *alone.report["further_means"]]
+
+
+def plugged(run: Run, prepared: Prepared, ppm: Pretrained, host: BranchModel, offset: Sequence[float]) -> ClickModel:
     """PPM and the host under one head, before it trains: the host's logit, less its mean, is added to PPM's."""
     torch.manual_seed(run.options.seed)
     branches: dict[str, Branch] = {
         **make_plugged(prepared.catalog.schema, run.config),
         "host": FrozenHost(host, offset),
     }
-    model = ClickModel(branches, run.config.unified, run.config.history, rounds=False)
+    model = ClickModel(branches, run.config.unified, run.config.history, False, prepared.catalog.schema)
     model.start_from(ppm.model)
     with torch.no_grad():
         if isinstance(model.wide_cross, nn.Linear):
-            model.wide_cross.weight[:, -1] = 1.0
+            # The last outputs are the host's, the first of them its main task's.
+            model.wide_cross.weight[:, -len(host.tasks)] = 1.0
     return model.to(run.options.device)
 
 
@@ -123,8 +130,9 @@ def train(run: Run, prepared: Prepared, model: ClickModel) -> dict[str, Any]:
 
 def judged(run: Run, prepared: Prepared, model: CutModel, name: str, report: dict[str, Any]) -> Trained:
     """Score the validation part, calibrate on it and measure."""
-    logits = predict(model, prepared.catalog, run.batcher(run.split.valid), f"{name} valid")
-    return Trained.measured(None, (logits, None), run.split, run.config.calibration, report)
+    logits = predict_tasks(model, prepared.catalog, run.batcher(run.split.valid), f"{name} valid")
+    report = report | {"further_means": logits[:, 1:].mean(axis=0).tolist()}
+    return Trained.measured(None, (logits, None), run.split, run.config.calibration, report, model.tasks[1:])
 
 
 def bundle_of(
@@ -141,7 +149,7 @@ def bundle_of(
         idrec=host.cpu().eval(),
         text=TextPart(text.encoder, text.tokenizer, run.config.text.max_tokens, samples) if text else None,
         image=ImagePart(image.encoder, run.config.image) if image else None,
-        calibration={name: one.calibration for name, one in trained.items()},
+        calibration={name: one.calibrations() for name, one in trained.items()},
         metrics={name: {"valid": one.report["valid"]} for name, one in trained.items()}
         | {"split": run.split.name, "seed": run.options.seed},
         seed=run.options.seed,

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from plugrank_training.config import Config, ConfigError
 from plugrank_training.console import reused_note, say
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.data.click_sequences import ClickSequences
 from plugrank_training.data.columns import column_table, column_uses, refuse_absent, unlisted_note
 from plugrank_training.data.content_vectors import content_vectors
 from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.log_context import log_features
 from plugrank_training.encoders.stage import (
     Content,
     ImageResult,
@@ -30,7 +32,7 @@ from plugrank_training.fit.run import Run
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.groups import GroupRow, freeze, group_table, groups_of, stored_groups
 from plugrank_training.models.own_features import Features
-from plugrank_training.models.schema import Schema
+from plugrank_training.models.schema import MAIN_TASK, Schema
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,32 @@ def schema_of(run: Run, encoders: Encoders, features: Features | None = None) ->
     if not parts:
         raise ValueError("items.parquet: no item has a title, a text or an image; PPM needs content to read")
     if features is not None:
+        lacking = [task for task in features.tasks[1:] if task not in run.dataset.task_labels]
+        if lacking:
+            raise ValueError(f"interactions.parquet has no column `label_{lacking[0]}` for the task of that name")
         return features.schema(tuple(parts))
-    history = run.config.history
+    history, train = run.config.history, run.split.train
+    request, candidate = log_features(run.dataset, train, run.config.features)
     return Schema(
-        item_features(run.dataset, run.split.train, run.config),
-        user_features(run.dataset, run.split.train, run.config),
+        item_features(run.dataset, train, run.config),
+        user_features(run.dataset, train, run.config),
         tuple(parts),
         history.clicks,
         history.impressions,
+        request,
+        candidate,
+        tasks_of(run.dataset, run.config),
+        run.config.features.timezone,
     )
+
+
+def tasks_of(dataset: Dataset, config: Config) -> tuple[str, ...]:
+    """What is predicted. Raises `ConfigError` for weights of tasks that the data set does not have."""
+    weights = config.tasks.weights
+    strange = [task for task in weights if task not in dataset.task_labels]
+    if strange:
+        raise ConfigError(f"tasks.weights.{strange[0]}: interactions.parquet has no column `label_{strange[0]}`")
+    return MAIN_TASK, *(task for task in dataset.task_labels if weights.get(task, 1.0) > 0)
 
 
 def prepare(run: Run, show_groups: bool, features: Features | None = None) -> Prepared:
@@ -114,7 +133,7 @@ def prepare(run: Run, show_groups: bool, features: Features | None = None) -> Pr
     refuse_absent(schema, run.dataset, run.options.allow_absent)
     catalog = make_catalog(run.dataset, schema, [part.vectors for part in made], present)
     if show_groups:
-        say("\n" + column_table(column_uses(run.options.dataset, catalog)))
+        say("\n" + column_table(column_uses(run.dataset, schema)))
         if unlisted_note(run.dataset):
             say(unlisted_note(run.dataset))
         say("\n" + describe_groups(run, encoders, schema) + "\n")

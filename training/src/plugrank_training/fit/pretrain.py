@@ -49,6 +49,7 @@ def pretrain_options(config: Config, seed: int) -> FitOptions:
         dropping=Dropping(item=config.ppm.drop_item),
         seed=seed,
         ranking=config.unified.ranking,
+        task_weights=config.tasks.weights,
     )
 
 

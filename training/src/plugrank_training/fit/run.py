@@ -12,6 +12,7 @@ from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
+from plugrank_training.data.log_context import request_keys
 from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.data.splits import Split, default_split, make_split
 from plugrank_training.evaluate.test_ledger import TestLedger
@@ -40,6 +41,8 @@ class Run:
     cache: StageCache
     frozen: FrozenCache
     ledger: TestLedger
+    # What tells requests of one user and time apart; None where the log tells nothing of requests.
+    requests: np.ndarray | None
 
     @property
     def clicks_only(self) -> bool:
@@ -54,7 +57,8 @@ class Run:
         """Batches of a part, with items drawn to train clicks against where `negatives` draws them."""
         sizes = self.config.batch
         rows = sizes.rows if training else sizes.eval_rows
-        made = Batcher(examples, self.history, sizes.candidates, rows, self.options.device)
+        device, requests = self.options.device, self.requests
+        made = Batcher(examples, self.history, sizes.candidates, rows, device, requests=requests)
         made.negatives, made.recent = negatives, self.recent
         return made
 
@@ -107,4 +111,5 @@ def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> 
             options.again,
             {"data": loaded.key, "part": split.name, "salt": options.salt, "fold": options.fold},
         ),
+        requests=request_keys(dataset, config.features),
     )

@@ -23,7 +23,7 @@ from plugrank_training.fit.covisit_factors import fill_covisits
 from plugrank_training.fit.prepare import Prepared
 from plugrank_training.fit.pretrain import WHITENED_ITEMS, newest, pretrain, pretrain_next_clicks, whiten
 from plugrank_training.fit.run import Run
-from plugrank_training.fit.train import FitOptions, fit, predict
+from plugrank_training.fit.train import FitOptions, fit, predict_tasks
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.groups import freeze
@@ -76,7 +76,7 @@ def fit_models(run: Run, prepared: Prepared, names: Sequence[str]) -> FittedMode
 def fit_baseline(run: Run, prepared: Prepared, name: str) -> Trained:
     """A model without a network; equal for all seeds but for the vectors it reads."""
     no_test = run.options.no_test
-    key = run.key(name, BASELINES_VERSION, run.config.text, run.config.image, no_test)
+    key = run.key(name, BASELINES_VERSION, run.config.text, run.config.image, run.config.features, no_test)
     stored = run.cache.path(name, key, "json").is_file()
     if not stored and not no_test:
         run.ledger.read(run.split_key, name, run.options.seed, key)
@@ -104,6 +104,8 @@ def pretrained_config(config: Config) -> tuple[Any, ...]:
         config.next_clicks,
         config.unified.pretraining(),
         config.categories_length,
+        config.features,
+        config.tasks,
     )
 
 
@@ -174,6 +176,7 @@ def fit_options(name: str, config: Config, seed: int, network: Network) -> FitOp
         retrieval=config.retrieval.share if network.plugin is not None else 0.0,
         temperature=config.retrieval.temperature,
         sparse=unified.sparse_embeddings,
+        task_weights=config.tasks.weights,
     )
 
 
@@ -188,7 +191,8 @@ def network_key(run: Run, name: str, config: Config) -> str:
         return run.key(name, config)
     # Where clicks are trained against drawn items, what is near by content is among them.
     drawn = (config.lists, config.text, config.image) if config.lists.share else ()
-    return run.key(config.host, config.covisits, drawn, config.unified, config.calibration, config.categories_length)
+    shape = (config.categories_length, config.features, config.tasks)
+    return run.key(config.host, config.covisits, drawn, config.unified, config.calibration, *shape)
 
 
 def fitted_key(run: Run, name: str) -> str:
@@ -264,7 +268,7 @@ def score(run: Run, prepared: Prepared, name: str, model: ClickModel, key: str, 
                 run.ledger.read(run.split_key, name, run.options.seed, key)
             batcher = run.batcher(examples)
             catalog = run.frozen.attach(model, prepared.catalog, [batcher])
-            return {"logits": torch.from_numpy(predict(model, catalog, batcher, f"{name} {part}"))}, {}
+            return {"logits": torch.from_numpy(predict_tasks(model, catalog, batcher, f"{name} {part}"))}, {}
 
         return run.cache.get_or_make(f"{name}-{part}", key, make).tensors["logits"].numpy()
 
@@ -277,4 +281,5 @@ def calibrated(
 ) -> Trained:
     """Calibrate on the validation part and measure."""
     reads = {"test_reads": run.ledger.readings(run.split_key, name, run.options.seed)}
-    return Trained.measured(model, (valid, test), run.split, run.config.calibration, report | reads)
+    tasks = model.tasks[1:] if model is not None else ()
+    return Trained.measured(model, (valid, test), run.split, run.config.calibration, report | reads, tasks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,8 @@ class FitOptions:
     # Weight of the loss of item vectors for retrieval, and its temperature; of a model with PPM only.
     retrieval: float = 0.0
     temperature: float = 0.1
+    # Of the losses of the model's further tasks, beside that of the main one; 1 where a task is not named.
+    task_weights: Mapping[str, float] = field(default_factory=dict)
     # Whether id tables move by the rows of a batch alone; see `lazy_adam.py`.
     sparse: bool = False
 
@@ -159,7 +161,8 @@ def batch_loss(logit: Tensor, label: Tensor, there: Tensor) -> Tensor:
     Gradients are averaged over processes, so each one's sum is divided by the mean number of candidates.
     """
     loss = functional.binary_cross_entropy_with_logits(logit, label, weight=there, reduction="sum")
-    return loss * world() / total(there.sum())
+    # Of a further task no label may be known.
+    return loss * world() / total(there.sum()).clamp(min=1.0)
 
 
 def logged_loss(logit: Tensor, batch: Batch, ranking: float) -> Tensor:
@@ -180,16 +183,17 @@ class Scorer(nn.Module):
         self.model, self.catalog, self.options = model, catalog, options
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits `[G, C]`; mean loss of lists and of item vectors, 0 without one."""
+        """Logits by task `[G, C, tasks]`; mean loss of lists and of item vectors, 0 without one."""
         encoded = encode_batch(self.model, self.catalog, batch, self.options.dropping)
-        logit = score_encoded(self.model, encoded, batch)
+        logits = score_encoded(self.model, encoded, batch)
+        logit = logits[..., 0]
         lists = vectors = logit.new_zeros(())
         if self.options.lists > 0.0 and batch.drawn is not None:
             losses = drawn_losses(self.model, encoded, batch.drawn, logit)
             lists = list_loss(losses, (batch.label * batch.there).index_select(0, batch.drawn.lists))
         if self.options.retrieval > 0.0:
             vectors = self.retrieval(encoded, batch)
-        return logit, lists, vectors
+        return logits, lists, vectors
 
     def retrieval(self, encoded: EncodedBatch, batch: Batch) -> Tensor:
         """The loss of item vectors as nearest neighbours of what was clicked."""
@@ -218,18 +222,35 @@ def drawn_losses(model: ClickModel, encoded: EncodedBatch, drawn: DrawnItems, lo
     return list_losses(candidates, against, drawn.log_chance_candidates, drawn.log_chance, drawn.blocked)
 
 
-def combined_loss(scored: tuple[Tensor, Tensor, Tensor], batch: Batch, options: FitOptions) -> Tensor:
-    """All that is trained by: log loss, the in-user ranking loss, the list loss, the loss of item vectors."""
-    logit, lists, vectors = scored
-    loss = (1.0 - options.lists) * logged_loss(logit, batch, options.ranking)
+def task_loss(logit: Tensor, label: Tensor) -> Tensor:
+    """Mean log loss of a further task where its label, `[G, C]`, is known (not NaN), as `batch_loss`."""
+    known = (~label.isnan()).to(logit.dtype)
+    return batch_loss(logit, label.nan_to_num(0.0), known)
+
+
+def combined_loss(
+    scored: tuple[Tensor, Tensor, Tensor], batch: Batch, options: FitOptions, tasks: Sequence[str]
+) -> Tensor:
+    """All that is trained by: log loss, the in-user ranking loss, the list loss, the loss of item vectors, and the
+    losses of the further `tasks`."""
+    logits, lists, vectors = scored
+    loss = (1.0 - options.lists) * logged_loss(logits[..., 0], batch, options.ranking)
+    for place, task in enumerate(tasks, 1):
+        loss = loss + options.task_weights.get(task, 1.0) * task_loss(logits[..., place], batch.further[task])
     return loss + options.lists * lists + options.retrieval * vectors
 
 
 @torch.no_grad()
 def predict(model: CutModel, catalog: Catalog, batcher: Batcher, progress: str = "") -> np.ndarray:
-    """Logits of all examples of a batcher, f64 in their order; rounded as the serving side rounds."""
+    """Logits of the main task of all examples of a batcher, f64 in their order; rounded as the serving side rounds."""
+    return predict_tasks(model, catalog, batcher, progress)[:, 0]
+
+
+@torch.no_grad()
+def predict_tasks(model: CutModel, catalog: Catalog, batcher: Batcher, progress: str = "") -> np.ndarray:
+    """The same of all tasks, f64 `[examples, tasks]`."""
     model.eval()
-    logits = np.full(len(batcher.examples), np.nan)
+    logits = np.full((len(batcher.examples), len(model.tasks)), np.nan)
     batches: Iterable = batcher.passes(None)
     if progress:
         batches = progress_bar(batches, desc=progress, total=len(batcher), unit="batch")
@@ -259,9 +280,16 @@ def judged(model: ClickModel, catalog: Catalog, batcher: Batcher, options: FitOp
     model.eval()
     logits = np.full(len(batcher.examples), np.nan)
     summed, clicks = 0.0, 0.0
+    # Of each further task: the sum of its losses, and how many there are.
+    tasks = np.zeros((len(model.tasks) - 1, 2))
     for batch in batcher.passes(None):
         encoded = encode_batch(model, catalog, batch, Dropping())
-        logit = score_encoded(model, encoded, batch)
+        every = score_encoded(model, encoded, batch)
+        logit = every[..., 0]
+        for place, task in enumerate(model.tasks[1:]):
+            label = batch.further[task]
+            known = float((~label.isnan()).sum())
+            tasks[place] += float(task_loss(every[..., place + 1], label)) * known, known
         there = batch.example >= 0
         logits[batch.example[there]] = logit.double().cpu().numpy()[there]
         if batch.drawn is not None and options.lists > 0.0:
@@ -269,9 +297,11 @@ def judged(model: ClickModel, catalog: Catalog, batcher: Batcher, options: FitOp
             clicked = (batch.label * batch.there).index_select(0, batch.drawn.lists)
             summed, clicks = summed + float((losses * clicked).sum()), clicks + float(clicked.sum())
     loss = valid_loss(logits, batcher.examples, options.ranking)
+    weights = [options.task_weights.get(task, 1.0) for task in model.tasks[1:]]
+    further = float(np.dot(weights, tasks[:, 0] / np.maximum(tasks[:, 1], 1.0)))
     if options.lists == 0.0 or not clicks:
-        return loss
-    return (1.0 - options.lists) * loss + options.lists * summed / clicks
+        return loss + further
+    return (1.0 - options.lists) * loss + options.lists * summed / clicks + further
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
@@ -369,7 +399,7 @@ def fit(
     while run.epoch < options.epochs and run.worse < options.patience:
         for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()
-            loss = combined_loss(scorer(batch), batch, options)
+            loss = combined_loss(scorer(batch), batch, options, model.tasks[1:])
             run.optimizers.zero_grad()
             loss.backward()
             run.optimizers.step()
@@ -383,7 +413,9 @@ def fit(
             if step % every == 0:
                 run.optimizers.settle()
                 run.judge(judged(model, catalog, valid, options))
-                bar.set_postfix(train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}")
+                bar.set_postfix(
+                    train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}", refresh=False
+                )
             if checkpoint and checkpoint.due() and is_main():
                 run.result.seconds = before + time.perf_counter() - started
                 checkpoint.save(run.state())

@@ -13,6 +13,7 @@ from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.models.own_features import OwnIds
 from plugrank_training.models.row_host import RowHost
+from plugrank_training.models.schema import MAIN_TASK
 
 # The item output that retrieval reads.
 ITEM_VECTOR = "item_vector"
@@ -23,12 +24,17 @@ ItemVector = Callable[[Named], Tensor]
 class BranchModel(CutModel):
     """The logit is the item's prior, the user's bias and the sum of what the branch says of the pair.
 
-    `item_vector` gives what retrieval goes by: the name of an output of the branch, or a function of the item's ids.
-    Names and ids of features are translated into the network's own.
+    `item_vector` gives what retrieval goes by: the name of an output of the branch, a function of the item's ids, or
+    None.
+    Names and ids of features are translated into the network's own. Of a hosted model with several tasks each output
+    is the logit of one.
     """
 
-    def __init__(self, branch: Branch, item_vector: str | ItemVector, ids: OwnIds) -> None:
+    def __init__(
+        self, branch: Branch, item_vector: str | ItemVector | None, ids: OwnIds, tasks: tuple[str, ...] = (MAIN_TASK,)
+    ) -> None:
         super().__init__()
+        self.tasks = tasks
         self.branch = branch
         self.item_vector = item_vector
         self.ids = ids
@@ -36,9 +42,9 @@ class BranchModel(CutModel):
         self.has_prior = not isinstance(branch, RowHost)
 
     @property
-    def vector_output(self) -> str:
-        """The item output that retrieval reads."""
-        return self.item_vector if isinstance(self.item_vector, str) else ITEM_VECTOR
+    def vector_output(self) -> str | None:
+        """The item output that retrieval reads; None where it reads none."""
+        return ITEM_VECTOR if callable(self.item_vector) else self.item_vector
 
     @property
     def cache_dtype(self) -> str:
@@ -64,7 +70,7 @@ class BranchModel(CutModel):
         outputs = dict(parts.outputs)
         if self.has_prior:
             outputs["prior"] = parts.prior
-        if not isinstance(self.item_vector, str):
+        if callable(self.item_vector):
             outputs[ITEM_VECTOR] = self.item_vector(features)
         return outputs
 
@@ -87,9 +93,16 @@ class BranchModel(CutModel):
             state["bias_user"] = parts.bias
         return state
 
-    def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:  # noqa: ARG002 - not read
+    def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
         """See `CutModel.score`."""
-        logit = self.branch.cross(state, candidate).sum(-1)
+        return self.score_tasks(state, candidate, recency_bucket)[..., 0]
+
+    def score_tasks(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:  # noqa: ARG002 - not read
+        """See `CutModel.score_tasks`."""
+        told = self.branch.cross(*self.ids.of_context(state, candidate))
+        if len(self.tasks) > 1:
+            return told
+        logit = told.sum(-1, keepdim=True)
         if self.has_prior:
-            logit = logit + candidate["prior"].squeeze(-1)
-        return logit + state["bias_user"] if "bias_user" in state else logit
+            logit = logit + candidate["prior"]
+        return logit + state["bias_user"].unsqueeze(-1) if "bias_user" in state else logit

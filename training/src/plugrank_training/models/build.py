@@ -57,34 +57,34 @@ def make_host_branches(schema: Schema, config: Config) -> dict[str, Branch]:
     return branches
 
 
-def assemble(branches: dict[str, Branch], config: Config, cached: bool) -> ClickModel:
+def assemble(schema: Schema, branches: dict[str, Branch], config: Config, cached: bool) -> ClickModel:
     """A click model of these branches; `cached`: outputs pass through the serving side's cache."""
-    return ClickModel(branches, config.unified, config.history, cached and config.cache_dtype == "f16")
+    return ClickModel(branches, config.unified, config.history, cached and config.cache_dtype == "f16", schema)
 
 
 def make_pretrained(schema: Schema, config: Config, seed: int) -> ClickModel:
     """PPM under a head of its own: what pre-training trains."""
     torch.manual_seed(seed)
-    return assemble(make_plugged(schema, config), config, cached=True)
+    return assemble(schema, make_plugged(schema, config), config, cached=True)
 
 
 def make_pretrained_sequence(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The sequence of ids under a head of its own: what its pre-training trains."""
     torch.manual_seed(seed)
-    return assemble(make_sequence(schema, config), config, cached=False)
+    return assemble(schema, make_sequence(schema, config), config, cached=False)
 
 
 def make_idrec(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The host alone."""
     torch.manual_seed(seed)
-    return assemble(make_host_branches(schema, config), config, cached=False)
+    return assemble(schema, make_host_branches(schema, config), config, cached=False)
 
 
 def make_with_vectors(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The host with frozen modal vectors as a feature."""
     torch.manual_seed(seed)
     vectors = FrozenVectors(tuple(width for _, width in schema.parts), config.ppm)
-    return assemble(make_host_branches(schema, config) | {"vectors": vectors}, config, cached=False)
+    return assemble(schema, make_host_branches(schema, config) | {"vectors": vectors}, config, cached=False)
 
 
 def make_with_likeness(schema: Schema, config: Config, seed: int) -> ClickModel:
@@ -92,18 +92,18 @@ def make_with_likeness(schema: Schema, config: Config, seed: int) -> ClickModel:
     torch.manual_seed(seed)
     branches = make_host_branches(schema, config)
     similarity = config.similarity if config.similarity.dim else SimilarityConfig(dim=LIKENESS_DIM)
-    return assemble(branches | {"similarity": make_similarity(schema, similarity)}, config, cached=False)
+    return assemble(schema, branches | {"similarity": make_similarity(schema, similarity)}, config, cached=False)
 
 
 def make_unified(schema: Schema, config: Config, seed: int) -> ClickModel:
     """PPM plugged into the host."""
     torch.manual_seed(seed)
     host = make_host_branches(schema, config)
-    return assemble({**make_plugged(schema, config), **host}, config, cached=True)
+    return assemble(schema, {**make_plugged(schema, config), **host}, config, cached=True)
 
 
 def make_with_sequence(schema: Schema, config: Config, seed: int) -> ClickModel:
     """The sequence of ids plugged into the host."""
     torch.manual_seed(seed)
     host = make_host_branches(schema, config)
-    return assemble({**make_sequence(schema, config), **host}, config, cached=False)
+    return assemble(schema, {**make_sequence(schema, config), **host}, config, cached=False)

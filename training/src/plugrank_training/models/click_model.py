@@ -14,7 +14,9 @@ from plugrank_training.models.habits import Habits
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.models.ppm import AGE_BUCKETS
 from plugrank_training.models.recent_clicks import RecentPopularity
+from plugrank_training.models.request_context import RequestContext
 from plugrank_training.models.rounding import through_f16
+from plugrank_training.models.schema import MAIN_TASK, Schema
 
 
 class ClickModel(CutModel):
@@ -27,9 +29,16 @@ class ClickModel(CutModel):
     """
 
     def __init__(
-        self, branches: Mapping[str, Branch], config: UnifiedConfig, history: HistoryConfig, rounds: bool
+        self,
+        branches: Mapping[str, Branch],
+        config: UnifiedConfig,
+        history: HistoryConfig,
+        rounds: bool,
+        schema: Schema | None = None,
     ) -> None:
         super().__init__()
+        request, given = (schema.request, schema.candidate) if schema else ((), ())
+        self.tasks = schema.tasks if schema else (MAIN_TASK,)
         self.branches = nn.ModuleDict(branches)
         self.rounds = rounds
         parts = list(branches.values())
@@ -41,6 +50,11 @@ class ClickModel(CutModel):
         self.base = nn.Parameter(torch.zeros(1))
         # A linear model reads recency as one weight a bucket, a deep one as a vector.
         hidden = config.hidden if self.deep else 1
+        self.context = RequestContext(request, given, config.hidden if self.deep else 0) if request or given else None
+        # Of each further task: what the common log-odds are worth, what is added, and a head of its own.
+        further = len(self.tasks) - 1
+        self.task_scale = nn.Parameter(torch.ones(further)) if further else None
+        self.task_base = nn.Parameter(torch.zeros(further)) if further else None
         self.from_recency = nn.Embedding(AGE_BUCKETS, hidden)
         nn.init.normal_(self.from_recency.weight, std=0.02)
         if self.wide_cross is not None:
@@ -52,17 +66,11 @@ class ClickModel(CutModel):
         self.from_item = nn.Linear(sum(part.item_dim for part in parts), hidden)
         self.from_user = nn.Linear(sum(part.user_dim for part in parts) + Habits.dim, hidden, bias=False)
         self.from_cross = nn.Linear(cross, hidden, bias=False)
-        self.head = nn.Sequential(
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(hidden, config.hidden2),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden2, 1),
-        )
+        self.head = make_head(config, hidden)
+        self.task_heads = nn.ModuleList(make_head(config, hidden) for _ in self.tasks[1:])
 
     def head_modules(self) -> tuple[nn.Module, ...]:
-        """Every module that belongs to no branch."""
+        """Every module that belongs to no branch; those of further tasks too."""
         return tuple(module for name, module in self.named_children() if name != "branches")
 
     def parts(self) -> list[Branch]:
@@ -88,8 +96,11 @@ class ClickModel(CutModel):
             mine.weight[:, :width] = theirs.weight
             # Further branches speak softly at first.
             mine.weight[:, width:] *= 0.3
-        for same in ("from_recency", "wide_user", "head"):
+        for same in ("from_recency", "wide_user", "head", "task_heads", *(["context"] if self.context else [])):
             getattr(self, same).load_state_dict(getattr(other, same).state_dict())
+        for own, learned in ((self.task_scale, other.task_scale), (self.task_base, other.task_base)):
+            if own is not None and learned is not None:
+                own.copy_(learned)
         self.from_item.bias.copy_(other.from_item.bias)
         self.base.copy_(other.base)
         user = other.from_user.weight.shape[1] - Habits.dim
@@ -171,15 +182,47 @@ class ClickModel(CutModel):
         return self.cached(state)
 
     def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
-        """Logits `[users, candidates]` of candidates (`encode_items` outputs, `[users, candidates, d]`)."""
+        """See `CutModel.score`."""
+        logit, hidden = self.first_layer(state, candidate, recency_bucket)
+        if hidden is None:
+            return logit
+        deep: Tensor = self.head(hidden).squeeze(-1)
+        return deep + logit
+
+    def score_tasks(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
+        """See `CutModel.score_tasks`: the first layer is common to all tasks."""
+        logit, hidden = self.first_layer(state, candidate, recency_bucket)
+        every = [logit]
+        if self.task_scale is not None and self.task_base is not None:
+            every += (logit.unsqueeze(-1) * self.task_scale + self.task_base).unbind(-1)
+        if hidden is not None:
+            heads = [self.head, *self.task_heads]
+            every = [head(hidden).squeeze(-1) + wide for head, wide in zip(heads, every, strict=True)]
+        return torch.stack(every, dim=-1)
+
+    def first_layer(self, state: Named, candidate: Named, recency_bucket: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The wide part's logits `[users, candidates]` and, of a deep model, the first layer before its ReLU."""
         told = [part.cross(state, candidate) for part in self.parts() if part.cross_dim]
         recency = self.from_recency(recency_bucket)
         logit = candidate["prior"].squeeze(-1) + state["bias_user"]
         if self.wide_cross is not None:
             logit = logit + self.wide_cross(torch.cat(told, dim=-1)).squeeze(-1)
+        if self.context is not None:
+            logit = logit + self.context.bias(state, candidate)
         if not self.deep:
-            return logit + recency
+            return logit + recency, None
         hidden = self.from_cross(torch.cat(told, dim=-1)) + candidate["dense_item"]
         hidden = hidden + (state["dense_user"] + recency).unsqueeze(1)
-        deep: Tensor = self.head(hidden).squeeze(-1)
-        return deep + logit
+        return logit, hidden if self.context is None else self.context.layer(hidden, state, candidate)
+
+
+def make_head(config: UnifiedConfig, hidden: int) -> nn.Sequential:
+    """What makes a logit of the first dense layer."""
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(hidden, config.hidden2),
+        nn.ReLU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.hidden2, 1),
+    )

@@ -7,10 +7,14 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from plugrank_training.models.inputs import ItemInputs, Named
+from plugrank_training.models.schema import MAIN_TASK
 
 
 class CutModel(nn.Module, ABC):
     """A whole click model as three parts: of the item, of the user, of a pair of both."""
+
+    # What it predicts, the main task first.
+    tasks: tuple[str, ...] = (MAIN_TASK,)
 
     @property
     @abstractmethod
@@ -48,4 +52,13 @@ class CutModel(nn.Module, ABC):
 
     @abstractmethod
     def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
-        """Logits `[users, candidates]` of candidates (`encode_items` outputs, `[users, candidates, d]`)."""
+        """Logits `[users, candidates]` of the main task, of candidates (`encode_items` outputs, `[users, candidates,
+        d]`).
+
+        Beside the user states stand features of the request by names that begin with `REQUEST`, `[users(, length)]`,
+        and beside the item outputs what is given for each candidate, `GIVEN`, `[users, candidates(, length)]`.
+        """
+
+    def score_tasks(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
+        """The same for all tasks, `[users, candidates, tasks]`."""
+        return self.score(state, candidate, recency_bucket).unsqueeze(-1)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from plugrank_training.config import HostConfig
 from plugrank_training.models.branch import Branch, Group
-from plugrank_training.models.features import Feature, FeatureEmbeddings
+from plugrank_training.models.feature_embeddings import FeatureEmbeddings
+from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.lr import FirstOrder
 from plugrank_training.models.pooled_history import pooled_history

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from plugrank_training.config import HostConfig
 from plugrank_training.models.attention import TargetAttention
 from plugrank_training.models.branch import Branch, Group, interest
-from plugrank_training.models.features import Feature, FeatureEmbeddings
+from plugrank_training.models.feature_embeddings import FeatureEmbeddings
+from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.ppm import AGE_BUCKETS
 

@@ -48,6 +48,8 @@ class FuxiModel(RowModel):
         replace_pooling(self.model)
         self.item_names = [feature.name for feature in schema.item]
         self.user_names = [feature.name for feature in schema.user]
+        self.request_names = [feature.name for feature in schema.request]
+        self.candidate_names = [feature.name for feature in schema.candidate]
 
     def forward(self, rows: Rows) -> Tensor:
         """Logits `[n, 1]`."""
@@ -60,7 +62,11 @@ class FuxiModel(RowModel):
         label = (rows.history_label + REFUSED).flip(1) * mask.long()
         items[LABEL] = torch.cat([label, torch.full_like(label[:, :1], CANDIDATE)], dim=1).flatten(0, 1)
         self.model.device = mask.device
-        given = ({name: rows.user[name] for name in self.user_names}, items, mask)
+        # What is not of an item is of a row to FuxiCTR, whether of user, request or candidate.
+        own = {name: rows.user[name] for name in self.user_names}
+        own |= {name: rows.request[name] for name in self.request_names}
+        own |= {name: rows.candidate[name] for name in self.candidate_names}
+        given = (own, items, mask)
         logit: Tensor = self.model(given)["y_pred"]
         return logit.reshape(-1, 1)
 
@@ -126,7 +132,7 @@ def feature_map(schema: Schema, dim: int) -> Any:
     made.default_emb_dim = dim
     made.labels = ["label"]
     for source, features in (
-        ("user", schema.user),
+        ("user", (*schema.user, *schema.request, *schema.candidate)),
         ("item", (*schema.item, Feature.of(LABEL, ["clicked", "candidate"]))),
     ):
         for feature in features:
@@ -136,7 +142,11 @@ def feature_map(schema: Schema, dim: int) -> Any:
                 "vocab_size": feature.size,
                 "padding_idx": 0,
             }
-            if feature.length > 1:
+            if feature.is_number:
+                if feature.length > 1:
+                    raise ConfigError(f"host.kind: FuxiCTR reads no lists of numbers, as `{feature.name}` holds")
+                entry = {"source": source, "type": "numeric"}
+            elif feature.length > 1:
                 pooled = "layers.MaskedAveragePooling()"
                 entry |= {"type": "sequence", "max_len": feature.length, "feature_encoder": pooled}
             made.features[feature.name] = entry

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from plugrank_training.models.features import Feature, FeatureEmbeddings
+from plugrank_training.models.feature_embeddings import FeatureEmbeddings
+from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import ItemInputs
 from plugrank_training.models.ppm import Ppm
 

@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 Named = dict[str, Tensor]
+# Before the names of features of the request, which `CutModel.score` reads beside user states, and of features given
+# for each candidate, which it reads beside item outputs.
+REQUEST, GIVEN = "request.", "given."
+
+
+def named(values: Named, prefix: str) -> Named:
+    """Those whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): rows for name, rows in values.items() if name.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class ItemInputs:
     modal: Tensor
     # f32 [n, parts]: 1 where the part is present.
     present: Tensor
-    # int64 [n] or [n, length] for each item feature.
+    # int64, or f32 of numbers, [n] or [n, length] for each item feature.
     features: Named
     # What `Branch.frozen_item` gave for these items, where it is stored; then `modal` may be empty.
     frozen: Named = field(default_factory=dict)
@@ -35,7 +43,7 @@ class History:
     age_bucket: Tensor
     # f32 [users, L].
     mask: Tensor
-    # int64 [users] or [users, length] for each user feature.
+    # int64, or f32 of numbers, [users] or [users, length] for each user feature.
     user_features: Named
     # f32 [users, L]: label less what the item's prior expects, times mask.
     residual: Tensor

@@ -9,19 +9,21 @@ from torch import Tensor, nn
 
 from plugrank_training.config import HostConfig
 from plugrank_training.models.branch import Branch
-from plugrank_training.models.features import Feature, FeatureEmbeddings
+from plugrank_training.models.feature_embeddings import FeatureEmbeddings
+from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.pooled_history import pooled_history
 
 
 class FirstOrder(nn.Module):
-    """The sum of one learned weight a feature value (a multi-valued feature: the mean of its values'), from 0."""
+    """The sum of one learned weight a feature value (a multi-valued feature: the mean of its values', a number: a
+    learned curve), from 0."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         super().__init__()
         self.embeddings = FeatureEmbeddings(features, 1)
-        for table in self.embeddings.tables.parameters():
-            nn.init.zeros_(table)
+        for weights in self.embeddings.parameters():
+            nn.init.zeros_(weights)
 
     def forward(self, ids: Named) -> Tensor:
         """`[n, 1]`."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from plugrank_training.models.features import FIRST, MISSING, OTHER, Feature
-from plugrank_training.models.inputs import Named
+from plugrank_training.models.inputs import GIVEN, REQUEST, Named, named
 from plugrank_training.models.row_host import LARGEST_ID
-from plugrank_training.models.schema import Schema
+from plugrank_training.models.schema import MAIN_TASK, Schema
+from plugrank_training.models.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Category:
     """
 
     values: Sequence[str] | Mapping[str, int]
-    # Column of items.parquet or users.parquet, by which the bundle names the feature; empty for the feature's own name.
+    # Column of its table, by which the bundle names the feature; empty for the feature's own name.
     column: str = ""
     # How many values a row has at most; above 1 the network reads lists.
     length: int = 1
@@ -63,55 +64,104 @@ class Category:
 
 
 @dataclass(frozen=True)
-class Features:
-    """What a network reads, by its own names: of items and of users, and how much of the past."""
+class Number:
+    """One number, which the network reads after a transform."""
 
-    item: Mapping[str, Category]
-    user: Mapping[str, Category] = field(default_factory=dict)
+    # Column of its table, by which the bundle names the feature; empty for the feature's own name.
+    column: str = ""
+    # `Transform("log1p")`, `Transform("standard", mean, deviation)`; `buckets` are read as ids.
+    transform: Transform = field(default_factory=Transform)
+    # What a missing number is read as, after the transform.
+    missing: float = 0.0
+    # How many numbers a row has at most; above 1 the network reads lists.
+    length: int = 1
+
+    def feature(self, name: str) -> Feature:
+        """As a bundle has it."""
+        return Feature.number(self.column or name, self.transform, self.length, self.missing)
+
+    def table(self, name: str) -> None:  # noqa: ARG002 - as of a category
+        """Nothing: there are no ids to translate."""
+        return
+
+
+OwnFeature = Category | Number
+KINDS = ("item", "user", "request", "candidate")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network reads, by its own names: of items, of users, of the request, of what is given for each candidate,
+    and how much of the past; and what it predicts."""
+
+    item: Mapping[str, OwnFeature]
+    user: Mapping[str, OwnFeature] = field(default_factory=dict)
     # Entries of each label that a history has at most.
     clicks: int = 50
     impressions: int = 0
+    # Columns of interactions.parquet, or `context.features` of a rank request.
+    request: Mapping[str, OwnFeature] = field(default_factory=dict)
+    # The same, of each candidate.
+    candidate: Mapping[str, OwnFeature] = field(default_factory=dict)
+    # In the order of the network's outputs, the main one first.
+    tasks: tuple[str, ...] = (MAIN_TASK,)
+
+    def of(self, kind: str) -> Mapping[str, OwnFeature]:
+        """Those of one of `KINDS`."""
+        found: Mapping[str, OwnFeature] = getattr(self, kind)
+        return found
 
     def schema(self, parts: tuple[tuple[str, int], ...] = ()) -> Schema:
         """As a bundle has them, by the names of their columns. Raises `ValueError` where one cannot be written."""
         if not self.item:
             raise ValueError("a model reads at least one feature of items")
-        for kind, categories in (("item", self.item), ("user", self.user)):
-            columns = [category.column or name for name, category in categories.items()]
+        if not self.tasks or len(set(self.tasks)) != len(self.tasks):
+            raise ValueError(f"tasks {self.tasks}: at least one, each once")
+        made: dict[str, tuple[Feature, ...]] = {}
+        for kind in KINDS:
+            columns = [own.column or name for name, own in self.of(kind).items()]
             twice = {column for column in columns if columns.count(column) > 1}
             if twice:
                 raise ValueError(f"two {kind} features have the column `{min(twice)}`")
-        item = tuple(category.feature(name) for name, category in self.item.items())
-        user = tuple(category.feature(name) for name, category in self.user.items())
-        return Schema(item, user, parts, self.clicks, self.impressions)
+            made[kind] = tuple(own.feature(name) for name, own in self.of(kind).items())
+        return Schema(
+            made["item"], made["user"], parts, self.clicks, self.impressions, made["request"], made["candidate"],
+            self.tasks,
+        )  # fmt: skip
 
     def own_schema(self) -> Schema:
         """The same by the network's names."""
         made = self.schema()
 
-        def named(names: Mapping[str, Category], features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-            return tuple(replace(feature, name=name) for name, feature in zip(names, features, strict=True))
+        def renamed(kind: str) -> tuple[Feature, ...]:
+            features: tuple[Feature, ...] = getattr(made, kind)
+            return tuple(replace(feature, name=name) for name, feature in zip(self.of(kind), features, strict=True))
 
-        return replace(made, item=named(self.item, made.item), user=named(self.user, made.user))
+        return replace(
+            made,
+            item=renamed("item"),
+            user=renamed("user"),
+            request=renamed("request"),
+            candidate=renamed("candidate"),
+        )
 
     def own_ids(self) -> OwnIds:
         """What translates a bundle's ids into the network's."""
-        return OwnIds(self.item, self.user)
+        return OwnIds({kind: self.of(kind) for kind in KINDS})
 
 
 class OwnIds(nn.Module):
     """Translates names and ids of features into those of the network; ids without a table stay as they are."""
 
-    def __init__(self, item: Mapping[str, Category], user: Mapping[str, Category]) -> None:
+    def __init__(self, features: Mapping[str, Mapping[str, OwnFeature]]) -> None:
         super().__init__()
         self.columns = {
-            "item": {name: category.column or name for name, category in item.items()},
-            "user": {name: category.column or name for name, category in user.items()},
+            kind: {name: own.column or name for name, own in by_name.items()} for kind, by_name in features.items()
         }
         self.places: dict[tuple[str, str], str] = {}
-        for kind, categories in (("item", item), ("user", user)):
-            for number, (name, category) in enumerate(categories.items()):
-                table = category.table(name)
+        for kind, by_name in features.items():
+            for number, (name, own) in enumerate(by_name.items()):
+                table = own.table(name)
                 if table is not None:
                     # A feature's name may be one that a buffer cannot have.
                     self.places[kind, name] = f"{kind}_{number}"
@@ -124,6 +174,15 @@ class OwnIds(nn.Module):
     def of_users(self, ids: Named) -> Named:
         """The same of user features."""
         return self.translated("user", ids)
+
+    def of_context(self, state: Named, candidate: Named) -> tuple[Named, Named]:
+        """What `CutModel.score` reads, with the features of the request and those given for candidates translated."""
+        request = self.translated("request", named(state, REQUEST))
+        given = self.translated("candidate", named(candidate, GIVEN))
+        return (
+            state | {f"{REQUEST}{name}": rows for name, rows in request.items()},
+            candidate | {f"{GIVEN}{name}": rows for name, rows in given.items()},
+        )
 
     def translated(self, kind: str, ids: Named) -> Named:
         """Ids by the network's names."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from plugrank_training.config import HistoryConfig, PpmConfig
 from plugrank_training.models.attention import TargetAttention
 from plugrank_training.models.branch import Branch, Group, interest
-from plugrank_training.models.features import Feature, FeatureEmbeddings
+from plugrank_training.models.feature_embeddings import FeatureEmbeddings
+from plugrank_training.models.features import Feature
 from plugrank_training.models.history_layer import HistoryLayer
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 

@@ -1,4 +1,4 @@
-"""Hosts any CTR model that scores rows of ids: one row for each candidate of a user."""
+"""Hosts any CTR model that scores rows of features: one row for each candidate of a user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from plugrank_training.models.branch import Branch, Group
 from plugrank_training.models.features import Feature
-from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+from plugrank_training.models.inputs import GIVEN, REQUEST, History, ItemInputs, ItemParts, Named, UserParts, named
 from plugrank_training.models.schema import Schema
 
 # Ids pass through the item record and the user state as f32, which holds whole numbers up to here.
@@ -22,10 +22,13 @@ LARGEST_ID = 1 << 24
 class Rows:
     """`n` impressions, everything by row; padding of the history has mask 0 and any ids."""
 
-    # Ids of each feature: int64 [n] or [n, length]; of the history [n, L] or [n, L, length].
+    # Of each feature ids int64, or numbers f32, [n] or [n, length]; of the history [n, L] or [n, L, length].
     item: Named
     user: Named
     history: Named
+    # Of the request, and given for the candidate.
+    request: Named
+    candidate: Named
     # int64 [n, L]: 1 click, 0 impression; int64 [n, L]: log2 bucket of the age; f32 [n, L].
     history_label: Tensor
     history_age_bucket: Tensor
@@ -35,7 +38,7 @@ class Rows:
 class RowModel(nn.Module, ABC):
     """What a model must have to be hosted: a constructor of `(schema, config)`, a width and a forward pass."""
 
-    # Width of what `forward` gives: 1 for a logit, more for a representation.
+    # Width of what `forward` gives: 1 for a logit, or one for each task; more for a representation.
     output_dim: int
 
     @abstractmethod
@@ -57,7 +60,7 @@ class RowHost(Branch):
     def __init__(self, schema: Schema, model: RowModel) -> None:
         super().__init__()
         for feature in (*schema.item, *schema.user):
-            if feature.size > LARGEST_ID:
+            if not feature.is_number and feature.size > LARGEST_ID:
                 raise ValueError(
                     f"feature `{feature.name}` has {feature.size} values; a hosted model takes {LARGEST_ID}"
                 )
@@ -95,6 +98,8 @@ class RowHost(Branch):
             history_label=told[..., 0].round().long(),
             history_age_bucket=told[..., 1].round().long(),
             history_mask=told[..., 2],
+            request={name: repeat(values) for name, values in named(state, REQUEST).items()},
+            candidate={name: values.flatten(0, 1) for name, values in named(candidate, GIVEN).items()},
         )
         made: Tensor = self.model(rows)
         return made.unflatten(0, (users, count))
@@ -105,12 +110,15 @@ class RowHost(Branch):
 
 
 def pack(ids: Named, features: Sequence[Feature]) -> Tensor:
-    """Ids of all features side by side, f32 `[n, sum of lengths]`."""
-    columns = [ids[f.name] if f.length > 1 else ids[f.name].unsqueeze(-1) for f in features]
-    return torch.cat(columns, dim=-1).float()
+    """All features side by side, ids as f32 too, `[n, sum of lengths]`."""
+    columns = [(ids[f.name] if f.length > 1 else ids[f.name].unsqueeze(-1)).float() for f in features]
+    return torch.cat(columns, dim=-1)
 
 
 def unpack(numbers: Tensor, features: Sequence[Feature]) -> Named:
     """What `pack` was given, for any leading dimensions."""
-    pieces = torch.split(numbers.round().long(), [f.length for f in features], dim=-1)
-    return {f.name: piece if f.length > 1 else piece.squeeze(-1) for f, piece in zip(features, pieces, strict=True)}
+    made = {}
+    for feature, piece in zip(features, torch.split(numbers, [f.length for f in features], dim=-1), strict=True):
+        rows = piece if feature.length > 1 else piece.squeeze(-1)
+        made[feature.name] = rows if feature.is_number else rows.round().long()
+    return made

@@ -6,16 +6,26 @@ from dataclasses import dataclass
 
 from plugrank_training.models.features import Feature
 
+# The task that every data set has, whose label is the column `label`.
+MAIN_TASK = "click"
+
 
 @dataclass(frozen=True)
 class Schema:
-    """What a model reads: features, modal parts (name, width), history limits."""
+    """What a model reads: features, modal parts (name, width), history limits; and what it predicts."""
 
     item: tuple[Feature, ...]
     user: tuple[Feature, ...]
     parts: tuple[tuple[str, int], ...]
     clicks: int
     impressions: int
+    # Of the whole request, and given for each candidate.
+    request: tuple[Feature, ...] = ()
+    candidate: tuple[Feature, ...] = ()
+    # The main one first.
+    tasks: tuple[str, ...] = (MAIN_TASK,)
+    # Of features that are derived from the request's time.
+    timezone: str = "UTC"
 
     @property
     def modal_dim(self) -> int:

@@ -25,7 +25,7 @@ SHRINK = 1.0
 
 
 class Similarity(Branch):
-    """Cosines of candidate and history entries in each content space (text, image, each content feature).
+    """Cosines of candidate and history entries in each content space (text, image, each content feature but numbers).
 
     For each space: mean cosine with clicked and with refused entries, of the newest and of all; and among the entries
     nearest to the candidate, the mean residual and how many were clicked and refused. None of the spaces trains.
@@ -38,7 +38,7 @@ class Similarity(Branch):
     def __init__(self, parts: tuple[int, ...], item: tuple[Feature, ...], config: SimilarityConfig) -> None:
         super().__init__()
         self.parts = parts
-        self.features = tuple(feature for feature in item if feature.name != "item_id")
+        self.features = tuple(one for one in item if one.name != "item_id" and not one.is_number)
         self.spaces = tuple(min(config.dim, width) for width in parts)
         for number, (width, dim) in enumerate(zip(parts, self.spaces, strict=True)):
             self.register_buffer(f"mean_{number}", torch.zeros(width))

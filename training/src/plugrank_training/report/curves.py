@@ -20,7 +20,6 @@ from plugrank_training.fit.prepare import prepare
 from plugrank_training.fit.run import Run, open_run
 from plugrank_training.fit.stages import fit_models
 from plugrank_training.fit.train import predict
-from plugrank_training.models.features import MISSING
 from plugrank_training.progress_bar import progress_bar
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -31,8 +30,9 @@ DRAWS = 3
 def without_vectors(catalog: Catalog, missing: np.ndarray) -> Catalog:
     """A catalog in which some items, bool `[items]`, are as the serving side has them on a miss: by their id alone."""
     keep = torch.from_numpy(~missing).to(catalog.present.device)
+    absent = {feature.name: feature.absent for feature in catalog.schema.item}
     ids = {
-        name: value if name == "item_id" else torch.where(keep.view(-1, *[1] * (value.dim() - 1)), value, MISSING)
+        name: value if name == "item_id" else torch.where(keep.view(-1, *[1] * (value.dim() - 1)), value, absent[name])
         for name, value in catalog.item_ids.items()
     }
     rows = keep.unsqueeze(1).float()

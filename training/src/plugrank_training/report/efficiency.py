@@ -76,7 +76,7 @@ class EndToEnd(nn.Module):
         ids = {name: value[batch.items] for name, value in self.catalog.item_ids.items()}
         near = replace(self.catalog, modal=ModalVectors.of(torch.cat(rows, dim=1)), present=present, item_ids=ids)
         own = replace(batch, items=torch.arange(len(batch.items), device=batch.items.device))
-        return score_batch(self.model, near, own, dropping)
+        return score_batch(self.model, near, own, dropping)[..., 0]
 
 
 class Cached(nn.Module):
@@ -88,7 +88,7 @@ class Cached(nn.Module):
 
     def forward(self, batch: Batch, dropping: Dropping) -> Tensor:
         """Logits `[G, C]`."""
-        return score_batch(self.model, self.catalog, batch, dropping)
+        return score_batch(self.model, self.catalog, batch, dropping)[..., 0]
 
 
 @dataclass

@@ -65,6 +65,17 @@ def spread(one: dict[str, Any], key: str, seeds: int) -> str:
     return f" ± {value:.4f}" if seeds > 1 and value is not None else ""
 
 
+def tasks(run: dict[str, Any]) -> list[str]:
+    """Metrics of the tasks beside `click`, a row a model and task; nothing where there is none."""
+    rows = []
+    for name in run["models"]:
+        for task, told in run[name].get("tasks", {}).items():
+            found = told.get("test", told["valid"])
+            rows.append([f"{name}, {task}", f"{found['rows']:,}", *(number(found.get(key)) for key, _ in METRICS)])
+    head = ["model and task", "known labels", *(title for _, title in METRICS)]
+    return ["<h2>Further tasks</h2>", table(head, rows)] if rows else []
+
+
 def slices(run: dict[str, Any]) -> str:
     """AUC (rows) of every model on every slice."""
     names = [name for name in run["models"] if "slices" in run[name]]
@@ -183,7 +194,14 @@ def page(content: dict[str, Any]) -> str:
         rows = ", ".join(f"{count:,} {part}" for part, count in run["rows"].items())
         parts.append(f'<h1>{title}</h1><p class="note">Impressions: {rows}. Device: {html.escape(run["device"])}.</p>')
         if any("test" in run[model] for model in run["models"]):
-            parts += ["<h2>Quality</h2>", quality(run), bars(run), "<h2>Cold start and other slices</h2>", slices(run)]
+            parts += [
+                "<h2>Quality</h2>",
+                quality(run),
+                bars(run),
+                *tasks(run),
+                "<h2>Cold start and other slices</h2>",
+                slices(run),
+            ]
         parts += [lists_section(one) for one in content.get("lists", {}).get(name, [])]
         parts += measured(content["measured"].get(name, {}))
     return (

@@ -1,5 +1,6 @@
 //! Who runs with whom, and what leaves without running.
 
+use plugrank_contract::Deadline;
 use proptest::prelude::*;
 
 use super::*;
@@ -27,7 +28,7 @@ proptest! {
         let clean = |number: &u64| *number != POISON && *number != WRONG;
         prop_assume!(requests.iter().flatten().flatten().all(clean));
         let calls = requests.iter().map(|parts| {
-            bench.batcher.run_all(parts.iter().cloned().map(entry).collect(), None)
+            bench.batcher.run_all(parts.iter().cloned().map(entry).collect(), Deadline::NONE)
         });
         let answers = block_on(futures::future::join_all(calls));
         for (parts, answer) in requests.iter().zip(answers) {
@@ -53,10 +54,10 @@ proptest! {
 async fn what_waits_while_a_batch_runs_goes_together() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
-    let first = bench.batcher.run(entry(vec![1]), None);
+    let first = bench.batcher.run(entry(vec![1]), Deadline::NONE);
     let others = async {
         until(|| bench.begun()).await;
-        let calls = (0..8).map(|at| bench.batcher.run(entry(vec![at]), None));
+        let calls = (0..8).map(|at| bench.batcher.run(entry(vec![at]), Deadline::NONE));
         futures::future::join_all(calls).await
     };
     let opened = async {
@@ -81,10 +82,10 @@ async fn the_backlog_is_what_waits_and_runs_and_then_nothing() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
     assert_eq!(bench.batcher.backlog(), Duration::ZERO);
-    let first = bench.batcher.run(entry(vec![1]), None);
+    let first = bench.batcher.run(entry(vec![1]), Deadline::NONE);
     let others = async {
         until(|| bench.begun()).await;
-        let calls = (0..20).map(|at| bench.batcher.run(entry(vec![at]), None));
+        let calls = (0..20).map(|at| bench.batcher.run(entry(vec![at]), Deadline::NONE));
         futures::future::join_all(calls).await
     };
     let opened = async {
@@ -104,23 +105,23 @@ async fn the_backlog_is_what_waits_and_runs_and_then_nothing() {
 async fn who_went_away_or_came_too_late_costs_no_compute() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
-    let first = bench.batcher.run(entry(vec![1]), None);
-    let soon = Instant::now() + Duration::from_millis(50);
+    let first = bench.batcher.run(entry(vec![1]), Deadline::NONE);
+    let soon = Deadline::after(Duration::from_millis(50));
     let late = async {
         until(|| bench.begun()).await;
-        bench.batcher.run(entry(vec![2; 8]), Some(soon)).await
+        bench.batcher.run(entry(vec![2; 8]), soon).await
     };
     let rest = async {
         until(|| bench.begun() && bench.batcher.waiting() == 1).await;
         {
-            let gone = bench.batcher.run(entry(vec![3; 8]), None);
+            let gone = bench.batcher.run(entry(vec![3; 8]), Deadline::NONE);
             tokio::pin!(gone);
             tokio::select! {
                 _ = &mut gone => panic!("the worker is busy"),
                 () = until(|| bench.batcher.waiting() == 2) => {}
             }
         }
-        tokio::time::sleep_until(soon + Duration::from_millis(1)).await;
+        tokio::time::sleep_until(soon.moment().unwrap() + Duration::from_millis(1)).await;
         gate.send(()).unwrap();
     };
     let (first, late, ()) = tokio::join!(first, late, rest);
@@ -135,11 +136,11 @@ async fn who_went_away_or_came_too_late_costs_no_compute() {
 #[tokio::test]
 async fn an_entry_larger_than_any_shape_is_refused() {
     let bench = bench(1, false);
-    let error = bench.batcher.run(entry(vec![1; 33]), None).await.unwrap_err();
+    let error = bench.batcher.run(entry(vec![1; 33]), Deadline::NONE).await.unwrap_err();
     assert_eq!(error, BatchError::TooLarge { what: "candidates", got: 33, largest: 32 });
     let history = Dims { candidates: 1, history: 2 };
     let entry = Entry { dims: history, input: vec![1] };
-    let error = bench.batcher.run(entry, None).await.unwrap_err();
+    let error = bench.batcher.run(entry, Deadline::NONE).await.unwrap_err();
     assert!(error.to_string().contains("history entries"), "{error}");
 }
 

@@ -1,16 +1,17 @@
 //! What one entry may cost the others.
 
 use super::*;
+use plugrank_contract::Deadline;
 
 #[tokio::test]
 async fn a_panic_or_a_failed_run_ends_only_its_batch() {
     let bench = bench(1, false);
-    let panicked = bench.batcher.run(entry(vec![POISON]), None).await.unwrap_err();
+    let panicked = bench.batcher.run(entry(vec![POISON]), Deadline::NONE).await.unwrap_err();
     assert!(matches!(&panicked, BatchError::Failed(why) if why.contains("poisoned")), "{panicked}");
-    let failed = bench.batcher.run(entry(vec![WRONG]), None).await.unwrap_err();
+    let failed = bench.batcher.run(entry(vec![WRONG]), Deadline::NONE).await.unwrap_err();
     assert_eq!(failed, BatchError::Failed("wrong".to_owned()));
     assert!(bench.batcher.alive());
-    assert_eq!(bench.batcher.run(entry(vec![4]), None).await.unwrap().output, [8]);
+    assert_eq!(bench.batcher.run(entry(vec![4]), Deadline::NONE).await.unwrap().output, [8]);
     let reports = bench.reports.batches.lock().unwrap();
     let succeeded: Vec<bool> = reports.iter().map(|report| report.succeeded).collect();
     assert_eq!(succeeded, [false, false, true]);
@@ -20,10 +21,11 @@ async fn a_panic_or_a_failed_run_ends_only_its_batch() {
 async fn together(bench: &Bench, entries: Vec<Vec<u64>>) -> Vec<Result<Vec<u64>, BatchError>> {
     let gate = bench.gate.as_ref().unwrap();
     let count = entries.len();
-    let first = bench.batcher.run(entry(vec![1]), None);
+    let first = bench.batcher.run(entry(vec![1]), Deadline::NONE);
     let calls = async {
         until(|| bench.begun()).await;
-        let calls = entries.into_iter().map(|numbers| bench.batcher.run(entry(numbers), None));
+        let calls =
+            entries.into_iter().map(|numbers| bench.batcher.run(entry(numbers), Deadline::NONE));
         futures::future::join_all(calls).await
     };
     let opened = async {

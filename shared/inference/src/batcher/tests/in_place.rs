@@ -1,6 +1,7 @@
 //! Runs on the thread of the caller.
 
 use super::*;
+use plugrank_contract::Deadline;
 
 /// Longer than any run of the model here.
 const LONG: Duration = Duration::from_secs(1);
@@ -13,13 +14,13 @@ fn in_place(workers: usize, gated: bool) -> Arc<Bench> {
 async fn a_lone_entry_runs_where_it_was_called() {
     let bench = in_place(1, false);
     let here = std::thread::current().name().unwrap_or_default().to_owned();
-    let ran = bench.batcher.run(entry(vec![1, 2]), None).await.unwrap();
+    let ran = bench.batcher.run(entry(vec![1, 2]), Deadline::NONE).await.unwrap();
     assert_eq!((ran.output, ran.batch_rows), (vec![2, 4], 8));
-    let ran = bench.batcher.run_all(vec![entry(vec![3])], None).await.unwrap();
+    let ran = bench.batcher.run_all(vec![entry(vec![3])], Deadline::NONE).await.unwrap();
     assert_eq!(ran[0].output, [6]);
     assert_eq!(*bench.threads.lock().unwrap(), [here.clone(), here]);
     // Several parts go to the workers, which run them side by side.
-    bench.batcher.run_all(vec![entry(vec![1]), entry(vec![2])], None).await.unwrap();
+    bench.batcher.run_all(vec![entry(vec![1]), entry(vec![2])], Deadline::NONE).await.unwrap();
     assert_eq!(bench.threads.lock().unwrap().last().unwrap(), "test-0");
     let reports = bench.reports.batches.lock().unwrap();
     assert_eq!((reports[0].reason, reports[0].rows), (CloseReason::WorkerIdle, 2));
@@ -33,7 +34,7 @@ async fn what_is_long_or_waits_for_others_runs_on_workers() {
         started(1, false, Duration::ZERO, true),
         started(1, false, LONG, false),
     ] {
-        bench.batcher.run(entry(vec![1]), None).await.unwrap();
+        bench.batcher.run(entry(vec![1]), Deadline::NONE).await.unwrap();
         assert_eq!(*bench.threads.lock().unwrap(), ["test-0"]);
     }
 }
@@ -43,7 +44,7 @@ async fn where_every_model_is_busy_an_entry_waits_for_the_next() {
     let bench = in_place(1, true);
     let call = |number: u64| {
         let bench = Arc::clone(&bench);
-        tokio::spawn(async move { bench.batcher.run(entry(vec![number]), None).await })
+        tokio::spawn(async move { bench.batcher.run(entry(vec![number]), Deadline::NONE).await })
     };
     let first = call(1);
     until(|| bench.begun()).await;
@@ -64,7 +65,7 @@ async fn where_another_model_runs_the_caller_is_not_held_up() {
     let bench = in_place(2, true);
     let call = |number: u64| {
         let bench = Arc::clone(&bench);
-        tokio::spawn(async move { bench.batcher.run(entry(vec![number]), None).await })
+        tokio::spawn(async move { bench.batcher.run(entry(vec![number]), Deadline::NONE).await })
     };
     let first = call(1);
     until(|| bench.begun()).await;
@@ -81,11 +82,11 @@ async fn where_another_model_runs_the_caller_is_not_held_up() {
 #[tokio::test]
 async fn a_panic_gives_the_model_back() {
     let bench = in_place(1, false);
-    let error = bench.batcher.run(entry(vec![POISON]), None).await.unwrap_err();
+    let error = bench.batcher.run(entry(vec![POISON]), Deadline::NONE).await.unwrap_err();
     assert_eq!(error, BatchError::Failed("it panicked: poisoned".to_owned()));
-    let error = bench.batcher.run(entry(vec![UNREADABLE]), None).await.unwrap_err();
+    let error = bench.batcher.run(entry(vec![UNREADABLE]), Deadline::NONE).await.unwrap_err();
     assert_eq!(error, BatchError::Failed("unreadable".to_owned()));
-    assert_eq!(bench.batcher.run(entry(vec![4]), None).await.unwrap().output, [8]);
+    assert_eq!(bench.batcher.run(entry(vec![4]), Deadline::NONE).await.unwrap().output, [8]);
     let threads = bench.threads.lock().unwrap();
     assert!(threads.iter().all(|thread| thread != "test-0"), "{threads:?}");
 }
@@ -93,7 +94,8 @@ async fn a_panic_gives_the_model_back() {
 #[tokio::test]
 async fn what_comes_too_late_does_not_run() {
     let bench = in_place(1, false);
-    let error = bench.batcher.run(entry(vec![1]), Some(Instant::now())).await.unwrap_err();
+    let error =
+        bench.batcher.run(entry(vec![1]), Deadline::after(Duration::ZERO)).await.unwrap_err();
     assert_eq!(error, BatchError::Expired);
     assert_eq!(bench.begun.load(Ordering::SeqCst), 0);
     assert_eq!(*bench.reports.left.lock().unwrap(), (1, 0));
@@ -108,13 +110,13 @@ async fn callers_and_workers_share_the_models_and_lose_nothing() {
             for round in 0..300 {
                 let numbers: Vec<u64> = (0..=round % 9).map(|at| caller * 100 + at).collect();
                 let expected: Vec<u64> = numbers.iter().map(|number| number * 2).collect();
-                let deadline = Instant::now() + Duration::from_secs(20);
+                let deadline = Deadline::after(Duration::from_secs(20));
                 let parts = if round % 7 == 0 {
                     vec![entry(numbers.clone()), entry(numbers)]
                 } else {
                     vec![entry(numbers)]
                 };
-                for ran in bench.batcher.run_all(parts, Some(deadline)).await.unwrap() {
+                for ran in bench.batcher.run_all(parts, deadline).await.unwrap() {
                     assert_eq!(ran.output, expected);
                 }
                 tokio::task::yield_now().await;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use plugrank_contract::Deadline;
 
 use super::*;
 
@@ -41,7 +41,7 @@ impl BatchModel for Doubler {
         &mut self,
         shape: Shape,
         entries: &[Entry<Vec<u64>>],
-        _: Option<Instant>,
+        _: Deadline,
         answers: &mut Vec<Result<Vec<u64>, String>>,
     ) -> Result<(), RunError> {
         self.begun.fetch_add(1, Ordering::SeqCst);

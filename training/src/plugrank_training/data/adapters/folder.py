@@ -20,7 +20,7 @@ from plugrank_training.data.dataset import INTERACTIONS, ITEMS, META, USERS
 from plugrank_training.data.dataset_error import DatasetError
 
 # Raise when a change of the code changes what it writes.
-WRITER_VERSION = 2
+WRITER_VERSION = 3
 # What every reader of dataset folders understands (docs/dataset-format.md).
 COMPRESSION = "snappy"
 

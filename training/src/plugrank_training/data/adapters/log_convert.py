@@ -42,7 +42,7 @@ class Rows:
     label: np.ndarray
     user_ids: list[str]
     item_ids: list[str]
-    # Which row of the log each is; -1 for a drawn negative.
+    # Which row of the log each is; for a drawn negative `~row` of the positive that it was drawn for.
     source: np.ndarray
 
 
@@ -177,7 +177,8 @@ def with_negatives(rows: Rows, plan: LogMap) -> Rows:
     # What the user chose at any time is no negative, and no item comes twice at one moment.
     mine = np.isin(drawn_user * items + drawn, np.unique(user * items + item))
     triple = np.stack([drawn_user, drawn_time, drawn])[:, ~mine]
-    triple = np.unique(triple, axis=1)
+    triple, first = np.unique(triple, axis=1, return_index=True)
+    shown_with = np.repeat(rows.source[chosen], each)[~mine][first]
     ones, zeros = np.ones(len(item), dtype=np.int8), np.zeros(triple.shape[1], dtype=np.int8)
     return Rows(
         np.concatenate([user, triple[0]]),
@@ -186,7 +187,7 @@ def with_negatives(rows: Rows, plan: LogMap) -> Rows:
         np.concatenate([ones, zeros]),
         rows.user_ids,
         rows.item_ids,
-        np.concatenate([rows.source[chosen], np.full(triple.shape[1], -1, dtype=np.int64)]),
+        np.concatenate([rows.source[chosen], ~shown_with]),
     )
 
 
@@ -296,7 +297,8 @@ def categories(listed: Listed, plan: Entities) -> pa.Array:
 
 
 def write_log(rows: Rows, table: pa.Table, plan: LogMap, path: Path) -> None:
-    """`interactions.parquet` with the columns that are kept; a drawn negative has those of nobody."""
+    """`interactions.parquet` with the columns that are kept; a drawn negative has those of its positive, whose request
+    it shares: what only positives have would tell them apart."""
     columns: dict[str, Any] = {
         "user_id": pa.array(rows.user_ids, pa.string()).take(pa.array(rows.user)),
         "item_id": pa.array(rows.item_ids, pa.string()).take(pa.array(rows.item)),
@@ -306,7 +308,7 @@ def write_log(rows: Rows, table: pa.Table, plan: LogMap, path: Path) -> None:
     taken = [name for name in plan.keep if name in columns]
     if taken:
         raise DatasetError(f"`keep`: `{taken[0]}` is written from the map already")
-    source = pa.array(rows.source, mask=rows.source < 0)
+    source = pa.array(np.where(rows.source < 0, ~rows.source, rows.source))
     for name in plan.keep:
         columns[name] = column(table, name, "keep").take(source)
     pq.write_table(pa.table(columns), path, compression=COMPRESSION)

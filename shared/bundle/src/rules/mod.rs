@@ -1,10 +1,13 @@
 //! What the keys of a manifest must agree on.
 
-use std::collections::{BTreeMap, HashSet};
+mod features;
+
+use std::collections::HashSet;
 
 use crate::{
-    BundleError, Calibration, Dim, GraphName, GraphSpec, Manifest, Source, TensorDtype, TensorSpec,
-    manifest::{Feature, InputSpec},
+    BundleError, Dim, GraphName, GraphSpec, Manifest, Source, TensorDtype, TensorSpec,
+    features::{Feature, Features},
+    manifest::InputSpec,
 };
 
 type Check = Result<(), BundleError>;
@@ -35,10 +38,25 @@ pub(crate) fn check(manifest: &Manifest) -> Check {
         return Err(BundleError::manifest("history", "clicks and impressions are both 0"));
     }
     modal(manifest)?;
-    features(manifest, "features.item", &manifest.features.item)?;
-    features(manifest, "features.user", &manifest.features.user)?;
+    features::check(manifest)?;
+    tasks(manifest)?;
     graphs(manifest)?;
-    calibrations(&manifest.calibration)
+    calibrations(manifest)
+}
+
+fn tasks(manifest: &Manifest) -> Check {
+    let Manifest { tasks, value, .. } = manifest;
+    if tasks.is_empty() {
+        return Err(BundleError::manifest("tasks", "must name one at least, or be left out"));
+    }
+    tasks.iter().try_for_each(|task| text_of("tasks", task))?;
+    distinct("tasks".to_owned(), tasks.iter())?;
+    match &value.task {
+        Some(task) if !tasks.contains(task) => {
+            Err(BundleError::manifest("value.task", format!("there is no task `{task}`")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn text_of(key: &str, text: &str) -> Check {
@@ -113,23 +131,6 @@ fn part(manifest: &Manifest, key: &str, named: GraphName, expected: GraphName) -
     Ok(())
 }
 
-fn features(manifest: &Manifest, key: &str, features: &[Feature]) -> Check {
-    let mut names = HashSet::new();
-    for feature in features {
-        let key = format!("{key}.{}", feature.name);
-        text_of(&key, &feature.name)?;
-        listed(manifest, &key, &feature.vocab)?;
-        text_of(&key, &feature.column)?;
-        if !(1..=MAX_LENGTH).contains(&feature.length) {
-            return Err(BundleError::manifest(key, format!("`length` must be 1 to {MAX_LENGTH}")));
-        }
-        if !names.insert(&feature.name) {
-            return Err(BundleError::manifest(key, "there are two features of this name"));
-        }
-    }
-    Ok(())
-}
-
 fn graphs(manifest: &Manifest) -> Check {
     for required in [GraphName::ItemEncoder, GraphName::UserEncoder, GraphName::Unified] {
         if !manifest.graphs.contains_key(&required) {
@@ -193,11 +194,13 @@ fn expected(manifest: &Manifest, source: &Source) -> Result<(TensorDtype, Vec<Di
         }
         dims
     };
-    let feature = |features: &[Feature], name: &str| {
+    let feature = |features: &[Feature], name: &str, names: &[&str]| {
         let found = features.iter().find(|feature| feature.name == name);
-        found.map(|feature| feature.length).ok_or_else(|| format!("there is no feature `{name}`"))
+        found
+            .map(|feature| (feature.dtype(), with(names, feature.length)))
+            .ok_or_else(|| format!("there is no feature `{name}`"))
     };
-    let item_feature = |name: &str| feature(&manifest.features.item, name);
+    let Features { item, user, request, candidate } = &manifest.features;
     let plus = |names: &[&str], width: usize| {
         let mut dims = named(names);
         dims.push(Dim::Fixed(width));
@@ -212,7 +215,7 @@ fn expected(manifest: &Manifest, source: &Source) -> Result<(TensorDtype, Vec<Di
         }
         Source::ItemModal => (F32, plus(&["items"], manifest.modal.dim)),
         Source::ItemModalPresent => (F32, plus(&["items"], manifest.modal.parts())),
-        Source::ItemFeature(name) => (I64, with(&["items"], item_feature(name)?)),
+        Source::ItemFeature(name) => feature(item, name, &["items"])?,
         Source::HistoryItem(name) => {
             let (dtype, width) = item_output(manifest, name)?;
             (dtype, plus(&["users", "history"], width))
@@ -221,13 +224,11 @@ fn expected(manifest: &Manifest, source: &Source) -> Result<(TensorDtype, Vec<Di
             let (dtype, width) = item_output(manifest, name)?;
             (dtype, plus(&["users", "candidates"], width))
         }
-        Source::HistoryFeature(name) => (I64, with(&["users", "history"], item_feature(name)?)),
-        Source::CandidateFeature(name) => {
-            (I64, with(&["users", "candidates"], item_feature(name)?))
-        }
-        Source::UserFeature(name) => {
-            (I64, with(&["users"], feature(&manifest.features.user, name)?))
-        }
+        Source::HistoryFeature(name) => feature(item, name, &["users", "history"])?,
+        Source::CandidateFeature(name) => feature(item, name, &["users", "candidates"])?,
+        Source::CandidateGiven(name) => feature(candidate, name, &["users", "candidates"])?,
+        Source::UserFeature(name) => feature(user, name, &["users"])?,
+        Source::RequestFeature(name) => feature(request, name, &["users"])?,
         Source::HistoryLabel | Source::HistoryAgeBucket => (I64, named(&["users", "history"])),
         Source::HistoryMask => (F32, named(&["users", "history"])),
         Source::RequestRecencyBucket => (I64, named(&["users"])),
@@ -302,15 +303,27 @@ fn outputs(manifest: &Manifest, name: GraphName, graph: &GraphSpec) -> Check {
             return Err(BundleError::manifest(key(), message));
         }
     }
-    let one_f32 = |wanted: Option<&str>| {
-        matches!(&graph.outputs[..], [output] if output.dtype == TensorDtype::F32
-            && wanted.is_none_or(|wanted| output.name == wanted))
-    };
+    let all_f32 = graph.outputs.iter().all(|output| output.dtype == TensorDtype::F32);
+    let one_f32 = all_f32 && graph.outputs.len() == 1;
+    let tasks = &manifest.tasks;
+    let named = |task: &String| graph.outputs.iter().any(|output| output.name == *task);
+    let one_a_task = all_f32
+        && graph.outputs.len() == tasks.len()
+        && (tasks.len() == 1 || tasks.iter().all(named));
     match name {
-        GraphName::Unified | GraphName::Idrec if !one_f32(Some("logit")) => {
-            Err(BundleError::manifest(key(), "there must be one output, `logit`, of dtype f32"))
+        GraphName::Unified | GraphName::Idrec if !one_a_task => {
+            let message = match &tasks[..] {
+                [_] => "there must be one output, the task's logit, of dtype f32".to_owned(),
+                several => {
+                    format!(
+                        "there must be an output of dtype f32 for each of {}",
+                        several.join(", ")
+                    )
+                }
+            };
+            Err(BundleError::manifest(key(), message))
         }
-        GraphName::TextEncoder | GraphName::ImageEncoder if !one_f32(None) => {
+        GraphName::TextEncoder | GraphName::ImageEncoder if !one_f32 => {
             Err(BundleError::manifest(key(), "there must be one output of dtype f32"))
         }
         GraphName::UserEncoder if graph.outputs.iter().any(|o| o.dtype == TensorDtype::I64) => {
@@ -320,13 +333,19 @@ fn outputs(manifest: &Manifest, name: GraphName, graph: &GraphSpec) -> Check {
     }
 }
 
-fn calibrations(calibration: &BTreeMap<GraphName, Calibration>) -> Check {
-    for (graph, calibration) in calibration {
+fn calibrations(manifest: &Manifest) -> Check {
+    for (graph, tasks) in &manifest.calibration {
         let key = format!("calibration.{graph}");
         if !matches!(graph, GraphName::Unified | GraphName::Idrec) {
             return Err(BundleError::manifest(key, "only `unified` and `idrec` are calibrated"));
         }
-        calibration.check().map_err(|message| BundleError::manifest(key, message))?;
+        for (task, calibration) in tasks {
+            let key = format!("{key}.{task}");
+            if !manifest.tasks.contains(task) {
+                return Err(BundleError::manifest(key, format!("there is no task `{task}`")));
+            }
+            calibration.check().map_err(|message| BundleError::manifest(key, message))?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,28 @@
+//! Feature values as callers write them.
+
+use utoipa::openapi::{
+    RefOr, Schema,
+    schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
+};
+
+/// The schema of features by name.
+pub(crate) fn features_schema() -> RefOr<Schema> {
+    let plain = |kind: Type| ObjectBuilder::new().schema_type(kind);
+    let list = |kind: Type| ArrayBuilder::new().items(plain(kind));
+    let value = OneOfBuilder::new()
+        .item(plain(Type::String).max_length(Some(256)))
+        .item(plain(Type::Number))
+        .item(plain(Type::Boolean))
+        .item(list(Type::String).max_items(Some(1024)))
+        .item(list(Type::Number).max_items(Some(1024)));
+    let features = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(
+            "By name: a text, a number, a list of either, true or false (the same as these texts). \
+             A number is finite as a 32-bit float; whole numbers keep all their digits where a model \
+             reads them as a category.",
+        ))
+        .additional_properties(Some(Schema::from(value)))
+        .examples([serde_json::json!({ "brand": "Acme", "price": 12.5, "tags": ["new", "blue"] })]);
+    RefOr::T(Schema::Object(features.build()))
+}

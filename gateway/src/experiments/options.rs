@@ -1,0 +1,32 @@
+//! How experiments are followed and forced: section `[experiments]` of the settings.
+
+use std::time::Duration;
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Experiments. Their definitions are in the store, written by the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExperimentsOptions {
+    /// How often the store is asked whether the definitions have changed, in milliseconds: as long as
+    /// another gateway may go on by the ones before.
+    #[garde(range(min = 100, max = 600_000))]
+    pub follow_ms: u64,
+    /// Whether a request may name its own arms (`arms`), for tests. Such requests are left out of results.
+    #[garde(skip)]
+    pub forced_arms: bool,
+}
+
+impl Default for ExperimentsOptions {
+    fn default() -> Self {
+        Self { follow_ms: 1000, forced_arms: false }
+    }
+}
+
+impl ExperimentsOptions {
+    pub(crate) fn follow_every(&self) -> Duration {
+        Duration::from_millis(self.follow_ms)
+    }
+}

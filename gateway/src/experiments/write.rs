@@ -1,0 +1,79 @@
+//! Writing definitions: read, changed, checked, and written if nobody else was first.
+
+use std::sync::Arc;
+
+use plugrank_experiments::{Definitions, Problems};
+use plugrank_store::{Store, StoreError};
+
+use super::{DOCUMENT, Experiments, change, follow};
+use crate::problem::FieldError;
+
+/// Tries before a writer gives way to others.
+const TRIES: usize = 5;
+
+/// Why definitions were not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// They are wrong.
+    Invalid(Vec<FieldError>),
+    /// They would move units of a running experiment from one arm to another.
+    Moves(Problems),
+    /// There is no such experiment.
+    Unknown,
+    /// Others wrote at the same time, every time.
+    Busy,
+    /// What is stored is not readable.
+    Unreadable(String),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Experiments {
+    /// Changes the definitions; in force here when it returns.
+    pub(crate) async fn write(
+        &self,
+        store: &Arc<dyn Store>,
+        change: impl Fn(&mut Definitions) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        for _ in 0..TRIES {
+            let document = follow::load(store).await?;
+            let (before, revision) = match &document {
+                None => (Definitions::default(), 0),
+                Some(document) => {
+                    let definitions = follow::parse(document).map_err(WriteError::Unreadable)?;
+                    (definitions, document.revision)
+                }
+            };
+            let mut after = before.clone();
+            change(&mut after)?;
+            let after = checked(after)?;
+            after.may_follow(&before).map_err(WriteError::Moves)?;
+            let bytes = serde_json::to_vec(&after)
+                .map_err(|error| WriteError::Unreadable(error.to_string()))?;
+            if let Some(revision) = store.put_document(DOCUMENT, bytes, revision).await? {
+                self.put_into_force(after, revision);
+                return Ok(());
+            }
+        }
+        Err(WriteError::Busy)
+    }
+}
+
+fn checked(definitions: Definitions) -> Result<Definitions, WriteError> {
+    let json = serde_json::to_value(definitions)
+        .map_err(|error| WriteError::Unreadable(error.to_string()))?;
+    let definitions = Definitions::from_json(json).map_err(|problems| {
+        let error = |problem: &plugrank_experiments::Problem| {
+            FieldError::new(&problem.path, &problem.message)
+        };
+        WriteError::Invalid(problems.list().iter().map(error).collect())
+    })?;
+    let errors = change::check(&definitions);
+    if errors.is_empty() { Ok(definitions) } else { Err(WriteError::Invalid(errors)) }
+}

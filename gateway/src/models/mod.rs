@@ -1,0 +1,213 @@
+//! Models side by side: one is active and answers, others are loaded, loading, or failed.
+//!
+//! A request takes the active model at the door and keeps it to the end, so no answer mixes two.
+//! Activation changes which model the next request takes; the model before stays loaded, so that going
+//! back is as quick. For its first requests a newly activated model is on trial ([`trial`]): what it
+//! cannot answer is answered by the model before, and after a few such requests that one is active again.
+
+mod load;
+mod serving;
+pub(crate) mod shadow;
+mod trial;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use plugrank_runtime::{Health, Metrics};
+
+pub use load::{LoadModel, LoadProgress, OpenedModel, ProgressReader};
+pub use serving::{Clients, ServingModel};
+pub(crate) use trial::Trial;
+
+/// Name of a model whose roles run in other processes: what they serve is not known here.
+pub const REMOTE: &str = "remote";
+
+/// The models of a gateway.
+pub(crate) struct Models {
+    active: ArcSwap<ServingModel>,
+    /// All but the active one, by version.
+    others: Mutex<BTreeMap<String, Other>>,
+    trial: Trial,
+    loader: Option<Arc<dyn LoadModel>>,
+    max_loaded: usize,
+    /// Where the active model's metrics are shown.
+    metrics: Metrics,
+    /// Where its checks are asked.
+    health: Health,
+}
+
+/// A model that does not answer.
+enum Other {
+    Loading(ProgressReader),
+    Ready(Arc<ServingModel>),
+    Failed(String),
+}
+
+/// State of a model, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Active,
+    Ready,
+    Loading(LoadProgress),
+    Failed(String),
+}
+
+/// Why a model cannot be loaded, activated or removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ModelError {
+    #[error("there is no model {0}")]
+    Unknown(String),
+    #[error("model {0} is active; activate another before removing it")]
+    Active(String),
+    #[error("model {0} is still loading")]
+    Loading(String),
+    #[error("model {version} cannot be activated: {reason}")]
+    Failed { version: String, reason: String },
+    #[error("model {0} is loaded already")]
+    Known(String),
+    #[error("{0} models are loaded or loading, as many as may be (models.max_loaded); remove one")]
+    TooMany(usize),
+    #[error("{0}")]
+    NoLoader(&'static str),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Models {
+    pub(crate) fn new(
+        active: ServingModel,
+        loader: Option<Arc<dyn LoadModel>>,
+        max_loaded: usize,
+        (metrics, health): (Metrics, Health),
+    ) -> Self {
+        metrics.show(&active.metrics);
+        health.include(&active.health);
+        Self {
+            active: ArcSwap::from_pointee(active),
+            others: Mutex::default(),
+            trial: Trial::default(),
+            loader,
+            max_loaded,
+            metrics,
+            health,
+        }
+    }
+
+    /// The model that answers a request that begins now.
+    pub(crate) fn active(&self) -> Arc<ServingModel> {
+        self.active.load_full()
+    }
+
+    /// The model of this version, where it is active or ready.
+    pub(crate) fn ready(&self, version: &str) -> Option<Arc<ServingModel>> {
+        let others = self.others.lock();
+        let active = self.active();
+        if active.version == version {
+            return Some(active);
+        }
+        match others.get(version) {
+            Some(Other::Ready(model)) => Some(Arc::clone(model)),
+            _ => None,
+        }
+    }
+
+    /// The active model, then the others that are ready: whoever has to hear of changed items and of
+    /// events.
+    pub(crate) fn all_ready(&self) -> Vec<Arc<ServingModel>> {
+        let others = self.others.lock();
+        let ready = others.values().filter_map(|other| match other {
+            Other::Ready(model) => Some(Arc::clone(model)),
+            Other::Loading(_) | Other::Failed(_) => None,
+        });
+        std::iter::once(self.active()).chain(ready).collect()
+    }
+
+    /// Every model and its state, the active one first.
+    pub(crate) fn list(&self) -> Vec<(String, State)> {
+        let others = self.others.lock();
+        let state = |other: &Other| match other {
+            Other::Loading(progress) => State::Loading(progress()),
+            Other::Ready(_) => State::Ready,
+            Other::Failed(reason) => State::Failed(reason.clone()),
+        };
+        let rest = others.iter().map(|(version, other)| (version.clone(), state(other)));
+        std::iter::once((self.active().version.clone(), State::Active)).chain(rest).collect()
+    }
+
+    /// Makes a ready model the active one. What was active stays ready. Activating the active one
+    /// changes nothing.
+    pub(crate) fn activate(&self, version: &str) -> Result<(), ModelError> {
+        let mut others = self.others.lock();
+        if self.active().version == version {
+            return Ok(());
+        }
+        let model = match others.remove(version) {
+            Some(Other::Ready(model)) => model,
+            Some(other) => {
+                let error = match &other {
+                    Other::Failed(reason) => {
+                        ModelError::Failed { version: version.to_owned(), reason: reason.clone() }
+                    }
+                    _ => ModelError::Loading(version.to_owned()),
+                };
+                others.insert(version.to_owned(), other);
+                return Err(error);
+            }
+            None => return Err(ModelError::Unknown(version.to_owned())),
+        };
+        let before = self.swap(Arc::clone(&model));
+        tracing::info!(version, before = %before.version, "a model was activated");
+        others.insert(before.version.clone(), Other::Ready(Arc::clone(&before)));
+        self.trial.begin(&model, before);
+        Ok(())
+    }
+
+    fn swap(&self, model: Arc<ServingModel>) -> Arc<ServingModel> {
+        self.metrics.show(&model.metrics);
+        self.health.include(&model.health);
+        self.active.swap(model)
+    }
+
+    /// The model before, while `model` is on trial.
+    pub(crate) fn on_trial(&self, model: &ServingModel) -> Option<Arc<ServingModel>> {
+        self.trial.before(model)
+    }
+
+    /// Counts a request that a model on trial could not answer; after a few the model before is active
+    /// again and this one has failed.
+    pub(crate) fn broken(&self, model: &ServingModel, reason: &str) {
+        let Some(before) = self.trial.broken(model) else { return };
+        let mut others = self.others.lock();
+        if self.active().version != model.version {
+            return;
+        }
+        tracing::error!(
+            version = %model.version,
+            back_to = %before.version,
+            reason,
+            "a model was withdrawn: it could not answer its first requests"
+        );
+        others.remove(&before.version);
+        self.swap(before);
+        let reason =
+            format!("withdrawn after {} requests it could not answer: {reason}", trial::ALLOWED);
+        others.insert(model.version.clone(), Other::Failed(reason));
+    }
+
+    /// Removes a model that is not active, or forgets that it failed. Requests that have it end with it.
+    pub(crate) fn remove(&self, version: &str) -> Result<(), ModelError> {
+        let mut others = self.others.lock();
+        if self.active().version == version {
+            return Err(ModelError::Active(version.to_owned()));
+        }
+        match others.get(version) {
+            None => return Err(ModelError::Unknown(version.to_owned())),
+            Some(Other::Loading(_)) => return Err(ModelError::Loading(version.to_owned())),
+            Some(Other::Ready(_) | Other::Failed(_)) => others.remove(version),
+        };
+        self.trial.end_without(version);
+        tracing::info!(version, "a model was removed");
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! A model as the gateway calls it.
+
+use std::{any::Any, sync::Arc};
+
+use plugrank_contract::{
+    ItemIds,
+    embedding::Invalidate,
+    reranking::Rerank,
+    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    scoring::Score,
+};
+use plugrank_runtime::{Health, Metrics};
+use plugrank_transport::Client;
+
+/// The services a gateway calls, wherever they run.
+#[derive(Clone)]
+pub struct Clients {
+    /// Candidates.
+    pub retrieve: Client<Retrieve>,
+    /// Click probabilities.
+    pub score: Client<Score>,
+    /// Final order.
+    pub rerank: Client<Rerank>,
+    /// Retrieval, told of stored events.
+    pub observe_events: Client<ObserveEvents>,
+    /// Retrieval, told of written items.
+    pub refresh_items: Client<RefreshItems>,
+    /// Embedding, told of changed items.
+    pub invalidate: Client<Invalidate>,
+}
+
+/// A model bundle with the services over it. Dropping the last reference stops those of this process.
+pub struct ServingModel {
+    /// Version of the bundle; [`REMOTE`](super::REMOTE) where the roles run in other processes.
+    pub version: String,
+    /// The services.
+    pub clients: Clients,
+    /// The item table of this process, where retrieval runs here too; ids are resolved in it.
+    pub items: Option<Arc<dyn ItemIds>>,
+    /// Candidates whose facts come with the scores, for a re-ranking role that cannot look them up; 0
+    /// where it can.
+    pub facts_for: u32,
+    /// What its services count; shown while it is active.
+    pub metrics: Metrics,
+    /// Whether its services can do their work; asked while it is active.
+    pub health: Health,
+    /// What its services need and do not hold themselves, such as their threads.
+    pub keep: Arc<dyn Any + Send + Sync>,
+}

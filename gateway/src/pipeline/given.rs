@@ -1,0 +1,58 @@
+//! Feature values that a request brings with it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use plugrank_contract::{
+    FeatureValues, ItemId, ItemList,
+    scoring::{GivenCandidate, GivenFeatures},
+};
+
+use crate::api::rank::Candidate;
+
+/// Feature values that a request brings with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    request: FeatureValues,
+    user: FeatureValues,
+    /// By item, with its place in the caller's list.
+    candidates: HashMap<ItemId, GivenCandidate>,
+}
+
+impl Given {
+    /// `None` where all of it is empty. Of a candidate that is named twice, the last one counts.
+    pub(crate) fn of(
+        request: FeatureValues,
+        user: FeatureValues,
+        candidates: Option<Vec<Candidate<'_>>>,
+    ) -> Option<Self> {
+        let given = candidates.into_iter().flatten().zip(0..).filter_map(|(candidate, place)| {
+            match candidate {
+                Candidate::Given(given) if !given.features.is_empty() => {
+                    let features = Arc::new(given.features);
+                    Some((ItemId::from(&*given.item_id.0), GivenCandidate { place, features }))
+                }
+                _ => None,
+            }
+        });
+        let candidates: HashMap<_, _> = given.collect();
+        let empty = request.is_empty() && user.is_empty() && candidates.is_empty();
+        (!empty).then_some(Self { request, user, candidates })
+    }
+
+    /// As scoring reads it, for these candidates.
+    pub(crate) fn for_items(&self, items: &ItemList) -> Arc<GivenFeatures> {
+        let candidates = match self.candidates.is_empty() {
+            true => Vec::new(),
+            false => {
+                let nothing = GivenCandidate::default();
+                let given = |id| self.candidates.get(id).unwrap_or(&nothing).clone();
+                items.ids().map(given).collect()
+            }
+        };
+        Arc::new(GivenFeatures {
+            request: self.request.clone(),
+            user: self.user.clone(),
+            candidates,
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! Experiments over the API: written, followed, dealt, applied.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use plugrank_contract::{FeatureValue, User, scoring::ModelKind};
+use plugrank_gateway::ExperimentsOptions;
+use plugrank_store::Store;
+use serde_json::{Value, json};
+
+use crate::support::{Server, Setup, problem};
+
+/// Half of the users at the rung of the ID-based model.
+fn experiment() -> Value {
+    json!({
+        "layer": "ranking",
+        "control": "idrec",
+        "arms": [
+            {"name": "idrec", "permille": 500, "settings": {"rung": "idrec"}},
+            {"name": "ppm", "permille": 500},
+        ],
+    })
+}
+
+async fn put(server: &Server, name: &str, experiment: &Value) -> Value {
+    let response = server.put(&format!("/v1/experiments/{name}"), experiment).await;
+    let status = response.status();
+    let reply: Value = response.json().await.unwrap();
+    assert_eq!(status, 200, "{reply}");
+    reply
+}
+
+async fn arm(server: &Server, user: usize) -> Option<String> {
+    let reply = server.rank(&json!({"user_id": format!("u{user}"), "k": 3})).await;
+    reply["experiments"]["ranking"].as_str().map(str::to_owned)
+}
+
+#[actix_web::test]
+async fn users_are_dealt_arms_that_stay_and_change_what_serves_them() {
+    let server = Server::start();
+    let reply = put(&server, "ppm", &experiment()).await;
+    assert_eq!(reply["shares"], json!({"idrec": 0.5, "ppm": 0.5}));
+    let mut counted = BTreeMap::new();
+    for user in 0..100 {
+        let given = arm(&server, user).await.unwrap();
+        assert_eq!(arm(&server, user).await.as_ref(), Some(&given));
+        let model = server.score.calls().last().unwrap().1.model;
+        assert_eq!(model == ModelKind::Idrec, given == "idrec");
+        *counted.entry(given).or_insert(0) += 1;
+    }
+    // Of 100 fair coins 30 to 70 show heads, but for one time in 30,000.
+    assert!((30..=70).contains(&counted["ppm"]), "{counted:?}");
+    let reply = server.rank(&json!({"user_id": "u0"})).await;
+    let rung = match reply["experiments"]["ranking"].as_str() {
+        Some("idrec") => ("idrec", json!("experiment")),
+        _ => ("full", Value::Null),
+    };
+    assert_eq!((reply["rung"].as_str().unwrap(), reply["degraded"][0]["cause"].clone()), rung);
+    assert_eq!(server.delete("/v1/experiments/ppm").await.status(), 204);
+    assert_eq!(arm(&server, 0).await, None);
+    problem(server.delete("/v1/experiments/ppm").await, 404).await;
+    problem(server.get("/v1/experiments/ppm").await, 404).await;
+}
+
+#[actix_web::test]
+async fn an_arm_does_not_raise_what_the_ladder_lowered() {
+    let server = Server::start_with(|_, budget| {
+        budget.ladder.pin = Some("retrieval_order".parse().unwrap());
+    });
+    put(&server, "ppm", &experiment()).await;
+    for user in 0..10 {
+        let reply = server.rank(&json!({"user_id": format!("u{user}")})).await;
+        assert_eq!(
+            (&reply["rung"], &reply["degraded"][0]["cause"]),
+            (&json!("retrieval_order"), &json!("pinned"))
+        );
+    }
+}
+
+#[actix_web::test]
+async fn all_that_is_wrong_with_a_definition_is_named_as_the_body_has_it() {
+    let server = Server::start();
+    let wrong = json!({
+        "layer": "ranking", "control": "none",
+        "arms": [
+            {"name": "a", "permille": 400, "settings": {"rung": "best"}},
+            {"name": "b", "permille": 500, "settings": {"rules": []}},
+        ],
+    });
+    let refused = problem(server.put("/v1/experiments/e", &wrong).await, 400).await;
+    let fields: Vec<&str> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(fields, ["control", "arms"], "{refused}");
+    let mut wrong = experiment();
+    wrong["arms"][0]["settings"] = json!({"rung": "best"});
+    wrong["arms"][1]["settings"] = json!({"surface": {"k": 3}});
+    let refused = problem(server.put("/v1/experiments/e", &wrong).await, 400).await;
+    assert_eq!(refused["errors"][0]["field"], "arms[0].settings.rung", "{refused}");
+    assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("missing_vectors"));
+    assert_eq!(refused["errors"][1]["field"], "arms[1].settings.surface", "{refused}");
+    let mut other = experiment();
+    other["name"] = json!("another");
+    assert_eq!(problem(server.put("/v1/experiments/e", &other).await, 400).await["field"], "name");
+    let list: Value = server.get("/v1/experiments").await.json().await.unwrap();
+    assert_eq!(list, json!({"revision": 0, "layers": [], "experiments": []}));
+}
+
+#[actix_web::test]
+async fn a_change_that_moves_users_between_arms_is_refused() {
+    let server = Server::start();
+    let three = |shares: [u16; 3]| {
+        let names = ["control", "a", "b"];
+        let arm = |(name, share): (&str, u16)| json!({"name": name, "permille": share});
+        let arms: Vec<Value> = names.into_iter().zip(shares).map(arm).collect();
+        json!({"layer": "l", "control": "control", "arms": arms})
+    };
+    put(&server, "e", &three([400, 300, 300])).await;
+    let refused = server.put("/v1/experiments/e", &three([400, 100, 500])).await;
+    let detail = problem(refused, 409).await["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("some units"), "{detail}");
+    let mut stopped = three([400, 300, 300]);
+    stopped["arms"][2]["stopped"] = json!(true);
+    let reply = put(&server, "e", &stopped).await;
+    assert_eq!(reply["shares"]["b"], 0.0, "{reply}");
+}
+
+#[actix_web::test]
+async fn every_gateway_of_a_store_follows() {
+    let one = Server::start();
+    let experiments = ExperimentsOptions { follow_ms: 100, ..ExperimentsOptions::default() };
+    let setup = Setup { store: Arc::clone(&one.store), experiments, ..Setup::default() };
+    let two = Server::start_as(setup, |_, _| {});
+    assert_eq!(arm(&two, 1).await, None);
+    put(&one, "ppm", &experiment()).await;
+    let given = arm(&one, 1).await;
+    assert!(given.is_some());
+    for _ in 0..200 {
+        if arm(&two, 1).await == given {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the second gateway never followed");
+}
+
+#[actix_web::test]
+async fn arms_are_named_only_where_that_is_allowed() {
+    let body = json!({"user_id": "u", "arms": {"ppm": "idrec"}});
+    let server = Server::start();
+    put(&server, "ppm", &experiment()).await;
+    let refused = problem(server.post("/v1/rank", &body).await, 400).await;
+    assert_eq!(refused["field"], "arms");
+    assert!(refused["detail"].as_str().unwrap().contains("experiments.forced_arms"));
+    let experiments = ExperimentsOptions { forced_arms: true, ..ExperimentsOptions::default() };
+    let server = Server::start_as(Setup { experiments, ..Setup::default() }, |_, _| {});
+    put(&server, "ppm", &experiment()).await;
+    for arm in ["idrec", "ppm"] {
+        let reply = server.rank(&json!({"user_id": "u", "arms": {"ppm": arm}})).await;
+        assert_eq!(reply["experiments"], json!({"ranking": arm}), "{reply}");
+    }
+    let unknown = json!({"user_id": "u", "arms": {"ppm": "none"}});
+    problem(server.post("/v1/rank", &unknown).await, 400).await;
+}
+
+#[actix_web::test]
+async fn a_target_asks_for_features_of_the_profile() {
+    let server = Server::start();
+    let user = |id: &str, country: &str| User {
+        user_id: id.into(),
+        features: [("country".into(), FeatureValue::Text(country.into()))].into(),
+    };
+    server.store.put_users(vec![user("u1", "de"), user("u2", "fr")]).await.unwrap();
+    let mut experiment = experiment();
+    experiment["target"] = json!({"must": [{"feature": "country", "any": ["de"]}]});
+    put(&server, "ppm", &experiment).await;
+    assert!(arm(&server, 1).await.is_some());
+    assert_eq!(arm(&server, 2).await, None);
+    assert_eq!(arm(&server, 3).await, None, "nobody knows this user");
+}

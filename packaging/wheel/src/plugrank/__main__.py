@@ -1,0 +1,5 @@
+"""`python -m plugrank`."""
+
+from plugrank import main
+
+main()

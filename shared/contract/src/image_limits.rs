@@ -1,0 +1,25 @@
+//! Largest images that are decoded: at the API's door and before a bundle's image encoder alike, so that
+//! what is taken there is used here. A few kilobytes can claim to be gigabytes.
+
+/// Longest side, in pixels.
+pub const MAX_SIDE: u32 = 16_384;
+/// Most pixels.
+pub const MAX_PIXELS: u64 = 50_000_000;
+/// Largest file, in bytes.
+pub const MAX_FILE_BYTES: usize = 32 << 20;
+/// Memory that a decoded image may take, in bytes: 50 million pixels of 8 bits a channel, 33 million of
+/// 16 bits with transparency.
+pub const MAX_DECODED_BYTES: u64 = 256 << 20;
+
+/// Refuses an image by its size in pixels.
+///
+/// # Errors
+/// What is too large, and what would be right.
+pub fn check_pixels(width: u32, height: u32) -> Result<(), String> {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!(
+            "it has {width} x {height} pixels; at most {MAX_PIXELS} are decoded, send it scaled down"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! What `plugrank demo` serves, and what it keeps between runs.
+
+mod shop;
+mod state;
+
+pub use shop::Shop;
+pub use state::{State, default_state, settings_file};

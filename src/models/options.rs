@@ -1,0 +1,31 @@
+//! Models beside the one a process begins with: section `[models]` of the settings.
+
+use std::path::PathBuf;
+
+use garde::Validate;
+use plugrank_settings::rules::finite;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Models that are loaded while the process serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelsOptions {
+    /// Folder with a folder a bundle, out of which POST /v1/models loads. Absent: none can be loaded.
+    #[garde(skip)]
+    #[schemars(example = &"models")]
+    pub folder: Option<PathBuf>,
+    /// Most models loaded or loading at a time, the active one included.
+    #[garde(range(min = 2, max = 16))]
+    pub max_loaded: usize,
+    /// Share of rank requests that a ready model ranks too, beside the one that answers: nobody waits for
+    /// it, and it only uses what is free. Their answers are compared in metrics.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    pub shadow_share: f64,
+}
+
+impl Default for ModelsOptions {
+    fn default() -> Self {
+        Self { folder: None, max_loaded: 2, shadow_share: 0.0 }
+    }
+}

@@ -1,0 +1,106 @@
+//! A client of a running server, for commands at a terminal.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use ureq::{Agent, Body, http::Response};
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of a running server.
+#[derive(Clone, Debug)]
+pub struct ServerClient {
+    agent: Agent,
+    url: String,
+}
+
+impl ServerClient {
+    /// Of the server at `url`.
+    ///
+    /// # Errors
+    /// When `url` is no http address.
+    pub fn new(url: &str) -> Result<Self> {
+        if !url.starts_with("http://") {
+            bail!("--url is `{url}`; it must begin with http://");
+        }
+        let config = Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            // A problem document says more than a status.
+            .http_status_as_error(false)
+            .build();
+        Ok(Self { agent: config.into(), url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// Gets text.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let answer = self.agent.get(format!("{}{path}", self.url)).call();
+        self.succeeded(answer)?.read_to_string().context("the answer broke off")
+    }
+
+    /// Gets JSON.
+    ///
+    /// # Errors
+    /// As [`ServerClient::text`].
+    pub fn get(&self, path: &str) -> Result<Value> {
+        serde_json::from_str(&self.text(path)?).context("the answer is no JSON")
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// As [`ServerClient::text`].
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.agent.post(format!("{}{path}", self.url)).send_json(body);
+        self.succeeded(answer)?.read_json().context("the answer is no JSON")
+    }
+
+    fn succeeded(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Body> {
+        let answer = answer.with_context(|| {
+            format!("no server answers at {}; start one with `plugrank demo`", self.url)
+        })?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let text = body.read_to_string().unwrap_or_default();
+        bail!("{}", refusal(status.as_u16(), &text))
+    }
+}
+
+/// What a problem document says: each field with what is wrong.
+fn refusal(status: u16, text: &str) -> String {
+    let problem: Value = serde_json::from_str(text).unwrap_or_default();
+    let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let told = |of: &Value| of.as_str().map(ToOwned::to_owned);
+    let named = errors.iter().filter_map(|error| {
+        Some(format!("{}: {}", told(&error["field"])?, told(&error["detail"])?))
+    });
+    let named: Vec<String> = named.collect();
+    let detail = if named.is_empty() { told(&problem["detail"]) } else { Some(named.join("; ")) };
+    format!("the server answered {status}: {}", detail.unwrap_or_else(|| text.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_document_is_told_by_its_fields() {
+        let fields = r#"{"detail": "two", "errors": [{"field": "k", "detail": "is 0; 1 to 100"}]}"#;
+        assert_eq!(refusal(400, fields), "the server answered 400: k: is 0; 1 to 100");
+        assert_eq!(refusal(503, r#"{"detail": "busy"}"#), "the server answered 503: busy");
+        assert_eq!(refusal(502, "bad gateway\n"), "the server answered 502: bad gateway");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_called_is_named() {
+        let message = ServerClient::new("https://host").unwrap_err().to_string();
+        assert!(message.contains("--url is `https://host`"), "{message}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Models side by side in one process: a second bundle is loaded, activated and removed under requests.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::site::{Site, ids, repository};
+
+/// The shipped bundle's manifest.
+fn manifest() -> Value {
+    let path = repository("models/simshop/bundle/manifest.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A folder of models with `two`: the shipped bundle under another version and calibration, so that its
+/// probabilities differ.
+fn models() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let (from, to) = (repository("models/simshop/bundle"), folder.path().join("two"));
+    copy(&from, &to);
+    let mut manifest = manifest();
+    manifest["version"] = json!("two");
+    manifest["calibration"]["unified"]["b"] = json!(0.5);
+    fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => _ = fs::copy(&path, &target).unwrap(),
+        }
+    }
+}
+
+async fn state(site: &Site, version: &str) -> String {
+    let (status, list) = site.get("/v1/models").await;
+    assert_eq!(status, 200, "{list}");
+    let models = list["models"].as_array().unwrap();
+    let model = models.iter().find(|model| model["version"] == version);
+    model.map_or("none", |model| model["state"].as_str().unwrap()).to_owned()
+}
+
+async fn load(site: &Site) {
+    let (status, reply) = site.post_json("/v1/models", &json!({"name": "two"})).await;
+    assert_eq!(status, 202, "{reply}");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while state(site, "two").await == "loading" {
+        assert!(Instant::now() < deadline, "the model was not loaded in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(state(site, "two").await, "ready");
+}
+
+async fn activate(site: &Site, version: &str) {
+    let (status, reply) =
+        site.post_json(&format!("/v1/models/{version}/activate"), &json!({})).await;
+    assert_eq!((status, &reply["active"]), (200, &json!(version)), "{reply}");
+}
+
+/// Who is ranked and what: a fixed moment and fixed candidates, so that a model has one answer.
+fn request(user: usize) -> Value {
+    let candidates: Vec<String> = (1..=40).map(|item| format!("i{item}")).collect();
+    let context = json!({"timestamp": 1_900_000_000_000_i64});
+    json!({"user_id": format!("u{user}"), "k": 10, "candidates": candidates, "context": context})
+}
+
+/// Items with their probabilities: what one model and no mixture of two gives.
+fn answer(reply: &Value) -> String {
+    let items = reply["items"].as_array().unwrap();
+    let of = |item: &Value| format!("{}={}", item["item_id"], item["ctr"]);
+    items.iter().map(of).collect::<Vec<_>>().join(" ")
+}
+
+fn threads(site: &Site) -> usize {
+    fs::read_dir(format!("/proc/{}/task", site.pid())).unwrap().count()
+}
+
+#[tokio::test]
+async fn models_are_exchanged_under_requests_and_no_answer_mixes_two() {
+    const USERS: usize = 8;
+    let folder = models();
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    let first = manifest()["version"].as_str().unwrap().to_owned();
+    let mut whole: HashMap<(String, usize), String> = HashMap::new();
+    load(&site).await;
+    for version in [first.as_str(), "two"] {
+        activate(&site, version).await;
+        for user in 1..=USERS {
+            let reply = site.rank(request(user)).await;
+            assert_eq!(reply["model"], version);
+            whole.insert((version.to_owned(), user), answer(&reply));
+        }
+    }
+    assert!(
+        (1..=USERS)
+            .all(|user| { whole[&(first.clone(), user)] != whole[&("two".to_owned(), user)] })
+    );
+    let exchanging = async {
+        for round in 0..20 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            activate(&site, if round % 2 == 0 { &first } else { "two" }).await;
+        }
+    };
+    let asking = (1..=USERS).map(|user| {
+        let (site, whole) = (&site, &whole);
+        async move {
+            let (begun, mut served) = (Instant::now(), HashSet::new());
+            while begun.elapsed() < Duration::from_secs(2) {
+                let reply = site.rank(request(user)).await;
+                let version = reply["model"].as_str().unwrap().to_owned();
+                assert_eq!(answer(&reply), whole[&(version.clone(), user)], "{reply}");
+                assert_eq!(reply["rung"], "full", "{reply}");
+                served.insert(version);
+            }
+            served
+        }
+    });
+    let (served, ()) = tokio::join!(join_all(asking), exchanging);
+    assert!(served.iter().any(|served| served.len() == 2), "both models answered");
+}
+
+#[tokio::test]
+async fn a_removed_model_gives_its_threads_back_and_the_other_sees_new_items() {
+    let folder = models();
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    let first = manifest()["version"].as_str().unwrap().to_owned();
+    load(&site).await;
+    let item = json!({"title": "Brass desk lamp", "text": "Warm light", "categories": ["lamps"]});
+    let put = site.http.put(site.url("/v1/items/new-lamp")).json(&item).send().await.unwrap();
+    assert_eq!(put.status(), 201);
+    let only = json!({"user_id": "u1", "k": 1, "candidates": ["new-lamp"]});
+    activate(&site, "two").await;
+    let reply = site.rank(only.clone()).await;
+    assert_eq!(ids(reply["items"].as_array().unwrap()), ["new-lamp"], "{reply}");
+    assert_eq!((&reply["model"], &reply["coverage"]["missing"]), (&json!("two"), &json!(0)));
+    activate(&site, &first).await;
+    let with_both = threads(&site);
+    let gone = site.http.delete(site.url("/v1/models/two")).send().await.unwrap();
+    assert_eq!(gone.status(), 204);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while threads(&site) + 4 > with_both {
+        assert!(Instant::now() < deadline, "{} of {with_both} threads are left", threads(&site));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    site.rank(only).await;
+    load(&site).await;
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_refused_changes_nothing() {
+    let folder = models();
+    fs::write(folder.path().join("two/item_encoder.onnx"), b"no graph").unwrap();
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    for (name, why) in [("two", "item_encoder.onnx"), ("three", "manifest.json")] {
+        let (status, reply) = site.post_json("/v1/models", &json!({"name": name})).await;
+        assert_eq!((status, &reply["field"]), (400, &json!("name")), "{reply}");
+        assert!(reply["detail"].as_str().unwrap().contains(why), "{reply}");
+    }
+    assert_eq!(site.rank_for("u1", 5).await.len(), 5);
+    assert_eq!(state(&site, "two").await, "none");
+}

@@ -1,0 +1,248 @@
+//! Numbers, lists, features of the request and of candidates, and two tasks, from a dataset folder to the
+//! reply: against probabilities worked out here from the bundle's weights (`fixtures/typed.py`).
+
+use std::path::Path;
+
+use plugrank_contract::{FeatureValue, FeatureValues, Item, User, feature::Number};
+use plugrank_dataset::{
+    DatasetMeta, FeatureType, InteractionRow, InteractionWriter, ItemRow, ItemWriter, Negatives,
+    Time, UserWriter,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::site::{Site, repository};
+
+/// A Sunday, 00:30 in UTC and 01:30 in Berlin, where the bundle reads hours.
+const NIGHT: i64 = 1_774_744_200_000;
+
+fn number(number: f64) -> FeatureValue {
+    Number::new(number).expect("a number that a feature has").into()
+}
+
+fn features(of: &[(&str, FeatureValue)]) -> FeatureValues {
+    of.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+fn dataset(folder: &Path) {
+    let items = [
+        (
+            "i1",
+            features(&[
+                ("brand", "acme".into()),
+                ("price", number(9.5)),
+                ("tags", FeatureValue::Texts(["new".into(), "7".into()].into())),
+                ("stock", 3.into()),
+            ]),
+        ),
+        (
+            "i2",
+            features(&[
+                ("brand", number(0.1)),
+                ("price", number(0.25)),
+                ("tags", FeatureValue::Numbers([7_i64.into()].into())),
+                ("stock", 20.into()),
+            ]),
+        ),
+        ("i3", features(&[("brand", "unheard of".into()), ("stock", 0.into())])),
+    ];
+    let columns = ["brand", "price", "tags", "stock"].map(|name| {
+        let types =
+            items.iter().filter_map(|(_, features)| features.get(name).map(FeatureType::of));
+        (name, types.reduce(FeatureType::with).expect("a value"))
+    });
+    let mut writer = ItemWriter::create(folder, &columns).expect("items can be written");
+    for (id, features) in items {
+        let item = Item {
+            item_id: id.into(),
+            title: id.to_owned(),
+            text: String::new(),
+            categories: Vec::new(),
+            created_at: None,
+            available: true,
+            image_hash: None,
+            features,
+        };
+        writer.write(ItemRow { item, image: None }).expect("an item can be written");
+    }
+    writer.finish().expect("items can be written");
+    let mut writer =
+        UserWriter::create(folder, &[("age", FeatureType::of(&55.into()))]).expect("users");
+    for (id, features) in [("u1", features(&[("age", 55.into())])), ("u2", FeatureValues::new())] {
+        writer.write(User { user_id: id.into(), features }).expect("a user can be written");
+    }
+    writer.finish().expect("users can be written");
+    let mut writer = InteractionWriter::create(folder).expect("interactions can be written");
+    for (user, item, timestamp) in [("u1", "gone", 1_000), ("u1", "lost", 2_000)] {
+        let row = InteractionRow {
+            user_id: user.into(),
+            item_id: item.into(),
+            timestamp,
+            clicked: true,
+            request_id: None,
+            position: None,
+        };
+        writer.write(row).expect("an interaction can be written");
+    }
+    writer.finish().expect("interactions can be written");
+    let meta = DatasetMeta {
+        name: "typed".to_owned(),
+        time: Time::Ms,
+        negatives: Negatives::Logged,
+        more: Default::default(),
+    };
+    meta.write(folder).expect("dataset.json can be written");
+}
+
+/// What the bundle's graphs read of an item and a request, as ids and numbers.
+struct Row {
+    brand: f64,
+    tags: f64,
+    stock: f64,
+    price: f64,
+    age: f64,
+    clicks: f64,
+    device: f64,
+    hour: f64,
+    temperature: f64,
+    bid: f64,
+    slot: f64,
+}
+
+impl Row {
+    /// Probabilities of a click and of a purchase.
+    fn probabilities(&self) -> [f64; 2] {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let user = 0.3 * self.age + 0.05 * self.clicks;
+        let request = user + 0.1 * self.device + 0.01 * self.hour + 0.1 * self.temperature;
+        let item = 0.1 * self.brand + 0.01 * self.tags + 0.2 * self.stock;
+        let click = request + item + 0.2 * self.slot + 0.5 * self.bid.ln_1p();
+        [sigmoid(1.5 * click - 0.5), sigmoid(click - 0.5 * self.price)]
+    }
+}
+
+fn near(reply: &Value, item: &str, expected: [f64; 2]) {
+    let items = reply["items"].as_array().expect("items");
+    let ranked = items.iter().find(|ranked| ranked["item_id"] == item);
+    let ranked = ranked.unwrap_or_else(|| panic!("{item} is not in {reply}"));
+    for (task, expected) in ["click", "purchase"].into_iter().zip(expected) {
+        let found = ranked["scores"][task].as_f64().expect("a probability");
+        assert!((found - expected).abs() < 1e-5, "{item}, {task}: {found} and not {expected}");
+    }
+    assert_eq!(ranked["ctr"], ranked["scores"]["click"]);
+}
+
+#[tokio::test]
+async fn typed_values_reach_the_model_from_everywhere() {
+    let folder = TempDir::new().expect("a temporary folder");
+    dataset(folder.path());
+    let bundle = repository("shared/bundle/tests/fixtures/typed");
+    let site = Site::start_on(&bundle, folder.path()).await;
+    let reply = site
+        .rank(json!({
+            "user_id": "u1",
+            "candidates": [
+                {"item_id": "i1", "features": {"bid": 1.5, "slot": "top"}},
+                {"item_id": "i2", "features": {"slot": "nowhere", "unread": [1, 2]}},
+                "i3",
+            ],
+            "context": {
+                "timestamp": NIGHT,
+                "features": {"device": "desktop", "temperature": -4, "unread": "x"},
+            },
+        }))
+        .await;
+    assert_eq!((&reply["rung"], &reply["degraded"]), (&json!("full"), &json!([])));
+    // Hour 1 is the vocabulary's second value.
+    let request = || Row {
+        age: 1.5,
+        clicks: 2.0,
+        device: 3.0,
+        hour: 3.0,
+        temperature: -4.0,
+        brand: 0.0,
+        tags: 0.0,
+        stock: 0.0,
+        price: 0.0,
+        bid: 0.0,
+        slot: 0.0,
+    };
+    let first = Row {
+        brand: 2.0,
+        tags: 6.0,
+        stock: 2.0,
+        price: 10.5_f64.ln(),
+        bid: 1.5,
+        slot: 2.0,
+        ..request()
+    };
+    let second =
+        Row { brand: 4.0, tags: 4.0, stock: 3.0, price: 1.25_f64.ln(), slot: 1.0, ..request() };
+    let third = Row { brand: 1.0, stock: 1.0, price: -1.0, ..request() };
+    near(&reply, "i1", first.probabilities());
+    near(&reply, "i2", second.probabilities());
+    near(&reply, "i3", third.probabilities());
+
+    // What is said of the user holds for this request alone; of a user nobody knows too.
+    let asked = |user: &str, features: Value| {
+        json!({
+            "user_id": user, "candidates": ["i3"], "user": {"features": features},
+            "context": {"timestamp": NIGHT},
+        })
+    };
+    let nothing = || Row { device: 0.0, temperature: 0.0, ..request() };
+    let third = |age: f64, clicks: f64| {
+        Row { brand: 1.0, stock: 1.0, price: -1.0, age, clicks, ..nothing() }.probabilities()
+    };
+    near(&site.rank(asked("u1", json!({"age": 20}))).await, "i3", third(-2.0, 2.0));
+    near(&site.rank(asked("u1", json!({}))).await, "i3", third(1.5, 2.0));
+    near(&site.rank(asked("new", json!({"age": 50}))).await, "i3", third(1.0, 0.0));
+
+    // An item that was written: whole numbers and flags are looked up by their text.
+    for (brand, id) in
+        [(json!(9_007_199_254_740_993_i64), 3.0), (json!(true), 5.0), (json!(0.1), 4.0)]
+    {
+        let content = json!({
+            "title": "New",
+            "created_at": 1,
+            "features": {"brand": brand, "price": 3, "tags": ["blue", "blue", "blue", "new"]},
+        });
+        let (status, item) = site.put_json("/v1/items/i4", &content).await;
+        assert!(status < 300, "{item}");
+        assert_eq!(item["features"]["price"], json!(3));
+        let reply = site
+            .rank(json!({"user_id": "u2", "candidates": ["i4"], "context": {"timestamp": NIGHT}}));
+        let written =
+            Row { brand: id, tags: 9.0, price: 4_f64.ln(), age: 0.0, clicks: 0.0, ..nothing() };
+        near(&reply.await, "i4", written.probabilities());
+    }
+}
+
+#[tokio::test]
+async fn values_that_the_model_cannot_read_are_named() {
+    let folder = TempDir::new().expect("a temporary folder");
+    dataset(folder.path());
+    let bundle = repository("shared/bundle/tests/fixtures/typed");
+    let site = Site::start_on(&bundle, folder.path()).await;
+    for (more, field) in [
+        (json!({"context": {"features": {"temperature": "warm"}}}), "context.features.temperature"),
+        (json!({"user": {"features": {"age": "55"}}}), "user.features.age"),
+        (
+            json!({"candidates": ["i1", {"item_id": "i2", "features": {"bid": ["1"]}}]}),
+            "candidates[1].features.bid",
+        ),
+        (
+            json!({"candidates": ["i1", {"item_id": "i2", "features": {"bid": 1e39}}]}),
+            "candidates[1].features.bid",
+        ),
+        (json!({"candidates": [{"item_id": "i2", "feature": {}}]}), "candidates[0].feature"),
+        (json!({"candidates": [{"features": {}}]}), "candidates[0].item_id"),
+        (json!({"candidates": [7]}), "candidates[0]"),
+    ] {
+        let mut body = json!({"user_id": "u1", "candidates": ["i1"]});
+        let (body_map, more) = (body.as_object_mut().expect("an object"), more.as_object());
+        body_map.extend(more.expect("an object").clone());
+        let (status, problem) = site.post_json("/v1/rank", &body).await;
+        assert_eq!((status, &problem["field"]), (400, &json!(field)), "{body} -> {problem}");
+    }
+}
