@@ -90,6 +90,23 @@ def test_text_encoder_learns_and_repeats() -> None:
     assert np.array_equal(trained_text()[1], vectors)
 
 
+def test_halves_share_out_every_sentence() -> None:
+    text = "A red chair. It is wide! Who likes it? You."
+    pairs = PairDrawer(["A red chair"], [text], [text], np.zeros((0, 2), np.int64), np.random.default_rng(0), 1.0)
+    found = set()
+    for _ in range(100):
+        (left,), (right,), _ = pairs.draw(1, 0.0)
+        assert left
+        assert right
+        # Each sentence is in one of both, in the order of the text.
+        assert sorted(len(part.split()) for part in (left, right)) != [0, 10]
+        assert sorted(f"{left} {right}".split()) == sorted(text.split())
+        found.add(left)
+    assert len(found) == 14
+    assert pairs.two_halves("red chair") in {("red", "chair"), ("chair", "red")}
+    assert pairs.two_halves("red") == ("red", "red")
+
+
 def test_nothing_to_contrast_leaves_the_encoder_alone() -> None:
     config = TextConfig(dim=16, heads=2)
     encoder = TextEncoder(10, config)
@@ -132,3 +149,23 @@ def test_image_encoder_learns_categories() -> None:
     centre = [vectors[label == side].mean(0) for side in (0, 1)]
     nearest = np.linalg.norm(vectors - centre[1], axis=1) < np.linalg.norm(vectors - centre[0], axis=1)
     assert np.mean(nearest == (label == 1)) > 0.95
+
+
+def test_image_encoder_learns_what_texts_tell() -> None:
+    random = np.random.default_rng(0)
+    kind = np.arange(96) % 3
+    pixels = random.integers(0, 100, (96, 3, 16, 12), dtype=np.uint8)
+    for channel in range(3):
+        pixels[kind == channel, channel] += 120
+    # Texts of a kind lie about one direction each, which no category tells.
+    texts = (np.eye(8)[kind] * 4 + random.normal(size=(96, 8)) * 0.1).astype(np.float32)
+    config = ImageConfig(dim=8, width=12, height=16, channels=4, epochs=15, batch=24, objective="text")
+    torch.manual_seed(0)
+    encoder = ImageEncoder(config)
+    losses = train_image_encoder(encoder, pixels, texts, config, 0, CPU)
+    # A picture tells the kind: a third of the batch is left to choose from.
+    assert losses[0] > np.log(16) > losses[-1]
+    vectors = encode_images(encoder, pixels, CPU) / 8**0.5
+    alike = vectors @ vectors.T
+    same = kind[:, None] == kind[None, :]
+    assert alike[same].mean() > alike[~same].mean() + 0.5

@@ -96,7 +96,9 @@ def test_frozen_weights_encode_once_for_all_seeds_and_none_leaves_a_modality_out
     assert len(list(tmp_path.glob("text-*.npy"))) == 1
     assert text_stage(content, TextConfig(encoder="none"), training(0)) is None
     shown = dataclasses.replace(content, images=["a.png"] * 4)
-    assert image_stage(shown, ImageConfig(encoder="none"), training(0)) is None
+    assert image_stage(shown, ImageConfig(encoder="none"), training(0), None) is None
+    with pytest.raises(ValueError, match="no item has both a text and an image"):
+        image_stage(shown, ImageConfig(objective="text"), training(0), None)
 
 
 def test_encoders_that_cannot_be_had_are_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from plugrank_training.data.convert_command import add_convert
 from plugrank_training.evaluate.lists.command import add_lists, add_sources
 from plugrank_training.evaluate.parity import add_parity, add_sample_predictions
 from plugrank_training.evaluate.rung import add_rung
+from plugrank_training.evaluate.true_clicks.command import add_true_clicks
 from plugrank_training.report.command import add_report
 
 Register = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
@@ -26,6 +27,7 @@ REGISTER: tuple[Register, ...] = (
     add_rung,
     add_lists,
     add_sources,
+    add_true_clicks,
     add_export_tiny,
     add_benchmark,
     add_report,

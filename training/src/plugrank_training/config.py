@@ -43,6 +43,8 @@ class TextConfig:
     dropout: float = 0.1
     # Share of a batch's pairs that are two items clicked by one user, the rest being title and description.
     clicked_pairs: float = 0.7
+    # Share of the other pairs that are two random halves of an item's sentences, rather than title and description.
+    halves: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class ImageConfig:
     width: int = 48
     height: int = 64
     channels: int = 24
+    # What a picture is to tell: the item's `categories`, or its `text` (contrastive, against the text's vector).
+    objective: str = "categories"
     epochs: int = 8
     batch: int = 64
     learning_rate: float = 2e-3
@@ -326,6 +330,10 @@ class Config:
             raise ConfigError("ppm.dim must be a multiple of ppm.heads")
         if self.text.encoder == self.image.encoder == NO_ENCODER:
             raise ConfigError("text.encoder and image.encoder cannot both be `none`: PPM needs content to read")
+        if self.image.objective not in ("categories", "text"):
+            raise ConfigError(f"image.objective = `{self.image.objective}`: `categories` or `text`")
+        if self.image.objective == "text" and self.text.encoder == NO_ENCODER:
+            raise ConfigError("image.objective = `text` needs a text encoder; text.encoder is `none`")
         if self.categories_length < 1:
             raise ConfigError("categories_length must be at least 1")
         if any(days <= 0 for days in self.host.recent_clicks_days):
@@ -383,6 +391,7 @@ SHARES = frozenset(
         "drop_user_id",
         "drop_history",
         "clicked_pairs",
+        "halves",
         "window",
         "valid",
         "ranking",

@@ -16,8 +16,8 @@ SMOOTHING = 0.1
 class RecentClicks:
     """Log share of recent clicks: a click counts half as much after each half-life, and only strictly later.
 
-    Of an item with `c` decayed clicks out of `C` on `n` items: `ln((c + a) / (C + a n) n)`, with `a` = `SMOOTHING`: 0 is
-    the share of each of `n` items that are clicked alike. One number a half-life, in their order.
+    Of an item with `c` decayed clicks out of `C` on `n` items: `ln((c + a) / (C + a n) n)`, with `a` = `SMOOTHING`; 0
+    is the share of each of `n` items that are clicked alike. One number a half-life, in their order.
     """
 
     def __init__(self, dataset: Dataset, half_lives_days: Sequence[float], hidden: np.ndarray | None = None) -> None:
@@ -37,7 +37,7 @@ class RecentClicks:
         self.in_all = DecayedCounts(np.zeros_like(item), moment, self.half_lives_ms)
 
     def at(self, items: np.ndarray, moments: np.ndarray) -> np.ndarray:
-        """Of items (rows of the data set) strictly before moments; int64 of one shape -> f32 of it and one more axis."""
+        """Of items (rows of the data set) strictly before moments; int of one shape -> f32 of it and one more axis."""
         own, total = self.by_item.at(items, moments), self.in_all.at(np.zeros_like(items), moments)
         share = (own + SMOOTHING) / (total + SMOOTHING * self.items) * self.items
         return np.log(share).astype(np.float32)

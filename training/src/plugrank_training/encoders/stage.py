@@ -58,6 +58,8 @@ class TextResult:
     vectors: np.ndarray
     present: Tensor
     reused: bool
+    # Changes with the encoder's weights.
+    version: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def text_stage(content: Content, config: TextConfig, training: Training) -> Text
 
     def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
         random = np.random.default_rng(training.seed)
-        pairs = PairDrawer(content.titles, content.descriptions, texts, training.clicked, random)
+        pairs = PairDrawer(content.titles, content.descriptions, texts, training.clicked, random, config.halves)
         return encoder.state_dict(), {"loss": train_text_encoder(encoder, tokenizer, pairs, config, training.device)}
 
     # Frozen published weights are the same for every split and seed, and so are their vectors.
@@ -125,29 +127,49 @@ def text_stage(content: Content, config: TextConfig, training: Training) -> Text
     )
 
 
-def image_stage(content: Content, config: ImageConfig, training: Training) -> ImageResult | None:
-    """Train the image encoder and encode all items; nothing where no item has an image, or none is to be read."""
+def image_stage(
+    content: Content, config: ImageConfig, training: Training, text: TextResult | None
+) -> ImageResult | None:
+    """Train the image encoder and encode all items; nothing where no item has an image, or none is to be read.
+
+    Raises `ValueError` where pictures are to tell texts, and no item has both.
+    """
     rows = [row for row, image in enumerate(content.images) if image]
     if config.encoder == NO_ENCODER or not rows:
         return None
     encoder = make_image_encoder(config, training.seed)
 
+    rows, targets = image_targets(content, config, rows, text)
+
     def make() -> tuple[dict[str, Tensor], dict[str, Any]]:
         paths = progress_bar([content.images[row] for row in rows], desc="reading images", unit="image")
         pixels = np.stack([load_pixels(content.folder / str(path), config.width, config.height) for path in paths])
-        names = sorted({name for row in content.categories for name in row})
-        place = {name: column for column, name in enumerate(names)}
-        target = np.zeros((len(rows), len(names)), dtype=np.int8)
-        for line, row in enumerate(rows):
-            target[line, [place[name] for name in content.categories[row]]] = 1
-        losses = train_image_encoder(encoder, pixels, target, config, training.seed, training.device)
+        losses = train_image_encoder(encoder, pixels, targets, config, training.seed, training.device)
         return encoder.state_dict(), {"loss": losses}
 
-    key = fingerprint(training.data, config, training.seed)
+    told = (text.version,) if text and config.objective == "text" else ()
+    key = fingerprint(training.data, config, training.seed, *told)
     made = training.cache.get_or_make("image", key, make)
     encoder.load_state_dict(made.tensors)
     place = Place(training.cache.folder, key, training.device, made.reused)
     return encoded_images(content, encoder, config, place)
+
+
+def image_targets(
+    content: Content, config: ImageConfig, rows: list[int], text: TextResult | None
+) -> tuple[list[int], np.ndarray]:
+    """Items whose pictures train, and what each is to tell, `[items, width]`: 0/1 categories or the text's vector."""
+    if config.objective == "text":
+        kept = [row for row in rows if text and text.present[row]]
+        if not kept or text is None:
+            raise ValueError("image.objective = `text`: no item has both a text and an image")
+        return kept, text.vectors[kept]
+    names = sorted({name for row in content.categories for name in row})
+    place = {name: column for column, name in enumerate(names)}
+    member = np.zeros((len(rows), len(names)), dtype=np.int8)
+    for line, row in enumerate(rows):
+        member[line, [place[name] for name in content.categories[row]]] = 1
+    return rows, member
 
 
 @dataclass(frozen=True)
@@ -173,7 +195,7 @@ def encoded_texts(
 
     vectors = stored_vectors("text", encoder.dim, keys, encode, place)
     present = torch.tensor([key is not None for key in keys], dtype=torch.float32)
-    return TextResult(encoder.cpu().eval(), tokenizer, vectors, present, place.reused)
+    return TextResult(encoder.cpu().eval(), tokenizer, vectors, present, place.reused, place.version)
 
 
 def encoded_images(content: Content, encoder: AnyImage, config: ImageConfig, place: Place) -> ImageResult:

@@ -1,11 +1,11 @@
-"""Training of the image encoder: it learns to tell an item's categories from its picture."""
+"""Training of the image encoder: it learns to tell an item's categories, or its text, from its picture."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from torch import nn
+from torch import Tensor, nn
 
 from plugrank_training.config import ImageConfig
 from plugrank_training.encoders.image_encoder import ImageEncoder
@@ -13,24 +13,45 @@ from plugrank_training.encoders.pixels import normalise
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.progress_bar import progress_bar
 
+TEMPERATURE = 0.07
+
+
+def category_loss(told: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy of each category, `told` and 0/1 `target` `[batch, categories]`."""
+    return functional.binary_cross_entropy_with_logits(told, target)
+
+
+def text_loss(told: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy of each picture's own text among the batch's, and of each text's own picture.
+
+    `told` and the texts' vectors `target`, which do not train, `[batch, dim]`. Zhai et al., LiT, arXiv 2111.07991.
+    """
+    scores = functional.normalize(told, dim=-1) @ functional.normalize(target, dim=-1).T / TEMPERATURE
+    own = torch.arange(len(scores), device=scores.device)
+    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
+
+
+LOSSES = {"categories": category_loss, "text": text_loss}
+
 
 def train_image_encoder(
     encoder: ImageEncoder | TorchvisionImage,
     pixels: np.ndarray,
-    categories: np.ndarray,
+    targets: np.ndarray,
     config: ImageConfig,
     seed: int,
     device: torch.device,
 ) -> list[float]:
-    """Train in place on bytes `[n, 3, h, w]` and 0/1 categories `[n, categories]`; gives each epoch's mean loss.
+    """Train in place on bytes `[n, 3, h, w]` and what they are to tell, 0/1 categories or text vectors `[n, width]`;
+    gives each epoch's mean loss.
 
     Pictures are mirrored and shifted at random.
     """
     losses: list[float] = []
-    if len(pixels) < 2 or categories.shape[1] == 0 or config.epochs == 0:
+    if len(pixels) < 2 or targets.shape[1] == 0 or config.epochs == 0:
         return losses
     random = np.random.default_rng(seed)
-    head = nn.Linear(config.dim, categories.shape[1]).to(device)
+    head, loss_of = nn.Linear(config.dim, targets.shape[1]).to(device), LOSSES[config.objective]
     encoder.to(device).train()
     parameters = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.05)
@@ -47,8 +68,8 @@ def train_image_encoder(
                 images = images.flip(3)
             shifts = (int(random.integers(-3, 4)), int(random.integers(-3, 4)))
             images = images.roll(shifts, dims=(2, 3))
-            target = torch.from_numpy(categories[rows].astype(np.float32)).to(device)
-            loss = functional.binary_cross_entropy_with_logits(head(encoder(images)), target)
+            target = torch.from_numpy(targets[rows].astype(np.float32)).to(device)
+            loss = loss_of(head(encoder(images)), target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

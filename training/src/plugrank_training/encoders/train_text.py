@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from plugrank_training.encoders.tokenizer import tokenize
 from plugrank_training.progress_bar import progress_bar
 
 AnyText = TextEncoder | PretrainedText
+SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
 def contrastive_loss(left: Tensor, right: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -34,7 +36,11 @@ def contrastive_loss(left: Tensor, right: Tensor, keys: Tensor, temperature: flo
 
 
 class PairDrawer:
-    """Draws text pairs: title and description of one item, or two items clicked by one user close in time."""
+    """Draws text pairs: title and description of one item, or two halves of its sentences, or two items clicked by one
+    user close in time.
+
+    Halves (Lee et al., arXiv 1906.00300, in spirit) make every sentence tell of the others, not the title alone.
+    """
 
     def __init__(
         self,
@@ -43,7 +49,9 @@ class PairDrawer:
         texts: Sequence[str],
         clicked: np.ndarray,
         random: np.random.Generator,
+        halves: float = 0.0,
     ) -> None:
+        self.halves = halves
         self.titles, self.descriptions, self.texts = titles, descriptions, texts
         has_both = [bool(t) and bool(d) for t, d in zip(titles, descriptions, strict=True)]
         self.both = np.flatnonzero(np.array(has_both, dtype=bool))
@@ -64,7 +72,21 @@ class PairDrawer:
         own = self.random.choice(self.both, batch - count) if batch > count else np.zeros(0, np.int64)
         left = [self.texts[item] for item in pairs[:, 0].tolist()] + [self.titles[item] for item in own.tolist()]
         right = [self.texts[item] for item in pairs[:, 1].tolist()] + [self.descriptions[item] for item in own.tolist()]
+        cut = self.random.random(len(own)) < self.halves if self.halves else np.zeros(len(own), dtype=bool)
+        for place in np.flatnonzero(cut).tolist():
+            left[count + place], right[count + place] = self.two_halves(self.texts[own[place]])
         return left, right, np.concatenate([pairs, np.stack([own, own], axis=1)]).astype(np.int64)
+
+    def two_halves(self, text: str) -> tuple[str, str]:
+        """Each sentence of a text in one of two parts, at random, neither empty; words, where there is one sentence."""
+        pieces = SENTENCE_ENDS.split(text)
+        if len(pieces) < 2:
+            pieces = text.split()
+        order = self.random.permutation(len(pieces))
+        first = int(self.random.integers(1, max(2, len(pieces))))
+        parts = np.sort(order[:first]).tolist(), np.sort(order[first:]).tolist()
+        left, right = (" ".join(pieces[place] for place in part) for part in parts)
+        return left, right or left
 
 
 def train_text_encoder(

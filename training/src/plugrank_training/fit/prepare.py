@@ -69,7 +69,7 @@ def train_encoders(run: Run) -> Encoders:
     pairs = clicked_pairs(train.user, train.item, train.label)
     training = Training(run.cache, run.data_key, pairs, run.split_key, run.options.seed, run.options.device)
     text = text_stage(content, run.config.text, training)
-    image = image_stage(content, run.config.image, training)
+    image = image_stage(content, run.config.image, training, text)
     for name, made in (("text", text), ("image", image)):
         found = "none" if made is None else f"{int(made.present.sum()):,} items"
         say(f"{name} encoder: {found}{reused_note(made is not None and made.reused)}")
