@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from days import Days
 from plugrank_training.cli import main
+from plugrank_training.data.bundle_features import read_schema
 from plugrank_training.data.vector_store import VectorStore, content_hash
 from plugrank_training.export.onnx_files import OnnxGraph
 from plugrank_training.fit.increment import Past, extended, warm_start
@@ -38,7 +39,8 @@ def test_an_increment_learns_the_new_days(days: Days, tmp_path: Path) -> None:
     found = OnnxGraph(tmp_path / "bundle" / "unified.onnx").run(given)["logit"]
     assert np.abs(found - tensors["unified/out/logit"]).max() < 1e-4
     # And from the increment the next one.
-    assert Past.read(tmp_path / "bundle").features("item")[0].size == len(after) + 2
+    past = Past.read(tmp_path / "bundle")
+    assert read_schema(past.folder, past.manifest).item[0].size == len(after) + 2
 
 
 def test_new_values_start_as_any_other() -> None:

@@ -95,13 +95,13 @@ def features_of(
 def refusal(spec: Mapping[str, Any], has_words: bool) -> str:
     """Why a feature cannot be carried; empty where it can."""
     if spec["type"] not in ("categorical", "sequence"):
-        return f"is of type {spec['type']}; a bundle of format 1 carries categories"
+        return f"is of type {spec['type']}; only categories and sequences are translated"
     if spec.get("category_processor"):
         return f"is made by {spec['category_processor']}; a bundle looks values up in a vocabulary"
     if "pretrained_emb" in spec:
         return "has pre-trained embeddings, which FuxiCTR reads from a file of its own"
     if spec.get("source") not in ("item", "user"):
-        return f"has the source `{spec.get('source', '')}`; a bundle of format 1 carries those of `item` and `user`"
+        return f"has the source `{spec.get('source', '')}`; only those of `item` and `user` are translated"
     return "" if has_words else "has no vocabulary"
 
 
