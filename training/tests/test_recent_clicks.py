@@ -95,8 +95,8 @@ def test_candidates_have_the_shares_of_their_own_moment() -> None:
     with torch.no_grad():
         before = score_encoded(model, encoded, batch)
         model.trust_recent()
-        gained = (score_encoded(model, encoded, batch) - before)[..., 0]
-        assert torch.allclose(gained, batch.recent[..., 1], atol=0.2)
+        moved = (score_encoded(model, encoded, batch) - before)[..., 0]
+        assert torch.allclose(moved, batch.recent[..., 1], atol=0.2)
     logit = score_encoded(model, encoded, batch)[..., 0]
     without = replace(batch.drawn, recent=None)
     assert not torch.allclose(

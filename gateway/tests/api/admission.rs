@@ -149,8 +149,12 @@ async fn a_body_for_which_there_is_no_memory_is_429() {
     });
     let length = 3 << 20;
     // Four bytes of memory for each of the body: 12 of 16 MiB, until it is given up.
-    let mut holds = raw(&server, &rank_head(length));
-    holds.write_all(&vec![b' '; length - 1]).unwrap();
+    let hold = || {
+        let mut stream = raw(&server, &rank_head(length));
+        stream.write_all(&vec![b' '; length - 1]).unwrap();
+        stream
+    };
+    let mut holds = hold();
     let body = vec![b' '; length];
     let ask = || {
         let request = server.request(reqwest::Method::POST, "/v1/rank");
@@ -165,7 +169,9 @@ async fn a_body_for_which_there_is_no_memory_is_429() {
             assert!(problem["detail"].as_str().unwrap().contains("server.body_memory_mb"));
             break;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // Where the other was read first, it is the one that is kept waiting which was refused.
+        holds = hold();
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(refused_with, 429);
     server.rank(&json!({"user_id": "u1"})).await;
