@@ -72,22 +72,21 @@ def test_the_adapters_rule_in_the_documentation_makes_what_the_autoscaler_asks_f
     text = (ROOT / "docs/deploy.md").read_text()
     [block] = re.findall(r"```yaml\n(rules:.*?)```", text, re.S)
     [rule] = yaml.safe_load(block)["rules"]
-    pattern, replacement = rule["name"]["matches"], rule["name"]["as"].replace("${1}", r"\1")
     for role in ("scoring", "embedding"):
         scaling = {"enabled": True, "queueAgeMs": 5}
         rendered = render(merged(SPLIT, {"roles": {role: {"autoscaling": scaling}}}))
         [scaler] = rendered.kind("HorizontalPodAutoscaler").values()
         [pods] = [m["pods"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods"]
-        found = query(base, rule["seriesQuery"])
-        [series] = {
-            name
-            for name in (one["metric"]["__name__"] for one in found)
-            if re.sub(pattern, replacement, name) == pods["metric"]["name"]
-        }
+        assert pods["metric"]["name"] == rule["name"]["as"]
+        # What the adapter puts in: the namespace and the pod, and what the autoscaler's selector asks for.
+        asked = pods["metric"]["selector"]["matchLabels"]
+        assert asked == {"role": role}
+        [series] = {one["metric"]["__name__"] for one in query(base, rule["seriesQuery"])}
+        matchers = f'namespace="{NAMESPACE}",pod="one",role="{asked["role"]}"'
         expression = (
             rule["metricsQuery"]
             .replace("<<.Series>>", series)
-            .replace("<<.LabelMatchers>>", f'namespace="{NAMESPACE}",pod="one"')
+            .replace("<<.LabelMatchers>>", matchers)
             .replace("<<.GroupBy>>", "pod")
         )
         [value] = query(base, expression)
