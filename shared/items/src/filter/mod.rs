@@ -3,7 +3,7 @@
 //! A filter is compiled once a request ([`View::compile`]): names become columns, values the codes that
 //! the columns have for them. Then it is asked of single items ([`CompiledFilter::keeps`]), or of all at
 //! once ([`CompiledFilter::matching`]): page by page over dense columns, with one bit an item for an
-//! answer, which takes some ten microseconds for a hundred thousand items.
+//! answer.
 
 mod compile;
 mod matching;
