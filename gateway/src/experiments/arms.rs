@@ -18,10 +18,7 @@ pub(crate) struct Arms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GivenArm {
     pub(crate) layer: String,
-    pub(crate) experiment: String,
     pub(crate) arm: String,
-    /// Named by the caller or the definition instead of dealt: not for results.
-    pub(crate) forced: bool,
 }
 
 /// Whom the arms are for.
@@ -65,14 +62,9 @@ impl Running {
             false => self.assigner.assign_forced(&subject, forced)?,
         };
         let mut arms = Arms::default();
-        for Assignment { layer, experiment, arm, forced } in assigned {
+        for Assignment { layer, arm, .. } in assigned {
             arms.change = std::mem::take(&mut arms.change).and(Change::of(arm));
-            arms.list.push(GivenArm {
-                layer: layer.name.clone(),
-                experiment: experiment.name.clone(),
-                arm: arm.name.clone(),
-                forced,
-            });
+            arms.list.push(GivenArm { layer: layer.name.clone(), arm: arm.name.clone() });
         }
         Ok(arms)
     }

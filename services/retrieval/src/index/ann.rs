@@ -14,10 +14,6 @@ use crate::{
     options::{AnnOptions, VectorStorage},
 };
 
-/// How much less it takes to compare a vector in a scan than in a search, which follows links and
-/// makes up its mind about each.
-const SCAN_FAVOUR: usize = 1;
-
 /// Nearest neighbours by cosine, over vectors under `u32` keys.
 ///
 /// Vectors are normalised on their way in, so that the library's inner product is the cosine at a
@@ -230,7 +226,7 @@ impl AnnIndex {
     pub fn scan_is_shorter(&self, wanted: usize, count: usize) -> bool {
         let index = self.index.read();
         let looked_for = count.max(index.expansion_search());
-        wanted.saturating_mul(wanted) < index.size().saturating_mul(looked_for) * SCAN_FAVOUR
+        wanted.saturating_mul(wanted) < index.size().saturating_mul(looked_for)
     }
 
     /// Of these keys the nearest to each of several vectors, so many, nearest first: every vector is
