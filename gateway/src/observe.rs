@@ -21,6 +21,7 @@ use actix_web::{
 };
 use futures::FutureExt;
 use plugrank_budget::StageRecord;
+use plugrank_contract::Traceparent;
 use plugrank_runtime::{
     telemetry::Cause,
     trace_context::{HexText, TraceHead},
@@ -100,7 +101,7 @@ impl Facts {
     }
 
     /// Names the request's span to the services that are called.
-    pub(crate) fn traceparent(&self) -> Option<HexText<55>> {
+    pub(crate) fn traceparent(&self) -> Option<Traceparent> {
         self.trace.as_ref().map(TraceHead::traceparent)
     }
 

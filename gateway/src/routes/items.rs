@@ -190,7 +190,7 @@ async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(CHANGE_BUDGET),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
     let item_ids = vec![id.clone()];
