@@ -60,7 +60,7 @@ fn loaded(shop: &Shop, folder: &Path, settings: &Settings, fresh: bool) -> Resul
     Ok(state)
 }
 
-/// What `rank` must be told of an address that it does not ask by itself.
+/// What `rank` must be told about an address that it does not ask by itself.
 fn elsewhere(address: SocketAddr) -> String {
     match address.port() {
         8080 => String::new(),

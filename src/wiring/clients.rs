@@ -93,7 +93,7 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    pub(super) fn of(service: impl Service<Score>) -> Self {
+    pub(super) fn from_service(service: impl Service<Score>) -> Self {
         Self { score: client(service), invalidate: None, open_inference: None }
     }
 
@@ -117,7 +117,7 @@ pub struct Reranking {
 }
 
 impl Reranking {
-    pub(super) fn of(service: impl Service<Rerank>) -> Self {
+    pub(super) fn from_service(service: impl Service<Rerank>) -> Self {
         Self { rerank: client(service) }
     }
 
