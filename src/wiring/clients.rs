@@ -29,7 +29,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    pub(super) fn of<S>(service: S, here: Option<Arc<Encoding>>) -> Self
+    pub(super) fn from_service<S>(service: S, here: Option<Arc<Encoding>>) -> Self
     where
         S: Service<Fetch> + Service<FetchVectors> + Service<Invalidate> + Clone,
     {
@@ -61,7 +61,7 @@ pub struct Retrieval {
 }
 
 impl Retrieval {
-    pub(super) fn of<S>(service: S) -> Self
+    pub(super) fn from_service<S>(service: S) -> Self
     where
         S: Service<Retrieve> + Service<ObserveEvents> + Service<RefreshItems> + Clone,
     {
