@@ -6,13 +6,18 @@ use proptest::prelude::*;
 use super::{RANK_OFFSET, RankedLists, fuse, fuse_items};
 use crate::candidates::Candidates;
 
+<<<<<<< HEAD
 /// Lists of sources, each with a weight.
 fn lists(lists: &[(usize, f64, &[ItemIndex])]) -> RankedLists {
     let mut ranked = RankedLists::default();
     for (source, weight, items) in lists {
-        ranked.add(SourceSet::of(*source), *weight, items.iter().copied());
+        ranked.add(SourceSet::only(*source), *weight, items.iter().copied());
     }
     ranked
+=======
+fn list(source: usize, items: &[ItemIndex]) -> RankedList {
+    RankedList { source: SourceSet::only(source), weight: 1.0, items: items.to_vec() }
+>>>>>>> next
 }
 
 /// The formula as it is written: gains added rank by rank, a stable sort.
@@ -51,8 +56,8 @@ fn lists_take_turns_and_agreement_comes_first() {
     let (ann, fresh) = (0, 4);
     let merged = fuse(&lists(&[(fresh, 1.0, &[1, 2, 9]), (ann, 1.0, &[3, 4, 9, 3, 5])]));
     assert_eq!(merged.indices, [9, 1, 3, 2, 4, 5]);
-    assert_eq!(merged.sources[0], SourceSet::of(ann).union(SourceSet::of(fresh)));
-    assert_eq!(merged.sources[2], SourceSet::of(ann));
+    assert_eq!(merged.sources[0], SourceSet::only(ann).union(SourceSet::only(fresh)));
+    assert_eq!(merged.sources[2], SourceSet::only(ann));
 }
 
 #[test]
