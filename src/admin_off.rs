@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use plugrank_runtime::{
-    settings::AdminSettings,
+    options::AdminOptions,
     telemetry::{LogLevel, TailSampler},
 };
 
@@ -16,7 +16,7 @@ pub enum Admin {}
 ///
 /// # Errors
 /// Never.
-pub fn start(_: &AdminSettings) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+pub fn start(_: &AdminOptions) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
     Ok((None, None))
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct StartLine {
 }
 
 impl StartLine {
-    pub(crate) fn of(role: Role, settings: &Settings) -> Self {
+    pub(crate) fn new(role: Role, settings: &Settings) -> Self {
         let peers = &settings.peers;
         let named = [
             ("retrieval", &peers.retrieval_url),

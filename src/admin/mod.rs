@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use plugrank_http::{HttpServer, Problem, get_or_head, resource};
 use plugrank_runtime::{
     Health, Shutdown,
-    settings::AdminSettings,
+    options::AdminOptions,
     telemetry::{LogLevel, TailSampler},
 };
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
@@ -35,7 +35,7 @@ pub struct Admin {
 ///
 /// # Errors
 /// When the port cannot be had.
-pub fn start(settings: &AdminSettings) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+pub fn start(settings: &AdminOptions) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
     let admin = match settings.bind {
         None => None,
         Some(bind) => {
@@ -117,7 +117,7 @@ async fn requests_json(recent: Data<RecentRequests>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::VARY, "accept"))
-        .json(document::Document::of(&slowest, &noted))
+        .json(document::Document::new(&slowest, &noted))
 }
 
 /// Whether JSON is named before HTML in `Accept`.

@@ -10,7 +10,7 @@ use plugrank_store::Store;
 
 use super::Failure;
 use crate::{
-    Settings, admin, body_metrics,
+    Settings, admin,
     cli::{Role, ServeArgs},
     features,
     load::Progress,
@@ -76,7 +76,7 @@ async fn node(
     let store = wiring::open_measured(&settings.store, all).await?;
     let _ = opened.set(Arc::clone(&store));
     let bodies = BodyMemory::new(settings.server.body_memory());
-    body_metrics::register(all, bodies.clone());
+    wiring::watch_bodies(all, bodies.clone());
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
@@ -88,7 +88,7 @@ async fn all(
     opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let start = StartLine::of(Role::All, &settings);
+    let start = StartLine::new(Role::All, &settings);
     let model = Model::open(&settings)?;
     // The model's own: another one may take its place.
     let node = node(settings, Metrics::of_part(), &metrics, opened).await?;
@@ -140,7 +140,7 @@ async fn part(
     opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let (server, start) = (settings.server.clone(), StartLine::of(role, &settings));
+    let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,

@@ -41,7 +41,7 @@ pub struct Health {
 
 /// What one check said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Condition {
+pub struct CheckResult {
     /// Name of the check.
     pub name: String,
     /// Whether it passed.
@@ -62,7 +62,7 @@ pub struct Readiness {
     /// Whether a check failed without which it answers less well.
     pub degraded: bool,
     /// The checks, by name.
-    pub checks: Vec<Condition>,
+    pub checks: Vec<CheckResult>,
 }
 
 /// A check that is set by hand, e.g. until a model is warm.
@@ -155,16 +155,16 @@ impl Health {
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
             let advisory = !probe.required;
-            Condition { name, ready: answer.is_ok(), advisory, reason: answer.err() }
+            CheckResult { name, ready: answer.is_ok(), advisory, reason: answer.err() }
         });
         let mut checks = join_all(asked).await;
         if self.is_draining() {
             let reason = Some("the process is shutting down".to_owned());
             let name = "shutdown".to_owned();
-            checks.push(Condition { name, ready: false, advisory: false, reason });
+            checks.push(CheckResult { name, ready: false, advisory: false, reason });
         }
         let failed = |advisory| {
-            let of = move |check: &Condition| !check.ready && check.advisory == advisory;
+            let of = move |check: &CheckResult| !check.ready && check.advisory == advisory;
             checks.iter().any(of)
         };
         Readiness { ready: !failed(false), degraded: failed(true), checks }

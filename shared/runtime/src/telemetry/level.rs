@@ -56,11 +56,11 @@ impl fmt::Debug for LogLevel {
 mod tests {
     use tracing::{Level, enabled};
 
-    use crate::{settings::TelemetrySettings, telemetry::Telemetry};
+    use crate::{options::TelemetryOptions, telemetry::Telemetry};
 
     #[test]
     fn what_is_logged_can_be_changed() {
-        let settings = TelemetrySettings { log_level: "warn".to_owned(), ..Default::default() };
+        let settings = TelemetryOptions { log_level: "warn".to_owned(), ..Default::default() };
         let (dispatch, telemetry) = Telemetry::build(&settings, None).unwrap();
         tracing::dispatcher::with_default(&dispatch, || {
             assert!(!enabled!(target: "plugrank", Level::DEBUG));
