@@ -228,6 +228,21 @@ pub enum Role {
     Reranking,
 }
 
+impl Role {
+    /// Its name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Gateway => "gateway",
+            Self::Retrieval => "retrieval",
+            Self::Embedding => "embedding",
+            Self::Scoring => "scoring",
+            Self::Reranking => "reranking",
+        }
+    }
+}
+
 /// Arguments of `load`.
 #[derive(Debug, clap::Args)]
 pub struct LoadArgs {

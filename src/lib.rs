@@ -14,6 +14,7 @@ pub mod reserved_port;
 pub mod role_server;
 pub mod server_client;
 pub mod settings;
+mod start_line;
 pub mod top;
 pub mod tune;
 pub mod wiring;

@@ -31,7 +31,6 @@ pub async fn run(
 ) -> Result<()> {
     let routes = Arc::new(routes);
     let bodies = body_reader(settings.client_timeout(), bodies);
-    let address = listener.local_addr()?;
     let server = HttpServer {
         workers: settings.workers,
         keep_alive: KEEP_ALIVE,
@@ -51,7 +50,6 @@ pub async fn run(
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
     };
-    tracing::info!(%address, "serving");
     server.serve(listener, served, shutdown, app).await?;
     tracing::info!("stopped");
     Ok(())

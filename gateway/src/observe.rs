@@ -62,6 +62,10 @@ pub(crate) struct RankOutcome {
     pub(crate) total: Duration,
     pub(crate) spent: Duration,
     pub(crate) degraded: bool,
+    /// The lowest rung of the answer; none where there is no ranking.
+    pub(crate) rung: Option<&'static str>,
+    /// The first cause for which it is less than it could be.
+    pub(crate) cause: Option<&'static str>,
     /// Arms of experiments, as `layer=arm`, with commas between; empty without any.
     pub(crate) arms: String,
     pub(crate) stages: Vec<StageRecord>,
@@ -159,7 +163,8 @@ pub(crate) async fn observe(
     if over_limit && let Some(gateway) = gateway {
         gateway.metrics.rejected("connections");
         let limit = gateway.connections.limit();
-        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
+        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"))
+            .because("connections");
         let mut response = exchange.turn_away(problem, request);
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         return Ok(response);
@@ -181,12 +186,14 @@ pub(crate) async fn observe(
     let response = response?.map_into_boxed_body();
     // Errors of the other protocol have a form of their own.
     let other = gateway.is_some_and(|gateway| gateway.serves_other(response.request().path()));
+    let refused =
+        response.response().extensions().get::<Problem>().and_then(|problem| problem.cause());
     let mut response = if other { response } else { named_problem(response, request_id) };
     exchange.add_headers(&mut response);
     let status = response.status().as_u16();
     let spent = exchange.ended(status, Some(response.request()));
     if !probe {
-        exchange.log(response.request().path(), status, spent);
+        exchange.log(response.request().path(), status, spent, refused);
     }
     Ok(response)
 }
@@ -204,10 +211,13 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     /// Answers a request that is not worked on.
     fn turn_away(&self, problem: Problem, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+        let refused = problem.cause();
         let response = problem.with_request_id(self.info.request_id).error_response();
         let mut response = request.into_response(response);
         self.add_headers(&mut response);
-        self.ended(response.status().as_u16(), Some(response.request()));
+        let status = response.status().as_u16();
+        let spent = self.ended(status, Some(response.request()));
+        self.log(response.request().path(), status, spent, refused);
         response
     }
 
@@ -248,7 +258,8 @@ impl Exchange<'_> {
         spent
     }
 
-    fn log(&self, path: &str, status: u16, spent: Duration) {
+    fn log(&self, path: &str, status: u16, spent: Duration, refused: Option<&'static str>) {
+        let outcome = self.info.outcome.get();
         tracing::info!(
             target: "plugrank_gateway::access",
             method = self.method,
@@ -257,6 +268,9 @@ impl Exchange<'_> {
             duration_ms = crate::api::millis(spent),
             request_id = %self.info.request_id,
             trace_id = self.info.trace_id().as_ref().map(HexText::as_str),
+            rung = outcome.and_then(|outcome| outcome.rung),
+            degraded = outcome.and_then(|outcome| outcome.cause),
+            refused,
             "answered"
         );
     }

@@ -74,7 +74,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway; registers its metrics, and the store as a readiness check.
+    /// A gateway; registers its metrics, and the store as a check that readiness reports.
     #[must_use]
     pub fn new(parts: GatewayParts) -> Self {
         let GatewayParts {
@@ -104,7 +104,7 @@ impl Gateway {
         metrics::watch(&metrics, stage_state, &admission);
         let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
-        health.probe("store", move || {
+        health.advise("store", move || {
             let store = Arc::clone(&pinged);
             async move { store.ping().await.map_err(|error| error.to_string()) }
         });

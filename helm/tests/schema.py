@@ -235,6 +235,11 @@ def schema() -> dict:
                 "eventErrorShare": SHARE,
                 "batchOldestSeconds": {"type": "number", "exclusiveMinimum": 0},
                 "storeReadFailuresPerSecond": {"type": "number", "minimum": 0},
+                "notFiniteShare": SHARE,
+                "noTrafficFor": {"type": "string", "pattern": "^[0-9]+(s|m|h|d)$"},
+                "severityNames": obj({"page": TEXT, "ticket": TEXT}),
+                "severities": STRINGS,
+                "runbooks": {"type": "string", "pattern": "^https?://"},
             }
         ),
         "serviceMonitor": obj(

@@ -1,9 +1,12 @@
 //! `plugrank serve`.
 
+use std::sync::{Arc, OnceLock};
+
 use anyhow::{Context, Result};
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+use plugrank_store::Store;
 
 use super::Failure;
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     models,
     reserved_port::ReservedPort,
     role_server,
+    start_line::StartLine,
     wiring::{
         self, Catalog, Model, Node,
         serving::{self, Started},
@@ -34,40 +38,66 @@ pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Resul
 }
 
 async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
-    let tail = admin::start(&settings.admin)?;
+    let (admin, tail) = admin::start(&settings.admin)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
+    if let Some(admin) = admin {
+        admin.serve(telemetry.level().clone());
+    }
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    let opened = OpenedStore::default();
     let served = match role {
-        Role::All => all(port, settings, metrics).await,
-        _ => part(role, port, settings, metrics).await,
+        Role::All => all(port, settings, metrics, &opened).await,
+        _ => part(role, port, settings, metrics, &opened).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
+    }
+    // Actors and their threads still hold it; what is not closed has to be verified at the next start.
+    if let Some(store) = opened.get()
+        && let Err(error) = store.close().await
+    {
+        tracing::error!(%error, "the store was not closed");
     }
     telemetry.shutdown();
     served.map_err(Failure::logged)
 }
 
+/// The store of the process, once it is open.
+type OpenedStore = OnceLock<Arc<dyn Store>>;
+
 /// `metrics` are those of the node, `all` those of the process.
-async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
-    let store = wiring::open_store(&settings.store).await?;
+async fn node(
+    settings: Settings,
+    metrics: Metrics,
+    all: &Metrics,
+    opened: &OpenedStore,
+) -> Result<Node> {
+    let store = wiring::open_measured(&settings.store, all).await?;
+    let _ = opened.set(Arc::clone(&store));
     let bodies = BodyMemory::new(settings.server.body_memory());
     wiring::watch_bodies(all, bodies.clone());
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
 /// Everything in one process, except what the settings say is in others.
-async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn all(
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    opened: &OpenedStore,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
+    let start = StartLine::new(Role::All, &settings);
     let model = Model::open(&settings)?;
     // The model's own: another one may take its place.
-    let node = node(settings, Metrics::of_part(), &metrics).await?;
+    let node = node(settings, Metrics::of_part(), &metrics, opened).await?;
     let started = serving::start(&node, &model).await?;
-    gateway(port, metrics, node, started, shutdown).await
+    gateway(start, port, metrics, node, started, shutdown).await
 }
 
 async fn gateway(
+    start: StartLine,
     port: ReservedPort,
     metrics: Metrics,
     node: Node,
@@ -76,6 +106,7 @@ async fn gateway(
 ) -> Result<()> {
     let Started { serving, open_inference } = started;
     let Node { settings, store, bodies, .. } = node;
+    let bundle = serving.version.clone();
     let gateway = Gateway::new(GatewayParts {
         serving,
         loader: models::Loader::of_process(&settings, &store, &bodies),
@@ -93,7 +124,7 @@ async fn gateway(
         open_inference,
     });
     let listener = port.listen()?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    start.serving(&bundle, listener.local_addr()?);
     plugrank_gateway::run(listener, gateway, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
@@ -101,9 +132,15 @@ async fn gateway(
 
 /// One role. What it calls is where `peers` says; without an embedding role, scoring and retrieval
 /// have the encoders beside themselves.
-async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn part(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    opened: &OpenedStore,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let server = settings.server.clone();
+    let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,
@@ -115,7 +152,7 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         Role::Gateway | Role::All => Metrics::of_part(),
         _ => metrics.clone(),
     };
-    let node = node(settings, own, &metrics).await?;
+    let node = node(settings, own, &metrics, opened).await?;
     let (health, bodies) = (node.health.clone(), node.bodies.clone());
     let routes: role_server::Routes = match role {
         Role::Embedding | Role::Retrieval | Role::Scoring => {
@@ -128,10 +165,13 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         }
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
-            return gateway(port, metrics, node, started, shutdown).await;
+            return gateway(start, port, metrics, node, started, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
+    let listener = port.listen()?;
+    let bundle = model.as_ref().map_or("of the embedding role", |model| model.bundle.version());
+    start.serving(bundle, listener.local_addr()?);
+    role_server::run(listener, server, routes, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.

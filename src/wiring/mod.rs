@@ -12,6 +12,7 @@ mod retrieval;
 mod scoring;
 pub mod serving;
 mod store;
+mod store_metrics;
 mod threads;
 #[cfg_attr(not(feature = "vector-engine"), path = "vector_engine_off.rs")]
 mod vector_engine;
@@ -35,7 +36,7 @@ pub use metrics::{RoleMetrics, watch_bodies};
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
-pub use store::open as open_store;
+pub use store::{open as open_store, open_measured};
 pub use threads::Threads;
 
 /// What the roles of a process share.

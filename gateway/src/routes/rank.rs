@@ -194,9 +194,11 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arm
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
+    let rung = ranked.ranking.is_ok().then(|| ranked.rung().as_str());
+    let cause = ranked.degraded.first().map(|degraded| degraded.cause.as_str());
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
-    info.record(RankOutcome { total, spent, degraded, arms, stages });
+    info.record(RankOutcome { total, spent, degraded, rung, cause, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     gateway.metrics.coverage(&set.coverage);
@@ -226,6 +228,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
         AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+                .because("in_flight")
         }
         AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
@@ -233,7 +236,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
                 predicted.as_secs_f64() * 1e3
             );
-            Problem::unavailable(detail).retry_after(predicted)
+            Problem::unavailable(detail).retry_after(predicted).because("backlog")
         }
     }
 }

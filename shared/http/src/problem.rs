@@ -91,6 +91,10 @@ pub struct ProblemDocument {
     #[serde(skip)]
     #[schema(ignore)]
     allow: Option<&'static str>,
+    /// Which limit refused the request, for logs.
+    #[serde(skip)]
+    #[schema(ignore)]
+    cause: Option<&'static str>,
 }
 
 /// A [`ProblemDocument`] as the error of a route. Boxed, so that results stay small.
@@ -118,6 +122,7 @@ impl Problem {
             more: Map::new(),
             retry_after: None,
             allow: None,
+            cause: None,
         }))
     }
 
@@ -282,6 +287,19 @@ impl Problem {
         let mut problem = Self::new(status, "", title, title);
         problem.0.kind = "about:blank".to_owned();
         problem
+    }
+
+    /// The same problem, with the limit that refused the request, in one word for logs.
+    #[must_use]
+    pub fn because(mut self, cause: &'static str) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+
+    /// Which limit refused the request.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        self.0.cause
     }
 
     /// The same problem, with a further member.

@@ -1,5 +1,6 @@
 //! Telemetry, health and shutdown of a Plugrank process.
 
+pub mod build;
 pub mod health;
 pub mod metrics;
 pub mod options;

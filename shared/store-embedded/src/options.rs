@@ -10,8 +10,9 @@ pub struct EmbeddedOptions {
     /// About how many changes of items are kept for those who follow them; one that falls further
     /// behind reads the whole catalog again. A change takes some 50 bytes of the file.
     pub changes_kept: u64,
-    /// Whether opening reads the whole file and verifies every checksum. Without it, damage in
-    /// the middle of a file that was closed cleanly shows when that part is read.
+    /// Whether opening reads the whole file and verifies every checksum, also where it was closed cleanly;
+    /// after an unclean end that is done in any case. Without it, damage in the middle of a file that was
+    /// closed cleanly shows when that part is read.
     pub verify_on_open: bool,
 }
 

@@ -217,5 +217,6 @@ const fn code_name(code: ErrorCode) -> &'static str {
         ErrorCode::DeadlineExceeded => "deadline_exceeded",
         ErrorCode::Unavailable => "unavailable",
         ErrorCode::Internal => "internal",
+        ErrorCode::NotFinite => "not_finite",
     }
 }

@@ -46,7 +46,7 @@ pub fn status(code: ErrorCode) -> u16 {
         ErrorCode::Overloaded => 429,
         ErrorCode::DeadlineExceeded => 504,
         ErrorCode::Unavailable => 503,
-        ErrorCode::Internal => 500,
+        ErrorCode::Internal | ErrorCode::NotFinite => 500,
     }
 }
 

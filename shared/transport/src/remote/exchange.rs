@@ -100,8 +100,8 @@ fn judge(error: Option<ErrorCode>) -> (Verdict, Again) {
         Some(ErrorCode::Overloaded) => (Verdict::Busy, Again::Elsewhere),
         Some(ErrorCode::DeadlineExceeded) => (Verdict::Busy, Again::No),
         Some(ErrorCode::Unavailable) => (Verdict::Struggling, Again::IfHarmless),
-        // A defect meets the same call again wherever it is sent.
-        Some(ErrorCode::Internal) => (Verdict::Struggling, Again::No),
+        // A defect, or a model that is broken, meets the same call again wherever it is sent.
+        Some(ErrorCode::Internal | ErrorCode::NotFinite) => (Verdict::Struggling, Again::No),
     }
 }
 

@@ -6,6 +6,7 @@ use garde::Validate;
 use plugrank_settings::{
     list,
     rules::{between, finite, http_urls, share},
+    without_passwords,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,22 +18,22 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct PeerOptions {
     /// Addresses of retrieval. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://retrieval:8081")]
     pub retrieval_url: Vec<String>,
     /// Addresses of embedding. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://embedding:8082")]
     pub embedding_url: Vec<String>,
     /// Addresses of scoring. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://10.0.0.3:8083, http://10.0.0.4:8083")]
     pub scoring_url: Vec<String>,
     /// Addresses of re-ranking. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://reranking:8084")]
     pub reranking_url: Vec<String>,
