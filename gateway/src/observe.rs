@@ -20,6 +20,7 @@ use actix_web::{
     web::Data,
 };
 use futures::FutureExt;
+use plugrank_access::{Caller, Denied, Scope};
 use plugrank_budget::StageRecord;
 use plugrank_runtime::{
     telemetry::Cause,
@@ -53,6 +54,8 @@ pub(crate) struct Facts {
     /// What other tracing systems noted of the trace, for the services that are called.
     pub(crate) tracestate: Option<String>,
     outcome: OnceLock<RankOutcome>,
+    /// Who is asking, where anybody is asked.
+    caller: OnceLock<Arc<Caller>>,
 }
 
 /// What became of a ranking's budget. Spans, and whether they are wanted, are made from it.
@@ -77,7 +80,13 @@ impl Deref for RequestInfo {
 impl RequestInfo {
     fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
         let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
-        Self(Arc::new(Facts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+        Self(Arc::new(Facts {
+            request_id,
+            trace,
+            tracestate,
+            outcome: OnceLock::new(),
+            caller: OnceLock::new(),
+        }))
     }
 }
 
@@ -109,6 +118,21 @@ impl Facts {
     pub(crate) fn exemplar(&self, of_note: bool) -> Option<HexText<32>> {
         let trace = self.trace.as_ref()?;
         (of_note || trace.is_sampled()).then(|| trace.trace_id())
+    }
+
+    /// Notes who is asking.
+    pub(crate) fn came_from(&self, caller: Arc<Caller>) {
+        self.caller.get_or_init(|| caller);
+    }
+
+    /// Refuses what the path is open to and this caller is not. Where nobody is asked, everybody may.
+    pub(crate) fn needs(&self, scope: &'static [Scope; 1]) -> Result<(), Denied> {
+        match self.caller.get() {
+            Some(caller) if !caller.may(scope[0]) => {
+                Err(Denied::Scope { caller: caller.name().to_owned(), needs: scope })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes what became of the request's budget. The first of several counts.
@@ -247,6 +271,7 @@ impl Exchange<'_> {
             status,
             duration_ms = crate::api::millis(spent),
             request_id = %self.info.request_id,
+            key = self.info.caller.get().map(|caller| caller.name()),
             trace_id = self.info.trace_id().as_ref().map(HexText::as_str),
             "answered"
         );

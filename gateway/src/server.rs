@@ -2,10 +2,15 @@
 
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpRequest, HttpServer, http::KeepAlive, middleware::from_fn, web};
+use actix_web::{
+    App, HttpRequest, HttpServer,
+    http::KeepAlive,
+    middleware::{Condition, from_fn},
+    web,
+};
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, experiments, observe::observe, problem::Problem, routes};
+use crate::{Gateway, access, experiments, observe::observe, problem::Problem, routes};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -31,6 +36,11 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
             .default_service(web::to(|request: HttpRequest| async move {
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
+            .wrap(from_fn(access::admit))
+            .wrap(Condition::new(
+                !gateway.access.cors.origins.is_empty(),
+                access::cors(&gateway.access.cors),
+            ))
             .wrap(from_fn(observe))
     })
     .keep_alive(match settings.keep_alive_ms {

@@ -1,6 +1,7 @@
 //! `plugrank serve`.
 
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
@@ -13,6 +14,7 @@ use crate::{
     load::Progress,
     models,
     reserved_port::ReservedPort,
+    role_access::{self, RoleAccess},
     role_server,
     wiring::{
         self, Catalog, Model, Node,
@@ -23,9 +25,19 @@ use crate::{
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
+    check_bind(args.role, &settings).map_err(Failure::settings)?;
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
     start(args.role, port, settings)
+}
+
+/// Refuses a port that everybody reaches and nobody is asked at.
+pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
+    let bind = settings.server.bind;
+    match role {
+        Role::All | Role::Gateway => settings.access.check_bind("server.bind", bind),
+        _ => role_access::check_bind(settings),
+    }
 }
 
 /// Serves a role at `port` until it is told to end.
@@ -34,13 +46,15 @@ pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Resul
 }
 
 async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
+    let gate = Gate::new(&settings.access).map_err(Failure::settings)?;
     let tail = admin::start(&settings.admin)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    actix_web::rt::spawn(gate.clone().follow());
     let served = match role {
-        Role::All => all(port, settings, metrics).await,
-        _ => part(role, port, settings, metrics).await,
+        Role::All => all(port, settings, metrics, gate).await,
+        _ => part(role, port, settings, metrics, gate).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -58,18 +72,19 @@ async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Nod
 }
 
 /// Everything in one process, except what the settings say is in others.
-async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn all(port: ReservedPort, settings: Settings, metrics: Metrics, gate: Gate) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let model = Model::open(&settings)?;
     // The model's own: another one may take its place.
     let node = node(settings, Metrics::of_part(), &metrics).await?;
     let started = serving::start(&node, &model).await?;
-    gateway(port, metrics, node, started, shutdown).await
+    gateway(port, metrics, gate, node, started, shutdown).await
 }
 
 async fn gateway(
     port: ReservedPort,
     metrics: Metrics,
+    gate: Gate,
     node: Node,
     started: Started,
     shutdown: Shutdown,
@@ -84,6 +99,8 @@ async fn gateway(
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        access: settings.access,
+        gate,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,
@@ -101,9 +118,16 @@ async fn gateway(
 
 /// One role. What it calls is where `peers` says; without an embedding role, scoring and retrieval
 /// have the encoders beside themselves.
-async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn part(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    gate: Gate,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let server = settings.server.clone();
+    let access = RoleAccess::new(&settings, gate.clone())?;
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,
@@ -128,10 +152,11 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         }
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
-            return gateway(port, metrics, node, started, shutdown).await;
+            return gateway(port, metrics, gate, node, started, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
+    role_server::run(port.listen()?, server, routes, access, bodies, metrics, health, shutdown)
+        .await
 }
 
 /// A role that holds the item table.

@@ -6,8 +6,10 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace_context;
+mod watched_file;
 
 pub use health::{Condition, Health, Readiness};
 pub use metrics::{LatencyHistogram, Metrics};
 pub use shutdown::Shutdown;
 pub use telemetry::{Telemetry, TelemetryError};
+pub use watched_file::WatchedFile;
