@@ -137,6 +137,9 @@ pub struct ServerArg {
     /// Address of the REST API; http alone.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub url: String,
+    /// API key, where the server asks for one. From the environment it is in no list of processes.
+    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
+    pub key: Option<String>,
 }
 
 /// Arguments of `rank`.

@@ -37,11 +37,12 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
             .wrap(from_fn(access::admit))
+            .wrap(from_fn(observe))
+            // Outermost, so that a page of another origin can read refusals too.
             .wrap(Condition::new(
                 !gateway.access.cors.origins.is_empty(),
                 access::cors(&gateway.access.cors),
             ))
-            .wrap(from_fn(observe))
     })
     .keep_alive(match settings.keep_alive_ms {
         0 => KeepAlive::Disabled,

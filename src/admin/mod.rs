@@ -1,5 +1,6 @@
 //! The port for operators: what a process remembers of recent requests.
 
+mod access;
 mod document;
 mod page;
 
@@ -8,9 +9,11 @@ use std::{io, net::TcpListener, sync::Arc};
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     http::header,
+    middleware::from_fn,
     web::{self, Data},
 };
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_runtime::{settings::AdminSettings, telemetry::TailSampler};
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
 
@@ -21,14 +24,14 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 ///
 /// # Errors
 /// When the port cannot be had.
-pub fn start(settings: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
+pub fn start(settings: &AdminSettings, gate: &Gate) -> Result<Option<Arc<dyn TailSampler>>> {
     let recent = match settings.bind {
         None => None,
         Some(bind) => {
             let listener = TcpListener::bind(bind)
                 .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
             let recent = RecentRequests::new(settings);
-            serve(listener, recent.clone())?;
+            serve(listener, recent.clone(), gate.clone())?;
             Some(recent)
         }
     };
@@ -36,14 +39,16 @@ pub fn start(settings: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
 }
 
 /// Serves the pages on `listener` until the process ends.
-fn serve(listener: TcpListener, recent: RecentRequests) -> io::Result<()> {
-    let recent = Data::new(recent);
+fn serve(listener: TcpListener, recent: RecentRequests, gate: Gate) -> io::Result<()> {
+    let (recent, gate) = (Data::new(recent), Data::new(gate));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(recent.clone())
+            .app_data(gate.clone())
             .service(web::resource("/").route(web::get().to(index)))
             .service(web::resource("/debug/requests").route(web::get().to(requests)))
             .service(web::resource("/debug/requests.json").route(web::get().to(requests_json)))
+            .wrap(from_fn(access::admit))
     })
     .workers(1)
     .disable_signals()

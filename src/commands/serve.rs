@@ -34,6 +34,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Refuses a port that everybody reaches and nobody is asked at.
 pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
     let bind = settings.server.bind;
+    if let Some(admin) = settings.admin.bind {
+        settings.access.check_bind("admin.bind", admin)?;
+    }
     match role {
         Role::All | Role::Gateway => settings.access.check_bind("server.bind", bind),
         _ => role_access::check_bind(settings),
@@ -47,7 +50,7 @@ pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Resul
 
 async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
     let gate = Gate::new(&settings.access).map_err(Failure::settings)?;
-    let tail = admin::start(&settings.admin)?;
+    let tail = admin::start(&settings.admin, &gate)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);

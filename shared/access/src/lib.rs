@@ -12,6 +12,8 @@ mod role_token;
 mod scope;
 mod secret;
 mod tokens;
+#[cfg(test)]
+mod tokens_tests;
 mod verify;
 
 pub use caller::Caller;
