@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_called_is_named() {
         let server = ServerArg { url: "https://host".to_owned(), key: None };
-        let message = ServerClient::new(&server).unwrap_err().to_string();
+        let message = ServerClient::new(&server).err().unwrap().to_string();
         assert!(message.contains("--url is `https://host`"), "{message}");
     }
 }

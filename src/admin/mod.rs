@@ -4,17 +4,18 @@ mod access;
 mod document;
 mod page;
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer,
+    App, HttpRequest, HttpResponse, Route,
     http::header,
     middleware::from_fn,
     web::{self, Data},
 };
 use anyhow::{Context, Result};
 use plugrank_access::Gate;
-use plugrank_runtime::{settings::AdminSettings, telemetry::TailSampler};
+use plugrank_http::{HttpServer, Problem, get_or_head, resource};
+use plugrank_runtime::{Health, Shutdown, settings::AdminSettings, telemetry::TailSampler};
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
 
 /// What a page of ours may do in a browser: show itself.
@@ -31,7 +32,7 @@ pub fn start(settings: &AdminSettings, gate: &Gate) -> Result<Option<Arc<dyn Tai
             let listener = TcpListener::bind(bind)
                 .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
             let recent = RecentRequests::new(settings);
-            serve(listener, recent.clone(), gate.clone())?;
+            serve(listener, recent.clone(), gate.clone());
             Some(recent)
         }
     };
@@ -39,23 +40,28 @@ pub fn start(settings: &AdminSettings, gate: &Gate) -> Result<Option<Arc<dyn Tai
 }
 
 /// Serves the pages on `listener` until the process ends.
-fn serve(listener: TcpListener, recent: RecentRequests, gate: Gate) -> io::Result<()> {
+fn serve(listener: TcpListener, recent: RecentRequests, gate: Gate) {
     let (recent, gate) = (Data::new(recent), Data::new(gate));
-    let server = HttpServer::new(move || {
+    let app = move || {
+        let page =
+            |path, answer: Route| resource(path, "GET, HEAD").route(answer.guard(get_or_head()));
         App::new()
             .app_data(recent.clone())
             .app_data(gate.clone())
-            .service(web::resource("/").route(web::get().to(index)))
-            .service(web::resource("/debug/requests").route(web::get().to(requests)))
-            .service(web::resource("/debug/requests.json").route(web::get().to(requests_json)))
+            .service(page("/", web::route().to(index)))
+            .service(page("/debug/requests", web::route().to(requests)))
+            .service(page("/debug/requests.json", web::route().to(requests_json)))
+            .default_service(web::to(|request: HttpRequest| async move {
+                Err::<&str, _>(Problem::no_such_path(request.path()))
+            }))
             .wrap(from_fn(access::admit))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    actix_web::rt::spawn(server);
-    Ok(())
+    };
+    actix_web::rt::spawn(async move {
+        let (health, until) = (Health::new(), Shutdown::manual());
+        if let Err(error) = HttpServer::default().serve(listener, health, until, app).await {
+            tracing::error!(%error, "the port for operators cannot be served");
+        }
+    });
 }
 
 async fn index() -> HttpResponse {

@@ -33,7 +33,8 @@ fn encoded(value: &Value) -> String {
 impl Issuer {
     fn new() -> Self {
         let random = SystemRandom::new();
-        let points = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let points =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
         let edwards = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
         Self {
             points: EcdsaKeyPair::from_pkcs8(
@@ -162,7 +163,10 @@ fn a_token_that_is_not_good_is_told_why() {
         (Issuer::new().signed("ES256", "points", &claims()), "has a wrong signature"),
         (format!("{message}."), "has a wrong signature"),
         (none, "cannot be read"),
-        (issuer.signed("ES256", "unknown", &claims()), "is signed with a key that is not in the key set"),
+        (
+            issuer.signed("ES256", "unknown", &claims()),
+            "is signed with a key that is not in the key set",
+        ),
         (issuer.signed("ES256", "edwards", &claims()), "is not signed in the way of its key"),
         (issuer.signed("EdDSA", "points", &claims()), "is not signed in the way of its key"),
         // A shared secret that is a public key: what a library that trusts the token would take.
@@ -198,7 +202,8 @@ fn signatures_by_rsa_are_checked() {
 fn key_sets_that_would_trust_too_much_are_refused() {
     let secret = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "s"}]});
     let encryption = json!({"keys": [{"kty": "RSA", "use": "enc", "n": RSA, "e": "AQAB"}]});
-    let wrong = json!({"keys": [{"kty": "RSA", "alg": "ES256", "kid": "w", "n": RSA, "e": "AQAB"}]});
+    let wrong =
+        json!({"keys": [{"kty": "RSA", "alg": "ES256", "kid": "w", "n": RSA, "e": "AQAB"}]});
     for (set, why) in [
         (secret, "shared secret"),
         (encryption, "no key for signatures"),
