@@ -1,15 +1,11 @@
-//! Which key may ask what: one table, and the middleware that keeps it.
+//! Which key may ask what: one table, and the check that keeps it, for every request before its route.
 
 use std::borrow::Cow;
 
 use actix_cors::Cors;
 use actix_web::{
-    HttpMessage, ResponseError,
-    body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::ServiceRequest,
     http::{Method, header},
-    middleware::Next,
-    web::Data,
 };
 use plugrank_access::{
     CorsOptions, MetricsAccess,
@@ -87,21 +83,12 @@ fn needed(gateway: &Gateway, request: &ServiceRequest) -> &'static [Scope] {
     scopes_of(request.method().as_str(), &pattern).unwrap_or(&[Admin])
 }
 
-/// Lets a request on to its route, or says why not.
-pub(crate) async fn admit(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match checked(&request) {
-        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
-        Err(problem) => Ok(request.into_response(problem.error_response())),
-    }
-}
-
-fn checked(request: &ServiceRequest) -> Result<(), Problem> {
-    let Some(gateway) = request.app_data::<Data<Gateway>>() else {
-        return Err(Problem::internal("the server has no gateway"));
-    };
+/// Says whether a request may go on to its route, and notes who is asking.
+pub(crate) fn admit(
+    gateway: &Gateway,
+    request: &ServiceRequest,
+    info: &RequestInfo,
+) -> Result<(), Problem> {
     known_host(gateway, request)?;
     let authorization = request.headers().get(header::AUTHORIZATION);
     let authorization = authorization.map(header::HeaderValue::as_bytes);
@@ -109,9 +96,7 @@ fn checked(request: &ServiceRequest) -> Result<(), Problem> {
         gateway.metrics.rejected(denied.cause());
         Problem::from(denied)
     })?;
-    if let Some(caller) = caller
-        && let Some(info) = request.extensions().get::<RequestInfo>()
-    {
+    if let Some(caller) = caller {
         info.came_from(caller);
     }
     Ok(())

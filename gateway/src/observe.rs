@@ -30,7 +30,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
-    Gateway, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
+    Gateway, access, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
     problem::Problem, request_id, request_spans,
 };
 
@@ -193,6 +193,14 @@ pub(crate) async fn observe(
         return Ok(exchange.turn_away(Problem::invalid_field("path", detail), request));
     }
 
+    let admitted = match gateway {
+        Some(gateway) => access::admit(gateway, &request, &exchange.info),
+        None => Err(Problem::internal("the server has no gateway")),
+    };
+    if let Err(problem) = admitted {
+        return Ok(exchange.turn_away(problem, request));
+    }
+
     let answer = next.call(request).instrument(exchange.span.clone());
     let Ok(response) = AssertUnwindSafe(answer).catch_unwind().await else {
         // The request went with the panic, so the answer is made without it.
@@ -230,7 +238,9 @@ impl Exchange<'_> {
         let response = problem.with_request_id(self.info.request_id).error_response();
         let mut response = request.into_response(response);
         self.add_headers(&mut response);
-        self.ended(response.status().as_u16(), Some(response.request()));
+        let status = response.status().as_u16();
+        let spent = self.ended(status, Some(response.request()));
+        self.log(response.request().path(), status, spent);
         response
     }
 

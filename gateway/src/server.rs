@@ -45,7 +45,6 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
             .default_service(web::to(|request: HttpRequest| async move {
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
-            .wrap(from_fn(access::admit))
             .wrap(from_fn(observe))
             // Outermost, so that a page of another origin can read refusals too.
             .wrap(Condition::new(
