@@ -28,7 +28,6 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 17] = [
         Self::Rank,
         Self::Events,

@@ -48,7 +48,7 @@ use crate::routes;
 )]
 struct Document;
 
-/// The OpenAPI document of the API.
+/// The OpenAPI document of the API, as a server has it that asks nobody who is calling.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()

@@ -2,11 +2,15 @@
 
 use std::{io, net::TcpListener, sync::Arc};
 
-use actix_web::{App, HttpRequest, middleware::from_fn, web};
+use actix_web::{
+    App, HttpRequest,
+    middleware::{Condition, from_fn},
+    web,
+};
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, experiments, observe::observe, problem::Problem, routes};
+use crate::{Gateway, access, experiments, observe::observe, problem::Problem, routes};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -42,6 +46,11 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
             .wrap(from_fn(observe))
+            // Outermost, so that a page of another origin can read refusals too.
+            .wrap(Condition::new(
+                !gateway.access.cors.origins.is_empty(),
+                access::cors(&gateway.access.cors),
+            ))
     };
     tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
 use plugrank_contract::scoring::ModelKind;
@@ -31,6 +32,10 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// Which hosts and origins are served, and who may read the metrics.
+    pub access: AccessOptions,
+    /// Who may ask what.
+    pub gate: Gate,
     /// How experiments are followed and forced.
     pub experiments: ExperimentsOptions,
     /// What the bodies of requests in flight may take, on all ports of the process.
@@ -56,6 +61,8 @@ pub struct Gateway {
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) server: ServerOptions,
+    pub(crate) access: AccessOptions,
+    pub(crate) gate: Gate,
     pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
     pub(crate) controller: Arc<Controller>,
@@ -84,6 +91,8 @@ impl Gateway {
             shadow_share,
             store,
             server,
+            access,
+            gate,
             experiments,
             bodies,
             budget,
@@ -116,6 +125,8 @@ impl Gateway {
             experiments: Arc::new(Experiments::new(experiments)),
             store,
             server,
+            access,
+            gate,
             bodies,
             shares,
             controller,

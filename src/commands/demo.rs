@@ -26,6 +26,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     fs::write(&config, settings_file(&shop, &folder, args.port))
         .with_context(|| format!("cannot write {}", config.display()))?;
     let settings = super::settings::load(&ConfigArg { config: Some(config.clone()) })?;
+    serve::check_bind(Role::All, &settings).map_err(Failure::settings)?;
     let port = ReservedPort::bind(settings.server.bind)
         .map_err(|error| anyhow!("{error:#}; choose another port with --port"))?;
     let state = loaded(&shop, &folder, &settings, args.fresh)?;

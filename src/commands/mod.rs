@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod experiment;
 mod export;
+mod keys;
 mod load;
 mod rank;
 mod serve;
@@ -69,6 +70,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Experiment(command) => Ok(experiment::run(&command)?),
         Command::Tune(args) => tune::run(&args),
+        Command::Keys(command) => Ok(keys::run(&command)?),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),
         Command::Completions { shell } => Ok(completions::print(shell)?),

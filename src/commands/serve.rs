@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
@@ -16,6 +17,7 @@ use crate::{
     load::Progress,
     models,
     reserved_port::ReservedPort,
+    role_access::{self, RoleAccess},
     role_server,
     start_line::StartLine,
     wiring::{
@@ -27,9 +29,22 @@ use crate::{
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
+    check_bind(args.role, &settings).map_err(Failure::settings)?;
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
     start(args.role, port, settings)
+}
+
+/// Refuses a port that everybody reaches and nobody is asked at.
+pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
+    let bind = settings.server.bind;
+    if let Some(admin) = settings.admin.bind {
+        settings.access.check_bind("admin.bind", admin)?;
+    }
+    match role {
+        Role::All | Role::Gateway => settings.access.check_bind("server.bind", bind),
+        _ => role_access::check_bind(settings),
+    }
 }
 
 /// Serves a role at `port` until it is told to end.
@@ -38,17 +53,19 @@ pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Resul
 }
 
 async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
-    let (admin, tail) = admin::start(&settings.admin)?;
+    let gate = Gate::new(&settings.access).map_err(Failure::settings)?;
+    let (admin, tail) = admin::start(&settings.admin, &gate)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     if let Some(admin) = admin {
         admin.serve(telemetry.level().clone());
     }
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    actix_web::rt::spawn(gate.clone().follow());
     let opened = OpenedStore::default();
     let served = match role {
-        Role::All => all(port, settings, metrics, &opened).await,
-        _ => part(role, port, settings, metrics, &opened).await,
+        Role::All => all(port, settings, metrics, gate, &opened).await,
+        _ => part(role, port, settings, metrics, gate, &opened).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -85,6 +102,7 @@ async fn all(
     port: ReservedPort,
     settings: Settings,
     metrics: Metrics,
+    gate: Gate,
     opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
@@ -93,13 +111,14 @@ async fn all(
     // The model's own: another one may take its place.
     let node = node(settings, Metrics::of_part(), &metrics, opened).await?;
     let started = serving::start(&node, &model).await?;
-    gateway(start, port, metrics, node, started, shutdown).await
+    gateway(start, port, metrics, gate, node, started, shutdown).await
 }
 
 async fn gateway(
     start: StartLine,
     port: ReservedPort,
     metrics: Metrics,
+    gate: Gate,
     node: Node,
     started: Started,
     shutdown: Shutdown,
@@ -115,6 +134,8 @@ async fn gateway(
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        access: settings.access,
+        gate,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,
@@ -137,10 +158,12 @@ async fn part(
     port: ReservedPort,
     settings: Settings,
     metrics: Metrics,
+    gate: Gate,
     opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
+    let access = RoleAccess::new(&settings, gate.clone())?;
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,
@@ -165,13 +188,13 @@ async fn part(
         }
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
-            return gateway(start, port, metrics, node, started, shutdown).await;
+            return gateway(start, port, metrics, gate, node, started, shutdown).await;
         }
     };
     let listener = port.listen()?;
     let bundle = model.as_ref().map_or("of the embedding role", |model| model.bundle.version());
     start.serving(bundle, listener.local_addr()?);
-    role_server::run(listener, server, routes, bodies, metrics, health, shutdown).await
+    role_server::run(listener, server, routes, access, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.

@@ -20,6 +20,7 @@ mod vector_engine;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
+use plugrank_access::RoleToken;
 use plugrank_body::BodyMemory;
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
@@ -117,7 +118,10 @@ impl Node {
     /// A client of a role in other processes.
     fn remote(&self, role: &'static str, urls: &[String]) -> Result<Remote> {
         let peers = self.settings.peers.clone();
-        let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
+        let token = peers.token_file.as_deref().map(RoleToken::watch).transpose();
+        let token = token.map_err(anyhow::Error::msg)?;
+        let base_urls = urls.to_vec();
+        let remote = Remote::new(&RemoteOptions { name: role, base_urls, peers, token })?;
         let known = remote.clone();
         self.roles.endpoints(role, move || known.endpoints());
         Ok(remote)

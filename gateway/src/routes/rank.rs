@@ -7,6 +7,7 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use plugrank_access::Scope;
 use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
 use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
@@ -148,6 +149,9 @@ async fn arms(
     if named.is_some() && !experiments.options.forced_arms {
         let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
         return Err(Problem::invalid_field("arms", detail));
+    }
+    if named.is_some() {
+        info.needs(&[Scope::Admin])?;
     }
     let running = experiments.running();
     let mut profile = None;

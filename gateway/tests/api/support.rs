@@ -3,6 +3,7 @@
 use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
 use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
@@ -26,6 +27,7 @@ pub(crate) struct Setup {
     pub(crate) loader: Option<Arc<dyn LoadModel>>,
     pub(crate) experiments: ExperimentsOptions,
     pub(crate) shadow_share: f64,
+    pub(crate) access: AccessOptions,
     /// Shared with another server.
     pub(crate) store: Arc<MemoryStore>,
 }
@@ -57,7 +59,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, experiments, shadow_share, store }: Setup,
+        Setup { loader, experiments, shadow_share, access, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -92,6 +94,8 @@ impl Server {
             store: store.clone(),
             bodies: BodyMemory::new(server.body_memory()),
             server,
+            gate: Gate::new(&access).unwrap(),
+            access,
             experiments,
             budget,
             candidate_limit: 300,

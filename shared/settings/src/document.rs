@@ -39,9 +39,10 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
     }
 }
 
-/// An empty list is how a key without a value is held.
+/// An empty list or table is how a key without a value is held.
 fn is_empty(value: &Toml) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
+        || value.as_table().is_some_and(toml::Table::is_empty)
 }
 
 fn write_comment(text: &mut String, comment: &str) {
@@ -124,6 +125,7 @@ fn kind(node: &Value) -> Option<&'static str> {
         "integer" => Some("whole number"),
         "number" => Some("number"),
         "array" => Some("list"),
+        "object" => Some("table"),
         _ => Some("text"),
     }
 }
@@ -154,6 +156,11 @@ fn chart_node(node: &Value) -> Value {
         made.insert("properties".to_owned(), Value::Object(keys.collect()));
         return Value::Object(made);
     }
+    // A table whose keys are names.
+    if node["additionalProperties"].is_object() {
+        let each = chart_node(&node["additionalProperties"]);
+        return json!({ "type": "object", "additionalProperties": each });
+    }
     let choices = schema::choices(node);
     if !choices.is_empty() {
         let values: Vec<&str> = choices.into_iter().map(|(value, _)| value).collect();
@@ -176,6 +183,8 @@ fn chart_node(node: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use garde::Validate;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
@@ -214,6 +223,17 @@ mod tests {
         #[garde(skip)]
         #[schemars(extend("examples" = [["a", "b"]]))]
         names: Vec<String>,
+        /// Places of parts.
+        #[garde(skip)]
+        #[schemars(extend("examples" = [{ "pump": { "row": 1 } }]))]
+        places: BTreeMap<String, Place>,
+    }
+
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Place {
+        /// Which row.
+        row: u8,
     }
 
     #[test]
@@ -227,6 +247,8 @@ speed = \"slow\"
 # gears = 5
 # Names.
 # names = [\"a\", \"b\"]
+# Places of parts.
+# places = { pump = { row = 1 } }
 ";
         assert_eq!(settings_file(&All::default()), file);
     }
@@ -236,6 +258,8 @@ speed = \"slow\"
         let table = markdown::<All>();
         assert!(table.contains("## `[engine]`\nThe engine.\n"), "{table}");
         let line = "| `gears` | absent | 1 to 6 | Gears. Absent: as many as fit. |";
+        assert!(table.lines().any(|found| found == line), "{table}");
+        let line = "| `places` | absent | table | Places of parts. |";
         assert!(table.lines().any(|found| found == line), "{table}");
     }
 
@@ -249,5 +273,8 @@ speed = \"slow\"
         assert_eq!(engine["properties"]["gears"], gears);
         let names = json!({ "type": ["array", "string"], "items": { "type": "string" } });
         assert_eq!(engine["properties"]["names"], names);
+        let place = &engine["properties"]["places"]["additionalProperties"];
+        assert_eq!(place["properties"]["row"]["type"], "integer");
+        assert_eq!(place["additionalProperties"], false);
     }
 }

@@ -86,7 +86,7 @@ fn remote(base_url: &str) -> Remote {
 }
 
 fn options(base_urls: Vec<String>) -> RemoteOptions {
-    RemoteOptions { name: "test", base_urls, peers: PeerOptions::default() }
+    RemoteOptions { name: "test", base_urls, peers: PeerOptions::default(), token: None }
 }
 
 fn within(ms: u64) -> Context {
