@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod events;
 mod experiments;
 mod ladder_metrics;
 mod metrics;
@@ -27,6 +28,7 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
 pub use models::{
     Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,

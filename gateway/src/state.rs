@@ -12,6 +12,7 @@ use crate::{
     LoadModel, OtherApi, ServerOptions, ServingModel,
     connections::Connections,
     controller::Controller,
+    events::{Checks, EventsOptions, UnknownItems},
     experiments::{Arms, Experiments, ExperimentsOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
@@ -31,6 +32,8 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// Which events there are, and which are taken.
+    pub events: EventsOptions,
     /// How experiments are followed and forced.
     pub experiments: ExperimentsOptions,
     /// What the bodies of requests in flight may take, on all ports of the process.
@@ -55,6 +58,8 @@ pub struct Gateway {
     pub(crate) shadow: Shadow,
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) event_checks: Checks,
+    pub(crate) unknown_items: UnknownItems,
     pub(crate) server: ServerOptions,
     pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
@@ -84,6 +89,7 @@ impl Gateway {
             shadow_share,
             store,
             server,
+            events,
             experiments,
             bodies,
             budget,
@@ -113,6 +119,8 @@ impl Gateway {
             shadow: metrics.register(|to| Shadow::new(shadow_share, to)),
             experiments: Arc::new(Experiments::new(experiments)),
             store,
+            event_checks: Checks::new(&events),
+            unknown_items: events.unknown_items,
             server,
             bodies,
             shares,

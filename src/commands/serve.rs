@@ -84,6 +84,7 @@ async fn gateway(
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        events: settings.events,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,
