@@ -11,6 +11,7 @@ mod controller;
 mod endpoint;
 mod events;
 mod experiments;
+mod exposures;
 mod ladder_metrics;
 mod metrics;
 mod models;
@@ -30,6 +31,7 @@ use plugrank_http::problem;
 
 pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
+pub use exposures::ExposuresOptions;
 pub use models::{
     Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };

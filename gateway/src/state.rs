@@ -14,6 +14,7 @@ use crate::{
     controller::Controller,
     events::{Checks, EventsOptions, UnknownItems},
     experiments::{Arms, Experiments, ExperimentsOptions},
+    exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
 };
@@ -34,6 +35,8 @@ pub struct GatewayParts {
     pub server: ServerOptions,
     /// Which events there are, and which are taken.
     pub events: EventsOptions,
+    /// Whether served lists are logged.
+    pub exposures: ExposuresOptions,
     /// How experiments are followed and forced.
     pub experiments: ExperimentsOptions,
     /// What the bodies of requests in flight may take, on all ports of the process.
@@ -60,6 +63,7 @@ pub struct Gateway {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) event_checks: Checks,
     pub(crate) unknown_items: UnknownItems,
+    pub(crate) exposures: ExposureLog,
     pub(crate) server: ServerOptions,
     pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
@@ -90,6 +94,7 @@ impl Gateway {
             store,
             server,
             events,
+            exposures,
             experiments,
             bodies,
             budget,
@@ -121,6 +126,7 @@ impl Gateway {
             store,
             event_checks: Checks::new(&events),
             unknown_items: events.unknown_items,
+            exposures: ExposureLog::new(&exposures, &metrics),
             server,
             bodies,
             shares,

@@ -85,6 +85,7 @@ async fn gateway(
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
         events: settings.events,
+        exposures: settings.exposures,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,

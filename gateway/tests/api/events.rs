@@ -214,3 +214,31 @@ async fn an_event_a_little_ahead_counts_from_now_on() {
     let stored = server.store.events.lock().unwrap()[0].timestamp;
     assert!(stored <= now().as_millis() as i64, "{stored}");
 }
+
+#[actix_web::test]
+async fn a_served_list_is_logged_as_it_was_answered() {
+    let server = Server::start();
+    let body = json!({
+        "user_id": "u1", "k": 2, "candidates": [
+            {"item_id": "i1", "features": {"bid": 2.5}}, "i2", "i3",
+        ],
+        "context": {"features": {"hour": 12}},
+    });
+    let reply = server.rank(&body).await;
+    // Orderly: what waits is written before the server has ended.
+    server.shutdown.request();
+    server.task.await.unwrap().unwrap();
+    let logged = server.store.exposures.lock().unwrap().clone();
+    let [exposure] = &logged[..] else { panic!("{logged:?}") };
+    assert_eq!(reply["request_id"], exposure.request_id.as_str());
+    assert_eq!((exposure.user_id.as_str(), exposure.rung.as_str()), ("u1", "full"));
+    assert_eq!(exposure.features["hour"], 12.into());
+    let shown = reply["items"].as_array().unwrap();
+    assert_eq!(exposure.items.len(), shown.len());
+    for (item, shown) in exposure.items.iter().zip(shown) {
+        assert_eq!(shown["item_id"], item.item_id.as_str());
+        assert_eq!(shown["ctr"].as_f64().map(|ctr| ctr as f32), item.ctr);
+        assert_eq!(shown["score"].as_f64().map(|score| score as f32), item.score);
+        assert_eq!(item.features.contains_key("bid"), item.item_id.as_str() == "i1");
+    }
+}

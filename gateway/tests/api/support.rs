@@ -12,8 +12,8 @@ use plugrank_contract::{
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{
-    Clients, EventsOptions, ExperimentsOptions, Gateway, GatewayParts, LoadModel, ServerOptions,
-    ServingModel, run,
+    Clients, EventsOptions, ExperimentsOptions, ExposuresOptions, Gateway, GatewayParts, LoadModel,
+    ServerOptions, ServingModel, run,
 };
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
@@ -95,6 +95,7 @@ impl Server {
             bodies: BodyMemory::new(server.body_memory()),
             server,
             events,
+            exposures: ExposuresOptions::default(),
             experiments,
             budget,
             candidate_limit: 300,
