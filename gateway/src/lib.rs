@@ -12,7 +12,6 @@ mod endpoint;
 mod events;
 mod experiments;
 mod exposures;
-mod ladder_metrics;
 mod metrics;
 mod models;
 mod observe;
@@ -33,7 +32,7 @@ pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
 pub use exposures::ExposuresOptions;
 pub use models::{
-    Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
+    Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };
 pub use openapi::document as openapi_document;
 pub use options::ServerOptions;
