@@ -142,7 +142,7 @@ pub(crate) async fn rank(
 fn log_exposure(
     gateway: &Gateway,
     info: &RequestInfo,
-    query: Query,
+    query: RankQuery,
     ranked: Ranked,
     arms: Arms,
     forced_arms: bool,
