@@ -13,7 +13,9 @@ use crate::{
     LoadModel, OtherApi, ServerOptions, ServingModel,
     connections::Connections,
     controller::Controller,
+    events::{Checks, EventsOptions, UnknownItems},
     experiments::{Arms, Experiments, ExperimentsOptions},
+    exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
 };
@@ -36,6 +38,10 @@ pub struct GatewayParts {
     pub access: AccessOptions,
     /// Who may ask what.
     pub gate: Gate,
+    /// Which events there are, and which are taken.
+    pub events: EventsOptions,
+    /// Whether served lists are logged.
+    pub exposures: ExposuresOptions,
     /// How experiments are followed and forced.
     pub experiments: ExperimentsOptions,
     /// What the bodies of requests in flight may take, on all ports of the process.
@@ -60,6 +66,9 @@ pub struct Gateway {
     pub(crate) shadow: Shadow,
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) event_checks: Checks,
+    pub(crate) unknown_items: UnknownItems,
+    pub(crate) exposures: ExposureLog,
     pub(crate) server: ServerOptions,
     pub(crate) access: AccessOptions,
     pub(crate) gate: Gate,
@@ -93,6 +102,8 @@ impl Gateway {
             server,
             access,
             gate,
+            events,
+            exposures,
             experiments,
             bodies,
             budget,
@@ -124,6 +135,9 @@ impl Gateway {
             shadow: metrics.register(|to| Shadow::new(shadow_share, to)),
             experiments: Arc::new(Experiments::new(experiments)),
             store,
+            event_checks: Checks::new(&events),
+            unknown_items: events.unknown_items,
+            exposures: ExposureLog::new(&exposures, &metrics),
             server,
             access,
             gate,

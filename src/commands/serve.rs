@@ -136,6 +136,8 @@ async fn gateway(
         server: settings.server,
         access: settings.access,
         gate,
+        events: settings.events,
+        exposures: settings.exposures,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,
