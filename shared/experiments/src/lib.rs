@@ -10,12 +10,13 @@
 //! Nothing here reads a file, a clock or a network.
 
 mod assignment;
+pub mod automatic;
 pub mod counterfactual;
 mod definition;
 pub mod statistics;
 
 pub use assignment::{Assigner, Assignment, Feature, Features, ForcedError, Subject};
 pub use definition::{
-    Arm, ArmSettings, Condition, Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Plan,
-    Problem, Problems, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
+    Arm, ArmSettings, Condition, Definitions, Experiment, Guardrail, GuardrailMetric, HistoryEntry,
+    Layer, Plan, Problem, Problems, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
 };
