@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::experiment::args::ExperimentCommand;
+use crate::experiment::args::ExperimentArgs;
 
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ Examples:
   plugrank serve --config plugrank.toml
   plugrank tune --config plugrank.toml --candidates 300,500
   plugrank export --config plugrank.toml --out today
+  plugrank experiment ppm
   plugrank experiment analyse exposures.parquet --control idrec --tasks click,purchase
   PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
 
@@ -48,9 +49,8 @@ pub enum Command {
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Check the definition of an experiment, or work out its results from files.
-    #[command(subcommand)]
-    Experiment(ExperimentCommand),
+    /// Print the results of an experiment; check a definition, or work results out from files.
+    Experiment(ExperimentArgs),
     /// Find workers, threads, batch and buckets for this machine and bundle.
     Tune(TuneArgs),
     /// Print the settings in force: defaults, file and environment together.

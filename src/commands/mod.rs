@@ -67,7 +67,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
-        Command::Experiment(command) => Ok(experiment::run(&command)?),
+        Command::Experiment(args) => Ok(experiment::run(&args)?),
         Command::Tune(args) => tune::run(&args),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),

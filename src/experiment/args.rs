@@ -4,6 +4,41 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+/// Arguments of `experiment`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  plugrank experiment ppm
+  plugrank experiment ppm --url http://host:8080 --json
+  plugrank experiment check experiments.toml
+  plugrank experiment analyse exposures.parquet --control idrec"
+)]
+pub struct ExperimentArgs {
+    /// What to do with files.
+    #[command(subcommand)]
+    pub command: Option<ExperimentCommand>,
+    /// Or the results on a running server.
+    #[command(flatten)]
+    pub results: ResultsArgs,
+}
+
+/// An experiment on a running server.
+#[derive(Debug, Args)]
+pub struct ResultsArgs {
+    /// Print the results of this experiment on a running server: the sample ratio first.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// The server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// Print the server's answer as it came.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Subcommands of `experiment`.
 #[derive(Debug, Subcommand)]
 pub enum ExperimentCommand {
