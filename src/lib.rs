@@ -11,6 +11,7 @@ pub mod export;
 pub mod features;
 pub mod load;
 pub mod models;
+pub mod reload;
 pub mod reserved_port;
 pub mod role_server;
 pub mod server_client;

@@ -11,6 +11,7 @@ mod controller;
 mod endpoint;
 mod experiments;
 mod ladder_metrics;
+mod live;
 mod metrics;
 mod models;
 mod observe;
@@ -28,8 +29,10 @@ mod validate;
 use plugrank_http::problem;
 
 pub use experiments::ExperimentsOptions;
+pub use live::LiveOptions;
 pub use models::{
-    Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
+    BundleFolder, Clients, KeptModel, KeptModels, LoadModel, LoadProgress, OpenedModel,
+    ProgressReader, REMOTE, ServingModel,
 };
 pub use openapi::document as openapi_document;
 pub use options::ServerOptions;

@@ -1,11 +1,11 @@
 //! The HTTP server around a gateway.
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{future::pending, io, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpRequest, HttpServer, http::KeepAlive, middleware::from_fn, web};
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, experiments, observe::observe, problem::Problem, routes};
+use crate::{Gateway, experiments, models::Models, observe::observe, problem::Problem, routes};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -23,6 +23,10 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     }
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
+    let taking_up = take_up(gateway.clone());
+    let models = Arc::clone(&gateway.models);
+    tokio::spawn(Arc::clone(&models).bring_back());
+    let watching = watch(models, gateway.watch_models);
     let drain_delay = settings.drain_delay();
     let mut server = HttpServer::new(move || {
         App::new()
@@ -56,5 +60,25 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     tokio::select! {
         ended = server.listen(listener)?.run() => ended,
         () = following => Ok(()),
+        () = taking_up => Ok(()),
+        () = watching => Ok(()),
     }
+}
+
+/// Takes up options as they come; ends only by being dropped.
+async fn take_up(gateway: web::Data<Gateway>) {
+    let Some(mut reloads) = gateway.reloads.clone() else { return pending().await };
+    while reloads.changed().await.is_ok() {
+        let options = reloads.borrow_and_update().clone();
+        gateway.take_up(options);
+    }
+    pending().await
+}
+
+/// Watches the folder of models, where that is wanted; ends only by being dropped.
+async fn watch(models: Arc<Models>, every: Option<Duration>) {
+    if let Some(every) = every {
+        models.watch(every).await;
+    }
+    pending().await
 }

@@ -2,16 +2,18 @@
 
 use anyhow::{Context, Result};
 use plugrank_body::BodyMemory;
-use plugrank_gateway::{Gateway, GatewayParts};
+use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, REMOTE};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+
+use tokio::sync::watch;
 
 use super::Failure;
 use crate::{
     Settings, admin, body_metrics,
-    cli::{Role, ServeArgs},
+    cli::{ConfigArg, Role, ServeArgs},
     features,
     load::Progress,
-    models,
+    models, reload,
     reserved_port::ReservedPort,
     role_server,
     wiring::{
@@ -20,27 +22,44 @@ use crate::{
     },
 };
 
+/// Settings that the gateway of a process takes up.
+type Reloads = watch::Receiver<LiveOptions>;
+
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
-    start(args.role, port, settings)
+    start(args.role, port, settings, args.config.clone())
 }
 
-/// Serves a role at `port` until it is told to end.
-pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
-    actix::System::new().block_on(serve(role, port, settings))
+/// Serves a role at `port` until it is told to end; at SIGHUP what `config` names is read again.
+pub(super) fn start(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    config: ConfigArg,
+) -> Result<(), Failure> {
+    actix::System::new().block_on(serve(role, port, settings, config))
 }
 
-async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
+async fn serve(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    config: ConfigArg,
+) -> Result<(), Failure> {
     let tail = admin::start(&settings.admin)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    let gateway = matches!(role, Role::All | Role::Gateway);
+    let (tell, told) = watch::channel(reload::live(&settings));
+    let read = move || super::settings::load(&config);
+    reload::on_signal(settings.clone(), read, gateway.then_some(tell))?;
     let served = match role {
-        Role::All => all(port, settings, metrics).await,
-        _ => part(role, port, settings, metrics).await,
+        Role::All => all(port, settings, metrics, told).await,
+        _ => part(role, port, settings, metrics, told).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -58,42 +77,52 @@ async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Nod
 }
 
 /// Everything in one process, except what the settings say is in others.
-async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn all(
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    reloads: Reloads,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let model = Model::open(&settings)?;
     // The model's own: another one may take its place.
-    let node = node(settings, Metrics::of_part(), &metrics).await?;
+    let mut node = node(settings.clone(), Metrics::of_part(), &metrics).await?;
+    let model = models::begin(&mut node.settings, &node.store).await?;
     let started = serving::start(&node, &model).await?;
-    gateway(port, metrics, node, started, shutdown).await
+    gateway(port, metrics, (settings, reloads), node, started, shutdown).await
 }
 
 async fn gateway(
     port: ReservedPort,
     metrics: Metrics,
+    (settings, reloads): (Settings, Reloads),
     node: Node,
     started: Started,
     shutdown: Shutdown,
 ) -> Result<()> {
     let Started { serving, open_inference } = started;
-    let Node { settings, store, bodies, .. } = node;
+    let Node { store, bodies, open_inference: served_now, .. } = node;
+    let model = serving.version.clone();
+    let from = match &serving.folder {
+        Some(folder) => format!("{folder}, activated before"),
+        None if model == REMOTE => "other processes".to_owned(),
+        None => "bundle.path".to_owned(),
+    };
     let gateway = Gateway::new(GatewayParts {
         serving,
-        loader: models::Loader::of_process(&settings, &store, &bodies),
-        max_loaded: settings.models.max_loaded,
-        shadow_share: settings.models.shadow_share,
+        loader: models::Loader::of_process(&settings, &store, &bodies, &served_now),
+        watch_models: settings.models.watch_every(),
         store,
-        candidate_limit: settings.retrieval.limit,
+        live: reload::live(&settings),
+        reloads: Some(reloads),
         server: settings.server,
-        experiments: settings.experiments,
         bodies,
-        budget: settings.budget,
         kind: settings.scoring.model,
         metrics,
         health: Health::new(),
         open_inference,
     });
     let listener = port.listen()?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    tracing::info!(address = %listener.local_addr()?, model, from, "serving");
     plugrank_gateway::run(listener, gateway, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
@@ -101,7 +130,13 @@ async fn gateway(
 
 /// One role. What it calls is where `peers` says; without an embedding role, scoring and retrieval
 /// have the encoders beside themselves.
-async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn part(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    reloads: Reloads,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let server = settings.server.clone();
     let apart = !settings.peers.embedding_url.is_empty();
@@ -128,7 +163,8 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         }
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
-            return gateway(port, metrics, node, started, shutdown).await;
+            let with = (node.settings.clone(), reloads);
+            return gateway(port, metrics, with, node, started, shutdown).await;
         }
     };
     role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await

@@ -26,7 +26,7 @@ const DOCUMENT: &str = "experiments";
 /// The experiments of a gateway.
 pub(crate) struct Experiments {
     running: ArcSwap<Running>,
-    pub(crate) options: ExperimentsOptions,
+    options: ArcSwap<ExperimentsOptions>,
 }
 
 /// Definitions in force.
@@ -41,7 +41,17 @@ pub(crate) struct Running {
 impl Experiments {
     pub(crate) fn new(options: ExperimentsOptions) -> Self {
         let running = Running::new(Definitions::default(), 0);
-        Self { running: ArcSwap::from_pointee(running), options }
+        Self { running: ArcSwap::from_pointee(running), options: ArcSwap::from_pointee(options) }
+    }
+
+    /// How experiments are followed and forced.
+    pub(crate) fn options(&self) -> Arc<ExperimentsOptions> {
+        self.options.load_full()
+    }
+
+    /// Goes on by other options.
+    pub(crate) fn set_options(&self, options: ExperimentsOptions) {
+        self.options.store(Arc::new(options));
     }
 
     /// The definitions in force now.

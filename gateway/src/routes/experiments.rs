@@ -4,6 +4,7 @@ use actix_web::{
     HttpResponse,
     web::{self, Data, Path, ServiceConfig},
 };
+use plugrank_contract::TimestampMs;
 use plugrank_experiments::{Experiment, Layer};
 use serde_json::json;
 
@@ -14,6 +15,7 @@ use crate::{
     endpoint::{Endpoint, get_or_head},
     experiments::{Running, WriteError},
     problem::{FieldError, Problem, ProblemDocument},
+    validate,
 };
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
@@ -105,7 +107,7 @@ pub(crate) async fn put(
         return Err(Problem::invalid_field("name", detail));
     }
     experiment.name.clone_from(&name);
-    let written = gateway.experiments.write(&gateway.store, |definitions| {
+    let written = gateway.experiments.write(&gateway.store, by_request(), |definitions| {
         let experiment = experiment.clone();
         let layer = &experiment.layer;
         if !layer.is_empty() && !definitions.layers.iter().any(|known| known.name == *layer) {
@@ -141,7 +143,7 @@ pub(crate) async fn delete(
     gateway: Data<Gateway>,
     name: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let written = gateway.experiments.write(&gateway.store, |definitions| {
+    let written = gateway.experiments.write(&gateway.store, by_request(), |definitions| {
         let before = definitions.experiments.len();
         definitions.experiments.retain(|experiment| experiment.name != **name);
         if definitions.experiments.len() < before { Ok(()) } else { Err(WriteError::Unknown) }
@@ -180,4 +182,9 @@ fn in_body(error: FieldError) -> FieldError {
         Some((_, field)) => FieldError { field: field.to_owned(), ..error },
         None => error,
     }
+}
+
+/// The moment and the cause of a change that a caller asks for.
+fn by_request() -> (TimestampMs, &'static str) {
+    (validate::now_ms(), "request")
 }

@@ -1,13 +1,20 @@
 //! Experiments over the API: written, followed, dealt, applied.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use plugrank_contract::{FeatureValue, User, scoring::ModelKind};
 use plugrank_gateway::ExperimentsOptions;
 use plugrank_store::Store;
 use serde_json::{Value, json};
 
-use crate::support::{Server, Setup, problem};
+use crate::{
+    stages::Act,
+    support::{Server, Setup, problem},
+};
 
 /// Half of the users at the rung of the ID-based model.
 fn experiment() -> Value {
@@ -179,4 +186,28 @@ async fn a_target_asks_for_features_of_the_profile() {
     assert!(arm(&server, 1).await.is_some());
     assert_eq!(arm(&server, 2).await, None);
     assert_eq!(arm(&server, 3).await, None, "nobody knows this user");
+}
+
+#[actix_web::test]
+async fn a_profile_is_read_by_who_is_let_in_and_within_the_budget() {
+    let server = Server::start_with(|server, _| server.max_in_flight = 1);
+    let mut targeted = experiment();
+    targeted["target"] = json!({"must": [{"feature": "country", "any": ["de"]}]});
+    put(&server, "ppm", &targeted).await;
+    server.store.users_hang.store(true, Ordering::Relaxed);
+    let reply = server.rank(&json!({"user_id": "u", "k": 3})).await;
+    let spent = reply["budget"]["spent_ms"].as_f64().unwrap();
+    assert!(spent >= 5.0, "the profile was waited for, which the budget knows: {reply}");
+    let reads = || server.store.user_reads.load(Ordering::Relaxed);
+    assert_eq!(reads(), 1);
+    server.score.next(Act::Hang);
+    let body = json!({"user_id": "u", "budget_ms": 900});
+    let (_, refused) = tokio::join!(server.rank(&body), async {
+        while server.score.calls().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.post("/v1/rank", &body).await
+    });
+    problem(refused, 429).await;
+    assert_eq!(reads(), 2, "who is refused costs no read");
 }
