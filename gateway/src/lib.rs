@@ -6,10 +6,13 @@
 
 pub mod api;
 mod body;
+mod clock;
 mod connections;
 mod controller;
 mod endpoint;
+mod events;
 mod experiments;
+mod exposures;
 mod ladder_metrics;
 mod live;
 mod metrics;
@@ -28,7 +31,9 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
+pub use exposures::ExposuresOptions;
 pub use live::LiveOptions;
 pub use models::{
     BundleFolder, Clients, KeptModel, KeptModels, LoadModel, LoadProgress, OpenedModel,

@@ -5,8 +5,18 @@ use std::{future::pending, io, net::TcpListener, sync::Arc, time::Duration};
 use actix_web::{App, HttpRequest, middleware::from_fn, web};
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
+use uuid::Uuid;
 
-use crate::{Gateway, experiments, models::Models, observe::observe, problem::Problem, routes};
+use crate::{
+    Gateway,
+    clock::Clock,
+    experiments::{self, Judge},
+    exposures,
+    models::Models,
+    observe::observe,
+    problem::Problem,
+    routes,
+};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -25,9 +35,17 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
     let taking_up = take_up(gateway.clone());
+    let judging = judge(&gateway).run();
     let models = Arc::clone(&gateway.models);
     tokio::spawn(Arc::clone(&models).bring_back());
     let watching = watch(models, gateway.watch_models);
+    // Until the server has ended, and then what waits by then.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let logged = gateway.clone();
+    let logging = actix_web::rt::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        exposures::write(&logged.exposures, logged.store.as_ref(), stopped).await;
+    });
     let server = HttpServer {
         workers: settings.workers,
         keep_alive: settings.keep_alive(),
@@ -47,11 +65,34 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
             }))
             .wrap(from_fn(observe))
     };
-    tokio::select! {
+    let ended = tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,
         () = following => Ok(()),
         () = taking_up => Ok(()),
         () = watching => Ok(()),
+        () = judging => Ok(()),
+    };
+    drop(stop);
+    let grace = settings.grace();
+    if tokio::time::timeout(grace, logging).await.is_err() {
+        tracing::warn!(?grace, "served lists were not all logged in time");
+    }
+    ended
+}
+
+fn judge(gateway: &Gateway) -> Judge {
+    Judge {
+        id: Uuid::new_v4(),
+        experiments: Arc::clone(&gateway.experiments),
+        tallies: Arc::clone(&gateway.tallies),
+        withdrawn: {
+            let models = Arc::clone(&gateway.models);
+            Box::new(move |version| models.withdrawn(version))
+        },
+        store: Arc::clone(&gateway.store),
+        tasks: gateway.tasks.clone(),
+        clock: Clock::start(),
+        metrics: gateway.experiment_metrics.clone(),
     }
 }
 

@@ -14,7 +14,9 @@ use crate::{
     LiveOptions, LoadModel, OtherApi, ServerOptions, ServingModel,
     connections::Connections,
     controller::Controller,
-    experiments::{Arms, Experiments},
+    events::{Checks, EventsOptions, UnknownItems},
+    experiments::{Arms, ExperimentMetrics, Experiments, Tallies},
+    exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
 };
@@ -31,6 +33,10 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// Which events there are, and which are taken.
+    pub events: EventsOptions,
+    /// Whether served lists are logged.
+    pub exposures: ExposuresOptions,
     /// What may change while it serves.
     pub live: LiveOptions,
     /// Those that it is to take up, if any.
@@ -52,7 +58,14 @@ pub struct Gateway {
     pub(crate) models: Arc<Models>,
     pub(crate) shadow: Shadow,
     pub(crate) experiments: Arc<Experiments>,
+    pub(crate) tallies: Arc<Tallies>,
+    pub(crate) experiment_metrics: ExperimentMetrics,
+    /// Types of events that experiments count.
+    pub(crate) tasks: Vec<String>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) event_checks: Checks,
+    pub(crate) unknown_items: UnknownItems,
+    pub(crate) exposures: ExposureLog,
     pub(crate) server: ServerOptions,
     pub(crate) bodies: BodyMemory,
     pub(crate) live: ArcSwap<LiveOptions>,
@@ -78,6 +91,8 @@ impl Gateway {
             watch_models,
             store,
             server,
+            events,
+            exposures,
             live,
             reloads,
             bodies,
@@ -86,6 +101,7 @@ impl Gateway {
             health,
             open_inference,
         } = parts;
+        let tasks = positive_types(&events);
         let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
         let controller = Arc::new(Controller::new(&live.budget, ladder_metrics));
         let admission = Admission::new(server.max_in_flight);
@@ -103,7 +119,13 @@ impl Gateway {
             models,
             shadow: metrics.register(|to| Shadow::new(live.shadow_share, to)),
             experiments: Arc::new(Experiments::new(live.experiments.clone())),
+            tallies: Arc::default(),
+            experiment_metrics: metrics.register(ExperimentMetrics::register),
+            tasks,
             store,
+            event_checks: Checks::new(&events),
+            unknown_items: events.unknown_items,
+            exposures: ExposureLog::new(&exposures, &metrics),
             server,
             bodies,
             live: ArcSwap::from_pointee(live),
@@ -140,4 +162,10 @@ impl Gateway {
     pub(crate) fn serves_other(&self, path: &str) -> bool {
         self.open_inference.as_ref().is_some_and(|api| api.has(path))
     }
+}
+
+/// Types of events that show interest: what experiments count.
+fn positive_types(events: &EventsOptions) -> Vec<String> {
+    let types = events.types.resolved();
+    types.into_iter().filter(|(_, one)| one.is_positive()).map(|(name, _)| name).collect()
 }

@@ -115,6 +115,8 @@ async fn gateway(
         live: reload::live(&settings),
         reloads: Some(reloads),
         server: settings.server,
+        events: settings.events,
+        exposures: settings.exposures,
         bodies,
         kind: settings.scoring.model,
         metrics,

@@ -6,18 +6,29 @@
 mod arms;
 mod change;
 mod follow;
+mod judge;
+mod metrics;
 mod options;
+mod results;
+mod tally;
 mod write;
+
+#[cfg(test)]
+mod judge_tests;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use plugrank_experiments::{Assigner, Definitions};
 
-pub(crate) use arms::{Arms, Who};
+pub(crate) use arms::{Arms, GivenArm, Who};
 pub(crate) use change::Change;
 pub(crate) use follow::follow;
+pub(crate) use judge::Judge;
+pub(crate) use metrics::ExperimentMetrics;
 pub use options::ExperimentsOptions;
+pub(crate) use results::{ResultsError, Tallies};
+pub(crate) use tally::TallyError;
 pub(crate) use write::WriteError;
 
 /// Name of the document in the store.

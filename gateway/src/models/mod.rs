@@ -234,6 +234,14 @@ impl Models {
         self.keep_later();
     }
 
+    /// Why a model failed, where it did.
+    pub(crate) fn withdrawn(&self, version: &str) -> Option<String> {
+        match self.others.lock().get(version) {
+            Some(Other::Failed(reason)) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
     /// Removes a model that is not active, or forgets that it failed. Requests that have it end with it.
     pub(crate) fn remove(&self, version: &str) -> Result<(), ModelError> {
         let mut others = self.others.lock();

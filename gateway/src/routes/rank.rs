@@ -26,6 +26,7 @@ use crate::{
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
     experiments::{Arms, Who},
+    exposures::Served,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
@@ -87,6 +88,7 @@ pub(crate) async fn rank(
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
     let request: RankRequest<'_> = body::parse(&body)?;
+    let forced_arms = request.arms.is_some();
     let budget = Budget::start(check(&gateway, &request)?, gateway.shares());
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let arms = arms(&gateway, &info, &request, &budget).await?;
@@ -121,7 +123,16 @@ pub(crate) async fn rank(
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
     record(&gateway, &info, &mut ranked, &arms);
-    let set = ranked.ranking.as_ref().map_err(unranked)?;
+    let set = match &ranked.ranking {
+        Ok(set) => set,
+        Err(error) => {
+            let (problem, ours) = (unranked(error), error.code != ErrorCode::InvalidArgument);
+            if ours {
+                log_exposure(&gateway, &info, query, ranked, arms, forced_arms);
+            }
+            return Err(problem);
+        }
+    };
     super::shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
@@ -129,9 +140,26 @@ pub(crate) async fn rank(
     let mut json = Vec::with_capacity(REPLY_BYTES);
     serde_json::to_writer(&mut json, &reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
+    drop(reply);
+    log_exposure(&gateway, &info, query, ranked, arms, forced_arms);
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header(("server-timing", timing));
     Ok(response.body(json))
+}
+
+/// Hands a served list to the log.
+fn log_exposure(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    query: Query,
+    ranked: Ranked,
+    arms: Arms,
+    forced_arms: bool,
+) {
+    if gateway.exposures.is_on() {
+        let (request_id, at) = (info.request_id, validate::now_ms());
+        gateway.exposures.log(Served { request_id, at, query, ranked, arms, forced_arms });
+    }
 }
 
 /// The arms of a request. Without experiments this asks nothing and allocates nothing. A profile that one
@@ -191,9 +219,7 @@ fn unranked(error: &CallError) -> Problem {
 /// makes spans of them.
 fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    // An arm that serves at a lower rung is as it was meant.
-    let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
-    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
+    let degraded = ranked.is_degraded();
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
