@@ -17,14 +17,17 @@ use crate::clock::Clock;
 /// Document of the store that says who judges, and until when.
 const LEASE: &str = "experiments-judge";
 
+/// Why the model of a version failed, where it did.
+pub(crate) type WhyFailed = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Looks at experiments in turns, and does what their results ask for.
 pub(crate) struct Judge {
     /// This gateway, among those that share the store.
     pub(crate) id: Uuid,
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) tallies: Arc<Tallies>,
-    /// Why a model failed, where it did.
-    pub(crate) withdrawn: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Which models failed.
+    pub(crate) withdrawn: WhyFailed,
     pub(crate) store: Arc<dyn Store>,
     /// Outcomes that are counted.
     pub(crate) tasks: Vec<String>,

@@ -28,7 +28,7 @@ use crate::{
     experiments::{Arms, Who},
     exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
+    pipeline::{self, CandidateSet, Degraded, Given, Query, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
