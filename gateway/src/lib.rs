@@ -13,7 +13,6 @@ mod endpoint;
 mod events;
 mod experiments;
 mod exposures;
-mod ladder_metrics;
 mod live;
 mod metrics;
 mod models;
@@ -36,7 +35,7 @@ pub use experiments::ExperimentsOptions;
 pub use exposures::ExposuresOptions;
 pub use live::LiveOptions;
 pub use models::{
-    BundleFolder, Clients, KeptModel, KeptModels, LoadModel, LoadProgress, OpenedModel,
+    BundleFolder, Clients, KeptModel, KeptModels, LoadModel, ModelLoadProgress, OpenedModel,
     ProgressReader, REMOTE, ServingModel,
 };
 pub use openapi::document as openapi_document;

@@ -105,7 +105,9 @@ impl Gateway {
         let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
         let controller = Arc::new(Controller::new(&live.budget, ladder_metrics));
         let admission = Admission::new(server.max_in_flight);
-        metrics::watch(&metrics, &controller, &admission);
+        let watched = Arc::clone(&controller);
+        let stage_state = Box::new(move |stage| watched.stage_state(stage));
+        metrics::watch(&metrics, stage_state, &admission);
         let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
         health.probe("store", move || {

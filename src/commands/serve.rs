@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Failure;
 use crate::{
-    Settings, admin, body_metrics,
+    Settings, admin,
     cli::{ConfigArg, Role, ServeArgs},
     features,
     load::Progress,
@@ -72,7 +72,7 @@ async fn serve(
 async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
     let bodies = BodyMemory::new(settings.server.body_memory());
-    body_metrics::register(all, bodies.clone());
+    wiring::watch_bodies(all, bodies.clone());
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 

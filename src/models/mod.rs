@@ -12,7 +12,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{
-    BundleFolder, LoadModel, LoadProgress, OpenedModel, ProgressReader, ServingModel,
+    BundleFolder, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
 };
 use plugrank_runtime::Metrics;
 use plugrank_store::Store;
@@ -112,7 +112,7 @@ impl OpenedModel for Opened {
         let progress = self.progress.clone();
         Arc::new(move || {
             let (phase, done, of) = progress.present().unwrap_or_default();
-            LoadProgress { phase, done, of }
+            ModelLoadProgress { phase, done, of }
         })
     }
 

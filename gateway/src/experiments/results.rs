@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use plugrank_contract::TimestampMs;
 use plugrank_experiments::{
     Experiment, HistoryEntry, Plan, UnitKind,
-    statistics::{Options, Results, results},
+    statistics::{Results, ResultsOptions, results},
 };
 use plugrank_store::Store;
 use serde::Serialize;
@@ -102,8 +102,8 @@ impl Tallies {
     }
 }
 
-fn options(experiment: &Experiment, days: f64) -> Options {
-    Options {
+fn options(experiment: &Experiment, days: f64) -> ResultsOptions {
+    ResultsOptions {
         control: experiment.control_index().unwrap_or(0),
         shares: experiment.shares(),
         plan: experiment.plan.clone(),

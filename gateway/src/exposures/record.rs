@@ -6,14 +6,14 @@ use uuid::Uuid;
 use crate::{
     api::rank::Coverage,
     experiments::{Arms, GivenArm},
-    pipeline::{CandidateSet, Given, Placed, Query, Ranked},
+    pipeline::{CandidateSet, Given, Placed, RankQuery, Ranked},
 };
 
 /// A request that was answered.
 pub(crate) struct Served {
     pub(crate) request_id: Uuid,
     pub(crate) at: TimestampMs,
-    pub(crate) query: Query,
+    pub(crate) query: RankQuery,
     pub(crate) ranked: Ranked,
     pub(crate) arms: Arms,
     /// Whether the request named its arms.
@@ -112,7 +112,7 @@ pub(crate) mod tests {
             total: Duration::ZERO,
             spent: Duration::ZERO,
         };
-        let query = Query {
+        let query = RankQuery {
             user_id: user.into(),
             k: 2,
             candidates: None,

@@ -7,7 +7,7 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
+use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
 use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
@@ -28,7 +28,7 @@ use crate::{
     experiments::{Arms, Who},
     exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Degraded, Given, Query, Ranked},
+    pipeline::{self, CandidateSet, Degraded, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -151,7 +151,7 @@ pub(crate) async fn rank(
 fn log_exposure(
     gateway: &Gateway,
     info: &RequestInfo,
-    query: Query,
+    query: RankQuery,
     ranked: Ranked,
     arms: Arms,
     forced_arms: bool,
@@ -237,23 +237,27 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arm
 
 /// Whether the answer can be there in time, and its turn come before retrieval's part of the budget is
 /// used up.
-fn in_time(gateway: &Gateway, admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
+fn in_time(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    query: &RankQuery,
+) -> Result<(), AdmissionRefusal> {
     admitted.in_time(query.budget)?;
     let predicted = expected_wait();
     match predicted < gateway.shares().end_of(Stage::Retrieval, query.budget) {
         true => Ok(()),
-        false => Err(Refusal::TooLate { predicted }),
+        false => Err(AdmissionRefusal::TooLate { predicted }),
     }
 }
 
 /// A request that is not let in.
-fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
+fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
     match refusal {
-        Refusal::TooMany { limit } => {
+        AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
         }
-        Refusal::TooLate { predicted } => {
+        AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
             let detail = format!(
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
@@ -265,7 +269,11 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
 }
 
 /// The request of a body, its items resolved for a model.
-pub(super) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
+pub(super) fn read(
+    gateway: &Gateway,
+    model: &ServingModel,
+    body: &[u8],
+) -> Result<RankQuery, Problem> {
     let request = body::parse(body)?;
     check(gateway, &request)?;
     Ok(query_of(gateway, model, request))
@@ -313,13 +321,13 @@ fn budget_of(gateway: &Gateway, request: &RankRequest<'_>) -> Duration {
 }
 
 /// The query of a checked request, its items resolved for a model.
-fn query_of(gateway: &Gateway, model: &ServingModel, request: RankRequest<'_>) -> Query {
+fn query_of(gateway: &Gateway, model: &ServingModel, request: RankRequest<'_>) -> RankQuery {
     let budget = budget_of(gateway, &request);
     let exclude = request.exclude.as_deref().unwrap_or_default();
     let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
     let user = request.user.unwrap_or_default().features;
     let k_default = gateway.server.k_default;
-    Query {
+    RankQuery {
         user_id: UserId::from(&*request.user_id),
         k: request.k.and_then(|k| u32::try_from(k).ok()).unwrap_or(k_default),
         candidates: request
@@ -328,7 +336,7 @@ fn query_of(gateway: &Gateway, model: &ServingModel, request: RankRequest<'_>) -
             .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
         exclude: resolve(model, exclude.iter()),
         filters: request.filter.into_iter().collect(),
-        given: Given::of(features, user, request.candidates),
+        given: Given::from_request(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget,
         explain: request.explain,

@@ -16,7 +16,7 @@ use plugrank_contract::{
     scoring::Score,
 };
 use plugrank_gateway::{
-    BundleFolder, Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, ServingModel,
+    BundleFolder, Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
 };
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
@@ -92,7 +92,7 @@ impl OpenedModel for Opened {
     }
 
     fn progress(&self) -> ProgressReader {
-        Arc::new(|| LoadProgress { phase: "encoding".to_owned(), done: 3, of: 40 })
+        Arc::new(|| ModelLoadProgress { phase: "encoding".to_owned(), done: 3, of: 40 })
     }
 
     async fn start(self: Box<Self>) -> Result<ServingModel, String> {

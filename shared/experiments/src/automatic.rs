@@ -1,6 +1,6 @@
 //! What the server does with an experiment by itself: the next step of the ramp, or an end to an arm.
 
-use super::statistics::{GuardrailResult, Results, Verdict};
+use super::statistics::{GuardrailResult, GuardrailVerdict, Results};
 use crate::Experiment;
 
 /// A change that the results ask for.
@@ -60,11 +60,11 @@ pub fn actions(experiment: &Experiment, results: &Results, now: i64) -> Vec<Acti
     };
     let watched = || results.guardrails.iter().filter(|one| left(&one.arm));
     let stopped: Vec<Action> =
-        watched().filter(|one| one.verdict == Verdict::Stop).map(stop).collect();
+        watched().filter(|one| one.verdict == GuardrailVerdict::Stop).map(stop).collect();
     if !stopped.is_empty() {
         return stopped;
     }
-    step(experiment, results, now, left, watched().all(|one| one.verdict == Verdict::Ok))
+    step(experiment, results, now, left, watched().all(|one| one.verdict == GuardrailVerdict::Ok))
         .into_iter()
         .collect()
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::{
         Arm, Guardrail, GuardrailMetric, Ramp,
-        statistics::{Collector, Options, Row, Schema, results},
+        statistics::{Collector, ResultsOptions, Row, Schema, results},
     };
 
     const HOUR: i64 = 3_600_000;
@@ -128,7 +128,7 @@ mod tests {
                 collector.add(arm, &format!("{arm}-{unit}"), &row);
             }
         }
-        let options = Options {
+        let options = ResultsOptions {
             control: 0,
             shares: experiment.shares(),
             plan: experiment.plan.clone(),
