@@ -2,7 +2,7 @@
 
 use plugrank_contract::{EventType, TimestampMs};
 
-/// What is known of one item shown to one user by one rank request.
+/// What is known about one item shown to one user by one rank request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Showing {
     /// When it was shown; `None` once the user showed interest.
@@ -24,11 +24,11 @@ pub struct Effect {
     pub clicks: u64,
     /// What to add to the item's popularity.
     pub weight: f32,
-    /// What is known of the showing from now on, where that changes.
+    /// What is known about the showing from now on, where that changes.
     pub showing: Option<Showing>,
 }
 
-/// What an event changes, given what was known of its showing (nothing, for an event without a
+/// What an event changes, given what was known about its showing (nothing, for an event without a
 /// request id).
 ///
 /// A showing counts once as an impression and at most once as a click, by the first positive event.
