@@ -10,11 +10,10 @@ use plugrank_store::Store;
 use prometheus_client::registry::Registry;
 use uuid::Uuid;
 
-use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, Tallies, Who};
+use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, Who};
 use crate::clock::Clock;
 
 #[path = "../../tests/api/store.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
 mod store;
 
 const MINUTE: Duration = Duration::from_secs(60);

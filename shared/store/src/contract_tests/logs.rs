@@ -8,7 +8,7 @@ use plugrank_contract::{
 
 use super::{
     AnyStore,
-    fixtures::{entry, event, ids, of, user},
+    fixtures::{by, entry, event, ids, user},
     reads_and_writes::{history, stats},
 };
 use crate::{Retention, TimeRange};
@@ -137,9 +137,9 @@ pub async fn old_behaviour_is_forgotten(store: AnyStore) {
     store.append_exposures(shown.to_vec()).await.unwrap();
     store
         .put_history(vec![
-            of("v", entry("a", false, 0)),
-            of("v", entry("b", true, 100 * DAY)),
-            of("w", entry("c", true, 0)),
+            by("v", entry("a", false, 0)),
+            by("v", entry("b", true, 100 * DAY)),
+            by("w", entry("c", true, 0)),
         ])
         .await
         .unwrap();
@@ -167,7 +167,7 @@ pub async fn a_deleted_user_is_forgotten(store: AnyStore) {
         let click = Event { user_id: id.into(), ..event("1", EventType::click()) };
         store.append_events(vec![click]).await.unwrap();
         store.append_exposures(vec![exposure("r", id, 100)]).await.unwrap();
-        store.put_history(vec![of(id, entry("old", false, 1))]).await.unwrap();
+        store.put_history(vec![by(id, entry("old", false, 1))]).await.unwrap();
         store.put_users(vec![user(id)]).await.unwrap();
     }
     let limits = HistoryLimits { clicks: 9, impressions: 9 };
