@@ -6,6 +6,7 @@
 
 pub mod api;
 mod body;
+mod calibration;
 mod clock;
 mod connections;
 mod controller;
@@ -13,6 +14,7 @@ mod endpoint;
 mod events;
 mod experiments;
 mod exposures;
+mod lease;
 mod live;
 mod metrics;
 mod models;

@@ -5,13 +5,14 @@ use std::{future::pending, io, net::TcpListener, sync::Arc, time::Duration};
 use actix_web::{App, HttpRequest, middleware::from_fn, web};
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
-use uuid::Uuid;
 
 use crate::{
     Gateway,
+    calibration::{self, CalibrationWatch},
     clock::Clock,
     experiments::{self, Judge},
     exposures,
+    lease::Lease,
     models::Models,
     observe::observe,
     problem::Problem,
@@ -35,7 +36,9 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
     let taking_up = take_up(gateway.clone());
-    let judging = judge(&gateway).run();
+    let clock = Clock::start();
+    let judging = judge(&gateway, clock).run();
+    let calibrating = calibration(&gateway, clock);
     let models = Arc::clone(&gateway.models);
     tokio::spawn(Arc::clone(&models).bring_back());
     let watching = watch(models, gateway.watch_models);
@@ -71,6 +74,7 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
         () = taking_up => Ok(()),
         () = watching => Ok(()),
         () = judging => Ok(()),
+        () = calibrating => Ok(()),
     };
     drop(stop);
     let grace = settings.grace();
@@ -80,9 +84,16 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     ended
 }
 
-fn judge(gateway: &Gateway) -> Judge {
+fn calibration(gateway: &Gateway, clock: Clock) -> impl Future<Output = ()> + use<> {
+    let (store, metrics) = (Arc::clone(&gateway.store), gateway.calibration.clone());
+    let lease = Lease::new(Arc::clone(&store), "calibration", clock);
+    let watch = CalibrationWatch::new(store, gateway.labels.clone(), metrics, clock.now_ms());
+    calibration::run(watch, lease, clock)
+}
+
+fn judge(gateway: &Gateway, clock: Clock) -> Judge {
     Judge {
-        id: Uuid::new_v4(),
+        lease: Lease::new(Arc::clone(&gateway.store), experiments::LEASE, clock),
         experiments: Arc::clone(&gateway.experiments),
         tallies: Arc::clone(&gateway.tallies),
         withdrawn: {
@@ -91,7 +102,7 @@ fn judge(gateway: &Gateway) -> Judge {
         },
         store: Arc::clone(&gateway.store),
         tasks: gateway.tasks.clone(),
-        clock: Clock::start(),
+        clock,
         metrics: gateway.experiment_metrics.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! What a gateway is made of.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use plugrank_body::BodyMemory;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     LiveOptions, LoadModel, OtherApi, ServerOptions, ServingModel,
+    calibration::CalibrationMetrics,
     connections::Connections,
     controller::Controller,
     events::{Checks, EventsOptions, UnknownItems},
@@ -60,6 +61,9 @@ pub struct Gateway {
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) tallies: Arc<Tallies>,
     pub(crate) experiment_metrics: ExperimentMetrics,
+    pub(crate) calibration: CalibrationMetrics,
+    /// Type of event to the further task that it is the label of.
+    pub(crate) labels: BTreeMap<String, String>,
     /// Types of events that experiments count.
     pub(crate) tasks: Vec<String>,
     pub(crate) store: Arc<dyn Store>,
@@ -123,6 +127,8 @@ impl Gateway {
             experiments: Arc::new(Experiments::new(live.experiments.clone())),
             tallies: Arc::default(),
             experiment_metrics: metrics.register(ExperimentMetrics::register),
+            calibration: metrics.register(CalibrationMetrics::register),
+            labels: task_labels(&events),
             tasks,
             store,
             event_checks: Checks::new(&events),
@@ -170,4 +176,10 @@ impl Gateway {
 fn positive_types(events: &EventsOptions) -> Vec<String> {
     let types = events.types.resolved();
     types.into_iter().filter(|(_, one)| one.is_positive()).map(|(name, _)| name).collect()
+}
+
+/// Types of events that are labels of further tasks.
+fn task_labels(events: &EventsOptions) -> BTreeMap<String, String> {
+    let types = events.types.0.iter();
+    types.filter_map(|(name, one)| Some((name.clone(), one.task.clone()?))).collect()
 }

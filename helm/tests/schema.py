@@ -235,6 +235,7 @@ def schema() -> dict:
                 "eventErrorShare": SHARE,
                 "batchOldestSeconds": {"type": "number", "exclusiveMinimum": 0},
                 "storeReadFailuresPerSecond": {"type": "number", "minimum": 0},
+                "calibrationFactor": {"type": "number", "exclusiveMinimum": 1},
             }
         ),
         "serviceMonitor": obj(

@@ -1,29 +1,27 @@
 //! What gateways do with experiments by themselves: steps of a ramp, an end to an arm. Of those that share a
 //! store one does it at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use plugrank_experiments::{
     Experiment,
     automatic::{Action, actions},
 };
 use plugrank_store::Store;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{ExperimentMetrics, Experiments, Tallies};
-use crate::clock::Clock;
+use crate::{clock::Clock, lease::Lease};
 
-/// Document of the store that says who judges, and until when.
-const LEASE: &str = "experiments-judge";
+/// Document of the store that says who judges.
+pub(crate) const LEASE: &str = "experiments-judge";
 
 /// Why the model of a version failed, where it did.
 pub(crate) type WhyFailed = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Looks at experiments in turns, and does what their results ask for.
 pub(crate) struct Judge {
-    /// This gateway, among those that share the store.
-    pub(crate) id: Uuid,
+    /// Of the gateways that share the store, the one that has this does it.
+    pub(crate) lease: Lease,
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) tallies: Arc<Tallies>,
     /// Which models failed.
@@ -35,51 +33,27 @@ pub(crate) struct Judge {
     pub(crate) metrics: ExperimentMetrics,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Lease {
-    by: Uuid,
-    until: i64,
-}
-
 impl Judge {
     /// Ends only by being dropped.
     pub(crate) async fn run(self) {
         loop {
             let every = self.experiments.options().judge_every();
             tokio::time::sleep(every).await;
-            match self.leads(every).await {
+            if self.experiments.none() {
+                continue;
+            }
+            match self.lease.is_held(every).await {
                 Ok(true) => self.look().await,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(error, "who judges experiments cannot be read"),
+                Err(error) => tracing::warn!(%error, "who judges experiments cannot be read"),
             }
         }
-    }
-
-    /// Whether this gateway is the one that judges now: it has the lease, or takes one that ran out.
-    async fn leads(&self, every: Duration) -> Result<bool, String> {
-        if self.experiments.none() {
-            return Ok(false);
-        }
-        let now = self.clock.now_ms();
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let document = self.store.document(LEASE).await.map_err(|error| text(&error))?;
-        let held =
-            document.as_ref().and_then(|one| serde_json::from_slice::<Lease>(&one.bytes).ok());
-        if held.is_some_and(|lease| lease.by != self.id && now < lease.until) {
-            return Ok(false);
-        }
-        // Two turns may be missed before another takes over.
-        let until = now + i64::try_from(3 * every.as_millis()).unwrap_or(i64::MAX / 2);
-        let lease =
-            serde_json::to_vec(&Lease { by: self.id, until }).map_err(|error| text(&error))?;
-        let revision = document.map_or(0, |document| document.revision);
-        let taken = self.store.put_document(LEASE, lease, revision).await;
-        Ok(taken.map_err(|error| text(&error))?.is_some())
     }
 
     /// One look at every experiment that something may happen to.
     pub(super) async fn look(&self) {
         let running = self.experiments.running();
+        let mut hidden = 0;
         for experiment in &running.definitions().experiments {
             let mut wanted = self.failed_models(experiment);
             if wanted.is_empty() && is_automatic(experiment) {
@@ -87,6 +61,7 @@ impl Judge {
                 match self.tallies.results(&running, &self.store, &self.tasks, at).await {
                     Ok(found) => {
                         self.metrics.judged(&experiment.name, &found.results);
+                        hidden += i64::from(found.results.hidden.is_some());
                         wanted = actions(experiment, &found.results, at.1);
                     }
                     Err(error) => {
@@ -99,6 +74,7 @@ impl Judge {
                 self.act(&experiment.name, &action).await;
             }
         }
+        self.metrics.hidden(hidden);
     }
 
     /// Arms whose model could not answer.

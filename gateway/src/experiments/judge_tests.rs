@@ -8,10 +8,9 @@ use plugrank_experiments::{
 };
 use plugrank_store::Store;
 use prometheus_client::registry::Registry;
-use uuid::Uuid;
 
-use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, Who};
-use crate::clock::Clock;
+use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, LEASE, Who};
+use crate::{clock::Clock, lease::Lease};
 
 #[path = "../../tests/api/store.rs"]
 mod store;
@@ -33,7 +32,7 @@ impl Shop {
 
     fn judge(&self, withdrawn: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Judge {
         Judge {
-            id: Uuid::new_v4(),
+            lease: Lease::new(Arc::clone(&self.store), LEASE, self.clock),
             experiments: Arc::clone(&self.experiments),
             tallies: Arc::default(),
             withdrawn: Box::new(withdrawn),

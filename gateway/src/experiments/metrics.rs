@@ -8,11 +8,6 @@ use prometheus_client::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ExperimentLabel {
-    experiment: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ActionLabels {
     experiment: String,
     action: &'static str,
@@ -28,7 +23,7 @@ struct ArmLabels {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExperimentMetrics {
     actions: Family<ActionLabels, Counter>,
-    hidden: Family<ExperimentLabel, Gauge>,
+    hidden: Gauge,
     units: Family<ArmLabels, Gauge>,
 }
 
@@ -41,8 +36,8 @@ impl ExperimentMetrics {
             ours.actions.clone(),
         );
         to.register(
-            "experiment_hidden",
-            "Whether an experiment's lift is hidden: its sample ratio is broken, or units were in several arms",
+            "experiments_hidden",
+            "Experiments whose lift is hidden: the sample ratio is broken, or units were in several arms",
             ours.hidden.clone(),
         );
         to.register(
@@ -63,9 +58,12 @@ impl ExperimentMetrics {
             .inc();
     }
 
+    /// How many of those that were looked at are hidden.
+    pub(super) fn hidden(&self, experiments: i64) {
+        self.hidden.set(experiments);
+    }
+
     pub(super) fn judged(&self, experiment: &str, results: &Results) {
-        let label = ExperimentLabel { experiment: experiment.to_owned() };
-        self.hidden.get_or_create(&label).set(i64::from(results.hidden.is_some()));
         for arm in &results.arms {
             let labels = ArmLabels { experiment: experiment.to_owned(), arm: arm.name.clone() };
             let units = i64::try_from(arm.units).unwrap_or(i64::MAX);

@@ -24,7 +24,7 @@ use plugrank_experiments::{Assigner, Definitions};
 pub(crate) use arms::{Arms, GivenArm, Who};
 pub(crate) use change::ArmChange;
 pub(crate) use follow::follow;
-pub(crate) use judge::Judge;
+pub(crate) use judge::{Judge, LEASE};
 pub(crate) use metrics::ExperimentMetrics;
 pub use options::ExperimentsOptions;
 pub(crate) use results::{ResultsError, Tallies};
