@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::experiment::args::ExperimentArgs;
+use crate::experiment::args::{ExperimentArgs, ReplayArgs};
 
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
@@ -51,6 +51,8 @@ pub enum Command {
     Bundle(BundleCommand),
     /// Print the results of an experiment; check a definition, or work results out from files.
     Experiment(ExperimentArgs),
+    /// Estimate what another policy would have been worth, from logged decisions with propensities.
+    Replay(ReplayArgs),
     /// Find workers, threads, batch and buckets for this machine and bundle.
     Tune(TuneArgs),
     /// Print the settings in force: defaults, file and environment together.

@@ -7,6 +7,7 @@ mod experiment;
 mod export;
 mod load;
 mod rank;
+mod replay;
 mod serve;
 mod settings;
 mod top;
@@ -68,6 +69,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Experiment(args) => Ok(experiment::run(&args)?),
+        Command::Replay(args) => Ok(replay::run(&args)?),
         Command::Tune(args) => tune::run(&args),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),

@@ -6,6 +6,7 @@ pub mod args;
 mod check;
 mod exposures;
 mod online;
+mod replay;
 mod report;
 mod rows;
 mod table;
@@ -13,6 +14,7 @@ mod table;
 pub use analyse::{Analysis, analyse};
 pub use check::check;
 pub use online::online;
+pub use replay::{replay, replay_report};
 pub use report::report;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use plugrank_simshop::{Exchange, exchange};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -244,4 +245,26 @@ async fn a_hang_up_signal_reads_the_settings_again() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(site.alive(), "settings that cannot be used change nothing");
     assert_eq!(site.rank(request(1)).await["budget"]["total_ms"], 3000.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_exchange_costs_is_measured() {
+    let folder = models();
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    let plan = Exchange {
+        url: site.url(""),
+        folder: "two".to_owned(),
+        rate: 20.0,
+        threads: 4,
+        alone: Duration::from_secs(2),
+        activations: 6,
+        users: 10,
+    };
+    let phases = tokio::task::spawn_blocking(move || exchange(&plan)).await.unwrap().unwrap();
+    let first = manifest()["version"].as_str().unwrap().to_owned();
+    let by: Vec<_> = phases.iter().map(|phase| (phase.name, phase.models.len())).collect();
+    assert_eq!(by, [("alone", 1), ("loading", 1), ("exchanging", 2)], "{phases:?}");
+    assert!(phases.iter().all(|phase| phase.failed == 0 && phase.requests > 0), "{phases:?}");
+    assert_eq!(state(&site, &first).await, "active");
+    assert_eq!(state(&site, "two").await, "none");
 }

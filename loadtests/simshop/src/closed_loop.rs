@@ -32,6 +32,8 @@ pub struct Browsing {
     pub runs: u64,
     /// Seed of the first one's clicks.
     pub seed: u64,
+    /// Shoppers, at most: the first ones.
+    pub shoppers: usize,
     /// How often each shopper comes.
     pub visits: usize,
     /// Items of a list.
@@ -95,7 +97,9 @@ pub fn closed_loop(
     mut told: impl FnMut(&Outcome),
 ) -> anyhow::Result<Vec<Outcome>> {
     let Simulator { plan, click_model } = simulator(folder)?;
-    let shop = Shop { catalog: Catalog::draw(&plan), shoppers: Shoppers::draw(&plan), click_model };
+    let mut shoppers = Shoppers::draw(&plan);
+    shoppers.users.truncate(browsing.shoppers);
+    let shop = Shop { catalog: Catalog::draw(&plan), shoppers, click_model };
     let client = ShopClient::new(&browsing.url);
     let mut definition = browsing.definition.clone();
     definition["layer"] = json!(LAYER);

@@ -5,7 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use plugrank_simshop::{
-    ArmTruth, Browsing, Outcome, Plan, closed_loop, describe, generate, idrec_against_ppm, truth,
+    ArmTruth, Browsing, Exchange, Outcome, Plan, closed_loop, describe, exchange, generate,
+    idrec_against_ppm, truth,
 };
 
 /// Makes shops that do not exist, with clicks whose true probabilities are known.
@@ -33,6 +34,15 @@ Examples:
   simshop describe shop
   simshop truth shop --shoppers 100 > truth.json";
 
+const EXCHANGE: &str = "\
+The server has a folder of models (models.folder) with the second bundle in it. Rank requests come at --rate all
+the time; printed are the latencies alone, while the second model is loaded, and while the two are activated in
+turns, four times a second. Then the first is active again and the second is removed. Loading is within
+its bounds while p99 stays below 1.5 times that alone, and no request fails.
+
+Example:
+  simshop exchange shop-8 --url http://127.0.0.1:8080 --rate 200";
+
 const RUN: &str = "\
 The server has the shop loaded. Every shopper comes --visits times, is shown a list of --k items and clicks by
 their hidden taste; half of them, by the experiment, get another arm than the others. Printed are, for each run,
@@ -56,6 +66,9 @@ enum Command {
     /// Let shoppers browse a running server, and hold what an experiment concludes against the truth.
     #[command(after_help = RUN)]
     Run(RunArgs),
+    /// Measure what loading and activating a second model cost those who are served meanwhile.
+    #[command(after_help = EXCHANGE)]
+    Exchange(ExchangeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +127,9 @@ struct RunArgs {
     /// Seed of the first one's clicks.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Shoppers, at most: the first ones.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    shoppers: usize,
     /// How often each shopper comes.
     #[arg(long, default_value_t = 8)]
     visits: usize,
@@ -123,6 +139,34 @@ struct RunArgs {
     /// Shoppers at a time.
     #[arg(long, default_value_t = 4)]
     threads: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExchangeArgs {
+    /// Folder of the second model, among those of the server.
+    #[arg(value_name = "NAME")]
+    folder: String,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Rank requests a second.
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// Requests at a time, at most.
+    #[arg(long, default_value_t = 16)]
+    threads: usize,
+    /// Seconds that are measured alone.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How often the active model is exchanged.
+    #[arg(long, default_value_t = 20)]
+    activations: usize,
+    /// Users that are ranked for: u1 and on.
+    #[arg(long, default_value_t = 100)]
+    users: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -157,6 +201,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&found)?);
         }
         Command::Run(args) => browse(&args)?,
+        Command::Exchange(args) => measure(&args)?,
     }
     Ok(())
 }
@@ -176,6 +221,7 @@ fn browse(args: &RunArgs) -> anyhow::Result<()> {
         definition,
         runs: args.runs,
         seed: args.seed,
+        shoppers: args.shoppers,
         visits: args.visits,
         k: args.k,
         threads: args.threads,
@@ -218,4 +264,34 @@ fn told(outcome: &Outcome) -> String {
         percent(outcome.true_lift),
         outcome.conclusion
     )
+}
+
+fn measure(args: &ExchangeArgs) -> anyhow::Result<()> {
+    let phases = exchange(&Exchange {
+        url: args.url.clone(),
+        folder: args.folder.clone(),
+        rate: args.rate,
+        threads: args.threads,
+        alone: std::time::Duration::try_from_secs_f64(args.seconds).context("--seconds")?,
+        activations: args.activations,
+        users: args.users,
+    })?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&phases)?);
+        return Ok(());
+    }
+    let alone = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
+    for phase in &phases {
+        println!(
+            "{:<11} {:>6} requests, {} failed, p50 {:.1} ms, p99 {:.1} ms ({:.2} times that alone), by {}",
+            phase.name,
+            phase.requests,
+            phase.failed,
+            phase.p50_ms,
+            phase.p99_ms,
+            phase.p99_ms / alone,
+            phase.models.join(", ")
+        );
+    }
+    Ok(())
 }

@@ -12,10 +12,19 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A served list.
 pub(crate) struct Served {
     pub(crate) request_id: String,
+    /// Version of the model that scored.
+    pub(crate) model: Option<String>,
     /// Indices of its items, first to last.
     pub(crate) items: Vec<usize>,
     /// The arm by layer.
     pub(crate) arms: HashMap<String, String>,
+}
+
+/// The models of a server.
+pub(crate) struct Models {
+    pub(crate) active: String,
+    /// `active`, `ready`, `loading` or `failed`, by version.
+    pub(crate) states: HashMap<String, String>,
 }
 
 /// A client of a running server.
@@ -68,6 +77,7 @@ impl ShopClient {
         let arms = reply["experiments"].as_object().into_iter().flatten();
         Ok(Served {
             request_id: reply["request_id"].as_str().unwrap_or_default().to_owned(),
+            model: reply["model"].as_str().map(str::to_owned),
             items: items?,
             arms: arms
                 .filter_map(|(layer, arm)| Some((layer.clone(), arm.as_str()?.to_owned())))
@@ -96,6 +106,36 @@ impl ShopClient {
         let clicks = clicked.iter().map(|place| event("click", *place));
         let events: Vec<Value> = shown.chain(clicks).collect();
         self.send("POST", "/v1/events", Some(&json!({ "events": events }))).map(drop)
+    }
+
+    /// The models there are.
+    pub(crate) fn models(&self) -> anyhow::Result<Models> {
+        let list = self.send("GET", "/v1/models", None)?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let models = list["models"].as_array().into_iter().flatten();
+        Ok(Models {
+            active: text(&list["active"]),
+            states: models.map(|one| (text(&one["version"]), text(&one["state"]))).collect(),
+        })
+    }
+
+    /// Begins to load a model; its version.
+    pub(crate) fn load(&self, folder: &str) -> anyhow::Result<String> {
+        let before = self.models()?.states;
+        self.send("POST", "/v1/models", Some(&json!({ "name": folder })))?;
+        let after = self.models()?.states.into_keys();
+        let mut new = after.filter(|version| !before.contains_key(version));
+        new.next().with_context(|| format!("no model came of the folder {folder}"))
+    }
+
+    /// Has a model answer.
+    pub(crate) fn activate(&self, version: &str) -> anyhow::Result<()> {
+        self.send("POST", &format!("/v1/models/{version}/activate"), Some(&json!({}))).map(drop)
+    }
+
+    /// Removes a model.
+    pub(crate) fn remove(&self, version: &str) -> anyhow::Result<()> {
+        self.send("DELETE", &format!("/v1/models/{version}"), None).map(drop)
     }
 
     /// Begins an experiment.
