@@ -73,10 +73,11 @@ pub fn exchange(plan: &Exchange) -> anyhow::Result<Vec<Phase>> {
     };
     thread::scope(|scope| {
         let begun = Instant::now();
+        let asked = &asked;
         for _ in 0..plan.threads {
-            scope.spawn(|| asked.ask(plan, begun));
+            scope.spawn(move || asked.ask(plan, begun));
         }
-        let phases = phases(plan, &client, &asked, &first);
+        let phases = phases(plan, &client, asked, &first);
         asked.stop.store(true, Ordering::Relaxed);
         phases
     })
