@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use plugrank_access::Scope;
 
-use crate::experiment::args::ExperimentCommand;
+use crate::experiment::args::{ExperimentArgs, ReplayArgs};
 
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
@@ -29,6 +29,7 @@ Examples:
   plugrank keys new --scope rank,events --name shop
   plugrank tune --config plugrank.toml --candidates 300,500
   plugrank export --config plugrank.toml --out today
+  plugrank experiment ppm
   plugrank experiment analyse exposures.parquet --control idrec --tasks click,purchase
   PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
 
@@ -50,9 +51,10 @@ pub enum Command {
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Check the definition of an experiment, or work out its results from files.
-    #[command(subcommand)]
-    Experiment(ExperimentCommand),
+    /// Print the results of an experiment; check a definition, or work results out from files.
+    Experiment(ExperimentArgs),
+    /// Estimate what another policy would have been worth, from logged decisions with propensities.
+    Replay(ReplayArgs),
     /// Find workers, threads, batch and buckets for this machine and bundle.
     Tune(TuneArgs),
     /// Make keys for callers of the API.

@@ -10,6 +10,7 @@ pub mod export;
 pub mod features;
 pub mod load;
 pub mod models;
+pub mod reload;
 pub mod reserved_port;
 pub mod role_access;
 pub mod role_server;

@@ -27,6 +27,7 @@ use crate::routes;
         routes::models::remove,
         routes::experiments::list,
         routes::experiments::get,
+        routes::experiments::results,
         routes::experiments::put,
         routes::experiments::delete,
         health::live,

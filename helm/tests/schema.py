@@ -250,6 +250,7 @@ def schema() -> dict:
                 "severityNames": obj({"page": TEXT, "ticket": TEXT}),
                 "severities": STRINGS,
                 "runbooks": {"type": "string", "pattern": "^https?://"},
+                "calibrationFactor": {"type": "number", "exclusiveMinimum": 1},
             }
         ),
         "serviceMonitor": obj(

@@ -6,6 +6,7 @@ mod collector;
 mod demo;
 mod engine;
 mod events;
+mod experiments;
 mod export;
 mod load_killed;
 mod models;

@@ -200,13 +200,13 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
         tracestate: info.tracestate.clone(),
     };
     let deadline = context.deadline;
-    let models = gateway.models.all_ready();
+    let (active, beside) = gateway.models.all_ready();
     let tell = |model: &Arc<ServingModel>| {
         let client = Arc::clone(&model.clients.observe_events);
         let (context, notice) = (context.clone(), ObserveEvents { events: events.clone() });
         async move { deadline.limit(client.call(context, notice)).await }
     };
-    for told in join_all(models.iter().map(tell)).await {
+    for told in join_all(std::iter::once(&active).chain(&beside).map(tell)).await {
         let error = match told {
             Some(Ok(())) => continue,
             Some(Err(error)) => error.to_string(),
