@@ -96,14 +96,8 @@ impl StageSpan {
     }
 
     /// Names it, or the request's span, to the service that is called.
-<<<<<<< HEAD
-    pub(crate) fn traceparent(&self, info: &Facts) -> Option<Traceparent> {
+    pub(crate) fn traceparent(&self, info: &RequestFacts) -> Option<Traceparent> {
         trace_context::traceparent(&self.0).or_else(|| info.traceparent())
-=======
-    pub(crate) fn traceparent(&self, info: &RequestFacts) -> Option<String> {
-        let request = || info.traceparent().map(|request| request.as_str().to_owned());
-        trace_context::traceparent(&self.0).or_else(request)
->>>>>>> next
     }
 
     /// The stage has ended.

@@ -145,12 +145,7 @@ struct Front {
     reloads: Reloads,
 }
 
-async fn gateway(
-    front: Front,
-    node: Node,
-    started: Started,
-    shutdown: Shutdown,
-) -> Result<()> {
+async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown) -> Result<()> {
     let Front { start, port, metrics, gate, settings, reloads } = front;
     let Started { serving, open_inference } = started;
     let Node { store, bodies, open_inference: served_now, .. } = node;

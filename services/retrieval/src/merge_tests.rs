@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use super::{RANK_OFFSET, RankedLists, fuse, fuse_items};
 use crate::candidates::Candidates;
 
-<<<<<<< HEAD
 /// Lists of sources, each with a weight.
 fn lists(lists: &[(usize, f64, &[ItemIndex])]) -> RankedLists {
     let mut ranked = RankedLists::default();
@@ -14,10 +13,6 @@ fn lists(lists: &[(usize, f64, &[ItemIndex])]) -> RankedLists {
         ranked.add(SourceSet::only(*source), *weight, items.iter().copied());
     }
     ranked
-=======
-fn list(source: usize, items: &[ItemIndex]) -> RankedList {
-    RankedList { source: SourceSet::only(source), weight: 1.0, items: items.to_vec() }
->>>>>>> next
 }
 
 /// The formula as it is written: gains added rank by rank, a stable sort.

@@ -13,13 +13,9 @@ use super::{
     interests::{self, ClickVectors},
     neighbour_cache::NeighbourCache,
 };
-<<<<<<< HEAD
 use crate::{
-    RetrievalError, answer::Answer, merge::RankedLists, options::AnnOptions, query::Query,
+    RetrievalError, answer::Answer, merge::RankedLists, options::AnnOptions, query::RetrievalQuery,
 };
-=======
-use crate::{RetrievalError, answer::Answer, options::AnnOptions, query::RetrievalQuery};
->>>>>>> next
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
 const IN_PLACE: usize = 200_000;

@@ -11,13 +11,8 @@ use crate::{
     index_set::IndexMap,
     merge::{RankedLists, fuse_items},
     options::Quota,
-<<<<<<< HEAD
-    query::Query,
-    sources::{Found, Request, Source, until_enough},
-=======
     query::RetrievalQuery,
-    sources::{Found, RetrievalSource, SourceRequest, take_unblocked},
->>>>>>> next
+    sources::{Found, RetrievalSource, SourceRequest, until_enough},
 };
 
 /// Names what is popular in the categories the user clicks most, each in proportion to its clicks.

@@ -10,13 +10,8 @@ use plugrank_contract::{Deadline, inner_span, panic_text, retrieval::Name};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-<<<<<<< HEAD
-use super::{Active, Found, Request};
-use crate::{answer::Answer, merge::RankedLists};
-=======
 use super::{Active, Found, SourceRequest};
-use crate::{answer::Answer, merge::RankedList};
->>>>>>> next
+use crate::{answer::Answer, merge::RankedLists};
 
 /// What the sources gave, and which failed and why.
 pub(crate) struct Gathered {

@@ -189,7 +189,7 @@ fn newest<'a>(request: SourceRequest<'a>) -> impl Iterator<Item = ItemIndex> + '
 /// passed on the way are named too, so that the filters can say what became of them.
 fn until_enough(
     ranking: impl Iterator<Item = ItemIndex>,
-    query: &Query,
+    query: &RetrievalQuery,
     enough: usize,
 ) -> impl Iterator<Item = ItemIndex> {
     let mut free = 0;
