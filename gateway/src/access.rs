@@ -35,6 +35,7 @@ const TABLE: &[(&str, Endpoint, &[Scope])] = &[
     ("GET", Endpoint::Experiment, &[Admin]),
     ("PUT", Endpoint::Experiment, &[Admin]),
     ("DELETE", Endpoint::Experiment, &[Admin]),
+    ("GET", Endpoint::ExperimentResults, &[Admin]),
     ("GET", Endpoint::Liveness, OPEN),
     ("GET", Endpoint::Readiness, OPEN),
     // Or open, as access.metrics says.

@@ -98,7 +98,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 22);
+        assert_eq!(ids.len(), 23);
     }
 
     #[test]

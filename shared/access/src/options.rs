@@ -40,7 +40,7 @@ pub struct AccessOptions {
     /// Whether callers must show a key or a token. Absent: they must as soon as one is known here; and
     /// a port that is not on loopback is refused without any.
     #[garde(custom(without_keys(&self.keys, &self.keys_file, &self.jwt)))]
-    #[schemars(example = &"none")]
+    #[schemars(example = &"required")]
     pub auth: Option<Auth>,
     /// API keys by name, as `plugrank keys new` prints them.
     #[garde(dive, custom(names))]

@@ -26,24 +26,30 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         write_comment(text, &schema::description(node));
         _ = writeln!(text, "[{name}]");
     }
-    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
+    let value_of = |key: &str| values.and_then(|values| values.get(key));
+    // Names of sections of which there are none are shown as a single setting is.
+    let is_line = |key: &str, node: &Value| {
+        is_setting(node) || (schema::entry(node).is_some() && value_of(key).is_none_or(is_empty))
+    };
+    for (key, node) in keys().filter(|(key, node)| is_line(key, node)) {
         write_comment(text, &full_description(node));
-        match values.and_then(|values| values.get(key)).filter(|value| !is_empty(value)) {
+        match value_of(key).filter(|value| !is_empty(value)) {
             Some(value) => _ = writeln!(text, "{key} = {value}"),
             None => _ = writeln!(text, "# {key} = {}", example(node)),
         }
     }
     for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_some()) {
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        write_table(text, &name, node, values.and_then(|values| values.get(key)));
+        write_table(text, &name, node, value_of(key));
     }
     for (key, node, entry) in
         keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
     {
-        let entries = values.and_then(|values| values.get(key)).and_then(Toml::as_table);
+        let entries = value_of(key).and_then(Toml::as_table).filter(|entries| !entries.is_empty());
+        let Some(entries) = entries else { continue };
         text.push('\n');
         write_comment(text, &schema::description(node));
-        for (named, values) in entries.into_iter().flatten() {
+        for (named, values) in entries {
             write_table(text, &format!("{name}.{key}.{named}"), entry, Some(values));
         }
     }
@@ -286,7 +292,9 @@ speed = \"slow\"
         assert!(table.contains("## `[engine]`\nThe engine.\n"), "{table}");
         let line = "| `gears` | absent | 1 to 6 | Gears. Absent: as many as fit. |";
         assert!(table.lines().any(|found| found == line), "{table}");
-        let line = "| `places` | absent | table | Places of parts. |";
+        let names = "## `[engine.places.NAME]`\nPlaces of parts.\n";
+        assert!(table.contains(names), "{table}");
+        let line = "| `row` | absent | 0 to 255 | Which row. |";
         assert!(table.lines().any(|found| found == line), "{table}");
     }
 
