@@ -9,7 +9,9 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod events;
 mod experiments;
+mod exposures;
 mod metrics;
 mod models;
 mod observe;
@@ -26,7 +28,9 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
+pub use exposures::ExposuresOptions;
 pub use models::{
     Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };

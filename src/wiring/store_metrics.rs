@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId,
+    UserView,
 };
 use plugrank_runtime::Metrics;
 use plugrank_store::{
-    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError,
-    StoredItem, VectorSpace,
+    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
+    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -135,6 +136,10 @@ impl Store for MeasuredStore {
         measured!(self.scan_items(after, limit))
     }
 
+    async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError> {
+        measured!(self.has_items(ids))
+    }
+
     async fn item_count(&self) -> Result<u64, StoreError> {
         measured!(self.item_count())
     }
@@ -143,12 +148,46 @@ impl Store for MeasuredStore {
         measured!(self.put_users(users))
     }
 
+    async fn delete_user(&self, id: &UserId) -> Result<(), StoreError> {
+        measured!(self.delete_user(id))
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
         measured!(self.user(id))
     }
 
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
         measured!(self.append_events(events))
+    }
+
+    async fn scan_events(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Event>, StoreError> {
+        measured!(self.scan_events(range, from, limit))
+    }
+
+    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+        measured!(self.append_exposures(exposures))
+    }
+
+    async fn scan_exposures(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Exposure>, StoreError> {
+        measured!(self.scan_exposures(range, from, limit))
+    }
+
+    async fn forget_older(
+        &self,
+        retention: &Retention,
+        now: TimestampMs,
+    ) -> Result<u64, StoreError> {
+        measured!(self.forget_older(retention, now))
     }
 
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {

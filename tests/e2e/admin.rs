@@ -123,5 +123,8 @@ async fn what_is_logged_is_shown_and_changed() {
     let changed = put("warn,plugrank_gateway=debug").await.unwrap();
     assert_eq!(changed.text().await.unwrap().trim(), "warn,plugrank_gateway=debug");
     let other = site.http.post(&url).send().await.unwrap();
-    assert_eq!((other.status().as_u16(), &other.headers()["allow"]), (405, &"GET, HEAD, PUT".parse().unwrap()));
+    assert_eq!(
+        (other.status().as_u16(), &other.headers()["allow"]),
+        (405, &"GET, HEAD, PUT".parse().unwrap())
+    );
 }
