@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use plugrank_access::Gate;
 use plugrank_runtime::{
     options::AdminOptions,
     telemetry::{LogLevel, TailSampler},
@@ -16,7 +17,7 @@ pub enum Admin {}
 ///
 /// # Errors
 /// Never.
-pub fn start(_: &AdminOptions) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+pub fn start(_: &AdminOptions, _: &Gate) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
     Ok((None, None))
 }
 

@@ -36,13 +36,14 @@ impl StartLine {
         }
     }
 
-    /// Says that the process serves a bundle at an address.
-    pub(crate) fn serving(&self, bundle: &str, address: SocketAddr) {
+    /// Says that the process serves a bundle, which came `from` there, at an address.
+    pub(crate) fn serving(&self, bundle: &str, from: &str, address: SocketAddr) {
         tracing::info!(
             version = build::VERSION,
             commit = build::COMMIT,
             role = self.role,
             bundle,
+            from,
             store = self.store,
             %address,
             admin = self.admin.map(tracing::field::display),

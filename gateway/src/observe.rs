@@ -20,7 +20,9 @@ use actix_web::{
     web::Data,
 };
 use futures::FutureExt;
+use plugrank_access::{Caller, Denied, Scope};
 use plugrank_budget::StageRecord;
+use plugrank_contract::Traceparent;
 use plugrank_runtime::{
     telemetry::Cause,
     trace_context::{HexText, TraceHead},
@@ -29,7 +31,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
-    Gateway, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
+    Gateway, access, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
     problem::Problem, request_id, request_spans,
 };
 
@@ -53,6 +55,8 @@ pub(crate) struct RequestFacts {
     /// What other tracing systems noted of the trace, for the services that are called.
     pub(crate) tracestate: Option<String>,
     outcome: OnceLock<RankOutcome>,
+    /// Who is asking, where anybody is asked.
+    caller: OnceLock<Arc<Caller>>,
 }
 
 /// What became of a ranking's budget. Spans, and whether they are wanted, are made from it.
@@ -81,7 +85,13 @@ impl Deref for RequestInfo {
 impl RequestInfo {
     fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
         let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
-        Self(Arc::new(RequestFacts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+        Self(Arc::new(RequestFacts {
+            request_id,
+            trace,
+            tracestate,
+            outcome: OnceLock::new(),
+            caller: OnceLock::new(),
+        }))
     }
 }
 
@@ -104,7 +114,7 @@ impl RequestFacts {
     }
 
     /// Names the request's span to the services that are called.
-    pub(crate) fn traceparent(&self) -> Option<HexText<55>> {
+    pub(crate) fn traceparent(&self) -> Option<Traceparent> {
         self.trace.as_ref().map(TraceHead::traceparent)
     }
 
@@ -113,6 +123,21 @@ impl RequestFacts {
     pub(crate) fn exemplar(&self, of_note: bool) -> Option<HexText<32>> {
         let trace = self.trace.as_ref()?;
         (of_note || trace.is_sampled()).then(|| trace.trace_id())
+    }
+
+    /// Notes who is asking.
+    pub(crate) fn came_from(&self, caller: Arc<Caller>) {
+        self.caller.get_or_init(|| caller);
+    }
+
+    /// Refuses what the path is open to and this caller is not. Where nobody is asked, everybody may.
+    pub(crate) fn needs(&self, scope: &'static [Scope; 1]) -> Result<(), Denied> {
+        match self.caller.get() {
+            Some(caller) if !caller.may(scope[0]) => {
+                Err(Denied::Scope { caller: caller.name().to_owned(), needs: scope })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes what became of the request's budget. The first of several counts.
@@ -172,6 +197,14 @@ pub(crate) async fn observe(
     if !is_utf8(request.uri().path()) {
         let detail = "is not UTF-8 once its %-escapes are read; ids are UTF-8";
         return Ok(exchange.turn_away(Problem::invalid_field("path", detail), request));
+    }
+
+    let admitted = match gateway {
+        Some(gateway) => access::admit(gateway, &request, &exchange.info),
+        None => Err(Problem::internal("the server has no gateway")),
+    };
+    if let Err(problem) = admitted {
+        return Ok(exchange.turn_away(problem, request));
     }
 
     let answer = next.call(request).instrument(exchange.span.clone());
@@ -266,6 +299,7 @@ impl Exchange<'_> {
             status,
             duration_ms = crate::api::millis(spent),
             request_id = %self.info.request_id,
+            key = self.info.caller.get().map(|caller| caller.name()),
             trace_id = self.info.trace_id().as_ref().map(HexText::as_str),
             rung = outcome.and_then(|outcome| outcome.rung),
             degraded = outcome.and_then(|outcome| outcome.cause),

@@ -1,5 +1,6 @@
 //! The port for operators: what a process remembers of recent requests.
 
+mod access;
 mod document;
 mod page;
 
@@ -8,9 +9,11 @@ use std::{net::TcpListener, sync::Arc};
 use actix_web::{
     App, HttpRequest, HttpResponse, Route,
     http::header,
+    middleware::from_fn,
     web::{self, Data},
 };
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_http::{HttpServer, Problem, get_or_head, resource};
 use plugrank_runtime::{
     Health, Shutdown,
@@ -29,19 +32,23 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 pub struct Admin {
     listener: TcpListener,
     recent: RecentRequests,
+    gate: Gate,
 }
 
 /// Tail sampling, and the port where the settings name one.
 ///
 /// # Errors
-/// When the port cannot be had.
-pub fn start(settings: &AdminOptions) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+/// When the port cannot be bound.
+pub fn start(
+    settings: &AdminOptions,
+    gate: &Gate,
+) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
     let admin = match settings.bind {
         None => None,
         Some(bind) => {
             let listener = TcpListener::bind(bind)
                 .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
-            Some(Admin { listener, recent: RecentRequests::new(settings) })
+            Some(Admin { listener, recent: RecentRequests::new(settings), gate: gate.clone() })
         }
     };
     let recent = admin.as_ref().map(|admin| admin.recent.clone());
@@ -51,8 +58,8 @@ pub fn start(settings: &AdminOptions) -> Result<(Option<Admin>, Option<Arc<dyn T
 impl Admin {
     /// Serves the pages until the process ends.
     pub fn serve(self, level: LogLevel) {
-        let Self { listener, recent } = self;
-        let (recent, level) = (Data::new(recent), Data::new(level));
+        let Self { listener, recent, gate } = self;
+        let (recent, level, gate) = (Data::new(recent), Data::new(level), Data::new(gate));
         let app = move || {
             let page = |path, answer: Route| {
                 resource(path, "GET, HEAD").route(answer.guard(get_or_head()))
@@ -60,6 +67,7 @@ impl Admin {
             App::new()
                 .app_data(recent.clone())
                 .app_data(level.clone())
+                .app_data(gate.clone())
                 .service(page("/", web::route().to(index)))
                 .service(page("/debug/requests", web::route().to(requests)))
                 .service(page("/debug/requests.json", web::route().to(requests_json)))
@@ -71,6 +79,7 @@ impl Admin {
                 .default_service(web::to(|request: HttpRequest| async move {
                     Err::<&str, _>(Problem::no_such_path(request.path()))
                 }))
+                .wrap(from_fn(access::admit))
         };
         actix_web::rt::spawn(async move {
             let (health, until) = (Health::new(), Shutdown::manual());
