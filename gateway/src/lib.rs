@@ -10,6 +10,8 @@ mod connections;
 mod controller;
 mod endpoint;
 mod experiments;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod metrics;
 mod models;
 mod observe;
