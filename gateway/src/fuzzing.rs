@@ -15,6 +15,6 @@ pub fn read_body(bytes: &[u8]) {
             errors.features("context.features", &context.features);
         }
     }
-    let _ = body::parse::<EventsRequest>(bytes);
+    let _ = body::parse::<EventsRequest<'_>>(bytes);
     let _ = body::parse::<ItemContent>(bytes);
 }

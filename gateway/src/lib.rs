@@ -9,7 +9,9 @@ mod body;
 mod connections;
 mod controller;
 mod endpoint;
+mod events;
 mod experiments;
+mod exposures;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod metrics;
@@ -28,7 +30,9 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
+pub use exposures::ExposuresOptions;
 pub use models::{
     Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };

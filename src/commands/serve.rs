@@ -84,6 +84,8 @@ async fn gateway(
         store,
         candidate_limit: settings.retrieval.limit,
         server: settings.server,
+        events: settings.events,
+        exposures: settings.exposures,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,

@@ -26,6 +26,7 @@ use crate::{
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
     experiments::{Arms, Who},
+    exposures::Served,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, CandidateSet, Degraded, DegradedCause, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
@@ -87,6 +88,7 @@ pub(crate) async fn rank(
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
     let request: RankRequest<'_> = body::parse(&body)?;
+    let forced_arms = request.arms.is_some();
     let arms = arms(&gateway, &info, &request).await?;
     let mut model = gateway.model_of(&arms);
     let mut query = check(&gateway, &model, request)?;
@@ -129,9 +131,26 @@ pub(crate) async fn rank(
     let mut json = Vec::with_capacity(REPLY_BYTES);
     serde_json::to_writer(&mut json, &reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
+    drop(reply);
+    log_exposure(&gateway, &info, query, ranked, arms, forced_arms);
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header(("server-timing", timing));
     Ok(response.body(json))
+}
+
+/// Hands a served list to the log.
+fn log_exposure(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    query: RankQuery,
+    ranked: Ranked,
+    arms: Arms,
+    forced_arms: bool,
+) {
+    if gateway.exposures.is_on() {
+        let (request_id, at) = (info.request_id, validate::now_ms());
+        gateway.exposures.log(Served { request_id, at, query, ranked, arms, forced_arms });
+    }
 }
 
 /// The arms of a request. Without experiments this asks nothing and allocates nothing.

@@ -26,7 +26,7 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         write_comment(text, &schema::description(node));
         _ = writeln!(text, "[{name}]");
     }
-    for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_none()) {
+    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
         write_comment(text, &full_description(node));
         match values.and_then(|values| values.get(key)).filter(|value| !is_empty(value)) {
             Some(value) => _ = writeln!(text, "{key} = {value}"),
@@ -37,6 +37,21 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_table(text, &name, node, values.and_then(|values| values.get(key)));
     }
+    for (key, node, entry) in
+        keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
+    {
+        let entries = values.and_then(|values| values.get(key)).and_then(Toml::as_table);
+        text.push('\n');
+        write_comment(text, &schema::description(node));
+        for (named, values) in entries.into_iter().flatten() {
+            write_table(text, &format!("{name}.{key}.{named}"), entry, Some(values));
+        }
+    }
+}
+
+/// Whether a key is a single setting, and no section or names of sections.
+fn is_setting(node: &Value) -> bool {
+    schema::keys(node).is_none() && schema::entry(node).is_none()
 }
 
 /// An empty list is how a key without a value is held.
@@ -102,7 +117,7 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
         _ = write!(text, "\n## `[{name}]`\n{}\n\n", schema::description(node));
         text.push_str("| key | default | values | |\n| --- | --- | --- | --- |\n");
     }
-    for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_none()) {
+    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
         let value = values.and_then(|values| values.get(key)).filter(|value| !is_empty(value));
         let value = value.map_or_else(|| "absent".to_owned(), |value| format!("`{value}`"));
         let allowed = allowed(node).or_else(|| kind(node).map(str::to_owned)).unwrap_or_default();
@@ -112,6 +127,20 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
     for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_some()) {
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_section(text, &name, node, values.and_then(|values| values.get(key)));
+    }
+    for (key, node, entry) in
+        keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
+    {
+        let defaults = schema::keys(entry).into_iter().flatten();
+        let defaults = defaults.filter_map(|(key, node)| {
+            Some((key.clone(), Toml::try_from(node.get("default")?).ok()?))
+        });
+        let defaults = Toml::Table(defaults.collect());
+        let described = Value::Object(Map::from_iter([
+            ("description".to_owned(), json!(schema::description(node))),
+            ("properties".to_owned(), entry["properties"].clone()),
+        ]));
+        write_section(text, &format!("{name}.{key}.NAME"), &described, Some(&defaults));
     }
 }
 
@@ -153,6 +182,9 @@ fn chart_node(node: &Value) -> Value {
         let keys = keys.iter().map(|(key, node)| (key.clone(), chart_node(node)));
         made.insert("properties".to_owned(), Value::Object(keys.collect()));
         return Value::Object(made);
+    }
+    if let Some(entry) = schema::entry(node) {
+        return json!({ "type": "object", "additionalProperties": chart_node(entry) });
     }
     let choices = schema::choices(node);
     if !choices.is_empty() {
