@@ -101,6 +101,11 @@ fn counts(service: &ScoringService) -> Vec<Reading> {
             "Logits that were no finite number",
             counts.not_finite,
         ),
+        Reading::counter(
+            "values_not_finite",
+            "Candidates whose value by scoring.value, or a formula of a call, was no finite number",
+            counts.without_value,
+        ),
         Reading::gauge("batch_waiting", "Entries that wait for a batch", service.waiting() as u64),
     ]
 }

@@ -19,3 +19,4 @@ mod split;
 mod terminal;
 mod tracing;
 mod typed;
+mod value;

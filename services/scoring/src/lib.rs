@@ -5,6 +5,7 @@
 //! one run of the bundle's `unified` (or `idrec`) graph; logits become calibrated probabilities.
 
 mod calibrate;
+mod check_features;
 mod error;
 mod given;
 mod graph_inputs;
@@ -18,6 +19,7 @@ mod scorer;
 mod service;
 mod tasks;
 mod unified;
+mod value;
 
 pub use error::ScoringError;
 pub use metrics::{ScoringCounts, ScoringMetrics};

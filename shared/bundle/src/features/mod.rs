@@ -223,6 +223,23 @@ impl FeatureEncoder {
         row.into_boxed_slice()
     }
 
+    /// The number that a feature of the request has at this moment; `None` where it has none, or there is no
+    /// such feature.
+    #[must_use]
+    pub fn request_number(
+        &self,
+        name: &str,
+        given: &FeatureValues,
+        at: TimestampMs,
+    ) -> Option<f64> {
+        let column = self.request.columns.iter().find(|column| column.name == name)?;
+        let number = |value: &FeatureValue| value.numbers().first().map(|number| number.as_f64());
+        match column.derive {
+            Some(derive) => number(&self.time.of(at, derive)?),
+            None => number(given.get(&column.column)?),
+        }
+    }
+
     /// Appends the row of what was given of a candidate.
     pub fn push_candidate(&self, given: &FeatureValues, rows: &mut Vec<u32>) {
         self.candidate.push_row(|column| given.get(&column.column).into(), rows);
