@@ -240,7 +240,10 @@ pub struct LoadArgs {
     /// Load only interactions strictly before this moment.
     #[arg(long, value_name = "MS")]
     pub until: Option<i64>,
-    /// Leave the encoding of items to the server.
+    /// Accept that a column that the bundle reads is absent, and so missing in every row; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub allow_absent: Vec<String>,
+    /// Leave the encoding of items to the server, and columns unchecked against the bundle.
     #[arg(long)]
     pub no_encode: bool,
     /// Print what was loaded, and how long it took, as JSON.

@@ -7,7 +7,11 @@ use plugrank_contract::{
     scoring::{CheckFeatures, FeatureOwner, WrongFeature},
 };
 
-use crate::{Gateway, observe::RequestInfo, problem::Problem};
+use crate::{
+    Gateway,
+    observe::RequestInfo,
+    problem::{FieldError, Problem},
+};
 
 /// How long the answer may take.
 const TIME: Duration = Duration::from_secs(5);
@@ -53,7 +57,10 @@ pub(crate) async fn check(
     match wrong.into_iter().flatten().next() {
         None => Ok(()),
         Some(WrongFeature { name, detail }) => {
-            Err(Problem::invalid_field(format!("features.{name}"), detail))
+            // RFC 6901: `~` and `/` of a name are escaped.
+            let name = name.replace('~', "~0").replace('/', "~1");
+            let error = FieldError::at_pointer(format!("/features/{name}"), detail);
+            Err(Problem::invalid(vec![error]))
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     options::ScoringOptions,
     remote_model::RemoteModel,
     scorer::{Outcome, Scorer, Start},
+    seen::{FeatureSeen, SeenInRequests},
     value::{ItemValues, Valuing},
 };
 
@@ -67,6 +68,7 @@ pub struct ScoringService {
     pub(crate) version: Arc<str>,
     pub(crate) options: ScoringOptions,
     pub(crate) values: ItemValues,
+    seen: SeenInRequests,
     max_candidates: usize,
     metrics: ScoringMetrics,
 }
@@ -123,6 +125,7 @@ impl ScoringService {
             version: bundle.version().into(),
             options,
             values,
+            seen: SeenInRequests::new(&bundle),
             max_candidates,
             metrics: ScoringMetrics::default(),
         })
@@ -132,6 +135,12 @@ impl ScoringService {
     #[must_use]
     pub fn counts(&self) -> ScoringCounts {
         self.metrics.snapshot()
+    }
+
+    /// What was found of each feature since the start.
+    #[must_use]
+    pub fn features_seen(&self) -> Vec<FeatureSeen> {
+        self.seen.read()
     }
 
     /// What the unified graph runs on, which is not what was asked for when a fallback stepped in;
@@ -340,6 +349,7 @@ impl Service<Score> for ScoringService {
         self.check_given(&call)?;
         let scored = async {
             let call = self.with_given_user(&call, context.deadline).await;
+            self.seen.note(&call, &self.items, &self.features);
             self.score(&context, &call).await
         };
         let late = || Err(CallError::deadline("scoring did not end in time"));

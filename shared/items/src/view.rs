@@ -135,6 +135,12 @@ impl<'a> View<'a> {
         self.rows.columns.get(column).map_or(f32::NAN, |column| column.number(index))
     }
 
+    /// Whether an item has a value in a column.
+    #[must_use]
+    pub fn has_value(&self, column: usize, index: ItemIndex) -> bool {
+        self.rows.columns.get(column).is_some_and(|column| column.has_value(index))
+    }
+
     /// Grows when an item comes, goes or changes its content.
     #[must_use]
     pub fn epoch(&self) -> u64 {
