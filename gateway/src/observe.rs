@@ -156,7 +156,17 @@ pub(crate) async fn observe(
     request.extensions_mut().insert(info.clone());
     let exchange = Exchange { gateway, span, info, method, route, began };
     if over_limit && let Some(gateway) = gateway {
-        return Ok(exchange.turn_away(gateway, request));
+        gateway.metrics.rejected("connections");
+        let limit = gateway.connections.limit();
+        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
+        let mut response = exchange.turn_away(problem, request);
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        return Ok(response);
+    }
+    // Routes read what is not UTF-8 as U+FFFD, by which different ids would be one.
+    if !is_utf8(request.uri().path()) {
+        let detail = "is not UTF-8 once its %-escapes are read; ids are UTF-8";
+        return Ok(exchange.turn_away(Problem::invalid_field("path", detail), request));
     }
 
     let answer = next.call(request).instrument(exchange.span.clone());
@@ -191,15 +201,12 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Answers a request that came over a connection beyond the limit.
-    fn turn_away(&self, gateway: &Gateway, request: ServiceRequest) -> ServiceResponse<BoxBody> {
-        gateway.metrics.rejected("connections");
-        let limit = gateway.connections.limit();
-        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
-        self.ended(429, Some(request.request()));
+    /// Answers a request that is not worked on.
+    fn turn_away(&self, problem: Problem, request: ServiceRequest) -> ServiceResponse<BoxBody> {
         let response = problem.with_request_id(self.info.request_id).error_response();
         let mut response = request.into_response(response);
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        self.add_headers(&mut response);
+        self.ended(response.status().as_u16(), Some(response.request()));
         response
     }
 
@@ -261,6 +268,27 @@ fn route(request: &ServiceRequest) -> Cow<'static, str> {
     request.match_pattern().map_or(Cow::Borrowed(UNMATCHED), Cow::Owned)
 }
 
+/// Whether a path is UTF-8 once its %-escapes are read.
+fn is_utf8(path: &str) -> bool {
+    if !path.contains('%') {
+        return true;
+    }
+    let (mut bytes, mut read) = (path.bytes(), Vec::with_capacity(path.len()));
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let mut ahead = bytes.clone();
+        let escaped = match (byte, digit(ahead.next()), digit(ahead.next())) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        if escaped.is_some() {
+            bytes = ahead;
+        }
+        read.push(escaped.unwrap_or(byte));
+    }
+    str::from_utf8(&read).is_ok()
+}
+
 /// The method when it is one of HTTP's own; any other is `_OTHER`, as the conventions have it.
 fn known_method(request: &ServiceRequest) -> &'static str {
     const KNOWN: [&str; 9] =
@@ -293,4 +321,19 @@ fn tracestate(request: &ServiceRequest) -> Option<String> {
         joined.push_str(part);
     }
     Some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_utf8;
+
+    #[test]
+    fn paths_that_are_not_utf8_are_told() {
+        for path in ["/v1/items/a", "/v1/items/%C3%bc", "/100%", "/%zz%", "/%e6%bc%a2", "/%00"] {
+            assert!(is_utf8(path), "{path}");
+        }
+        for path in ["/v1/items/%ff", "/%fe/image", "/%c3", "/%C3%28", "/%ed%a0%80"] {
+            assert!(!is_utf8(path), "{path}");
+        }
+    }
 }

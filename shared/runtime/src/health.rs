@@ -117,6 +117,12 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the process is on its way out.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Asks all checks, side by side.
     pub async fn readiness(&self) -> Readiness {
         let asked = self.all().into_iter().map(|(name, probe)| async move {
@@ -126,7 +132,7 @@ impl Health {
             Condition { name, ready: answer.is_ok(), reason: answer.err() }
         });
         let mut checks = join_all(asked).await;
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             let reason = Some("the process is shutting down".to_owned());
             checks.push(Condition { name: "shutdown".to_owned(), ready: false, reason });
         }
