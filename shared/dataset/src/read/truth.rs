@@ -6,6 +6,7 @@ use plugrank_contract::{ItemId, UserId};
 
 use super::{
     Opened, Rules,
+    batches::Further,
     kind::{Kind, Want},
     table::Table,
 };
