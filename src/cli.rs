@@ -142,7 +142,7 @@ Examples:
   plugrank rank u1 -k 3 --candidates i1,i2,i3,i4 --explain
   plugrank rank u1 --json | jq .items[0]")]
 pub struct RankArgs {
-    /// For whom. A user nobody knows gets a ranking too.
+    /// For whom. An unknown user gets a ranking too.
     #[arg(value_name = "USER")]
     pub user: String,
     /// How many items.
@@ -322,6 +322,8 @@ pub enum TimeMeaning {
 pub enum BundleCommand {
     /// Check files, shapes and checksums, and recompute the reference rows.
     Verify(BundleArgs),
+    /// Write a bundle of any ONNX model that has a row for each impression. Needs `plugrank-training`.
+    Wrap(WrapArgs),
     /// Print what the bundle holds.
     Inspect {
         /// The bundle's folder.
@@ -331,6 +333,21 @@ pub enum BundleCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Arguments of `bundle wrap`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "features.toml: docs/serve-your-own-model.md, \"Any ONNX model\".")]
+pub struct WrapArgs {
+    /// The ONNX model.
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// What it reads, and where its numbers are (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub features: PathBuf,
+    /// The bundle's folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Which bundle.

@@ -7,7 +7,7 @@ use plugrank_bundle::{
     features::{Feature, Observed, Presence, Seen},
 };
 use plugrank_contract::{FeatureValues, User};
-use plugrank_dataset::{Batches, DatasetFolder, ItemRow};
+use plugrank_dataset::{Batches, DatasetFolder, DatasetItem};
 use serde::Serialize;
 
 use super::LoadError;
@@ -64,7 +64,7 @@ pub(super) fn survey(
 
     let items = features(|bundle| &bundle.manifest().features.item);
     let table = Table { file: "items.parquet", built_in: &ITEM_COLUMNS, features: items };
-    let see = |row: &ItemRow, seen: &mut dyn FnMut(usize, Presence)| {
+    let see = |row: &DatasetItem, seen: &mut dyn FnMut(usize, Presence)| {
         reader.iter().for_each(|reader| reader.encoder.see_item(&row.item, &mut *seen));
     };
     let told = read(folder.items()?, items.len(), |row| &row.item.features, see)?;

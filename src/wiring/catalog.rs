@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use plugrank_bundle::features::{Feature, Observed, Seen};
 use plugrank_contract::{Context, ItemIndex, embedding::FetchVectors};
 use plugrank_items::{
-    Availability, ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress,
-    TableColumns, TableSink,
+    Availability, ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, TableColumns,
+    TableLoadProgress, TableSink,
 };
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
@@ -49,7 +49,7 @@ impl Catalog {
             engine: node.settings.retrieval.engine.kind == EngineKind::Redis,
         };
         let told = bar.clone();
-        let loaded = load_table(parts, move |progress: LoadProgress| {
+        let loaded = load_table(parts, move |progress: TableLoadProgress| {
             told.set_position(progress.items);
         })
         .await?;

@@ -29,7 +29,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    pub(super) fn of<S>(service: S, here: Option<Arc<Encoding>>) -> Self
+    pub(super) fn from_service<S>(service: S, here: Option<Arc<Encoding>>) -> Self
     where
         S: Service<Fetch> + Service<FetchVectors> + Service<Invalidate> + Clone,
     {
@@ -61,7 +61,7 @@ pub struct Retrieval {
 }
 
 impl Retrieval {
-    pub(super) fn of<S>(service: S) -> Self
+    pub(super) fn from_service<S>(service: S) -> Self
     where
         S: Service<Retrieve> + Service<ObserveEvents> + Service<RefreshItems> + Clone,
     {
@@ -95,7 +95,7 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    pub(super) fn of<S>(service: S) -> Self
+    pub(super) fn from_service<S>(service: S) -> Self
     where
         S: Service<Score> + Service<CheckFeatures> + Clone,
     {
@@ -128,7 +128,7 @@ pub struct Reranking {
 }
 
 impl Reranking {
-    pub(super) fn of(service: impl Service<Rerank>) -> Self {
+    pub(super) fn from_service(service: impl Service<Rerank>) -> Self {
         Self { rerank: client(service) }
     }
 

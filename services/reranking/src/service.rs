@@ -15,6 +15,7 @@ use crate::{
     Facts, RerankingOptions,
     facts::ordered,
     order::by_click_probability,
+    place::FilledPlace,
     rules::{self, Field, Rule},
     selection::select,
     similarity::Similarity,
@@ -68,7 +69,7 @@ impl RerankingService {
         let (facts, similarity) = self.facts(call, &order, pool, &mut skipped);
         let field =
             Field { ctr: &ctr, facts, pool, similarity, k, as_of: call.as_of, seed: call.seed };
-        let place = |place: crate::place::Place| Place {
+        let place = |place: FilledPlace| Place {
             candidate: order[place.item],
             score: place.score,
             rule: place.rule,
@@ -89,7 +90,7 @@ impl RerankingService {
         order
     }
 
-    /// What is known of the candidates in their order. What is missing is said in `skipped`.
+    /// What is known about the candidates in their order. What is missing is said in `skipped`.
     fn facts<'a>(
         &'a self,
         call: &'a Rerank,
@@ -122,7 +123,7 @@ impl RerankingService {
             }
             (None, None) => {
                 skipped.push(
-                    "category cap, diversity and exploration: nothing is known of the items; it \
+                    "category cap, diversity and exploration: nothing is known about the items; it \
                      comes with the scores"
                         .to_owned(),
                 );

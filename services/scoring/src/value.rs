@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::RwLock;
 use plugrank_bundle::{
     Bundle, FeatureEncoder,
-    features::{Kind, WrongValue},
+    features::{FeatureKind, WrongValue},
 };
 use plugrank_contract::{
     FeatureValue, FeatureValues, ItemIndex, TimestampMs,
@@ -216,7 +216,7 @@ fn operand(name: &ValueName, bundle: &Bundle, items: &ItemTable) -> Result<Opera
         ValueName::Request(feature) => {
             let features = &manifest.features.request;
             let found = features.iter().find(|known| *known.name == **feature);
-            let number = |derived, kind| derived || kind == Kind::Number;
+            let number = |derived, kind| derived || kind == FeatureKind::Number;
             match found {
                 Some(found) if number(found.derive.is_some(), found.kind) => {
                     Ok(Operand::Request(feature.clone()))

@@ -19,7 +19,7 @@ use self::{
 use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
 pub use column::{MISSING, UNKNOWN};
-pub use schema::{Derive, Feature, Features, Kind, Observed, Transform};
+pub use schema::{Derive, Feature, FeatureKind, Features, Observed, Transform};
 pub use seen::{Presence, Seen, SeenFeatures};
 
 /// Where a feature's cells are within a row.
@@ -203,7 +203,7 @@ impl FeatureEncoder {
             return Box::default();
         }
         let derived: Vec<Option<FeatureValue>> =
-            self.request.columns.iter().map(|one| self.time.of(at, one.derive?)).collect();
+            self.request.columns.iter().map(|one| self.time.value_at(at, one.derive?)).collect();
         let mut row = Vec::with_capacity(self.request.width);
         let mut scratch = String::new();
         for (column, derived) in self.request.columns.iter().zip(&derived) {
@@ -228,7 +228,7 @@ impl FeatureEncoder {
         let column = self.request.columns.iter().find(|column| column.name == name)?;
         let number = |value: &FeatureValue| value.numbers().first().map(|number| number.as_f64());
         match column.derive {
-            Some(derive) => number(&self.time.of(at, derive)?),
+            Some(derive) => number(&self.time.value_at(at, derive)?),
             None => number(given.get(&column.column)?),
         }
     }

@@ -117,7 +117,7 @@ impl FeatureEncoder {
         for (place, column) in self.request.columns.iter().enumerate() {
             let presence = match column.derive {
                 // Its vocabulary has every hour and day.
-                Some(derive) => match self.time.of(at, derive) {
+                Some(derive) => match self.time.value_at(at, derive) {
                     Some(_) => Presence::Known,
                     None => Presence::Missing,
                 },
