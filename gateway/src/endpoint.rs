@@ -18,6 +18,7 @@ pub(crate) enum Endpoint {
     ModelActivate,
     Experiments,
     Experiment,
+    ExperimentResults,
     Liveness,
     Readiness,
     Metrics,
@@ -28,8 +29,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Rank,
         Self::Events,
         Self::Item,
@@ -40,6 +40,7 @@ impl Endpoint {
         Self::ModelActivate,
         Self::Experiments,
         Self::Experiment,
+        Self::ExperimentResults,
         Self::Liveness,
         Self::Readiness,
         Self::Metrics,
@@ -62,6 +63,7 @@ impl Endpoint {
             Self::ModelActivate => "/v1/models/{version}/activate",
             Self::Experiments => "/v1/experiments",
             Self::Experiment => "/v1/experiments/{name}",
+            Self::ExperimentResults => "/v1/experiments/{name}/results",
             Self::Liveness => health::LIVENESS,
             Self::Readiness => health::READINESS,
             Self::Metrics => metrics::METRICS,

@@ -64,6 +64,23 @@ impl Catalog {
         if let (Some(model), Some(column)) = (model, &features) {
             tell_of_features(&items, column, &model.bundle.manifest().features.item);
         }
+        if model.is_some() && items.is_empty() {
+            tracing::warn!(
+                bundle,
+                "the store has no items, and the bundle ranks a catalog: is `store.path` or the address of \
+                 Redis right? `plugrank load` fills it"
+            );
+        }
+        let watched = Arc::clone(&items);
+        node.health.advise("catalog", move || {
+            let empty = watched.is_empty();
+            async move {
+                match empty {
+                    true => Err("the store has no items; `plugrank load` fills it".to_owned()),
+                    false => Ok(()),
+                }
+            }
+        });
         Ok(Self { items, features, loaded: Mutex::new(Some(loaded)), follower: Mutex::default() })
     }
 
@@ -107,9 +124,6 @@ fn tell_of_columns(columns: &TableColumns) {
 /// Says how far the items have what the bundle reads of them.
 fn tell_of_features(items: &ItemTable, column: &FeatureColumn, features: &[Feature]) {
     if items.is_empty() {
-        tracing::warn!(
-            "the catalog has no items: see store.path, store.redis.url and `plugrank load`"
-        );
         return;
     }
     let seen = seen_of_items(items, column, features);

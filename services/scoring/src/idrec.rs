@@ -53,7 +53,7 @@ impl ScoringService {
         let value = self.value(call, &indices, &outcome);
         let order = value.as_ref().map_or(&outcome.ctr, |value| &value.values);
         let rank_facts = self.rank_facts(call, order, None);
-        let scored = self.scored(ModelKind::Idrec, outcome, coverage, late);
+        let scored = self.scored(ModelKind::Idrec, outcome, coverage, late)?;
         Ok(Scored { facts: rank_facts, value, ..scored })
     }
 }

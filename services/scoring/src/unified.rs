@@ -56,7 +56,7 @@ impl ScoringService {
         let value = self.value(call, items, &outcome);
         let order = value.as_ref().map_or(&outcome.ctr, |value| &value.values);
         let rank_facts = self.rank_facts(call, order, facts.records.as_ref());
-        let scored = self.scored(ModelKind::Unified, outcome, coverage, late);
+        let scored = self.scored(ModelKind::Unified, outcome, coverage, late)?;
         Ok(Scored { facts: rank_facts, value, ..scored })
     }
 }
