@@ -265,7 +265,10 @@ pub struct LoadArgs {
     /// Load only interactions strictly before this moment.
     #[arg(long, value_name = "MS")]
     pub until: Option<i64>,
-    /// Leave the encoding of items to the server.
+    /// Accept that a column that the bundle reads is absent, and so missing in every row; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub allow_absent: Vec<String>,
+    /// Leave the encoding of items to the server, and columns unchecked against the bundle.
     #[arg(long)]
     pub no_encode: bool,
     /// Print what was loaded, and how long it took, as JSON.
@@ -344,6 +347,8 @@ pub enum TimeMeaning {
 pub enum BundleCommand {
     /// Check files, shapes and checksums, and recompute the reference rows.
     Verify(BundleArgs),
+    /// Write a bundle of any ONNX model that has a row for each impression. Needs `plugrank-training`.
+    Wrap(WrapArgs),
     /// Print what the bundle holds.
     Inspect {
         /// The bundle's folder.
@@ -353,6 +358,21 @@ pub enum BundleCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Arguments of `bundle wrap`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "features.toml: docs/serve-your-own-model.md, \"Any ONNX model\".")]
+pub struct WrapArgs {
+    /// The ONNX model.
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// What it reads, and where its numbers are (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub features: PathBuf,
+    /// The bundle's folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Subcommands of `keys`.

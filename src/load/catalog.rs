@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
-use plugrank_contract::ItemId;
+use plugrank_contract::{Item, ItemId};
 use plugrank_dataset::DatasetFolder;
 use plugrank_store::{NewItem, Store};
 
@@ -65,16 +65,40 @@ pub(super) async fn items(
             bytes += image.as_ref().map_or(0, Vec::len);
             waiting.push(NewItem { item: row.item, image });
             if waiting.len() == ITEMS || bytes >= IMAGE_BYTES {
+                note_overwritten(store, &waiting, report).await?;
                 writers.begin(put(mem::take(&mut waiting))).await?;
                 bytes = 0;
                 bar.set_position(report.items);
             }
         }
     }
+    note_overwritten(store, &waiting, report).await?;
     writers.begin(put(waiting)).await?;
     writers.end().await?;
     bar.finish();
     Ok(items)
+}
+
+/// Counts items whose content in the store is another than the folder's: written since, or of a load of before.
+async fn note_overwritten(
+    store: &Arc<dyn Store>,
+    items: &[NewItem],
+    report: &mut LoadReport,
+) -> Result<(), LoadError> {
+    if report.items_before == 0 {
+        return Ok(());
+    }
+    let ids: Vec<ItemId> = items.iter().map(|new| new.item.item_id.clone()).collect();
+    for (new, stored) in items.iter().zip(store.items(&ids).await?) {
+        let Some(stored) = stored else { continue };
+        // The hash of an image is the store's.
+        let before = Item { image_hash: None, ..stored.item.clone() };
+        if before != new.item {
+            report.overwritten += 1;
+            report.shown_again += u64::from(new.item.available && !before.available);
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn users(

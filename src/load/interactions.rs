@@ -24,7 +24,7 @@ pub(super) async fn load(
     store: &Arc<dyn Store>,
     folder: &DatasetFolder,
     items: &Items,
-    options: LoadOptions,
+    options: LoadOptions<'_>,
     progress: &Progress,
     report: &mut LoadReport,
 ) -> Result<Counted, LoadError> {

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod co_visitation;
+mod columns;
 mod interactions;
 mod progress;
 mod report;
@@ -15,14 +16,17 @@ use plugrank_contract::TimestampMs;
 use plugrank_dataset::{DatasetError, DatasetFolder};
 use plugrank_store::{Store, StoreError};
 
+pub use columns::{Absent, ColumnLine, Reader, table};
 pub use progress::Progress;
 pub use report::{LoadReport, Phase};
 
 /// What is loaded.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LoadOptions {
+pub struct LoadOptions<'a> {
     /// Only interactions strictly before this moment.
     pub until: Option<TimestampMs>,
+    /// The bundle that is to rank it, where it is known.
+    pub reader: Option<&'a Reader<'a>>,
 }
 
 /// Why a load ended. What was written before stays; a repeated load completes it.
@@ -31,6 +35,9 @@ pub enum LoadError {
     /// The folder is not what it should be.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The bundle reads columns that the data lacks.
+    #[error("{}", told(.0))]
+    Absent(Vec<Absent>),
     /// The store could not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,6 +47,17 @@ pub enum LoadError {
     /// There is more than the loader can count.
     #[error("{0}")]
     TooLarge(&'static str),
+}
+
+fn told(absent: &[Absent]) -> String {
+    let lines = absent.iter().map(|Absent { file, column, feature }| {
+        format!(
+            "{file}: column `{column}` is absent, or without a value in any row; the bundle reads it \
+             (feature `{feature}`). Name it so in the data, or accept that it is always missing: \
+             --allow-absent {column}"
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Loads items with their images, users, histories, item statistics and co-visitation. Every write
@@ -52,11 +70,15 @@ pub enum LoadError {
 pub async fn load(
     store: Arc<dyn Store>,
     folder: &Path,
-    options: LoadOptions,
+    options: LoadOptions<'_>,
     progress: &Progress,
 ) -> Result<LoadReport, LoadError> {
     let folder = DatasetFolder::checked(folder)?;
     let mut report = LoadReport::new(folder.meta().name.clone(), store.item_count().await?);
+
+    let begun = Instant::now();
+    report.columns = columns::survey(&folder, options.reader)?;
+    report.phase("columns", report.columns.len() as u64, begun);
 
     let begun = Instant::now();
     let items = catalog::items(&store, &folder, progress, &mut report).await?;

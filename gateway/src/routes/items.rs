@@ -9,6 +9,7 @@ use actix_web::{
 use futures::future::join_all;
 use plugrank_contract::{
     CallError, Context, Deadline, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
+    scoring::FeatureOwner,
 };
 use plugrank_store::{NewItem, StoredItem};
 
@@ -19,7 +20,7 @@ use crate::{
     endpoint::{Endpoint, get_or_head},
     observe::RequestInfo,
     problem::{Problem, ProblemDocument},
-    routes::item_content,
+    routes::{feature_check, item_content},
     validate,
 };
 
@@ -94,6 +95,7 @@ pub(crate) async fn put(
 ) -> Result<HttpResponse, Problem> {
     let id = validate::item_id(id.into_inner())?;
     let checked = item_content::check(content).await?;
+    feature_check::check(&gateway, &info, FeatureOwner::Item, &checked.features).await?;
     let before = stored(&gateway, &id).await?;
     let kept = before.as_ref().map(|stored| stored.item.created_at);
     let created_at =

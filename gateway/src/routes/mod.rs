@@ -3,6 +3,7 @@
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod experiments;
+mod feature_check;
 mod item_content;
 pub(crate) mod items;
 pub(crate) mod models;
