@@ -6,6 +6,7 @@
 
 pub mod api;
 mod body;
+mod change_turns;
 mod connections;
 mod controller;
 mod endpoint;

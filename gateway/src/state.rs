@@ -10,6 +10,7 @@ use plugrank_store::Store;
 
 use crate::{
     LoadModel, OtherApi, ServerOptions, ServingModel,
+    change_turns::ChangeTurns,
     connections::Connections,
     controller::Controller,
     events::{Checks, EventsOptions, UnknownItems},
@@ -17,6 +18,7 @@ use crate::{
     exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
+    routes,
 };
 
 /// What a [`Gateway`] is made from.
@@ -64,6 +66,9 @@ pub struct Gateway {
     pub(crate) event_checks: Checks,
     pub(crate) unknown_items: UnknownItems,
     pub(crate) exposures: ExposureLog,
+    /// Of items and users.
+    pub(crate) changes: ChangeTurns,
+    pub(crate) bulk_loads: tokio::sync::Semaphore,
     pub(crate) server: ServerOptions,
     pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
@@ -129,6 +134,8 @@ impl Gateway {
             event_checks: Checks::new(&events),
             unknown_items: events.unknown_items,
             exposures: ExposureLog::new(&exposures, &metrics),
+            changes: ChangeTurns::new(),
+            bulk_loads: tokio::sync::Semaphore::new(routes::item_bulk::AT_A_TIME),
             server,
             bodies,
             shares,

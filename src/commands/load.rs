@@ -46,7 +46,11 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     // Opened first: a bundle that is refused should be known before minutes of loading.
     let model = (!args.no_encode).then(|| Model::open(&settings)).transpose()?;
     let store = wiring::open_store(&settings.store).await?;
-    let options = LoadOptions { until: args.until };
+    let options = LoadOptions {
+        until: args.until,
+        popularity_half_life: settings.store.popularity_half_life(),
+        restore_withdrawn: args.restore_withdrawn,
+    };
     let progress = Progress::shown();
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     if let Some(model) = model {
@@ -86,6 +90,18 @@ fn print(report: &LoadReport) {
         println!(
             "  {} interactions name items that items.parquet does not have",
             report.unknown_items
+        );
+    }
+    if report.withdrawn_kept > 0 {
+        println!(
+            "  {} items stay withdrawn, as in the store; --restore-withdrawn shows them again",
+            report.withdrawn_kept
+        );
+    }
+    if report.withdrawn_restored > 0 {
+        println!(
+            "  {} items were withdrawn in the store and are shown again, as in the dataset",
+            report.withdrawn_restored
         );
     }
     if let Some(bytes) = report.peak_memory_bytes {

@@ -9,6 +9,7 @@ mod load;
 mod rank;
 mod serve;
 mod settings;
+mod store;
 mod top;
 mod tune;
 
@@ -66,6 +67,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Store(command) => store::run(&command),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Experiment(command) => Ok(experiment::run(&command)?),
         Command::Tune(args) => tune::run(&args),

@@ -1,5 +1,7 @@
 //! `plugrank serve`.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts};
@@ -76,6 +78,7 @@ async fn gateway(
 ) -> Result<()> {
     let Started { serving, open_inference } = started;
     let Node { settings, store, bodies, .. } = node;
+    wiring::retention::keep(Arc::clone(&store), settings.store.retention());
     let gateway = Gateway::new(GatewayParts {
         serving,
         loader: models::Loader::of_process(&settings, &store, &bodies),

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, mem, sync::Arc};
 
 use plugrank_contract::ItemId;
-use plugrank_dataset::DatasetFolder;
+use plugrank_dataset::{DatasetFolder, DatasetItem};
 use plugrank_store::{NewItem, Store};
 
-use super::{LoadError, LoadReport, Progress, writers::Writers};
+use super::{LoadError, LoadOptions, LoadReport, Progress, writers::Writers};
 
 /// Bytes of images that are written at a time.
 const IMAGE_BYTES: usize = 16 << 20;
@@ -44,6 +44,7 @@ impl Items {
 pub(super) async fn items(
     store: &Arc<dyn Store>,
     folder: &DatasetFolder,
+    options: LoadOptions,
     progress: &Progress,
     report: &mut LoadReport,
 ) -> Result<Items, LoadError> {
@@ -57,7 +58,9 @@ pub(super) async fn items(
         async move { store.put_items(items).await }
     };
     for batch in batches {
-        for row in batch? {
+        let mut rows = batch?;
+        withdrawn(store, &mut rows, options, report).await?;
+        for row in rows {
             items.add(&row.item.item_id)?;
             let image = row.image.as_deref().map(|image| folder.image(image)).transpose()?;
             report.items += 1;
@@ -75,6 +78,27 @@ pub(super) async fn items(
     writers.end().await?;
     bar.finish();
     Ok(items)
+}
+
+/// Items that were withdrawn from the store stay so, unless told otherwise; either way it is counted.
+async fn withdrawn(
+    store: &Arc<dyn Store>,
+    rows: &mut [DatasetItem],
+    options: LoadOptions,
+    report: &mut LoadReport,
+) -> Result<(), LoadError> {
+    let ids: Vec<ItemId> = rows.iter().map(|row| row.item.item_id.clone()).collect();
+    for (row, known) in rows.iter_mut().zip(store.items(&ids).await?) {
+        if row.item.available && known.is_some_and(|known| !known.item.available) {
+            if options.restore_withdrawn {
+                report.withdrawn_restored += 1;
+            } else {
+                report.withdrawn_kept += 1;
+                row.item.available = false;
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn users(

@@ -9,7 +9,11 @@ mod report;
 mod tests;
 mod writers;
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use plugrank_contract::TimestampMs;
 use plugrank_dataset::{DatasetError, DatasetFolder};
@@ -19,10 +23,21 @@ pub use progress::Progress;
 pub use report::{LoadReport, Phase};
 
 /// What is loaded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
     /// Only interactions strictly before this moment.
     pub until: Option<TimestampMs>,
+    /// After how long a click counts half for the popularity of its item.
+    pub popularity_half_life: Duration,
+    /// Whether items that the store has as not available become what the folder says.
+    pub restore_withdrawn: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        let popularity_half_life = Duration::from_secs(30 * 24 * 60 * 60);
+        Self { until: None, popularity_half_life, restore_withdrawn: false }
+    }
 }
 
 /// Why a load ended. What was written before stays; a repeated load completes it.
@@ -59,7 +74,7 @@ pub async fn load(
     let mut report = LoadReport::new(folder.meta().name.clone(), store.item_count().await?);
 
     let begun = Instant::now();
-    let items = catalog::items(&store, &folder, progress, &mut report).await?;
+    let items = catalog::items(&store, &folder, options, progress, &mut report).await?;
     report.phase("items", report.items, begun);
 
     let begun = Instant::now();

@@ -14,3 +14,4 @@ mod stages;
 mod store;
 mod support;
 mod tracing;
+mod writes;
