@@ -19,6 +19,7 @@ pub(crate) enum Endpoint {
     ModelActivate,
     Experiments,
     Experiment,
+    ExperimentResults,
     Liveness,
     Readiness,
     Metrics,
@@ -29,8 +30,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Rank,
         Self::Events,
         Self::Items,
@@ -42,6 +42,7 @@ impl Endpoint {
         Self::ModelActivate,
         Self::Experiments,
         Self::Experiment,
+        Self::ExperimentResults,
         Self::Liveness,
         Self::Readiness,
         Self::Metrics,
@@ -65,6 +66,7 @@ impl Endpoint {
             Self::ModelActivate => "/v1/models/{version}/activate",
             Self::Experiments => "/v1/experiments",
             Self::Experiment => "/v1/experiments/{name}",
+            Self::ExperimentResults => "/v1/experiments/{name}/results",
             Self::Liveness => health::LIVENESS,
             Self::Readiness => health::READINESS,
             Self::Metrics => metrics::METRICS,

@@ -55,7 +55,7 @@ async fn append(store: &dyn Store, batch: &mut Vec<Entry>, counts: &Counts) {
     let (mut exposures, mut flushed) = (Vec::with_capacity(batch.len()), Vec::new());
     for entry in batch.drain(..) {
         match entry {
-            Entry::Served(served) => exposures.extend(served.exposure()),
+            Entry::Served(served) => exposures.push(served.exposure()),
             Entry::Flush(written) => flushed.push(written),
         }
     }

@@ -193,7 +193,7 @@ fn parse(text: &[u8]) -> (Option<String>, Result<(ItemId, ItemContent), Problem>
 }
 
 async fn write_items(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     info: &RequestInfo,
     mut items: Vec<(u64, NewItem)>,
 ) -> Vec<BulkResult> {

@@ -6,13 +6,14 @@ use actix_web::{
     HttpResponse,
     web::{self, Data, Path, ReqData, ServiceConfig},
 };
+use futures::future::join_all;
 use plugrank_contract::{
     CallError, Context, Deadline, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
 };
 use plugrank_store::StoredItem;
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::{
         features,
         items::{ItemChanges, ItemContent, ItemView},
@@ -27,6 +28,8 @@ use crate::{
 
 /// How long telling the services of a changed item may take; encoding is part of it.
 const CHANGE_BUDGET: Duration = Duration::from_secs(30);
+/// How much longer than the active model the others may hold up the answer.
+const BESIDE_BUDGET: Duration = Duration::from_secs(1);
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let resource =
@@ -99,7 +102,7 @@ pub(crate) async fn put(
     let before = stored(&gateway, &id).await?;
     let new = checked.into_item(id.clone(), before.as_deref());
     gateway.store.put_items(vec![new]).await?;
-    announce(&gateway, &info, std::slice::from_ref(&id)).await?;
+    announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     let mut response = if before.is_some() { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(response.json(view(&gateway, &id).await?))
 }
@@ -151,7 +154,7 @@ pub(crate) async fn patch(
     let new = item_content::check(content).await?.into_item(id.clone(), Some(&before));
     let item = Item { image_hash: before.item.image_hash, ..new.item };
     gateway.store.update_items(vec![item]).await?;
-    announce(&gateway, &info, std::slice::from_ref(&id)).await?;
+    announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     Ok(HttpResponse::Ok().json(view(&gateway, &id).await?))
 }
 
@@ -177,7 +180,7 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let id = validate::item_id(id.into_inner())?;
     gateway.store.delete_items(std::slice::from_ref(&id)).await?;
-    announce(&gateway, &info, std::slice::from_ref(&id)).await?;
+    announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -228,32 +231,37 @@ async fn view(gateway: &Gateway, id: &ItemId) -> Result<ItemView, Problem> {
     Ok(ItemView::new(&stored, stats.into_iter().next().unwrap_or_default()))
 }
 
-/// Tells the services that items changed: first the caches forget it, then retrieval reads it
-/// again, so that it cannot read what is stale.
+/// Tells the models that items changed. The answer depends on the active one alone; for the others, which
+/// answer no request or an experiment's, it waits [`BESIDE_BUDGET`] at most.
 pub(super) async fn announce(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     info: &RequestInfo,
     ids: &[ItemId],
 ) -> Result<(), Problem> {
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(CHANGE_BUDGET),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
-    let item_ids = ids.to_vec();
-    let invalidate = Invalidate { item_ids: item_ids.clone() };
-    let told = async {
-        for model in gateway.models.all_ready() {
-            let (invalidate, refresh) =
-                (invalidate.clone(), RefreshItems { item_ids: item_ids.clone() });
-            model.clients.invalidate.call(context.clone(), invalidate).await?;
-            model.clients.refresh_items.call(context.clone(), refresh).await?;
-        }
-        Ok(())
-    };
-    let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
-    let told = context.deadline.limit(told).await.unwrap_or_else(late);
+    let (active, beside) = gateway.models.all_ready();
+    let beside: Vec<_> = beside
+        .into_iter()
+        .map(|model| {
+            let (context, ids, gateway) = (context.clone(), ids.to_vec(), Arc::clone(gateway));
+            // Goes on when the answer is written.
+            tokio::spawn(async move {
+                if let Err(error) = tell(&model, context, &ids).await {
+                    gateway.metrics.failed_notice("item_changed");
+                    let (version, items) = (&*model.version, ids.len());
+                    tracing::warn!(%error, items, version, "a ready model missed item changes");
+                }
+            })
+        })
+        .collect();
+    let told = tell(&active, context, ids).await;
+    // Whether they were told in time or not is theirs to log.
+    let _ = tokio::time::timeout(BESIDE_BUDGET, join_all(beside)).await;
     told.map_err(|error| {
         gateway.metrics.failed_notice("item_changed");
         tracing::warn!(%error, items = ids.len(), "item changes were stored but not announced");
@@ -263,4 +271,16 @@ pub(super) async fn announce(
             error.message
         ))
     })
+}
+
+/// First the caches forget the item, then retrieval reads it again, so that it cannot read what is stale.
+async fn tell(model: &ServingModel, context: Context, ids: &[ItemId]) -> Result<(), CallError> {
+    let item_ids = ids.to_vec();
+    let told = async {
+        let invalidate = Invalidate { item_ids: item_ids.clone() };
+        model.clients.invalidate.call(context.clone(), invalidate).await?;
+        model.clients.refresh_items.call(context.clone(), RefreshItems { item_ids }).await
+    };
+    let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
+    context.deadline.limit(told).await.unwrap_or_else(late)
 }

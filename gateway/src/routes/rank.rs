@@ -7,6 +7,7 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use plugrank_access::Scope;
 use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
 use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
@@ -28,7 +29,7 @@ use crate::{
     experiments::{Arms, Who},
     exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Degraded, DegradedCause, Given, RankQuery, Ranked},
+    pipeline::{self, CandidateSet, Degraded, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -89,17 +90,17 @@ pub(crate) async fn rank(
 ) -> Result<HttpResponse, Problem> {
     let request: RankRequest<'_> = body::parse(&body)?;
     let forced_arms = request.arms.is_some();
-    let arms = arms(&gateway, &info, &request).await?;
-    let mut model = gateway.model_of(&arms);
-    let mut query = check(&gateway, &model, request)?;
-    let budget = Budget::start(query.budget, gateway.shares);
+    let budget = Budget::start(check(&gateway, &request)?, gateway.shares());
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
+    let arms = arms(&gateway, &info, &request, &budget).await?;
+    let mut model = gateway.model_of(&arms);
+    let mut query = query_of(&gateway, &model, request);
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
         plan = plan.at_most(rung);
     }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
-        match gateway.on_overload {
+        match gateway.live.load().budget.on_overload {
             OnOverload::Refuse => return Err(refused(&gateway, refusal)),
             OnOverload::Degrade => {
                 plan = plan.without_scores();
@@ -109,13 +110,13 @@ pub(crate) async fn rank(
     // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
     let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
     let mut ranked = in_turns(ranking).await;
-    if let Some(before) = gateway.models.on_trial(&model)
+    if let Some(substitute) = gateway.models.substitute(&model)
         && let Some(reason) = ranked.broken_model()
     {
         gateway.models.broken(&model, &reason);
-        model = before;
+        model = substitute;
         query = read(&gateway, &model, &body)?;
-        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
+        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares());
         let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
         ranked = in_turns(ranking).await;
     }
@@ -123,7 +124,16 @@ pub(crate) async fn rank(
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
     record(&gateway, &info, &mut ranked, &arms);
-    let set = ranked.ranking.as_ref().map_err(unranked)?;
+    let set = match &ranked.ranking {
+        Ok(set) => set,
+        Err(error) => {
+            let (problem, ours) = (unranked(error), error.code != ErrorCode::InvalidArgument);
+            if ours {
+                log_exposure(&gateway, &info, query, ranked, arms, forced_arms);
+            }
+            return Err(problem);
+        }
+    };
     super::shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
@@ -153,20 +163,25 @@ fn log_exposure(
     }
 }
 
-/// The arms of a request. Without experiments this asks nothing and allocates nothing.
+/// The arms of a request. Without experiments this asks nothing and allocates nothing. A profile that one
+/// asks for is read within the request's budget.
 async fn arms(
     gateway: &Gateway,
     info: &RequestInfo,
     request: &RankRequest<'_>,
+    budget: &Budget,
 ) -> Result<Arms, Problem> {
     let named = request.arms.as_ref();
     let experiments = &gateway.experiments;
     if named.is_none() && experiments.none() {
         return Ok(Arms::default());
     }
-    if named.is_some() && !experiments.options.forced_arms {
+    if named.is_some() && !experiments.options().forced_arms {
         let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
         return Err(Problem::invalid_field("arms", detail));
+    }
+    if named.is_some() {
+        info.needs(&[Scope::Admin])?;
     }
     let running = experiments.running();
     let mut profile = None;
@@ -174,7 +189,9 @@ async fn arms(
         // Without the profile no condition holds: the user gets what everybody gets.
         let user_id = UserId::from(&*request.user_id);
         let read = gateway.store.user(&user_id);
-        let read = tokio::time::timeout(PROFILE_TIME, read).await;
+        // Retrieval, which reads the user too, has at least half of its time left.
+        let half = gateway.shares().end_of(Stage::Retrieval, budget.total()) / 2;
+        let read = tokio::time::timeout(PROFILE_TIME.min(half), read).await;
         profile = read.ok().and_then(Result::ok).flatten();
     }
     let request_id = info.request_id.to_string();
@@ -206,16 +223,16 @@ fn unranked(error: &CallError) -> Problem {
 /// makes spans of them.
 fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    // An arm that serves at a lower rung is as it was meant.
-    let unmeant = |degraded: &Degraded| degraded.cause != DegradedCause::Experiment;
-    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
+    let degraded = ranked.is_degraded();
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
+    let rung = ranked.ranking.is_ok().then(|| ranked.rung().as_str());
+    let cause = ranked.degraded.first().map(|degraded| degraded.cause.as_str());
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
-    info.record(RankOutcome { total, spent, degraded, arms, stages });
+    info.record(RankOutcome { total, spent, degraded, rung, cause, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     gateway.metrics.coverage(&set.coverage);
@@ -233,7 +250,7 @@ fn in_time(
 ) -> Result<(), AdmissionRefusal> {
     admitted.in_time(query.budget)?;
     let predicted = expected_wait();
-    match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
+    match predicted < gateway.shares().end_of(Stage::Retrieval, query.budget) {
         true => Ok(()),
         false => Err(AdmissionRefusal::TooLate { predicted }),
     }
@@ -245,6 +262,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
         AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+                .because("in_flight")
         }
         AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
@@ -252,7 +270,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
                 predicted.as_secs_f64() * 1e3
             );
-            Problem::unavailable(detail).retry_after(predicted)
+            Problem::unavailable(detail).retry_after(predicted).because("backlog")
         }
     }
 }
@@ -263,14 +281,13 @@ pub(super) fn read(
     model: &ServingModel,
     body: &[u8],
 ) -> Result<RankQuery, Problem> {
-    check(gateway, model, body::parse(body)?)
+    let request = body::parse(body)?;
+    check(gateway, &request)?;
+    Ok(query_of(gateway, model, request))
 }
 
-fn check(
-    gateway: &Gateway,
-    model: &ServingModel,
-    request: RankRequest<'_>,
-) -> Result<RankQuery, Problem> {
+/// Checks a request; its budget.
+fn check(gateway: &Gateway, request: &RankRequest<'_>) -> Result<Duration, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
@@ -283,14 +300,17 @@ fn check(
     errors.item_ids("candidates", candidates.iter().map(Candidate::id), limits.max_candidates);
     let exclude = request.exclude.as_deref().unwrap_or_default();
     errors.item_ids("exclude", exclude.iter(), limits.max_exclude);
-    let ceiling_ms = i64::try_from(gateway.budget_ceiling_ms).unwrap_or(i64::MAX);
+    let ceiling_ms = i64::try_from(gateway.live.load().budget.ceiling_ms).unwrap_or(i64::MAX);
     if let Some(budget_ms) = request.budget_ms {
         errors.range("budget_ms", budget_ms, 1..=ceiling_ms);
     }
-    let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
-    let user = request.user.unwrap_or_default().features;
-    errors.features("context.features", &features);
-    errors.features("user.features", &user);
+    if let Some(RankContext { timestamp, features }) = &request.context {
+        errors.features("context.features", features);
+        if let Some(timestamp) = timestamp {
+            errors.range("context.timestamp", *timestamp, 0..=i64::MAX);
+        }
+    }
+    request.user.iter().for_each(|user| errors.features("user.features", &user.features));
     for (at, candidate) in candidates.iter().enumerate() {
         if let Candidate::Given(given) = candidate
             && !errors.full()
@@ -298,15 +318,25 @@ fn check(
             errors.features(&format!("candidates[{at}].features"), &given.features);
         }
     }
-    if let Some(timestamp) = as_of {
-        errors.range("context.timestamp", timestamp, 0..=i64::MAX);
-    }
     request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
-    errors.none_or(())?;
+    errors.none_or(budget_of(gateway, request))
+}
+
+fn budget_of(gateway: &Gateway, request: &RankRequest<'_>) -> Duration {
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
-    Ok(RankQuery {
+    budget.map_or_else(|| gateway.live.load().budget.default_budget(), Duration::from_millis)
+}
+
+/// The query of a checked request, its items resolved for a model.
+fn query_of(gateway: &Gateway, model: &ServingModel, request: RankRequest<'_>) -> RankQuery {
+    let budget = budget_of(gateway, &request);
+    let exclude = request.exclude.as_deref().unwrap_or_default();
+    let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
+    let user = request.user.unwrap_or_default().features;
+    let k_default = gateway.server.k_default;
+    RankQuery {
         user_id: UserId::from(&*request.user_id),
-        k: u32::try_from(k).unwrap_or(limits.k_default),
+        k: request.k.and_then(|k| u32::try_from(k).ok()).unwrap_or(k_default),
         candidates: request
             .candidates
             .as_ref()
@@ -315,9 +345,9 @@ fn check(
         filters: request.filter.into_iter().collect(),
         given: Given::from_request(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
-        budget: budget.map_or(gateway.default_budget, Duration::from_millis),
+        budget,
         explain: request.explain,
-    })
+    }
 }
 
 /// Hashes each id once, where this process has the item table. From here on items are indices.
