@@ -73,7 +73,7 @@ impl CalibrationMetrics {
             ),
             ("calibration_observed", "What users did with these items", &ours.observed),
         ] {
-            family.get_or_create(&all);
+            drop(family.get_or_create(&all));
             to.register(name, help, family.clone());
         }
         to.register(
