@@ -29,7 +29,6 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 18] = [
         Self::Rank,
         Self::Events,

@@ -4,6 +4,7 @@
 //! request goes through retrieval, scoring and re-ranking in this order, each cut at its share of
 //! the request's budget, and is answered at every rung it may fall to.
 
+mod access;
 pub mod api;
 mod body;
 mod calibration;
@@ -20,6 +21,7 @@ mod metrics;
 mod models;
 mod observe;
 mod openapi;
+mod openapi_security;
 mod options;
 mod other_api;
 mod pipeline;

@@ -114,8 +114,7 @@ impl Ranked {
     pub(crate) fn broken_model(&self) -> Option<String> {
         let blamed = |degraded: &&Degraded| {
             degraded.stage == Stage::Scoring
-                && (degraded.cause == DegradedCause::Failed
-                    || degraded.fallback == Fallback::ScoredLowest)
+                && matches!(degraded.cause, DegradedCause::Failed | DegradedCause::NonFinite)
         };
         let degraded = self.degraded.iter().find(blamed).map(|found| found.detail.clone());
         let defect = |error: &&CallError| error.code == ErrorCode::Internal;

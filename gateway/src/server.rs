@@ -2,12 +2,16 @@
 
 use std::{future::pending, io, net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpRequest, middleware::from_fn, web};
+use actix_web::{
+    App, HttpRequest,
+    middleware::{Condition, from_fn},
+    web,
+};
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
 
 use crate::{
-    Gateway,
+    Gateway, access,
     calibration::{self, CalibrationWatch},
     clock::Clock,
     experiments::{self, Judge},
@@ -67,6 +71,11 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
             .wrap(from_fn(observe))
+            // Outermost, so that a page of another origin can read refusals too.
+            .wrap(Condition::new(
+                !gateway.access.cors.origins.is_empty(),
+                access::cors(&gateway.access.cors),
+            ))
     };
     let ended = tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,

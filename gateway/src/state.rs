@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, Shares};
 use plugrank_contract::scoring::ModelKind;
@@ -34,6 +35,10 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// Which hosts and origins are served, and who may read the metrics.
+    pub access: AccessOptions,
+    /// Who may ask what.
+    pub gate: Gate,
     /// Which events there are, and which are taken.
     pub events: EventsOptions,
     /// Whether served lists are logged.
@@ -71,6 +76,8 @@ pub struct Gateway {
     pub(crate) unknown_items: UnknownItems,
     pub(crate) exposures: ExposureLog,
     pub(crate) server: ServerOptions,
+    pub(crate) access: AccessOptions,
+    pub(crate) gate: Gate,
     pub(crate) bodies: BodyMemory,
     pub(crate) live: ArcSwap<LiveOptions>,
     pub(crate) reloads: Option<watch::Receiver<LiveOptions>>,
@@ -86,7 +93,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway; registers its metrics, and the store as a readiness check.
+    /// A gateway; registers its metrics, and the store as a check that readiness reports.
     #[must_use]
     pub fn new(parts: GatewayParts) -> Self {
         let GatewayParts {
@@ -95,6 +102,8 @@ impl Gateway {
             watch_models,
             store,
             server,
+            access,
+            gate,
             events,
             exposures,
             live,
@@ -114,7 +123,7 @@ impl Gateway {
         metrics::watch(&metrics, stage_state, &admission);
         let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
-        health.probe("store", move || {
+        health.advise("store", move || {
             let store = Arc::clone(&pinged);
             async move { store.ping().await.map_err(|error| error.to_string()) }
         });
@@ -135,6 +144,8 @@ impl Gateway {
             unknown_items: events.unknown_items,
             exposures: ExposureLog::new(&exposures, &metrics),
             server,
+            access,
+            gate,
             bodies,
             live: ArcSwap::from_pointee(live),
             reloads,

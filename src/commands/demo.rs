@@ -27,6 +27,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         .with_context(|| format!("cannot write {}", config.display()))?;
     let named = ConfigArg { config: Some(config.clone()) };
     let settings = super::settings::load(&named)?;
+    serve::check_bind(Role::All, &settings).map_err(Failure::settings)?;
     let port = ReservedPort::bind(settings.server.bind)
         .map_err(|error| anyhow!("{error:#}; choose another port with --port"))?;
     let state = loaded(&shop, &folder, &settings, args.fresh)?;

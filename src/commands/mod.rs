@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod experiment;
 mod export;
+mod keys;
 mod load;
 mod rank;
 mod replay;
@@ -71,6 +72,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Experiment(args) => Ok(experiment::run(&args)?),
         Command::Replay(args) => Ok(replay::run(&args)?),
         Command::Tune(args) => tune::run(&args),
+        Command::Keys(command) => Ok(keys::run(&command)?),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),
         Command::Completions { shell } => Ok(completions::print(shell)?),

@@ -1,9 +1,13 @@
 //! `plugrank serve`.
 
+use std::sync::{Arc, OnceLock};
+
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, REMOTE};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+use plugrank_store::Store;
 
 use tokio::sync::watch;
 
@@ -15,7 +19,9 @@ use crate::{
     load::Progress,
     models, reload,
     reserved_port::ReservedPort,
+    role_access::{self, RoleAccess},
     role_server,
+    start_line::StartLine,
     wiring::{
         self, Catalog, Model, Node,
         serving::{self, Started},
@@ -28,9 +34,22 @@ type Reloads = watch::Receiver<LiveOptions>;
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
+    check_bind(args.role, &settings).map_err(Failure::settings)?;
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
     start(args.role, port, settings, args.config.clone())
+}
+
+/// Refuses a port that everybody reaches and nobody is asked at.
+pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
+    let bind = settings.server.bind;
+    if let Some(admin) = settings.admin.bind {
+        settings.access.check_bind("admin.bind", admin)?;
+    }
+    match role {
+        Role::All | Role::Gateway => settings.access.check_bind("server.bind", bind),
+        _ => role_access::check_bind(settings),
+    }
 }
 
 /// Serves a role at `port` until it is told to end; at SIGHUP what `config` names is read again.
@@ -49,28 +68,49 @@ async fn serve(
     settings: Settings,
     config: ConfigArg,
 ) -> Result<(), Failure> {
-    let tail = admin::start(&settings.admin)?;
+    let gate = Gate::new(&settings.access).map_err(Failure::settings)?;
+    let (admin, tail) = admin::start(&settings.admin, &gate)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
+    if let Some(admin) = admin {
+        admin.serve(telemetry.level().clone());
+    }
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    actix_web::rt::spawn(gate.clone().follow());
+    let opened = OpenedStore::default();
     let gateway = matches!(role, Role::All | Role::Gateway);
     let (tell, told) = watch::channel(reload::live(&settings));
     let read = move || super::settings::load(&config);
     reload::on_signal(settings.clone(), read, gateway.then_some(tell))?;
     let served = match role {
-        Role::All => all(port, settings, metrics, told).await,
-        _ => part(role, port, settings, metrics, told).await,
+        Role::All => all(port, settings, metrics, (gate, told), &opened).await,
+        _ => part(role, port, settings, metrics, (gate, told), &opened).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
+    }
+    // Actors and their threads still hold it; what is not closed has to be verified at the next start.
+    if let Some(store) = opened.get()
+        && let Err(error) = store.close().await
+    {
+        tracing::error!(%error, "the store was not closed");
     }
     telemetry.shutdown();
     served.map_err(Failure::logged)
 }
 
+/// The store of the process, once it is open.
+type OpenedStore = OnceLock<Arc<dyn Store>>;
+
 /// `metrics` are those of the node, `all` those of the process.
-async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
-    let store = wiring::open_store(&settings.store).await?;
+async fn node(
+    settings: Settings,
+    metrics: Metrics,
+    all: &Metrics,
+    opened: &OpenedStore,
+) -> Result<Node> {
+    let store = wiring::open_measured(&settings.store, all).await?;
+    let _ = opened.set(Arc::clone(&store));
     let bodies = BodyMemory::new(settings.server.body_memory());
     wiring::watch_bodies(all, bodies.clone());
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
@@ -81,30 +121,38 @@ async fn all(
     port: ReservedPort,
     settings: Settings,
     metrics: Metrics,
-    reloads: Reloads,
+    (gate, reloads): (Gate, Reloads),
+    opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
+    let start = StartLine::new(Role::All, &settings);
     // The model's own: another one may take its place.
-    let mut node = node(settings.clone(), Metrics::of_part(), &metrics).await?;
+    let mut node = node(settings.clone(), Metrics::of_part(), &metrics, opened).await?;
     let model = models::begin(&mut node.settings, &node.store).await?;
     let started = serving::start(&node, &model).await?;
-    gateway(port, metrics, (settings, reloads), node, started, shutdown).await
+    let front = Front { start, port, metrics, gate, settings, reloads };
+    gateway(front, node, started, shutdown).await
 }
 
-async fn gateway(
+/// What the gateway is made of beside the node and its model.
+struct Front {
+    start: StartLine,
     port: ReservedPort,
+    /// Those of the process.
     metrics: Metrics,
-    (settings, reloads): (Settings, Reloads),
-    node: Node,
-    started: Started,
-    shutdown: Shutdown,
-) -> Result<()> {
+    gate: Gate,
+    settings: Settings,
+    reloads: Reloads,
+}
+
+async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown) -> Result<()> {
+    let Front { start, port, metrics, gate, settings, reloads } = front;
     let Started { serving, open_inference } = started;
     let Node { store, bodies, open_inference: served_now, .. } = node;
-    let model = serving.version.clone();
+    let bundle = serving.version.clone();
     let from = match &serving.folder {
         Some(folder) => format!("{folder}, activated before"),
-        None if model == REMOTE => "other processes".to_owned(),
+        None if bundle == REMOTE => "other processes".to_owned(),
         None => "bundle.path".to_owned(),
     };
     let gateway = Gateway::new(GatewayParts {
@@ -115,6 +163,8 @@ async fn gateway(
         live: reload::live(&settings),
         reloads: Some(reloads),
         server: settings.server,
+        access: settings.access,
+        gate,
         events: settings.events,
         exposures: settings.exposures,
         bodies,
@@ -124,7 +174,7 @@ async fn gateway(
         open_inference,
     });
     let listener = port.listen()?;
-    tracing::info!(address = %listener.local_addr()?, model, from, "serving");
+    start.serving(&bundle, &from, listener.local_addr()?);
     plugrank_gateway::run(listener, gateway, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
@@ -137,10 +187,12 @@ async fn part(
     port: ReservedPort,
     settings: Settings,
     metrics: Metrics,
-    reloads: Reloads,
+    (gate, reloads): (Gate, Reloads),
+    opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let server = settings.server.clone();
+    let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
+    let access = RoleAccess::new(&settings, gate.clone())?;
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,
@@ -152,7 +204,7 @@ async fn part(
         Role::Gateway | Role::All => Metrics::of_part(),
         _ => metrics.clone(),
     };
-    let node = node(settings, own, &metrics).await?;
+    let node = node(settings, own, &metrics, opened).await?;
     let (health, bodies) = (node.health.clone(), node.bodies.clone());
     let routes: role_server::Routes = match role {
         Role::Embedding | Role::Retrieval | Role::Scoring => {
@@ -165,11 +217,18 @@ async fn part(
         }
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
-            let with = (node.settings.clone(), reloads);
-            return gateway(port, metrics, with, node, started, shutdown).await;
+            let settings = node.settings.clone();
+            let front = Front { start, port, metrics, gate, settings, reloads };
+            return gateway(front, node, started, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
+    let listener = port.listen()?;
+    let (bundle, from) = match &model {
+        Some(model) => (model.bundle.version(), "bundle.path"),
+        None => ("of the embedding role", "other processes"),
+    };
+    start.serving(bundle, from, listener.local_addr()?);
+    role_server::run(listener, server, routes, access, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::ServerArg;
+
 /// Arguments of `experiment`.
 #[derive(Debug, Args)]
 #[command(
@@ -32,8 +34,8 @@ pub struct ResultsArgs {
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
     /// The server.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    #[command(flatten)]
+    pub server: ServerArg,
     /// Print the server's answer as it came.
     #[arg(long)]
     pub json: bool,

@@ -29,7 +29,7 @@ struct Online {
 pub fn online(args: &ResultsArgs) -> Result<String> {
     let name = args.name.as_deref().context("NAME is missing: the experiment's")?;
     let path = format!("/v1/experiments/{}/results", escaped(name));
-    let found: Value = ServerClient::new(&args.url)?.get(&path)?;
+    let found: Value = ServerClient::new(&args.server)?.get(&path)?;
     if args.json {
         return Ok(format!("{found:#}\n"));
     }

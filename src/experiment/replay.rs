@@ -115,14 +115,15 @@ mod tests {
 
     /// Two choices; the log took the first with probability `first`, the other policy always takes the second,
     /// which is worth 0.75 and the first 0.25.
+    /// What is drawn is spread by a hash (splitmix64), so that a unit's rewards are not all the same.
     fn file(first: f64, decisions: usize) -> (tempfile::TempDir, ReplayArgs) {
         let folder = tempfile::tempdir().unwrap();
         let mut text = "user_id,reward,propensity,target,expected,expected_target\n".to_owned();
         for at in 0..decisions {
-            let is_first = ((at * 97) % 1000) as f64 / 1000.0 < first;
+            let is_first = drawn(at as u64 * 2) < first;
             let (propensity, target, worth) =
                 if is_first { (first, 0, 0.25) } else { (1.0 - first, 1, 0.75) };
-            let reward = u8::from(((at * 61 + 7) % 100) as f64 / 100.0 < worth);
+            let reward = u8::from(drawn(at as u64 * 2 + 1) < worth);
             writeln!(text, "u{},{reward},{propensity},{target},{worth},0.75", at % 500).unwrap();
         }
         let path = folder.path().join("decisions.csv");
@@ -132,6 +133,14 @@ mod tests {
             panic!("it is replay")
         };
         (folder, args)
+    }
+
+    /// A number from 0 to 1.
+    fn drawn(seed: u64) -> f64 {
+        let mut mixed = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
     }
 
     #[test]

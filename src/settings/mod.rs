@@ -14,6 +14,7 @@ mod tests;
 use std::{collections::HashMap, path::Path};
 
 use garde::Validate;
+use plugrank_access::AccessOptions;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
@@ -40,6 +41,8 @@ pub use store::{StoreKind, StoreOptions};
 pub struct Settings {
     #[garde(dive)]
     pub server: ServerOptions,
+    #[garde(dive)]
+    pub access: AccessOptions,
     #[garde(dive)]
     pub store: StoreOptions,
     #[garde(dive)]

@@ -12,6 +12,7 @@ mod retrieval;
 mod scoring;
 pub mod serving;
 mod store;
+mod store_metrics;
 mod threads;
 #[cfg_attr(not(feature = "vector-engine"), path = "vector_engine_off.rs")]
 mod vector_engine;
@@ -19,6 +20,7 @@ mod vector_engine;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
+use plugrank_access::RoleToken;
 use plugrank_body::BodyMemory;
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
@@ -36,7 +38,7 @@ pub use open_inference::ServedNow;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
-pub use store::open as open_store;
+pub use store::{open as open_store, open_measured};
 pub use threads::Threads;
 
 /// What the roles of a process share.
@@ -136,7 +138,10 @@ impl Node {
     /// A client of a role in other processes.
     fn remote(&self, role: &'static str, urls: &[String]) -> Result<Remote> {
         let peers = self.settings.peers.clone();
-        let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
+        let token = peers.token_file.as_deref().map(RoleToken::watch).transpose();
+        let token = token.map_err(anyhow::Error::msg)?;
+        let base_urls = urls.to_vec();
+        let remote = Remote::new(&RemoteOptions { name: role, base_urls, peers, token })?;
         let known = remote.clone();
         self.roles.endpoints(role, move || known.endpoints());
         Ok(remote)

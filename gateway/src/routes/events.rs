@@ -196,7 +196,7 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(NOTICE_BUDGET),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
     let deadline = context.deadline;

@@ -193,7 +193,7 @@ async fn announce(gateway: &Data<Gateway>, info: &RequestInfo, id: &ItemId) -> R
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(CHANGE_BUDGET),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
     let (active, beside) = gateway.models.all_ready();

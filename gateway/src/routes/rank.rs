@@ -7,6 +7,7 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use plugrank_access::Scope;
 use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
 use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
 use plugrank_runtime::trace_context::HexText;
@@ -179,6 +180,9 @@ async fn arms(
         let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
         return Err(Problem::invalid_field("arms", detail));
     }
+    if named.is_some() {
+        info.needs(&[Scope::Admin])?;
+    }
     let running = experiments.running();
     let mut profile = None;
     if running.asks_for_features() {
@@ -224,9 +228,11 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arm
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
+    let rung = ranked.ranking.is_ok().then(|| ranked.rung().as_str());
+    let cause = ranked.degraded.first().map(|degraded| degraded.cause.as_str());
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
-    info.record(RankOutcome { total, spent, degraded, arms, stages });
+    info.record(RankOutcome { total, spent, degraded, rung, cause, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     gateway.metrics.coverage(&set.coverage);
@@ -256,6 +262,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
         AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+                .because("in_flight")
         }
         AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
@@ -263,7 +270,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
                 predicted.as_secs_f64() * 1e3
             );
-            Problem::unavailable(detail).retry_after(predicted)
+            Problem::unavailable(detail).retry_after(predicted).because("backlog")
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
 use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
@@ -29,6 +30,7 @@ pub(crate) struct Setup {
     pub(crate) events: EventsOptions,
     pub(crate) experiments: ExperimentsOptions,
     pub(crate) shadow_share: f64,
+    pub(crate) access: AccessOptions,
     pub(crate) watch_models: Option<Duration>,
     /// Shared with another server.
     pub(crate) store: Arc<MemoryStore>,
@@ -63,7 +65,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, events, experiments, shadow_share, watch_models, store }: Setup,
+        Setup { loader, events, experiments, shadow_share, access, watch_models, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -102,6 +104,8 @@ impl Server {
             store: store.clone(),
             bodies: BodyMemory::new(server.body_memory()),
             server,
+            gate: Gate::new(&access).unwrap(),
+            access,
             events,
             exposures: ExposuresOptions::default(),
             live: options,
