@@ -6,7 +6,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use plugrank_access::Scope;
 
-use crate::experiment::args::{ExperimentArgs, ReplayArgs};
+use crate::{
+    experiment::args::{ExperimentArgs, ReplayArgs},
+    server_client::ServerArg,
+};
 
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
@@ -167,17 +170,6 @@ pub struct DemoArgs {
     /// Load the shop anew and forget the clicks of earlier runs.
     #[arg(long)]
     pub fresh: bool,
-}
-
-/// A running server.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServerArg {
-    /// Address of the REST API; http alone.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
-    /// API key, where the server asks for one. From the environment it is in no list of processes.
-    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
-    pub key: Option<String>,
 }
 
 /// Arguments of `rank`.

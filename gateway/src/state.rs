@@ -170,6 +170,15 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Takes up other options, from the next request on.
+    pub(crate) fn take_up(&self, options: LiveOptions) {
+        self.controller.set(&options.budget);
+        self.experiments.set_options(options.experiments.clone());
+        self.models.set_max_loaded(options.max_loaded);
+        self.shadow.set_share(options.shadow_share);
+        self.live.store(options.into());
+    }
+
     /// How a budget is split now.
     pub(crate) fn shares(&self) -> Shares {
         self.live.load().budget.shares
