@@ -102,7 +102,10 @@ fn print(report: &LoadReport) {
         println!("  the store held {} items before; nothing is stored twice", report.items_before);
     }
     if report.overwritten > 0 {
-        println!("  warning: {} items differed from the folder and were overwritten", report.overwritten);
+        println!(
+            "  warning: {} items differed from the folder and were overwritten",
+            report.overwritten
+        );
     }
     if report.later > 0 {
         println!("  {} interactions are not before --until and were left out", report.later);

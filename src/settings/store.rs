@@ -62,6 +62,10 @@ pub struct StoreOptions {
     /// How long cached vectors are kept after they were written; then they are encoded again. In hours.
     #[garde(range(min = 1, max = 87_600))]
     pub redis_vector_hours: u64,
+    /// What every key in Redis begins with, so that several shops share servers: letters, digits, `-` and `_`.
+    /// Another namespace is another, empty store.
+    #[garde(custom(namespace))]
+    pub redis_namespace: String,
     /// The servers, when kind is "redis" (docs/redis.md).
     #[garde(dive(&RedisUse { used: self.kind == StoreKind::Redis, anywhere: true }))]
     pub redis: RedisConnection,
@@ -82,6 +86,7 @@ impl Default for StoreOptions {
             history_days: 365,
             popularity_half_life_days: 30.0,
             redis_vector_hours: 168,
+            redis_namespace: "plugrank".to_owned(),
             redis: RedisConnection::default(),
         }
     }
@@ -107,6 +112,12 @@ impl StoreOptions {
 
 const fn days(days: u64) -> Duration {
     Duration::from_secs(days * 24 * 60 * 60)
+}
+
+fn namespace(name: &str, _: &()) -> garde::Result {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = (1..=64).contains(&name.len()) && name.bytes().all(plain);
+    rules::holds(fits, || "1 to 64 letters, digits, `-` and `_`".to_owned())
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub async fn open(settings: &StoreOptions) -> Result<Arc<dyn Store>> {
         StoreKind::Redis => {
             let retention = settings.retention();
             let options = RedisOptions {
+                namespace: settings.redis_namespace.clone(),
                 replicas: settings.redis_replicas,
                 changes_kept: settings.redis_changes,
                 event_memory: retention.events.max(retention.exposures),

@@ -32,7 +32,7 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
 }
 
 /// Changes of features: a value that is null takes one away.
-pub type FeatureChanges = BTreeMap<String, Option<FeatureValue>>;
+pub(crate) type FeatureChanges = BTreeMap<String, Option<FeatureValue>>;
 
 /// Features with changes over them.
 pub(crate) fn changed(features: &FeatureValues, changes: FeatureChanges) -> FeatureValues {

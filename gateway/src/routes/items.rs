@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     web::{self, Data, Path, ReqData, ServiceConfig},
