@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 const FIRST: Duration = Duration::from_secs(5 * 60);
 
 /// Sweeps for as long as the process runs.
-pub fn keep(store: Arc<dyn Store>, retention: Retention) {
+pub(crate) fn keep(store: Arc<dyn Store>, retention: Retention) {
     tokio::spawn(async move {
         tokio::time::sleep(FIRST).await;
         loop {

@@ -229,7 +229,7 @@ mod tests {
             let popularity = Decayed { value, at };
             items.set_stats(index, ItemStats { popularity, ..stats(5, 5) });
         }
-        let (lists, _) = PopularityLists::of(&items, &RetrievalOptions::default());
+        let (lists, _) = PopularityLists::rank(&items, &RetrievalOptions::default());
         assert_eq!(lists.overall, [1, 0, 2]);
         assert_eq!(lists.categories, [1, 0, 2]);
     }
