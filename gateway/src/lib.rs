@@ -8,6 +8,7 @@ mod access;
 pub mod api;
 mod body;
 mod calibration;
+mod change_turns;
 mod clock;
 mod connections;
 mod controller;
