@@ -248,6 +248,7 @@ def schema() -> dict:
                 "degradedShare": SHARE,
                 "rejectedShare": SHARE,
                 "missingShare": SHARE,
+                "featureDrift": SHARE,
                 "eventErrorShare": SHARE,
                 "batchOldestSeconds": {"type": "number", "exclusiveMinimum": 0},
                 "storeReadFailuresPerSecond": {"type": "number", "minimum": 0},

@@ -47,6 +47,7 @@ def test_thresholds_are_the_values():
             "degradedShare": 0.123,
             "rejectedShare": 0.234,
             "missingShare": 0.345,
+            "featureDrift": 0.543,
             "eventErrorShare": 0.456,
             "batchOldestSeconds": 0.567,
             "storeReadFailuresPerSecond": 67,

@@ -21,3 +21,4 @@ mod split;
 mod terminal;
 mod tracing;
 mod typed;
+mod value;
