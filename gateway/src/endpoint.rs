@@ -10,6 +10,7 @@ pub(crate) use plugrank_http::get_or_head;
 pub(crate) enum Endpoint {
     Rank,
     Events,
+    Items,
     Item,
     ItemImage,
     User,
@@ -29,9 +30,10 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Rank,
         Self::Events,
+        Self::Items,
         Self::Item,
         Self::ItemImage,
         Self::User,
@@ -55,6 +57,7 @@ impl Endpoint {
         match self {
             Self::Rank => "/v1/rank",
             Self::Events => "/v1/events",
+            Self::Items => "/v1/items",
             Self::Item => "/v1/items/{id}",
             Self::ItemImage => "/v1/items/{id}/image",
             Self::User => "/v1/users/{id}",
@@ -77,20 +80,21 @@ impl Endpoint {
     /// The methods, as an `Allow` header lists them.
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Rank | Self::Events | Self::ModelActivate => "POST",
+            Self::Rank | Self::Events | Self::Items | Self::ModelActivate => "POST",
             Self::Models => "GET, HEAD, POST",
             Self::Model => "DELETE",
             Self::Experiment => "GET, HEAD, PUT, DELETE",
-            Self::Item => "GET, HEAD, PUT, DELETE",
+            Self::Item | Self::User => "GET, HEAD, PUT, PATCH, DELETE",
             _ => "GET, HEAD",
         }
     }
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 10] = [
+        const FIXED: [Endpoint; 11] = [
             Endpoint::Rank,
             Endpoint::Events,
+            Endpoint::Items,
             Endpoint::Models,
             Endpoint::Experiments,
             Endpoint::Liveness,

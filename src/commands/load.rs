@@ -34,7 +34,11 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
         let store = wiring::open_store(&settings.store).await?;
         let encoder = model.bundle.feature_encoder().context("the bundle's vocabularies")?;
         let reader = Reader { bundle: &model.bundle, encoder: &encoder, allow_absent: &[] };
-        let options = LoadOptions { until: None, reader: Some(&reader) };
+        let options = LoadOptions {
+            reader: Some(&reader),
+            popularity_half_life: settings.store.popularity_half_life(),
+            ..LoadOptions::default()
+        };
         let report = load(Arc::clone(&store), dataset, options, &progress).await?;
         let opened = Arc::clone(&store);
         let bodies = BodyMemory::new(settings.server.body_memory());
@@ -56,7 +60,12 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
         encoder,
         allow_absent: &args.allow_absent,
     });
-    let options = LoadOptions { until: args.until, reader: reader.as_ref() };
+    let options = LoadOptions {
+        until: args.until,
+        reader: reader.as_ref(),
+        popularity_half_life: settings.store.popularity_half_life(),
+        restore_withdrawn: args.restore_withdrawn,
+    };
     let progress = Progress::shown();
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     let opened = Arc::clone(&store);
@@ -94,9 +103,8 @@ fn print(report: &LoadReport) {
     }
     if report.overwritten > 0 {
         println!(
-            "  warning: {} items differed from the folder and were overwritten; {} of them had been \
-             withdrawn and are shown again",
-            report.overwritten, report.shown_again
+            "  warning: {} items differed from the folder and were overwritten",
+            report.overwritten
         );
     }
     if report.later > 0 {
@@ -106,6 +114,18 @@ fn print(report: &LoadReport) {
         println!(
             "  {} interactions name items that items.parquet does not have",
             report.unknown_items
+        );
+    }
+    if report.withdrawn_kept > 0 {
+        println!(
+            "  {} items stay withdrawn, as in the store; --restore-withdrawn shows them again",
+            report.withdrawn_kept
+        );
+    }
+    if report.withdrawn_restored > 0 {
+        println!(
+            "  {} items were withdrawn in the store and are shown again, as in the dataset",
+            report.withdrawn_restored
         );
     }
     if let Some(bytes) = report.peak_memory_bytes {

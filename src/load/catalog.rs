@@ -3,10 +3,10 @@
 use std::{collections::HashMap, mem, sync::Arc};
 
 use plugrank_contract::{Item, ItemId};
-use plugrank_dataset::DatasetFolder;
+use plugrank_dataset::{DatasetFolder, DatasetItem};
 use plugrank_store::{NewItem, Store};
 
-use super::{LoadError, LoadReport, Progress, writers::Writers};
+use super::{LoadError, LoadOptions, LoadReport, Progress, writers::Writers};
 
 /// Bytes of images that are written at a time.
 const IMAGE_BYTES: usize = 16 << 20;
@@ -44,6 +44,7 @@ impl Items {
 pub(super) async fn items(
     store: &Arc<dyn Store>,
     folder: &DatasetFolder,
+    options: LoadOptions<'_>,
     progress: &Progress,
     report: &mut LoadReport,
 ) -> Result<Items, LoadError> {
@@ -57,7 +58,9 @@ pub(super) async fn items(
         async move { store.put_items(items).await }
     };
     for batch in batches {
-        for row in batch? {
+        let mut rows = batch?;
+        compare(store, &mut rows, options, report).await?;
+        for row in rows {
             items.add(&row.item.item_id)?;
             let image = row.image.as_deref().map(|image| folder.image(image)).transpose()?;
             report.items += 1;
@@ -65,37 +68,44 @@ pub(super) async fn items(
             bytes += image.as_ref().map_or(0, Vec::len);
             waiting.push(NewItem { item: row.item, image });
             if waiting.len() == ITEMS || bytes >= IMAGE_BYTES {
-                note_overwritten(store, &waiting, report).await?;
                 writers.begin(put(mem::take(&mut waiting))).await?;
                 bytes = 0;
                 bar.set_position(report.items);
             }
         }
     }
-    note_overwritten(store, &waiting, report).await?;
     writers.begin(put(waiting)).await?;
     writers.end().await?;
     bar.finish();
     Ok(items)
 }
 
-/// Counts items whose content in the store is another than the folder's: written since, or of a load of before.
-async fn note_overwritten(
+/// Holds rows against what the store has of their items. Those that were withdrawn from it stay so, unless
+/// told otherwise; what becomes of them, and how many others change, is counted.
+async fn compare(
     store: &Arc<dyn Store>,
-    items: &[NewItem],
+    rows: &mut [DatasetItem],
+    options: LoadOptions<'_>,
     report: &mut LoadReport,
 ) -> Result<(), LoadError> {
     if report.items_before == 0 {
         return Ok(());
     }
-    let ids: Vec<ItemId> = items.iter().map(|new| new.item.item_id.clone()).collect();
-    for (new, stored) in items.iter().zip(store.items(&ids).await?) {
-        let Some(stored) = stored else { continue };
+    let ids: Vec<ItemId> = rows.iter().map(|row| row.item.item_id.clone()).collect();
+    for (row, known) in rows.iter_mut().zip(store.items(&ids).await?) {
+        let Some(known) = known else { continue };
+        if row.item.available && !known.item.available {
+            if options.restore_withdrawn {
+                report.withdrawn_restored += 1;
+            } else {
+                report.withdrawn_kept += 1;
+                row.item.available = false;
+            }
+        }
         // The hash of an image is the store's.
-        let before = Item { image_hash: None, ..stored.item.clone() };
-        if before != new.item {
+        let before = Item { image_hash: None, ..known.item.clone() };
+        if before != row.item {
             report.overwritten += 1;
-            report.shown_again += u64::from(new.item.available && !before.available);
         }
     }
     Ok(())

@@ -10,7 +10,11 @@ mod report;
 mod tests;
 mod writers;
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use plugrank_contract::TimestampMs;
 use plugrank_dataset::{DatasetError, DatasetFolder};
@@ -21,12 +25,23 @@ pub use progress::Progress;
 pub use report::{LoadReport, Phase};
 
 /// What is loaded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct LoadOptions<'a> {
     /// Only interactions strictly before this moment.
     pub until: Option<TimestampMs>,
     /// The bundle that is to rank it, where it is known.
     pub reader: Option<&'a Reader<'a>>,
+    /// After how long a click counts half for the popularity of its item.
+    pub popularity_half_life: Duration,
+    /// Whether items that the store has as not available become what the folder says.
+    pub restore_withdrawn: bool,
+}
+
+impl Default for LoadOptions<'_> {
+    fn default() -> Self {
+        let popularity_half_life = Duration::from_secs(30 * 24 * 60 * 60);
+        Self { until: None, reader: None, popularity_half_life, restore_withdrawn: false }
+    }
 }
 
 /// Why a load ended. What was written before stays; a repeated load completes it.
@@ -81,7 +96,7 @@ pub async fn load(
     report.phase("columns", report.columns.len() as u64, begun);
 
     let begun = Instant::now();
-    let items = catalog::items(&store, &folder, progress, &mut report).await?;
+    let items = catalog::items(&store, &folder, options, progress, &mut report).await?;
     report.phase("items", report.items, begun);
 
     let begun = Instant::now();

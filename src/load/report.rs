@@ -31,10 +31,12 @@ pub struct LoadReport {
     pub unknown_items: u64,
     /// Items that the store held with other content, which is gone now.
     pub overwritten: u64,
-    /// Of these, withdrawn ones that are shown again.
-    pub shown_again: u64,
     /// What became of each column.
     pub columns: Vec<ColumnLine>,
+    /// Items that the folder has as available and the store had withdrawn: the store won.
+    pub withdrawn_kept: u64,
+    /// Items that the folder has as available and the store had withdrawn: the folder won.
+    pub withdrawn_restored: u64,
     /// What took how long.
     pub phases: Vec<Phase>,
     /// Most memory the process held so far, in bytes, where the system tells.
@@ -66,8 +68,9 @@ impl LoadReport {
             later: 0,
             unknown_items: 0,
             overwritten: 0,
-            shown_again: 0,
             columns: Vec::new(),
+            withdrawn_kept: 0,
+            withdrawn_restored: 0,
             phases: Vec::new(),
             peak_memory_bytes: None,
             sample_users: Vec::new(),

@@ -29,7 +29,7 @@ pub(crate) async fn wrong_features(
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(TIME),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
     let count = values.len();
