@@ -43,6 +43,10 @@ pub(crate) struct Query {
     pub(crate) filters: Vec<Filter>,
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
+    /// Instead of the settings'.
+    pub(crate) diversity: Option<f32>,
+    /// The rung it asks for.
+    pub(crate) rung: Option<Rung>,
     pub(crate) explain: bool,
 }
 

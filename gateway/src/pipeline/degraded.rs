@@ -20,6 +20,8 @@ pub(crate) enum Cause {
     Pinned,
     /// An arm of an experiment serves at this rung.
     Experiment,
+    /// The request asks for this rung.
+    Asked,
     /// At the present backlog the whole answer would have come too late.
     Backlog,
 }
@@ -34,6 +36,7 @@ impl Cause {
             Self::Pressure => "pressure",
             Self::Pinned => "pinned",
             Self::Experiment => "experiment",
+            Self::Asked => "asked",
             Self::Backlog => "backlog",
         }
     }

@@ -1,14 +1,16 @@
 //! `POST /v1/rank`.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, str::FromStr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
-use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
+use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Rung, Stage};
+use plugrank_contract::{
+    CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId, reranking::MAX_DIVERSITY,
+};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
@@ -88,13 +90,19 @@ pub(crate) async fn rank(
 ) -> Result<HttpResponse, Problem> {
     let request: RankRequest<'_> = body::parse(&body)?;
     let arms = arms(&gateway, &info, &request).await?;
-    let mut model = gateway.model_of(&arms);
+    let mut model = match &request.model {
+        Some(version) => named_model(&gateway, version)?,
+        None => gateway.model_of(&arms),
+    };
     let mut query = check(&gateway, &model, request)?;
     let budget = Budget::start(query.budget, gateway.shares);
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
-        plan = plan.at_most(rung);
+        plan = plan.at_most(rung, Cause::Experiment);
+    }
+    if let Some(rung) = query.rung {
+        plan = plan.at_most(rung, Cause::Asked);
     }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.on_overload {
@@ -132,6 +140,16 @@ pub(crate) async fn rank(
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header(("server-timing", timing));
     Ok(response.body(json))
+}
+
+/// The model that a request names.
+fn named_model(gateway: &Gateway, version: &str) -> Result<Arc<ServingModel>, Problem> {
+    gateway.models.ready(version).ok_or_else(|| {
+        let ready: Vec<_> =
+            gateway.models.all_ready().iter().map(|model| model.version.clone()).collect();
+        let detail = format!("{version:?} is not ready here; ready: {}", ready.join(", "));
+        Problem::invalid_field("model", detail)
+    })
 }
 
 /// The arms of a request. Without experiments this asks nothing and allocates nothing.
@@ -187,8 +205,8 @@ fn unranked(error: &CallError) -> Problem {
 /// makes spans of them.
 fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    // An arm that serves at a lower rung is as it was meant.
-    let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
+    // A lower rung of an arm, or one that was asked for, is as it was meant.
+    let unmeant = |degraded: &Degraded| !matches!(degraded.cause, Cause::Experiment | Cause::Asked);
     let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
@@ -274,6 +292,13 @@ fn check(
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
+    if let Some(diversity) = request.diversity {
+        errors.range("diversity", diversity, 0.0..=MAX_DIVERSITY);
+    }
+    let rung = request.rung.as_deref().map(Rung::from_str).transpose();
+    if let Err(error) = &rung {
+        errors.add("rung", error.to_string());
+    }
     request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
     errors.none_or(())?;
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
@@ -289,6 +314,8 @@ fn check(
         given: Given::of(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
+        diversity: request.diversity,
+        rung: rung.ok().flatten(),
         explain: request.explain,
     })
 }
