@@ -25,11 +25,13 @@ pub(crate) enum Endpoint {
     Docs,
     DocsFile,
     Playground,
+    PlaygroundShoppers,
+    PlaygroundFile,
 }
 
 impl Endpoint {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Rank,
         Self::Events,
         Self::Item,
@@ -47,6 +49,8 @@ impl Endpoint {
         Self::Docs,
         Self::DocsFile,
         Self::Playground,
+        Self::PlaygroundShoppers,
+        Self::PlaygroundFile,
     ];
 
     /// The path, in the form of actix-web's router.
@@ -69,6 +73,8 @@ impl Endpoint {
             Self::Docs => "/docs",
             Self::DocsFile => "/docs/{file:.*}",
             Self::Playground => "/",
+            Self::PlaygroundShoppers => "/playground/shoppers",
+            Self::PlaygroundFile => "/playground/{file}",
         }
     }
 
@@ -86,7 +92,7 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 10] = [
+        const FIXED: [Endpoint; 11] = [
             Endpoint::Rank,
             Endpoint::Events,
             Endpoint::Models,
@@ -97,6 +103,7 @@ impl Endpoint {
             Endpoint::OpenApi,
             Endpoint::Docs,
             Endpoint::Playground,
+            Endpoint::PlaygroundShoppers,
         ];
         FIXED.into_iter().map(Self::path).find(|fixed| *fixed == path)
     }

@@ -18,6 +18,7 @@ mod openapi;
 mod options;
 mod other_api;
 mod pipeline;
+mod playground;
 mod request_id;
 mod request_spans;
 mod routes;

@@ -36,6 +36,8 @@ use crate::routes;
         routes::docs::docs,
         routes::docs::docs_file,
         routes::playground::page,
+        routes::playground::shoppers,
+        routes::playground::file,
     ),
     tags(
         (name = "ranking", description = "Ranked items"),
@@ -97,7 +99,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 22);
+        assert_eq!(ids.len(), 24);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{model_servers, ort_library, process, python, python_client, redis8, system_packages};
+use crate::{
+    browser, model_servers, ort_library, process, python, python_client, redis8, system_packages,
+};
 
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
 const FULL_CASES: u32 = 8_192;
@@ -18,6 +20,8 @@ pub(crate) enum Group {
     Training,
     /// The Python client's tests, against a server.
     Clients,
+    /// The pages, in a real browser.
+    Browser,
     /// Whole flows over real HTTP, and what breaks.
     E2e,
 }
@@ -63,6 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Clients) {
         python_client::test()?;
+    }
+    if wanted(Group::Browser) {
+        browser::test()?;
     }
     Ok(())
 }
