@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{parts, process, python, python_client};
+use crate::{docs, parts, process, python, python_client};
 
 /// Pinned, so that its rules do not change by themselves.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
     let mut check = Command::new(deny);
     check.args(["--workspace", "check", "bans", "licenses", "sources"]).current_dir(crate::root());
     process::run(&mut check)?;
+    docs::build()?;
     let python = python::ensure()?;
     let training = |arguments: &[&str]| {
         let mut command = Command::new(&python);
@@ -40,8 +41,15 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut command)
     };
     // By the rules of this folder, wherever the files lie.
-    let config =
-        ["--config", "pyproject.toml", ".", "../loadtests/bench/fastapi", "../packaging/wheel"];
+    let config = [
+        "--config",
+        "pyproject.toml",
+        ".",
+        "../loadtests/bench/fastapi",
+        "../packaging/wheel",
+        "../tests/browser",
+        "../docs/site",
+    ];
     training(&[&["ruff", "check"], &config[..]].concat())?;
     training(&[&["ruff", "format", "--check"], &config[..]].concat())?;
     training(&["mypy", "src"])?;
