@@ -92,7 +92,7 @@ async function past(user) {
       rows.length ? el("ul", { class: "past" }, ...rows) : el("p", { class: "empty" }, "No clicks yet."));
   } catch (refusal) {
     const text = refusal.lines?.join(" ") ?? String(refusal);
-    box.replaceChildren(el("p", { class: "empty" }, text.includes("nothing is known") ? "Nothing is known of this shopper: click something." : text));
+    box.replaceChildren(el("p", { class: "empty" }, text.includes("nothing is known") ? "Nothing is known about this shopper: click something." : text));
   }
 }
 

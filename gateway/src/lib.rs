@@ -10,7 +10,6 @@ mod connections;
 mod controller;
 mod endpoint;
 mod experiments;
-mod ladder_metrics;
 mod metrics;
 mod models;
 mod observe;
@@ -30,7 +29,7 @@ use plugrank_http::problem;
 
 pub use experiments::ExperimentsOptions;
 pub use models::{
-    Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
+    Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };
 pub use openapi::document as openapi_document;
 pub use options::ServerOptions;

@@ -41,11 +41,11 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// What a route knows of its request besides its content. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestInfo(Arc<Facts>);
+pub(crate) struct RequestInfo(Arc<RequestFacts>);
 
 /// See [`RequestInfo`].
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct RequestFacts {
     /// The caller's id when it sent a UUID, else a new one.
     pub(crate) request_id: Uuid,
     /// The trace the request belongs to; probes have none.
@@ -67,9 +67,9 @@ pub(crate) struct RankOutcome {
 }
 
 impl Deref for RequestInfo {
-    type Target = Facts;
+    type Target = RequestFacts;
 
-    fn deref(&self) -> &Facts {
+    fn deref(&self) -> &RequestFacts {
         &self.0
     }
 }
@@ -77,7 +77,7 @@ impl Deref for RequestInfo {
 impl RequestInfo {
     fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
         let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
-        Self(Arc::new(Facts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+        Self(Arc::new(RequestFacts { request_id, trace, tracestate, outcome: OnceLock::new() }))
     }
 }
 
@@ -88,7 +88,7 @@ impl RequestInfo {
     }
 }
 
-impl Facts {
+impl RequestFacts {
     /// Whether spans of the request are recorded while it is answered.
     pub(crate) fn is_recorded(&self) -> bool {
         self.trace.as_ref().is_some_and(TraceHead::is_recorded)
@@ -121,7 +121,7 @@ impl Facts {
         let outcome = self.outcome.get();
         let late = outcome.is_some_and(|outcome| outcome.spent > outcome.total);
         let degraded = outcome.is_some_and(|outcome| outcome.degraded);
-        Cause::of(status >= 500, late, degraded)
+        Cause::worst(status >= 500, late, degraded)
     }
 }
 
@@ -239,7 +239,8 @@ impl Exchange<'_> {
         } else if let Some(trace) = &self.info.trace {
             trace.ended(self.info.cause(status), spent, outcome.is_some(), || {
                 let (method, route, id) = (self.method, &*self.route, self.info.request_id);
-                let server = request_spans::Server { method, route, id, request, status };
+                let server =
+                    request_spans::UnrecordedRequest { method, route, id, request, status };
                 request_spans::afterwards(&server, self.began, spent, outcome)
             });
         }

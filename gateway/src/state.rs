@@ -99,7 +99,9 @@ impl Gateway {
         let controller = Controller::new(budget.ladder, shares, default_budget, ladder_metrics);
         let controller = Arc::new(controller);
         let admission = Admission::new(server.max_in_flight);
-        metrics::watch(&metrics, &controller, &admission);
+        let watched = Arc::clone(&controller);
+        let stage_state = Box::new(move |stage| watched.stage_state(stage));
+        metrics::watch(&metrics, stage_state, &admission);
         let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
         health.probe("store", move || {

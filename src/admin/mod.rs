@@ -12,7 +12,7 @@ use actix_web::{
 };
 use anyhow::{Context, Result};
 use plugrank_http::{HttpServer, Problem, get_or_head, resource};
-use plugrank_runtime::{Health, Shutdown, settings::AdminSettings, telemetry::TailSampler};
+use plugrank_runtime::{Health, Shutdown, options::AdminOptions, telemetry::TailSampler};
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
 
 /// What a page of ours may do in a browser: show itself.
@@ -21,8 +21,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 /// Starts tail sampling, and serves what it remembers where the settings name a port for it.
 ///
 /// # Errors
-/// When the port cannot be had.
-pub fn start(settings: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
+/// When the port cannot be bound.
+pub fn start(settings: &AdminOptions) -> Result<Option<Arc<dyn TailSampler>>> {
     let recent = match settings.bind {
         None => None,
         Some(bind) => {
@@ -81,7 +81,7 @@ async fn requests_json(recent: Data<RecentRequests>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::VARY, "accept"))
-        .json(document::Document::of(&slowest, &noted))
+        .json(document::Document::new(&slowest, &noted))
 }
 
 /// Whether JSON is named before HTML in `Accept`.

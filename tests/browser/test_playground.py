@@ -30,7 +30,7 @@ def test_shoppers_are_picked_by_their_taste(play: Page) -> None:
     assert listed(column(play, 0)) != before
     expect(play.locator("ul.past img.pic").first).to_be_visible()
     shopper.select_option(label="somebody new, nothing clicked")
-    expect(play.locator("#past")).to_contain_text("Nothing is known of this shopper")
+    expect(play.locator("#past")).to_contain_text("Nothing is known about this shopper")
     shopper.select_option(label="another id")
     play.get_by_label("User id").fill("u3")
     play.keyboard.press("Enter")

@@ -27,7 +27,7 @@ use super::{features::features_schema, filter::FilterSchema};
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RankRequest<'a> {
-    /// For whom. A user nobody knows gets a ranking too.
+    /// For whom. An unknown user gets a ranking too.
     #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256, example = "u1")]
     pub user_id: Cow<'a, str>,

@@ -8,11 +8,11 @@ use plugrank_contract::{
     reranking::{Rerank, Reranked},
 };
 
-use super::{CandidateSet, Degraded, Fallback, Placed, Run, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, Placed, RankRun, stage::stage};
 
 /// Adds at most `k` places in their final order: retrieval's where nothing was scored, that of the
 /// click probabilities where re-ranking fails.
-pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
+pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     let k = run.query.k;
     let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
     if run.plan.reranking > Rung::Full {

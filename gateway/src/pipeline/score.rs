@@ -9,7 +9,7 @@ use plugrank_contract::{
     scoring::{ModelKind, Score, Scored},
 };
 
-use super::{CandidateSet, Degraded, Fallback, Run, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, RankRun, stage::stage};
 use crate::api::rank::Coverage;
 
 /// Adds the candidates' probabilities. Where they cannot be scored, the set goes on without them, and
@@ -17,7 +17,7 @@ use crate::api::rank::Coverage;
 ///
 /// # Errors
 /// When what the request says of features does not suit the model.
-pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(), CallError> {
+pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Result<(), CallError> {
     let rung = run.plan.scoring;
     if set.items.is_empty() {
         return Ok(());
@@ -66,7 +66,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
 }
 
 /// Says where the scores come from, when they are not the best there could be.
-fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
+fn name_rung(run: &mut RankRun<'_>, planned: Rung, reply: &Scored) {
     let cause = run.plan.cause(Stage::Scoring);
     let degraded = &mut run.degraded;
     let fewer_took_effect = run.query.candidates.is_none();
@@ -95,7 +95,7 @@ fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
 }
 
 /// A score that is no number would stand anywhere in an order; it counts as the lowest.
-fn take_scores(run: &mut Run<'_>, set: &mut CandidateSet, reply: Scored) {
+fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
     let coverage = reply.coverage;
     set.model = Some(reply.bundle);
     set.batch_rows = reply.batch_rows;

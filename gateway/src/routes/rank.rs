@@ -7,7 +7,7 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
-use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Rung, Stage};
+use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Rung, Stage};
 use plugrank_contract::{
     CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId, reranking::MAX_DIVERSITY,
 };
@@ -29,7 +29,7 @@ use crate::{
     endpoint::Endpoint,
     experiments::{Arms, Who},
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Cause, Degraded, Given, Query, Ranked},
+    pipeline::{self, CandidateSet, Degraded, DegradedCause, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -99,10 +99,10 @@ pub(crate) async fn rank(
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
-        plan = plan.at_most(rung, Cause::Experiment);
+        plan = plan.at_most(rung, DegradedCause::Experiment);
     }
     if let Some(rung) = query.rung {
-        plan = plan.at_most(rung, Cause::Asked);
+        plan = plan.at_most(rung, DegradedCause::Asked);
     }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.on_overload {
@@ -206,7 +206,9 @@ fn unranked(error: &CallError) -> Problem {
 fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
     // A lower rung of an arm, or one that was asked for, is as it was meant.
-    let unmeant = |degraded: &Degraded| !matches!(degraded.cause, Cause::Experiment | Cause::Asked);
+    let unmeant = |degraded: &Degraded| {
+        !matches!(degraded.cause, DegradedCause::Experiment | DegradedCause::Asked)
+    };
     let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
@@ -225,23 +227,27 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arm
 
 /// Whether the answer can be there in time, and its turn come before retrieval's part of the budget is
 /// used up.
-fn in_time(gateway: &Gateway, admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
+fn in_time(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    query: &RankQuery,
+) -> Result<(), AdmissionRefusal> {
     admitted.in_time(query.budget)?;
     let predicted = expected_wait();
     match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
         true => Ok(()),
-        false => Err(Refusal::TooLate { predicted }),
+        false => Err(AdmissionRefusal::TooLate { predicted }),
     }
 }
 
 /// A request that is not let in.
-fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
+fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
     match refusal {
-        Refusal::TooMany { limit } => {
+        AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
         }
-        Refusal::TooLate { predicted } => {
+        AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
             let detail = format!(
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
@@ -253,7 +259,11 @@ fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
 }
 
 /// The request of a body, its items resolved for a model.
-pub(super) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
+pub(super) fn read(
+    gateway: &Gateway,
+    model: &ServingModel,
+    body: &[u8],
+) -> Result<RankQuery, Problem> {
     check(gateway, model, body::parse(body)?)
 }
 
@@ -261,7 +271,7 @@ fn check(
     gateway: &Gateway,
     model: &ServingModel,
     request: RankRequest<'_>,
-) -> Result<Query, Problem> {
+) -> Result<RankQuery, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
@@ -302,7 +312,7 @@ fn check(
     request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
     errors.none_or(())?;
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
-    Ok(Query {
+    Ok(RankQuery {
         user_id: UserId::from(&*request.user_id),
         k: u32::try_from(k).unwrap_or(limits.k_default),
         candidates: request
@@ -311,7 +321,7 @@ fn check(
             .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
         exclude: resolve(model, exclude.iter()),
         filters: request.filter.into_iter().collect(),
-        given: Given::of(features, user, request.candidates),
+        given: Given::from_request(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget: budget.map_or(gateway.default_budget, Duration::from_millis),
         diversity: request.diversity,

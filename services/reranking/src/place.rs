@@ -9,7 +9,7 @@ pub const CAP_RELAXED: Name = Name::Borrowed("cap_relaxed");
 
 /// A filled place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct FilledPlace {
     /// Which candidate, by its place in the order by click probability.
     pub item: usize,
     /// What the order goes by; never above that of the place before.

@@ -3,7 +3,7 @@
 use plugrank_contract::retrieval::Name;
 
 use crate::{
-    place::{CAP_RELAXED, Place, RANKED},
+    place::{CAP_RELAXED, FilledPlace, RANKED},
     rules::{Applied, Field, Rule},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 /// probability; a candidate that a rule held back, or moved in, has the score of the place before
 /// where its own is greater.
 #[must_use]
-pub fn select(field: &Field<'_>, rules: &[Box<dyn Rule>]) -> Vec<Place> {
+pub fn select(field: &Field<'_>, rules: &[Box<dyn Rule>]) -> Vec<FilledPlace> {
     let mut rules: Vec<_> = rules.iter().filter_map(|rule| rule.begin(field)).collect();
     let mut places = Filling::new(field, &mut rules).fill();
     for at in 0..rules.len() {
@@ -32,7 +32,7 @@ struct Filling<'a> {
     /// What the candidates of the pool are worth now.
     values: Vec<f32>,
     open: Vec<bool>,
-    places: Vec<Place>,
+    places: Vec<FilledPlace>,
 }
 
 impl<'a> Filling<'a> {
@@ -46,7 +46,7 @@ impl<'a> Filling<'a> {
     /// Each place goes to the candidate with the greatest value that the rules admit: from the pool;
     /// if it has none, from the rest in order; if that has none either, the rules are relaxed.
     /// Candidates whose click probability is no number come last.
-    fn fill(mut self) -> Vec<Place> {
+    fn fill(mut self) -> Vec<FilledPlace> {
         while self.places.len() < self.field.k {
             let admitted = self.best(|rules, item| admits(rules, self.field, item));
             let (rule, item) = match admitted {
@@ -93,7 +93,7 @@ impl<'a> Filling<'a> {
     /// of the place before.
     fn place(&mut self, item: usize, value: f32, rule: Name) {
         let score = self.places.last().map_or(value, |before| before.score.min(value));
-        self.places.push(Place { item, score, rule });
+        self.places.push(FilledPlace { item, score, rule });
         for rule in self.rules.iter_mut() {
             rule.placed(self.field, item, &mut self.values);
         }

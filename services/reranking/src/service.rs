@@ -15,6 +15,7 @@ use crate::{
     Facts, RerankingOptions,
     facts::ordered,
     order::by_click_probability,
+    place::FilledPlace,
     rules::{self, Field, Rule},
     selection::select,
     similarity::Similarity,
@@ -76,7 +77,7 @@ impl RerankingService {
             seed: call.seed,
             diversity: call.diversity,
         };
-        let place = |place: crate::place::Place| Place {
+        let place = |place: FilledPlace| Place {
             candidate: order[place.item],
             score: place.score,
             rule: place.rule,
@@ -97,7 +98,7 @@ impl RerankingService {
         order
     }
 
-    /// What is known of the candidates in their order. What is missing is said in `skipped`.
+    /// What is known about the candidates in their order. What is missing is said in `skipped`.
     fn facts<'a>(
         &'a self,
         call: &'a Rerank,
@@ -131,7 +132,7 @@ impl RerankingService {
             }
             (None, None) => {
                 skipped.push(
-                    "category cap, diversity and exploration: nothing is known of the items; it \
+                    "category cap, diversity and exploration: nothing is known about the items; it \
                      comes with the scores"
                         .to_owned(),
                 );

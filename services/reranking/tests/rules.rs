@@ -6,7 +6,7 @@ use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
 use plugrank_reranking::{
     Facts, RerankingOptions,
     order::by_click_probability,
-    place::Place,
+    place::FilledPlace,
     rules::{self, Field, exploration::is_fresh},
     selection::select,
     similarity::Similarity,
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 const AS_OF: i64 = 1_000_000_000_000;
 const DAY: i64 = 24 * 3_600 * 1_000;
 
-/// What is known of an item.
+/// What is known about an item.
 #[derive(Clone, Debug)]
 struct Item {
     categories: Vec<u32>,
@@ -41,7 +41,7 @@ struct Case {
 }
 
 impl Case {
-    fn run(&self) -> Vec<Place> {
+    fn run(&self) -> Vec<FilledPlace> {
         let facts = RankFacts {
             categories: self.items.iter().map(|item| item.categories.clone()).collect(),
             created_at: self.items.iter().map(|item| item.created_at).collect(),

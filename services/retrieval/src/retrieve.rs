@@ -19,8 +19,8 @@ use crate::{
     index_set::IndexSet,
     merge::fuse,
     narrowed::{self, Narrowed},
-    query::Query,
-    sources::{Request, gather},
+    query::RetrievalQuery,
+    sources::{SourceRequest, gather},
 };
 
 /// Most dropped items that a reply lists; `dropped_total` counts all.
@@ -62,14 +62,14 @@ impl RetrievalService {
         Ok(())
     }
 
-    fn query(&self, call: &Retrieve, view: &View<'_>) -> Result<Query, CallError> {
+    fn query(&self, call: &Retrieve, view: &View<'_>) -> Result<RetrievalQuery, CallError> {
         let excluded = match call.exclude.is_empty() {
             true => IndexSet::default(),
             false => call.exclude.indices_in(&self.state.items).iter().copied().collect(),
         };
         let filters = narrowed::compile(&call.filters, view)?;
         let (as_of, limit) = (call.as_of, call.limit as usize);
-        Ok(Query { excluded, filters, as_of, limit, ..Query::default() })
+        Ok(RetrievalQuery { excluded, filters, as_of, limit, ..RetrievalQuery::default() })
     }
 
     /// What the filters keep of the candidates that the caller names, in the caller's order. Asks
@@ -99,7 +99,7 @@ impl RetrievalService {
         }
         query.read_clicks(user, self.state.options.seen_clicks, &self.state.items, &view);
         let query = Arc::new(query);
-        let request = Request { state: &self.state, view: &view, query: &query };
+        let request = SourceRequest { state: &self.state, view: &view, query: &query };
         let gathered = gather(self.sources.active(), request, until).await;
         let mut candidates = fuse(&gathered.lists);
         let removed = filters::apply(&mut candidates, &query, &view);
@@ -123,7 +123,13 @@ impl RetrievalService {
     }
 
     /// Fills up to the limit from the popular items, then from those too new to be listed.
-    fn fill(&self, candidates: &mut Candidates, removed: &Removed, query: &Query, view: &View<'_>) {
+    fn fill(
+        &self,
+        candidates: &mut Candidates,
+        removed: &Removed,
+        query: &RetrievalQuery,
+        view: &View<'_>,
+    ) {
         let missing = query.limit.saturating_sub(candidates.len());
         if missing == 0 {
             return;

@@ -82,7 +82,7 @@ pub struct Coverage {
 
 /// How busy the service is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Load {
+pub struct ScoringLoad {
     /// Time the queue would take to be worked off now, in microseconds.
     pub backlog_us: u32,
 }
@@ -118,7 +118,7 @@ pub struct Scored {
     /// Rows of the batch this request ran in, its padding included.
     pub batch_rows: u32,
     /// How busy the service is.
-    pub load: Load,
+    pub load: ScoringLoad,
 }
 
 impl Call for Score {

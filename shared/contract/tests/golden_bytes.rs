@@ -14,8 +14,8 @@ use plugrank_contract::{
     reranking::{Place, RankFacts, Rerank, Reranked},
     retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
     scoring::{
-        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, Load, ModelKind, Score, Scored,
-        TaskScores,
+        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, ModelKind, Score, Scored,
+        ScoringLoad, TaskScores,
     },
 };
 use serde::Serialize;
@@ -64,7 +64,7 @@ fn retrieval() {
     let reply = Retrieved {
         candidates: items(&["a"]).into(),
         source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),
-        sources: vec![SourceSet::of(0).union(SourceSet::of(1))],
+        sources: vec![SourceSet::only(0).union(SourceSet::only(1))],
         dropped: vec![Dropped { item_id: ItemId::from("b"), reason: Name::Borrowed("r") }],
         dropped_total: 2,
         unknown: 1,
@@ -146,7 +146,7 @@ fn scoring() {
         late: None,
         coverage,
         batch_rows: 32,
-        load: Load { backlog_us: 7 },
+        load: ScoringLoad { backlog_us: 7 },
     };
     assert_eq!(
         hex(&Ok::<_, CallError>(reply)),

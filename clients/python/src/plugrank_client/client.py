@@ -96,7 +96,7 @@ class Client:
         self._answer("DELETE", item_path(item_id))
 
     def user(self, user_id: str) -> User | None:
-        """What is known of a user."""
+        """What is known about a user."""
         answer = self._found(f"/v1/users/{quote(user_id, safe='')}")
         return None if answer is None else User.model_validate(answer.json())
 

@@ -1,4 +1,4 @@
-//! Duplicates: of several items that are the same by all that is known of them, the best is placed.
+//! Duplicates: of several items that are the same by all that is known about them, the best is placed.
 
 use super::{Applied, Field, Rule};
 use crate::RerankingOptions;

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Applied, Field, Rule};
-use crate::{RerankingOptions, place::Place};
+use crate::{RerankingOptions, place::FilledPlace};
 
 /// What a place says that was kept for a fresh item.
 pub const EXPLORED: Name = Name::Borrowed("explored");
@@ -80,7 +80,7 @@ impl Applied for Slots {
     fn finish(
         &mut self,
         field: &Field<'_>,
-        places: &mut Vec<Place>,
+        places: &mut Vec<FilledPlace>,
         others: &mut [Box<dyn Applied>],
     ) {
         let k = places.len();
@@ -113,7 +113,7 @@ impl Applied for Slots {
         for (position, item) in positions(&mut rng, k, explored.len()).into_iter().zip(explored) {
             // Its place is kept, not earned: its score is that of the place before.
             let score = places[position - 1].score;
-            places.insert(position, Place { item, score, rule: EXPLORED });
+            places.insert(position, FilledPlace { item, score, rule: EXPLORED });
         }
     }
 }

@@ -7,7 +7,7 @@ pub mod exploration;
 
 use plugrank_contract::TimestampMs;
 
-use crate::{Facts, RerankingOptions, place::Place, similarity::Similarity};
+use crate::{Facts, RerankingOptions, place::FilledPlace, similarity::Similarity};
 
 /// The rules in the order in which they are applied.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn all(options: &RerankingOptions) -> Vec<Box<dyn Rule>> {
     ]
 }
 
-/// Candidates of one request in the order of their click probability, and what is known of them.
+/// Candidates of one request in the order of their click probability, and what is known about them.
 /// An item is its place in that order.
 #[derive(Debug)]
 pub struct Field<'a> {
@@ -84,7 +84,7 @@ pub trait Applied {
     fn finish(
         &mut self,
         _field: &Field<'_>,
-        _places: &mut Vec<Place>,
+        _places: &mut Vec<FilledPlace>,
         _others: &mut [Box<dyn Applied>],
     ) {
     }

@@ -13,7 +13,7 @@ use super::{
     interests::{self, ClickVectors},
     neighbour_cache::NeighbourCache,
 };
-use crate::{RetrievalError, answer::Answer, options::AnnOptions, query::Query};
+use crate::{RetrievalError, answer::Answer, options::AnnOptions, query::RetrievalQuery};
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
 const IN_PLACE: usize = 200_000;
@@ -37,7 +37,11 @@ impl Embedded {
     }
 
     /// Searches on a thread for blocking work, when there is room.
-    async fn search_blocking(self: Arc<Self>, query: Arc<Query>, enough: usize) -> Nearest {
+    async fn search_blocking(
+        self: Arc<Self>,
+        query: Arc<RetrievalQuery>,
+        enough: usize,
+    ) -> Nearest {
         let closed = |_| RetrievalError::Index("retrieval is shutting down".to_owned());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
         blocking(move || {
@@ -47,7 +51,7 @@ impl Embedded {
         .await
     }
 
-    fn search(&self, query: &Query, view: &View<'_>, enough: usize) -> Nearest {
+    fn search(&self, query: &RetrievalQuery, view: &View<'_>, enough: usize) -> Nearest {
         if enough == 0 {
             return Ok(Vec::new());
         }
@@ -102,7 +106,7 @@ impl VectorIndex for Embedded {
 
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        query: &'a Arc<Query>,
+        query: &'a Arc<RetrievalQuery>,
         view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest> {

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use plugrank_contract::ItemIndex;
 use plugrank_items::View;
 
-use crate::{RetrievalError, answer::Answer, query::Query};
+use crate::{RetrievalError, answer::Answer, query::RetrievalQuery};
 
 pub use ann::AnnIndex;
 
@@ -40,7 +40,7 @@ pub(crate) trait VectorIndex: Send + Sync + 'static {
     /// At most `enough` items near to what the user clicked, as [`interests`] has it.
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        query: &'a Arc<Query>,
+        query: &'a Arc<RetrievalQuery>,
         view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest>;

@@ -10,7 +10,7 @@ use plugrank_contract::{Deadline, inner_span, panic_text, retrieval::Name};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Active, Found, Request};
+use super::{Active, Found, SourceRequest};
 use crate::{answer::Answer, merge::RankedList};
 
 /// What the sources gave, and which failed and why.
@@ -21,7 +21,11 @@ pub(crate) struct Gathered {
 
 /// Asks all sources; those that wait for something wait side by side. One that fails, panics or is
 /// not done by `until` is reported; the others still answer.
-pub(crate) async fn gather(sources: &[Active], request: Request<'_>, until: Deadline) -> Gathered {
+pub(crate) async fn gather(
+    sources: &[Active],
+    request: SourceRequest<'_>,
+    until: Deadline,
+) -> Gathered {
     let begun = Instant::now();
     let mut found: Vec<Option<Found>> = Vec::with_capacity(sources.len());
     let mut waiting: Vec<(usize, Span, BoxFuture<'_, Found>)> = Vec::new();
@@ -65,8 +69,8 @@ pub(crate) async fn gather(sources: &[Active], request: Request<'_>, until: Dead
     gathered
 }
 
-fn ask<'a>(source: &'a Active, request: Request<'a>) -> Answer<'a, Found> {
-    let enough = source.quota.of(request.query.limit);
+fn ask<'a>(source: &'a Active, request: SourceRequest<'a>) -> Answer<'a, Found> {
+    let enough = source.quota.count(request.query.limit);
     catch_unwind(AssertUnwindSafe(|| source.source.retrieve(request, enough)))
         .unwrap_or_else(|panic| Answer::Now(Err(panicked(source.name, &*panic))))
 }
