@@ -89,7 +89,7 @@ fn unread(request: &HttpRequest, error: BodyError) -> Problem {
             if let Some(gateway) = request.app_data::<web::Data<Gateway>>() {
                 gateway.metrics.rejected("body_memory");
             }
-            Problem::too_many(full.to_string())
+            Problem::too_many(full.to_string()).because("body_memory")
         }
         BodyError::Broken(_) => {
             Problem::invalid_field("body", "the body ended before it was complete")
@@ -127,6 +127,22 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
         Problem::invalid_field("body", format!("something follows the JSON value: {error}"))
     })?;
     Ok(value)
+}
+
+/// Parses a part of a body; an error says where in it as a JSON pointer, and what is wrong.
+pub(crate) fn parse_value<'a, T: Deserialize<'a>>(
+    value: &'a serde_json::Value,
+) -> Result<T, (String, String)> {
+    if value.is_array() {
+        return Err((String::new(), "is a list; it must be a JSON object".to_owned()));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let detail = error.into_inner().to_string();
+        let field = field_of(&path, &detail);
+        let pointer = if field == "body" { String::new() } else { format!("/{field}") };
+        (pointer, detail)
+    })
 }
 
 /// The field an error is about. A missing or repeated field is known from serde's message alone,

@@ -2,11 +2,11 @@
 import http from 'k6/http';
 import { check } from 'k6';
 import { Counter, Rate, Trend } from 'k6/metrics';
-import { BASE_URL, BUDGET_MS, K, USERS, USER_PREFIX } from './settings.js';
+import { BASE_URL, BUDGET_MS, K, KEY, USERS, USER_PREFIX } from './settings.js';
 
 // A refusal is an answer that was asked for: 429, 503.
 http.setResponseCallback(http.expectedStatuses({ min: 200, max: 299 }, 429, 503));
-const HEADERS = { 'content-type': 'application/json' };
+const HEADERS = { 'content-type': 'application/json', ...(KEY && { authorization: `Bearer ${KEY}` }) };
 // What an answer may take beyond its budget.
 const SLACK_MS = 5;
 
@@ -79,7 +79,7 @@ export function click({ user, reply }) {
     user_id: user,
     item_id: reply.items[0].item_id,
     request_id: reply.request_id,
-    position: 0,
+    position: 1,
   };
   const response = http.post(`${BASE_URL}/v1/events`, JSON.stringify({ events: [event] }), {
     headers: HEADERS,

@@ -14,10 +14,11 @@ mod tests;
 use std::{collections::HashMap, path::Path};
 
 use garde::Validate;
+use plugrank_access::AccessOptions;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
-use plugrank_gateway::{ExperimentsOptions, ServerOptions};
+use plugrank_gateway::{EventsOptions, ExperimentsOptions, ExposuresOptions, ServerOptions};
 use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_items::ItemsOptions;
 use plugrank_reranking::RerankingOptions;
@@ -41,11 +42,17 @@ pub struct Settings {
     #[garde(dive)]
     pub server: ServerOptions,
     #[garde(dive)]
+    pub access: AccessOptions,
+    #[garde(dive)]
     pub store: StoreOptions,
     #[garde(dive)]
     pub bundle: BundleOptions,
     #[garde(dive)]
     pub models: ModelsOptions,
+    #[garde(dive)]
+    pub events: EventsOptions,
+    #[garde(dive)]
+    pub exposures: ExposuresOptions,
     #[garde(dive)]
     pub experiments: ExperimentsOptions,
     #[garde(dive)]

@@ -104,6 +104,7 @@ impl Scoring {
             route(config, invalidate.clone());
         }
         if let Some(api) = &self.open_inference {
+            (api.activate)();
             (api.routes)(config);
         }
     }

@@ -24,6 +24,8 @@ pub(crate) enum DegradedCause {
     Asked,
     /// At the present backlog the whole answer would have come too late.
     Backlog,
+    /// The model gave what are no finite numbers.
+    NonFinite,
 }
 
 impl DegradedCause {
@@ -38,6 +40,7 @@ impl DegradedCause {
             Self::Experiment => "experiment",
             Self::Asked => "asked",
             Self::Backlog => "backlog",
+            Self::NonFinite => "non_finite",
         }
     }
 }
@@ -81,6 +84,7 @@ impl Degraded {
         let cause = match error.code {
             ErrorCode::DeadlineExceeded => DegradedCause::Cut,
             ErrorCode::Overloaded => DegradedCause::Overloaded,
+            ErrorCode::NotFinite => DegradedCause::NonFinite,
             _ => DegradedCause::Failed,
         };
         Self { stage, cause, fallback: Fallback::Rung(rung), detail: error.message }

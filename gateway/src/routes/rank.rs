@@ -7,6 +7,7 @@ use actix_web::{
     http::header::ContentType,
     web::{self, Data, ReqData, ServiceConfig},
 };
+use plugrank_access::Scope;
 use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Rung, Stage};
 use plugrank_contract::{
     CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId, reranking::MAX_DIVERSITY,
@@ -28,8 +29,9 @@ use crate::{
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
     experiments::{Arms, Who},
+    exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Degraded, DegradedCause, Given, RankQuery, Ranked},
+    pipeline::{self, CandidateSet, Degraded, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -89,14 +91,16 @@ pub(crate) async fn rank(
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
     let request: RankRequest<'_> = body::parse(&body)?;
-    let arms = arms(&gateway, &info, &request).await?;
+    // What a caller compares is nobody's experience.
+    let forced_arms = request.arms.is_some() || request.model.is_some() || request.rung.is_some();
+    let budget = Budget::start(check(&gateway, &request)?, gateway.shares());
+    let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
+    let arms = arms(&gateway, &info, &request, &budget).await?;
     let mut model = match &request.model {
         Some(version) => named_model(&gateway, version)?,
         None => gateway.model_of(&arms),
     };
-    let mut query = check(&gateway, &model, request)?;
-    let budget = Budget::start(query.budget, gateway.shares);
-    let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
+    let mut query = query_of(&gateway, &model, request);
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
         plan = plan.at_most(rung, DegradedCause::Experiment);
@@ -105,7 +109,7 @@ pub(crate) async fn rank(
         plan = plan.at_most(rung, DegradedCause::Asked);
     }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
-        match gateway.on_overload {
+        match gateway.live.load().budget.on_overload {
             OnOverload::Refuse => return Err(refused(&gateway, refusal)),
             OnOverload::Degrade => {
                 plan = plan.without_scores();
@@ -115,13 +119,13 @@ pub(crate) async fn rank(
     // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
     let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
     let mut ranked = in_turns(ranking).await;
-    if let Some(before) = gateway.models.on_trial(&model)
+    if let Some(substitute) = gateway.models.substitute(&model)
         && let Some(reason) = ranked.broken_model()
     {
         gateway.models.broken(&model, &reason);
-        model = before;
+        model = substitute;
         query = read(&gateway, &model, &body)?;
-        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
+        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares());
         let ranking = pipeline::rank(&gateway, &model, &info, &query, plan, budget);
         ranked = in_turns(ranking).await;
     }
@@ -129,7 +133,16 @@ pub(crate) async fn rank(
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
     record(&gateway, &info, &mut ranked, &arms);
-    let set = ranked.ranking.as_ref().map_err(unranked)?;
+    let set = match &ranked.ranking {
+        Ok(set) => set,
+        Err(error) => {
+            let (problem, ours) = (unranked(error), error.code != ErrorCode::InvalidArgument);
+            if ours {
+                log_exposure(&gateway, &info, query, ranked, arms, forced_arms);
+            }
+            return Err(problem);
+        }
+    };
     super::shadow::consider(&gateway, &model, &info, &body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
@@ -137,6 +150,8 @@ pub(crate) async fn rank(
     let mut json = Vec::with_capacity(REPLY_BYTES);
     serde_json::to_writer(&mut json, &reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
+    drop(reply);
+    log_exposure(&gateway, &info, query, ranked, arms, forced_arms);
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header(("server-timing", timing));
     Ok(response.body(json))
@@ -152,20 +167,40 @@ fn named_model(gateway: &Gateway, version: &str) -> Result<Arc<ServingModel>, Pr
     })
 }
 
-/// The arms of a request. Without experiments this asks nothing and allocates nothing.
+/// Hands a served list to the log.
+fn log_exposure(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    query: RankQuery,
+    ranked: Ranked,
+    arms: Arms,
+    forced_arms: bool,
+) {
+    if gateway.exposures.is_on() {
+        let (request_id, at) = (info.request_id, validate::now_ms());
+        gateway.exposures.log(Served { request_id, at, query, ranked, arms, forced_arms });
+    }
+}
+
+/// The arms of a request. Without experiments this asks nothing and allocates nothing. A profile that one
+/// asks for is read within the request's budget.
 async fn arms(
     gateway: &Gateway,
     info: &RequestInfo,
     request: &RankRequest<'_>,
+    budget: &Budget,
 ) -> Result<Arms, Problem> {
     let named = request.arms.as_ref();
     let experiments = &gateway.experiments;
     if named.is_none() && experiments.none() {
         return Ok(Arms::default());
     }
-    if named.is_some() && !experiments.options.forced_arms {
+    if named.is_some() && !experiments.options().forced_arms {
         let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
         return Err(Problem::invalid_field("arms", detail));
+    }
+    if named.is_some() {
+        info.needs(&[Scope::Admin])?;
     }
     let running = experiments.running();
     let mut profile = None;
@@ -173,7 +208,9 @@ async fn arms(
         // Without the profile no condition holds: the user gets what everybody gets.
         let user_id = UserId::from(&*request.user_id);
         let read = gateway.store.user(&user_id);
-        let read = tokio::time::timeout(PROFILE_TIME, read).await;
+        // Retrieval, which reads the user too, has at least half of its time left.
+        let half = gateway.shares().end_of(Stage::Retrieval, budget.total()) / 2;
+        let read = tokio::time::timeout(PROFILE_TIME.min(half), read).await;
         profile = read.ok().and_then(Result::ok).flatten();
     }
     let request_id = info.request_id.to_string();
@@ -205,18 +242,16 @@ fn unranked(error: &CallError) -> Problem {
 /// makes spans of them.
 fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    // A lower rung of an arm, or one that was asked for, is as it was meant.
-    let unmeant = |degraded: &Degraded| {
-        !matches!(degraded.cause, DegradedCause::Experiment | DegradedCause::Asked)
-    };
-    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
+    let degraded = ranked.is_degraded();
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
+    let rung = ranked.ranking.is_ok().then(|| ranked.rung().as_str());
+    let cause = ranked.degraded.first().map(|degraded| degraded.cause.as_str());
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
-    info.record(RankOutcome { total, spent, degraded, arms, stages });
+    info.record(RankOutcome { total, spent, degraded, rung, cause, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     gateway.metrics.coverage(&set.coverage);
@@ -234,7 +269,7 @@ fn in_time(
 ) -> Result<(), AdmissionRefusal> {
     admitted.in_time(query.budget)?;
     let predicted = expected_wait();
-    match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
+    match predicted < gateway.shares().end_of(Stage::Retrieval, query.budget) {
         true => Ok(()),
         false => Err(AdmissionRefusal::TooLate { predicted }),
     }
@@ -246,6 +281,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
         AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+                .because("in_flight")
         }
         AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
@@ -253,7 +289,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
                 predicted.as_secs_f64() * 1e3
             );
-            Problem::unavailable(detail).retry_after(predicted)
+            Problem::unavailable(detail).retry_after(predicted).because("backlog")
         }
     }
 }
@@ -264,14 +300,13 @@ pub(super) fn read(
     model: &ServingModel,
     body: &[u8],
 ) -> Result<RankQuery, Problem> {
-    check(gateway, model, body::parse(body)?)
+    let request = body::parse(body)?;
+    check(gateway, &request)?;
+    Ok(query_of(gateway, model, request))
 }
 
-fn check(
-    gateway: &Gateway,
-    model: &ServingModel,
-    request: RankRequest<'_>,
-) -> Result<RankQuery, Problem> {
+/// Checks a request; its budget.
+fn check(gateway: &Gateway, request: &RankRequest<'_>) -> Result<Duration, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
@@ -284,14 +319,17 @@ fn check(
     errors.item_ids("candidates", candidates.iter().map(Candidate::id), limits.max_candidates);
     let exclude = request.exclude.as_deref().unwrap_or_default();
     errors.item_ids("exclude", exclude.iter(), limits.max_exclude);
-    let ceiling_ms = i64::try_from(gateway.budget_ceiling_ms).unwrap_or(i64::MAX);
+    let ceiling_ms = i64::try_from(gateway.live.load().budget.ceiling_ms).unwrap_or(i64::MAX);
     if let Some(budget_ms) = request.budget_ms {
         errors.range("budget_ms", budget_ms, 1..=ceiling_ms);
     }
-    let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
-    let user = request.user.unwrap_or_default().features;
-    errors.features("context.features", &features);
-    errors.features("user.features", &user);
+    if let Some(RankContext { timestamp, features }) = &request.context {
+        errors.features("context.features", features);
+        if let Some(timestamp) = timestamp {
+            errors.range("context.timestamp", *timestamp, 0..=i64::MAX);
+        }
+    }
+    request.user.iter().for_each(|user| errors.features("user.features", &user.features));
     for (at, candidate) in candidates.iter().enumerate() {
         if let Candidate::Given(given) = candidate
             && !errors.full()
@@ -299,22 +337,31 @@ fn check(
             errors.features(&format!("candidates[{at}].features"), &given.features);
         }
     }
-    if let Some(timestamp) = as_of {
-        errors.range("context.timestamp", timestamp, 0..=i64::MAX);
-    }
     if let Some(diversity) = request.diversity {
         errors.range("diversity", diversity, 0.0..=MAX_DIVERSITY);
     }
-    let rung = request.rung.as_deref().map(Rung::from_str).transpose();
-    if let Err(error) = &rung {
+    if let Some(Err(error)) = request.rung.as_deref().map(Rung::from_str) {
         errors.add("rung", error.to_string());
     }
     request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
-    errors.none_or(())?;
+    errors.none_or(budget_of(gateway, request))
+}
+
+fn budget_of(gateway: &Gateway, request: &RankRequest<'_>) -> Duration {
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
-    Ok(RankQuery {
+    budget.map_or_else(|| gateway.live.load().budget.default_budget(), Duration::from_millis)
+}
+
+/// The query of a checked request, its items resolved for a model.
+fn query_of(gateway: &Gateway, model: &ServingModel, request: RankRequest<'_>) -> RankQuery {
+    let budget = budget_of(gateway, &request);
+    let exclude = request.exclude.as_deref().unwrap_or_default();
+    let RankContext { timestamp: as_of, features } = request.context.unwrap_or_default();
+    let user = request.user.unwrap_or_default().features;
+    let k_default = gateway.server.k_default;
+    RankQuery {
         user_id: UserId::from(&*request.user_id),
-        k: u32::try_from(k).unwrap_or(limits.k_default),
+        k: request.k.and_then(|k| u32::try_from(k).ok()).unwrap_or(k_default),
         candidates: request
             .candidates
             .as_ref()
@@ -323,11 +370,11 @@ fn check(
         filters: request.filter.into_iter().collect(),
         given: Given::from_request(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
-        budget: budget.map_or(gateway.default_budget, Duration::from_millis),
+        budget,
         diversity: request.diversity,
-        rung: rung.ok().flatten(),
+        rung: request.rung.as_deref().and_then(|rung| Rung::from_str(rung).ok()),
         explain: request.explain,
-    })
+    }
 }
 
 /// Hashes each id once, where this process has the item table. From here on items are indices.

@@ -26,22 +26,44 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         write_comment(text, &schema::description(node));
         _ = writeln!(text, "[{name}]");
     }
-    for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_none()) {
+    let value_of = |key: &str| values.and_then(|values| values.get(key));
+    // Names of sections of which there are none are shown as a single setting is.
+    let is_line = |key: &str, node: &Value| {
+        is_setting(node) || (schema::entry(node).is_some() && value_of(key).is_none_or(is_empty))
+    };
+    for (key, node) in keys().filter(|(key, node)| is_line(key, node)) {
         write_comment(text, &full_description(node));
-        match values.and_then(|values| values.get(key)).filter(|value| !is_empty(value)) {
+        match value_of(key).filter(|value| !is_empty(value)) {
             Some(value) => _ = writeln!(text, "{key} = {value}"),
             None => _ = writeln!(text, "# {key} = {}", example(node)),
         }
     }
     for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_some()) {
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        write_table(text, &name, node, values.and_then(|values| values.get(key)));
+        write_table(text, &name, node, value_of(key));
+    }
+    for (key, node, entry) in
+        keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
+    {
+        let entries = value_of(key).and_then(Toml::as_table).filter(|entries| !entries.is_empty());
+        let Some(entries) = entries else { continue };
+        text.push('\n');
+        write_comment(text, &schema::description(node));
+        for (named, values) in entries {
+            write_table(text, &format!("{name}.{key}.{named}"), entry, Some(values));
+        }
     }
 }
 
-/// An empty list is how a key without a value is held.
+/// Whether a key is a single setting, and no section or names of sections.
+fn is_setting(node: &Value) -> bool {
+    schema::keys(node).is_none() && schema::entry(node).is_none()
+}
+
+/// An empty list or table is how a key without a value is held.
 fn is_empty(value: &Toml) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
+        || value.as_table().is_some_and(toml::Table::is_empty)
 }
 
 fn write_comment(text: &mut String, comment: &str) {
@@ -102,7 +124,7 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
         _ = write!(text, "\n## `[{name}]`\n{}\n\n", schema::description(node));
         text.push_str("| key | default | values | |\n| --- | --- | --- | --- |\n");
     }
-    for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_none()) {
+    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
         let value = values.and_then(|values| values.get(key)).filter(|value| !is_empty(value));
         let value = value.map_or_else(|| "absent".to_owned(), |value| format!("`{value}`"));
         let allowed = allowed(node).or_else(|| kind(node).map(str::to_owned)).unwrap_or_default();
@@ -112,6 +134,20 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
     for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_some()) {
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_section(text, &name, node, values.and_then(|values| values.get(key)));
+    }
+    for (key, node, entry) in
+        keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
+    {
+        let defaults = schema::keys(entry).into_iter().flatten();
+        let defaults = defaults.filter_map(|(key, node)| {
+            Some((key.clone(), Toml::try_from(node.get("default")?).ok()?))
+        });
+        let defaults = Toml::Table(defaults.collect());
+        let described = Value::Object(Map::from_iter([
+            ("description".to_owned(), json!(schema::description(node))),
+            ("properties".to_owned(), entry["properties"].clone()),
+        ]));
+        write_section(text, &format!("{name}.{key}.NAME"), &described, Some(&defaults));
     }
 }
 
@@ -124,6 +160,7 @@ fn kind(node: &Value) -> Option<&'static str> {
         "integer" => Some("whole number"),
         "number" => Some("number"),
         "array" => Some("list"),
+        "object" => Some("table"),
         _ => Some("text"),
     }
 }
@@ -154,6 +191,9 @@ fn chart_node(node: &Value) -> Value {
         made.insert("properties".to_owned(), Value::Object(keys.collect()));
         return Value::Object(made);
     }
+    if let Some(entry) = schema::entry(node) {
+        return json!({ "type": "object", "additionalProperties": chart_node(entry) });
+    }
     let choices = schema::choices(node);
     if !choices.is_empty() {
         let values: Vec<&str> = choices.into_iter().map(|(value, _)| value).collect();
@@ -176,6 +216,8 @@ fn chart_node(node: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use garde::Validate;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
@@ -214,6 +256,17 @@ mod tests {
         #[garde(skip)]
         #[schemars(extend("examples" = [["a", "b"]]))]
         names: Vec<String>,
+        /// Places of parts.
+        #[garde(skip)]
+        #[schemars(extend("examples" = [{ "pump": { "row": 1 } }]))]
+        places: BTreeMap<String, Place>,
+    }
+
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Place {
+        /// Which row.
+        row: u8,
     }
 
     #[test]
@@ -227,6 +280,8 @@ speed = \"slow\"
 # gears = 5
 # Names.
 # names = [\"a\", \"b\"]
+# Places of parts.
+# places = { pump = { row = 1 } }
 ";
         assert_eq!(settings_file(&All::default()), file);
     }
@@ -236,6 +291,10 @@ speed = \"slow\"
         let table = markdown::<All>();
         assert!(table.contains("## `[engine]`\nThe engine.\n"), "{table}");
         let line = "| `gears` | absent | 1 to 6 | Gears. Absent: as many as fit. |";
+        assert!(table.lines().any(|found| found == line), "{table}");
+        let names = "## `[engine.places.NAME]`\nPlaces of parts.\n";
+        assert!(table.contains(names), "{table}");
+        let line = "| `row` | absent | 0 to 255 | Which row. |";
         assert!(table.lines().any(|found| found == line), "{table}");
     }
 
@@ -249,5 +308,8 @@ speed = \"slow\"
         assert_eq!(engine["properties"]["gears"], gears);
         let names = json!({ "type": ["array", "string"], "items": { "type": "string" } });
         assert_eq!(engine["properties"]["names"], names);
+        let place = &engine["properties"]["places"]["additionalProperties"];
+        assert_eq!(place["properties"]["row"]["type"], "integer");
+        assert_eq!(place["additionalProperties"], false);
     }
 }

@@ -16,6 +16,11 @@ pub(crate) fn keys(node: &Value) -> Option<&Map<String, Value>> {
     node.get("properties")?.as_object()
 }
 
+/// What each entry of a section is whose keys are names of the operator's choice; `None` for any other.
+pub(crate) fn entry(node: &Value) -> Option<&Value> {
+    node.get("additionalProperties").filter(|entry| keys(entry).is_some())
+}
+
 /// Every single setting: its dotted name and its schema.
 pub(crate) fn leaves(node: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();

@@ -3,17 +3,23 @@
 use std::{
     fmt::Debug,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use plugrank_store::StoreError;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use crate::{
-    EmbeddedOptions, catalog, changes, error, error::Failure, events, history, stats, users,
+    EmbeddedOptions, catalog, changes, error, error::Failure, events, exposures, history, stats,
+    users,
 };
 
 /// Version of tables, keys and values. A change to any of them raises it.
-pub(crate) const SCHEMA_VERSION: u64 = 3;
+pub(crate) const SCHEMA_VERSION: u64 = 4;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema_version";
@@ -57,14 +63,23 @@ impl Opener {
                 .set_cache_size(self.options.page_cache_bytes)
                 .set_check_integrity_on_open(self.options.verify_on_open);
             let shown = path.display().to_string();
+            let (begun, verified) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+            let told = Arc::clone(&verified);
             builder.set_repair_callback(move |session| {
+                told.store(true, Ordering::Relaxed);
                 tracing::warn!(
                     path = shown,
                     progress = session.progress(),
                     "store was not closed cleanly, verifying it"
                 );
             });
-            Ok(self.disk.open(&builder, path)?)
+            let database = self.disk.open(&builder, path)?;
+            if verified.load(Ordering::Relaxed) {
+                let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+                let seconds = begun.elapsed().as_secs_f64();
+                tracing::warn!(seconds, mb = bytes >> 20, "every page of the store was verified");
+            }
+            Ok(database)
         })
         .map_err(|failure| failure.into_store_error(path))
         .and_then(|database| {
@@ -141,8 +156,11 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
     txn.open_table(catalog::IMAGES)?;
     txn.open_table(users::USERS)?;
     txn.open_table(history::HISTORY)?;
+    txn.open_table(events::EVENT_IDS)?;
     txn.open_table(events::EVENTS)?;
-    txn.open_table(events::EXPOSURES)?;
+    txn.open_table(events::SHOWINGS)?;
+    txn.open_table(exposures::EXPOSURES)?;
+    txn.open_table(exposures::USER_EXPOSURES)?;
     txn.open_table(stats::STATS)?;
     txn.open_table(stats::LOADED_STATS)?;
     txn.open_table(stats::NEIGHBOURS)?;
