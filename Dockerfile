@@ -13,7 +13,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --package plugrank --bin plugrank \
     && install -D --mode=0755 target/release/plugrank /out/plugrank \
-    && install --directory /out/data
+    && install --directory /out/data \
+    && cargo run --release --locked --package xtask -- notices /out/doc \
+    && install --mode=0644 LICENSE /out/doc/LICENSE
 # Four fifths of the program are symbols: they go into a file of their own that debuggers, perf and
 # panics' backtraces find beside it by the link.
 RUN objcopy --only-keep-debug /out/plugrank /out/plugrank.debug \
@@ -24,34 +26,33 @@ FROM scratch AS symbols
 COPY --from=build /out/plugrank.debug /
 
 # ONNX Runtime out of its wheel: the release that `ort` in Cargo.toml is built for, as in
-# xtask/src/ort_library.rs.
+# xtask/src/ort_library.rs. Its files are those whose hashes the lock lists.
 FROM python:${PYTHON_VERSION}-slim-bookworm AS onnxruntime
-ARG ONNXRUNTIME_VERSION=1.31.1
-RUN pip install --no-cache-dir --no-compile --no-deps --target /wheel "onnxruntime==${ONNXRUNTIME_VERSION}" \
-    && install -D --mode=0644 /wheel/onnxruntime/capi/libonnxruntime.so.* /out/libonnxruntime.so
+COPY xtask/wheels/onnxruntime.lock /
+RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --only-binary :all: \
+        --target /wheel --requirement /onnxruntime.lock \
+    && install -D --mode=0644 /wheel/onnxruntime/capi/libonnxruntime.so.* /out/libonnxruntime.so \
+    && install --mode=0644 --target-directory=/out /wheel/onnxruntime/LICENSE \
+        /wheel/onnxruntime/ThirdPartyNotices.txt
 
 # The same with CUDA and cuDNN, from their wheels; the driver (libcuda.so.1) comes from the node. The
 # list is that of the wheel's extras "cuda" and "cudnn", pinned.
 FROM python:${PYTHON_VERSION}-slim-bookworm AS onnxruntime-cuda
-ARG ONNXRUNTIME_VERSION=1.31.1
-RUN pip install --no-cache-dir --no-compile --no-deps --target /wheel \
-        "onnxruntime-gpu==${ONNXRUNTIME_VERSION}" \
-        nvidia-cublas==13.10.0.20 \
-        nvidia-cuda-nvrtc==13.5.37 \
-        nvidia-cuda-runtime==13.5.37 \
-        nvidia-cudnn-cu13==9.28.1.4 \
-        nvidia-cufft==12.5.0.14 \
-        nvidia-curand==10.4.5.25 \
-        nvidia-nvjitlink==13.5.37 \
+COPY xtask/wheels/onnxruntime-gpu.lock /
+RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --only-binary :all: \
+        --target /wheel --requirement /onnxruntime-gpu.lock \
     && install -D --mode=0644 /wheel/onnxruntime/capi/libonnxruntime.so.* /out/libonnxruntime.so \
     && install --mode=0644 --target-directory=/out \
         /wheel/onnxruntime/capi/libonnxruntime_providers_shared.so \
         /wheel/onnxruntime/capi/libonnxruntime_providers_cuda.so \
+        /wheel/onnxruntime/LICENSE /wheel/onnxruntime/ThirdPartyNotices.txt \
     && find /wheel/nvidia -name '*.so*' -type f -exec mv --target-directory=/out {} +
 
 # glibc, libgcc, libstdc++, certificates, a user 65532; no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot AS base
 COPY --from=build /out/plugrank /usr/local/bin/plugrank
+# Licences of what the program is built of, and its bill of materials.
+COPY --from=build /out/doc /usr/local/share/doc/plugrank
 # A new volume mounted here takes over the owner.
 COPY --from=build --chown=65532:65532 /out/data /var/lib/plugrank
 # What `plugrank demo` serves; its store goes into the same volume as others'.

@@ -6,7 +6,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use plugrank_access::Scope;
 
-use crate::experiment::args::{ExperimentArgs, ReplayArgs};
+use crate::{
+    experiment::args::{ExperimentArgs, ReplayArgs},
+    server_client::ServerArg,
+};
 
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
@@ -48,6 +51,9 @@ pub enum Command {
     Load(LoadArgs),
     /// Write what the store holds as a dataset folder, to train on: items, users, histories.
     Export(ExportArgs),
+    /// Look after an embedded store.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -73,6 +79,39 @@ pub enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+/// What is done with an embedded store.
+#[derive(Debug, clap::Subcommand)]
+pub enum StoreCommand {
+    /// Write the store's file anew, smaller and without a byte of what was deleted. The server must not run.
+    Compact(StoreArgs),
+    /// Copy the store into a new file. The server must not run.
+    Backup {
+        /// Settings.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The new file.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put a copy in the place of the store, which must not be there.
+    Restore {
+        /// Settings.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The copy.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
+}
+
+/// Which store.
+#[derive(Debug, clap::Args)]
+pub struct StoreArgs {
+    /// Settings; they name the store.
+    #[command(flatten)]
+    pub config: ConfigArg,
 }
 
 /// Where the settings file is.
@@ -131,17 +170,6 @@ pub struct DemoArgs {
     /// Load the shop anew and forget the clicks of earlier runs.
     #[arg(long)]
     pub fresh: bool,
-}
-
-/// A running server.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServerArg {
-    /// Address of the REST API; http alone.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
-    /// API key, where the server asks for one. From the environment it is in no list of processes.
-    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
-    pub key: Option<String>,
 }
 
 /// Arguments of `rank`.
@@ -265,7 +293,14 @@ pub struct LoadArgs {
     /// Load only interactions strictly before this moment.
     #[arg(long, value_name = "MS")]
     pub until: Option<i64>,
-    /// Leave the encoding of items to the server.
+    /// Accept that a column that the bundle reads is absent, and so missing in every row; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub allow_absent: Vec<String>,
+    /// Show items again that were withdrawn from the store (`available: false`) and that the dataset has as
+    /// available. Without it they stay withdrawn; the report counts them either way.
+    #[arg(long)]
+    pub restore_withdrawn: bool,
+    /// Leave the encoding of items to the server, and columns unchecked against the bundle.
     #[arg(long)]
     pub no_encode: bool,
     /// Print what was loaded, and how long it took, as JSON.
@@ -344,6 +379,8 @@ pub enum TimeMeaning {
 pub enum BundleCommand {
     /// Check files, shapes and checksums, and recompute the reference rows.
     Verify(BundleArgs),
+    /// Write a bundle of any ONNX model that has a row for each impression. Needs `plugrank-training`.
+    Wrap(WrapArgs),
     /// Print what the bundle holds.
     Inspect {
         /// The bundle's folder.
@@ -353,6 +390,21 @@ pub enum BundleCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Arguments of `bundle wrap`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "features.toml: docs/serve-your-own-model.md, \"Any ONNX model\".")]
+pub struct WrapArgs {
+    /// The ONNX model.
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// What it reads, and where its numbers are (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub features: PathBuf,
+    /// The bundle's folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Subcommands of `keys`.

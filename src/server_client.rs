@@ -6,10 +6,19 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use ureq::{Agent, Body, RequestBuilder, http::Response};
 
-use crate::cli::ServerArg;
-
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running server.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArg {
+    /// Address of the REST API; http alone.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// API key, where the server asks for one. From the environment it is in no list of processes.
+    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
 
 /// A client of a running server.
 #[derive(Clone)]

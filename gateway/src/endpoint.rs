@@ -10,6 +10,7 @@ pub(crate) use plugrank_http::get_or_head;
 pub(crate) enum Endpoint {
     Rank,
     Events,
+    Items,
     Item,
     ItemImage,
     User,
@@ -31,9 +32,10 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Rank,
         Self::Events,
+        Self::Items,
         Self::Item,
         Self::ItemImage,
         Self::User,
@@ -59,6 +61,7 @@ impl Endpoint {
         match self {
             Self::Rank => "/v1/rank",
             Self::Events => "/v1/events",
+            Self::Items => "/v1/items",
             Self::Item => "/v1/items/{id}",
             Self::ItemImage => "/v1/items/{id}/image",
             Self::User => "/v1/users/{id}",
@@ -83,11 +86,11 @@ impl Endpoint {
     /// The methods, as an `Allow` header lists them.
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Rank | Self::Events | Self::ModelActivate => "POST",
+            Self::Rank | Self::Events | Self::Items | Self::ModelActivate => "POST",
             Self::Models => "GET, HEAD, POST",
             Self::Model => "DELETE",
             Self::Experiment => "GET, HEAD, PUT, DELETE",
-            Self::Item => "GET, HEAD, PUT, DELETE",
+            Self::Item | Self::User => "GET, HEAD, PUT, PATCH, DELETE",
             _ => "GET, HEAD",
         }
     }
@@ -97,6 +100,7 @@ impl Endpoint {
         const FIXED: [Endpoint; 11] = [
             Endpoint::Rank,
             Endpoint::Events,
+            Endpoint::Items,
             Endpoint::Models,
             Endpoint::Experiments,
             Endpoint::Liveness,

@@ -8,6 +8,7 @@ mod access;
 pub mod api;
 mod body;
 mod calibration;
+mod change_turns;
 mod clock;
 mod connections;
 mod controller;
@@ -15,6 +16,8 @@ mod endpoint;
 mod events;
 mod experiments;
 mod exposures;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lease;
 mod live;
 mod metrics;

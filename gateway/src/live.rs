@@ -2,7 +2,7 @@
 
 use plugrank_budget::BudgetOptions;
 
-use crate::{ExperimentsOptions, Gateway};
+use crate::ExperimentsOptions;
 
 /// What may change while a gateway serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,15 +17,4 @@ pub struct LiveOptions {
     pub max_loaded: usize,
     /// Share of requests that another ready model ranks too, in the shadow.
     pub shadow_share: f64,
-}
-
-impl Gateway {
-    /// Takes up other options, from the next request on.
-    pub(crate) fn take_up(&self, options: LiveOptions) {
-        self.controller.set(&options.budget);
-        self.experiments.set_options(options.experiments.clone());
-        self.models.set_max_loaded(options.max_loaded);
-        self.shadow.set_share(options.shadow_share);
-        self.live.store(options.into());
-    }
 }

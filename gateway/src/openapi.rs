@@ -18,9 +18,14 @@ use crate::routes;
         routes::events::append,
         routes::items::get,
         routes::items::put,
+        routes::items::patch,
+        routes::item_bulk::write,
         routes::items::delete,
         routes::items::image,
         routes::users::get,
+        routes::users::put,
+        routes::users::patch,
+        routes::users::delete,
         routes::models::list,
         routes::models::load,
         routes::models::activate,
@@ -100,7 +105,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 25);
+        assert_eq!(ids.len(), 30);
     }
 
     #[test]

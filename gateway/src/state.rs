@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::{
     LiveOptions, LoadModel, OtherApi, ServerOptions, ServingModel,
     calibration::CalibrationMetrics,
+    change_turns::ChangeTurns,
     connections::Connections,
     controller::Controller,
     events::{Checks, EventsOptions, UnknownItems},
@@ -21,6 +22,7 @@ use crate::{
     exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
+    routes,
 };
 
 /// What a [`Gateway`] is made from.
@@ -75,6 +77,9 @@ pub struct Gateway {
     pub(crate) event_checks: Checks,
     pub(crate) unknown_items: UnknownItems,
     pub(crate) exposures: ExposureLog,
+    /// Of items and users.
+    pub(crate) changes: ChangeTurns,
+    pub(crate) bulk_loads: tokio::sync::Semaphore,
     pub(crate) server: ServerOptions,
     pub(crate) access: AccessOptions,
     pub(crate) gate: Gate,
@@ -143,6 +148,8 @@ impl Gateway {
             event_checks: Checks::new(&events),
             unknown_items: events.unknown_items,
             exposures: ExposureLog::new(&exposures, &metrics),
+            changes: ChangeTurns::new(),
+            bulk_loads: tokio::sync::Semaphore::new(routes::item_bulk::AT_A_TIME),
             server,
             access,
             gate,
@@ -163,6 +170,15 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Takes up other options, from the next request on.
+    pub(crate) fn take_up(&self, options: LiveOptions) {
+        self.controller.set(&options.budget);
+        self.experiments.set_options(options.experiments.clone());
+        self.models.set_max_loaded(options.max_loaded);
+        self.shadow.set_share(options.shadow_share);
+        self.live.store(options.into());
+    }
+
     /// How a budget is split now.
     pub(crate) fn shares(&self) -> Shares {
         self.live.load().budget.shares

@@ -3,7 +3,7 @@
 
     python3 helm/tests/run.py [pytest arguments]
 
-The environment lies in target/helm-venv and is made again when requirements.txt has changed.
+The environment lies in target/helm-venv and is made again when requirements.lock has changed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def environment() -> pathlib.Path:
-    """Interpreter of an environment that has what requirements.txt says."""
+    """Interpreter of an environment that has what requirements.lock lists, file by file."""
     folder = TARGET / "helm-venv"
     python = folder / "bin/python"
     stamp = folder / "installed.txt"
-    wanted = (TESTS / "requirements.txt").read_text()
+    wanted = (TESTS / "requirements.lock").read_text()
     if python.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return python
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
-    requirements = str(TESTS / "requirements.txt")
+    requirements = str(TESTS / "requirements.lock")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*pip, "--requirement", requirements], check=True)
+    subprocess.run([*pip, "--require-hashes", "--requirement", requirements], check=True)
     stamp.write_text(wanted)
     return python
 

@@ -81,7 +81,13 @@ def test_the_program_is_stripped_and_its_symbols_are_beside_it():
 def test_versions_are_those_of_the_project():
     library = (ROOT / "xtask/src/ort_library.rs").read_text()
     [version] = re.findall(r'const VERSION: &str = "([^"]+)"', library)
-    assert set(re.findall(r"ARG ONNXRUNTIME_VERSION=(\S+)", DOCKERFILE)) == {version}
+    for stage, name in [("onnxruntime", "onnxruntime"), ("onnxruntime-cuda", "onnxruntime-gpu")]:
+        assert f"COPY xtask/wheels/{name}.lock /" in stages()[stage]
+        assert f"--requirement /{name}.lock" in stages()[stage]
+        assert "--require-hashes" in stages()[stage]
+        lock = (ROOT / f"xtask/wheels/{name}.lock").read_text()
+        assert f"{name}=={version} " in lock
+        assert lock.count("--hash=sha256:") >= lock.count("==") > 0
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]
     [rust] = re.findall(r"ARG RUST_VERSION=(\S+)", DOCKERFILE)
     oldest = tuple(map(int, workspace["rust-version"].split(".")))

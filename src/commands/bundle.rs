@@ -1,15 +1,18 @@
 //! `plugrank bundle`.
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use plugrank_bundle::Bundle;
 use plugrank_inference::{VerifyReport, verify_folder};
 use serde_json::{Value, json};
 
-use crate::cli::{BundleArgs, BundleCommand};
+use crate::cli::{BundleArgs, BundleCommand, WrapArgs};
 
 pub(super) fn run(command: &BundleCommand) -> Result<()> {
     match command {
         BundleCommand::Verify(args) => verify(args),
+        BundleCommand::Wrap(args) => wrap(args),
         BundleCommand::Inspect { bundle, json } => {
             let bundle = Bundle::open(bundle)?;
             match json {
@@ -19,6 +22,21 @@ pub(super) fn run(command: &BundleCommand) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Graphs are written by the training package.
+fn wrap(args: &WrapArgs) -> Result<()> {
+    let status = Command::new("plugrank-training")
+        .arg("wrap")
+        .arg(&args.model)
+        .arg("--features")
+        .arg(&args.features)
+        .arg("--out")
+        .arg(&args.out)
+        .status()
+        .context("`plugrank-training` cannot be run; `pip install ./training` brings it")?;
+    ensure!(status.success(), "the model was not wrapped");
+    Ok(())
 }
 
 fn verify(args: &BundleArgs) -> Result<()> {

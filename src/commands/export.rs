@@ -43,7 +43,10 @@ async fn export_all(args: &ExportArgs, settings: Settings) -> anyhow::Result<()>
 fn print(report: &ExportReport) {
     println!("  items          {:>12}, {} with an image", report.items, report.images);
     println!("  users          {:>12}", report.users);
-    println!("  interactions   {:>12}", report.interactions);
+    println!(
+        "  interactions   {:>12}, {} of a known request",
+        report.interactions, report.with_request
+    );
     if report.earlier > 0 {
         println!("  {} interactions are before --since and were left out", report.earlier);
     }

@@ -11,7 +11,7 @@ use super::Failure;
 use crate::{
     Settings,
     cli::LoadArgs,
-    load::{LoadOptions, LoadReport, Progress, load},
+    load::{LoadOptions, LoadReport, Progress, Reader, load, table},
     wiring::{self, Model, Node},
 };
 
@@ -32,7 +32,13 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
     runtime()?.block_on(async {
         let model = Model::open(&settings)?;
         let store = wiring::open_store(&settings.store).await?;
-        let options = LoadOptions::default();
+        let encoder = model.bundle.feature_encoder().context("the bundle's vocabularies")?;
+        let reader = Reader { bundle: &model.bundle, encoder: &encoder, allow_absent: &[] };
+        let options = LoadOptions {
+            reader: Some(&reader),
+            popularity_half_life: settings.store.popularity_half_life(),
+            ..LoadOptions::default()
+        };
         let report = load(Arc::clone(&store), dataset, options, &progress).await?;
         let opened = Arc::clone(&store);
         let bodies = BodyMemory::new(settings.server.body_memory());
@@ -48,7 +54,18 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     // Opened first: a bundle that is refused should be known before minutes of loading.
     let model = (!args.no_encode).then(|| Model::open(&settings)).transpose()?;
     let store = wiring::open_store(&settings.store).await?;
-    let options = LoadOptions { until: args.until };
+    let encoder = model.as_ref().map(|model| model.bundle.feature_encoder()).transpose()?;
+    let reader = model.as_ref().zip(encoder.as_ref()).map(|(model, encoder)| Reader {
+        bundle: &model.bundle,
+        encoder,
+        allow_absent: &args.allow_absent,
+    });
+    let options = LoadOptions {
+        until: args.until,
+        reader: reader.as_ref(),
+        popularity_half_life: settings.store.popularity_half_life(),
+        restore_withdrawn: args.restore_withdrawn,
+    };
     let progress = Progress::shown();
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
     let opened = Arc::clone(&store);
@@ -73,6 +90,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
 
 fn print(report: &LoadReport) {
     println!("{}", report.dataset);
+    print!("{}", table(&report.columns));
     for phase in &report.phases {
         let rate = phase.rows as f64 / phase.seconds.max(1e-9);
         println!(
@@ -83,6 +101,12 @@ fn print(report: &LoadReport) {
     if report.items_before > 0 {
         println!("  the store held {} items before; nothing is stored twice", report.items_before);
     }
+    if report.overwritten > 0 {
+        println!(
+            "  warning: {} items differed from the folder and were overwritten",
+            report.overwritten
+        );
+    }
     if report.later > 0 {
         println!("  {} interactions are not before --until and were left out", report.later);
     }
@@ -90,6 +114,18 @@ fn print(report: &LoadReport) {
         println!(
             "  {} interactions name items that items.parquet does not have",
             report.unknown_items
+        );
+    }
+    if report.withdrawn_kept > 0 {
+        println!(
+            "  {} items stay withdrawn, as in the store; --restore-withdrawn shows them again",
+            report.withdrawn_kept
+        );
+    }
+    if report.withdrawn_restored > 0 {
+        println!(
+            "  {} items were withdrawn in the store and are shown again, as in the dataset",
+            report.withdrawn_restored
         );
     }
     if let Some(bytes) = report.peak_memory_bytes {

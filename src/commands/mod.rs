@@ -11,6 +11,7 @@ mod rank;
 mod replay;
 mod serve;
 mod settings;
+mod store;
 mod top;
 mod tune;
 
@@ -68,6 +69,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Store(command) => store::run(&command),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Experiment(args) => Ok(experiment::run(&args)?),
         Command::Replay(args) => Ok(replay::run(&args)?),

@@ -149,6 +149,7 @@ async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown)
     let Front { start, port, metrics, gate, settings, reloads } = front;
     let Started { serving, open_inference } = started;
     let Node { store, bodies, open_inference: served_now, .. } = node;
+    wiring::retention::keep(Arc::clone(&store), settings.store.retention());
     let bundle = serving.version.clone();
     let from = match &serving.folder {
         Some(folder) => format!("{folder}, activated before"),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::ServerArg;
+use crate::server_client::ServerArg;
 
 /// Arguments of `experiment`.
 #[derive(Debug, Args)]

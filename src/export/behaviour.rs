@@ -14,6 +14,7 @@ use plugrank_store::{Store, StoreError};
 use super::{
     ExportError, ExportReport, PAGE,
     catalog::{Items, note},
+    requests::{self, Request},
 };
 use crate::load::Progress;
 
@@ -33,6 +34,10 @@ struct Row {
 pub(super) struct Behaviour {
     users: Vec<UserId>,
     rows: Vec<Row>,
+    /// Of items, their places in the order of ids.
+    item_places: Vec<u32>,
+    /// Of rows, by what they were shown.
+    requests: HashMap<usize, Request>,
 }
 
 impl Behaviour {
@@ -72,15 +77,18 @@ impl Behaviour {
             }
         }
         bar.finish();
-        let behaviour = Self::sorted(numbers, rows, items);
+        let mut behaviour = Self::sorted(&numbers, rows, items);
+        behaviour.requests = requests::read(store, &behaviour, items, progress).await?;
+        report.with_request = behaviour.requests.len() as u64;
         report.users = behaviour.users.len() as u64;
         report.interactions = behaviour.rows.len() as u64;
         Ok(behaviour)
     }
 
     /// Brings users and rows into the order of ids, and rows that were read twice to one.
-    fn sorted(numbers: HashMap<UserId, u32>, mut rows: Vec<Row>, items: &Items) -> Self {
-        let mut named: Vec<(UserId, u32)> = numbers.into_iter().collect();
+    fn sorted(numbers: &HashMap<UserId, u32>, mut rows: Vec<Row>, items: &Items) -> Self {
+        let mut named: Vec<(UserId, u32)> =
+            numbers.iter().map(|(id, number)| (id.clone(), *number)).collect();
         named.sort_unstable();
         let user_places = places(named.iter().map(|(_, number)| *number));
         let mut by_id: Vec<u32> = (0..items.ids.len() as u32).collect();
@@ -94,7 +102,16 @@ impl Behaviour {
             (row.timestamp, row.user, item_places[row.item as usize], !row.clicked)
         });
         rows.dedup_by_key(|row| (row.timestamp, row.user, row.item));
-        Self { users: named.into_iter().map(|(user, _)| user).collect(), rows }
+        let users = named.into_iter().map(|(user, _)| user).collect();
+        Self { users, rows, item_places, requests: HashMap::new() }
+    }
+
+    /// The row of an entry, by the user's id and the item's number.
+    pub(super) fn row(&self, user: &UserId, item: u32, timestamp: TimestampMs) -> Option<usize> {
+        let user = self.users.binary_search(user).ok()? as u32;
+        let wanted = (timestamp, user, *self.item_places.get(item as usize)?);
+        let key = |row: &Row| (row.timestamp, row.user, self.item_places[row.item as usize]);
+        self.rows.binary_search_by_key(&wanted, key).ok()
     }
 
     /// Whether anything was shown that was not clicked.
@@ -144,14 +161,15 @@ impl Behaviour {
     ) -> Result<(), ExportError> {
         let bar = progress.bar("interactions", self.rows.len() as u64);
         let mut file = InteractionWriter::create(folder)?;
-        for row in &self.rows {
+        for (at, row) in self.rows.iter().enumerate() {
+            let request = self.requests.get(&at);
             file.write(InteractionRow {
                 user_id: self.users[row.user as usize].clone(),
                 item_id: items.ids[row.item as usize].clone(),
                 timestamp: row.timestamp,
                 clicked: row.clicked,
-                request_id: None,
-                position: None,
+                request_id: request.map(|request| request.id.clone()),
+                position: request.and_then(|request| request.position),
             })?;
             bar.inc(1);
         }

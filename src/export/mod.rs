@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod catalog;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,8 @@ pub struct ExportReport {
     pub users: u64,
     /// Interactions.
     pub interactions: u64,
+    /// Of them, those whose request is known.
+    pub with_request: u64,
     /// Interactions left out: they are before `since`.
     pub earlier: u64,
     /// Interactions left out: the store no longer has their item.

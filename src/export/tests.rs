@@ -1,6 +1,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use plugrank_contract::{FeatureValue, HistoryEntry, Item, User, feature::Number};
+use plugrank_contract::{
+    Event, EventType, ExposedItem, Exposure, FeatureValue, HistoryEntry, Item, User,
+    feature::Number,
+};
 use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow, Negatives, Time};
 use plugrank_store::{NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -23,6 +26,34 @@ fn item(id: &str, image: bool, features: &[(&str, FeatureValue)]) -> NewItem {
         features: features.iter().map(named).collect(),
     };
     NewItem { item, image: image.then(|| PNG.to_vec()) }
+}
+
+fn exposure(request: &str, user: &str, timestamp: i64) -> Exposure {
+    let item = ExposedItem {
+        item_id: "i1".into(),
+        score: None,
+        ctr: None,
+        scores: Vec::new(),
+        propensity: None,
+        features: BTreeMap::new(),
+    };
+    Exposure {
+        request_id: request.to_owned(),
+        timestamp,
+        user_id: user.into(),
+        surface: None,
+        arms: Vec::new(),
+        forced_arms: false,
+        bundle: None,
+        rung: "full".to_owned(),
+        degraded: false,
+        late: false,
+        failed: false,
+        coverage: 1.0,
+        features: BTreeMap::new(),
+        tasks: Vec::new(),
+        items: vec![item],
+    }
 }
 
 fn entry(id: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
@@ -86,6 +117,7 @@ async fn what_the_store_holds_is_written() {
         images: 2,
         users: 2,
         interactions: 5,
+        with_request: 0,
         earlier: 0,
         unknown_items: 1,
     };
@@ -133,6 +165,40 @@ async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
     let clicks = dir.path().join("clicks");
     export(&store, &clicks, &options, &Progress::hidden()).await.unwrap();
     assert_eq!(DatasetFolder::open(&clicks).unwrap().meta().negatives, Negatives::Matched);
+}
+
+#[tokio::test]
+async fn requests_and_positions_are_those_of_events_and_served_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let click = |id: &str, item: &str, position, timestamp| Event {
+        event_id: id.to_owned(),
+        event_type: EventType::click(),
+        user_id: "u10".into(),
+        item_id: item.into(),
+        value: None,
+        request_id: Some("r".to_owned()),
+        position,
+        surface: None,
+        timestamp,
+    };
+    let shown = Exposure { items: Vec::new(), ..exposure("r", "u10", 40) };
+    let item =
+        |id: &str| ExposedItem { item_id: id.into(), ..exposure("r", "u10", 40).items[0].clone() };
+    let shown = Exposure { items: vec![item("i10"), item("i2"), item("i1")], ..shown };
+    store.append_exposures(vec![shown]).await.unwrap();
+    let events = vec![click("1", "i2", Some(2), 50), click("2", "i1", None, 60)];
+    store.append_events(events).await.unwrap();
+    let out = dir.path().join("out");
+    let report = export(&store, &out, &options(Some(50)), &Progress::hidden()).await.unwrap();
+    assert_eq!((report.interactions, report.with_request), (2, 2));
+    let folder = DatasetFolder::open(&out).unwrap();
+    let rows = folder.interactions().unwrap().collect::<Result<Vec<_>, _>>().unwrap().concat();
+    let placed: Vec<_> = rows
+        .iter()
+        .map(|row| (row.item_id.as_str(), row.request_id.as_deref(), row.position))
+        .collect();
+    assert_eq!(placed, [("i2", Some("r"), Some(1)), ("i1", Some("r"), Some(2))]);
 }
 
 #[tokio::test]

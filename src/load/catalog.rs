@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
-use plugrank_contract::ItemId;
-use plugrank_dataset::DatasetFolder;
+use plugrank_contract::{Item, ItemId};
+use plugrank_dataset::{DatasetFolder, DatasetItem};
 use plugrank_store::{NewItem, Store};
 
-use super::{LoadError, LoadReport, Progress, writers::Writers};
+use super::{LoadError, LoadOptions, LoadReport, Progress, writers::Writers};
 
 /// Bytes of images that are written at a time.
 const IMAGE_BYTES: usize = 16 << 20;
@@ -44,6 +44,7 @@ impl Items {
 pub(super) async fn items(
     store: &Arc<dyn Store>,
     folder: &DatasetFolder,
+    options: LoadOptions<'_>,
     progress: &Progress,
     report: &mut LoadReport,
 ) -> Result<Items, LoadError> {
@@ -57,7 +58,9 @@ pub(super) async fn items(
         async move { store.put_items(items).await }
     };
     for batch in batches {
-        for row in batch? {
+        let mut rows = batch?;
+        compare(store, &mut rows, options, report).await?;
+        for row in rows {
             items.add(&row.item.item_id)?;
             let image = row.image.as_deref().map(|image| folder.image(image)).transpose()?;
             report.items += 1;
@@ -75,6 +78,37 @@ pub(super) async fn items(
     writers.end().await?;
     bar.finish();
     Ok(items)
+}
+
+/// Holds rows against what the store has of their items. Those that were withdrawn from it stay so, unless
+/// told otherwise; what becomes of them, and how many others change, is counted.
+async fn compare(
+    store: &Arc<dyn Store>,
+    rows: &mut [DatasetItem],
+    options: LoadOptions<'_>,
+    report: &mut LoadReport,
+) -> Result<(), LoadError> {
+    if report.items_before == 0 {
+        return Ok(());
+    }
+    let ids: Vec<ItemId> = rows.iter().map(|row| row.item.item_id.clone()).collect();
+    for (row, known) in rows.iter_mut().zip(store.items(&ids).await?) {
+        let Some(known) = known else { continue };
+        if row.item.available && !known.item.available {
+            if options.restore_withdrawn {
+                report.withdrawn_restored += 1;
+            } else {
+                report.withdrawn_kept += 1;
+                row.item.available = false;
+            }
+        }
+        // The hash of an image is the store's.
+        let before = Item { image_hash: None, ..known.item.clone() };
+        if before != row.item {
+            report.overwritten += 1;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn users(

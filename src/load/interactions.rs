@@ -1,10 +1,15 @@
 //! Histories, item statistics and co-visitation, in one pass over the interactions.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{
+    collections::HashMap,
+    mem,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use plugrank_contract::{HistoryEntry, UserId};
-use plugrank_dataset::DatasetFolder;
-use plugrank_store::{ItemStats, Store};
+use plugrank_contract::{HistoryEntry, TimestampMs, UserId};
+use plugrank_dataset::{DatasetFolder, Time};
+use plugrank_store::{Decayed, ItemStats, Store};
 
 use super::{
     LoadError, LoadOptions, LoadReport, Progress, catalog::Items, co_visitation::CoVisitation,
@@ -20,11 +25,29 @@ pub(super) struct Counted {
     pairs: CoVisitation,
 }
 
+impl Counted {
+    /// The log's end counts as now, so that what is loaded stands beside what happens from now on. Where
+    /// timestamps are no moments, nothing of it is older than the rest.
+    fn as_of_now(&mut self, time: Time) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since.as_millis() as TimestampMs;
+        let newest = self.stats.iter().map(|stats| stats.popularity.at).max().unwrap_or(0);
+        for stats in &mut self.stats {
+            match time {
+                Time::Ms => stats.popularity.at += now - newest,
+                Time::Order => {
+                    stats.popularity = Decayed { value: stats.clicks as f64, at: now };
+                }
+            }
+        }
+    }
+}
+
 pub(super) async fn load(
     store: &Arc<dyn Store>,
     folder: &DatasetFolder,
     items: &Items,
-    options: LoadOptions,
+    options: LoadOptions<'_>,
     progress: &Progress,
     report: &mut LoadReport,
 ) -> Result<Counted, LoadError> {
@@ -57,6 +80,7 @@ pub(super) async fn load(
                     stats.impressions += 1;
                     if row.clicked {
                         stats.clicks += 1;
+                        stats.popularity.add(1.0, row.timestamp, options.popularity_half_life);
                         let next = u32::try_from(users.len())
                             .map_err(|_| LoadError::TooLarge("more than 4 billion users"))?;
                         let user = *users.entry(row.user_id.clone()).or_insert(next);
@@ -79,6 +103,7 @@ pub(super) async fn load(
     writers.begin(put(waiting)).await?;
     writers.end().await?;
     bar.finish();
+    counted.as_of_now(folder.meta().time);
     Ok(counted)
 }
 

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod co_visitation;
+mod columns;
 mod interactions;
 mod progress;
 mod report;
@@ -9,20 +10,38 @@ mod report;
 mod tests;
 mod writers;
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use plugrank_contract::TimestampMs;
 use plugrank_dataset::{DatasetError, DatasetFolder};
 use plugrank_store::{Store, StoreError};
 
+pub use columns::{Absent, ColumnLine, Reader, table};
 pub use progress::Progress;
 pub use report::{LoadReport, Phase};
 
 /// What is loaded.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LoadOptions {
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions<'a> {
     /// Only interactions strictly before this moment.
     pub until: Option<TimestampMs>,
+    /// The bundle that is to rank it, where it is known.
+    pub reader: Option<&'a Reader<'a>>,
+    /// After how long a click counts half for the popularity of its item.
+    pub popularity_half_life: Duration,
+    /// Whether items that the store has as not available become what the folder says.
+    pub restore_withdrawn: bool,
+}
+
+impl Default for LoadOptions<'_> {
+    fn default() -> Self {
+        let popularity_half_life = Duration::from_secs(30 * 24 * 60 * 60);
+        Self { until: None, reader: None, popularity_half_life, restore_withdrawn: false }
+    }
 }
 
 /// Why a load ended. What was written before stays; a repeated load completes it.
@@ -31,6 +50,9 @@ pub enum LoadError {
     /// The folder is not what it should be.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The bundle reads columns that the data lacks.
+    #[error("{}", told(.0))]
+    Absent(Vec<Absent>),
     /// The store could not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,6 +62,17 @@ pub enum LoadError {
     /// There is more than the loader can count.
     #[error("{0}")]
     TooLarge(&'static str),
+}
+
+fn told(absent: &[Absent]) -> String {
+    let lines = absent.iter().map(|Absent { file, column, feature }| {
+        format!(
+            "{file}: column `{column}` is absent, or without a value in any row; the bundle reads it \
+             (feature `{feature}`). Name it so in the data, or accept that it is always missing: \
+             --allow-absent {column}"
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Loads items with their images, users, histories, item statistics and co-visitation. Every write
@@ -52,14 +85,18 @@ pub enum LoadError {
 pub async fn load(
     store: Arc<dyn Store>,
     folder: &Path,
-    options: LoadOptions,
+    options: LoadOptions<'_>,
     progress: &Progress,
 ) -> Result<LoadReport, LoadError> {
     let folder = DatasetFolder::checked(folder)?;
     let mut report = LoadReport::new(folder.meta().name.clone(), store.item_count().await?);
 
     let begun = Instant::now();
-    let items = catalog::items(&store, &folder, progress, &mut report).await?;
+    report.columns = columns::survey(&folder, options.reader)?;
+    report.phase("columns", report.columns.len() as u64, begun);
+
+    let begun = Instant::now();
+    let items = catalog::items(&store, &folder, options, progress, &mut report).await?;
     report.phase("items", report.items, begun);
 
     let begun = Instant::now();

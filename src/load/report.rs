@@ -5,6 +5,8 @@ use std::{fs, time::Instant};
 use plugrank_contract::UserId;
 use serde::Serialize;
 
+use super::ColumnLine;
+
 /// How many users the report names.
 const SAMPLE: usize = 20;
 
@@ -27,6 +29,14 @@ pub struct LoadReport {
     pub later: u64,
     /// Interactions with items that `items.parquet` does not have. They stay in histories.
     pub unknown_items: u64,
+    /// Items that the store held with other content, which is gone now.
+    pub overwritten: u64,
+    /// What became of each column.
+    pub columns: Vec<ColumnLine>,
+    /// Items that the folder has as available and the store had withdrawn: the store won.
+    pub withdrawn_kept: u64,
+    /// Items that the folder has as available and the store had withdrawn: the folder won.
+    pub withdrawn_restored: u64,
     /// What took how long.
     pub phases: Vec<Phase>,
     /// Most memory the process held so far, in bytes, where the system tells.
@@ -57,6 +67,10 @@ impl LoadReport {
             interactions: 0,
             later: 0,
             unknown_items: 0,
+            overwritten: 0,
+            columns: Vec::new(),
+            withdrawn_kept: 0,
+            withdrawn_restored: 0,
             phases: Vec::new(),
             peak_memory_bytes: None,
             sample_users: Vec::new(),

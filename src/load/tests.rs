@@ -82,7 +82,9 @@ fn fixture() -> (tempfile::TempDir, Arc<dyn Store>) {
 
 async fn run(store: &Arc<dyn Store>, folder: &Path, until: Option<i64>) -> LoadReport {
     let progress = Progress::hidden();
-    load(Arc::clone(store), folder, LoadOptions { until }, &progress).await.unwrap()
+    load(Arc::clone(store), folder, LoadOptions { until, ..LoadOptions::default() }, &progress)
+        .await
+        .unwrap()
 }
 
 async fn refusal(store: &Arc<dyn Store>, folder: &Path) -> String {

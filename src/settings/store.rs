@@ -1,9 +1,10 @@
 //! Which store there is and how it is opened or reached: section `[store]`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use garde::Validate;
 use plugrank_settings::{RedisConnection, RedisUse, rules};
+use plugrank_store::Retention;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +47,25 @@ pub struct StoreOptions {
     #[garde(range(min = 1000, max = 1_000_000_000))]
     pub redis_changes: u64,
     /// How long an event is kept and its repeat known: a repeat that comes later counts again, and a
-    /// click finds its impression no longer. In hours.
-    #[garde(range(min = 1, max = 87_600))]
-    pub redis_event_hours: u64,
+    /// click finds its impression no longer. In days.
+    #[garde(range(min = 1, max = 36_500))]
+    pub event_days: u64,
+    /// How long a served list is kept, in days.
+    #[garde(range(min = 1, max = 36_500))]
+    pub exposure_days: u64,
+    /// How long an entry of a user's history is kept, in days.
+    #[garde(range(min = 1, max = 36_500))]
+    pub history_days: u64,
+    /// After how many days an event counts half for the popularity of its item.
+    #[garde(range(min = 0.01, max = 36_500.0), custom(rules::finite))]
+    pub popularity_half_life_days: f64,
     /// How long cached vectors are kept after they were written; then they are encoded again. In hours.
     #[garde(range(min = 1, max = 87_600))]
     pub redis_vector_hours: u64,
+    /// What every key in Redis begins with, so that several shops share servers: letters, digits, `-` and `_`.
+    /// Another namespace is another, empty store.
+    #[garde(custom(namespace))]
+    pub redis_namespace: String,
     /// The servers, when kind is "redis" (docs/redis.md).
     #[garde(dive(&RedisUse { used: self.kind == StoreKind::Redis, anywhere: true }))]
     pub redis: RedisConnection,
@@ -67,11 +81,43 @@ impl Default for StoreOptions {
             verify_on_open: false,
             redis_replicas: 0,
             redis_changes: 1_000_000,
-            redis_event_hours: 720,
+            event_days: 90,
+            exposure_days: 30,
+            history_days: 365,
+            popularity_half_life_days: 30.0,
             redis_vector_hours: 168,
+            redis_namespace: "plugrank".to_owned(),
             redis: RedisConnection::default(),
         }
     }
+}
+
+impl StoreOptions {
+    /// How long is kept what users did and saw.
+    #[must_use]
+    pub const fn retention(&self) -> Retention {
+        Retention {
+            events: days(self.event_days),
+            exposures: days(self.exposure_days),
+            history: days(self.history_days),
+        }
+    }
+
+    /// After how long an event counts half for the popularity of its item.
+    #[must_use]
+    pub fn popularity_half_life(&self) -> Duration {
+        days(1).mul_f64(self.popularity_half_life_days)
+    }
+}
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 60 * 60)
+}
+
+fn namespace(name: &str, _: &()) -> garde::Result {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = (1..=64).contains(&name.len()) && name.bytes().all(plain);
+    rules::holds(fits, || "1 to 64 letters, digits, `-` and `_`".to_owned())
 }
 
 #[cfg(test)]

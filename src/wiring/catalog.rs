@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
 use parking_lot::Mutex;
-use plugrank_contract::{Context, embedding::FetchVectors};
+use plugrank_bundle::features::{Feature, Observed, Seen};
+use plugrank_contract::{Context, ItemIndex, embedding::FetchVectors};
 use plugrank_items::{
-    ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, TableColumns, TableLoadProgress,
-    TableSink,
+    Availability, ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, TableColumns,
+    TableLoadProgress, TableSink,
 };
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
@@ -60,6 +61,9 @@ impl Catalog {
             "the item table is filled"
         );
         tell_of_columns(&items.columns());
+        if let (Some(model), Some(column)) = (model, &features) {
+            tell_of_features(&items, column, &model.bundle.manifest().features.item);
+        }
         if model.is_some() && items.is_empty() {
             tracing::warn!(
                 bundle,
@@ -115,6 +119,67 @@ fn tell_of_columns(columns: &TableColumns) {
             "features that filters cannot name: see items.columns and items.max_columns"
         );
     }
+}
+
+/// Says how far the items have what the bundle reads of them.
+fn tell_of_features(items: &ItemTable, column: &FeatureColumn, features: &[Feature]) {
+    if items.is_empty() {
+        return;
+    }
+    let seen = seen_of_items(items, column, features);
+    let share = |share: f64| format!("{:.1} %", share * 100.0);
+    let told: Vec<String> = features
+        .iter()
+        .zip(&seen)
+        .filter(|(_, seen)| seen.rows > 0)
+        .map(|(feature, seen)| {
+            let (missing, unknown) = (share(seen.missing_share()), share(seen.unknown_share()));
+            let trained = feature.observed.map(|Observed { missing, unknown }| {
+                format!(" (in training {} and {})", share(missing), share(unknown))
+            });
+            let trained = trained.unwrap_or_default();
+            format!("{}: {missing} missing, {unknown} unknown{trained}", feature.name)
+        })
+        .collect();
+    tracing::info!(features = told.join("; "), "what the bundle reads of the items");
+    for (feature, seen) in features.iter().zip(&seen) {
+        let nothing = seen.rows > 0 && seen.missing == seen.rows;
+        let as_trained = feature.observed.is_some_and(|observed| observed.missing >= 1.0);
+        if nothing && !as_trained {
+            tracing::warn!(
+                feature = feature.name,
+                column = feature.column().unwrap_or_default(),
+                "the bundle reads what no item has: rankings are not what the model was trained for"
+            );
+        }
+    }
+}
+
+/// What is found of each feature over the items that are there.
+fn seen_of_items(items: &ItemTable, column: &FeatureColumn, features: &[Feature]) -> Vec<Seen> {
+    let (view, rows) = (items.view(), column.view());
+    let left_out = items.columns().left_out;
+    let options = items.options();
+    // A number whose column is not kept looks the same whether it is there or not.
+    let is_kept = |name: &str| options.keeps(name) && left_out.iter().all(|other| other != name);
+    let places: Vec<(Option<usize>, bool)> = features
+        .iter()
+        .map(|feature| feature.column().unwrap_or_default())
+        .map(|name| (view.column_place(name), is_kept(name)))
+        .collect();
+    let mut seen = vec![Seen::default(); features.len()];
+    let there = |index: &ItemIndex| view.availability(*index) != Availability::Removed;
+    for index in (0..view.index_end()).filter(there) {
+        let Some(row) = rows.row(index) else { continue };
+        let has_number = |feature: usize| match places[feature] {
+            (Some(place), _) => Some(view.has_value(place, index)),
+            (None, is_kept) => is_kept.then_some(false),
+        };
+        column.encoder().see_item_row(row, has_number, |feature, presence| {
+            seen[feature].add(presence);
+        });
+    }
+    seen
 }
 
 /// Version of the bundle that an embedding role in another process runs.

@@ -7,7 +7,7 @@ use plugrank_contract::{
     embedding::{Fetch, FetchVectors, Invalidate},
     reranking::Rerank,
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
-    scoring::Score,
+    scoring::{CheckFeatures, Score},
 };
 use plugrank_encoding::Encoding;
 use plugrank_gateway::OtherApi;
@@ -85,6 +85,8 @@ impl Retrieval {
 pub struct Scoring {
     /// Click probabilities.
     pub score: Client<Score>,
+    /// Whether features can be read, before they are stored.
+    pub check_features: Client<CheckFeatures>,
     /// Word of changed items, where scoring has the encoders beside itself.
     pub invalidate: Option<Client<Invalidate>>,
     /// The graphs, for callers of another protocol; `None` where they run in another process, or by
@@ -93,13 +95,22 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    pub(super) fn from_service(service: impl Service<Score>) -> Self {
-        Self { score: client(service), invalidate: None, open_inference: None }
+    pub(super) fn from_service<S>(service: S) -> Self
+    where
+        S: Service<Score> + Service<CheckFeatures> + Clone,
+    {
+        Self {
+            score: client(service.clone()),
+            check_features: client(service),
+            invalidate: None,
+            open_inference: None,
+        }
     }
 
     /// Serves the calls to other processes.
     pub fn routes(&self, config: &mut ServiceConfig) {
         route(config, self.score.clone());
+        route(config, self.check_features.clone());
         if let Some(invalidate) = &self.invalidate {
             route(config, invalidate.clone());
         }

@@ -115,27 +115,39 @@ pub(super) struct Reading {
     name: &'static str,
     help: &'static str,
     value: Value,
-    endpoint: Option<String>,
+    /// Beside the role.
+    labels: Vec<(&'static str, String)>,
 }
 
 #[derive(Clone, Copy)]
 enum Value {
     Counter(u64),
     Gauge(u64),
+    Ratio(f64),
 }
 
 impl Reading {
     pub(super) fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, value: Value::Counter(value), endpoint: None }
+        Self { name, help, value: Value::Counter(value), labels: Vec::new() }
     }
 
     pub(super) fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, value: Value::Gauge(value), endpoint: None }
+        Self { name, help, value: Value::Gauge(value), labels: Vec::new() }
+    }
+
+    pub(super) fn ratio(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self { name, help, value: Value::Ratio(value), labels: Vec::new() }
+    }
+
+    /// The same, with a label.
+    pub(super) fn with(mut self, label: &'static str, value: impl Into<String>) -> Self {
+        self.labels.push((label, value.into()));
+        self
     }
 
     /// The same, of one endpoint.
     fn at(self, endpoint: &str) -> Self {
-        Self { endpoint: Some(endpoint.to_owned()), ..self }
+        self.with("endpoint", endpoint)
     }
 }
 
@@ -165,18 +177,14 @@ impl Collector for Readings {
             let Some((_, first)) = family.first() else { continue };
             let kind = match first.value {
                 Value::Counter(_) => MetricType::Counter,
-                Value::Gauge(_) => MetricType::Gauge,
+                Value::Gauge(_) | Value::Ratio(_) => MetricType::Gauge,
             };
             let mut descriptor = encoder.encode_descriptor(name, first.help, None, kind)?;
-            for (role, Reading { value, endpoint, .. }) in &family {
-                let role = ("role", *role);
-                match endpoint {
-                    None => value.encode(descriptor.encode_family(&[role])?)?,
-                    Some(endpoint) => {
-                        let labels = [role, ("endpoint", endpoint.as_str())];
-                        value.encode(descriptor.encode_family(&labels)?)?;
-                    }
-                }
+            for (role, Reading { value, labels, .. }) in &family {
+                let more = labels.iter().map(|(label, value)| (*label, value.as_str()));
+                let labels: Vec<(&str, &str)> =
+                    std::iter::once(("role", *role)).chain(more).collect();
+                value.encode(descriptor.encode_family(&labels)?)?;
             }
         }
         Ok(())
@@ -188,6 +196,7 @@ impl Value {
         match self {
             Self::Counter(value) => ConstCounter::new(value).encode(encoder),
             Self::Gauge(value) => ConstGauge::new(value as i64).encode(encoder),
+            Self::Ratio(value) => ConstGauge::new(value).encode(encoder),
         }
     }
 }

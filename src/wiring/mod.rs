@@ -8,6 +8,7 @@ mod metrics;
 mod open_inference;
 pub(crate) mod options;
 mod reranking;
+pub(crate) mod retention;
 mod retrieval;
 mod scoring;
 pub mod serving;

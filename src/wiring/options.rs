@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use plugrank_contract::HistoryLimits;
-use plugrank_retrieval::{RetrievalOptions, options::SnapshotOptions};
+use plugrank_retrieval::{
+    RetrievalOptions,
+    options::{PopularOptions, SnapshotOptions},
+};
 
 use super::Model;
 use crate::{
@@ -21,6 +24,10 @@ pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> Retrieval
             clicks: lengths.clicks,
             impressions: lengths.impressions,
         }),
+        popular: PopularOptions {
+            half_life: settings.store.popularity_half_life(),
+            ..options.popular
+        },
         snapshot: SnapshotOptions {
             path: snapshot_folder(options.snapshot.path.as_deref(), &settings.store),
             ..options.snapshot

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use anyhow::{Context, Result};
 use plugrank_encoding::{Embeddings, RemoteEncoding};
 use plugrank_inference::Provider;
-use plugrank_scoring::{ScoringParts, ScoringService};
+use plugrank_scoring::{FeatureSeen, ScoringParts, ScoringService};
 
 use super::{
     Catalog, Embedding, Model, Node, Scoring, client, metrics::Reading, open_inference, options,
@@ -63,6 +63,8 @@ pub async fn start(
     let service = Arc::new(service);
     let counted = Arc::clone(&service);
     node.roles.readings("scoring", move || counts(&counted));
+    let looked_at = Arc::clone(&service);
+    node.roles.readings("scoring", move || features(&looked_at));
     let watched = Arc::clone(&service);
     node.health.probe("scoring-workers", move || {
         let alive = watched.alive();
@@ -112,6 +114,35 @@ fn counts(service: &ScoringService) -> Vec<Reading> {
             "Logits that were no finite number",
             counts.not_finite,
         ),
+        Reading::counter(
+            "values_not_finite",
+            "Candidates whose value by scoring.value, or a formula of a call, was no finite number",
+            counts.without_value,
+        ),
         Reading::gauge("batch_waiting", "Entries that wait for a batch", service.waiting() as u64),
     ]
+}
+
+/// What requests had of each feature, and what training saw of it.
+fn features(service: &ScoringService) -> Vec<Reading> {
+    let mut readings = Vec::new();
+    for FeatureSeen { of, feature, seen, trained } in service.features_seen() {
+        let known = seen.rows - seen.missing - seen.unknown;
+        for (found, count) in
+            [("known", known), ("missing", seen.missing), ("unknown", seen.unknown)]
+        {
+            let help = "Values of features that were read to score, of four candidates a request";
+            let reading = Reading::counter("feature_values", help, count);
+            let reading = reading.with("of", of).with("feature", feature.as_str());
+            readings.push(reading.with("found", found));
+        }
+        let Some(trained) = trained else { continue };
+        for (found, share) in [("missing", trained.missing), ("unknown", trained.unknown)] {
+            let help = "Share of training rows without a value, or with one that is not known";
+            let reading = Reading::ratio("feature_trained_ratio", help, share);
+            let reading = reading.with("of", of).with("feature", feature.as_str());
+            readings.push(reading.with("found", found));
+        }
+    }
+    readings
 }

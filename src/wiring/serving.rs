@@ -52,6 +52,7 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
         clients: Clients {
             retrieve: retrieval.retrieve,
             score: scoring.score,
+            check_features: scoring.check_features,
             rerank: reranking.rerank,
             observe_events: retrieval.observe_events,
             refresh_items: retrieval.refresh_items,
@@ -91,6 +92,7 @@ pub fn remote(node: &Node) -> Result<Started> {
         clients: Clients {
             retrieve: retrieval.retrieve,
             score: scoring.score,
+            check_features: scoring.check_features,
             rerank: remote_reranking(node)?.rerank,
             observe_events: retrieval.observe_events,
             refresh_items: retrieval.refresh_items,

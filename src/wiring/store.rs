@@ -28,15 +28,19 @@ pub async fn open(settings: &StoreOptions) -> Result<Arc<dyn Store>> {
                 page_cache_bytes: settings.page_cache_mb << 20,
                 user_cache_bytes: (settings.user_cache_mb as u64) << 20,
                 verify_on_open: settings.verify_on_open,
+                popularity_half_life: settings.popularity_half_life(),
                 ..EmbeddedOptions::default()
             };
             Ok(Arc::new(EmbeddedStore::open(&settings.path, options)?))
         }
         StoreKind::Redis => {
+            let retention = settings.retention();
             let options = RedisOptions {
+                namespace: settings.redis_namespace.clone(),
                 replicas: settings.redis_replicas,
                 changes_kept: settings.redis_changes,
-                event_memory: hours(settings.redis_event_hours),
+                event_memory: retention.events.max(retention.exposures),
+                popularity_half_life: settings.popularity_half_life(),
                 vector_memory: hours(settings.redis_vector_hours),
                 ..options(&settings.redis)
             };

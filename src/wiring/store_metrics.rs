@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, Exposure, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, Item, ItemId, TimestampMs, User, UserId,
     UserView,
 };
 use plugrank_runtime::Metrics;
@@ -114,6 +114,10 @@ macro_rules! measured {
 impl Store for MeasuredStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
         measured!(self.put_items(items))
+    }
+
+    async fn update_items(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        measured!(self.update_items(items))
     }
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {

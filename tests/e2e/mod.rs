@@ -22,3 +22,4 @@ mod split;
 mod terminal;
 mod tracing;
 mod typed;
+mod value;

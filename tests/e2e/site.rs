@@ -102,15 +102,21 @@ impl Site {
 
     /// Another bundle, serving the dataset in a folder.
     pub(crate) async fn start_on(bundle: &Path, dataset: &Path) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let port = free_port();
-        let config = settings_of(bundle, folder.path(), port, "");
-        let mut load = plugrank(&["load", "--config"]);
-        let output = load.arg(&config).arg("--dataset").arg(dataset).output();
-        let output = output.expect("plugrank can be started");
-        assert!(output.status.success(), "load failed: {}", stderr(&output));
+        Self::start_on_with(bundle, dataset, "").await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn start_on_with(bundle: &Path, dataset: &Path, more: &str) -> Self {
+        let (folder, port) = loaded_on(bundle, dataset, more);
         let child = start(serve(folder.path()));
         Self { http: Client::new(), folder, child, port }.ready().await
+    }
+
+    /// The same where the settings are such that the server does not start: what it said.
+    pub(crate) fn refused_on(bundle: &Path, dataset: &Path, more: &str) -> Output {
+        let (folder, port) = loaded_on(bundle, dataset, "");
+        settings_of(bundle, folder.path(), port, more);
+        serve(folder.path()).output().expect("plugrank can be started")
     }
 
     /// The same by another command that runs this one.
@@ -227,6 +233,18 @@ impl Drop for Site {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A folder with a store that has a dataset, and a port to serve it on.
+fn loaded_on(bundle: &Path, dataset: &Path, more: &str) -> (TempDir, u16) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let port = free_port();
+    let config = settings_of(bundle, folder.path(), port, more);
+    let mut load = plugrank(&["load", "--config"]);
+    let output = load.arg(&config).arg("--dataset").arg(dataset).output();
+    let output = output.expect("plugrank can be started");
+    assert!(output.status.success(), "load failed: {}", stderr(&output));
+    (folder, port)
 }
 
 async fn read(response: Response) -> (u16, Value) {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::site::{Site, repository};
 
 /// A Sunday, 00:30 in UTC and 01:30 in Berlin, where the bundle reads hours.
-const NIGHT: i64 = 1_774_744_200_000;
+pub(crate) const NIGHT: i64 = 1_774_744_200_000;
 
 fn number(number: f64) -> FeatureValue {
     Number::new(number).expect("a number that a feature has").into()
@@ -24,7 +24,7 @@ fn features(of: &[(&str, FeatureValue)]) -> FeatureValues {
     of.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
-fn dataset(folder: &Path) {
+pub(crate) fn dataset(folder: &Path) {
     let items = [
         (
             "i1",
@@ -245,5 +245,11 @@ async fn values_that_the_model_cannot_read_are_named() {
         body_map.extend(more.expect("an object").clone());
         let (status, problem) = site.post_json("/v1/rank", &body).await;
         assert_eq!((status, &problem["field"]), (400, &json!(field)), "{body} -> {problem}");
+    }
+    for price in [json!("dear"), json!(["9.5"])] {
+        let content = json!({"title": "New", "features": {"price": price}});
+        let (status, problem) = site.put_json("/v1/items/i4", &content).await;
+        assert_eq!((status, &problem["field"]), (400, &json!("features.price")), "{problem}");
+        assert_eq!(site.get("/v1/items/i4").await.0, 404, "nothing was written");
     }
 }

@@ -4,10 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{docs, parts, process, python, python_client};
-
-/// Pinned, so that its rules do not change by themselves.
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
+use crate::{audit, docs, parts, process, python, python_client};
 
 pub(crate) fn run() -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -23,14 +20,7 @@ pub(crate) fn run() -> Result<()> {
     doc.args(["doc", "--workspace", "--no-deps", "--lib", "--examples"]);
     process::run(doc.env("RUSTDOCFLAGS", "-D warnings").current_dir(crate::root()))?;
     parts::check()?;
-    let tools = crate::target().join("tools");
-    let deny = tools.join("bin/cargo-deny");
-    if !deny.is_file() {
-        let mut install = Command::new(env!("CARGO"));
-        install.args(["install", "--quiet", "--locked", "--root"]).arg(&tools).arg(CARGO_DENY);
-        process::run(&mut install)?;
-    }
-    let mut check = Command::new(deny);
+    let mut check = Command::new(audit::cargo_deny()?);
     check.args(["--workspace", "check", "bans", "licenses", "sources"]).current_dir(crate::root());
     process::run(&mut check)?;
     docs::build()?;

@@ -1,5 +1,6 @@
 //! Set-up and developer commands: `cargo xtask --help`.
 
+mod audit;
 mod bench;
 mod browser;
 mod chart;
@@ -8,9 +9,11 @@ mod demo_split;
 mod docs;
 mod faults;
 mod files;
+mod fuzz;
 mod lint;
 mod load;
 mod model_servers;
+mod notices;
 mod ort_library;
 mod package;
 mod parts;
@@ -62,6 +65,15 @@ enum Command {
     Rungs(rungs::Args),
     /// Make a Python wheel with the program and the shipped shop.
     Package(package::Args),
+    /// Write the notices of what the program is built of, and its bill of materials, into a folder.
+    Notices {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Look for known vulnerabilities in what the program is built of and the checks run.
+    Audit,
+    /// Give anything to what reads requests, calls between roles, bundles, data sets and filters.
+    Fuzz(fuzz::Args),
     /// Lint the Helm chart and check what it renders.
     Chart,
     /// Write what is made from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
@@ -88,6 +100,9 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Rungs(args) => rungs::run(&args),
         Command::Package(args) => package::run(&args),
+        Command::Notices { folder } => notices::write(&folder),
+        Command::Audit => audit::run(),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Chart => chart::run(),
         Command::Settings => settings::run(),
         Command::Shop => shop::run(),

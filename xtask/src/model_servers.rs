@@ -9,6 +9,6 @@ use crate::venv;
 
 /// The environment's interpreter.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    let requirements = "tests/open_inference/requirements.txt";
-    venv::ensure("open-inference-venv", requirements, "Triton's client and MLServer")
+    let home = "tests/open_inference";
+    venv::ensure("open-inference-venv", home, "Triton's client and MLServer")
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::wheel;
 
 /// The release that `ort` in Cargo.toml was built for.
-const VERSION: &str = "1.31.1";
+pub(crate) const VERSION: &str = "1.31.1";
 
 /// Path of the library; fetches it when it is not there yet.
 pub(crate) fn ensure() -> Result<PathBuf> {

@@ -18,14 +18,36 @@ pub(crate) fn check() -> Result<()> {
         fenced(package, dependency)?;
     }
     for left_out in FEATURES {
-        let others = FEATURES.into_iter().filter(|one| *one != left_out);
-        let others = others.collect::<Vec<_>>().join(",");
         let mut clippy = cargo();
         clippy.args(["clippy", "--package", "plugrank", "--lib", "--bins", "--profile", "test"]);
-        clippy.args(["--no-default-features", "--features", &others, "--", "-D", "warnings"]);
+        clippy.args([
+            "--no-default-features",
+            "--features",
+            &without(left_out),
+            "--",
+            "-D",
+            "warnings",
+        ]);
         process::run(&mut clippy).with_context(|| format!("plugrank without {left_out}"))?;
     }
     Ok(())
+}
+
+/// Runs the unit tests of `plugrank` without each feature. Only they differ: the other crates know
+/// nothing of its features.
+pub(crate) fn test(mut with: impl FnMut(&mut Command)) -> Result<()> {
+    for left_out in FEATURES {
+        let mut test = cargo();
+        test.args(["test", "--package", "plugrank", "--lib", "--bins", "--no-default-features"]);
+        test.args(["--features", &without(left_out)]);
+        with(&mut test);
+        process::run(&mut test).with_context(|| format!("tests of plugrank without {left_out}"))?;
+    }
+    Ok(())
+}
+
+fn without(left_out: &str) -> String {
+    FEATURES.into_iter().filter(|one| *one != left_out).collect::<Vec<_>>().join(",")
 }
 
 fn fenced(package: &str, dependency: &str) -> Result<()> {

@@ -26,9 +26,8 @@ pub(crate) fn lint() -> Result<()> {
 }
 
 fn in_client(arguments: &[&str]) -> Result<Command> {
-    let requirements = "clients/python/requirements.txt";
-    let python: PathBuf =
-        venv::ensure("client-venv", requirements, "what the Python client needs")?;
+    let home = "clients/python";
+    let python: PathBuf = venv::ensure("client-venv", home, "what the Python client needs")?;
     let mut command = Command::new(python);
     command.args(arguments).current_dir(crate::root().join("clients/python"));
     Ok(command)

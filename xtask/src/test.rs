@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    browser, model_servers, ort_library, process, python, python_client, redis8, system_packages,
+    browser, model_servers, ort_library, parts, process, python, python_client, redis8,
+    system_packages,
 };
 
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
@@ -32,7 +33,8 @@ Three tiers:
 
   cargo xtask test --fast   the tests beside the code of every crate; no server, no store, no Python
   cargo xtask test          all groups, and the examples in the documentation: what .ci/run runs
-  cargo xtask test --full   the same with 8192 cases of each property test instead of 256")]
+  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, and the unit
+                            tests without each optional part")]
 pub(crate) struct Args {
     /// Which tests; all of them when absent.
     #[arg(value_enum)]
@@ -56,6 +58,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Rust) {
         process::run(with_library(cargo(&["test", "--workspace", "--doc"]))?.arg("--quiet"))?;
+    }
+    if args.full && wanted(Group::Rust) {
+        let library = ort_library::ensure()?;
+        parts::test(|cargo| {
+            cargo.env("ORT_DYLIB_PATH", &library);
+        })?;
     }
     if wanted(Group::Training) {
         let python = python::ensure()?;

@@ -1,5 +1,5 @@
 //! Programs that the checks need and that `cargo` does not bring, each got once: k6 and Helm from
-//! the Go module `tools/`, Prometheus from Debian.
+//! the Go module `tools/`, Prometheus from Debian, cargo's own from crates.io.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -15,6 +15,24 @@ pub(crate) fn k6() -> Result<PathBuf> {
 /// The Kubernetes package manager.
 pub(crate) fn helm() -> Result<PathBuf> {
     built("helm", "helm.sh/helm/v4/cmd/helm")
+}
+
+/// A program of crates.io at a pinned version, so that what it says does not change by itself.
+pub(crate) fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
+    let root = crate::target().join("tools");
+    let tool = root.join("bin").join(name);
+    let stamp = root.join(format!("{name}.version"));
+    if tool.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == version) {
+        return Ok(tool);
+    }
+    println!("building {name} {version} (some minutes, once)");
+    let mut install = Command::new(env!("CARGO"));
+    install.args(["install", "--quiet", "--locked", "--force", "--root"]).arg(&root);
+    // Built once and not again: its own folder is thrown away.
+    install.env_remove("CARGO_TARGET_DIR").arg(format!("{name}@{version}"));
+    process::run(&mut install)?;
+    fs::write(stamp, version)?;
+    Ok(tool)
 }
 
 fn built(name: &str, package: &str) -> Result<PathBuf> {

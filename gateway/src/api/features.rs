@@ -1,5 +1,9 @@
 //! Feature values as callers write them.
 
+use std::collections::BTreeMap;
+
+use plugrank_contract::{FeatureValue, FeatureValues};
+
 use utoipa::openapi::{
     RefOr, Schema,
     schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
@@ -25,4 +29,19 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
         .additional_properties(Some(Schema::from(value)))
         .examples([serde_json::json!({ "brand": "Acme", "price": 12.5, "tags": ["new", "blue"] })]);
     RefOr::T(Schema::Object(features.build()))
+}
+
+/// Changes of features: a value that is null takes one away.
+pub(crate) type FeatureChanges = BTreeMap<String, Option<FeatureValue>>;
+
+/// Features with changes over them.
+pub(crate) fn changed(features: &FeatureValues, changes: FeatureChanges) -> FeatureValues {
+    let mut features = features.clone();
+    for (name, value) in changes {
+        match value {
+            Some(value) => features.insert(name, value),
+            None => features.remove(&name),
+        };
+    }
+    features
 }

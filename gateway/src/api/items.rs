@@ -5,7 +5,9 @@ use plugrank_store::{ItemStats, StoredItem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::features::features_schema;
+use crate::problem::ProblemDocument;
+
+use super::features::{FeatureChanges, features_schema};
 
 /// An item's content, as a whole: what is left out is empty afterwards.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -38,6 +40,41 @@ pub struct ItemContent {
 
 fn yes() -> bool {
     true
+}
+
+/// Changes of an item: what is left out stays, the image too.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemChanges {
+    /// Short name, shown to people.
+    #[schema(max_length = 4096)]
+    pub title: Option<String>,
+    /// Description.
+    pub text: Option<String>,
+    /// Categories, the main one first.
+    pub categories: Option<Vec<String>>,
+    /// When the item entered the catalog, milliseconds since 1970.
+    pub created_at: Option<TimestampMs>,
+    /// Whether it may be shown.
+    pub available: Option<bool>,
+    /// Further features, by name, such as price and stock; null takes one away.
+    #[serde(default)]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureChanges,
+}
+
+/// What became of a line.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BulkResult {
+    /// The line, from 1.
+    pub line: u64,
+    /// Which item; null where it cannot be read.
+    pub item_id: Option<String>,
+    /// `created`, `replaced`, or `refused`.
+    pub status: &'static str,
+    /// Why it was refused, or why rankings may not see it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemDocument>,
 }
 
 /// An item of the catalog.

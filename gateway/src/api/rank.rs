@@ -1,6 +1,6 @@
 //! `POST /v1/rank`.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
 use plugrank_contract::{
     FeatureValues, Filter, TimestampMs,
@@ -208,7 +208,8 @@ pub struct RankedItem<'a> {
     pub item_id: &'a str,
     /// Its place, from 1.
     pub rank: u32,
-    /// What the order goes by, falling from first to last; null when the order is retrieval's.
+    /// What the order goes by, falling from first to last: the value by the formula where one is set
+    /// (`scoring.value`), else `ctr`, and what the rules of re-ranking take off. Null when the order is retrieval's.
     pub score: Option<f32>,
     /// Calibrated probability of the model's main task, a click; null when it could not be scored.
     pub ctr: Option<f32>,
@@ -285,7 +286,7 @@ pub struct DegradedReport<'a> {
     /// The stage it happened in.
     pub stage: &'static str,
     /// What was done instead: a lower rung, or within one `other_sources`, `rule_skipped`,
-    /// `scored_lowest`.
+    /// `scored_lowest`, `without_value`.
     pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
     /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm),
@@ -328,6 +329,10 @@ pub struct Explanation<'a> {
     pub placements: Vec<PlacedItem<'a>>,
     /// Rows of the batch the candidates were scored in, its padding included.
     pub batch_rows: u32,
+    /// The formula of the items' values, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "click * coalesce(item.price, 0)")]
+    pub value: Option<&'a str>,
 }
 
 /// An item left out.
@@ -348,4 +353,24 @@ pub struct PlacedItem<'a> {
     /// The rule that put it there (`ranked`, `explored`, `cap_relaxed`), or the fallback the order
     /// comes from.
     pub placement: &'a str,
+    /// What the names of the value formula stood for, where there is one; null for what was missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, Option<f32>>>)]
+    pub value: Option<ValueNumbers<'a>>,
+}
+
+/// What the names of a value formula stood for at an item.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueNumbers<'a> {
+    /// The formula's names.
+    pub names: &'a [Arc<str>],
+    /// Their numbers; NaN for what was missing.
+    pub numbers: &'a [f32],
+}
+
+impl Serialize for ValueNumbers<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let finite = |number: &f32| Some(*number).filter(|number| number.is_finite());
+        to.collect_map(self.names.iter().zip(self.numbers.iter().map(finite)))
+    }
 }

@@ -1,10 +1,30 @@
-//! `GET /v1/users/{id}`.
+//! `/v1/users/{id}`.
 
-use plugrank_contract::{FeatureValues, History, TimestampMs};
-use serde::Serialize;
+use plugrank_contract::{FeatureValues, History, TimestampMs, feature::present};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::features::features_schema;
+use super::features::{FeatureChanges, features_schema};
+
+/// A user's profile as a whole: features that are left out are missing afterwards.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserContent {
+    /// Features, by name. null is a feature that is missing.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureValues,
+}
+
+/// Changes of a user's profile: what is left out stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserChanges {
+    /// Features, by name; null takes one away.
+    #[serde(default)]
+    #[schema(schema_with = features_schema)]
+    pub features: FeatureChanges,
+}
 
 /// What is known about a user.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -78,13 +78,11 @@ impl Tallies {
         };
         let counting = async {
             let mut tally = tally.lock().await;
-            if tally.as_ref().is_none_or(|known| known.design != design) {
-                *tally = Some(Tally::new(design.clone()));
+            let tally = tally.get_or_insert_with(|| Tally::new(design.clone()));
+            if tally.design != design {
+                *tally = Tally::new(design.clone());
             }
-            match tally.as_mut() {
-                Some(tally) => tally.count(store, now).await,
-                None => unreachable!("it was made"),
-            }
+            tally.count(store, now).await
         };
         let counted = tokio::time::timeout(TIME, counting).await;
         let collected = counted.map_err(|_| ResultsError::Counting)??;

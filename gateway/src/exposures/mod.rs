@@ -13,17 +13,25 @@ pub(crate) use writer::write;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use plugrank_runtime::Metrics;
 
 /// Takes served lists.
 pub(crate) struct ExposureLog {
     /// `None` where the settings say so.
-    queue: Option<mpsc::Sender<Box<Served>>>,
+    queue: Option<mpsc::Sender<Entry>>,
     /// Taken by who writes.
-    waiting: Mutex<Option<mpsc::Receiver<Box<Served>>>>,
+    waiting: Mutex<Option<mpsc::Receiver<Entry>>>,
     counts: Counts,
+}
+
+/// What waits to be written.
+pub(crate) enum Entry {
+    /// A served list.
+    Served(Box<Served>),
+    /// Who waits until all before it is written.
+    Flush(oneshot::Sender<()>),
 }
 
 /// Lists that were logged, and that were not.
@@ -58,8 +66,18 @@ impl ExposureLog {
     /// Takes a served list, unless the queue is full.
     pub(crate) fn log(&self, served: Served) {
         let Some(queue) = &self.queue else { return };
-        if queue.try_send(Box::new(served)).is_err() {
+        if queue.try_send(Entry::Served(Box::new(served))).is_err() {
             self.counts.dropped.inc();
+        }
+    }
+
+    /// Waits until what was taken so far is written, or given up.
+    pub(crate) async fn flush(&self) {
+        let Some(queue) = &self.queue else { return };
+        let (written, wait) = oneshot::channel();
+        if queue.send(Entry::Flush(written)).await.is_ok() {
+            // Dropped where the log has ended.
+            drop(wait.await);
         }
     }
 }

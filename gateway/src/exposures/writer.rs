@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{Counts, ExposureLog, Served};
+use super::{Counts, Entry, ExposureLog};
 
 /// How long lists are gathered into one write, which costs the store a sync of its disk.
 const GATHER: Duration = Duration::from_millis(100);
@@ -40,9 +40,9 @@ pub(crate) async fn write(log: &ExposureLog, store: &dyn Store, stop: impl Futur
 }
 
 /// Waits for more of a batch, but not for long.
-async fn gather(waiting: &mut Receiver<Box<Served>>, batch: &mut Vec<Box<Served>>) {
+async fn gather(waiting: &mut Receiver<Entry>, batch: &mut Vec<Entry>) {
     let end = Instant::now() + GATHER;
-    while batch.len() < BATCH {
+    while batch.len() < BATCH && !matches!(batch.last(), Some(Entry::Flush(_))) {
         let room = BATCH - batch.len();
         match timeout_at(end, waiting.recv_many(batch, room)).await {
             Ok(received) if received > 0 => {}
@@ -51,11 +51,27 @@ async fn gather(waiting: &mut Receiver<Box<Served>>, batch: &mut Vec<Box<Served>
     }
 }
 
-async fn append(store: &dyn Store, batch: &mut Vec<Box<Served>>, counts: &Counts) {
-    let exposures: Vec<Exposure> = batch.drain(..).map(|served| served.exposure()).collect();
+async fn append(store: &dyn Store, batch: &mut Vec<Entry>, counts: &Counts) {
+    let (mut exposures, mut flushed) = (Vec::with_capacity(batch.len()), Vec::new());
+    for entry in batch.drain(..) {
+        match entry {
+            Entry::Served(served) => exposures.push(served.exposure()),
+            Entry::Flush(written) => flushed.push(written),
+        }
+    }
+    if !exposures.is_empty() {
+        write_all(store, &exposures, counts).await;
+    }
+    for written in flushed {
+        // Who waited may have gone.
+        let _gone = written.send(());
+    }
+}
+
+async fn write_all(store: &dyn Store, exposures: &[Exposure], counts: &Counts) {
     let count = exposures.len() as u64;
     let end = Instant::now() + PATIENCE;
-    while let Err(error) = store.append_exposures(exposures.clone()).await {
+    while let Err(error) = store.append_exposures(exposures.to_vec()).await {
         if Instant::now() >= end {
             tracing::warn!(%error, count, "served lists could not be logged");
             counts.dropped.inc_by(count);

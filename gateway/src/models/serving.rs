@@ -7,7 +7,7 @@ use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
-    scoring::Score,
+    scoring::{CheckFeatures, Score},
 };
 use plugrank_runtime::{Health, Metrics};
 use plugrank_transport::Client;
@@ -19,6 +19,8 @@ pub struct Clients {
     pub retrieve: Client<Retrieve>,
     /// Click probabilities.
     pub score: Client<Score>,
+    /// Whether the model can read features, before they are stored.
+    pub check_features: Client<CheckFeatures>,
     /// Final order.
     pub rerank: Client<Rerank>,
     /// Retrieval, told about stored events.

@@ -7,7 +7,7 @@ use plugrank_contract::{
     ItemId, ItemList, UserRead,
     reranking::RankFacts,
     retrieval::{Dropped, Name, SourceNames, SourceSet},
-    scoring::TaskScores,
+    scoring::{TaskScores, Valued},
 };
 
 use crate::api::rank::Coverage;
@@ -29,6 +29,8 @@ pub(crate) struct CandidateSet {
     pub(crate) ctr: Option<Arc<[f32]>>,
     /// By scoring: the probabilities of each task, where the model has several.
     pub(crate) scores: Vec<TaskScores>,
+    /// By scoring: what the candidates are worth, where a formula says so.
+    pub(crate) value: Option<Valued>,
     /// By scoring, for a re-ranking role without an item table: what its rules read.
     pub(crate) facts: Option<Arc<RankFacts>>,
     /// By scoring: version of the bundle that scored.
@@ -63,6 +65,12 @@ impl CandidateSet {
         self.ctr.as_ref()?.get(placed.candidate as usize).copied()
     }
 
+    /// What each candidate is worth: its value by the formula, else its click probability. `None` where it was
+    /// not scored.
+    pub(crate) fn worth(&self) -> Option<&Arc<[f32]>> {
+        self.value.as_ref().map(|value| &value.values).or(self.ctr.as_ref())
+    }
+
     /// The first `k` candidates as retrieval ordered them.
     pub(crate) fn place_as_retrieved(&mut self, k: u32) {
         let rule = Cow::Borrowed(Rung::RetrievalOrder.as_str());
@@ -71,29 +79,27 @@ impl CandidateSet {
         self.places = (0..count).map(place).collect();
     }
 
-    /// The `k` candidates of the greatest click probability; among equals retrieval's order.
-    pub(crate) fn place_by_ctr(&mut self, k: u32) {
-        let Some(ctr) = &self.ctr else { return self.place_as_retrieved(k) };
-        let mut order: Vec<u32> = (0..).take(ctr.len()).collect();
-        let worth = |place: &u32| match ctr[*place as usize] {
-            ctr if ctr.is_finite() => ctr,
-            _ => f32::NEG_INFINITY,
-        };
-        let by_ctr = |a: &u32, b: &u32| worth(b).total_cmp(&worth(a)).then_with(|| a.cmp(b));
+    /// The `k` candidates that are worth most, those without a finite worth last; among equals retrieval's
+    /// order.
+    pub(crate) fn place_by_worth(&mut self, k: u32) {
+        let Some(worth) = self.worth() else { return self.place_as_retrieved(k) };
+        let mut order: Vec<u32> = (0..).take(worth.len()).collect();
+        let finite =
+            |candidate: u32| Some(worth[candidate as usize]).filter(|worth| worth.is_finite());
+        let sunk = |candidate: u32| finite(candidate).unwrap_or(f32::NEG_INFINITY);
+        let by_worth = |a: &u32, b: &u32| sunk(*b).total_cmp(&sunk(*a)).then_with(|| a.cmp(b));
         let k = k as usize;
         // Only the first k have to be in order.
         if k > 0 && k < order.len() {
-            order.select_nth_unstable_by(k - 1, by_ctr);
+            order.select_nth_unstable_by(k - 1, by_worth);
             order.truncate(k);
         }
-        order.sort_unstable_by(by_ctr);
+        order.sort_unstable_by(by_worth);
         let rule = Cow::Borrowed(Rung::CtrOrder.as_str());
-        let place = |candidate: u32| Placed {
-            candidate,
-            score: Some(ctr[candidate as usize]).filter(|ctr| ctr.is_finite()),
-            rule: rule.clone(),
-        };
-        self.places = order.into_iter().map(place).collect();
+        let place =
+            |candidate: u32| Placed { candidate, score: finite(candidate), rule: rule.clone() };
+        let places = order.into_iter().map(place).collect();
+        self.places = places;
     }
 }
 
@@ -112,12 +118,12 @@ mod tests {
             set.places.iter().map(|placed| set.id(placed).unwrap().to_string()).collect::<Vec<_>>()
         };
         for (k, expected) in [(3, vec!["d", "b", "a"]), (9, vec!["d", "b", "a", "c"])] {
-            set.place_by_ctr(k);
+            set.place_by_worth(k);
             assert_eq!(order(&set), expected);
         }
         assert_eq!(set.places[0].score, Some(0.9));
         set.ctr = Some(Arc::from([0.2, f32::NAN, f32::INFINITY, 0.9]));
-        set.place_by_ctr(9);
+        set.place_by_worth(9);
         assert_eq!(order(&set), ["d", "a", "b", "c"], "what is no number sinks");
         assert_eq!(set.places[2].score, None);
         set.place_as_retrieved(2);

@@ -56,6 +56,8 @@ pub(crate) enum Fallback {
     RuleSkipped,
     /// Items without a usable score went to the bottom.
     ScoredLowest,
+    /// Items without a value by the formula went to the bottom, or all were ordered without it.
+    WithoutValue,
 }
 
 impl Fallback {
@@ -65,6 +67,7 @@ impl Fallback {
             Self::OtherSources => "other_sources",
             Self::RuleSkipped => "rule_skipped",
             Self::ScoredLowest => "scored_lowest",
+            Self::WithoutValue => "without_value",
         }
     }
 }

@@ -10,11 +10,11 @@ use plugrank_contract::{
 
 use super::{CandidateSet, Degraded, Fallback, Placed, RankRun, stage::stage};
 
-/// Adds at most `k` places in their final order: retrieval's where nothing was scored, that of the
-/// click probabilities where re-ranking fails.
+/// Adds at most `k` places in their final order: retrieval's where nothing was scored, that of what the
+/// candidates are worth where re-ranking fails.
 pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     let k = run.query.k;
-    let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
+    let Some(worth) = set.worth().cloned() else { return set.place_as_retrieved(k) };
     if run.plan.reranking > Rung::Full {
         let rung = run.plan.reranking;
         run.degraded.push(Degraded::planned(
@@ -22,12 +22,12 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
             rung,
             run.plan.cause(Stage::Reranking),
         ));
-        return set.place_by_ctr(k);
+        return set.place_by_worth(k);
     }
     let (_, seed) = run.info.request_id.as_u64_pair();
     let call = Rerank {
         items: set.items.clone(),
-        ctr: Arc::clone(&ctr),
+        ctr: Arc::clone(&worth),
         facts: set.facts.take(),
         k,
         as_of: run.query.as_of,
@@ -35,7 +35,7 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
         diversity: run.query.diversity,
     };
     let client = &run.model.clients.rerank;
-    let check = |reply: &Reranked| check(reply, ctr.len(), k);
+    let check = |reply: &Reranked| check(reply, worth.len(), k);
     match stage(run, Stage::Reranking, client, call, check).await {
         Ok(reply) => {
             let partial = |rule| Degraded::partial(Stage::Reranking, Fallback::RuleSkipped, rule);
@@ -49,7 +49,7 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
         }
         Err(error) => {
             run.degraded.push(Degraded::by_error(Stage::Reranking, error, Rung::CtrOrder));
-            set.place_by_ctr(k);
+            set.place_by_worth(k);
         }
     }
 }

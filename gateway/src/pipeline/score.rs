@@ -38,13 +38,21 @@ pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Resu
             pool => pool.max(run.query.k),
         },
         given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
+        value: None,
+        explain: run.query.explain,
     };
     let expected = set.items.len();
     let client = &run.model.clients.score;
-    let scored = stage(run, Stage::Scoring, client, call, |reply: &Scored| match reply.ctr.len() {
-        got if got == expected => Ok(()),
-        got => Err(CallError::internal(format!("{got} scores for {expected} candidates"))),
-    });
+    let check = |reply: &Scored| {
+        let valued = reply.value.as_ref().map_or(expected, |value| value.values.len());
+        match (reply.ctr.len(), valued) {
+            (got, valued) if got == expected && valued == expected => Ok(()),
+            (got, valued) => Err(CallError::internal(format!(
+                "{got} scores and {valued} values for {expected} candidates"
+            ))),
+        }
+    };
+    let scored = stage(run, Stage::Scoring, client, call, check);
     match scored.await {
         Ok(reply) => {
             let backlog = Duration::from_micros(u64::from(reply.load.backlog_us));
@@ -102,6 +110,11 @@ fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
     set.batch_rows = reply.batch_rows;
     set.facts = reply.facts;
     set.scores = reply.scores;
+    if let Some(broken) = reply.value.as_ref().and_then(|value| value.broken.as_ref()) {
+        let degraded = Degraded::partial(Stage::Scoring, Fallback::WithoutValue, broken.clone());
+        run.degraded.push(degraded);
+    }
+    set.value = reply.value;
     set.coverage = Coverage {
         scored: coverage.rows,
         memory: coverage.memory,

@@ -6,12 +6,17 @@ use actix_web::web;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use plugrank_contract::{
-    FeatureValues, TimestampMs,
+    FeatureValues, Item, ItemId, TimestampMs,
     image_limits::{MAX_DECODED_BYTES, MAX_SIDE, check_pixels},
 };
+use plugrank_store::{NewItem, StoredItem};
 use tokio::sync::Semaphore;
 
-use crate::{api::items::ItemContent, problem::Problem, validate::Errors};
+use crate::{
+    api::items::ItemContent,
+    problem::Problem,
+    validate::{self, Errors},
+};
 
 const MAX_TITLE_BYTES: usize = 4096;
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
@@ -31,6 +36,26 @@ pub(crate) struct Checked {
     pub(crate) features: FeatureValues,
     /// Image file as it is.
     pub(crate) image: Option<Vec<u8>>,
+}
+
+impl Checked {
+    /// The item to write; its moment in the catalog is what it was, where nothing is said of it.
+    pub(crate) fn into_item(self, item_id: ItemId, before: Option<&StoredItem>) -> NewItem {
+        let kept = before.map(|stored| stored.item.created_at);
+        let created_at =
+            self.created_at.or_else(|| kept.unwrap_or_else(|| Some(validate::now_ms())));
+        let item = Item {
+            item_id,
+            title: self.title,
+            text: self.text,
+            categories: self.categories,
+            created_at,
+            available: self.available,
+            image_hash: None,
+            features: self.features,
+        };
+        NewItem { item, image: self.image }
+    }
 }
 
 /// Checks the fields, and decodes the image once to be sure that the encoder can.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     web::{self, Data, Path, ReqData, ServiceConfig},
@@ -9,17 +11,21 @@ use actix_web::{
 use futures::future::join_all;
 use plugrank_contract::{
     CallError, Context, Deadline, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
+    scoring::FeatureOwner,
 };
-use plugrank_store::{NewItem, StoredItem};
+use plugrank_store::StoredItem;
 
 use crate::{
     Gateway, ServerOptions, ServingModel,
-    api::items::{ItemContent, ItemView},
+    api::{
+        features,
+        items::{ItemChanges, ItemContent, ItemView},
+    },
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
     observe::RequestInfo,
     problem::{Problem, ProblemDocument},
-    routes::item_content,
+    routes::{feature_check, item_content},
     validate,
 };
 
@@ -35,6 +41,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
         resource
             .route(web::route().guard(get_or_head()).to(get))
             .route(web::put().to(put))
+            .route(web::patch().to(patch))
             .route(web::delete().to(delete)),
     );
     let image = web::route().guard(get_or_head()).to(image);
@@ -94,24 +101,65 @@ pub(crate) async fn put(
 ) -> Result<HttpResponse, Problem> {
     let id = validate::item_id(id.into_inner())?;
     let checked = item_content::check(content).await?;
+    feature_check::check(&gateway, &info, FeatureOwner::Item, &checked.features).await?;
+    let _turn = gateway.changes.turn(id.as_str()).await;
     let before = stored(&gateway, &id).await?;
-    let kept = before.as_ref().map(|stored| stored.item.created_at);
-    let created_at =
-        checked.created_at.or_else(|| kept.unwrap_or_else(|| Some(validate::now_ms())));
-    let item = Item {
-        item_id: id.clone(),
-        title: checked.title,
-        text: checked.text,
-        categories: checked.categories,
-        created_at,
-        available: checked.available,
-        image_hash: None,
-        features: checked.features,
-    };
-    gateway.store.put_items(vec![NewItem { item, image: checked.image }]).await?;
-    announce(&gateway, &info, &id).await?;
+    let new = checked.into_item(id.clone(), before.as_deref());
+    gateway.store.put_items(vec![new]).await?;
+    announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     let mut response = if before.is_some() { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(response.json(view(&gateway, &id).await?))
+}
+
+/// Change an item
+///
+/// What is left out stays, the image too: a price, a stock, whether it may be shown. When the answer
+/// comes, rankings see it.
+#[utoipa::path(
+    patch,
+    path = "/v1/items/{id}",
+    tag = "catalog",
+    operation_id = "patchItem",
+    params(("id" = String, Path, description = "The item's id", example = "i1")),
+    request_body(content = ItemChanges, examples(
+        ("1-price" = (summary = "Another price", value = json!({"features": {"price": 9.5, "stock": 3}}))),
+        ("2-missing" = (summary = "A value that is missing from now on", value = json!({"features": {"stock": null}}))),
+    )),
+    responses(
+        (status = 200, body = ItemView, description = "The item was changed"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The catalog has no such item"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "The body is too large"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not JSON"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Not written, or written and not yet retrievable; send it again"),
+    ),
+)]
+pub(crate) async fn patch(
+    gateway: Data<Gateway>,
+    info: ReqData<RequestInfo>,
+    id: Path<String>,
+    JsonBody(changes): JsonBody<ItemChanges>,
+) -> Result<HttpResponse, Problem> {
+    let id = validate::item_id(id.into_inner())?;
+    let _turn = gateway.changes.turn(id.as_str()).await;
+    let before = stored(&gateway, &id).await?;
+    let before =
+        before.ok_or_else(|| Problem::not_found(format!("the catalog has no item {id}")))?;
+    let Item { title, text, categories, created_at, available, features, .. } = before.item.clone();
+    let content = ItemContent {
+        title: changes.title.unwrap_or(title),
+        text: changes.text.unwrap_or(text),
+        categories: changes.categories.unwrap_or(categories),
+        created_at: changes.created_at.or(created_at),
+        available: changes.available.unwrap_or(available),
+        features: features::changed(&features, changes.features),
+        image: None,
+    };
+    let new = item_content::check(content).await?.into_item(id.clone(), Some(&before));
+    let item = Item { image_hash: before.item.image_hash, ..new.item };
+    gateway.store.update_items(vec![item]).await?;
+    announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
+    Ok(HttpResponse::Ok().json(view(&gateway, &id).await?))
 }
 
 /// Remove an item
@@ -136,7 +184,7 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let id = validate::item_id(id.into_inner())?;
     gateway.store.delete_items(std::slice::from_ref(&id)).await?;
-    announce(&gateway, &info, &id).await?;
+    announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -187,9 +235,13 @@ async fn view(gateway: &Gateway, id: &ItemId) -> Result<ItemView, Problem> {
     Ok(ItemView::new(&stored, stats.into_iter().next().unwrap_or_default()))
 }
 
-/// Tells the models that an item changed. The answer depends on the active one alone; for the others, which
+/// Tells the models that items changed. The answer depends on the active one alone; for the others, which
 /// answer no request or an experiment's, it waits [`BESIDE_BUDGET`] at most.
-async fn announce(gateway: &Data<Gateway>, info: &RequestInfo, id: &ItemId) -> Result<(), Problem> {
+pub(super) async fn announce(
+    gateway: &Arc<Gateway>,
+    info: &RequestInfo,
+    ids: &[ItemId],
+) -> Result<(), Problem> {
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(CHANGE_BUDGET),
@@ -200,33 +252,34 @@ async fn announce(gateway: &Data<Gateway>, info: &RequestInfo, id: &ItemId) -> R
     let beside: Vec<_> = beside
         .into_iter()
         .map(|model| {
-            let (context, id, gateway) = (context.clone(), id.clone(), gateway.clone());
+            let (context, ids, gateway) = (context.clone(), ids.to_vec(), Arc::clone(gateway));
             // Goes on when the answer is written.
             tokio::spawn(async move {
-                if let Err(error) = tell(&model, context, &id).await {
+                if let Err(error) = tell(&model, context, &ids).await {
                     gateway.metrics.failed_notice("item_changed");
-                    let version = &*model.version;
-                    tracing::warn!(%error, item = %id, version, "a ready model missed an item change");
+                    let (version, items) = (&*model.version, ids.len());
+                    tracing::warn!(%error, items, version, "a ready model missed item changes");
                 }
             })
         })
         .collect();
-    let told = tell(&active, context, id).await;
+    let told = tell(&active, context, ids).await;
     // Whether they were told in time or not is theirs to log.
     let _ = tokio::time::timeout(BESIDE_BUDGET, join_all(beside)).await;
     told.map_err(|error| {
         gateway.metrics.failed_notice("item_changed");
-        tracing::warn!(%error, item = %id, "an item change was stored but not announced");
+        tracing::warn!(%error, items = ids.len(), "item changes were stored but not announced");
+        let first = ids.first().map_or("", ItemId::as_str);
         Problem::unavailable(format!(
-            "the change of item {id} is stored, but rankings may not see it yet ({}); send it again",
+            "the change of item {first} is stored, but rankings may not see it yet ({}); send it again",
             error.message
         ))
     })
 }
 
 /// First the caches forget the item, then retrieval reads it again, so that it cannot read what is stale.
-async fn tell(model: &ServingModel, context: Context, id: &ItemId) -> Result<(), CallError> {
-    let item_ids = vec![id.clone()];
+async fn tell(model: &ServingModel, context: Context, ids: &[ItemId]) -> Result<(), CallError> {
+    let item_ids = ids.to_vec();
     let told = async {
         let invalidate = Invalidate { item_ids: item_ids.clone() };
         model.clients.invalidate.call(context.clone(), invalidate).await?;

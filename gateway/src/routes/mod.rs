@@ -3,6 +3,8 @@
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod experiments;
+mod feature_check;
+pub(crate) mod item_bulk;
 mod item_content;
 pub(crate) mod items;
 pub(crate) mod models;
@@ -21,7 +23,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     rank::configure(config, &gateway.server);
     events::configure(config, &gateway.server);
     items::configure(config, &gateway.server);
-    users::configure(config);
+    item_bulk::configure(config);
+    users::configure(config, &gateway.server);
     experiments::configure(config, &gateway.server);
     models::configure(config, &gateway.server);
     operation_routes(config, &gateway.health, &gateway.registry);

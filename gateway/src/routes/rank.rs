@@ -23,7 +23,7 @@ use crate::{
         rank::{
             BudgetReport, Candidate, Coverage, DegradedReport, DroppedItem, Explanation, IdText,
             ItemScores, NamedSources, PlacedItem, RankContext, RankRequest, RankResponse,
-            RankedItem, StageReport,
+            RankedItem, StageReport, ValueNumbers,
         },
     },
     body::{self, BodyLimit, RawJson},
@@ -452,11 +452,16 @@ fn explanation(set: &CandidateSet) -> Explanation<'_> {
     let placements = set.places.iter().map(|placed| PlacedItem {
         item_id: set.id(placed).map_or("", ItemId::as_str),
         placement: &placed.rule,
+        value: set.value.as_ref().filter(|value| !value.names.is_empty()).map(|value| {
+            let numbers = value.numbers_of(placed.candidate as usize);
+            ValueNumbers { names: &value.names, numbers }
+        }),
     });
     Explanation {
         dropped: dropped.collect(),
         placements: placements.collect(),
         batch_rows: set.batch_rows,
+        value: set.value.as_ref().map(|value| &*value.formula),
     }
 }
 

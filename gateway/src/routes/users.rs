@@ -1,14 +1,18 @@
-//! `GET /v1/users/{id}`.
+//! `/v1/users/{id}`.
 
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Data, Path, Query, ServiceConfig},
 };
-use plugrank_contract::TimestampMs;
+use plugrank_contract::{TimestampMs, User, UserId};
 
 use crate::{
-    Gateway,
-    api::users::{UserView, history_view},
+    Gateway, ServerOptions,
+    api::{
+        features,
+        users::{UserChanges, UserContent, UserView, history_view},
+    },
+    body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
     problem::{Problem, ProblemDocument},
     validate::{self, Errors},
@@ -18,9 +22,16 @@ use crate::{
 const MAX_ENTRIES: i64 = 1000;
 const DEFAULT_ENTRIES: i64 = 50;
 
-pub(crate) fn configure(config: &mut ServiceConfig) {
-    let get = web::route().guard(get_or_head()).to(get);
-    config.service(Endpoint::User.resource().route(get));
+pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
+    let resource =
+        Endpoint::User.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
+    config.service(
+        resource
+            .route(web::route().guard(get_or_head()).to(get))
+            .route(web::put().to(put))
+            .route(web::patch().to(patch))
+            .route(web::delete().to(delete)),
+    );
 }
 
 /// See what is known about a user
@@ -63,6 +74,100 @@ pub(crate) async fn get(
         features: user.map(|user| user.features.clone()).unwrap_or_default(),
         history: history_view(&history),
     }))
+}
+
+/// Write a user's profile
+///
+/// Replaces the profile as a whole; what the user did stays. It counts from the user's next request on.
+#[utoipa::path(
+    put,
+    path = "/v1/users/{id}",
+    tag = "behaviour",
+    operation_id = "putUser",
+    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    request_body(content = UserContent, example = json!({"features": {"age": "25", "country": "nl"}})),
+    responses(
+        (status = 204, description = "The profile is written"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "The body is too large"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not JSON"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
+    ),
+)]
+pub(crate) async fn put(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    JsonBody(content): JsonBody<UserContent>,
+) -> Result<HttpResponse, Problem> {
+    let user_id = validate::user_id(id.into_inner())?;
+    write(&gateway, User { user_id, features: content.features }).await
+}
+
+/// Change a user's profile
+///
+/// Features that are left out stay; one that is null is taken away. A user without a profile gets one.
+#[utoipa::path(
+    patch,
+    path = "/v1/users/{id}",
+    tag = "behaviour",
+    operation_id = "patchUser",
+    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    request_body(content = UserChanges, example = json!({"features": {"country": "be"}})),
+    responses(
+        (status = 204, description = "The profile is changed"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "The body is too large"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not JSON"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
+    ),
+)]
+pub(crate) async fn patch(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    JsonBody(changes): JsonBody<UserChanges>,
+) -> Result<HttpResponse, Problem> {
+    let user_id = validate::user_id(id.into_inner())?;
+    // Two changes at a time would otherwise undo one another.
+    let _turn = gateway.changes.turn(user_id.as_str()).await;
+    let before = gateway.store.user(&user_id).await?;
+    let features = before.map(|user| user.features.clone()).unwrap_or_default();
+    let features = features::changed(&features, changes.features);
+    write(&gateway, User { user_id, features }).await
+}
+
+async fn write(gateway: &Gateway, user: User) -> Result<HttpResponse, Problem> {
+    let mut errors = Errors::default();
+    errors.features("features", &user.features);
+    errors.none_or(())?;
+    gateway.store.put_users(vec![user]).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Forget a user
+///
+/// Removes the profile, the history, the events and the lists that were served. What the events counted in
+/// statistics of items stays. An unknown user is no error.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{id}",
+    tag = "behaviour",
+    operation_id = "deleteUser",
+    params(("id" = String, Path, description = "The user's id", example = "nobody")),
+    responses(
+        (status = 204, description = "Nothing is known of the user any more"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached; send it again"),
+    ),
+)]
+pub(crate) async fn delete(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let user_id: UserId = validate::user_id(id.into_inner())?;
+    let _turn = gateway.changes.turn(user_id.as_str()).await;
+    // Lists that were served before are written first, so that none comes after.
+    gateway.exposures.flush().await;
+    gateway.store.delete_user(&user_id).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Which part of the history to show.

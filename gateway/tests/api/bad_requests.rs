@@ -197,7 +197,7 @@ async fn wrong_methods_and_paths_are_problems() {
     for (method, path, allow) in [
         (Method::GET, "/v1/rank", "POST"),
         (Method::DELETE, "/v1/events", "POST"),
-        (Method::POST, "/v1/items/i1", "GET, HEAD, PUT, DELETE"),
+        (Method::POST, "/v1/items/i1", "GET, HEAD, PUT, PATCH, DELETE"),
         (Method::POST, "/healthz", "GET, HEAD"),
     ] {
         let response = server.request(method, path).send().await.unwrap();

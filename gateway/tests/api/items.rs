@@ -13,6 +13,27 @@ use crate::{
 };
 
 #[actix_web::test]
+async fn an_item_that_the_model_cannot_read_is_not_written() {
+    let server = Server::start();
+    let put = async |price: Value| {
+        let content = json!({"title": "Mug", "features": {"brand": 7, "price": price}});
+        server.put("/v1/items/mug", &content).await
+    };
+    for price in [json!("12.5"), json!(["cheap"])] {
+        let problem = problem(put(price).await, 400).await;
+        assert_eq!(problem["errors"][0]["pointer"], json!("/features/price"), "{problem}");
+        let detail = problem["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("the model reads a number"), "{detail}");
+    }
+    assert_eq!(server.get("/v1/items/mug").await.status(), 404);
+    server.check_features.next(Act::Fail(ErrorCode::Unavailable));
+    problem(put(json!(12.5)).await, 503).await;
+    assert_eq!(server.get("/v1/items/mug").await.status(), 404, "nothing was written");
+    assert_eq!(put(json!(12.5)).await.status(), 201);
+    assert_eq!(put(json!(null)).await.status(), 200, "a missing value is one");
+}
+
+#[actix_web::test]
 async fn an_item_is_written_seen_and_removed() {
     let server = Server::start();
     let path = "/v1/items/mug%201";

@@ -15,3 +15,4 @@ mod stages;
 mod store;
 mod support;
 mod tracing;
+mod writes;

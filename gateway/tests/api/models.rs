@@ -105,6 +105,7 @@ impl OpenedModel for Opened {
             clients: Clients {
                 retrieve: Fake::new(),
                 score: second.score.clone(),
+                check_features: Fake::new(),
                 rerank: Fake::new(),
                 observe_events: second.observe_events.clone(),
                 refresh_items: second.refresh_items.clone(),

@@ -17,7 +17,7 @@ use plugrank_contract::{
     retrieval::{
         Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet, UNKNOWN,
     },
-    scoring::{Coverage, Score, Scored, ScoringLoad},
+    scoring::{CheckFeatures, Coverage, FeaturesChecked, Score, Scored, ScoringLoad, WrongFeature},
 };
 use plugrank_transport::Service;
 
@@ -165,6 +165,7 @@ impl Service<Score> for Fake<Score> {
             bundle: "test-1".into(),
             ctr: scores.into(),
             scores: Vec::new(),
+            value: None,
             facts: None,
             model: call.model,
             fell: None,
@@ -173,6 +174,24 @@ impl Service<Score> for Fake<Score> {
             batch_rows: 64,
             load: ScoringLoad { backlog_us: self.backlog.lock().unwrap().as_micros() as u32 },
         })
+    }
+}
+
+/// Reads numbers of `price`, and anything of other features.
+#[async_trait]
+impl Service<CheckFeatures> for Fake<CheckFeatures> {
+    async fn call(
+        &self,
+        context: Context,
+        call: CheckFeatures,
+    ) -> Result<FeaturesChecked, CallError> {
+        self.act(context, call.clone()).await?;
+        let wrong = call.values.iter().map(|values| {
+            let text = values.get("price").filter(|price| price.numbers().is_empty())?;
+            let detail = format!("is {}; the model reads a number", text.kind());
+            Some(WrongFeature { name: "price".to_owned(), detail })
+        });
+        Ok(FeaturesChecked { wrong: wrong.collect() })
     }
 }
 

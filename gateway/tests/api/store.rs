@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, Exposure, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
+    Event, Exposure, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
 };
 use plugrank_store::{
     Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem, Retention, Store,
@@ -51,6 +51,17 @@ impl Store for MemoryStore {
         let mut all = self.items.lock().unwrap();
         for NewItem { mut item, image } in items {
             item.image_hash = image.as_ref().map(|bytes| [bytes.len() as u8; 32]);
+            let content = [item.title.len() as u8; 32];
+            all.insert(item.item_id.clone(), (Arc::new(StoredItem { item, content }), image));
+        }
+        Ok(())
+    }
+
+    async fn update_items(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        self.reach()?;
+        let mut all = self.items.lock().unwrap();
+        for item in items {
+            let image = all.get(&item.item_id).and_then(|(_, image)| image.clone());
             let content = [item.title.len() as u8; 32];
             all.insert(item.item_id.clone(), (Arc::new(StoredItem { item, content }), image));
         }

@@ -10,7 +10,7 @@ use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
     retrieval::{ObserveEvents, RefreshItems, Retrieve},
-    scoring::{ModelKind, Score},
+    scoring::{CheckFeatures, ModelKind, Score},
 };
 use plugrank_gateway::{
     Clients, EventsOptions, ExperimentsOptions, ExposuresOptions, Gateway, GatewayParts,
@@ -41,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) retrieve: Arc<Fake<Retrieve>>,
     pub(crate) score: Arc<Fake<Score>>,
+    pub(crate) check_features: Arc<Fake<CheckFeatures>>,
     pub(crate) rerank: Arc<Fake<Rerank>>,
     pub(crate) observe_events: Arc<Fake<ObserveEvents>>,
     pub(crate) refresh_items: Arc<Fake<RefreshItems>>,
@@ -75,6 +76,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
+        let check_features = Fake::new();
         let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let options =
@@ -87,6 +89,7 @@ impl Server {
                 clients: Clients {
                     retrieve: retrieve.clone(),
                     score: score.clone(),
+                    check_features: check_features.clone(),
                     rerank: rerank.clone(),
                     observe_events: observe_events.clone(),
                     refresh_items: refresh_items.clone(),
@@ -121,6 +124,7 @@ impl Server {
             store,
             retrieve,
             score,
+            check_features,
             rerank,
             observe_events,
             refresh_items,

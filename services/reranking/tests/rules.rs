@@ -7,7 +7,7 @@ use plugrank_reranking::{
     Facts, RerankingOptions,
     order::by_click_probability,
     place::FilledPlace,
-    rules::{self, Field, exploration::is_fresh},
+    rules::{self, Applied, Field, Rule, exploration::is_fresh},
     selection::select,
     similarity::Similarity,
 };
@@ -233,4 +233,35 @@ fn many_seeds_explore_many_items() {
         explored.extend(new.iter().map(|place| place.item));
     }
     assert_eq!(explored.len(), 20, "every one that would not have made it");
+}
+
+/// Keeps every other candidate back.
+struct EvenFirst;
+
+impl Rule for EvenFirst {
+    fn name(&self) -> &'static str {
+        "even_first"
+    }
+
+    fn begin(&self, _: &Field<'_>) -> Option<Box<dyn Applied>> {
+        Some(Box::new(Self))
+    }
+}
+
+impl Applied for EvenFirst {
+    fn admits(&self, _: &Field<'_>, item: usize) -> bool {
+        item.is_multiple_of(2)
+    }
+}
+
+#[test]
+fn one_more_rule_is_one_line() {
+    let mut rules = rules::all(&RerankingOptions::default());
+    rules.push(Box::new(EvenFirst));
+    let ctr = [0.9, 0.8, 0.7, 0.6];
+    let similarity = Similarity::by_categories();
+    let field =
+        Field { ctr: &ctr, facts: Facts::None, pool: 4, similarity, k: 3, as_of: AS_OF, seed: 1 };
+    let items: Vec<_> = select(&field, &rules).iter().map(|place| place.item).collect();
+    assert_eq!(items, [0, 2, 1], "an odd one only where nothing else is left");
 }

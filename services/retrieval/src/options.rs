@@ -314,15 +314,24 @@ pub struct PopularOptions {
     /// How often popularity lists are sorted again when something changed, in milliseconds.
     #[garde(range(min = 1, max = 3_600_000))]
     pub refresh_ms: u64,
+    /// After how long an event counts half; the store's, not a setting of its own.
+    #[garde(skip)]
+    #[serde(skip)]
+    pub half_life: Duration,
 }
 
 impl Default for PopularOptions {
     fn default() -> Self {
-        Self { refresh_ms: 10_000 }
+        Self { refresh_ms: 10_000, half_life: Duration::from_secs(30 * 24 * 60 * 60) }
     }
 }
 
 impl PopularOptions {
+    /// After how long an event counts half.
+    pub(crate) const fn half_life(&self) -> Duration {
+        self.half_life
+    }
+
     /// Time after which the lists are sorted again.
     pub(crate) fn refresh_every(&self) -> Duration {
         Duration::from_millis(self.refresh_ms)

@@ -1,7 +1,7 @@
 //! Which items are popular, overall and in each category.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use plugrank_contract::ItemIndex;
 use plugrank_items::{CategoryIndex, ItemTable};
+use plugrank_store::ItemStats;
 use tokio::time::Instant;
 
 use crate::options::RetrievalOptions;
@@ -31,40 +32,78 @@ impl PopularityLists {
     /// Sorts the catalog. Returns as well the items that no list had before.
     fn rank(items: &ItemTable, options: &RetrievalOptions) -> (Self, Vec<ItemIndex>) {
         let view = items.view();
-        let mut rows: Vec<(Reverse<u64>, Reverse<i64>, ItemIndex)> = (0..view.index_end())
+        let half_life = options.popular.half_life();
+        // All halve alike, so their order at one moment is that at any.
+        let ends = (0..view.index_end()).map(|index| view.stats(index).popularity.at);
+        let moment = ends.max().unwrap_or(0);
+        let popularity = |stats: &ItemStats| stats.popularity.value_at(moment, half_life);
+        let mut rows: Vec<(Descending, Reverse<u64>, Reverse<i64>, ItemIndex)> = (0..view
+            .index_end())
             .filter(|&index| view.available(index))
             .map(|index| {
                 let created_at = view.created_at(index).unwrap_or(i64::MIN);
-                (Reverse(view.stats(index).clicks), Reverse(created_at), index)
+                let stats = view.stats(index);
+                let popular = Descending(popularity(&stats));
+                (popular, Reverse(stats.clicks), Reverse(created_at), index)
             })
             .collect();
         // Those that the view has: what came after it stays unlisted.
         let new = view.unlisted().collect();
-        // By how often an item is clicked, not by how large a share of its impressions are clicks: of
-        // later clicks the former finds more (training/PROTOCOL.md, "Sources"). Among equals the newer
-        // one first.
+        // By how often an item is clicked, later clicks and stronger events counting more, not by how
+        // large a share of its impressions are clicks: of later clicks the former finds more
+        // (training/PROTOCOL.md, "Sources"). Among equals the newer one first.
         rows.sort_unstable();
-        let overall: Vec<ItemIndex> = rows.iter().map(|(_, _, index)| *index).collect();
+        let overall: Vec<ItemIndex> = rows.iter().map(|(.., index)| *index).collect();
         drop(rows);
 
         let mut by_category = vec![Vec::new(); view.category_end() as usize];
-        let mut clicks = vec![0u64; by_category.len()];
+        let mut interest = vec![(0.0, 0u64); by_category.len()];
         for &index in &overall {
             for &category in view.categories(index) {
                 let list: &mut Vec<ItemIndex> = &mut by_category[category as usize];
                 if list.len() < options.category.list_length {
                     list.push(index);
                 }
-                clicks[category as usize] += view.stats(index).clicks;
+                let stats = view.stats(index);
+                let (weight, clicks) = &mut interest[category as usize];
+                *weight += popularity(&stats);
+                *clicks += stats.clicks;
             }
         }
         let mut categories: Vec<CategoryIndex> = (0..by_category.len() as CategoryIndex)
             .filter(|&category| !by_category[category as usize].is_empty())
             .collect();
-        categories.sort_by_key(|&category| std::cmp::Reverse(clicks[category as usize]));
+        categories.sort_by_key(|&category| {
+            let (weight, clicks) = interest[category as usize];
+            (Descending(weight), Reverse(clicks))
+        });
         (Self { overall, by_category, categories }, new)
     }
 }
+
+/// A number whose greater ones come first.
+#[derive(Clone, Copy, Debug)]
+struct Descending(f64);
+
+impl Ord for Descending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.0.total_cmp(&self.0)
+    }
+}
+
+impl PartialOrd for Descending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Descending {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Descending {}
 
 /// Keeps the lists and knows when they are due again.
 #[derive(Debug)]
@@ -145,7 +184,7 @@ impl Drop for Turn<'_> {
 mod tests {
     use std::time::Duration;
 
-    use plugrank_store::ItemStats;
+    use plugrank_store::{Decayed, ItemStats};
 
     use super::{Popularity, PopularityLists};
     use crate::{
@@ -177,6 +216,22 @@ mod tests {
         assert_eq!(lists.overall, [1, 0, 3, 2]);
         assert_eq!(lists.by_category, [vec![1, 0], vec![1, 3, 2]]);
         assert_eq!(lists.categories, [0, 1]);
+    }
+
+    #[test]
+    fn later_events_count_more() {
+        let items = table([]);
+        let day = 86_400_000;
+        for (id, value, at) in
+            [("old", 9.0, 0), ("late", 2.0, 100 * day), ("disliked", -1.0, 100 * day)]
+        {
+            let index = put(&items, &item(id, &[id], None));
+            let popularity = Decayed { value, at };
+            items.set_stats(index, ItemStats { popularity, ..stats(5, 5) });
+        }
+        let (lists, _) = PopularityLists::rank(&items, &RetrievalOptions::default());
+        assert_eq!(lists.overall, [1, 0, 2]);
+        assert_eq!(lists.categories, [1, 0, 2]);
     }
 
     #[tokio::test(start_paused = true)]

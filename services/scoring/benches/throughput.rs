@@ -137,6 +137,8 @@ fn score(table: &Arc<ItemTable>, user: usize, candidates: usize, seed: usize) ->
         tiers: Tiers::All,
         facts_for: 0,
         given: None,
+        value: None,
+        explain: false,
     }
 }
 

@@ -9,6 +9,9 @@ pub enum ScoringError {
     /// An option has an impossible value.
     #[error("scoring options: {0}")]
     Option(String),
+    /// The formula of values cannot be used.
+    #[error("scoring.value: {0}")]
+    Value(String),
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use plugrank_bundle::features::WrongValue;
 use plugrank_contract::{
     CallError, Deadline, FeatureValues, UserRead,
-    scoring::{GivenFeatures, Score},
+    scoring::{GivenCandidate, GivenFeatures, Score},
 };
 
 use crate::{ScoringService, scorer::Scorer};
@@ -24,9 +24,12 @@ impl ScoringService {
         };
         refused("context.features", encoder.wrong_request(&given.request))?;
         refused("user.features", encoder.wrong_user(&given.user))?;
-        for candidate in &given.candidates {
-            let place = format_args!("candidates[{}].features", candidate.place).to_string();
-            refused(&place, encoder.wrong_candidate(&candidate.features))?;
+        let value = self.values.of(call.value.as_ref()).ok().flatten();
+        for GivenCandidate { place, features } in &given.candidates {
+            let of_value = || value.as_ref().and_then(|value| value.wrong_candidate(features));
+            if let Some(wrong) = encoder.wrong_candidate(features).or_else(of_value) {
+                refused(&format!("candidates[{place}].features"), Some(wrong))?;
+            }
         }
         Ok(())
     }

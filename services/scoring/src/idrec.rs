@@ -50,8 +50,10 @@ impl ScoringService {
         // No vector is read, so none can be missing.
         let history = u32::try_from(facts.history_len).unwrap_or(u32::MAX);
         let coverage = Coverage { history, ..Coverage::default() };
-        let rank_facts = self.rank_facts(call, &outcome.ctr, None);
+        let value = self.value(call, &indices, &outcome);
+        let order = value.as_ref().map_or(&outcome.ctr, |value| &value.values);
+        let rank_facts = self.rank_facts(call, order, None);
         let scored = self.scored(ModelKind::Idrec, outcome, coverage, late)?;
-        Ok(Scored { facts: rank_facts, ..scored })
+        Ok(Scored { facts: rank_facts, value, ..scored })
     }
 }

@@ -5,6 +5,7 @@
 //! one run of the bundle's `unified` (or `idrec`) graph; logits become calibrated probabilities.
 
 mod calibrate;
+mod check_features;
 mod error;
 mod given;
 mod graph_inputs;
@@ -15,12 +16,15 @@ mod options;
 mod rank_facts;
 mod remote_model;
 mod scorer;
+mod seen;
 mod service;
 mod tasks;
 mod unified;
+mod value;
 
 pub use error::ScoringError;
 pub use metrics::{ScoringCounts, ScoringMetrics};
 pub use options::ScoringOptions;
 pub use remote_model::RemoteModel;
+pub use seen::FeatureSeen;
 pub use service::{ScoringParts, ScoringService};

@@ -11,6 +11,7 @@ pub struct ScoringMetrics {
     rows: AtomicU64,
     missing_rows: AtomicU64,
     not_finite: AtomicU64,
+    without_value: AtomicU64,
     recent: Mutex<Recent>,
 }
 
@@ -46,6 +47,8 @@ pub struct ScoringCounts {
     pub missing_rows: u64,
     /// Logits that were no finite number; their `ctr` is none either.
     pub not_finite: u64,
+    /// Candidates whose value by the formula was no finite number.
+    pub without_value: u64,
 }
 
 impl ScoringMetrics {
@@ -63,6 +66,11 @@ impl ScoringMetrics {
         (recent.scores >= Recent::LEAST).then(|| recent.not_finite / recent.scores)
     }
 
+    pub(crate) fn add_without_value(&self, values: &[f32]) {
+        let count = values.iter().filter(|value| !value.is_finite()).count();
+        self.without_value.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     /// The values now.
     #[must_use]
     pub fn snapshot(&self) -> ScoringCounts {
@@ -70,6 +78,7 @@ impl ScoringMetrics {
             rows: self.rows.load(Ordering::Relaxed),
             missing_rows: self.missing_rows.load(Ordering::Relaxed),
             not_finite: self.not_finite.load(Ordering::Relaxed),
+            without_value: self.without_value.load(Ordering::Relaxed),
         }
     }
 }

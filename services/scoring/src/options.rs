@@ -9,6 +9,7 @@ use plugrank_settings::{
     list,
     rules::{ascending, finite},
 };
+use plugrank_value::ValueFormula;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,12 @@ pub struct ScoringOptions {
     /// Calls in flight at a time; one more is answered "overloaded".
     #[garde(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
+    /// What an item is worth, which is what the order goes by: a formula of the bundle's tasks, of numbers among
+    /// the items' columns, and of what requests give, such as "click * purchase * coalesce(item.price, 0)". Absent:
+    /// the probability of the bundle's main task. See docs/value-formula.md.
+    #[garde(custom(formula))]
+    #[schemars(example = "click * purchase * coalesce(item.price, 0)")]
+    pub value: Option<String>,
     /// A server that speaks the Open Inference Protocol (Triton, KServe, MLServer, another Plugrank) and
     /// runs the unified model in place of this process. See docs/open-inference.md.
     #[garde(dive)]
@@ -91,9 +98,15 @@ impl Default for ScoringOptions {
             margin_us: 1000,
             max_not_finite_share: 0.1,
             max_in_flight: 256,
+            value: None,
             open_inference: ModelServerOptions::default(),
         }
     }
+}
+
+fn formula(text: &Option<String>, (): &()) -> garde::Result {
+    let wrong = text.as_deref().map(ValueFormula::parse).transpose().err();
+    wrong.map_or(Ok(()), |error| Err(garde::Error::new(format!("a formula; {error}"))))
 }
 
 impl ScoringOptions {

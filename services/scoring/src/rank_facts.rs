@@ -10,15 +10,15 @@ use plugrank_encoding::{Embeddings, RecordSet};
 use crate::ScoringService;
 
 impl ScoringService {
-    /// Categories and ages of all candidates, vectors of those with the greatest probabilities, when
-    /// the call asks for them. Where no records were fetched, vectors are those at hand here.
+    /// Categories and ages of all candidates, vectors of those that are worth most, when the call asks for
+    /// them. Where no records were fetched, vectors are those at hand here.
     pub(crate) fn rank_facts(
         &self,
         call: &Score,
-        ctr: &[f32],
+        worth: &[f32],
         records: Option<&RecordSet>,
     ) -> Option<Arc<RankFacts>> {
-        let pool = (call.facts_for as usize).min(ctr.len());
+        let pool = (call.facts_for as usize).min(worth.len());
         if pool == 0 {
             return None;
         }
@@ -44,7 +44,7 @@ impl ScoringService {
             Some(())
         };
         let mut data = Vec::new();
-        let best = best(&call.items, ctr).into_iter().take(pool);
+        let best = best(&call.items, worth).into_iter().take(pool);
         let with_vector: Vec<u32> =
             best.filter(|place| vector(*place as usize, &mut data).is_some()).collect();
         let (dim, dtype) = (part.map_or(0, |part| part.dim), layout.dtype);
@@ -58,15 +58,15 @@ impl ScoringService {
     }
 }
 
-/// Places by falling probability; equal ones by id, as re-ranking orders them, so that the vectors
-/// are those of its pool.
-fn best(items: &ItemList, ctr: &[f32]) -> Vec<u32> {
+/// Places by falling worth, what is no finite number last; equal ones by id, as re-ranking orders them, so that
+/// the vectors are those of its pool.
+fn best(items: &ItemList, worth: &[f32]) -> Vec<u32> {
     let ids: Vec<&ItemId> = items.ids().collect();
-    let mut order: Vec<u32> = (0..).take(ctr.len()).collect();
+    let mut order: Vec<u32> = (0..).take(worth.len()).collect();
+    let finite = |at: usize| if worth[at].is_finite() { worth[at] } else { f32::NEG_INFINITY };
     order.sort_unstable_by(|a, b| {
         let (a, b) = (*a as usize, *b as usize);
-        let worth = |ctr: f32| if ctr.is_finite() { ctr } else { f32::NEG_INFINITY };
-        worth(ctr[b]).total_cmp(&worth(ctr[a])).then_with(|| ids.get(a).cmp(&ids.get(b)))
+        finite(b).total_cmp(&finite(a)).then_with(|| ids.get(a).cmp(&ids.get(b)))
     });
     order
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use plugrank_bundle::{Bundle, GraphName, ItemFeatures, ItemRecordLayout};
 use plugrank_contract::{
     CallError, Context, ErrorCode, ItemId, ItemIndex,
-    scoring::{Coverage, ModelKind, Score, Scored, ScoringLoad},
+    scoring::{Coverage, ModelKind, Score, Scored, ScoringLoad, Valued},
 };
 use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
@@ -25,6 +25,8 @@ use crate::{
     options::ScoringOptions,
     remote_model::RemoteModel,
     scorer::{Outcome, Scorer, Start},
+    seen::{FeatureSeen, SeenInRequests},
+    value::{ItemValues, Valuing},
 };
 
 /// Most of the time left that is kept for a graph's run, away from fetching what it reads.
@@ -65,6 +67,8 @@ pub struct ScoringService {
     pub(crate) record_layout: ItemRecordLayout,
     pub(crate) version: Arc<str>,
     pub(crate) options: ScoringOptions,
+    pub(crate) values: ItemValues,
+    seen: SeenInRequests,
     max_candidates: usize,
     metrics: ScoringMetrics,
 }
@@ -104,6 +108,9 @@ impl ScoringService {
             };
             Scorer::start(start, graph, &mut |done, total| progress(graph, done, total))
         };
+        let values =
+            ItemValues::new(options.value.as_deref(), Arc::clone(&bundle), Arc::clone(&items));
+        let values = values.map_err(ScoringError::Value)?;
         let unified = start(GraphName::Unified, remote.as_ref())?;
         let has_idrec = bundle.graph(GraphName::Idrec).is_some();
         let idrec = has_idrec.then(|| start(GraphName::Idrec, None)).transpose()?;
@@ -117,6 +124,8 @@ impl ScoringService {
             record_layout: bundle.record().clone(),
             version: bundle.version().into(),
             options,
+            values,
+            seen: SeenInRequests::new(&bundle),
             max_candidates,
             metrics: ScoringMetrics::default(),
         })
@@ -126,6 +135,12 @@ impl ScoringService {
     #[must_use]
     pub fn counts(&self) -> ScoringCounts {
         self.metrics.snapshot()
+    }
+
+    /// What was found of each feature since the start.
+    #[must_use]
+    pub fn features_seen(&self) -> Vec<FeatureSeen> {
+        self.seen.read()
     }
 
     /// What the unified graph runs on, which is not what was asked for when a fallback stepped in;
@@ -214,6 +229,51 @@ impl ScoringService {
         Some(CandidateFeatures { view: self.features.view(), items: Arc::clone(items), unknown })
     }
 
+    /// What the candidates are worth by the call's formula, or the service's. Where the call's cannot be bound,
+    /// that is their probability, and the reply says why.
+    pub(crate) fn value(
+        &self,
+        call: &Score,
+        items: &[ItemIndex],
+        outcome: &Outcome,
+    ) -> Option<Valued> {
+        match self.values.of(call.value.as_ref()) {
+            Ok(value) => {
+                let valued = value?.values(&Valuing {
+                    ctr: &outcome.ctr,
+                    scores: &outcome.scores,
+                    view: &self.items.view(),
+                    items,
+                    given: call.given.as_deref(),
+                    encoder: self.features.encoder(),
+                    as_of: call.as_of,
+                    explain: call.explain,
+                });
+                self.metrics.add_without_value(&valued.values);
+                Some(valued)
+            }
+            Err(why) => {
+                let formula = call.value.clone().unwrap_or_default();
+                Some(Valued {
+                    broken: Some(format!("`{formula}` cannot be worked out: {why}")),
+                    formula,
+                    values: Arc::clone(&outcome.ctr),
+                    names: Vec::new(),
+                    numbers: Vec::new(),
+                })
+            }
+        }
+    }
+
+    /// Whether a formula can be worked out here: its names are tasks of the bundle, numbers among the items'
+    /// columns, and features of the request.
+    ///
+    /// # Errors
+    /// When it cannot; the text says which name is none, and which there are.
+    pub fn check_value(&self, formula: &str) -> Result<(), String> {
+        self.values.bind(formula).map(|_| ())
+    }
+
     /// Features of one item by its id: those of the table, or what is known from the id alone.
     pub(crate) fn item_features(&self, id: &ItemId) -> ItemFeatures {
         let rows = self.items.view();
@@ -256,6 +316,7 @@ impl ScoringService {
             bundle: Arc::clone(&self.version),
             ctr: outcome.ctr,
             scores: outcome.scores,
+            value: None,
             facts: None,
             model,
             fell: None,
@@ -290,6 +351,7 @@ impl Service<Score> for ScoringService {
                 bundle: Arc::clone(&self.version),
                 ctr: Arc::default(),
                 scores: Vec::new(),
+                value: None,
                 facts: None,
                 model: call.model,
                 fell: None,
@@ -302,6 +364,7 @@ impl Service<Score> for ScoringService {
         self.check_given(&call)?;
         let scored = async {
             let call = self.with_given_user(&call, context.deadline).await;
+            self.seen.note(&call, &self.items, &self.features);
             self.score(&context, &call).await
         };
         let late = || Err(CallError::deadline("scoring did not end in time"));

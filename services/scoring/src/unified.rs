@@ -52,8 +52,11 @@ impl ScoringService {
             ..InputFacts::default()
         });
         let outcome = self.unified.score(&facts, context.deadline).await?;
-        let rank_facts = self.rank_facts(call, &outcome.ctr, facts.records.as_ref());
+        let items = facts.records.as_ref().map_or(&[][..], |records| records.items());
+        let value = self.value(call, items, &outcome);
+        let order = value.as_ref().map_or(&outcome.ctr, |value| &value.values);
+        let rank_facts = self.rank_facts(call, order, facts.records.as_ref());
         let scored = self.scored(ModelKind::Unified, outcome, coverage, late)?;
-        Ok(Scored { facts: rank_facts, ..scored })
+        Ok(Scored { facts: rank_facts, value, ..scored })
     }
 }

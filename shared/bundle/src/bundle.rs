@@ -100,14 +100,32 @@ impl Bundle {
     }
 }
 
+#[cfg(fuzzing)]
+impl Manifest {
+    /// Reads a manifest and checks it as [`Bundle::open`] does, without its files.
+    ///
+    /// # Errors
+    /// As [`BundleError`] says.
+    pub fn parse(text: &str) -> Result<Self, BundleError> {
+        let manifest = parse_manifest(text)?;
+        rules::check(&manifest)?;
+        ItemRecordLayout::from_manifest(&manifest)?;
+        Ok(manifest)
+    }
+}
+
 fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
     let path = folder.join("manifest.json");
     let text = fs::read_to_string(&path).map_err(|error| unreadable(path, error))?;
+    parse_manifest(&text)
+}
+
+fn parse_manifest(text: &str) -> Result<Manifest, BundleError> {
     if text.starts_with(BYTE_ORDER_MARK) {
         let message = "begins with a byte order mark; save it as UTF-8 without one".to_owned();
         return Err(BundleError::Content { file: "manifest.json".to_owned(), message });
     }
-    let mut value: Value = serde_json::from_str(&text)
+    let mut value: Value = serde_json::from_str(text)
         .map_err(|error| BundleError::manifest(".", error.to_string()))?;
     match value["format"].as_u64() {
         Some(found) if found == u64::from(OLD_FORMAT) => renew(&mut value),

@@ -29,7 +29,8 @@ pub const MAX_DIVERSITY: f32 = 0.99;
 pub struct Rerank {
     /// Candidates, any order, no duplicates.
     pub items: ItemList,
-    /// Calibrated click probability of each; what is no finite number sinks.
+    /// What each is worth: its value, or its calibrated click probability where there is no formula of
+    /// values; what is no finite number sinks.
     pub ctr: Arc<[f32]>,
     /// What the rules read, where the re-ranking role cannot look it up.
     pub facts: Option<Arc<RankFacts>>,

@@ -41,6 +41,10 @@ pub struct Score {
     pub facts_for: u32,
     /// What the caller says of the situation; `None` where nothing.
     pub given: Option<Arc<GivenFeatures>>,
+    /// Formula of what an item is worth, in place of the service's own; `None` for that.
+    pub value: Option<Arc<str>>,
+    /// Whether the reply says what went into the values.
+    pub explain: bool,
 }
 
 /// Feature values that a request brings with it.
@@ -96,6 +100,30 @@ pub struct TaskScores {
     pub probabilities: Arc<[f32]>,
 }
 
+/// What candidates are worth by a formula.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Valued {
+    /// The formula.
+    pub formula: Arc<str>,
+    /// Value of each candidate, same order; what is no finite number sinks.
+    pub values: Arc<[f32]>,
+    /// Why some or all are not what the formula says; `None` where all are.
+    pub broken: Option<String>,
+    /// The formula's names; none unless explained.
+    pub names: Vec<Arc<str>>,
+    /// What they stood for, candidate by candidate; NaN for what was missing. None unless explained.
+    pub numbers: Vec<f32>,
+}
+
+impl Valued {
+    /// What the names stood for at a candidate.
+    #[must_use]
+    pub fn numbers_of(&self, candidate: usize) -> &[f32] {
+        let width = self.names.len();
+        self.numbers.get(candidate * width..(candidate + 1) * width).unwrap_or_default()
+    }
+}
+
 /// Reply to [`Score`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
@@ -105,6 +133,8 @@ pub struct Scored {
     pub ctr: Arc<[f32]>,
     /// Those of each task, where the model has several.
     pub scores: Vec<TaskScores>,
+    /// What the candidates are worth, where there is a formula; else that is the probability.
+    pub value: Option<Valued>,
     /// What re-ranking reads of the candidates, when asked for.
     pub facts: Option<Arc<RankFacts>>,
     /// Which model scored.
@@ -124,6 +154,46 @@ pub struct Scored {
 impl Call for Score {
     type Reply = Scored;
     const PATH: &'static str = "/rpc/v1/scoring/score";
+    const IDEMPOTENT: bool = true;
+}
+
+/// Asks whether the model can read feature values, before they are stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckFeatures {
+    /// Whose features they are.
+    pub owner: FeatureOwner,
+    /// Those of each.
+    pub values: Vec<FeatureValues>,
+}
+
+/// Whose features stored values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeatureOwner {
+    /// Of items.
+    Item,
+    /// Of users.
+    User,
+}
+
+/// Reply to [`CheckFeatures`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeaturesChecked {
+    /// What of each cannot be read; `None` where all can.
+    pub wrong: Vec<Option<WrongFeature>>,
+}
+
+/// A feature value that the model cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrongFeature {
+    /// The feature, by the name it was given.
+    pub name: String,
+    /// What is wrong, for people.
+    pub detail: String,
+}
+
+impl Call for CheckFeatures {
+    type Reply = FeaturesChecked;
+    const PATH: &'static str = "/rpc/v1/scoring/check_features";
     const IDEMPOTENT: bool = true;
 }
 

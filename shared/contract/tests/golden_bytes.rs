@@ -14,8 +14,8 @@ use plugrank_contract::{
     reranking::{Place, RankFacts, Rerank, Reranked},
     retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
     scoring::{
-        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, ModelKind, Score, Scored,
-        ScoringLoad, TaskScores,
+        CheckFeatures, Coverage, FeatureOwner, FeaturesChecked, GivenCandidate, GivenFeatures,
+        Infer, Inferred, ModelKind, Score, Scored, ScoringLoad, TaskScores, Valued, WrongFeature,
     },
 };
 use serde::Serialize;
@@ -130,8 +130,18 @@ fn scoring() {
         tiers: Tiers::All,
         facts_for: 200,
         given: None,
+        value: None,
+        explain: false,
     };
-    assert_eq!(hex(&call), "017501016100d00f0100c80100");
+    assert_eq!(hex(&call), "017501016100d00f0100c801000000");
+    let valued = Valued {
+        formula: "n".into(),
+        values: [2.0].into(),
+        broken: None,
+        names: vec!["n".into()],
+        numbers: vec![2.0],
+    };
+    assert_eq!(hex(&valued), "016e01000000400001016e0100000040");
     let features = FeatureValues::from([("d".to_owned(), "x".into()), ("n".to_owned(), 3.into())]);
     let candidate = GivenCandidate { place: 4, features: Arc::new(features.clone()) };
     let given = GivenFeatures {
@@ -145,6 +155,7 @@ fn scoring() {
         bundle: "v".into(),
         ctr: [0.5].into(),
         scores: vec![TaskScores { task: "t".into(), probabilities: [0.5].into() }],
+        value: None,
         facts: None,
         model: ModelKind::Idrec,
         fell: Some(CallError::new(ErrorCode::Overloaded, "x")),
@@ -155,8 +166,18 @@ fn scoring() {
     };
     assert_eq!(
         hex(&Ok::<_, CallError>(reply)),
-        "000176010000003f010174010000003f0001010201780000000101020304052007"
+        "000176010000003f010174010000003f000001010201780000000101020304052007"
     );
+}
+
+#[test]
+fn checking_features() {
+    let values = vec![FeatureValues::from([("n".to_owned(), 3.into())])];
+    let call = CheckFeatures { owner: FeatureOwner::User, values };
+    assert_eq!(hex(&call), "010101016e010006");
+    let wrong = WrongFeature { name: "n".to_owned(), detail: "x".to_owned() };
+    let reply = FeaturesChecked { wrong: vec![None, Some(wrong)] };
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "00020001016e0178");
 }
 
 #[test]

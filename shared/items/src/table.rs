@@ -204,6 +204,35 @@ impl ItemTable {
         TableColumns { kept: writer.columns.status(), left_out: writer.columns.left_out() }
     }
 
+    /// Whether items have numbers in a column of this name, or may come to.
+    ///
+    /// # Errors
+    /// When none does, or none will: the text says why, and which columns there are.
+    pub fn number_column(&self, name: &str) -> Result<(), String> {
+        let TableColumns { kept, left_out } = self.columns();
+        match kept.iter().find(|column| column.name == name) {
+            Some(column) if column.kind != "texts" => return Ok(()),
+            // A column without values is there from the start.
+            Some(column) if column.distinct > 0 => {
+                return Err("its values are texts; a number is needed".to_owned());
+            }
+            _ => {}
+        }
+        if !self.options().keeps(name) || left_out.iter().any(|left_out| left_out == name) {
+            return Err(
+                "it is not kept as a column; see items.columns and items.max_columns".to_owned()
+            );
+        }
+        // The first item may have it.
+        if self.is_empty() {
+            return Ok(());
+        }
+        let numbers = kept.iter().filter(|column| column.kind != "texts");
+        let numbers: Vec<&str> = numbers.map(|column| &*column.name).collect();
+        let listed = if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") };
+        Err(format!("no item has such a feature; columns of numbers are: {listed}"))
+    }
+
     /// Items that are there, shown or not.
     #[must_use]
     pub fn len(&self) -> usize {

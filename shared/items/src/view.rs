@@ -123,6 +123,24 @@ impl<'a> View<'a> {
         items.filter(|index| self.available(*index))
     }
 
+    /// Place of a column by its name, which never changes; `None` before an item has such a feature.
+    #[must_use]
+    pub fn column_place(&self, name: &str) -> Option<usize> {
+        self.rows.columns.iter().position(|column| &*column.name == name)
+    }
+
+    /// The single number that an item has in a column; NaN where it has none.
+    #[must_use]
+    pub fn number(&self, column: usize, index: ItemIndex) -> f32 {
+        self.rows.columns.get(column).map_or(f32::NAN, |column| column.number(index))
+    }
+
+    /// Whether an item has a value in a column.
+    #[must_use]
+    pub fn has_value(&self, column: usize, index: ItemIndex) -> bool {
+        self.rows.columns.get(column).is_some_and(|column| column.has_value(index))
+    }
+
     /// Grows when an item comes, goes or changes its content.
     #[must_use]
     pub fn epoch(&self) -> u64 {

@@ -312,4 +312,33 @@ speed = \"slow\"
         assert_eq!(place["properties"]["row"]["type"], "integer");
         assert_eq!(place["additionalProperties"], false);
     }
+
+    #[test]
+    fn one_more_setting_is_one_field() {
+        /// A pump.
+        #[derive(Debug, Serialize, Deserialize, JsonSchema, Validate)]
+        #[serde(default, deny_unknown_fields)]
+        struct Pump {
+            /// Litres a minute.
+            #[garde(range(min = 1, max = 60))]
+            flow: u32,
+        }
+
+        impl Default for Pump {
+            fn default() -> Self {
+                Self { flow: 12 }
+            }
+        }
+
+        let file = settings_file(&Pump::default());
+        assert_eq!(file, "# Litres a minute. Allowed: 1 to 60.\nflow = 12\n");
+        assert!(markdown::<Pump>().contains("| `flow` | `12` | 1 to 60 | Litres a minute. |"));
+        assert_eq!(chart_schema::<Pump>()["properties"]["flow"]["maximum"], 60);
+        let read = |flow: &str| -> Result<Pump, crate::SettingsError> {
+            crate::from_sources(None, [("PLUGRANK__FLOW".to_owned(), flow.to_owned())].into())
+        };
+        assert_eq!(read("7").unwrap().flow, 7);
+        let error = read("70").unwrap_err().to_string();
+        assert!(error.contains("`flow` is 70; it must be 1 to 60"), "{error}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{ops::Bound, sync::Arc};
 
-use plugrank_contract::ItemId;
+use plugrank_contract::{Item, ItemId};
 use plugrank_store::{NewItem, StoredItem, codec};
 use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
@@ -34,6 +34,29 @@ pub(crate) fn rows(items: Vec<NewItem>) -> Vec<Row> {
     rows.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     codec::keep_last(&mut rows, |row| row.id.clone());
     rows
+}
+
+/// Rows of items whose images stay.
+pub(crate) fn rows_without_images(items: Vec<Item>) -> Vec<(ItemId, Vec<u8>)> {
+    let mut rows: Vec<(ItemId, Vec<u8>)> = items
+        .into_iter()
+        .map(|item| {
+            let stored = codec::with_kept_image(item);
+            let bytes = codec::encode_item(&stored);
+            (stored.item.item_id, bytes)
+        })
+        .collect();
+    codec::keep_last(&mut rows, |(id, _)| id.clone());
+    rows
+}
+
+/// Writes items without their images.
+pub(crate) fn update(txn: &WriteTransaction, rows: &[(ItemId, Vec<u8>)]) -> Result<(), Failure> {
+    let mut items = txn.open_table(ITEMS)?;
+    for (id, item) in rows {
+        items.insert(id.as_str(), item.as_slice())?;
+    }
+    Ok(())
 }
 
 pub(crate) fn put(txn: &WriteTransaction, rows: &[Row]) -> Result<(), Failure> {

@@ -28,9 +28,9 @@ use tokio::sync::watch;
 use crate::{database::Handle, error::Failure};
 
 /// An entry's number to its time in milliseconds, its kind and its items (postcard).
-const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
+pub(crate) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
 /// One row: what tells this log from every other; number and time of the last entry trimmed.
-const LOG: TableDefinition<(), (u64, u64, u64)> = TableDefinition::new("change_log");
+pub(crate) const LOG: TableDefinition<(), (u64, u64, u64)> = TableDefinition::new("change_log");
 
 /// Items named in one entry, at most.
 const ENTRY_ITEMS: usize = 64;

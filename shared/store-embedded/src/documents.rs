@@ -6,7 +6,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTra
 use crate::error::Failure;
 
 /// Name to revision and bytes.
-const DOCUMENTS: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("documents");
+pub(crate) const DOCUMENTS: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("documents");
 
 /// The document of a name. A store that has never had one has no table of them.
 pub(crate) fn get(txn: &ReadTransaction, name: &str) -> Result<Option<Document>, Failure> {

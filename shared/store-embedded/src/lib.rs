@@ -7,6 +7,7 @@
 mod cached_views;
 mod catalog;
 mod changes;
+mod copy;
 mod database;
 mod documents;
 mod error;

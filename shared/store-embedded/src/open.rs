@@ -21,7 +21,7 @@ use crate::{
 /// Version of tables, keys and values. A change to any of them raises it.
 pub(crate) const SCHEMA_VERSION: u64 = 4;
 
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema_version";
 
 /// Opens the storage below the tables. A second implementation exists in tests only: a disk that

@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, Exposure, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, Item, ItemId, TimestampMs, User, UserId,
     UserView,
 };
 use plugrank_store::{
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::{
     EmbeddedOptions, catalog,
     changes::{self, EmbeddedChanges},
+    copy,
     database::{Handle, INLINE_ROWS},
     documents,
     error::Failure,
@@ -51,6 +52,33 @@ impl EmbeddedStore {
     /// damaged, or is not a store (`Corrupt`).
     pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Self, StoreError> {
         Self::open_with(Opener { path: path.to_owned(), options, disk: Box::new(FileSystem) })
+    }
+
+    /// Copies what the store holds now into a new file, which [`Self::open`] opens, while it is read and
+    /// written; how many rows. Blocks.
+    ///
+    /// # Errors
+    /// There is a file already, or it cannot be written.
+    pub fn copy_to(&self, path: &Path) -> Result<u64, StoreError> {
+        if path.exists() {
+            let message = format!("{} is there already; name another file", path.display());
+            return Err(StoreError::Unavailable(message));
+        }
+        self.database.read(|txn| copy::copy(txn, path))
+    }
+
+    /// Writes the store in a file anew, so that nothing of what was deleted is left in its bytes. Nobody may
+    /// use it meanwhile. How many bytes it had before and has now. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; or the disk has no room for a second file.
+    pub fn compact(path: &Path) -> Result<(u64, u64), StoreError> {
+        let opener = Opener {
+            path: path.to_owned(),
+            options: EmbeddedOptions::default(),
+            disk: Box::new(FileSystem),
+        };
+        copy::compact(path, || opener.open())
     }
 
     pub(crate) fn open_with(opener: Opener) -> Result<Self, StoreError> {
@@ -132,6 +160,16 @@ impl Store for EmbeddedStore {
         let work = move |txn: &WriteTransaction, kept| {
             catalog::put(txn, &rows)?;
             changes::append(txn, Change::Item, rows.iter().map(|row| &row.id), kept)
+        };
+        self.write_items(count, work).await
+    }
+
+    async fn update_items(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        let rows = Self::prepare(items.len(), items, catalog::rows_without_images).await?;
+        let count = rows.len();
+        let work = move |txn: &WriteTransaction, kept| {
+            catalog::update(txn, &rows)?;
+            changes::append(txn, Change::Item, rows.iter().map(|(id, _)| id), kept)
         };
         self.write_items(count, work).await
     }

@@ -5,6 +5,9 @@ use redb::{ReadTransaction, TableDefinition, TableError, WriteTransaction};
 
 use crate::error::Failure;
 
+/// How the names of these tables begin.
+pub(crate) const PREFIX: &str = "vectors/";
+
 fn table_name(space: &VectorSpace) -> String {
     match space {
         VectorSpace::Modal(version) => format!("vectors/modal/{version}"),

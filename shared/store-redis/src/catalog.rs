@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use plugrank_contract::ItemId;
+use plugrank_contract::{Item, ItemId};
 use plugrank_store::{NewItem, StoreError, StoredItem, changes::Change, codec};
 use redis::{Cmd, cmd};
 
@@ -55,6 +55,30 @@ pub(crate) async fn put(
         let mut batch = server.batch(Kind::Transaction);
         server.mset(&mut batch, &names, &values);
         server.del(&mut batch, &gone);
+        index(&mut batch, keys, &ids, |key| cmd("ZADD").arg(key).take(), &["0"]);
+        changes::announce(&mut batch, keys, Change::Item, &ids, kept);
+        server.send::<()>(batch).await?;
+    }
+    Ok(())
+}
+
+/// Writes items without their images.
+pub(crate) async fn update(
+    server: &Server,
+    keys: &Keys,
+    kept: u64,
+    mut items: Vec<Item>,
+) -> Result<(), StoreError> {
+    codec::keep_last(&mut items, |item| item.item_id.clone());
+    for chunk in items.chunks(CHUNK_ITEMS) {
+        let ids: Vec<ItemId> = chunk.iter().map(|item| item.item_id.clone()).collect();
+        let names: Vec<_> = ids.iter().map(|id| keys.item(id)).collect();
+        let values: Vec<_> = chunk
+            .iter()
+            .map(|item| codec::encode_item(&codec::with_kept_image(item.clone())))
+            .collect();
+        let mut batch = server.batch(Kind::Transaction);
+        server.mset(&mut batch, &names, &values);
         index(&mut batch, keys, &ids, |key| cmd("ZADD").arg(key).take(), &["0"]);
         changes::announce(&mut batch, keys, Change::Item, &ids, kept);
         server.send::<()>(batch).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, Exposure, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, Item, ItemId, TimestampMs, User, UserId,
     UserView,
 };
 use plugrank_store::{
@@ -71,6 +71,10 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
         catalog::put(&self.server, &self.keys, self.options.changes_kept, items).await
+    }
+
+    async fn update_items(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        catalog::update(&self.server, &self.keys, self.options.changes_kept, items).await
     }
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {

@@ -13,6 +13,12 @@ pub fn stored(mut item: Item, image: Option<&[u8]>) -> StoredItem {
     StoredItem { content: content_hash(&item), item }
 }
 
+/// An item as stored whose image stays: its image hash is what it says.
+#[must_use]
+pub fn with_kept_image(item: Item) -> StoredItem {
+    StoredItem { content: content_hash(&item), item }
+}
+
 /// An item and its content hash.
 pub fn encode_item(stored: &StoredItem) -> Vec<u8> {
     encode(&(&stored.content, &stored.item))

@@ -75,6 +75,8 @@ pub struct HistoryPage {
 pub trait Store: Send + Sync + 'static {
     /// Writes items, replacing those of the same id.
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError>;
+    /// Writes items without their images, which stay as they are: `image_hash` is taken as it is given.
+    async fn update_items(&self, items: Vec<Item>) -> Result<(), StoreError>;
     /// Removes items and their images; unknown ids are no error. What is known about their behaviour
     /// (histories, statistics, neighbours) stays.
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError>;

@@ -6,6 +6,8 @@
 
 pub mod actor;
 mod decode;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod local;
 pub mod remote;
 pub mod server;

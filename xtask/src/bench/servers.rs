@@ -82,8 +82,8 @@ impl Servers {
             demo::free_port(port + place)?;
         }
         let python = with_fastapi.then(|| {
-            let requirements = "loadtests/bench/fastapi/requirements.txt";
-            venv::ensure("bench-venv", requirements, "FastAPI and ONNX Runtime")
+            let home = "loadtests/bench/fastapi";
+            venv::ensure("bench-venv", home, "FastAPI and ONNX Runtime")
         });
         let state = super::folder().join("state");
         let _ = fs::remove_dir_all(&state);

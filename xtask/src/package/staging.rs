@@ -4,10 +4,12 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::{files, process};
+use crate::{files, notices, process};
 
 /// The program in that folder.
 pub(super) const PROGRAM: &str = "src/plugrank/bin/plugrank";
+/// What is said of others' work in that folder.
+const NOTICES: &str = "src/plugrank/share/plugrank";
 /// The shop in that folder: where the program looks for it, from its own place.
 const SHOP: &str = "src/plugrank/share/plugrank/simshop";
 
@@ -16,6 +18,7 @@ pub(super) fn lay_out(folder: &Path, binary: &Path) -> Result<()> {
     let root = crate::root();
     files::replace(&root.join("packaging/wheel"), folder)?;
     fs::copy(root.join("LICENSE"), folder.join("LICENSE"))?;
+    notices::write(&folder.join(NOTICES))?;
     let program = folder.join(PROGRAM);
     fs::create_dir_all(program.parent().context("the program lies in a folder")?)?;
     process::run(Command::new("strip").arg("-o").arg(&program).arg(binary))

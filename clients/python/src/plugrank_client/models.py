@@ -80,6 +80,8 @@ class Placed(Reply):
 
     item_id: str
     placement: str
+    value: dict[str, float | None] | None = None
+    """What the names of the value formula stood for, where there is one."""
 
 
 class Explanation(Reply):
@@ -88,6 +90,8 @@ class Explanation(Reply):
     dropped: list[Dropped]
     placements: list[Placed]
     batch_rows: int
+    value: str | None = None
+    """The formula of the items' values, where there is one."""
 
 
 class Ranking(Reply):

@@ -205,6 +205,8 @@ pub(crate) fn call(user: &str, items: impl IntoIterator<Item = usize>) -> Score 
         tiers: Tiers::All,
         facts_for: 0,
         given: None,
+        value: None,
+        explain: false,
     }
 }
 

@@ -7,6 +7,7 @@ use plugrank_contract::{FeatureValue, TensorDtype};
 use super::{
     number::NumberCoding,
     schema::{Derive, Feature, FeatureKind},
+    seen::Presence,
 };
 use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
@@ -113,6 +114,57 @@ impl Column {
                 row.resize(end, coding.missing());
             }
         }
+    }
+
+    /// What was found. A list counts by its first value outside the vocabulary, among those that are read.
+    pub(super) fn presence(&self, found: Found<'_>) -> Presence {
+        let (mut any, mut unknown) = (false, false);
+        match &self.coding {
+            Coding::Category(vocabulary) => {
+                let mut note = |text: &str| {
+                    any |= !text.is_empty();
+                    unknown |= id(vocabulary, text) == UNKNOWN;
+                };
+                match found {
+                    Found::Nothing => {}
+                    Found::Text(text) => note(text),
+                    Found::Texts(texts) => {
+                        texts.iter().take(self.length).for_each(|text| note(text));
+                    }
+                    Found::Value(value) => {
+                        value.texts().take(self.length).for_each(&mut note);
+                        let numbers = value.numbers().iter().take(self.length);
+                        numbers.for_each(|number| note(&number.to_string()));
+                    }
+                }
+            }
+            Coding::Number(_) => {
+                any = matches!(found, Found::Value(value) if !value.numbers().is_empty());
+            }
+        }
+        match (any, unknown) {
+            (false, _) => Presence::Missing,
+            (true, true) => Presence::Unknown,
+            (true, false) => Presence::Known,
+        }
+    }
+
+    /// The same by its cells. A plain number that is missing looks like one that is there: `has_number` says.
+    pub(super) fn presence_in(
+        &self,
+        cells: &[u32],
+        has_number: impl Fn() -> Option<bool>,
+    ) -> Option<Presence> {
+        let there = match self.dtype {
+            TensorDtype::I64 => cells.first().is_some_and(|id| *id != MISSING),
+            _ => has_number()?,
+        };
+        let of_vocabulary = matches!(self.coding, Coding::Category(_));
+        Some(match there {
+            false => Presence::Missing,
+            true if of_vocabulary && cells.contains(&UNKNOWN) => Presence::Unknown,
+            true => Presence::Known,
+        })
     }
 
     /// Why the value cannot be this feature's.

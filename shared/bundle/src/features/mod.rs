@@ -3,6 +3,7 @@
 mod column;
 mod number;
 mod schema;
+mod seen;
 mod time;
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
@@ -19,6 +20,7 @@ use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
 pub use column::{MISSING, UNKNOWN};
 pub use schema::{Derive, Feature, FeatureKind, Features, Observed, Transform};
+pub use seen::{Presence, Seen, SeenFeatures};
 
 /// Where a feature's cells are within a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,13 +178,7 @@ impl FeatureEncoder {
     /// The row of an item.
     #[must_use]
     pub fn item(&self, item: &Item) -> ItemFeatures {
-        self.item.row(|column| match &*column.column {
-            "item_id" => Found::Text(item.item_id.as_str()),
-            "title" => Found::Text(&item.title),
-            "text" => Found::Text(&item.text),
-            "categories" => Found::Texts(&item.categories),
-            other => item.features.get(other).into(),
-        })
+        self.item.row(|column| column_of_item(item, column))
     }
 
     /// The row of an item of which nothing but the id is known.
@@ -197,10 +193,7 @@ impl FeatureEncoder {
     /// The row of a user; of a user without a profile only the id is known.
     #[must_use]
     pub fn user(&self, id: &UserId, profile: Option<&User>) -> Box<[u32]> {
-        self.user.row(|column| match &*column.column {
-            "user_id" => Found::Text(id.as_str()),
-            other => profile.and_then(|user| user.features.get(other)).into(),
-        })
+        self.user.row(|column| column_of_user(id, profile, column))
     }
 
     /// The row of a request of this moment.
@@ -221,6 +214,23 @@ impl FeatureEncoder {
             column.push(found.into(), &mut scratch, &mut row);
         }
         row.into_boxed_slice()
+    }
+
+    /// The number that a feature of the request has at this moment; `None` where it has none, or there is no
+    /// such feature.
+    #[must_use]
+    pub fn request_number(
+        &self,
+        name: &str,
+        given: &FeatureValues,
+        at: TimestampMs,
+    ) -> Option<f64> {
+        let column = self.request.columns.iter().find(|column| column.name == name)?;
+        let number = |value: &FeatureValue| value.numbers().first().map(|number| number.as_f64());
+        match column.derive {
+            Some(derive) => number(&self.time.value_at(at, derive)?),
+            None => number(given.get(&column.column)?),
+        }
     }
 
     /// Appends the row of what was given of a candidate.
@@ -250,6 +260,23 @@ impl FeatureEncoder {
     #[must_use]
     pub fn wrong_item(&self, given: &FeatureValues) -> Option<WrongValue> {
         self.item.wrong(given)
+    }
+}
+
+fn column_of_item<'a>(item: &'a Item, column: &Column) -> Found<'a> {
+    match &*column.column {
+        "item_id" => Found::Text(item.item_id.as_str()),
+        "title" => Found::Text(&item.title),
+        "text" => Found::Text(&item.text),
+        "categories" => Found::Texts(&item.categories),
+        other => item.features.get(other).into(),
+    }
+}
+
+fn column_of_user<'a>(id: &'a UserId, user: Option<&'a User>, column: &Column) -> Found<'a> {
+    match &*column.column {
+        "user_id" => Found::Text(id.as_str()),
+        other => user.and_then(|user| user.features.get(other)).into(),
     }
 }
 

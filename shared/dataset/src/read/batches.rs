@@ -11,6 +11,15 @@ use crate::DatasetError;
 pub(crate) type Row<T> = Result<T, Vec<DatasetError>>;
 type Decode<T> = Box<dyn FnMut(&RecordBatch, u64) -> Result<Vec<Row<T>>, DatasetError> + Send>;
 
+/// Columns beside those that every table of its kind has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Further {
+    /// Those that are read.
+    pub(crate) features: Vec<String>,
+    /// Those that are not.
+    pub(crate) ignored: Vec<String>,
+}
+
 /// Rows of one table, in batches, in the order of its files. Ends after the first error.
 pub struct Batches<T> {
     path: PathBuf,
@@ -18,7 +27,7 @@ pub struct Batches<T> {
     reader: Option<(PathBuf, ParquetRecordBatchReader)>,
     decode: Decode<T>,
     rows: u64,
-    ignored: Vec<String>,
+    further: Further,
     next_row: u64,
     ended: bool,
 }
@@ -28,12 +37,12 @@ impl<T> Batches<T> {
         path: PathBuf,
         readers: Vec<(PathBuf, ParquetRecordBatchReader)>,
         rows: u64,
-        ignored: Vec<String>,
+        further: Further,
         decode: Decode<T>,
     ) -> Self {
         let mut readers = readers.into_iter();
         let reader = readers.next();
-        Self { path, readers, reader, decode, rows, ignored, next_row: 0, ended: false }
+        Self { path, readers, reader, decode, rows, further, next_row: 0, ended: false }
     }
 
     /// Rows of the whole table.
@@ -45,7 +54,13 @@ impl<T> Batches<T> {
     /// Further columns that are not read: those of a type that no feature has and, of interactions, all.
     #[must_use]
     pub fn ignored_columns(&self) -> &[String] {
-        &self.ignored
+        &self.further.ignored
+    }
+
+    /// Further columns that are read as features.
+    #[must_use]
+    pub fn feature_columns(&self) -> &[String] {
+        &self.further.features
     }
 
     /// The next rows, each with what is wrong with it.

@@ -6,7 +6,7 @@ use plugrank_contract::{ItemId, UserId};
 
 use super::{
     Opened, Rules,
-    batches::Row,
+    batches::{Further, Row},
     cells::Cells,
     kind::{ColumnKind, Want},
     table::{Slice, Table},
@@ -34,11 +34,12 @@ pub(crate) fn interactions(
     with_requests: bool,
 ) -> Opened<InteractionRow> {
     let table = Table::open(path, &COLUMNS)?;
-    let (text, rest) = table.further(&COLUMNS);
+    let Further { features, ignored } = table.further(&COLUMNS);
+    let further = Further { features: Vec::new(), ignored: [features, ignored].concat() };
     let all = COLUMNS.map(|want| want.column);
     let columns: &[&str] = if with_requests { &all } else { &NEEDED };
     let mut order = Order::default();
-    table.batches(columns, [text, rest].concat(), move |slice| decode(slice, rules, &mut order))
+    table.batches(columns, further, move |slice| decode(slice, rules, &mut order))
 }
 
 fn decode(

@@ -31,12 +31,13 @@ const COLUMNS: [Want; 7] = [
 
 pub(crate) fn items(path: &Path, rules: Rules) -> Opened<DatasetItem> {
     let table = Table::open(path, &COLUMNS)?;
-    let (features, ignored) = table.further(&COLUMNS);
+    let further = table.further(&COLUMNS);
+    let features = further.features.clone();
     let known = COLUMNS.map(|want| want.column);
     let columns: Vec<&str> = known.into_iter().chain(features.iter().map(String::as_str)).collect();
     let mut repeats = Repeats::default();
     let read = features.clone();
-    table.batches(&columns, ignored, move |slice| decode(slice, rules, &read, &mut repeats))
+    table.batches(&columns, further, move |slice| decode(slice, rules, &read, &mut repeats))
 }
 
 fn decode(

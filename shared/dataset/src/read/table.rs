@@ -11,7 +11,7 @@ use parquet::arrow::ProjectionMask;
 
 use super::{
     Batches, Opened,
-    batches::Row,
+    batches::{Further, Row},
     cells::Cells,
     kind::{ColumnKind, Want},
     parts::{self, Part},
@@ -50,21 +50,21 @@ impl Table {
     }
 
     /// Columns beside the known ones: those that can be features, and the rest.
-    pub(crate) fn further(&self, known: &[Want]) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn further(&self, known: &[Want]) -> Further {
         let fields = self.schema().into_iter().flat_map(|schema| schema.fields());
         let further = fields
             .filter(|field| known.iter().all(|want| want.column != field.name()))
             .map(|field| (field.name().clone(), is_feature(field.name(), field.data_type())));
         let (features, rest): (Vec<_>, Vec<_>) = further.partition(|(_, is_feature)| *is_feature);
         let names = |columns: Vec<(String, bool)>| columns.into_iter().map(|(name, _)| name);
-        (names(features).collect(), names(rest).collect())
+        Further { features: names(features).collect(), ignored: names(rest).collect() }
     }
 
     /// Reads the named columns; `decode` makes rows of a batch.
     pub(crate) fn batches<T>(
         self,
         columns: &[&str],
-        ignored: Vec<String>,
+        further: Further,
         mut decode: impl FnMut(&Slice<'_>) -> Result<Vec<Row<T>>, DatasetError> + Send + 'static,
     ) -> Opened<T> {
         let Self { path, parts } = self;
@@ -88,7 +88,7 @@ impl Table {
         let decode = move |batch: &RecordBatch, first_row: u64| {
             decode(&Slice { path: &file, batch, first_row })
         };
-        Ok(Batches::new(path, readers, rows, ignored, Box::new(decode)))
+        Ok(Batches::new(path, readers, rows, further, Box::new(decode)))
     }
 }
 

@@ -6,6 +6,7 @@ use plugrank_contract::{ItemId, UserId};
 
 use super::{
     Opened, Rules,
+    batches::Further,
     kind::{ColumnKind, Want},
     table::Table,
 };
@@ -25,9 +26,10 @@ const COLUMNS: [Want; 4] = [
 
 pub(crate) fn truth(path: &Path, rules: Rules) -> Opened<TruthRow> {
     let table = Table::open(path, &COLUMNS)?;
-    let (text, rest) = table.further(&COLUMNS);
+    let Further { features, ignored } = table.further(&COLUMNS);
+    let further = Further { features: Vec::new(), ignored: [features, ignored].concat() };
     let mut order = Order::default();
-    table.batches(&COLUMNS.map(|want| want.column), [text, rest].concat(), move |slice| {
+    table.batches(&COLUMNS.map(|want| want.column), further, move |slice| {
         let users = slice.cells(USER_ID, ColumnKind::Text)?;
         let items = slice.cells(ITEM_ID, ColumnKind::Text)?;
         let times = slice.cells(TIMESTAMP, ColumnKind::Time)?;

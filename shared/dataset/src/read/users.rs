@@ -17,12 +17,13 @@ const COLUMNS: [Want; 1] = [Want { column: USER_ID, kind: ColumnKind::Text, requ
 
 pub(crate) fn users(path: &Path) -> Opened<User> {
     let table = Table::open(path, &COLUMNS)?;
-    let (features, ignored) = table.further(&COLUMNS);
+    let further = table.further(&COLUMNS);
+    let features = further.features.clone();
     let columns: Vec<&str> =
         [USER_ID].into_iter().chain(features.iter().map(String::as_str)).collect();
     let mut repeats = Repeats::default();
     let read = features.clone();
-    table.batches(&columns, ignored, move |slice| {
+    table.batches(&columns, further, move |slice| {
         let ids = slice.cells(USER_ID, ColumnKind::Text)?;
         let features = slice.features(&read)?;
         let mut row_of = |row: usize| {

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, Exposure, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
+    Event, Exposure, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
 };
 use plugrank_store::{
     Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem, Retention, Store,
@@ -53,6 +53,9 @@ impl SlowStore {
 impl Store for SlowStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<()> {
         self.inner.put_items(items).await
+    }
+    async fn update_items(&self, items: Vec<Item>) -> Result<()> {
+        self.inner.update_items(items).await
     }
     async fn delete_items(&self, ids: &[ItemId]) -> Result<()> {
         self.inner.delete_items(ids).await

@@ -4,6 +4,7 @@ mod arm;
 mod change;
 mod check;
 mod experiment;
+mod follow;
 mod history;
 mod layer;
 mod plan;

@@ -40,6 +40,11 @@ impl Column {
         at(&self.numbers, index).unwrap_or(f32::NAN)
     }
 
+    /// Whether an item has a value.
+    pub(crate) fn has_value(&self, index: ItemIndex) -> bool {
+        self.code(index) != MISSING || !self.number(index).is_nan()
+    }
+
     /// The code of an item's value.
     pub(crate) fn code(&self, index: ItemIndex) -> Code {
         at(&self.codes, index).unwrap_or(MISSING)

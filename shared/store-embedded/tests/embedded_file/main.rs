@@ -4,6 +4,7 @@
 
 mod changes;
 mod child;
+mod compaction;
 mod crash;
 mod full;
 mod opening;

@@ -195,6 +195,22 @@ pub async fn a_deleted_user_is_forgotten(store: AnyStore) {
     assert_eq!(store.append_events(vec![again]).await.unwrap(), [true]);
 }
 
+/// Fields change and the image stays.
+pub async fn an_update_keeps_the_image(store: AnyStore) {
+    let image = Some(b"image".to_vec());
+    let item = super::fixtures::item("a");
+    store.put_items(vec![crate::NewItem { item, image: image.clone() }]).await.unwrap();
+    let before = store.items(&ids(&["a"])).await.unwrap()[0].clone().unwrap();
+    let mut changed = before.item.clone();
+    changed.available = false;
+    changed.features.remove("price");
+    store.update_items(vec![changed.clone()]).await.unwrap();
+    let after = store.items(&ids(&["a"])).await.unwrap()[0].clone().unwrap();
+    assert_eq!(after.item, changed);
+    assert_eq!(after.content, crate::content_hash(&changed));
+    assert_eq!(store.images(&ids(&["a"])).await.unwrap(), [image]);
+}
+
 /// Which items there are.
 pub async fn known_items_are_told(store: AnyStore) {
     store.put_items(vec![super::fixtures::new_item("a")]).await.unwrap();

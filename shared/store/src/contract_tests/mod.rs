@@ -61,6 +61,7 @@ macro_rules! for_each_contract_test {
             popularity_weighs_by_type_and_decays,
             old_behaviour_is_forgotten,
             a_deleted_user_is_forgotten,
+            an_update_keeps_the_image,
             known_items_are_told,
             statistics_are_replaced_and_extended,
             neighbours_read_back,

@@ -1,0 +1,242 @@
+//! `POST /v1/items`: many items, one a line.
+
+use std::{collections::HashMap, sync::Arc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Bytes, BytesMut, Data, Payload, ReqData, ServiceConfig},
+};
+use futures::{StreamExt, stream};
+use plugrank_contract::ItemId;
+use plugrank_store::NewItem;
+use serde_json::Value;
+use tokio::{sync::SemaphorePermit, time::timeout};
+
+use crate::{
+    Gateway,
+    api::items::{BulkResult, ItemContent},
+    body,
+    endpoint::Endpoint,
+    observe::RequestInfo,
+    problem::{FieldError, Problem, ProblemDocument},
+    routes::{item_content, items::announce},
+    validate,
+};
+
+/// The media type of lines of JSON.
+const NDJSON: &str = "application/x-ndjson";
+/// Bulk writes at a time; one more is answered 429.
+pub(crate) const AT_A_TIME: usize = 2;
+/// Lines that are written at a time.
+const LINES: usize = 256;
+/// Bytes after which a write takes no further line.
+const BYTES: usize = 8 << 20;
+
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    config.service(Endpoint::Items.resource().route(web::post().to(write)));
+}
+
+/// Write many items
+///
+/// One item a line (NDJSON), each replaced as a whole. The answer has a line for each, in order, and comes
+/// while the rest is still read: an item whose result is there is stored and retrievable. A wrong line is
+/// refused and named, and the others are written.
+#[utoipa::path(
+    post,
+    path = "/v1/items",
+    tag = "catalog",
+    operation_id = "writeItems",
+    request_body(content = ItemContent, content_type = "application/x-ndjson", description = "One item a line: its `item_id` beside its content", example = json!({"item_id": "mug-1", "title": "Blue mug"})),
+    responses(
+        (status = 200, body = BulkResult, content_type = "application/x-ndjson", description = "What became of each line"),
+        (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not NDJSON"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many bulk writes at a time; try again after `Retry-After`"),
+    ),
+)]
+pub(crate) async fn write(
+    gateway: Data<Gateway>,
+    info: ReqData<RequestInfo>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let found = actix_web::HttpMessage::content_type(&request);
+    if !found.eq_ignore_ascii_case(NDJSON) {
+        return Err(Problem::unsupported_media_type("content-type", found, NDJSON));
+    }
+    if gateway.bulk_loads.available_permits() == 0 {
+        return Err(Problem::too_many(format!("{AT_A_TIME} bulk writes are under way")));
+    }
+    let (info, buffer) = (info.into_inner(), BytesMut::new());
+    let lines =
+        Lines { payload, buffer, line: 0, ended: false, most: gateway.server.max_item_bytes };
+    let results = stream::unfold(Some((gateway.into_inner(), info, lines)), |state| async {
+        let (gateway, info, mut lines) = state?;
+        let wait = gateway.server.client_timeout();
+        let (batch, end) = lines.batch(wait).await;
+        let mut results = write_batch(&gateway, &info, batch).await;
+        results.extend(end.as_ref().map(|problem| refused(lines.line + 1, None, problem)));
+        let mut text = Vec::new();
+        for result in &results {
+            // A result has no map with keys that are no text, so it can be written.
+            if serde_json::to_writer(&mut text, result).is_ok() {
+                text.push(b'\n');
+            }
+        }
+        let more = !lines.ended && end.is_none();
+        let next = more.then_some((gateway, info, lines));
+        Some((Ok::<_, actix_web::Error>(Bytes::from(text)), next))
+    });
+    Ok(HttpResponse::Ok().content_type(NDJSON).streaming(results))
+}
+
+/// The lines of a body, as they come.
+struct Lines {
+    payload: Payload,
+    buffer: BytesMut,
+    /// Lines taken so far.
+    line: u64,
+    ended: bool,
+    /// Longest line, in bytes.
+    most: usize,
+}
+
+/// A line and its number.
+type Line = (u64, Bytes);
+
+impl Lines {
+    /// The next lines; and what is wrong with the body, where it cannot go on.
+    async fn batch(&mut self, wait: std::time::Duration) -> (Vec<Line>, Option<Problem>) {
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end + 1).freeze();
+                bytes += line.len();
+                self.take(line, &mut lines);
+                if lines.len() >= LINES || bytes >= BYTES {
+                    return (lines, None);
+                }
+            }
+            if self.buffer.len() > self.most {
+                return (lines, Some(Problem::too_large(self.most)));
+            }
+            match timeout(wait, self.payload.next()).await {
+                Err(_) => return (lines, Some(Problem::body_too_slow(wait))),
+                Ok(Some(Ok(chunk))) => self.buffer.extend_from_slice(&chunk),
+                Ok(Some(Err(_))) => {
+                    let detail = "the body ended before it was complete";
+                    return (lines, Some(Problem::invalid_field("body", detail)));
+                }
+                Ok(None) => {
+                    self.ended = true;
+                    let rest = self.buffer.split().freeze();
+                    self.take(rest, &mut lines);
+                    return (lines, None);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, line: Bytes, lines: &mut Vec<Line>) {
+        let text = line.trim_ascii();
+        if text.is_empty() {
+            self.line += u64::from(!line.is_empty());
+            return;
+        }
+        self.line += 1;
+        lines.push((self.line, line.slice_ref(text)));
+    }
+}
+
+fn refused(line: u64, item_id: Option<String>, problem: &Problem) -> BulkResult {
+    let problem = Some(problem.document().clone());
+    BulkResult { line, item_id, status: "refused", problem }
+}
+
+async fn write_batch(
+    gateway: &Arc<Gateway>,
+    info: &RequestInfo,
+    lines: Vec<Line>,
+) -> Vec<BulkResult> {
+    let _permit: Option<SemaphorePermit<'_>> = gateway.bulk_loads.acquire().await.ok();
+    let mut results = Vec::with_capacity(lines.len());
+    let mut items: Vec<(u64, NewItem)> = Vec::with_capacity(lines.len());
+    for (line, text) in lines {
+        let (item_id, parsed) = parse(&text);
+        let checked = match parsed {
+            Ok((id, content)) => item_content::check(content).await.map(|checked| (id, checked)),
+            Err(problem) => Err(problem),
+        };
+        match checked {
+            Ok((id, checked)) => items.push((line, checked.into_item(id, None))),
+            Err(problem) => results.push(refused(line, item_id, &problem)),
+        }
+    }
+    results.extend(write_items(gateway, info, items).await);
+    results.sort_by_key(|result| result.line);
+    results
+}
+
+/// The id and content of a line; the id also where the rest is wrong.
+fn parse(text: &[u8]) -> (Option<String>, Result<(ItemId, ItemContent), Problem>) {
+    let mut line: serde_json::Map<String, Value> = match body::parse(text) {
+        Ok(line) => line,
+        Err(problem) => return (None, Err(problem)),
+    };
+    let Some(Value::String(item_id)) = line.remove("item_id") else {
+        return (None, Err(Problem::invalid_field("item_id", "is missing, or no text")));
+    };
+    let content = body::parse_value(&Value::Object(line)).map_err(|(pointer, detail)| {
+        Problem::invalid(vec![FieldError::at_pointer(pointer, detail)])
+    });
+    let parsed = validate::item_id(item_id.clone()).and_then(|id| Ok((id, content?)));
+    (Some(item_id), parsed)
+}
+
+async fn write_items(
+    gateway: &Arc<Gateway>,
+    info: &RequestInfo,
+    mut items: Vec<(u64, NewItem)>,
+) -> Vec<BulkResult> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let ids: Vec<ItemId> = items.iter().map(|(_, new)| new.item.item_id.clone()).collect();
+    let known = match gateway.store.items(&ids).await {
+        Ok(known) => known,
+        Err(error) => {
+            let problem = Problem::from(error);
+            let refuse = |(line, new): (u64, NewItem)| {
+                refused(line, Some(new.item.item_id.to_string()), &problem)
+            };
+            return items.into_iter().map(refuse).collect();
+        }
+    };
+    let given: HashMap<&ItemId, _> =
+        ids.iter().zip(&known).filter_map(|(id, known)| Some((id, known.as_ref()?))).collect();
+    for (_, new) in &mut items {
+        // As with one item: when it came into the catalog stays, where nothing is said of it.
+        if let Some(known) = given.get(&new.item.item_id) {
+            new.item.created_at =
+                new.item.created_at.min(known.item.created_at).or(new.item.created_at);
+        }
+    }
+    let lines: Vec<u64> = items.iter().map(|(line, _)| *line).collect();
+    let written = gateway.store.put_items(items.into_iter().map(|(_, new)| new).collect()).await;
+    let outcome = match written {
+        Ok(()) => announce(gateway, info, &ids).await.map_err(|problem| (true, problem)),
+        Err(error) => Err((false, Problem::from(error))),
+    };
+    let result = |((line, id), known): ((u64, ItemId), Option<_>)| {
+        let status = if known.is_some() { "replaced" } else { "created" };
+        let id = Some(id.to_string());
+        match &outcome {
+            Ok(()) => BulkResult { line, item_id: id, status, problem: None },
+            Err((true, problem)) => {
+                let problem: Option<ProblemDocument> = Some(problem.document().clone());
+                BulkResult { line, item_id: id, status, problem }
+            }
+            Err((false, problem)) => refused(line, id, problem),
+        }
+    };
+    lines.into_iter().zip(ids).zip(known).map(result).collect()
+}

@@ -1,0 +1,134 @@
+//! What a file holds after users were deleted, and over a year.
+
+use std::{fs, path::Path, time::Duration};
+
+use plugrank_contract::{Event, EventType, HistoryEntry, User};
+use plugrank_store::{
+    NewItem, Retention, Store,
+    contract_tests::{
+        fixtures::{event, new_item, user},
+        logs::exposure,
+        run,
+    },
+};
+use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
+
+const DAY: i64 = 86_400_000;
+/// No other bytes of the file are these.
+const WHO: &str = "user-who-wants-to-be-forgotten";
+
+fn holds(path: &Path, text: &str) -> bool {
+    fs::read(path).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
+}
+
+async fn behave(store: &EmbeddedStore, id: &str) {
+    let click = |n: i64| Event {
+        user_id: id.into(),
+        request_id: Some(format!("request-{n}")),
+        timestamp: n,
+        ..event(&format!("{id}-{n}"), EventType::click())
+    };
+    store.append_events((0..50).map(click).collect()).await.unwrap();
+    let exposures = (0..50).map(|n| exposure(&format!("request-{n}"), id, n)).collect();
+    store.append_exposures(exposures).await.unwrap();
+    let entry = |n: i64| HistoryEntry { item_id: "i".into(), clicked: n % 2 == 0, timestamp: -n };
+    store.put_history((1..50).map(|n| (id.into(), entry(n))).collect()).await.unwrap();
+    store.put_users(vec![User { user_id: id.into(), ..user("u") }]).await.unwrap();
+}
+
+#[test]
+fn a_compacted_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let open = || EmbeddedStore::open(&path, EmbeddedOptions::default()).unwrap();
+    run(async {
+        let store = open();
+        store
+            .put_items(vec![NewItem { image: Some(vec![7; 1000]), ..new_item("i") }])
+            .await
+            .unwrap();
+        store.put_document("d", b"text".to_vec(), 0).await.unwrap();
+        behave(&store, WHO).await;
+        behave(&store, "stays").await;
+        drop(store);
+        assert!(holds(&path, WHO));
+        let store = open();
+        store.delete_user(&WHO.into()).await.unwrap();
+        drop(store);
+        let (before, after) = EmbeddedStore::compact(&path).unwrap();
+        assert!(after <= before, "{before} to {after}");
+        assert!(!holds(&path, WHO));
+        let store = open();
+        let range = plugrank_store::TimeRange::ALL;
+        assert_eq!(store.scan_events(range, None, 1000).await.unwrap().entries.len(), 50);
+        assert_eq!(store.scan_exposures(range, None, 1000).await.unwrap().entries.len(), 50);
+        assert_eq!(
+            store.history(&"stays".into(), i64::MAX, 1000, 1000).await.unwrap().entries.len(),
+            99
+        );
+        assert_eq!(store.images(&["i".into()]).await.unwrap(), [Some(vec![7; 1000])]);
+        assert!(store.document("d").await.unwrap().is_some());
+        assert_eq!(store.item_stats(&["i".into()]).await.unwrap()[0].clicks, 100);
+    });
+}
+
+#[test]
+fn a_copy_made_while_others_write_is_a_store_of_one_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |name: &str| {
+        EmbeddedStore::open(&dir.path().join(name), EmbeddedOptions::default()).unwrap()
+    };
+    run(async {
+        let store = open("store.redb");
+        behave(&store, "u").await;
+        let backup = dir.path().join("backup.redb");
+        let (rows, ()) = tokio::join!(
+            async { tokio::task::block_in_place(|| store.copy_to(&backup)).unwrap() },
+            behave(&store, "v"),
+        );
+        assert!(rows > 200, "{rows}");
+        assert!(store.copy_to(&backup).is_err(), "nothing is written over");
+        let copy = open("backup.redb");
+        let events = copy.scan_events(plugrank_store::TimeRange::ALL, None, 1000).await.unwrap();
+        assert!(events.entries.iter().filter(|event| event.user_id.as_str() == "u").count() == 50);
+        assert!(copy.user(&"u".into()).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn over_a_year_the_file_stays_bounded() {
+    const EACH_DAY: i64 = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let options = EmbeddedOptions { page_cache_bytes: 8 << 20, ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(&path, options).unwrap();
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let retention = Retention { events: days(30), exposures: days(10), history: days(60) };
+    let mut sizes = Vec::new();
+    run(async {
+        for day in 0..365 {
+            let at = |n: i64| day * DAY + n * 1000;
+            let id = |n: i64| format!("{day}-{n}");
+            let click = |n: i64| Event {
+                user_id: format!("u{}", n % 7).into(),
+                item_id: format!("i{}", n % 11).into(),
+                request_id: Some(id(n)),
+                timestamp: at(n),
+                ..event(&id(n), EventType::click())
+            };
+            store.append_events((0..EACH_DAY).map(click).collect()).await.unwrap();
+            let shown = (0..EACH_DAY).map(|n| exposure(&id(n), &format!("u{}", n % 7), at(n)));
+            store.append_exposures(shown.collect()).await.unwrap();
+            store.forget_older(&retention, (day + 1) * DAY).await.unwrap();
+            sizes.push(fs::metadata(&path).unwrap().len());
+        }
+        let all = plugrank_store::TimeRange::ALL;
+        let events = store.scan_events(all, None, 100_000).await.unwrap().entries.len() as i64;
+        assert!((29 * EACH_DAY..=31 * EACH_DAY).contains(&events), "{events}");
+        let shown = store.scan_exposures(all, None, 100_000).await.unwrap().entries.len() as i64;
+        assert!((9 * EACH_DAY..=11 * EACH_DAY).contains(&shown), "{shown}");
+    });
+    // After the longest time anything is kept the file has its size.
+    let (settled, end) = (sizes[120], sizes[364]);
+    assert!(end as f64 <= settled as f64 * 1.25, "{settled} after 120 days, {end} after a year");
+}

@@ -1,0 +1,13 @@
+//! The value formula: what an item is worth.
+//!
+//! `click * purchase * coalesce(item.price, 1)` is read once ([`ValueFormula::parse`]), its names are bound by whoever
+//! knows them ([`ValueFormula::names`]), and it is evaluated for each candidate without allocating
+//! ([`ValueFormula::value`]).
+
+mod formula;
+mod name;
+mod operators;
+mod rewrite;
+
+pub use formula::{FormulaError, MOST_OPERANDS, ValueFormula};
+pub use name::ValueName;
