@@ -57,6 +57,7 @@ impl Case {
             k: self.k.min(self.ctr.len()),
             as_of: AS_OF,
             seed: self.seed,
+            diversity: None,
         };
         select(&field, &rules::all(&self.options))
     }
