@@ -97,7 +97,7 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 11] = [
+        const FIXED: [Endpoint; 12] = [
             Endpoint::Rank,
             Endpoint::Events,
             Endpoint::Items,

@@ -31,7 +31,7 @@ use crate::{
     experiments::{Arms, Who},
     exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Degraded, Given, RankQuery, Ranked},
+    pipeline::{self, CandidateSet, Degraded, DegradedCause, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -160,8 +160,9 @@ pub(crate) async fn rank(
 /// The model that a request names.
 fn named_model(gateway: &Gateway, version: &str) -> Result<Arc<ServingModel>, Problem> {
     gateway.models.ready(version).ok_or_else(|| {
-        let ready: Vec<_> =
-            gateway.models.all_ready().iter().map(|model| model.version.clone()).collect();
+        let (active, others) = gateway.models.all_ready();
+        let ready: Vec<&str> =
+            [&active].into_iter().chain(&others).map(|model| &*model.version).collect();
         let detail = format!("{version:?} is not ready here; ready: {}", ready.join(", "));
         Problem::invalid_field("model", detail)
     })
