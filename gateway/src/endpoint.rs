@@ -9,9 +9,11 @@ pub(crate) use plugrank_http::get_or_head;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Rank,
+    RankBatch,
     Events,
     Item,
     ItemImage,
+    ItemSimilar,
     User,
     Models,
     Model,
@@ -29,11 +31,13 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Rank,
+        Self::RankBatch,
         Self::Events,
         Self::Item,
         Self::ItemImage,
+        Self::ItemSimilar,
         Self::User,
         Self::Models,
         Self::Model,
@@ -53,9 +57,11 @@ impl Endpoint {
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Rank => "/v1/rank",
+            Self::RankBatch => "/v1/rank/batch",
             Self::Events => "/v1/events",
             Self::Item => "/v1/items/{id}",
             Self::ItemImage => "/v1/items/{id}/image",
+            Self::ItemSimilar => "/v1/items/{id}/similar",
             Self::User => "/v1/users/{id}",
             Self::Models => "/v1/models",
             Self::Model => "/v1/models/{version}",
@@ -75,7 +81,7 @@ impl Endpoint {
     /// The methods, as an `Allow` header lists them.
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Rank | Self::Events | Self::ModelActivate => "POST",
+            Self::Rank | Self::RankBatch | Self::Events | Self::ModelActivate => "POST",
             Self::Models => "GET, HEAD, POST",
             Self::Model => "DELETE",
             Self::Experiment => "GET, HEAD, PUT, DELETE",
@@ -86,8 +92,9 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 10] = [
+        const FIXED: [Endpoint; 11] = [
             Endpoint::Rank,
+            Endpoint::RankBatch,
             Endpoint::Events,
             Endpoint::Models,
             Endpoint::Experiments,

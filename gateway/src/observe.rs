@@ -86,6 +86,19 @@ impl RequestInfo {
     pub(crate) fn unrecorded(&self) -> Self {
         Self::new(self.request_id, None)
     }
+
+    /// A request among several that came as one; the same one of the same several has the same id.
+    /// Its stages are in no trace of their own.
+    pub(crate) fn part(&self, number: u8) -> Self {
+        // The last bits of an id are random: so are those of the part's.
+        let id = self.request_id.as_u128() ^ (u128::from(number) + 1);
+        Self::new(Uuid::from_u128(id), None)
+    }
+
+    /// Takes over what became of a part.
+    pub(crate) fn take_outcome(self) -> Option<RankOutcome> {
+        Arc::into_inner(self.0)?.outcome.into_inner()
+    }
 }
 
 impl Facts {

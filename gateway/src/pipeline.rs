@@ -23,7 +23,7 @@ pub(crate) use candidates::{CandidateSet, Placed};
 pub(crate) use degraded::{Cause, Degraded, Fallback};
 pub(crate) use given::Given;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
 use plugrank_contract::{CallError, ErrorCode, Filter, ItemList, TimestampMs, UserId};
@@ -37,6 +37,10 @@ pub(crate) struct Query {
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,
+    /// Fingerprints of what earlier pages showed, ascending.
+    pub(crate) shown: Arc<[u32]>,
+    /// Items that the ranking should go with.
+    pub(crate) context: ItemList,
     /// Feature values that it brings with it; `None` where it brings none.
     pub(crate) given: Option<Given>,
     /// Filters that every item meets: the request's own first.

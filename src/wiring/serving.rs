@@ -50,6 +50,7 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
         version: model.bundle.version().to_owned(),
         clients: Clients {
             retrieve: retrieval.retrieve,
+            similar: retrieval.similar,
             score: scoring.score,
             rerank: reranking.rerank,
             observe_events: retrieval.observe_events,
@@ -87,6 +88,7 @@ pub fn remote(node: &Node) -> Result<Started> {
         version: REMOTE.to_owned(),
         clients: Clients {
             retrieve: retrieval.retrieve,
+            similar: retrieval.similar,
             score: scoring.score,
             rerank: remote_reranking(node)?.rerank,
             observe_events: retrieval.observe_events,

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use plugrank_contract::{
-    FeatureValues, Filter, TimestampMs,
+    EventType, FeatureValues, Filter, TimestampMs,
     feature::present,
     retrieval::{SourceNames, SourceSet},
     scoring::TaskScores,
@@ -47,9 +47,11 @@ pub struct RankRequest<'a> {
     #[schema(value_type = Option<FilterSchema>)]
     pub filter: Option<Filter>,
     /// The situation to rank in.
-    pub context: Option<RankContext>,
+    #[serde(borrow)]
+    pub context: Option<RankContext<'a>>,
     /// What is said of the user for this request alone.
-    pub user: Option<RankUser>,
+    #[serde(borrow)]
+    pub user: Option<RankUser<'a>>,
     /// Latency budget in milliseconds; the configured one when left out.
     #[schema(minimum = 1, example = 50)]
     pub budget_ms: Option<i64>,
@@ -139,17 +141,49 @@ impl<'de: 'a, 'a> Visitor<'de> for CandidateVisitor<'a> {
 /// What is said of the user for this request alone.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RankUser {
+pub struct RankUser<'a> {
     /// Features of the user, by name, over those that are stored.
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = features_schema)]
     pub features: FeatureValues,
+    /// What the user did lately, the latest first, in place of the history that is stored: for users
+    /// that nobody stores. Only what lies before `context.timestamp` counts.
+    #[serde(borrow)]
+    #[schema(example = json!([{"item_id": "i1"}, {"item_id": "i2", "type": "impression"}]))]
+    pub recent: Option<Vec<RecentEvent<'a>>>,
+}
+
+/// Something the user did.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecentEvent<'a> {
+    /// With which item.
+    #[serde(borrow)]
+    #[schema(value_type = String)]
+    pub item_id: IdText<'a>,
+    /// `click` or `impression`; `click` when left out.
+    #[serde(rename = "type", default = "click")]
+    #[schema(value_type = String, example = "click")]
+    pub event_type: EventType,
+    /// When, in milliseconds since 1970; just before the request when left out, in the order of the
+    /// list.
+    pub timestamp: Option<TimestampMs>,
+}
+
+fn click() -> EventType {
+    EventType::Click
 }
 
 /// The situation to rank in.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RankContext {
+pub struct RankContext<'a> {
+    /// Items that the ranking should go with, such as those in a cart or the one that a page shows, the
+    /// most important first: candidates are looked for by them in place of the user's clicks. They are
+    /// not ranked themselves.
+    #[serde(default, borrow)]
+    #[schema(value_type = Vec<String>, example = json!(["i1"]))]
+    pub items: Vec<IdText<'a>>,
     /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
     /// Now when left out.
     pub timestamp: Option<TimestampMs>,
@@ -321,8 +355,8 @@ pub struct Explanation<'a> {
 pub struct DroppedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`,
-    /// `not_yet`, `filter`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `shown`, `seen`,
+    /// `unavailable`, `not_yet`, `filter`, `over_limit`.
     pub reason: &'a str,
 }
 

@@ -1,9 +1,11 @@
 //! First stage: candidates.
 
+use std::sync::Arc;
+
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{CallError, retrieval::Retrieve};
 
-use super::{CandidateSet, Degraded, Fallback, Run, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, Given, Run, stage::stage};
 use crate::api::rank::Coverage;
 
 /// The candidates, best retrieval order first. There is no rung below: without candidates there is
@@ -17,6 +19,10 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
         limit: wanted.max(u32::try_from(named).unwrap_or(u32::MAX)),
         candidates: query.candidates.clone(),
         exclude: query.exclude.clone(),
+        shown: Arc::clone(&query.shown),
+        context: query.context.clone(),
+        recent: query.given.as_ref().and_then(Given::recent).cloned(),
+        surface: Arc::default(),
         filters: query.filters.clone(),
         as_of: query.as_of,
         explain: query.explain,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
+mod batch;
 mod bad_requests;
 mod events;
 mod experiments;

@@ -80,6 +80,7 @@ impl OpenedModel for Opened {
             version: "m2".to_owned(),
             clients: Clients {
                 retrieve: Fake::new(),
+                similar: Fake::new(),
                 score: second.score.clone(),
                 rerank: Fake::new(),
                 observe_events: second.observe_events.clone(),

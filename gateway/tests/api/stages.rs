@@ -15,7 +15,8 @@ use plugrank_contract::{
     embedding::Invalidate,
     reranking::{Place, Rerank, Reranked},
     retrieval::{
-        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet, UNKNOWN,
+        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
+        SourceSet, UNKNOWN,
     },
     scoring::{Coverage, Load, Score, Scored},
 };
@@ -135,6 +136,16 @@ impl Service<Retrieve> for Fake<Retrieve> {
             failed: if partial { vec![failed] } else { Vec::new() },
             user: UserRead::NotRead,
         })
+    }
+}
+
+#[async_trait]
+impl Service<Similar> for Fake<Similar> {
+    async fn call(&self, context: Context, call: Similar) -> Result<SimilarItems, CallError> {
+        self.act(context, call.clone()).await?;
+        let near: Vec<ItemId> = (2..2 + call.k).map(|n| ItemId::from(format!("i{n}"))).collect();
+        let similarity = (1..=call.k).map(|n| 1.0 / n as f32).collect();
+        Ok(SimilarItems { items: near.into(), similarity, bundle: "test-1".to_owned() })
     }
 }
 

@@ -8,7 +8,7 @@ use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
-    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Similar},
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{
@@ -34,6 +34,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) retrieve: Arc<Fake<Retrieve>>,
+    pub(crate) similar: Arc<Fake<Similar>>,
     pub(crate) score: Arc<Fake<Score>>,
     pub(crate) rerank: Arc<Fake<Rerank>>,
     pub(crate) observe_events: Arc<Fake<ObserveEvents>>,
@@ -67,6 +68,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
+        let similar = Fake::new();
         let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let gateway = Gateway::new(GatewayParts {
@@ -74,6 +76,7 @@ impl Server {
                 version: "m1".to_owned(),
                 clients: Clients {
                     retrieve: retrieve.clone(),
+                    similar: similar.clone(),
                     score: score.clone(),
                     rerank: rerank.clone(),
                     observe_events: observe_events.clone(),
@@ -105,6 +108,7 @@ impl Server {
             address,
             store,
             retrieve,
+            similar,
             score,
             rerank,
             observe_events,

@@ -28,6 +28,8 @@ mod refresh;
 mod refresh_items;
 mod retrieve;
 mod service;
+mod shown;
+mod similar;
 mod snapshot;
 mod sources;
 mod state;

@@ -20,6 +20,7 @@ use crate::{
     merge::fuse,
     narrowed::{self, Narrowed},
     query::Query,
+    shown::Shown,
     sources::{Request, gather},
 };
 
@@ -68,8 +69,9 @@ impl RetrievalService {
             false => call.exclude.indices_in(&self.state.items).iter().copied().collect(),
         };
         let filters = narrowed::compile(&call.filters, view)?;
+        let shown = Shown::new(&call.shown, &self.state.items);
         let (as_of, limit) = (call.as_of, call.limit as usize);
-        Ok(Query { excluded, filters, as_of, limit, ..Query::default() })
+        Ok(Query { excluded, shown, filters, as_of, limit, ..Query::default() })
     }
 
     /// What the filters keep of the candidates that the caller names, in the caller's order. Asks
@@ -98,6 +100,9 @@ impl RetrievalService {
             query.narrowed = Some(Narrowed::new(&query.filters, &view, query.limit));
         }
         query.read_clicks(user, self.state.options.seen_clicks, &self.state.items, &view);
+        if !call.context.is_empty() {
+            query.go_with(&call.context, &self.state.items, &view);
+        }
         let query = Arc::new(query);
         let request = Request { state: &self.state, view: &view, query: &query };
         let gathered = gather(self.sources.active(), request, until).await;
@@ -114,11 +119,18 @@ impl RetrievalService {
         let clicks = HistoryLimits { clicks: options.seen_clicks, impressions: 0 };
         let limits = options.history.union(clicks);
         let read = self.state.store.user_view(&call.user_id, call.as_of, limits);
-        match until.part(CLICKS_SHARE).limit(read).await {
+        let read = match until.part(CLICKS_SHARE).limit(read).await {
             Some(read) => {
                 read.map_or_else(|error| UserRead::Failed(error.to_string()), UserRead::Read)
             }
             None => UserRead::Failed("the store did not answer in time".to_owned()),
+        };
+        // The profile counts, the history is the caller's.
+        match (read, &call.recent) {
+            (UserRead::Read(user), Some(recent)) => {
+                UserRead::Read(Arc::new(user.with_history(recent)))
+            }
+            (read, _) => read,
         }
     }
 

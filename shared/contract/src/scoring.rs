@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, CallError, FeatureValues, ItemList, NamedTensor, TimestampMs, UserId, UserRead,
+    Call, CallError, FeatureValues, HistoryEntry, ItemList, NamedTensor, TimestampMs, UserId, UserRead,
     embedding::Tiers, reranking::RankFacts,
 };
 
@@ -50,6 +50,8 @@ pub struct GivenFeatures {
     pub request: FeatureValues,
     /// Of the user, over those that are stored.
     pub user: FeatureValues,
+    /// What the user did before the request, newest first, in place of what is stored of it.
+    pub recent: Option<Arc<[HistoryEntry]>>,
     /// Of each candidate, in the order of the call's; none where none were given.
     pub candidates: Vec<GivenCandidate>,
 }

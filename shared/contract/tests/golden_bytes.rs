@@ -12,7 +12,7 @@ use plugrank_contract::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
     reranking::{Place, RankFacts, Rerank, Reranked},
-    retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
+    retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems, SourceSet},
     scoring::{
         Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, Load, ModelKind, Score, Scored,
         TaskScores,
@@ -29,8 +29,12 @@ fn items(ids: &[&str]) -> Vec<ItemId> {
     ids.iter().map(|id| ItemId::from(*id)).collect()
 }
 
+fn entries() -> Vec<HistoryEntry> {
+    vec![HistoryEntry { item_id: ItemId::from("a"), clicked: true, timestamp: 500 }]
+}
+
 fn view() -> UserRead {
-    let entries = vec![HistoryEntry { item_id: ItemId::from("a"), clicked: true, timestamp: 500 }];
+    let entries = entries();
     let limits = HistoryLimits { clicks: 1_000, impressions: 50 };
     let view = UserView::new(UserId::from("u"), None, entries, limits);
     UserRead::Read(Arc::new(UserView { version: 7, ..view }))
@@ -50,9 +54,13 @@ fn retrieval() {
     };
     let call = Retrieve {
         user_id: UserId::from("u"),
+        surface: "h".into(),
         limit: 300,
         candidates: Some(items(&["a"]).into()),
         exclude: items(&["b"]).into(),
+        shown: [7].into(),
+        context: items(&["c"]).into(),
+        recent: Some(entries().into()),
         filters: vec![Filter { must: vec![condition], ..Filter::default() }],
         as_of: 1_000,
         explain: true,
@@ -61,6 +69,14 @@ fn retrieval() {
         hex(&call),
         "0175ac02010101610101620101016600000000010200017401000000000000e03f000000d00f01"
     );
+    let similar = Similar { item_id: ItemId::from("a"), k: 3, filters: Vec::new() };
+    assert_eq!(hex(&similar), "01610300");
+    let reply = SimilarItems {
+        items: items(&["b"]).into(),
+        similarity: vec![0.5],
+        bundle: "v".to_owned(),
+    };
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000101620100003f000176".replace("3f000176", "3f0176"));
     let reply = Retrieved {
         candidates: items(&["a"]).into(),
         source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),
@@ -132,6 +148,7 @@ fn scoring() {
     let given = GivenFeatures {
         request: features,
         user: FeatureValues::new(),
+        recent: Some(entries().into()),
         candidates: vec![candidate],
     };
     assert_eq!(hex(&given), "020164000178016e0100060001040201640001".to_owned() + "78016e010006");

@@ -1,0 +1,185 @@
+//! How a rank request is answered, by itself or in a batch.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use actix_web::web::{Bytes, Data};
+use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
+use plugrank_contract::{CallError, ErrorCode, UserId};
+use plugrank_runtime::trace_context::HexText;
+use plugrank_transport::{expected_wait, in_turns};
+
+use super::{
+    rank_query::{check, read},
+    rank_reply::{budget_report, respond, server_timing},
+    shadow,
+};
+use crate::{
+    Gateway,
+    api::rank::{RankRequest, RankResponse},
+    body,
+    experiments::{Arms, Who},
+    observe::{RankOutcome, RequestInfo},
+    pipeline::{self, Cause, Degraded, Query, Ranked},
+    problem::{FieldError, Problem},
+};
+
+/// How long a request waits for the profile that an experiment asks for.
+const PROFILE_TIME: Duration = Duration::from_millis(5);
+
+/// An answer: what was written of the reply, and its `Server-Timing`.
+pub(super) struct Answered<T> {
+    pub(super) reply: T,
+    pub(super) timing: String,
+}
+
+/// Ranks for the request of a body; `write` makes of the reply what is sent.
+pub(super) async fn answer<T>(
+    gateway: &Data<Gateway>,
+    info: &RequestInfo,
+    body: &Bytes,
+    write: impl FnOnce(&RankResponse<'_>) -> serde_json::Result<T>,
+) -> Result<Answered<T>, Problem> {
+    let request: RankRequest<'_> = body::parse(body)?;
+    let arms = arms(gateway, info, &request).await?;
+    let mut model = gateway.model_of(&arms);
+    let mut query = check(gateway, &model, request)?;
+    let budget = Budget::start(query.budget, gateway.shares);
+    let admitted = gateway.admission.enter().map_err(|refusal| refused(gateway, refusal))?;
+    let mut plan = gateway.controller.plan();
+    if let Some(rung) = arms.change.rung {
+        plan = plan.at_most(rung);
+    }
+    if let Err(refusal) = in_time(gateway, &admitted, &query) {
+        match gateway.on_overload {
+            OnOverload::Refuse => return Err(refused(gateway, refusal)),
+            OnOverload::Degrade => {
+                plan = plan.without_scores();
+            }
+        }
+    }
+    // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
+    let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
+    let mut ranked = in_turns(ranking).await;
+    if let Some(before) = gateway.models.on_trial(&model)
+        && let Some(reason) = ranked.broken_model()
+    {
+        gateway.models.broken(&model, &reason);
+        model = before;
+        query = read(gateway, &model, body)?;
+        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
+        let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
+        ranked = in_turns(ranking).await;
+    }
+    admitted.answered();
+    let budget = budget_report(&ranked);
+    let timing = server_timing(&budget);
+    record(gateway, info, &mut ranked, &arms);
+    let set = ranked.ranking.as_ref().map_err(unranked)?;
+    shadow::consider(gateway, &model, info, body, set);
+    let trace_id = info.trace_id();
+    let trace_id = trace_id.as_ref().map(HexText::as_str);
+    let reply = respond(set, &ranked, &arms, budget, (info.request_id, trace_id), query.explain);
+    let reply = write(&reply)
+        .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
+    Ok(Answered { reply, timing })
+}
+
+/// The arms of a request. Without experiments this asks nothing and allocates nothing.
+async fn arms(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    request: &RankRequest<'_>,
+) -> Result<Arms, Problem> {
+    let named = request.arms.as_ref();
+    let experiments = &gateway.experiments;
+    if named.is_none() && experiments.none() {
+        return Ok(Arms::default());
+    }
+    if named.is_some() && !experiments.options.forced_arms {
+        let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
+        return Err(Problem::invalid_field("arms", detail));
+    }
+    let running = experiments.running();
+    let mut profile = None;
+    if running.asks_for_features() {
+        // Without the profile no condition holds: the user gets what everybody gets.
+        let user_id = UserId::from(&*request.user_id);
+        let read = gateway.store.user(&user_id);
+        let read = tokio::time::timeout(PROFILE_TIME, read).await;
+        profile = read.ok().and_then(Result::ok).flatten();
+    }
+    let request_id = info.request_id.to_string();
+    let who = Who { user_id: &request.user_id, request_id: &request_id, surface: "", profile };
+    let nothing = BTreeMap::new();
+    running
+        .arms(&who, named.unwrap_or(&nothing))
+        .map_err(|error| Problem::invalid_field("arms", error.to_string()))
+}
+
+/// Why there is no ranking: what the request says does not suit the model, a filter asks what the items have
+/// no answer to, or nothing was retrieved.
+fn unranked(error: &CallError) -> Problem {
+    let CallError { code, message, pointer, .. } = error;
+    if let (ErrorCode::InvalidArgument, Some(pointer)) = (code, pointer) {
+        let own = pointer.strip_prefix("/filters/0").map(|within| format!("/filter{within}"));
+        let pointer = own.unwrap_or_else(|| pointer.clone());
+        return Problem::invalid(vec![FieldError::at_pointer(pointer, message)]);
+    }
+    match (code, message.split_once(": ")) {
+        (ErrorCode::InvalidArgument, Some((field, detail))) => {
+            Problem::invalid_field(field, detail)
+        }
+        _ => Problem::unavailable(format!("no candidates could be retrieved: {message}")),
+    }
+}
+
+/// Writes what became of a request into metrics and the controller, and hands its stages to whoever
+/// makes spans of them.
+fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
+    gateway.controller.observe(&ranked.stages, ranked.total);
+    // An arm that serves at a lower rung is as it was meant.
+    let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
+    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
+    let exemplar = info.exemplar(degraded);
+    for stage in &ranked.stages {
+        gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
+    }
+    let stages = std::mem::take(&mut ranked.stages);
+    let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
+    info.record(RankOutcome { total, spent, degraded, arms, stages });
+    let Ok(set) = &ranked.ranking else { return };
+    gateway.metrics.answer(ranked.rung());
+    gateway.metrics.coverage(&set.coverage);
+    for degraded in &ranked.degraded {
+        gateway.metrics.degraded(degraded);
+    }
+}
+
+/// Whether the answer can be there in time, and its turn come before retrieval's part of the budget is
+/// used up.
+fn in_time(gateway: &Gateway, admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
+    admitted.in_time(query.budget)?;
+    let predicted = expected_wait();
+    match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
+        true => Ok(()),
+        false => Err(Refusal::TooLate { predicted }),
+    }
+}
+
+/// A request that is not let in.
+fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::TooMany { limit } => {
+            gateway.metrics.rejected("in_flight");
+            Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+        }
+        Refusal::TooLate { predicted } => {
+            gateway.metrics.rejected("backlog");
+            let detail = format!(
+                "at the present backlog the answer would come in {:.0} ms, after its budget",
+                predicted.as_secs_f64() * 1e3
+            );
+            Problem::unavailable(detail).retry_after(predicted)
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The reply to `POST /v1/rank`.
+
+use std::fmt::Write as _;
+
+use plugrank_budget::Stage;
+use plugrank_contract::ItemId;
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        millis,
+        rank::{
+            BudgetReport, Coverage, DegradedReport, DroppedItem, Explanation, ItemScores,
+            NamedSources, PlacedItem, RankResponse, RankedItem, StageReport,
+        },
+    },
+    experiments::Arms,
+    pipeline::{CandidateSet, Degraded, Ranked},
+};
+
+/// The reply of a ranking.
+pub(super) fn respond<'a>(
+    set: &'a CandidateSet,
+    ranked: &'a Ranked,
+    arms: &'a Arms,
+    budget: BudgetReport,
+    (request_id, trace_id): (Uuid, Option<&'a str>),
+    explain: bool,
+) -> RankResponse<'a> {
+    let items = set.places.iter().zip(1..).map(|(placed, rank)| RankedItem {
+        item_id: set.id(placed).map_or("", ItemId::as_str),
+        rank,
+        score: placed.score,
+        ctr: set.ctr_of(placed),
+        scores: (!set.scores.is_empty())
+            .then(|| ItemScores { tasks: &set.scores, candidate: placed.candidate as usize }),
+        sources: NamedSources {
+            names: &set.source_names,
+            set: set.sources.get(placed.candidate as usize).copied().unwrap_or_default(),
+        },
+    });
+    RankResponse {
+        request_id,
+        model: set.model.as_deref(),
+        experiments: arms.list.iter().map(|arm| (&*arm.layer, &*arm.arm)).collect(),
+        items: items.collect(),
+        budget,
+        rung: ranked.rung().as_str(),
+        note: set.places.is_empty().then(|| note(&set.coverage)),
+        degraded: ranked.degraded.iter().map(degraded_report).collect(),
+        coverage: set.coverage,
+        trace_id,
+        explain: explain.then(|| explanation(set)),
+    }
+}
+
+/// Why a ranking has no items.
+fn note(coverage: &Coverage) -> String {
+    let Coverage { candidates, unknown, dropped, .. } = *coverage;
+    match (candidates, unknown, dropped) {
+        (0, 1.., _) if unknown == dropped => {
+            format!(
+                "none of the {unknown} candidates is in the catalog; `/v1/items/{{id}}` adds an item"
+            )
+        }
+        (0, _, 1..) => {
+            format!("all {dropped} candidates were left out; `explain` says why")
+        }
+        (0, _, _) => "no source has a candidate: the catalog has no item to show".to_owned(),
+        _ => format!("none of the {candidates} candidates could be placed"),
+    }
+}
+
+fn explanation(set: &CandidateSet) -> Explanation<'_> {
+    let dropped = set
+        .dropped
+        .iter()
+        .map(|dropped| DroppedItem { item_id: dropped.item_id.as_str(), reason: &dropped.reason });
+    let placements = set.places.iter().map(|placed| PlacedItem {
+        item_id: set.id(placed).map_or("", ItemId::as_str),
+        placement: &placed.rule,
+    });
+    Explanation {
+        dropped: dropped.collect(),
+        placements: placements.collect(),
+        batch_rows: set.batch_rows,
+    }
+}
+
+fn degraded_report(degraded: &Degraded) -> DegradedReport<'_> {
+    DegradedReport {
+        stage: degraded.stage.as_str(),
+        rung: degraded.fallback.as_str(),
+        cause: degraded.cause.as_str(),
+        detail: &degraded.detail,
+    }
+}
+
+/// What the request's time went to.
+pub(super) fn budget_report(ranked: &Ranked) -> BudgetReport {
+    let ran = ranked.stages.iter().map(|record| StageReport {
+        stage: record.stage.as_str(),
+        allotted_ms: millis(record.allotted),
+        spent_ms: millis(record.spent),
+        outcome: record.outcome.as_str(),
+    });
+    let skipped = ranked.skipped().map(|stage| StageReport {
+        stage: stage.as_str(),
+        allotted_ms: 0.0,
+        spent_ms: 0.0,
+        outcome: "skipped",
+    });
+    let mut stages = Vec::with_capacity(Stage::ALL.len());
+    stages.extend(ran.chain(skipped));
+    BudgetReport { total_ms: millis(ranked.total), spent_ms: millis(ranked.spent), stages }
+}
+
+/// `Server-Timing` (W3C): one entry a stage, then the whole.
+pub(super) fn server_timing(budget: &BudgetReport) -> String {
+    let mut timing = String::with_capacity(160);
+    for StageReport { stage, spent_ms, outcome, .. } in &budget.stages {
+        // Writing to a string cannot fail.
+        let _ = write!(timing, "{stage};dur={spent_ms};desc=\"{outcome}\", ");
+    }
+    let _ = write!(timing, "total;dur={}", budget.spent_ms);
+    timing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_ranking_says_why() {
+        let note = |candidates, unknown, dropped| {
+            note(&Coverage { candidates, unknown, dropped, ..Coverage::default() })
+        };
+        assert!(note(0, 3, 3).starts_with("none of the 3 candidates is in the catalog"));
+        assert_eq!(note(0, 1, 4), "all 4 candidates were left out; `explain` says why");
+        assert!(note(0, 0, 0).starts_with("no source has a candidate"));
+        assert!(note(5, 0, 0).contains("none of the 5"));
+    }
+}
