@@ -61,6 +61,8 @@ pub(crate) struct RankOutcome {
     pub(crate) total: Duration,
     pub(crate) spent: Duration,
     pub(crate) degraded: bool,
+    /// The surface; empty without one.
+    pub(crate) surface: Arc<str>,
     /// Arms of experiments, as `layer=arm`, with commas between; empty without any.
     pub(crate) arms: String,
     pub(crate) stages: Vec<StageRecord>,

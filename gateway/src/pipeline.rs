@@ -28,12 +28,14 @@ use std::{sync::Arc, time::Duration};
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
 use plugrank_contract::{CallError, ErrorCode, Filter, ItemList, TimestampMs, UserId};
 
-use crate::{Gateway, ServingModel, controller::Plan, observe::RequestInfo};
+use crate::{Gateway, ServingModel, controller::Plan, observe::RequestInfo, surface::Surface};
 
 /// A checked rank request.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
     pub(crate) user_id: UserId,
+    /// Where the list is shown.
+    pub(crate) surface: Arc<Surface>,
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
-use plugrank_contract::scoring::ModelKind;
+use plugrank_contract::{retrieval::SurfaceName, scoring::ModelKind};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 
@@ -15,6 +15,7 @@ use crate::{
     experiments::{Arms, Experiments, ExperimentsOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
+    surface::{SurfaceParts, Surfaces},
 };
 
 /// What a [`Gateway`] is made from.
@@ -39,6 +40,8 @@ pub struct GatewayParts {
     pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
     pub candidate_limit: u32,
+    /// The surfaces that requests may name.
+    pub surfaces: Vec<SurfaceParts>,
     /// Which of a bundle's graphs scores.
     pub kind: ModelKind,
     /// Where the gateway registers its metrics, and what `/metrics` shows.
@@ -65,7 +68,7 @@ pub struct Gateway {
     pub(crate) connections: Connections,
     pub(crate) default_budget: Duration,
     pub(crate) budget_ceiling_ms: u64,
-    pub(crate) candidate_limit: u32,
+    pub(crate) surfaces: Surfaces,
     pub(crate) kind: ModelKind,
     pub(crate) registry: Metrics,
     pub(crate) metrics: GatewayMetrics,
@@ -88,6 +91,7 @@ impl Gateway {
             bodies,
             budget,
             candidate_limit,
+            surfaces,
             kind,
             metrics,
             health,
@@ -96,6 +100,13 @@ impl Gateway {
         let shares = budget.shares;
         let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
         let default_budget = budget.default_budget();
+        let unnamed = SurfaceParts {
+            name: SurfaceName::default(),
+            k: Some(server.k_default),
+            budget: Some(default_budget),
+            candidates: Some(candidate_limit),
+        };
+        let surfaces = Surfaces::new(&unnamed, surfaces, |name| gateway_metrics.surface(name));
         let controller = Controller::new(budget.ladder, shares, default_budget, ladder_metrics);
         let controller = Arc::new(controller);
         let admission = Admission::new(server.max_in_flight);
@@ -123,7 +134,7 @@ impl Gateway {
             connections,
             default_budget,
             budget_ceiling_ms: budget.ceiling_ms,
-            candidate_limit,
+            surfaces,
             kind,
             metrics: gateway_metrics,
             registry: metrics,

@@ -83,6 +83,7 @@ async fn gateway(
         shadow_share: settings.models.shadow_share,
         store,
         candidate_limit: settings.retrieval.limit,
+        surfaces: settings.surface_parts(),
         server: settings.server,
         experiments: settings.experiments,
         bodies,

@@ -8,6 +8,7 @@
 
 mod open_inference;
 mod store;
+mod surfaces;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::models::ModelsOptions;
 pub use open_inference::OpenInferenceOptions;
 pub use store::{StoreKind, StoreOptions};
+pub use surfaces::{SurfaceOptions, Surfaces};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub models: ModelsOptions,
     #[garde(dive)]
     pub experiments: ExperimentsOptions,
+    #[garde(dive, custom(surfaces::possible_names))]
+    pub surfaces: Surfaces,
     #[garde(dive)]
     pub items: ItemsOptions,
     #[garde(dive)]

@@ -34,6 +34,14 @@ pub struct RankRequest<'a> {
     /// How many items; 20 when left out, unless configured otherwise.
     #[schema(minimum = 1, example = 20)]
     pub k: Option<i64>,
+    /// Where the list is shown: a surface of the settings, whose sources, filter, rules, budget and
+    /// number of items hold.
+    #[serde(borrow)]
+    pub surface: Option<Cow<'a, str>>,
+    /// The `cursor` of the page before: what the pages so far have shown does not come again. With the
+    /// same user and surface.
+    #[serde(borrow)]
+    pub cursor: Option<Cow<'a, str>>,
     /// Rank exactly these items instead of retrieving some: ids, or ids with what the model reads of
     /// them here and now.
     #[serde(borrow)]
@@ -202,8 +210,14 @@ pub struct RankResponse<'a> {
     pub model: Option<&'a str>,
     /// The arm of each layer of experiments in which the request takes part.
     pub experiments: BTreeMap<&'a str, &'a str>,
+    /// The surface; absent where the request names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surface: Option<&'a str>,
     /// Items, best first.
     pub items: Vec<RankedItem<'a>>,
+    /// Asks for the next page; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// What the request's time went to.
     pub budget: BudgetReport,
     /// The lowest rung that a part of the answer stands on: `full`, `ctr_order`, `fewer_candidates`,
@@ -228,7 +242,7 @@ pub struct RankResponse<'a> {
 pub struct RankedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// Its place, from 1.
+    /// Its place, from 1; over all pages.
     pub rank: u32,
     /// What the order goes by, falling from first to last; null when the order is retrieval's.
     pub score: Option<f32>,

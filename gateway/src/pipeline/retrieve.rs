@@ -22,7 +22,7 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
         shown: Arc::clone(&query.shown),
         context: query.context.clone(),
         recent: query.given.as_ref().and_then(Given::recent).cloned(),
-        surface: Arc::default(),
+        surface: Arc::clone(&query.surface.name),
         filters: query.filters.clone(),
         as_of: query.as_of,
         explain: query.explain,
@@ -61,7 +61,7 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
 
 /// How many candidates to ask for. What the caller names is ranked as a whole on every rung.
 fn wanted_candidates(run: &mut Run<'_>) -> u32 {
-    let (limit, k) = (run.gateway.candidate_limit, run.query.k);
+    let (limit, k) = (run.query.surface.candidates, run.query.k);
     let fewer = run.gateway.fewer_candidates.min(limit);
     if !run.plan.fewer_candidates() || run.query.candidates.is_some() {
         return limit.max(k);

@@ -1,6 +1,6 @@
 //! How a rank request is answered, by itself or in a batch.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::web::{Bytes, Data};
 use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
@@ -73,12 +73,12 @@ pub(super) async fn answer<T>(
     admitted.answered();
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
-    record(gateway, info, &mut ranked, &arms);
+    record(gateway, info, &mut ranked, &query, &arms);
     let set = ranked.ranking.as_ref().map_err(unranked)?;
     shadow::consider(gateway, &model, info, body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
-    let reply = respond(set, &ranked, &arms, budget, (info.request_id, trace_id), query.explain);
+    let reply = respond(set, &ranked, &query, &arms, budget, (info.request_id, trace_id));
     let reply = write(&reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
     Ok(Answered { reply, timing })
@@ -109,7 +109,8 @@ async fn arms(
         profile = read.ok().and_then(Result::ok).flatten();
     }
     let request_id = info.request_id.to_string();
-    let who = Who { user_id: &request.user_id, request_id: &request_id, surface: "", profile };
+    let surface = request.surface.as_deref().unwrap_or_default();
+    let who = Who { user_id: &request.user_id, request_id: &request_id, surface, profile };
     let nothing = BTreeMap::new();
     running
         .arms(&who, named.unwrap_or(&nothing))
@@ -135,7 +136,7 @@ fn unranked(error: &CallError) -> Problem {
 
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
 /// makes spans of them.
-fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arms) {
+fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, query: &Query, arms: &Arms) {
     gateway.controller.observe(&ranked.stages, ranked.total);
     // An arm that serves at a lower rung is as it was meant.
     let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
@@ -146,9 +147,11 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, arms: &Arm
     }
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
-    info.record(RankOutcome { total, spent, degraded, arms, stages });
+    let surface = Arc::clone(&query.surface.name);
+    info.record(RankOutcome { total, spent, degraded, surface, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
+    query.surface.answers.inc();
     gateway.metrics.coverage(&set.coverage);
     for degraded in &ranked.degraded {
         gateway.metrics.degraded(degraded);

@@ -1,6 +1,6 @@
 //! `POST /v1/rank/batch`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -127,6 +127,7 @@ fn note(info: &RequestInfo, outcomes: impl Iterator<Item = RankOutcome>) {
         total: Duration::ZERO,
         spent: Duration::ZERO,
         degraded: false,
+        surface: Arc::default(),
         arms: String::new(),
         stages: Vec::new(),
     };

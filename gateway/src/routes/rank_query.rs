@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use plugrank_contract::{EventType, HistoryEntry, ItemId, ItemList, TimestampMs, UNKNOWN_ITEM, UserId};
+use plugrank_contract::{
+    EventType, HistoryEntry, ItemId, ItemList, TimestampMs, UNKNOWN_ITEM, UserId,
+};
 
 use crate::{
     Gateway, ServingModel,
     api::rank::{Candidate, IdText, RankContext, RankRequest, RankUser, RecentEvent},
-    body,
+    body, cursor,
     pipeline::{Given, Query},
     problem::Problem,
     validate::{self, Errors},
@@ -32,7 +34,18 @@ pub(super) fn check(
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
-    let k = request.k.unwrap_or(i64::from(limits.k_default));
+    let surfaces = &gateway.surfaces;
+    let surface = surfaces.get(request.surface.as_deref()).unwrap_or_else(|unknown| {
+        errors.add("surface", unknown);
+        surfaces.unnamed()
+    });
+    let k = request.k.unwrap_or(i64::from(surface.k));
+    let shown = request.cursor.as_deref().map(|text| {
+        cursor::read(&request.user_id, &surface.name, text).unwrap_or_else(|wrong| {
+            errors.add("cursor", wrong);
+            Vec::new()
+        })
+    });
     errors.range("k", k, 1..=i64::from(limits.k_max));
     if request.candidates.as_ref().is_some_and(Vec::is_empty) {
         errors.add("candidates", "is empty; leave it out to have candidates retrieved");
@@ -68,18 +81,24 @@ pub(super) fn check(
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
     Ok(Query {
         user_id: UserId::from(&*request.user_id),
-        k: u32::try_from(k).unwrap_or(limits.k_default),
+        k: u32::try_from(k).unwrap_or(surface.k),
         candidates: request
             .candidates
             .as_ref()
             .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
         exclude: resolve(model, exclude.iter()),
         filters: request.filter.into_iter().collect(),
-        shown: Arc::default(),
+        shown: shown.unwrap_or_default().into(),
+        surface: Arc::clone(surface),
         context: resolve(model, items.iter()),
-        given: Given::of(features, user, recent.map(|recent| history(recent, as_of)), request.candidates),
+        given: Given::of(
+            features,
+            user,
+            recent.map(|recent| history(recent, as_of)),
+            request.candidates,
+        ),
         as_of,
-        budget: budget.map_or(gateway.default_budget, Duration::from_millis),
+        budget: budget.map_or(surface.budget, Duration::from_millis),
         explain: request.explain,
     })
 }
@@ -112,4 +131,3 @@ fn resolve<'i>(
     let unknown = unknown.map(|(id, _)| ItemId::from(&*id.0)).collect();
     ItemList::resolved(Arc::clone(table), indices, unknown)
 }
-

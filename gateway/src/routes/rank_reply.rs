@@ -14,20 +14,23 @@ use crate::{
             NamedSources, PlacedItem, RankResponse, RankedItem, StageReport,
         },
     },
+    cursor,
     experiments::Arms,
-    pipeline::{CandidateSet, Degraded, Ranked},
+    pipeline::{CandidateSet, Degraded, Placed, Query, Ranked},
 };
 
 /// The reply of a ranking.
 pub(super) fn respond<'a>(
     set: &'a CandidateSet,
     ranked: &'a Ranked,
+    query: &'a Query,
     arms: &'a Arms,
     budget: BudgetReport,
     (request_id, trace_id): (Uuid, Option<&'a str>),
-    explain: bool,
 ) -> RankResponse<'a> {
-    let items = set.places.iter().zip(1..).map(|(placed, rank)| RankedItem {
+    // Ranks count over all pages, as events name them.
+    let before = u32::try_from(query.shown.len()).unwrap_or(u32::MAX);
+    let items = set.places.iter().zip(before + 1..).map(|(placed, rank)| RankedItem {
         item_id: set.id(placed).map_or("", ItemId::as_str),
         rank,
         score: placed.score,
@@ -43,15 +46,27 @@ pub(super) fn respond<'a>(
         request_id,
         model: set.model.as_deref(),
         experiments: arms.list.iter().map(|arm| (&*arm.layer, &*arm.arm)).collect(),
+        surface: Some(&*query.surface.name).filter(|name| !name.is_empty()),
         items: items.collect(),
+        cursor: next_page(set, query),
         budget,
         rung: ranked.rung().as_str(),
         note: set.places.is_empty().then(|| note(&set.coverage)),
         degraded: ranked.degraded.iter().map(degraded_report).collect(),
         coverage: set.coverage,
         trace_id,
-        explain: explain.then(|| explanation(set)),
+        explain: query.explain.then(|| explanation(set)),
     }
+}
+
+/// The cursor of the next page; none after a page that is not full.
+fn next_page(set: &CandidateSet, query: &Query) -> Option<String> {
+    if set.places.len() < query.k as usize {
+        return None;
+    }
+    let fingerprint = |placed: &Placed| set.id(placed).map_or(0, ItemId::fingerprint);
+    let page = set.places.iter().map(fingerprint);
+    cursor::write(query.user_id.as_str(), &query.surface.name, &query.shown, page)
 }
 
 /// Why a ranking has no items.

@@ -4,9 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Data, Path, ReqData, ServiceConfig},
 };
-use plugrank_contract::{
-    CallError, Context, Deadline, ErrorCode, Filter, retrieval::Similar,
-};
+use plugrank_contract::{CallError, Context, Deadline, ErrorCode, Filter, retrieval::Similar};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -81,9 +79,8 @@ pub(crate) async fn similar(
 ) -> Result<HttpResponse, Problem> {
     let item_id = validate::item_id(id.into_inner())?;
     let query = web::Query::<SimilarQuery>::from_query(request.query_string());
-    let SimilarQuery { k, filter } = query
-        .map_err(|error| Problem::invalid_field("query", error.to_string()))?
-        .into_inner();
+    let SimilarQuery { k, filter } =
+        query.map_err(|error| Problem::invalid_field("query", error.to_string()))?.into_inner();
     let (k, filter) = check(&gateway, k, filter.as_deref())?;
     let model = gateway.models.active();
     let context = Context {
@@ -100,11 +97,8 @@ pub(crate) async fn similar(
         rank,
         similarity: *similarity,
     });
-    let reply = SimilarResponse {
-        item_id: item_id.as_str(),
-        model: &found.bundle,
-        items: items.collect(),
-    };
+    let reply =
+        SimilarResponse { item_id: item_id.as_str(), model: &found.bundle, items: items.collect() };
     Ok(HttpResponse::Ok().json(reply))
 }
 

@@ -141,7 +141,11 @@ async fn what_the_user_did_and_what_to_go_with_reach_the_stages() {
     };
     let history = [entry("i4", true, 999), entry("i1", true, 999), entry("i2", false, 998)];
     let (_, call) = server.retrieve.calls().remove(0);
-    assert_eq!(call.recent.as_deref(), Some(&history[..]), "what lies in the future does not count");
+    assert_eq!(
+        call.recent.as_deref(),
+        Some(&history[..]),
+        "what lies in the future does not count"
+    );
     assert_eq!(call.context, ["i7", "i8"].map(ItemId::from).to_vec().into());
     let (_, score) = server.score.calls().remove(0);
     assert_eq!(score.given.unwrap().recent.as_deref(), Some(&history[..]));

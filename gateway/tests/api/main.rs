@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
-mod batch;
 mod bad_requests;
+mod batch;
 mod events;
 mod experiments;
 mod items;
@@ -14,4 +14,5 @@ mod ranking;
 mod stages;
 mod store;
 mod support;
+mod surfaces;
 mod tracing;

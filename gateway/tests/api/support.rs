@@ -12,7 +12,8 @@ use plugrank_contract::{
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{
-    Clients, ExperimentsOptions, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel, run,
+    Clients, ExperimentsOptions, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel,
+    SurfaceParts, run,
 };
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
@@ -26,6 +27,7 @@ pub(crate) struct Setup {
     pub(crate) loader: Option<Arc<dyn LoadModel>>,
     pub(crate) experiments: ExperimentsOptions,
     pub(crate) shadow_share: f64,
+    pub(crate) surfaces: Vec<SurfaceParts>,
     /// Shared with another server.
     pub(crate) store: Arc<MemoryStore>,
 }
@@ -58,7 +60,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, experiments, shadow_share, store }: Setup,
+        Setup { loader, experiments, shadow_share, surfaces, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -98,6 +100,7 @@ impl Server {
             experiments,
             budget,
             candidate_limit: 300,
+            surfaces,
             kind: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),

@@ -44,4 +44,5 @@ pub use options::RetrievalOptions;
 pub use plugrank_items::FollowStatus;
 pub use service::{RetrievalParts, RetrievalService, RetrievalStatus};
 pub use snapshot::SnapshotStatus;
+pub use sources::source_names;
 pub use state::FeatureColumns;

@@ -94,7 +94,9 @@ impl Query {
     /// The user's clicks; why there are none to go by, when they could not be read.
     pub(crate) fn clicks(&self) -> Result<&[Click], String> {
         match &self.user {
-            UserRead::Failed(reason) if self.context.is_empty() => Err(format!("the user's clicks cannot be read: {reason}")),
+            UserRead::Failed(reason) if self.context.is_empty() => {
+                Err(format!("the user's clicks cannot be read: {reason}"))
+            }
             _ => Ok(&self.clicks),
         }
     }
@@ -181,6 +183,10 @@ mod tests {
         assert_eq!(ids, ["new", "a"]);
         assert!(query.blocks(0) && query.blocks(1), "what is clicked is still seen");
         query.user = UserRead::Failed("away".to_owned());
-        assert_eq!(query.clicks().map(<[Click]>::len), Ok(2), "the user's clicks are not asked for");
+        assert_eq!(
+            query.clicks().map(<[Click]>::len),
+            Ok(2),
+            "the user's clicks are not asked for"
+        );
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     narrowed::{self, Narrowed},
     query::Query,
     shown::Shown,
-    sources::{Request, gather},
+    sources::{Plan, Request, gather},
 };
 
 /// Most dropped items that a reply lists; `dropped_total` counts all.
@@ -63,12 +63,15 @@ impl RetrievalService {
         Ok(())
     }
 
-    fn query(&self, call: &Retrieve, view: &View<'_>) -> Result<Query, CallError> {
+    fn query(&self, call: &Retrieve, plan: &Plan, view: &View<'_>) -> Result<Query, CallError> {
         let excluded = match call.exclude.is_empty() {
             true => IndexSet::default(),
             false => call.exclude.indices_in(&self.state.items).iter().copied().collect(),
         };
-        let filters = narrowed::compile(&call.filters, view)?;
+        let mut filters = narrowed::compile(&call.filters, view)?;
+        if !plan.filter.is_empty() {
+            filters.push(view.compile_leniently(&plan.filter));
+        }
         let shown = Shown::new(&call.shown, &self.state.items);
         let (as_of, limit) = (call.as_of, call.limit as usize);
         Ok(Query { excluded, shown, filters, as_of, limit, ..Query::default() })
@@ -78,7 +81,7 @@ impl RetrievalService {
     /// nothing of the user, and waits for nothing.
     fn keep_given(&self, call: &Retrieve, given: &ItemList) -> Result<Retrieved, CallError> {
         let view = self.state.items.view();
-        let query = self.query(call, &view)?;
+        let query = self.query(call, self.sources.plan(&call.surface)?, &view)?;
         let indices = given.indices_in(&self.state.items);
         let (indices, unknown) = distinct(given, &indices);
         let sources = vec![self.sources.caller(); indices.len()];
@@ -89,13 +92,14 @@ impl RetrievalService {
 
     /// Candidates from the sources.
     async fn find(&self, context: &Context, call: &Retrieve) -> Result<Retrieved, CallError> {
+        let plan = self.sources.plan(&call.surface)?;
         self.keep_lists_fresh();
         let share = self.state.options.source_time_share;
         let until = context.deadline.part(share);
         let span = inner_span!("hydrate");
         let user = self.read_user(call, until).instrument(span).await;
         let view = self.state.items.view();
-        let mut query = self.query(call, &view)?;
+        let mut query = self.query(call, plan, &view)?;
         if !query.filters.is_empty() {
             query.narrowed = Some(Narrowed::new(&query.filters, &view, query.limit));
         }
@@ -105,7 +109,7 @@ impl RetrievalService {
         }
         let query = Arc::new(query);
         let request = Request { state: &self.state, view: &view, query: &query };
-        let gathered = gather(self.sources.active(), request, until).await;
+        let gathered = gather(self.sources.asked(plan), request, until).await;
         let mut candidates = fuse(&gathered.lists);
         let removed = filters::apply(&mut candidates, &query, &view);
         self.fill(&mut candidates, &removed, &query, &view);

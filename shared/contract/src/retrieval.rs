@@ -4,9 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Call, Event, Filter, HistoryEntry, ItemId, ItemList, TimestampMs, UserId, UserRead,
-};
+use crate::{Call, Event, Filter, HistoryEntry, ItemId, ItemList, TimestampMs, UserId, UserRead};
 
 /// Name of a source, a filter's reason or a rule, as replies and metrics show it.
 pub type Name = Cow<'static, str>;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, CallError, FeatureValues, HistoryEntry, ItemList, NamedTensor, TimestampMs, UserId, UserRead,
-    embedding::Tiers, reranking::RankFacts,
+    Call, CallError, FeatureValues, HistoryEntry, ItemList, NamedTensor, TimestampMs, UserId,
+    UserRead, embedding::Tiers, reranking::RankFacts,
 };
 
 /// Which of the bundle's models scores.

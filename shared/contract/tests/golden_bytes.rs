@@ -12,7 +12,10 @@ use plugrank_contract::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
     reranking::{Place, RankFacts, Rerank, Reranked},
-    retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems, SourceSet},
+    retrieval::{
+        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
+        SourceSet,
+    },
     scoring::{
         Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, Load, ModelKind, Score, Scored,
         TaskScores,
@@ -71,12 +74,12 @@ fn retrieval() {
     );
     let similar = Similar { item_id: ItemId::from("a"), k: 3, filters: Vec::new() };
     assert_eq!(hex(&similar), "01610300");
-    let reply = SimilarItems {
-        items: items(&["b"]).into(),
-        similarity: vec![0.5],
-        bundle: "v".to_owned(),
-    };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "000101620100003f000176".replace("3f000176", "3f0176"));
+    let reply =
+        SimilarItems { items: items(&["b"]).into(), similarity: vec![0.5], bundle: "v".to_owned() };
+    assert_eq!(
+        hex(&Ok::<_, CallError>(reply)),
+        "000101620100003f000176".replace("3f000176", "3f0176")
+    );
     let reply = Retrieved {
         candidates: items(&["a"]).into(),
         source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),

@@ -26,7 +26,7 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         write_comment(text, &schema::description(node));
         _ = writeln!(text, "[{name}]");
     }
-    for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_none()) {
+    for (key, node) in keys().filter(|(_, node)| is_single(node)) {
         write_comment(text, &full_description(node));
         match values.and_then(|values| values.get(key)).filter(|value| !is_empty(value)) {
             Some(value) => _ = writeln!(text, "{key} = {value}"),
@@ -37,11 +37,41 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_table(text, &name, node, values.and_then(|values| values.get(key)));
     }
+    for (key, each) in keys().filter_map(|(key, node)| Some((key, schema::named(node)?))) {
+        let values = values.and_then(|values| values.get(key)).and_then(Toml::as_table);
+        let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        match values.filter(|values| !values.is_empty()) {
+            Some(values) => values.iter().for_each(|(one, values)| {
+                write_table(text, &format!("{name}.{one}"), each, Some(values));
+            }),
+            None => write_form(text, &name, each),
+        }
+    }
 }
 
-/// An empty list is how a key without a value is held.
+/// Whether a node is one setting and not several.
+fn is_single(node: &Value) -> bool {
+    schema::keys(node).is_none() && schema::named(node).is_none()
+}
+
+/// Shows the keys that each entry of a map has, commented out.
+fn write_form(text: &mut String, name: &str, each: &Value) {
+    text.push('\n');
+    write_comment(text, &schema::description(each));
+    _ = writeln!(text, "# [{name}.NAME]");
+    for (key, node) in schema::keys(each).into_iter().flatten() {
+        write_comment(text, &full_description(node));
+        match is_single(node) && !node["examples"][0].is_null() {
+            true => _ = writeln!(text, "#   {key} = {}", example(node)),
+            false => _ = writeln!(text, "#   {key}"),
+        }
+    }
+}
+
+/// An empty list or map is how a key without a value is held.
 fn is_empty(value: &Toml) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
+        || value.as_table().is_some_and(toml::Table::is_empty)
 }
 
 fn write_comment(text: &mut String, comment: &str) {
@@ -102,7 +132,7 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
         _ = write!(text, "\n## `[{name}]`\n{}\n\n", schema::description(node));
         text.push_str("| key | default | values | |\n| --- | --- | --- | --- |\n");
     }
-    for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_none()) {
+    for (key, node) in keys().filter(|(_, node)| is_single(node)) {
         let value = values.and_then(|values| values.get(key)).filter(|value| !is_empty(value));
         let value = value.map_or_else(|| "absent".to_owned(), |value| format!("`{value}`"));
         let allowed = allowed(node).or_else(|| kind(node).map(str::to_owned)).unwrap_or_default();
@@ -112,6 +142,10 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
     for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_some()) {
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_section(text, &name, node, values.and_then(|values| values.get(key)));
+    }
+    for (key, each) in keys().filter_map(|(key, node)| Some((key, schema::named(node)?))) {
+        let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        write_section(text, &format!("{name}.NAME"), each, None);
     }
 }
 
@@ -124,6 +158,7 @@ fn kind(node: &Value) -> Option<&'static str> {
         "integer" => Some("whole number"),
         "number" => Some("number"),
         "array" => Some("list"),
+        "object" => Some("table"),
         _ => Some("text"),
     }
 }
@@ -154,6 +189,9 @@ fn chart_node(node: &Value) -> Value {
         made.insert("properties".to_owned(), Value::Object(keys.collect()));
         return Value::Object(made);
     }
+    if let Some(each) = schema::named(node) {
+        return json!({ "type": "object", "additionalProperties": chart_node(each) });
+    }
     let choices = schema::choices(node);
     if !choices.is_empty() {
         let values: Vec<&str> = choices.into_iter().map(|(value, _)| value).collect();
@@ -165,7 +203,9 @@ fn chart_node(node: &Value) -> Value {
         let items = chart_node(&node["items"]);
         return json!({ "type": ["array", "string"], "items": items });
     }
-    made.insert("type".to_owned(), json!(types.first()));
+    if let Some(kind) = types.first() {
+        made.insert("type".to_owned(), json!(kind));
+    }
     for bound in ["minimum", "exclusiveMinimum", "maximum"] {
         if let Some(value) = node.get(bound) {
             made.insert(bound.to_owned(), value.clone());
@@ -229,6 +269,35 @@ speed = \"slow\"
 # names = [\"a\", \"b\"]
 ";
         assert_eq!(settings_file(&All::default()), file);
+    }
+
+    /// One of several.
+    #[derive(Default, Serialize, Deserialize, JsonSchema, Validate)]
+    #[serde(default, deny_unknown_fields)]
+    struct Several {
+        /// Engines by name.
+        #[garde(dive)]
+        engines: std::collections::BTreeMap<String, Engine>,
+    }
+
+    #[test]
+    fn maps_are_sections_of_the_names_that_they_hold() {
+        let none = settings_file(&Several::default());
+        assert!(none.contains("# [engines.NAME]\n"), "{none}");
+        assert!(none.contains("#   gears = 5\n"), "{none}");
+        assert_eq!(
+            none.parse::<toml::Table>().unwrap(),
+            toml::Table::new(),
+            "all is commented out"
+        );
+        let engine = Engine { gears: Some(3), ..Engine::default() };
+        let one = Several { engines: [("left".to_owned(), engine)].into() };
+        let file: toml::Table = settings_file(&one).parse().unwrap();
+        assert_eq!(file["engines"]["left"]["gears"].as_integer(), Some(3));
+        assert!(markdown::<Several>().contains("## `[engines.NAME]`"));
+        let schema = chart_schema::<Several>();
+        let engines = &schema["properties"]["engines"];
+        assert_eq!(engines["additionalProperties"]["additionalProperties"], false);
     }
 
     #[test]

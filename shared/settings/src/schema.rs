@@ -16,6 +16,11 @@ pub(crate) fn keys(node: &Value) -> Option<&Map<String, Value>> {
     node.get("properties")?.as_object()
 }
 
+/// What a map from names holds under each, where that has keys itself.
+pub(crate) fn named(node: &Value) -> Option<&Value> {
+    node.get("additionalProperties").filter(|each| keys(each).is_some())
+}
+
 /// Every single setting: its dotted name and its schema.
 pub(crate) fn leaves(node: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
@@ -28,6 +33,7 @@ fn collect<'a>(node: &'a Value, prefix: &str, found: &mut Vec<(String, &'a Value
         let name = format!("{prefix}{key}");
         match keys(node) {
             Some(_) => collect(node, &format!("{name}."), found),
+            None if named(node).is_some() => {}
             None => found.push((name, node)),
         }
     }
@@ -35,7 +41,8 @@ fn collect<'a>(node: &'a Value, prefix: &str, found: &mut Vec<(String, &'a Value
 
 /// The schema of a key.
 pub(crate) fn at<'a>(node: &'a Value, key: &str) -> Option<&'a Value> {
-    key.split('.').try_fold(node, |node, part| keys(node)?.get(part))
+    key.split('.')
+        .try_fold(node, |node, part| keys(node).map_or_else(|| named(node), |all| all.get(part)))
 }
 
 /// Whether a value may hold a secret, which is not shown.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{Active, Found, Request};
-use crate::{answer::Answer, merge::RankedList};
+use crate::{answer::Answer, merge::RankedList, options::Quota};
 
 /// What the sources gave, and which failed and why.
 pub(crate) struct Gathered {
@@ -21,26 +21,30 @@ pub(crate) struct Gathered {
 
 /// Asks all sources; those that wait for something wait side by side. One that fails, panics or is
 /// not done by `until` is reported; the others still answer.
-pub(crate) async fn gather(sources: &[Active], request: Request<'_>, until: Deadline) -> Gathered {
+pub(crate) async fn gather<'s>(
+    sources: impl ExactSizeIterator<Item = (&'s Active, Quota)> + Clone,
+    request: Request<'s>,
+    until: Deadline,
+) -> Gathered {
     let begun = Instant::now();
     let mut found: Vec<Option<Found>> = Vec::with_capacity(sources.len());
-    let mut waiting: Vec<(usize, Span, BoxFuture<'_, Found>)> = Vec::new();
-    for source in sources {
+    let mut waiting: Vec<(usize, &Active, Span, BoxFuture<'_, Found>)> = Vec::new();
+    for (source, quota) in sources.clone() {
         let span = span(source.name);
-        match span.in_scope(|| ask(source, request)) {
+        match span.in_scope(|| ask(source, quota, request)) {
             Answer::Now(answer) => {
                 record(&span, &answer);
                 found.push(Some(answer));
             }
             Answer::Later(answer) => {
-                waiting.push((found.len(), span, answer));
+                waiting.push((found.len(), source, span, answer));
                 found.push(None);
             }
         }
     }
     if !waiting.is_empty() {
-        let waits = waiting.into_iter().map(|(at, span, answer)| {
-            let answer = in_time(&sources[at], answer, begun, until);
+        let waits = waiting.into_iter().map(|(at, source, span, answer)| {
+            let answer = in_time(source, answer, begun, until);
             async move {
                 let answer = answer.instrument(span.clone()).await;
                 record(&span, &answer);
@@ -51,11 +55,11 @@ pub(crate) async fn gather(sources: &[Active], request: Request<'_>, until: Dead
             found[at] = Some(answer);
         }
     }
-    let mut gathered = Gathered { lists: Vec::with_capacity(sources.len()), failed: Vec::new() };
-    for (source, found) in sources.iter().zip(found) {
+    let mut gathered = Gathered { lists: Vec::with_capacity(found.len()), failed: Vec::new() };
+    for ((source, quota), found) in sources.zip(found) {
         match found {
             Some(Ok(items)) => {
-                let (source, weight) = (source.set, source.quota.weight);
+                let (source, weight) = (source.set, quota.weight);
                 gathered.lists.push(RankedList { source, weight, items });
             }
             Some(Err(reason)) => gathered.failed.push((Name::Borrowed(source.name), reason)),
@@ -65,8 +69,8 @@ pub(crate) async fn gather(sources: &[Active], request: Request<'_>, until: Dead
     gathered
 }
 
-fn ask<'a>(source: &'a Active, request: Request<'a>) -> Answer<'a, Found> {
-    let enough = source.quota.of(request.query.limit);
+fn ask<'a>(source: &'a Active, quota: Quota, request: Request<'a>) -> Answer<'a, Found> {
+    let enough = quota.of(request.query.limit);
     catch_unwind(AssertUnwindSafe(|| source.source.retrieve(request, enough)))
         .unwrap_or_else(|panic| Answer::Now(Err(panicked(source.name, &*panic))))
 }

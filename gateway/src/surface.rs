@@ -1,0 +1,111 @@
+//! Surfaces: the places of a shop where lists are shown.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use plugrank_contract::retrieval::SurfaceName;
+use prometheus_client::metrics::counter::Counter;
+
+/// What the gateway does for requests of a surface. What has no value is as for requests that name no
+/// surface.
+#[derive(Clone, Debug, Default)]
+pub struct SurfaceParts {
+    /// Its name.
+    pub name: SurfaceName,
+    /// Items in an answer when the caller does not say.
+    pub k: Option<u32>,
+    /// Latency budget when the caller does not say.
+    pub budget: Option<Duration>,
+    /// Candidates asked of retrieval.
+    pub candidates: Option<u32>,
+}
+
+/// A surface, ready for its requests. Made once, at the start.
+#[derive(Debug)]
+pub(crate) struct Surface {
+    /// Its name; empty for requests that name none.
+    pub(crate) name: SurfaceName,
+    pub(crate) k: u32,
+    pub(crate) budget: Duration,
+    pub(crate) candidates: u32,
+    /// Its rankings.
+    pub(crate) answers: Counter,
+}
+
+/// The surfaces by name.
+#[derive(Debug)]
+pub(crate) struct Surfaces {
+    none: Arc<Surface>,
+    named: HashMap<SurfaceName, Arc<Surface>>,
+    /// Their names, for people.
+    known: String,
+}
+
+impl Surfaces {
+    /// Those of the settings over what holds for requests that name none; `answers` counts the rankings
+    /// of each.
+    pub(crate) fn new(
+        none: &SurfaceParts,
+        named: Vec<SurfaceParts>,
+        answers: impl Fn(&str) -> Counter,
+    ) -> Self {
+        let known: Vec<&str> = named.iter().map(|surface| &*surface.name).collect();
+        let known = match known.is_empty() {
+            true => "the settings have none (section `surfaces`)".to_owned(),
+            false => format!("there are {}", known.join(", ")),
+        };
+        let ready = |surface: &SurfaceParts| {
+            Arc::new(Surface {
+                name: Arc::clone(&surface.name),
+                k: surface.k.or(none.k).unwrap_or(1),
+                budget: surface.budget.or(none.budget).unwrap_or_default(),
+                candidates: surface.candidates.or(none.candidates).unwrap_or(1),
+                answers: answers(&surface.name),
+            })
+        };
+        let by_name = named.iter().map(|surface| (Arc::clone(&surface.name), ready(surface)));
+        Self { none: ready(none), named: by_name.collect(), known }
+    }
+
+    /// The surface of a request.
+    ///
+    /// # Errors
+    /// When there is none of that name: what there is.
+    pub(crate) fn get(&self, name: Option<&str>) -> Result<&Arc<Surface>, String> {
+        let Some(name) = name else { return Ok(&self.none) };
+        let unknown = || format!("is {name:?}, which is no surface; {}", self.known);
+        self.named.get(name).ok_or_else(unknown)
+    }
+
+    /// That of requests that name none.
+    pub(crate) fn unnamed(&self) -> &Arc<Surface> {
+        &self.none
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Counter, SurfaceParts, Surfaces};
+
+    #[test]
+    fn unknown_surfaces_are_refused_with_the_known_ones() {
+        let none = SurfaceParts {
+            k: Some(20),
+            budget: Some(Duration::from_millis(50)),
+            candidates: Some(300),
+            ..SurfaceParts::default()
+        };
+        let named = |name: &str| SurfaceParts { name: name.into(), ..SurfaceParts::default() };
+        let home = SurfaceParts { k: Some(5), ..named("home") };
+        let surfaces = Surfaces::new(&none, vec![named("cart"), home], |_| Counter::default());
+        let home = surfaces.get(Some("home")).unwrap();
+        assert_eq!((&*home.name, home.k, home.candidates), ("home", 5, 300));
+        let unnamed = surfaces.get(None).unwrap();
+        assert_eq!((&*unnamed.name, unnamed.k), ("", 20));
+        let message = surfaces.get(Some("hom")).unwrap_err();
+        assert_eq!(message, "is \"hom\", which is no surface; there are cart, home");
+        let none = Surfaces::new(&none, Vec::new(), |_| Counter::default());
+        assert!(none.get(Some("")).unwrap_err().contains("the settings have none"));
+    }
+}
