@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use plugrank_runtime::{settings::AdminSettings, telemetry::TailSampler};
+use plugrank_runtime::{options::AdminOptions, telemetry::TailSampler};
 
 /// None.
 ///
 /// # Errors
 /// Never.
-pub fn start(_: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
+pub fn start(_: &AdminOptions) -> Result<Option<Arc<dyn TailSampler>>> {
     Ok(None)
 }

@@ -142,7 +142,7 @@ Examples:
   plugrank rank u1 -k 3 --candidates i1,i2,i3,i4 --explain
   plugrank rank u1 --json | jq .items[0]")]
 pub struct RankArgs {
-    /// For whom. A user nobody knows gets a ranking too.
+    /// For whom. An unknown user gets a ranking too.
     #[arg(value_name = "USER")]
     pub user: String,
     /// How many items.

@@ -2,7 +2,6 @@
 
 #[cfg_attr(not(feature = "tail-sampling"), path = "admin_off.rs")]
 pub mod admin;
-mod body_metrics;
 pub mod cli;
 pub mod commands;
 pub mod demo;

@@ -2,11 +2,14 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use actix_web::{App, HttpServer, web::ServiceConfig};
+use actix_web::{
+    App, HttpRequest,
+    web::{self, ServiceConfig},
+};
 use anyhow::Result;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::ServerOptions;
-use plugrank_http::operation_routes;
+use plugrank_http::{HttpServer, Problem, operation_routes};
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use plugrank_transport::server::{KEEP_ALIVE, body_reader};
 
@@ -27,31 +30,29 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<()> {
     let routes = Arc::new(routes);
-    let (drained, delay) = (health.clone(), settings.drain_delay());
     let bodies = body_reader(settings.client_timeout(), bodies);
     let address = listener.local_addr()?;
-    let mut server = HttpServer::new(move || {
+    let server = HttpServer {
+        workers: settings.workers,
+        keep_alive: KEEP_ALIVE,
+        head_timeout: settings.client_timeout(),
+        max_connections: settings.max_connections,
+        drain_delay: settings.drain_delay(),
+        grace: settings.grace(),
+        on_connect: None,
+    };
+    let served = health.clone();
+    let app = move || {
         App::new()
             .app_data(bodies.clone())
             .configure(|config| routes(config))
             .configure(|config| operation_routes(config, &health, &metrics))
-    })
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(settings.client_timeout())
-    .tcp_nodelay(true)
-    // A caller that hangs up is noticed while its call is worked on, and the work is dropped.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(settings.grace_ms.div_ceil(1000))
-    .shutdown_signal(async move {
-        shutdown.requested().await;
-        drained.drain();
-        tokio::time::sleep(delay).await;
-    });
-    if let Some(workers) = settings.workers {
-        server = server.workers(workers);
-    }
+            .default_service(web::to(|request: HttpRequest| async move {
+                Err::<&str, _>(Problem::no_such_path(request.path()))
+            }))
+    };
     tracing::info!(%address, "serving");
-    server.listen(listener)?.run().await?;
+    server.serve(listener, served, shutdown, app).await?;
     tracing::info!("stopped");
     Ok(())
 }

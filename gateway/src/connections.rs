@@ -1,11 +1,8 @@
 //! Counts open connections, and refuses those beyond the limit.
 
-use std::{
-    any::Any,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use actix_web::{HttpRequest, dev::Extensions};
@@ -39,7 +36,7 @@ impl Connections {
     }
 
     /// Notes a new connection, for as long as its data lives.
-    pub(crate) fn opened(&self, _: &dyn Any, data: &mut Extensions) {
+    pub(crate) fn opened(&self, data: &mut Extensions) {
         let others = self.open.fetch_add(1, Ordering::Relaxed);
         data.insert(OpenConnection {
             over_limit: others >= self.limit,

@@ -6,21 +6,21 @@ use parking_lot::{Mutex, MutexGuard};
 use plugrank_budget::{Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step};
 use tokio::time::Instant;
 
-use crate::{ladder_metrics::LadderMetrics, pipeline::Cause};
+use crate::{metrics::LadderMetrics, pipeline::DegradedCause};
 
 /// The rungs a request begins on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct StartingRungs {
     pub(crate) retrieval: Rung,
     pub(crate) scoring: Rung,
     pub(crate) reranking: Rung,
     /// Why they are below the best.
-    cause: Cause,
+    cause: DegradedCause,
     /// Stages whose rung an experiment's arm lowered, by their number.
     by_arm: [bool; Stage::ALL.len()],
 }
 
-impl Plan {
+impl StartingRungs {
     /// The rung a stage begins on.
     pub(crate) fn rung(&self, stage: Stage) -> Rung {
         match stage {
@@ -31,13 +31,13 @@ impl Plan {
     }
 
     /// Why a stage begins below the best.
-    pub(crate) fn cause(&self, stage: Stage) -> Cause {
-        if self.by_arm[stage as usize] { Cause::Experiment } else { self.cause }
+    pub(crate) fn cause(&self, stage: Stage) -> DegradedCause {
+        if self.by_arm[stage as usize] { DegradedCause::Experiment } else { self.cause }
     }
 
     /// The same with nothing scored, as the whole answer would come too late.
     pub(crate) fn without_scores(self) -> Self {
-        Self { scoring: Rung::RetrievalOrder, cause: Cause::Backlog, ..self }
+        Self { scoring: Rung::RetrievalOrder, cause: DegradedCause::Backlog, ..self }
     }
 
     /// The same with no stage above an arm's rung, where it is one of its ladder.
@@ -87,14 +87,14 @@ impl Controller {
     }
 
     /// The rungs for a request that begins now.
-    pub(crate) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> StartingRungs {
         let mut ladder = self.lock();
         let steps = ladder.advance(Instant::now());
-        let plan = Plan {
+        let plan = StartingRungs {
             retrieval: ladder.rung(Stage::Retrieval),
             scoring: ladder.rung(Stage::Scoring),
             reranking: ladder.rung(Stage::Reranking),
-            cause: if ladder.pinned() { Cause::Pinned } else { Cause::Pressure },
+            cause: if ladder.pinned() { DegradedCause::Pinned } else { DegradedCause::Pressure },
             by_arm: [false; Stage::ALL.len()],
         };
         drop(ladder);
@@ -109,7 +109,7 @@ impl Controller {
         let now = Instant::now();
         let mut ladder = self.lock();
         for record in stages {
-            let share = self.shares.of(record.stage, total);
+            let share = self.shares.share_of(record.stage, total);
             let part = match record.is_overloaded() {
                 true => f64::INFINITY,
                 false => record.spent.as_secs_f64() / share.as_secs_f64().max(1e-9),

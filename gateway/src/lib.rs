@@ -11,7 +11,6 @@ mod controller;
 mod cursor;
 mod endpoint;
 mod experiments;
-mod ladder_metrics;
 mod metrics;
 mod models;
 mod observe;
@@ -31,7 +30,7 @@ use plugrank_http::problem;
 
 pub use experiments::ExperimentsOptions;
 pub use models::{
-    Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
+    Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };
 pub use openapi::document as openapi_document;
 pub use options::ServerOptions;

@@ -1,12 +1,8 @@
 //! What the gateway counts.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{borrow::Cow, fmt, sync::atomic::AtomicU64};
 
-use plugrank_budget::{Admission, Outcome, Rung, Stage, StageRecord};
+use plugrank_budget::{Admission, Rung, Stage, StageOutcome, StageRecord, Step};
 use plugrank_runtime::{LatencyHistogram, Metrics};
 use prometheus_client::{
     collector::Collector,
@@ -14,9 +10,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
-use crate::{
-    api::rank::Coverage, controller::Controller, ladder_metrics::LadderMetrics, pipeline::Degraded,
-};
+use crate::{api::rank::Coverage, pipeline::Degraded};
 
 type Histograms<L> = Family<L, LatencyHistogram, fn() -> LatencyHistogram>;
 
@@ -88,7 +82,7 @@ const ORIGINS: [&str; 4] = ["memory", "store", "encoded", "missing"];
 #[derive(Debug)]
 struct StageMetrics {
     /// By outcome.
-    seconds: [LatencyHistogram; Outcome::ALL.len()],
+    seconds: [LatencyHistogram; StageOutcome::ALL.len()],
     used: Histogram,
 }
 
@@ -123,14 +117,17 @@ fn part_histogram() -> Histogram {
     Histogram::new([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])
 }
 
+/// Rung and recent p99, as a part of its share, of a stage now.
+pub(crate) type StageState = Box<dyn Fn(Stage) -> (Rung, Option<f64>) + Send + Sync>;
+
 /// Registers what is read when scraped: where each stage stands, and how full the gateway is.
-pub(crate) fn watch(metrics: &Metrics, controller: &Arc<Controller>, admission: &Admission) {
-    let watched = Watched { controller: Arc::clone(controller), admission: admission.clone() };
+pub(crate) fn watch(metrics: &Metrics, stage_state: StageState, admission: &Admission) {
+    let watched = Watched { stage_state, admission: admission.clone() };
     metrics.register(|registry| registry.register_collector(Box::new(watched)));
 }
 
 struct Watched {
-    controller: Arc<Controller>,
+    stage_state: StageState,
     admission: Admission,
 }
 
@@ -145,7 +142,7 @@ impl Collector for Watched {
         let (rungs, p99s) = (Family::<StageLabel, Gauge>::default(), FloatGauges::default());
         for stage in Stage::ALL {
             let labels = StageLabel { stage: stage.as_str() };
-            let (rung, p99) = self.controller.stage_state(stage);
+            let (rung, p99) = (self.stage_state)(stage);
             let level = stage.rungs().iter().position(|one| *one == rung).unwrap_or(0);
             rungs.get_or_create(&labels).set(level as i64);
             p99s.get_or_create(&labels).set(p99.unwrap_or(0.0));
@@ -201,7 +198,7 @@ impl GatewayMetrics {
             stages: Stage::ALL.map(|stage| {
                 let stage = stage.as_str();
                 StageMetrics {
-                    seconds: Outcome::ALL.map(|outcome| {
+                    seconds: StageOutcome::ALL.map(|outcome| {
                         let labels = StageLabels { stage, outcome: outcome.as_str() };
                         stage_seconds.get_or_create_owned(&labels)
                     }),
@@ -332,5 +329,27 @@ impl GatewayMetrics {
 
     pub(crate) fn failed_notice(&self, notice: &'static str) {
         self.failed_notices.get_or_create(&NoticeLabels { notice }).inc();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    stage: &'static str,
+    direction: &'static str,
+    to: &'static str,
+}
+
+/// What the ladder does.
+#[derive(Debug, Default)]
+pub(crate) struct LadderMetrics {
+    /// Steps, by stage and direction.
+    steps: Family<StepLabels, Counter>,
+}
+
+impl LadderMetrics {
+    pub(crate) fn step(&self, step: &Step) {
+        let direction = if step.is_down() { "down" } else { "up" };
+        let labels = StepLabels { stage: step.stage.as_str(), direction, to: step.to.as_str() };
+        self.steps.get_or_create(&labels).inc();
     }
 }

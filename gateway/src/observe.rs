@@ -41,11 +41,11 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// What a route knows of its request besides its content. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestInfo(Arc<Facts>);
+pub(crate) struct RequestInfo(Arc<RequestFacts>);
 
 /// See [`RequestInfo`].
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct RequestFacts {
     /// The caller's id when it sent a UUID, else a new one.
     pub(crate) request_id: Uuid,
     /// The trace the request belongs to; probes have none.
@@ -69,9 +69,9 @@ pub(crate) struct RankOutcome {
 }
 
 impl Deref for RequestInfo {
-    type Target = Facts;
+    type Target = RequestFacts;
 
-    fn deref(&self) -> &Facts {
+    fn deref(&self) -> &RequestFacts {
         &self.0
     }
 }
@@ -79,7 +79,7 @@ impl Deref for RequestInfo {
 impl RequestInfo {
     fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
         let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
-        Self(Arc::new(Facts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+        Self(Arc::new(RequestFacts { request_id, trace, tracestate, outcome: OnceLock::new() }))
     }
 }
 
@@ -103,7 +103,7 @@ impl RequestInfo {
     }
 }
 
-impl Facts {
+impl RequestFacts {
     /// Whether spans of the request are recorded while it is answered.
     pub(crate) fn is_recorded(&self) -> bool {
         self.trace.as_ref().is_some_and(TraceHead::is_recorded)
@@ -136,7 +136,7 @@ impl Facts {
         let outcome = self.outcome.get();
         let late = outcome.is_some_and(|outcome| outcome.spent > outcome.total);
         let degraded = outcome.is_some_and(|outcome| outcome.degraded);
-        Cause::of(status >= 500, late, degraded)
+        Cause::worst(status >= 500, late, degraded)
     }
 }
 
@@ -171,7 +171,17 @@ pub(crate) async fn observe(
     request.extensions_mut().insert(info.clone());
     let exchange = Exchange { gateway, span, info, method, route, began };
     if over_limit && let Some(gateway) = gateway {
-        return Ok(exchange.turn_away(gateway, request));
+        gateway.metrics.rejected("connections");
+        let limit = gateway.connections.limit();
+        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
+        let mut response = exchange.turn_away(problem, request);
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        return Ok(response);
+    }
+    // Routes read what is not UTF-8 as U+FFFD, by which different ids would be one.
+    if !is_utf8(request.uri().path()) {
+        let detail = "is not UTF-8 once its %-escapes are read; ids are UTF-8";
+        return Ok(exchange.turn_away(Problem::invalid_field("path", detail), request));
     }
 
     let answer = next.call(request).instrument(exchange.span.clone());
@@ -206,15 +216,12 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Answers a request that came over a connection beyond the limit.
-    fn turn_away(&self, gateway: &Gateway, request: ServiceRequest) -> ServiceResponse<BoxBody> {
-        gateway.metrics.rejected("connections");
-        let limit = gateway.connections.limit();
-        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
-        self.ended(429, Some(request.request()));
+    /// Answers a request that is not worked on.
+    fn turn_away(&self, problem: Problem, request: ServiceRequest) -> ServiceResponse<BoxBody> {
         let response = problem.with_request_id(self.info.request_id).error_response();
         let mut response = request.into_response(response);
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        self.add_headers(&mut response);
+        self.ended(response.status().as_u16(), Some(response.request()));
         response
     }
 
@@ -247,7 +254,8 @@ impl Exchange<'_> {
         } else if let Some(trace) = &self.info.trace {
             trace.ended(self.info.cause(status), spent, outcome.is_some(), || {
                 let (method, route, id) = (self.method, &*self.route, self.info.request_id);
-                let server = request_spans::Server { method, route, id, request, status };
+                let server =
+                    request_spans::UnrecordedRequest { method, route, id, request, status };
                 request_spans::afterwards(&server, self.began, spent, outcome)
             });
         }
@@ -274,6 +282,27 @@ fn route(request: &ServiceRequest) -> Cow<'static, str> {
         return Cow::Borrowed(fixed);
     }
     request.match_pattern().map_or(Cow::Borrowed(UNMATCHED), Cow::Owned)
+}
+
+/// Whether a path is UTF-8 once its %-escapes are read.
+fn is_utf8(path: &str) -> bool {
+    if !path.contains('%') {
+        return true;
+    }
+    let (mut bytes, mut read) = (path.bytes(), Vec::with_capacity(path.len()));
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let mut ahead = bytes.clone();
+        let escaped = match (byte, digit(ahead.next()), digit(ahead.next())) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        if escaped.is_some() {
+            bytes = ahead;
+        }
+        read.push(escaped.unwrap_or(byte));
+    }
+    str::from_utf8(&read).is_ok()
 }
 
 /// The method when it is one of HTTP's own; any other is `_OTHER`, as the conventions have it.
@@ -308,4 +337,19 @@ fn tracestate(request: &ServiceRequest) -> Option<String> {
         joined.push_str(part);
     }
     Some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_utf8;
+
+    #[test]
+    fn paths_that_are_not_utf8_are_told() {
+        for path in ["/v1/items/a", "/v1/items/%C3%bc", "/100%", "/%zz%", "/%e6%bc%a2", "/%00"] {
+            assert!(is_utf8(path), "{path}");
+        }
+        for path in ["/v1/items/%ff", "/%fe/image", "/%c3", "/%C3%28", "/%ed%a0%80"] {
+            assert!(!is_utf8(path), "{path}");
+        }
+    }
 }

@@ -97,6 +97,12 @@ impl ServerOptions {
         Duration::from_millis(self.client_timeout_ms)
     }
 
+    /// How long an idle connection is kept.
+    #[must_use]
+    pub fn keep_alive(&self) -> Duration {
+        Duration::from_millis(self.keep_alive_ms)
+    }
+
     /// Memory for the bodies of requests in flight, in bytes.
     #[must_use]
     pub fn body_memory(&self) -> usize {

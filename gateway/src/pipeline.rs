@@ -18,9 +18,10 @@ mod rerank;
 mod retrieve;
 mod score;
 mod stage;
+mod without_ppm;
 
 pub(crate) use candidates::{CandidateSet, Placed};
-pub(crate) use degraded::{Cause, Degraded, Fallback};
+pub(crate) use degraded::{Degraded, DegradedCause, Fallback};
 pub(crate) use given::Given;
 
 use std::{sync::Arc, time::Duration};
@@ -28,11 +29,13 @@ use std::{sync::Arc, time::Duration};
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
 use plugrank_contract::{CallError, ErrorCode, Filter, ItemList, TimestampMs, UserId};
 
-use crate::{Gateway, ServingModel, controller::Plan, observe::RequestInfo, surface::Surface};
+use crate::{
+    Gateway, ServingModel, controller::StartingRungs, observe::RequestInfo, surface::Surface,
+};
 
 /// A checked rank request.
 #[derive(Clone, Debug)]
-pub(crate) struct Query {
+pub(crate) struct RankQuery {
     pub(crate) user_id: UserId,
     /// Where the list is shown.
     pub(crate) surface: Arc<Surface>,
@@ -50,17 +53,19 @@ pub(crate) struct Query {
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
     pub(crate) explain: bool,
+    /// How much diversity, 0 to 1, in place of the settings.
+    pub(crate) diversity: Option<f32>,
 }
 
 /// A request on its way through the stages.
-pub(crate) struct Run<'a> {
+pub(crate) struct RankRun<'a> {
     pub(crate) gateway: &'a Gateway,
     /// The model that answers, from the first stage to the last.
     pub(crate) model: &'a ServingModel,
     pub(crate) info: &'a RequestInfo,
-    pub(crate) query: &'a Query,
+    pub(crate) query: &'a RankQuery,
     /// The rungs it begins on.
-    pub(crate) plan: Plan,
+    pub(crate) plan: StartingRungs,
     pub(crate) budget: Budget,
     /// Where the answer is less than it could be.
     pub(crate) degraded: Vec<Degraded>,
@@ -71,11 +76,11 @@ pub(crate) async fn rank(
     gateway: &Gateway,
     model: &ServingModel,
     info: &RequestInfo,
-    query: &Query,
-    plan: Plan,
+    query: &RankQuery,
+    plan: StartingRungs,
     budget: Budget,
 ) -> Ranked {
-    let mut run = Run { gateway, model, info, query, plan, budget, degraded: Vec::new() };
+    let mut run = RankRun { gateway, model, info, query, plan, budget, degraded: Vec::new() };
     let ranking = all_stages(&mut run).await;
     let (total, spent) = (run.budget.total(), run.budget.spent());
     let stages = run.budget.into_records();
@@ -84,10 +89,13 @@ pub(crate) async fn rank(
 
 /// Every stage, in order. A stage takes the set and gives it back with more columns; what it could
 /// not do is in `run.degraded`.
-async fn all_stages(run: &mut Run<'_>) -> Result<CandidateSet, CallError> {
+async fn all_stages(run: &mut RankRun<'_>) -> Result<CandidateSet, CallError> {
     let mut set = retrieve::retrieve(run).await?;
     score::score(run, &mut set).await?;
     rerank::rerank(run, &mut set).await;
+    if run.query.explain {
+        without_ppm::add(run, &mut set).await;
+    }
     Ok(set)
 }
 
@@ -114,7 +122,8 @@ impl Ranked {
     pub(crate) fn broken_model(&self) -> Option<String> {
         let blamed = |degraded: &&Degraded| {
             degraded.stage == Stage::Scoring
-                && (degraded.cause == Cause::Failed || degraded.fallback == Fallback::ScoredLowest)
+                && (degraded.cause == DegradedCause::Failed
+                    || degraded.fallback == Fallback::ScoredLowest)
         };
         let degraded = self.degraded.iter().find(blamed).map(|found| found.detail.clone());
         let defect = |error: &&CallError| error.code == ErrorCode::Internal;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     api::millis,
-    observe::{Facts, RankOutcome, UNMATCHED},
+    observe::{RankOutcome, RequestFacts, UNMATCHED},
 };
 
 /// The span of a request that is recorded.
@@ -76,7 +76,7 @@ pub(crate) struct StageSpan(Span);
 
 impl StageSpan {
     /// Of the stage that calls `C`, from now on.
-    pub(crate) fn begin<C: Call>(info: &Facts, stage: Stage, rung: Rung) -> Self {
+    pub(crate) fn begin<C: Call>(info: &RequestFacts, stage: Stage, rung: Rung) -> Self {
         if !info.is_recorded() {
             return Self(Span::none());
         }
@@ -100,7 +100,7 @@ impl StageSpan {
     }
 
     /// Names it, or the request's span, to the service that is called.
-    pub(crate) fn traceparent(&self, info: &Facts) -> Option<String> {
+    pub(crate) fn traceparent(&self, info: &RequestFacts) -> Option<String> {
         let request = || info.traceparent().map(|request| request.as_str().to_owned());
         trace_context::traceparent(&self.0).or_else(request)
     }
@@ -132,8 +132,8 @@ const fn name(stage: Stage) -> &'static str {
     }
 }
 
-/// What is known of a request that was not recorded.
-pub(crate) struct Server<'a> {
+/// What is known about a request that was not recorded.
+pub(crate) struct UnrecordedRequest<'a> {
     pub(crate) method: &'static str,
     pub(crate) route: &'a str,
     pub(crate) id: Uuid,
@@ -144,13 +144,13 @@ pub(crate) struct Server<'a> {
 
 /// The same spans, from what was measured.
 pub(crate) fn afterwards(
-    server: &Server<'_>,
+    server: &UnrecordedRequest<'_>,
     began: Instant,
     spent: Duration,
     outcome: Option<&RankOutcome>,
 ) -> RequestRecord {
     let text = |text: &str| Attribute::Text(text.to_owned());
-    let Server { method, route, id, request, status } = *server;
+    let UnrecordedRequest { method, route, id, request, status } = *server;
     let mut attributes = vec![
         ("http.request.method", text(method)),
         ("http.response.status_code", Attribute::Int(status.into())),

@@ -1,8 +1,9 @@
 //! The HTTP server around a gateway.
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{io, net::TcpListener, sync::Arc};
 
-use actix_web::{App, HttpRequest, HttpServer, http::KeepAlive, middleware::from_fn, web};
+use actix_web::{App, HttpRequest, middleware::from_fn, web};
+use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
 
 use crate::{Gateway, experiments, observe::observe, problem::Problem, routes};
@@ -23,8 +24,17 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     }
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
-    let drain_delay = settings.drain_delay();
-    let mut server = HttpServer::new(move || {
+    let server = HttpServer {
+        workers: settings.workers,
+        keep_alive: settings.keep_alive(),
+        head_timeout: settings.client_timeout(),
+        // Beyond the limit a request is told so; far beyond it connections are not even taken.
+        max_connections: settings.max_connections.saturating_mul(2).max(64),
+        drain_delay: settings.drain_delay(),
+        grace: settings.grace(),
+        on_connect: Some(Arc::new(move |data| connections.opened(data))),
+    };
+    let app = move || {
         App::new()
             .app_data(gateway.clone())
             .configure(|config| routes::configure(config, &gateway))
@@ -32,29 +42,9 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
             .wrap(from_fn(observe))
-    })
-    .keep_alive(match settings.keep_alive_ms {
-        0 => KeepAlive::Disabled,
-        ms => KeepAlive::Timeout(Duration::from_millis(ms)),
-    })
-    .client_request_timeout(Duration::from_millis(settings.client_timeout_ms))
-    // Beyond the limit a request is told so; far beyond it connections are not even taken.
-    .max_connections(settings.max_connections.saturating_mul(2).max(64))
-    .on_connect(move |connection, data| connections.opened(connection, data))
-    // A caller that hangs up is noticed while its request is worked on, and the work is dropped.
-    .h1_allow_half_closed(false)
-    .tcp_nodelay(true)
-    .shutdown_timeout(settings.grace_ms.div_ceil(1000))
-    .shutdown_signal(async move {
-        shutdown.requested().await;
-        health.drain();
-        tokio::time::sleep(drain_delay).await;
-    });
-    if let Some(workers) = settings.workers {
-        server = server.workers(workers);
-    }
+    };
     tokio::select! {
-        ended = server.listen(listener)?.run() => ended,
+        ended = server.serve(listener, health, shutdown, app) => ended,
         () = following => Ok(()),
     }
 }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
-use plugrank_contract::{retrieval::SurfaceName, scoring::ModelKind};
+use plugrank_contract::{
+    retrieval::SurfaceName,
+    scoring::{ModelKind, RuleInputs},
+};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 
@@ -40,6 +43,8 @@ pub struct GatewayParts {
     pub budget: BudgetOptions,
     /// Candidates asked of retrieval when the caller names none.
     pub candidate_limit: u32,
+    /// What the rules of re-ranking read of items, where a request names no surface.
+    pub rule_inputs: Arc<RuleInputs>,
     /// The surfaces that requests may name.
     pub surfaces: Vec<SurfaceParts>,
     /// Which of a bundle's graphs scores.
@@ -91,6 +96,7 @@ impl Gateway {
             bodies,
             budget,
             candidate_limit,
+            rule_inputs,
             surfaces,
             kind,
             metrics,
@@ -105,12 +111,15 @@ impl Gateway {
             k: Some(server.k_default),
             budget: Some(default_budget),
             candidates: Some(candidate_limit),
+            rule_inputs,
         };
         let surfaces = Surfaces::new(&unnamed, surfaces, |name| gateway_metrics.surface(name));
         let controller = Controller::new(budget.ladder, shares, default_budget, ladder_metrics);
         let controller = Arc::new(controller);
         let admission = Admission::new(server.max_in_flight);
-        metrics::watch(&metrics, &controller, &admission);
+        let watched = Arc::clone(&controller);
+        let stage_state = Box::new(move |stage| watched.stage_state(stage));
+        metrics::watch(&metrics, stage_state, &admission);
         let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
         health.probe("store", move || {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use plugrank_contract::retrieval::SurfaceName;
+use plugrank_contract::{retrieval::SurfaceName, scoring::RuleInputs};
 use prometheus_client::metrics::counter::Counter;
 
 /// What the gateway does for requests of a surface. What has no value is as for requests that name no
@@ -17,6 +17,8 @@ pub struct SurfaceParts {
     pub budget: Option<Duration>,
     /// Candidates asked of retrieval.
     pub candidates: Option<u32>,
+    /// What its rules of re-ranking read of items.
+    pub rule_inputs: Arc<RuleInputs>,
 }
 
 /// A surface, ready for its requests. Made once, at the start.
@@ -27,6 +29,7 @@ pub(crate) struct Surface {
     pub(crate) k: u32,
     pub(crate) budget: Duration,
     pub(crate) candidates: u32,
+    pub(crate) rule_inputs: Arc<RuleInputs>,
     /// Its rankings.
     pub(crate) answers: Counter,
 }
@@ -59,6 +62,7 @@ impl Surfaces {
                 k: surface.k.or(none.k).unwrap_or(1),
                 budget: surface.budget.or(none.budget).unwrap_or_default(),
                 candidates: surface.candidates.or(none.candidates).unwrap_or(1),
+                rule_inputs: Arc::clone(&surface.rule_inputs),
                 answers: answers(&surface.name),
             })
         };

@@ -203,7 +203,7 @@ def rows() -> dict[str, list[Panel]]:
                 "s",
             ),
             Panel(
-                "Calls refused at a role's door",
+                "Calls refused by a role's admission",
                 "A role had max_in_flight calls already.",
                 each_role("calls_rejected_total"),
                 "ops",

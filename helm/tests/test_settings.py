@@ -1,4 +1,4 @@
-"""The settings files: readable, right for each role, and told of by a checksum."""
+"""The settings files: readable, right for each role, and told about by a checksum."""
 
 import os
 import subprocess

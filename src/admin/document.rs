@@ -34,7 +34,7 @@ struct Row<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn of(slowest: &'a [RequestTrace], noted: &'a [RequestTrace]) -> Self {
+    pub(super) fn new(slowest: &'a [RequestTrace], noted: &'a [RequestTrace]) -> Self {
         let all = |requests: &'a [RequestTrace]| requests.iter().map(request).collect();
         Self { slowest: all(slowest), noted: all(noted) }
     }

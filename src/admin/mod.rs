@@ -3,15 +3,16 @@
 mod document;
 mod page;
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer,
+    App, HttpRequest, HttpResponse, Route,
     http::header,
     web::{self, Data},
 };
 use anyhow::{Context, Result};
-use plugrank_runtime::{settings::AdminSettings, telemetry::TailSampler};
+use plugrank_http::{HttpServer, Problem, get_or_head, resource};
+use plugrank_runtime::{Health, Shutdown, options::AdminOptions, telemetry::TailSampler};
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
 
 /// What a page of ours may do in a browser: show itself.
@@ -20,15 +21,15 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 /// Starts tail sampling, and serves what it remembers where the settings name a port for it.
 ///
 /// # Errors
-/// When the port cannot be had.
-pub fn start(settings: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
+/// When the port cannot be bound.
+pub fn start(settings: &AdminOptions) -> Result<Option<Arc<dyn TailSampler>>> {
     let recent = match settings.bind {
         None => None,
         Some(bind) => {
             let listener = TcpListener::bind(bind)
                 .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
             let recent = RecentRequests::new(settings);
-            serve(listener, recent.clone())?;
+            serve(listener, recent.clone());
             Some(recent)
         }
     };
@@ -36,21 +37,26 @@ pub fn start(settings: &AdminSettings) -> Result<Option<Arc<dyn TailSampler>>> {
 }
 
 /// Serves the pages on `listener` until the process ends.
-fn serve(listener: TcpListener, recent: RecentRequests) -> io::Result<()> {
+fn serve(listener: TcpListener, recent: RecentRequests) {
     let recent = Data::new(recent);
-    let server = HttpServer::new(move || {
+    let app = move || {
+        let page =
+            |path, answer: Route| resource(path, "GET, HEAD").route(answer.guard(get_or_head()));
         App::new()
             .app_data(recent.clone())
-            .service(web::resource("/").route(web::get().to(index)))
-            .service(web::resource("/debug/requests").route(web::get().to(requests)))
-            .service(web::resource("/debug/requests.json").route(web::get().to(requests_json)))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    actix_web::rt::spawn(server);
-    Ok(())
+            .service(page("/", web::route().to(index)))
+            .service(page("/debug/requests", web::route().to(requests)))
+            .service(page("/debug/requests.json", web::route().to(requests_json)))
+            .default_service(web::to(|request: HttpRequest| async move {
+                Err::<&str, _>(Problem::no_such_path(request.path()))
+            }))
+    };
+    actix_web::rt::spawn(async move {
+        let (health, until) = (Health::new(), Shutdown::manual());
+        if let Err(error) = HttpServer::default().serve(listener, health, until, app).await {
+            tracing::error!(%error, "the port for operators cannot be served");
+        }
+    });
 }
 
 async fn index() -> HttpResponse {
@@ -75,7 +81,7 @@ async fn requests_json(recent: Data<RecentRequests>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::VARY, "accept"))
-        .json(document::Document::of(&slowest, &noted))
+        .json(document::Document::new(&slowest, &noted))
 }
 
 /// Whether JSON is named before HTML in `Accept`.

@@ -8,7 +8,7 @@ use super::{Failure, load::load_folder, serve};
 use crate::{
     Settings,
     cli::{ConfigArg, DemoArgs, Role},
-    demo::{Shop, State, default_state, settings_file},
+    demo::{DemoState, Shop, default_state, settings_file},
     reserved_port::ReservedPort,
 };
 
@@ -47,20 +47,20 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
 }
 
 /// The store holds the shop: as an earlier run left it, or loaded now.
-fn loaded(shop: &Shop, folder: &Path, settings: &Settings, fresh: bool) -> Result<State> {
+fn loaded(shop: &Shop, folder: &Path, settings: &Settings, fresh: bool) -> Result<DemoState> {
     let digest = shop.digest()?;
-    if let Some(state) = State::read(folder).filter(|state| !fresh && state.holds(&digest)) {
+    if let Some(state) = DemoState::read(folder).filter(|state| !fresh && state.holds(&digest)) {
         return Ok(state);
     }
-    State::forget(folder)?;
+    DemoState::forget(folder)?;
     println!("Loading the shop in {} (once)", shop.dataset().display());
     let report = load_folder(settings.clone(), &shop.dataset())?;
-    let state = State::new(digest, &report)?;
+    let state = DemoState::new(digest, &report)?;
     state.write(folder)?;
     Ok(state)
 }
 
-/// What `rank` must be told of an address that it does not ask by itself.
+/// What `rank` must be told about an address that it does not ask by itself.
 fn elsewhere(address: SocketAddr) -> String {
     match address.port() {
         8080 => String::new(),

@@ -7,7 +7,7 @@ use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
 
 use super::Failure;
 use crate::{
-    Settings, admin, body_metrics,
+    Settings, admin,
     cli::{Role, ServeArgs},
     features,
     load::Progress,
@@ -53,7 +53,7 @@ async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(),
 async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
     let store = wiring::open_store(&settings.store).await?;
     let bodies = BodyMemory::new(settings.server.body_memory());
-    body_metrics::register(all, bodies.clone());
+    wiring::watch_bodies(all, bodies.clone());
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
@@ -83,6 +83,7 @@ async fn gateway(
         shadow_share: settings.models.shadow_share,
         store,
         candidate_limit: settings.retrieval.limit,
+        rule_inputs: std::sync::Arc::new(plugrank_reranking::rule_inputs(&settings.reranking, &[])),
         surfaces: settings.surface_parts(),
         server: settings.server,
         experiments: settings.experiments,

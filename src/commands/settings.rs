@@ -1,6 +1,6 @@
 //! `plugrank settings` and `plugrank validate`.
 
-use plugrank_settings::{Problem, SettingsError, document, near_misses, process_variables};
+use plugrank_settings::{SettingsError, SettingsProblem, document, near_misses, process_variables};
 use serde_json::{Value, json};
 
 use super::Failure;
@@ -51,7 +51,7 @@ fn as_json(error: Option<&SettingsError>) -> Value {
     let problems = match error {
         None => Vec::new(),
         Some(SettingsError::Problems(problems)) => {
-            let named = |one: &Problem| json!({"key": one.key, "message": one.message});
+            let named = |one: &SettingsProblem| json!({"key": one.key, "message": one.message});
             problems.iter().map(named).collect()
         }
         Some(file) => vec![json!({"key": null, "message": file.to_string()})],

@@ -4,4 +4,4 @@ mod shop;
 mod state;
 
 pub use shop::Shop;
-pub use state::{State, default_state, settings_file};
+pub use state::{DemoState, default_state, settings_file};

@@ -18,7 +18,7 @@ const STORE: &str = "store.redb";
 
 /// What the store of a demo holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct DemoState {
     /// Of the shop.
     digest: String,
     /// Of the program that loaded it: another one may keep its store otherwise.
@@ -29,7 +29,7 @@ pub struct State {
     first_user: String,
 }
 
-impl State {
+impl DemoState {
     /// After a load.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for DemoState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} items, {} users)", self.dataset, self.items, self.users)
     }
@@ -138,10 +138,10 @@ mod tests {
 
     use super::*;
 
-    fn state() -> State {
+    fn state() -> DemoState {
         let text = r#"{"digest": "a", "version": "0", "dataset": "simshop", "items": 2, "users": 1,
             "first_user": "u0"}"#;
-        State {
+        DemoState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..serde_json::from_str(text).unwrap()
         }
@@ -151,22 +151,22 @@ mod tests {
     fn it_is_found_again_until_it_is_forgotten() {
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("store.redb");
-        assert_eq!(State::read(folder.path()), None);
+        assert_eq!(DemoState::read(folder.path()), None);
         state().write(folder.path()).unwrap();
         fs::write(&store, "rows").unwrap();
-        assert_eq!(State::read(folder.path()), Some(state()));
-        State::forget(folder.path()).unwrap();
-        assert_eq!(State::read(folder.path()), None);
+        assert_eq!(DemoState::read(folder.path()), Some(state()));
+        DemoState::forget(folder.path()).unwrap();
+        assert_eq!(DemoState::read(folder.path()), None);
         assert!(!store.exists());
         // Nothing left to remove is no failure.
-        State::forget(folder.path()).unwrap();
+        DemoState::forget(folder.path()).unwrap();
     }
 
     #[test]
     fn another_shop_or_another_program_loads_again() {
         assert!(state().holds("a"));
         assert!(!state().holds("b"));
-        assert!(!State { version: "0.0.0".to_owned(), ..state() }.holds("a"));
+        assert!(!DemoState { version: "0.0.0".to_owned(), ..state() }.holds("a"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use plugrank_experiments::{
     Plan,
-    statistics::{Collector, Options, Results, Schema, results},
+    statistics::{Collector, Results, ResultsOptions, Schema, results},
 };
 use serde::Serialize;
 
@@ -67,8 +67,8 @@ pub fn analyse(args: &AnalyseArgs) -> Result<Analysis> {
 }
 
 /// The arms that are known beforehand, and how they are to be judged.
-fn design(args: &AnalyseArgs) -> Result<(Vec<String>, Options)> {
-    let options = Options {
+fn design(args: &AnalyseArgs) -> Result<(Vec<String>, ResultsOptions)> {
+    let options = ResultsOptions {
         control: 0,
         shares: Vec::new(),
         plan: Plan::default(),
@@ -84,7 +84,7 @@ fn design(args: &AnalyseArgs) -> Result<(Vec<String>, Options)> {
         let names = experiment.arms.iter().map(|arm| arm.name.clone()).collect();
         return Ok((
             names,
-            Options {
+            ResultsOptions {
                 control: experiment.control_index().unwrap_or(0),
                 shares: experiment.shares(),
                 plan: experiment.plan.clone(),
@@ -110,5 +110,5 @@ fn design(args: &AnalyseArgs) -> Result<(Vec<String>, Options)> {
         names.push(arm.clone());
         shares.push(*share);
     }
-    Ok((names, Options { shares, plan, ..options }))
+    Ok((names, ResultsOptions { shares, plan, ..options }))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use plugrank_experiments::{
     GuardrailMetric,
-    statistics::{Comparison, Interval, MetricResult, Results, Verdict},
+    statistics::{Comparison, GuardrailVerdict, Interval, MetricResult, Results},
 };
 
 use super::{Analysis, table::aligned};
@@ -132,10 +132,10 @@ fn guardrails(results: &Results) -> String {
             GuardrailMetric::Coverage => "coverage",
         };
         let verdict = match result.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Watch => "watch",
-            Verdict::Stop => "STOP the arm",
-            Verdict::Unknown => "too few users",
+            GuardrailVerdict::Ok => "ok",
+            GuardrailVerdict::Watch => "watch",
+            GuardrailVerdict::Stop => "STOP the arm",
+            GuardrailVerdict::Unknown => "too few users",
         };
         let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
         rows.push(vec![

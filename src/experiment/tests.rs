@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch,
 use arrow_schema::{DataType, TimeUnit};
 use clap::Parser;
 use parquet::arrow::ArrowWriter;
-use plugrank_experiments::statistics::Verdict;
+use plugrank_experiments::statistics::GuardrailVerdict;
 use tempfile::TempDir;
 
 use super::{analyse, args::ExperimentCommand, check, report};
@@ -191,7 +191,7 @@ fn a_broken_split_shows_no_lift() {
     let ExperimentCommand::Analyse(args) = command(&folder, split) else { panic!("{split}") };
     let results = analyse(&args).expect("it is read").results;
     assert_eq!(results.hidden, None, "with the split as it was, nothing is wrong");
-    assert!(results.guardrails.iter().all(|one| one.verdict != Verdict::Stop));
+    assert!(results.guardrails.iter().all(|one| one.verdict != GuardrailVerdict::Stop));
 }
 
 #[test]

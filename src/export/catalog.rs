@@ -8,7 +8,7 @@ use std::{
 };
 
 use plugrank_contract::{FeatureValues, ItemId};
-use plugrank_dataset::{FeatureType, ImageKind, ItemRow, ItemWriter};
+use plugrank_dataset::{DatasetItem, FeatureType, ImageKind, ItemWriter};
 use plugrank_store::{Store, StoreError, StoredItem};
 
 use super::{ExportError, ExportReport, PAGE};
@@ -39,7 +39,7 @@ pub(super) async fn write(
     let mut items = Items { ids: Vec::new(), numbers: HashMap::new() };
     let mut images = Images::new(folder);
     let bar = progress.bar("items", store.item_count().await?);
-    let mut pages = Pages::of(store);
+    let mut pages = Pages::new(store);
     while let Some(page) = pages.next().await? {
         for chunk in page.chunks(IMAGES) {
             let pictured: Vec<ItemId> = chunk
@@ -66,7 +66,7 @@ pub(super) async fn write(
                         .filter(|(name, value)| columns.get(name).is_some_and(|of| of.holds(value)))
                         .collect();
                     let item = plugrank_contract::Item { features, ..item };
-                    file.write(ItemRow { item, image })?;
+                    file.write(DatasetItem { item, image })?;
                 }
                 bar.inc(1);
             }
@@ -84,7 +84,7 @@ async fn columns(
 ) -> Result<BTreeMap<String, FeatureType>, ExportError> {
     let bar = progress.bar("columns", store.item_count().await?);
     let mut columns = BTreeMap::new();
-    let mut pages = Pages::of(store);
+    let mut pages = Pages::new(store);
     while let Some(page) = pages.next().await? {
         for stored in &page {
             note(&mut columns, &stored.item.features);
@@ -98,7 +98,7 @@ async fn columns(
 /// Adds what these features need of their columns.
 pub(super) fn note(columns: &mut BTreeMap<String, FeatureType>, features: &FeatureValues) {
     for (name, value) in features {
-        let of = FeatureType::of(value);
+        let of = FeatureType::from_value(value);
         match columns.get_mut(name) {
             Some(column) => *column = column.with(of),
             None => drop(columns.insert(name.clone(), of)),
@@ -113,7 +113,7 @@ struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    fn of(store: &'a Arc<dyn Store>) -> Self {
+    fn new(store: &'a Arc<dyn Store>) -> Self {
         Self { store, after: None }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Images<'a> {
 
     /// The path of an image inside the dataset's folder.
     fn keep(&mut self, bytes: &[u8]) -> Result<String, ExportError> {
-        let kind = if ImageKind::of(bytes) == Some(ImageKind::Png) { "png" } else { "jpg" };
+        let kind = if ImageKind::from_bytes(bytes) == Some(ImageKind::Png) { "png" } else { "jpg" };
         let path = format!("{FOLDER}/{}.{kind}", blake3::hash(bytes).to_hex());
         if self.kept.insert(path.clone()) {
             let file = self.folder.join(&path);

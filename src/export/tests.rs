@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use plugrank_contract::{FeatureValue, HistoryEntry, Item, User, feature::Number};
-use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow, Negatives, Time};
+use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow, Negatives, Time};
 use plugrank_store::{NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
@@ -94,9 +94,9 @@ async fn what_the_store_holds_is_written() {
     let folder = DatasetFolder::open(&out).unwrap();
     assert_eq!(folder.meta().name, "day");
     assert_eq!((folder.meta().time, folder.meta().negatives), (Time::Ms, Negatives::Logged));
-    let items: Vec<ItemRow> =
+    let items: Vec<DatasetItem> =
         folder.items().unwrap().collect::<Result<Vec<_>, _>>().unwrap().concat();
-    let pictured: Vec<&ItemRow> = items.iter().filter(|row| row.image.is_some()).collect();
+    let pictured: Vec<&DatasetItem> = items.iter().filter(|row| row.image.is_some()).collect();
     assert_eq!(pictured.len(), 2);
     assert_eq!(pictured[0].image, pictured[1].image);
     assert_eq!(folder.image(pictured[0].image.as_ref().unwrap()).unwrap(), PNG);

@@ -2,8 +2,8 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use plugrank_contract::{Event, EventType, HistoryEntry, Item, ItemId, User};
 use plugrank_dataset::{
-    DatasetMeta, FeatureType, InteractionRow, InteractionWriter, ItemRow, ItemWriter, Negatives,
-    Time, UserWriter,
+    DatasetItem, DatasetMeta, FeatureType, InteractionRow, InteractionWriter, ItemWriter,
+    Negatives, Time, UserWriter,
 };
 use plugrank_store::{ItemStats, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -23,7 +23,7 @@ const LOG: [(&str, &str, i64, bool); 7] = [
     ("u1", "i9", 60, false),
 ];
 
-fn item(id: &str) -> ItemRow {
+fn item(id: &str) -> DatasetItem {
     let item = Item {
         item_id: id.into(),
         title: format!("Item {id}"),
@@ -34,7 +34,7 @@ fn item(id: &str) -> ItemRow {
         image_hash: None,
         features: BTreeMap::new(),
     };
-    ItemRow { item, image: (id == "i1").then(|| "i1.png".to_owned()) }
+    DatasetItem { item, image: (id == "i1").then(|| "i1.png".to_owned()) }
 }
 
 fn dataset(folder: &Path) {
@@ -42,7 +42,8 @@ fn dataset(folder: &Path) {
     ["i1", "i2", "i3"].into_iter().for_each(|id| items.write(item(id)).unwrap());
     items.finish().unwrap();
     fs::write(folder.join("i1.png"), PNG).unwrap();
-    let mut users = UserWriter::create(folder, &[("age", FeatureType::of(&30.into()))]).unwrap();
+    let mut users =
+        UserWriter::create(folder, &[("age", FeatureType::from_value(&30.into()))]).unwrap();
     for id in ["u1", "u2"] {
         let features = BTreeMap::from([("age".to_owned(), 30.into())]);
         users.write(User { user_id: id.into(), features }).unwrap();

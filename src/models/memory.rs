@@ -44,7 +44,7 @@ fn needed(bundle: &Bundle, items: u64) -> u64 {
     items * (record + 2 * vector * 4 + ITEM_BYTES) + graphs * GRAPH_COPIES
 }
 
-/// Bytes that can still be had: the least of what the machine and the process's group have left. `None`
+/// Bytes that are still available: the least of what the machine and the process's group have left. `None`
 /// where neither says.
 fn available() -> Option<u64> {
     [machine(), group()].into_iter().flatten().min()

@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Result;
 use async_trait::async_trait;
 use plugrank_body::BodyMemory;
-use plugrank_gateway::{LoadModel, LoadProgress, OpenedModel, ProgressReader, ServingModel};
+use plugrank_gateway::{LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel};
 use plugrank_runtime::Metrics;
 use plugrank_store::Store;
 use tokio::sync::oneshot;
@@ -95,7 +95,7 @@ impl OpenedModel for Opened {
         let progress = self.progress.clone();
         Arc::new(move || {
             let (phase, done, of) = progress.present().unwrap_or_default();
-            LoadProgress { phase, done, of }
+            ModelLoadProgress { phase, done, of }
         })
     }
 

@@ -23,7 +23,7 @@ use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_items::ItemsOptions;
 use plugrank_reranking::RerankingOptions;
 use plugrank_retrieval::RetrievalOptions;
-use plugrank_runtime::settings::{AdminSettings, TelemetrySettings};
+use plugrank_runtime::options::{AdminOptions, TelemetryOptions};
 use plugrank_scoring::ScoringOptions;
 use plugrank_settings::{SettingsError, document};
 use plugrank_transport::PeerOptions;
@@ -67,9 +67,9 @@ pub struct Settings {
     #[garde(dive)]
     pub budget: BudgetOptions,
     #[garde(dive)]
-    pub telemetry: TelemetrySettings,
+    pub telemetry: TelemetryOptions,
     #[garde(dive)]
-    pub admin: AdminSettings,
+    pub admin: AdminOptions,
     #[garde(dive)]
     pub open_inference: OpenInferenceOptions,
     #[garde(dive)]

@@ -1,10 +1,11 @@
 //! Surfaces: section `[surfaces]` of the settings.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use garde::Validate;
 use plugrank_contract::Filter;
 use plugrank_gateway::SurfaceParts;
+use plugrank_reranking::{RuleOptions, options::possible_rules, rule_inputs};
 use plugrank_retrieval::{
     options::{Quota, SurfaceCandidates},
     source_names,
@@ -43,6 +44,10 @@ pub struct SurfaceOptions {
     /// What every item meets, by the columns of the items, as a request's filter.
     #[garde(custom(possible_filter))]
     pub filter: Filter,
+    /// Rules beside those of every request (`reranking.rules`), in the order in which they are applied.
+    #[garde(custom(possible_rules))]
+    #[schemars(extend("examples" = [[{ "rule": "cap", "column": "brand", "max": 2, "window": 6 }]]))]
+    pub rules: Vec<RuleOptions>,
 }
 
 fn known_sources(sources: &BTreeMap<String, f64>, _: &()) -> garde::Result {
@@ -87,8 +92,17 @@ impl Settings {
                 .budget_ms
                 .map(|ms| Duration::from_millis(ms.min(self.budget.ceiling_ms))),
             candidates: surface.candidates,
+            rule_inputs: Arc::new(rule_inputs(&self.reranking, &surface.rules)),
         });
         parts.collect()
+    }
+
+    /// Rules of each surface.
+    #[must_use]
+    pub fn surface_rules(&self) -> BTreeMap<String, Vec<RuleOptions>> {
+        let of =
+            |(name, surface): (&String, &SurfaceOptions)| (name.clone(), surface.rules.clone());
+        self.surfaces.iter().map(of).collect()
     }
 
     /// What retrieval does for each surface.

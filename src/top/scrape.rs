@@ -31,14 +31,14 @@ impl Scrape {
     /// Sum of the samples of a name whose labels include these.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.of(name, labels).map(|sample| sample.value).sum()
+        self.samples(name, labels).map(|sample| sample.value).sum()
     }
 
     /// Sums by the values of a label.
     #[must_use]
     pub fn by(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
-        for sample in self.of(name, &[]) {
+        for sample in self.samples(name, &[]) {
             if let Some(value) = sample.labels.get(label) {
                 *sums.entry(value.clone()).or_insert(0.0) += sample.value;
             }
@@ -50,7 +50,7 @@ impl Scrape {
     #[must_use]
     pub fn buckets(&self, name: &str, labels: &[(&str, &str)]) -> Vec<(f64, f64)> {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
-        for sample in self.of(&format!("{name}_bucket"), labels) {
+        for sample in self.samples(&format!("{name}_bucket"), labels) {
             let bound = sample.labels.get("le").and_then(|le| le.parse::<f64>().ok());
             let Some(bound) = bound else { continue };
             match buckets.iter_mut().find(|(known, _)| *known == bound) {
@@ -62,7 +62,7 @@ impl Scrape {
         buckets
     }
 
-    fn of(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &Sample> {
+    fn samples(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &Sample> {
         self.0.iter().filter(move |sample| {
             let has = |(label, value): &(&str, &str)| {
                 sample.labels.get(*label).is_some_and(|of| of == value)

@@ -57,7 +57,7 @@ pub struct Outcome {
 }
 
 /// Measures configurations, one after another, within the workload's time; best first. `progress` is
-/// told of those done and of all there are.
+/// told about those done and of all there are.
 ///
 /// # Errors
 /// When the bundle has no unified graph that runs here, or the time is too short to tell anything.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use parking_lot::Mutex;
 use plugrank_contract::{Context, embedding::FetchVectors};
 use plugrank_items::{
-    ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, LoadProgress, TableColumns,
+    ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, TableColumns, TableLoadProgress,
     TableSink,
 };
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
@@ -48,7 +48,7 @@ impl Catalog {
             engine: node.settings.retrieval.engine.kind == EngineKind::Redis,
         };
         let told = bar.clone();
-        let loaded = load_table(parts, move |progress: LoadProgress| {
+        let loaded = load_table(parts, move |progress: TableLoadProgress| {
             told.set_position(progress.items);
         })
         .await?;

@@ -29,7 +29,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    pub(super) fn of<S>(service: S, here: Option<Arc<Encoding>>) -> Self
+    pub(super) fn from_service<S>(service: S, here: Option<Arc<Encoding>>) -> Self
     where
         S: Service<Fetch> + Service<FetchVectors> + Service<Invalidate> + Clone,
     {
@@ -63,7 +63,7 @@ pub struct Retrieval {
 }
 
 impl Retrieval {
-    pub(super) fn of<S>(service: S) -> Self
+    pub(super) fn from_service<S>(service: S) -> Self
     where
         S: Service<Retrieve>
             + Service<Similar>
@@ -101,7 +101,7 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    pub(super) fn of(service: impl Service<Score>) -> Self {
+    pub(super) fn from_service(service: impl Service<Score>) -> Self {
         Self { score: client(service), invalidate: None, open_inference: None }
     }
 
@@ -125,7 +125,7 @@ pub struct Reranking {
 }
 
 impl Reranking {
-    pub(super) fn of(service: impl Service<Rerank>) -> Self {
+    pub(super) fn from_service(service: impl Service<Rerank>) -> Self {
         Self { rerank: client(service) }
     }
 

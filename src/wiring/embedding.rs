@@ -14,7 +14,7 @@ use crate::load::Progress;
 /// # Errors
 /// When an address cannot be used.
 pub fn remote_embedding(node: &Node) -> Result<Embedding> {
-    Ok(Embedding::of(node.remote("embedding", &node.settings.peers.embedding_url)?, None))
+    Ok(Embedding::from_service(node.remote("embedding", &node.settings.peers.embedding_url)?, None))
 }
 
 /// The encoders here, every item of the catalog encoded.
@@ -34,7 +34,7 @@ pub async fn start(node: &Node, model: &Model, catalog: &Catalog) -> Result<Embe
     });
     let limit = node.settings.embedding.max_in_flight;
     let service = Arc::new(EmbeddingService::new(Arc::clone(&encoding)));
-    Ok(Embedding::of(node.run("embedding", service, limit)?, Some(encoding)))
+    Ok(Embedding::from_service(node.run("embedding", service, limit)?, Some(encoding)))
 }
 
 /// Encodes every item that has no record yet; answers how many items the catalog has.

@@ -1,8 +1,9 @@
-//! What the roles of a process count, as metrics: one name for all roles, the role a label.
+//! What a process and its roles count, as metrics: one name for all roles, the role a label.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
+use plugrank_body::BodyMemory;
 use plugrank_inference::batcher::{BatchObserver, BatchReport};
 use plugrank_runtime::Metrics;
 use plugrank_transport::{EndpointStatus, Local};
@@ -56,13 +57,13 @@ impl RoleMetrics {
         self.readings(role, move || {
             vec![
                 Reading::gauge("calls_in_flight", "Calls in flight", local.in_flight() as u64),
-                Reading::counter("calls_rejected", "Calls refused at the door", local.rejected()),
+                Reading::counter("calls_rejected", "Calls refused by admission", local.rejected()),
                 Reading::counter("calls_panicked", "Panics caught", local.panics()),
             ]
         });
     }
 
-    /// What is known of each endpoint of a role elsewhere, as
+    /// What is known about each endpoint of a role elsewhere, as
     /// `plugrank_peer_NAME{role="scoring",endpoint="10.0.0.3:8083"}`.
     pub(super) fn endpoints(
         &self,
@@ -87,10 +88,10 @@ impl RoleMetrics {
             let mut readings = Vec::new();
             for one in endpoints() {
                 for (name, help, value) in COUNTERS {
-                    readings.push(Reading::counter(name, help, value(&one)).of(&one.address));
+                    readings.push(Reading::counter(name, help, value(&one)).at(&one.address));
                 }
                 for (name, help, value) in GAUGES {
-                    readings.push(Reading::gauge(name, help, value(&one)).of(&one.address));
+                    readings.push(Reading::gauge(name, help, value(&one)).at(&one.address));
                 }
             }
             readings
@@ -105,7 +106,7 @@ impl RoleMetrics {
 
     /// Told of the batches of a role.
     pub(super) fn batches(&self, role: &'static str) -> Arc<dyn BatchObserver> {
-        Arc::new(self.batches.of(role))
+        Arc::new(self.batches.role(role))
     }
 }
 
@@ -133,7 +134,7 @@ impl Reading {
     }
 
     /// The same, of one endpoint.
-    fn of(self, endpoint: &str) -> Self {
+    fn at(self, endpoint: &str) -> Self {
         Self { endpoint: Some(endpoint.to_owned()), ..self }
     }
 }
@@ -252,7 +253,7 @@ impl Batches {
     }
 
     /// Those of one role; what every batch counts is looked up here once.
-    fn of(&self, role: &'static str) -> RoleBatches {
+    fn role(&self, role: &'static str) -> RoleBatches {
         let label = RoleLabel { role };
         RoleBatches {
             role,
@@ -305,6 +306,36 @@ impl BatchObserver for RoleBatches {
     }
 }
 
+/// Registers what the bodies of requests in flight take, read when scraped.
+pub fn watch_bodies(metrics: &Metrics, bodies: BodyMemory) {
+    metrics.register(|to| to.register_collector(Box::new(Bodies(bodies))));
+}
+
+struct Bodies(BodyMemory);
+
+impl fmt::Debug for Bodies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bodies").field(&self.0.used()).finish()
+    }
+}
+
+impl Collector for Bodies {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, bytes) in [
+            (
+                "body_memory_used_bytes",
+                "Memory that bodies of requests in flight take",
+                self.0.used(),
+            ),
+            ("body_memory_limit_bytes", "What they may take at most", self.0.limit()),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,8 +348,8 @@ mod tests {
             roles.readings(role, move || {
                 vec![
                     Reading::gauge("waiting", "Entries", waiting),
-                    Reading::counter("peer_requests", "Calls", 1).of("a:1"),
-                    Reading::counter("peer_requests", "Calls", 2).of("b:1"),
+                    Reading::counter("peer_requests", "Calls", 1).at("a:1"),
+                    Reading::counter("peer_requests", "Calls", 2).at("b:1"),
                 ]
             });
             roles.batches(role).left(2, 0);

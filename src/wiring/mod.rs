@@ -31,7 +31,7 @@ use crate::{Settings, load::Progress};
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
-pub use metrics::RoleMetrics;
+pub use metrics::{RoleMetrics, watch_bodies};
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};

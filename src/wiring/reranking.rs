@@ -12,7 +12,7 @@ use super::{Catalog, Embedding, Node, Reranking};
 /// # Errors
 /// When an address cannot be used.
 pub fn remote_reranking(node: &Node) -> Result<Reranking> {
-    Ok(Reranking::of(node.remote("reranking", &node.settings.peers.reranking_url)?))
+    Ok(Reranking::from_service(node.remote("reranking", &node.settings.peers.reranking_url)?))
 }
 
 /// Re-ranking here, over the item table of this process where it has one.
@@ -25,7 +25,8 @@ pub fn start(node: &Node, items: Option<(&Catalog, &Embedding)>) -> Result<Reran
         records: embedding.here.as_ref().map(|here| Arc::clone(here.records_table())),
     });
     let options = node.settings.reranking.clone();
-    let service = RerankingService::new(RerankingParts { items, options })?;
+    let surfaces = node.settings.surface_rules();
+    let service = RerankingService::new(RerankingParts { items, options, surfaces })?;
     let limit = node.settings.reranking.max_in_flight;
-    Ok(Reranking::of(node.run("reranking", Arc::new(service), limit)?))
+    Ok(Reranking::from_service(node.run("reranking", Arc::new(service), limit)?))
 }

@@ -12,7 +12,7 @@ use super::{Catalog, Embedding, Model, Node, Retrieval, metrics::Reading, option
 /// # Errors
 /// When an address cannot be used.
 pub fn remote_retrieval(node: &Node) -> Result<Retrieval> {
-    Ok(Retrieval::of(node.remote("retrieval", &node.settings.peers.retrieval_url)?))
+    Ok(Retrieval::from_service(node.remote("retrieval", &node.settings.peers.retrieval_url)?))
 }
 
 /// Retrieval here, its index built.
@@ -53,7 +53,7 @@ pub async fn start(
     let counted = Arc::clone(&service);
     node.roles.readings("retrieval", move || counts(&counted.status()));
     let limit = node.settings.retrieval.max_in_flight;
-    Ok(Retrieval::of(node.run("retrieval", service, limit)?))
+    Ok(Retrieval::from_service(node.run("retrieval", service, limit)?))
 }
 
 fn counts(status: &RetrievalStatus) -> Vec<Reading> {

@@ -12,13 +12,13 @@ use super::{
 };
 
 /// A client of the scoring role in other processes. Where that has the encoders beside itself, it is
-/// also who is told of changed items.
+/// also who is told about changed items.
 ///
 /// # Errors
 /// When an address cannot be used.
 pub fn remote_scoring(node: &Node) -> Result<Scoring> {
     let remote = node.remote("scoring", &node.settings.peers.scoring_url)?;
-    Ok(Scoring { invalidate: Some(client(remote.clone())), ..Scoring::of(remote) })
+    Ok(Scoring { invalidate: Some(client(remote.clone())), ..Scoring::from_service(remote) })
 }
 
 /// Scoring here, every batch shape warmed.
@@ -72,7 +72,7 @@ pub async fn start(
     let local = node.run("scoring", service, limit)?;
     let open_inference = open_inference::api(node, model, client(local.clone()));
     let invalidate = embedding.here.is_some().then(|| embedding.invalidate.clone());
-    Ok(Scoring { invalidate, open_inference, ..Scoring::of(local) })
+    Ok(Scoring { invalidate, open_inference, ..Scoring::from_service(local) })
 }
 
 /// Where records and user states come from.

@@ -81,7 +81,7 @@ pub fn remote(node: &Node) -> Result<Started> {
     }
     let (retrieval, scoring) = (remote_retrieval(node)?, remote_scoring(node)?);
     let invalidate = match peers.embedding_url.is_empty() {
-        true => scoring.invalidate.context("scoring is not told of changed items")?,
+        true => scoring.invalidate.context("scoring is not told about changed items")?,
         false => remote_embedding(node)?.invalidate,
     };
     let serving = ServingModel {

@@ -2,20 +2,20 @@
 
 use std::{fs, path::Path};
 
-use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow};
+use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow};
 use tempfile::TempDir;
 
 use super::site::{loaded, plugrank, repository, settings, stderr};
 
 /// Items by id, each with the bytes of its image.
-fn items(folder: &Path) -> Vec<(ItemRow, Option<Vec<u8>>)> {
+fn items(folder: &Path) -> Vec<(DatasetItem, Option<Vec<u8>>)> {
     let folder = DatasetFolder::open(folder).unwrap();
     let rows = folder.items().unwrap().collect::<Result<Vec<_>, _>>().unwrap().concat();
     let mut rows: Vec<_> = rows
         .into_iter()
         .map(|row| {
             let image = row.image.as_ref().map(|path| folder.image(path).unwrap());
-            (ItemRow { image: None, ..row }, image)
+            (DatasetItem { image: None, ..row }, image)
         })
         .collect();
     rows.sort_by(|a, b| a.0.item.item_id.cmp(&b.0.item.item_id));

@@ -8,7 +8,7 @@ use super::site::{Site, ids};
 
 const SURFACES: &str = r#"
 surfaces.home.k = 7
-surfaces.home.filter.must_not = [{ field = "categories", any = ["c1"] }]
+surfaces.home.filter.must_not = [{ field = "categories", any = ["bags"] }]
 surfaces.similar.sources = { ann = 1.0 }
 surfaces.similar.filter.must = [{ field = "not_there_yet", any = ["x"] }]
 "#;
@@ -21,11 +21,11 @@ fn names(reply: &Value) -> Vec<&str> {
 async fn a_surface_has_its_filter_sources_and_length() {
     let site = Site::start_with(SURFACES).await;
     let plain = site.rank(json!({"user_id": "u1", "k": 100})).await;
-    assert!(of_c1(&site, &names(&plain)).await > 0, "the test would show nothing");
+    assert!(of_bags(&site, &names(&plain)).await > 0, "the test would show nothing");
     let home = site.rank(json!({"user_id": "u1", "surface": "home"})).await;
     assert_eq!((home["surface"].as_str(), names(&home).len()), (Some("home"), 7));
     let more = site.rank(json!({"user_id": "u1", "surface": "home", "k": 100})).await;
-    assert_eq!(of_c1(&site, &names(&more)).await, 0);
+    assert_eq!(of_bags(&site, &names(&more)).await, 0);
     let none = site.rank(json!({"user_id": "u1", "surface": "similar"})).await;
     assert_eq!(names(&none).len(), 0, "no item has a value in a column that is not there");
     let (status, problem) =
@@ -41,12 +41,12 @@ async fn a_surface_has_its_filter_sources_and_length() {
     assert_eq!(problem["errors"][0]["pointer"], "/filter/must/0/field");
 }
 
-async fn of_c1(site: &Site, ids: &[&str]) -> usize {
+async fn of_bags(site: &Site, ids: &[&str]) -> usize {
     let mut count = 0;
     for id in ids {
         let (_, item) = site.get(&format!("/v1/items/{id}")).await;
         let categories = item["categories"].as_array().unwrap();
-        count += usize::from(categories.contains(&json!("c1")));
+        count += usize::from(categories.contains(&json!("bags")));
     }
     count
 }
@@ -153,4 +153,67 @@ async fn a_cart_is_gone_with() {
     assert!(by_ann.len() >= 8, "{reply}");
     assert!(!names(&reply).contains(&"i1"), "it is in the cart already");
     assert!(by_ann.iter().any(|id| near.contains(id)), "{by_ann:?}");
+}
+
+const RULES: &str = r#"
+reranking.exploration_share = 0.0
+reranking.lambda = 1.0
+reranking.category_cap = 0
+surfaces.home.rules = [
+  { rule = "cap", column = "brand", max = 1, window = 3 },
+  { rule = "boost", filter.must = [{ field = "material", any = ["steel"] }], factor = 1.3 },
+  { rule = "pin", filter.must = [{ field = "categories", any = ["bags"] }], place = 4 },
+]
+surfaces.explore.rules = [{ rule = "exploration", share = 0.5, max_impressions = 1000000, draw = "thompson" }]
+"#;
+
+#[tokio::test]
+async fn rules_of_a_surface_hold_and_are_explained() {
+    let site = Site::start_with(RULES).await;
+    let body = json!({"user_id": "u1", "surface": "home", "k": 20, "explain": true});
+    let reply = site.rank(body).await;
+    let ids = names(&reply);
+    let mut brands: Vec<Value> = Vec::new();
+    for id in &ids {
+        let (_, item) = site.get(&format!("/v1/items/{id}")).await;
+        brands.push(item["features"]["brand"].clone());
+    }
+    let placements = reply["explain"]["placements"].as_array().unwrap();
+    for (at, window) in brands.windows(3).enumerate() {
+        let relaxed = placements[at..at + 3].iter().any(|one| one["placement"] == "cap_relaxed");
+        let distinct: HashSet<String> = window.iter().map(Value::to_string).collect();
+        assert!(relaxed || distinct.len() == 3 || window.contains(&Value::Null), "{window:?}");
+    }
+    assert_eq!(placements[3]["placement"], "pin", "{placements:?}");
+    let moved = placements.iter().flat_map(|one| one["moves"].as_array().into_iter().flatten());
+    let by: HashSet<&str> = moved.map(|one| one["rule"].as_str().unwrap()).collect();
+    assert!(by.contains("cap") && by.contains("pin"), "{by:?}");
+    assert!(placements[0]["without_ppm"]["ctr"].is_number(), "{}", placements[0]);
+    for place in placements {
+        let last = place["moves"].as_array().and_then(|moves| moves.last());
+        let rank = placements.iter().position(|one| one == place).unwrap() + 1;
+        assert!(
+            last.is_none_or(|last| last["to"] == json!(rank)),
+            "moves lead to the place: {place}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn explored_items_say_their_propensity() {
+    let site = Site::start_with(RULES).await;
+    let mut explored = 0;
+    for user in 1..=20 {
+        let body = json!({"user_id": format!("u{user}"), "surface": "explore", "explain": true});
+        let reply = site.rank(body).await;
+        let items = reply["items"].as_array().unwrap();
+        assert_eq!(items[0]["propensity"], 1.0, "the first place does not explore");
+        let places = reply["explain"]["placements"].as_array().unwrap();
+        for (item, place) in items.iter().zip(places) {
+            let chance = item["propensity"].as_f64().unwrap();
+            assert!(chance > 0.0 && chance <= 1.0, "{item}");
+            explored += usize::from(place["placement"] == "explored");
+        }
+    }
+    assert!((120..280).contains(&explored), "{explored} of 400 places, half of which explore");
 }

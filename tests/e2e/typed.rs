@@ -5,8 +5,8 @@ use std::path::Path;
 
 use plugrank_contract::{FeatureValue, FeatureValues, Item, User, feature::Number};
 use plugrank_dataset::{
-    DatasetMeta, FeatureType, InteractionRow, InteractionWriter, ItemRow, ItemWriter, Negatives,
-    Time, UserWriter,
+    DatasetItem, DatasetMeta, FeatureType, InteractionRow, InteractionWriter, ItemWriter,
+    Negatives, Time, UserWriter,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,8 +47,9 @@ fn dataset(folder: &Path) {
         ("i3", features(&[("brand", "unheard of".into()), ("stock", 0.into())])),
     ];
     let columns = ["brand", "price", "tags", "stock"].map(|name| {
-        let types =
-            items.iter().filter_map(|(_, features)| features.get(name).map(FeatureType::of));
+        let types = items
+            .iter()
+            .filter_map(|(_, features)| features.get(name).map(FeatureType::from_value));
         (name, types.reduce(FeatureType::with).expect("a value"))
     });
     let mut writer = ItemWriter::create(folder, &columns).expect("items can be written");
@@ -63,11 +64,11 @@ fn dataset(folder: &Path) {
             image_hash: None,
             features,
         };
-        writer.write(ItemRow { item, image: None }).expect("an item can be written");
+        writer.write(DatasetItem { item, image: None }).expect("an item can be written");
     }
     writer.finish().expect("items can be written");
     let mut writer =
-        UserWriter::create(folder, &[("age", FeatureType::of(&55.into()))]).expect("users");
+        UserWriter::create(folder, &[("age", FeatureType::from_value(&55.into()))]).expect("users");
     for (id, features) in [("u1", features(&[("age", 55.into())])), ("u2", FeatureValues::new())] {
         writer.write(User { user_id: id.into(), features }).expect("a user can be written");
     }

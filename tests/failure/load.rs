@@ -110,7 +110,7 @@ impl Load {
     /// What callers saw of the requests they sent since `from`.
     pub(super) fn since(&self, from: Instant) -> Figures {
         let book = self.book.lock().unwrap();
-        Figures::of(book.answers.iter().filter(|answer| answer.asked >= from))
+        Figures::from_answers(book.answers.iter().filter(|answer| answer.asked >= from))
     }
 
     /// Waits until answers are of full quality again, which must not take longer than it may.
@@ -144,7 +144,7 @@ impl Load {
             caller.await.unwrap();
         }
         let book = std::mem::take(&mut *self.book.lock().unwrap());
-        let figures = Figures::of(book.answers.iter());
+        let figures = Figures::from_answers(book.answers.iter());
         for answer in &book.answers {
             assert!(answer.seen != Seen::Nothing, "{answer}");
             assert!(answer.spent_ms <= f64::from(self.budget_ms) + GRACE_MS, "{answer}");
@@ -177,7 +177,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    fn of<'a>(answers: impl Iterator<Item = &'a Answer>) -> Self {
+    fn from_answers<'a>(answers: impl Iterator<Item = &'a Answer>) -> Self {
         let (mut figures, mut worst) = (Self::default(), 0);
         for answer in answers {
             figures.requests += 1;

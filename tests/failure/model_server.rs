@@ -46,7 +46,7 @@ async fn the_model_server_is_killed_and_paused() {
     let paused = load.since(broken);
     println!("paused: {paused}");
     paused.assert_ranked();
-    // After the first few it is known that waiting is in vain.
+    // After the first few it is known that waiting does not help.
     let later = load.since(broken + Duration::from_millis(2500));
     println!("2.5 s later: {later}");
     assert!(later.degraded > 0 && later.why.contains("\"idrec\""), "{later}");

@@ -141,7 +141,7 @@ def test_what_trains_is_not_stored(setup: Setup, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_spaces_of_likeness_of_other_sizes_are_stored_apart(setup: Setup, tmp_path: Path) -> None:
+def test_spaces_of_similarity_of_other_sizes_are_stored_apart(setup: Setup, tmp_path: Path) -> None:
     cache = FrozenCache(tmp_path, "data")
     for dim in (2, 4):
         model = setup.model(LOWER, similarity=dim)

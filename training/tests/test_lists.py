@@ -221,7 +221,7 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
     printed = capsys.readouterr().out
     assert "each with its own retrieval" in printed
     report = json.loads((out / "lists.json").read_text())
-    names = [*PLAIN, "idrec", "idrec-likeness", "unified"]
+    names = [*PLAIN, "idrec", "idrec-similarity", "unified"]
     assert list(report["rows"]) == names
     for name in names:
         for kind in ("own", "fixed"):
@@ -255,7 +255,7 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
     section = lists_section(report)
     assert section.count("<table>") == section.count("</table>") == 6
     assert "unified over" in section
-    assert "idrec-likeness, co_visitation" in section
+    assert "idrec-similarity, co_visitation" in section
 
 
 class Server(BaseHTTPRequestHandler):

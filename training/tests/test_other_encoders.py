@@ -41,8 +41,8 @@ def test_minilm_knows_what_texts_mean_and_exports(tmp_path: Path) -> None:
     vectors = encode_texts(encoder, tokenizer, TEXTS, 24, CPU)
     assert vectors.shape == (4, 384)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 384**0.5, rtol=1e-4)
-    likeness = vectors @ vectors.T / 384
-    assert min(likeness[0, 1], likeness[2, 3]) > likeness[:2, 2:].max() + 0.2
+    similarity = vectors @ vectors.T / 384
+    assert min(similarity[0, 1], similarity[2, 3]) > similarity[:2, 2:].max() + 0.2
     ids, mask = tokenize(tokenizer, TEXTS, 24)
     path = tmp_path / write_onnx(text_graph(encoder), [ids, mask], tmp_path).file
     found = OnnxGraph(path).run({"token_ids": ids, "mask": mask})["text_vector"]

@@ -1,5 +1,5 @@
 //! The Python environment with Triton's client and MLServer, which the tests of the Open Inference
-//! Protocol are held against.
+//! Protocol are compared with.
 
 use std::path::PathBuf;
 

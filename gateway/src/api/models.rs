@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::models::State;
+use crate::models::ModelState;
 
 /// Names a model to load.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -50,15 +50,15 @@ pub struct ProgressView {
 }
 
 impl ModelView {
-    pub(crate) fn new(version: String, state: State) -> Self {
+    pub(crate) fn new(version: String, state: ModelState) -> Self {
         let (name, progress, reason) = match state {
-            State::Active => ("active", None, None),
-            State::Ready => ("ready", None, None),
-            State::Loading(at) => {
+            ModelState::Active => ("active", None, None),
+            ModelState::Ready => ("ready", None, None),
+            ModelState::Loading(at) => {
                 let progress = ProgressView { phase: at.phase, done: at.done, of: at.of };
                 ("loading", Some(progress), None)
             }
-            State::Failed(reason) => ("failed", None, Some(reason)),
+            ModelState::Failed(reason) => ("failed", None, Some(reason)),
         };
         Self { version, state: name, progress, reason }
     }

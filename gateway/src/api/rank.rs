@@ -27,7 +27,7 @@ use super::{features::features_schema, filter::FilterSchema};
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RankRequest<'a> {
-    /// For whom. A user nobody knows gets a ranking too.
+    /// For whom. An unknown user gets a ranking too.
     #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256, example = "u1")]
     pub user_id: Cow<'a, str>,
@@ -51,6 +51,10 @@ pub struct RankRequest<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["i3"]))]
     pub exclude: Option<Vec<IdText<'a>>>,
+    /// How much the items of the list should differ, from 0, not at all, to 1; as the settings say when
+    /// left out.
+    #[schema(minimum = 0, maximum = 1, example = 0.3)]
+    pub diversity: Option<f32>,
     /// Rank only items that meet this filter; as many come as are asked for, whenever as many meet it.
     #[schema(value_type = Option<FilterSchema>)]
     pub filter: Option<Filter>,
@@ -255,6 +259,10 @@ pub struct RankedItem<'a> {
     /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
     #[schema(value_type = Vec<String>)]
     pub sources: NamedSources<'a>,
+    /// With which probability the item has this place, given those before it; absent where nothing is
+    /// drawn (section `reranking` of the settings, `exploration_share`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<f32>,
 }
 
 /// An item's probability of each task.
@@ -379,7 +387,30 @@ pub struct DroppedItem<'a> {
 pub struct PlacedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The rule that put it there (`ranked`, `explored`, `cap_relaxed`), or the fallback the order
-    /// comes from.
+    /// What put it there: its value (`ranked`), a rule (`pin`, `sponsored`, `min_share`, `explored`),
+    /// that nothing else was left (`cap_relaxed`), or the fallback the order comes from.
     pub placement: &'a str,
+    /// Its place in the order by value, before any rule; absent where the order is a fallback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_value: Option<u32>,
+    /// The rules that moved it, in the order in which they are applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MovedItem<'a>>,
+    /// Probability of each task by the host model alone, without the pre-trained one; absent where there
+    /// was no time for it, or the bundle has no such graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, f32>>)]
+    pub without_ppm: Option<ItemScores<'a>>,
+}
+
+/// How far a rule moved an item: its place on the page without the rule and those that are applied after
+/// it, and with it. `null`: not on the page.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MovedItem<'a> {
+    /// The rule.
+    pub rule: &'a str,
+    /// The place without it, from 1.
+    pub from: Option<u32>,
+    /// The place with it, from 1.
+    pub to: Option<u32>,
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::features::features_schema;
 
-/// What is known of a user.
+/// What is known about a user.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UserView {
     /// Identifier.

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use plugrank_contract::{FeatureValue, User};
-use plugrank_experiments::{Assignment, Feature, Features, ForcedError, Subject};
+use plugrank_experiments::{Assignment, Feature, ForcedError, Subject, UserFeatures};
 
-use super::{Change, Experiments, Running};
+use super::{ArmChange, Experiments, Running};
 
 /// The arms a request got, and what they change together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arms {
     pub(crate) list: Vec<GivenArm>,
-    pub(crate) change: Change,
+    pub(crate) change: ArmChange,
 }
 
 /// An arm of a request.
@@ -63,7 +63,7 @@ impl Running {
         };
         let mut arms = Arms::default();
         for Assignment { layer, arm, .. } in assigned {
-            arms.change = std::mem::take(&mut arms.change).and(Change::of(arm));
+            arms.change = std::mem::take(&mut arms.change).and(ArmChange::from_arm(arm));
             arms.list.push(GivenArm { layer: layer.name.clone(), arm: arm.name.clone() });
         }
         Ok(arms)
@@ -80,7 +80,7 @@ impl Experiments {
 /// Features of a user, as experiments ask for them.
 struct Profile<'a>(Option<&'a User>);
 
-impl Features for Profile<'_> {
+impl UserFeatures for Profile<'_> {
     fn feature(&self, name: &str) -> Option<Feature<'_>> {
         Some(match self.0?.features.get(name)? {
             FeatureValue::Text(text) => Feature::Text(text),

@@ -9,16 +9,16 @@ use crate::problem::FieldError;
 
 /// What an arm changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct ArmChange {
     /// The rung to serve at, at the highest.
     pub(crate) rung: Option<Rung>,
     /// Version of the model.
     pub(crate) model: Option<String>,
 }
 
-impl Change {
+impl ArmChange {
     /// Of an arm whose settings were checked.
-    pub(crate) fn of(arm: &Arm) -> Self {
+    pub(crate) fn from_arm(arm: &Arm) -> Self {
         let rung = arm.settings.rung.as_deref().and_then(|rung| Rung::from_str(rung).ok());
         Self { rung, model: arm.settings.bundle.clone() }
     }
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn of_two_layers_the_lower_rung_holds() {
-        let change = |rung, model: Option<&str>| Change { rung, model: model.map(str::to_owned) };
+        let change =
+            |rung, model: Option<&str>| ArmChange { rung, model: model.map(str::to_owned) };
         let both = change(Some(Rung::Idrec), None).and(change(Some(Rung::Full), Some("b")));
         assert_eq!(both, change(Some(Rung::Idrec), Some("b")));
         assert_eq!(change(None, Some("a")).and(change(None, Some("b"))), change(None, Some("a")));

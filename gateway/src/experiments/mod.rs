@@ -1,4 +1,4 @@
-//! Experiments at the door: which arms a request gets, and what they change for it.
+//! Experiments on entry: which arms a request gets, and what they change for it.
 //!
 //! Definitions are one document of the store, so that every gateway that shares it has the same; each
 //! asks for a newer one in turns ([`follow`]). Assignment needs no state ([`plugrank_experiments`]).
@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use plugrank_experiments::{Assigner, Definitions};
 
 pub(crate) use arms::{Arms, Who};
-pub(crate) use change::Change;
+pub(crate) use change::ArmChange;
 pub(crate) use follow::follow;
 pub use options::ExperimentsOptions;
 pub(crate) use write::WriteError;

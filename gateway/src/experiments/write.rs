@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugrank_experiments::{Definitions, Problems};
+use plugrank_experiments::{DefinitionProblems, Definitions};
 use plugrank_store::{Store, StoreError};
 
 use super::{DOCUMENT, Experiments, change, follow};
@@ -17,7 +17,7 @@ pub(crate) enum WriteError {
     /// They are wrong.
     Invalid(Vec<FieldError>),
     /// They would move units of a running experiment from one arm to another.
-    Moves(Problems),
+    Moves(DefinitionProblems),
     /// There is no such experiment.
     Unknown,
     /// Others wrote at the same time, every time.
@@ -69,7 +69,7 @@ fn checked(definitions: Definitions) -> Result<Definitions, WriteError> {
     let json = serde_json::to_value(definitions)
         .map_err(|error| WriteError::Unreadable(error.to_string()))?;
     let definitions = Definitions::from_json(json).map_err(|problems| {
-        let error = |problem: &plugrank_experiments::Problem| {
+        let error = |problem: &plugrank_experiments::DefinitionProblem| {
             FieldError::new(&problem.path, &problem.message)
         };
         WriteError::Invalid(problems.list().iter().map(error).collect())

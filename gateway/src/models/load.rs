@@ -32,11 +32,11 @@ pub trait OpenedModel: Send {
 }
 
 /// Reads how far loading is.
-pub type ProgressReader = Arc<dyn Fn() -> LoadProgress + Send + Sync>;
+pub type ProgressReader = Arc<dyn Fn() -> ModelLoadProgress + Send + Sync>;
 
 /// How far loading is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadProgress {
+pub struct ModelLoadProgress {
     /// What is done now: `items` are read, then `encoding`, `indexing`, `warming`.
     pub phase: String,
     /// Rows of it that are done.

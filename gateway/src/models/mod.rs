@@ -1,6 +1,6 @@
 //! Models side by side: one is active and answers, others are loaded, loading, or failed.
 //!
-//! A request takes the active model at the door and keeps it to the end, so no answer mixes two.
+//! A request takes the active model on entry and keeps it to the end, so no answer mixes two.
 //! Activation changes which model the next request takes; the model before stays loaded, so that going
 //! back is as quick. For its first requests a newly activated model is on trial ([`trial`]): what it
 //! cannot answer is answered by the model before, and after a few such requests that one is active again.
@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use plugrank_runtime::{Health, Metrics};
 
-pub use load::{LoadModel, LoadProgress, OpenedModel, ProgressReader};
+pub use load::{LoadModel, ModelLoadProgress, OpenedModel, ProgressReader};
 pub use serving::{Clients, ServingModel};
 pub(crate) use trial::Trial;
 
@@ -46,10 +46,10 @@ enum Other {
 
 /// State of a model, for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ModelState {
     Active,
     Ready,
-    Loading(LoadProgress),
+    Loading(ModelLoadProgress),
     Failed(String),
 }
 
@@ -124,15 +124,15 @@ impl Models {
     }
 
     /// Every model and its state, the active one first.
-    pub(crate) fn list(&self) -> Vec<(String, State)> {
+    pub(crate) fn list(&self) -> Vec<(String, ModelState)> {
         let others = self.others.lock();
         let state = |other: &Other| match other {
-            Other::Loading(progress) => State::Loading(progress()),
-            Other::Ready(_) => State::Ready,
-            Other::Failed(reason) => State::Failed(reason.clone()),
+            Other::Loading(progress) => ModelState::Loading(progress()),
+            Other::Ready(_) => ModelState::Ready,
+            Other::Failed(reason) => ModelState::Failed(reason.clone()),
         };
         let rest = others.iter().map(|(version, other)| (version.clone(), state(other)));
-        std::iter::once((self.active().version.clone(), State::Active)).chain(rest).collect()
+        std::iter::once((self.active().version.clone(), ModelState::Active)).chain(rest).collect()
     }
 
     /// Makes a ready model the active one. What was active stays ready. Activating the active one

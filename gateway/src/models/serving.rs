@@ -23,11 +23,11 @@ pub struct Clients {
     pub score: Client<Score>,
     /// Final order.
     pub rerank: Client<Rerank>,
-    /// Retrieval, told of stored events.
+    /// Retrieval, told about stored events.
     pub observe_events: Client<ObserveEvents>,
-    /// Retrieval, told of written items.
+    /// Retrieval, told about written items.
     pub refresh_items: Client<RefreshItems>,
-    /// Embedding, told of changed items.
+    /// Embedding, told about changed items.
     pub invalidate: Client<Invalidate>,
 }
 

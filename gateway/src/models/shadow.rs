@@ -40,7 +40,7 @@ impl Shadow {
     pub(crate) fn leave(&self, model: &str, idle: bool) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok().filter(|_| idle);
         if permit.is_none() {
-            self.metrics.skipped.get_or_create(&ModelLabel::of(model)).inc();
+            self.metrics.skipped.get_or_create(&ModelLabel::new(model)).inc();
         }
         permit
     }
@@ -48,7 +48,7 @@ impl Shadow {
     /// Compares an answer with that of the model in the shadow, which took so many seconds; `None` where
     /// it had none.
     pub(crate) fn compare(&self, model: &str, answered: &Answer, shadow: Option<&(Answer, f64)>) {
-        self.metrics.compared(&ModelLabel::of(model), answered, shadow);
+        self.metrics.compared(&ModelLabel::new(model), answered, shadow);
     }
 
     /// Whether a request is one of the share; by its id, so that it needs no generator.
@@ -66,7 +66,7 @@ struct ModelLabel {
 }
 
 impl ModelLabel {
-    fn of(model: &str) -> Self {
+    fn new(model: &str) -> Self {
         Self { model: model.to_owned() }
     }
 }

@@ -5,9 +5,9 @@ use std::{borrow::Cow, sync::Arc};
 use plugrank_budget::Rung;
 use plugrank_contract::{
     ItemId, ItemList, UserRead,
-    reranking::RankFacts,
+    reranking::{Move, RankFacts},
     retrieval::{Dropped, Name, SourceNames, SourceSet},
-    scoring::TaskScores,
+    scoring::{ModelKind, TaskScores},
 };
 
 use crate::api::rank::Coverage;
@@ -29,6 +29,10 @@ pub(crate) struct CandidateSet {
     pub(crate) ctr: Option<Arc<[f32]>>,
     /// By scoring: the probabilities of each task, where the model has several.
     pub(crate) scores: Vec<TaskScores>,
+    /// By scoring: which model scored.
+    pub(crate) kind: Option<ModelKind>,
+    /// By scoring, for explain: the user, as they were scored.
+    pub(crate) user_read: UserRead,
     /// By scoring, for a re-ranking role without an item table: what its rules read.
     pub(crate) facts: Option<Arc<RankFacts>>,
     /// By scoring: version of the bundle that scored.
@@ -37,6 +41,10 @@ pub(crate) struct CandidateSet {
     pub(crate) batch_rows: u32,
     /// By re-ranking, or what stands in for it: at most k places, first to last.
     pub(crate) places: Vec<Placed>,
+    /// By re-ranking, for explain: of each place the place by value, and what moved it from there.
+    pub(crate) moves: Vec<(u32, Vec<Move>)>,
+    /// For explain: of each place the probabilities of each task without the pre-trained model.
+    pub(crate) without_ppm: Vec<TaskScores>,
     /// What was ranked, and how far vectors were at hand.
     pub(crate) coverage: Coverage,
 }
@@ -50,6 +58,8 @@ pub(crate) struct Placed {
     pub(crate) score: Option<f32>,
     /// What put it there: a rule, or the rung the order comes from.
     pub(crate) rule: Name,
+    /// With which probability, given the places before; `None` where nothing is drawn.
+    pub(crate) propensity: Option<f32>,
 }
 
 impl CandidateSet {
@@ -67,7 +77,8 @@ impl CandidateSet {
     pub(crate) fn place_as_retrieved(&mut self, k: u32) {
         let rule = Cow::Borrowed(Rung::RetrievalOrder.as_str());
         let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX).min(k);
-        let place = |candidate| Placed { candidate, score: None, rule: rule.clone() };
+        let place =
+            |candidate| Placed { candidate, score: None, rule: rule.clone(), propensity: None };
         self.places = (0..count).map(place).collect();
     }
 
@@ -89,6 +100,7 @@ impl CandidateSet {
             candidate,
             score: Some(ctr[candidate as usize]),
             rule: rule.clone(),
+            propensity: None,
         };
         self.places = order.into_iter().map(place).collect();
     }

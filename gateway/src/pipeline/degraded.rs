@@ -5,7 +5,7 @@ use plugrank_contract::{CallError, ErrorCode};
 
 /// Why a stage gave less than it could have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum DegradedCause {
     /// It was cut at its allotment.
     Cut,
     /// The service holds as much work as it admits.
@@ -24,7 +24,7 @@ pub(crate) enum Cause {
     Backlog,
 }
 
-impl Cause {
+impl DegradedCause {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -67,7 +67,7 @@ impl Fallback {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Degraded {
     pub(crate) stage: Stage,
-    pub(crate) cause: Cause,
+    pub(crate) cause: DegradedCause,
     pub(crate) fallback: Fallback,
     pub(crate) detail: String,
 }
@@ -76,19 +76,19 @@ impl Degraded {
     /// A stage that gave nothing.
     pub(crate) fn by_error(stage: Stage, error: CallError, rung: Rung) -> Self {
         let cause = match error.code {
-            ErrorCode::DeadlineExceeded => Cause::Cut,
-            ErrorCode::Overloaded => Cause::Overloaded,
-            _ => Cause::Failed,
+            ErrorCode::DeadlineExceeded => DegradedCause::Cut,
+            ErrorCode::Overloaded => DegradedCause::Overloaded,
+            _ => DegradedCause::Failed,
         };
         Self { stage, cause, fallback: Fallback::Rung(rung), detail: error.message }
     }
 
     /// A stage that began on a lower rung.
-    pub(crate) fn planned(stage: Stage, rung: Rung, cause: Cause) -> Self {
+    pub(crate) fn planned(stage: Stage, rung: Rung, cause: DegradedCause) -> Self {
         let detail = match cause {
-            Cause::Pinned => "the settings pin the rung (budget.ladder.pin)",
-            Cause::Experiment => "an arm of an experiment serves at this rung",
-            Cause::Backlog => "at the present backlog the whole answer would come too late",
+            DegradedCause::Pinned => "the settings pin the rung (budget.ladder.pin)",
+            DegradedCause::Experiment => "an arm of an experiment serves at this rung",
+            DegradedCause::Backlog => "at the present backlog the whole answer would come too late",
             _ => "the stage's recent p99 outgrew its share of the budget",
         };
         Self { stage, cause, fallback: Fallback::Rung(rung), detail: detail.to_owned() }
@@ -104,6 +104,6 @@ impl Degraded {
 
     /// A stage that gave less than all.
     pub(crate) fn partial(stage: Stage, fallback: Fallback, detail: String) -> Self {
-        Self { stage, cause: Cause::Partial, fallback, detail }
+        Self { stage, cause: DegradedCause::Partial, fallback, detail }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Given {
 
 impl Given {
     /// `None` where all of it is empty. Of a candidate that is named twice, the last one counts.
-    pub(crate) fn of(
+    pub(crate) fn from_request(
         request: FeatureValues,
         user: FeatureValues,
         recent: Option<Arc<[HistoryEntry]>>,

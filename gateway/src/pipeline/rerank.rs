@@ -8,11 +8,11 @@ use plugrank_contract::{
     reranking::{Rerank, Reranked},
 };
 
-use super::{CandidateSet, Degraded, Fallback, Placed, Run, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, Placed, RankRun, stage::stage};
 
 /// Adds at most `k` places in their final order: retrieval's where nothing was scored, that of the
 /// click probabilities where re-ranking fails.
-pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
+pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     let k = run.query.k;
     let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
     if run.plan.reranking > Rung::Full {
@@ -29,7 +29,11 @@ pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
         items: set.items.clone(),
         ctr: Arc::clone(&ctr),
         facts: set.facts.take(),
+        surface: Arc::clone(&run.query.surface.name),
         k,
+        before: u32::try_from(run.query.shown.len()).unwrap_or(u32::MAX),
+        diversity: run.query.diversity,
+        explain: run.query.explain,
         as_of: run.query.as_of,
         seed,
     };
@@ -43,7 +47,9 @@ pub(super) async fn rerank(run: &mut Run<'_>, set: &mut CandidateSet) {
                 candidate: place.candidate,
                 score: Some(place.score),
                 rule: place.rule,
+                propensity: place.propensity,
             });
+            set.moves = reply.moves;
             set.places = placed.collect();
         }
         Err(error) => {

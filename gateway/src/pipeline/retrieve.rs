@@ -5,12 +5,12 @@ use std::sync::Arc;
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{CallError, retrieval::Retrieve};
 
-use super::{CandidateSet, Degraded, Fallback, Given, Run, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, Given, RankRun, stage::stage};
 use crate::api::rank::Coverage;
 
 /// The candidates, best retrieval order first. There is no rung below: without candidates there is
 /// nothing to rank.
-pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallError> {
+pub(super) async fn retrieve(run: &mut RankRun<'_>) -> Result<CandidateSet, CallError> {
     let query = run.query;
     let named = query.candidates.as_ref().map_or(0, plugrank_contract::ItemList::len);
     let wanted = wanted_candidates(run);
@@ -60,7 +60,7 @@ pub(super) async fn retrieve(run: &mut Run<'_>) -> Result<CandidateSet, CallErro
 }
 
 /// How many candidates to ask for. What the caller names is ranked as a whole on every rung.
-fn wanted_candidates(run: &mut Run<'_>) -> u32 {
+fn wanted_candidates(run: &mut RankRun<'_>) -> u32 {
     let (limit, k) = (run.query.surface.candidates, run.query.k);
     let fewer = run.gateway.fewer_candidates.min(limit);
     if !run.plan.fewer_candidates() || run.query.candidates.is_some() {

@@ -9,7 +9,7 @@ use plugrank_contract::{
     scoring::{ModelKind, Score, Scored},
 };
 
-use super::{CandidateSet, Degraded, Fallback, Run, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, RankRun, stage::stage};
 use crate::api::rank::Coverage;
 
 /// Adds the candidates' probabilities. Where they cannot be scored, the set goes on without them, and
@@ -17,7 +17,7 @@ use crate::api::rank::Coverage;
 ///
 /// # Errors
 /// When what the request says of features does not suit the model.
-pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(), CallError> {
+pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Result<(), CallError> {
     let rung = run.plan.scoring;
     if set.items.is_empty() {
         return Ok(());
@@ -25,6 +25,9 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
     if rung == Rung::RetrievalOrder {
         run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause(Stage::Scoring)));
         return Ok(());
+    }
+    if run.query.explain {
+        set.user_read = set.user.clone();
     }
     let call = Score {
         user_id: run.query.user_id.clone(),
@@ -36,6 +39,10 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
         facts_for: match run.model.facts_for {
             0 => 0,
             pool => pool.max(run.query.k),
+        },
+        rule_inputs: match run.model.facts_for {
+            0 => Arc::default(),
+            _ => Arc::clone(&run.query.surface.rule_inputs),
         },
         given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
     };
@@ -66,7 +73,7 @@ pub(super) async fn score(run: &mut Run<'_>, set: &mut CandidateSet) -> Result<(
 }
 
 /// Says where the scores come from, when they are not the best there could be.
-fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
+fn name_rung(run: &mut RankRun<'_>, planned: Rung, reply: &Scored) {
     let cause = run.plan.cause(Stage::Scoring);
     let degraded = &mut run.degraded;
     let fewer_took_effect = run.query.candidates.is_none();
@@ -95,9 +102,10 @@ fn name_rung(run: &mut Run<'_>, planned: Rung, reply: &Scored) {
 }
 
 /// A score that is no number would stand anywhere in an order; it counts as the lowest.
-fn take_scores(run: &mut Run<'_>, set: &mut CandidateSet, reply: Scored) {
+fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
     let coverage = reply.coverage;
     set.model = Some(reply.bundle);
+    set.kind = Some(reply.model);
     set.batch_rows = reply.batch_rows;
     set.facts = reply.facts;
     set.scores = reply.scores;

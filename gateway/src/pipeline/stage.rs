@@ -5,7 +5,7 @@ use plugrank_contract::{Call, CallError, Context};
 use plugrank_transport::Client;
 use tracing::Instrument;
 
-use super::Run;
+use super::RankRun;
 use crate::request_spans::StageSpan;
 
 /// Calls a service for a stage. `check` looks over the reply; one it refuses has failed.
@@ -13,7 +13,7 @@ use crate::request_spans::StageSpan;
 /// The measurement that decides whether the stage is cut is the one that its record, its span (where
 /// the request is sampled) and the controller have.
 pub(super) async fn stage<C: Call>(
-    run: &mut Run<'_>,
+    run: &mut RankRun<'_>,
     stage: Stage,
     client: &Client<C>,
     call: C,

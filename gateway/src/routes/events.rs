@@ -100,7 +100,7 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
             Some(Err(error)) => error.to_string(),
             None => format!("no answer within {NOTICE_BUDGET:?}"),
         };
-        tracing::warn!(error, "retrieval could not be told of stored events");
+        tracing::warn!(error, "retrieval could not be told about stored events");
         gateway.metrics.failed_notice("observe_events");
     }
 }

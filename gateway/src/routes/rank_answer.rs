@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::web::{Bytes, Data};
-use plugrank_budget::{Admitted, Budget, OnOverload, Refusal, Stage};
+use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
 use plugrank_contract::{CallError, ErrorCode, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
@@ -19,7 +19,7 @@ use crate::{
     body,
     experiments::{Arms, Who},
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, Cause, Degraded, Query, Ranked},
+    pipeline::{self, Degraded, DegradedCause, RankQuery, Ranked},
     problem::{FieldError, Problem},
 };
 
@@ -136,10 +136,16 @@ fn unranked(error: &CallError) -> Problem {
 
 /// Writes what became of a request into metrics and the controller, and hands its stages to whoever
 /// makes spans of them.
-fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, query: &Query, arms: &Arms) {
+fn record(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    ranked: &mut Ranked,
+    query: &RankQuery,
+    arms: &Arms,
+) {
     gateway.controller.observe(&ranked.stages, ranked.total);
     // An arm that serves at a lower rung is as it was meant.
-    let unmeant = |degraded: &Degraded| degraded.cause != Cause::Experiment;
+    let unmeant = |degraded: &Degraded| degraded.cause != DegradedCause::Experiment;
     let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
@@ -160,23 +166,27 @@ fn record(gateway: &Gateway, info: &RequestInfo, ranked: &mut Ranked, query: &Qu
 
 /// Whether the answer can be there in time, and its turn come before retrieval's part of the budget is
 /// used up.
-fn in_time(gateway: &Gateway, admitted: &Admitted, query: &Query) -> Result<(), Refusal> {
+fn in_time(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    query: &RankQuery,
+) -> Result<(), AdmissionRefusal> {
     admitted.in_time(query.budget)?;
     let predicted = expected_wait();
     match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
         true => Ok(()),
-        false => Err(Refusal::TooLate { predicted }),
+        false => Err(AdmissionRefusal::TooLate { predicted }),
     }
 }
 
 /// A request that is not let in.
-fn refused(gateway: &Gateway, refusal: Refusal) -> Problem {
+fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
     match refusal {
-        Refusal::TooMany { limit } => {
+        AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
         }
-        Refusal::TooLate { predicted } => {
+        AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
             let detail = format!(
                 "at the present backlog the answer would come in {:.0} ms, after its budget",

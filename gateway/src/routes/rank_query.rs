@@ -10,7 +10,7 @@ use crate::{
     Gateway, ServingModel,
     api::rank::{Candidate, IdText, RankContext, RankRequest, RankUser, RecentEvent},
     body, cursor,
-    pipeline::{Given, Query},
+    pipeline::{Given, RankQuery},
     problem::Problem,
     validate::{self, Errors},
 };
@@ -21,7 +21,11 @@ const MAX_RECENT: usize = 1_000;
 const MAX_CONTEXT: usize = 100;
 
 /// The request of a body, its items resolved for a model.
-pub(super) fn read(gateway: &Gateway, model: &ServingModel, body: &[u8]) -> Result<Query, Problem> {
+pub(super) fn read(
+    gateway: &Gateway,
+    model: &ServingModel,
+    body: &[u8],
+) -> Result<RankQuery, Problem> {
     check(gateway, model, body::parse(body)?)
 }
 
@@ -30,7 +34,7 @@ pub(super) fn check(
     gateway: &Gateway,
     model: &ServingModel,
     request: RankRequest<'_>,
-) -> Result<Query, Problem> {
+) -> Result<RankQuery, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
@@ -72,6 +76,9 @@ pub(super) fn check(
             errors.features(&format!("candidates[{at}].features"), &given.features);
         }
     }
+    if let Some(diversity) = request.diversity {
+        errors.range("diversity", diversity, 0.0..=1.0);
+    }
     if let Some(timestamp) = as_of {
         errors.range("context.timestamp", timestamp, 0..=i64::MAX);
     }
@@ -79,7 +86,7 @@ pub(super) fn check(
     errors.none_or(())?;
     let as_of = as_of.unwrap_or_else(validate::now_ms);
     let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
-    Ok(Query {
+    Ok(RankQuery {
         user_id: UserId::from(&*request.user_id),
         k: u32::try_from(k).unwrap_or(surface.k),
         candidates: request
@@ -91,7 +98,7 @@ pub(super) fn check(
         shown: shown.unwrap_or_default().into(),
         surface: Arc::clone(surface),
         context: resolve(model, items.iter()),
-        given: Given::of(
+        given: Given::from_request(
             features,
             user,
             recent.map(|recent| history(recent, as_of)),
@@ -100,6 +107,7 @@ pub(super) fn check(
         as_of,
         budget: budget.map_or(surface.budget, Duration::from_millis),
         explain: request.explain,
+        diversity: request.diversity,
     })
 }
 

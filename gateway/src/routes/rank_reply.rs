@@ -11,19 +11,19 @@ use crate::{
         millis,
         rank::{
             BudgetReport, Coverage, DegradedReport, DroppedItem, Explanation, ItemScores,
-            NamedSources, PlacedItem, RankResponse, RankedItem, StageReport,
+            MovedItem, NamedSources, PlacedItem, RankResponse, RankedItem, StageReport,
         },
     },
     cursor,
     experiments::Arms,
-    pipeline::{CandidateSet, Degraded, Placed, Query, Ranked},
+    pipeline::{CandidateSet, Degraded, Placed, RankQuery, Ranked},
 };
 
 /// The reply of a ranking.
 pub(super) fn respond<'a>(
     set: &'a CandidateSet,
     ranked: &'a Ranked,
-    query: &'a Query,
+    query: &'a RankQuery,
     arms: &'a Arms,
     budget: BudgetReport,
     (request_id, trace_id): (Uuid, Option<&'a str>),
@@ -41,6 +41,7 @@ pub(super) fn respond<'a>(
             names: &set.source_names,
             set: set.sources.get(placed.candidate as usize).copied().unwrap_or_default(),
         },
+        propensity: placed.propensity,
     });
     RankResponse {
         request_id,
@@ -60,7 +61,7 @@ pub(super) fn respond<'a>(
 }
 
 /// The cursor of the next page; none after a page that is not full.
-fn next_page(set: &CandidateSet, query: &Query) -> Option<String> {
+fn next_page(set: &CandidateSet, query: &RankQuery) -> Option<String> {
     if set.places.len() < query.k as usize {
         return None;
     }
@@ -91,9 +92,21 @@ fn explanation(set: &CandidateSet) -> Explanation<'_> {
         .dropped
         .iter()
         .map(|dropped| DroppedItem { item_id: dropped.item_id.as_str(), reason: &dropped.reason });
-    let placements = set.places.iter().map(|placed| PlacedItem {
-        item_id: set.id(placed).map_or("", ItemId::as_str),
-        placement: &placed.rule,
+    let placements = set.places.iter().enumerate().map(|(place, placed)| {
+        let moved = set.moves.get(place);
+        let moves = moved.into_iter().flat_map(|(_, moves)| moves).map(|one| MovedItem {
+            rule: &one.rule,
+            from: one.from,
+            to: one.to,
+        });
+        PlacedItem {
+            item_id: set.id(placed).map_or("", ItemId::as_str),
+            placement: &placed.rule,
+            by_value: moved.map(|(by_value, _)| *by_value),
+            moves: moves.collect(),
+            without_ppm: (!set.without_ppm.is_empty())
+                .then(|| ItemScores { tasks: &set.without_ppm, candidate: place }),
+        }
     });
     Explanation {
         dropped: dropped.collect(),

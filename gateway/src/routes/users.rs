@@ -23,7 +23,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     config.service(Endpoint::User.resource().route(get));
 }
 
-/// See what is known of a user
+/// See what is known about a user
 ///
 /// The profile, and the labelled history the models read. For debugging.
 #[utoipa::path(
@@ -40,7 +40,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     responses(
         (status = 200, body = UserView, description = "What is known"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is wrong"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nothing is known of this user; it can be ranked for all the same"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nothing is known about this user; it can be ranked for all the same"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
     ),
 )]
@@ -55,7 +55,7 @@ pub(crate) async fn get(
     let history =
         gateway.store.history(&user_id, window.before, window.clicks, window.impressions).await?;
     if user.is_none() && history.entries.is_empty() {
-        let detail = format!("nothing is known of user {user_id}");
+        let detail = format!("nothing is known about user {user_id}");
         return Err(Problem::not_found(detail));
     }
     Ok(HttpResponse::Ok().json(UserView {

@@ -13,7 +13,7 @@ use plugrank_contract::{
     scoring::Score,
 };
 use plugrank_gateway::{
-    Clients, LoadModel, LoadProgress, OpenedModel, ProgressReader, ServingModel,
+    Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
 };
 use plugrank_runtime::{Health, Metrics};
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ impl OpenedModel for Opened {
     }
 
     fn progress(&self) -> ProgressReader {
-        Arc::new(|| LoadProgress { phase: "encoding".to_owned(), done: 3, of: 40 })
+        Arc::new(|| ModelLoadProgress { phase: "encoding".to_owned(), done: 3, of: 40 })
     }
 
     async fn start(self: Box<Self>) -> Result<ServingModel, String> {

@@ -18,7 +18,7 @@ use plugrank_contract::{
         Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
         SourceSet, UNKNOWN,
     },
-    scoring::{Coverage, Load, Score, Scored},
+    scoring::{Coverage, Score, Scored, ScoringLoad},
 };
 use plugrank_transport::Service;
 
@@ -127,7 +127,7 @@ impl Service<Retrieve> for Fake<Retrieve> {
         let unknown = dropped.iter().filter(|one| one.reason == UNKNOWN).count() as u32;
         let failed = (Name::Borrowed("ann"), "no index".to_owned());
         Ok(Retrieved {
-            sources: vec![SourceSet::of(source); candidates.len()],
+            sources: vec![SourceSet::only(source); candidates.len()],
             candidates: candidates.into(),
             source_names: [Name::Borrowed("caller"), Name::Borrowed("popular")].into(),
             dropped_total: dropped.len() as u32,
@@ -182,7 +182,7 @@ impl Service<Score> for Fake<Score> {
             late: None,
             coverage,
             batch_rows: 64,
-            load: Load { backlog_us: self.backlog.lock().unwrap().as_micros() as u32 },
+            load: ScoringLoad { backlog_us: self.backlog.lock().unwrap().as_micros() as u32 },
         })
     }
 }
@@ -201,8 +201,9 @@ impl Service<Rerank> for Fake<Rerank> {
             candidate,
             score: ctr(candidate) * 2.0,
             rule: Name::Borrowed("ranked"),
+            propensity: None,
         });
-        Ok(Reranked { places: places.collect(), skipped: Vec::new() })
+        Ok(Reranked { places: places.collect(), moves: Vec::new(), skipped: Vec::new() })
     }
 }
 

@@ -100,6 +100,7 @@ impl Server {
             experiments,
             budget,
             candidate_limit: 300,
+            rule_inputs: Arc::default(),
             surfaces,
             kind: ModelKind::Unified,
             metrics: Metrics::new(),

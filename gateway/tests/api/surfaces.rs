@@ -17,6 +17,7 @@ fn server() -> Server {
         k: Some(3),
         budget: Some(Duration::from_millis(900)),
         candidates: Some(77),
+        ..SurfaceParts::default()
     };
     let cart = SurfaceParts { name: "cart".into(), ..SurfaceParts::default() };
     Server::start_as(Setup { surfaces: vec![home, cart], ..Setup::default() }, |_, _| {})

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value as Attribute,
     trace::v1::Span,
 };
-use plugrank_runtime::{Telemetry, settings::TelemetrySettings};
+use plugrank_runtime::{Telemetry, options::TelemetryOptions};
 use plugrank_tail_sampling::TailSampling;
 use prost::Message;
 use reqwest::Method;
@@ -86,10 +86,10 @@ fn number(span: &Span, key: &str) -> f64 {
 #[actix_web::test]
 async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let (endpoint, received) = collector();
-    let settings = TelemetrySettings {
+    let settings = TelemetryOptions {
         otlp_endpoint: Some(endpoint),
         log_level: "off".to_owned(),
-        ..TelemetrySettings::default()
+        ..TelemetryOptions::default()
     };
     let telemetry = Telemetry::install(&settings, Some(Arc::new(TailSampling::new(None)))).unwrap();
 

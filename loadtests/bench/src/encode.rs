@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use plugrank_bundle::{
-    Bundle, FeatureEncoder, GraphName, ImagePreprocessor, Source, TextPreprocessor,
+    Bundle, FeatureEncoder, GraphName, ImagePreprocessor, InputSource, TextPreprocessor,
 };
-use plugrank_dataset::{DatasetFolder, ItemRow};
+use plugrank_dataset::{DatasetFolder, DatasetItem};
 use plugrank_inference::{Library, Session, SessionOptions, Tensor, TensorData};
 
 use crate::item_inputs::{self, EncodedItem};
@@ -25,7 +25,7 @@ impl<'a> ItemEncoders<'a> {
         features: &'a FeatureEncoder,
     ) -> Result<Self> {
         let text = TextPreprocessor::load(bundle)?;
-        let image = ImagePreprocessor::of(bundle);
+        let image = ImagePreprocessor::from_bundle(bundle);
         let load = |graph| session(library, bundle, graph);
         Ok(Self {
             text: text
@@ -41,7 +41,11 @@ impl<'a> ItemEncoders<'a> {
     }
 
     /// An item's modal vector and features.
-    pub(crate) fn content(&mut self, folder: &DatasetFolder, row: &ItemRow) -> Result<EncodedItem> {
+    pub(crate) fn content(
+        &mut self,
+        folder: &DatasetFolder,
+        row: &DatasetItem,
+    ) -> Result<EncodedItem> {
         let text = row.item.encoder_text();
         let (mut modal, mut present) = (Vec::new(), Vec::new());
         if let Some((preprocessor, session)) = &mut self.text {
@@ -54,8 +58,9 @@ impl<'a> ItemEncoders<'a> {
                     let shape = vec![tokens.rows, tokens.width];
                     let ids = Tensor { shape: shape.clone(), data: TensorData::I64(tokens.ids) };
                     let mask = Tensor { shape, data: TensorData::I64(tokens.mask) };
-                    let of =
-                        |source: &Source| if *source == Source::TextMask { &mask } else { &ids };
+                    let of = |source: &InputSource| {
+                        if *source == InputSource::TextMask { &mask } else { &ids }
+                    };
                     let inputs: Vec<_> = spec
                         .inputs
                         .iter()

@@ -1,7 +1,7 @@
 //! What the item encoder reads.
 
 use anyhow::{Context, Result, bail};
-use plugrank_bundle::{Dim, FeatureEncoder, GraphSpec, ItemFeatures, Source, manifest::Modal};
+use plugrank_bundle::{Dim, FeatureEncoder, GraphSpec, InputSource, ItemFeatures, manifest::Modal};
 use plugrank_inference::{Tensor, TensorData, batcher::sources::feature_block};
 
 /// One item, as the item encoder reads it.
@@ -22,17 +22,17 @@ pub(crate) fn tensors(
     items: &[EncodedItem],
 ) -> Result<Vec<(String, Tensor)>> {
     let count = items.len();
-    let tensor = |source: &Source, shape: &[Dim]| {
+    let tensor = |source: &InputSource, shape: &[Dim]| {
         Ok(match source {
-            Source::ItemModal => {
+            InputSource::ItemModal => {
                 let values = items.iter().flat_map(|item| item.modal.iter().copied()).collect();
                 Tensor { shape: vec![count, modal.dim], data: TensorData::F32(values) }
             }
-            Source::ItemModalPresent => {
+            InputSource::ItemModalPresent => {
                 let values = items.iter().flat_map(|item| item.present.iter().copied()).collect();
                 Tensor { shape: vec![count, modal.parts()], data: TensorData::F32(values) }
             }
-            Source::ItemFeature(name) => {
+            InputSource::ItemFeature(name) => {
                 let slot = features.item_slots().iter().find(|slot| slot.name == *name);
                 let slot =
                     slot.with_context(|| format!("the bundle has no item feature `{name}`"))?;

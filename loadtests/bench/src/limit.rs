@@ -66,7 +66,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             outcomes.extend(thread.join().map_err(|_| anyhow!("a thread panicked"))??);
         }
         let cpu_s = process::own_cpu_seconds() - before;
-        Ok::<_, anyhow::Error>(Measured::of(&outcomes, Duration::MAX, args.seconds, cpu_s, 0.0))
+        Ok::<_, anyhow::Error>(Measured::from_outcomes(
+            &outcomes,
+            Duration::MAX,
+            args.seconds,
+            cpu_s,
+            0.0,
+        ))
     })?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())

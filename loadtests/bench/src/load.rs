@@ -104,7 +104,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let after = cpu();
         let outcomes = loads.join().map_err(|_| anyhow!("a thread panicked"))??;
         let (server, client) = (after.0 - before.0, after.1 - before.1);
-        Ok::<_, anyhow::Error>(Measured::of(&outcomes, budget, args.seconds, server, client))
+        Ok::<_, anyhow::Error>(Measured::from_outcomes(
+            &outcomes,
+            budget,
+            args.seconds,
+            server,
+            client,
+        ))
     })?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())

@@ -44,7 +44,7 @@ pub(crate) enum Outcome {
 impl Measured {
     /// Sums up what happened within `seconds` to requests with `budget`; CPU seconds of server and client are shared among all
     /// that were answered.
-    pub(crate) fn of(
+    pub(crate) fn from_outcomes(
         outcomes: &[Outcome],
         budget: Duration,
         seconds: f64,
@@ -99,11 +99,11 @@ mod tests {
         let mut outcomes: Vec<_> = (1..=100).map(|ms| Outcome::Whole(ms * 1_000_000)).collect();
         outcomes.extend([Outcome::Degraded(91_000_000), Outcome::Failed]);
         let budget = Duration::from_millis(85);
-        let measured = Measured::of(&outcomes, budget, 2.0, 0.101, 0.0);
+        let measured = Measured::from_outcomes(&outcomes, budget, 2.0, 0.101, 0.0);
         assert_eq!((measured.requests, measured.degraded, measured.failed), (100, 1, 1));
         assert_eq!(measured.late, 11, "ten of 91 to 100 ms and the degraded one");
         assert_eq!((measured.per_second, measured.p50_us, measured.p99_us), (50.0, 5e4, 9.9e4));
         assert!((measured.cpu_us - 1000.0).abs() < 1e-6);
-        assert!(Measured::of(&[], budget, 1.0, 0.0, 0.0).p50_us.is_nan());
+        assert!(Measured::from_outcomes(&[], budget, 1.0, 0.0, 0.0).p50_us.is_nan());
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use plugrank_bundle::{Bundle, Calibration, GraphName, ItemRecordLayout, Source};
+use plugrank_bundle::{Bundle, Calibration, GraphName, InputSource, ItemRecordLayout};
 use plugrank_contract::UserId;
-use plugrank_dataset::{DatasetFolder, ItemRow};
+use plugrank_dataset::{DatasetFolder, DatasetItem};
 use plugrank_inference::Library;
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bundle = Bundle::open(&args.bundle)?;
     let features = bundle.feature_encoder()?;
     let folder = DatasetFolder::open(&args.dataset)?;
-    let mut rows: Vec<ItemRow> = Vec::new();
+    let mut rows: Vec<DatasetItem> = Vec::new();
     for batch in folder.items()? {
         rows.extend(batch?);
     }
@@ -126,20 +126,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn graph_inputs(bundle: &Bundle, layout: &ItemRecordLayout) -> Result<Vec<GraphInput>> {
     let spec = bundle.graph(GraphName::Unified).context("the bundle has no unified graph")?;
     let states = bundle.graph(GraphName::UserEncoder).map_or(&[][..], |spec| &spec.outputs);
-    let reads = |source: &Source| {
+    let reads = |source: &InputSource| {
         Ok(match source {
-            Source::CandidateItem(name) => {
+            InputSource::CandidateItem(name) => {
                 let part = layout.part(name).with_context(|| format!("no part `{name}`"))?;
                 Reads::Record { offset: part.offset, dim: part.dim }
             }
-            Source::UserState(name) => {
+            InputSource::UserState(name) => {
                 let place = states.iter().position(|output| output.name == *name);
                 let place = place.with_context(|| format!("user_encoder has no `{name}`"))?;
                 let per_entry = states[place].per_history_entry();
                 Reads::State { tensor: state_name(place), per_entry }
             }
-            Source::HistoryMask => Reads::Mask,
-            Source::RequestRecencyBucket => Reads::Recency,
+            InputSource::HistoryMask => Reads::Mask,
+            InputSource::RequestRecencyBucket => Reads::Recency,
             other => bail!(
                 "the benchmark's peers cannot fill `{other}` of unified; use a bundle whose unified \
                  graph reads item records, user states, the mask and the recency bucket only"

@@ -43,7 +43,7 @@ impl Ring {
         Ok(Self { poll, connections })
     }
 
-    /// Sends `requests` in turn until `end`; `answered` is told of each answer and when its request
+    /// Sends `requests` in turn until `end`; `answered` is told about each answer and when its request
     /// was sent, and of each that failed (`None`).
     pub(crate) fn run(
         &mut self,

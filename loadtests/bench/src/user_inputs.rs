@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use plugrank_bundle::{
-    FeatureEncoder, GraphSpec, ItemRecordLayout, Source,
+    FeatureEncoder, GraphSpec, InputSource, ItemRecordLayout,
     features::FeatureSlot,
     manifest::{InputSpec, TimeKind},
 };
@@ -37,7 +37,7 @@ impl UserSchema<'_> {
         self.spec.inputs.iter().map(tensor).collect()
     }
 
-    fn data(&self, source: &Source, entries: &[Entry], user: &[u32]) -> Result<TensorData> {
+    fn data(&self, source: &InputSource, entries: &[Entry], user: &[u32]) -> Result<TensorData> {
         let rows = entries.len().max(1);
         let integers = |of: &dyn Fn(&Entry) -> i64| {
             let mut values: Vec<i64> = entries.iter().map(of).collect();
@@ -45,7 +45,7 @@ impl UserSchema<'_> {
             TensorData::I64(values)
         };
         Ok(match source {
-            Source::HistoryItem(name) => {
+            InputSource::HistoryItem(name) => {
                 let part = self.layout.part(name);
                 let part = part.with_context(|| format!("a record has no part `{name}`"))?;
                 let mut values = Vec::with_capacity(rows * part.dim);
@@ -56,20 +56,20 @@ impl UserSchema<'_> {
                 values.resize(rows * part.dim, 0.0);
                 TensorData::F32(values)
             }
-            Source::HistoryFeature(name) => {
+            InputSource::HistoryFeature(name) => {
                 let slot = slot(self.features.item_slots(), name)?;
                 let features = entries.iter().map(|entry| &*self.items[entry.item].features);
                 feature_block(slot, features, rows)
             }
-            Source::HistoryLabel => integers(&|entry| i64::from(entry.clicked)),
-            Source::HistoryAgeBucket => {
+            InputSource::HistoryLabel => integers(&|entry| i64::from(entry.clicked)),
+            InputSource::HistoryAgeBucket => {
                 let newest = entries.first().map_or(0, |entry| entry.timestamp);
                 integers(&|entry| self.bucket(newest.saturating_sub(entry.timestamp)))
             }
-            Source::HistoryMask => {
+            InputSource::HistoryMask => {
                 TensorData::F32(vec![f32::from(u8::from(!entries.is_empty())); rows])
             }
-            Source::UserFeature(name) => {
+            InputSource::UserFeature(name) => {
                 let slot = slot(self.features.user_slots(), name)?;
                 feature_block(slot, std::iter::once(user), 1)
             }

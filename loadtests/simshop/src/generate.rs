@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Context, bail};
 use plugrank_contract::{Item, ItemId, UserId};
 use plugrank_dataset::{
-    DATASET_JSON, DatasetMeta, FeatureType, INTERACTIONS, ITEMS, InteractionRow, InteractionWriter,
-    ItemRow, ItemWriter, Negatives, TRUTH, Time, TruthRow, TruthWriter, USERS, UserWriter,
+    DATASET_JSON, DatasetItem, DatasetMeta, FeatureType, INTERACTIONS, ITEMS, InteractionRow,
+    InteractionWriter, ItemWriter, Negatives, TRUTH, Time, TruthRow, TruthWriter, USERS,
+    UserWriter,
 };
 use serde_json::{Map, json};
 
@@ -128,7 +129,7 @@ fn write_items(plan: &Plan, catalog: &Catalog, folder: &Path) -> anyhow::Result<
     Ok((writer.finish()?, images))
 }
 
-fn item_row(plan: &Plan, item: &Traits, index: usize) -> ItemRow {
+fn item_row(plan: &Plan, item: &Traits, index: usize) -> DatasetItem {
     let mut rng = dice(plan.seed, Draw::ItemText, index as u64);
     let has_text = unit(&mut rng) < plan.text_share;
     let has_image = unit(&mut rng) < plan.image_share && !plan.no_images;
@@ -143,7 +144,7 @@ fn item_row(plan: &Plan, item: &Traits, index: usize) -> ItemRow {
         .collect();
     let number = index + 1;
     let image = format!("{IMAGES}/{}/i{number}.jpg", index / IMAGES_A_FOLDER);
-    ItemRow {
+    DatasetItem {
         item: Item {
             item_id: item_id(index),
             title: prose.title,
@@ -224,7 +225,7 @@ fn write_log(
     let mut rng = dice(plan.seed, Draw::Clicks, 0);
     let bar = bar("impressions", plan.impressions);
     let mut clicks = 0;
-    for (number, request) in Traffic::of(plan, catalog, shoppers).enumerate() {
+    for (number, request) in Traffic::new(plan, catalog, shoppers).enumerate() {
         let user_id: UserId = format!("u{}", request.user + 1).into();
         let request_id = format!("r{}", number + 1);
         let mut rows: Vec<(usize, usize, f64)> = logits(model, catalog, shoppers, &request)

@@ -62,7 +62,7 @@ pub(crate) struct Traffic<'a> {
 
 impl<'a> Traffic<'a> {
     /// The log itself.
-    pub(crate) fn of(plan: &'a Plan, catalog: &'a Catalog, shoppers: &'a Shoppers) -> Self {
+    pub(crate) fn new(plan: &'a Plan, catalog: &'a Catalog, shoppers: &'a Shoppers) -> Self {
         Self::sample(plan, catalog, shoppers, Draw::Traffic, plan.impressions)
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use plugrank_dataset::{DatasetFolder, InteractionRow, ItemRow};
+use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow};
 use plugrank_simshop::{Plan, describe, generate, truth};
 
 #[derive(Parser)]
@@ -113,7 +113,7 @@ mod shop {
         let counted: Vec<u64> = found.items.iter().map(|id| clicked(id)).collect();
         assert_eq!(found.clicks, counted);
         assert_ne!(shopper.style, shopper.not_style);
-        // Items that are not there yet are not told of, and nobody is told of twice.
+        // Items that are not there yet are not told about, and nobody is told about twice.
         let early = truth(dir.path(), 7, Some(small.start_ms)).unwrap();
         assert!(early.items.len() < found.items.len() && early.shoppers.len() == 7);
         let users: HashSet<_> = early.shoppers.iter().map(|one| &one.user_id).collect();
@@ -148,7 +148,7 @@ mod shop {
         );
         generate(&plan, dir.path(), false).unwrap();
         let folder = DatasetFolder::open(dir.path()).unwrap();
-        let items: HashMap<String, ItemRow> = folder
+        let items: HashMap<String, DatasetItem> = folder
             .items()
             .unwrap()
             .flat_map(Result::unwrap)

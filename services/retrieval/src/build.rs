@@ -9,7 +9,7 @@ use crate::{
     RetrievalError,
     index::{AnnIndex, embedded::Embedded},
     options::AnnOptions,
-    state::{Fetched, Indexed, State, fetch_vectors},
+    state::{Fetched, Indexed, RetrievalState, fetch_vectors},
 };
 
 /// Items whose vectors are fetched at a time.
@@ -29,7 +29,7 @@ pub struct BuildProgress {
 /// Fills a new index with the vectors of the items that the table has now. While one part of the
 /// vectors is added, on all cores, the next is fetched.
 pub(crate) async fn reindex(
-    state: &State,
+    state: &RetrievalState,
     progress: &(dyn Fn(BuildProgress) + Send + Sync),
 ) -> Result<Option<Arc<Indexed>>, RetrievalError> {
     let end = state.items.view().index_end();
@@ -56,7 +56,7 @@ pub(crate) async fn reindex(
 pub(crate) type ItemsToFetch = (Vec<(ItemIndex, Content)>, Vec<(ItemIndex, ItemId)>);
 
 /// Content and id of the items that are there, from `start` on.
-fn chunk(state: &State, start: ItemIndex, end: ItemIndex) -> ItemsToFetch {
+fn chunk(state: &RetrievalState, start: ItemIndex, end: ItemIndex) -> ItemsToFetch {
     let view = state.items.view();
     (start..end.min(start.saturating_add(CHUNK as ItemIndex)))
         .filter(|index| view.availability(*index) != Availability::Removed)

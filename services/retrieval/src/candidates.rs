@@ -54,11 +54,11 @@ mod tests {
     fn columns_stay_side_by_side() {
         let mut candidates = Candidates::default();
         for item in 0..6 {
-            candidates.push(item, SourceSet::of(item as usize));
+            candidates.push(item, SourceSet::only(item as usize));
         }
         candidates.retain(|at| at % 2 == 1);
         assert_eq!(candidates.indices, [1, 3, 5]);
-        assert_eq!(candidates.sources, [1, 3, 5].map(SourceSet::of));
+        assert_eq!(candidates.sources, [1, 3, 5].map(SourceSet::only));
         assert!(candidates.split_off(3).is_empty());
         assert_eq!(candidates.split_off(1), [3, 5]);
         assert_eq!((candidates.len(), candidates.sources.len()), (1, 1));

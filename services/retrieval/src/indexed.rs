@@ -32,7 +32,7 @@ impl IndexedContents {
         }
     }
 
-    /// What is known of the items below `end`, for a snapshot.
+    /// What is known about the items below `end`, for a snapshot.
     pub(crate) fn saved(&self, end: usize) -> Vec<Content> {
         let mut contents = self.0.lock().clone();
         contents.resize(end, None);

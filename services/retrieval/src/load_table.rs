@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugrank_items::{ItemTable, LoadProgress};
+use plugrank_items::{ItemTable, TableLoadProgress};
 use plugrank_store::{ChangePosition, Store};
 
 use crate::{
@@ -64,7 +64,7 @@ impl LoadedTable {
 /// When the store cannot be read, or a snapshot spoilt the table.
 pub async fn load_table(
     parts: LoadTable<'_>,
-    progress: impl Fn(LoadProgress) + Send + Sync,
+    progress: impl Fn(TableLoadProgress) + Send + Sync,
 ) -> Result<LoadedTable, RetrievalError> {
     let LoadTable { store, items, features, bundle, options, engine } = parts;
     let items = Arc::clone(items);

@@ -7,7 +7,7 @@ use super::{RANK_OFFSET, RankedList, fuse};
 use crate::candidates::Candidates;
 
 fn list(source: usize, items: &[ItemIndex]) -> RankedList {
-    RankedList { source: SourceSet::of(source), weight: 1.0, items: items.to_vec() }
+    RankedList { source: SourceSet::only(source), weight: 1.0, items: items.to_vec() }
 }
 
 /// The formula as it is written: gains added rank by rank, a stable sort.
@@ -45,8 +45,8 @@ fn lists_take_turns_and_agreement_comes_first() {
     let (ann, fresh) = (0, 4);
     let merged = fuse(&[list(fresh, &[1, 2, 9]), list(ann, &[3, 4, 9, 3, 5])]);
     assert_eq!(merged.indices, [9, 1, 3, 2, 4, 5]);
-    assert_eq!(merged.sources[0], SourceSet::of(ann).union(SourceSet::of(fresh)));
-    assert_eq!(merged.sources[2], SourceSet::of(ann));
+    assert_eq!(merged.sources[0], SourceSet::only(ann).union(SourceSet::only(fresh)));
+    assert_eq!(merged.sources[2], SourceSet::only(ann));
 }
 
 #[test]

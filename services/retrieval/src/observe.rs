@@ -7,7 +7,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use plugrank_contract::{CallError, Context, Event, EventType, ItemId, retrieval::ObserveEvents};
 use plugrank_transport::Service;
 
-use crate::{RetrievalError, RetrievalService, index::vector::recency_weight, state::State};
+use crate::{
+    RetrievalError, RetrievalService, index::vector::recency_weight, state::RetrievalState,
+};
 
 /// Histories that are read at a time.
 const READS: usize = 16;
@@ -38,7 +40,7 @@ impl Service<ObserveEvents> for RetrievalService {
 }
 
 /// Pairs a click with those of the user's clicks that came shortly before it.
-async fn pair(state: &State, click: Event) -> Result<(), RetrievalError> {
+async fn pair(state: &RetrievalState, click: Event) -> Result<(), RetrievalError> {
     let options = &state.options.co_visitation;
     let history = state.store.history(&click.user_id, click.timestamp, options.clicks, 0).await?;
     let view = state.items.view();

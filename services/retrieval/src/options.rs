@@ -113,7 +113,7 @@ pub struct Quota {
 impl Quota {
     /// Candidates the source is asked for out of `limit`.
     #[must_use]
-    pub fn of(&self, limit: usize) -> usize {
+    pub fn count(&self, limit: usize) -> usize {
         (self.share * limit as f64).ceil() as usize
     }
 }
@@ -168,7 +168,7 @@ impl SourceShares {
     }
 
     /// What `quotas` says of the sources that have a setting; 0 where it says nothing.
-    fn of(quotas: &BTreeMap<String, Quota>) -> Self {
+    fn from_quotas(quotas: &BTreeMap<String, Quota>) -> Self {
         let mut shares = Self::default().in_quotas();
         for (name, known) in &mut shares {
             known.share = quotas.get(name).map_or(0.0, |quota| quota.share);
@@ -190,7 +190,7 @@ mod source_shares {
         quotas: &BTreeMap<String, Quota>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        SourceShares::of(quotas).serialize(to)
+        SourceShares::from_quotas(quotas).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

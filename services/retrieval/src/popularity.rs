@@ -29,7 +29,7 @@ pub(crate) struct PopularityLists {
 
 impl PopularityLists {
     /// Sorts the catalog. Returns as well the items that no list had before.
-    fn of(items: &ItemTable, options: &RetrievalOptions) -> (Self, Vec<ItemIndex>) {
+    fn rank(items: &ItemTable, options: &RetrievalOptions) -> (Self, Vec<ItemIndex>) {
         let view = items.view();
         let mut rows: Vec<(Reverse<u64>, Reverse<i64>, ItemIndex)> = (0..view.index_end())
             .filter(|&index| view.available(index))
@@ -91,7 +91,7 @@ impl Popularity {
     }
 
     fn make(&self, items: &ItemTable, options: &RetrievalOptions) {
-        let (lists, new) = PopularityLists::of(items, options);
+        let (lists, new) = PopularityLists::rank(items, options);
         // In this order, so that an item is always in the lists or among the unlisted. Whoever reads
         // both reads the unlisted first.
         self.lists.store(Arc::new(lists));
@@ -172,7 +172,7 @@ mod tests {
             let index = put(&items, &item);
             items.set_stats(index, stats);
         }
-        let (lists, new) = PopularityLists::of(&items, &RetrievalOptions::default());
+        let (lists, new) = PopularityLists::rank(&items, &RetrievalOptions::default());
         assert_eq!(new, [0, 1, 2, 3]);
         assert_eq!(lists.overall, [1, 0, 3, 2]);
         assert_eq!(lists.by_category, [vec![1, 0], vec![1, 3, 2]]);

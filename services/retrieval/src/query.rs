@@ -1,4 +1,4 @@
-//! A request, with what is known of its user.
+//! A request, with what is known about its user.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) struct Click {
 
 /// What the sources and filters read.
 #[derive(Debug, Default)]
-pub(crate) struct Query {
+pub(crate) struct RetrievalQuery {
     /// The user; not read where the caller names the candidates.
     pub(crate) user: UserRead,
     /// Distinct items the user clicked before `as_of`, latest click first; the items of `context`
@@ -45,7 +45,7 @@ pub(crate) struct Query {
     pub(crate) limit: usize,
 }
 
-impl Query {
+impl RetrievalQuery {
     /// Takes note of what the user clicked last: at most `wanted` clicks.
     pub(crate) fn read_clicks(
         &mut self,
@@ -140,7 +140,7 @@ mod tests {
 
     use plugrank_contract::{HistoryEntry, HistoryLimits, ItemId, UserRead, UserView};
 
-    use super::{Click, Query};
+    use super::{Click, RetrievalQuery};
     use crate::testing::{item, table};
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         ];
         let limits = HistoryLimits { clicks: 9, impressions: 9 };
         let user = UserView::new("u".into(), None, entries.map(entry).to_vec(), limits);
-        let mut query = Query::default();
+        let mut query = RetrievalQuery::default();
         query.read_clicks(UserRead::Read(Arc::new(user)), 6, &items, &items.view());
         let click = |entry, index| Click { entry, index };
         assert_eq!(

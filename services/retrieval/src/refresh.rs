@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::{
     RetrievalError,
     build::{ItemsToFetch, reindex},
-    state::{State, fetch_vectors},
+    state::{RetrievalState, fetch_vectors},
 };
 
 /// Of which items vectors are fetched.
@@ -26,7 +26,7 @@ pub(crate) enum Refetch {
 }
 
 /// Applies changes that are followed.
-pub(crate) struct ApplyChanges(pub(crate) Arc<State>);
+pub(crate) struct ApplyChanges(pub(crate) Arc<RetrievalState>);
 
 #[async_trait]
 impl ChangeSink for ApplyChanges {
@@ -43,7 +43,7 @@ impl ChangeSink for ApplyChanges {
 /// Refreshes in a task of its own: a caller that hangs up, or a service that ends, must not leave
 /// half of it done.
 pub(crate) async fn refresh_detached(
-    state: &Arc<State>,
+    state: &Arc<RetrievalState>,
     ids: Vec<ItemId>,
     refetch: Refetch,
     turn: OwnedMutexGuard<()>,
@@ -56,7 +56,7 @@ pub(crate) async fn refresh_detached(
 /// Reads items (distinct ones) again, and what of their vectors is asked for. Where it fails, they
 /// are known to be out of date: the next time their vectors are fetched.
 async fn refresh(
-    state: &Arc<State>,
+    state: &Arc<RetrievalState>,
     ids: Vec<ItemId>,
     refetch: Refetch,
     turn: OwnedMutexGuard<()>,

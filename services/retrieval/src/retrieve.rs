@@ -19,9 +19,9 @@ use crate::{
     index_set::IndexSet,
     merge::fuse,
     narrowed::{self, Narrowed},
-    query::Query,
+    query::RetrievalQuery,
     shown::Shown,
-    sources::{Plan, Request, gather},
+    sources::{Plan, SourceRequest, gather},
 };
 
 /// Most dropped items that a reply lists; `dropped_total` counts all.
@@ -63,7 +63,12 @@ impl RetrievalService {
         Ok(())
     }
 
-    fn query(&self, call: &Retrieve, plan: &Plan, view: &View<'_>) -> Result<Query, CallError> {
+    fn query(
+        &self,
+        call: &Retrieve,
+        plan: &Plan,
+        view: &View<'_>,
+    ) -> Result<RetrievalQuery, CallError> {
         let excluded = match call.exclude.is_empty() {
             true => IndexSet::default(),
             false => call.exclude.indices_in(&self.state.items).iter().copied().collect(),
@@ -74,7 +79,7 @@ impl RetrievalService {
         }
         let shown = Shown::new(&call.shown, &self.state.items);
         let (as_of, limit) = (call.as_of, call.limit as usize);
-        Ok(Query { excluded, shown, filters, as_of, limit, ..Query::default() })
+        Ok(RetrievalQuery { excluded, shown, filters, as_of, limit, ..RetrievalQuery::default() })
     }
 
     /// What the filters keep of the candidates that the caller names, in the caller's order. Asks
@@ -108,7 +113,7 @@ impl RetrievalService {
             query.go_with(&call.context, &self.state.items, &view);
         }
         let query = Arc::new(query);
-        let request = Request { state: &self.state, view: &view, query: &query };
+        let request = SourceRequest { state: &self.state, view: &view, query: &query };
         let gathered = gather(self.sources.asked(plan), request, until).await;
         let mut candidates = fuse(&gathered.lists);
         let removed = filters::apply(&mut candidates, &query, &view);
@@ -139,7 +144,13 @@ impl RetrievalService {
     }
 
     /// Fills up to the limit from the popular items, then from those too new to be listed.
-    fn fill(&self, candidates: &mut Candidates, removed: &Removed, query: &Query, view: &View<'_>) {
+    fn fill(
+        &self,
+        candidates: &mut Candidates,
+        removed: &Removed,
+        query: &RetrievalQuery,
+        view: &View<'_>,
+    ) {
         let missing = query.limit.saturating_sub(candidates.len());
         if missing == 0 {
             return;

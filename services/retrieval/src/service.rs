@@ -22,7 +22,7 @@ use crate::{
     refresh::ApplyChanges,
     snapshot::{Restored, Saver, SnapshotStatus, Snapshots},
     sources::Sources,
-    state::{Indexed, State, fetch_vectors},
+    state::{Indexed, RetrievalState, fetch_vectors},
 };
 
 /// Items whose statistics are read at a time.
@@ -44,7 +44,7 @@ pub struct RetrievalParts {
 
 /// Finds candidates. Answers `Retrieve`, `ObserveEvents` and `RefreshItems`.
 pub struct RetrievalService {
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<RetrievalState>,
     pub(crate) sources: Sources,
     /// What it was restored from.
     restored: Option<String>,
@@ -99,7 +99,7 @@ impl RetrievalService {
             Some(index) => of_bundle_in_use(index, &vectors).await?,
             None => None,
         };
-        let state = Arc::new(State {
+        let state = Arc::new(RetrievalState {
             popularity: Popularity::new(&items, &options),
             pairs: Pairs::new(options.co_visitation.live_items),
             options,
@@ -167,7 +167,7 @@ async fn of_bundle_in_use(
 
 /// Reads the statistics of all items again, in the background: a snapshot knows those of its time,
 /// and the store does not tell of each event.
-fn reread_all_stats(state: Arc<State>) {
+fn reread_all_stats(state: Arc<RetrievalState>) {
     tokio::spawn(async move {
         let ids: Vec<ItemId> = {
             let view = state.items.view();

@@ -13,7 +13,7 @@ use crate::{
     RetrievalService,
     index::VectorIndex,
     narrowed::{self, Narrowed},
-    query::Query,
+    query::RetrievalQuery,
 };
 
 #[async_trait]
@@ -33,7 +33,13 @@ impl Service<Similar> for RetrievalService {
         let limit = call.k as usize;
         let narrowed = (!filters.is_empty()).then(|| Narrowed::new(&filters, &view, limit));
         let excluded = [item].into_iter().collect();
-        let query = Arc::new(Query { excluded, filters, narrowed, limit, ..Query::default() });
+        let query = Arc::new(RetrievalQuery {
+            excluded,
+            filters,
+            narrowed,
+            limit,
+            ..RetrievalQuery::default()
+        });
         let Some(index) = self.state.index.load_full() else {
             return Err(CallError::unavailable("there are no item vectors to compare"));
         };

@@ -35,7 +35,7 @@ pub(crate) struct Indexed {
 }
 
 /// What the parts of retrieval share.
-pub(crate) struct State {
+pub(crate) struct RetrievalState {
     /// Settings.
     pub(crate) options: RetrievalOptions,
     /// Items, behaviour.

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     RetrievalOptions, index::pairs::Pairs, indexed::IndexedContents, popularity::Popularity,
-    snapshot::Snapshots, state::State,
+    snapshot::Snapshots, state::RetrievalState,
 };
 
 /// An available item.
@@ -59,7 +59,7 @@ impl Service<FetchVectors> for Away {
 
 /// What sources are tested on: an empty catalog, and no vectors.
 pub(crate) struct Bench {
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<RetrievalState>,
     _folder: TempDir,
 }
 
@@ -69,7 +69,7 @@ impl Bench {
         let file = folder.path().join("store.redb");
         let store = EmbeddedStore::open(&file, EmbeddedOptions::default()).unwrap();
         let (options, items) = (RetrievalOptions::default(), ItemTable::new());
-        let state = State {
+        let state = RetrievalState {
             popularity: Popularity::new(&items, &options),
             pairs: Pairs::new(10),
             options,

@@ -1,7 +1,7 @@
 //! Why the service could not be built.
 
 use plugrank_bundle::{BundleError, GraphName};
-use plugrank_inference::batcher::{BucketError, GraphModelError, StartError};
+use plugrank_inference::batcher::{BatcherStartError, BucketError, GraphModelError};
 
 /// Why the service could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -36,5 +36,5 @@ pub enum ScoringError {
     Buckets(#[from] BucketError),
     /// A graph could not be started.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(#[from] BatcherStartError),
 }

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytemuck::cast_slice_mut;
 use plugrank_bundle::{
-    Bundle, FeatureEncoder, GraphName, ItemFeatures, ItemRecordLayout, Source, TensorDtype,
+    Bundle, FeatureEncoder, GraphName, InputSource, ItemFeatures, ItemRecordLayout, TensorDtype,
     features::FeatureSlot, manifest::TimeKind, record::RecordPart,
 };
 use plugrank_contract::{HistoryEntry, ItemIndex, history::LAST_TIME_BUCKET};
@@ -16,7 +16,7 @@ use plugrank_inference::{
         sources::{HistoryBlock, feature_block, mask, write_cells},
     },
 };
-use plugrank_items::Features;
+use plugrank_items::FeatureRows;
 
 use crate::error::ScoringError;
 
@@ -51,7 +51,7 @@ pub(crate) struct GraphSchema {
 
 /// Features of candidates, by index; of those the table does not have, worked out from the id.
 pub(crate) struct CandidateFeatures {
-    pub(crate) view: Features,
+    pub(crate) view: FeatureRows,
     pub(crate) items: Arc<[ItemIndex]>,
     /// By place, ascending.
     pub(crate) unknown: Vec<(usize, ItemFeatures)>,
@@ -59,7 +59,7 @@ pub(crate) struct CandidateFeatures {
 
 /// What is known for one request.
 #[derive(Default)]
-pub(crate) struct Facts {
+pub(crate) struct InputFacts {
     pub(crate) candidates: usize,
     /// Item records of the candidates.
     pub(crate) records: Option<RecordSet>,
@@ -89,31 +89,33 @@ impl GraphSchema {
             slots.iter().find(|slot| slot.name == name).cloned()
         };
         let states = bundle.graph(GraphName::UserEncoder).map_or(&[][..], |spec| &spec.outputs);
-        let reads = |source: &Source| {
+        let reads = |source: &InputSource| {
             let found = match source {
-                Source::UserState(name) => {
+                InputSource::UserState(name) => {
                     states.iter().position(|output| output.name == *name).map(Reads::State)
                 }
-                Source::CandidateItem(name) => bundle.record().part(name).cloned().map(Reads::Item),
-                Source::CandidateFeature(name) => {
+                InputSource::CandidateItem(name) => {
+                    bundle.record().part(name).cloned().map(Reads::Item)
+                }
+                InputSource::CandidateFeature(name) => {
                     find(features.item_slots(), name).map(Reads::CandidateFeature)
                 }
-                Source::CandidateGiven(name) => {
+                InputSource::CandidateGiven(name) => {
                     find(features.candidate_slots(), name).map(Reads::CandidateGiven)
                 }
-                Source::HistoryFeature(name) => {
+                InputSource::HistoryFeature(name) => {
                     find(features.item_slots(), name).map(Reads::HistoryFeature)
                 }
-                Source::RequestFeature(name) => {
+                InputSource::RequestFeature(name) => {
                     find(features.request_slots(), name).map(Reads::RequestFeature)
                 }
-                Source::UserFeature(name) => {
+                InputSource::UserFeature(name) => {
                     find(features.user_slots(), name).map(Reads::UserFeature)
                 }
-                Source::HistoryLabel => Some(Reads::Label),
-                Source::HistoryAgeBucket => Some(Reads::AgeBucket),
-                Source::HistoryMask => Some(Reads::Mask),
-                Source::RequestRecencyBucket => Some(Reads::Recency),
+                InputSource::HistoryLabel => Some(Reads::Label),
+                InputSource::HistoryAgeBucket => Some(Reads::AgeBucket),
+                InputSource::HistoryMask => Some(Reads::Mask),
+                InputSource::RequestRecencyBucket => Some(Reads::Recency),
                 _ => None,
             };
             found.ok_or_else(|| ScoringError::Source { graph, input: source.to_string() })
@@ -175,7 +177,7 @@ impl GraphSchema {
     /// `largest`. All share what is known.
     pub(crate) fn entries(
         self: &Arc<Self>,
-        facts: &Arc<Facts>,
+        facts: &Arc<InputFacts>,
         largest: usize,
     ) -> Vec<Entry<Box<dyn GraphInput>>> {
         let history = if self.reads_history { facts.history_len.max(1) } else { 1 };
@@ -228,7 +230,7 @@ fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
 /// The rows of one request, or of some of its candidates.
 struct RequestRows {
     schema: Arc<GraphSchema>,
-    facts: Arc<Facts>,
+    facts: Arc<InputFacts>,
     range: Range<usize>,
 }
 

@@ -8,7 +8,7 @@ use plugrank_contract::{
 };
 use plugrank_inference::batcher::sources::HistoryBlock;
 
-use crate::{ScoringService, graph_inputs::Facts, service::MOST_KEPT};
+use crate::{ScoringService, graph_inputs::InputFacts, service::MOST_KEPT};
 
 impl ScoringService {
     /// Every part of what the graph reads has something to stand in for it, so that a slow store
@@ -34,7 +34,7 @@ impl ScoringService {
         };
         let block = HistoryBlock { entries: &history, time: schema.time };
         let indices = call.items.shared_indices_in(&self.items);
-        let facts = Arc::new(Facts {
+        let facts = Arc::new(InputFacts {
             candidates,
             candidate_features: self.candidate_features(scorer, &indices, call),
             recency_bucket: block.recency_bucket(call.as_of),
@@ -44,7 +44,7 @@ impl ScoringService {
             request_features: self.request_features(scorer, call),
             given: self.given_rows(scorer, call),
             history,
-            ..Facts::default()
+            ..InputFacts::default()
         });
         let outcome = scorer.score(&facts, context.deadline).await?;
         // No vector is read, so none can be missing.

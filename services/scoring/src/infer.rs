@@ -64,7 +64,7 @@ async fn infer(
     let largest = scorer.largest();
     let limits = Limits { rows, entry: largest.candidates, history: largest.history };
     let layouts: Vec<(&Layout, Option<i64>)> = scorer.schema.layouts().collect();
-    let fitting = Fitting::of(&layouts, inputs, limits)?;
+    let fitting = Fitting::new(&layouts, inputs, limits)?;
     let shape = vec![fitting.users, fitting.dims.candidates];
     let rows = fitting.users * fitting.dims.candidates;
     scorer.in_time(rows, context.deadline)?;
@@ -86,7 +86,7 @@ async fn infer(
 
 impl<'a> Fitting<'a> {
     /// Holds the inputs against the graph's. Every error names the input.
-    fn of(
+    fn new(
         layouts: &[(&'a Layout, Option<i64>)],
         mut given: Vec<NamedTensor>,
         limits: Limits,

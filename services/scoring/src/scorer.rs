@@ -15,7 +15,7 @@ use plugrank_inference::{
 use crate::{
     calibrate::calibrate,
     error::ScoringError,
-    graph_inputs::{Facts, GraphSchema},
+    graph_inputs::{GraphSchema, InputFacts},
     options::ScoringOptions,
     remote_model::RemoteModel,
     tasks::{TaskHead, task_heads},
@@ -115,7 +115,7 @@ impl Scorer {
     /// Scores the candidates of one request, in their order.
     pub(crate) async fn score(
         &self,
-        facts: &Arc<Facts>,
+        facts: &Arc<InputFacts>,
         deadline: Deadline,
     ) -> Result<Outcome, CallError> {
         let largest = self.batcher.buckets().max_candidates();

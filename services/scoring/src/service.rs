@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use plugrank_bundle::{Bundle, GraphName, ItemFeatures, ItemRecordLayout};
 use plugrank_contract::{
     CallError, Context, ErrorCode, ItemId, ItemIndex,
-    scoring::{Coverage, Load, ModelKind, Score, Scored},
+    scoring::{Coverage, ModelKind, Score, Scored, ScoringLoad},
 };
 use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
@@ -251,9 +251,9 @@ impl ScoringService {
         }
     }
 
-    fn load(&self) -> Load {
+    fn load(&self) -> ScoringLoad {
         let backlog = self.unified.backlog().as_micros();
-        Load { backlog_us: u32::try_from(backlog).unwrap_or(u32::MAX) }
+        ScoringLoad { backlog_us: u32::try_from(backlog).unwrap_or(u32::MAX) }
     }
 }
 

@@ -8,7 +8,7 @@ use plugrank_contract::{
 };
 use plugrank_encoding::{UnifiedAsk, UnifiedInputs};
 
-use crate::{ScoringService, graph_inputs::Facts, service::MOST_KEPT};
+use crate::{ScoringService, graph_inputs::InputFacts, service::MOST_KEPT};
 
 impl ScoringService {
     pub(crate) async fn score_unified(
@@ -40,7 +40,7 @@ impl ScoringService {
             missing: origins.missing,
             history: user.state.history_len,
         };
-        let facts = Arc::new(Facts {
+        let facts = Arc::new(InputFacts {
             candidates,
             candidate_features: self.candidate_features(&self.unified, records.items(), call),
             history_len: user.state.history_len as usize,
@@ -49,7 +49,7 @@ impl ScoringService {
             given: self.given_rows(&self.unified, call),
             records: Some(records),
             state: Some(user.state),
-            ..Facts::default()
+            ..InputFacts::default()
         });
         let outcome = self.unified.score(&facts, context.deadline).await?;
         let rank_facts = self.rank_facts(call, &outcome.ctr, facts.records.as_ref());

@@ -9,7 +9,7 @@ use crate::backlog::Backlog;
 
 /// Why a request is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AdmissionRefusal {
     /// As many requests are in flight as may be.
     TooMany {
         /// How many that is.
@@ -22,16 +22,16 @@ pub enum Refusal {
     },
 }
 
-/// The door of a gateway. Clones share it.
+/// Admission of requests to a gateway. Clones share it.
 ///
 /// ```
-/// use plugrank_budget::{Admission, Refusal};
+/// use plugrank_budget::{Admission, AdmissionRefusal};
 ///
-/// let door = Admission::new(1);
-/// let inside = door.enter().unwrap();
-/// assert_eq!(door.enter().unwrap_err(), Refusal::TooMany { limit: 1 });
+/// let admission = Admission::new(1);
+/// let inside = admission.enter().unwrap();
+/// assert_eq!(admission.enter().unwrap_err(), AdmissionRefusal::TooMany { limit: 1 });
 /// drop(inside);
-/// assert!(door.enter().is_ok());
+/// assert!(admission.enter().is_ok());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -40,7 +40,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// A door for at most `limit` requests at a time.
+    /// Admission for at most `limit` requests at a time.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, backlog: Arc::default() }
@@ -53,14 +53,14 @@ impl Admission {
     /// Lets a request in, unless there are too many already.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`].
-    pub fn enter(&self) -> Result<Admitted, Refusal> {
+    /// [`AdmissionRefusal::TooMany`].
+    pub fn enter(&self) -> Result<Admitted, AdmissionRefusal> {
         let mut backlog = self.lock();
         if backlog.in_flight() >= self.limit {
-            return Err(Refusal::TooMany { limit: self.limit });
+            return Err(AdmissionRefusal::TooMany { limit: self.limit });
         }
         backlog.enter(Instant::now());
-        Ok(Admitted { door: self.clone(), entered: Instant::now(), answered: false })
+        Ok(Admitted { admission: self.clone(), entered: Instant::now(), answered: false })
     }
 
     /// Notes what the scoring queue would take to work off what it holds.
@@ -84,7 +84,7 @@ impl Admission {
 /// A request that was let in; it leaves when this is dropped.
 #[derive(Debug)]
 pub struct Admitted {
-    door: Admission,
+    admission: Admission,
     entered: Instant,
     answered: bool,
 }
@@ -93,13 +93,13 @@ impl Admitted {
     /// Whether the answer can be there within `budget` at the present backlog.
     ///
     /// # Errors
-    /// [`Refusal::TooLate`] when not.
-    pub fn in_time(&self, budget: Duration) -> Result<(), Refusal> {
-        let backlog = self.door.lock();
+    /// [`AdmissionRefusal::TooLate`] when not.
+    pub fn in_time(&self, budget: Duration) -> Result<(), AdmissionRefusal> {
+        let backlog = self.admission.lock();
         let predicted = backlog.predicted(Instant::now());
         // A prediction alone may be off after a quiet time; answers that are late already are not.
         if predicted > budget && backlog.queues(budget) {
-            return Err(Refusal::TooLate { predicted });
+            return Err(AdmissionRefusal::TooLate { predicted });
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let now = Instant::now();
         let took = self.answered.then(|| now.saturating_duration_since(self.entered));
-        self.door.lock().leave(took, now);
+        self.admission.lock().leave(took, now);
     }
 }
 
@@ -128,23 +128,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_too_many_is_refused_until_one_leaves() {
-        let door = Admission::new(2);
-        let first = door.enter().unwrap();
-        let _second = door.enter().unwrap();
-        assert_eq!(door.enter().unwrap_err(), Refusal::TooMany { limit: 2 });
+        let admission = Admission::new(2);
+        let first = admission.enter().unwrap();
+        let _second = admission.enter().unwrap();
+        assert_eq!(admission.enter().unwrap_err(), AdmissionRefusal::TooMany { limit: 2 });
         // A caller that hangs up leaves as well.
         drop(first);
-        assert!(door.enter().is_ok());
+        assert!(admission.enter().is_ok());
     }
 
     /// A server that answers one request every `each`, in order, with `waiting` of them inside.
-    async fn saturate(door: &Admission, waiting: usize, each: Duration, rounds: usize) {
+    async fn saturate(admission: &Admission, waiting: usize, each: Duration, rounds: usize) {
         let mut inside: std::collections::VecDeque<Admitted> =
-            (0..waiting).map(|_| door.enter().unwrap()).collect();
+            (0..waiting).map(|_| admission.enter().unwrap()).collect();
         for _ in 0..rounds {
             advance(each).await;
             inside.pop_front().unwrap().answered();
-            inside.push_back(door.enter().unwrap());
+            inside.push_back(admission.enter().unwrap());
         }
         // Hung up, so that nothing more is learned.
         drop(inside);
@@ -152,12 +152,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_backlog_that_takes_too_long_refuses() {
-        let door = Admission::new(1_000);
-        saturate(&door, 50, MS(2), 300).await;
-        let inside: Vec<Admitted> = (0..20).map(|_| door.enter().unwrap()).collect();
-        let one = door.enter().unwrap();
+        let admission = Admission::new(1_000);
+        saturate(&admission, 50, MS(2), 300).await;
+        let inside: Vec<Admitted> = (0..20).map(|_| admission.enter().unwrap()).collect();
+        let one = admission.enter().unwrap();
         one.in_time(MS(60)).unwrap();
-        let Err(Refusal::TooLate { predicted }) = one.in_time(MS(30)) else {
+        let Err(AdmissionRefusal::TooLate { predicted }) = one.in_time(MS(30)) else {
             panic!("22 requests at 2 ms each do not fit 30 ms")
         };
         assert!(predicted > MS(38) && predicted < MS(50), "{predicted:?}");
@@ -167,25 +167,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_after_a_quiet_time_is_let_in() {
-        let door = Admission::new(1_000);
+        let admission = Admission::new(1_000);
         for _ in 0..100 {
-            let one = door.enter().unwrap();
+            let one = admission.enter().unwrap();
             advance(MS(3)).await;
             one.answered();
             advance(MS(100)).await;
         }
-        let burst: Vec<Admitted> = (0..100).map(|_| door.enter().unwrap()).collect();
+        let burst: Vec<Admitted> = (0..100).map(|_| admission.enter().unwrap()).collect();
         assert!(burst.iter().all(|one| one.in_time(MS(50)).is_ok()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_scoring_queue_counts_until_it_is_worked_off() {
-        let door = Admission::new(1_000);
-        saturate(&door, 30, MS(2), 300).await;
-        let one = door.enter().unwrap();
+        let admission = Admission::new(1_000);
+        saturate(&admission, 30, MS(2), 300).await;
+        let one = admission.enter().unwrap();
         one.in_time(MS(40)).unwrap();
-        door.note_queue(MS(80));
-        assert!(matches!(one.in_time(MS(40)), Err(Refusal::TooLate { .. })));
+        admission.note_queue(MS(80));
+        assert!(matches!(one.in_time(MS(40)), Err(AdmissionRefusal::TooLate { .. })));
         advance(MS(60)).await;
         one.in_time(MS(40)).unwrap();
     }

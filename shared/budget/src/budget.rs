@@ -5,14 +5,14 @@ use std::{future::Future, time::Duration};
 use plugrank_contract::{CallError, Deadline, ErrorCode};
 use tokio::time::Instant;
 
-use crate::{Outcome, Rung, Shares, Stage, StageRecord};
+use crate::{Rung, Shares, Stage, StageOutcome, StageRecord};
 
 /// The running account of one request's time.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use plugrank_budget::{Budget, Outcome, Rung, Shares, Stage};
+/// use plugrank_budget::{Budget, StageOutcome, Rung, Shares, Stage};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
@@ -20,7 +20,7 @@ use crate::{Outcome, Rung, Shares, Stage, StageRecord};
 /// let mut budget = Budget::start(Duration::from_secs(1), shares);
 /// let stage = budget.run(Stage::Retrieval, Rung::Full, |_deadline| async { Ok(["lamp"]) }).await;
 /// assert_eq!(stage.value.unwrap(), ["lamp"]);
-/// assert_eq!(stage.record.outcome, Outcome::Completed);
+/// assert_eq!(stage.record.outcome, StageOutcome::Completed);
 /// // What retrieval left is lent to scoring: it may use time up to its own end.
 /// assert!(budget.stage_deadline(Stage::Scoring) < budget.deadline());
 /// # }
@@ -94,9 +94,9 @@ impl Budget {
             deadline.limit(work(deadline)).await.unwrap_or_else(cut)
         };
         let outcome = match &value {
-            Ok(_) => Outcome::Completed,
-            Err(error) if error.code == ErrorCode::DeadlineExceeded => Outcome::Cut,
-            Err(_) => Outcome::Failed,
+            Ok(_) => StageOutcome::Completed,
+            Err(error) if error.code == ErrorCode::DeadlineExceeded => StageOutcome::Cut,
+            Err(_) => StageOutcome::Failed,
         };
         let error = value.as_ref().err().cloned();
         let spent = began.elapsed();
@@ -141,7 +141,7 @@ mod tests {
         assert!(budget.run(Stage::Retrieval, Rung::Full, |_| takes(5)).await.value.is_ok());
         let scoring = budget.run(Stage::Scoring, Rung::Full, |_| takes(70)).await;
         assert_eq!(scoring.record.allotted, MS(75));
-        assert_eq!(scoring.record.outcome, Outcome::Completed);
+        assert_eq!(scoring.record.outcome, StageOutcome::Completed);
         assert_eq!(
             budget.run(Stage::Reranking, Rung::Full, |_| takes(1)).await.record.allotted,
             MS(25)
@@ -153,7 +153,7 @@ mod tests {
         let mut budget = budget();
         let result = budget.run(Stage::Retrieval, Rung::Full, |_| takes(1000)).await;
         assert_eq!(result.value.unwrap_err().code, ErrorCode::DeadlineExceeded);
-        assert_eq!(result.record.outcome, Outcome::Cut);
+        assert_eq!(result.record.outcome, StageOutcome::Cut);
         assert_eq!(budget.spent(), MS(20));
         assert_eq!(
             budget.run(Stage::Scoring, Rung::Full, |_| takes(1)).await.record.allotted,
@@ -172,7 +172,7 @@ mod tests {
                 takes(1)
             })
             .await;
-        assert_eq!(result.record.outcome, Outcome::Cut);
+        assert_eq!(result.record.outcome, StageOutcome::Cut);
         assert!(!started);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let mut budget = budget();
         let failing = |_| async { Err::<(), _>(CallError::internal("boom")) };
         let result = budget.run(Stage::Retrieval, Rung::Full, failing).await;
-        assert_eq!(result.record.outcome, Outcome::Failed);
+        assert_eq!(result.record.outcome, StageOutcome::Failed);
         assert_eq!(result.record.error, Some(CallError::internal("boom")));
         assert_eq!(budget.records().len(), 1);
     }

@@ -16,11 +16,11 @@ mod shares;
 mod stage;
 mod stage_record;
 
-pub use admission::{Admission, Admitted, Refusal};
+pub use admission::{Admission, AdmissionRefusal, Admitted};
 pub use budget::{Budget, StageResult};
 pub use ladder::{Ladder, LadderOptions, Step};
 pub use options::{BudgetOptions, OnOverload};
 pub use rung::{Rung, UnknownRung};
 pub use shares::Shares;
 pub use stage::Stage;
-pub use stage_record::{Outcome, StageRecord};
+pub use stage_record::{StageOutcome, StageRecord};

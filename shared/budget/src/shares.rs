@@ -41,7 +41,7 @@ impl Shares {
 
     /// What `stage` may take of `total`, without what others lend it.
     #[must_use]
-    pub fn of(&self, stage: Stage, total: Duration) -> Duration {
+    pub fn share_of(&self, stage: Stage, total: Duration) -> Duration {
         total.mul_f64(self.in_order()[stage as usize])
     }
 

@@ -11,7 +11,7 @@ use crate::{Rung, Stage};
 /// How a stage ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum StageOutcome {
     /// It answered within its allotment.
     Completed,
     /// It was cut at its allotment.
@@ -20,7 +20,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl StageOutcome {
     /// All outcomes.
     pub const ALL: [Self; 3] = [Self::Completed, Self::Cut, Self::Failed];
 
@@ -50,7 +50,7 @@ pub struct StageRecord {
     /// Time it took.
     pub spent: Duration,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: StageOutcome,
     /// Why it gave nothing.
     pub error: Option<CallError>,
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    BundleError, Calibration, GraphName, GraphSpec, ItemRecordLayout, Manifest, Source,
+    BundleError, Calibration, GraphName, GraphSpec, InputSource, ItemRecordLayout, Manifest,
     external_data,
     manifest::{CLICK, FORMAT, FileEntry, OLD_FORMAT},
     preprocess, rules,
@@ -46,7 +46,7 @@ impl Bundle {
         for graph in manifest.graphs.values() {
             check_external_data(&home, &manifest, &graph.file)?;
         }
-        let record = ItemRecordLayout::of(&manifest)?;
+        let record = ItemRecordLayout::from_manifest(&manifest)?;
         Ok(Self { folder: folder.to_owned(), manifest, record })
     }
 
@@ -146,7 +146,7 @@ fn check_sources(manifest: &Value) -> Result<(), BundleError> {
         let Ok(name) = name else { continue };
         for input in graph["inputs"].as_array().into_iter().flatten() {
             let Some(source) = input["source"].as_str() else { continue };
-            if source.parse::<Source>().is_err() {
+            if source.parse::<InputSource>().is_err() {
                 let input = input["name"].as_str().unwrap_or_default().to_owned();
                 return Err(BundleError::Source { graph: name, input, found: source.to_owned() });
             }

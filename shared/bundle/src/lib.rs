@@ -38,4 +38,4 @@ pub use manifest::{Dim, GraphSpec, Manifest, TensorDtype, TensorSpec};
 pub use options::BundleOptions;
 pub use preprocess::{ImagePreprocessor, TextPreprocessor};
 pub use record::ItemRecordLayout;
-pub use source::{GraphName, Source};
+pub use source::{GraphName, InputSource};

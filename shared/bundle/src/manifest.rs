@@ -6,8 +6,8 @@ use chrono_tz::Tz;
 pub use plugrank_contract::TensorDtype;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use crate::features::{Derive, Feature, Features, Kind, Observed, Transform};
-use crate::{Calibration, GraphName, Source};
+pub use crate::features::{Derive, Feature, FeatureKind, Features, Observed, Transform};
+use crate::{Calibration, GraphName, InputSource};
 
 /// The format this crate reads. Manifests of [`OLD_FORMAT`] are brought into it when they are read.
 pub const FORMAT: u32 = 2;
@@ -194,7 +194,7 @@ pub struct InputSpec {
     /// Name in the graph.
     pub name: String,
     /// What fills it.
-    pub source: Source,
+    pub source: InputSource,
     /// Element type.
     pub dtype: TensorDtype,
     /// Dimensions.

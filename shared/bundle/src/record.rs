@@ -29,7 +29,7 @@ pub struct ItemRecordLayout {
 }
 
 impl ItemRecordLayout {
-    pub(crate) fn of(manifest: &Manifest) -> Result<Self, BundleError> {
+    pub(crate) fn from_manifest(manifest: &Manifest) -> Result<Self, BundleError> {
         let key = "graphs.item_encoder.outputs";
         let outputs = &manifest.graphs[&GraphName::ItemEncoder].outputs;
         let mut parts = Vec::with_capacity(outputs.len());

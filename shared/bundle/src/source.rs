@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The graphs a bundle may hold.
 ///
 /// ```
-/// use plugrank_bundle::{GraphName, Source};
+/// use plugrank_bundle::{GraphName, InputSource};
 ///
 /// assert_eq!(GraphName::Unified.as_str(), "unified");
-/// assert!("history.mask".parse::<Source>().is_ok());
-/// assert!("history.weather".parse::<Source>().is_err());
+/// assert!("history.mask".parse::<InputSource>().is_ok());
+/// assert!("history.weather".parse::<InputSource>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,7 +91,7 @@ impl fmt::Display for GraphName {
 
 /// What fills a graph input. See `docs/bundle-format.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum InputSource {
     /// Token ids of a text. i64 `[batch, tokens]`.
     TextTokenIds,
     /// 1 for a token, 0 for padding. i64 `[batch, tokens]`.
@@ -130,7 +130,7 @@ pub enum Source {
     RequestRecencyBucket,
 }
 
-impl Source {
+impl InputSource {
     /// Whether inputs of `graph` may come from here.
     #[must_use]
     pub fn allowed_in(&self, graph: GraphName) -> bool {
@@ -149,7 +149,7 @@ impl Source {
 #[error("unknown source `{0}`; see the table of graphs in docs/bundle-format.md")]
 pub struct UnknownSource(String);
 
-impl FromStr for Source {
+impl FromStr for InputSource {
     type Err = UnknownSource;
 
     fn from_str(text: &str) -> Result<Self, UnknownSource> {
@@ -168,7 +168,7 @@ impl FromStr for Source {
         if let Some(source) = plain {
             return Ok(source);
         }
-        type Named = (&'static str, fn(String) -> Source);
+        type Named = (&'static str, fn(String) -> InputSource);
         let named: [Named; 9] = [
             ("item.feature.", Self::ItemFeature),
             ("history.item.", Self::HistoryItem),
@@ -191,7 +191,7 @@ impl FromStr for Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for InputSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TextTokenIds => f.write_str("text.token_ids"),
@@ -216,13 +216,13 @@ impl fmt::Display for Source {
     }
 }
 
-impl Serialize for Source {
+impl Serialize for InputSource {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Source {
+impl<'de> Deserialize<'de> for InputSource {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
@@ -230,24 +230,24 @@ impl<'de> Deserialize<'de> for Source {
 
 #[cfg(test)]
 mod tests {
-    use super::{GraphName, Source};
+    use super::{GraphName, InputSource};
 
     #[test]
     fn a_source_is_written_as_it_is_read() {
         for text in ["text.mask", "history.item.item_vector", "candidate.feature.item_id"] {
-            assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<InputSource>().unwrap().to_string(), text);
         }
         for text in ["history.item.", "item.vector", "user.state", ""] {
-            assert!(text.parse::<Source>().is_err(), "{text}");
+            assert!(text.parse::<InputSource>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_graph_takes_only_its_own_sources() {
-        let source: Source = "history.item.item_vector".parse().unwrap();
+        let source: InputSource = "history.item.item_vector".parse().unwrap();
         assert!(source.allowed_in(GraphName::UserEncoder));
         assert!(!source.allowed_in(GraphName::Unified));
-        let mask: Source = "history.mask".parse().unwrap();
+        let mask: InputSource = "history.mask".parse().unwrap();
         assert!(mask.allowed_in(GraphName::Unified) && !mask.allowed_in(GraphName::ItemEncoder));
     }
 }

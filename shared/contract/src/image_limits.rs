@@ -1,4 +1,4 @@
-//! Largest images that are decoded: at the API's door and before a bundle's image encoder alike, so that
+//! Largest images that are decoded: by the API and before a bundle's image encoder alike, so that
 //! what is taken there is used here. A few kilobytes can claim to be gigabytes.
 
 /// Longest side, in pixels.

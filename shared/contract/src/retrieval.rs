@@ -24,7 +24,7 @@ impl SourceSet {
     /// # Panics
     /// When `source` is not below [`Self::MAX`].
     #[must_use]
-    pub const fn of(source: usize) -> Self {
+    pub const fn only(source: usize) -> Self {
         assert!(source < Self::MAX, "too many sources");
         Self(1 << source)
     }
@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn a_set_holds_each_source_once() {
-        let both = SourceSet::of(0).union(SourceSet::of(31)).union(SourceSet::of(0));
+        let both = SourceSet::only(0).union(SourceSet::only(31)).union(SourceSet::only(0));
         assert_eq!(both.iter().collect::<Vec<_>>(), [0, 31]);
-        assert!(both.contains(SourceSet::of(31)) && !both.contains(SourceSet::of(1)));
+        assert!(both.contains(SourceSet::only(31)) && !both.contains(SourceSet::only(1)));
     }
 }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, CallError, FeatureValues, HistoryEntry, ItemList, NamedTensor, TimestampMs, UserId,
-    UserRead, embedding::Tiers, reranking::RankFacts,
+    Call, CallError, FeatureValues, Filter, HistoryEntry, ItemList, NamedTensor, TimestampMs,
+    UserId, UserRead, embedding::Tiers, reranking::RankFacts,
 };
 
 /// Which of the bundle's models scores.
@@ -39,8 +39,32 @@ pub struct Score {
     /// How many candidates, by falling probability, re-ranking compares by their vectors; 0 where it
     /// looks facts up for itself.
     pub facts_for: u32,
+    /// What else of the candidates re-ranking reads there.
+    pub rule_inputs: Arc<RuleInputs>,
     /// What the caller says of the situation; `None` where nothing.
     pub given: Option<Arc<GivenFeatures>>,
+}
+
+/// What the rules of the settings read of items, beside categories, ages and vectors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleInputs {
+    /// Columns whose values are read.
+    pub columns: Vec<String>,
+    /// Filters of which it is asked whether they are met.
+    pub filters: Vec<Filter>,
+    /// Whether it is asked how often items were shown and clicked.
+    pub stats: bool,
+    /// Whether the rules put candidates in another order than that of their probabilities, so that any
+    /// of them may be compared by its vector.
+    pub reorders: bool,
+}
+
+impl RuleInputs {
+    /// Whether nothing is read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty() && self.filters.is_empty() && !self.stats
+    }
 }
 
 /// Feature values that a request brings with it.
@@ -84,7 +108,7 @@ pub struct Coverage {
 
 /// How busy the service is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Load {
+pub struct ScoringLoad {
     /// Time the queue would take to be worked off now, in microseconds.
     pub backlog_us: u32,
 }
@@ -120,7 +144,7 @@ pub struct Scored {
     /// Rows of the batch this request ran in, its padding included.
     pub batch_rows: u32,
     /// How busy the service is.
-    pub load: Load,
+    pub load: ScoringLoad,
 }
 
 impl Call for Score {

@@ -1,4 +1,4 @@
-//! What is known of a user.
+//! What is known about a user.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher},

@@ -11,14 +11,14 @@ use plugrank_contract::{
     embedding::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
-    reranking::{Place, RankFacts, Rerank, Reranked},
+    reranking::{Move, Place, RankFacts, Rerank, Reranked, RuleFacts},
     retrieval::{
         Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
         SourceSet,
     },
     scoring::{
-        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, Load, ModelKind, Score, Scored,
-        TaskScores,
+        Coverage, GivenCandidate, GivenFeatures, Infer, Inferred, ModelKind, RuleInputs, Score,
+        Scored, ScoringLoad, TaskScores,
     },
 };
 use serde::Serialize;
@@ -70,20 +70,17 @@ fn retrieval() {
     };
     assert_eq!(
         hex(&call),
-        "0175ac02010101610101620101016600000000010200017401000000000000e03f000000d00f01"
+        "01750168ac020101016101016201070101630101016101e8070101016600000000010200017401000000000000e03f000000d00f01"
     );
     let similar = Similar { item_id: ItemId::from("a"), k: 3, filters: Vec::new() };
     assert_eq!(hex(&similar), "01610300");
     let reply =
         SimilarItems { items: items(&["b"]).into(), similarity: vec![0.5], bundle: "v".to_owned() };
-    assert_eq!(
-        hex(&Ok::<_, CallError>(reply)),
-        "000101620100003f000176".replace("3f000176", "3f0176")
-    );
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "00010162010000003f0176");
     let reply = Retrieved {
         candidates: items(&["a"]).into(),
         source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),
-        sources: vec![SourceSet::of(0).union(SourceSet::of(1))],
+        sources: vec![SourceSet::only(0).union(SourceSet::only(1))],
         dropped: vec![Dropped { item_id: ItemId::from("b"), reason: Name::Borrowed("r") }],
         dropped_total: 2,
         unknown: 1,
@@ -143,9 +140,13 @@ fn scoring() {
         model: ModelKind::Idrec,
         tiers: Tiers::All,
         facts_for: 200,
+        rule_inputs: Arc::new(RuleInputs {
+            columns: vec!["c".to_owned()],
+            ..RuleInputs::default()
+        }),
         given: None,
     };
-    assert_eq!(hex(&call), "017501016100d00f0100c80100");
+    assert_eq!(hex(&call), "017501016100d00f0100c80101016300000000");
     let features = FeatureValues::from([("d".to_owned(), "x".into()), ("n".to_owned(), 3.into())]);
     let candidate = GivenCandidate { place: 4, features: Arc::new(features.clone()) };
     let given = GivenFeatures {
@@ -154,7 +155,10 @@ fn scoring() {
         recent: Some(entries().into()),
         candidates: vec![candidate],
     };
-    assert_eq!(hex(&given), "020164000178016e0100060001040201640001".to_owned() + "78016e010006");
+    assert_eq!(
+        hex(&given),
+        "020164000178016e010006000101016101e80701040201640001".to_owned() + "78016e010006"
+    );
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {
         bundle: "v".into(),
@@ -166,7 +170,7 @@ fn scoring() {
         late: None,
         coverage,
         batch_rows: 32,
-        load: Load { backlog_us: 7 },
+        load: ScoringLoad { backlog_us: 7 },
     };
     assert_eq!(
         hex(&Ok::<_, CallError>(reply)),
@@ -195,19 +199,40 @@ fn reranking() {
         created_at: vec![Some(5)],
         with_vector: vec![0],
         vectors: matrix(),
+        rules: RuleFacts { keys: vec![vec![6]], ..RuleFacts::default() },
     };
     let call = Rerank {
         items: items(&["a"]).into(),
         ctr: [0.5].into(),
         facts: Some(Arc::new(facts)),
+        surface: "h".into(),
         k: 20,
+        before: 40,
+        diversity: Some(0.5),
+        explain: true,
         as_of: 1_000,
         seed: 9,
     };
-    assert_eq!(hex(&call), "010161010000003f010102030401010a0100010201080000803f000000c014d00f09");
-    let place = Place { candidate: 7, score: 0.25, rule: Name::Borrowed("explored") };
-    let reply = Reranked { places: vec![place], skipped: vec!["x".to_owned()] };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "0001070000803e086578706c6f726564010178");
+    assert_eq!(
+        hex(&call),
+        "010161010000003f010102030401010a0100010201080000803f000000c001010600000001681428010000003f01d00f09"
+    );
+    let place = Place {
+        candidate: 7,
+        score: 0.25,
+        rule: Name::Borrowed("explored"),
+        propensity: Some(0.5),
+    };
+    let moved = Move { rule: Name::Borrowed("m"), from: Some(3), to: None };
+    let reply = Reranked {
+        places: vec![place],
+        moves: vec![(3, vec![moved])],
+        skipped: vec!["x".to_owned()],
+    };
+    assert_eq!(
+        hex(&Ok::<_, CallError>(reply)),
+        "0001070000803e086578706c6f726564010000003f010301016d010300010178"
+    );
 }
 
 #[test]

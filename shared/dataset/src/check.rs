@@ -1,11 +1,11 @@
 //! Everything that is wrong with a folder, in one pass over its files.
 
 use crate::{
-    DatasetError, DatasetFolder, Problems,
+    DatasetError, DatasetFolder, FolderProblems,
     image_file::check_image,
     names::{IMAGE, INTERACTIONS, ITEMS, TRUTH, USERS},
     read::{self, Batches},
-    rule::Rule,
+    rule::DatasetRule,
 };
 
 impl DatasetFolder {
@@ -22,8 +22,8 @@ impl DatasetFolder {
 
     /// All that is wrong with the folder's files.
     #[must_use]
-    pub fn problems(&self) -> Problems {
-        let mut problems = Problems::default();
+    pub fn problems(&self) -> FolderProblems {
+        let mut problems = FolderProblems::default();
         let rules = self.rules();
         let root = self.root();
         let mut items = read::items(&root.join(ITEMS), rules);
@@ -31,7 +31,7 @@ impl DatasetFolder {
             let Some(image) = &row.image else { return };
             if let Err(problem) = check_image(root, image) {
                 let path = root.join(ITEMS);
-                let error = DatasetError::value(&path, IMAGE, number, Rule::Image, problem);
+                let error = DatasetError::value(&path, IMAGE, number, DatasetRule::Image, problem);
                 error.add_to(problems, ITEMS);
             }
         });
@@ -47,10 +47,10 @@ impl DatasetFolder {
 
 /// Reads a table to its end; `each` sees every row that is right in itself, with its number.
 fn rows<T>(
-    problems: &mut Problems,
+    problems: &mut FolderProblems,
     file: &str,
     table: &mut Result<Batches<T>, Vec<DatasetError>>,
-    mut each: impl FnMut(u64, &T, &mut Problems),
+    mut each: impl FnMut(u64, &T, &mut FolderProblems),
 ) {
     let batches = match table {
         Ok(batches) => batches,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Rule, problems::Problems};
+use crate::{DatasetRule, problems::FolderProblems};
 
 /// A dataset folder cannot be read or written. Rows count from 0.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ pub enum DatasetError {
     #[error("{path}: column `{column}`, row {row}: {problem}")]
     Value {
         /// Which rule it breaks.
-        rule: Rule,
+        rule: DatasetRule,
         /// The file.
         path: PathBuf,
         /// The column.
@@ -94,7 +94,7 @@ pub enum DatasetError {
     },
     /// All that is wrong with a folder.
     #[error("{0}")]
-    Problems(Problems),
+    Problems(FolderProblems),
     /// `dataset.json` cannot be used.
     #[error("{path}: {problem}")]
     Meta {
@@ -107,12 +107,12 @@ pub enum DatasetError {
 
 impl DatasetError {
     /// All problems as an error, where there are any.
-    pub(crate) fn any(problems: Problems) -> Result<(), Self> {
+    pub(crate) fn any(problems: FolderProblems) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self::Problems(problems)) }
     }
 
     /// Counts it among the problems of `file`.
-    pub(crate) fn add_to(&self, problems: &mut Problems, file: &str) {
+    pub(crate) fn add_to(&self, problems: &mut FolderProblems, file: &str) {
         let place = (file, self.column().unwrap_or_default());
         match self {
             Self::Value { row, problem, .. } => {
@@ -137,19 +137,19 @@ impl DatasetError {
 
     /// The rule that is broken.
     #[must_use]
-    pub fn rule(&self) -> Rule {
+    pub fn rule(&self) -> DatasetRule {
         match self {
-            Self::MissingFile { .. } => Rule::File,
+            Self::MissingFile { .. } => DatasetRule::File,
             Self::Io { .. }
             | Self::Parquet { .. }
             | Self::Write { .. }
             | Self::Meta { .. }
-            | Self::Problems(_) => Rule::Readable,
-            Self::MissingColumn { .. } => Rule::Column,
-            Self::DuplicateColumn { .. } => Rule::Duplicate,
-            Self::ColumnType { .. } => Rule::Type,
+            | Self::Problems(_) => DatasetRule::Readable,
+            Self::MissingColumn { .. } => DatasetRule::Column,
+            Self::DuplicateColumn { .. } => DatasetRule::Duplicate,
+            Self::ColumnType { .. } => DatasetRule::Type,
             Self::Value { rule, .. } => *rule,
-            Self::Image { .. } => Rule::Image,
+            Self::Image { .. } => DatasetRule::Image,
         }
     }
 
@@ -169,7 +169,7 @@ impl DatasetError {
         path: &Path,
         column: &str,
         row: u64,
-        rule: Rule,
+        rule: DatasetRule,
         problem: impl Into<String>,
     ) -> Self {
         Self::Value {

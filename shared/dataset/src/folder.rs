@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use plugrank_contract::User;
 
 use crate::{
-    Batches, DatasetError, DatasetMeta, InteractionRow, ItemRow, Negatives, Time, TruthRow,
+    Batches, DatasetError, DatasetItem, DatasetMeta, InteractionRow, Negatives, Time, TruthRow,
     image_file::read_image,
     names::{INTERACTIONS, ITEMS, TRUTH, USERS},
     read::{self, Rules, first},
@@ -58,7 +58,7 @@ impl DatasetFolder {
     /// # Errors
     /// The file or a column of it cannot be read. Rows are checked as they are read: a null, empty,
     /// over-long or repeated id is an error.
-    pub fn items(&self) -> Result<Batches<ItemRow>, DatasetError> {
+    pub fn items(&self) -> Result<Batches<DatasetItem>, DatasetError> {
         first(read::items(&self.root.join(ITEMS), self.rules()))
     }
 

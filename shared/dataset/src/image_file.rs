@@ -23,7 +23,7 @@ pub enum ImageKind {
 impl ImageKind {
     /// The format, by the first bytes of the file; `None` for any other.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
             Some(Self::Jpeg)
         } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
@@ -80,7 +80,7 @@ pub(crate) fn read_image(root: &Path, image: &str) -> Result<Vec<u8>, DatasetErr
     if bytes.len() as u64 > IMAGE_MAX_BYTES {
         return Err(refuse(format!("is larger than {IMAGE_MAX_BYTES} bytes; scale it down")));
     }
-    if ImageKind::of(&bytes).is_none() {
+    if ImageKind::from_bytes(&bytes).is_none() {
         return Err(refuse("is neither JPEG nor PNG; convert it".to_owned()));
     }
     Ok(bytes)

@@ -2,20 +2,20 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::Rule;
+use crate::DatasetRule;
 
 /// Rows that are named of each problem.
 const ROWS: usize = 3;
 
 /// Everything that is wrong with a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(BTreeMap<Key, Problem>);
+pub struct FolderProblems(BTreeMap<Key, Problem>);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     file: String,
     column: String,
-    rule: Rule,
+    rule: DatasetRule,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ struct Problem {
     rows: Vec<u64>,
 }
 
-impl Problems {
+impl FolderProblems {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -33,7 +33,7 @@ impl Problems {
     }
 
     /// File, column (empty where it is about the whole file) and rule of each.
-    pub fn keys(&self) -> impl Iterator<Item = (&str, &str, Rule)> {
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &str, DatasetRule)> {
         self.0.keys().map(|key| (key.file.as_str(), key.column.as_str(), key.rule))
     }
 
@@ -42,7 +42,7 @@ impl Problems {
     pub(crate) fn add(
         &mut self,
         (file, column): (&str, &str),
-        rule: Rule,
+        rule: DatasetRule,
         message: impl FnOnce() -> String,
         row: Option<u64>,
     ) {
@@ -56,7 +56,7 @@ impl Problems {
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for FolderProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
             1 => write!(f, "the dataset folder has a problem:")?,

@@ -4,7 +4,7 @@ use plugrank_contract::{Item, ItemId, TimestampMs, UserId};
 
 /// A row of `items.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemRow {
+pub struct DatasetItem {
     /// The item; `image_hash` is empty when read.
     pub item: Item,
     /// Path of its image inside the folder, when it has one.

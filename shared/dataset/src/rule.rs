@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A rule of the dataset folder (`docs/dataset-format.md`, "Checks").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
+pub enum DatasetRule {
     /// A file or folder of parts is there.
     File,
     /// The bytes are parquet, or JSON.
@@ -37,7 +37,7 @@ pub enum Rule {
     Image,
 }
 
-impl Rule {
+impl DatasetRule {
     /// The name that training gives it too.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -61,7 +61,7 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for DatasetRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -9,7 +9,7 @@ use plugrank_store::{Store, StoredItem, VectorSpace};
 
 use crate::{
     error::EncodingError,
-    item_models::{Content, ItemModels, ItemRow, ItemSchema},
+    item_models::{Content, EncoderRow, ItemModels, ItemSchema},
     metrics::EncodingMetrics,
     modal::ModalVector,
     options::EncodingOptions,
@@ -100,10 +100,10 @@ impl Encoder {
             let absent = ModalVector::absent(&schema.modal);
             let features: Vec<_> =
                 items.iter().map(|item| schema.features.item(&item.item)).collect();
-            let rows: Vec<ItemRow<'_>> = known
+            let rows: Vec<EncoderRow<'_>> = known
                 .iter()
                 .zip(&features)
-                .map(|(vector, features)| ItemRow {
+                .map(|(vector, features)| EncoderRow {
                     modal: vector.as_ref().unwrap_or(&absent),
                     features,
                 })
@@ -123,7 +123,7 @@ impl Encoder {
             let absent = ModalVector::absent(&schema.modal);
             let features: Vec<_> = ids.iter().map(|id| schema.features.missing_item(id)).collect();
             let rows: Vec<_> =
-                features.iter().map(|features| ItemRow { modal: &absent, features }).collect();
+                features.iter().map(|features| EncoderRow { modal: &absent, features }).collect();
             models.records(&rows).map_err(InferenceError::Run)
         };
         Ok(self.light.submit(Deadline::NONE, job).await?)

@@ -1,10 +1,10 @@
 //! Why records and states could not be encoded.
 
-use plugrank_bundle::{BundleError, GraphName, Source};
+use plugrank_bundle::{BundleError, GraphName, InputSource};
 use plugrank_contract::CallError;
 use plugrank_inference::{
     InferenceError,
-    batcher::{BucketError, GraphModelError, StartError},
+    batcher::{BatcherStartError, BucketError, GraphModelError},
 };
 use plugrank_store::StoreError;
 
@@ -45,7 +45,7 @@ pub enum EncodingError {
     Buckets(#[from] BucketError),
     /// The user encoder could not be started.
     #[error("user encoder: {0}")]
-    Start(#[from] StartError),
+    Start(#[from] BatcherStartError),
     /// Encoding failed.
     #[error("encoding failed: {0}")]
     Encode(String),
@@ -58,7 +58,7 @@ pub enum EncodingError {
 }
 
 impl EncodingError {
-    pub(crate) fn source(graph: GraphName, source: &Source) -> Self {
+    pub(crate) fn source(graph: GraphName, source: &InputSource) -> Self {
         Self::Source { graph, input: source.to_string() }
     }
 }

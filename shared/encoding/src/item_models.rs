@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_bundle::{
-    Bundle, Dim, FeatureEncoder, GraphName, ImagePreprocessor, ItemRecordLayout, Source,
+    Bundle, Dim, FeatureEncoder, GraphName, ImagePreprocessor, InputSource, ItemRecordLayout,
     TextPreprocessor, features::FeatureSlot, manifest::Modal,
 };
 use plugrank_inference::{
@@ -30,7 +30,7 @@ pub(crate) struct ItemSchema {
     image: Option<ImagePreprocessor>,
     inputs: Vec<(String, ItemInput)>,
     /// Inputs of the text encoder, each with what it reads.
-    text_inputs: Vec<(String, Source)>,
+    text_inputs: Vec<(String, InputSource)>,
     /// The image encoder's input.
     image_input: String,
 }
@@ -45,9 +45,9 @@ impl ItemSchema {
         let mut inputs = Vec::with_capacity(spec.inputs.len());
         for input in &spec.inputs {
             let reads = match &input.source {
-                Source::ItemModal => ItemInput::Modal,
-                Source::ItemModalPresent => ItemInput::Present,
-                Source::ItemFeature(name) => {
+                InputSource::ItemModal => ItemInput::Modal,
+                InputSource::ItemModalPresent => ItemInput::Present,
+                InputSource::ItemFeature(name) => {
                     let slot = features.item_slots().iter().find(|slot| slot.name == *name);
                     let slot = slot.ok_or_else(|| EncodingError::source(graph, &input.source))?;
                     let listed = input.shape.iter().any(|dim| matches!(dim, Dim::Fixed(_)));
@@ -65,7 +65,7 @@ impl ItemSchema {
             modal: bundle.manifest().modal.clone(),
             layout: bundle.record().clone(),
             text: TextPreprocessor::load(bundle)?,
-            image: ImagePreprocessor::of(bundle),
+            image: ImagePreprocessor::from_bundle(bundle),
             features,
             inputs,
             text_inputs,
@@ -89,7 +89,7 @@ pub(crate) struct Content {
 }
 
 /// What the item encoder reads of one item.
-pub(crate) struct ItemRow<'a> {
+pub(crate) struct EncoderRow<'a> {
     pub(crate) modal: &'a ModalVector,
     pub(crate) features: &'a [u32],
 }
@@ -162,7 +162,8 @@ impl ItemModels {
             let shape = vec![tokens.rows, tokens.width];
             let ids = Tensor { shape: shape.clone(), data: TensorData::I64(tokens.ids) };
             let mask = Tensor { shape, data: TensorData::I64(tokens.mask) };
-            let tensor = |source: &Source| if *source == Source::TextMask { &mask } else { &ids };
+            let tensor =
+                |source: &InputSource| if *source == InputSource::TextMask { &mask } else { &ids };
             let named = schema.text_inputs.iter();
             let inputs: Vec<_> =
                 named.map(|(name, source)| (name.as_str(), tensor(source))).collect();
@@ -185,7 +186,7 @@ impl ItemModels {
     }
 
     /// Records of items, in their order.
-    pub(crate) fn records(&mut self, rows: &[ItemRow<'_>]) -> Result<Vec<Record>, String> {
+    pub(crate) fn records(&mut self, rows: &[EncoderRow<'_>]) -> Result<Vec<Record>, String> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -241,7 +242,7 @@ impl<T> Batch<T> {
     }
 }
 
-fn input(reads: &ItemInput, modal: &Modal, rows: &[ItemRow<'_>]) -> Tensor {
+fn input(reads: &ItemInput, modal: &Modal, rows: &[EncoderRow<'_>]) -> Tensor {
     let count = rows.len();
     match reads {
         ItemInput::Modal => {

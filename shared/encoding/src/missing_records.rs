@@ -8,7 +8,7 @@ use std::sync::{
 use moka::sync::Cache;
 use plugrank_bundle::{Bundle, FeatureEncoder, features::FeatureSlot};
 use plugrank_contract::{Deadline, ItemId};
-use plugrank_items::Features;
+use plugrank_items::FeatureRows;
 use tokio::runtime::Handle;
 
 use crate::{encoder::Encoder, error::EncodingError, record_set::Record};
@@ -104,7 +104,7 @@ impl MissingRecords {
     }
 
     /// What an item needs.
-    pub(crate) fn wanted(&self, features: &Features, index: u32, id: &ItemId) -> Nameless {
+    pub(crate) fn wanted(&self, features: &FeatureRows, index: u32, id: &ItemId) -> Nameless {
         let vocabulary_id = self.vocabulary_id(features.row(index), id);
         Nameless { vocabulary_id, id: id.clone() }
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use plugrank_bundle::{
-    Bundle, GraphName, ItemFeatures, ItemRecordLayout, Source, TensorDtype, features::FeatureSlot,
-    manifest::TimeKind, record::RecordPart,
+    Bundle, GraphName, InputSource, ItemFeatures, ItemRecordLayout, TensorDtype,
+    features::FeatureSlot, manifest::TimeKind, record::RecordPart,
 };
 use plugrank_contract::HistoryEntry;
 use plugrank_inference::{
@@ -65,14 +65,16 @@ impl UserSchema {
         let find = |slots: &[FeatureSlot], name: &str| {
             slots.iter().find(|slot| slot.name == name).cloned()
         };
-        let input = |source: &Source| {
+        let input = |source: &InputSource| {
             let reads = match source {
-                Source::HistoryItem(name) => layout.part(name).cloned().map(UserInput::Item),
-                Source::HistoryFeature(name) => find(item_slots, name).map(UserInput::ItemFeature),
-                Source::UserFeature(name) => find(user_slots, name).map(UserInput::Feature),
-                Source::HistoryLabel => Some(UserInput::Label),
-                Source::HistoryAgeBucket => Some(UserInput::AgeBucket),
-                Source::HistoryMask => Some(UserInput::Mask),
+                InputSource::HistoryItem(name) => layout.part(name).cloned().map(UserInput::Item),
+                InputSource::HistoryFeature(name) => {
+                    find(item_slots, name).map(UserInput::ItemFeature)
+                }
+                InputSource::UserFeature(name) => find(user_slots, name).map(UserInput::Feature),
+                InputSource::HistoryLabel => Some(UserInput::Label),
+                InputSource::HistoryAgeBucket => Some(UserInput::AgeBucket),
+                InputSource::HistoryMask => Some(UserInput::Mask),
                 _ => None,
             };
             reads.ok_or_else(|| EncodingError::source(graph, source))

@@ -1,6 +1,6 @@
 //! Experiments: who gets which arm, and what came of it.
 //!
-//! - [`Definitions`] are layers and experiments, read from TOML or JSON; [`Problems`] are all that
+//! - [`Definitions`] are layers and experiments, read from TOML or JSON; [`DefinitionProblems`] are all that
 //!   is wrong with them.
 //! - [`Assigner`] gives a unit its arms: deterministic, salted, without memory.
 //! - [`statistics`] are the results: moments that merge, ratio metrics, CUPED, fixed-horizon and
@@ -14,8 +14,8 @@ pub mod counterfactual;
 mod definition;
 pub mod statistics;
 
-pub use assignment::{Assigner, Assignment, Feature, Features, ForcedError, Subject};
+pub use assignment::{Assigner, Assignment, Feature, ForcedError, Subject, UserFeatures};
 pub use definition::{
-    Arm, ArmSettings, Condition, Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Plan,
-    Problem, Problems, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
+    Arm, ArmSettings, DefinitionProblem, DefinitionProblems, Definitions, Experiment, Guardrail,
+    GuardrailMetric, Layer, Plan, Ramp, SLOTS, Scalar, Slots, Target, UnitKind, UserCondition,
 };

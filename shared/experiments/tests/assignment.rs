@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use plugrank_experiments::{
-    Arm, Assigner, Definitions, Experiment, Feature, Features, ForcedError, Layer, Ramp, Slots,
-    Subject, UnitKind,
+    Arm, Assigner, Definitions, Experiment, Feature, ForcedError, Layer, Ramp, Slots, Subject,
+    UnitKind, UserFeatures,
 };
 use proptest::prelude::*;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
@@ -174,7 +174,7 @@ struct User {
     tags: Vec<&'static str>,
 }
 
-impl Features for User {
+impl UserFeatures for User {
     fn feature(&self, name: &str) -> Option<Feature<'_>> {
         match name {
             "country" => Some(Feature::Text(self.country)),

@@ -1,6 +1,6 @@
 //! Estimates of another policy's value, against simulations whose truth is known.
 
-use plugrank_experiments::counterfactual::{Decision, DecisionError, Replay, ReplayResults};
+use plugrank_experiments::counterfactual::{DecisionError, LoggedDecision, Replay, ReplayResults};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use statrs::distribution::{Binomial, DiscreteCDF};
@@ -16,11 +16,11 @@ const LOGGED: [[f64; 3]; 2] = [[0.6, 0.2, 0.2], [0.2, 0.4, 0.4]];
 const TARGET: [[f64; 3]; 2] = [[0.1, 0.8, 0.1], [0.8, 0.1, 0.1]];
 
 fn value(policy: [[f64; 3]; 2], reward: [[f64; 3]; 2]) -> f64 {
-    let of_kind = |kind: usize| of(policy[kind], reward[kind]);
+    let of_kind = |kind: usize| expectation(policy[kind], reward[kind]);
     f64::midpoint(of_kind(0), of_kind(1))
 }
 
-fn of(policy: [f64; 3], reward: [f64; 3]) -> f64 {
+fn expectation(policy: [f64; 3], reward: [f64; 3]) -> f64 {
     policy.iter().zip(reward).map(|(chance, reward)| chance * reward).sum()
 }
 
@@ -35,12 +35,12 @@ fn replay(seed: u64, target: [[f64; 3]; 2], model: [[f64; 3]; 2]) -> Replay {
             let [first, second, _] = LOGGED[kind];
             let choice = usize::from(dice >= first) + usize::from(dice >= first + second);
             let reward = f64::from(u8::from(random.random_bool(REWARD[kind][choice])));
-            let decision = Decision {
+            let decision = LoggedDecision {
                 reward,
                 propensity: LOGGED[kind][choice],
                 target: target[kind][choice],
                 expected: model[kind][choice],
-                expected_target: of(target[kind], model[kind]),
+                expected_target: expectation(target[kind], model[kind]),
             };
             replay.add(&unit.to_string(), &decision).expect("it is a decision");
         }
@@ -110,7 +110,7 @@ fn too_thin_an_overlap_is_refused() {
     let mut replay = Replay::default();
     let mut rare = Replay::default();
     for unit in 0..2_000 {
-        let decision = Decision {
+        let decision = LoggedDecision {
             reward: 1.0,
             propensity: 1.0,
             target: 0.5,
@@ -120,7 +120,7 @@ fn too_thin_an_overlap_is_refused() {
         replay.add(&unit.to_string(), &decision).expect("it is a decision");
         let seldom = unit % 1_000 == 0;
         let (propensity, target) = if seldom { (0.001, 1.0) } else { (0.999, 0.0) };
-        let decision = Decision { propensity, target, ..decision };
+        let decision = LoggedDecision { propensity, target, ..decision };
         rare.add(&unit.to_string(), &decision).expect("it is a decision");
     }
     let thin = replay.results(ALPHA).expect_err("half of the choices have no support");
@@ -132,15 +132,20 @@ fn too_thin_an_overlap_is_refused() {
 
 #[test]
 fn decisions_without_a_propensity_are_refused() {
-    let good =
-        Decision { reward: 1.0, propensity: 0.5, target: 0.5, expected: 0.0, expected_target: 0.0 };
+    let good = LoggedDecision {
+        reward: 1.0,
+        propensity: 0.5,
+        target: 0.5,
+        expected: 0.0,
+        expected_target: 0.0,
+    };
     let mut replay = Replay::default();
     let mut error = |decision| replay.add("u", &decision).err();
     assert_eq!(error(good), None);
     for propensity in [0.0, -0.1, 1.1] {
-        let refused = error(Decision { propensity, ..good });
+        let refused = error(LoggedDecision { propensity, ..good });
         assert_eq!(refused, Some(DecisionError::Propensity(propensity)));
     }
-    assert_eq!(error(Decision { target: 1.5, ..good }), Some(DecisionError::Target(1.5)));
-    assert_eq!(error(Decision { reward: f64::NAN, ..good }), Some(DecisionError::Value));
+    assert_eq!(error(LoggedDecision { target: 1.5, ..good }), Some(DecisionError::Target(1.5)));
+    assert_eq!(error(LoggedDecision { reward: f64::NAN, ..good }), Some(DecisionError::Value));
 }

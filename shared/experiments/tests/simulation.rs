@@ -8,8 +8,8 @@ use std::env;
 use plugrank_experiments::{
     Arm, Assigner, Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Plan, Subject,
     statistics::{
-        Collected, Collector, Interval, MetricResult, Options, Results, Row, SAMPLE_RATIO_ALPHA,
-        Schema, Verdict, power, results,
+        Collected, Collector, GuardrailVerdict, Interval, MetricResult, Results, ResultsOptions,
+        Row, SAMPLE_RATIO_ALPHA, Schema, power, results,
     },
 };
 use rand::SeedableRng;
@@ -121,7 +121,7 @@ fn experiment(shop: &Shop, seed: u64) -> Vec<Results> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let assigner = assigner(seed);
     let planned = (shop.days * shop.units_per_day) as u64;
-    let options = Options {
+    let options = ResultsOptions {
         control: 0,
         shares: vec![0.5, 0.5],
         plan: Plan { alpha: ALPHA, lift: 0.03, units: planned, ..Plan::default() },
@@ -295,7 +295,7 @@ fn judged(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
         }
     }
     let guardrail = |metric| Guardrail { metric, margin: 0.01 };
-    let options = Options {
+    let options = ResultsOptions {
         control: 0,
         shares: split.to_vec(),
         plan: Plan::default(),
@@ -312,10 +312,10 @@ fn judged(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
 
 #[test]
 fn a_guardrail_stops_what_is_worse_beyond_doubt() {
-    let verdicts = |results: &Results| -> Vec<Verdict> {
+    let verdicts = |results: &Results| -> Vec<GuardrailVerdict> {
         results.guardrails.iter().map(|one| one.verdict).collect()
     };
-    use Verdict::{Ok, Stop, Unknown, Watch};
+    use GuardrailVerdict::{Ok, Stop, Unknown, Watch};
     let even = [0.5, 0.5];
     assert_eq!(verdicts(&judged([2_000, 2_000], [0.05, 0.05], even)), [Ok, Ok, Ok]);
     assert_eq!(verdicts(&judged([2_000, 2_000], [0.05, 0.12], even)), [Stop, Ok, Watch]);
@@ -329,7 +329,7 @@ fn a_broken_split_hides_the_lift_but_not_the_guardrails() {
     let broken = judged([2_000, 3_000], [0.05, 0.25], [0.5, 0.5]);
     assert!(broken.hidden.is_some_and(|why| why.contains("[2000, 3000] units")));
     assert!(broken.metrics.is_empty());
-    assert_eq!(broken.guardrails[0].verdict, Verdict::Stop);
+    assert_eq!(broken.guardrails[0].verdict, GuardrailVerdict::Stop);
     let as_planned = judged([2_000, 3_000], [0.05, 0.25], [0.4, 0.6]);
     assert_eq!(as_planned.hidden, None);
     assert!(!as_planned.metrics.is_empty());
@@ -342,7 +342,7 @@ fn units_of_several_arms_hide_the_lift() {
     for unit in 0..1_000_usize {
         collector.add(unit % 2, &unit.to_string(), &row((unit % 3) as f64));
     }
-    let options = Options {
+    let options = ResultsOptions {
         control: 0,
         shares: vec![0.5, 0.5],
         plan: Plan::default(),

@@ -221,6 +221,22 @@ impl Problem {
         .at("body")
     }
 
+    /// 408: the head of a request that did not come in time.
+    #[must_use]
+    pub fn head_too_slow(time: Duration) -> Self {
+        let detail = format!("the head of the request was not complete within {time:?}");
+        let title = "The request did not come in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "head-too-slow", title, detail)
+    }
+
+    /// 400: a head whose lines do not end as HTTP has it.
+    #[must_use]
+    pub fn bare_lf() -> Self {
+        let detail = "a line of the request's head ends in LF alone; end each in CR LF";
+        let title = "The request is not HTTP";
+        Self::new(StatusCode::BAD_REQUEST, "not-http", title, detail)
+    }
+
     /// 429: more at a time than is taken on.
     #[must_use]
     pub fn too_many(detail: impl Into<String>) -> Self {

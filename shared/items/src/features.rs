@@ -48,8 +48,8 @@ impl FeatureColumn {
 
     /// The rows as they are now. Take one a request.
     #[must_use]
-    pub fn view(&self) -> Features {
-        Features { width: self.width, pages: Pages::clone(&self.published.load()) }
+    pub fn view(&self) -> FeatureRows {
+        FeatureRows { width: self.width, pages: Pages::clone(&self.published.load()) }
     }
 
     pub(crate) fn write(&self) -> Writing<'_> {
@@ -107,12 +107,12 @@ impl Writing<'_> {
 
 /// The rows of a [`FeatureColumn`] as one reader sees them.
 #[derive(Clone, Debug)]
-pub struct Features {
+pub struct FeatureRows {
     width: usize,
     pages: Pages<Page>,
 }
 
-impl Features {
+impl FeatureRows {
     /// The cells of an item; `None` for one that was never written.
     #[must_use]
     pub fn row(&self, index: ItemIndex) -> Option<&[u32]> {

@@ -24,6 +24,7 @@ mod options;
 mod pages;
 mod records;
 mod row;
+mod rule_facts;
 mod saved;
 mod table;
 #[cfg(test)]
@@ -31,12 +32,12 @@ mod testing;
 mod view;
 
 pub use columns::ColumnStatus;
-pub use features::{FeatureColumn, Features};
+pub use features::{FeatureColumn, FeatureRows};
 pub use filter::{CompiledFilter, Matching};
 pub use follow::{ChangeSink, FollowParts, FollowStatus, Followed, Follower, TableSink};
 pub use options::ItemsOptions;
-pub use records::{Elements, NewRecord, RecordRow, RecordTable, Records};
+pub use records::{NewRecord, RecordElements, RecordRow, RecordTable, Records};
 pub use row::{Availability, CategoryIndex, Content, ItemRow, content_of};
 pub use saved::SavedTable;
-pub use table::{Applied, ItemTable, LoadProgress, TableColumns};
+pub use table::{Applied, ItemTable, TableColumns, TableLoadProgress};
 pub use view::View;

@@ -285,26 +285,26 @@ impl<'a> RecordRow<'a> {
 
     /// A part's elements.
     #[must_use]
-    pub fn part(&self, part: &RecordPart) -> Elements<'a> {
+    pub fn part(&self, part: &RecordPart) -> RecordElements<'a> {
         let words = &self.words[HEAD..];
         let range = part.offset..part.offset + part.dim;
         match self.layout.dtype {
-            Dtype::F16 => Elements::F16(&cast_slice(words)[range]),
-            Dtype::F32 => Elements::F32(&cast_slice(words)[range]),
+            Dtype::F16 => RecordElements::F16(&cast_slice(words)[range]),
+            Dtype::F32 => RecordElements::F32(&cast_slice(words)[range]),
         }
     }
 }
 
 /// Elements of a part of a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Elements<'a> {
+pub enum RecordElements<'a> {
     /// Half precision.
     F16(&'a [f16]),
     /// Single precision.
     F32(&'a [f32]),
 }
 
-impl Elements<'_> {
+impl RecordElements<'_> {
     /// Appends the elements as f32.
     pub fn append_to(&self, to: &mut Vec<f32>) {
         match self {

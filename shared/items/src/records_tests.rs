@@ -27,7 +27,7 @@ fn a_changed_item_does_not_find_its_old_record() {
     let view = table.view();
     let row = view.of_content(5, old).unwrap();
     assert_eq!(row.bytes(), bytes([1.0, 2.0, 3.0]));
-    assert_eq!(row.part(&table.layout().parts[1]), Elements::F32(&[3.0]));
+    assert_eq!(row.part(&table.layout().parts[1]), RecordElements::F32(&[3.0]));
     assert!(view.of_content(5, new).is_none());
     assert_eq!(view.get(5).unwrap().content(), old, "as it was last known");
     put(&table, 5, new, [4.0, 5.0, 6.0]);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Stands for a category's name, in the order in which names were first met.
 pub type CategoryIndex = u32;
 
-/// Stands for a content hash: its first bytes. `None` where nothing is known of it.
+/// Stands for a content hash: its first bytes. `None` where nothing is known about it.
 pub type Content = Option<NonZeroU64>;
 
 /// What stands for a content hash.

@@ -71,7 +71,7 @@ pub struct ItemTable {
     /// Available items that have a time of creation, the newest first: each step backward in such a
     /// set would be a search of its own.
     pub(crate) by_creation: SkipSet<Reverse<(TimestampMs, ItemIndex)>>,
-    /// Available items written since [`ItemTable::listed`] was last told of them.
+    /// Available items written since [`ItemTable::listed`] was last told about them.
     pub(crate) unlisted: SkipSet<ItemIndex>,
     pub(crate) rows: ArcSwap<Rows>,
     present: AtomicUsize,
@@ -147,7 +147,7 @@ pub struct Applied {
 
 /// How far loading is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadProgress {
+pub struct TableLoadProgress {
     /// Items read.
     pub items: u64,
     /// Items there are.
@@ -324,7 +324,7 @@ impl ItemTable {
     pub async fn load(
         &self,
         store: &dyn Store,
-        progress: &(dyn Fn(LoadProgress) + Send + Sync),
+        progress: &(dyn Fn(TableLoadProgress) + Send + Sync),
     ) -> Result<(), StoreError> {
         let total = store.item_count().await?;
         let (mut after, mut items) = (None::<ItemId>, 0);
@@ -337,7 +337,7 @@ impl ItemTable {
             let rows = page.iter().zip(stats);
             self.put(rows.map(|(stored, stats)| (&stored.item, &stored.content, stats)));
             items += page.len() as u64;
-            progress(LoadProgress { items, total: total.max(items) });
+            progress(TableLoadProgress { items, total: total.max(items) });
         }
     }
 

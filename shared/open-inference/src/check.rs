@@ -15,7 +15,7 @@ pub(crate) fn check(graph: &GraphSpec, found: &ModelMetadata) -> Result<(), Stri
             .to_owned());
     }
     let reads = graph.inputs.iter();
-    for wanted in reads.map(|of| TensorMetadata::of(&of.name, of.dtype, &of.shape)) {
+    for wanted in reads.map(|of| TensorMetadata::from_spec(&of.name, of.dtype, &of.shape)) {
         same("input", &wanted, &found.inputs)?;
     }
     let known = |tensor: &&TensorMetadata| graph.inputs.iter().any(|of| of.name == tensor.name);
@@ -26,7 +26,7 @@ pub(crate) fn check(graph: &GraphSpec, found: &ModelMetadata) -> Result<(), Stri
         ));
     }
     let answers = graph.outputs.iter();
-    for wanted in answers.map(|of| TensorMetadata::of(&of.name, of.dtype, &of.shape)) {
+    for wanted in answers.map(|of| TensorMetadata::from_spec(&of.name, of.dtype, &of.shape)) {
         same("output", &wanted, &found.outputs)?;
     }
     Ok(())

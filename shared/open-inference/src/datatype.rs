@@ -12,7 +12,7 @@ pub(crate) const fn name(dtype: TensorDtype) -> &'static str {
 }
 
 /// The type of a name, if graphs use it.
-pub(crate) fn of(name: &str) -> Option<TensorDtype> {
+pub(crate) fn by_name(name: &str) -> Option<TensorDtype> {
     [TensorDtype::F16, TensorDtype::F32, TensorDtype::I64]
         .into_iter()
         .find(|dtype| self::name(*dtype) == name)

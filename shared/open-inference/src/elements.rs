@@ -13,12 +13,12 @@ use serde::{
 /// Numbers read from JSON, nested lists laid flat. Whole ones are kept whole: f64 has no room for
 /// large ids.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Elements {
+pub(crate) enum JsonNumbers {
     Whole(Vec<i64>),
     Real(Vec<f64>),
 }
 
-impl Elements {
+impl JsonNumbers {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Whole(all) => all.len(),
@@ -66,7 +66,7 @@ impl Elements {
     }
 }
 
-impl<'de> Deserialize<'de> for Elements {
+impl<'de> Deserialize<'de> for JsonNumbers {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut elements = Self::Whole(Vec::new());
         from.deserialize_seq(Flat(&mut elements))?;
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for Elements {
 }
 
 /// Lays lists flat.
-struct Flat<'a>(&'a mut Elements);
+struct Flat<'a>(&'a mut JsonNumbers);
 
 impl<'de> DeserializeSeed<'de> for Flat<'_> {
     type Value = ();
@@ -149,14 +149,14 @@ impl Serialize for Flattened<'_> {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<Elements, serde_json::Error> {
+    fn read(json: &str) -> Result<JsonNumbers, serde_json::Error> {
         serde_json::from_str(json)
     }
 
     #[test]
     fn nested_lists_are_laid_flat() {
-        assert_eq!(read("[[1, 2], [3, 4]]").unwrap(), Elements::Whole(vec![1, 2, 3, 4]));
-        assert_eq!(read("[1, [2.5], -3]").unwrap(), Elements::Real(vec![1.0, 2.5, -3.0]));
+        assert_eq!(read("[[1, 2], [3, 4]]").unwrap(), JsonNumbers::Whole(vec![1, 2, 3, 4]));
+        assert_eq!(read("[1, [2.5], -3]").unwrap(), JsonNumbers::Real(vec![1.0, 2.5, -3.0]));
         for bad in ["1", "[\"a\"]", "[null]", "[true]", "[9223372036854775808]", "[[1]"] {
             assert!(read(bad).is_err(), "{bad}");
         }

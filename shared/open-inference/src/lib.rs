@@ -15,7 +15,7 @@ mod message;
 mod metadata;
 pub mod server;
 
-pub use client::{ModelServerClient, StartError};
+pub use client::{ModelServerClient, ModelServerError};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata};
 pub use server::Served;
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     datatype,
-    elements::{Elements, Flattened},
+    elements::{Flattened, JsonNumbers},
 };
 
 pub(crate) type Parameters = Map<String, Value>;
@@ -45,7 +45,7 @@ pub(crate) struct TensorHead {
     #[serde(default)]
     pub(crate) parameters: Option<Parameters>,
     #[serde(default)]
-    pub(crate) data: Option<Elements>,
+    pub(crate) data: Option<JsonNumbers>,
 }
 
 /// A response as it is read; servers add fields of their own.
@@ -185,7 +185,7 @@ pub(crate) fn tensors(heads: Vec<TensorHead>, mut rest: &[u8]) -> Result<Vec<Nam
 fn tensor(head: TensorHead, rest: &mut &[u8]) -> Result<NamedTensor, String> {
     let TensorHead { name, shape, datatype, parameters, data } = head;
     let parameters = parameters.unwrap_or_default();
-    let dtype = datatype::of(&datatype).ok_or_else(|| {
+    let dtype = datatype::by_name(&datatype).ok_or_else(|| {
         format!("tensor `{name}`: datatype {datatype}; the graphs know FP32, FP16 and INT64")
     })?;
     if parameters.keys().any(|key| key.starts_with("shared_memory")) {

@@ -69,21 +69,25 @@ pub struct TensorMetadata {
 impl ModelMetadata {
     /// A graph of a bundle.
     #[must_use]
-    pub fn of(name: &str, version: &str, graph: &GraphSpec) -> Self {
+    pub fn from_graph(name: &str, version: &str, graph: &GraphSpec) -> Self {
         let inputs = graph.inputs.iter();
         let outputs = graph.outputs.iter();
         Self {
             name: name.to_owned(),
             versions: vec![version.to_owned()],
             platform: "onnxruntime_onnx".to_owned(),
-            inputs: inputs.map(|of| TensorMetadata::of(&of.name, of.dtype, &of.shape)).collect(),
-            outputs: outputs.map(|of| TensorMetadata::of(&of.name, of.dtype, &of.shape)).collect(),
+            inputs: inputs
+                .map(|of| TensorMetadata::from_spec(&of.name, of.dtype, &of.shape))
+                .collect(),
+            outputs: outputs
+                .map(|of| TensorMetadata::from_spec(&of.name, of.dtype, &of.shape))
+                .collect(),
         }
     }
 }
 
 impl TensorMetadata {
-    pub(crate) fn of(name: &str, dtype: TensorDtype, shape: &[Dim]) -> Self {
+    pub(crate) fn from_spec(name: &str, dtype: TensorDtype, shape: &[Dim]) -> Self {
         let length = |dim: &Dim| match dim {
             Dim::Fixed(length) => i64::try_from(*length).unwrap_or(i64::MAX),
             Dim::Named(_) => -1,

@@ -34,7 +34,7 @@ pub struct Health {
 
 /// What one check said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Condition {
+pub struct CheckResult {
     /// Name of the check.
     pub name: String,
     /// Whether it passed.
@@ -50,7 +50,7 @@ pub struct Readiness {
     /// Whether every check passed and the process is not draining.
     pub ready: bool,
     /// The checks, by name.
-    pub checks: Vec<Condition>,
+    pub checks: Vec<CheckResult>,
 }
 
 /// A check that is set by hand, e.g. until a model is warm.
@@ -117,18 +117,24 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the process is on its way out.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Asks all checks, side by side.
     pub async fn readiness(&self) -> Readiness {
         let asked = self.all().into_iter().map(|(name, probe)| async move {
             let answer = timeout(CHECK_TIMEOUT, probe())
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
-            Condition { name, ready: answer.is_ok(), reason: answer.err() }
+            CheckResult { name, ready: answer.is_ok(), reason: answer.err() }
         });
         let mut checks = join_all(asked).await;
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             let reason = Some("the process is shutting down".to_owned());
-            checks.push(Condition { name: "shutdown".to_owned(), ready: false, reason });
+            checks.push(CheckResult { name: "shutdown".to_owned(), ready: false, reason });
         }
         Readiness { ready: checks.iter().all(|check| check.ready), checks }
     }

@@ -2,12 +2,12 @@
 
 pub mod health;
 pub mod metrics;
-pub mod settings;
+pub mod options;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace_context;
 
-pub use health::{Condition, Health, Readiness};
+pub use health::{CheckResult, Health, Readiness};
 pub use metrics::{LatencyHistogram, Metrics};
 pub use shutdown::Shutdown;
 pub use telemetry::{Telemetry, TelemetryError};

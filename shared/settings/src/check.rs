@@ -3,25 +3,25 @@
 use serde_json::Value;
 use toml::Value as Toml;
 
-use crate::{Problem, Section, schema};
+use crate::{Section, SettingsProblem, schema};
 
 /// Checks every key of a section.
 ///
 /// # Errors
 /// All problems there are.
-pub fn check<S: Section>(section: &S) -> Result<(), Vec<Problem>> {
+pub fn check<S: Section>(section: &S) -> Result<(), Vec<SettingsProblem>> {
     let Err(report) = section.validate() else { return Ok(()) };
     let schema = schema::of::<S>();
     let values = Toml::try_from(section).unwrap_or(Toml::Boolean(false));
-    let mut problems: Vec<Problem> = Vec::new();
+    let mut problems: Vec<SettingsProblem> = Vec::new();
     for (path, error) in report.iter() {
         let key = path.to_string();
         let key = key.split('[').next().unwrap_or_default().to_owned();
         // Of a key that breaks several rules the first is told, of a list each element.
-        let told = |problem: &Problem| problem.key == key;
+        let told = |problem: &SettingsProblem| problem.key == key;
         if !problems.iter().any(told) {
             let message = message(&schema, &values, &key, error.message());
-            problems.push(Problem { key, message });
+            problems.push(SettingsProblem { key, message });
         }
     }
     Err(problems)
@@ -35,7 +35,7 @@ fn message(schema: &Value, values: &Toml, key: &str, rule: &str) -> String {
         Some(Toml::Float(number)) => Some(*number),
         _ => None,
     };
-    let range = schema::Range::of(node);
+    let range = schema::Range::from_schema(node);
     // A NaN lies in no range.
     let outside = number.is_some_and(|number| !range.contains(number));
     let allowed = range.text().filter(|_| outside).unwrap_or_else(|| rule.to_owned());

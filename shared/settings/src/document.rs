@@ -102,7 +102,7 @@ fn full_description(node: &Value) -> String {
 fn allowed(node: &Value) -> Option<String> {
     let choices = schema::choices(node);
     if choices.is_empty() {
-        return schema::Range::of(node).text();
+        return schema::Range::from_schema(node).text();
     }
     let one = |(value, meaning): (&str, String)| match meaning.trim_end_matches('.') {
         "" => format!("\"{value}\""),

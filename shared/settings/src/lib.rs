@@ -44,7 +44,7 @@ mod schema;
 pub use check::check;
 pub use load::{from_sources, load, process_variables};
 pub use names::near_misses;
-pub use problem::{Problem, SettingsError, refuse};
+pub use problem::{SettingsError, SettingsProblem, refuse};
 pub use redact::{as_stars, without_password, without_passwords};
 pub use redis::{RedisConnection, RedisUse};
 

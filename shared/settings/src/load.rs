@@ -9,7 +9,7 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Source, Value, 
 use serde_path_to_error::Segment;
 
 use crate::{
-    Problem, Section, SettingsError, check,
+    Section, SettingsError, SettingsProblem, check,
     names::{PREFIX, SEPARATOR, is_setting},
 };
 
@@ -33,7 +33,7 @@ pub fn process_variables() -> Result<HashMap<String, String>, SettingsError> {
             Ok(value) => _ = variables.insert(name, value),
             Err(_) if is_setting(&name) => {
                 let message = "is an environment variable that is not UTF-8".to_owned();
-                return Err(SettingsError::Problems(vec![Problem { key: name, message }]));
+                return Err(SettingsError::Problems(vec![SettingsProblem { key: name, message }]));
             }
             Err(_) => {}
         }
@@ -74,9 +74,9 @@ fn read(path: &Path) -> Result<File<config::FileSourceString, FileFormat>, Setti
     Ok(source)
 }
 
-/// Reads every key; one that cannot be read is told of and keeps its default, so that all are told of
+/// Reads every key; one that cannot be read is told about and keeps its default, so that all are told about
 /// at once.
-fn deserialize<S: Section>(mut values: Value) -> (Option<S>, Vec<Problem>) {
+fn deserialize<S: Section>(mut values: Value) -> (Option<S>, Vec<SettingsProblem>) {
     let mut problems = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize(values.clone()) {
@@ -92,7 +92,8 @@ fn deserialize<S: Section>(mut values: Value) -> (Option<S>, Vec<Problem>) {
             })
             .collect();
         let key = error.path().to_string();
-        problems.push(Problem { key, message: format!("cannot be used: {}", error.inner()) });
+        problems
+            .push(SettingsProblem { key, message: format!("cannot be used: {}", error.inner()) });
         if !remove(&mut values, &keys) {
             return (None, problems);
         }
@@ -109,6 +110,6 @@ fn remove(values: &mut Value, keys: &[String]) -> bool {
     }
 }
 
-fn unnamed(error: &ConfigError) -> Problem {
-    Problem { key: "?".to_owned(), message: format!("cannot be used: {error}") }
+fn unnamed(error: &ConfigError) -> SettingsProblem {
+    SettingsProblem { key: "?".to_owned(), message: format!("cannot be used: {error}") }
 }

@@ -4,14 +4,14 @@ use std::{fmt, path::PathBuf};
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingsProblem {
     /// The key, e.g. `server.k_max`.
     pub key: String,
     /// What is wrong, and what the value may be.
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SettingsProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` {}", self.key, self.message)
     }
@@ -30,10 +30,10 @@ pub enum SettingsError {
     },
     /// Keys that do not exist, values of the wrong type or out of range: all that there are.
     #[error("impossible settings: {}", list(.0))]
-    Problems(Vec<Problem>),
+    Problems(Vec<SettingsProblem>),
 }
 
-fn list(problems: &[Problem]) -> String {
+fn list(problems: &[SettingsProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -41,6 +41,6 @@ fn list(problems: &[Problem]) -> String {
 ///
 /// # Errors
 /// When there are problems.
-pub fn refuse(checked: Result<(), Vec<Problem>>) -> Result<(), String> {
+pub fn refuse(checked: Result<(), Vec<SettingsProblem>>) -> Result<(), String> {
     checked.map_err(|problems| list(&problems))
 }

@@ -65,7 +65,7 @@ pub(crate) struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    pub(crate) fn of(node: &'a Value) -> Self {
+    pub(crate) fn from_schema(node: &'a Value) -> Self {
         let bound = |name| node.get(name).filter(|bound: &&Value| bound.is_number());
         Self { min: bound("minimum"), above: bound("exclusiveMinimum"), max: bound("maximum") }
     }

@@ -16,7 +16,7 @@ use crate::{
 
 /// User and event id to the event (postcard): the log, and what tells a repeated event.
 pub(crate) const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
-/// User, request and item to what is known of this exposure ([`exposure::to_bytes`]).
+/// User, request and item to what is known about this exposure ([`exposure::to_bytes`]).
 pub(crate) const EXPOSURES: TableDefinition<&[u8], [u8; 9]> = TableDefinition::new("exposures");
 
 /// Appends events; for each, whether it was new.

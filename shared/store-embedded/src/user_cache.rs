@@ -12,7 +12,7 @@ use plugrank_contract::{HistoryEntry, HistoryLimits, TimestampMs, User, UserId, 
 const STRIPES: usize = 256;
 
 /// Users as they are after everything confirmed: profile and history up to the end of time. Bounded
-/// in bytes; never older than the last write it was told of.
+/// in bytes; never older than the last write it was told about.
 ///
 /// A reader that found nothing may read the file, be overtaken by a write, and only then fill the
 /// cache. So it takes a [`Stamp`] before it reads, and what it read is not kept when a write of a

@@ -33,7 +33,7 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 /// The bucket of a thing, by what names it.
-pub(crate) fn of(name: &[u8]) -> usize {
+pub(crate) fn bucket_of(name: &[u8]) -> usize {
     usize::from(blake3::hash(name).as_bytes()[0])
 }
 
@@ -82,6 +82,6 @@ mod tests {
     fn the_layout_is_pinned() {
         // Stored items lie where these say: a change must be meant, and raise SCHEMA_VERSION.
         assert_eq!((tag(0), tag(1), tag(255)), ("460", "14", "430"));
-        assert_eq!((of(b""), of(b"i1"), of(b"i2")), (175, 226, 31));
+        assert_eq!((bucket_of(b""), bucket_of(b"i1"), bucket_of(b"i2")), (175, 226, 31));
     }
 }

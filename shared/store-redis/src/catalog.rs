@@ -90,7 +90,7 @@ fn index(
 ) {
     let mut commands: BTreeMap<usize, (Key, Cmd)> = BTreeMap::new();
     for id in ids {
-        let bucket = buckets::of(id.as_str().as_bytes());
+        let bucket = buckets::bucket_of(id.as_str().as_bytes());
         let (_, command) = commands.entry(bucket).or_insert_with(|| {
             let key = keys.items(bucket);
             let command = begin(&key);
@@ -137,7 +137,7 @@ pub(crate) async fn scan(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let bucket = |id: &ItemId| buckets::of(id.as_str().as_bytes());
+    let bucket = |id: &ItemId| buckets::bucket_of(id.as_str().as_bytes());
     let mut next = after.map_or(0, bucket);
     let mut after = after.cloned();
     let (mut ids, mut width) = (Vec::new(), 1);

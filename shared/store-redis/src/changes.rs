@@ -46,7 +46,7 @@ const fn field(change: Change) -> &'static str {
 pub(crate) fn announce(batch: &mut Batch, keys: &Keys, change: Change, ids: &[ItemId], kept: u64) {
     let mut by_bucket: BTreeMap<usize, Vec<&ItemId>> = BTreeMap::new();
     for id in ids {
-        by_bucket.entry(buckets::of(id.as_str().as_bytes())).or_default().push(id);
+        by_bucket.entry(buckets::bucket_of(id.as_str().as_bytes())).or_default().push(id);
     }
     let kept = kept.div_ceil(buckets::COUNT as u64).max(1);
     for (bucket, ids) in by_bucket {

@@ -53,7 +53,7 @@ impl Server {
         Ok(Self {
             pool,
             addresses: servers.addresses().into(),
-            target: Target::of(servers)?,
+            target: Target::from_servers(servers)?,
             call_timeout: options.call_timeout,
             replicas: options.replicas,
         })

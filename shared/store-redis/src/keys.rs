@@ -75,7 +75,7 @@ impl Keys {
         hasher.update(&(user.as_str().len() as u64).to_le_bytes());
         hasher.update(user.as_str().as_bytes());
         hasher.update(event.as_bytes());
-        let tag = tagged(buckets::tag(buckets::of(item.as_str().as_bytes())));
+        let tag = tagged(buckets::tag(buckets::bucket_of(item.as_str().as_bytes())));
         self.key("counted", &[tag.as_bytes(), &hasher.finalize().as_bytes()[..16]])
     }
 
@@ -128,7 +128,7 @@ impl Keys {
             VectorSpace::Modal(version) => ("m", version),
             VectorSpace::Record(version) => ("r", version),
         };
-        let tag = tagged(buckets::tag(buckets::of(key)));
+        let tag = tagged(buckets::tag(buckets::bucket_of(key)));
         let space = format!("{kind}:{}:{version}:", version.len());
         self.key("vector", &[tag.as_bytes(), space.as_bytes(), key])
     }
@@ -153,7 +153,7 @@ impl Keys {
 
     fn of_item(&self, kind: &str, id: &ItemId) -> Key {
         let id = id.as_str().as_bytes();
-        self.key(kind, &[tagged(buckets::tag(buckets::of(id))).as_bytes(), id])
+        self.key(kind, &[tagged(buckets::tag(buckets::bucket_of(id))).as_bytes(), id])
     }
 
     // "u:" inside the braces: an empty hash tag would be none.
@@ -194,8 +194,8 @@ mod tests {
                 assert_eq!(key.slot(), slot, "{id}");
                 assert!(buckets::hash_tag(&key.0).starts_with(b"u:"));
             }
-            let slot = keys.items(buckets::of(id.as_bytes())).slot();
-            assert_eq!(keys.changes(buckets::of(id.as_bytes())).slot(), slot);
+            let slot = keys.items(buckets::bucket_of(id.as_bytes())).slot();
+            assert_eq!(keys.changes(buckets::bucket_of(id.as_bytes())).slot(), slot);
             let counted = keys.counted(&item, &user, "e");
             let items = [keys.item(&item), keys.image(&item), keys.stats(&item), counted];
             assert!(items.iter().all(|key| key.slot() == slot), "{id}");

@@ -9,7 +9,7 @@ use crate::RedisAccess;
 pub struct RedisOptions {
     /// Stands before every key: stores of different namespaces share a server without meeting.
     pub namespace: String,
-    /// Who we are to the servers, and whom we trust.
+    /// Credentials for the servers, and the certificate that is trusted.
     pub access: RedisAccess,
     /// Connections at most; in a cluster, each to every node. Calls beyond wait for one, within their time.
     pub connections: usize,

@@ -91,7 +91,7 @@ impl fmt::Debug for RedisServers {
     }
 }
 
-/// Who we are to the servers, and whom we trust.
+/// Credentials for the servers, and the certificate that is trusted.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RedisAccess {
     /// ACL user; in place of the one in the address. With Sentinel: at the master.

@@ -18,7 +18,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Of several servers the first: which of them answers is known only afterwards.
-    pub(crate) fn of(servers: &RedisServers) -> Result<Self, StoreError> {
+    pub(crate) fn from_servers(servers: &RedisServers) -> Result<Self, StoreError> {
         let infos = servers.parse()?;
         let none = || StoreError::Unavailable("no address of a Redis server is given".to_owned());
         let info = infos.first().ok_or_else(none)?;

@@ -250,7 +250,7 @@ impl VectorSets {
     }
 
     fn shard_of(&self, space: &str, id: &ItemId) -> Key {
-        let bucket = buckets::of(id.as_str().as_bytes());
+        let bucket = buckets::bucket_of(id.as_str().as_bytes());
         let shards = self.options.shards;
         self.keys.vectors(space, bucket * shards / buckets::COUNT, shards)
     }

@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     // `cargo bench` adds an argument of its own.
     let url = std::env::args().skip(1).find(|argument| argument != "--bench");
-    let memory = Memory::of(url.as_deref());
+    let memory = Memory::in_use(url.as_deref());
     let store: Arc<dyn Store> = match url {
         Some(url) => {
             let namespace = format!("store_bench_{}", std::process::id());
@@ -61,7 +61,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(url: Option<&str>) -> Self {
+    fn in_use(url: Option<&str>) -> Self {
         let address = url.and_then(|url| url.strip_prefix("redis://")).map(str::to_owned);
         let mut memory = Self { address, last: 0 };
         memory.last = memory.used().unwrap_or(0);

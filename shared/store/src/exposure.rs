@@ -2,7 +2,7 @@
 
 use plugrank_contract::{EventType, TimestampMs};
 
-/// What is known of one item shown to one user by one rank request.
+/// What is known about one item shown to one user by one rank request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposure {
     /// Shown at this time, not clicked so far.
@@ -22,11 +22,11 @@ pub struct Effect {
     pub impressions: u64,
     /// Clicks to count.
     pub clicks: u64,
-    /// What is known of the exposure from now on, where that changes.
+    /// What is known about the exposure from now on, where that changes.
     pub exposure: Option<Exposure>,
 }
 
-/// What an event changes, given what was known of its exposure (nothing, for an event without a
+/// What an event changes, given what was known about its exposure (nothing, for an event without a
 /// request id).
 ///
 /// The sum over an exposure's events does not depend on their order, but for the time of the

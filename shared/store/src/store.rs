@@ -73,7 +73,7 @@ pub struct HistoryPage {
 pub trait Store: Send + Sync + 'static {
     /// Writes items, replacing those of the same id.
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError>;
-    /// Removes items and their images; unknown ids are no error. What is known of their behaviour
+    /// Removes items and their images; unknown ids are no error. What is known about their behaviour
     /// (histories, statistics, neighbours) stays.
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError>;
     /// Items by id, same order; `None` where there is none.

@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::SpanData;
 use parking_lot::{Mutex, MutexGuard};
 
 use plugrank_runtime::{
-    settings::AdminSettings,
+    options::AdminOptions,
     telemetry::{ALLOTTED_MS, Cause, TOTAL_MS, span_data::number},
 };
 
@@ -51,7 +51,7 @@ struct Remembered {
 impl RecentRequests {
     /// None yet.
     #[must_use]
-    pub fn new(settings: &AdminSettings) -> Self {
+    pub fn new(settings: &AdminOptions) -> Self {
         let lists = Arc::default();
         Self { keep: settings.requests, recent: settings.recent(), lists }
     }
@@ -164,7 +164,7 @@ mod tests {
     use plugrank_runtime::telemetry::testing::{linked, span};
 
     fn recent(keep: usize) -> RecentRequests {
-        let settings = AdminSettings { bind: None, requests: keep, recent_ms: 60_000 };
+        let settings = AdminOptions { bind: None, requests: keep, recent_ms: 60_000 };
         RecentRequests::new(&settings)
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use plugrank_runtime::{
     Telemetry,
-    settings::{AdminSettings, TelemetrySettings},
+    options::{AdminOptions, TelemetryOptions},
     telemetry::{Attribute, Cause, OUTCOME, RequestRecord, SpanRecord, TOTAL_MS, TailSampler},
     trace_context::{self, TraceHead},
 };
@@ -17,13 +17,13 @@ use tracing::{Span, info_span};
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-fn settings(endpoint: Option<&str>) -> TelemetrySettings {
+fn settings(endpoint: Option<&str>) -> TelemetryOptions {
     let otlp_endpoint = endpoint.map(ToOwned::to_owned);
-    TelemetrySettings { otlp_endpoint, ..TelemetrySettings::default() }
+    TelemetryOptions { otlp_endpoint, ..TelemetryOptions::default() }
 }
 
 fn recent() -> RecentRequests {
-    RecentRequests::new(&AdminSettings::default())
+    RecentRequests::new(&AdminOptions::default())
 }
 
 fn tail(recent: Option<RecentRequests>) -> Option<Arc<dyn TailSampler>> {

@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use plugrank_contract::{Call, CallError, Context};
 use plugrank_runtime::{
     Telemetry,
-    settings::{AdminSettings, TelemetrySettings},
+    options::{AdminOptions, TelemetryOptions},
     telemetry::TailSampler,
     trace_context::TraceHead,
 };
@@ -58,12 +58,12 @@ fn tail(recent: Option<RecentRequests>) -> Option<Arc<dyn TailSampler>> {
 }
 
 fn spans(criterion: &mut Criterion) {
-    let nowhere = TelemetrySettings { log_level: "off".to_owned(), ..TelemetrySettings::default() };
+    let nowhere = TelemetryOptions { log_level: "off".to_owned(), ..TelemetryOptions::default() };
     let mut sampled = nowhere.clone();
     sampled.otlp_endpoint = Some("http://127.0.0.1:1".to_owned());
     let mut unsampled = sampled.clone();
     unsampled.sample_share = 0.0;
-    let recent = RecentRequests::new(&AdminSettings::default());
+    let recent = RecentRequests::new(&AdminOptions::default());
     let cases = [
         ("no telemetry", None),
         ("nowhere to record to", Some((nowhere.clone(), None))),

@@ -109,7 +109,7 @@ impl<S: Send + Sync + Unpin + 'static> Local<S> {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// Calls refused at the door since the start.
+    /// Calls refused by admission since the start.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)

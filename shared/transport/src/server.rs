@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::StatusCode,
+    http::{StatusCode, header::ALLOW},
     web::{self, Data, Payload, ServiceConfig},
 };
 use plugrank_body::{Body, BodyError, BodyMemory, BodyReader, Encodings, NoRoom};
@@ -38,7 +38,10 @@ pub fn route<C: Call>(config: &mut ServiceConfig, service: Client<C>) {
     config.service(
         web::resource(C::PATH)
             .app_data(Data::new(Endpoint { service }))
-            .route(web::post().to(answer::<C>)),
+            .route(web::post().to(answer::<C>))
+            .default_service(web::to(|| async {
+                HttpResponse::MethodNotAllowed().insert_header((ALLOW, "POST")).finish()
+            })),
     );
 }
 

@@ -135,7 +135,7 @@ struct Place {
 }
 
 impl Place {
-    /// The turn, if it can be had; otherwise `waker` is woken when it can.
+    /// The turn, if it is free; otherwise `waker` is woken when it can.
     fn take_turn(&self, waker: &Waker) -> Option<Turn<'_>> {
         let mut queue = self.turns.0.lock();
         if queue.next == Some(self.number) {

@@ -185,7 +185,7 @@ impl Writer {
             Next::Changes(changes) => {
                 let items = self.host.items();
                 for ids in changes.items.chunks(CHUNK) {
-                    // The table may not have been told of the change yet, and vectors are made of
+                    // The table may not have been told about the change yet, and vectors are made of
                     // what it has.
                     items.refresh(self.host.store().as_ref(), ids).await?;
                     let (mut there, mut gone) = (Vec::new(), Vec::new());

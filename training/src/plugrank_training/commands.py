@@ -33,8 +33,8 @@ written to OUT:
   test_reads.json                which model and seed read which test part when
   stages/                        results of the stages, for reuse, and checkpoints; safe to delete
 
-models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-likeness (with likeness to the history, no
-PPM), idrec-vectors (with frozen vectors as a feature), ppm (alone), unified; without a network: popularity, means,
+models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-similarity (with similarity to the history,
+no PPM), idrec-vectors (with frozen vectors as a feature), ppm (alone), unified; without a network: popularity, means,
 cooccurrence, content, cooccurrence-content.
 
 examples:

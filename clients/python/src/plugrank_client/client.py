@@ -66,7 +66,7 @@ class Client:
         k: int | None = None,
         candidates: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
-        filter: dict[str, Any] | None = None,
+        where: dict[str, Any] | None = None,
         surface: str | None = None,
         cursor: str | None = None,
         goes_with: Sequence[str] = (),
@@ -78,7 +78,7 @@ class Client:
     ) -> Ranking:
         """Ranks items for a user: those of `candidates`, or what the server retrieves.
 
-        `goes_with` names items that the list should go with, such as those in a cart. `recent` is what the
+        `where` is a filter that items meet. `goes_with` names items that the list should go with, such as those in a cart. `recent` is what the
         user did, the latest first, in place of what the server has of it. `cursor` is that of the page
         before.
         """
@@ -91,7 +91,7 @@ class Client:
             "cursor": cursor,
             "candidates": None if candidates is None else list(candidates),
             "exclude": None if exclude is None else list(exclude),
-            "filter": filter,
+            "filter": where,
             "context": context or None,
             "user": None if recent is None else {"recent": [sent(event) for event in recent]},
             "diversity": diversity,
@@ -113,11 +113,9 @@ class Client:
         answer = self._answer("POST", "/v1/rank/batch", lambda _: body).json()
         return [BatchResult.model_validate(result) for result in answer["results"]]
 
-    def similar(
-        self, item_id: str, *, k: int | None = None, filter: dict[str, Any] | None = None
-    ) -> Similar | None:
+    def similar(self, item_id: str, *, k: int | None = None, where: dict[str, Any] | None = None) -> Similar | None:
         """Available items similar to an item, the most similar first; none when there is no such item."""
-        question: dict[str, Any] = {"k": k, "filter": None if filter is None else json.dumps(filter)}
+        question: dict[str, Any] = {"k": k, "filter": None if where is None else json.dumps(where)}
         query = urlencode({name: value for name, value in question.items() if value is not None})
         answer = self._found(f"{item_path(item_id)}/similar" + (f"?{query}" if query else ""))
         return None if answer is None else Similar.model_validate(answer.json())
@@ -141,7 +139,7 @@ class Client:
         self._answer("DELETE", item_path(item_id))
 
     def user(self, user_id: str) -> User | None:
-        """What is known of a user."""
+        """What is known about a user."""
         answer = self._found(f"/v1/users/{quote(user_id, safe='')}")
         return None if answer is None else User.model_validate(answer.json())
 

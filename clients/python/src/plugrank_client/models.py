@@ -227,7 +227,7 @@ class HistoryEntry(Reply):
 
 
 class User(Reply):
-    """What is known of a user, newest first."""
+    """What is known about a user, newest first."""
 
     user_id: str
     features: dict[str, Any]

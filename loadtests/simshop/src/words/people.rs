@@ -1,4 +1,4 @@
-//! What is known of users.
+//! What is known about users.
 
 pub(crate) const AGE_BANDS: [&str; 6] = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"];
 pub(crate) const INCOME_BANDS: [&str; 5] = ["lowest", "low", "middle", "high", "highest"];

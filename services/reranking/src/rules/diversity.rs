@@ -1,7 +1,32 @@
 //! Diversity: a candidate counts for less the more similar it is to what stands above it.
 
-use super::{Applied, Field, Rule};
-use crate::RerankingOptions;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Applied, Field, Rule, RuleKind};
+use crate::{RerankingOptions, inputs::Inputs};
+
+/// Similar items count for less, by maximal marginal relevance over the item vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiversityOptions {
+    /// Weight of an item's worth against diversity; above 0, 1 turns diversity off.
+    pub lambda: f64,
+}
+
+impl RuleKind for DiversityOptions {
+    fn problem(&self) -> Option<String> {
+        let wrong = !(0.01..=1.0).contains(&self.lambda);
+        wrong.then(|| format!("`lambda` is {}; it must be 0.01 to 1", self.lambda))
+    }
+
+    fn build(&self, _: &mut Inputs) -> Box<dyn Rule> {
+        Box::new(Diversity { lambda: self.lambda as f32 })
+    }
+}
+
+/// What the rule is called.
+pub(crate) const NAME: &str = "diversity";
 
 /// Maximal marginal relevance, J. Carbonell and J. Goldstein, SIGIR 1998: of the candidates left,
 /// the next one has the greatest `λ r - (1 - λ) max s`, where `r` is its relevance and `max s` its
@@ -23,11 +48,21 @@ impl Diversity {
     pub fn new(options: &RerankingOptions) -> Self {
         Self { lambda: options.lambda as f32 }
     }
+
+    /// With so much of it for one request: from 0, none, to 1, most.
+    #[must_use]
+    pub fn of_request(diversity: f32) -> Self {
+        Self { lambda: (1.0 - diversity).clamp(0.01, 1.0) }
+    }
 }
 
 impl Rule for Diversity {
     fn name(&self) -> &'static str {
-        "diversity"
+        NAME
+    }
+
+    fn is_single(&self) -> bool {
+        true
     }
 
     fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
@@ -76,7 +111,10 @@ impl Applied for Running {
 
 #[cfg(test)]
 mod tests {
-    use plugrank_contract::{Dtype, Matrix, reranking::RankFacts};
+    use plugrank_contract::{
+        Dtype, Matrix,
+        reranking::{RankFacts, RuleFacts},
+    };
 
     use super::*;
     use crate::{Facts, similarity::Similarity};
@@ -87,9 +125,14 @@ mod tests {
             created_at: vec![None; 3],
             with_vector: Vec::new(),
             vectors: Matrix::empty(2, Dtype::F32),
+            rules: RuleFacts::default(),
         };
         let field = Field {
+            value: ctr,
             ctr,
+            rule_facts: &RuleFacts::default(),
+            order: &[0, 1, 2],
+            before: 0,
             facts: Facts::Given { facts: &given, order: &[0, 1, 2] },
             pool: 3,
             similarity: Similarity::by_categories(),

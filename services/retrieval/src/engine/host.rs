@@ -10,16 +10,16 @@ use super::SharedVectors;
 use crate::{
     RetrievalError,
     index::external::External,
-    state::{Fetched, Indexed, State, fetch_vectors},
+    state::{Fetched, Indexed, RetrievalState, fetch_vectors},
 };
 
 /// What retrieval lends an engine: the catalog, item vectors, and a place to put what is searched.
 pub struct EngineHost {
-    state: Arc<State>,
+    state: Arc<RetrievalState>,
 }
 
 impl EngineHost {
-    pub(super) fn new(state: Arc<State>) -> Self {
+    pub(super) fn new(state: Arc<RetrievalState>) -> Self {
         Self { state }
     }
 

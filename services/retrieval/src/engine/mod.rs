@@ -14,7 +14,7 @@ pub use host::EngineHost;
 pub use shared_vectors::SharedVectors;
 
 pub use crate::state::Fetched;
-use crate::state::State;
+use crate::state::RetrievalState;
 
 /// Has item vectors outside of this process.
 #[async_trait]
@@ -28,7 +28,7 @@ pub trait VectorEngine: Send + Sync + 'static {
 pub(crate) struct EngineTask(JoinHandle<()>);
 
 impl EngineTask {
-    pub(crate) fn start(engine: Box<dyn VectorEngine>, state: Arc<State>) -> Self {
+    pub(crate) fn start(engine: Box<dyn VectorEngine>, state: Arc<RetrievalState>) -> Self {
         Self(tokio::spawn(engine.keep_up(EngineHost::new(state))))
     }
 }

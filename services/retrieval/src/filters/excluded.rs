@@ -3,21 +3,21 @@
 use plugrank_contract::ItemIndex;
 use plugrank_items::View;
 
-use crate::{filters::Filter, query::Query};
+use crate::{filters::CandidateFilter, query::RetrievalQuery};
 
 /// Takes out what the caller excluded, caller-given candidates included.
 pub(crate) struct Excluded;
 
-impl Filter for Excluded {
+impl CandidateFilter for Excluded {
     fn reason(&self) -> &'static str {
         "excluded"
     }
 
-    fn keeps(&self, item: ItemIndex, query: &Query, _: &View<'_>) -> bool {
+    fn keeps(&self, item: ItemIndex, query: &RetrievalQuery, _: &View<'_>) -> bool {
         !query.excluded.contains(item)
     }
 
-    fn applies(&self, query: &Query) -> bool {
+    fn applies(&self, query: &RetrievalQuery) -> bool {
         !query.excluded.is_empty()
     }
 }

@@ -11,10 +11,10 @@ mod unknown;
 use plugrank_contract::ItemIndex;
 use plugrank_items::View;
 
-use crate::{candidates::Candidates, query::Query};
+use crate::{candidates::Candidates, query::RetrievalQuery};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn Filter; 7] = [
+const FILTERS: [&dyn CandidateFilter; 7] = [
     &unknown::Unknown,
     &excluded::Excluded,
     &shown::ShownBefore,
@@ -25,13 +25,13 @@ const FILTERS: [&dyn Filter; 7] = [
 ];
 
 /// Takes candidates out. Those that stay keep their order.
-pub(crate) trait Filter: Sync {
+pub(crate) trait CandidateFilter: Sync {
     /// Why this filter takes a candidate out, as replies show it.
     fn reason(&self) -> &'static str;
     /// Whether the candidate stays.
-    fn keeps(&self, item: ItemIndex, query: &Query, view: &View<'_>) -> bool;
+    fn keeps(&self, item: ItemIndex, query: &RetrievalQuery, view: &View<'_>) -> bool;
     /// Whether it can take out anything for this request.
-    fn applies(&self, _: &Query) -> bool {
+    fn applies(&self, _: &RetrievalQuery) -> bool {
         true
     }
     /// Notes which candidates no filter before took out and this one does. Nothing to implement: it
@@ -40,7 +40,7 @@ pub(crate) trait Filter: Sync {
         &self,
         number: u8,
         items: &[ItemIndex],
-        query: &Query,
+        query: &RetrievalQuery,
         view: &View<'_>,
         objections: &mut [u8],
     ) {
@@ -59,19 +59,23 @@ const NONE: u8 = 0;
 pub(crate) type Removed = Vec<(ItemIndex, &'static str)>;
 
 /// Asks every filter about every candidate, and takes out those that one of them objects to.
-pub(crate) fn apply(candidates: &mut Candidates, query: &Query, view: &View<'_>) -> Removed {
+pub(crate) fn apply(
+    candidates: &mut Candidates,
+    query: &RetrievalQuery,
+    view: &View<'_>,
+) -> Removed {
     apply_all(&FILTERS, candidates, query, view)
 }
 
 /// Whether no filter objects to an item.
-pub(crate) fn keep(item: ItemIndex, query: &Query, view: &View<'_>) -> bool {
+pub(crate) fn keep(item: ItemIndex, query: &RetrievalQuery, view: &View<'_>) -> bool {
     FILTERS.iter().all(|filter| !filter.applies(query) || filter.keeps(item, query, view))
 }
 
 fn apply_all(
-    filters: &[&dyn Filter],
+    filters: &[&dyn CandidateFilter],
     candidates: &mut Candidates,
-    query: &Query,
+    query: &RetrievalQuery,
     view: &View<'_>,
 ) -> Removed {
     let mut objections = vec![NONE; candidates.len()];
@@ -102,10 +106,10 @@ mod tests {
     use plugrank_contract::{ItemIndex, UNKNOWN_ITEM, retrieval::SourceSet};
     use plugrank_items::{ItemTable, View};
 
-    use super::{FILTERS, Filter, apply, apply_all};
+    use super::{CandidateFilter, FILTERS, apply, apply_all};
     use crate::{
         candidates::Candidates,
-        query::Query,
+        query::RetrievalQuery,
         testing::{item, table},
     };
 
@@ -122,20 +126,20 @@ mod tests {
 
     fn candidates() -> Candidates {
         let indices = vec![0, 1, 2, 3, 4, UNKNOWN_ITEM];
-        let sources = (0..indices.len()).map(SourceSet::of).collect();
+        let sources = (0..indices.len()).map(SourceSet::only).collect();
         Candidates { indices, sources }
     }
 
     #[test]
     fn the_first_objection_is_the_reason() {
-        let query = Query {
+        let query = RetrievalQuery {
             seen: [1, 2].into_iter().collect(),
             excluded: [2, 4].into_iter().collect(),
-            ..Query::default()
+            ..RetrievalQuery::default()
         };
         let mut candidates = candidates();
         let removed = apply(&mut candidates, &query, &items().view());
-        assert_eq!((candidates.indices, candidates.sources), (vec![0], vec![SourceSet::of(0)]));
+        assert_eq!((candidates.indices, candidates.sources), (vec![0], vec![SourceSet::only(0)]));
         assert_eq!(
             removed,
             [
@@ -151,11 +155,11 @@ mod tests {
     /// What one more filter takes: a type, and its place in the list.
     struct Odd;
 
-    impl Filter for Odd {
+    impl CandidateFilter for Odd {
         fn reason(&self) -> &'static str {
             "odd"
         }
-        fn keeps(&self, item: ItemIndex, _: &Query, _: &View<'_>) -> bool {
+        fn keeps(&self, item: ItemIndex, _: &RetrievalQuery, _: &View<'_>) -> bool {
             item.is_multiple_of(2)
         }
     }
@@ -165,7 +169,7 @@ mod tests {
         let mut filters = FILTERS.to_vec();
         filters.push(&Odd);
         let mut candidates = candidates();
-        let query = Query::default();
+        let query = RetrievalQuery::default();
         let removed = apply_all(&filters, &mut candidates, &query, &items().view());
         assert_eq!(candidates.indices, [0, 2]);
         assert_eq!(removed[0], (1, "odd"));

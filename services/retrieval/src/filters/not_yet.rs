@@ -3,7 +3,7 @@
 use plugrank_contract::ItemIndex;
 use plugrank_items::View;
 
-use crate::{filters::Filter, query::Query};
+use crate::{filters::CandidateFilter, query::RetrievalQuery};
 
 /// How far the clock of whoever writes items may be ahead, in milliseconds: what is new is new at once.
 const AHEAD_MS: i64 = 60_000;
@@ -12,12 +12,12 @@ const AHEAD_MS: i64 = 60_000;
 /// or unknown at a moment in the past that is asked about. An item without a time was always there.
 pub(crate) struct NotYet;
 
-impl Filter for NotYet {
+impl CandidateFilter for NotYet {
     fn reason(&self) -> &'static str {
         "not_yet"
     }
 
-    fn keeps(&self, item: ItemIndex, query: &Query, view: &View<'_>) -> bool {
+    fn keeps(&self, item: ItemIndex, query: &RetrievalQuery, view: &View<'_>) -> bool {
         view.created_at(item)
             .is_none_or(|created_at| created_at <= query.as_of.saturating_add(AHEAD_MS))
     }
@@ -25,9 +25,9 @@ impl Filter for NotYet {
 
 #[cfg(test)]
 mod tests {
-    use super::{AHEAD_MS, Filter, NotYet};
+    use super::{AHEAD_MS, CandidateFilter, NotYet};
     use crate::{
-        query::Query,
+        query::RetrievalQuery,
         testing::{item, table},
     };
 
@@ -42,7 +42,8 @@ mod tests {
             ]
             .map(|(id, at)| item(id, &[], at)),
         );
-        let (view, query) = (items.view(), Query { as_of: 10, ..Query::default() });
+        let (view, query) =
+            (items.view(), RetrievalQuery { as_of: 10, ..RetrievalQuery::default() });
         assert_eq!(
             [0, 1, 2, 3].map(|item| NotYet.keeps(item, &query, &view)),
             [true, true, false, true]

@@ -3,17 +3,17 @@
 use plugrank_contract::ItemIndex;
 use plugrank_items::{Availability, View};
 
-use crate::{filters::Filter, query::Query};
+use crate::{filters::CandidateFilter, query::RetrievalQuery};
 
 /// Takes out what is marked unavailable.
 pub(crate) struct Unavailable;
 
-impl Filter for Unavailable {
+impl CandidateFilter for Unavailable {
     fn reason(&self) -> &'static str {
         "unavailable"
     }
 
-    fn keeps(&self, item: ItemIndex, _: &Query, view: &View<'_>) -> bool {
+    fn keeps(&self, item: ItemIndex, _: &RetrievalQuery, view: &View<'_>) -> bool {
         view.available(item) || view.availability(item) != Availability::Unavailable
     }
 }

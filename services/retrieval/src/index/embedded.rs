@@ -14,7 +14,7 @@ use super::{
     neighbour_cache::NeighbourCache,
 };
 use crate::{
-    RetrievalError, answer::Answer, narrowed::Narrowed, options::AnnOptions, query::Query,
+    RetrievalError, answer::Answer, narrowed::Narrowed, options::AnnOptions, query::RetrievalQuery,
 };
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
@@ -39,7 +39,11 @@ impl Embedded {
     }
 
     /// Searches on a thread for blocking work, when there is room.
-    async fn search_blocking(self: Arc<Self>, query: Arc<Query>, enough: usize) -> Nearest {
+    async fn search_blocking(
+        self: Arc<Self>,
+        query: Arc<RetrievalQuery>,
+        enough: usize,
+    ) -> Nearest {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
         blocking(move || {
             let _turn = turn;
@@ -48,7 +52,7 @@ impl Embedded {
         .await
     }
 
-    fn near(&self, item: ItemIndex, query: &Query, view: &View<'_>) -> Neighbours {
+    fn near(&self, item: ItemIndex, query: &RetrievalQuery, view: &View<'_>) -> Neighbours {
         let mut vector = vec![0.0; self.ann.dim()];
         if !self.ann.vector(item, &mut vector) {
             return Ok(None);
@@ -73,7 +77,7 @@ impl Embedded {
         Ok(Some(found.into_iter().filter_map(&mut with_cosine).collect()))
     }
 
-    fn search(&self, query: &Query, view: &View<'_>, enough: usize) -> Nearest {
+    fn search(&self, query: &RetrievalQuery, view: &View<'_>, enough: usize) -> Nearest {
         if enough == 0 {
             return Ok(Vec::new());
         }
@@ -132,7 +136,7 @@ impl VectorIndex for Embedded {
 
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        query: &'a Arc<Query>,
+        query: &'a Arc<RetrievalQuery>,
         view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest> {
@@ -147,7 +151,7 @@ impl VectorIndex for Embedded {
     async fn nearest_to_item<'a>(
         self: Arc<Self>,
         item: ItemIndex,
-        query: Arc<Query>,
+        query: Arc<RetrievalQuery>,
         view: &'a View<'a>,
     ) -> Neighbours {
         if self.ann.len() <= IN_PLACE

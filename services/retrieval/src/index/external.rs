@@ -13,7 +13,8 @@ use super::{
     interests::{self, ClickVectors},
 };
 use crate::{
-    RetrievalError, answer::Answer, engine::SharedVectors, options::AnnOptions, query::Query,
+    RetrievalError, answer::Answer, engine::SharedVectors, options::AnnOptions,
+    query::RetrievalQuery,
 };
 
 /// Vectors of one bundle in an engine.
@@ -27,7 +28,7 @@ pub(crate) struct External {
 }
 
 impl External {
-    async fn search(&self, query: &Query, view: &View<'_>, enough: usize) -> Nearest {
+    async fn search(&self, query: &RetrievalQuery, view: &View<'_>, enough: usize) -> Nearest {
         let options = &self.options;
         let ids: Vec<ItemId> =
             query.clicked_ids(interests::clicks_read(options)).cloned().collect();
@@ -66,7 +67,7 @@ const MOST: usize = 2_000;
 
 /// How many neighbours to ask for, so that about `count` of them meet the request's filters: the engine
 /// does not know them. Where few items do, the other sources find them.
-fn over_ask(count: usize, query: &Query, view: &View<'_>) -> usize {
+fn over_ask(count: usize, query: &RetrievalQuery, view: &View<'_>) -> usize {
     let Some(narrowed) = &query.narrowed else { return count };
     let all = count.saturating_mul(view.index_end() as usize);
     count.max(MOST.min(all / narrowed.matching().len().max(1)))
@@ -84,7 +85,7 @@ impl VectorIndex for External {
 
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        query: &'a Arc<Query>,
+        query: &'a Arc<RetrievalQuery>,
         view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest> {
@@ -97,7 +98,7 @@ impl VectorIndex for External {
     async fn nearest_to_item<'a>(
         self: Arc<Self>,
         item: ItemIndex,
-        query: Arc<Query>,
+        query: Arc<RetrievalQuery>,
         view: &'a View<'a>,
     ) -> Neighbours {
         let Some(id) = view.id(item).cloned() else { return Ok(None) };

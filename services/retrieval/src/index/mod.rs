@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use plugrank_contract::ItemIndex;
 use plugrank_items::View;
 
-use crate::{RetrievalError, answer::Answer, query::Query};
+use crate::{RetrievalError, answer::Answer, query::RetrievalQuery};
 
 pub use ann::AnnIndex;
 
@@ -43,7 +43,7 @@ pub(crate) trait VectorIndex: Send + Sync + 'static {
     /// At most `enough` items near to what the user clicked, as [`interests`] has it.
     fn nearest_to_clicks<'a>(
         self: Arc<Self>,
-        query: &'a Arc<Query>,
+        query: &'a Arc<RetrievalQuery>,
         view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest>;
@@ -52,7 +52,7 @@ pub(crate) trait VectorIndex: Send + Sync + 'static {
     async fn nearest_to_item<'a>(
         self: Arc<Self>,
         item: ItemIndex,
-        query: Arc<Query>,
+        query: Arc<RetrievalQuery>,
         view: &'a View<'a>,
     ) -> Neighbours;
     /// Takes vectors out and puts others in, replacing those of the same items.

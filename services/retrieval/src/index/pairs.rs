@@ -33,7 +33,7 @@ impl Pairs {
     }
 
     /// Neighbours of an item, in no order.
-    pub(crate) fn of(&self, item: ItemIndex) -> Neighbours {
+    pub(crate) fn neighbours(&self, item: ItemIndex) -> Neighbours {
         self.items.get(&item).map_or_else(Vec::new, |neighbours| neighbours.lock().clone())
     }
 
@@ -63,7 +63,7 @@ mod tests {
         pairs.add(2, 1, 0.5);
         pairs.add(1, 1, 9.0);
         assert_eq!(
-            (pairs.of(1), pairs.of(2), pairs.of(3)),
+            (pairs.neighbours(1), pairs.neighbours(2), pairs.neighbours(3)),
             (vec![(2, 1.5)], vec![(1, 1.5)], vec![])
         );
     }
@@ -75,9 +75,9 @@ mod tests {
             pairs.add(0, other, 2.0 + other as f32);
         }
         pairs.add(0, 900, 1.0);
-        assert!(!pairs.of(0).iter().any(|(item, _)| *item == 900), "weaker than all");
+        assert!(!pairs.neighbours(0).iter().any(|(item, _)| *item == 900), "weaker than all");
         pairs.add(0, 901, 4.0);
-        let kept = pairs.of(0);
+        let kept = pairs.neighbours(0);
         assert_eq!(kept.len(), NEIGHBOURS);
         assert!(kept.contains(&(901, 4.0)) && !kept.iter().any(|(item, _)| *item == 1));
     }

@@ -160,7 +160,7 @@ fn check_index(index: &IndexManifest, bundle: &str, options: &AnnOptions) -> Res
     if index.bundle != bundle {
         return Err(format!("its vectors are of bundle {}, not {bundle}", index.bundle));
     }
-    let wanted = IndexSettings::of(options);
+    let wanted = IndexSettings::from_options(options);
     if index.made_with != wanted {
         return Err(format!("its index was made with {:?}, not {wanted:?}", index.made_with));
     }

@@ -70,7 +70,7 @@ struct IndexSettings {
 }
 
 impl IndexSettings {
-    fn of(options: &AnnOptions) -> Self {
+    fn from_options(options: &AnnOptions) -> Self {
         let AnnOptions { connectivity, expansion_add, storage, .. } = *options;
         Self { connectivity, expansion_add, storage }
     }

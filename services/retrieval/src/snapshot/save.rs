@@ -18,7 +18,7 @@ use super::{
     FORMAT, INDEX, IndexManifest, IndexSettings, KEPT, Kept, MANIFEST, Manifest, PREFIX, TABLE,
     UNFINISHED, fingerprint, finished,
 };
-use crate::{RetrievalError, state::State};
+use crate::{RetrievalError, state::RetrievalState};
 
 /// An unfinished snapshot so old is one that its process left behind.
 const ABANDONED: Duration = Duration::from_secs(3_600);
@@ -29,7 +29,7 @@ pub(crate) struct Saver(JoinHandle<()>);
 impl Saver {
     /// `saved`: what the newest snapshot stands for, if there is one.
     pub(crate) fn start(
-        state: Arc<State>,
+        state: Arc<RetrievalState>,
         followed: Arc<Followed>,
         folder: PathBuf,
         saved: Option<ChangePosition>,
@@ -62,7 +62,7 @@ impl Drop for Saver {
 /// Makes a snapshot and removes those that are too many; what it stands for. Items are read again
 /// only when the table and the index are written, so that these agree.
 async fn save(
-    state: &Arc<State>,
+    state: &Arc<RetrievalState>,
     followed: &Followed,
     folder: &Path,
 ) -> Result<ChangePosition, RetrievalError> {
@@ -94,7 +94,7 @@ async fn save(
         {
             ann.save(&unfinished.join(INDEX))?;
             names.push(INDEX);
-            let made_with = IndexSettings::of(&state.options.ann);
+            let made_with = IndexSettings::from_options(&state.options.ann);
             index =
                 Some(IndexManifest { bundle: indexed.bundle.clone(), dim: ann.dim(), made_with });
         }
@@ -117,7 +117,7 @@ async fn save(
 }
 
 /// What the table's file is to hold.
-fn kept(state: &State, position: ChangePosition) -> Kept {
+fn kept(state: &RetrievalState, position: ChangePosition) -> Kept {
     let table = state.items.saved();
     let features = state.features.iter();
     // Indices are of this width.

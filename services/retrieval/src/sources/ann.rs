@@ -7,7 +7,7 @@ use crate::{
     answer::Answer,
     index::VectorIndex,
     options::Quota,
-    sources::{Found, Request, Source},
+    sources::{Found, RetrievalSource, SourceRequest},
 };
 
 /// Names the items nearest to the mean of the user's clicks, and those nearest to each of the
@@ -15,7 +15,7 @@ use crate::{
 /// clicks gets none.
 pub(crate) struct Ann;
 
-impl Source for Ann {
+impl RetrievalSource for Ann {
     const NAME: &'static str = "ann";
     const QUOTA: Quota = Quota { share: 0.5, weight: 1.0 };
 
@@ -23,7 +23,7 @@ impl Source for Ann {
         Self
     }
 
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
         match request.query.clicks() {
             Err(reason) => return Answer::Now(Err(reason)),
             Ok([]) => return Answer::Now(Ok(Vec::new())),
@@ -36,7 +36,7 @@ impl Source for Ann {
             });
         };
         let index: Arc<dyn VectorIndex> = Arc::clone(&index.vectors);
-        let Request { query, view, .. } = request;
+        let SourceRequest { query, view, .. } = request;
         index.nearest_to_clicks(query, view, enough).map(|found| found.map_err(|e| e.to_string()))
     }
 }

@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use plugrank_contract::retrieval::Source as Kind;
 
 use crate::{
-    query::{Named, Query},
-    sources::Source,
+    query::{Named, RetrievalQuery},
+    sources::RetrievalSource,
 };
 
 /// Names what the caller named, in the caller's order.
 pub(crate) struct Caller;
 
 #[async_trait]
-impl Source for Caller {
+impl RetrievalSource for Caller {
     fn kind(&self) -> Kind {
         Kind::Caller
     }
@@ -23,7 +23,7 @@ impl Source for Caller {
         1.0
     }
 
-    async fn retrieve(&self, query: &Arc<Query>) -> Result<Vec<Named>, String> {
+    async fn retrieve(&self, query: &Arc<RetrievalQuery>) -> Result<Vec<Named>, String> {
         Ok(query.caller.clone().unwrap_or_default())
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     index_set::IndexMap,
     merge::{RankedList, fuse},
     options::Quota,
-    query::Query,
-    sources::{Found, Request, Source, take_unblocked},
+    query::RetrievalQuery,
+    sources::{Found, RetrievalSource, SourceRequest, take_unblocked},
 };
 
 /// Names what is popular in the categories the user clicks most, each in proportion to its clicks.
@@ -20,7 +20,7 @@ use crate::{
 /// unknown is shown the breadth of the catalog.
 pub(crate) struct Category;
 
-impl Source for Category {
+impl RetrievalSource for Category {
     const NAME: &'static str = "category";
     const QUOTA: Quota = Quota { share: 0.2, weight: 1.0 };
 
@@ -28,13 +28,13 @@ impl Source for Category {
         Self
     }
 
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
         Answer::Now(request.query.clicks().map(|_| popular_in_categories(request, enough)))
     }
 }
 
-fn popular_in_categories(request: Request<'_>, enough: usize) -> Vec<u32> {
-    let Request { state, view, query } = request;
+fn popular_in_categories(request: SourceRequest<'_>, enough: usize) -> Vec<u32> {
+    let SourceRequest { state, view, query } = request;
     let lists = state.popularity.lists();
     let mut tastes = top_categories(query, view, state.options.category.categories);
     if tastes.is_empty() {
@@ -67,7 +67,11 @@ fn popular_in_categories(request: Request<'_>, enough: usize) -> Vec<u32> {
 
 /// The user's categories with how often they were clicked, most often first; among equals the one
 /// clicked later.
-fn top_categories(query: &Query, view: &View<'_>, count: usize) -> Vec<(CategoryIndex, u64)> {
+fn top_categories(
+    query: &RetrievalQuery,
+    view: &View<'_>,
+    count: usize,
+) -> Vec<(CategoryIndex, u64)> {
     struct Taste {
         category: CategoryIndex,
         clicks: u64,
@@ -96,7 +100,7 @@ fn top_categories(query: &Query, view: &View<'_>, count: usize) -> Vec<(Category
 mod tests {
     use super::top_categories;
     use crate::{
-        query::{Click, Query},
+        query::{Click, RetrievalQuery},
         testing::{item, table},
     };
 
@@ -106,8 +110,10 @@ mod tests {
         let items = table(items.map(|(id, categories)| item(id, categories, None)));
         let view = items.view();
         let click = |id: &str| Click { entry: 0, index: view.index_of(id) };
-        let query =
-            Query { clicks: ["b", "gone", "a", "c"].map(click).to_vec(), ..Query::default() };
+        let query = RetrievalQuery {
+            clicks: ["b", "gone", "a", "c"].map(click).to_vec(),
+            ..RetrievalQuery::default()
+        };
         // x, y and z are 0, 1 and 2.
         assert_eq!(top_categories(&query, &view, 10), [(1, 2), (2, 1), (0, 1)]);
         assert_eq!(top_categories(&query, &view, 1), [(1, 2)]);

@@ -14,7 +14,7 @@ use crate::{
     index_set::IndexMap,
     merge::{RankedList, fuse},
     options::Quota,
-    sources::{Found, Request, Source},
+    sources::{Found, RetrievalSource, SourceRequest},
 };
 
 /// Neighbours of an item with their scores, as the loader computed them.
@@ -32,7 +32,7 @@ pub(crate) struct CoVisitation {
     loaded: Cache<ItemId, Neighbours>,
 }
 
-impl Source for CoVisitation {
+impl RetrievalSource for CoVisitation {
     const NAME: &'static str = "co_visitation";
     const QUOTA: Quota = Quota { share: 0.3, weight: 1.0 };
 
@@ -45,7 +45,7 @@ impl Source for CoVisitation {
         Self { loaded }
     }
 
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
         if let Err(reason) = request.query.clicks() {
             return Answer::Now(Err(reason));
         }
@@ -73,7 +73,7 @@ impl CoVisitation {
     /// Neighbours of items from the store, same order.
     async fn read(
         &self,
-        request: Request<'_>,
+        request: SourceRequest<'_>,
         ids: Vec<ItemId>,
     ) -> Result<Vec<Neighbours>, String> {
         let state = request.state;
@@ -90,14 +90,18 @@ impl CoVisitation {
     }
 }
 
-fn rank(request: Request<'_>, loaded: &[Option<Neighbours>], enough: usize) -> Vec<ItemIndex> {
-    let Request { state, view, query } = request;
+fn rank(
+    request: SourceRequest<'_>,
+    loaded: &[Option<Neighbours>],
+    enough: usize,
+) -> Vec<ItemIndex> {
+    let SourceRequest { state, view, query } = request;
     let options = &state.options.co_visitation;
     let none: &[(ItemIndex, f32)] = &[];
     let loaded = loaded.iter().map(|list| list.as_deref().unwrap_or(none));
     let latest = query.clicks.iter().take(options.clicks);
     let live: Vec<Vec<(ItemIndex, f32)>> = latest
-        .map(|click| click.index.map_or_else(Vec::new, |index| state.pairs.of(index)))
+        .map(|click| click.index.map_or_else(Vec::new, |index| state.pairs.neighbours(index)))
         .collect();
     let live = live.iter().map(|list| &**list);
     let loaded = weigh(loaded, options.half_life_clicks, view);

@@ -6,7 +6,7 @@ use crate::{
     RetrievalOptions,
     answer::Answer,
     options::Quota,
-    sources::{Found, Request, Source, newest, take_unblocked},
+    sources::{Found, RetrievalSource, SourceRequest, newest, take_unblocked},
 };
 
 /// Latest clicks whose main categories count.
@@ -18,7 +18,7 @@ const LOOKED_AT: usize = 10;
 /// says little to somebody who buys shoes. A user without clicks gets none.
 pub(crate) struct FreshInCategories;
 
-impl Source for FreshInCategories {
+impl RetrievalSource for FreshInCategories {
     const NAME: &'static str = "fresh_in_categories";
     const QUOTA: Quota = Quota { share: 0.0, weight: 1.0 };
 
@@ -26,8 +26,8 @@ impl Source for FreshInCategories {
         Self
     }
 
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
-        let Request { view, query, .. } = request;
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
+        let SourceRequest { view, query, .. } = request;
         let clicks = match query.clicks() {
             Ok(clicks) => &clicks[..clicks.len().min(CLICKS)],
             Err(reason) => return Answer::Now(Err(reason)),
@@ -50,12 +50,12 @@ impl Source for FreshInCategories {
 mod tests {
     use std::sync::Arc;
 
-    use super::{FreshInCategories, Source};
+    use super::{FreshInCategories, RetrievalSource};
     use crate::{
         RetrievalOptions,
         answer::Answer,
-        query::{Click, Query},
-        sources::Request,
+        query::{Click, RetrievalQuery},
+        sources::SourceRequest,
         testing::{Bench, item, put},
     };
 
@@ -74,8 +74,12 @@ mod tests {
         let view = items.view();
         let found = |clicks: &[u32]| {
             let clicks = clicks.iter().map(|index| Click { entry: 0, index: Some(*index) });
-            let query = Arc::new(Query { clicks: clicks.collect(), as_of: 10, ..Query::default() });
-            let request = Request { state: &bench.state, view: &view, query: &query };
+            let query = Arc::new(RetrievalQuery {
+                clicks: clicks.collect(),
+                as_of: 10,
+                ..RetrievalQuery::default()
+            });
+            let request = SourceRequest { state: &bench.state, view: &view, query: &query };
             let source = FreshInCategories::new(&RetrievalOptions::default());
             match source.retrieve(request, 5) {
                 Answer::Now(found) => found.unwrap(),

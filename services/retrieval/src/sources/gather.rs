@@ -10,7 +10,7 @@ use plugrank_contract::{Deadline, inner_span, panic_text, retrieval::Name};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Active, Found, Request};
+use super::{Active, Found, SourceRequest};
 use crate::{answer::Answer, merge::RankedList, options::Quota};
 
 /// What the sources gave, and which failed and why.
@@ -23,7 +23,7 @@ pub(crate) struct Gathered {
 /// not done by `until` is reported; the others still answer.
 pub(crate) async fn gather<'s>(
     sources: impl ExactSizeIterator<Item = (&'s Active, Quota)> + Clone,
-    request: Request<'s>,
+    request: SourceRequest<'s>,
     until: Deadline,
 ) -> Gathered {
     let begun = Instant::now();
@@ -69,8 +69,8 @@ pub(crate) async fn gather<'s>(
     gathered
 }
 
-fn ask<'a>(source: &'a Active, quota: Quota, request: Request<'a>) -> Answer<'a, Found> {
-    let enough = quota.of(request.query.limit);
+fn ask<'a>(source: &'a Active, quota: Quota, request: SourceRequest<'a>) -> Answer<'a, Found> {
+    let enough = quota.count(request.query.limit);
     catch_unwind(AssertUnwindSafe(|| source.source.retrieve(request, enough)))
         .unwrap_or_else(|panic| Answer::Now(Err(panicked(source.name, &*panic))))
 }

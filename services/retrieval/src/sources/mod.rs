@@ -23,8 +23,8 @@ use crate::{
     RetrievalError, RetrievalOptions,
     answer::Answer,
     options::{Quota, SurfaceCandidates},
-    query::Query,
-    state::State,
+    query::RetrievalQuery,
+    state::RetrievalState,
 };
 
 pub(crate) use gather::gather;
@@ -46,9 +46,9 @@ const _: () = assert!(SOURCES.len() < SourceSet::MAX, "a `SourceSet` has no plac
 
 /// Names candidates for a request, best first.
 ///
-/// A source need not leave out what the filters take out; but what [`Query::blocks`] it does well
+/// A source need not leave out what the filters take out; but what [`RetrievalQuery::blocks`] it does well
 /// not to count, so that enough is left.
-pub(crate) trait Source: Send + Sync + 'static {
+pub(crate) trait RetrievalSource: Send + Sync + 'static {
     /// What to call it in settings and replies.
     const NAME: &'static str;
     /// Its part of the candidates, unless the settings say otherwise.
@@ -58,18 +58,18 @@ pub(crate) trait Source: Send + Sync + 'static {
     where
         Self: Sized;
     /// Names about `enough` candidates. Nothing to go by is no failure but an empty list.
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found>;
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found>;
 }
 
 /// What a source is asked with.
 #[derive(Clone, Copy)]
-pub(crate) struct Request<'a> {
+pub(crate) struct SourceRequest<'a> {
     /// What retrieval knows.
-    pub(crate) state: &'a Arc<State>,
+    pub(crate) state: &'a Arc<RetrievalState>,
     /// The catalog, the same for all parts of the request.
     pub(crate) view: &'a View<'a>,
     /// What is asked.
-    pub(crate) query: &'a Arc<Query>,
+    pub(crate) query: &'a Arc<RetrievalQuery>,
 }
 
 /// Items a source names, best first, or why it cannot.
@@ -83,18 +83,18 @@ pub(crate) struct Listed {
     make: fn(&RetrievalOptions) -> Box<dyn AnySource>,
 }
 
-const fn listed<S: Source>() -> Listed {
+const fn listed<S: RetrievalSource>() -> Listed {
     Listed { name: S::NAME, quota: S::QUOTA, make: |options| Box::new(S::new(options)) }
 }
 
-/// A [`Source`] of any type.
+/// A [`RetrievalSource`] of any type.
 trait AnySource: Send + Sync {
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found>;
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found>;
 }
 
-impl<S: Source> AnySource for S {
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
-        Source::retrieve(self, request, enough)
+impl<S: RetrievalSource> AnySource for S {
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
+        RetrievalSource::retrieve(self, request, enough)
     }
 }
 
@@ -136,17 +136,17 @@ impl Sources {
     /// # Errors
     /// When a quota is of a source that does not exist, or impossible.
     pub(crate) fn new(options: &RetrievalOptions) -> Result<Self, RetrievalError> {
-        Self::of(SOURCES, options)
+        Self::listed(SOURCES, options)
     }
 
-    fn of(listed: &[Listed], options: &RetrievalOptions) -> Result<Self, RetrievalError> {
+    fn listed(listed: &[Listed], options: &RetrievalOptions) -> Result<Self, RetrievalError> {
         check_quotas(listed, "quotas", &options.quotas)?;
         let name = |source: &Listed| Name::Borrowed(source.name);
         let names = listed.iter().map(name).chain([Name::Borrowed(CALLER)]).collect();
-        let set = |name: &str| listed.iter().position(|one| one.name == name).map(SourceSet::of);
+        let set = |name: &str| listed.iter().position(|one| one.name == name).map(SourceSet::only);
         let all = listed.iter().enumerate().map(|(place, listed)| Active {
             name: listed.name,
-            set: SourceSet::of(place),
+            set: SourceSet::only(place),
             source: (listed.make)(options),
         });
         let own = |one: &Listed| Some(options.quotas.get(one.name).copied().unwrap_or(one.quota));
@@ -202,7 +202,7 @@ impl Sources {
 
     /// The source of candidates that the caller names.
     pub(crate) fn caller(&self) -> SourceSet {
-        SourceSet::of(self.names.len() - 1)
+        SourceSet::only(self.names.len() - 1)
     }
 }
 
@@ -235,8 +235,8 @@ fn check_quotas(
 }
 
 /// Items that can be shown and are wanted, newest first.
-fn newest<'a>(request: Request<'a>) -> impl Iterator<Item = ItemIndex> + 'a {
-    let Request { view, query, .. } = request;
+fn newest<'a>(request: SourceRequest<'a>) -> impl Iterator<Item = ItemIndex> + 'a {
+    let SourceRequest { view, query, .. } = request;
     let few = query.narrowed.as_ref().and_then(|narrowed| narrowed.few_newest(view, query.as_of));
     let all = few.is_none().then(|| view.newest(query.as_of));
     // The order by age may be newer than the view.
@@ -248,7 +248,7 @@ fn newest<'a>(request: Request<'a>) -> impl Iterator<Item = ItemIndex> + 'a {
 /// passed on the way are named too, so that the filters can say what became of them.
 fn take_unblocked(
     ranking: impl Iterator<Item = ItemIndex>,
-    query: &Query,
+    query: &RetrievalQuery,
     enough: usize,
 ) -> Vec<ItemIndex> {
     let mut named = Vec::with_capacity(enough);

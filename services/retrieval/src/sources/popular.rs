@@ -4,13 +4,13 @@ use crate::{
     RetrievalOptions,
     answer::Answer,
     options::Quota,
-    sources::{Found, Request, Source, take_unblocked},
+    sources::{Found, RetrievalSource, SourceRequest, take_unblocked},
 };
 
 /// Names the items that are clicked most.
 pub(crate) struct Popular;
 
-impl Source for Popular {
+impl RetrievalSource for Popular {
     const NAME: &'static str = "popular";
     const QUOTA: Quota = Quota { share: 0.2, weight: 1.0 };
 
@@ -18,8 +18,8 @@ impl Source for Popular {
         Self
     }
 
-    fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
-        let Request { state, view, query } = request;
+    fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
+        let SourceRequest { state, view, query } = request;
         let lists = state.popularity.lists();
         let ranking = query.few().unwrap_or(&lists.overall).iter().copied();
         // The lists may be some seconds old.

@@ -5,22 +5,30 @@ use plugrank_contract::Deadline;
 use plugrank_contract::retrieval::SourceSet;
 use tokio::time::Instant;
 
-use super::{Found, Request, SOURCES, Source, Sources, gather, listed, take_unblocked};
-use crate::{RetrievalOptions, answer::Answer, options::Quota, query::Query, testing::Bench};
+use super::{
+    Found, RetrievalSource, SOURCES, SourceRequest, Sources, gather, listed, take_unblocked,
+};
+use crate::{
+    RetrievalOptions, answer::Answer, options::Quota, query::RetrievalQuery, testing::Bench,
+};
 
 /// A source with a behaviour of the test's.
 macro_rules! source {
     ($name:ident, $text:literal, $answer:expr) => {
         struct $name;
 
-        impl Source for $name {
+        impl RetrievalSource for $name {
             const NAME: &'static str = $text;
             const QUOTA: Quota = Quota { share: 0.5, weight: 1.0 };
             fn new(_: &RetrievalOptions) -> Self {
                 Self
             }
-            fn retrieve<'a>(&'a self, request: Request<'a>, enough: usize) -> Answer<'a, Found> {
-                let answer: fn(Request<'a>, usize) -> Answer<'a, Found> = $answer;
+            fn retrieve<'a>(
+                &'a self,
+                request: SourceRequest<'a>,
+                enough: usize,
+            ) -> Answer<'a, Found> {
+                let answer: fn(SourceRequest<'a>, usize) -> Answer<'a, Found> = $answer;
                 answer(request, enough)
             }
         }
@@ -46,10 +54,10 @@ async fn the_others_still_answer() {
     ];
     let bench = Bench::new();
     let options = RetrievalOptions { quotas: BTreeMap::new(), ..RetrievalOptions::default() };
-    let sources = Sources::of(&sources, &options).unwrap();
-    let query = Arc::new(Query { limit: 4, ..Query::default() });
+    let sources = Sources::listed(&sources, &options).unwrap();
+    let query = Arc::new(RetrievalQuery { limit: 4, ..RetrievalQuery::default() });
     let view = bench.state.items.view();
-    let request = Request { state: &bench.state, view: &view, query: &query };
+    let request = SourceRequest { state: &bench.state, view: &view, query: &query };
     let until = Instant::now() + Duration::from_millis(25);
     let gathered = gather(sources.asked(&sources.plan), request, Deadline::at(until)).await;
     let failed: Vec<(&str, &str)> =
@@ -64,7 +72,7 @@ async fn the_others_still_answer() {
         ]
     );
     let lists: Vec<_> = gathered.lists.iter().map(|list| (list.source, &*list.items)).collect();
-    assert_eq!(lists, [(SourceSet::of(4), &[1][..]), (SourceSet::of(5), &[0, 1])]);
+    assert_eq!(lists, [(SourceSet::only(4), &[1][..]), (SourceSet::only(5), &[0, 1])]);
 }
 
 #[tokio::test]
@@ -73,31 +81,35 @@ async fn one_more_source_is_one_line() {
     listing.push(listed::<Steady>());
     let mut options = RetrievalOptions::default();
     options.quotas.insert("fresh".to_owned(), Quota { share: 0.0, weight: 1.0 });
-    let sources = Sources::of(&listing, &options).unwrap();
+    let sources = Sources::listed(&listing, &options).unwrap();
     let last = SOURCES.len();
     let names: Vec<&str> = sources.names.iter().map(|name| &**name).collect();
     assert_eq!(names[..5], ["ann", "co_visitation", "category", "popular", "fresh"]);
     assert_eq!(names[last..], ["steady", "caller"]);
     let active: Vec<&str> = sources.asked(&sources.plan).map(|(source, _)| source.name).collect();
     assert!(!active.contains(&"fresh") && active.last() == Some(&"steady"), "{active:?}");
-    assert_eq!((sources.popular(), sources.caller()), (SourceSet::of(3), SourceSet::of(last + 1)));
+    assert_eq!(
+        (sources.popular(), sources.caller()),
+        (SourceSet::only(3), SourceSet::only(last + 1))
+    );
 
     let bench = Bench::new();
-    let query = Arc::new(Query { limit: 3, ..Query::default() });
+    let query = Arc::new(RetrievalQuery { limit: 3, ..RetrievalQuery::default() });
     let view = bench.state.items.view();
-    let request = Request { state: &bench.state, view: &view, query: &query };
+    let request = SourceRequest { state: &bench.state, view: &view, query: &query };
     // No deadline and nothing to wait for: the answer is there at the first poll.
     let gathered = gather(sources.asked(&sources.plan), request, Deadline::NONE)
         .now_or_never()
         .expect("no wait");
     assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
     let steady = gathered.lists.last().expect("a list");
-    assert_eq!((steady.source, &*steady.items), (SourceSet::of(last), &[0, 1][..]));
+    assert_eq!((steady.source, &*steady.items), (SourceSet::only(last), &[0, 1][..]));
 }
 
 #[test]
 fn blocked_items_do_not_count() {
-    let query = Query { seen: [0, 1, 3].into_iter().collect(), ..Query::default() };
+    let query =
+        RetrievalQuery { seen: [0, 1, 3].into_iter().collect(), ..RetrievalQuery::default() };
     assert_eq!(take_unblocked(0..100, &query, 2), [0, 1, 2, 3, 4]);
     assert!(take_unblocked(0..100, &query, 0).is_empty());
 }

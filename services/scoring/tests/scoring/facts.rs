@@ -1,4 +1,4 @@
-//! What re-ranking in another process is told of the candidates.
+//! What re-ranking in another process is told about the candidates.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use plugrank_contract::{FeatureValue, TensorDtype};
 
 use super::{
     number::NumberCoding,
-    schema::{Derive, Feature, Kind},
+    schema::{Derive, Feature, FeatureKind},
 };
 use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
@@ -57,7 +57,7 @@ impl Column {
         feature: &'a Feature,
     ) -> Result<Self, BundleError> {
         let coding = match feature.kind {
-            Kind::Category => {
+            FeatureKind::Category => {
                 // The manifest's rules were checked: a category has a vocabulary.
                 let file = feature.vocab.as_deref().unwrap_or_default();
                 let vocabulary = match read.get(file) {
@@ -67,7 +67,7 @@ impl Column {
                 read.insert(file, Arc::clone(&vocabulary));
                 Coding::Category(vocabulary)
             }
-            Kind::Number => {
+            FeatureKind::Number => {
                 Coding::Number(NumberCoding::new(feature.transform.clone(), feature.missing))
             }
         };

@@ -18,7 +18,7 @@ use self::{
 use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
 pub use column::{MISSING, UNKNOWN};
-pub use schema::{Derive, Feature, Features, Kind, Observed, Transform};
+pub use schema::{Derive, Feature, FeatureKind, Features, Observed, Transform};
 
 /// Where a feature's cells are within a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +210,7 @@ impl FeatureEncoder {
             return Box::default();
         }
         let derived: Vec<Option<FeatureValue>> =
-            self.request.columns.iter().map(|one| self.time.of(at, one.derive?)).collect();
+            self.request.columns.iter().map(|one| self.time.value_at(at, one.derive?)).collect();
         let mut row = Vec::with_capacity(self.request.width);
         let mut scratch = String::new();
         for (column, derived) in self.request.columns.iter().zip(&derived) {

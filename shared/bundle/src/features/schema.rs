@@ -43,7 +43,7 @@ pub struct Feature {
     pub derive: Option<Derive>,
     /// Whether values are looked up or counted with.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: FeatureKind,
     /// Of a category: file with one value a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocab: Option<String>,
@@ -66,8 +66,10 @@ impl Feature {
     #[must_use]
     pub fn dtype(&self) -> TensorDtype {
         match (self.kind, &self.transform) {
-            (Kind::Category, _) | (Kind::Number, Some(Transform::Buckets(_))) => TensorDtype::I64,
-            (Kind::Number, _) => TensorDtype::F32,
+            (FeatureKind::Category, _) | (FeatureKind::Number, Some(Transform::Buckets(_))) => {
+                TensorDtype::I64
+            }
+            (FeatureKind::Number, _) => TensorDtype::F32,
         }
     }
 
@@ -81,7 +83,7 @@ impl Feature {
 /// Whether a feature's values are looked up or counted with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FeatureKind {
     /// Values of a vocabulary. Numbers are looked up by their decimal text.
     #[default]
     Category,

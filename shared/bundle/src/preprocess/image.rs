@@ -22,7 +22,7 @@ pub struct ImageError(String);
 impl ImagePreprocessor {
     /// `None` when the bundle has no image part.
     #[must_use]
-    pub fn of(bundle: &Bundle) -> Option<Self> {
+    pub fn from_bundle(bundle: &Bundle) -> Option<Self> {
         bundle.manifest().modal.image.clone().map(|part| Self { part })
     }
 

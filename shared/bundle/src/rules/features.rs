@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Check, MAX_LENGTH, listed, text_of};
 use crate::{
     BundleError, Manifest,
-    features::{Feature, Kind, Transform},
+    features::{Feature, FeatureKind, Transform},
 };
 
 pub(super) fn check(manifest: &Manifest) -> Check {
@@ -22,8 +22,8 @@ pub(super) fn check(manifest: &Manifest) -> Check {
         }
         read_from(of, feature).map_err(refused)?;
         match feature.kind {
-            Kind::Category => category(feature).map_err(refused)?,
-            Kind::Number => number(feature).map_err(refused)?,
+            FeatureKind::Category => category(feature).map_err(refused)?,
+            FeatureKind::Number => number(feature).map_err(refused)?,
         }
         if let Some(vocab) = &feature.vocab {
             listed(manifest, &key, vocab)?;
@@ -40,7 +40,7 @@ fn read_from(of: &str, feature: &Feature) -> Result<(), String> {
     match (&feature.column, feature.derive) {
         (Some(column), None) if !column.trim().is_empty() => Ok(()),
         (Some(_), None) => Err("`column` must not be empty".to_owned()),
-        (None, Some(_)) if of == "request" && feature.kind == Kind::Category => Ok(()),
+        (None, Some(_)) if of == "request" && feature.kind == FeatureKind::Category => Ok(()),
         (None, Some(_)) => Err("only categories of requests are derived".to_owned()),
         (Some(_), Some(_)) => Err("has `column` and `derive`; it is one or the other".to_owned()),
         (None, None) => Err("has neither `column` nor `derive`".to_owned()),

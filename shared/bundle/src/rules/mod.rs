@@ -5,7 +5,7 @@ mod features;
 use std::collections::HashSet;
 
 use crate::{
-    BundleError, Dim, GraphName, GraphSpec, Manifest, Source, TensorDtype, TensorSpec,
+    BundleError, Dim, GraphName, GraphSpec, InputSource, Manifest, TensorDtype, TensorSpec,
     features::{Feature, Features},
     manifest::InputSpec,
 };
@@ -182,7 +182,7 @@ fn source(manifest: &Manifest, input: &InputSpec) -> Result<(), String> {
 }
 
 /// Type and shape of what a source gives.
-fn expected(manifest: &Manifest, source: &Source) -> Result<(TensorDtype, Vec<Dim>), String> {
+fn expected(manifest: &Manifest, source: &InputSource) -> Result<(TensorDtype, Vec<Dim>), String> {
     use TensorDtype::{F32, I64};
     let named = |names: &[&str]| -> Vec<Dim> {
         names.iter().map(|name| Dim::Named((*name).to_owned())).collect()
@@ -207,32 +207,34 @@ fn expected(manifest: &Manifest, source: &Source) -> Result<(TensorDtype, Vec<Di
         dims
     };
     Ok(match source {
-        Source::TextTokenIds | Source::TextMask => (I64, named(&["batch", "tokens"])),
-        Source::ImagePixels => {
+        InputSource::TextTokenIds | InputSource::TextMask => (I64, named(&["batch", "tokens"])),
+        InputSource::ImagePixels => {
             let image = manifest.modal.image.as_ref().ok_or("`modal.image` is missing")?;
             let sizes = [3, image.height as usize, image.width as usize].map(Dim::Fixed);
             (F32, named(&["batch"]).into_iter().chain(sizes).collect())
         }
-        Source::ItemModal => (F32, plus(&["items"], manifest.modal.dim)),
-        Source::ItemModalPresent => (F32, plus(&["items"], manifest.modal.parts())),
-        Source::ItemFeature(name) => feature(item, name, &["items"])?,
-        Source::HistoryItem(name) => {
+        InputSource::ItemModal => (F32, plus(&["items"], manifest.modal.dim)),
+        InputSource::ItemModalPresent => (F32, plus(&["items"], manifest.modal.parts())),
+        InputSource::ItemFeature(name) => feature(item, name, &["items"])?,
+        InputSource::HistoryItem(name) => {
             let (dtype, width) = item_output(manifest, name)?;
             (dtype, plus(&["users", "history"], width))
         }
-        Source::CandidateItem(name) => {
+        InputSource::CandidateItem(name) => {
             let (dtype, width) = item_output(manifest, name)?;
             (dtype, plus(&["users", "candidates"], width))
         }
-        Source::HistoryFeature(name) => feature(item, name, &["users", "history"])?,
-        Source::CandidateFeature(name) => feature(item, name, &["users", "candidates"])?,
-        Source::CandidateGiven(name) => feature(candidate, name, &["users", "candidates"])?,
-        Source::UserFeature(name) => feature(user, name, &["users"])?,
-        Source::RequestFeature(name) => feature(request, name, &["users"])?,
-        Source::HistoryLabel | Source::HistoryAgeBucket => (I64, named(&["users", "history"])),
-        Source::HistoryMask => (F32, named(&["users", "history"])),
-        Source::RequestRecencyBucket => (I64, named(&["users"])),
-        Source::UserState(name) => {
+        InputSource::HistoryFeature(name) => feature(item, name, &["users", "history"])?,
+        InputSource::CandidateFeature(name) => feature(item, name, &["users", "candidates"])?,
+        InputSource::CandidateGiven(name) => feature(candidate, name, &["users", "candidates"])?,
+        InputSource::UserFeature(name) => feature(user, name, &["users"])?,
+        InputSource::RequestFeature(name) => feature(request, name, &["users"])?,
+        InputSource::HistoryLabel | InputSource::HistoryAgeBucket => {
+            (I64, named(&["users", "history"]))
+        }
+        InputSource::HistoryMask => (F32, named(&["users", "history"])),
+        InputSource::RequestRecencyBucket => (I64, named(&["users"])),
+        InputSource::UserState(name) => {
             let output = output_of(manifest, GraphName::UserEncoder, name)?;
             (output.dtype, output.shape.clone())
         }

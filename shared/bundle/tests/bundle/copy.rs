@@ -27,11 +27,11 @@ pub(crate) struct Copy {
 
 impl Copy {
     pub(crate) fn new() -> Self {
-        Self::of("small")
+        Self::from("small")
     }
 
     /// A copy of another bundle among the fixtures.
-    pub(crate) fn of(bundle: &str) -> Self {
+    pub(crate) fn from(bundle: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy(&fixture(bundle), folder.path());
         Self { folder }

@@ -18,7 +18,7 @@ fn preprocessor(width: u32, height: u32) -> ImagePreprocessor {
         manifest["graphs"]["image_encoder"]["inputs"][0]["shape"] =
             json!(["batch", 3, height, width]);
     });
-    ImagePreprocessor::of(&copy.open().unwrap()).unwrap()
+    ImagePreprocessor::from_bundle(&copy.open().unwrap()).unwrap()
 }
 
 /// Largest and mean difference from what Pillow made of the file, in steps of 1/255.

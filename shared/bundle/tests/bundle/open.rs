@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use plugrank_bundle::{BundleError, Dim, GraphName, Source};
+use plugrank_bundle::{BundleError, Dim, GraphName, InputSource};
 use serde_json::json;
 
 use crate::copy::{Copy, fixture, small};
@@ -12,7 +12,7 @@ fn the_small_bundle_opens() {
     let bundle = small();
     assert_eq!(bundle.version(), "small-1");
     let unified = bundle.graph(GraphName::Unified).unwrap();
-    assert_eq!(unified.inputs[2].source, Source::CandidateItem("item_vector".into()));
+    assert_eq!(unified.inputs[2].source, InputSource::CandidateItem("item_vector".into()));
     let named = |name: &str| Dim::Named(name.into());
     assert_eq!(unified.inputs[2].shape, [named("users"), named("candidates"), Dim::Fixed(4)]);
     assert_eq!(bundle.graph_path(GraphName::Idrec).unwrap(), fixture("small").join("idrec.onnx"));

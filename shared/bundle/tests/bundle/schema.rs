@@ -21,7 +21,7 @@ fn the_small_manifest_conforms() {
 
 #[test]
 fn the_typed_manifest_conforms() {
-    let copy = Copy::of("typed");
+    let copy = Copy::from("typed");
     let written = serde_json::to_value(copy.open().unwrap().manifest()).unwrap();
     for manifest in [copy.manifest(), written] {
         let errors: Vec<_> =

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::copy::{Copy, fixture};
 
 fn after(change: impl FnOnce(&mut Value)) -> String {
-    Copy::of("typed").edit(change).refused()
+    Copy::from("typed").edit(change).refused()
 }
 
 fn encoder() -> FeatureEncoder {
@@ -105,14 +105,14 @@ fn a_text_where_a_number_is_read_is_named() {
 
 #[test]
 fn the_manifest_says_what_is_read() {
-    let bundle = Copy::of("typed").open().unwrap();
+    let bundle = Copy::from("typed").open().unwrap();
     let manifest = bundle.manifest();
     assert_eq!((manifest.main_task(), manifest.timezone.name()), ("click", "Europe/Berlin"));
     assert_eq!(bundle.record().vector(), None);
     let click = bundle.calibration(GraphName::Unified, "click").apply(1.0);
     assert!((click - 0.731_058_6).abs() < 1e-6);
     assert_eq!(bundle.calibration(GraphName::Unified, "purchase").apply(0.0), 0.5);
-    let purchase = Copy::of("typed").edit(|m| m["value"] = json!({ "task": "purchase" }));
+    let purchase = Copy::from("typed").edit(|m| m["value"] = json!({ "task": "purchase" }));
     assert_eq!(purchase.open().unwrap().manifest().main_task(), "purchase");
 }
 

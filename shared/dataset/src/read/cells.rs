@@ -9,8 +9,8 @@ use arrow_array::{
 };
 use arrow_cast::cast;
 
-use super::kind::Kind;
-use crate::{DatasetError, Rule};
+use super::kind::ColumnKind;
+use crate::{DatasetError, DatasetRule};
 
 /// Milliseconds from 1980 to 2100; what whole numbers of other units look like follows from it.
 const PLAUSIBLE_MS: std::ops::Range<i64> = 315_532_800_000..4_102_444_800_000;
@@ -31,7 +31,7 @@ impl<'a> Cells<'a> {
         column: &str,
         first_row: u64,
         found: &ArrayRef,
-        kind: Kind,
+        kind: ColumnKind,
     ) -> Result<Self, DatasetError> {
         let stepped = match kind.step(found.data_type()) {
             Some(step) => {
@@ -49,7 +49,7 @@ impl<'a> Cells<'a> {
                 (0..found.len()).find(|&row| !found.is_null(row) && cells.array.is_null(row));
             if let Some(row) = lost {
                 let problem = format!("does not fit; write it as {}", kind.wanted());
-                return Err(cells.wrong(row, Rule::Range, problem));
+                return Err(cells.wrong(row, DatasetRule::Range, problem));
             }
         }
         Ok(cells)
@@ -64,11 +64,11 @@ impl<'a> Cells<'a> {
     /// An id: neither null nor empty nor too long.
     pub(crate) fn id(&self, row: usize, max_bytes: usize) -> Result<&str, DatasetError> {
         match self.text(row) {
-            None => Err(self.wrong(row, Rule::Null, "is null; every row needs an id")),
-            Some("") => Err(self.wrong(row, Rule::Empty, "is empty; every row needs an id")),
+            None => Err(self.wrong(row, DatasetRule::Null, "is null; every row needs an id")),
+            Some("") => Err(self.wrong(row, DatasetRule::Empty, "is empty; every row needs an id")),
             Some(id) if id.len() > max_bytes => {
                 let problem = format!("has {} bytes; an id may have at most {max_bytes}", id.len());
-                Err(self.wrong(row, Rule::Length, problem))
+                Err(self.wrong(row, DatasetRule::Length, problem))
             }
             Some(id) => Ok(id),
         }
@@ -96,7 +96,7 @@ impl<'a> Cells<'a> {
     /// A whole number that must be there.
     pub(crate) fn required_integer(&self, row: usize) -> Result<i64, DatasetError> {
         self.integer(row)
-            .ok_or_else(|| self.wrong(row, Rule::Null, "is null; every row needs a value"))
+            .ok_or_else(|| self.wrong(row, DatasetRule::Null, "is null; every row needs a value"))
     }
 
     /// A time, when there is one. A whole number has no unit: where times are milliseconds and the
@@ -110,7 +110,7 @@ impl<'a> Cells<'a> {
                     "all values look like {unit}, such as {time}; a whole number is milliseconds \
                      since 1970, or write a timestamp column"
                 );
-                Err(self.wrong(row, Rule::Unit, problem))
+                Err(self.wrong(row, DatasetRule::Unit, problem))
             }
         }
     }
@@ -140,7 +140,7 @@ impl<'a> Cells<'a> {
             Some(0) => Ok(Some(false)),
             Some(1) => Ok(Some(true)),
             Some(other) => {
-                Err(self.wrong(row, Rule::Flag, format!("is {other}; write true or false")))
+                Err(self.wrong(row, DatasetRule::Flag, format!("is {other}; write true or false")))
             }
         }
     }
@@ -150,7 +150,7 @@ impl<'a> Cells<'a> {
         match self.required_integer(row)? {
             0 if clicks_only => Err(self.wrong(
                 row,
-                Rule::Clicks,
+                DatasetRule::Clicks,
                 "is 0, but dataset.json says \"negatives\": \"matched\", only clicks were recorded",
             )),
             0 => Ok(false),
@@ -158,7 +158,7 @@ impl<'a> Cells<'a> {
             other => {
                 let problem =
                     format!("is {other}; write 1 for a click and 0 for an impression without one");
-                Err(self.wrong(row, Rule::Flag, problem))
+                Err(self.wrong(row, DatasetRule::Flag, problem))
             }
         }
     }
@@ -168,15 +168,22 @@ impl<'a> Cells<'a> {
         let array = self.array.as_primitive_opt::<Float32Type>();
         match array.filter(|array| array.is_valid(row)).map(|array| array.value(row)) {
             Some(value) if (0.0..=1.0).contains(&value) => Ok(value),
-            Some(value) => {
-                Err(self.wrong(row, Rule::Range, format!("is {value}; write a number in 0..=1")))
-            }
-            None => Err(self.wrong(row, Rule::Null, "is null; every row needs a value")),
+            Some(value) => Err(self.wrong(
+                row,
+                DatasetRule::Range,
+                format!("is {value}; write a number in 0..=1"),
+            )),
+            None => Err(self.wrong(row, DatasetRule::Null, "is null; every row needs a value")),
         }
     }
 
     /// An error at a row of this batch.
-    pub(crate) fn wrong(&self, row: usize, rule: Rule, problem: impl Into<String>) -> DatasetError {
+    pub(crate) fn wrong(
+        &self,
+        row: usize,
+        rule: DatasetRule,
+        problem: impl Into<String>,
+    ) -> DatasetError {
         DatasetError::value(self.path, &self.column, self.first_row + row as u64, rule, problem)
     }
 }

@@ -8,11 +8,11 @@ use super::{
     Opened, Rules,
     batches::Row,
     cells::Cells,
-    kind::{Kind, Want},
+    kind::{ColumnKind, Want},
     table::{Slice, Table},
 };
 use crate::{
-    DatasetError, InteractionRow, Rule,
+    DatasetError, DatasetRule, InteractionRow,
     faults::Faults,
     names::{ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID},
     order::Order,
@@ -20,12 +20,12 @@ use crate::{
 
 const NEEDED: [&str; 4] = [USER_ID, ITEM_ID, TIMESTAMP, LABEL];
 const COLUMNS: [Want; 6] = [
-    Want { column: USER_ID, kind: Kind::Text, required: true },
-    Want { column: ITEM_ID, kind: Kind::Text, required: true },
-    Want { column: TIMESTAMP, kind: Kind::Time, required: true },
-    Want { column: LABEL, kind: Kind::Label, required: true },
-    Want { column: REQUEST_ID, kind: Kind::Text, required: false },
-    Want { column: POSITION, kind: Kind::Integer, required: false },
+    Want { column: USER_ID, kind: ColumnKind::Text, required: true },
+    Want { column: ITEM_ID, kind: ColumnKind::Text, required: true },
+    Want { column: TIMESTAMP, kind: ColumnKind::Time, required: true },
+    Want { column: LABEL, kind: ColumnKind::Label, required: true },
+    Want { column: REQUEST_ID, kind: ColumnKind::Text, required: false },
+    Want { column: POSITION, kind: ColumnKind::Integer, required: false },
 ];
 
 pub(crate) fn interactions(
@@ -46,12 +46,12 @@ fn decode(
     rules: Rules,
     order: &mut Order,
 ) -> Result<Vec<Row<InteractionRow>>, DatasetError> {
-    let users = slice.cells(USER_ID, Kind::Text)?;
-    let items = slice.cells(ITEM_ID, Kind::Text)?;
-    let times = slice.cells(TIMESTAMP, Kind::Time)?;
-    let labels = slice.cells(LABEL, Kind::Label)?;
-    let requests = slice.optional(REQUEST_ID, Kind::Text)?;
-    let positions = slice.optional(POSITION, Kind::Integer)?;
+    let users = slice.cells(USER_ID, ColumnKind::Text)?;
+    let items = slice.cells(ITEM_ID, ColumnKind::Text)?;
+    let times = slice.cells(TIMESTAMP, ColumnKind::Time)?;
+    let labels = slice.cells(LABEL, ColumnKind::Label)?;
+    let requests = slice.optional(REQUEST_ID, ColumnKind::Text)?;
+    let positions = slice.optional(POSITION, ColumnKind::Integer)?;
     // Rows of one request follow each other: their user is one allocation.
     let mut last_user: Option<UserId> = None;
     let mut row_of = |row: usize| {
@@ -68,7 +68,7 @@ fn decode(
         let position = faults.keep(position(positions.as_ref(), row));
         if let (Some(timestamp), Some(user_id), Some(item_id)) = (timestamp, &user_id, &item_id) {
             let sorted = order.check(timestamp, user_id, item_id);
-            faults.keep(sorted.map_err(|problem| times.wrong(row, Rule::Order, problem)));
+            faults.keep(sorted.map_err(|problem| times.wrong(row, DatasetRule::Order, problem)));
         }
         let request_id =
             requests.as_ref().and_then(|requests| requests.text(row)).map(str::to_owned);
@@ -85,6 +85,6 @@ fn position(cells: Option<&Cells<'_>>, row: usize) -> Result<Option<u32>, Datase
         return Ok(None);
     };
     u32::try_from(position).map(Some).map_err(|_| {
-        cells.wrong(row, Rule::Range, format!("is {position}; positions count from 0"))
+        cells.wrong(row, DatasetRule::Range, format!("is {position}; positions count from 0"))
     })
 }

@@ -8,28 +8,28 @@ use super::{
     Opened, Rules,
     batches::Row,
     cells::Cells,
-    kind::{Kind, Want},
+    kind::{ColumnKind, Want},
     repeats::Repeats,
     table::{Slice, Table},
     values::Values,
 };
 use crate::{
-    DatasetError, ItemRow, Rule,
+    DatasetError, DatasetItem, DatasetRule,
     faults::Faults,
     names::{AVAILABLE, CATEGORIES, CREATED_AT, IMAGE, ITEM_ID, TEXT, TITLE},
 };
 
 const COLUMNS: [Want; 7] = [
-    Want { column: ITEM_ID, kind: Kind::Text, required: true },
-    Want { column: TITLE, kind: Kind::Text, required: true },
-    Want { column: TEXT, kind: Kind::Text, required: true },
-    Want { column: CATEGORIES, kind: Kind::TextList, required: true },
-    Want { column: IMAGE, kind: Kind::Text, required: false },
-    Want { column: CREATED_AT, kind: Kind::Time, required: false },
-    Want { column: AVAILABLE, kind: Kind::Flag, required: false },
+    Want { column: ITEM_ID, kind: ColumnKind::Text, required: true },
+    Want { column: TITLE, kind: ColumnKind::Text, required: true },
+    Want { column: TEXT, kind: ColumnKind::Text, required: true },
+    Want { column: CATEGORIES, kind: ColumnKind::TextList, required: true },
+    Want { column: IMAGE, kind: ColumnKind::Text, required: false },
+    Want { column: CREATED_AT, kind: ColumnKind::Time, required: false },
+    Want { column: AVAILABLE, kind: ColumnKind::Flag, required: false },
 ];
 
-pub(crate) fn items(path: &Path, rules: Rules) -> Opened<ItemRow> {
+pub(crate) fn items(path: &Path, rules: Rules) -> Opened<DatasetItem> {
     let table = Table::open(path, &COLUMNS)?;
     let (features, ignored) = table.further(&COLUMNS);
     let known = COLUMNS.map(|want| want.column);
@@ -44,14 +44,14 @@ fn decode(
     rules: Rules,
     features: &[String],
     repeats: &mut Repeats,
-) -> Result<Vec<Row<ItemRow>>, DatasetError> {
-    let ids = slice.cells(ITEM_ID, Kind::Text)?;
-    let titles = slice.cells(TITLE, Kind::Text)?;
-    let texts = slice.cells(TEXT, Kind::Text)?;
-    let categories = slice.cells(CATEGORIES, Kind::TextList)?;
-    let images = slice.optional(IMAGE, Kind::Text)?;
-    let created = slice.optional(CREATED_AT, Kind::Time)?;
-    let available = slice.optional(AVAILABLE, Kind::Flag)?;
+) -> Result<Vec<Row<DatasetItem>>, DatasetError> {
+    let ids = slice.cells(ITEM_ID, ColumnKind::Text)?;
+    let titles = slice.cells(TITLE, ColumnKind::Text)?;
+    let texts = slice.cells(TEXT, ColumnKind::Text)?;
+    let categories = slice.cells(CATEGORIES, ColumnKind::TextList)?;
+    let images = slice.optional(IMAGE, ColumnKind::Text)?;
+    let created = slice.optional(CREATED_AT, ColumnKind::Time)?;
+    let available = slice.optional(AVAILABLE, ColumnKind::Flag)?;
     let features = slice.features(features)?;
     let mut row_of = |row: usize| {
         let mut faults = Faults::default();
@@ -63,7 +63,7 @@ fn decode(
         let available = faults.keep(available).flatten().unwrap_or(true);
         let features = feature_values(&features, row, &mut faults);
         let image = images.as_ref().and_then(|images| images.text(row));
-        faults.row(id.zip(created).map(|(id, created_at)| ItemRow {
+        faults.row(id.zip(created).map(|(id, created_at)| DatasetItem {
             item: Item {
                 item_id: ItemId::from(id),
                 title: titles.text(row).unwrap_or_default().to_owned(),
@@ -92,7 +92,7 @@ pub(super) fn unique<'c>(
     if repeats.is_new(id) {
         return Ok(id);
     }
-    Err(ids.wrong(row, Rule::Repeated, format!("`{id}` comes twice; keep one row {what}")))
+    Err(ids.wrong(row, DatasetRule::Repeated, format!("`{id}` comes twice; keep one row {what}")))
 }
 
 /// The features of a row; a null is a feature the row does not have.

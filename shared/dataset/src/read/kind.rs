@@ -6,14 +6,14 @@ use arrow_schema::{DataType, Field, TimeUnit};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Want {
     pub(crate) column: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ColumnKind,
     /// Whether it must be there.
     pub(crate) required: bool,
 }
 
 /// What a column should hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ColumnKind {
     /// Text.
     Text,
     /// Lists of text.
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Float,
 }
 
-impl Kind {
+impl ColumnKind {
     /// The type to write, in words.
     pub(crate) fn wanted(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ use super::{
     Batches, Opened,
     batches::Row,
     cells::Cells,
-    kind::{Kind, Want},
+    kind::{ColumnKind, Want},
     parts::{self, Part},
     values::{self, Values},
 };
@@ -135,7 +135,7 @@ impl<'a> Slice<'a> {
     }
 
     /// A column that must be there.
-    pub(crate) fn cells(&self, column: &str, kind: Kind) -> Result<Cells<'a>, DatasetError> {
+    pub(crate) fn cells(&self, column: &str, kind: ColumnKind) -> Result<Cells<'a>, DatasetError> {
         match self.optional(column, kind)? {
             Some(cells) => Ok(cells),
             None => Err(DatasetError::MissingColumn {
@@ -150,7 +150,7 @@ impl<'a> Slice<'a> {
     pub(crate) fn optional(
         &self,
         column: &str,
-        kind: Kind,
+        kind: ColumnKind,
     ) -> Result<Option<Cells<'a>>, DatasetError> {
         self.batch
             .column_by_name(column)

@@ -6,21 +6,21 @@ use plugrank_contract::{ItemId, UserId};
 
 use super::{
     Opened, Rules,
-    kind::{Kind, Want},
+    kind::{ColumnKind, Want},
     table::Table,
 };
 use crate::{
-    Rule, TruthRow,
+    DatasetRule, TruthRow,
     faults::Faults,
     names::{ITEM_ID, PROBABILITY, TIMESTAMP, USER_ID},
     order::Order,
 };
 
 const COLUMNS: [Want; 4] = [
-    Want { column: USER_ID, kind: Kind::Text, required: true },
-    Want { column: ITEM_ID, kind: Kind::Text, required: true },
-    Want { column: TIMESTAMP, kind: Kind::Time, required: true },
-    Want { column: PROBABILITY, kind: Kind::Float, required: true },
+    Want { column: USER_ID, kind: ColumnKind::Text, required: true },
+    Want { column: ITEM_ID, kind: ColumnKind::Text, required: true },
+    Want { column: TIMESTAMP, kind: ColumnKind::Time, required: true },
+    Want { column: PROBABILITY, kind: ColumnKind::Float, required: true },
 ];
 
 pub(crate) fn truth(path: &Path, rules: Rules) -> Opened<TruthRow> {
@@ -28,10 +28,10 @@ pub(crate) fn truth(path: &Path, rules: Rules) -> Opened<TruthRow> {
     let (text, rest) = table.further(&COLUMNS);
     let mut order = Order::default();
     table.batches(&COLUMNS.map(|want| want.column), [text, rest].concat(), move |slice| {
-        let users = slice.cells(USER_ID, Kind::Text)?;
-        let items = slice.cells(ITEM_ID, Kind::Text)?;
-        let times = slice.cells(TIMESTAMP, Kind::Time)?;
-        let probabilities = slice.cells(PROBABILITY, Kind::Float)?;
+        let users = slice.cells(USER_ID, ColumnKind::Text)?;
+        let items = slice.cells(ITEM_ID, ColumnKind::Text)?;
+        let times = slice.cells(TIMESTAMP, ColumnKind::Time)?;
+        let probabilities = slice.cells(PROBABILITY, ColumnKind::Float)?;
         let mut row_of = |row: usize| {
             let mut faults = Faults::default();
             let user_id = faults.keep(users.id(row, UserId::MAX_BYTES)).map(UserId::from);
@@ -40,7 +40,8 @@ pub(crate) fn truth(path: &Path, rules: Rules) -> Opened<TruthRow> {
             if let (Some(timestamp), Some(user_id), Some(item_id)) = (timestamp, &user_id, &item_id)
             {
                 let sorted = order.check(timestamp, user_id, item_id);
-                faults.keep(sorted.map_err(|problem| times.wrong(row, Rule::Order, problem)));
+                faults
+                    .keep(sorted.map_err(|problem| times.wrong(row, DatasetRule::Order, problem)));
             }
             let probability = faults.keep(probabilities.probability(row));
             let found = user_id.zip(item_id).zip(timestamp.zip(probability));

@@ -7,13 +7,13 @@ use plugrank_contract::{User, UserId};
 use super::{
     Opened,
     items::{feature_values, unique},
-    kind::{Kind, Want},
+    kind::{ColumnKind, Want},
     repeats::Repeats,
     table::Table,
 };
 use crate::{faults::Faults, names::USER_ID};
 
-const COLUMNS: [Want; 1] = [Want { column: USER_ID, kind: Kind::Text, required: true }];
+const COLUMNS: [Want; 1] = [Want { column: USER_ID, kind: ColumnKind::Text, required: true }];
 
 pub(crate) fn users(path: &Path) -> Opened<User> {
     let table = Table::open(path, &COLUMNS)?;
@@ -23,7 +23,7 @@ pub(crate) fn users(path: &Path) -> Opened<User> {
     let mut repeats = Repeats::default();
     let read = features.clone();
     table.batches(&columns, ignored, move |slice| {
-        let ids = slice.cells(USER_ID, Kind::Text)?;
+        let ids = slice.cells(USER_ID, ColumnKind::Text)?;
         let features = slice.features(&read)?;
         let mut row_of = |row: usize| {
             let mut faults = Faults::default();

@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field};
 use plugrank_contract::{FeatureValue, feature::Number};
 
 use super::kind::is_text;
-use crate::{DatasetError, Rule};
+use crate::{DatasetError, DatasetRule};
 
 /// What may stand in a feature column, in words.
 pub(crate) const WANTED: &str = "string, a number, bool, or a list of strings or numbers";
@@ -30,7 +30,7 @@ enum Scalar {
 }
 
 impl Scalar {
-    fn of(found: &DataType) -> Option<Self> {
+    fn from_type(found: &DataType) -> Option<Self> {
         Some(match found {
             _ if is_text(found) => Self::Text,
             DataType::Boolean => Self::Flag,
@@ -44,7 +44,7 @@ impl Scalar {
                 0 => Self::Digits,
                 _ => Self::Real,
             },
-            DataType::Dictionary(_, values) => Self::of(values)?,
+            DataType::Dictionary(_, values) => Self::from_type(values)?,
             _ => return None,
         })
     }
@@ -70,9 +70,9 @@ pub(crate) fn is_value(found: &DataType) -> bool {
 fn form(found: &DataType) -> Option<(Scalar, bool)> {
     match found {
         DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => {
-            Some((Scalar::of(inner.data_type())?, true))
+            Some((Scalar::from_type(inner.data_type())?, true))
         }
-        other => Some((Scalar::of(other)?, false)),
+        other => Some((Scalar::from_type(other)?, false)),
     }
 }
 
@@ -180,7 +180,7 @@ impl<'a> Values<'a> {
                 f32::MAX
             );
             let row = self.first_row + row as u64;
-            DatasetError::value(self.path, self.column, row, Rule::Range, problem)
+            DatasetError::value(self.path, self.column, row, DatasetRule::Range, problem)
         })
     }
 }

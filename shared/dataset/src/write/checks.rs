@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::Path};
 use plugrank_contract::FeatureValues;
 
 use super::FeatureType;
-use crate::{DatasetError, Rule};
+use crate::{DatasetError, DatasetRule};
 
 /// Refuses an id that no reader would accept.
 pub(super) fn id(
@@ -17,7 +17,7 @@ pub(super) fn id(
 ) -> Result<(), DatasetError> {
     if id.is_empty() || id.len() > max_bytes {
         let problem = format!("an id has 1 to {max_bytes} bytes, this one has {}", id.len());
-        return Err(DatasetError::value(path, column, row, Rule::Length, problem));
+        return Err(DatasetError::value(path, column, row, DatasetRule::Length, problem));
     }
     Ok(())
 }
@@ -49,11 +49,11 @@ pub(super) fn known_features(
         let (rule, problem) = match column {
             Some((_, found)) if found.holds(value) => continue,
             Some((_, found)) => (
-                Rule::Type,
+                DatasetRule::Type,
                 format!("is {}, but the file was started with {}", value.kind(), found.data_type()),
             ),
             None => (
-                Rule::Column,
+                DatasetRule::Column,
                 "the file was started without this feature column; name it when creating the writer"
                     .to_owned(),
             ),

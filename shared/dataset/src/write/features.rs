@@ -21,7 +21,7 @@ const EXACT: u64 = 1 << 53;
 /// use plugrank_contract::FeatureValue;
 /// use plugrank_dataset::FeatureType;
 ///
-/// let of = |value: FeatureValue| FeatureType::of(&value);
+/// let of = |value: FeatureValue| FeatureType::from_value(&value);
 /// let mixed = of(3.into()).with(of("three".into()));
 /// assert!(mixed.holds(&"four".into()) && mixed.holds(&4.into()));
 /// assert!(!of(3.into()).holds(&"four".into()));
@@ -45,7 +45,7 @@ impl FeatureType {
 
     /// What holds this value.
     #[must_use]
-    pub fn of(value: &FeatureValue) -> Self {
+    pub fn from_value(value: &FeatureValue) -> Self {
         let form = Self {
             text: matches!(value, FeatureValue::Text(_) | FeatureValue::Texts(_)),
             list: matches!(value, FeatureValue::Texts(_) | FeatureValue::Numbers(_)),
@@ -82,7 +82,7 @@ impl FeatureType {
     /// Whether a column of this type can take the value.
     #[must_use]
     pub fn holds(self, value: &FeatureValue) -> bool {
-        self.data_type() == self.with(Self::of(value)).data_type()
+        self.data_type() == self.with(Self::from_value(value)).data_type()
     }
 
     fn entry_type(self) -> DataType {
@@ -185,13 +185,13 @@ mod tests {
             (vec![wide, number(0.5)], DataType::Utf8),
             (vec!["a".into(), 1.into()], DataType::Utf8),
         ] {
-            let types = values.iter().map(FeatureType::of);
+            let types = values.iter().map(FeatureType::from_value);
             let of_all = types.reduce(FeatureType::with).unwrap();
             assert_eq!(of_all.data_type(), expected, "{values:?}");
             assert!(values.iter().all(|value| of_all.holds(value)));
         }
         let list = FeatureValue::Numbers([1_i64.into()].into());
-        assert!(!FeatureType::of(&1.into()).holds(&list));
-        assert!(FeatureType::of(&list).holds(&1.into()));
+        assert!(!FeatureType::from_value(&1.into()).holds(&list));
+        assert!(FeatureType::from_value(&list).holds(&1.into()));
     }
 }

@@ -11,7 +11,7 @@ use super::{
     parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
-    DatasetError, InteractionRow, Rule,
+    DatasetError, DatasetRule, InteractionRow,
     names::{INTERACTIONS, ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID},
     order::Order,
 };
@@ -53,10 +53,10 @@ impl InteractionWriter {
         checks::id(path, ITEM_ID, number, row.item_id.as_str(), ItemId::MAX_BYTES)?;
         if row.position.is_some_and(|position| i32::try_from(position).is_err()) {
             let problem = format!("must be at most {}", i32::MAX);
-            return Err(DatasetError::value(path, POSITION, number, Rule::Range, problem));
+            return Err(DatasetError::value(path, POSITION, number, DatasetRule::Range, problem));
         }
         self.order.check(row.timestamp, &row.user_id, &row.item_id).map_err(|problem| {
-            DatasetError::value(path, TIMESTAMP, number, Rule::Order, problem)
+            DatasetError::value(path, TIMESTAMP, number, DatasetRule::Order, problem)
         })?;
         self.waiting.push(row);
         if self.waiting.len() == CHUNK_ROWS {

@@ -14,7 +14,7 @@ use super::{
     parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
-    DatasetError, ItemRow,
+    DatasetError, DatasetItem,
     names::{AVAILABLE, CATEGORIES, CREATED_AT, IMAGE, ITEM_COLUMNS, ITEM_ID, ITEMS, TEXT, TITLE},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 pub struct ItemWriter {
     file: ParquetFile,
     features: Vec<(String, FeatureType)>,
-    waiting: Vec<ItemRow>,
+    waiting: Vec<DatasetItem>,
 }
 
 impl ItemWriter {
@@ -54,7 +54,7 @@ impl ItemWriter {
     ///
     /// # Errors
     /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.
-    pub fn write(&mut self, row: ItemRow) -> Result<(), DatasetError> {
+    pub fn write(&mut self, row: DatasetItem) -> Result<(), DatasetError> {
         let number = self.file.rows() + self.waiting.len() as u64;
         let path = self.file.path();
         checks::id(path, ITEM_ID, number, row.item.item_id.as_str(), ItemId::MAX_BYTES)?;
@@ -77,7 +77,7 @@ impl ItemWriter {
 
     fn flush(&mut self) -> Result<(), DatasetError> {
         let rows = std::mem::take(&mut self.waiting);
-        let text = |value: fn(&ItemRow) -> Option<&str>| -> ArrayRef {
+        let text = |value: fn(&DatasetItem) -> Option<&str>| -> ArrayRef {
             Arc::new(rows.iter().map(value).collect::<StringArray>())
         };
         let mut categories = ListBuilder::new(StringBuilder::new());

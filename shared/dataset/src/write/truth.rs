@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field};
 
 use super::parquet_file::{CHUNK_ROWS, ParquetFile};
 use crate::{
-    DatasetError, Rule, TruthRow,
+    DatasetError, DatasetRule, TruthRow,
     names::{ITEM_ID, PROBABILITY, TIMESTAMP, TRUTH, USER_ID},
     order::Order,
 };
@@ -44,10 +44,16 @@ impl TruthWriter {
         let path = self.file.path();
         if !(0.0..=1.0).contains(&row.probability) {
             let problem = format!("is {}; a probability is in 0..=1", row.probability);
-            return Err(DatasetError::value(path, PROBABILITY, number, Rule::Range, problem));
+            return Err(DatasetError::value(
+                path,
+                PROBABILITY,
+                number,
+                DatasetRule::Range,
+                problem,
+            ));
         }
         self.order.check(row.timestamp, &row.user_id, &row.item_id).map_err(|problem| {
-            DatasetError::value(path, TIMESTAMP, number, Rule::Order, problem)
+            DatasetError::value(path, TIMESTAMP, number, DatasetRule::Order, problem)
         })?;
         self.waiting.push(row);
         if self.waiting.len() == CHUNK_ROWS {

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fs};
 use crate::common::folder;
 use plugrank_contract::{FeatureValue, Item, User, feature::Number};
 use plugrank_dataset::{
-    FeatureType, InteractionRow, InteractionWriter, ItemRow, ItemWriter, TruthRow, TruthWriter,
+    DatasetItem, FeatureType, InteractionRow, InteractionWriter, ItemWriter, TruthRow, TruthWriter,
     UserWriter,
 };
 
-fn item(number: usize) -> ItemRow {
+fn item(number: usize) -> DatasetItem {
     let present = |every: usize, name: &str, value: FeatureValue| {
         (!number.is_multiple_of(every)).then(|| (name.to_owned(), value))
     };
@@ -24,7 +24,7 @@ fn item(number: usize) -> ItemRow {
         // What no one column of numbers holds.
         present(9, "code", if number.is_multiple_of(2) { "x".into() } else { 7.into() }),
     ];
-    ItemRow {
+    DatasetItem {
         item: Item {
             item_id: format!("i{number}").into(),
             title: format!("Oak table {number}"),
@@ -43,7 +43,8 @@ fn item(number: usize) -> ItemRow {
 fn columns() -> Vec<(&'static str, FeatureType)> {
     let of = |name: &'static str| {
         let items = (0..10).map(item);
-        let types = items.filter_map(|row| row.item.features.get(name).map(FeatureType::of));
+        let types =
+            items.filter_map(|row| row.item.features.get(name).map(FeatureType::from_value));
         (name, types.reduce(FeatureType::with).unwrap_or_default())
     };
     ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(of).to_vec()
@@ -91,7 +92,7 @@ fn rows_come_back_as_written_over_many_batches() {
 
     let batches = folder.items().unwrap();
     assert_eq!(batches.rows(), count as u64);
-    let read: Vec<ItemRow> = batches.flat_map(Result::unwrap).collect();
+    let read: Vec<DatasetItem> = batches.flat_map(Result::unwrap).collect();
     let expected = (0..count).map(|number| {
         let mut row = item(number);
         // Written beside a text, a number is one.
@@ -118,7 +119,7 @@ fn rows_come_back_as_written_over_many_batches() {
     assert_eq!(read, count);
 }
 
-fn stocked(stock: FeatureValue) -> ItemRow {
+fn stocked(stock: FeatureValue) -> DatasetItem {
     let mut row = item(0);
     row.item.features = BTreeMap::from([("stock".to_owned(), stock)]);
     row

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is known of a request when its arms are found.
+/// What is known about a request when its arms are found.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The user.
@@ -12,7 +12,7 @@ pub struct Subject<'a> {
     /// The surface it is for.
     pub surface: &'a str,
     /// Features of the user; asked for only by experiments that have conditions.
-    pub features: &'a dyn Features,
+    pub features: &'a dyn UserFeatures,
 }
 
 impl fmt::Debug for Subject<'_> {
@@ -27,12 +27,12 @@ impl fmt::Debug for Subject<'_> {
 }
 
 /// Features of a user by name. `()` has none.
-pub trait Features {
+pub trait UserFeatures {
     /// The value of the feature, if the user has it.
     fn feature(&self, name: &str) -> Option<Feature<'_>>;
 }
 
-impl Features for () {
+impl UserFeatures for () {
     fn feature(&self, _name: &str) -> Option<Feature<'_>> {
         None
     }

@@ -6,4 +6,4 @@
 
 mod replay;
 
-pub use replay::{Decision, DecisionError, OffPolicy, Replay, ReplayResults, ThinOverlap};
+pub use replay::{DecisionError, LoggedDecision, OffPolicy, Replay, ReplayResults, ThinOverlap};

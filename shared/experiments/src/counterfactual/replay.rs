@@ -28,7 +28,7 @@ const SUPPORT_MARGIN: f64 = 0.1;
 
 /// One logged choice.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Decision {
+pub struct LoggedDecision {
     /// What came of it.
     pub reward: f64,
     /// Chance of the choice under the policy that made it, above 0.
@@ -120,8 +120,8 @@ impl Replay {
     ///
     /// # Errors
     /// A decision that says nothing; it is not added.
-    pub fn add(&mut self, unit: &str, decision: &Decision) -> Result<(), DecisionError> {
-        let Decision { reward, propensity, target, expected, expected_target } = *decision;
+    pub fn add(&mut self, unit: &str, decision: &LoggedDecision) -> Result<(), DecisionError> {
+        let LoggedDecision { reward, propensity, target, expected, expected_target } = *decision;
         if !(propensity > 0.0 && propensity <= 1.0) {
             return Err(DecisionError::Propensity(propensity));
         }

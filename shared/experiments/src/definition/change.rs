@@ -1,10 +1,10 @@
 //! Whether a changed definition keeps units where they are.
 
-use super::{Definitions, Experiment, Problems};
+use super::{DefinitionProblems, Definitions, Experiment};
 
 /// Each experiment of both whose units would move from one arm to another.
-pub(super) fn check(running: &Definitions, next: &Definitions) -> Problems {
-    let mut problems = Problems::default();
+pub(super) fn check(running: &Definitions, next: &Definitions) -> DefinitionProblems {
+    let mut problems = DefinitionProblems::default();
     for (index, after) in next.experiments.iter().enumerate() {
         let Some(before) = running.experiment(&after.name) else { continue };
         let path = format!("experiments[{index}]");

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{Arm, Definitions, Experiment, Problems, SLOTS};
+use super::{Arm, DefinitionProblems, Definitions, Experiment, SLOTS};
 
 /// Longest name.
 const NAME_MAX: usize = 64;
 
-pub(super) fn check(definitions: &Definitions) -> Problems {
-    let mut problems = Problems::default();
+pub(super) fn check(definitions: &Definitions) -> DefinitionProblems {
+    let mut problems = DefinitionProblems::default();
     layers(definitions, &mut problems);
     let mut names = HashMap::new();
     for (index, experiment) in definitions.experiments.iter().enumerate() {
@@ -25,7 +25,7 @@ pub(super) fn check(definitions: &Definitions) -> Problems {
     problems
 }
 
-fn layers(definitions: &Definitions, problems: &mut Problems) {
+fn layers(definitions: &Definitions, problems: &mut DefinitionProblems) {
     let (mut names, mut salts) = (HashMap::new(), HashMap::new());
     for (index, layer) in definitions.layers.iter().enumerate() {
         let path = format!("layers[{index}]");
@@ -38,7 +38,7 @@ fn layers(definitions: &Definitions, problems: &mut Problems) {
 }
 
 /// The experiment's layer is there, and its slots are its own.
-fn place(definitions: &Definitions, index: usize, path: &str, problems: &mut Problems) {
+fn place(definitions: &Definitions, index: usize, path: &str, problems: &mut DefinitionProblems) {
     let experiment = &definitions.experiments[index];
     if !definitions.layers.iter().any(|layer| layer.name == experiment.layer) {
         let layer = &experiment.layer;
@@ -63,7 +63,7 @@ fn place(definitions: &Definitions, index: usize, path: &str, problems: &mut Pro
     }
 }
 
-fn arms(experiment: &Experiment, path: &str, problems: &mut Problems) {
+fn arms(experiment: &Experiment, path: &str, problems: &mut DefinitionProblems) {
     if experiment.arms.len() < 2 {
         problems.add(format!("{path}.arms"), "an experiment has at least two arms");
     }
@@ -83,7 +83,7 @@ fn arms(experiment: &Experiment, path: &str, problems: &mut Problems) {
     split(experiment, path, problems);
 }
 
-fn split(experiment: &Experiment, path: &str, problems: &mut Problems) {
+fn split(experiment: &Experiment, path: &str, problems: &mut DefinitionProblems) {
     let arms = &experiment.arms;
     let all_have = |of: fn(&Arm) -> Option<u16>| arms.iter().all(|arm| of(arm).is_some());
     let none_has = |of: fn(&Arm) -> Option<u16>| arms.iter().all(|arm| of(arm).is_none());
@@ -107,7 +107,7 @@ fn split(experiment: &Experiment, path: &str, problems: &mut Problems) {
     }
 }
 
-fn target(experiment: &Experiment, path: &str, problems: &mut Problems) {
+fn target(experiment: &Experiment, path: &str, problems: &mut DefinitionProblems) {
     let target = &experiment.target;
     for (list, conditions) in [("must", &target.must), ("must_not", &target.must_not)] {
         for (index, condition) in conditions.iter().enumerate() {
@@ -126,7 +126,7 @@ fn target(experiment: &Experiment, path: &str, problems: &mut Problems) {
     }
 }
 
-fn ramp(experiment: &Experiment, path: &str, problems: &mut Problems) {
+fn ramp(experiment: &Experiment, path: &str, problems: &mut DefinitionProblems) {
     let Some(ramp) = &experiment.ramp else { return };
     let ascending = ramp.steps.windows(2).all(|pair| pair[0] < pair[1]);
     let percent = ramp.steps.iter().all(|step| (1..=100).contains(step));
@@ -138,7 +138,7 @@ fn ramp(experiment: &Experiment, path: &str, problems: &mut Problems) {
     }
 }
 
-fn plan(experiment: &Experiment, path: &str, problems: &mut Problems) {
+fn plan(experiment: &Experiment, path: &str, problems: &mut DefinitionProblems) {
     let plan = &experiment.plan;
     let mut range = |key: &str, value: f64, from: f64, to: f64| {
         if !(value > from && value < to) {
@@ -161,7 +161,7 @@ fn plan(experiment: &Experiment, path: &str, problems: &mut Problems) {
 }
 
 /// A user is forced into at most one arm of a layer.
-fn forced(definitions: &Definitions, problems: &mut Problems) {
+fn forced(definitions: &Definitions, problems: &mut DefinitionProblems) {
     let mut users: HashMap<(&str, &str), &str> = HashMap::new();
     for (index, experiment) in definitions.experiments.iter().enumerate() {
         for (place, arm) in experiment.arms.iter().enumerate() {
@@ -176,7 +176,7 @@ fn forced(definitions: &Definitions, problems: &mut Problems) {
     }
 }
 
-fn name(path: &str, name: &str, problems: &mut Problems) {
+fn name(path: &str, name: &str, problems: &mut DefinitionProblems) {
     let path = format!("{path}.name");
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() {
@@ -193,7 +193,7 @@ fn unique<'a>(
     seen: &mut HashMap<&'a str, String>,
     path: &str,
     value: &'a str,
-    problems: &mut Problems,
+    problems: &mut DefinitionProblems,
 ) {
     if value.is_empty() {
         return;

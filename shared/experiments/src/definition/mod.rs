@@ -18,9 +18,9 @@ pub use experiment::Experiment;
 pub(crate) use experiment::Range;
 pub use layer::{Layer, SLOTS, Slots, UnitKind};
 pub use plan::{Guardrail, GuardrailMetric, Plan};
-pub use problems::{Problem, Problems};
+pub use problems::{DefinitionProblem, DefinitionProblems};
 pub use ramp::Ramp;
-pub use target::{Condition, Scalar, Target};
+pub use target::{Scalar, Target, UserCondition};
 
 /// Every layer and experiment there is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,9 +37,9 @@ impl Definitions {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+    pub fn from_toml(text: &str) -> Result<Self, DefinitionProblems> {
         let document = toml::from_str(text)
-            .map_err(|error| Problems::one("", format!("is not TOML: {error}")))?;
+            .map_err(|error| DefinitionProblems::one("", format!("is not TOML: {error}")))?;
         Self::from_json(document)
     }
 
@@ -47,10 +47,10 @@ impl Definitions {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn from_json(document: serde_json::Value) -> Result<Self, Problems> {
+    pub fn from_json(document: serde_json::Value) -> Result<Self, DefinitionProblems> {
         let (definitions, shape) = shape::read::<Self>(document);
         let meaning = check::check(&definitions);
-        Problems::none_of(shape.and(meaning)).map(|()| definitions)
+        DefinitionProblems::none_of(shape.and(meaning)).map(|()| definitions)
     }
 
     /// The experiment of this name.
@@ -65,7 +65,7 @@ impl Definitions {
     ///
     /// # Errors
     /// Each experiment that would move units between its arms.
-    pub fn may_follow(&self, running: &Self) -> Result<(), Problems> {
-        Problems::none_of(change::check(running, self))
+    pub fn may_follow(&self, running: &Self) -> Result<(), DefinitionProblems> {
+        DefinitionProblems::none_of(change::check(running, self))
     }
 }

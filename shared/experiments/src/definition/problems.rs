@@ -4,14 +4,14 @@ use std::fmt;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct DefinitionProblem {
     /// Where, such as `experiments[0].arms[1].permille`; empty for the whole document.
     pub path: String,
     /// What, as a sentence that follows the path.
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for DefinitionProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
             return formatter.write_str(&self.message);
@@ -22,23 +22,23 @@ impl fmt::Display for Problem {
 
 /// All that is wrong, one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems {
-    list: Vec<Problem>,
+pub struct DefinitionProblems {
+    list: Vec<DefinitionProblem>,
 }
 
-impl Problems {
+impl DefinitionProblems {
     /// The problems, in the order of the document.
     #[must_use]
-    pub fn list(&self) -> &[Problem] {
+    pub fn list(&self) -> &[DefinitionProblem] {
         &self.list
     }
 
     pub(super) fn one(path: &str, message: String) -> Self {
-        Self { list: vec![Problem { path: path.to_owned(), message }] }
+        Self { list: vec![DefinitionProblem { path: path.to_owned(), message }] }
     }
 
     pub(super) fn add(&mut self, path: String, message: impl Into<String>) {
-        self.list.push(Problem { path, message: message.into() });
+        self.list.push(DefinitionProblem { path, message: message.into() });
     }
 
     /// These, and those of `later` about other places: a value that could not be read was left
@@ -60,7 +60,7 @@ impl Problems {
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for DefinitionProblems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.list.iter().enumerate() {
             if index > 0 {
@@ -72,4 +72,4 @@ impl fmt::Display for Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for DefinitionProblems {}

@@ -4,12 +4,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::Problems;
+use super::DefinitionProblems;
 
 /// Reads `document`. A value that cannot be read is noted, left out, and the rest read again, so
 /// every type must have a default for each of its fields.
-pub(super) fn read<T: DeserializeOwned + Default>(mut document: Value) -> (T, Problems) {
-    let mut problems = Problems::default();
+pub(super) fn read<T: DeserializeOwned + Default>(mut document: Value) -> (T, DefinitionProblems) {
+    let mut problems = DefinitionProblems::default();
     loop {
         let error = match serde_path_to_error::deserialize(&document) {
             Ok(value) => return (value, problems),

@@ -13,15 +13,15 @@ pub struct Target {
     pub surfaces: Vec<String>,
     /// Conditions that all hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub must: Vec<Condition>,
+    pub must: Vec<UserCondition>,
     /// Conditions none of which holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub must_not: Vec<Condition>,
+    pub must_not: Vec<UserCondition>,
 }
 
 impl Target {
     pub(crate) fn matches(&self, subject: &Subject<'_>) -> bool {
-        let holds = |condition: &Condition| {
+        let holds = |condition: &UserCondition| {
             let value = subject.features.feature(&condition.feature);
             value.is_some_and(|value| condition.holds(&value))
         };
@@ -35,7 +35,7 @@ impl Target {
 /// the feature.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Condition {
+pub struct UserCondition {
     /// Name of the feature.
     pub feature: String,
     /// The feature, or an entry of its list, is one of these.
@@ -55,7 +55,7 @@ pub struct Condition {
     pub lt: Option<f64>,
 }
 
-impl Condition {
+impl UserCondition {
     pub(super) fn says_nothing(&self) -> bool {
         let bounds = [self.gte, self.gt, self.lte, self.lt];
         self.any.is_none() && bounds.iter().all(Option::is_none)

@@ -11,7 +11,7 @@ const UNITS_MIN: u64 = 100;
 /// What a guardrail says of an arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum GuardrailVerdict {
     /// Not worse than the margin allows, as far as can be seen.
     Ok,
     /// It looks worse than the margin allows; that may still be chance.
@@ -36,7 +36,7 @@ pub struct GuardrailResult {
     /// The least by which it is worse, at every look.
     pub at_least: Option<f64>,
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: GuardrailVerdict,
 }
 
 /// Judges an arm. It is stopped once the whole always-valid interval is beyond the margin, so that
@@ -62,7 +62,7 @@ pub(super) fn judge(
         margin: guardrail.margin,
         worse: None,
         at_least: None,
-        verdict: Verdict::Unknown,
+        verdict: GuardrailVerdict::Unknown,
     };
     let Some((control, arm)) = estimates else { return result };
     let worse = sign * (arm.value - control.value);
@@ -72,13 +72,13 @@ pub(super) fn judge(
     });
     (result.worse, result.at_least) = (Some(worse), Some(at_least));
     result.verdict = if control.units.min(arm.units) < UNITS_MIN {
-        Verdict::Unknown
+        GuardrailVerdict::Unknown
     } else if at_least > guardrail.margin {
-        Verdict::Stop
+        GuardrailVerdict::Stop
     } else if worse > guardrail.margin {
-        Verdict::Watch
+        GuardrailVerdict::Watch
     } else {
-        Verdict::Ok
+        GuardrailVerdict::Ok
     };
     result
 }

@@ -101,7 +101,7 @@ mod tests {
 
     const UNITS: [[f64; 2]; 5] = [[1.0, 2.0], [2.0, 1.0], [4.0, 5.0], [8.0, 7.0], [16.0, 3.0]];
 
-    fn of(units: &[[f64; 2]]) -> Moments {
+    fn moments(units: &[[f64; 2]]) -> Moments {
         let mut moments = Moments::new(2);
         units.iter().for_each(|unit| moments.add(unit));
         moments
@@ -114,7 +114,7 @@ mod tests {
     /// `numpy.cov([1, 2, 4, 8, 16], [2, 1, 5, 7, 3])`.
     #[test]
     fn means_and_covariances_are_those_of_numpy() {
-        let moments = of(&UNITS);
+        let moments = moments(&UNITS);
         close(moments.mean(0), 6.2);
         close(moments.mean(1), 3.6);
         close(moments.covariance(0, 0), 37.2);
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn merged_moments_are_those_of_all_units() {
         for cut in 0..=UNITS.len() {
-            let (mut merged, other) = (of(&UNITS[..cut]), of(&UNITS[cut..]));
+            let (mut merged, other) = (moments(&UNITS[..cut]), moments(&UNITS[cut..]));
             merged.merge(&other);
-            let all = of(&UNITS);
+            let all = moments(&UNITS);
             assert_eq!(merged.units(), all.units());
             for (row, column) in [(0, 0), (0, 1), (1, 1)] {
                 close(merged.covariance(row, column), all.covariance(row, column));

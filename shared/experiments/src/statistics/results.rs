@@ -15,7 +15,7 @@ const CROSSED_MAX: f64 = 0.001;
 
 /// How the results are to be judged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct ResultsOptions {
     /// Place of the control among the arms.
     pub control: usize,
     /// The share of units each arm should have.
@@ -94,7 +94,7 @@ pub struct MetricResult {
 /// # Panics
 /// If the options are of another number of arms.
 #[must_use]
-pub fn results(collected: &Collected, options: &Options) -> Option<Results> {
+pub fn results(collected: &Collected, options: &ResultsOptions) -> Option<Results> {
     let names = &collected.schema.arms;
     assert_eq!(options.shares.len(), names.len(), "each arm has a share");
     let units: Vec<u64> = collected.arms.iter().map(super::Moments::units).collect();
@@ -130,7 +130,7 @@ pub fn results(collected: &Collected, options: &Options) -> Option<Results> {
     })
 }
 
-fn hidden(ratio: &SampleRatio, collected: &Collected, options: &Options) -> Option<String> {
+fn hidden(ratio: &SampleRatio, collected: &Collected, options: &ResultsOptions) -> Option<String> {
     let p = if options.one_look { ratio.p } else { ratio.always_valid_p };
     if p < SAMPLE_RATIO_ALPHA {
         return Some(format!(
@@ -177,7 +177,7 @@ fn metrics(collected: &Collected) -> Vec<(String, Metric)> {
 
 fn compare(
     collected: &Collected,
-    options: &Options,
+    options: &ResultsOptions,
     sequential: &Sequential,
     arm: usize,
     (name, metric): &(String, Metric),

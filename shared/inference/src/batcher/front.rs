@@ -22,7 +22,7 @@ use super::{
 
 /// Why a batcher could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum BatcherStartError {
     /// A shape could not be run.
     #[error("warming {shape} failed: {message}")]
     Warm {
@@ -72,9 +72,9 @@ impl<M: BatchModel> Batcher<M> {
         policy: Policy,
         mut times: RunTimes,
         observer: Arc<dyn BatchObserver>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, BatcherStartError> {
         if models.is_empty() {
-            return Err(StartError::NoModel);
+            return Err(BatcherStartError::NoModel);
         }
         policy.buckets.shapes().into_iter().for_each(|shape| times.expect(shape));
         let only_compute = models.iter().all(BatchModel::only_computes);

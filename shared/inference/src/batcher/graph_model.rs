@@ -100,12 +100,14 @@ impl GraphModel {
         let inputs = spec
             .inputs
             .iter()
-            .map(|input| Layout::of(&input.name, input.dtype, &input.shape).map_err(wrong))
+            .map(|input| Layout::from_spec(&input.name, input.dtype, &input.shape).map_err(wrong))
             .collect::<Result<Vec<_>, _>>()?;
         let outputs = spec
             .outputs
             .iter()
-            .map(|output| Layout::of(&output.name, output.dtype, &output.shape).map_err(wrong))
+            .map(|output| {
+                Layout::from_spec(&output.name, output.dtype, &output.shape).map_err(wrong)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok((inputs.into(), outputs.into()))
     }

@@ -48,7 +48,7 @@ impl Layout {
     ///
     /// # Errors
     /// When its shape does not begin with `users`, or has another name further on.
-    pub fn of(name: &str, dtype: TensorDtype, shape: &[Dim]) -> Result<Self, LayoutError> {
+    pub fn from_spec(name: &str, dtype: TensorDtype, shape: &[Dim]) -> Result<Self, LayoutError> {
         let wrong = || LayoutError { name: name.to_owned(), shape: shape.to_vec() };
         let (first, rest) = shape.split_first().ok_or_else(wrong)?;
         if *first != Dim::Named("users".to_owned()) {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn entries_of_different_sizes_lie_in_a_rectangle() {
         let dims = [named("users"), named("candidates"), Dim::Fixed(2)];
-        let layout = Layout::of("x", TensorDtype::F32, &dims).unwrap();
+        let layout = Layout::from_spec("x", TensorDtype::F32, &dims).unwrap();
         let shape = Shape { users: 3, candidates: 2, history: 1 };
         let one = Dims { candidates: 1, history: 1 };
         let two = Dims { candidates: 2, history: 1 };
@@ -166,7 +166,7 @@ mod tests {
         for shape in
             [vec![], vec![named("items")], vec![named("users"), Dim::Fixed(1), named("history")]]
         {
-            assert!(Layout::of("x", TensorDtype::F32, &shape).is_err(), "{shape:?}");
+            assert!(Layout::from_spec("x", TensorDtype::F32, &shape).is_err(), "{shape:?}");
         }
     }
 }

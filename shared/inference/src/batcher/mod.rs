@@ -34,12 +34,12 @@ mod warm_up;
 
 pub use arrivals::Arrivals;
 pub use batch_error::BatchError;
-pub use front::{Batcher, Ran, StartError};
+pub use front::{Batcher, BatcherStartError, Ran};
 pub use graph_input::{GraphInput, TensorRows};
 pub use graph_model::{GraphModel, GraphModelError};
 pub use layout::{Layout, LayoutError, Variable};
 pub use model::{BatchModel, Entry, RunError};
-pub use policy::{Decision, Policy, Waiting};
+pub use policy::{BatchDecision, Policy, Waiting};
 pub use report::{BatchObserver, BatchReport, CloseReason, NoObserver};
 pub use run_times::RunTimes;
 pub use shape::{BucketError, Buckets, Dims, RowAxis, Shape, history_buckets};

@@ -31,7 +31,7 @@ impl AsRef<Waiting> for Waiting {
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum BatchDecision {
     /// Nothing yet; decide again at `until`, or when an entry arrives.
     Wait {
         /// `None`: nothing waits.
@@ -93,18 +93,18 @@ impl Policy {
         idle_workers: usize,
         (arrivals, times): (&Arrivals, &RunTimes),
         chosen: &mut Vec<usize>,
-    ) -> Decision {
+    ) -> BatchDecision {
         chosen.clear();
         let Some(anchor) = waiting.iter().min_by_key(|entry| self.urgency(entry.as_ref())) else {
-            return Decision::Wait { until: None };
+            return BatchDecision::Wait { until: None };
         };
         let padded = self.buckets.pad(anchor.as_ref().dims);
         let shape = self.choose(waiting, padded, times, chosen);
         if chosen.len() >= self.buckets.max_users(padded) {
-            return Decision::Run { reason: CloseReason::RowLimit, shape };
+            return BatchDecision::Run { reason: CloseReason::RowLimit, shape };
         }
         if idle_workers > 1 || !self.waiting_pays(now, chosen.len(), padded, (arrivals, times)) {
-            return Decision::Run { reason: CloseReason::WorkerIdle, shape };
+            return BatchDecision::Run { reason: CloseReason::WorkerIdle, shape };
         }
         // With one entry more the run may take longer; that is what must still fit.
         let larger = self.buckets.shape(chosen.len() + 1, padded);
@@ -115,15 +115,15 @@ impl Policy {
             .min()
             .map(|at| at.checked_sub(run).unwrap_or(now));
         if latest_start.is_some_and(|latest| latest <= now) {
-            return Decision::Run { reason: CloseReason::Deadline, shape };
+            return BatchDecision::Run { reason: CloseReason::Deadline, shape };
         }
         let oldest = members().map(|entry| entry.arrived).min().unwrap_or(now);
         let patience_ends = oldest + self.max_wait;
         if patience_ends <= now {
-            return Decision::Run { reason: CloseReason::Waited, shape };
+            return BatchDecision::Run { reason: CloseReason::Waited, shape };
         }
         let until = latest_start.map_or(patience_ends, |latest| latest.min(patience_ends));
-        Decision::Wait { until: Some(until) }
+        BatchDecision::Wait { until: Some(until) }
     }
 
     /// Smaller is more urgent.

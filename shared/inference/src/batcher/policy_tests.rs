@@ -53,7 +53,7 @@ fn start() -> Instant {
 }
 
 /// A decision, and the entries it is about.
-type Decided = (Decision, Vec<usize>);
+type Decided = (BatchDecision, Vec<usize>);
 
 fn decide(
     policy: &Policy,
@@ -71,8 +71,8 @@ fn decide(
 
 fn run((decision, entries): Decided) -> (CloseReason, Vec<usize>, Shape) {
     match decision {
-        Decision::Run { reason, shape } => (reason, entries, shape),
-        Decision::Wait { until } => panic!("waits until {until:?}"),
+        BatchDecision::Run { reason, shape } => (reason, entries, shape),
+        BatchDecision::Wait { until } => panic!("waits until {until:?}"),
     }
 }
 
@@ -80,7 +80,7 @@ fn run((decision, entries): Decided) -> (CloseReason, Vec<usize>, Shape) {
 fn nothing_to_do_waits_for_an_arrival() {
     let decision =
         decide(&policy(1), start(), &[], 1, &Arrivals::default(), &RunTimes::default()).0;
-    assert_eq!(decision, Decision::Wait { until: None });
+    assert_eq!(decision, BatchDecision::Wait { until: None });
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn it_waits_where_company_is_near_and_runs_cost_the_same() {
     let (times, arrivals) = (flat(&policy, ms(4)), every(ms(1), now));
     let waiting = [entry(20, now)];
     let decision = decide(&policy, now, &waiting, 1, &arrivals, &times).0;
-    assert_eq!(decision, Decision::Wait { until: Some(now + ms(5)) });
+    assert_eq!(decision, BatchDecision::Wait { until: Some(now + ms(5)) });
     // A second idle worker would take the next request: no reason to wait for it.
     assert_eq!(
         run(decide(&policy, now, &waiting, 2, &arrivals, &times)).0,
@@ -123,7 +123,7 @@ fn the_tightest_deadline_closes_the_batch() {
     let tight = Waiting { deadline: Deadline::at(now + ms(10)), ..entry(20, now) };
     let waiting = [entry(20, now), tight];
     let decision = decide(&policy, now, &waiting, 1, &arrivals, &times).0;
-    assert_eq!(decision, Decision::Wait { until: Some(now + ms(5)) }, "10 - 4 - 1 of margin");
+    assert_eq!(decision, BatchDecision::Wait { until: Some(now + ms(5)) }, "10 - 4 - 1 of margin");
     let later = now + ms(5);
     let decision = decide(&policy, later, &waiting, 1, &every(ms(1), later), &times);
     assert_eq!(run(decision).0, CloseReason::Deadline);

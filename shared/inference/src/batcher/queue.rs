@@ -12,7 +12,7 @@ use super::{
     backlog::WaitingSizes,
     batch_error::BatchError,
     model::{BatchModel, Entry},
-    policy::{Decision, Waiting},
+    policy::{BatchDecision, Waiting},
     report::CloseReason,
     runner::{Answer, Batch, Runner, Waiter},
     shape::Shape,
@@ -105,7 +105,7 @@ impl<M: BatchModel> Queue<M> {
         if in_place
             && state.waiting.is_empty()
             && state.idle.len() == self.models
-            && let Decision::Run { reason, shape } = self.shared.policy.decide(
+            && let BatchDecision::Run { reason, shape } = self.shared.policy.decide(
                 now,
                 &[waiting],
                 state.idle.len(),
@@ -187,13 +187,13 @@ impl<M: BatchModel> Queue<M> {
                         (&state.arrivals, &self.shared.times),
                         &mut state.chosen,
                     ) {
-                        Decision::Run { reason, shape } => {
+                        BatchDecision::Run { reason, shape } => {
                             let taken = self.take(state, now, reason, shape);
                             // What remains is another idle worker's to decide on.
                             self.wake(guard);
                             return taken;
                         }
-                        Decision::Wait { until } => {
+                        BatchDecision::Wait { until } => {
                             time = until.map(|until| until.saturating_duration_since(now));
                         }
                     }

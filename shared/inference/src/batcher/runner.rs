@@ -31,7 +31,7 @@ pub(super) struct Waiter<O> {
     pub(super) span: Span,
 }
 
-/// What is known of a batch before it runs.
+/// What is known about a batch before it runs.
 #[derive(Clone, Copy)]
 pub(super) struct Batch {
     pub(super) reason: CloseReason,

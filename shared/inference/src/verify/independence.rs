@@ -15,7 +15,7 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(manifest: &Manifest) -> Self {
+    fn from_manifest(manifest: &Manifest) -> Self {
         let history = manifest.history.clicks + manifest.history.impressions;
         Self { history, tokens: manifest.modal.text.as_ref().map_or(0, |text| text.max_tokens) }
     }
@@ -40,7 +40,7 @@ pub(super) fn check(
     reference: &Reference,
     manifest: &Manifest,
 ) -> Result<(), VerifyError> {
-    let limits = Limits::of(manifest);
+    let limits = Limits::from_manifest(manifest);
     let inputs = reference.inputs(graph, spec)?;
     let rows = inputs.iter().filter_map(|(_, tensor)| tensor.shape.first().copied()).min();
     for row in 0..rows.unwrap_or(0) {

@@ -1,7 +1,7 @@
 //! Runs graphs on what the reference rows do not hold: the ends of every feature's range.
 
 use plugrank_bundle::{
-    FeatureEncoder, GraphName, GraphSpec, Source, TensorDtype, features::FeatureSlot,
+    FeatureEncoder, GraphName, GraphSpec, InputSource, TensorDtype, features::FeatureSlot,
 };
 
 use super::{VerifyError, reference::Reference};
@@ -77,20 +77,22 @@ fn shown(slot: &FeatureSlot, cell: u32) -> String {
 
 /// The feature that a source gives, and the ends of its range.
 fn probes_of<'a>(
-    source: &Source,
+    source: &InputSource,
     features: &'a FeatureEncoder,
 ) -> Option<(&'a FeatureSlot, Vec<u32>)> {
     match source {
-        Source::ItemFeature(name)
-        | Source::HistoryFeature(name)
-        | Source::CandidateFeature(name) => {
+        InputSource::ItemFeature(name)
+        | InputSource::HistoryFeature(name)
+        | InputSource::CandidateFeature(name) => {
             features.item_probes().find(|(slot, _)| slot.name == *name)
         }
-        Source::UserFeature(name) => features.user_probes().find(|(slot, _)| slot.name == *name),
-        Source::RequestFeature(name) => {
+        InputSource::UserFeature(name) => {
+            features.user_probes().find(|(slot, _)| slot.name == *name)
+        }
+        InputSource::RequestFeature(name) => {
             features.request_probes().find(|(slot, _)| slot.name == *name)
         }
-        Source::CandidateGiven(name) => {
+        InputSource::CandidateGiven(name) => {
             features.candidate_probes().find(|(slot, _)| slot.name == *name)
         }
         _ => None,

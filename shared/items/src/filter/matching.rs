@@ -10,7 +10,7 @@ pub struct Matching {
 }
 
 impl Matching {
-    pub(super) fn of(words: Vec<u64>) -> Self {
+    pub(super) fn from_words(words: Vec<u64>) -> Self {
         let count = words.iter().map(|word| word.count_ones() as usize).sum();
         Self { words, count }
     }

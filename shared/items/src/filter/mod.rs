@@ -50,7 +50,7 @@ impl CompiledFilter {
             filters.iter().for_each(|filter| filter.narrow(view, page, &mut bits));
             words.extend_from_slice(&bits);
         }
-        Matching::of(words)
+        Matching::from_words(words)
     }
 
     /// Takes out of a page what does not meet the filter.

@@ -88,7 +88,7 @@ pub struct FollowStatus {
     pub resyncs: u64,
 }
 
-/// What is known of following, for metrics and snapshots.
+/// What is known about following, for metrics and snapshots.
 #[derive(Debug)]
 pub struct Followed {
     connected: AtomicBool,
@@ -173,7 +173,7 @@ impl Follower {
         Self { followed, tasks }
     }
 
-    /// What is known of following.
+    /// What is known about following.
     #[must_use]
     pub fn followed(&self) -> &Arc<Followed> {
         &self.followed

@@ -18,21 +18,21 @@ use crate::{
 
 /// What a server can do beyond the protocol's core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Speaks {
+pub(super) struct Abilities {
     /// Tensors behind the JSON.
     pub(super) binary: bool,
     /// The request parameter `timeout`.
     pub(super) timeouts: bool,
 }
 
-impl Speaks {
-    pub(super) fn of(server: &ServerMetadata) -> Self {
+impl Abilities {
+    pub(super) fn from_metadata(server: &ServerMetadata) -> Self {
         Self { binary: server.can(BINARY), timeouts: server.can(TIMEOUTS) }
     }
 }
 
 /// A request to run the model, written.
-pub(super) struct Run {
+pub(super) struct InferCall {
     body: Body,
     deadline: Deadline,
 }
@@ -88,9 +88,9 @@ impl Link {
     pub(super) fn write(
         &self,
         inputs: &[NamedTensor],
-        speaks: Speaks,
+        speaks: Abilities,
         deadline: Deadline,
-    ) -> Result<Run, String> {
+    ) -> Result<InferCall, String> {
         let latest = Instant::now() + self.timeout;
         let latest = deadline.moment().map_or(latest, |deadline| deadline.min(latest));
         let mut parameters = Parameters::new();
@@ -104,14 +104,14 @@ impl Link {
         }
         let inputs: Vec<_> = inputs.iter().map(|tensor| (tensor, speaks.binary)).collect();
         let id = Context::background().request_id.to_string();
-        Ok(Run {
+        Ok(InferCall {
             body: message::request(&id, parameters, &inputs)?,
             deadline: Deadline::at(latest),
         })
     }
 
-    pub(super) async fn run(&self, run: Run) -> Result<ExternalReply, CallError> {
-        let Run { body: Body { bytes, header_length }, deadline } = run;
+    pub(super) async fn run(&self, run: InferCall) -> Result<ExternalReply, CallError> {
+        let InferCall { body: Body { bytes, header_length }, deadline } = run;
         let mut headers = Vec::with_capacity(2);
         headers.push(match header_length {
             None => ("content-type", "application/json".to_owned()),

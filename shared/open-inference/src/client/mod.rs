@@ -1,7 +1,7 @@
 //! A model on a server of someone else's, in place of a session.
 
+mod handshake;
 mod link;
-mod meet;
 mod model_server;
 mod silence;
 
@@ -9,7 +9,7 @@ pub use model_server::ModelServerClient;
 
 /// Why a model on another server cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum ModelServerError {
     /// An address is none, or the process has no thread left.
     #[error("scoring.open_inference: {0}")]
     Options(String),

@@ -20,9 +20,9 @@ use tokio::{
 };
 
 use super::{
-    StartError,
-    link::{Link, Speaks},
-    meet::{Graph, Unmet},
+    ModelServerError,
+    handshake::{Graph, HandshakeError},
+    link::{Abilities, Link},
     silence::Silence,
 };
 
@@ -43,7 +43,7 @@ pub struct ModelServerClient {
 
 struct Shared {
     graph: Graph,
-    state: ArcSwap<Result<Speaks, Unmet>>,
+    state: ArcSwap<Result<Abilities, HandshakeError>>,
     looking: AtomicBool,
     silence: Mutex<Silence>,
 }
@@ -59,22 +59,22 @@ impl ModelServerClient {
         peers: &PeerOptions,
         bundle: Arc<Bundle>,
         graph: GraphName,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ModelServerError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("open-inference")
             .enable_all()
             .build()
-            .map_err(|error| StartError::Options(error.to_string()))?;
+            .map_err(|error| ModelServerError::Options(error.to_string()))?;
         let link = {
             let _here = runtime.enter();
-            Link::new(options, peers).map_err(|error| StartError::Options(error.message))
+            Link::new(options, peers).map_err(|error| ModelServerError::Options(error.message))
         };
         let this = |link| {
             let runtime_handle = runtime.handle().clone();
             let link = Arc::new(link);
             let graph = Graph { link, bundle, graph, runtime: runtime_handle };
-            let away = Unmet::Away("it was not asked yet".to_owned());
+            let away = HandshakeError::Away("it was not asked yet".to_owned());
             let state = ArcSwap::from_pointee(Err(away));
             let looking = AtomicBool::new(false);
             Arc::new(Shared { graph, state, looking, silence: Mutex::default() })
@@ -83,11 +83,11 @@ impl ModelServerClient {
         let this = Self { shared: shared?, runtime: Some(runtime) };
         let begun = Instant::now();
         loop {
-            let met = this.meet().await;
+            let met = this.handshake().await;
             let wait = begun.elapsed() < PATIENCE;
             match &met {
                 // A server that has just started may not know its models yet.
-                Err(Unmet::Away(message) | Unmet::Refused(message)) if wait => {
+                Err(HandshakeError::Away(message) | HandshakeError::Refused(message)) if wait => {
                     tracing::info!(
                         model = options.model,
                         message,
@@ -95,20 +95,20 @@ impl ModelServerClient {
                     );
                     sleep(AGAIN).await;
                 }
-                Err(Unmet::Other(message) | Unmet::Refused(message)) => {
-                    return Err(StartError::Model {
+                Err(HandshakeError::Other(message) | HandshakeError::Refused(message)) => {
+                    return Err(ModelServerError::Model {
                         model: options.model.clone(),
                         at: options.url.join(", "),
                         message: message.clone(),
                     });
                 }
-                Err(Unmet::Away(message)) => {
+                Err(HandshakeError::Away(message)) => {
                     tracing::warn!(
                         model = options.model,
                         message,
                         "the model's server is not there; the ID-based model answers until it is"
                     );
-                    this.shared.lost(Unmet::Away(message.clone()));
+                    this.shared.lost(HandshakeError::Away(message.clone()));
                     return Ok(this);
                 }
                 Ok(speaks) => {
@@ -126,10 +126,10 @@ impl ModelServerClient {
     }
 
     /// On the runtime that its requests need.
-    async fn meet(&self) -> Result<Speaks, Unmet> {
+    async fn handshake(&self) -> Result<Abilities, HandshakeError> {
         let graph = self.shared.graph.clone();
-        let meeting = self.shared.graph.runtime.spawn(async move { graph.meet().await });
-        meeting.await.unwrap_or_else(|error| Err(Unmet::Away(error.to_string())))
+        let shaking = self.shared.graph.runtime.spawn(async move { graph.handshake().await });
+        shaking.await.unwrap_or_else(|error| Err(HandshakeError::Away(error.to_string())))
     }
 
     /// Whether the server is there and runs the bundle's graph.
@@ -138,7 +138,7 @@ impl ModelServerClient {
         self.shared.state.load().is_ok()
     }
 
-    /// What is known of each of the server's processes. The closure outlives the model.
+    /// What is known about each of the server's processes. The closure outlives the model.
     pub fn endpoints(&self) -> impl Fn() -> Vec<EndpointStatus> + Send + Sync + 'static {
         let link = Arc::clone(&self.shared.graph.link);
         move || link.server.endpoints()
@@ -176,7 +176,7 @@ impl RemoteGraph for ModelServerClient {
 }
 
 impl Shared {
-    fn speaks(&self) -> Result<Speaks, InferenceError> {
+    fn speaks(&self) -> Result<Abilities, InferenceError> {
         match &**self.state.load() {
             Ok(speaks) => Ok(*speaks),
             Err(unmet) => Err(InferenceError::Remote(unmet.message().to_owned())),
@@ -197,7 +197,7 @@ impl Shared {
         }
     }
 
-    fn lost(self: &Arc<Self>, unmet: Unmet) {
+    fn lost(self: &Arc<Self>, unmet: HandshakeError) {
         if self.looking.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -211,7 +211,7 @@ async fn look(shared: Weak<Shared>) {
     loop {
         sleep(AGAIN).await;
         let Some(shared) = shared.upgrade() else { return };
-        let met = shared.graph.meet().await;
+        let met = shared.graph.handshake().await;
         match &met {
             Ok(_) => {
                 tracing::info!("the model's server is back");
@@ -219,10 +219,10 @@ async fn look(shared: Weak<Shared>) {
                 shared.state.store(Arc::new(met));
                 return;
             }
-            Err(Unmet::Other(message)) => {
+            Err(HandshakeError::Other(message)) => {
                 tracing::error!(message, "the model's server runs another model");
             }
-            Err(Unmet::Away(_) | Unmet::Refused(_)) => {}
+            Err(HandshakeError::Away(_) | HandshakeError::Refused(_)) => {}
         }
         shared.state.store(Arc::new(met));
     }

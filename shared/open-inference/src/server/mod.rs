@@ -74,7 +74,7 @@ impl Served {
             [(ModelKind::Unified, GraphName::Unified), (ModelKind::Idrec, GraphName::Idrec)];
         let model = |(kind, name): (ModelKind, GraphName)| {
             let graph = bundle.graph(name)?;
-            let metadata = ModelMetadata::of(&name.to_string(), bundle.version(), graph);
+            let metadata = ModelMetadata::from_graph(&name.to_string(), bundle.version(), graph);
             Some(Model { kind, metadata })
         };
         let models = kinds.into_iter().filter_map(model).collect();

@@ -24,7 +24,7 @@ use super::{
     TelemetryError,
     counts::{Drop, SpanCounts},
 };
-use crate::settings::{OtlpProtocol, TelemetrySettings};
+use crate::options::{OtlpProtocol, TelemetryOptions};
 
 /// Maximum number of spans in one message to the collector.
 const MESSAGE_SPANS: usize = 512;
@@ -136,7 +136,7 @@ impl std::ops::Drop for Driver {
 /// # Errors
 /// When the endpoint cannot be used, or the system gives no thread.
 pub(crate) fn exporter(
-    settings: &TelemetrySettings,
+    settings: &TelemetryOptions,
     endpoint: &str,
 ) -> Result<(SpanExporter, Driver), TelemetryError> {
     let timeout = Duration::from_millis(settings.export_timeout_ms);

@@ -35,7 +35,7 @@ pub use tail::{EndedRequest, TailSampler};
 pub use trace_ids::TraceIds;
 pub use verdict::{ALLOTTED_MS, Cause, DEGRADED, OUTCOME, RUNG, SPENT_MS, TOTAL_MS};
 
-use crate::settings::{LogFormat, TelemetrySettings};
+use crate::options::{LogFormat, TelemetryOptions};
 use export::{Driver, ExportQueue};
 use log::{LogThread, LogWriter};
 use router::SpanRouter;
@@ -85,7 +85,7 @@ impl Telemetry {
     /// # Errors
     /// As [`TelemetryError`] says.
     pub fn install(
-        settings: &TelemetrySettings,
+        settings: &TelemetryOptions,
         tail: Option<Arc<dyn TailSampler>>,
     ) -> Result<Self, TelemetryError> {
         let (dispatch, telemetry) = Self::build(settings, tail)?;
@@ -98,7 +98,7 @@ impl Telemetry {
     /// # Errors
     /// As [`TelemetryError`] says.
     pub fn build(
-        settings: &TelemetrySettings,
+        settings: &TelemetryOptions,
         tail: Option<Arc<dyn TailSampler>>,
     ) -> Result<(Dispatch, Self), TelemetryError> {
         let (writer, log_thread) =
@@ -150,7 +150,7 @@ impl Telemetry {
     }
 
     fn provider(
-        settings: &TelemetrySettings,
+        settings: &TelemetryOptions,
         tail: Option<Arc<dyn TailSampler>>,
         log: LogThread,
     ) -> Result<(Recorder, Self), TelemetryError> {
@@ -208,13 +208,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        settings::OtlpProtocol,
+        options::OtlpProtocol,
         trace_context::{self, TraceHead},
     };
 
-    fn settings(endpoint: Option<&str>) -> TelemetrySettings {
+    fn settings(endpoint: Option<&str>) -> TelemetryOptions {
         let otlp_endpoint = endpoint.map(ToOwned::to_owned);
-        TelemetrySettings { otlp_endpoint, ..TelemetrySettings::default() }
+        TelemetryOptions { otlp_endpoint, ..TelemetryOptions::default() }
     }
 
     const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -17,7 +17,7 @@ pub struct SpanRecord {
     pub began: Instant,
     /// Time it took.
     pub spent: Duration,
-    /// What is known of it.
+    /// What is known about it.
     pub attributes: Vec<(&'static str, Attribute)>,
     /// Why it failed, if it did.
     pub error: Option<String>,

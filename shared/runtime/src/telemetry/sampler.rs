@@ -41,7 +41,7 @@ impl HeadSampler {
         self.in_share != SamplingDecision::Drop
     }
 
-    /// What becomes of a trace without a caller. It goes by the id, so that the door and the SDK
+    /// What becomes of a trace without a caller. It goes by the id, so that the entry and the SDK
     /// decide alike.
     pub(crate) fn decide(&self, trace: TraceId) -> SamplingDecision {
         let ratio = Sampler::TraceIdRatioBased(self.share);

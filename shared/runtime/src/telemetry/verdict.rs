@@ -39,7 +39,7 @@ impl Cause {
 
     /// The gravest that applies.
     #[must_use]
-    pub const fn of(failed: bool, over_budget: bool, degraded: bool) -> Option<Self> {
+    pub const fn worst(failed: bool, over_budget: bool, degraded: bool) -> Option<Self> {
         match (failed, over_budget, degraded) {
             (true, _, _) => Some(Self::Error),
             (_, true, _) => Some(Self::OverBudget),
@@ -67,7 +67,7 @@ impl Cause {
         let cut =
             matches!(attribute(root, OUTCOME), Some(Value::String(how)) if how.as_str() == "cut");
         let degraded = attribute(root, DEGRADED).is_some_and(holds);
-        Self::of(status || failed(root), over || cut, degraded)
+        Self::worst(status || failed(root), over || cut, degraded)
     }
 }
 

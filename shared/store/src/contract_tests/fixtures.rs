@@ -49,7 +49,7 @@ pub fn entry(id: &str, clicked: bool, timestamp: TimestampMs) -> HistoryEntry {
     HistoryEntry { item_id: id.into(), clicked, timestamp }
 }
 
-pub fn of(user: &str, entry: HistoryEntry) -> (UserId, HistoryEntry) {
+pub fn by(user: &str, entry: HistoryEntry) -> (UserId, HistoryEntry) {
     (user.into(), entry)
 }
 

@@ -7,7 +7,7 @@ use plugrank_contract::{Event, EventType::*, Item, ItemId, UserId};
 
 use super::{
     AnyStore,
-    fixtures::{entry, event, ids, item, new_item, of, user},
+    fixtures::{by, entry, event, ids, item, new_item, user},
 };
 
 pub(super) async fn history(store: &AnyStore, user: &str) -> Vec<(String, bool, i64)> {
@@ -230,7 +230,7 @@ pub async fn events_without_request_stand_alone(store: AnyStore) {
 }
 
 pub async fn history_is_cut_strictly_before(store: AnyStore) {
-    let entries = [-5, 0, 5, 10].map(|at| of("u", entry("i", at == 0, at)));
+    let entries = [-5, 0, 5, 10].map(|at| by("u", entry("i", at == 0, at)));
     store.put_history(entries.to_vec()).await.unwrap();
     let times = async |before| -> Vec<i64> {
         let history = store.history(&"u".into(), before, 9, 9).await.unwrap();
@@ -244,9 +244,9 @@ pub async fn history_is_cut_strictly_before(store: AnyStore) {
 }
 
 pub async fn history_keeps_clicks_among_many_impressions(store: AnyStore) {
-    let mut entries: Vec<_> = (0..500).map(|at| of("u", entry("i", false, 1000 + at))).collect();
-    entries.push(of("u", entry("old click", true, 1)));
-    entries.extend((0..5).map(|at| of("u2", entry("other", true, at))));
+    let mut entries: Vec<_> = (0..500).map(|at| by("u", entry("i", false, 1000 + at))).collect();
+    entries.push(by("u", entry("old click", true, 1)));
+    entries.extend((0..5).map(|at| by("u2", entry("other", true, at))));
     store.put_history(entries).await.unwrap();
     let found = store.history(&"u".into(), i64::MAX, 1, 2).await.unwrap().entries;
     assert_eq!(
@@ -263,7 +263,7 @@ pub async fn history_keeps_clicks_among_many_impressions(store: AnyStore) {
 }
 
 pub async fn history_orders_equal_times_by_id(store: AnyStore) {
-    let entries = ["10", "9", "100", "b"].map(|id| of("u", entry(id, id == "9", 7)));
+    let entries = ["10", "9", "100", "b"].map(|id| by("u", entry(id, id == "9", 7)));
     store.put_history(entries.to_vec()).await.unwrap();
     let order: Vec<_> = history(&store, "u").await.into_iter().map(|entry| entry.0).collect();
     assert_eq!(order, ["100", "10", "b", "9"]);
@@ -282,20 +282,20 @@ pub async fn history_takes_any_time_and_id(store: AnyStore) {
         entry("2", true, i64::MIN),
     ];
     let user = "y{}".repeat(UserId::MAX_BYTES / 3);
-    store.put_history(entries.iter().rev().map(|e| of(&user, e.clone())).collect()).await.unwrap();
+    store.put_history(entries.iter().rev().map(|e| by(&user, e.clone())).collect()).await.unwrap();
     let found = store.history(&user.as_str().into(), i64::MAX, 9, 9).await.unwrap();
     assert_eq!(found.entries, entries);
 }
 
 pub async fn bulk_history_is_idempotent(store: AnyStore) {
     let entries = vec![
-        of("u", entry("a", true, 1)),
-        of("u", entry("b", false, 1)),
+        by("u", entry("a", true, 1)),
+        by("u", entry("b", false, 1)),
         // Differs only in `clicked`: the click stays, in either order.
-        of("u", entry("c", true, 2)),
-        of("u", entry("c", false, 2)),
-        of("u", entry("d", false, 3)),
-        of("u", entry("d", true, 3)),
+        by("u", entry("c", true, 2)),
+        by("u", entry("c", false, 2)),
+        by("u", entry("d", false, 3)),
+        by("u", entry("d", true, 3)),
     ];
     let expected = [("d", true, 3), ("c", true, 2), ("b", false, 1), ("a", true, 1)]
         .map(|(a, b, c)| (a.to_owned(), b, c));
@@ -318,13 +318,13 @@ pub async fn all_histories_are_scanned(store: AnyStore) {
     for user in ["u", "}", "{", "", "a}b{c}", "東"] {
         for number in 0..30 {
             let (id, clicked, at) = (format!("i{}", number % 7), number % 3 == 0, number - 5);
-            entries.push(of(user, entry(&id, clicked, at)));
+            entries.push(by(&user, entry(&id, clicked, at)));
             written.insert((user.to_owned(), id, clicked, at));
         }
     }
     for user in 0..40 {
         let user = format!("user {user}");
-        entries.push(of(&user, entry("i", true, i64::MAX)));
+        entries.push(by(&user, entry("i", true, i64::MAX)));
         written.insert((user, "i".to_owned(), true, i64::MAX));
     }
     store.put_history(entries).await.unwrap();

@@ -10,7 +10,7 @@ use plugrank_contract::{
 
 use super::{
     AnyStore,
-    fixtures::{entry, event, of, user},
+    fixtures::{by, entry, event, user},
 };
 
 const ALL: HistoryLimits = HistoryLimits { clicks: 100, impressions: 100 };
@@ -33,9 +33,9 @@ pub async fn a_view_is_profile_and_history(store: AnyStore) {
     assert_eq!((&nobody.profile, &nobody.entries[..]), (&None, &[][..]));
     store.put_users(vec![user("u"), user("v")]).await.unwrap();
     let rows = vec![
-        of("u", entry("a", true, 1)),
-        of("u", entry("b", false, 2)),
-        of("v", entry("c", true, 3)),
+        by("u", entry("a", true, 1)),
+        by("u", entry("b", false, 2)),
+        by("v", entry("c", true, 3)),
     ];
     store.put_history(rows).await.unwrap();
     // Twice: it may come from elsewhere the second time.
@@ -68,16 +68,16 @@ pub async fn a_view_has_what_was_written_before(store: AnyStore) {
     changed.features.insert("city".into(), "x".into());
     store.put_users(vec![changed]).await.unwrap();
     expect(&[entry("i", true, 150)], true).await;
-    store.put_history(vec![of("u", entry("j", false, 50))]).await.unwrap();
+    store.put_history(vec![by("u", entry("j", false, 50))]).await.unwrap();
     expect(&[entry("i", true, 150), entry("j", false, 50)], true).await;
     // The same moment, clicked: the entry is another.
-    store.put_history(vec![of("u", entry("j", true, 50))]).await.unwrap();
+    store.put_history(vec![by("u", entry("j", true, 50))]).await.unwrap();
     expect(&[entry("i", true, 150), entry("j", true, 50)], true).await;
 }
 
 pub async fn a_view_has_as_much_as_is_asked_for(store: AnyStore) {
-    let mut rows: Vec<_> = (0..40).map(|at| of("u", entry("shown", false, at))).collect();
-    rows.extend((0..9).map(|at| of("u", entry("clicked", true, at))));
+    let mut rows: Vec<_> = (0..40).map(|at| by("u", entry("shown", false, at))).collect();
+    rows.extend((0..9).map(|at| by("u", entry("clicked", true, at))));
     store.put_history(rows).await.unwrap();
     let all = [(0, 0), (1, 0), (0, 3), (5, 5), (2, 30), (50, 1), (3, 3), (50, 50)];
     for (clicks, impressions) in all {
@@ -95,7 +95,7 @@ pub async fn a_view_ends_before_its_moment(store: AnyStore) {
         assert!(view.newest().is_none_or(|newest| newest < before), "before {before}");
         view.recent(limits).map(|entry| entry.timestamp).collect()
     };
-    let rows = (1..=9).map(|at| of("u", entry("i", at % 2 == 0, at * 10)));
+    let rows = (1..=9).map(|at| by("u", entry("i", at % 2 == 0, at * 10)));
     store.put_history(rows.collect()).await.unwrap();
     // Forward and backward: what is kept of one moment is not the answer for another.
     for before in [91, 90, 45, 10, i64::MIN, 45, 91, i64::MAX] {

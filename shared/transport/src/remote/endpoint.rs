@@ -1,4 +1,4 @@
-//! One process that answers, and what is known of it.
+//! One process that answers, and what is known about it.
 
 use std::sync::{
     Arc,

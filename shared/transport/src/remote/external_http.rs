@@ -33,7 +33,7 @@ pub struct ExternalHttp(Remote);
 /// twice.
 #[derive(Clone, Debug)]
 pub struct ExternalRequest {
-    /// Names the kind of request in traces; times of one kind are held against each other.
+    /// Names the kind of request in traces; times of one kind are compared with each other.
     pub name: &'static str,
     /// Path, which is put behind the base address.
     pub path: String,
@@ -67,7 +67,7 @@ impl ExternalHttp {
         Remote::probed(options, |client| Probe { client, path: ready }).map(Self)
     }
 
-    /// What is known of each endpoint.
+    /// What is known about each endpoint.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointStatus> {
         self.0.endpoints()

@@ -45,14 +45,14 @@ use probe::Probe;
 const IDLE: Duration = Duration::from_secs(30);
 /// Calls beyond the first that are allowed each second, however few calls there are.
 const EXTRA_A_SECOND: u32 = 10;
-/// Time over which calls beyond the first are held against the others.
+/// Time over which calls beyond the first are compared with the others.
 const EXTRA_OVER: Duration = Duration::from_secs(10);
 
-/// A service in other processes. Clones share connections and what is known of the endpoints.
+/// A service in other processes. Clones share connections and what is known about the endpoints.
 #[derive(Clone, Debug)]
 pub struct Remote(Arc<Shared>);
 
-/// What is known of an endpoint, for metrics.
+/// What is known about an endpoint, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointStatus {
     /// Address and port.
@@ -126,7 +126,7 @@ impl Remote {
         Ok(Self(Arc::new(Shared { pool, client, options: peers, extra })))
     }
 
-    /// What is known of each endpoint.
+    /// What is known about each endpoint.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointStatus> {
         let endpoints = self.0.pool.endpoints();

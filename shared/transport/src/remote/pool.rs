@@ -53,7 +53,7 @@ impl Pool {
         self.endpoints.load_full()
     }
 
-    /// Replaces the endpoints; what is known of those that stay is kept.
+    /// Replaces the endpoints; what is known about those that stay is kept.
     pub(crate) fn update(&self, mut targets: Vec<Target>) {
         targets.sort_by(|a, b| (a.socket, &a.path).cmp(&(b.socket, &b.path)));
         targets.dedup_by(|a, b| (a.socket, &a.path) == (b.socket, &b.path));

@@ -132,7 +132,7 @@ mod tests {
         let kept = Arc::clone(&pool.endpoints()[1]);
         let found = after(5100, || Ok(sockets(&["10.0.0.2:80", "10.0.0.3:80"]))).await;
         assert_eq!(found, ["10.0.0.2:80", "10.0.0.3:80", "10.0.0.9:80"]);
-        assert!(Arc::ptr_eq(&kept, &pool.endpoints()[0]), "what is known of it is kept");
+        assert!(Arc::ptr_eq(&kept, &pool.endpoints()[0]), "what is known about it is kept");
         let found = after(5100, || Err(io::ErrorKind::NotFound.into())).await;
         assert_eq!(found.len(), 3);
         pool.ejected.notify_one();

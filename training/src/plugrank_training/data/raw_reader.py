@@ -83,7 +83,7 @@ def laid_out(values: np.ndarray, known: np.ndarray, parents: np.ndarray | None, 
 
 @dataclass
 class ColumnPlan:
-    """What is known of a column after all of its rows were looked at."""
+    """What is known about a column after all of its rows were looked at."""
 
     kind: str
     lists: bool

@@ -54,7 +54,7 @@ class PretrainedText(nn.Module):
 
 
 def load_pretrained(name: str) -> tuple[PretrainedText, Tokenizer]:
-    """The encoder and its tokenizer. Raises `ConfigError` where it cannot be had; `HF_HUB_OFFLINE=1` keeps it local."""
+    """The encoder and its tokenizer. Raises `ConfigError` where it is missing; `HF_HUB_OFFLINE=1` keeps it local."""
     try:
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:

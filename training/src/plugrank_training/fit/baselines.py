@@ -23,8 +23,8 @@ BASELINES_VERSION = 2
 SHRINK = 10.0
 # Rows that a linear model is fitted on; more change nothing.
 FITTED = 100_000
-# Time constants, in history entries, of the means of likeness; the last weighs all alike.
-LIKENESS_DECAYS = (3.0, 10.0, 1e9)
+# Time constants, in history entries, of the means of similarity; the last weighs all alike.
+SIMILARITY_DECAYS = (3.0, 10.0, 1e9)
 
 
 def log_odds(rate: np.ndarray) -> np.ndarray:
@@ -75,13 +75,13 @@ def cooccurrence(inputs: BaselineInputs) -> Logits:
 def content(inputs: BaselineInputs) -> Logits:
     """Linear in the item's categories and columns, and in how like clicked and refused items it is.
 
-    Likeness is the mean cosine in each content space (each categorical column, text, image), of the newest entries and
-    of all.
+    Similarity is the mean cosine in each content space (each categorical column, text, image), of the newest entries
+    and of all.
     """
     spaces = content_spaces(inputs)
 
     def features(part: Examples) -> np.ndarray:
-        blocks = [likeness(inputs.history, part, space) for space in spaces.values()]
+        blocks = [similarity(inputs.history, part, space) for space in spaces.values()]
         own = [space[part.item] for name, space in spaces.items() if name.startswith("column ")]
         return np.concatenate([*blocks, *own], axis=1)
 
@@ -106,18 +106,18 @@ def content_spaces(inputs: BaselineInputs) -> dict[str, np.ndarray]:
     return {k: v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6) for k, v in made.items()}
 
 
-def likeness(index: HistoryIndex, part: Examples, space: np.ndarray) -> np.ndarray:
+def similarity(index: HistoryIndex, part: Examples, space: np.ndarray) -> np.ndarray:
     """Mean cosine with clicked entries and with refused ones, for each decay; f64 `[n, 2 * decays]`."""
     made = []
     for rows, past in histories(index, part):
         cosine = np.einsum("bld,bd->bl", space[np.maximum(past.items, 0)], space[part.item[rows]])
         sides = []
         for label in (1, 0):
-            for decay in LIKENESS_DECAYS:
+            for decay in SIMILARITY_DECAYS:
                 weight = recency_weights(past, label, decay)
                 sides.append((cosine * weight).sum(axis=1) / (weight.sum(axis=1) + 1.0))
         made.append(np.stack(sides, axis=1))
-    return np.concatenate(made) if made else np.zeros((0, 2 * len(LIKENESS_DECAYS)))
+    return np.concatenate(made) if made else np.zeros((0, 2 * len(SIMILARITY_DECAYS)))
 
 
 def linear(split: Split, features: Callable[[Examples], np.ndarray]) -> Logits:

@@ -47,7 +47,7 @@ class FrozenCache:
         if not made.widths:
             return catalog
         frozen: dict[str, Tensor] = {name: value for name, value in model.named_parameters() if not value.requires_grad}
-        # Spaces of likeness are buffers: they do not train either, and what is stored depends on them.
+        # Spaces of similarity are buffers: they do not train either, and what is stored depends on them.
         frozen |= dict(model.named_buffers())
         weights = digest(value for _, value in sorted(frozen.items()))
         key = f"{weights}-{catalog_digest(catalog)}"

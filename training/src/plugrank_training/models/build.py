@@ -17,8 +17,8 @@ from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.schema import Schema
 from plugrank_training.models.similarity import Similarity
 
-# Of `idrec-likeness` where the configuration leaves likeness out of UniM.
-LIKENESS_DIM = 64
+# Of `idrec-similarity` where the configuration leaves similarity out of UniM.
+SIMILARITY_DIM = 64
 
 
 def make_ppm(schema: Schema, config: Config) -> Ppm:
@@ -87,11 +87,11 @@ def make_with_vectors(schema: Schema, config: Config, seed: int) -> ClickModel:
     return assemble(schema, make_host_branches(schema, config) | {"vectors": vectors}, config, cached=False)
 
 
-def make_with_likeness(schema: Schema, config: Config, seed: int) -> ClickModel:
-    """The host with likeness to the history, without PPM; where UniM has no likeness, of `LIKENESS_DIM` dimensions."""
+def make_with_similarity(schema: Schema, config: Config, seed: int) -> ClickModel:
+    """The host with similarity to the history, without PPM; of `SIMILARITY_DIM` dimensions where UniM has none."""
     torch.manual_seed(seed)
     branches = make_host_branches(schema, config)
-    similarity = config.similarity if config.similarity.dim else SimilarityConfig(dim=LIKENESS_DIM)
+    similarity = config.similarity if config.similarity.dim else SimilarityConfig(dim=SIMILARITY_DIM)
     return assemble(schema, branches | {"similarity": make_similarity(schema, similarity)}, config, cached=False)
 
 

@@ -11,8 +11,8 @@ from plugrank_training.models.build import (
     make_pretrained,
     make_pretrained_sequence,
     make_unified,
-    make_with_likeness,
     make_with_sequence,
+    make_with_similarity,
     make_with_vectors,
 )
 from plugrank_training.models.click_model import ClickModel
@@ -60,7 +60,7 @@ class Network:
 NETWORKS: dict[str, Network] = {
     **{name: Network(f"{name} on ids and categorical features", make_idrec, host=name) for name in HOSTS},
     "idrec": Network("the configured host alone", make_idrec),
-    "idrec-likeness": Network("the host with likeness to the history", make_with_likeness, reads_content=True),
+    "idrec-similarity": Network("the host with similarity to the history", make_with_similarity, reads_content=True),
     "idrec-vectors": Network("the host with frozen modal vectors as a feature", make_with_vectors, reads_content=True),
     "idrec-sequence": Network("the host with a pre-trained sequence of ids", make_with_sequence, plugin=SEQUENCE),
     "ppm": Network("the pre-trained model alone", make_pretrained, reads_content=True, plugin=PPM, is_plugin=True),

@@ -156,5 +156,5 @@ fn a_batcher_needs_a_model() {
     };
     let none: Vec<Doubler> = Vec::new();
     let started = Batcher::start("test", none, policy, RunTimes::default(), Arc::new(NoObserver));
-    assert!(matches!(started.err(), Some(StartError::NoModel)));
+    assert!(matches!(started.err(), Some(BatcherStartError::NoModel)));
 }

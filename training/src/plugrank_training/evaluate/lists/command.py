@@ -58,7 +58,7 @@ def add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         default="cut",
         help="cut (default): one list a user when the part begins; rolling: up to 8 at moments of their own clicks",
     )
-    parser.add_argument("--models", default="idrec,idrec-likeness,unified", metavar="LIST")
+    parser.add_argument("--models", default="idrec,idrec-similarity,unified", metavar="LIST")
     parser.add_argument("--split", choices=SPLITS, help="default: `global`, or `warm` where negatives are matched")
     parser.add_argument("--salt", default="plugrank", help="of the split's hashes (default: plugrank)")
     parser.add_argument("--fold", type=int, metavar="N", help=f"of the split `items`, 0 to {FOLDS - 1}")

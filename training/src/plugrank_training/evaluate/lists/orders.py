@@ -1,4 +1,4 @@
-"""Orders that popular items could be retrieved in, to be held against later clicks."""
+"""Orders that popular items could be retrieved in, to be compared with later clicks."""
 
 from __future__ import annotations
 

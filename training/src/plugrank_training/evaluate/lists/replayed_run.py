@@ -28,7 +28,7 @@ class ListOptions:
 
 
 def open_replay(run: Run, prepared: Prepared, options: ListOptions) -> tuple[Replay, Context]:
-    """Requests of a part, the catalog and log as they stood when it began, and what lists are held against."""
+    """Requests of a part, the catalog and log as they stood when it began, and what lists are compared with."""
     part = getattr(run.split, options.part)
     every = make_requests(run.dataset, part, options.part, options.moments, run.split.exclude_items)
     requests = of_some_users(every, options.users)

@@ -10,12 +10,12 @@ use plugrank_inference::{
 use tokio::runtime::Handle;
 use tracing::{Instrument, Span};
 
-use super::link::{Link, Speaks, outputs};
+use super::link::{Abilities, Link, outputs};
 use crate::check::check;
 
 /// Why the model cannot be used now.
 #[derive(Clone, Debug)]
-pub(super) enum Unmet {
+pub(super) enum HandshakeError {
     /// The server is not there, or not ready.
     Away(String),
     /// It does not know the model, or does not take what it is sent.
@@ -24,7 +24,7 @@ pub(super) enum Unmet {
     Other(String),
 }
 
-impl Unmet {
+impl HandshakeError {
     pub(super) fn message(&self) -> &str {
         match self {
             Self::Away(message) | Self::Refused(message) | Self::Other(message) => message,
@@ -32,7 +32,7 @@ impl Unmet {
     }
 }
 
-impl From<CallError> for Unmet {
+impl From<CallError> for HandshakeError {
     fn from(error: CallError) -> Self {
         match error.code {
             ErrorCode::InvalidArgument => Self::Refused(error.message),
@@ -54,11 +54,11 @@ pub(super) struct Graph {
 impl Graph {
     /// Asks the server what it can do, holds its model's metadata against the graph, and has it
     /// run the bundle's reference rows: another version of the model may have the same border.
-    pub(super) async fn meet(&self) -> Result<Speaks, Unmet> {
-        let speaks = Speaks::of(&self.link.server_metadata().await?);
+    pub(super) async fn handshake(&self) -> Result<Abilities, HandshakeError> {
+        let speaks = Abilities::from_metadata(&self.link.server_metadata().await?);
         let found = self.link.model_metadata().await?;
         if let Some(spec) = self.bundle.graph(self.graph) {
-            check(spec, &found).map_err(Unmet::Other)?;
+            check(spec, &found).map_err(HandshakeError::Other)?;
         }
         let met = Met { graph: self.clone(), speaks };
         let ran = tokio::task::spawn_blocking(move || {
@@ -66,9 +66,11 @@ impl Graph {
         });
         match ran.await {
             Ok(Ok(_)) => Ok(speaks),
-            Ok(Err(VerifyError::Inference(error))) => Err(Unmet::Away(error.to_string())),
-            Ok(Err(error)) => Err(Unmet::Other(self.another(&error))),
-            Err(error) => Err(Unmet::Away(format!("the reference rows were not run: {error}"))),
+            Ok(Err(VerifyError::Inference(error))) => Err(HandshakeError::Away(error.to_string())),
+            Ok(Err(error)) => Err(HandshakeError::Other(self.another(&error))),
+            Err(error) => {
+                Err(HandshakeError::Away(format!("the reference rows were not run: {error}")))
+            }
         }
     }
 
@@ -88,7 +90,7 @@ impl Graph {
     /// Runs the graph, and waits on this thread, which must be none of the runtime's.
     pub(super) fn run(
         &self,
-        speaks: Speaks,
+        speaks: Abilities,
         inputs: &[(&str, &Tensor)],
         deadline: Deadline,
     ) -> Result<Vec<Tensor>, CallError> {
@@ -141,7 +143,7 @@ fn named(name: &str, tensor: &Tensor) -> NamedTensor {
 /// The graph on a server of which it is known what it can do.
 struct Met {
     graph: Graph,
-    speaks: Speaks,
+    speaks: Abilities,
 }
 
 impl RemoteGraph for Met {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The port for operators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct AdminSettings {
+pub struct AdminOptions {
     /// Address and port of the pages for operators, /debug/requests among them. They show what
     /// callers sent, without authentication: keep it on loopback, or behind a proxy that
     /// authenticates. Absent: no such port.
@@ -25,13 +25,13 @@ pub struct AdminSettings {
     pub recent_ms: u64,
 }
 
-impl Default for AdminSettings {
+impl Default for AdminOptions {
     fn default() -> Self {
         Self { bind: None, requests: 50, recent_ms: 900_000 }
     }
 }
 
-impl AdminSettings {
+impl AdminOptions {
     /// How long a request counts as recent.
     #[must_use]
     pub fn recent(&self) -> Duration {

@@ -3,5 +3,5 @@
 mod admin;
 mod telemetry;
 
-pub use admin::AdminSettings;
-pub use telemetry::{LogFormat, OtlpProtocol, TelemetrySettings};
+pub use admin::AdminOptions;
+pub use telemetry::{LogFormat, OtlpProtocol, TelemetryOptions};

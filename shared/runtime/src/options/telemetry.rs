@@ -29,7 +29,7 @@ pub enum OtlpProtocol {
 /// Logs and traces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct TelemetrySettings {
+pub struct TelemetryOptions {
     /// Where spans go, an OTLP receiver. Absent: no spans are exported.
     #[garde(custom(http_url))]
     #[schemars(example = &"http://127.0.0.1:4318")]
@@ -60,7 +60,7 @@ pub struct TelemetrySettings {
     pub log_level: String,
 }
 
-impl Default for TelemetrySettings {
+impl Default for TelemetryOptions {
     fn default() -> Self {
         Self {
             otlp_endpoint: None,
