@@ -129,6 +129,22 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
     Ok(value)
 }
 
+/// Parses a part of a body; an error says where in it as a JSON pointer, and what is wrong.
+pub(crate) fn parse_value<'a, T: Deserialize<'a>>(
+    value: &'a serde_json::Value,
+) -> Result<T, (String, String)> {
+    if value.is_array() {
+        return Err((String::new(), "is a list; it must be a JSON object".to_owned()));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let detail = error.into_inner().to_string();
+        let field = field_of(&path, &detail);
+        let pointer = if field == "body" { String::new() } else { format!("/{field}") };
+        (pointer, detail)
+    })
+}
+
 /// The field an error is about. A missing or repeated field is known from serde's message alone,
 /// since the path ends at the object it should be in.
 fn field_of(path: &str, message: &str) -> String {

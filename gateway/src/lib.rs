@@ -10,7 +10,9 @@ mod connections;
 mod controller;
 mod cursor;
 mod endpoint;
+mod events;
 mod experiments;
+mod exposures;
 mod metrics;
 mod models;
 mod observe;
@@ -28,7 +30,9 @@ mod validate;
 
 use plugrank_http::problem;
 
+pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
+pub use exposures::ExposuresOptions;
 pub use models::{
     Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
 };

@@ -99,6 +99,7 @@ pub(crate) struct GatewayMetrics {
     degraded: Family<DegradedLabels, Counter>,
     rows: [Counter; ORIGINS.len()],
     unknown: Counter,
+    unknown_event_items: Counter,
     events: Family<EventLabels, Counter>,
     failed_notices: Family<NoticeLabels, Counter>,
     arms_without_model: Counter,
@@ -212,6 +213,7 @@ impl GatewayMetrics {
             degraded: Family::default(),
             rows: ORIGINS.map(|origin| rows.get_or_create_owned(&OriginLabels { origin })),
             unknown: Counter::default(),
+            unknown_event_items: Counter::default(),
             events: Family::default(),
             failed_notices: Family::default(),
             arms_without_model: Counter::default(),
@@ -253,7 +255,12 @@ impl GatewayMetrics {
                 "Candidates callers named that the catalog does not have",
                 ours.unknown.clone(),
             );
-            to.register("events", "Events received", ours.events.clone());
+            to.register("events", "Events received, by what became of them", ours.events.clone());
+            to.register(
+                "events_unknown_items",
+                "Events whose item the catalog does not have",
+                ours.unknown_event_items.clone(),
+            );
             to.register(
                 "failed_notices",
                 "Changes that were stored but of which a service could not be told",
@@ -317,9 +324,14 @@ impl GatewayMetrics {
         self.unknown.inc_by(u64::from(coverage.unknown));
     }
 
-    pub(crate) fn events(&self, accepted: u64, duplicates: u64) {
-        self.events.get_or_create(&EventLabels { result: "accepted" }).inc_by(accepted);
-        self.events.get_or_create(&EventLabels { result: "duplicate" }).inc_by(duplicates);
+    pub(crate) fn events(&self, accepted: usize, repeats: usize, refused: usize) {
+        for (result, count) in [("accepted", accepted), ("repeat", repeats), ("refused", refused)] {
+            self.events.get_or_create(&EventLabels { result }).inc_by(count as u64);
+        }
+    }
+
+    pub(crate) fn events_of_unknown_items(&self, count: usize) {
+        self.unknown_event_items.inc_by(count as u64);
     }
 
     /// Counts a request whose arm names a model that is not ready here.

@@ -6,7 +6,7 @@ use actix_web::{App, HttpRequest, middleware::from_fn, web};
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, experiments, observe::observe, problem::Problem, routes};
+use crate::{Gateway, experiments, exposures, observe::observe, problem::Problem, routes};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -24,6 +24,13 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     }
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
+    // Until the server has ended, and then what waits by then.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let logged = gateway.clone();
+    let logging = actix_web::rt::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        exposures::write(&logged.exposures, logged.store.as_ref(), stopped).await;
+    });
     let server = HttpServer {
         workers: settings.workers,
         keep_alive: settings.keep_alive(),
@@ -43,8 +50,14 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
             }))
             .wrap(from_fn(observe))
     };
-    tokio::select! {
+    let ended = tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,
         () = following => Ok(()),
+    };
+    drop(stop);
+    let grace = settings.grace();
+    if tokio::time::timeout(grace, logging).await.is_err() {
+        tracing::warn!(?grace, "served lists were not all logged in time");
     }
+    ended
 }

@@ -15,7 +15,9 @@ use crate::{
     LoadModel, OtherApi, ServerOptions, ServingModel,
     connections::Connections,
     controller::Controller,
+    events::{Checks, EventsOptions, UnknownItems},
     experiments::{Arms, Experiments, ExperimentsOptions},
+    exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
     surface::{SurfaceParts, Surfaces},
@@ -35,6 +37,10 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// Which events there are, and which are taken.
+    pub events: EventsOptions,
+    /// Whether served lists are logged.
+    pub exposures: ExposuresOptions,
     /// How experiments are followed and forced.
     pub experiments: ExperimentsOptions,
     /// What the bodies of requests in flight may take, on all ports of the process.
@@ -63,6 +69,9 @@ pub struct Gateway {
     pub(crate) shadow: Shadow,
     pub(crate) experiments: Arc<Experiments>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) event_checks: Checks,
+    pub(crate) unknown_items: UnknownItems,
+    pub(crate) exposures: ExposureLog,
     pub(crate) server: ServerOptions,
     pub(crate) bodies: BodyMemory,
     pub(crate) shares: Shares,
@@ -92,6 +101,8 @@ impl Gateway {
             shadow_share,
             store,
             server,
+            events,
+            exposures,
             experiments,
             bodies,
             budget,
@@ -133,6 +144,9 @@ impl Gateway {
             shadow: metrics.register(|to| Shadow::new(shadow_share, to)),
             experiments: Arc::new(Experiments::new(experiments)),
             store,
+            event_checks: Checks::new(&events),
+            unknown_items: events.unknown_items,
+            exposures: ExposureLog::new(&exposures, &metrics),
             server,
             bodies,
             shares,

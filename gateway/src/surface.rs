@@ -87,10 +87,22 @@ impl Surfaces {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::{Counter, SurfaceParts, Surfaces};
+
+    /// A surface of this name.
+    pub(crate) fn surface(name: &str) -> super::Surface {
+        super::Surface {
+            name: name.into(),
+            k: 20,
+            budget: Duration::from_millis(50),
+            candidates: 300,
+            rule_inputs: Default::default(),
+            answers: Counter::default(),
+        }
+    }
 
     #[test]
     fn unknown_surfaces_are_refused_with_the_known_ones() {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Most errors named in one answer; a caller with more has one cause for them.
-const MAX_ERRORS: usize = 20;
+pub(crate) const MAX_ERRORS: usize = 20;
 
 /// Most features of an item, user or request.
 const MAX_FEATURES: usize = 256;
@@ -41,6 +41,25 @@ impl Errors {
         }
     }
 
+    /// What is wrong at a place in the body, by its JSON pointer.
+    pub(crate) fn at(&mut self, pointer: &str, detail: impl Into<String>) {
+        if !self.full() {
+            self.0.push(FieldError::at_pointer(pointer, detail));
+        }
+    }
+
+    /// [`Self::text`] of a place in the body, by its JSON pointer.
+    pub(crate) fn text_at(&mut self, pointer: &str, text: &str, max_bytes: usize) {
+        if let Some(detail) = wrong_text(text, max_bytes) {
+            self.at(pointer, detail);
+        }
+    }
+
+    /// The errors, as they came.
+    pub(crate) fn list(self) -> Vec<FieldError> {
+        self.0
+    }
+
     pub(crate) fn full(&self) -> bool {
         self.0.len() >= MAX_ERRORS
     }
@@ -63,10 +82,8 @@ impl Errors {
     }
 
     pub(crate) fn text(&mut self, field: &str, text: &str, max_bytes: usize) {
-        if text.is_empty() {
-            self.add(field, "must not be empty");
-        } else if text.len() > max_bytes {
-            self.add(field, format!("is {} bytes long; {max_bytes} is the most", text.len()));
+        if let Some(detail) = wrong_text(text, max_bytes) {
+            self.add(field, detail);
         }
     }
 
@@ -117,6 +134,23 @@ impl Errors {
             }
         }
     }
+}
+
+/// What is wrong with the length of a text.
+fn wrong_text(text: &str, max_bytes: usize) -> Option<String> {
+    match text.len() {
+        0 => Some("must not be empty".to_owned()),
+        length if length > max_bytes => {
+            Some(format!("is {length} bytes long; {max_bytes} is the most"))
+        }
+        _ => None,
+    }
+}
+
+/// As much of what a caller sent as an answer shows of it.
+pub(crate) fn shortened(text: &str) -> &str {
+    const SHOWN: usize = 64;
+    text.char_indices().nth(SHOWN).map_or(text, |(end, _)| &text[..end])
 }
 
 /// A user id from a path.

@@ -85,7 +85,7 @@ export function click({ user, reply }) {
     user_id: user,
     item_id: reply.items[0].item_id,
     request_id: reply.request_id,
-    position: 0,
+    position: 1,
   };
   const response = http.post(`${BASE_URL}/v1/events`, JSON.stringify({ events: [event] }), {
     headers: HEADERS,

@@ -86,6 +86,8 @@ async fn gateway(
         rule_inputs: std::sync::Arc::new(plugrank_reranking::rule_inputs(&settings.reranking, &[])),
         surfaces: settings.surface_parts(),
         server: settings.server,
+        events: settings.events,
+        exposures: settings.exposures,
         experiments: settings.experiments,
         bodies,
         budget: settings.budget,

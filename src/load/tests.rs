@@ -112,7 +112,7 @@ async fn content(store: &Arc<dyn Store>) -> String {
 }
 
 fn stats(impressions: u64, clicks: u64) -> ItemStats {
-    ItemStats { impressions, clicks }
+    ItemStats { impressions, clicks, ..ItemStats::default() }
 }
 
 #[tokio::test]
@@ -160,11 +160,13 @@ async fn events_since_the_last_load_stay_counted() {
     run(&store, dir.path(), None).await;
     let click = Event {
         event_id: "e1".to_owned(),
-        event_type: EventType::Click,
+        event_type: EventType::click(),
         user_id: "u1".into(),
         item_id: "i3".into(),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp: 90,
     };
     assert_eq!(store.append_events(vec![click]).await.unwrap(), [true]);

@@ -18,7 +18,7 @@ use garde::Validate;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
-use plugrank_gateway::{ExperimentsOptions, ServerOptions};
+use plugrank_gateway::{EventsOptions, ExperimentsOptions, ExposuresOptions, ServerOptions};
 use plugrank_inference::OnnxRuntimeOptions;
 use plugrank_items::ItemsOptions;
 use plugrank_reranking::RerankingOptions;
@@ -48,6 +48,10 @@ pub struct Settings {
     pub bundle: BundleOptions,
     #[garde(dive)]
     pub models: ModelsOptions,
+    #[garde(dive)]
+    pub events: EventsOptions,
+    #[garde(dive)]
+    pub exposures: ExposuresOptions,
     #[garde(dive)]
     pub experiments: ExperimentsOptions,
     #[garde(dive, custom(surfaces::possible_names))]

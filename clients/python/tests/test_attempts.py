@@ -93,7 +93,7 @@ def test_a_repeated_ranking_has_the_budget_that_is_left() -> None:
 
 
 def test_an_event_keeps_its_id_when_it_is_sent_again() -> None:
-    transport, seen = answers(lost, reply(202, {"accepted": 1, "duplicates": 0}))
+    transport, seen = answers(lost, reply(202, {"results": [{"event_id": "e", "status": "accepted"}]}))
     with Client("http://server", api_key="k", transport=transport) as client:
         client.events([Event(type="click", user_id="u1", item_id="i1")])
     assert seen[0].content == seen[1].content

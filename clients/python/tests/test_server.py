@@ -33,8 +33,8 @@ def test_a_click_is_read_by_the_next_ranking(plugrank: Client) -> None:
     assert plugrank.user("newcomer") is None
     ranking = plugrank.rank("newcomer", k=1)
     click = Event(type="click", user_id="newcomer", item_id=ranking.items[0].item_id, request_id=ranking.request_id)
-    assert plugrank.events([click]).accepted == 1
-    assert plugrank.events([click]).accepted == 0, "sent again it changes nothing"
+    assert plugrank.events([click]).results[0].status == "accepted"
+    assert plugrank.events([click]).results[0].status == "repeat", "sent again it changes nothing"
     user = plugrank.user("newcomer")
     assert user is not None
     assert [entry.item_id for entry in user.history] == [click.item_id]

@@ -1,65 +1,83 @@
 //! `POST /v1/events`.
 
-use plugrank_contract::{EventType, TimestampMs};
+use std::borrow::Cow;
+
+use plugrank_contract::TimestampMs;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::problem::ProblemDocument;
 
 /// A batch of events.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EventsRequest {
+pub struct EventsRequest<'a> {
     /// Events, in any order; at most 1,000 unless configured otherwise.
-    pub events: Vec<EventBody>,
+    #[serde(borrow)]
+    pub events: Vec<EventBody<'a>>,
 }
 
 /// What a user did.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EventBody {
+pub struct EventBody<'a> {
     /// Chosen by the caller, unique to the user; sending it again for that user changes nothing.
+    #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256)]
-    pub event_id: String,
-    /// What happened.
-    #[serde(rename = "type")]
-    pub kind: EventKind,
+    pub event_id: Cow<'a, str>,
+    /// What happened: a type of the settings (`[events.types]`), `click` and `impression` among them.
+    #[serde(rename = "type", borrow)]
+    #[schema(example = "click")]
+    pub kind: Cow<'a, str>,
     /// Who.
+    #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256, example = "u1")]
-    pub user_id: String,
+    pub user_id: Cow<'a, str>,
     /// With which item.
+    #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256, example = "i1")]
-    pub item_id: String,
+    pub item_id: Cow<'a, str>,
+    /// How much: a price, seconds, stars.
+    pub value: Option<f64>,
     /// The `request_id` of the ranking that showed the item.
     pub request_id: Option<String>,
-    /// Where in the list it stood, from 0.
+    /// Where in the list it stood, from 1: the `rank` of the reply.
+    #[schema(minimum = 1, example = 1)]
     pub position: Option<u32>,
+    /// Where in the shop it was shown.
+    #[schema(max_length = 64, example = "home")]
+    pub surface: Option<String>,
     /// When, milliseconds since 1970; now when left out.
     pub timestamp: Option<TimestampMs>,
 }
 
-/// What happened between a user and an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// The item was clicked.
-    Click,
-    /// The item was shown.
-    Impression,
-}
-
-impl From<EventKind> for EventType {
-    fn from(kind: EventKind) -> Self {
-        match kind {
-            EventKind::Click => Self::Click,
-            EventKind::Impression => Self::Impression,
-        }
-    }
-}
-
-/// The batch is durable.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+/// What became of each event.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventsResponse {
-    /// Events that were new.
-    pub accepted: u64,
-    /// Events whose id was known already.
-    pub duplicates: u64,
+    /// One an event, in the order they came.
+    pub results: Vec<EventResult>,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct EventResult {
+    /// Its id; null where it cannot be read.
+    pub event_id: Option<String>,
+    /// Whether it counts.
+    pub status: EventStatus,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemDocument>,
+}
+
+/// Whether an event counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStatus {
+    /// It is durable and counts.
+    Accepted,
+    /// An event of this id and user came before; nothing changed.
+    Repeat,
+    /// It is wrong; nothing was recorded.
+    Refused,
 }

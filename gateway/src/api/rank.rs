@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use plugrank_contract::{
-    EventType, FeatureValues, Filter, TimestampMs,
+    FeatureValues, Filter, TimestampMs,
     feature::present,
     retrieval::{SourceNames, SourceSet},
     scoring::TaskScores,
@@ -173,17 +173,14 @@ pub struct RecentEvent<'a> {
     #[serde(borrow)]
     #[schema(value_type = String)]
     pub item_id: IdText<'a>,
-    /// `click` or `impression`; `click` when left out.
-    #[serde(rename = "type", default = "click")]
-    #[schema(value_type = String, example = "click")]
-    pub event_type: EventType,
+    /// A type of the settings (`[events.types]`), `click` and `impression` among them; `click` when left
+    /// out.
+    #[serde(rename = "type", borrow)]
+    #[schema(example = "click")]
+    pub kind: Option<Cow<'a, str>>,
     /// When, in milliseconds since 1970; just before the request when left out, in the order of the
     /// list.
     pub timestamp: Option<TimestampMs>,
-}
-
-fn click() -> EventType {
-    EventType::Click
 }
 
 /// The situation to rank in.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use plugrank_experiments::{Assigner, Definitions};
 
-pub(crate) use arms::{Arms, Who};
+pub(crate) use arms::{Arms, GivenArm, Who};
 pub(crate) use change::ArmChange;
 pub(crate) use follow::follow;
 pub use options::ExperimentsOptions;

@@ -48,6 +48,16 @@ impl Given {
         self.recent.as_ref()
     }
 
+    /// Features of the request.
+    pub(crate) fn request(&self) -> &FeatureValues {
+        &self.request
+    }
+
+    /// Features of a candidate, where some are given.
+    pub(crate) fn of_candidate(&self, item: &ItemId) -> Option<&FeatureValues> {
+        self.candidates.get(item).map(|given| &*given.features)
+    }
+
     /// As scoring reads it, for these candidates.
     pub(crate) fn for_items(&self, items: &ItemList) -> Arc<GivenFeatures> {
         let candidates = match self.candidates.is_empty() {

@@ -18,9 +18,11 @@ use crate::{
     api::rank::{RankRequest, RankResponse},
     body,
     experiments::{Arms, Who},
+    exposures::Served,
     observe::{RankOutcome, RequestInfo},
     pipeline::{self, Degraded, DegradedCause, RankQuery, Ranked},
     problem::{FieldError, Problem},
+    validate,
 };
 
 /// How long a request waits for the profile that an experiment asks for.
@@ -40,6 +42,7 @@ pub(super) async fn answer<T>(
     write: impl FnOnce(&RankResponse<'_>) -> serde_json::Result<T>,
 ) -> Result<Answered<T>, Problem> {
     let request: RankRequest<'_> = body::parse(body)?;
+    let forced_arms = request.arms.is_some();
     let arms = arms(gateway, info, &request).await?;
     let mut model = gateway.model_of(&arms);
     let mut query = check(gateway, &model, request)?;
@@ -79,9 +82,26 @@ pub(super) async fn answer<T>(
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
     let reply = respond(set, &ranked, &query, &arms, budget, (info.request_id, trace_id));
-    let reply = write(&reply)
+    let written = write(&reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
-    Ok(Answered { reply, timing })
+    drop(reply);
+    log_exposure(gateway, info, query, ranked, arms, forced_arms);
+    Ok(Answered { reply: written, timing })
+}
+
+/// Hands a served list to the log.
+fn log_exposure(
+    gateway: &Gateway,
+    info: &RequestInfo,
+    query: RankQuery,
+    ranked: Ranked,
+    arms: Arms,
+    forced_arms: bool,
+) {
+    if gateway.exposures.is_on() {
+        let (request_id, at) = (info.request_id, validate::now_ms());
+        gateway.exposures.log(Served { request_id, at, query, ranked, arms, forced_arms });
+    }
 }
 
 /// The arms of a request. Without experiments this asks nothing and allocates nothing.

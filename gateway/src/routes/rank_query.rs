@@ -10,6 +10,7 @@ use crate::{
     Gateway, ServingModel,
     api::rank::{Candidate, IdText, RankContext, RankRequest, RankUser, RecentEvent},
     body, cursor,
+    events::Checks,
     pipeline::{Given, RankQuery},
     problem::Problem,
     validate::{self, Errors},
@@ -67,6 +68,13 @@ pub(super) fn check(
     errors.item_ids("context.items", items.iter(), MAX_CONTEXT);
     let recent_ids = recent.iter().flatten().map(|event| &event.item_id);
     errors.item_ids("user.recent", recent_ids.collect::<Vec<_>>().into_iter(), MAX_RECENT);
+    for (at, event) in recent.iter().flatten().enumerate() {
+        if let Some(Err(unknown)) =
+            event.kind.as_deref().map(|kind| gateway.event_checks.event_type(kind))
+        {
+            errors.add(format!("user.recent[{at}].type"), unknown);
+        }
+    }
     errors.features("context.features", &features);
     errors.features("user.features", &user);
     for (at, candidate) in candidates.iter().enumerate() {
@@ -101,7 +109,7 @@ pub(super) fn check(
         given: Given::from_request(
             features,
             user,
-            recent.map(|recent| history(recent, as_of)),
+            recent.map(|recent| history(recent, &gateway.event_checks, as_of)),
             request.candidates,
         ),
         as_of,
@@ -113,10 +121,15 @@ pub(super) fn check(
 
 /// What the caller says the user did before a moment, in the order of histories. What has no time
 /// happened just before, in the order in which it is listed.
-fn history(recent: Vec<RecentEvent<'_>>, as_of: TimestampMs) -> Arc<[HistoryEntry]> {
+fn history(
+    recent: Vec<RecentEvent<'_>>,
+    types: &Checks,
+    as_of: TimestampMs,
+) -> Arc<[HistoryEntry]> {
+    let clicked = |kind: &str| types.event_type(kind).is_ok_and(EventType::is_positive);
     let entry = |(ago, event): (TimestampMs, RecentEvent<'_>)| HistoryEntry {
         item_id: ItemId::from(&*event.item_id.0),
-        clicked: event.event_type == EventType::Click,
+        clicked: event.kind.as_deref().is_none_or(clicked),
         timestamp: event.timestamp.unwrap_or_else(|| as_of.saturating_sub(ago)),
     };
     let mut entries: Vec<HistoryEntry> = (1..).zip(recent).map(entry).collect();

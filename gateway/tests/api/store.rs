@@ -10,11 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, EventType, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
+    Event, Exposure, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
 };
 use plugrank_store::{
-    Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
-    VectorSpace,
+    Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem, Retention, Store,
+    StoreError, StoredItem, TimeRange, VectorSpace,
 };
 
 /// An item and its image file.
@@ -25,6 +25,7 @@ pub(crate) struct MemoryStore {
     items: Mutex<BTreeMap<ItemId, Kept>>,
     users: Mutex<BTreeMap<UserId, Arc<User>>>,
     pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) exposures: Mutex<Vec<Exposure>>,
     seen: Mutex<BTreeSet<String>>,
     documents: Mutex<BTreeMap<String, Document>>,
     pub(crate) gone: AtomicBool,
@@ -81,6 +82,12 @@ impl Store for MemoryStore {
         unreachable!("the gateway scans nothing")
     }
 
+    async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError> {
+        self.reach()?;
+        let all = self.items.lock().unwrap();
+        Ok(ids.iter().map(|id| all.contains_key(id)).collect())
+    }
+
     async fn item_count(&self) -> Result<u64, StoreError> {
         Ok(self.items.lock().unwrap().len() as u64)
     }
@@ -113,6 +120,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn delete_user(&self, id: &UserId) -> Result<(), StoreError> {
+        self.reach()?;
+        self.users.lock().unwrap().remove(id);
+        self.events.lock().unwrap().retain(|event| event.user_id != *id);
+        self.exposures.lock().unwrap().retain(|exposure| exposure.user_id != *id);
+        Ok(())
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
         self.reach()?;
         Ok(self.users.lock().unwrap().get(id).cloned())
@@ -130,6 +145,41 @@ impl Store for MemoryStore {
             new
         };
         Ok(events.into_iter().map(append).collect())
+    }
+
+    async fn scan_events(
+        &self,
+        range: TimeRange,
+        _: Option<LogCursor>,
+        _: usize,
+    ) -> Result<LogPage<Event>, StoreError> {
+        self.reach()?;
+        let log = self.events.lock().unwrap();
+        let within = log.iter().filter(|event| range.contains(event.timestamp));
+        Ok(LogPage { entries: within.cloned().collect(), next: None })
+    }
+
+    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+        self.reach()?;
+        self.exposures.lock().unwrap().extend(exposures);
+        Ok(())
+    }
+
+    async fn scan_exposures(
+        &self,
+        range: TimeRange,
+        _: Option<LogCursor>,
+        _: usize,
+    ) -> Result<LogPage<Exposure>, StoreError> {
+        self.reach()?;
+        let log = self.exposures.lock().unwrap();
+        let within = log.iter().filter(|exposure| range.contains(exposure.timestamp));
+        Ok(LogPage { entries: within.cloned().collect(), next: None })
+    }
+
+    async fn forget_older(&self, _: &Retention, _: TimestampMs) -> Result<u64, StoreError> {
+        self.reach()?;
+        Ok(0)
     }
 
     async fn put_history(&self, _: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
@@ -150,7 +200,7 @@ impl Store for MemoryStore {
             .filter(|event| event.user_id == *user && event.timestamp < before)
             .map(|event| HistoryEntry {
                 item_id: event.item_id.clone(),
-                clicked: event.event_type == EventType::Click,
+                clicked: event.event_type.is_positive(),
                 timestamp: event.timestamp,
             })
             .collect();
@@ -183,8 +233,12 @@ impl Store for MemoryStore {
         let log = self.events.lock().unwrap();
         let stats = |id: &ItemId| {
             let of_item = || log.iter().filter(|event| event.item_id == *id);
-            let clicks = of_item().filter(|event| event.event_type == EventType::Click).count();
-            ItemStats { impressions: of_item().count() as u64, clicks: clicks as u64 }
+            let clicks = of_item().filter(|event| event.event_type.is_positive()).count();
+            ItemStats {
+                impressions: of_item().count() as u64,
+                clicks: clicks as u64,
+                ..ItemStats::default()
+            }
         };
         Ok(ids.iter().map(stats).collect())
     }

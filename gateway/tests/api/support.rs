@@ -12,8 +12,8 @@ use plugrank_contract::{
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{
-    Clients, ExperimentsOptions, Gateway, GatewayParts, LoadModel, ServerOptions, ServingModel,
-    SurfaceParts, run,
+    Clients, EventsOptions, ExperimentsOptions, ExposuresOptions, Gateway, GatewayParts, LoadModel,
+    ServerOptions, ServingModel, SurfaceParts, run,
 };
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
@@ -25,6 +25,7 @@ use crate::{stages::Fake, store::MemoryStore};
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) loader: Option<Arc<dyn LoadModel>>,
+    pub(crate) events: EventsOptions,
     pub(crate) experiments: ExperimentsOptions,
     pub(crate) shadow_share: f64,
     pub(crate) surfaces: Vec<SurfaceParts>,
@@ -60,7 +61,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, experiments, shadow_share, surfaces, store }: Setup,
+        Setup { loader, events, experiments, shadow_share, surfaces, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -97,6 +98,8 @@ impl Server {
             store: store.clone(),
             bodies: BodyMemory::new(server.body_memory()),
             server,
+            events,
+            exposures: ExposuresOptions::default(),
             experiments,
             budget,
             candidate_limit: 300,

@@ -153,7 +153,7 @@ async fn load(store: &EmbeddedStore, items: usize) -> Result<(), Failure> {
             let impressions = rng.random_range(0..2_000u64);
             let clicks = rng.random_range(0..=impressions / 4);
             let id: ItemId = format!("i{n}").into();
-            stats.push((id.clone(), ItemStats { impressions, clicks }));
+            stats.push((id.clone(), ItemStats { impressions, clicks, ..ItemStats::default() }));
             let mut other = || format!("i{}", rng.random_range(0..items)).into();
             neighbours.push((id, (0..20).map(|rank| (other(), 1.0 / (1 + rank) as f32)).collect()));
         }
@@ -183,11 +183,13 @@ fn clicks(user: usize, items: usize) -> Vec<Event> {
     (0..CLICKS)
         .map(|n| Event {
             event_id: format!("{user}-{n}"),
-            event_type: EventType::Click,
+            event_type: EventType::click(),
             user_id: format!("u{user}").into(),
             item_id: format!("i{}", (user * 977 + n * 40) % items).into(),
+            value: None,
             request_id: None,
             position: None,
+            surface: None,
             timestamp: 1_000_000 + n as i64,
         })
         .collect()

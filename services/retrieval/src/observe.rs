@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use plugrank_contract::{CallError, Context, Event, EventType, ItemId, retrieval::ObserveEvents};
+use plugrank_contract::{CallError, Context, Event, ItemId, retrieval::ObserveEvents};
 use plugrank_transport::Service;
 
 use crate::{
@@ -29,7 +29,7 @@ impl Service<ObserveEvents> for RetrievalService {
         refreshed.map_err(RetrievalError::from)?;
         state.popularity.changed();
         let clicks: Vec<Event> =
-            call.events.into_iter().filter(|event| event.event_type == EventType::Click).collect();
+            call.events.into_iter().filter(|event| event.event_type.is_positive()).collect();
         stream::iter(clicks)
             .map(|click| pair(state, click))
             .buffer_unordered(READS)

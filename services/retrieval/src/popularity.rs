@@ -154,7 +154,7 @@ mod tests {
     };
 
     fn stats(clicks: u64, impressions: u64) -> ItemStats {
-        ItemStats { impressions, clicks }
+        ItemStats { impressions, clicks, ..ItemStats::default() }
     }
 
     #[test]

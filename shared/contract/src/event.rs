@@ -1,21 +1,56 @@
 //! What users did.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ItemId, TimestampMs, UserId};
 
-/// What happened between a user and an item.
+/// What an event says of the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum EventType {
-    /// The item was shown and not clicked (or not yet).
+pub enum Feedback {
+    /// It was shown, and that alone.
     Impression,
-    /// The item was clicked.
-    Click,
+    /// Interest: a click, a purchase. Histories have it as clicked.
+    Positive,
+    /// Dislike: the item was shown and turned down.
+    Negative,
+}
+
+/// The type of an event, with what the settings say of it (`[events.types]`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventType {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it says of the item.
+    pub feedback: Feedback,
+    /// How much it counts for or against the item's popularity.
+    pub weight: f32,
+}
+
+impl EventType {
+    /// The type `click`, of weight 1.
+    #[must_use]
+    pub fn click() -> Self {
+        Self { name: "click".into(), feedback: Feedback::Positive, weight: 1.0 }
+    }
+
+    /// The type `impression`, of weight 0.
+    #[must_use]
+    pub fn impression() -> Self {
+        Self { name: "impression".into(), feedback: Feedback::Impression, weight: 0.0 }
+    }
+
+    /// Whether it shows interest in the item.
+    #[must_use]
+    pub fn is_positive(&self) -> bool {
+        self.feedback == Feedback::Positive
+    }
 }
 
 /// One event of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Chosen by the caller; a second event of the same id changes nothing.
     pub event_id: String,
@@ -25,10 +60,14 @@ pub struct Event {
     pub user_id: UserId,
     /// With which item.
     pub item_id: ItemId,
+    /// How much: a price, seconds, stars; finite.
+    pub value: Option<f64>,
     /// The rank request that showed it, when known.
     pub request_id: Option<String>,
-    /// Where in the list it stood, from 0, when known.
+    /// Where in the list it stood, from 1, when known.
     pub position: Option<u32>,
+    /// Where in the shop it was shown, when known.
+    pub surface: Option<String>,
     /// When.
     pub timestamp: TimestampMs,
 }

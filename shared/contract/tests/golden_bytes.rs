@@ -96,11 +96,13 @@ fn retrieval() {
     assert_eq!(hex(&view()), "0201750001016101e807403207");
     let event = Event {
         event_id: "e".to_owned(),
-        event_type: EventType::Click,
+        event_type: EventType::click(),
         user_id: UserId::from("u"),
         item_id: ItemId::from("a"),
+        value: None,
         request_id: Some("r".to_owned()),
         position: Some(2),
+        surface: None,
         timestamp: 5,
     };
     assert_eq!(hex(&ObserveEvents { events: vec![event] }), "010165010175016101017201020a");

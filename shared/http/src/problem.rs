@@ -285,6 +285,12 @@ impl Problem {
         problem
     }
 
+    /// The document, as a part of another answer.
+    #[must_use]
+    pub fn document(&self) -> &ProblemDocument {
+        &self.0
+    }
+
     /// The same problem, with a further member.
     #[must_use]
     pub fn with(mut self, member: &str, value: Value) -> Self {

@@ -1,7 +1,7 @@
 //! A table as a snapshot keeps it.
 
 use plugrank_contract::{ItemId, ItemIndex};
-use plugrank_store::ItemStats;
+use plugrank_store::{Decayed, ItemStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,7 +16,7 @@ pub struct SavedTable {
     ids: Vec<ItemId>,
     rows: Vec<ItemRow>,
     /// Impressions and clicks.
-    stats: Vec<(u64, u64)>,
+    stats: Vec<(u64, u64, f64, i64)>,
     category_names: Vec<String>,
     category_lists: Vec<Box<[CategoryIndex]>>,
     columns: SavedColumns,
@@ -50,7 +50,8 @@ impl ItemTable {
         let all = 0..view.index_end();
         let stats = |index: ItemIndex| {
             let stats = view.stats(index);
-            (stats.impressions, stats.clicks)
+            let Decayed { value, at } = stats.popularity;
+            (stats.impressions, stats.clicks, value, at)
         };
         SavedTable {
             ids: all.clone().filter_map(|index| view.id(index).cloned()).collect(),
@@ -88,9 +89,11 @@ impl ItemTable {
         if !fits {
             return false;
         }
-        let rows = ids.iter().zip(rows).zip(stats).map(|((id, row), (impressions, clicks))| {
-            (id, *row, ItemStats { impressions: *impressions, clicks: *clicks })
-        });
+        let rows =
+            ids.iter().zip(rows).zip(stats).map(|((id, row), (impressions, clicks, value, at))| {
+                let popularity = Decayed { value: *value, at: *at };
+                (id, *row, ItemStats { impressions: *impressions, clicks: *clicks, popularity })
+            });
         self.restore_rows(rows, columns);
         self.ids.len() == ids.len()
     }
@@ -108,14 +111,14 @@ mod tests {
         let table = ItemTable::new();
         for (id, at) in [("a", Some(10)), ("b", Some(30)), ("c", None)] {
             let index = put(&table, id, &["x", id], at);
-            table.set_stats(index, ItemStats { impressions: 7, clicks: 3 });
+            table.set_stats(index, ItemStats { impressions: 7, clicks: 3, ..ItemStats::default() });
         }
         table.remove([&"b".into()]);
         let restored = ItemTable::new();
         assert!(restored.restore(&table.saved()));
         let (old, view) = (table.view(), restored.view());
         assert_eq!((restored.len(), view.index_of("c"), view.index_of("b")), (2, Some(2), None));
-        assert_eq!(view.stats(0), ItemStats { impressions: 7, clicks: 3 });
+        assert_eq!(view.stats(0), ItemStats { impressions: 7, clicks: 3, ..ItemStats::default() });
         assert_eq!((view.content(0), view.content(1)), (old.content(0), None));
         assert_eq!(view.newest(100).collect::<Vec<_>>(), [0]);
         assert_eq!(view.unlisted().collect::<Vec<_>>(), [0, 2]);

@@ -91,7 +91,7 @@ fn the_epoch_tells_of_contents_and_of_nothing_else() {
     let mut same = item("a", &["x"], Some(2));
     same.available = false;
     write(&table, &same);
-    table.set_stats(index, ItemStats { impressions: 2, clicks: 1 });
+    table.set_stats(index, ItemStats { impressions: 2, clicks: 1, ..ItemStats::default() });
     assert_eq!(table.epoch(), epoch, "age, availability and statistics are not content");
     write(&table, &item("a", &["y"], Some(2)));
     assert!(table.epoch() > epoch);

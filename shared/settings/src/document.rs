@@ -26,7 +26,7 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         write_comment(text, &schema::description(node));
         _ = writeln!(text, "[{name}]");
     }
-    for (key, node) in keys().filter(|(_, node)| is_single(node)) {
+    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
         write_comment(text, &full_description(node));
         match values.and_then(|values| values.get(key)).filter(|value| !is_empty(value)) {
             Some(value) => _ = writeln!(text, "{key} = {value}"),
@@ -37,21 +37,27 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_table(text, &name, node, values.and_then(|values| values.get(key)));
     }
-    for (key, each) in keys().filter_map(|(key, node)| Some((key, schema::named(node)?))) {
-        let values = values.and_then(|values| values.get(key)).and_then(Toml::as_table);
+    for (key, node, entry) in
+        keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
+    {
+        let entries = values.and_then(|values| values.get(key)).and_then(Toml::as_table);
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        match values.filter(|values| !values.is_empty()) {
-            Some(values) => values.iter().for_each(|(one, values)| {
-                write_table(text, &format!("{name}.{one}"), each, Some(values));
+        if !schema::description(node).is_empty() {
+            text.push('\n');
+            write_comment(text, &schema::description(node));
+        }
+        match entries.filter(|entries| !entries.is_empty()) {
+            Some(entries) => entries.iter().for_each(|(named, values)| {
+                write_table(text, &format!("{name}.{named}"), entry, Some(values));
             }),
-            None => write_form(text, &name, each),
+            None => write_form(text, &name, entry),
         }
     }
 }
 
-/// Whether a node is one setting and not several.
-fn is_single(node: &Value) -> bool {
-    schema::keys(node).is_none() && schema::named(node).is_none()
+/// Whether a key is a single setting, and no section or names of sections.
+fn is_setting(node: &Value) -> bool {
+    schema::keys(node).is_none() && schema::entry(node).is_none()
 }
 
 /// Shows the keys that each entry of a map has, commented out.
@@ -61,7 +67,7 @@ fn write_form(text: &mut String, name: &str, each: &Value) {
     _ = writeln!(text, "# [{name}.NAME]");
     for (key, node) in schema::keys(each).into_iter().flatten() {
         write_comment(text, &full_description(node));
-        match is_single(node) && !node["examples"][0].is_null() {
+        match is_setting(node) && !node["examples"][0].is_null() {
             true => _ = writeln!(text, "#   {key} = {}", example(node)),
             false => _ = writeln!(text, "#   {key}"),
         }
@@ -132,7 +138,7 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
         _ = write!(text, "\n## `[{name}]`\n{}\n\n", schema::description(node));
         text.push_str("| key | default | values | |\n| --- | --- | --- | --- |\n");
     }
-    for (key, node) in keys().filter(|(_, node)| is_single(node)) {
+    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
         let value = values.and_then(|values| values.get(key)).filter(|value| !is_empty(value));
         let value = value.map_or_else(|| "absent".to_owned(), |value| format!("`{value}`"));
         let allowed = allowed(node).or_else(|| kind(node).map(str::to_owned)).unwrap_or_default();
@@ -143,10 +149,27 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         write_section(text, &name, node, values.and_then(|values| values.get(key)));
     }
-    for (key, each) in keys().filter_map(|(key, node)| Some((key, schema::named(node)?))) {
+    for (key, node, entry) in
+        keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
+    {
+        let defaults = schema::keys(entry).into_iter().flatten();
+        let defaults = defaults.filter_map(|(key, node)| {
+            Some((key.clone(), Toml::try_from(node.get("default")?).ok()?))
+        });
+        let defaults = Toml::Table(defaults.collect());
+        let described = Value::Object(Map::from_iter([
+            ("description".to_owned(), json!(described_as(node, entry))),
+            ("properties".to_owned(), entry["properties"].clone()),
+        ]));
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        write_section(text, &format!("{name}.NAME"), each, None);
+        write_section(text, &format!("{name}.NAME"), &described, Some(&defaults));
     }
+}
+
+/// What a section is whose keys are names: as the section says, or as each entry does.
+fn described_as(node: &Value, entry: &Value) -> String {
+    let own = schema::description(node);
+    if own.is_empty() { schema::description(entry) } else { own }
 }
 
 /// The type of a key, in words.
@@ -189,8 +212,8 @@ fn chart_node(node: &Value) -> Value {
         made.insert("properties".to_owned(), Value::Object(keys.collect()));
         return Value::Object(made);
     }
-    if let Some(each) = schema::named(node) {
-        return json!({ "type": "object", "additionalProperties": chart_node(each) });
+    if let Some(entry) = schema::entry(node) {
+        return json!({ "type": "object", "additionalProperties": chart_node(entry) });
     }
     let choices = schema::choices(node);
     if !choices.is_empty() {

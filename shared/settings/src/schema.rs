@@ -16,9 +16,9 @@ pub(crate) fn keys(node: &Value) -> Option<&Map<String, Value>> {
     node.get("properties")?.as_object()
 }
 
-/// What a map from names holds under each, where that has keys itself.
-pub(crate) fn named(node: &Value) -> Option<&Value> {
-    node.get("additionalProperties").filter(|each| keys(each).is_some())
+/// What each entry of a section is whose keys are names of the operator's choice; `None` for any other.
+pub(crate) fn entry(node: &Value) -> Option<&Value> {
+    node.get("additionalProperties").filter(|entry| keys(entry).is_some())
 }
 
 /// Every single setting: its dotted name and its schema.
@@ -33,7 +33,7 @@ fn collect<'a>(node: &'a Value, prefix: &str, found: &mut Vec<(String, &'a Value
         let name = format!("{prefix}{key}");
         match keys(node) {
             Some(_) => collect(node, &format!("{name}."), found),
-            None if named(node).is_some() => {}
+            None if entry(node).is_some() => {}
             None => found.push((name, node)),
         }
     }
@@ -42,7 +42,7 @@ fn collect<'a>(node: &'a Value, prefix: &str, found: &mut Vec<(String, &'a Value
 /// The schema of a key.
 pub(crate) fn at<'a>(node: &'a Value, key: &str) -> Option<&'a Value> {
     key.split('.')
-        .try_fold(node, |node, part| keys(node).map_or_else(|| named(node), |all| all.get(part)))
+        .try_fold(node, |node, part| keys(node).map_or_else(|| entry(node), |all| all.get(part)))
 }
 
 /// Whether a value may hold a secret, which is not shown.

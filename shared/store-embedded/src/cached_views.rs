@@ -16,11 +16,13 @@ fn store(path: &Path) -> EmbeddedStore {
 fn click(user: &str, timestamp: i64) -> Event {
     Event {
         event_id: timestamp.to_string(),
-        event_type: EventType::Click,
+        event_type: EventType::click(),
         user_id: user.into(),
         item_id: "i".into(),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp,
     }
 }

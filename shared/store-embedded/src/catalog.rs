@@ -98,6 +98,12 @@ pub(crate) fn scan(
         .collect()
 }
 
+/// Whether there are items of these ids, same order.
+pub(crate) fn has(txn: &ReadTransaction, ids: &[ItemId]) -> Result<Vec<bool>, Failure> {
+    let table = txn.open_table(ITEMS)?;
+    ids.iter().map(|id| Ok(table.get(id.as_str())?.is_some())).collect()
+}
+
 pub(crate) fn count(txn: &ReadTransaction) -> Result<u64, Failure> {
     Ok(txn.open_table(ITEMS)?.len()?)
 }

@@ -1,63 +1,79 @@
 //! The event log, and what events change.
 
-use plugrank_contract::Event;
+use std::time::Duration;
+
+use plugrank_contract::{Event, UserId};
 use plugrank_store::{
-    codec,
-    exposure::{self, effect},
+    LogCursor, LogPage, TimeRange, codec,
+    effect::{self, SHOWING_BYTES, effect},
     keys,
 };
-use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use crate::{
     error::Failure,
     history::{self, EntryKey, HISTORY},
-    stats::{self, STATS},
+    log,
+    stats::{self, STATS, Stats},
 };
 
-/// User and event id to the event (postcard): the log, and what tells a repeated event.
+/// User and event id to the event's time: what tells a repeated event.
+pub(crate) const EVENT_IDS: TableDefinition<&[u8], i64> = TableDefinition::new("event_ids");
+/// Time, user and event id to the event (postcard).
 pub(crate) const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
-/// User, request and item to what is known about this exposure ([`exposure::to_bytes`]).
-pub(crate) const EXPOSURES: TableDefinition<&[u8], [u8; 9]> = TableDefinition::new("exposures");
+/// User, request and item to what is known of this showing ([`effect::to_bytes`]).
+pub(crate) const SHOWINGS: TableDefinition<&[u8], [u8; SHOWING_BYTES]> =
+    TableDefinition::new("showings");
 
 /// Appends events; for each, whether it was new.
-pub(crate) fn append(txn: &WriteTransaction, events: &[Event]) -> Result<Vec<bool>, Failure> {
+pub(crate) fn append(
+    txn: &WriteTransaction,
+    events: &[Event],
+    half_life: Duration,
+) -> Result<Vec<bool>, Failure> {
     let mut tables = Tables {
+        ids: txn.open_table(EVENT_IDS)?,
         log: txn.open_table(EVENTS)?,
-        exposures: txn.open_table(EXPOSURES)?,
+        showings: txn.open_table(SHOWINGS)?,
         history: txn.open_table(HISTORY)?,
         stats: txn.open_table(STATS)?,
+        half_life,
     };
     events.iter().map(|event| tables.append(event)).collect()
 }
 
 struct Tables<'txn> {
+    ids: Table<'txn, &'static [u8], i64>,
     log: Table<'txn, &'static [u8], &'static [u8]>,
-    exposures: Table<'txn, &'static [u8], [u8; 9]>,
+    showings: Table<'txn, &'static [u8], [u8; SHOWING_BYTES]>,
     history: Table<'txn, &'static [u8], ()>,
-    stats: Table<'txn, &'static str, (u64, u64)>,
+    stats: Table<'txn, &'static str, Stats>,
+    half_life: Duration,
 }
 
 impl Tables<'_> {
     fn append(&mut self, event: &Event) -> Result<bool, Failure> {
-        let key = event_key(event);
-        if self.log.get(key.as_slice())?.is_some() {
+        let key = id_key(event);
+        if self.ids.get(key.as_slice())?.is_some() {
             return Ok(false);
         }
-        self.log.insert(key.as_slice(), codec::encode(event).as_slice())?;
+        self.ids.insert(key.as_slice(), event.timestamp)?;
+        let bytes = codec::encode(event);
+        self.log.insert(log::key(event.timestamp, &key).as_slice(), bytes.as_slice())?;
 
-        let exposure = exposure_key(event);
-        let known = match &exposure {
+        let showing = showing_key(event);
+        let known = match &showing {
             None => None,
             Some(key) => self
-                .exposures
+                .showings
                 .get(key.as_slice())?
                 .map(|value| {
-                    exposure::from_bytes(value.value())
-                        .ok_or_else(|| Failure::unreadable("exposures", "unknown state"))
+                    effect::from_bytes(value.value())
+                        .ok_or_else(|| Failure::unreadable("showings", "unknown state"))
                 })
                 .transpose()?,
         };
-        let effect = effect(event.event_type, event.timestamp, known);
+        let effect = effect(&event.event_type, event.timestamp, known);
 
         let entry = |at, clicked| EntryKey::new(&event.user_id, &event.item_id, at, clicked);
         if let Some(at) = effect.replaces {
@@ -66,22 +82,63 @@ impl Tables<'_> {
         if let Some(clicked) = effect.entry {
             history::insert(&mut self.history, &entry(event.timestamp, clicked))?;
         }
-        stats::add(&mut self.stats, &event.item_id, effect.impressions, effect.clicks)?;
-        if let (Some(key), Some(state)) = (&exposure, effect.exposure) {
-            self.exposures.insert(key.as_slice(), exposure::to_bytes(state))?;
+        stats::add(&mut self.stats, &event.item_id, &effect, event.timestamp, self.half_life)?;
+        if let (Some(key), Some(state)) = (&showing, effect.showing) {
+            self.showings.insert(key.as_slice(), effect::to_bytes(state))?;
         }
         Ok(true)
     }
 }
 
-fn event_key(event: &Event) -> Vec<u8> {
-    let mut key = Vec::new();
+/// Events of a span of time, in its order.
+pub(crate) fn scan(
+    txn: &ReadTransaction,
+    range: TimeRange,
+    after: Option<&LogCursor>,
+    limit: usize,
+) -> Result<LogPage<Event>, Failure> {
+    log::scan(&txn.open_table(EVENTS)?, "events", range, after, limit)
+}
+
+/// Removes up to `limit` events from before a moment, with their ids and what is known of their
+/// showings; how many.
+pub(crate) fn forget(txn: &WriteTransaction, before: i64, limit: usize) -> Result<u64, Failure> {
+    let mut log = txn.open_table(EVENTS)?;
+    let mut ids = txn.open_table(EVENT_IDS)?;
+    let mut showings = txn.open_table(SHOWINGS)?;
+    let old: Vec<(Vec<u8>, Event)> = log::oldest(&log, "events", before, limit)?;
+    for (key, event) in &old {
+        log.remove(key.as_slice())?;
+        ids.remove(id_key(event).as_slice())?;
+        if let Some(key) = showing_key(event) {
+            showings.remove(key.as_slice())?;
+        }
+    }
+    Ok(old.len() as u64)
+}
+
+/// Removes all events of a user.
+pub(crate) fn delete(txn: &WriteTransaction, user: &UserId) -> Result<(), Failure> {
+    let mut log = txn.open_table(EVENTS)?;
+    let mut ids = txn.open_table(EVENT_IDS)?;
+    let mut showings = txn.open_table(SHOWINGS)?;
+    for (key, at) in log::of_user(&ids, user)? {
+        log.remove(log::key(at, &key).as_slice())?;
+        ids.remove(key.as_slice())?;
+    }
+    let user = log::user_range(user);
+    showings.retain_in::<&[u8], _>(user.bounds(), |_, _| false)?;
+    Ok(())
+}
+
+fn id_key(event: &Event) -> Vec<u8> {
+    let mut key = Vec::with_capacity(4 + event.user_id.as_str().len() + event.event_id.len());
     keys::push_string(&mut key, event.user_id.as_str());
     key.extend_from_slice(event.event_id.as_bytes());
     key
 }
 
-fn exposure_key(event: &Event) -> Option<Vec<u8>> {
+fn showing_key(event: &Event) -> Option<Vec<u8>> {
     let request = event.request_id.as_deref()?;
     let mut key = Vec::new();
     keys::push_string(&mut key, event.user_id.as_str());

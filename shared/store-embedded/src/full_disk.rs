@@ -107,11 +107,13 @@ fn item(id: &str) -> NewItem {
 fn click(id: &str) -> Event {
     Event {
         event_id: id.into(),
-        event_type: EventType::Click,
+        event_type: EventType::click(),
         user_id: "u".into(),
         item_id: "i".into(),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp: 1,
     }
 }

@@ -10,7 +10,7 @@ use plugrank_contract::{History, HistoryEntry, ItemId, TimestampMs, UserId};
 use plugrank_store::{HistoryCursor, HistoryPage, keys};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use crate::error::Failure;
+use crate::{error::Failure, log};
 
 /// Key as the module says; no value.
 pub(crate) const HISTORY: TableDefinition<&[u8], ()> = TableDefinition::new("history");
@@ -103,13 +103,85 @@ pub(crate) fn get(
             .take(limit)
             .map(|row| {
                 let (key, _) = row?;
-                keys::read_entry(&key.value()[prefix..], kind == CLICKED)
-                    .ok_or_else(|| Failure::unreadable("history", "not an entry"))
+                keys::read_entry(&key.value()[prefix..], kind == CLICKED).ok_or_else(not_an_entry)
             })
             .collect()
     };
     let (clicks, impressions) = (last(CLICKED, clicks)?, last(SHOWN, impressions)?);
     Ok(History { entries: keys::merge(clicks, impressions) })
+}
+
+/// Removes all entries of a user.
+pub(crate) fn delete(txn: &WriteTransaction, user: &UserId) -> Result<(), Failure> {
+    let mut table = txn.open_table(HISTORY)?;
+    table.retain_in::<&[u8], _>(log::user_range(user).bounds(), |_, ()| false)?;
+    Ok(())
+}
+
+/// Keys of entries from before a moment.
+#[derive(Debug, Default)]
+pub(crate) struct Older {
+    pub(crate) keys: Vec<Vec<u8>>,
+    /// Where to go on; `None` after the last user.
+    pub(crate) next: Option<Vec<u8>>,
+}
+
+/// Up to `limit` keys of entries from before a moment, of as many users, from a key on.
+pub(crate) fn older(
+    txn: &ReadTransaction,
+    from: Option<&[u8]>,
+    before: TimestampMs,
+    limit: usize,
+) -> Result<Older, Failure> {
+    let table = txn.open_table(HISTORY)?;
+    let mut older = Older::default();
+    let mut from = from.unwrap_or_default().to_vec();
+    for _ in 0..limit {
+        let Some(first) = table.range::<&[u8]>(from.as_slice()..)?.next().transpose()? else {
+            return Ok(older);
+        };
+        let (user, _) = read(first.0.value()).ok_or_else(not_an_entry)?;
+        // All of a kind of a user lie together, the oldest first.
+        let mut kind = Vec::with_capacity(5 + user.as_str().len());
+        keys::push_string(&mut kind, user.as_str());
+        kind.push(first.0.value()[kind.len()]);
+        let mut end = kind.clone();
+        keys::push_timestamp(&mut end, before);
+        for row in table.range::<&[u8]>(kind.as_slice()..end.as_slice())? {
+            older.keys.push(row?.0.value().to_vec());
+            if older.keys.len() >= limit {
+                // The same kind again: by then these are gone.
+                older.next = Some(kind);
+                return Ok(older);
+            }
+        }
+        from = kind;
+        if let Some(last) = from.last_mut() {
+            *last += 1;
+        }
+    }
+    older.next = Some(from);
+    Ok(older)
+}
+
+/// Removes entries.
+pub(crate) fn remove_keys(txn: &WriteTransaction, entries: &[Vec<u8>]) -> Result<(), Failure> {
+    let mut table = txn.open_table(HISTORY)?;
+    for key in entries {
+        table.remove(key.as_slice())?;
+    }
+    Ok(())
+}
+
+/// Whose entries these are.
+pub(crate) fn users_of(entries: &[Vec<u8>]) -> Vec<UserId> {
+    let mut users: Vec<UserId> = entries.iter().filter_map(|key| Some(read(key)?.0)).collect();
+    users.dedup();
+    users
+}
+
+fn not_an_entry() -> Failure {
+    Failure::unreadable("history", "not an entry")
 }
 
 /// Entries of all users after a key, which is what the cursor holds.
@@ -124,7 +196,7 @@ pub(crate) fn scan(
     for row in table.range::<&[u8]>((start, Bound::Unbounded))?.take(limit.max(1)) {
         let (key, _) = row?;
         let entry = read(key.value());
-        page.entries.push(entry.ok_or_else(|| Failure::unreadable("history", "not an entry"))?);
+        page.entries.push(entry.ok_or_else(not_an_entry)?);
         if page.entries.len() == limit.max(1) {
             page.next = Some(HistoryCursor(key.value().to_vec()));
         }

@@ -11,11 +11,14 @@ mod database;
 mod documents;
 mod error;
 mod events;
+mod exposures;
 #[cfg(test)]
 mod full_disk;
 mod history;
+mod log;
 mod open;
 mod options;
+mod retention;
 mod stats;
 mod store;
 mod user_cache;

@@ -9,11 +9,12 @@ use plugrank_store::StoreError;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use crate::{
-    EmbeddedOptions, catalog, changes, error, error::Failure, events, history, stats, users,
+    EmbeddedOptions, catalog, changes, error, error::Failure, events, exposures, history, stats,
+    users,
 };
 
 /// Version of tables, keys and values. A change to any of them raises it.
-pub(crate) const SCHEMA_VERSION: u64 = 3;
+pub(crate) const SCHEMA_VERSION: u64 = 4;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema_version";
@@ -141,8 +142,11 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
     txn.open_table(catalog::IMAGES)?;
     txn.open_table(users::USERS)?;
     txn.open_table(history::HISTORY)?;
+    txn.open_table(events::EVENT_IDS)?;
     txn.open_table(events::EVENTS)?;
-    txn.open_table(events::EXPOSURES)?;
+    txn.open_table(events::SHOWINGS)?;
+    txn.open_table(exposures::EXPOSURES)?;
+    txn.open_table(exposures::USER_EXPOSURES)?;
     txn.open_table(stats::STATS)?;
     txn.open_table(stats::LOADED_STATS)?;
     txn.open_table(stats::NEIGHBOURS)?;

@@ -1,54 +1,77 @@
 //! Statistics and neighbours of items.
 
-use plugrank_contract::ItemId;
-use plugrank_store::{ItemStats, codec};
+use std::time::Duration;
+
+use plugrank_contract::{ItemId, TimestampMs};
+use plugrank_store::{Decayed, ItemStats, codec, effect::Effect};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use crate::error::Failure;
 
-/// Item id to impressions and clicks counted from events.
-pub(crate) const STATS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("stats");
-/// Item id to impressions and clicks that the loader counted, kept apart so that loading again does
-/// not forget events.
-pub(crate) const LOADED_STATS: TableDefinition<&str, (u64, u64)> =
-    TableDefinition::new("loaded_stats");
+/// Impressions, clicks, and the popularity with its moment.
+pub(crate) type Stats = (u64, u64, f64, i64);
+/// Item id to what was counted from events.
+pub(crate) const STATS: TableDefinition<&str, Stats> = TableDefinition::new("stats");
+/// Item id to what the loader counted, kept apart so that loading again does not forget events.
+pub(crate) const LOADED_STATS: TableDefinition<&str, Stats> = TableDefinition::new("loaded_stats");
 /// Item id to [`codec::encode_neighbours`].
 pub(crate) const NEIGHBOURS: TableDefinition<&str, &[u8]> = TableDefinition::new("neighbours");
 
 /// Adds to an item's statistics.
 pub(crate) fn add(
-    table: &mut Table<'_, &str, (u64, u64)>,
+    table: &mut Table<'_, &str, Stats>,
     id: &ItemId,
-    impressions: u64,
-    clicks: u64,
+    effect: &Effect,
+    at: TimestampMs,
+    half_life: Duration,
 ) -> Result<(), Failure> {
-    if impressions == 0 && clicks == 0 {
+    let Effect { impressions, clicks, weight, .. } = *effect;
+    if impressions == 0 && clicks == 0 && weight == 0.0 {
         return Ok(());
     }
-    let (shown, clicked) = table.get(id.as_str())?.map_or((0, 0), |value| value.value());
-    let sum = (shown.saturating_add(impressions), clicked.saturating_add(clicks));
-    table.insert(id.as_str(), sum)?;
+    let mut stats =
+        table.get(id.as_str())?.map_or_else(ItemStats::default, |row| read(row.value()));
+    stats.impressions = stats.impressions.saturating_add(impressions);
+    stats.clicks = stats.clicks.saturating_add(clicks);
+    if weight != 0.0 {
+        stats.popularity.add(weight.into(), at, half_life);
+    }
+    table.insert(id.as_str(), row(&stats))?;
     Ok(())
+}
+
+fn row(stats: &ItemStats) -> Stats {
+    let Decayed { value, at } = stats.popularity;
+    (stats.impressions, stats.clicks, value, at)
+}
+
+fn read((impressions, clicks, value, at): Stats) -> ItemStats {
+    ItemStats { impressions, clicks, popularity: Decayed { value, at } }
 }
 
 pub(crate) fn put(txn: &WriteTransaction, stats: &[(ItemId, ItemStats)]) -> Result<(), Failure> {
     let mut table = txn.open_table(LOADED_STATS)?;
     for (id, stats) in stats {
-        table.insert(id.as_str(), (stats.impressions, stats.clicks))?;
+        table.insert(id.as_str(), row(stats))?;
     }
     Ok(())
 }
 
-pub(crate) fn get(txn: &ReadTransaction, ids: &[ItemId]) -> Result<Vec<ItemStats>, Failure> {
+pub(crate) fn get(
+    txn: &ReadTransaction,
+    ids: &[ItemId],
+    half_life: Duration,
+) -> Result<Vec<ItemStats>, Failure> {
     let tables = [txn.open_table(LOADED_STATS)?, txn.open_table(STATS)?];
     ids.iter()
         .map(|id| {
             let mut sum = ItemStats::default();
             for table in &tables {
-                let (impressions, clicks) =
-                    table.get(id.as_str())?.map_or((0, 0), |value| value.value());
-                sum.impressions = sum.impressions.saturating_add(impressions);
-                sum.clicks = sum.clicks.saturating_add(clicks);
+                let Some(row) = table.get(id.as_str())? else { continue };
+                let stats = read(row.value());
+                sum.impressions = sum.impressions.saturating_add(stats.impressions);
+                sum.clicks = sum.clicks.saturating_add(stats.clicks);
+                sum.popularity = sum.popularity.plus(stats.popularity, half_life);
             }
             Ok(sum)
         })

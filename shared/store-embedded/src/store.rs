@@ -1,14 +1,15 @@
 //! The embedded store's promises, each handed to the file of its concern.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId,
+    UserView,
 };
 use plugrank_store::{
-    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError,
-    StoredItem, VectorSpace, changes::Change,
+    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
+    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace, changes::Change,
 };
 use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
@@ -19,9 +20,9 @@ use crate::{
     database::{Handle, INLINE_ROWS},
     documents,
     error::Failure,
-    events, history,
+    events, exposures, history,
     open::{FileSystem, Opener},
-    stats,
+    retention, stats,
     user_cache::{UserCache, answers},
     users, vectors,
     writer::{Sync, Writer},
@@ -31,10 +32,11 @@ use crate::{
 #[derive(Debug)]
 pub struct EmbeddedStore {
     // Before the database, so that what was begun is written before it closes.
-    writer: Writer,
+    pub(crate) writer: Writer,
     pub(crate) database: Arc<Handle>,
     pub(crate) users: Arc<UserCache>,
     changes_kept: u64,
+    popularity_half_life: Duration,
     /// Told after every commit that may have changed items.
     items_written: Arc<watch::Sender<()>>,
 }
@@ -53,11 +55,11 @@ impl EmbeddedStore {
 
     pub(crate) fn open_with(opener: Opener) -> Result<Self, StoreError> {
         let users = Arc::new(UserCache::new(opener.options.user_cache_bytes));
-        let changes_kept = opener.options.changes_kept;
+        let EmbeddedOptions { changes_kept, popularity_half_life, .. } = opener.options;
         let database = Arc::new(Handle::open(opener)?);
         let writer = Writer::start(Arc::clone(&database))?;
         let items_written = Arc::new(watch::Sender::new(()));
-        Ok(Self { writer, database, users, changes_kept, items_written })
+        Ok(Self { writer, database, users, changes_kept, popularity_half_life, items_written })
     }
 
     /// Makes rows to be written, here or on a thread for blocking work, by their number.
@@ -86,7 +88,7 @@ impl EmbeddedStore {
     }
 
     /// Writes what changes users, then forgets them before anyone is told.
-    async fn write_users<T: Send + 'static>(
+    pub(crate) async fn write_users<T: Send + 'static>(
         &self,
         rows: usize,
         users: Vec<UserId>,
@@ -164,6 +166,11 @@ impl Store for EmbeddedStore {
         self.database.read_rows(limit, move |txn| catalog::scan(txn, after.as_ref(), limit)).await
     }
 
+    async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError> {
+        let ids = ids.to_vec();
+        self.database.read_rows(ids.len(), move |txn| catalog::has(txn, &ids)).await
+    }
+
     async fn item_count(&self) -> Result<u64, StoreError> {
         self.database.read(catalog::count)
     }
@@ -173,13 +180,61 @@ impl Store for EmbeddedStore {
         self.write_users(users.len(), ids, move |txn| users::put(txn, &users)).await
     }
 
+    async fn delete_user(&self, id: &UserId) -> Result<(), StoreError> {
+        let user = id.clone();
+        let work = move |txn: &WriteTransaction| {
+            users::delete(txn, &user)?;
+            history::delete(txn, &user)?;
+            events::delete(txn, &user)?;
+            exposures::delete(txn, &user)
+        };
+        self.write_users(1000, vec![id.clone()], work).await
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
         self.database.read(|txn| users::get(txn, id))
     }
 
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
         let users = events.iter().map(|event| event.user_id.clone()).collect();
-        self.write_users(events.len(), users, move |txn| events::append(txn, &events)).await
+        let rows = events.len();
+        let half_life = self.popularity_half_life;
+        let work = move |txn: &WriteTransaction| events::append(txn, &events, half_life);
+        self.write_users(rows, users, work).await
+    }
+
+    async fn scan_events(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Event>, StoreError> {
+        let read = move |txn: &ReadTransaction| events::scan(txn, range, from.as_ref(), limit);
+        self.database.read_rows(limit, read).await
+    }
+
+    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+        let rows = exposures.len();
+        let work = move |txn: &WriteTransaction| exposures::append(txn, &exposures);
+        self.writer.write(Sync::Durable, rows, work, || ()).await
+    }
+
+    async fn scan_exposures(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Exposure>, StoreError> {
+        let read = move |txn: &ReadTransaction| exposures::scan(txn, range, from.as_ref(), limit);
+        self.database.read_rows(limit, read).await
+    }
+
+    async fn forget_older(
+        &self,
+        retention: &Retention,
+        now: TimestampMs,
+    ) -> Result<u64, StoreError> {
+        retention::forget_older(self, retention, now).await
     }
 
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
@@ -247,7 +302,8 @@ impl Store for EmbeddedStore {
 
     async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
         let ids = ids.to_vec();
-        self.database.read_rows(ids.len(), move |txn| stats::get(txn, &ids)).await
+        let half_life = self.popularity_half_life;
+        self.database.read_rows(ids.len(), move |txn| stats::get(txn, &ids, half_life)).await
     }
 
     async fn put_neighbours(

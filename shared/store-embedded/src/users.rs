@@ -19,6 +19,12 @@ pub(crate) fn put(txn: &WriteTransaction, users: &[User]) -> Result<(), Failure>
     Ok(())
 }
 
+/// Removes a profile.
+pub(crate) fn delete(txn: &WriteTransaction, user: &UserId) -> Result<(), Failure> {
+    txn.open_table(USERS)?.remove(user.as_str())?;
+    Ok(())
+}
+
 pub(crate) fn get(txn: &ReadTransaction, id: &UserId) -> Result<Option<Arc<User>>, Failure> {
     let table = txn.open_table(USERS)?;
     table

@@ -1,39 +1,51 @@
--- Appends events of one user, whole or not at all. The rules are those of exposure.rs.
--- KEYS: clicks, shown, then per event: event, exposure
--- ARGV: seconds for which events and exposures are remembered; seconds for which a repeat is told
---   what it counts. Then per event: its bytes, 'c' or 's', whether it has a request ('1' or ''),
---   item id, history entry
+-- Appends events of one user, whole or not at all. The rules are those of effect.rs.
+-- KEYS: clicks, shown, events, times, showings
+-- ARGV: seconds for which a user's events are kept after the last one; seconds for which a repeat is
+--   told what it counts; now, in seconds since 1970. Then per event: id, its time, its bytes, a mark of its content, 'c' (positive)
+--   or 's', its weight, what names its showing ('': none), history entry
 -- Returns, per event: 1 if it was new, else 0; what it counts: 'i' an impression, 'c' a click,
---   'b' both, '-' nothing. A repeat counts the same again, for whoever counts may have been
---   interrupted; counting knows what it has counted.
-local memory, recount = ARGV[1], tonumber(ARGV[2])
-local clicks_key, shown_key = KEYS[1], KEYS[2]
-local reply = {}
-for n = 1, (#KEYS - 2) / 2 do
-    local a = 2 + (n - 1) * 5
-    local event_key, exposure_key = KEYS[n * 2 + 1], KEYS[n * 2 + 2]
-    local event, kind, item, entry = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
-    local has_request = ARGV[a + 3] == '1'
-    local before = redis.call('GET', event_key)
-    local fresh, counts = 0, '-'
+--   'b' both, '-' nothing; what it adds to the item's popularity. A repeat counts the same again, for
+--   whoever counts may have been interrupted; counting knows what it has counted.
+local memory, recount, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local clicks_key, shown_key, events_key, times_key, showings_key =
+    KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local reply, n, wrote = {}, 0, false
+for a = 4, #ARGV, 8 do
+    local id, at, event, mark = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+    local kind, weight, showing, entry = ARGV[a + 4], tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7]
+    local before = redis.call('HGET', events_key, id)
+    local fresh, counts, added = 0, '-', 0
     if before then
+        local told, written, weighed, of = struct.unpack('>c1I4dc8', before)
         -- Another event under the same id counts nothing.
-        local same = string.sub(before, 2) == event
-        if same and redis.call('TTL', event_key) > tonumber(memory) - recount then
-            counts = string.sub(before, 1, 1)
+        if of == mark and written > now - recount then
+            counts, added = told, weighed
         end
     else
         fresh = 1
-        local known = has_request and redis.call('HGET', exposure_key, item)
+        local known, known_weight, shown_entry = false, 0, ''
+        local state = showing ~= '' and redis.call('HGET', showings_key, showing)
+        if state then
+            known, known_weight = struct.unpack('>c1d', state)
+            shown_entry = string.sub(state, 10)
+        end
+        local counted = known_weight
+        if math.abs(weight) > math.abs(counted)
+            or (math.abs(weight) == math.abs(counted) and weight > counted) then
+            counted = weight
+        end
+        added = counted - known_weight
         if not known then
             counts = kind == 'c' and 'b' or 'i'
         elseif kind == 'c' and known ~= 'c' then
             counts = 'c'
         end
-        redis.call('SET', event_key, counts .. event, 'EX', memory)
+        redis.call('HSET', events_key, id, struct.pack('>c1I4dc8', counts, now, added, mark) .. event)
+        redis.call('ZADD', times_key, at, id)
+        wrote = true
         if counts ~= '-' then
             if known then
-                redis.call('ZREM', shown_key, string.sub(known, 2))
+                redis.call('ZREM', shown_key, shown_entry)
             end
             if kind == 'c' then
                 redis.call('ZREM', shown_key, entry)
@@ -41,12 +53,18 @@ for n = 1, (#KEYS - 2) / 2 do
             elseif not redis.call('ZSCORE', clicks_key, entry) then
                 redis.call('ZADD', shown_key, 0, entry)
             end
-            if has_request then
-                redis.call('HSET', exposure_key, item, kind == 'c' and 'c' or ('s' .. entry))
-                redis.call('EXPIRE', exposure_key, memory)
-            end
+            known, shown_entry = kind, kind == 'c' and '' or entry
+        end
+        if showing ~= '' and (counts ~= '-' or added ~= 0) then
+            redis.call('HSET', showings_key, showing, struct.pack('>c1d', known, counted) .. shown_entry)
         end
     end
-    reply[n * 2 - 1], reply[n * 2] = fresh, counts
+    reply[n + 1], reply[n + 2], reply[n + 3] = fresh, counts, string.format('%.17g', added)
+    n = n + 3
+end
+if wrote then
+    redis.call('EXPIRE', events_key, memory)
+    redis.call('EXPIRE', times_key, memory)
+    redis.call('EXPIRE', showings_key, memory)
 end
 return reply

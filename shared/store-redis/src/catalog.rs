@@ -118,6 +118,20 @@ pub(crate) async fn get(
         .collect()
 }
 
+/// Whether there are items of these ids, same order.
+pub(crate) async fn has(
+    server: &Server,
+    keys: &Keys,
+    ids: &[ItemId],
+) -> Result<Vec<bool>, StoreError> {
+    let mut batch = server.batch(Kind::Plain);
+    for id in ids {
+        let key = keys.item(id);
+        batch.push(&key, cmd("EXISTS").arg(&key).take());
+    }
+    server.send(batch).await
+}
+
 pub(crate) async fn images(
     server: &Server,
     keys: &Keys,

@@ -113,6 +113,17 @@ pub(crate) async fn scan(
     from: Option<HistoryCursor>,
     limit: usize,
 ) -> Result<HistoryPage, StoreError> {
+    let (found, next) = histories(server, keys, from, limit).await?;
+    Ok(HistoryPage { entries: entries(server, keys, found).await?, next })
+}
+
+/// Users that have histories, with whether of clicks, that one `SCAN` of one server finds.
+async fn histories(
+    server: &Server,
+    keys: &Keys,
+    from: Option<HistoryCursor>,
+    limit: usize,
+) -> Result<(Vec<(UserId, bool)>, Option<HistoryCursor>), StoreError> {
     let masters = server.masters().await?;
     let mut place = match from {
         None => Place { masters, at: 0, cursor: 0 },
@@ -135,23 +146,44 @@ pub(crate) async fn scan(
     command.arg("COUNT").arg((limit / 10).max(10)).arg("TYPE").arg("zset");
     let (cursor, found): (u64, Vec<Vec<u8>>) =
         server.ask(place.masters.get(place.at), command).await?;
-    let entries = entries(server, keys, &found).await?;
     place.cursor = cursor;
     if cursor == 0 {
         place.at += 1;
     }
     let more = cursor != 0 || place.at < place.masters.len();
-    Ok(HistoryPage { entries, next: more.then(|| HistoryCursor(codec::encode(&place))) })
+    let histories = found.iter().filter_map(|key| keys.history_of(key)).collect();
+    Ok((histories, more.then(|| HistoryCursor(codec::encode(&place)))))
+}
+
+/// Removes entries from before a moment; how many.
+pub(crate) async fn forget(
+    server: &Server,
+    keys: &Keys,
+    before: TimestampMs,
+) -> Result<u64, StoreError> {
+    let (mut forgotten, mut from) = (0, None);
+    let end = [b"(".as_slice(), &bytes::timestamp_bytes(before)].concat();
+    loop {
+        let (found, next) = histories(server, keys, from, CHUNK).await?;
+        let mut batch = server.batch(Kind::Plain);
+        for (user, clicked) in &found {
+            let key = if *clicked { keys.clicks(user) } else { keys.shown(user) };
+            batch.push(&key, cmd("ZREMRANGEBYLEX").arg(&key).arg("-").arg(&end).take());
+        }
+        forgotten += server.send::<u64>(batch).await?.into_iter().sum::<u64>();
+        from = next;
+        if from.is_none() {
+            return Ok(forgotten);
+        }
+    }
 }
 
 /// All entries of the histories among some keys.
 async fn entries(
     server: &Server,
     keys: &Keys,
-    found: &[Vec<u8>],
+    histories: Vec<(UserId, bool)>,
 ) -> Result<Vec<(UserId, HistoryEntry)>, StoreError> {
-    let histories: Vec<(UserId, bool)> =
-        found.iter().filter_map(|key| keys.history_of(key)).collect();
     let mut batch = server.batch(Kind::Plain);
     for (user, clicked) in &histories {
         let key: Key = if *clicked { keys.clicks(user) } else { keys.shown(user) };

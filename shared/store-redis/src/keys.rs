@@ -23,6 +23,24 @@ impl ToRedisArgs for Key {
     }
 }
 
+/// What is logged of a user, in a sorted set by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// Ids of events.
+    Events,
+    /// Exposures, as they are.
+    Exposures,
+}
+
+impl Log {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Events => "times",
+            Self::Exposures => "exposures",
+        }
+    }
+}
+
 /// Makes the keys of one namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
@@ -113,13 +131,27 @@ impl Keys {
         self.of_user("shown", id, "")
     }
 
-    /// Exposures of one user by one request.
-    pub(crate) fn exposure(&self, user: &UserId, request: &str) -> Key {
-        self.of_user(&with_length("exposure", user), user, request)
+    /// A user's log of a kind.
+    pub(crate) fn log(&self, log: Log, id: &UserId) -> Key {
+        self.of_user(log.key(), id, "")
     }
 
-    pub(crate) fn event(&self, user: &UserId, id: &str) -> Key {
-        self.of_user(&with_length("event", user), user, id)
+    /// The user of a key of [`Self::log`].
+    pub(crate) fn log_of(&self, log: Log, key: &[u8]) -> Option<UserId> {
+        let rest = key.strip_prefix(self.namespace.as_bytes())?;
+        let rest = rest.strip_prefix(b":")?.strip_prefix(log.key().as_bytes())?;
+        let id = rest.strip_prefix(b":{u:")?.strip_suffix(b"}")?;
+        Some(UserId::from(std::str::from_utf8(id).ok()?))
+    }
+
+    /// A user's events by id.
+    pub(crate) fn events(&self, id: &UserId) -> Key {
+        self.of_user("events", id, "")
+    }
+
+    /// What is known of what was shown to a user, by request and item.
+    pub(crate) fn showings(&self, id: &UserId) -> Key {
+        self.of_user("showings", id, "")
     }
 
     /// A vector's key. The version's length keeps apart versions that begin alike.
@@ -172,11 +204,6 @@ fn tagged(tag: &str) -> String {
     format!("{{{tag}}}")
 }
 
-/// The user's length keeps apart users and what follows them, whatever braces they hold.
-fn with_length(kind: &str, user: &UserId) -> String {
-    format!("{kind}{}", user.as_str().len())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -189,8 +216,18 @@ mod tests {
         for id in ["u", "", "}", "{", "{}", "a}b{c}"] {
             let (user, item) = (UserId::from(id), ItemId::from(id));
             let slot = keys.user(&user).slot();
-            let exposure = keys.exposure(&user, "r}{");
-            for key in [keys.clicks(&user), keys.shown(&user), exposure, keys.event(&user, "e")] {
+            let logs = [Log::Events, Log::Exposures].map(|log| keys.log(log, &user));
+            assert_eq!(keys.log_of(Log::Events, &logs[0].0), Some(user.clone()));
+            assert_eq!(keys.log_of(Log::Events, &logs[1].0), None);
+            let [times, exposures] = logs;
+            for key in [
+                keys.clicks(&user),
+                keys.shown(&user),
+                keys.events(&user),
+                keys.showings(&user),
+                times,
+                exposures,
+            ] {
                 assert_eq!(key.slot(), slot, "{id}");
                 assert!(buckets::hash_tag(&key.0).starts_with(b"u:"));
             }
@@ -223,9 +260,9 @@ mod tests {
             all.extend([keys.item(&item), keys.image(&item), keys.stats(&item)]);
             all.push(keys.neighbours(&item));
             all.extend([keys.user(&user), keys.clicks(&user), keys.shown(&user)]);
+            all.extend([keys.events(&user), keys.showings(&user)]);
+            all.extend([Log::Events, Log::Exposures].map(|log| keys.log(log, &user)));
             for other in ids {
-                all.push(keys.exposure(&user, other));
-                all.push(keys.event(&user, other));
                 all.push(keys.counted(&"i".into(), &user, other));
                 all.push(keys.vector(&VectorSpace::Modal(id.into()), other.as_bytes()));
                 all.push(keys.vector(&VectorSpace::Record(id.into()), other.as_bytes()));

@@ -36,6 +36,7 @@ mod events;
 mod history;
 mod keys;
 mod link;
+mod log;
 mod manager;
 mod options;
 mod scripts;

@@ -24,9 +24,12 @@ pub struct RedisOptions {
     /// About how many changes of items are kept for those who follow them; one that falls further
     /// behind reads the whole catalog again. Written with the next change.
     pub changes_kept: u64,
-    /// How long event ids and exposures are remembered. An event repeated later counts again, and
-    /// a click that comes later no longer finds its impression. At least one second.
+    /// How long what a user did and saw is kept after the last of it, at least one second: the servers
+    /// forget it by themselves then. [`forget_older`](plugrank_store::Store::forget_older) does so event
+    /// by event.
     pub event_memory: Duration,
+    /// After how long an event counts half for its item's popularity.
+    pub popularity_half_life: Duration,
     /// How long cached vectors stay after they were written. At least one second.
     pub vector_memory: Duration,
 }
@@ -42,7 +45,8 @@ impl Default for RedisOptions {
             call_timeout: Duration::from_secs(2),
             replicas: 0,
             changes_kept: 1_000_000,
-            event_memory: 30 * DAY,
+            event_memory: 90 * DAY,
+            popularity_half_life: 30 * DAY,
             vector_memory: 7 * DAY,
         }
     }

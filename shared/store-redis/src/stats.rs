@@ -1,7 +1,9 @@
 //! Statistics and neighbours of items.
 
-use plugrank_contract::ItemId;
-use plugrank_store::{ItemStats, StoreError, changes::Change, codec};
+use std::time::Duration;
+
+use plugrank_contract::{ItemId, TimestampMs};
+use plugrank_store::{Decayed, ItemStats, StoreError, changes::Change, codec};
 use redis::cmd;
 
 use crate::{batch::Kind, changes, connection::Server, keys::Keys};
@@ -14,9 +16,25 @@ const MAX_COUNT: u64 = i64::MAX.cast_unsigned() / 2;
 /// Counted from events; the script of `append_events` adds to these.
 const IMPRESSIONS: &str = "n";
 const CLICKS: &str = "c";
+const POPULARITY: &str = "p";
+const POPULARITY_AT: &str = "pt";
 /// Counted by the loader, kept apart so that loading again does not forget events.
 const LOADED_IMPRESSIONS: &str = "ln";
 const LOADED_CLICKS: &str = "lc";
+const LOADED_POPULARITY: &str = "lp";
+const LOADED_POPULARITY_AT: &str = "lpt";
+
+/// What [`get`] reads of an item.
+type Row = (
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<f64>,
+    Option<TimestampMs>,
+    Option<f64>,
+    Option<TimestampMs>,
+);
 
 pub(crate) async fn put(
     server: &Server,
@@ -28,9 +46,12 @@ pub(crate) async fn put(
         // As transactions, which a server that syncs every write syncs once each.
         let mut batch = server.batch(Kind::Transaction);
         for (id, stats) in chunk {
+            let Decayed { value, at } = stats.popularity;
             let counts = [
-                (LOADED_IMPRESSIONS, stats.impressions.min(MAX_COUNT)),
-                (LOADED_CLICKS, stats.clicks.min(MAX_COUNT)),
+                (LOADED_IMPRESSIONS, stats.impressions.min(MAX_COUNT).to_string()),
+                (LOADED_CLICKS, stats.clicks.min(MAX_COUNT).to_string()),
+                (LOADED_POPULARITY, value.to_string()),
+                (LOADED_POPULARITY_AT, at.to_string()),
             ];
             let key = keys.stats(id);
             batch.push(&key, cmd("HSET").arg(&key).arg(&counts).take());
@@ -46,19 +67,29 @@ pub(crate) async fn get(
     server: &Server,
     keys: &Keys,
     ids: &[ItemId],
+    half_life: Duration,
 ) -> Result<Vec<ItemStats>, StoreError> {
-    const FIELDS: [&str; 4] = [IMPRESSIONS, LOADED_IMPRESSIONS, CLICKS, LOADED_CLICKS];
+    const COUNTS: [&str; 4] = [IMPRESSIONS, LOADED_IMPRESSIONS, CLICKS, LOADED_CLICKS];
+    const SUMS: [&str; 4] = [POPULARITY, POPULARITY_AT, LOADED_POPULARITY, LOADED_POPULARITY_AT];
     let mut batch = server.batch(Kind::Plain);
     for id in ids {
         let key = keys.stats(id);
-        batch.push(&key, cmd("HMGET").arg(&key).arg(&FIELDS).take());
+        batch.push(&key, cmd("HMGET").arg(&key).arg(&COUNTS).arg(&SUMS).take());
     }
-    let found: Vec<[Option<u64>; 4]> = server.send(batch).await?;
+    let found: Vec<Row> = server.send(batch).await?;
     let sum = |a: Option<u64>, b: Option<u64>| a.unwrap_or(0).saturating_add(b.unwrap_or(0));
-    let stats = |[shown, loaded_shown, clicked, loaded_clicked]: [Option<u64>; 4]| ItemStats {
-        impressions: sum(shown, loaded_shown),
-        clicks: sum(clicked, loaded_clicked),
+    let popularity = |value: Option<f64>, at: Option<TimestampMs>| Decayed {
+        value: value.unwrap_or(0.0),
+        at: at.unwrap_or(0),
     };
+    let stats =
+        |(shown, loaded_shown, clicked, loaded_clicked, value, at, loaded, loaded_at): Row| {
+            ItemStats {
+                impressions: sum(shown, loaded_shown),
+                clicks: sum(clicked, loaded_clicked),
+                popularity: popularity(value, at).plus(popularity(loaded, loaded_at), half_life),
+            }
+        };
     Ok(found.into_iter().map(stats).collect())
 }
 

@@ -4,21 +4,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId, UserView,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, User, UserId,
+    UserView,
 };
 use plugrank_store::{
-    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError,
-    StoredItem, VectorSpace,
+    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
+    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
 };
 use redis::cmd;
 
 use crate::{
-    RedisOptions, RedisServers, batch::Kind, catalog, changes::RedisChanges, connection::Server,
-    documents, events, history, keys::Keys, stats, users, vectors,
+    RedisOptions, RedisServers,
+    batch::Kind,
+    catalog,
+    changes::RedisChanges,
+    connection::Server,
+    documents,
+    events::{self, Memory},
+    history,
+    keys::Keys,
+    log, stats, users, vectors,
 };
 
 /// Version of keys and values. A change to any of them raises it.
-const SCHEMA_VERSION: u64 = 3;
+const SCHEMA_VERSION: u64 = 4;
 
 /// A store on Redis servers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -84,6 +93,10 @@ impl Store for RedisStore {
         catalog::scan(&self.server, &self.keys, after, limit).await
     }
 
+    async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError> {
+        catalog::has(&self.server, &self.keys, ids).await
+    }
+
     async fn item_count(&self) -> Result<u64, StoreError> {
         catalog::count(&self.server, &self.keys).await
     }
@@ -92,13 +105,51 @@ impl Store for RedisStore {
         users::put(&self.server, &self.keys, &users).await
     }
 
+    async fn delete_user(&self, id: &UserId) -> Result<(), StoreError> {
+        log::delete_user(&self.server, &self.keys, id).await
+    }
+
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
         users::get(&self.server, &self.keys, id).await
     }
 
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
-        let memory = self.options.event_memory;
+        let memory = Memory {
+            events: self.options.event_memory,
+            popularity_half_life: self.options.popularity_half_life,
+        };
         events::append(&self.server, &self.keys, memory, &events).await
+    }
+
+    async fn scan_events(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Event>, StoreError> {
+        log::scan_events(&self.server, &self.keys, range, from, limit).await
+    }
+
+    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+        let memory = self.options.event_memory.as_secs().max(1);
+        log::append_exposures(&self.server, &self.keys, memory, &exposures).await
+    }
+
+    async fn scan_exposures(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Exposure>, StoreError> {
+        log::scan_exposures(&self.server, &self.keys, range, from, limit).await
+    }
+
+    async fn forget_older(
+        &self,
+        retention: &Retention,
+        now: TimestampMs,
+    ) -> Result<u64, StoreError> {
+        log::forget_older(&self.server, &self.keys, retention, now).await
     }
 
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
@@ -138,7 +189,8 @@ impl Store for RedisStore {
     }
 
     async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
-        stats::get(&self.server, &self.keys, ids).await
+        let half_life = self.options.popularity_half_life;
+        stats::get(&self.server, &self.keys, ids, half_life).await
     }
 
     async fn put_neighbours(

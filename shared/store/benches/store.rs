@@ -146,7 +146,9 @@ async fn writes(store: &Arc<dyn Store>, mut memory: Memory) -> Result<(), StoreE
     store.put_users(profiles.collect()).await?;
     memory.grown("a user's profile", USERS);
 
-    let stats = (0..ITEMS).map(|n| (item_id(n), ItemStats { impressions: n, clicks: n / 20 }));
+    let stats = (0..ITEMS).map(|n| {
+        (item_id(n), ItemStats { impressions: n, clicks: n / 20, ..ItemStats::default() })
+    });
     let stats: Vec<_> = stats.collect();
     let start = Instant::now();
     store.put_item_stats(stats).await?;
@@ -310,11 +312,13 @@ fn item(n: u64) -> NewItem {
 fn event(n: u64) -> Event {
     Event {
         event_id: format!("event-{n}"),
-        event_type: if n.is_multiple_of(5) { EventType::Click } else { EventType::Impression },
+        event_type: if n.is_multiple_of(5) { EventType::click() } else { EventType::impression() },
         user_id: user_id(mix(n) % USERS),
         item_id: item_id(mix(n + 1) % ITEMS),
+        value: None,
         request_id: Some(format!("request-{}", n / 20)),
         position: None,
+        surface: None,
         timestamp: 1_800_000_000_000 + n.cast_signed(),
     }
 }

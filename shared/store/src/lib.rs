@@ -2,7 +2,7 @@
 //! the tests that hold an implementation to it (`contract_tests`, a cargo feature).
 //!
 //! The implementations are crates of their own: `plugrank-store-embedded` (redb, in the process) and
-//! `plugrank-store-redis`. [`codec`], [`exposure`] and [`keys`] are what both write alike.
+//! `plugrank-store-redis`. [`codec`], [`effect`] and [`keys`] are what both write alike.
 
 pub mod changes;
 pub mod codec;
@@ -10,10 +10,12 @@ mod content;
 #[cfg(feature = "contract-tests")]
 pub mod contract_tests;
 mod document;
+pub mod effect;
 mod error;
-pub mod exposure;
 mod item_vector;
 pub mod keys;
+mod log;
+mod popularity;
 mod store;
 
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
@@ -21,4 +23,6 @@ pub use content::content_hash;
 pub use document::Document;
 pub use error::StoreError;
 pub use item_vector::ItemVector;
+pub use log::{LogCursor, LogPage, Retention, TimeRange};
+pub use popularity::Decayed;
 pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};

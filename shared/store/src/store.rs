@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    Event, History, HistoryEntry, HistoryLimits, Item, ItemId, TimestampMs, User, UserId, UserView,
-    item::ContentHash,
+    Event, Exposure, History, HistoryEntry, HistoryLimits, Item, ItemId, TimestampMs, User, UserId,
+    UserView, item::ContentHash,
 };
 
-use crate::{ChangeLog, Document, StoreError};
+use crate::{ChangeLog, Decayed, Document, LogCursor, LogPage, Retention, StoreError, TimeRange};
 
 /// An item to write, with its image's bytes (JPEG or PNG) when it has one.
 #[derive(Clone, Debug)]
@@ -29,18 +29,20 @@ pub struct StoredItem {
     pub content: ContentHash,
 }
 
-/// How often an item was shown and clicked.
+/// How often an item was shown and clicked, and how popular it is.
 ///
 /// Counted are exposures: one showing of one item to one user by one rank request counts once as
 /// an impression and at most once as a click, however many events report it. A click whose
 /// impression never arrived counts as both, for what was clicked was shown. An event without a
-/// request id is an exposure of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// request id is an exposure of its own. A click is any positive event.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ItemStats {
     /// Times shown (clicked or not).
     pub impressions: u64,
     /// Times clicked.
     pub clicks: u64,
+    /// The weights of its events, each exposure with its strongest, less the older they are.
+    pub popularity: Decayed,
 }
 
 /// A space of cached vectors; different spaces never mix.
@@ -86,20 +88,49 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&ItemId>,
         limit: usize,
     ) -> Result<Vec<Arc<StoredItem>>, StoreError>;
+    /// Whether there are items of these ids, same order.
+    async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError>;
     /// Number of items.
     async fn item_count(&self) -> Result<u64, StoreError>;
 
     /// Writes user profiles, replacing those of the same id.
     async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError>;
+    /// Removes all that is known of a user: profile, history, events and exposures. An unknown one is no
+    /// error. What the events counted in statistics of items stays.
+    async fn delete_user(&self, id: &UserId) -> Result<(), StoreError>;
     /// A user's profile.
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Appends events in the order given; for each, whether it was new (its id not seen before of
-    /// this user). When it returns, histories and item statistics have them. A click takes the place of
-    /// the impression of the same user, item and request, whichever came first; its entry has the
-    /// click's timestamp. Further events of an exposure already so known change nothing but the
-    /// log (see [`ItemStats`]).
+    /// this user). When it returns, histories and item statistics have them. A positive event takes
+    /// the place of another one of the same user, item and request, whichever came first; its entry
+    /// has the timestamp of the first positive one. Further events of an exposure already so known
+    /// change its popularity, where they weigh more, and the log (see [`ItemStats`]).
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError>;
+    /// Events by their timestamps, page by page; a page has about `limit`. In the order of time in an
+    /// embedded store, in Redis in no order. What was written before the reading began is in it.
+    async fn scan_events(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Event>, StoreError>;
+    /// Appends served lists. One of the same user, time and request id replaces the other.
+    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError>;
+    /// Served lists, as [`Self::scan_events`] reads events.
+    async fn scan_exposures(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Exposure>, StoreError>;
+    /// Forgets events, exposures and entries of histories that are older than they are kept, counted
+    /// from `now` by their own timestamps; how many. What they counted in statistics stays.
+    async fn forget_older(
+        &self,
+        retention: &Retention,
+        now: TimestampMs,
+    ) -> Result<u64, StoreError>;
     /// Writes past impressions in bulk, without event ids and without touching statistics;
     /// writing one again (same user, item and timestamp) changes nothing. Of two that differ only
     /// in `clicked`, the clicked one stays, in whatever order they come.

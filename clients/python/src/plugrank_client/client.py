@@ -121,7 +121,7 @@ class Client:
         return None if answer is None else Similar.model_validate(answer.json())
 
     def events(self, events: Sequence[Event]) -> Recorded:
-        """Records what users did; returns once that is durable."""
+        """Records what users did; returns once that is durable. Look at `refused` of the answer."""
         body = {"events": [sent(event) for event in events]}
         return Recorded.model_validate(self._answer("POST", "/v1/events", lambda _: body).json())
 

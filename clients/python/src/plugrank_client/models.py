@@ -168,17 +168,33 @@ class Event(BaseModel):
     user_id: str
     item_id: str
     event_id: str = Field(default_factory=lambda: str(uuid4()))
+    value: float | None = None
+    """How much: a price, seconds, stars."""
     request_id: UUID | None = None
     position: int | None = None
+    """Where in the list, from 1."""
+    surface: str | None = None
     timestamp: int | None = None
     """Milliseconds since 1970; now when left out."""
 
 
-class Recorded(Reply):
-    """The events are durable."""
+class EventResult(Reply):
+    """What became of an event: `accepted`, `repeat` or `refused`, and then why."""
 
-    accepted: int
-    duplicates: int
+    event_id: str | None
+    status: str
+    problem: dict[str, Any] | None = None
+
+
+class Recorded(Reply):
+    """What became of each event, in the order they were sent."""
+
+    results: list[EventResult]
+
+    @property
+    def refused(self) -> list[EventResult]:
+        """Those that were not recorded."""
+        return [result for result in self.results if result.status == "refused"]
 
 
 class ItemContent(BaseModel):

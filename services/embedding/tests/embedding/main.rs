@@ -51,11 +51,13 @@ fn ids(names: &[&str]) -> Vec<ItemId> {
 fn event(number: i64) -> Event {
     Event {
         event_id: format!("e{number}"),
-        event_type: if number % 2 == 0 { EventType::Click } else { EventType::Impression },
+        event_type: if number % 2 == 0 { EventType::click() } else { EventType::impression() },
         user_id: UserId::from("u1"),
         item_id: ItemId::from(format!("i{number}")),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp: number * 1_000_000,
     }
 }

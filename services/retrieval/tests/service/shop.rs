@@ -112,7 +112,7 @@ impl Shop {
 
     /// Says how often an item was clicked and shown.
     pub(crate) async fn stats(&self, id: &str, clicks: u64, impressions: u64) {
-        let stats = ItemStats { impressions, clicks };
+        let stats = ItemStats { impressions, clicks, ..ItemStats::default() };
         self.store.put_item_stats(vec![(id.into(), stats)]).await.unwrap();
     }
 
@@ -120,11 +120,13 @@ impl Shop {
     pub(crate) async fn clicks(&self, user: &str, items: &[&str], from: TimestampMs) -> Vec<Event> {
         let event = |(n, id): (usize, &&str)| Event {
             event_id: format!("{user}-{id}-{from}-{n}"),
-            event_type: EventType::Click,
+            event_type: EventType::click(),
             user_id: user.into(),
             item_id: ItemId::from(*id),
+            value: None,
             request_id: None,
             position: None,
+            surface: None,
             timestamp: from + n as i64,
         };
         let events: Vec<Event> = items.iter().enumerate().map(event).collect();

@@ -76,11 +76,13 @@ fn items() -> Vec<NewItem> {
 fn events() -> Vec<Event> {
     let event = |user: i64, at: i64| Event {
         event_id: format!("{user}-{at}"),
-        event_type: if at % 2 == 0 { EventType::Click } else { EventType::Impression },
+        event_type: if at % 2 == 0 { EventType::click() } else { EventType::impression() },
         user_id: UserId::from(format!("u{user}")),
         item_id: ItemId::from(format!("i{}", user * 3 + at)),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp: at * 1_000_000,
     };
     (0..=6).flat_map(|user| (1..=user).map(move |at| event(user, at))).collect()

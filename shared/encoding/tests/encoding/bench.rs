@@ -51,11 +51,17 @@ pub(crate) fn list(names: &[&str]) -> ItemList {
 pub(crate) fn event(number: u64, user: &str, item: &str, at: TimestampMs) -> Event {
     Event {
         event_id: format!("e{number}"),
-        event_type: if number.is_multiple_of(2) { EventType::Click } else { EventType::Impression },
+        event_type: if number.is_multiple_of(2) {
+            EventType::click()
+        } else {
+            EventType::impression()
+        },
         user_id: UserId::from(user),
         item_id: ItemId::from(item),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp: at,
     }
 }

@@ -9,10 +9,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use plugrank_contract::{Event, History, HistoryEntry, ItemId, TimestampMs, User, UserId};
+use plugrank_contract::{
+    Event, Exposure, History, HistoryEntry, ItemId, TimestampMs, User, UserId,
+};
 use plugrank_store::{
-    Document, HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoreError, StoredItem,
-    VectorSpace,
+    Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem, Retention, Store,
+    StoreError, StoredItem, TimeRange, VectorSpace,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -68,6 +70,9 @@ impl Store for SlowStore {
     ) -> Result<Vec<Arc<StoredItem>>> {
         self.inner.scan_items(after, limit).await
     }
+    async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>> {
+        self.inner.has_items(ids).await
+    }
     async fn item_count(&self) -> Result<u64> {
         self.inner.item_count().await
     }
@@ -80,11 +85,36 @@ impl Store for SlowStore {
     async fn put_users(&self, users: Vec<User>) -> Result<()> {
         self.inner.put_users(users).await
     }
+    async fn delete_user(&self, id: &UserId) -> Result<()> {
+        self.inner.delete_user(id).await
+    }
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>> {
         self.slowly().await.user(id).await
     }
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>> {
         self.inner.append_events(events).await
+    }
+    async fn scan_events(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Event>> {
+        self.inner.scan_events(range, from, limit).await
+    }
+    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<()> {
+        self.inner.append_exposures(exposures).await
+    }
+    async fn scan_exposures(
+        &self,
+        range: TimeRange,
+        from: Option<LogCursor>,
+        limit: usize,
+    ) -> Result<LogPage<Exposure>> {
+        self.inner.scan_exposures(range, from, limit).await
+    }
+    async fn forget_older(&self, retention: &Retention, now: TimestampMs) -> Result<u64> {
+        self.inner.forget_older(retention, now).await
     }
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<()> {
         self.inner.put_history(entries).await

@@ -43,7 +43,7 @@ async fn the_table_alone_follows_the_store() {
     assert!(items.view().index_of("before").is_some(), "what came before the start is applied");
     put(&*store, "new", 3).await;
     store.delete_items(&["old".into()]).await.expect("it is deleted");
-    let stats = ItemStats { impressions: 5, clicks: 1 };
+    let stats = ItemStats { impressions: 5, clicks: 1, ..ItemStats::default() };
     store.put_item_stats(vec![("new".into(), stats)]).await.expect("they are written");
     until("all of it is seen", || {
         let view = items.view();

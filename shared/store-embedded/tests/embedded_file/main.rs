@@ -40,11 +40,13 @@ fn item(id: u32, bytes: usize) -> plugrank_store::NewItem {
 fn click(id: u32) -> plugrank_contract::Event {
     plugrank_contract::Event {
         event_id: id.to_string(),
-        event_type: plugrank_contract::EventType::Click,
+        event_type: plugrank_contract::EventType::click(),
         user_id: "u".into(),
         item_id: "i".into(),
+        value: None,
         request_id: None,
         position: None,
+        surface: None,
         timestamp: id.into(),
     }
 }

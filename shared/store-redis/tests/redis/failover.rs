@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugrank_contract::{Event, EventType::Click, ItemId};
+use plugrank_contract::{Event, EventType, ItemId};
 use plugrank_store::{
     Store,
     contract_tests::{
@@ -57,7 +57,7 @@ impl Writer {
             while !stopped.load(Ordering::Relaxed) {
                 let number = written.events.len();
                 let id = format!("{name}-{number}");
-                let event = Event { user_id: id.as_str().into(), ..event(&id, Click) };
+                let event = Event { user_id: id.as_str().into(), ..event(&id, EventType::click()) };
                 let begun = Instant::now();
                 written.failures += append(&store, std::slice::from_ref(&event)).await.1;
                 written.longest = written.longest.max(begun.elapsed());

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugrank_contract::EventType::Click;
+use plugrank_contract::EventType;
 use plugrank_store::{
     Store, StoreError,
     contract_tests::{
@@ -45,20 +45,20 @@ fn a_dead_server_is_unavailable_and_used_again_once_back() {
         let mut server = RedisServer::start();
         let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
         store.put_items(vec![new_item("a")]).await.unwrap();
-        store.append_events(vec![event("1", Click)]).await.unwrap();
+        store.append_events(vec![event("1", EventType::click())]).await.unwrap();
 
         server.kill();
         let message = unavailable(&store).await;
         assert!(message.contains(server.url().trim_start_matches("redis://")), "{message}");
         assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
-        let refused = store.append_events(vec![event("2", Click)]).await;
+        let refused = store.append_events(vec![event("2", EventType::click())]).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))));
 
         server.restart();
         store.ping().await.unwrap();
         assert!(store.items(&ids(&["a"])).await.unwrap()[0].is_some());
         // The restarted server has forgotten the scripts; what was confirmed it has not.
-        let batch = vec![event("1", Click), event("2", Click)];
+        let batch = vec![event("1", EventType::click()), event("2", EventType::click())];
         assert_eq!(store.append_events(batch).await.unwrap(), [false, true]);
     });
 }
@@ -140,16 +140,19 @@ fn a_full_server_changes_nothing_and_is_used_again() {
     run(async {
         let server = RedisServer::start();
         let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
-        store.append_events(vec![event("1", Click)]).await.unwrap();
+        store.append_events(vec![event("1", EventType::click())]).await.unwrap();
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-        let error = store.append_events(vec![event("2", Click)]).await.unwrap_err();
+        let error = store.append_events(vec![event("2", EventType::click())]).await.unwrap_err();
         assert!(matches!(&error, StoreError::Unavailable(m) if m.contains("memory")), "{error}");
         assert!(store.put_items(vec![new_item("a")]).await.is_err());
         let before = store.item_stats(&ids(&["i"])).await.unwrap();
         assert_eq!(before[0].clicks, 1);
         assert_eq!(store.item_count().await.unwrap(), 0);
         server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-        assert_eq!(store.append_events(vec![event("2", Click)]).await.unwrap(), [true]);
+        assert_eq!(
+            store.append_events(vec![event("2", EventType::click())]).await.unwrap(),
+            [true]
+        );
     });
 }
 
@@ -158,7 +161,10 @@ fn an_append_that_was_interrupted_is_completed_by_repeating_it() {
     run(async {
         let server = RedisServer::start();
         let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
-        assert_eq!(store.append_events(vec![event("1", Click)]).await.unwrap(), [true]);
+        assert_eq!(
+            store.append_events(vec![event("1", EventType::click())]).await.unwrap(),
+            [true]
+        );
         // As if the process had died between the user's keys and the item's.
         for kind in ["stats", "counted"] {
             let keys = server.ask(&["KEYS", &format!("plugrank:{kind}:*")]);
@@ -167,7 +173,10 @@ fn an_append_that_was_interrupted_is_completed_by_repeating_it() {
         server.command(&["EVAL", FORGET_COUNTS, "0"]);
         assert_eq!(store.item_stats(&ids(&["i"])).await.unwrap()[0].clicks, 0);
         for _ in 0..2 {
-            assert_eq!(store.append_events(vec![event("1", Click)]).await.unwrap(), [false]);
+            assert_eq!(
+                store.append_events(vec![event("1", EventType::click())]).await.unwrap(),
+                [false]
+            );
             let stats = store.item_stats(&ids(&["i"])).await.unwrap()[0];
             assert_eq!((stats.impressions, stats.clicks), (1, 1));
         }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use plugrank_contract::{EventType::Click, HistoryLimits};
+use plugrank_contract::{EventType, HistoryLimits};
 use plugrank_store::{
     Store,
     changes::Next,
@@ -76,7 +76,7 @@ fn tls_and_an_acl_user() {
         // One of everything that asks for a permission of its own.
         store.put_items(vec![new_item("a")]).await.unwrap();
         store.put_users(vec![user("u")]).await.unwrap();
-        store.append_events(vec![event("1", Click)]).await.unwrap();
+        store.append_events(vec![event("1", EventType::click())]).await.unwrap();
         assert!(store.items(&ids(&["a"])).await.unwrap()[0].is_some());
         assert_eq!(store.item_stats(&ids(&["i"])).await.unwrap()[0].clicks, 1);
         assert_eq!(store.scan_items(None, 10).await.unwrap().len(), 1);

@@ -57,7 +57,7 @@ pub async fn every_change_is_told_from_any_position(open: impl AsyncFn(u64) -> O
     assert_eq!(log.lag(&written).await.unwrap(), ChangeLag::default());
 
     writer.delete_items(&ids(&["i1", "never"])).await.unwrap();
-    let counts = ItemStats { impressions: 2, clicks: 1 };
+    let counts = ItemStats { impressions: 2, clicks: 1, ..ItemStats::default() };
     let counted = ["i1", "i2"].map(|id| (id.into(), counts)).to_vec();
     writer.put_item_stats(counted).await.unwrap();
     let names = |names: &[&str]| set(names.iter().map(|&name| name.to_owned()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::NewItem;
-use plugrank_contract::{Event, EventType::Click, HistoryLimits, Item};
+use plugrank_contract::{Event, EventType, HistoryLimits, Item};
 
 use super::{
     AnyStore,
@@ -18,7 +18,8 @@ pub async fn concurrent_events_are_all_counted(store: AnyStore) {
             tokio::spawn(async move {
                 let id = number.to_string();
                 let request_id = Some(id.clone());
-                let event = Event { request_id, timestamp: number, ..event(&id, Click) };
+                let event =
+                    Event { request_id, timestamp: number, ..event(&id, EventType::click()) };
                 assert_eq!(store.append_events(vec![event]).await.unwrap(), [true]);
                 // Confirmed means readable.
                 let found = store.history(&"u".into(), number + 1, 1, 0).await.unwrap();
@@ -37,7 +38,9 @@ pub async fn concurrent_repeats_are_new_once(store: AnyStore) {
     let tasks: Vec<_> = (0..32)
         .map(|_| {
             let store = Arc::clone(&store);
-            tokio::spawn(async move { store.append_events(vec![event("1", Click)]).await.unwrap() })
+            tokio::spawn(async move {
+                store.append_events(vec![event("1", EventType::click())]).await.unwrap()
+            })
         })
         .collect();
     let mut new = 0;
@@ -91,7 +94,11 @@ pub async fn views_are_never_older_than_what_was_confirmed(store: AnyStore) {
                 let mut profile = user("u");
                 profile.features.insert("version".into(), version.into());
                 let id = format!("e{version}");
-                let click = Event { request_id: None, timestamp: version, ..event(&id, Click) };
+                let click = Event {
+                    request_id: None,
+                    timestamp: version,
+                    ..event(&id, EventType::click())
+                };
                 store.append_events(vec![click]).await.unwrap();
                 store.put_users(vec![profile]).await.unwrap();
                 confirmed.send(version).unwrap();

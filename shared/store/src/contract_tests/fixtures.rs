@@ -39,8 +39,10 @@ pub fn event(id: &str, event_type: EventType) -> Event {
         event_type,
         user_id: "u".into(),
         item_id: "i".into(),
+        value: None,
         request_id: Some("r".into()),
         position: Some(3),
+        surface: None,
         timestamp: 100,
     }
 }

@@ -10,6 +10,7 @@ mod changes;
 mod concurrency;
 mod documents;
 pub mod fixtures;
+pub mod logs;
 mod model;
 mod reads_and_writes;
 mod views;
@@ -55,6 +56,12 @@ macro_rules! for_each_contract_test {
             history_takes_any_time_and_id,
             bulk_history_is_idempotent,
             all_histories_are_scanned,
+            events_are_read_by_time,
+            exposures_are_read_by_time,
+            popularity_weighs_by_type_and_decays,
+            old_behaviour_is_forgotten,
+            a_deleted_user_is_forgotten,
+            known_items_are_told,
             statistics_are_replaced_and_extended,
             neighbours_read_back,
             vector_spaces_never_mix,
@@ -77,7 +84,7 @@ macro_rules! for_each_contract_test {
 
 mod all {
     pub use super::{
-        changes::*, concurrency::*, documents::*, model::*, reads_and_writes::*, views::*,
+        changes::*, concurrency::*, documents::*, logs::*, model::*, reads_and_writes::*, views::*,
     };
 }
 

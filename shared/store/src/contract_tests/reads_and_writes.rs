@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{ItemStats, NewItem, VectorSpace, content_hash};
-use plugrank_contract::{Event, EventType::*, Item, ItemId, UserId};
+use crate::{Decayed, ItemStats, NewItem, VectorSpace, content_hash};
+use plugrank_contract::{Event, EventType, Item, ItemId, UserId};
 
 use super::{
     AnyStore,
@@ -94,7 +94,10 @@ pub async fn the_last_of_equal_items_stays(store: AnyStore) {
 pub async fn deleted_items_are_gone(store: AnyStore) {
     let pictured = NewItem { item: item("a"), image: Some(vec![1]) };
     store.put_items(vec![pictured, new_item("b")]).await.unwrap();
-    store.append_events(vec![Event { item_id: "a".into(), ..event("1", Click) }]).await.unwrap();
+    store
+        .append_events(vec![Event { item_id: "a".into(), ..event("1", EventType::click()) }])
+        .await
+        .unwrap();
     assert!(store.items(&ids(&["a"])).await.unwrap()[0].is_some());
     store.delete_items(&ids(&["a", "never there"])).await.unwrap();
     assert_eq!(store.items(&ids(&["a"])).await.unwrap(), [None]);
@@ -147,16 +150,16 @@ pub async fn users_read_back_and_are_replaced(store: AnyStore) {
 }
 
 pub async fn an_event_counts_once(store: AnyStore) {
-    let batch = vec![event("1", Click), event("1", Click)];
+    let batch = vec![event("1", EventType::click()), event("1", EventType::click())];
     assert_eq!(store.append_events(batch).await.unwrap(), [true, false]);
-    assert_eq!(store.append_events(vec![event("1", Click)]).await.unwrap(), [false]);
+    assert_eq!(store.append_events(vec![event("1", EventType::click())]).await.unwrap(), [false]);
     assert_eq!(history(&store, "u").await, [("i".into(), true, 100)]);
     assert_eq!(stats(&store, "i").await, (1, 1));
 }
 
 pub async fn an_event_id_belongs_to_one_event_of_a_user(store: AnyStore) {
-    let other = Event { item_id: "j".into(), timestamp: 5, ..event("1", Impression) };
-    store.append_events(vec![event("1", Click)]).await.unwrap();
+    let other = Event { item_id: "j".into(), timestamp: 5, ..event("1", EventType::impression()) };
+    store.append_events(vec![event("1", EventType::click())]).await.unwrap();
     assert_eq!(store.append_events(vec![other.clone()]).await.unwrap(), [false]);
     assert_eq!(history(&store, "u").await, [("i".into(), true, 100)]);
     assert_eq!(stats(&store, "j").await, (0, 0));
@@ -168,8 +171,8 @@ pub async fn an_event_id_belongs_to_one_event_of_a_user(store: AnyStore) {
 }
 
 pub async fn a_click_takes_the_place_of_its_impression(store: AnyStore) {
-    let click = Event { timestamp: 150, ..event("2", Click) };
-    store.append_events(vec![event("1", Impression)]).await.unwrap();
+    let click = Event { timestamp: 150, ..event("2", EventType::click()) };
+    store.append_events(vec![event("1", EventType::impression())]).await.unwrap();
     assert_eq!(history(&store, "u").await, [("i".into(), false, 100)]);
     assert_eq!(stats(&store, "i").await, (1, 0));
     assert_eq!(store.append_events(vec![click]).await.unwrap(), [true]);
@@ -177,8 +180,8 @@ pub async fn a_click_takes_the_place_of_its_impression(store: AnyStore) {
     assert_eq!(stats(&store, "i").await, (1, 1));
     // Another click, another impression of the same exposure: logged, nothing more.
     let again = vec![
-        Event { timestamp: 160, ..event("3", Click) },
-        Event { timestamp: 170, ..event("4", Impression) },
+        Event { timestamp: 160, ..event("3", EventType::click()) },
+        Event { timestamp: 170, ..event("4", EventType::impression()) },
     ];
     assert_eq!(store.append_events(again).await.unwrap(), [true, true]);
     assert_eq!(history(&store, "u").await, [("i".into(), true, 150)]);
@@ -186,8 +189,8 @@ pub async fn a_click_takes_the_place_of_its_impression(store: AnyStore) {
 }
 
 pub async fn a_click_may_come_first(store: AnyStore) {
-    let click = Event { timestamp: 150, ..event("2", Click) };
-    let batch = vec![click, event("1", Impression)];
+    let click = Event { timestamp: 150, ..event("2", EventType::click()) };
+    let batch = vec![click, event("1", EventType::impression())];
     assert_eq!(store.append_events(batch).await.unwrap(), [true, true]);
     assert_eq!(history(&store, "u").await, [("i".into(), true, 150)]);
     assert_eq!(stats(&store, "i").await, (1, 1));
@@ -196,13 +199,21 @@ pub async fn a_click_may_come_first(store: AnyStore) {
 pub async fn requests_items_and_users_are_kept_apart(store: AnyStore) {
     // Ids chosen so that naively glued keys would be equal.
     let batch = vec![
-        event("1", Impression),
-        Event { request_id: Some("r2".into()), timestamp: 200, ..event("2", Click) },
-        Event { item_id: "i2".into(), timestamp: 300, ..event("3", Click) },
-        Event { user_id: "ur".into(), request_id: Some("".into()), ..event("4", Click) },
-        Event { user_id: "".into(), request_id: Some("ur".into()), ..event("5", Click) },
-        Event { user_id: "u}:x".into(), ..event("6", Click) },
-        Event { user_id: "}".into(), ..event("7", Click) },
+        event("1", EventType::impression()),
+        Event { request_id: Some("r2".into()), timestamp: 200, ..event("2", EventType::click()) },
+        Event { item_id: "i2".into(), timestamp: 300, ..event("3", EventType::click()) },
+        Event {
+            user_id: "ur".into(),
+            request_id: Some("".into()),
+            ..event("4", EventType::click())
+        },
+        Event {
+            user_id: "".into(),
+            request_id: Some("ur".into()),
+            ..event("5", EventType::click())
+        },
+        Event { user_id: "u}:x".into(), ..event("6", EventType::click()) },
+        Event { user_id: "}".into(), ..event("7", EventType::click()) },
     ];
     assert_eq!(store.append_events(batch).await.unwrap(), [true; 7]);
     let expected = [("i2", true, 300), ("i", true, 200), ("i", false, 100)];
@@ -218,11 +229,11 @@ pub async fn events_without_request_stand_alone(store: AnyStore) {
     let alone =
         |id: &str, kind, timestamp| Event { request_id: None, timestamp, ..event(id, kind) };
     let batch = vec![
-        alone("1", Impression, 100),
-        alone("2", Click, 150),
+        alone("1", EventType::impression(), 100),
+        alone("2", EventType::click(), 150),
         // The same moment: one entry, clicked, whichever came first.
-        alone("3", Click, 100),
-        alone("4", Impression, 150),
+        alone("3", EventType::click(), 100),
+        alone("4", EventType::impression(), 150),
     ];
     assert_eq!(store.append_events(batch).await.unwrap(), [true; 4]);
     assert_eq!(history(&store, "u").await, [("i".into(), true, 150), ("i".into(), true, 100)]);
@@ -331,7 +342,7 @@ pub async fn all_histories_are_scanned(store: AnyStore) {
     // What else the namespace holds is in nobody's way.
     store.put_items(vec![new_item("a")]).await.unwrap();
     store.put_users(vec![user("u")]).await.unwrap();
-    store.append_events(vec![event("e", Click)]).await.unwrap();
+    store.append_events(vec![event("e", EventType::click())]).await.unwrap();
     written.insert(("u".to_owned(), "i".to_owned(), true, 100));
 
     for limit in [0, 7, 100_000] {
@@ -353,14 +364,17 @@ pub async fn all_histories_are_scanned(store: AnyStore) {
 }
 
 pub async fn statistics_are_replaced_and_extended(store: AnyStore) {
-    let put = |impressions, clicks| vec![("i".into(), ItemStats { impressions, clicks })];
+    let put = |impressions, clicks| {
+        vec![("i".into(), ItemStats { impressions, clicks, ..ItemStats::default() })]
+    };
     store.put_item_stats(put(10, 2)).await.unwrap();
     store.put_item_stats(put(7, 1)).await.unwrap();
     assert_eq!(stats(&store, "i").await, (7, 1));
-    store.append_events(vec![event("1", Click)]).await.unwrap();
+    store.append_events(vec![event("1", EventType::click())]).await.unwrap();
     assert_eq!(stats(&store, "i").await, (8, 2));
     let many = store.item_stats(&ids(&["no", "i", "i"])).await.unwrap();
-    let i = ItemStats { impressions: 8, clicks: 2 };
+    let popularity = Decayed { value: 1.0, at: 100 };
+    let i = ItemStats { impressions: 8, clicks: 2, popularity };
     assert_eq!(many, [ItemStats::default(), i, i]);
     store.put_item_stats(put(20, 5)).await.unwrap();
     assert_eq!(stats(&store, "i").await, (21, 6), "loading again does not forget events");

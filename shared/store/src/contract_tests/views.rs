@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use plugrank_contract::{
-    Event,
-    EventType::{Click, Impression},
-    HistoryEntry, HistoryLimits, UserView,
-};
+use plugrank_contract::{Event, EventType, HistoryEntry, HistoryLimits, UserView};
 
 use super::{
     AnyStore,
@@ -56,10 +52,10 @@ pub async fn a_view_has_what_was_written_before(store: AnyStore) {
         assert!(!versions.contains(&now.version));
         versions.push(now.version);
     };
-    store.append_events(vec![event("1", Impression)]).await.unwrap();
+    store.append_events(vec![event("1", EventType::impression())]).await.unwrap();
     expect(&[entry("i", false, 100)], false).await;
     // A click takes the impression's place.
-    let click = Event { timestamp: 150, ..event("2", Click) };
+    let click = Event { timestamp: 150, ..event("2", EventType::click()) };
     store.append_events(vec![click]).await.unwrap();
     expect(&[entry("i", true, 150)], false).await;
     store.put_users(vec![user("u")]).await.unwrap();
@@ -105,7 +101,7 @@ pub async fn a_view_ends_before_its_moment(store: AnyStore) {
     }
     assert_eq!(times(91).await, [90, 80, 70, 60]);
     // An event dated ahead is not seen until then.
-    let ahead = Event { timestamp: 1_000_000, ..event("1", Click) };
+    let ahead = Event { timestamp: 1_000_000, ..event("1", EventType::click()) };
     store.append_events(vec![ahead]).await.unwrap();
     assert_eq!(times(91).await, [90, 80, 70, 60]);
     assert_eq!(times(1_000_000).await, [90, 80, 70, 60]);

@@ -1,0 +1,24 @@
+//! Whether served lists are logged: section `[exposures]` of the settings.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The log of served lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExposuresOptions {
+    /// Whether every served list is logged: for the results of experiments, and to train on.
+    #[garde(skip)]
+    pub log: bool,
+    /// Most lists that wait to be logged; further ones are dropped and counted. A list of 500 candidates
+    /// takes some 20 KiB while it waits.
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub queue: usize,
+}
+
+impl Default for ExposuresOptions {
+    fn default() -> Self {
+        Self { log: true, queue: 1000 }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the log keeps of a served list.
+
+use plugrank_contract::{ExposedArm, ExposedItem, Exposure, TimestampMs};
+use uuid::Uuid;
+
+use crate::{
+    experiments::{Arms, GivenArm},
+    pipeline::{CandidateSet, Given, Placed, RankQuery, Ranked},
+};
+
+/// A request that was answered.
+pub(crate) struct Served {
+    pub(crate) request_id: Uuid,
+    pub(crate) at: TimestampMs,
+    pub(crate) query: RankQuery,
+    pub(crate) ranked: Ranked,
+    pub(crate) arms: Arms,
+    /// Whether the request named its arms.
+    pub(crate) forced_arms: bool,
+}
+
+impl Served {
+    /// The exposure; `None` where nothing was ranked.
+    pub(crate) fn exposure(&self) -> Option<Exposure> {
+        let set = self.ranked.ranking.as_ref().ok()?;
+        let arm =
+            |given: &GivenArm| ExposedArm { layer: given.layer.clone(), arm: given.arm.clone() };
+        let given = self.query.given.as_ref();
+        Some(Exposure {
+            request_id: self.request_id.to_string(),
+            timestamp: self.at,
+            user_id: self.query.user_id.clone(),
+            surface: Some(&*self.query.surface.name)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+            arms: self.arms.list.iter().map(arm).collect(),
+            forced_arms: self.forced_arms,
+            bundle: set.model.as_deref().map(str::to_owned),
+            rung: self.ranked.rung().as_str().to_owned(),
+            features: given.map(|given| given.request().clone()).unwrap_or_default(),
+            tasks: set.scores.iter().map(|task| task.task.to_string()).collect(),
+            items: set.places.iter().filter_map(|placed| item(set, placed, given)).collect(),
+        })
+    }
+}
+
+fn item(set: &CandidateSet, placed: &Placed, given: Option<&Given>) -> Option<ExposedItem> {
+    let item_id = set.id(placed)?.clone();
+    let place = placed.candidate as usize;
+    let features = given.and_then(|given| given.of_candidate(&item_id));
+    Some(ExposedItem {
+        score: placed.score,
+        ctr: set.ctr_of(placed),
+        scores: set
+            .scores
+            .iter()
+            .filter_map(|task| task.probabilities.get(place).copied())
+            .collect(),
+        propensity: placed.propensity,
+        features: features.cloned().unwrap_or_default(),
+        item_id,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use plugrank_contract::{ItemList, scoring::TaskScores};
+
+    use super::*;
+    use GivenArm;
+
+    /// Two of three candidates, shown to a user.
+    pub(crate) fn served(user: &str) -> Served {
+        let items: ItemList = ["a", "b", "c"].map(Into::into).into_iter().collect();
+        let place = |candidate, score| Placed {
+            candidate,
+            score: Some(score),
+            rule: "ranked".into(),
+            propensity: Some(0.5),
+        };
+        let set = CandidateSet {
+            items,
+            ctr: Some(Arc::from([0.1, 0.2, 0.3])),
+            scores: vec![TaskScores {
+                task: "purchase".into(),
+                probabilities: Arc::from([0.01, 0.02, 0.03]),
+            }],
+            model: Some("v1".into()),
+            places: vec![place(2, 0.9), place(0, 0.4)],
+            ..CandidateSet::default()
+        };
+        let ranked = Ranked {
+            ranking: Ok(set),
+            degraded: Vec::new(),
+            stages: Vec::new(),
+            total: Duration::ZERO,
+            spent: Duration::ZERO,
+        };
+        let query = RankQuery {
+            user_id: user.into(),
+            surface: Arc::new(crate::surface::tests::surface("home")),
+            shown: Arc::default(),
+            context: ItemList::default(),
+            diversity: None,
+            k: 2,
+            candidates: None,
+            exclude: ItemList::default(),
+            given: None,
+            filters: Vec::new(),
+            as_of: 5,
+            budget: Duration::ZERO,
+            explain: false,
+        };
+        let list = vec![GivenArm { layer: "model".to_owned(), arm: "b".to_owned() }];
+        let arms = Arms { list, ..Arms::default() };
+        Served { request_id: Uuid::nil(), at: 7, query, ranked, arms, forced_arms: false }
+    }
+
+    #[test]
+    fn an_exposure_has_the_items_in_their_order_with_their_scores() {
+        let exposure = served("u").exposure().unwrap();
+        assert_eq!((exposure.user_id.as_str(), exposure.timestamp), ("u", 7));
+        assert_eq!(exposure.arms, [ExposedArm { layer: "model".into(), arm: "b".into() }]);
+        assert_eq!((exposure.bundle.as_deref(), exposure.rung.as_str()), (Some("v1"), "full"));
+        assert_eq!(exposure.surface.as_deref(), Some("home"));
+        assert_eq!(exposure.items[0].propensity, Some(0.5));
+        assert_eq!(exposure.tasks, ["purchase"]);
+        let items: Vec<_> = exposure
+            .items
+            .iter()
+            .map(|item| (item.item_id.as_str(), item.score, item.ctr, item.scores.as_slice()))
+            .collect();
+        assert_eq!(
+            items,
+            [("c", Some(0.9), Some(0.3), &[0.03][..]), ("a", Some(0.4), Some(0.1), &[0.01]),]
+        );
+        let failed = Served {
+            ranked: Ranked {
+                ranking: Err(plugrank_contract::CallError::internal("x")),
+                ..served("u").ranked
+            },
+            ..served("u")
+        };
+        assert_eq!(failed.exposure(), None);
+    }
+}

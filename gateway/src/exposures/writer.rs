@@ -1,0 +1,84 @@
+//! Writes waiting lists into the store.
+
+use std::time::Duration;
+
+use plugrank_contract::Exposure;
+use plugrank_store::Store;
+use tokio::{
+    sync::mpsc::Receiver,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{Counts, ExposureLog, Served};
+
+/// How long lists are gathered into one write, which costs the store a sync of its disk.
+const GATHER: Duration = Duration::from_millis(100);
+/// Most lists in one write.
+const BATCH: usize = 500;
+/// How long a write is tried while the store is away.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Writes until `stop` is done, then what waits by then.
+pub(crate) async fn write(log: &ExposureLog, store: &dyn Store, stop: impl Future<Output = ()>) {
+    let Some(mut waiting) = log.waiting.lock().take() else { return };
+    tokio::pin!(stop);
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            received = waiting.recv_many(&mut batch, BATCH) => if received == 0 { return },
+            () = &mut stop => break,
+        }
+        gather(&mut waiting, &mut batch).await;
+        append(store, &mut batch, &log.counts).await;
+    }
+    waiting.close();
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        append(store, &mut batch, &log.counts).await;
+    }
+}
+
+/// Waits for more of a batch, but not for long.
+async fn gather(waiting: &mut Receiver<Box<Served>>, batch: &mut Vec<Box<Served>>) {
+    let end = Instant::now() + GATHER;
+    while batch.len() < BATCH {
+        let room = BATCH - batch.len();
+        match timeout_at(end, waiting.recv_many(batch, room)).await {
+            Ok(received) if received > 0 => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+async fn append(store: &dyn Store, batch: &mut Vec<Box<Served>>, counts: &Counts) {
+    let exposures: Vec<Exposure> = batch.drain(..).filter_map(|served| served.exposure()).collect();
+    let count = exposures.len() as u64;
+    let end = Instant::now() + PATIENCE;
+    while let Err(error) = store.append_exposures(exposures.clone()).await {
+        if Instant::now() >= end {
+            tracing::warn!(%error, count, "served lists could not be logged");
+            counts.dropped.inc_by(count);
+            return;
+        }
+        sleep(PAUSE).await;
+    }
+    counts.logged.inc_by(count);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposures::ExposuresOptions;
+    use plugrank_runtime::Metrics;
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let options = ExposuresOptions { log: true, queue: 2 };
+        let log = ExposureLog::new(&options, &Metrics::of_part());
+        for _ in 0..5 {
+            log.log(crate::exposures::record::tests::served("u"));
+        }
+        assert_eq!(log.counts.dropped.get(), 3);
+    }
+}

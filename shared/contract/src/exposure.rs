@@ -1,0 +1,59 @@
+//! What a ranking showed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FeatureValues, ItemId, TimestampMs, UserId};
+
+/// A list that was served: what was shown to whom, and by what it was made. Events name it by
+/// `request_id`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Names the request, as its events do.
+    pub request_id: String,
+    /// When it was served.
+    pub timestamp: TimestampMs,
+    /// To whom.
+    pub user_id: UserId,
+    /// Where in the shop, when the request said so.
+    pub surface: Option<String>,
+    /// The arm of each layer of experiments that the request took part in.
+    pub arms: Vec<ExposedArm>,
+    /// Whether the request named its own arms: then it is no part of results.
+    pub forced_arms: bool,
+    /// Version of the bundle that scored; `None` where nothing was scored.
+    pub bundle: Option<String>,
+    /// The lowest rung that the answer stands on.
+    pub rung: String,
+    /// Features of the request, as given.
+    pub features: FeatureValues,
+    /// Tasks whose probabilities [`ExposedItem::scores`] are, where the model has several.
+    pub tasks: Vec<String>,
+    /// The list, first to last: an item's position is its place in it, from 1.
+    pub items: Vec<ExposedItem>,
+}
+
+/// An arm of an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExposedArm {
+    /// The layer.
+    pub layer: String,
+    /// The arm.
+    pub arm: String,
+}
+
+/// An item of a served list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExposedItem {
+    /// Which item.
+    pub item_id: ItemId,
+    /// What the order went by; `None` where it was retrieval's.
+    pub score: Option<f32>,
+    /// Calibrated probability of the main task.
+    pub ctr: Option<f32>,
+    /// Calibrated probability of each of [`Exposure::tasks`], in their order.
+    pub scores: Vec<f32>,
+    /// Probability with which the item stood at this place, where the rules know it.
+    pub propensity: Option<f32>,
+    /// Features of the candidate, as given with the request.
+    pub features: FeatureValues,
+}

@@ -1,0 +1,55 @@
+//! The logs of events and exposures: reading them by time, and how long they are kept.
+
+use std::time::Duration;
+
+use plugrank_contract::TimestampMs;
+
+/// A span of time: from a moment on, up to and without another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first moment.
+    pub from: TimestampMs,
+    /// The first moment after it.
+    pub to: TimestampMs,
+}
+
+impl TimeRange {
+    /// All of time, but for its last moment.
+    pub const ALL: Self = Self { from: TimestampMs::MIN, to: TimestampMs::MAX };
+
+    /// Whether a moment lies in it.
+    #[must_use]
+    pub fn contains(&self, moment: TimestampMs) -> bool {
+        self.from <= moment && moment < self.to
+    }
+}
+
+/// Where the reading of a log goes on: bytes that only the store it came from can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogCursor(pub Vec<u8>);
+
+/// A page of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPage<T> {
+    /// Entries; there may be none on a page.
+    pub entries: Vec<T>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<LogCursor>,
+}
+
+impl<T> Default for LogPage<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), next: None }
+    }
+}
+
+/// How long is kept what users did and saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Events, their ids and what is known of their showings: a repeat that comes later counts again.
+    pub events: Duration,
+    /// Exposures.
+    pub exposures: Duration,
+    /// Entries of histories.
+    pub history: Duration,
+}
