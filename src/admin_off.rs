@@ -4,12 +4,26 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use plugrank_runtime::{options::AdminOptions, telemetry::TailSampler};
+use plugrank_access::Gate;
+use plugrank_runtime::{
+    options::AdminOptions,
+    telemetry::{LogLevel, TailSampler},
+};
+
+/// No port.
+pub enum Admin {}
 
 /// None.
 ///
 /// # Errors
 /// Never.
-pub fn start(_: &AdminOptions) -> Result<Option<Arc<dyn TailSampler>>> {
-    Ok(None)
+pub fn start(_: &AdminOptions, _: &Gate) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+    Ok((None, None))
+}
+
+impl Admin {
+    /// Never.
+    pub fn serve(self, _: LogLevel) {
+        match self {}
+    }
 }

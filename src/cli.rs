@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use plugrank_access::Scope;
 
-use crate::experiment::args::ExperimentCommand;
+use crate::experiment::args::{ExperimentArgs, ReplayArgs};
 
 /// Ranks items for users within a latency budget.
 #[derive(Debug, Parser)]
@@ -25,8 +26,10 @@ Examples:
   plugrank load --config plugrank.toml --dataset models/simshop/dataset
   plugrank validate --config plugrank.toml
   plugrank serve --config plugrank.toml
+  plugrank keys new --scope rank,events --name shop
   plugrank tune --config plugrank.toml --candidates 300,500
   plugrank export --config plugrank.toml --out today
+  plugrank experiment ppm
   plugrank experiment analyse exposures.parquet --control idrec --tasks click,purchase
   PLUGRANK__SERVER__BIND=127.0.0.1:9000 plugrank serve --config plugrank.toml";
 
@@ -48,11 +51,15 @@ pub enum Command {
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Check the definition of an experiment, or work out its results from files.
-    #[command(subcommand)]
-    Experiment(ExperimentCommand),
+    /// Print the results of an experiment; check a definition, or work results out from files.
+    Experiment(ExperimentArgs),
+    /// Estimate what another policy would have been worth, from logged decisions with propensities.
+    Replay(ReplayArgs),
     /// Find workers, threads, batch and buckets for this machine and bundle.
     Tune(TuneArgs),
+    /// Make keys for callers of the API.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Print the settings in force: defaults, file and environment together.
     Settings(SettingsArgs),
     /// Check the settings without starting: names every problem and exits with 1, or with 0.
@@ -132,6 +139,9 @@ pub struct ServerArg {
     /// Address of the REST API; http alone.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub url: String,
+    /// API key, where the server asks for one. From the environment it is in no list of processes.
+    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
+    pub key: Option<String>,
 }
 
 /// Arguments of `rank`.
@@ -226,6 +236,21 @@ pub enum Role {
     Scoring,
     /// The final order.
     Reranking,
+}
+
+impl Role {
+    /// Its name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Gateway => "gateway",
+            Self::Retrieval => "retrieval",
+            Self::Embedding => "embedding",
+            Self::Scoring => "scoring",
+            Self::Reranking => "reranking",
+        }
+    }
 }
 
 /// Arguments of `load`.
@@ -328,6 +353,46 @@ pub enum BundleCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Subcommands of `keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key: prints it, this once, and the line by which the server knows it.
+    New(NewKeyArgs),
+}
+
+/// Arguments of `keys new`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The key goes to standard output, the line to standard error with what to do with it.
+
+Examples:
+  plugrank keys new --scope rank,events --name shop
+  plugrank keys new --scope admin --name ops --expires 2030-01-01T00:00:00Z
+  plugrank keys new --scope rank --name partner --per-second 50 --per-day 100000 --append keys.toml")]
+pub struct NewKeyArgs {
+    /// What it may do: rank, events, items, metrics, admin.
+    #[arg(long, value_name = "SCOPE,SCOPE,..", value_delimiter = ',', required = true)]
+    pub scope: Vec<Scope>,
+    /// Its name, in logs and refusals: letters, digits, `-` and `_`.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// When it ends, as RFC 3339 writes it; never when left out.
+    #[arg(long, value_name = "MOMENT")]
+    pub expires: Option<String>,
+    /// Requests a second; as access.limits says when left out.
+    #[arg(long, value_name = "N")]
+    pub per_second: Option<u32>,
+    /// Requests at once above that rate.
+    #[arg(long, value_name = "N")]
+    pub burst: Option<u32>,
+    /// Requests a day; as access.limits says when left out.
+    #[arg(long, value_name = "N")]
+    pub per_day: Option<u32>,
+    /// Append the line to this file (access.keys_file), which is made when it is not there.
+    #[arg(long, value_name = "FILE")]
+    pub append: Option<PathBuf>,
 }
 
 /// Which bundle.

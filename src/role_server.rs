@@ -4,7 +4,8 @@ use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{
     App, HttpRequest,
-    web::{self, ServiceConfig},
+    middleware::from_fn,
+    web::{self, Data, ServiceConfig},
 };
 use anyhow::Result;
 use plugrank_body::BodyMemory;
@@ -12,6 +13,8 @@ use plugrank_gateway::ServerOptions;
 use plugrank_http::{HttpServer, Problem, operation_routes};
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use plugrank_transport::server::{KEEP_ALIVE, body_reader};
+
+use crate::role_access::{self, RoleAccess};
 
 /// Adds a role's calls to an application.
 pub type Routes = Box<dyn Fn(&mut ServiceConfig) + Send + Sync>;
@@ -24,14 +27,14 @@ pub async fn run(
     listener: TcpListener,
     settings: ServerOptions,
     routes: Routes,
+    access: RoleAccess,
     bodies: BodyMemory,
     metrics: Metrics,
     health: Health,
     shutdown: Shutdown,
 ) -> Result<()> {
-    let routes = Arc::new(routes);
+    let (routes, access) = (Arc::new(routes), Data::new(access));
     let bodies = body_reader(settings.client_timeout(), bodies);
-    let address = listener.local_addr()?;
     let server = HttpServer {
         workers: settings.workers,
         keep_alive: KEEP_ALIVE,
@@ -45,13 +48,14 @@ pub async fn run(
     let app = move || {
         App::new()
             .app_data(bodies.clone())
+            .app_data(access.clone())
             .configure(|config| routes(config))
             .configure(|config| operation_routes(config, &health, &metrics))
             .default_service(web::to(|request: HttpRequest| async move {
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
+            .wrap(from_fn(role_access::admit))
     };
-    tracing::info!(%address, "serving");
     server.serve(listener, served, shutdown, app).await?;
     tracing::info!("stopped");
     Ok(())

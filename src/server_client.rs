@@ -4,24 +4,28 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use ureq::{Agent, Body, http::Response};
+use ureq::{Agent, Body, RequestBuilder, http::Response};
+
+use crate::cli::ServerArg;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of a running server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerClient {
     agent: Agent,
     url: String,
+    /// As `Authorization` has it.
+    key: Option<String>,
 }
 
 impl ServerClient {
-    /// Of the server at `url`.
+    /// Of a server.
     ///
     /// # Errors
-    /// When `url` is no http address.
-    pub fn new(url: &str) -> Result<Self> {
+    /// When its address is no http address.
+    pub fn new(ServerArg { url, key }: &ServerArg) -> Result<Self> {
         if !url.starts_with("http://") {
             bail!("--url is `{url}`; it must begin with http://");
         }
@@ -30,7 +34,8 @@ impl ServerClient {
             // A problem document says more than a status.
             .http_status_as_error(false)
             .build();
-        Ok(Self { agent: config.into(), url: url.trim_end_matches('/').to_owned() })
+        let key = key.as_ref().map(|key| format!("Bearer {key}"));
+        Ok(Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), key })
     }
 
     /// Gets text.
@@ -38,7 +43,7 @@ impl ServerClient {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub fn text(&self, path: &str) -> Result<String> {
-        let answer = self.agent.get(format!("{}{path}", self.url)).call();
+        let answer = self.shown(self.agent.get(format!("{}{path}", self.url))).call();
         self.succeeded(answer)?.read_to_string().context("the answer broke off")
     }
 
@@ -55,8 +60,16 @@ impl ServerClient {
     /// # Errors
     /// As [`ServerClient::text`].
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let answer = self.agent.post(format!("{}{path}", self.url)).send_json(body);
+        let answer = self.shown(self.agent.post(format!("{}{path}", self.url))).send_json(body);
         self.succeeded(answer)?.read_json().context("the answer is no JSON")
+    }
+
+    /// With the key, if there is one.
+    fn shown<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.key {
+            Some(key) => request.header("authorization", key),
+            None => request,
+        }
     }
 
     fn succeeded(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Body> {
@@ -100,7 +113,8 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_called_is_named() {
-        let message = ServerClient::new("https://host").unwrap_err().to_string();
+        let server = ServerArg { url: "https://host".to_owned(), key: None };
+        let message = ServerClient::new(&server).err().unwrap().to_string();
         assert!(message.contains("--url is `https://host`"), "{message}");
     }
 }

@@ -89,7 +89,7 @@ fn unread(request: &HttpRequest, error: BodyError) -> Problem {
             if let Some(gateway) = request.app_data::<web::Data<Gateway>>() {
                 gateway.metrics.rejected("body_memory");
             }
-            Problem::too_many(full.to_string())
+            Problem::too_many(full.to_string()).because("body_memory")
         }
         BodyError::Broken(_) => {
             Problem::invalid_field("body", "the body ended before it was complete")

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use plugrank_budget::{Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step};
+use plugrank_budget::{
+    BudgetOptions, Ladder, LadderOptions, Rung, Shares, Stage, StageRecord, Step,
+};
 use tokio::time::Instant;
 
 use crate::{metrics::LadderMetrics, pipeline::DegradedCause};
@@ -66,20 +68,40 @@ impl StartingRungs {
 /// Moves the ladder, and reports its steps in the log and in metrics.
 pub(crate) struct Controller {
     ladder: Mutex<Ladder>,
-    shares: Shares,
-    /// No stage is measured against a smaller budget: a caller's small one says nothing of the stages.
-    least_budget: Duration,
+    measure: Mutex<Measure>,
     metrics: LadderMetrics,
 }
 
+/// What the time of stages is measured against.
+#[derive(Clone, Copy)]
+struct Measure {
+    options: LadderOptions,
+    shares: Shares,
+    /// No stage is measured against a smaller budget: a caller's small one says nothing of the stages.
+    least_budget: Duration,
+}
+
+impl Measure {
+    fn of(options: &BudgetOptions) -> Self {
+        let BudgetOptions { ladder, shares, .. } = *options;
+        Self { options: ladder, shares, least_budget: options.default_budget() }
+    }
+}
+
 impl Controller {
-    pub(crate) fn new(
-        options: LadderOptions,
-        shares: Shares,
-        least_budget: Duration,
-        metrics: LadderMetrics,
-    ) -> Self {
-        Self { ladder: Mutex::new(Ladder::new(options)), shares, least_budget, metrics }
+    pub(crate) fn new(options: &BudgetOptions, metrics: LadderMetrics) -> Self {
+        let ladder = Mutex::new(Ladder::new(options.ladder));
+        Self { ladder, measure: Mutex::new(Measure::of(options)), metrics }
+    }
+
+    /// Goes on by other options. Where those of the ladder change, it begins at the top again.
+    pub(crate) fn set(&self, options: &BudgetOptions) {
+        let mut ladder = self.lock();
+        let mut measure = self.measure.lock();
+        if measure.options != options.ladder {
+            *ladder = Ladder::new(options.ladder);
+        }
+        *measure = Measure::of(options);
     }
 
     fn lock(&self) -> MutexGuard<'_, Ladder> {
@@ -105,11 +127,12 @@ impl Controller {
     /// Takes in what the stages of a request took of its budget. A stage that had no room for the
     /// call counts as one that took far too long.
     pub(crate) fn observe(&self, stages: &[StageRecord], total: Duration) {
-        let total = total.max(self.least_budget);
+        let Measure { shares, least_budget, .. } = *self.measure.lock();
+        let total = total.max(least_budget);
         let now = Instant::now();
         let mut ladder = self.lock();
         for record in stages {
-            let share = self.shares.share_of(record.stage, total);
+            let share = shares.share_of(record.stage, total);
             let part = match record.is_overloaded() {
                 true => f64::INFINITY,
                 false => record.spent.as_secs_f64() / share.as_secs_f64().max(1e-9),

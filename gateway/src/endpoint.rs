@@ -20,6 +20,7 @@ pub(crate) enum Endpoint {
     ModelActivate,
     Experiments,
     Experiment,
+    ExperimentResults,
     Liveness,
     Readiness,
     Metrics,
@@ -30,8 +31,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Rank,
         Self::RankBatch,
         Self::Events,
@@ -44,6 +44,7 @@ impl Endpoint {
         Self::ModelActivate,
         Self::Experiments,
         Self::Experiment,
+        Self::ExperimentResults,
         Self::Liveness,
         Self::Readiness,
         Self::Metrics,
@@ -68,6 +69,7 @@ impl Endpoint {
             Self::ModelActivate => "/v1/models/{version}/activate",
             Self::Experiments => "/v1/experiments",
             Self::Experiment => "/v1/experiments/{name}",
+            Self::ExperimentResults => "/v1/experiments/{name}/results",
             Self::Liveness => health::LIVENESS,
             Self::Readiness => health::READINESS,
             Self::Metrics => metrics::METRICS,

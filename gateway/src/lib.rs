@@ -4,8 +4,11 @@
 //! request goes through retrieval, scoring and re-ranking in this order, each cut at its share of
 //! the request's budget, and is answered at every rung it may fall to.
 
+mod access;
 pub mod api;
 mod body;
+mod calibration;
+mod clock;
 mod connections;
 mod controller;
 mod cursor;
@@ -13,10 +16,13 @@ mod endpoint;
 mod events;
 mod experiments;
 mod exposures;
+mod lease;
+mod live;
 mod metrics;
 mod models;
 mod observe;
 mod openapi;
+mod openapi_security;
 mod options;
 mod other_api;
 mod pipeline;
@@ -33,8 +39,10 @@ use plugrank_http::problem;
 pub use events::{EventTypeOptions, EventTypes, EventsOptions, UnknownItems};
 pub use experiments::ExperimentsOptions;
 pub use exposures::ExposuresOptions;
+pub use live::LiveOptions;
 pub use models::{
-    Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, REMOTE, ServingModel,
+    BundleFolder, Clients, KeptModel, KeptModels, LoadModel, ModelLoadProgress, OpenedModel,
+    ProgressReader, REMOTE, ServingModel,
 };
 pub use openapi::document as openapi_document;
 pub use options::ServerOptions;

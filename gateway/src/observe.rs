@@ -20,7 +20,9 @@ use actix_web::{
     web::Data,
 };
 use futures::FutureExt;
+use plugrank_access::{Caller, Denied, Scope};
 use plugrank_budget::StageRecord;
+use plugrank_contract::Traceparent;
 use plugrank_runtime::{
     telemetry::Cause,
     trace_context::{HexText, TraceHead},
@@ -29,7 +31,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
-    Gateway, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
+    Gateway, access, connections::Connections, endpoint::Endpoint, metrics::RequestLabels,
     problem::Problem, request_id, request_spans,
 };
 
@@ -53,6 +55,8 @@ pub(crate) struct RequestFacts {
     /// What other tracing systems noted of the trace, for the services that are called.
     pub(crate) tracestate: Option<String>,
     outcome: OnceLock<RankOutcome>,
+    /// Who is asking, where anybody is asked.
+    caller: OnceLock<Arc<Caller>>,
 }
 
 /// What became of a ranking's budget. Spans, and whether they are wanted, are made from it.
@@ -63,6 +67,10 @@ pub(crate) struct RankOutcome {
     pub(crate) degraded: bool,
     /// The surface; empty without one.
     pub(crate) surface: Arc<str>,
+    /// The lowest rung of the answer; none where there is no ranking.
+    pub(crate) rung: Option<&'static str>,
+    /// The first cause for which it is less than it could be.
+    pub(crate) cause: Option<&'static str>,
     /// Arms of experiments, as `layer=arm`, with commas between; empty without any.
     pub(crate) arms: String,
     pub(crate) stages: Vec<StageRecord>,
@@ -79,7 +87,13 @@ impl Deref for RequestInfo {
 impl RequestInfo {
     fn new(request_id: Uuid, trace: Option<TraceHead>) -> Self {
         let tracestate = trace.as_ref().and_then(TraceHead::tracestate);
-        Self(Arc::new(RequestFacts { request_id, trace, tracestate, outcome: OnceLock::new() }))
+        Self(Arc::new(RequestFacts {
+            request_id,
+            trace,
+            tracestate,
+            outcome: OnceLock::new(),
+            caller: OnceLock::new(),
+        }))
     }
 }
 
@@ -90,11 +104,15 @@ impl RequestInfo {
     }
 
     /// A request among several that came as one; the same one of the same several has the same id.
-    /// Its stages are in no trace of their own.
+    /// Its stages are in no trace of their own; who asks is who sent all of them.
     pub(crate) fn part(&self, number: u8) -> Self {
         // The last bits of an id are random: so are those of the part's.
         let id = self.request_id.as_u128() ^ (u128::from(number) + 1);
-        Self::new(Uuid::from_u128(id), None)
+        let part = Self::new(Uuid::from_u128(id), None);
+        if let Some(caller) = self.caller.get() {
+            part.came_from(Arc::clone(caller));
+        }
+        part
     }
 
     /// Takes over what became of a part.
@@ -115,7 +133,7 @@ impl RequestFacts {
     }
 
     /// Names the request's span to the services that are called.
-    pub(crate) fn traceparent(&self) -> Option<HexText<55>> {
+    pub(crate) fn traceparent(&self) -> Option<Traceparent> {
         self.trace.as_ref().map(TraceHead::traceparent)
     }
 
@@ -124,6 +142,21 @@ impl RequestFacts {
     pub(crate) fn exemplar(&self, of_note: bool) -> Option<HexText<32>> {
         let trace = self.trace.as_ref()?;
         (of_note || trace.is_sampled()).then(|| trace.trace_id())
+    }
+
+    /// Notes who is asking.
+    pub(crate) fn came_from(&self, caller: Arc<Caller>) {
+        self.caller.get_or_init(|| caller);
+    }
+
+    /// Refuses what the path is open to and this caller is not. Where nobody is asked, everybody may.
+    pub(crate) fn needs(&self, scope: &'static [Scope; 1]) -> Result<(), Denied> {
+        match self.caller.get() {
+            Some(caller) if !caller.may(scope[0]) => {
+                Err(Denied::Scope { caller: caller.name().to_owned(), needs: scope })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes what became of the request's budget. The first of several counts.
@@ -173,7 +206,8 @@ pub(crate) async fn observe(
     if over_limit && let Some(gateway) = gateway {
         gateway.metrics.rejected("connections");
         let limit = gateway.connections.limit();
-        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"));
+        let problem = Problem::too_many(format!("{limit} connections are open, the maximum"))
+            .because("connections");
         let mut response = exchange.turn_away(problem, request);
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         return Ok(response);
@@ -182,6 +216,14 @@ pub(crate) async fn observe(
     if !is_utf8(request.uri().path()) {
         let detail = "is not UTF-8 once its %-escapes are read; ids are UTF-8";
         return Ok(exchange.turn_away(Problem::invalid_field("path", detail), request));
+    }
+
+    let admitted = match gateway {
+        Some(gateway) => access::admit(gateway, &request, &exchange.info),
+        None => Err(Problem::internal("the server has no gateway")),
+    };
+    if let Err(problem) = admitted {
+        return Ok(exchange.turn_away(problem, request));
     }
 
     let answer = next.call(request).instrument(exchange.span.clone());
@@ -195,12 +237,14 @@ pub(crate) async fn observe(
     let response = response?.map_into_boxed_body();
     // Errors of the other protocol have a form of their own.
     let other = gateway.is_some_and(|gateway| gateway.serves_other(response.request().path()));
+    let refused =
+        response.response().extensions().get::<Problem>().and_then(|problem| problem.cause());
     let mut response = if other { response } else { named_problem(response, request_id) };
     exchange.add_headers(&mut response);
     let status = response.status().as_u16();
     let spent = exchange.ended(status, Some(response.request()));
     if !probe {
-        exchange.log(response.request().path(), status, spent);
+        exchange.log(response.request().path(), status, spent, refused);
     }
     Ok(response)
 }
@@ -218,10 +262,13 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     /// Answers a request that is not worked on.
     fn turn_away(&self, problem: Problem, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+        let refused = problem.cause();
         let response = problem.with_request_id(self.info.request_id).error_response();
         let mut response = request.into_response(response);
         self.add_headers(&mut response);
-        self.ended(response.status().as_u16(), Some(response.request()));
+        let status = response.status().as_u16();
+        let spent = self.ended(status, Some(response.request()));
+        self.log(response.request().path(), status, spent, refused);
         response
     }
 
@@ -262,7 +309,8 @@ impl Exchange<'_> {
         spent
     }
 
-    fn log(&self, path: &str, status: u16, spent: Duration) {
+    fn log(&self, path: &str, status: u16, spent: Duration, refused: Option<&'static str>) {
+        let outcome = self.info.outcome.get();
         tracing::info!(
             target: "plugrank_gateway::access",
             method = self.method,
@@ -270,7 +318,11 @@ impl Exchange<'_> {
             status,
             duration_ms = crate::api::millis(spent),
             request_id = %self.info.request_id,
+            key = self.info.caller.get().map(|caller| caller.name()),
             trace_id = self.info.trace_id().as_ref().map(HexText::as_str),
+            rung = outcome.and_then(|outcome| outcome.rung),
+            degraded = outcome.and_then(|outcome| outcome.cause),
+            refused,
             "answered"
         );
     }

@@ -13,6 +13,8 @@ pub struct OtherApi {
     pub prefix: &'static str,
     /// Adds the paths to an application.
     pub routes: Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>,
+    /// Has its paths serve what it was made of, in place of what they serve.
+    pub activate: Arc<dyn Fn() + Send + Sync>,
     /// Its part of the OpenAPI document.
     pub openapi: OpenApi,
     /// Whether machines ask a path all the time, so that it is left out of logs and traces.

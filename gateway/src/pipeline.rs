@@ -117,13 +117,18 @@ impl Ranked {
         self.degraded.iter().filter_map(Degraded::rung).max().unwrap_or(Rung::Full)
     }
 
+    /// Whether it is less than it could be, other than as an experiment's arm meant it.
+    pub(crate) fn is_degraded(&self) -> bool {
+        let unmeant = |degraded: &Degraded| degraded.cause != DegradedCause::Experiment;
+        self.ranking.is_err() || self.degraded.iter().any(unmeant)
+    }
+
     /// Why the model itself could not answer, where it is to blame and not the time: its call failed,
     /// it crashed, or it gave what is no number.
     pub(crate) fn broken_model(&self) -> Option<String> {
         let blamed = |degraded: &&Degraded| {
             degraded.stage == Stage::Scoring
-                && (degraded.cause == DegradedCause::Failed
-                    || degraded.fallback == Fallback::ScoredLowest)
+                && matches!(degraded.cause, DegradedCause::Failed | DegradedCause::NonFinite)
         };
         let degraded = self.degraded.iter().find(blamed).map(|found| found.detail.clone());
         let defect = |error: &&CallError| error.code == ErrorCode::Internal;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, http::header::USER_AGENT};
 use plugrank_budget::{Rung, Stage, StageRecord};
-use plugrank_contract::Call;
+use plugrank_contract::{Call, Traceparent};
 use plugrank_runtime::{
     telemetry::{
         ALLOTTED_MS, Attribute, DEGRADED, OUTCOME, RUNG, RequestRecord, SPENT_MS, SpanRecord,
@@ -100,9 +100,8 @@ impl StageSpan {
     }
 
     /// Names it, or the request's span, to the service that is called.
-    pub(crate) fn traceparent(&self, info: &RequestFacts) -> Option<String> {
-        let request = || info.traceparent().map(|request| request.as_str().to_owned());
-        trace_context::traceparent(&self.0).or_else(request)
+    pub(crate) fn traceparent(&self, info: &RequestFacts) -> Option<Traceparent> {
+        trace_context::traceparent(&self.0).or_else(|| info.traceparent())
     }
 
     /// The stage has ended.

@@ -1,12 +1,27 @@
 //! The HTTP server around a gateway.
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{future::pending, io, net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpRequest, middleware::from_fn, web};
+use actix_web::{
+    App, HttpRequest,
+    middleware::{Condition, from_fn},
+    web,
+};
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
 
-use crate::{Gateway, experiments, exposures, observe::observe, problem::Problem, routes};
+use crate::{
+    Gateway, access,
+    calibration::{self, CalibrationWatch},
+    clock::Clock,
+    experiments::{self, Judge},
+    exposures,
+    lease::Lease,
+    models::Models,
+    observe::observe,
+    problem::Problem,
+    routes,
+};
 
 /// Serves `gateway` on `listener` until `shutdown` is requested: readiness turns false, requests are
 /// taken for the drain delay, and those in flight get the grace time to end.
@@ -24,6 +39,13 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     }
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));
+    let taking_up = take_up(gateway.clone());
+    let clock = Clock::start();
+    let judging = judge(&gateway, clock).run();
+    let calibrating = calibration(&gateway, clock);
+    let models = Arc::clone(&gateway.models);
+    tokio::spawn(Arc::clone(&models).bring_back());
+    let watching = watch(models, gateway.watch_models);
     // Until the server has ended, and then what waits by then.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let logged = gateway.clone();
@@ -49,10 +71,19 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 Err::<&str, _>(Problem::no_such_path(request.path()))
             }))
             .wrap(from_fn(observe))
+            // Outermost, so that a page of another origin can read refusals too.
+            .wrap(Condition::new(
+                !gateway.access.cors.origins.is_empty(),
+                access::cors(&gateway.access.cors),
+            ))
     };
     let ended = tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,
         () = following => Ok(()),
+        () = taking_up => Ok(()),
+        () = watching => Ok(()),
+        () = judging => Ok(()),
+        () = calibrating => Ok(()),
     };
     drop(stop);
     let grace = settings.grace();
@@ -60,4 +91,45 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
         tracing::warn!(?grace, "served lists were not all logged in time");
     }
     ended
+}
+
+fn calibration(gateway: &Gateway, clock: Clock) -> impl Future<Output = ()> + use<> {
+    let (store, metrics) = (Arc::clone(&gateway.store), gateway.calibration.clone());
+    let lease = Lease::new(Arc::clone(&store), "calibration", clock);
+    let watch = CalibrationWatch::new(store, gateway.labels.clone(), metrics, clock.now_ms());
+    calibration::run(watch, lease, clock)
+}
+
+fn judge(gateway: &Gateway, clock: Clock) -> Judge {
+    Judge {
+        lease: Lease::new(Arc::clone(&gateway.store), experiments::LEASE, clock),
+        experiments: Arc::clone(&gateway.experiments),
+        tallies: Arc::clone(&gateway.tallies),
+        withdrawn: {
+            let models = Arc::clone(&gateway.models);
+            Box::new(move |version| models.withdrawn(version))
+        },
+        store: Arc::clone(&gateway.store),
+        tasks: gateway.tasks.clone(),
+        clock,
+        metrics: gateway.experiment_metrics.clone(),
+    }
+}
+
+/// Takes up options as they come; ends only by being dropped.
+async fn take_up(gateway: web::Data<Gateway>) {
+    let Some(mut reloads) = gateway.reloads.clone() else { return pending().await };
+    while reloads.changed().await.is_ok() {
+        let options = reloads.borrow_and_update().clone();
+        gateway.take_up(options);
+    }
+    pending().await
+}
+
+/// Watches the folder of models, where that is wanted; ends only by being dropped.
+async fn watch(models: Arc<Models>, every: Option<Duration>) {
+    if let Some(every) = every {
+        models.watch(every).await;
+    }
+    pending().await
 }

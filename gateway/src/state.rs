@@ -1,22 +1,23 @@
 //! What a gateway is made of.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
-use plugrank_budget::{Admission, BudgetOptions, OnOverload, Shares};
-use plugrank_contract::{
-    retrieval::SurfaceName,
-    scoring::{ModelKind, RuleInputs},
-};
+use plugrank_budget::{Admission, Shares};
+use plugrank_contract::scoring::{ModelKind, RuleInputs};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
+use tokio::sync::watch;
 
 use crate::{
-    LoadModel, OtherApi, ServerOptions, ServingModel,
+    LiveOptions, LoadModel, OtherApi, ServerOptions, ServingModel,
+    calibration::CalibrationMetrics,
     connections::Connections,
     controller::Controller,
     events::{Checks, EventsOptions, UnknownItems},
-    experiments::{Arms, Experiments, ExperimentsOptions},
+    experiments::{Arms, ExperimentMetrics, Experiments, Tallies},
     exposures::{ExposureLog, ExposuresOptions},
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
@@ -29,30 +30,30 @@ pub struct GatewayParts {
     pub serving: ServingModel,
     /// Loads further models; none where the roles run in other processes.
     pub loader: Option<Arc<dyn LoadModel>>,
-    /// Share of requests that another ready model ranks too, in the shadow.
-    pub shadow_share: f64,
-    /// Most models loaded or loading at a time, the active one included.
-    pub max_loaded: usize,
+    /// How often the folder of models is looked into for new bundles; none for never.
+    pub watch_models: Option<Duration>,
     /// Items, users and events.
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// Which hosts and origins are served, and who may read the metrics.
+    pub access: AccessOptions,
+    /// Who may ask what.
+    pub gate: Gate,
     /// Which events there are, and which are taken.
     pub events: EventsOptions,
     /// Whether served lists are logged.
     pub exposures: ExposuresOptions,
-    /// How experiments are followed and forced.
-    pub experiments: ExperimentsOptions,
-    /// What the bodies of requests in flight may take, on all ports of the process.
-    pub bodies: BodyMemory,
-    /// Latency budgets.
-    pub budget: BudgetOptions,
-    /// Candidates asked of retrieval when the caller names none.
-    pub candidate_limit: u32,
+    /// What may change while it serves.
+    pub live: LiveOptions,
+    /// Those that it is to take up, if any.
+    pub reloads: Option<watch::Receiver<LiveOptions>>,
     /// What the rules of re-ranking read of items, where a request names no surface.
     pub rule_inputs: Arc<RuleInputs>,
     /// The surfaces that requests may name.
     pub surfaces: Vec<SurfaceParts>,
+    /// What the bodies of requests in flight may take, on all ports of the process.
+    pub bodies: BodyMemory,
     /// Which of a bundle's graphs scores.
     pub kind: ModelKind,
     /// Where the gateway registers its metrics, and what `/metrics` shows.
@@ -68,20 +69,27 @@ pub struct Gateway {
     pub(crate) models: Arc<Models>,
     pub(crate) shadow: Shadow,
     pub(crate) experiments: Arc<Experiments>,
+    pub(crate) tallies: Arc<Tallies>,
+    pub(crate) experiment_metrics: ExperimentMetrics,
+    pub(crate) calibration: CalibrationMetrics,
+    /// Type of event to the further task that it is the label of.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Types of events that experiments count.
+    pub(crate) tasks: Vec<String>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) event_checks: Checks,
     pub(crate) unknown_items: UnknownItems,
     pub(crate) exposures: ExposureLog,
     pub(crate) server: ServerOptions,
+    pub(crate) access: AccessOptions,
+    pub(crate) gate: Gate,
     pub(crate) bodies: BodyMemory,
-    pub(crate) shares: Shares,
+    pub(crate) live: ArcSwap<LiveOptions>,
+    pub(crate) reloads: Option<watch::Receiver<LiveOptions>>,
+    pub(crate) watch_models: Option<Duration>,
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
-    pub(crate) on_overload: OnOverload,
-    pub(crate) fewer_candidates: u32,
     pub(crate) connections: Connections,
-    pub(crate) default_budget: Duration,
-    pub(crate) budget_ceiling_ms: u64,
     pub(crate) surfaces: Surfaces,
     pub(crate) kind: ModelKind,
     pub(crate) registry: Metrics,
@@ -91,72 +99,70 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway; registers its metrics, and the store as a readiness check.
+    /// A gateway; registers its metrics, and the store as a check that readiness reports.
     #[must_use]
     pub fn new(parts: GatewayParts) -> Self {
         let GatewayParts {
             serving,
             loader,
-            max_loaded,
-            shadow_share,
+            watch_models,
             store,
             server,
+            access,
+            gate,
             events,
             exposures,
-            experiments,
-            bodies,
-            budget,
-            candidate_limit,
+            live,
+            reloads,
             rule_inputs,
             surfaces,
+            bodies,
             kind,
             metrics,
             health,
             open_inference,
         } = parts;
-        let shares = budget.shares;
+        let tasks = positive_types(&events);
         let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
-        let default_budget = budget.default_budget();
-        let unnamed = SurfaceParts {
-            name: SurfaceName::default(),
-            k: Some(server.k_default),
-            budget: Some(default_budget),
-            candidates: Some(candidate_limit),
-            rule_inputs,
-        };
+        let unnamed = SurfaceParts { rule_inputs, ..SurfaceParts::default() };
         let surfaces = Surfaces::new(&unnamed, surfaces, |name| gateway_metrics.surface(name));
-        let controller = Controller::new(budget.ladder, shares, default_budget, ladder_metrics);
-        let controller = Arc::new(controller);
+        let controller = Arc::new(Controller::new(&live.budget, ladder_metrics));
         let admission = Admission::new(server.max_in_flight);
         let watched = Arc::clone(&controller);
         let stage_state = Box::new(move |stage| watched.stage_state(stage));
         metrics::watch(&metrics, stage_state, &admission);
         let connections = Connections::new(server.max_connections);
         let pinged = Arc::clone(&store);
-        health.probe("store", move || {
+        health.advise("store", move || {
             let store = Arc::clone(&pinged);
             async move { store.ping().await.map_err(|error| error.to_string()) }
         });
         let shown = (metrics.clone(), health.clone());
-        let models = Arc::new(Models::new(serving, loader, max_loaded, shown));
+        let models =
+            Arc::new(Models::new(serving, loader, live.max_loaded, Arc::clone(&store), shown));
         Self {
             models,
-            shadow: metrics.register(|to| Shadow::new(shadow_share, to)),
-            experiments: Arc::new(Experiments::new(experiments)),
+            shadow: metrics.register(|to| Shadow::new(live.shadow_share, to)),
+            experiments: Arc::new(Experiments::new(live.experiments.clone())),
+            tallies: Arc::default(),
+            experiment_metrics: metrics.register(ExperimentMetrics::register),
+            calibration: metrics.register(CalibrationMetrics::register),
+            labels: task_labels(&events),
+            tasks,
             store,
             event_checks: Checks::new(&events),
             unknown_items: events.unknown_items,
             exposures: ExposureLog::new(&exposures, &metrics),
             server,
+            access,
+            gate,
             bodies,
-            shares,
+            live: ArcSwap::from_pointee(live),
+            reloads,
+            watch_models,
             controller,
             admission,
-            on_overload: budget.on_overload,
-            fewer_candidates: budget.fewer_candidates,
             connections,
-            default_budget,
-            budget_ceiling_ms: budget.ceiling_ms,
             surfaces,
             kind,
             metrics: gateway_metrics,
@@ -168,6 +174,11 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// How a budget is split now.
+    pub(crate) fn shares(&self) -> Shares {
+        self.live.load().budget.shares
+    }
+
     /// The model that answers a request: the one its arms name, where it is ready, else the active one.
     pub(crate) fn model_of(&self, arms: &Arms) -> Arc<ServingModel> {
         let Some(version) = &arms.change.model else { return self.models.active() };
@@ -181,4 +192,16 @@ impl Gateway {
     pub(crate) fn serves_other(&self, path: &str) -> bool {
         self.open_inference.as_ref().is_some_and(|api| api.has(path))
     }
+}
+
+/// Types of events that show interest: what experiments count.
+fn positive_types(events: &EventsOptions) -> Vec<String> {
+    let types = events.types.resolved();
+    types.into_iter().filter(|(_, one)| one.is_positive()).map(|(name, _)| name).collect()
+}
+
+/// Types of events that are labels of further tasks.
+fn task_labels(events: &EventsOptions) -> BTreeMap<String, String> {
+    let types = events.types.0.iter();
+    types.filter_map(|(name, one)| Some((name.clone(), one.task.clone()?))).collect()
 }

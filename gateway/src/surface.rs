@@ -21,14 +21,15 @@ pub struct SurfaceParts {
     pub rule_inputs: Arc<RuleInputs>,
 }
 
-/// A surface, ready for its requests. Made once, at the start.
+/// A surface, ready for its requests. Made once, at the start. What is `None` is as the settings say for
+/// requests that name none, which may change while it serves.
 #[derive(Debug)]
 pub(crate) struct Surface {
     /// Its name; empty for requests that name none.
     pub(crate) name: SurfaceName,
-    pub(crate) k: u32,
-    pub(crate) budget: Duration,
-    pub(crate) candidates: u32,
+    pub(crate) k: Option<u32>,
+    pub(crate) budget: Option<Duration>,
+    pub(crate) candidates: Option<u32>,
     pub(crate) rule_inputs: Arc<RuleInputs>,
     /// Its rankings.
     pub(crate) answers: Counter,
@@ -59,9 +60,9 @@ impl Surfaces {
         let ready = |surface: &SurfaceParts| {
             Arc::new(Surface {
                 name: Arc::clone(&surface.name),
-                k: surface.k.or(none.k).unwrap_or(1),
-                budget: surface.budget.or(none.budget).unwrap_or_default(),
-                candidates: surface.candidates.or(none.candidates).unwrap_or(1),
+                k: surface.k,
+                budget: surface.budget,
+                candidates: surface.candidates,
                 rule_inputs: Arc::clone(&surface.rule_inputs),
                 answers: answers(&surface.name),
             })
@@ -88,17 +89,15 @@ impl Surfaces {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::time::Duration;
-
     use super::{Counter, SurfaceParts, Surfaces};
 
     /// A surface of this name.
     pub(crate) fn surface(name: &str) -> super::Surface {
         super::Surface {
             name: name.into(),
-            k: 20,
-            budget: Duration::from_millis(50),
-            candidates: 300,
+            k: None,
+            budget: None,
+            candidates: None,
             rule_inputs: Default::default(),
             answers: Counter::default(),
         }
@@ -106,19 +105,14 @@ pub(crate) mod tests {
 
     #[test]
     fn unknown_surfaces_are_refused_with_the_known_ones() {
-        let none = SurfaceParts {
-            k: Some(20),
-            budget: Some(Duration::from_millis(50)),
-            candidates: Some(300),
-            ..SurfaceParts::default()
-        };
+        let none = SurfaceParts::default();
         let named = |name: &str| SurfaceParts { name: name.into(), ..SurfaceParts::default() };
         let home = SurfaceParts { k: Some(5), ..named("home") };
         let surfaces = Surfaces::new(&none, vec![named("cart"), home], |_| Counter::default());
         let home = surfaces.get(Some("home")).unwrap();
-        assert_eq!((&*home.name, home.k, home.candidates), ("home", 5, 300));
+        assert_eq!((&*home.name, home.k, home.candidates), ("home", Some(5), None));
         let unnamed = surfaces.get(None).unwrap();
-        assert_eq!((&*unnamed.name, unnamed.k), ("", 20));
+        assert_eq!((&*unnamed.name, unnamed.k), ("", None));
         let message = surfaces.get(Some("hom")).unwrap_err();
         assert_eq!(message, "is \"hom\", which is no surface; there are cart, home");
         let none = Surfaces::new(&none, Vec::new(), |_| Counter::default());

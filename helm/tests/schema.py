@@ -106,6 +106,19 @@ def schema() -> dict:
             "extraEnv": OBJECTS,
         }
     )
+    ingress = obj(
+        {
+            "enabled": FLAG,
+            "className": TEXT,
+            "annotations": STRINGS,
+            "paths": {"type": "array", "items": FOLDER, "minItems": 1},
+            "hosts": {
+                "type": "array",
+                "items": obj({"host": TEXT, "path": FOLDER}, required=["host"]),
+            },
+            "tls": OBJECTS,
+        }
+    )
     image = obj({"repository": TEXT, "tag": TEXT, "digest": DIGEST, "pullPolicy": PULL})
     source = {
         "path": INNER_PATH,
@@ -188,18 +201,15 @@ def schema() -> dict:
                 "annotations": STRINGS,
             }
         ),
-        "ingress": obj(
+        "access": obj(
             {
-                "enabled": FLAG,
-                "className": TEXT,
-                "annotations": STRINGS,
-                "hosts": {
-                    "type": "array",
-                    "items": obj({"host": TEXT, "path": FOLDER}, required=["host"]),
-                },
-                "tls": OBJECTS,
+                "auth": {"enum": ["keys", "none"]},
+                "keys": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
+                "roleToken": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
             }
         ),
+        "ingress": ingress,
+        "ingressWrites": ingress,
         "roleDefaults": ref("role"),
         "roles": obj(
             {
@@ -235,6 +245,12 @@ def schema() -> dict:
                 "eventErrorShare": SHARE,
                 "batchOldestSeconds": {"type": "number", "exclusiveMinimum": 0},
                 "storeReadFailuresPerSecond": {"type": "number", "minimum": 0},
+                "notFiniteShare": SHARE,
+                "noTrafficFor": {"type": "string", "pattern": "^[0-9]+(s|m|h|d)$"},
+                "severityNames": obj({"page": TEXT, "ticket": TEXT}),
+                "severities": STRINGS,
+                "runbooks": {"type": "string", "pattern": "^https?://"},
+                "calibrationFactor": {"type": "number", "exclusiveMinimum": 1},
             }
         ),
         "serviceMonitor": obj(
@@ -242,6 +258,7 @@ def schema() -> dict:
                 "create": CREATE,
                 "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
                 "labels": STRINGS,
+                "key": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
             }
         ),
         "load": obj(

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from chart import ALL, ALL_REDIS, SPLIT, Rendered, merged, render
+from chart import ALL, ALL_REDIS, ROOT, SPLIT, Rendered, merged, render
 from monitoring import groups, promtool, write_rules
 
 CASES = pathlib.Path(__file__).with_name("alert_cases.yaml")
@@ -50,11 +50,13 @@ def test_thresholds_are_the_values():
             "eventErrorShare": 0.456,
             "batchOldestSeconds": 0.567,
             "storeReadFailuresPerSecond": 67,
+            "notFiniteShare": 0.678,
+            "noTrafficFor": "7m",
         }
     }
     rendered = render(merged(SPLIT, ON, given))
     rules = yaml.safe_dump(groups(rendered), width=1000)
-    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", 'le="0.1"', "1 - 0.995"):
+    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", "0.678", "[7m]", 'le="0.1"', "1 - 0.995"):
         assert said in rules.replace('\\"', '"'), said
     assert "14.4 * (1 - 0.9999)" in rules
     assert "allows 0.5%" in rules
@@ -64,7 +66,32 @@ def test_thresholds_are_the_values():
 def test_every_alert_says_how_bad_it_is_and_what_to_do():
     for rule in alerts(render(merged(SPLIT, ON))):
         assert rule["labels"]["severity"] in {"page", "ticket"}
-        assert {"summary", "description"} <= rule["annotations"].keys()
+        assert {"summary", "description", "runbook_url"} <= rule["annotations"].keys()
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
+    pages = {page.stem for page in (ROOT / "docs/runbooks").glob("*.md")} - {"README"}
+    rules = alerts(render(merged(SPLIT, ON)))
+    assert pages == {rule["alert"] for rule in rules}
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{rule['alert']}.md")
+
+
+def test_severities_and_runbooks_are_values():
+    given = {
+        "alerts": {
+            "severityNames": {"page": "critical", "ticket": "warning"},
+            "severities": {"PlugrankNoTraffic": "info"},
+            "runbooks": "https://runbooks.example/plugrank/",
+        }
+    }
+    rules = alerts(render(merged(SPLIT, ON, given)))
+    assert {rule["labels"]["severity"] for rule in rules} == {"critical", "warning", "info"}
+    severities = {rule["labels"]["severity"] for rule in rules if rule["alert"] == "PlugrankNoTraffic"}
+    assert severities == {"info"}
+    for rule in rules:
+        url = f"https://runbooks.example/plugrank/{rule['alert']}.md"
+        assert rule["annotations"]["runbook_url"] == url
 
 
 @pytest.mark.parametrize(

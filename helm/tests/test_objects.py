@@ -112,7 +112,7 @@ def test_mounts_and_volumes_agree(rendered: Rendered):
 
 def test_what_is_referred_to_is_there_or_the_users(rendered: Rendered):
     """Secrets, ConfigMaps and accounts are made by the chart, or named in the values file."""
-    given = {"shop-redis", "redis-login"}
+    given = {"shop-redis", "redis-login", "shop-keys", "shop-roles", "redis-ca"}
     secrets = rendered.kind("Secret").keys() | given
     for name in rendered.workloads():
         spec = rendered.pod(name)["spec"]
@@ -120,6 +120,8 @@ def test_what_is_referred_to_is_there_or_the_users(rendered: Rendered):
         for volume in spec["volumes"]:
             if "configMap" in volume:
                 assert volume["configMap"]["name"] in rendered.kind("ConfigMap")
+            for source in volume.get("projected", {}).get("sources", []):
+                assert source["secret"]["name"] in secrets
         for container in spec["containers"] + spec.get("initContainers", []):
             for variable in container.get("env", []):
                 if "valueFrom" in variable:

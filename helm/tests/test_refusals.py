@@ -6,6 +6,9 @@ from chart import ALL, ALL_REDIS, SPLIT, merged, refusal
 
 CHART_SETS = [
     ("server", "bind", "0.0.0.0:1", "use port and bindAddress"),
+    ("access", "auth", "none", "use access.auth"),
+    ("access", "keys_file", "/x", "use access.keys"),
+    ("peers", "token_file", "/x", "use access.roleToken"),
     ("store", "kind", "redis", "use store.kind"),
     ("store", "path", "/x", "volume"),
     ("store.redis", "url", "redis://x", "Secret"),
@@ -81,6 +84,10 @@ def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
                 },
             ),
             ["redis.auth", "redis.bundled.existingSecret"],
+        ),
+        (
+            merged(ALL, {"access": {"auth": "none", "keys": {"existingSecret": "s"}}}),
+            ["access.auth is none", "access.keys"],
         ),
         ({}, ["bundle.existingClaim", "0 are set"]),
         (merged(ALL, {"bundle": {"image": {"repository": "r"}}}), ["bundle.image", "2 are set"]),

@@ -2,11 +2,11 @@
 import http from 'k6/http';
 import { check } from 'k6';
 import { Counter, Rate, Trend } from 'k6/metrics';
-import { BASE_URL, BUDGET_MS, K, USERS, USER_PREFIX } from './settings.js';
+import { BASE_URL, BUDGET_MS, K, KEY, USERS, USER_PREFIX } from './settings.js';
 
 // A refusal is an answer that was asked for: 429, 503.
 http.setResponseCallback(http.expectedStatuses({ min: 200, max: 299 }, 429, 503));
-export const HEADERS = { 'content-type': 'application/json' };
+export const HEADERS = { 'content-type': 'application/json', ...(KEY && { authorization: `Bearer ${KEY}` }) };
 // What an answer may take beyond its budget.
 const SLACK_MS = 5;
 

@@ -12,6 +12,8 @@ export function number(name, fallback) {
 }
 
 export const BASE_URL = (__ENV.BASE_URL || 'http://127.0.0.1:8080').replace(/\/+$/, '');
+// Sent as `Authorization: Bearer`; empty: nothing is. A key with the scopes rank and events.
+export const KEY = __ENV.KEY || '';
 // Who asks: USER_PREFIX1 to USER_PREFIXn.
 export const USERS = number('USERS', 1000);
 export const USER_PREFIX = __ENV.USER_PREFIX === undefined ? 'u' : __ENV.USER_PREFIX;

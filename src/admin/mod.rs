@@ -1,5 +1,6 @@
 //! The port for operators: what a process remembers of recent requests.
 
+mod access;
 mod document;
 mod page;
 
@@ -8,55 +9,99 @@ use std::{net::TcpListener, sync::Arc};
 use actix_web::{
     App, HttpRequest, HttpResponse, Route,
     http::header,
+    middleware::from_fn,
     web::{self, Data},
 };
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_http::{HttpServer, Problem, get_or_head, resource};
-use plugrank_runtime::{Health, Shutdown, options::AdminOptions, telemetry::TailSampler};
+use plugrank_runtime::{
+    Health, Shutdown,
+    options::AdminOptions,
+    telemetry::{LogLevel, TailSampler},
+};
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
+
+/// Path of what is logged.
+const LOG_LEVEL: &str = "/debug/log-level";
 
 /// What a page of ours may do in a browser: show itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-/// Starts tail sampling, and serves what it remembers where the settings name a port for it.
+/// The port for operators, taken and not served yet.
+pub struct Admin {
+    listener: TcpListener,
+    recent: RecentRequests,
+    gate: Gate,
+}
+
+/// Tail sampling, and the port where the settings name one.
 ///
 /// # Errors
 /// When the port cannot be bound.
-pub fn start(settings: &AdminOptions) -> Result<Option<Arc<dyn TailSampler>>> {
-    let recent = match settings.bind {
+pub fn start(
+    settings: &AdminOptions,
+    gate: &Gate,
+) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+    let admin = match settings.bind {
         None => None,
         Some(bind) => {
             let listener = TcpListener::bind(bind)
                 .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
-            let recent = RecentRequests::new(settings);
-            serve(listener, recent.clone());
-            Some(recent)
+            Some(Admin { listener, recent: RecentRequests::new(settings), gate: gate.clone() })
         }
     };
-    Ok(Some(Arc::new(TailSampling::new(recent))))
+    let recent = admin.as_ref().map(|admin| admin.recent.clone());
+    Ok((admin, Some(Arc::new(TailSampling::new(recent)))))
 }
 
-/// Serves the pages on `listener` until the process ends.
-fn serve(listener: TcpListener, recent: RecentRequests) {
-    let recent = Data::new(recent);
-    let app = move || {
-        let page =
-            |path, answer: Route| resource(path, "GET, HEAD").route(answer.guard(get_or_head()));
-        App::new()
-            .app_data(recent.clone())
-            .service(page("/", web::route().to(index)))
-            .service(page("/debug/requests", web::route().to(requests)))
-            .service(page("/debug/requests.json", web::route().to(requests_json)))
-            .default_service(web::to(|request: HttpRequest| async move {
-                Err::<&str, _>(Problem::no_such_path(request.path()))
-            }))
-    };
-    actix_web::rt::spawn(async move {
-        let (health, until) = (Health::new(), Shutdown::manual());
-        if let Err(error) = HttpServer::default().serve(listener, health, until, app).await {
-            tracing::error!(%error, "the port for operators cannot be served");
-        }
-    });
+impl Admin {
+    /// Serves the pages until the process ends.
+    pub fn serve(self, level: LogLevel) {
+        let Self { listener, recent, gate } = self;
+        let (recent, level, gate) = (Data::new(recent), Data::new(level), Data::new(gate));
+        let app = move || {
+            let page = |path, answer: Route| {
+                resource(path, "GET, HEAD").route(answer.guard(get_or_head()))
+            };
+            App::new()
+                .app_data(recent.clone())
+                .app_data(level.clone())
+                .app_data(gate.clone())
+                .service(page("/", web::route().to(index)))
+                .service(page("/debug/requests", web::route().to(requests)))
+                .service(page("/debug/requests.json", web::route().to(requests_json)))
+                .service(
+                    resource(LOG_LEVEL, "GET, HEAD, PUT")
+                        .route(web::route().guard(get_or_head()).to(log_level))
+                        .route(web::put().to(set_log_level)),
+                )
+                .default_service(web::to(|request: HttpRequest| async move {
+                    Err::<&str, _>(Problem::no_such_path(request.path()))
+                }))
+                .wrap(from_fn(access::admit))
+        };
+        actix_web::rt::spawn(async move {
+            let (health, until) = (Health::new(), Shutdown::manual());
+            if let Err(error) = HttpServer::default().serve(listener, health, until, app).await {
+                tracing::error!(%error, "the port for operators cannot be served");
+            }
+        });
+    }
+}
+
+async fn log_level(level: Data<LogLevel>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(level.get() + "\n")
+}
+
+/// Takes a filter as in `telemetry.log_level`, as plain text; it holds until the process ends.
+async fn set_log_level(level: Data<LogLevel>, body: String) -> Result<HttpResponse, Problem> {
+    let (before, wanted) = (level.get(), body.trim());
+    level.set(wanted).map_err(|error| {
+        Problem::invalid_field("body", format!("{error}; send a level, or info,plugrank=debug"))
+    })?;
+    tracing::warn!(before, now = wanted, "the log level was changed");
+    Ok(log_level(level).await)
 }
 
 async fn index() -> HttpResponse {

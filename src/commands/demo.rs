@@ -25,7 +25,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let config = folder.join("plugrank.toml");
     fs::write(&config, settings_file(&shop, &folder, args.port))
         .with_context(|| format!("cannot write {}", config.display()))?;
-    let settings = super::settings::load(&ConfigArg { config: Some(config.clone()) })?;
+    let named = ConfigArg { config: Some(config.clone()) };
+    let settings = super::settings::load(&named)?;
+    serve::check_bind(Role::All, &settings).map_err(Failure::settings)?;
     let port = ReservedPort::bind(settings.server.bind)
         .map_err(|error| anyhow!("{error:#}; choose another port with --port"))?;
     let state = loaded(&shop, &folder, &settings, args.fresh)?;
@@ -43,7 +45,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         );
         println!("\nCtrl-C ends it.");
     }));
-    serve::start(Role::All, port, settings)
+    serve::start(Role::All, port, settings, named)
 }
 
 /// The store holds the shop: as an earlier run left it, or loaded now.

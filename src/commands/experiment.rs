@@ -2,9 +2,17 @@
 
 use anyhow::Result;
 
-use crate::experiment::{analyse, args::ExperimentCommand, check, report};
+use crate::experiment::{
+    analyse,
+    args::{ExperimentArgs, ExperimentCommand},
+    check, online, report,
+};
 
-pub(super) fn run(command: &ExperimentCommand) -> Result<()> {
+pub(super) fn run(args: &ExperimentArgs) -> Result<()> {
+    let Some(command) = &args.command else {
+        print!("{}", online(&args.results)?);
+        return Ok(());
+    };
     match command {
         ExperimentCommand::Check(args) => print!("{}", check(args)?),
         ExperimentCommand::Analyse(args) => {

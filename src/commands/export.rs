@@ -31,6 +31,7 @@ async fn export_all(args: &ExportArgs, settings: Settings) -> anyhow::Result<()>
     };
     let options = ExportOptions { name: args.name.clone(), time, since: args.since };
     let report = export(&store, &args.out, &options, &Progress::shown()).await?;
+    store.close().await?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print(&report),

@@ -34,9 +34,11 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
         let store = wiring::open_store(&settings.store).await?;
         let options = LoadOptions::default();
         let report = load(Arc::clone(&store), dataset, options, &progress).await?;
+        let opened = Arc::clone(&store);
         let bodies = BodyMemory::new(settings.server.body_memory());
         let node = Node::new(settings, store, Metrics::new(), bodies, progress.clone());
         wiring::encode_catalog(&node, &model, &progress).await?;
+        opened.close().await?;
         Ok(report)
     })
 }
@@ -49,6 +51,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let options = LoadOptions { until: args.until };
     let progress = Progress::shown();
     let mut report = load(Arc::clone(&store), &args.dataset, options, &progress).await?;
+    let opened = Arc::clone(&store);
     if let Some(model) = model {
         let begun = Instant::now();
         let bodies = BodyMemory::new(settings.server.body_memory());
@@ -56,6 +59,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
         let encoded = wiring::encode_catalog(&node, &model, &progress).await?;
         report.phase("encoding", encoded, begun);
     }
+    opened.close().await?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print(&report),

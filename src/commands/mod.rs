@@ -5,8 +5,10 @@ mod completions;
 mod demo;
 mod experiment;
 mod export;
+mod keys;
 mod load;
 mod rank;
+mod replay;
 mod serve;
 mod settings;
 mod top;
@@ -67,8 +69,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Load(args) => load::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
-        Command::Experiment(command) => Ok(experiment::run(&command)?),
+        Command::Experiment(args) => Ok(experiment::run(&args)?),
+        Command::Replay(args) => Ok(replay::run(&args)?),
         Command::Tune(args) => tune::run(&args),
+        Command::Keys(command) => Ok(keys::run(&command)?),
         Command::Settings(args) => settings::print(&args),
         Command::Validate(args) => settings::validate(&args),
         Command::Completions { shell } => Ok(completions::print(shell)?),

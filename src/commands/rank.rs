@@ -13,7 +13,7 @@ const TITLE: usize = 34;
 const DROPPED: usize = 20;
 
 pub(super) fn run(args: &RankArgs) -> Result<()> {
-    let server = ServerClient::new(&args.server.url)?;
+    let server = ServerClient::new(&args.server)?;
     let reply = server.post("/v1/rank", &question(args))?;
     if args.json {
         println!("{reply:#}");

@@ -1,103 +1,182 @@
 //! `plugrank serve`.
 
+use std::sync::{Arc, OnceLock};
+
 use anyhow::{Context, Result};
+use plugrank_access::Gate;
 use plugrank_body::BodyMemory;
-use plugrank_gateway::{Gateway, GatewayParts};
+use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, REMOTE};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+use plugrank_store::Store;
+
+use tokio::sync::watch;
 
 use super::Failure;
 use crate::{
     Settings, admin,
-    cli::{Role, ServeArgs},
+    cli::{ConfigArg, Role, ServeArgs},
     features,
     load::Progress,
-    models,
+    models, reload,
     reserved_port::ReservedPort,
+    role_access::{self, RoleAccess},
     role_server,
+    start_line::StartLine,
     wiring::{
         self, Catalog, Model, Node,
         serving::{self, Started},
     },
 };
 
+/// Settings that the gateway of a process takes up.
+type Reloads = watch::Receiver<LiveOptions>;
+
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = super::settings::load(&args.config)?;
     features::check(&settings).map_err(Failure::settings)?;
+    check_bind(args.role, &settings).map_err(Failure::settings)?;
     // Ports first: one that is taken should be known before minutes of loading.
     let port = ReservedPort::bind(settings.server.bind)?;
-    start(args.role, port, settings)
+    start(args.role, port, settings, args.config.clone())
 }
 
-/// Serves a role at `port` until it is told to end.
-pub(super) fn start(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
-    actix::System::new().block_on(serve(role, port, settings))
+/// Refuses a port that everybody reaches and nobody is asked at.
+pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
+    let bind = settings.server.bind;
+    if let Some(admin) = settings.admin.bind {
+        settings.access.check_bind("admin.bind", admin)?;
+    }
+    match role {
+        Role::All | Role::Gateway => settings.access.check_bind("server.bind", bind),
+        _ => role_access::check_bind(settings),
+    }
 }
 
-async fn serve(role: Role, port: ReservedPort, settings: Settings) -> Result<(), Failure> {
-    let tail = admin::start(&settings.admin)?;
+/// Serves a role at `port` until it is told to end; at SIGHUP what `config` names is read again.
+pub(super) fn start(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    config: ConfigArg,
+) -> Result<(), Failure> {
+    actix::System::new().block_on(serve(role, port, settings, config))
+}
+
+async fn serve(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    config: ConfigArg,
+) -> Result<(), Failure> {
+    let gate = Gate::new(&settings.access).map_err(Failure::settings)?;
+    let (admin, tail) = admin::start(&settings.admin, &gate)?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
+    if let Some(admin) = admin {
+        admin.serve(telemetry.level().clone());
+    }
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    actix_web::rt::spawn(gate.clone().follow());
+    let opened = OpenedStore::default();
+    let gateway = matches!(role, Role::All | Role::Gateway);
+    let (tell, told) = watch::channel(reload::live(&settings));
+    let read = move || super::settings::load(&config);
+    reload::on_signal(settings.clone(), read, gateway.then_some(tell))?;
     let served = match role {
-        Role::All => all(port, settings, metrics).await,
-        _ => part(role, port, settings, metrics).await,
+        Role::All => all(port, settings, metrics, (gate, told), &opened).await,
+        _ => part(role, port, settings, metrics, (gate, told), &opened).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
+    }
+    // Actors and their threads still hold it; what is not closed has to be verified at the next start.
+    if let Some(store) = opened.get()
+        && let Err(error) = store.close().await
+    {
+        tracing::error!(%error, "the store was not closed");
     }
     telemetry.shutdown();
     served.map_err(Failure::logged)
 }
 
+/// The store of the process, once it is open.
+type OpenedStore = OnceLock<Arc<dyn Store>>;
+
 /// `metrics` are those of the node, `all` those of the process.
-async fn node(settings: Settings, metrics: Metrics, all: &Metrics) -> Result<Node> {
-    let store = wiring::open_store(&settings.store).await?;
+async fn node(
+    settings: Settings,
+    metrics: Metrics,
+    all: &Metrics,
+    opened: &OpenedStore,
+) -> Result<Node> {
+    let store = wiring::open_measured(&settings.store, all).await?;
+    let _ = opened.set(Arc::clone(&store));
     let bodies = BodyMemory::new(settings.server.body_memory());
     wiring::watch_bodies(all, bodies.clone());
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
 /// Everything in one process, except what the settings say is in others.
-async fn all(port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn all(
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    (gate, reloads): (Gate, Reloads),
+    opened: &OpenedStore,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let model = Model::open(&settings)?;
+    let start = StartLine::new(Role::All, &settings);
     // The model's own: another one may take its place.
-    let node = node(settings, Metrics::of_part(), &metrics).await?;
+    let mut node = node(settings.clone(), Metrics::of_part(), &metrics, opened).await?;
+    let model = models::begin(&mut node.settings, &node.store).await?;
     let started = serving::start(&node, &model).await?;
-    gateway(port, metrics, node, started, shutdown).await
+    let front = Front { start, port, metrics, gate, settings, reloads };
+    gateway(front, node, started, shutdown).await
 }
 
-async fn gateway(
+/// What the gateway is made of beside the node and its model.
+struct Front {
+    start: StartLine,
     port: ReservedPort,
+    /// Those of the process.
     metrics: Metrics,
-    node: Node,
-    started: Started,
-    shutdown: Shutdown,
-) -> Result<()> {
+    gate: Gate,
+    settings: Settings,
+    reloads: Reloads,
+}
+
+async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown) -> Result<()> {
+    let Front { start, port, metrics, gate, settings, reloads } = front;
     let Started { serving, open_inference } = started;
-    let Node { settings, store, bodies, .. } = node;
+    let Node { store, bodies, open_inference: served_now, .. } = node;
+    let bundle = serving.version.clone();
+    let from = match &serving.folder {
+        Some(folder) => format!("{folder}, activated before"),
+        None if bundle == REMOTE => "other processes".to_owned(),
+        None => "bundle.path".to_owned(),
+    };
     let gateway = Gateway::new(GatewayParts {
         serving,
-        loader: models::Loader::of_process(&settings, &store, &bodies),
-        max_loaded: settings.models.max_loaded,
-        shadow_share: settings.models.shadow_share,
+        loader: models::Loader::of_process(&settings, &store, &bodies, &served_now),
+        watch_models: settings.models.watch_every(),
         store,
-        candidate_limit: settings.retrieval.limit,
         rule_inputs: std::sync::Arc::new(plugrank_reranking::rule_inputs(&settings.reranking, &[])),
         surfaces: settings.surface_parts(),
+        live: reload::live(&settings),
+        reloads: Some(reloads),
         server: settings.server,
+        access: settings.access,
+        gate,
         events: settings.events,
         exposures: settings.exposures,
-        experiments: settings.experiments,
         bodies,
-        budget: settings.budget,
         kind: settings.scoring.model,
         metrics,
         health: Health::new(),
         open_inference,
     });
     let listener = port.listen()?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    start.serving(&bundle, &from, listener.local_addr()?);
     plugrank_gateway::run(listener, gateway, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
@@ -105,9 +184,17 @@ async fn gateway(
 
 /// One role. What it calls is where `peers` says; without an embedding role, scoring and retrieval
 /// have the encoders beside themselves.
-async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metrics) -> Result<()> {
+async fn part(
+    role: Role,
+    port: ReservedPort,
+    settings: Settings,
+    metrics: Metrics,
+    (gate, reloads): (Gate, Reloads),
+    opened: &OpenedStore,
+) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let server = settings.server.clone();
+    let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
+    let access = RoleAccess::new(&settings, gate.clone())?;
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,
@@ -119,7 +206,7 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         Role::Gateway | Role::All => Metrics::of_part(),
         _ => metrics.clone(),
     };
-    let node = node(settings, own, &metrics).await?;
+    let node = node(settings, own, &metrics, opened).await?;
     let (health, bodies) = (node.health.clone(), node.bodies.clone());
     let routes: role_server::Routes = match role {
         Role::Embedding | Role::Retrieval | Role::Scoring => {
@@ -132,10 +219,18 @@ async fn part(role: Role, port: ReservedPort, settings: Settings, metrics: Metri
         }
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
-            return gateway(port, metrics, node, started, shutdown).await;
+            let settings = node.settings.clone();
+            let front = Front { start, port, metrics, gate, settings, reloads };
+            return gateway(front, node, started, shutdown).await;
         }
     };
-    role_server::run(port.listen()?, server, routes, bodies, metrics, health, shutdown).await
+    let listener = port.listen()?;
+    let (bundle, from) = match &model {
+        Some(model) => (model.bundle.version(), "bundle.path"),
+        None => ("of the embedding role", "other processes"),
+    };
+    start.serving(bundle, from, listener.local_addr()?);
+    role_server::run(listener, server, routes, access, bodies, metrics, health, shutdown).await
 }
 
 /// A role that holds the item table.

@@ -18,7 +18,7 @@ use crate::{
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 pub(super) fn run(args: &TopArgs) -> Result<()> {
-    let server = ServerClient::new(&args.server.url)?;
+    let server = ServerClient::new(&args.server)?;
     let redraw = stdout().is_terminal() && !args.json;
     let mut before: Option<(Scrape, Instant)> = None;
     let mut shown = 0;

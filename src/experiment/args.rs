@@ -4,6 +4,43 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::ServerArg;
+
+/// Arguments of `experiment`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  plugrank experiment ppm
+  plugrank experiment ppm --url http://host:8080 --json
+  plugrank experiment check experiments.toml
+  plugrank experiment analyse exposures.parquet --control idrec"
+)]
+pub struct ExperimentArgs {
+    /// What to do with files.
+    #[command(subcommand)]
+    pub command: Option<ExperimentCommand>,
+    /// Or the results on a running server.
+    #[command(flatten)]
+    pub results: ResultsArgs,
+}
+
+/// An experiment on a running server.
+#[derive(Debug, Args)]
+pub struct ResultsArgs {
+    /// Print the results of this experiment on a running server: the sample ratio first.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Print the server's answer as it came.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Subcommands of `experiment`.
 #[derive(Debug, Subcommand)]
 pub enum ExperimentCommand {
@@ -123,6 +160,53 @@ pub struct AnalyseArgs {
     #[arg(long)]
     pub one_look: bool,
     /// Print JSON instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `replay`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+DECISIONS is a parquet or CSV file with one row per decision of the log: an item at a place. Columns:
+  user_id     whose decisions are not independent (--unit names another column)
+  reward      what came of it: 1 for a click
+  propensity  chance with which the log's policy chose it, above 0; known where it explored
+  target      chance with which the other policy, such as a new bundle, would have chosen it
+  expected, expected_target
+              what a model expects of the choice, and of the other policy here; for the doubly robust
+              estimate. Without them it is the inverse-propensity one.
+
+A log that says too little of the other policy is refused: below 100 effective decisions or 1% of all, a
+mean weight more than 10% from 1, or one decision with over 5% of all weight.
+
+Example:
+  plugrank replay decisions.parquet --json")]
+pub struct ReplayArgs {
+    /// Decisions (.parquet or .csv).
+    #[arg(value_name = "DECISIONS")]
+    pub file: PathBuf,
+    /// Column of the unit.
+    #[arg(long, value_name = "COLUMN", default_value = "user_id")]
+    pub unit: String,
+    /// Column of the reward.
+    #[arg(long, value_name = "COLUMN", default_value = "reward")]
+    pub reward: String,
+    /// Column of the chance under the log's policy.
+    #[arg(long, value_name = "COLUMN", default_value = "propensity")]
+    pub propensity: String,
+    /// Column of the chance under the other policy.
+    #[arg(long, value_name = "COLUMN", default_value = "target")]
+    pub target: String,
+    /// Column of what a model expects of the choice.
+    #[arg(long, value_name = "COLUMN", default_value = "expected")]
+    pub expected: String,
+    /// Column of what a model expects of the other policy.
+    #[arg(long, value_name = "COLUMN", default_value = "expected_target")]
+    pub expected_target: String,
+    /// Intervals leave out this share.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    pub alpha: f64,
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
 }

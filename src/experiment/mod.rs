@@ -1,15 +1,20 @@
-//! Experiments on files: checking definitions, and the results of an exposure log.
+//! Experiments: the results on a running server; on files, checking definitions and the results of an exposure
+//! log.
 
 mod analyse;
 pub mod args;
 mod check;
 mod exposures;
+mod online;
+mod replay;
 mod report;
 mod rows;
 mod table;
 
 pub use analyse::{Analysis, analyse};
 pub use check::check;
+pub use online::online;
+pub use replay::{replay, replay_report};
 pub use report::report;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use plugrank_experiments::{
-    GuardrailMetric,
+    Plan,
     statistics::{Comparison, GuardrailVerdict, Interval, MetricResult, Results},
 };
 
@@ -12,13 +12,18 @@ use super::{Analysis, table::aligned};
 /// The results as they are printed.
 #[must_use]
 pub fn report(analysis: &Analysis) -> String {
-    let results = &analysis.results;
     let mut text = format!("{} rows", analysis.rows);
     if analysis.left_out > 0 {
         let _ = write!(text, ", {} left out", analysis.left_out);
     }
     text.push('\n');
-    text.push_str(&arms(results));
+    text.push_str(&tables(&analysis.results, &analysis.plan));
+    text
+}
+
+/// The results as tables: the sample ratio first.
+pub(super) fn tables(results: &Results, plan: &Plan) -> String {
+    let mut text = arms(results);
     let ratio = &results.sample_ratio;
     let _ = writeln!(
         text,
@@ -35,7 +40,7 @@ pub fn report(analysis: &Analysis) -> String {
         text.push('\n');
         text.push_str(&metrics(results));
         text.push('\n');
-        text.push_str(&power(analysis));
+        text.push_str(&power(results, plan));
     }
     if !results.guardrails.is_empty() {
         text.push('\n');
@@ -89,8 +94,8 @@ fn metric(name: &str, arm: &str, compared: &Comparison) -> Vec<String> {
     ]
 }
 
-fn power(analysis: &Analysis) -> String {
-    let lift = percent(analysis.plan.lift);
+fn power(results: &Results, plan: &Plan) -> String {
+    let lift = percent(plan.lift);
     let header = [
         format!("power for {lift}"),
         "arm".to_owned(),
@@ -105,7 +110,7 @@ fn power(analysis: &Analysis) -> String {
     let mut rows = vec![header.to_vec()];
     let known = |result: &MetricResult| result.power.map(|power| (result.metric.clone(), power));
     for (result, (metric, power)) in
-        analysis.results.metrics.iter().filter_map(|one| known(one).map(|known| (one, known)))
+        results.metrics.iter().filter_map(|one| known(one).map(|known| (one, known)))
     {
         rows.push(vec![
             metric,
@@ -125,12 +130,6 @@ fn guardrails(results: &Results) -> String {
     let header = ["guardrail", "arm", "worse by", "at least", "margin", "verdict"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for result in &results.guardrails {
-        let metric = match result.metric {
-            GuardrailMetric::Late => "late",
-            GuardrailMetric::Degraded => "degraded",
-            GuardrailMetric::Errors => "errors",
-            GuardrailMetric::Coverage => "coverage",
-        };
         let verdict = match result.verdict {
             GuardrailVerdict::Ok => "ok",
             GuardrailVerdict::Watch => "watch",
@@ -139,7 +138,7 @@ fn guardrails(results: &Results) -> String {
         };
         let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
         rows.push(vec![
-            metric.to_owned(),
+            result.metric.as_str().to_owned(),
             result.arm.clone(),
             share(result.worse),
             share(result.at_least),

@@ -33,7 +33,7 @@ fn command(folder: &TempDir, line: &str) -> ExperimentCommand {
     let words = line.split(' ').map(|word| word.replace('@', &format!("{folder}/")));
     let words = ["plugrank".to_owned(), "experiment".to_owned()].into_iter().chain(words);
     match Cli::try_parse_from(words).expect("it is a command line").command {
-        Command::Experiment(command) => command,
+        Command::Experiment(args) => args.command.unwrap(),
         other => panic!("{other:?}"),
     }
 }

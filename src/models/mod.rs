@@ -1,6 +1,8 @@
 //! Models beside the one a process began with: opened, checked against memory, and started on a thread of
 //! their own.
 
+mod begin;
+mod folder;
 mod memory;
 mod options;
 
@@ -9,17 +11,20 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Result;
 use async_trait::async_trait;
 use plugrank_body::BodyMemory;
-use plugrank_gateway::{LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel};
+use plugrank_gateway::{
+    BundleFolder, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
+};
 use plugrank_runtime::Metrics;
 use plugrank_store::Store;
 use tokio::sync::oneshot;
 
+pub use begin::begin;
 pub use options::ModelsOptions;
 
 use crate::{
     Settings,
     load::Progress,
-    wiring::{self, Model, Node, Threads, options::snapshot_folder},
+    wiring::{self, Model, Node, ServedNow, Threads, options::snapshot_folder},
 };
 
 /// Loads bundles out of the folder of models.
@@ -28,6 +33,8 @@ pub struct Loader {
     settings: Settings,
     store: Arc<dyn Store>,
     bodies: BodyMemory,
+    /// What a model serves by another protocol while it is active.
+    open_inference: ServedNow,
     /// The actor system, in which services are started.
     system: actix::System,
 }
@@ -43,6 +50,7 @@ impl Loader {
         settings: &Settings,
         store: &Arc<dyn Store>,
         bodies: &BodyMemory,
+        open_inference: &ServedNow,
     ) -> Option<Arc<dyn LoadModel>> {
         let folder = settings.models.folder.clone()?;
         let peers = &settings.peers;
@@ -50,28 +58,36 @@ impl Loader {
             [&peers.embedding_url, &peers.retrieval_url, &peers.scoring_url, &peers.reranking_url];
         urls.iter().all(|urls| urls.is_empty()).then(|| {
             let (settings, store) = (settings.clone(), Arc::clone(store));
-            let bodies = bodies.clone();
-            Arc::new(Self { folder, settings, store, bodies, system: actix::System::current() })
-                as _
+            let (bodies, open_inference) = (bodies.clone(), open_inference.clone());
+            let system = actix::System::current();
+            Arc::new(Self { folder, settings, store, bodies, open_inference, system }) as _
         })
     }
 }
 
 #[async_trait]
 impl LoadModel for Loader {
-    async fn open(&self, name: &str) -> Result<Box<dyn OpenedModel>, String> {
-        let mut settings = self.settings.clone();
-        settings.bundle.path = self.folder.join(name);
+    async fn open(&self, folder: Option<&str>) -> Result<Box<dyn OpenedModel>, String> {
+        let (settings, folder) = (self.settings.clone(), folder.map(str::to_owned));
         let items = self.store.item_count().await.map_err(|error| error.to_string())?;
         let (store, bodies, system) =
             (Arc::clone(&self.store), self.bodies.clone(), self.system.clone());
+        let open_inference = self.open_inference.clone();
         let opened = tokio::task::spawn_blocking(move || -> Result<Opened> {
-            let model = Model::open(&settings)?;
+            let model = Model::open_folder(&settings, folder.as_deref())?;
             memory::check(&model.bundle, items)?;
-            Ok(Opened { model, settings, store, bodies, system, progress: Progress::hidden() })
+            let progress = Progress::hidden();
+            Ok(Opened { model, settings, store, bodies, open_inference, system, progress })
         });
         let opened = opened.await.map_err(|error| error.to_string())?;
         Ok(Box::new(opened.map_err(|error| format!("{error:#}"))?))
+    }
+
+    async fn folders(&self) -> Result<Vec<BundleFolder>, String> {
+        let path = self.folder.clone();
+        let found = tokio::task::spawn_blocking(move || folder::bundles(&path));
+        let found = found.await.map_err(|error| error.to_string())?;
+        found.map_err(|error| format!("{} (models.folder): {error}", self.folder.display()))
     }
 }
 
@@ -81,6 +97,7 @@ struct Opened {
     settings: Settings,
     store: Arc<dyn Store>,
     bodies: BodyMemory,
+    open_inference: ServedNow,
     system: actix::System,
     progress: Progress,
 }
@@ -119,14 +136,18 @@ impl OpenedModel for Opened {
 
 impl Opened {
     async fn serve(self, threads: Threads) -> Result<ServingModel> {
-        let Self { model, mut settings, store, bodies, progress, .. } = self;
-        // Snapshots are of one bundle; this one's lie in a folder beside those of the first.
-        let snapshot = &mut settings.retrieval.snapshot.path;
-        let version = blake3::hash(model.bundle.version().as_bytes()).to_hex();
-        *snapshot = snapshot_folder(snapshot.as_deref(), &settings.store)
-            .map(|folder| folder.join(format!("model-{}", &version[..16])));
-        let node =
-            Node { threads, ..Node::new(settings, store, Metrics::of_part(), bodies, progress) };
+        let Self { model, mut settings, store, bodies, open_inference, progress, .. } = self;
+        own_snapshots(&mut settings, model.bundle.version());
+        let node = Node::new(settings, store, Metrics::of_part(), bodies, progress);
+        let node = Node { threads, open_inference, ..node };
         Ok(wiring::serving::start(&node, &model).await?.serving)
     }
+}
+
+/// Snapshots are of one bundle: those of a model that is not the settings' lie in a folder beside.
+fn own_snapshots(settings: &mut Settings, version: &str) {
+    let snapshot = &mut settings.retrieval.snapshot.path;
+    let version = blake3::hash(version.as_bytes()).to_hex();
+    *snapshot = snapshot_folder(snapshot.as_deref(), &settings.store)
+        .map(|folder| folder.join(format!("model-{}", &version[..16])));
 }

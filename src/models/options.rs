@@ -1,6 +1,6 @@
 //! Models beside the one a process begins with: section `[models]` of the settings.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use garde::Validate;
 use plugrank_settings::rules::finite;
@@ -15,6 +15,10 @@ pub struct ModelsOptions {
     #[garde(skip)]
     #[schemars(example = &"models")]
     pub folder: Option<PathBuf>,
+    /// How often that folder is looked into, in milliseconds: a bundle that came is loaded, which takes two
+    /// looks. 0: never.
+    #[garde(range(max = 3_600_000))]
+    pub watch_ms: u64,
     /// Most models loaded or loading at a time, the active one included.
     #[garde(range(min = 2, max = 16))]
     pub max_loaded: usize,
@@ -24,8 +28,15 @@ pub struct ModelsOptions {
     pub shadow_share: f64,
 }
 
+impl ModelsOptions {
+    /// How often the folder is looked into; none for never.
+    pub(crate) fn watch_every(&self) -> Option<Duration> {
+        (self.watch_ms > 0).then(|| Duration::from_millis(self.watch_ms))
+    }
+}
+
 impl Default for ModelsOptions {
     fn default() -> Self {
-        Self { folder: None, max_loaded: 2, shadow_share: 0.0 }
+        Self { folder: None, watch_ms: 2000, max_loaded: 2, shadow_share: 0.0 }
     }
 }

@@ -15,6 +15,7 @@ mod tests;
 use std::{collections::HashMap, path::Path};
 
 use garde::Validate;
+use plugrank_access::AccessOptions;
 use plugrank_budget::BudgetOptions;
 use plugrank_bundle::BundleOptions;
 use plugrank_encoding::EncodingOptions;
@@ -43,6 +44,8 @@ pub struct Settings {
     #[garde(dive)]
     pub server: ServerOptions,
     #[garde(dive)]
+    pub access: AccessOptions,
+    #[garde(dive)]
     pub store: StoreOptions,
     #[garde(dive)]
     pub bundle: BundleOptions,
@@ -54,7 +57,9 @@ pub struct Settings {
     pub exposures: ExposuresOptions,
     #[garde(dive)]
     pub experiments: ExperimentsOptions,
+    /// Places of the shop where lists are shown, each by its name.
     #[garde(dive, custom(surfaces::possible_names))]
+    #[schemars(extend("examples" = [{ "home": { "k": 12 } }]))]
     pub surfaces: Surfaces,
     #[garde(dive)]
     pub items: ItemsOptions,

@@ -33,7 +33,8 @@ pub struct StoreOptions {
     /// Memory for users' profiles and histories read from the embedded store, in MiB.
     #[garde(range(min = 0, max = 1_048_576))]
     pub user_cache_mb: usize,
-    /// Whether opening the embedded store reads all of it and verifies every checksum.
+    /// Whether opening the embedded store reads all of it and verifies every checksum, also where it was
+    /// closed cleanly; after an unclean end that is done in any case.
     #[garde(skip)]
     pub verify_on_open: bool,
     /// Replicas that must have a write before it is confirmed, so that none is lost when a master dies;

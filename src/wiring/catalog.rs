@@ -60,6 +60,23 @@ impl Catalog {
             "the item table is filled"
         );
         tell_of_columns(&items.columns());
+        if model.is_some() && items.is_empty() {
+            tracing::warn!(
+                bundle,
+                "the store has no items, and the bundle ranks a catalog: is `store.path` or the address of \
+                 Redis right? `plugrank load` fills it"
+            );
+        }
+        let watched = Arc::clone(&items);
+        node.health.advise("catalog", move || {
+            let empty = watched.is_empty();
+            async move {
+                match empty {
+                    true => Err("the store has no items; `plugrank load` fills it".to_owned()),
+                    false => Ok(()),
+                }
+            }
+        });
         Ok(Self { items, features, loaded: Mutex::new(Some(loaded)), follower: Mutex::default() })
     }
 

@@ -112,6 +112,7 @@ impl Scoring {
             route(config, invalidate.clone());
         }
         if let Some(api) = &self.open_inference {
+            (api.activate)();
             (api.routes)(config);
         }
     }

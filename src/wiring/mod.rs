@@ -12,6 +12,7 @@ mod retrieval;
 mod scoring;
 pub mod serving;
 mod store;
+mod store_metrics;
 mod threads;
 #[cfg_attr(not(feature = "vector-engine"), path = "vector_engine_off.rs")]
 mod vector_engine;
@@ -19,6 +20,7 @@ mod vector_engine;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
+use plugrank_access::RoleToken;
 use plugrank_body::BodyMemory;
 use plugrank_bundle::Bundle;
 use plugrank_inference::Library;
@@ -32,10 +34,11 @@ pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
 pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
 pub use metrics::{RoleMetrics, watch_bodies};
+pub use open_inference::ServedNow;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
-pub use store::open as open_store;
+pub use store::{open as open_store, open_measured};
 pub use threads::Threads;
 
 /// What the roles of a process share.
@@ -56,6 +59,8 @@ pub struct Node {
     pub progress: Progress,
     /// What actors run on.
     pub threads: Threads,
+    /// Whose graphs are served by another protocol, where they are.
+    pub open_inference: ServedNow,
 }
 
 /// The model, for the roles that run graphs.
@@ -64,6 +69,8 @@ pub struct Model {
     pub bundle: Arc<Bundle>,
     /// ONNX Runtime.
     pub library: Library,
+    /// Name of its folder among the models; none for the bundle of the settings.
+    pub folder: Option<String>,
 }
 
 impl Model {
@@ -72,11 +79,25 @@ impl Model {
     /// # Errors
     /// When either cannot be used.
     pub fn open(settings: &Settings) -> Result<Self> {
+        Self::open_folder(settings, None)
+    }
+
+    /// The same with the bundle in a folder among the models, where one is named.
+    ///
+    /// # Errors
+    /// When either cannot be used, or the settings name no folder of models.
+    pub fn open_folder(settings: &Settings, folder: Option<&str>) -> Result<Self> {
         let library = Library::load(settings.onnxruntime.library.as_deref().map(Path::new))?;
-        let path = &settings.bundle.path;
-        let bundle = Bundle::open(path)
-            .with_context(|| format!("the bundle {} (bundle.path) is refused", path.display()))?;
-        Ok(Self { bundle: Arc::new(bundle), library })
+        let (path, named) = match folder {
+            None => (settings.bundle.path.clone(), "bundle.path"),
+            Some(folder) => {
+                let models = settings.models.folder.as_ref().context("models.folder is not set")?;
+                (models.join(folder), "models.folder")
+            }
+        };
+        let bundle = Bundle::open(&path)
+            .with_context(|| format!("the bundle {} ({named}) is refused", path.display()))?;
+        Ok(Self { bundle: Arc::new(bundle), library, folder: folder.map(str::to_owned) })
     }
 }
 
@@ -92,7 +113,8 @@ impl Node {
     ) -> Self {
         let (health, threads) = (Health::new(), Threads::default());
         let roles = RoleMetrics::register(&metrics);
-        Self { settings, store, metrics, roles, health, bodies, progress, threads }
+        let open_inference = ServedNow::default();
+        Self { settings, store, metrics, roles, health, bodies, progress, threads, open_inference }
     }
 
     /// Starts a service as an actor on a thread of its own, watched by readiness and metrics. Calls
@@ -116,7 +138,10 @@ impl Node {
     /// A client of a role in other processes.
     fn remote(&self, role: &'static str, urls: &[String]) -> Result<Remote> {
         let peers = self.settings.peers.clone();
-        let remote = Remote::new(&RemoteOptions { name: role, base_urls: urls.to_vec(), peers })?;
+        let token = peers.token_file.as_deref().map(RoleToken::watch).transpose();
+        let token = token.map_err(anyhow::Error::msg)?;
+        let base_urls = urls.to_vec();
+        let remote = Remote::new(&RemoteOptions { name: role, base_urls, peers, token })?;
         let known = remote.clone();
         self.roles.endpoints(role, move || known.endpoints());
         Ok(remote)

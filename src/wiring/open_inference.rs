@@ -7,6 +7,9 @@ use plugrank_bundle::GraphName;
 use plugrank_contract::scoring::Infer;
 use plugrank_gateway::OtherApi;
 use plugrank_open_inference::{ModelServerClient, Served, server};
+
+pub use plugrank_open_inference::ServedNow;
+
 use plugrank_scoring::RemoteModel;
 use plugrank_transport::Client;
 
@@ -24,9 +27,11 @@ pub(super) fn api(node: &Node, model: &Model, infer: Client<Infer>) -> Option<Ot
             max_in_flight: node.settings.scoring.max_in_flight,
         };
         let served = Served::new(&model.bundle, infer, health, limits);
+        let (now, activated) = (node.open_inference.clone(), node.open_inference.clone());
         OtherApi {
             prefix: server::PREFIX,
-            routes: Arc::new(move |config| served.routes(config)),
+            routes: Arc::new(move |config| now.routes(config)),
+            activate: Arc::new(move || activated.serve(&served)),
             openapi: Served::openapi(),
             is_probe: server::is_probe,
         }

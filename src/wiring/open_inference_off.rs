@@ -9,6 +9,10 @@ use plugrank_transport::Client;
 
 use super::{Model, Node};
 
+/// Whose graphs are served: nobody's.
+#[derive(Clone, Default)]
+pub struct ServedNow;
+
 /// Nothing.
 pub(super) fn api(_: &Node, _: &Model, _: Client<Infer>) -> Option<OtherApi> {
     None

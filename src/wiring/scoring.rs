@@ -68,6 +68,17 @@ pub async fn start(
         let alive = watched.alive();
         async move { if alive { Ok(()) } else { Err("a worker thread is gone".to_owned()) } }
     });
+    let watched = Arc::clone(&service);
+    node.health.advise("scores", move || {
+        let share = watched.not_finite_share();
+        async move {
+            let reason = |share: f64| {
+                let share = share * 100.0;
+                format!("{share:.0}% of the model's recent scores are no finite numbers")
+            };
+            share.map_or(Ok(()), |share| Err(reason(share)))
+        }
+    });
     let limit = node.settings.scoring.max_in_flight;
     let local = node.run("scoring", service, limit)?;
     let open_inference = open_inference::api(node, model, client(local.clone()));

@@ -48,6 +48,7 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
     let facts_for = if looked_up { 0 } else { node.settings.reranking.pool };
     let serving = ServingModel {
         version: model.bundle.version().to_owned(),
+        folder: model.folder.clone(),
         clients: Clients {
             retrieve: retrieval.retrieve,
             similar: retrieval.similar,
@@ -61,6 +62,7 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
         facts_for: u32::try_from(facts_for).unwrap_or(u32::MAX),
         metrics: node.metrics.clone(),
         health: node.health.clone(),
+        on_active: scoring.open_inference.as_ref().map(|api| Arc::clone(&api.activate)),
         keep: Arc::new((catalog, node.threads.clone())),
     };
     Ok(Started { serving, open_inference: scoring.open_inference })
@@ -86,6 +88,7 @@ pub fn remote(node: &Node) -> Result<Started> {
     };
     let serving = ServingModel {
         version: REMOTE.to_owned(),
+        folder: None,
         clients: Clients {
             retrieve: retrieval.retrieve,
             similar: retrieval.similar,
@@ -99,6 +102,7 @@ pub fn remote(node: &Node) -> Result<Started> {
         facts_for: u32::try_from(node.settings.reranking.pool).unwrap_or(u32::MAX),
         metrics: node.metrics.clone(),
         health: node.health.clone(),
+        on_active: None,
         keep: Arc::new(()),
     };
     Ok(Started { serving, open_inference: None })

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use plugrank_runtime::Metrics;
 use plugrank_settings::RedisConnection;
 use plugrank_store::Store;
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_store_redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
 
+use super::store_metrics::measured;
 use crate::settings::{StoreKind, StoreOptions};
 
 /// Opens the store.
@@ -41,6 +43,18 @@ pub async fn open(settings: &StoreOptions) -> Result<Arc<dyn Store>> {
             Ok(Arc::new(RedisStore::connect(&servers(&settings.redis)?, options).await?))
         }
     }
+}
+
+/// Opens the store of a server, whose answers are measured.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_measured(settings: &StoreOptions, metrics: &Metrics) -> Result<Arc<dyn Store>> {
+    let name = match settings.kind {
+        StoreKind::Embedded => "embedded",
+        StoreKind::Redis => "redis",
+    };
+    Ok(measured(open(settings).await?, name, metrics))
 }
 
 const fn hours(hours: u64) -> Duration {

@@ -104,6 +104,30 @@ async fn requests_that_are_not_sampled_show_their_stages() {
 }
 
 #[tokio::test]
+async fn the_pages_ask_for_a_key_where_keys_are_asked_for() {
+    let digest = |key: &str| plugrank_access::Digest::of(key);
+    let keys = format!(
+        "access.keys.ops = {{ scopes = [\"admin\"], sha256 = \"{}\" }}\n\
+         access.keys.shop = {{ scopes = [\"rank\"], sha256 = \"{}\" }}\n",
+        digest("for-ops"),
+        digest("for-shop"),
+    );
+    let (site, admin) = site_with_admin(&keys).await;
+    let ask = || site.http.get(format!("{admin}/debug/requests"));
+    let answer = ask().send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 401);
+    let challenges: Vec<_> = answer.headers().get_all("www-authenticate").iter().collect();
+    assert!(challenges[0].to_str().unwrap().starts_with("Bearer"), "{challenges:?}");
+    assert!(challenges[1].to_str().unwrap().starts_with("Basic"), "{challenges:?}");
+    assert_eq!(ask().bearer_auth("for-shop").send().await.unwrap().status().as_u16(), 403);
+    assert_eq!(ask().bearer_auth("for-ops").send().await.unwrap().status().as_u16(), 200);
+    let browser = ask().basic_auth("anybody", Some("for-ops")).send().await.unwrap();
+    assert_eq!(browser.status().as_u16(), 200);
+    let wrong = ask().basic_auth("anybody", Some("guess")).send().await.unwrap();
+    assert_eq!(wrong.status().as_u16(), 401);
+}
+
+#[tokio::test]
 async fn the_pages_are_not_on_the_public_port() {
     let (site, _) = site_with_admin("").await;
     assert_eq!(site.get("/debug/requests").await.0, 404);

@@ -1,3 +1,4 @@
+mod access;
 mod admin;
 mod bad_requests;
 mod bundle;
@@ -5,6 +6,7 @@ mod collector;
 mod demo;
 mod engine;
 mod events;
+mod experiments;
 mod export;
 mod load_killed;
 mod models;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use plugrank_simshop::{Exchange, exchange};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -137,11 +138,18 @@ async fn a_removed_model_gives_its_threads_back_and_the_other_sees_new_items() {
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let first = manifest()["version"].as_str().unwrap().to_owned();
     load(&site).await;
+    let served = || async {
+        let (status, graph) = site.get("/v2/models/unified").await;
+        assert_eq!(status, 200, "{graph}");
+        graph["versions"].clone()
+    };
+    assert_eq!(served().await, json!([first]));
     let item = json!({"title": "Brass desk lamp", "text": "Warm light", "categories": ["lamps"]});
     let put = site.http.put(site.url("/v1/items/new-lamp")).json(&item).send().await.unwrap();
     assert_eq!(put.status(), 201);
     let only = json!({"user_id": "u1", "k": 1, "candidates": ["new-lamp"]});
     activate(&site, "two").await;
+    assert_eq!(served().await, json!(["two"]), "the other protocol serves what is active");
     let reply = site.rank(only.clone()).await;
     assert_eq!(ids(reply["items"].as_array().unwrap()), ["new-lamp"], "{reply}");
     assert_eq!((&reply["model"], &reply["coverage"]["missing"]), (&json!("two"), &json!(0)));
@@ -169,5 +177,94 @@ async fn a_bundle_that_is_refused_changes_nothing() {
         assert!(reply["detail"].as_str().unwrap().contains(why), "{reply}");
     }
     assert_eq!(site.rank_for("u1", 5).await.len(), 5);
+    assert_eq!(state(&site, "two").await, "none");
+}
+
+#[tokio::test]
+async fn a_restart_begins_with_what_was_activated_while_its_folder_is_there() {
+    let folder = models();
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    let first = manifest()["version"].as_str().unwrap().to_owned();
+    load(&site).await;
+    activate(&site, "two").await;
+    let site = site.crash_and_restart().await;
+    let reply = site.rank(request(1)).await;
+    assert_eq!(reply["model"], "two", "{reply}");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while state(&site, &first).await != "ready" {
+        assert!(Instant::now() < deadline, "the model before was not loaded in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    activate(&site, &first).await;
+    activate(&site, "two").await;
+    fs::rename(folder.path().join("two"), folder.path().join("gone")).unwrap();
+    let site = site.crash_and_restart().await;
+    assert_eq!(site.rank(request(1)).await["model"], json!(first));
+}
+
+#[tokio::test]
+async fn a_bundle_that_comes_into_the_watched_folder_is_ready_soon() {
+    let folder = models();
+    let watched = TempDir::new().unwrap();
+    let more = format!("models.folder = {:?}\nmodels.watch_ms = 50", watched.path());
+    let site = Site::start_with(&more).await;
+    let whole = folder.path().join("two");
+    // As a copy does it: the manifest may come first and a large file grows.
+    let half = watched.path().join("half");
+    fs::create_dir(&half).unwrap();
+    fs::copy(whole.join("manifest.json"), half.join("manifest.json")).unwrap();
+    let graph = fs::read(whole.join("unified.onnx")).unwrap();
+    fs::write(half.join("unified.onnx"), &graph[..graph.len() / 2]).unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(state(&site, "two").await, "none");
+    fs::remove_dir_all(&half).unwrap();
+    copy(&whole, &watched.path().join(".new"));
+    fs::rename(watched.path().join(".new"), watched.path().join("new")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while state(&site, "two").await != "ready" {
+        assert!(Instant::now() < deadline, "the model was not loaded in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    activate(&site, "two").await;
+}
+
+#[tokio::test]
+async fn a_hang_up_signal_reads_the_settings_again() {
+    let mut site = Site::start().await;
+    assert_eq!(site.rank(request(1)).await["budget"]["total_ms"], 2000.0);
+    site.set("budget.default_ms = 3000\nserver.k_max = 30");
+    site.hang_up();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while site.rank(request(1)).await["budget"]["total_ms"] != 3000.0 {
+        assert!(Instant::now() < deadline, "the settings were not taken up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(site.rank_for("u1", 40).await.len(), 40, "k_max needs a restart");
+    site.set("budget.default_ms = 0");
+    site.hang_up();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(site.alive(), "settings that cannot be used change nothing");
+    assert_eq!(site.rank(request(1)).await["budget"]["total_ms"], 3000.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_exchange_costs_is_measured() {
+    let folder = models();
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    let plan = Exchange {
+        url: site.url(""),
+        folder: "two".to_owned(),
+        rate: 20.0,
+        threads: 4,
+        alone: Duration::from_secs(2),
+        activations: 6,
+        users: 10,
+    };
+    let phases = tokio::task::spawn_blocking(move || exchange(&plan)).await.unwrap().unwrap();
+    let first = manifest()["version"].as_str().unwrap().to_owned();
+    let by: Vec<_> = phases.iter().map(|phase| (phase.name, phase.models.len())).collect();
+    assert_eq!(by, [("alone", 1), ("loading", 1), ("exchanging", 2)], "{phases:?}");
+    assert!(phases.iter().all(|phase| phase.failed == 0 && phase.requests > 0), "{phases:?}");
+    assert_eq!(state(&site, &first).await, "active");
     assert_eq!(state(&site, "two").await, "none");
 }

@@ -141,6 +141,26 @@ impl Site {
         self.child.wait().expect("the server ends").code()
     }
 
+    /// Writes the settings anew, with others added.
+    pub(crate) fn set(&self, more: &str) {
+        let settings =
+            fs::read_to_string(self.folder.path().join("plugrank.toml")).expect("settings");
+        let named = |line: &&str| {
+            let key = line.split_once(" =").map_or("", |(key, _)| key);
+            !more.lines().any(|set| set.starts_with(&format!("{key} =")))
+        };
+        let kept: Vec<&str> = settings.lines().filter(named).collect();
+        let text = format!("{}\n{more}\n", kept.join("\n"));
+        fs::write(self.folder.path().join("plugrank.toml"), text).expect("settings can be written");
+    }
+
+    /// Asks the server to read its settings again (SIGHUP).
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+    }
+
     /// The server's process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -13,3 +13,4 @@ mod process;
 mod proxy;
 mod redis;
 mod rolling_restart;
+mod stops;

@@ -329,7 +329,8 @@ pub struct DegradedReport<'a> {
     /// `scored_lowest`.
     pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
-    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm).
+    /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm),
+    /// `non_finite` (the model gave what are no numbers; their `ctr` is null).
     pub cause: &'static str,
     /// What happened, for people.
     pub detail: &'a str,

@@ -18,7 +18,10 @@ pub(crate) struct Arms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GivenArm {
     pub(crate) layer: String,
+    pub(crate) experiment: String,
     pub(crate) arm: String,
+    /// Given by name, so that it is no part of results.
+    pub(crate) forced: bool,
 }
 
 /// Whom the arms are for.
@@ -62,9 +65,14 @@ impl Running {
             false => self.assigner.assign_forced(&subject, forced)?,
         };
         let mut arms = Arms::default();
-        for Assignment { layer, arm, .. } in assigned {
+        for Assignment { layer, experiment, arm, forced } in assigned {
             arms.change = std::mem::take(&mut arms.change).and(ArmChange::from_arm(arm));
-            arms.list.push(GivenArm { layer: layer.name.clone(), arm: arm.name.clone() });
+            arms.list.push(GivenArm {
+                layer: layer.name.clone(),
+                experiment: experiment.name.clone(),
+                arm: arm.name.clone(),
+                forced,
+            });
         }
         Ok(arms)
     }

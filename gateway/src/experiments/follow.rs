@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use plugrank_experiments::Definitions;
 use plugrank_store::{Document, Store, StoreError};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use super::{DOCUMENT, Experiments, Running, change};
 
 /// Reads the definitions now and then; ends only by being dropped.
 pub(crate) async fn follow(experiments: Arc<Experiments>, store: Arc<dyn Store>) {
-    let mut ticks = interval(experiments.options.follow_every());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Logged when it begins, not at each turn.
     let mut failing = false;
     loop {
-        ticks.tick().await;
+        sleep(experiments.options().follow_every()).await;
         match experiments.read(&store).await {
             Ok(()) => failing = false,
             Err(error) => {

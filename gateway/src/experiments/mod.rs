@@ -6,8 +6,15 @@
 mod arms;
 mod change;
 mod follow;
+mod judge;
+mod metrics;
 mod options;
+mod results;
+mod tally;
 mod write;
+
+#[cfg(test)]
+mod judge_tests;
 
 use std::sync::Arc;
 
@@ -17,7 +24,11 @@ use plugrank_experiments::{Assigner, Definitions};
 pub(crate) use arms::{Arms, GivenArm, Who};
 pub(crate) use change::ArmChange;
 pub(crate) use follow::follow;
+pub(crate) use judge::{Judge, LEASE};
+pub(crate) use metrics::ExperimentMetrics;
 pub use options::ExperimentsOptions;
+pub(crate) use results::{ResultsError, Tallies};
+pub(crate) use tally::TallyError;
 pub(crate) use write::WriteError;
 
 /// Name of the document in the store.
@@ -26,7 +37,7 @@ const DOCUMENT: &str = "experiments";
 /// The experiments of a gateway.
 pub(crate) struct Experiments {
     running: ArcSwap<Running>,
-    pub(crate) options: ExperimentsOptions,
+    options: ArcSwap<ExperimentsOptions>,
 }
 
 /// Definitions in force.
@@ -41,7 +52,17 @@ pub(crate) struct Running {
 impl Experiments {
     pub(crate) fn new(options: ExperimentsOptions) -> Self {
         let running = Running::new(Definitions::default(), 0);
-        Self { running: ArcSwap::from_pointee(running), options }
+        Self { running: ArcSwap::from_pointee(running), options: ArcSwap::from_pointee(options) }
+    }
+
+    /// How experiments are followed and forced.
+    pub(crate) fn options(&self) -> Arc<ExperimentsOptions> {
+        self.options.load_full()
+    }
+
+    /// Goes on by other options.
+    pub(crate) fn set_options(&self, options: ExperimentsOptions) {
+        self.options.store(Arc::new(options));
     }
 
     /// The definitions in force now.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plugrank_contract::TimestampMs;
 use plugrank_experiments::{DefinitionProblems, Definitions};
 use plugrank_store::{Store, StoreError};
 
@@ -35,10 +36,12 @@ impl From<StoreError> for WriteError {
 }
 
 impl Experiments {
-    /// Changes the definitions; in force here when it returns.
+    /// Changes the definitions; in force here when it returns. Each experiment that is another then has in its
+    /// history when that was, and the cause.
     pub(crate) async fn write(
         &self,
         store: &Arc<dyn Store>,
+        (now, cause): (TimestampMs, &str),
         change: impl Fn(&mut Definitions) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         for _ in 0..TRIES {
@@ -52,6 +55,10 @@ impl Experiments {
             };
             let mut after = before.clone();
             change(&mut after)?;
+            for experiment in &mut after.experiments {
+                let known = before.experiment(&experiment.name);
+                experiment.follow(known, now, cause);
+            }
             let after = checked(after)?;
             after.may_follow(&before).map_err(WriteError::Moves)?;
             let bytes = serde_json::to_vec(&after)

@@ -4,6 +4,7 @@ use plugrank_contract::{ExposedArm, ExposedItem, Exposure, TimestampMs};
 use uuid::Uuid;
 
 use crate::{
+    api::rank::Coverage,
     experiments::{Arms, GivenArm},
     pipeline::{CandidateSet, Given, Placed, RankQuery, Ranked},
 };
@@ -20,13 +21,16 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// The exposure; `None` where nothing was ranked.
-    pub(crate) fn exposure(&self) -> Option<Exposure> {
-        let set = self.ranked.ranking.as_ref().ok()?;
-        let arm =
-            |given: &GivenArm| ExposedArm { layer: given.layer.clone(), arm: given.arm.clone() };
+    /// The exposure; without items where nothing could be ranked.
+    pub(crate) fn exposure(&self) -> Exposure {
+        let set = self.ranked.ranking.as_ref().ok();
+        let arm = |given: &GivenArm| ExposedArm {
+            layer: given.layer.clone(),
+            experiment: given.experiment.clone(),
+            arm: given.arm.clone(),
+        };
         let given = self.query.given.as_ref();
-        Some(Exposure {
+        Exposure {
             request_id: self.request_id.to_string(),
             timestamp: self.at,
             user_id: self.query.user_id.clone(),
@@ -34,14 +38,30 @@ impl Served {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
             arms: self.arms.list.iter().map(arm).collect(),
-            forced_arms: self.forced_arms,
-            bundle: set.model.as_deref().map(str::to_owned),
+            forced_arms: self.forced_arms || self.arms.list.iter().any(|given| given.forced),
+            bundle: set.and_then(|set| set.model.as_deref()).map(str::to_owned),
             rung: self.ranked.rung().as_str().to_owned(),
+            degraded: self.ranked.is_degraded(),
+            late: self.ranked.spent > self.ranked.total,
+            failed: set.is_none(),
+            coverage: set.map_or(0.0, |set| coverage(&set.coverage)),
             features: given.map(|given| given.request().clone()).unwrap_or_default(),
-            tasks: set.scores.iter().map(|task| task.task.to_string()).collect(),
-            items: set.places.iter().filter_map(|placed| item(set, placed, given)).collect(),
-        })
+            tasks: set
+                .iter()
+                .flat_map(|set| set.scores.iter().map(|task| task.task.to_string()))
+                .collect(),
+            items: set
+                .iter()
+                .flat_map(|set| set.places.iter().filter_map(|placed| item(set, placed, given)))
+                .collect(),
+        }
     }
+}
+
+/// Share of the scored candidates whose vectors were there; all of none.
+fn coverage(of: &Coverage) -> f32 {
+    let rows = of.memory + of.store + of.encoded + of.missing;
+    if rows == 0 { 1.0 } else { 1.0 - of.missing as f32 / rows as f32 }
 }
 
 fn item(set: &CandidateSet, placed: &Placed, given: Option<&Given>) -> Option<ExposedItem> {
@@ -113,16 +133,23 @@ pub(crate) mod tests {
             budget: Duration::ZERO,
             explain: false,
         };
-        let list = vec![GivenArm { layer: "model".to_owned(), arm: "b".to_owned() }];
+        let list = vec![GivenArm {
+            layer: "model".to_owned(),
+            experiment: "two".to_owned(),
+            arm: "b".to_owned(),
+            forced: false,
+        }];
         let arms = Arms { list, ..Arms::default() };
         Served { request_id: Uuid::nil(), at: 7, query, ranked, arms, forced_arms: false }
     }
 
     #[test]
     fn an_exposure_has_the_items_in_their_order_with_their_scores() {
-        let exposure = served("u").exposure().unwrap();
+        let exposure = served("u").exposure();
         assert_eq!((exposure.user_id.as_str(), exposure.timestamp), ("u", 7));
-        assert_eq!(exposure.arms, [ExposedArm { layer: "model".into(), arm: "b".into() }]);
+        let arm = ExposedArm { layer: "model".into(), experiment: "two".into(), arm: "b".into() };
+        assert_eq!(exposure.arms, [arm]);
+        assert!(!exposure.forced_arms && !exposure.late && !exposure.degraded && !exposure.failed);
         assert_eq!((exposure.bundle.as_deref(), exposure.rung.as_str()), (Some("v1"), "full"));
         assert_eq!(exposure.surface.as_deref(), Some("home"));
         assert_eq!(exposure.items[0].propensity, Some(0.5));
@@ -143,6 +170,7 @@ pub(crate) mod tests {
             },
             ..served("u")
         };
-        assert_eq!(failed.exposure(), None);
+        let failed = failed.exposure();
+        assert_eq!((failed.failed, failed.items.len(), failed.arms.len()), (true, 0, 1));
     }
 }

@@ -52,7 +52,7 @@ async fn gather(waiting: &mut Receiver<Box<Served>>, batch: &mut Vec<Box<Served>
 }
 
 async fn append(store: &dyn Store, batch: &mut Vec<Box<Served>>, counts: &Counts) {
-    let exposures: Vec<Exposure> = batch.drain(..).filter_map(|served| served.exposure()).collect();
+    let exposures: Vec<Exposure> = batch.drain(..).map(|served| served.exposure()).collect();
     let count = exposures.len() as u64;
     let end = Instant::now() + PATIENCE;
     while let Err(error) = store.append_exposures(exposures.clone()).await {

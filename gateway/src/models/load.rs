@@ -1,8 +1,9 @@
 //! Loading a model beside those that answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use async_trait::async_trait;
+use tokio::task::JoinHandle;
 
 use super::{ModelError, Models, Other, ServingModel};
 
@@ -10,11 +11,27 @@ use super::{ModelError, Models, Other, ServingModel};
 /// does.
 #[async_trait]
 pub trait LoadModel: Send + Sync {
-    /// Reads and checks what is in a folder, by the name it has in the folder of models; quick.
+    /// Reads and checks what is in a folder, by the name it has in the folder of models; none for the
+    /// bundle that the settings name. Quick.
     ///
     /// # Errors
     /// Why it cannot be loaded, for people: it is no bundle, or does not fit in memory.
-    async fn open(&self, name: &str) -> Result<Box<dyn OpenedModel>, String>;
+    async fn open(&self, folder: Option<&str>) -> Result<Box<dyn OpenedModel>, String>;
+
+    /// The whole bundles in the folder of models; one that is still being copied is none.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, for people.
+    async fn folders(&self) -> Result<Vec<BundleFolder>, String>;
+}
+
+/// A bundle in the folder of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleFolder {
+    /// Its name.
+    pub name: String,
+    /// Changes with what is in it.
+    pub mark: u64,
 }
 
 /// A bundle that was checked.
@@ -49,10 +66,14 @@ const NO_FOLDER: &str = "no folder of models is set (models.folder), or the role
                          where a model is changed by starting them with another bundle";
 
 impl Models {
-    /// Begins to load the bundle in a folder; answers its version. It is ready later, or has failed.
-    pub(crate) async fn load(self: &Arc<Self>, name: &str) -> Result<String, ModelError> {
+    /// Begins to load the bundle in a folder, or that of the settings; answers its version, and what ends
+    /// when it is ready or has failed.
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        folder: Option<&str>,
+    ) -> Result<(String, JoinHandle<()>), ModelError> {
         let loader = self.loader.as_ref().ok_or(ModelError::NoLoader(NO_FOLDER))?;
-        let opened = loader.open(name).await.map_err(ModelError::Refused)?;
+        let opened = loader.open(folder).await.map_err(ModelError::Refused)?;
         let version = opened.version().to_owned();
         let progress = opened.progress();
         {
@@ -65,14 +86,14 @@ impl Models {
             }
             let held = |other: &&Other| !matches!(other, Other::Failed(_));
             let loaded = 1 + others.values().filter(held).count();
-            if loaded >= self.max_loaded {
+            if loaded >= self.max_loaded.load(Ordering::Relaxed) {
                 return Err(ModelError::TooMany(loaded));
             }
             others.insert(version.clone(), Other::Loading(progress));
         }
         let (models, loaded) = (Arc::clone(self), version.clone());
         // Goes on whatever becomes of the request that asked for it.
-        tokio::spawn(async move {
+        let loading = tokio::spawn(async move {
             let begun = tokio::time::Instant::now();
             let state = match opened.start().await {
                 Ok(model) => {
@@ -86,7 +107,8 @@ impl Models {
                 }
             };
             models.others.lock().insert(loaded, state);
+            models.keep_later();
         });
-        Ok(version)
+        Ok((version, loading))
     }
 }

@@ -4,19 +4,31 @@
 //! Activation changes which model the next request takes; the model before stays loaded, so that going
 //! back is as quick. For its first requests a newly activated model is on trial ([`trial`]): what it
 //! cannot answer is answered by the model before, and after a few such requests that one is active again.
+//! So is a model that only answers for an experiment's arm, as long as it does. Which models there are is
+//! kept in the store ([`kept`]), so that a restart finds them again.
 
+mod kept;
 mod load;
 mod serving;
 pub(crate) mod shadow;
 mod trial;
+mod watch;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use plugrank_runtime::{Health, Metrics};
+use plugrank_store::Store;
 
-pub use load::{LoadModel, ModelLoadProgress, OpenedModel, ProgressReader};
+pub use kept::{KeptModel, KeptModels};
+pub use load::{BundleFolder, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader};
 pub use serving::{Clients, ServingModel};
 pub(crate) use trial::Trial;
 
@@ -30,7 +42,11 @@ pub(crate) struct Models {
     others: Mutex<BTreeMap<String, Other>>,
     trial: Trial,
     loader: Option<Arc<dyn LoadModel>>,
-    max_loaded: usize,
+    max_loaded: AtomicUsize,
+    /// Where which models there are is kept.
+    store: Arc<dyn Store>,
+    /// Held while that is written, so that the last state is what stays.
+    keeping: tokio::sync::Mutex<()>,
     /// Where the active model's metrics are shown.
     metrics: Metrics,
     /// Where its checks are asked.
@@ -79,16 +95,20 @@ impl Models {
         active: ServingModel,
         loader: Option<Arc<dyn LoadModel>>,
         max_loaded: usize,
+        store: Arc<dyn Store>,
         (metrics, health): (Metrics, Health),
     ) -> Self {
         metrics.show(&active.metrics);
         health.include(&active.health);
+        active.on_active.iter().for_each(|told| told());
         Self {
             active: ArcSwap::from_pointee(active),
             others: Mutex::default(),
             trial: Trial::default(),
             loader,
-            max_loaded,
+            max_loaded: max_loaded.into(),
+            store,
+            keeping: tokio::sync::Mutex::default(),
             metrics,
             health,
         }
@@ -112,15 +132,19 @@ impl Models {
         }
     }
 
-    /// The active model, then the others that are ready: whoever has to hear of changed items and of
-    /// events.
-    pub(crate) fn all_ready(&self) -> Vec<Arc<ServingModel>> {
+    /// The active model and the others that are ready: whoever has to hear of changed items and of events.
+    pub(crate) fn all_ready(&self) -> (Arc<ServingModel>, Vec<Arc<ServingModel>>) {
         let others = self.others.lock();
         let ready = others.values().filter_map(|other| match other {
             Other::Ready(model) => Some(Arc::clone(model)),
             Other::Loading(_) | Other::Failed(_) => None,
         });
-        std::iter::once(self.active()).chain(ready).collect()
+        (self.active(), ready.collect())
+    }
+
+    /// Sets how many models may be loaded or loading at a time. Those that are stay.
+    pub(crate) fn set_max_loaded(&self, max_loaded: usize) {
+        self.max_loaded.store(max_loaded, Ordering::Relaxed);
     }
 
     /// Every model and its state, the active one first.
@@ -157,6 +181,7 @@ impl Models {
             None => return Err(ModelError::Unknown(version.to_owned())),
         };
         let before = self.swap(Arc::clone(&model));
+        self.trial.forget_beside(version);
         tracing::info!(version, before = %before.version, "a model was activated");
         others.insert(before.version.clone(), Other::Ready(Arc::clone(&before)));
         self.trial.begin(&model, before);
@@ -166,33 +191,55 @@ impl Models {
     fn swap(&self, model: Arc<ServingModel>) -> Arc<ServingModel> {
         self.metrics.show(&model.metrics);
         self.health.include(&model.health);
+        model.on_active.iter().for_each(|told| told());
         self.active.swap(model)
     }
 
-    /// The model before, while `model` is on trial.
-    pub(crate) fn on_trial(&self, model: &ServingModel) -> Option<Arc<ServingModel>> {
-        self.trial.before(model)
+    /// The model that answers what `model` cannot: the one before, while it is on trial; the active one,
+    /// where `model` answers for an experiment's arm. None for a model that has nothing behind it.
+    pub(crate) fn substitute(&self, model: &ServingModel) -> Option<Arc<ServingModel>> {
+        match self.active.load().version == model.version {
+            true => self.trial.before(model),
+            false => Some(self.active()),
+        }
     }
 
-    /// Counts a request that a model on trial could not answer; after a few the model before is active
-    /// again and this one has failed.
-    pub(crate) fn broken(&self, model: &ServingModel, reason: &str) {
-        let Some(before) = self.trial.broken(model) else { return };
+    /// Counts a request that a model with a substitute could not answer. After a few it has failed: the
+    /// model before is active again, and arms that name it get the active one.
+    pub(crate) fn broken(self: &Arc<Self>, model: &ServingModel, reason: &str) {
         let mut others = self.others.lock();
-        if self.active().version != model.version {
-            return;
-        }
+        let active = self.active();
+        let back_to = if active.version == model.version {
+            let Some(before) = self.trial.broken(model) else { return };
+            others.remove(&before.version);
+            self.swap(Arc::clone(&before));
+            before
+        } else {
+            let answers = matches!(others.get(&model.version), Some(Other::Ready(_)));
+            if !answers || !self.trial.broken_beside(model) {
+                return;
+            }
+            active
+        };
         tracing::error!(
             version = %model.version,
-            back_to = %before.version,
+            back_to = %back_to.version,
             reason,
-            "a model was withdrawn: it could not answer its first requests"
+            "a model was withdrawn: it could not answer requests"
         );
-        others.remove(&before.version);
-        self.swap(before);
         let reason =
             format!("withdrawn after {} requests it could not answer: {reason}", trial::ALLOWED);
         others.insert(model.version.clone(), Other::Failed(reason));
+        drop(others);
+        self.keep_later();
+    }
+
+    /// Why a model failed, where it did.
+    pub(crate) fn withdrawn(&self, version: &str) -> Option<String> {
+        match self.others.lock().get(version) {
+            Some(Other::Failed(reason)) => Some(reason.clone()),
+            _ => None,
+        }
     }
 
     /// Removes a model that is not active, or forgets that it failed. Requests that have it end with it.
@@ -207,6 +254,7 @@ impl Models {
             Some(Other::Ready(_) | Other::Failed(_)) => others.remove(version),
         };
         self.trial.end_without(version);
+        self.trial.forget_beside(version);
         tracing::info!(version, "a model was removed");
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct Clients {
 pub struct ServingModel {
     /// Version of the bundle; [`REMOTE`](super::REMOTE) where the roles run in other processes.
     pub version: String,
+    /// Name of its folder among the models; none for the bundle of the settings.
+    pub folder: Option<String>,
     /// The services.
     pub clients: Clients,
     /// The item table of this process, where retrieval runs here too; ids are resolved in it.
@@ -46,6 +48,8 @@ pub struct ServingModel {
     pub metrics: Metrics,
     /// Whether its services can do their work; asked while it is active.
     pub health: Health,
+    /// Done when it becomes the active one.
+    pub on_active: Option<Arc<dyn Fn() + Send + Sync>>,
     /// What its services need and do not hold themselves, such as their threads.
     pub keep: Arc<dyn Any + Send + Sync>,
 }

@@ -1,6 +1,12 @@
 //! The shadow: which requests another model ranks too, and how the two answers compare.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use plugrank_contract::ItemId;
 use prometheus_client::{
@@ -22,7 +28,8 @@ const LEAST_COMMON: usize = 3;
 
 /// What is needed to rank in the shadow, and what came of it.
 pub(crate) struct Shadow {
-    share: f64,
+    /// Bits of an `f64`, so that it can be changed.
+    share: AtomicU64,
     free: Arc<Semaphore>,
     metrics: ShadowMetrics,
 }
@@ -33,7 +40,13 @@ pub(crate) type Answer = Vec<(ItemId, Option<f32>)>;
 impl Shadow {
     pub(crate) fn new(share: f64, registry: &mut Registry) -> Self {
         let free = Arc::new(Semaphore::new(AT_A_TIME));
+        let share = share.to_bits().into();
         Self { share, free, metrics: ShadowMetrics::register(registry) }
+    }
+
+    /// Has another share of requests ranked in the shadow.
+    pub(crate) fn set_share(&self, share: f64) {
+        self.share.store(share.to_bits(), Ordering::Relaxed);
     }
 
     /// Leave to rank in the shadow of a model now; none where it is busy, which is counted.
@@ -56,7 +69,8 @@ impl Shadow {
         let (_, low) = request.as_u64_pair();
         // The first of its bits are fixed by UUID's versions.
         let place = (low << 2) as f64 / (1_u64 << 63) as f64 / 2.0;
-        self.share > 0.0 && place < self.share
+        let share = f64::from_bits(self.share.load(Ordering::Relaxed));
+        share > 0.0 && place < share
     }
 }
 

@@ -86,8 +86,11 @@ impl CandidateSet {
     pub(crate) fn place_by_ctr(&mut self, k: u32) {
         let Some(ctr) = &self.ctr else { return self.place_as_retrieved(k) };
         let mut order: Vec<u32> = (0..).take(ctr.len()).collect();
-        let by_ctr =
-            |a: &u32, b: &u32| ctr[*b as usize].total_cmp(&ctr[*a as usize]).then_with(|| a.cmp(b));
+        let worth = |place: &u32| match ctr[*place as usize] {
+            ctr if ctr.is_finite() => ctr,
+            _ => f32::NEG_INFINITY,
+        };
+        let by_ctr = |a: &u32, b: &u32| worth(b).total_cmp(&worth(a)).then_with(|| a.cmp(b));
         let k = k as usize;
         // Only the first k have to be in order.
         if k > 0 && k < order.len() {
@@ -98,7 +101,7 @@ impl CandidateSet {
         let rule = Cow::Borrowed(Rung::CtrOrder.as_str());
         let place = |candidate: u32| Placed {
             candidate,
-            score: Some(ctr[candidate as usize]),
+            score: Some(ctr[candidate as usize]).filter(|ctr| ctr.is_finite()),
             rule: rule.clone(),
             propensity: None,
         };
@@ -125,6 +128,10 @@ mod tests {
             assert_eq!(order(&set), expected);
         }
         assert_eq!(set.places[0].score, Some(0.9));
+        set.ctr = Some(Arc::from([0.2, f32::NAN, f32::INFINITY, 0.9]));
+        set.place_by_ctr(9);
+        assert_eq!(order(&set), ["d", "a", "b", "c"], "what is no number sinks");
+        assert_eq!(set.places[2].score, None);
         set.place_as_retrieved(2);
         assert_eq!((order(&set), set.places[0].score), (vec!["a".into(), "b".into()], None));
     }

@@ -22,6 +22,8 @@ pub(crate) enum DegradedCause {
     Experiment,
     /// At the present backlog the whole answer would have come too late.
     Backlog,
+    /// The model gave what are no finite numbers.
+    NonFinite,
 }
 
 impl DegradedCause {
@@ -35,6 +37,7 @@ impl DegradedCause {
             Self::Pinned => "pinned",
             Self::Experiment => "experiment",
             Self::Backlog => "backlog",
+            Self::NonFinite => "non_finite",
         }
     }
 }
@@ -78,6 +81,7 @@ impl Degraded {
         let cause = match error.code {
             ErrorCode::DeadlineExceeded => DegradedCause::Cut,
             ErrorCode::Overloaded => DegradedCause::Overloaded,
+            ErrorCode::NotFinite => DegradedCause::NonFinite,
             _ => DegradedCause::Failed,
         };
         Self { stage, cause, fallback: Fallback::Rung(rung), detail: error.message }

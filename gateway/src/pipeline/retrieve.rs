@@ -61,8 +61,12 @@ pub(super) async fn retrieve(run: &mut RankRun<'_>) -> Result<CandidateSet, Call
 
 /// How many candidates to ask for. What the caller names is ranked as a whole on every rung.
 fn wanted_candidates(run: &mut RankRun<'_>) -> u32 {
-    let (limit, k) = (run.query.surface.candidates, run.query.k);
-    let fewer = run.gateway.fewer_candidates.min(limit);
+    let (limit, fewer) = {
+        let live = run.gateway.live.load();
+        let limit = run.query.surface.candidates.unwrap_or(live.candidate_limit);
+        (limit, live.budget.fewer_candidates.min(limit))
+    };
+    let k = run.query.k;
     if !run.plan.fewer_candidates() || run.query.candidates.is_some() {
         return limit.max(k);
     }

@@ -1,6 +1,6 @@
 //! Second stage: click probabilities.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
@@ -9,7 +9,7 @@ use plugrank_contract::{
     scoring::{ModelKind, Score, Scored},
 };
 
-use super::{CandidateSet, Degraded, Fallback, RankRun, stage::stage};
+use super::{CandidateSet, Degraded, DegradedCause, Fallback, RankRun, stage::stage};
 use crate::api::rank::Coverage;
 
 /// Adds the candidates' probabilities. Where they cannot be scored, the set goes on without them, and
@@ -101,7 +101,8 @@ fn name_rung(run: &mut RankRun<'_>, planned: Rung, reply: &Scored) {
     }
 }
 
-/// A score that is no number would stand anywhere in an order; it counts as the lowest.
+/// A score that is no number stays one, so that nobody takes it for a probability; in every order it counts
+/// as the lowest.
 fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
     let coverage = reply.coverage;
     set.model = Some(reply.bundle);
@@ -119,12 +120,13 @@ fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
         ..set.coverage
     };
     let broken = reply.ctr.iter().filter(|ctr| !ctr.is_finite()).count();
-    set.ctr = Some(if broken == 0 {
-        reply.ctr
-    } else {
-        let detail = format!("{broken} scores were no finite numbers");
-        run.degraded.push(Degraded::partial(Stage::Scoring, Fallback::ScoredLowest, detail));
-        let finite = |ctr: &f32| if ctr.is_finite() { *ctr } else { 0.0 };
-        Arc::from_iter(reply.ctr.iter().map(finite))
-    });
+    if broken > 0 {
+        run.degraded.push(Degraded {
+            stage: Stage::Scoring,
+            cause: DegradedCause::NonFinite,
+            fallback: Fallback::ScoredLowest,
+            detail: format!("{broken} scores were no finite numbers"),
+        });
+    }
+    set.ctr = Some(reply.ctr);
 }

@@ -13,7 +13,7 @@ use utoipa_swagger_ui::Config;
 use crate::{
     Gateway,
     endpoint::{Endpoint, get_or_head},
-    openapi,
+    openapi, openapi_security,
     problem::{Problem, ProblemDocument},
 };
 
@@ -21,6 +21,9 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     let mut document = openapi::document();
     if let Some(api) = &gateway.open_inference {
         document.merge(api.openapi.clone());
+    }
+    if gateway.gate.asks() {
+        openapi_security::describe(&mut document, gateway.open_inference.as_ref());
     }
     let document = Data::new(document);
     let page = Data::new(Config::new([Endpoint::OpenApi.path()]).validator_url("none"));

@@ -196,17 +196,17 @@ async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(NOTICE_BUDGET),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
     let deadline = context.deadline;
-    let models = gateway.models.all_ready();
+    let (active, beside) = gateway.models.all_ready();
     let tell = |model: &Arc<ServingModel>| {
         let client = Arc::clone(&model.clients.observe_events);
         let (context, notice) = (context.clone(), ObserveEvents { events: events.clone() });
         async move { deadline.limit(client.call(context, notice)).await }
     };
-    for told in join_all(models.iter().map(tell)).await {
+    for told in join_all(std::iter::once(&active).chain(&beside).map(tell)).await {
         let error = match told {
             Some(Ok(())) => continue,
             Some(Err(error)) => error.to_string(),

@@ -1,9 +1,12 @@
 //! `/v1/experiments`.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse,
     web::{self, Data, Path, ServiceConfig},
 };
+use plugrank_contract::TimestampMs;
 use plugrank_experiments::{Experiment, Layer};
 use serde_json::json;
 
@@ -12,13 +15,19 @@ use crate::{
     api::experiments::{ExperimentList, ExperimentView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
-    experiments::{Running, WriteError},
+    experiments::{ResultsError, Running, TallyError, WriteError},
     problem::{FieldError, Problem, ProblemDocument},
+    validate,
 };
+
+/// When to ask again for results that are being counted.
+const COUNTING: Duration = Duration::from_secs(5);
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let get_all = web::route().guard(get_or_head()).to(list);
     config.service(Endpoint::Experiments.resource().route(get_all));
+    let get_results = web::route().guard(get_or_head()).to(results);
+    config.service(Endpoint::ExperimentResults.resource().route(get_results));
     let experiment =
         Endpoint::Experiment.resource().app_data(BodyLimit::new(settings.max_body_bytes, settings));
     config.service(
@@ -105,7 +114,7 @@ pub(crate) async fn put(
         return Err(Problem::invalid_field("name", detail));
     }
     experiment.name.clone_from(&name);
-    let written = gateway.experiments.write(&gateway.store, |definitions| {
+    let written = gateway.experiments.write(&gateway.store, by_request(), |definitions| {
         let experiment = experiment.clone();
         let layer = &experiment.layer;
         if !layer.is_empty() && !definitions.layers.iter().any(|known| known.name == *layer) {
@@ -119,6 +128,51 @@ pub(crate) async fn put(
     });
     written.await.map_err(|error| problem(error, &name))?;
     view(&gateway.experiments.running(), &name)
+}
+
+/// See what came of an experiment
+///
+/// Counted by user (or request, by its layer) since its shares changed last. The sample ratio comes first: if
+/// the arms do not have the units they should have, `hidden` says so and no lift is shown. Then, by metric, the
+/// lift with its interval and p at one look and at every look, less what users did before (`cuped`), power
+/// and the time still needed; the guardrails' verdicts in any case.
+#[utoipa::path(
+    get,
+    path = "/v1/experiments/{name}/results",
+    tag = "experiments",
+    operation_id = "getExperimentResults",
+    params(("name" = String, Path, description = "Its name", example = "ppm")),
+    responses(
+        (status = 200, body = Object, description = "The results so far (docs/experiments.md)", example = json!({
+            "experiment": "ppm", "from": 1_790_000_000_000_i64, "to": 1_790_600_000_000_i64, "days": 6.9,
+            "arms": [
+                {"name": "idrec", "units": 4031, "exposures": 20155.0, "outcomes": [{"task": "click", "sum": 41020.0}]},
+                {"name": "ppm", "units": 3969, "exposures": 19845.0, "outcomes": [{"task": "click", "sum": 43310.0}]}
+            ],
+            "control": "idrec",
+            "sample_ratio": {"units": [4031, 3969], "expected": [4000.0, 4000.0], "p": 0.49, "always_valid_p": 1.0},
+            "crossed": 0, "hidden": null, "metrics": [], "guardrails": [], "history": []
+        })),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such experiment"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "All of its arms but the control are stopped, or it has too many units to be counted here"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The log is still being counted, which goes on where it was; or the store cannot be reached"),
+    ),
+)]
+pub(crate) async fn results(
+    gateway: Data<Gateway>,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (running, now) = (gateway.experiments.running(), validate::now_ms());
+    let Gateway { tallies, store, .. } = &**gateway;
+    let found = tallies.results(&running, store, &gateway.tasks, (&name, now)).await;
+    found.map(|found| HttpResponse::Ok().json(found)).map_err(|error| match error {
+        ResultsError::Unknown => unknown(&name),
+        ResultsError::OneArm | ResultsError::Tally(TallyError::TooManyUnits) => {
+            Problem::conflict(error.to_string())
+        }
+        ResultsError::Counting => Problem::unavailable(error.to_string()).retry_after(COUNTING),
+        ResultsError::Tally(TallyError::Store(error)) => error.into(),
+    })
 }
 
 /// End an experiment
@@ -141,7 +195,7 @@ pub(crate) async fn delete(
     gateway: Data<Gateway>,
     name: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let written = gateway.experiments.write(&gateway.store, |definitions| {
+    let written = gateway.experiments.write(&gateway.store, by_request(), |definitions| {
         let before = definitions.experiments.len();
         definitions.experiments.retain(|experiment| experiment.name != **name);
         if definitions.experiments.len() < before { Ok(()) } else { Err(WriteError::Unknown) }
@@ -180,4 +234,9 @@ fn in_body(error: FieldError) -> FieldError {
         Some((_, field)) => FieldError { field: field.to_owned(), ..error },
         None => error,
     }
+}
+
+/// The moment and the cause of a change that a caller asks for.
+fn by_request() -> (TimestampMs, &'static str) {
+    (validate::now_ms(), "request")
 }

@@ -6,13 +6,14 @@ use actix_web::{
     HttpResponse,
     web::{self, Data, Path, ReqData, ServiceConfig},
 };
+use futures::future::join_all;
 use plugrank_contract::{
     CallError, Context, Deadline, Item, ItemId, embedding::Invalidate, retrieval::RefreshItems,
 };
 use plugrank_store::{NewItem, StoredItem};
 
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, ServingModel,
     api::items::{ItemContent, ItemView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long telling the services of a changed item may take; encoding is part of it.
 const CHANGE_BUDGET: Duration = Duration::from_secs(30);
+/// How much longer than the active model the others may hold up the answer.
+const BESIDE_BUDGET: Duration = Duration::from_secs(1);
 
 pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     let resource =
@@ -184,28 +187,33 @@ async fn view(gateway: &Gateway, id: &ItemId) -> Result<ItemView, Problem> {
     Ok(ItemView::new(&stored, stats.into_iter().next().unwrap_or_default()))
 }
 
-/// Tells the services that an item changed: first the caches forget it, then retrieval reads it
-/// again, so that it cannot read what is stale.
-async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<(), Problem> {
+/// Tells the models that an item changed. The answer depends on the active one alone; for the others, which
+/// answer no request or an experiment's, it waits [`BESIDE_BUDGET`] at most.
+async fn announce(gateway: &Data<Gateway>, info: &RequestInfo, id: &ItemId) -> Result<(), Problem> {
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(CHANGE_BUDGET),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
-    let item_ids = vec![id.clone()];
-    let invalidate = Invalidate { item_ids: item_ids.clone() };
-    let told = async {
-        for model in gateway.models.all_ready() {
-            let (invalidate, refresh) =
-                (invalidate.clone(), RefreshItems { item_ids: item_ids.clone() });
-            model.clients.invalidate.call(context.clone(), invalidate).await?;
-            model.clients.refresh_items.call(context.clone(), refresh).await?;
-        }
-        Ok(())
-    };
-    let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
-    let told = context.deadline.limit(told).await.unwrap_or_else(late);
+    let (active, beside) = gateway.models.all_ready();
+    let beside: Vec<_> = beside
+        .into_iter()
+        .map(|model| {
+            let (context, id, gateway) = (context.clone(), id.clone(), gateway.clone());
+            // Goes on when the answer is written.
+            tokio::spawn(async move {
+                if let Err(error) = tell(&model, context, &id).await {
+                    gateway.metrics.failed_notice("item_changed");
+                    let version = &*model.version;
+                    tracing::warn!(%error, item = %id, version, "a ready model missed an item change");
+                }
+            })
+        })
+        .collect();
+    let told = tell(&active, context, id).await;
+    // Whether they were told in time or not is theirs to log.
+    let _ = tokio::time::timeout(BESIDE_BUDGET, join_all(beside)).await;
     told.map_err(|error| {
         gateway.metrics.failed_notice("item_changed");
         tracing::warn!(%error, item = %id, "an item change was stored but not announced");
@@ -214,4 +222,16 @@ async fn announce(gateway: &Gateway, info: &RequestInfo, id: &ItemId) -> Result<
             error.message
         ))
     })
+}
+
+/// First the caches forget the item, then retrieval reads it again, so that it cannot read what is stale.
+async fn tell(model: &ServingModel, context: Context, id: &ItemId) -> Result<(), CallError> {
+    let item_ids = vec![id.clone()];
+    let told = async {
+        let invalidate = Invalidate { item_ids: item_ids.clone() };
+        model.clients.invalidate.call(context.clone(), invalidate).await?;
+        model.clients.refresh_items.call(context.clone(), RefreshItems { item_ids }).await
+    };
+    let late = || Err(CallError::deadline(format!("no answer within {CHANGE_BUDGET:?}")));
+    context.deadline.limit(told).await.unwrap_or_else(late)
 }

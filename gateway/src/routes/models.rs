@@ -69,13 +69,14 @@ pub(crate) async fn load(
     if name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         return Err(bad("must be the name of a folder in models.folder, not a path"));
     }
-    gateway.models.load(&name).await.map_err(problem)?;
+    gateway.models.load(Some(&name)).await.map_err(problem)?;
     Ok(HttpResponse::Accepted().json(view(&gateway)))
 }
 
 /// Let a model answer
 ///
-/// From the next request on. The model before stays ready: to go back, activate that one.
+/// From the next request on, and after a restart. The model before stays ready: to go back, activate that
+/// one.
 #[utoipa::path(
     post,
     path = "/v1/models/{version}/activate",
@@ -86,6 +87,7 @@ pub(crate) async fn load(
         (status = 200, body = ModelList, description = "The model is active"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such model"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is still loading, or has failed"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "It is active, but the store cannot be reached: a restart would not know; send it again"),
     ),
 )]
 pub(crate) async fn activate(
@@ -93,6 +95,12 @@ pub(crate) async fn activate(
     version: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     gateway.models.activate(&version).map_err(problem)?;
+    gateway.models.keep().await.map_err(|error| {
+        let detail = format!(
+            "model {version} is active, but a restart would not know ({error}); send it again"
+        );
+        Problem::unavailable(detail)
+    })?;
     Ok(HttpResponse::Ok().json(view(&gateway)))
 }
 
@@ -109,6 +117,7 @@ pub(crate) async fn activate(
         (status = 204, description = "There is no such model any more"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such model"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is active, or still loading"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "It is removed, but the store cannot be reached: a restart would load it again"),
     ),
 )]
 pub(crate) async fn remove(
@@ -116,6 +125,11 @@ pub(crate) async fn remove(
     version: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     gateway.models.remove(&version).map_err(problem)?;
+    gateway.models.keep().await.map_err(|error| {
+        let detail =
+            format!("model {version} is removed, but a restart would load it again ({error})");
+        Problem::unavailable(detail)
+    })?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn page() -> HttpResponse {
         .insert_header((
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-             connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'",
+             connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'",
         ))
         .body(PAGE)
 }

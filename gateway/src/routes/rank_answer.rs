@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::web::{Bytes, Data};
+use plugrank_access::Scope;
 use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
 use plugrank_contract::{CallError, ErrorCode, UserId};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 
 use super::{
-    rank_query::{check, read},
+    rank_query::{check, query_of, read},
     rank_reply::{budget_report, respond, server_timing},
     shadow,
 };
@@ -20,7 +21,7 @@ use crate::{
     experiments::{Arms, Who},
     exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, Degraded, DegradedCause, RankQuery, Ranked},
+    pipeline::{self, RankQuery, Ranked},
     problem::{FieldError, Problem},
     validate,
 };
@@ -43,17 +44,17 @@ pub(super) async fn answer<T>(
 ) -> Result<Answered<T>, Problem> {
     let request: RankRequest<'_> = body::parse(body)?;
     let forced_arms = request.arms.is_some();
-    let arms = arms(gateway, info, &request).await?;
-    let mut model = gateway.model_of(&arms);
-    let mut query = check(gateway, &model, request)?;
-    let budget = Budget::start(query.budget, gateway.shares);
+    let budget = Budget::start(check(gateway, &request)?, gateway.shares());
     let admitted = gateway.admission.enter().map_err(|refusal| refused(gateway, refusal))?;
+    let arms = arms(gateway, info, &request, &budget).await?;
+    let mut model = gateway.model_of(&arms);
+    let mut query = query_of(gateway, &model, request);
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
         plan = plan.at_most(rung);
     }
     if let Err(refusal) = in_time(gateway, &admitted, &query) {
-        match gateway.on_overload {
+        match gateway.live.load().budget.on_overload {
             OnOverload::Refuse => return Err(refused(gateway, refusal)),
             OnOverload::Degrade => {
                 plan = plan.without_scores();
@@ -63,13 +64,13 @@ pub(super) async fn answer<T>(
     // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
     let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
     let mut ranked = in_turns(ranking).await;
-    if let Some(before) = gateway.models.on_trial(&model)
+    if let Some(substitute) = gateway.models.substitute(&model)
         && let Some(reason) = ranked.broken_model()
     {
         gateway.models.broken(&model, &reason);
-        model = before;
+        model = substitute;
         query = read(gateway, &model, body)?;
-        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares);
+        let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares());
         let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
         ranked = in_turns(ranking).await;
     }
@@ -77,7 +78,16 @@ pub(super) async fn answer<T>(
     let budget = budget_report(&ranked);
     let timing = server_timing(&budget);
     record(gateway, info, &mut ranked, &query, &arms);
-    let set = ranked.ranking.as_ref().map_err(unranked)?;
+    let set = match &ranked.ranking {
+        Ok(set) => set,
+        Err(error) => {
+            let (problem, ours) = (unranked(error), error.code != ErrorCode::InvalidArgument);
+            if ours {
+                log_exposure(gateway, info, query, ranked, arms, forced_arms);
+            }
+            return Err(problem);
+        }
+    };
     shadow::consider(gateway, &model, info, body, set);
     let trace_id = info.trace_id();
     let trace_id = trace_id.as_ref().map(HexText::as_str);
@@ -104,20 +114,25 @@ fn log_exposure(
     }
 }
 
-/// The arms of a request. Without experiments this asks nothing and allocates nothing.
+/// The arms of a request. Without experiments this asks nothing and allocates nothing. A profile that one
+/// asks for is read within the request's budget.
 async fn arms(
     gateway: &Gateway,
     info: &RequestInfo,
     request: &RankRequest<'_>,
+    budget: &Budget,
 ) -> Result<Arms, Problem> {
     let named = request.arms.as_ref();
     let experiments = &gateway.experiments;
     if named.is_none() && experiments.none() {
         return Ok(Arms::default());
     }
-    if named.is_some() && !experiments.options.forced_arms {
+    if named.is_some() && !experiments.options().forced_arms {
         let detail = "arms are dealt; to name them, for tests, set experiments.forced_arms";
         return Err(Problem::invalid_field("arms", detail));
+    }
+    if named.is_some() {
+        info.needs(&[Scope::Admin])?;
     }
     let running = experiments.running();
     let mut profile = None;
@@ -125,7 +140,9 @@ async fn arms(
         // Without the profile no condition holds: the user gets what everybody gets.
         let user_id = UserId::from(&*request.user_id);
         let read = gateway.store.user(&user_id);
-        let read = tokio::time::timeout(PROFILE_TIME, read).await;
+        // Retrieval, which reads the user too, has at least half of its time left.
+        let half = gateway.shares().end_of(Stage::Retrieval, budget.total()) / 2;
+        let read = tokio::time::timeout(PROFILE_TIME.min(half), read).await;
         profile = read.ok().and_then(Result::ok).flatten();
     }
     let request_id = info.request_id.to_string();
@@ -164,17 +181,17 @@ fn record(
     arms: &Arms,
 ) {
     gateway.controller.observe(&ranked.stages, ranked.total);
-    // An arm that serves at a lower rung is as it was meant.
-    let unmeant = |degraded: &Degraded| degraded.cause != DegradedCause::Experiment;
-    let degraded = ranked.ranking.is_err() || ranked.degraded.iter().any(unmeant);
+    let degraded = ranked.is_degraded();
     let exemplar = info.exemplar(degraded);
     for stage in &ranked.stages {
         gateway.metrics.stage(stage, exemplar.as_ref().map(HexText::as_str));
     }
+    let rung = ranked.ranking.is_ok().then(|| ranked.rung().as_str());
+    let cause = ranked.degraded.first().map(|degraded| degraded.cause.as_str());
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
     let surface = Arc::clone(&query.surface.name);
-    info.record(RankOutcome { total, spent, degraded, surface, arms, stages });
+    info.record(RankOutcome { total, spent, degraded, rung, cause, surface, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
     query.surface.answers.inc();
@@ -193,7 +210,7 @@ fn in_time(
 ) -> Result<(), AdmissionRefusal> {
     admitted.in_time(query.budget)?;
     let predicted = expected_wait();
-    match predicted < gateway.shares.end_of(Stage::Retrieval, query.budget) {
+    match predicted < gateway.shares().end_of(Stage::Retrieval, query.budget) {
         true => Ok(()),
         false => Err(AdmissionRefusal::TooLate { predicted }),
     }
@@ -205,6 +222,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
         AdmissionRefusal::TooMany { limit } => {
             gateway.metrics.rejected("in_flight");
             Problem::too_many(format!("{limit} rankings are in flight, as many as may be"))
+                .because("in_flight")
         }
         AdmissionRefusal::TooLate { predicted } => {
             gateway.metrics.rejected("backlog");
@@ -212,7 +230,7 @@ fn refused(gateway: &Gateway, refusal: AdmissionRefusal) -> Problem {
                 "at the present backlog the answer would come in {:.0} ms, after its budget",
                 predicted.as_secs_f64() * 1e3
             );
-            Problem::unavailable(detail).retry_after(predicted)
+            Problem::unavailable(detail).retry_after(predicted).because("backlog")
         }
     }
 }

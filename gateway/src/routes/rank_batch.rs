@@ -127,6 +127,8 @@ fn note(info: &RequestInfo, outcomes: impl Iterator<Item = RankOutcome>) {
         total: Duration::ZERO,
         spent: Duration::ZERO,
         degraded: false,
+        rung: None,
+        cause: None,
         surface: Arc::default(),
         arms: String::new(),
         stages: Vec::new(),

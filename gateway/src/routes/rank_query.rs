@@ -27,31 +27,25 @@ pub(super) fn read(
     model: &ServingModel,
     body: &[u8],
 ) -> Result<RankQuery, Problem> {
-    check(gateway, model, body::parse(body)?)
+    let request = body::parse(body)?;
+    check(gateway, &request)?;
+    Ok(query_of(gateway, model, request))
 }
 
-/// Checks a request, and resolves its items for a model.
-pub(super) fn check(
-    gateway: &Gateway,
-    model: &ServingModel,
-    request: RankRequest<'_>,
-) -> Result<RankQuery, Problem> {
+/// Checks a request; its budget.
+pub(super) fn check(gateway: &Gateway, request: &RankRequest<'_>) -> Result<Duration, Problem> {
     let limits = &gateway.server;
     let mut errors = Errors::default();
     errors.text("user_id", &request.user_id, UserId::MAX_BYTES);
-    let surfaces = &gateway.surfaces;
-    let surface = surfaces.get(request.surface.as_deref()).unwrap_or_else(|unknown| {
+    if let Err(unknown) = gateway.surfaces.get(request.surface.as_deref()) {
         errors.add("surface", unknown);
-        surfaces.unnamed()
-    });
-    let k = request.k.unwrap_or(i64::from(surface.k));
-    let shown = request.cursor.as_deref().map(|text| {
-        cursor::read(&request.user_id, &surface.name, text).unwrap_or_else(|wrong| {
-            errors.add("cursor", wrong);
-            Vec::new()
-        })
-    });
-    errors.range("k", k, 1..=i64::from(limits.k_max));
+    }
+    if let Some(Err(wrong)) = shown(gateway, request) {
+        errors.add("cursor", wrong);
+    }
+    if let Some(k) = request.k {
+        errors.range("k", k, 1..=i64::from(limits.k_max));
+    }
     if request.candidates.as_ref().is_some_and(Vec::is_empty) {
         errors.add("candidates", "is empty; leave it out to have candidates retrieved");
     }
@@ -59,24 +53,24 @@ pub(super) fn check(
     errors.item_ids("candidates", candidates.iter().map(Candidate::id), limits.max_candidates);
     let exclude = request.exclude.as_deref().unwrap_or_default();
     errors.item_ids("exclude", exclude.iter(), limits.max_exclude);
-    let ceiling_ms = i64::try_from(gateway.budget_ceiling_ms).unwrap_or(i64::MAX);
+    let ceiling_ms = i64::try_from(gateway.live.load().budget.ceiling_ms).unwrap_or(i64::MAX);
     if let Some(budget_ms) = request.budget_ms {
         errors.range("budget_ms", budget_ms, 1..=ceiling_ms);
     }
-    let RankContext { timestamp: as_of, features, items } = request.context.unwrap_or_default();
-    let RankUser { features: user, recent } = request.user.unwrap_or_default();
-    errors.item_ids("context.items", items.iter(), MAX_CONTEXT);
-    let recent_ids = recent.iter().flatten().map(|event| &event.item_id);
-    errors.item_ids("user.recent", recent_ids.collect::<Vec<_>>().into_iter(), MAX_RECENT);
-    for (at, event) in recent.iter().flatten().enumerate() {
-        if let Some(Err(unknown)) =
-            event.kind.as_deref().map(|kind| gateway.event_checks.event_type(kind))
-        {
-            errors.add(format!("user.recent[{at}].type"), unknown);
+    if let Some(diversity) = request.diversity {
+        errors.range("diversity", diversity, 0.0..=1.0);
+    }
+    if let Some(RankContext { timestamp, features, items }) = &request.context {
+        errors.features("context.features", features);
+        errors.item_ids("context.items", items.iter(), MAX_CONTEXT);
+        if let Some(timestamp) = timestamp {
+            errors.range("context.timestamp", *timestamp, 0..=i64::MAX);
         }
     }
-    errors.features("context.features", &features);
-    errors.features("user.features", &user);
+    if let Some(RankUser { features, recent }) = &request.user {
+        errors.features("user.features", features);
+        check_recent(gateway, recent.as_deref().unwrap_or_default(), &mut errors);
+    }
     for (at, candidate) in candidates.iter().enumerate() {
         if let Candidate::Given(given) = candidate
             && !errors.full()
@@ -84,39 +78,67 @@ pub(super) fn check(
             errors.features(&format!("candidates[{at}].features"), &given.features);
         }
     }
-    if let Some(diversity) = request.diversity {
-        errors.range("diversity", diversity, 0.0..=1.0);
-    }
-    if let Some(timestamp) = as_of {
-        errors.range("context.timestamp", timestamp, 0..=i64::MAX);
-    }
     request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
-    errors.none_or(())?;
+    errors.none_or(budget_of(gateway, request))
+}
+
+fn check_recent(gateway: &Gateway, recent: &[RecentEvent<'_>], errors: &mut Errors) {
+    errors.item_ids("user.recent", recent.iter().map(|event| &event.item_id), MAX_RECENT);
+    for (at, event) in recent.iter().enumerate() {
+        let kind = event.kind.as_deref().map(|kind| gateway.event_checks.event_type(kind));
+        if let Some(Err(unknown)) = kind {
+            errors.add(format!("user.recent[{at}].type"), unknown);
+        }
+    }
+}
+
+/// What the request's cursor says was shown; `None` where it has none.
+fn shown(gateway: &Gateway, request: &RankRequest<'_>) -> Option<Result<Vec<u32>, &'static str>> {
+    let text = request.cursor.as_deref()?;
+    let surface = gateway.surfaces.get(request.surface.as_deref()).ok()?;
+    Some(cursor::read(&request.user_id, &surface.name, text))
+}
+
+fn budget_of(gateway: &Gateway, request: &RankRequest<'_>) -> Duration {
+    let own = request.budget_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    let surface = || gateway.surfaces.get(request.surface.as_deref()).ok()?.budget;
+    own.or_else(surface).unwrap_or_else(|| gateway.live.load().budget.default_budget())
+}
+
+/// The query of a checked request, its items resolved for a model.
+pub(super) fn query_of(
+    gateway: &Gateway,
+    model: &ServingModel,
+    request: RankRequest<'_>,
+) -> RankQuery {
+    let surfaces = &gateway.surfaces;
+    let surface = surfaces.get(request.surface.as_deref()).unwrap_or(surfaces.unnamed());
+    let k = request.k.and_then(|k| u32::try_from(k).ok()).or(surface.k);
+    let budget = budget_of(gateway, &request);
+    let shown = shown(gateway, &request).and_then(Result::ok).unwrap_or_default();
+    let exclude = request.exclude.as_deref().unwrap_or_default();
+    let RankContext { timestamp: as_of, features, items } = request.context.unwrap_or_default();
+    let RankUser { features: user, recent } = request.user.unwrap_or_default();
     let as_of = as_of.unwrap_or_else(validate::now_ms);
-    let budget = request.budget_ms.and_then(|ms| u64::try_from(ms).ok());
-    Ok(RankQuery {
+    let recent = recent.map(|recent| history(recent, &gateway.event_checks, as_of));
+    RankQuery {
         user_id: UserId::from(&*request.user_id),
-        k: u32::try_from(k).unwrap_or(surface.k),
+        surface: Arc::clone(surface),
+        k: k.unwrap_or(gateway.server.k_default),
         candidates: request
             .candidates
             .as_ref()
             .map(|candidates| resolve(model, candidates.iter().map(Candidate::id))),
         exclude: resolve(model, exclude.iter()),
-        filters: request.filter.into_iter().collect(),
-        shown: shown.unwrap_or_default().into(),
-        surface: Arc::clone(surface),
+        shown: shown.into(),
         context: resolve(model, items.iter()),
-        given: Given::from_request(
-            features,
-            user,
-            recent.map(|recent| history(recent, &gateway.event_checks, as_of)),
-            request.candidates,
-        ),
+        filters: request.filter.into_iter().collect(),
+        given: Given::from_request(features, user, recent, request.candidates),
         as_of,
-        budget: budget.map_or(surface.budget, Duration::from_millis),
+        budget,
         explain: request.explain,
         diversity: request.diversity,
-    })
+    }
 }
 
 /// What the caller says the user did before a moment, in the order of histories. What has no time

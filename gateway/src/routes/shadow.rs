@@ -24,8 +24,9 @@ pub(super) fn consider(
     if !gateway.shadow.takes(info.request_id) {
         return;
     }
-    let others = gateway.models.all_ready();
-    let Some(model) = others.into_iter().find(|model| model.version != answered_by.version) else {
+    let (active, beside) = gateway.models.all_ready();
+    let mut models = std::iter::once(active).chain(beside);
+    let Some(model) = models.find(|model| model.version != answered_by.version) else {
         return;
     };
     let Some(leave) = gateway.shadow.leave(&model.version, expected_wait().is_zero()) else {
@@ -48,7 +49,7 @@ async fn rank_with(
     body: &[u8],
 ) -> Option<(Answer, f64)> {
     let query = rank_query::read(gateway, model, body).ok()?;
-    let budget = Budget::start(query.budget, gateway.shares);
+    let budget = Budget::start(query.budget, gateway.shares());
     let plan = gateway.controller.plan();
     let ranked = pipeline::rank(gateway, model, info, &query, plan, budget).await;
     if ranked.broken_model().is_some() {

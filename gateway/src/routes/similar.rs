@@ -85,7 +85,7 @@ pub(crate) async fn similar(
     let model = gateway.models.active();
     let context = Context {
         request_id: info.request_id,
-        deadline: Deadline::after(gateway.default_budget),
+        deadline: Deadline::after(gateway.live.load().budget.default_budget()),
         traceparent: info.traceparent().map(|parent| parent.to_string()),
         tracestate: info.tracestate.clone(),
     };

@@ -1,13 +1,20 @@
 //! Experiments over the API: written, followed, dealt, applied.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use plugrank_contract::{FeatureValue, User, scoring::ModelKind};
+use plugrank_contract::{ErrorCode, FeatureValue, User, scoring::ModelKind};
 use plugrank_gateway::ExperimentsOptions;
 use plugrank_store::Store;
 use serde_json::{Value, json};
 
-use crate::support::{Server, Setup, problem};
+use crate::{
+    stages::Act,
+    support::{Server, Setup, problem},
+};
 
 /// Half of the users at the rung of the ID-based model.
 fn experiment() -> Value {
@@ -179,4 +186,123 @@ async fn a_target_asks_for_features_of_the_profile() {
     assert!(arm(&server, 1).await.is_some());
     assert_eq!(arm(&server, 2).await, None);
     assert_eq!(arm(&server, 3).await, None, "nobody knows this user");
+}
+
+#[actix_web::test]
+async fn a_profile_is_read_by_who_is_let_in_and_within_the_budget() {
+    let server = Server::start_with(|server, _| server.max_in_flight = 1);
+    let mut targeted = experiment();
+    targeted["target"] = json!({"must": [{"feature": "country", "any": ["de"]}]});
+    put(&server, "ppm", &targeted).await;
+    server.store.users_hang.store(true, Ordering::Relaxed);
+    let reply = server.rank(&json!({"user_id": "u", "k": 3})).await;
+    let spent = reply["budget"]["spent_ms"].as_f64().unwrap();
+    assert!(spent >= 5.0, "the profile was waited for, which the budget knows: {reply}");
+    let reads = || server.store.user_reads.load(Ordering::Relaxed);
+    assert_eq!(reads(), 1);
+    server.score.next(Act::Hang);
+    let body = json!({"user_id": "u", "budget_ms": 900});
+    let (_, refused) = tokio::join!(server.rank(&body), async {
+        while server.score.calls().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.post("/v1/rank", &body).await
+    });
+    problem(refused, 429).await;
+    assert_eq!(reads(), 2, "who is refused costs no read");
+}
+
+/// The results, once they count so many lists.
+async fn results(server: &Server, name: &str, lists: usize) -> Value {
+    for _ in 0..500 {
+        let response = server.get(&format!("/v1/experiments/{name}/results")).await;
+        assert_eq!(response.status(), 200);
+        let results: Value = response.json().await.unwrap();
+        let arms = results["arms"].as_array().unwrap();
+        let counted: f64 = arms.iter().map(|arm| arm["exposures"].as_f64().unwrap()).sum();
+        if counted >= lists as f64 {
+            assert_eq!(counted, lists as f64, "{results}");
+            return results;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the results never counted {lists} lists");
+}
+
+#[actix_web::test]
+async fn results_count_users_by_what_they_were_shown_and_did() {
+    let experiments = ExperimentsOptions { forced_arms: true, ..ExperimentsOptions::default() };
+    let server = Server::start_as(Setup { experiments, ..Setup::default() }, |_, _| {});
+    problem(server.get("/v1/experiments/ppm/results").await, 404).await;
+    let mut guarded = experiment();
+    guarded["guardrails"] = json!([{"metric": "degraded", "margin": 0.01}]);
+    put(&server, "ppm", &guarded).await;
+    let mut events = Vec::new();
+    let mut event = |user: &str, request: &Value, item: &str, number: usize| {
+        events.push(json!({
+            "event_id": format!("{user}-{number}"), "type": "click", "user_id": user, "item_id": item,
+            "request_id": request, "value": 2.5,
+        }));
+    };
+    let (mut users, mut clicks) = (BTreeMap::<String, usize>::new(), 0);
+    for number in 0..60 {
+        let user = format!("u{number}");
+        for _ in 0..2 {
+            let reply = server.rank(&json!({"user_id": user, "k": 3})).await;
+            let given = reply["experiments"]["ranking"].as_str().unwrap();
+            if number % 3 == 0 && given == "ppm" {
+                event(&user, &reply["request_id"], "i1", clicks);
+                clicks += 1;
+                // Of one showing a task counts once.
+                event(&user, &reply["request_id"], "i1", 1000 + clicks);
+            }
+            *users.entry(given.to_owned()).or_default() += 1;
+        }
+    }
+    event("a stranger", &json!("r"), "i1", 1);
+    assert_eq!(server.post("/v1/events", &json!({"events": events})).await.status(), 202);
+    server.rank(&json!({"user_id": "u1", "k": 3, "arms": {"ppm": "ppm"}})).await;
+    let results = results(&server, "ppm", 120).await;
+    assert_eq!(results["control"], "idrec");
+    assert_eq!((&results["hidden"], &results["crossed"]), (&Value::Null, &json!(0)), "{results}");
+    for arm in results["arms"].as_array().unwrap() {
+        let lists = users[arm["name"].as_str().unwrap()];
+        assert_eq!((&arm["units"], &arm["exposures"]), (&json!(lists / 2), &json!(lists as f64)));
+        let expected = if arm["name"] == "ppm" { clicks } else { 0 };
+        assert_eq!(
+            (arm["outcomes"].as_array().unwrap().len(), &arm["outcomes"][0]["task"]),
+            (1, &json!("click"))
+        );
+        // Sums of means: their last bits are not exact.
+        let sum = arm["outcomes"][0]["sum"].as_f64().unwrap();
+        assert!((sum - expected as f64).abs() < 1e-9, "{sum}, not {expected}");
+    }
+    let metrics = results["metrics"].as_array().unwrap();
+    let value = metrics.iter().find(|one| one["metric"] == "value/unit").unwrap();
+    let per_unit = 2.5 * clicks as f64 / (users["ppm"] / 2) as f64;
+    assert!((value["plain"]["arm"].as_f64().unwrap() - per_unit).abs() < 1e-9, "{value}");
+    let history = results["history"].as_array().unwrap();
+    assert_eq!((&history[0]["change"], &history[0]["cause"]), (&json!("begun"), &json!("request")));
+    assert_eq!(results["guardrails"][0]["verdict"], "unknown", "too few users");
+    let mut stopped = guarded;
+    stopped["arms"][1]["stopped"] = json!(true);
+    stopped["history"] = json!([{"change": "mine"}]);
+    let reply = put(&server, "ppm", &stopped).await;
+    let history = reply["definition"]["history"].as_array().unwrap();
+    assert_eq!(history.len(), 2, "it is the server's: {history:?}");
+    assert_eq!(history[1]["change"], "arm ppm stopped");
+    problem(server.get("/v1/experiments/ppm/results").await, 409).await;
+}
+
+#[actix_web::test]
+async fn what_could_not_be_ranked_counts_as_an_error_of_its_arm() {
+    let server = Server::start();
+    put(&server, "ppm", &experiment()).await;
+    server.retrieve.next(Act::Fail(ErrorCode::Unavailable));
+    problem(server.post("/v1/rank", &json!({"user_id": "u1"})).await, 503).await;
+    let found = results(&server, "ppm", 1).await;
+    assert_eq!(found["arms"].as_array().unwrap().len(), 2);
+    let logged = server.store.exposures.lock().unwrap().clone();
+    assert!(logged[0].failed && logged[0].items.is_empty(), "{logged:?}");
+    assert_eq!(logged[0].arms[0].experiment, "ppm");
 }

@@ -1,6 +1,7 @@
 //! The REST API over real HTTP, with stand-ins for the stages behind it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod admission;
 mod bad_requests;
 mod batch;

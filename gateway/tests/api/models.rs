@@ -1,7 +1,10 @@
 //! Models side by side: loading, activation, the trial of a new one.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,9 +16,10 @@ use plugrank_contract::{
     scoring::Score,
 };
 use plugrank_gateway::{
-    Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
+    BundleFolder, Clients, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
 };
 use plugrank_runtime::{Health, Metrics};
+use plugrank_store::Store;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -32,6 +36,11 @@ struct Second {
     invalidate: Arc<Fake<Invalidate>>,
     health: Health,
     loaded: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
+    folders: Mutex<Vec<BundleFolder>>,
+    /// How often they were looked at.
+    looks: AtomicUsize,
+    /// Folders that were opened.
+    opened: Mutex<Vec<String>>,
 }
 
 impl Second {
@@ -44,8 +53,15 @@ impl Second {
             invalidate: Fake::new(),
             health: Health::new(),
             loaded: Mutex::new(Some(told)),
+            folders: Mutex::default(),
+            looks: AtomicUsize::new(0),
+            opened: Mutex::default(),
         };
         (Arc::new(second), tell)
+    }
+
+    fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
     }
 }
 
@@ -54,11 +70,18 @@ struct Opened(Arc<Second>);
 
 #[async_trait]
 impl LoadModel for Loader {
-    async fn open(&self, name: &str) -> Result<Box<dyn OpenedModel>, String> {
+    async fn open(&self, folder: Option<&str>) -> Result<Box<dyn OpenedModel>, String> {
+        let name = folder.unwrap_or("the settings' bundle");
+        self.0.opened.lock().unwrap().push(name.to_owned());
         match name {
             "two" => Ok(Box::new(Opened(Arc::clone(&self.0)))),
             _ => Err(format!("there is no bundle {name}")),
         }
+    }
+
+    async fn folders(&self) -> Result<Vec<BundleFolder>, String> {
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
+        Ok(self.0.folders.lock().unwrap().clone())
     }
 }
 
@@ -78,6 +101,7 @@ impl OpenedModel for Opened {
         loaded.unwrap().await.unwrap()?;
         Ok(ServingModel {
             version: "m2".to_owned(),
+            folder: Some("two".to_owned()),
             clients: Clients {
                 retrieve: Fake::new(),
                 similar: Fake::new(),
@@ -91,6 +115,7 @@ impl OpenedModel for Opened {
             facts_for: 0,
             metrics: Metrics::of_part(),
             health: second.health.clone(),
+            on_active: None,
             keep: Arc::new(()),
         })
     }
@@ -315,4 +340,130 @@ async fn readiness_is_that_of_the_active_model() {
     assert_eq!(server.get("/readyz").await.status(), 503);
     activate(&server, "m1").await;
     assert_eq!(server.get("/readyz").await.status(), 200);
+}
+
+#[actix_web::test]
+async fn a_write_does_not_depend_on_a_model_that_is_only_ready() {
+    let item = json!({"title": "Lamp", "text": "", "categories": []});
+    for act in [Act::Fail(ErrorCode::Internal), Act::Hang] {
+        let (server, second) = with_second().await;
+        second.refresh_items.next(act);
+        assert_eq!(server.put("/v1/items/i1", &item).await.status(), 201);
+        assert_eq!(server.refresh_items.calls().len(), 1);
+        assert_eq!(second.refresh_items.calls().len(), 1);
+        server.refresh_items.next(Act::Fail(ErrorCode::Internal));
+        problem(server.put("/v1/items/i1", &item).await, 503).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_model_that_answers_for_an_arm_is_watched_too() {
+    let (server, second) = with_second().await;
+    let arms = json!([
+        {"name": "old", "permille": 100},
+        {"name": "new", "permille": 900, "settings": {"bundle": "m2"}},
+    ]);
+    let experiment = json!({"layer": "models", "control": "old", "arms": arms});
+    assert_eq!(server.put("/v1/experiments/two", &experiment).await.status(), 200);
+    let mut failed = 0;
+    for user in 0..20 {
+        second.score.next(Act::Fail(ErrorCode::Internal));
+        let reply = server.rank(&json!({"user_id": format!("u{user}"), "k": 5})).await;
+        assert_eq!(reply["degraded"], json!([]), "{reply}");
+        assert_eq!(reply["items"].as_array().unwrap().len(), 5);
+        failed = second.score.calls().len();
+    }
+    assert_eq!(failed, 3, "withdrawn within 20 requests");
+    assert_eq!(server.score.calls().len(), 20, "each was answered by the active one");
+    let list: Value = server.get("/v1/models").await.json().await.unwrap();
+    assert_eq!(list["models"][1]["state"], "failed", "{list}");
+    assert!(list["models"][1]["reason"].as_str().unwrap().contains("3 requests"), "{list}");
+}
+
+async fn kept(server: &Server) -> Value {
+    let document = server.store.document("models").await.unwrap();
+    document.map_or(Value::Null, |document| serde_json::from_slice(&document.bytes).unwrap())
+}
+
+#[actix_web::test]
+async fn which_models_there_are_outlives_a_restart() {
+    let (server, _) = with_second().await;
+    let one = json!({"version": "m1", "folder": null});
+    let two = json!({"version": "m2", "folder": "two"});
+    while kept(&server).await != json!({"active": one, "beside": [two]}) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    activate(&server, "m2").await;
+    assert_eq!(kept(&server).await, json!({"active": two, "beside": [one]}));
+    server.store.gone.store(true, Ordering::Relaxed);
+    let told = server.post("/v1/models/m1/activate", &json!({})).await;
+    assert!(problem(told, 503).await["detail"].as_str().unwrap().contains("is active, but"));
+    server.store.gone.store(false, Ordering::Relaxed);
+    activate(&server, "m1").await;
+    assert_eq!(kept(&server).await, json!({"active": one, "beside": [two]}));
+
+    let (again, tell) = Second::new();
+    tell.send(Ok(())).unwrap();
+    let loader = Some(Arc::new(Loader(again)) as _);
+    let setup = Setup { loader, store: Arc::clone(&server.store), ..Setup::default() };
+    let restarted = Server::start_as(setup, |_, _| {});
+    while states(&restarted).await != pairs([("m1", "active"), ("m2", "ready")]) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_bundle_that_comes_into_the_folder_is_loaded() {
+    let (second, tell) = Second::new();
+    tell.send(Ok(())).unwrap();
+    let loader = Some(Arc::new(Loader(Arc::clone(&second))) as _);
+    let put = |names: &[(&str, u64)]| {
+        let folder =
+            |(name, mark): &(&str, u64)| BundleFolder { name: (*name).into(), mark: *mark };
+        *second.folders.lock().unwrap() = names.iter().map(folder).collect();
+    };
+    put(&[("two", 1)]);
+    let watch_models = Some(Duration::from_millis(5));
+    let server = Server::start_as(Setup { loader, watch_models, ..Setup::default() }, |_, _| {});
+    let looks = second.looks();
+    while second.looks() < looks + 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(states(&server).await, pairs([("m1", "active")]), "it was there at the start");
+    put(&[("two", 2), ("broken", 1)]);
+    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let looks = second.looks();
+    while second.looks() < looks + 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut opened = second.opened.lock().unwrap().clone();
+    opened.sort();
+    assert_eq!(opened, ["broken", "two"], "each once");
+}
+
+#[actix_web::test]
+async fn options_are_taken_up_while_it_serves() {
+    let server = Server::start();
+    let mut options = server.live.borrow().clone();
+    assert_eq!(server.rank(&json!({"user_id": "u"})).await["budget"]["total_ms"], 1000.0);
+    options.budget.default_ms = 700;
+    options.budget.ladder.pin = Some("retrieval_order".parse().unwrap());
+    options.candidate_limit = 25;
+    options.experiments.forced_arms = true;
+    server.live.send(options).unwrap();
+    let reply = loop {
+        let reply = server.rank(&json!({"user_id": "u"})).await;
+        if reply["budget"]["total_ms"] == 700.0 {
+            break reply;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    assert_eq!(reply["rung"], "retrieval_order", "{reply}");
+    let named = json!({"user_id": "u", "arms": {"none": "a"}});
+    let detail = problem(server.post("/v1/rank", &named).await, 400).await["detail"].to_string();
+    assert!(detail.contains("no experiment"), "it may be named, but there is none: {detail}");
+    let asked = server.retrieve.calls().last().unwrap().1.limit;
+    assert_eq!(asked, 25);
 }

@@ -194,7 +194,7 @@ async fn a_score_that_is_no_number_sinks() {
     let reply = server.rank(&json!({"user_id": "nan", "k": 40})).await;
     let order = ids(&reply);
     assert_eq!((order[0], order[39]), ("i39", "i40"));
-    assert_eq!(reply["degraded"][0]["cause"], "partial");
+    assert_eq!(reply["degraded"][0]["cause"], "non_finite");
 }
 
 #[actix_web::test]

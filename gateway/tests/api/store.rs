@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -29,6 +29,10 @@ pub(crate) struct MemoryStore {
     seen: Mutex<BTreeSet<String>>,
     documents: Mutex<BTreeMap<String, Document>>,
     pub(crate) gone: AtomicBool,
+    /// Reads of a user that began.
+    pub(crate) user_reads: AtomicUsize,
+    /// Whether they end.
+    pub(crate) users_hang: AtomicBool,
 }
 
 impl MemoryStore {
@@ -130,6 +134,10 @@ impl Store for MemoryStore {
 
     async fn user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
         self.reach()?;
+        self.user_reads.fetch_add(1, Ordering::Relaxed);
+        if self.users_hang.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         Ok(self.users.lock().unwrap().get(id).cloned())
     }
 

@@ -1,8 +1,9 @@
 //! A gateway on a port of its own, and a client for it.
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::rt::task::JoinHandle;
+use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
 use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
@@ -12,12 +13,13 @@ use plugrank_contract::{
     scoring::{ModelKind, Score},
 };
 use plugrank_gateway::{
-    Clients, EventsOptions, ExperimentsOptions, ExposuresOptions, Gateway, GatewayParts, LoadModel,
-    ServerOptions, ServingModel, SurfaceParts, run,
+    Clients, EventsOptions, ExperimentsOptions, ExposuresOptions, Gateway, GatewayParts,
+    LiveOptions, LoadModel, ServerOptions, ServingModel, SurfaceParts, run,
 };
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{stages::Fake, store::MemoryStore};
 
@@ -29,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) experiments: ExperimentsOptions,
     pub(crate) shadow_share: f64,
     pub(crate) surfaces: Vec<SurfaceParts>,
+    pub(crate) access: AccessOptions,
+    pub(crate) watch_models: Option<Duration>,
     /// Shared with another server.
     pub(crate) store: Arc<MemoryStore>,
 }
@@ -44,6 +48,8 @@ pub(crate) struct Server {
     pub(crate) refresh_items: Arc<Fake<RefreshItems>>,
     pub(crate) invalidate: Arc<Fake<Invalidate>>,
     pub(crate) health: Health,
+    /// Options to take up.
+    pub(crate) live: watch::Sender<LiveOptions>,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<io::Result<()>>,
     client: reqwest::Client,
@@ -61,7 +67,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, events, experiments, shadow_share, surfaces, store }: Setup,
+        Setup { loader, events, experiments, shadow_share, surfaces, access, watch_models, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -74,9 +80,13 @@ impl Server {
         let similar = Fake::new();
         let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
+        let options =
+            LiveOptions { budget, candidate_limit: 300, experiments, max_loaded: 2, shadow_share };
+        let (live, reloads) = watch::channel(options.clone());
         let gateway = Gateway::new(GatewayParts {
             serving: ServingModel {
                 version: "m1".to_owned(),
+                folder: None,
                 clients: Clients {
                     retrieve: retrieve.clone(),
                     similar: similar.clone(),
@@ -90,21 +100,22 @@ impl Server {
                 facts_for: 0,
                 metrics: Metrics::of_part(),
                 health: Health::new(),
+                on_active: None,
                 keep: Arc::new(()),
             },
             loader,
-            max_loaded: 2,
-            shadow_share,
+            watch_models,
             store: store.clone(),
             bodies: BodyMemory::new(server.body_memory()),
             server,
+            gate: Gate::new(&access).unwrap(),
+            access,
             events,
             exposures: ExposuresOptions::default(),
-            experiments,
-            budget,
-            candidate_limit: 300,
             rule_inputs: Arc::default(),
             surfaces,
+            live: options,
+            reloads: Some(reloads),
             kind: ModelKind::Unified,
             metrics: Metrics::new(),
             health: health.clone(),
@@ -122,6 +133,7 @@ impl Server {
             refresh_items,
             invalidate,
             health,
+            live,
             shutdown,
             task,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),

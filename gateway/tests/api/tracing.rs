@@ -140,7 +140,7 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     has_stages(&mine, http, &reply);
     let (context, _) = server.score.calls().remove(0);
     let scoring = hex(&named("rank.scoring").span_id);
-    assert_eq!(context.traceparent, Some(format!("00-{TRACE}-{scoring}-01")));
+    assert_eq!(context.traceparent.unwrap().as_str(), format!("00-{TRACE}-{scoring}-01"));
     assert_eq!(context.tracestate.as_deref(), Some("vendor=first,other=second"));
 
     let spans_of = |trace: &str| -> Vec<&Span> {
@@ -157,7 +157,11 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     assert_eq!(number(http, "http.response.status_code"), 200.0);
     has_stages(&spans, http, &degraded);
     let (context, _) = server.score.calls().remove(1);
-    assert_eq!(context.traceparent, Some(afterwards), "nothing is sampled there either");
+    assert_eq!(
+        context.traceparent.unwrap().as_str(),
+        afterwards,
+        "nothing is sampled there either"
+    );
 }
 
 /// One span for each stage of the reply, below the request's.

@@ -53,3 +53,16 @@ somebody, 10% in three days does not. Site Reliability Workbook, chapter 5, tabl
   {"long": "3d", "short": "6h", "burn": 1, "severity": "ticket"}
 ]}
 {{- end -}}
+
+{{/* How bad an alert is. Takes (list $ ALERT "page" or "ticket"), the last as it is unless the values say otherwise. */}}
+{{- define "plugrank.severity" -}}
+{{- $root := index . 0 -}}
+{{- $names := $root.Values.alerts.severityNames -}}
+{{- get $root.Values.alerts.severities (index . 1) | default (get $names (index . 2)) -}}
+{{- end -}}
+
+{{/* Where an alert's runbook is. Takes (list $ ALERT). */}}
+{{- define "plugrank.runbook" -}}
+{{- $root := index . 0 -}}
+{{ $root.Values.alerts.runbooks | trimSuffix "/" }}/{{ index . 1 }}.md
+{{- end -}}

@@ -21,6 +21,9 @@
 {{- fail "redis.auth is not for the bundled server; its password is redis.bundled.existingSecret" -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq $values.access.auth "none") (or $values.access.keys.existingSecret $values.access.roleToken.existingSecret) -}}
+{{- fail "access.auth is none, so nobody is asked for what access.keys and access.roleToken name: leave them out, or set access.auth to keys" -}}
+{{- end -}}
 {{- include "plugrank.checkSource" (dict "key" "bundle" "of" $values.bundle) -}}
 {{- if $values.load.enabled -}}
 {{- include "plugrank.checkSource" (dict "key" "load.dataset" "of" $values.load.dataset) -}}
@@ -48,6 +51,9 @@
 {{- $config := .config | default dict -}}
 {{- range list
       (list "server" "bind" "use port and bindAddress")
+      (list "access" "auth" "use access.auth")
+      (list "access" "keys_file" "use access.keys")
+      (list "peers" "token_file" "use access.roleToken")
       (list "store" "kind" "use store.kind")
       (list "store" "path" "the chart mounts the embedded store's volume")
       (list "store.redis" "url" "it may hold a password, which belongs in a Secret; use redis.existingSecret")

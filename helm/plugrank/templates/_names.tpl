@@ -86,6 +86,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
+{{/* Secret of the keys that the chart makes. */}}
+{{- define "plugrank.accessSecret" -}}
+{{- printf "%s-access" (include "plugrank.fullname" .) -}}
+{{- end -}}
+
 {{/* Secret and key of the bundled Redis server's password. */}}
 {{- define "plugrank.redisPasswordSecret" -}}
 {{- .Values.redis.bundled.existingSecret | default (include "plugrank.roleName" (dict "root" . "role" "redis")) -}}

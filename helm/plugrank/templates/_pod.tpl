@@ -142,6 +142,9 @@ env:
 volumeMounts:
   - { name: config, mountPath: /etc/plugrank, readOnly: true }
   - { name: tmp, mountPath: /tmp }
+  {{- if eq $values.access.auth "keys" }}
+  - { name: access, mountPath: /etc/plugrank-access, readOnly: true }
+  {{- end }}
   {{- if include "plugrank.needsBundle" .role }}
   - { name: bundle, mountPath: /bundle, readOnly: true }
   {{- end }}
@@ -231,6 +234,16 @@ volumeMounts:
   configMap: { name: {{ include "plugrank.roleName" . }} }
 - name: tmp
   emptyDir: { sizeLimit: 1Gi }
+{{- if eq $values.access.auth "keys" }}
+- name: access
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- include "plugrank.accessSource" (dict "root" .root "of" $values.access.keys "path" "keys.toml") | nindent 6 }}
+      {{- if eq $values.topology "split" }}
+      {{- include "plugrank.accessSource" (dict "root" .root "of" $values.access.roleToken "path" "token") | nindent 6 }}
+      {{- end }}
+{{- end }}
 {{- if include "plugrank.needsBundle" .role }}
 {{ include "plugrank.sourceVolume" (dict "name" "bundle" "of" $values.bundle) }}
 {{- end }}
@@ -253,6 +266,13 @@ volumeMounts:
 - name: data
   persistentVolumeClaim: { claimName: {{ $values.store.persistence.existingClaim }} }
 {{- end }}
+{{- end -}}
+
+{{/* One file of the volume with what callers are asked for. */}}
+{{- define "plugrank.accessSource" -}}
+- secret:
+    name: {{ .of.existingSecret | default (include "plugrank.accessSecret" .root) }}
+    items: [{ key: {{ ternary .of.secretKey .path (ne .of.existingSecret "") }}, path: {{ .path }} }]
 {{- end -}}
 
 {{/* A volume that is there already, or room for a copy. */}}

@@ -15,6 +15,8 @@
 {{- $chart := dict
       "server" (dict "bind" (printf "%s:%d" $values.bindAddress (int $values.port)))
       "store" $store -}}
+{{- $asks := eq $values.access.auth "keys" -}}
+{{- $_ := set $chart "access" (ternary (dict "keys_file" "/etc/plugrank-access/keys.toml") (dict "auth" "none") $asks) -}}
 {{- if include "plugrank.snapshots" . -}}
 {{- $_ := set $chart "retrieval" (dict "snapshot" (dict "path" "/var/lib/plugrank-retrieval")) -}}
 {{- end -}}
@@ -26,6 +28,9 @@
 {{- range index (include "plugrank.calls" .root | fromJson) .role -}}
 {{- $host := include "plugrank.serviceName" (dict "root" $root "role" .) -}}
 {{- $_ := set $peers (printf "%s_url" .) (printf "http://%s:%d" $host (int $values.port)) -}}
+{{- end -}}
+{{- if and $asks (eq $values.topology "split") -}}
+{{- $_ := set $peers "token_file" "/etc/plugrank-access/token" -}}
 {{- end -}}
 {{- if $peers -}}
 {{- $_ := set $chart "peers" $peers -}}

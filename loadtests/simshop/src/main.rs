@@ -2,8 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
-use plugrank_simshop::{Plan, describe, generate, truth};
+use plugrank_simshop::{
+    ArmTruth, Browsing, Exchange, Outcome, Plan, closed_loop, describe, exchange, generate,
+    idrec_against_ppm, truth,
+};
 
 /// Makes shops that do not exist, with clicks whose true probabilities are known.
 #[derive(Debug, Parser)]
@@ -30,6 +34,26 @@ Examples:
   simshop describe shop
   simshop truth shop --shoppers 100 > truth.json";
 
+const EXCHANGE: &str = "\
+The server has a folder of models (models.folder) with the second bundle in it. Rank requests come at --rate all
+the time; printed are the latencies alone, while the second model is loaded, and while the two are activated in
+turns, four times a second. Then the first is active again and the second is removed. Loading is within
+its bounds while p99 stays below 1.5 times that alone, and no request fails.
+
+Example:
+  simshop exchange shop-8 --url http://127.0.0.1:8080 --rate 200";
+
+const RUN: &str = "\
+The server has the shop loaded. Every shopper comes --visits times, is shown a list of --k items and clicks by
+their hidden taste; half of them, by the experiment, get another arm than the others. Printed are, for each run,
+the clicks that a list of each arm truly gets and what GET /v1/experiments/NAME/results concluded from the clicks
+that were drawn. A run agrees if that is true: better, worse, or no difference found where there is none of
+3% (the definition's plan.lift). With experiments.forced_arms = true the truth is that of every list for
+every shopper, else of those that were served.
+
+Example:
+  simshop run models/simshop/dataset --url http://127.0.0.1:8080 --runs 10 --visits 8";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a dataset folder.
@@ -39,6 +63,12 @@ enum Command {
     Describe(DescribeArgs),
     /// Print what shoppers truly like: the log-odds of a click on every item, as JSON.
     Truth(TruthArgs),
+    /// Let shoppers browse a running server, and hold what an experiment concludes against the truth.
+    #[command(after_help = RUN)]
+    Run(RunArgs),
+    /// Measure what loading and activating a second model cost those who are served meanwhile.
+    #[command(after_help = EXCHANGE)]
+    Exchange(ExchangeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +106,72 @@ struct TruthArgs {
     at: Option<i64>,
 }
 
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Folder that `generate` made.
+    #[arg(value_name = "DIR")]
+    dataset: PathBuf,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Name of the experiment; the seed is added.
+    #[arg(long, default_value = "simshop")]
+    experiment: String,
+    /// Its definition (JSON, as PUT /v1/experiments/NAME takes it, without the layer); PPM against the
+    /// ID-based model when left out.
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
+    /// Experiments, one after another.
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    /// Seed of the first one's clicks.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Shoppers, at most: the first ones.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    shoppers: usize,
+    /// How often each shopper comes.
+    #[arg(long, default_value_t = 8)]
+    visits: usize,
+    /// Items of a list.
+    #[arg(long, default_value_t = 10)]
+    k: usize,
+    /// Shoppers at a time.
+    #[arg(long, default_value_t = 4)]
+    threads: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExchangeArgs {
+    /// Folder of the second model, among those of the server.
+    #[arg(value_name = "NAME")]
+    folder: String,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Rank requests a second.
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// Requests at a time, at most.
+    #[arg(long, default_value_t = 16)]
+    threads: usize,
+    /// Seconds that are measured alone.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How often the active model is exchanged.
+    #[arg(long, default_value_t = 20)]
+    activations: usize,
+    /// Users that are ranked for: u1 and on.
+    #[arg(long, default_value_t = 100)]
+    users: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +200,98 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let found = truth(&args.dataset, args.shoppers, args.at)?;
             println!("{}", serde_json::to_string(&found)?);
         }
+        Command::Run(args) => browse(&args)?,
+        Command::Exchange(args) => measure(&args)?,
+    }
+    Ok(())
+}
+
+fn browse(args: &RunArgs) -> anyhow::Result<()> {
+    let definition = match &args.definition {
+        None => idrec_against_ppm(),
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?
+        }
+    };
+    let browsing = Browsing {
+        url: args.url.clone(),
+        experiment: args.experiment.clone(),
+        definition,
+        runs: args.runs,
+        seed: args.seed,
+        shoppers: args.shoppers,
+        visits: args.visits,
+        k: args.k,
+        threads: args.threads,
+    };
+    let outcomes = closed_loop(&args.dataset, &browsing, |outcome| {
+        if !args.json {
+            println!("{}", told(outcome));
+        }
+    })?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&outcomes)?);
+        return Ok(());
+    }
+    let agree = outcomes.iter().filter(|outcome| outcome.agrees).count();
+    println!("{agree} of {} runs agree with the truth", outcomes.len());
+    Ok(())
+}
+
+fn told(outcome: &Outcome) -> String {
+    let percent = |share: f64| format!("{:+.1}%", 100.0 * share);
+    let arm = |arm: &ArmTruth| {
+        let everyone =
+            arm.everyone.map_or_else(String::new, |all| format!(", {all:.3} to everyone"));
+        format!(
+            "  {}: {} lists, truly {:.3} clicks a list{everyone}; {} clicks were drawn\n",
+            arm.arm, arm.lists, arm.served, arm.clicks
+        )
+    };
+    let arms: String = outcome.truth.iter().map(arm).collect();
+    let found = match (outcome.lift, outcome.interval) {
+        (Some(lift), Some([low, high])) => {
+            format!("{} [{}, {}]", percent(lift), percent(low), percent(high))
+        }
+        _ => "no lift".to_owned(),
+    };
+    let verdict = if outcome.agrees { "agrees" } else { "DISAGREES" };
+    format!(
+        "{}\n{arms}  true lift {}; the experiment found {found}: {:?}, {verdict}",
+        outcome.experiment,
+        percent(outcome.true_lift),
+        outcome.conclusion
+    )
+}
+
+fn measure(args: &ExchangeArgs) -> anyhow::Result<()> {
+    let phases = exchange(&Exchange {
+        url: args.url.clone(),
+        folder: args.folder.clone(),
+        rate: args.rate,
+        threads: args.threads,
+        alone: std::time::Duration::try_from_secs_f64(args.seconds).context("--seconds")?,
+        activations: args.activations,
+        users: args.users,
+    })?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&phases)?);
+        return Ok(());
+    }
+    let alone = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
+    for phase in &phases {
+        println!(
+            "{:<11} {:>6} requests, {} failed, p50 {:.1} ms, p99 {:.1} ms ({:.2} times that alone), by {}",
+            phase.name,
+            phase.requests,
+            phase.failed,
+            phase.p50_ms,
+            phase.p99_ms,
+            phase.p99_ms / alone,
+            phase.models.join(", ")
+        );
     }
     Ok(())
 }

@@ -50,10 +50,11 @@ pub struct ShopperTruth {
     pub logits: Vec<f64>,
 }
 
+/// What `generate` wrote of itself.
 #[derive(Deserialize)]
-struct Simulator {
-    plan: Plan,
-    click_model: ClickModel,
+pub(crate) struct Simulator {
+    pub(crate) plan: Plan,
+    pub(crate) click_model: ClickModel,
 }
 
 /// The truth about at most `shoppers` of the shoppers that have come by the moment `at` (milliseconds; the end of the
@@ -97,7 +98,7 @@ pub fn truth(folder: &Path, shoppers: usize, at: Option<i64>) -> anyhow::Result<
 }
 
 /// What `generate` wrote of itself.
-fn simulator(folder: &Path) -> anyhow::Result<Simulator> {
+pub(crate) fn simulator(folder: &Path) -> anyhow::Result<Simulator> {
     let mut meta = DatasetMeta::read(folder)?;
     let made = meta.more.remove("simulator").with_context(|| {
         format!("{}: dataset.json has no `simulator`; only simulated data has", folder.display())

@@ -24,11 +24,19 @@ impl<V> Default for IndexMap<V> {
 impl<V: Copy + Default> IndexMap<V> {
     /// An empty map that holds `items` without growing.
     pub(crate) fn with_room(items: usize) -> Self {
-        if items == 0 {
-            return Self::default();
+        let mut map = Self::default();
+        map.clear_for(items);
+        map
+    }
+
+    /// Takes everything out, and makes room for `items`.
+    pub(crate) fn clear_for(&mut self, items: usize) {
+        self.slots.clear();
+        self.len = 0;
+        if items > 0 {
+            let slots = (items * 2).next_power_of_two().max(FIRST_SLOTS);
+            self.slots.resize(slots, (FREE, V::default()));
         }
-        let slots = (items * 2).next_power_of_two().max(FIRST_SLOTS);
-        Self { slots: vec![(FREE, V::default()); slots], len: 0 }
     }
 
     /// Entries.
@@ -152,7 +160,9 @@ mod tests {
             keys in prop::collection::vec(0u32..600, 0..400),
             room in 0usize..300,
         ) {
-            let mut map = IndexMap::with_room(room);
+            let mut map = IndexMap::with_room(7);
+            map.get_or_put(3, 0);
+            map.clear_for(room);
             let mut expected = HashMap::new();
             for (at, key) in keys.iter().enumerate() {
                 let new = !expected.contains_key(key);

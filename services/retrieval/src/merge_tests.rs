@@ -3,15 +3,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use plugrank_contract::{ItemIndex, retrieval::SourceSet};
 use proptest::prelude::*;
 
-use super::{RANK_OFFSET, RankedList, fuse};
+use super::{RANK_OFFSET, RankedLists, fuse, fuse_items};
 use crate::candidates::Candidates;
 
-fn list(source: usize, items: &[ItemIndex]) -> RankedList {
-    RankedList { source: SourceSet::only(source), weight: 1.0, items: items.to_vec() }
+/// Lists of sources, each with a weight.
+fn lists(lists: &[(usize, f64, &[ItemIndex])]) -> RankedLists {
+    let mut ranked = RankedLists::default();
+    for (source, weight, items) in lists {
+        ranked.add(SourceSet::only(*source), *weight, items.iter().copied());
+    }
+    ranked
 }
 
 /// The formula as it is written: gains added rank by rank, a stable sort.
-fn by_the_book(lists: &[RankedList]) -> Candidates {
+fn by_the_book(lists: &RankedLists) -> Candidates {
+    let lists: Vec<_> = lists.iter().collect();
     let longest = lists.iter().map(|list| list.items.len()).max().unwrap_or(0);
     let mut place: HashMap<ItemIndex, usize> = HashMap::new();
     let mut merged: Vec<(f64, ItemIndex, Vec<usize>)> = Vec::new();
@@ -43,7 +49,7 @@ fn by_the_book(lists: &[RankedList]) -> Candidates {
 #[test]
 fn lists_take_turns_and_agreement_comes_first() {
     let (ann, fresh) = (0, 4);
-    let merged = fuse(&[list(fresh, &[1, 2, 9]), list(ann, &[3, 4, 9, 3, 5])]);
+    let merged = fuse(&lists(&[(fresh, 1.0, &[1, 2, 9]), (ann, 1.0, &[3, 4, 9, 3, 5])]));
     assert_eq!(merged.indices, [9, 1, 3, 2, 4, 5]);
     assert_eq!(merged.sources[0], SourceSet::only(ann).union(SourceSet::only(fresh)));
     assert_eq!(merged.sources[2], SourceSet::only(ann));
@@ -52,13 +58,13 @@ fn lists_take_turns_and_agreement_comes_first() {
 #[test]
 fn one_list_keeps_its_order() {
     let items: Vec<ItemIndex> = (0..5_000).rev().collect();
-    assert_eq!(fuse(&[list(5, &items)]).indices, items);
+    assert_eq!(fuse(&lists(&[(5, 1.0, &items)])).indices, items);
 }
 
 #[test]
 fn nothing_comes_of_nothing() {
-    assert_eq!(fuse(&[]), Candidates::default());
-    assert_eq!(fuse(&[list(0, &[]), list(1, &[])]), Candidates::default());
+    assert_eq!(fuse(&lists(&[])), Candidates::default());
+    assert_eq!(fuse(&lists(&[(0, 1.0, &[]), (1, 1.0, &[])])), Candidates::default());
 }
 
 fn items() -> impl Strategy<Value = Vec<ItemIndex>> {
@@ -69,8 +75,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_doubled_or_made_up(a in items(), b in items(), c in items()) {
         let named = [(0, &a), (3, &b), (4, &c)];
-        let lists: Vec<_> = named.iter().map(|(source, items)| list(*source, items)).collect();
-        let merged = fuse(&lists);
+        let merged = fuse(&lists(&named.map(|(source, items)| (source, 1.0, &**items))));
         let mut expected: BTreeMap<ItemIndex, BTreeSet<usize>> = BTreeMap::new();
         for (source, items) in named {
             for &item in items {
@@ -87,13 +92,12 @@ proptest! {
     /// Same order, same ties, also where sums differ in the last bit only.
     #[test]
     fn the_order_is_that_of_the_formula(
-        lists in prop::collection::vec((items(), prop::sample::select(vec![1.0, 0.5, 3.0])), 0..9)
+        named in prop::collection::vec((items(), prop::sample::select(vec![1.0, 0.5, 3.0])), 0..9)
     ) {
-        let lists: Vec<RankedList> = lists
-            .into_iter()
-            .enumerate()
-            .map(|(at, (items, weight))| RankedList { weight, ..list(at, &items) })
-            .collect();
-        prop_assert_eq!(fuse(&lists), by_the_book(&lists));
+        let named = named.iter().enumerate();
+        let named: Vec<_> = named.map(|(at, (items, weight))| (at, *weight, &**items)).collect();
+        let (lists, expected) = (lists(&named), by_the_book(&lists(&named)));
+        prop_assert_eq!(fuse_items(&lists), &*expected.indices);
+        prop_assert_eq!(fuse(&lists), expected);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use plugrank_bundle::Calibration;
 
-/// Calibrated probability of each logit, and how many logits were no finite number. Those get 0,
-/// so that a broken score sinks to the bottom instead of coming out on top or poisoning a sort.
+/// Calibrated probability of each logit, and how many logits were no finite number. Those become NaN: no
+/// probability is known, and every order lets it sink.
 pub(crate) fn calibrate(calibration: &Calibration, logits: &[f32]) -> (Arc<[f32]>, usize) {
     let mut broken = 0;
     let ctr = logits
@@ -16,7 +16,7 @@ pub(crate) fn calibrate(calibration: &Calibration, logits: &[f32]) -> (Arc<[f32]
                 probability
             } else {
                 broken += 1;
-                0.0
+                f32::NAN
             }
         })
         .collect();
@@ -37,7 +37,7 @@ mod tests {
         ] {
             let (ctr, broken) = calibrate(&calibration, &logits);
             assert_eq!(broken, 3, "{calibration:?}");
-            assert_eq!(ctr[1..4], [0.0; 3]);
+            assert!(ctr[1..4].iter().all(|ctr| ctr.is_nan()), "{ctr:?}");
             assert!(ctr[0] > ctr[4] && ctr[4] > 0.0, "{ctr:?}");
         }
     }

@@ -51,7 +51,7 @@ impl ScoringService {
         let history = u32::try_from(facts.history_len).unwrap_or(u32::MAX);
         let coverage = Coverage { history, ..Coverage::default() };
         let rank_facts = self.rank_facts(call, &outcome.ctr, None);
-        let scored = self.scored(ModelKind::Idrec, outcome, coverage, late);
+        let scored = self.scored(ModelKind::Idrec, outcome, coverage, late)?;
         Ok(Scored { facts: rank_facts, ..scored })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 /// Counts since the start; the edge turns them into metrics. Batches are told to the
 /// `BatchObserver` the service is built with.
 #[derive(Debug, Default)]
@@ -9,6 +11,30 @@ pub struct ScoringMetrics {
     rows: AtomicU64,
     missing_rows: AtomicU64,
     not_finite: AtomicU64,
+    recent: Mutex<Recent>,
+}
+
+/// Scores of late; older ones count half as much each time the window is full.
+#[derive(Debug, Default)]
+struct Recent {
+    scores: f64,
+    not_finite: f64,
+}
+
+impl Recent {
+    /// Scores that count in full.
+    const WINDOW: f64 = 20_000.0;
+    /// Fewer say nothing about a model.
+    const LEAST: f64 = 100.0;
+
+    fn add(&mut self, scores: usize, not_finite: usize) {
+        self.scores += scores as f64;
+        self.not_finite += not_finite as f64;
+        if self.scores > Self::WINDOW {
+            self.scores /= 2.0;
+            self.not_finite /= 2.0;
+        }
+    }
 }
 
 /// The values of [`ScoringMetrics`] at one moment.
@@ -18,7 +44,7 @@ pub struct ScoringCounts {
     pub rows: u64,
     /// Of those, scored with the missing-vector.
     pub missing_rows: u64,
-    /// Logits that were no finite number; their `ctr` is 0, so that they sink.
+    /// Logits that were no finite number; their `ctr` is none either.
     pub not_finite: u64,
 }
 
@@ -27,6 +53,14 @@ impl ScoringMetrics {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.missing_rows.fetch_add(missing as u64, Ordering::Relaxed);
         self.not_finite.fetch_add(not_finite as u64, Ordering::Relaxed);
+        self.recent.lock().add(rows, not_finite);
+    }
+
+    /// Share of recent scores that were no finite numbers, once there are enough to say.
+    #[must_use]
+    pub fn not_finite_share(&self) -> Option<f64> {
+        let recent = self.recent.lock();
+        (recent.scores >= Recent::LEAST).then(|| recent.not_finite / recent.scores)
     }
 
     /// The values now.
@@ -37,5 +71,23 @@ impl ScoringMetrics {
             missing_rows: self.missing_rows.load(Ordering::Relaxed),
             not_finite: self.not_finite.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ScoringMetrics;
+
+    #[test]
+    fn the_share_is_of_recent_scores_and_forgets() {
+        let metrics = ScoringMetrics::default();
+        metrics.add(50, 0, 50);
+        assert_eq!(metrics.not_finite_share(), None, "too few to say");
+        metrics.add(50, 0, 50);
+        assert_eq!(metrics.not_finite_share(), Some(1.0));
+        for _ in 0..200 {
+            metrics.add(1000, 0, 0);
+        }
+        assert!(metrics.not_finite_share().unwrap() < 0.001);
     }
 }

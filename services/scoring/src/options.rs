@@ -5,7 +5,10 @@ use std::{num::NonZeroUsize, time::Duration};
 use garde::Validate;
 use plugrank_contract::scoring::ModelKind;
 use plugrank_inference::{ModelServerOptions, Provider, SessionOptions};
-use plugrank_settings::{list, rules::ascending};
+use plugrank_settings::{
+    list,
+    rules::{ascending, finite},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +60,10 @@ pub struct ScoringOptions {
     /// Kept free between the predicted end of a run and a deadline, in microseconds.
     #[garde(range(min = 0, max = 1_000_000))]
     pub margin_us: u64,
+    /// Share of a request's scores that may be no finite numbers; with more the next rung of the ladder
+    /// answers. The same share of recent scores is what readiness reports.
+    #[garde(range(min = 0.0, max = 1.0), custom(finite))]
+    pub max_not_finite_share: f64,
     /// Calls in flight at a time; one more is answered "overloaded".
     #[garde(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
@@ -82,6 +89,7 @@ impl Default for ScoringOptions {
             candidate_buckets: vec![10, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000],
             user_buckets: vec![1, 2, 4, 8],
             margin_us: 1000,
+            max_not_finite_share: 0.1,
             max_in_flight: 256,
             open_inference: ModelServerOptions::default(),
         }

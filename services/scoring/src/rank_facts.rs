@@ -69,7 +69,8 @@ fn best(items: &ItemList, ctr: &[f32]) -> Vec<u32> {
     let mut order: Vec<u32> = (0..).take(ctr.len()).collect();
     order.sort_unstable_by(|a, b| {
         let (a, b) = (*a as usize, *b as usize);
-        ctr[b].total_cmp(&ctr[a]).then_with(|| ids.get(a).cmp(&ids.get(b)))
+        let worth = |ctr: f32| if ctr.is_finite() { ctr } else { f32::NEG_INFINITY };
+        worth(ctr[b]).total_cmp(&worth(ctr[a])).then_with(|| ids.get(a).cmp(&ids.get(b)))
     });
     order
 }

@@ -224,20 +224,35 @@ impl ScoringService {
         }
     }
 
+    /// Share of recent scores that were no finite numbers, where it is above what the options allow.
+    #[must_use]
+    pub fn not_finite_share(&self) -> Option<f64> {
+        let share = self.metrics.not_finite_share()?;
+        (share > self.options.max_not_finite_share).then_some(share)
+    }
+
+    /// # Errors
+    /// `NotFinite` when too many of the scores are no finite numbers.
     pub(crate) fn scored(
         &self,
         model: ModelKind,
         outcome: Outcome,
         coverage: Coverage,
         late: Option<String>,
-    ) -> Scored {
+    ) -> Result<Scored, CallError> {
         let rows = outcome.ctr.len();
-        self.metrics.add(rows, coverage.missing as usize, outcome.not_finite);
-        if outcome.not_finite > 0 {
-            let count = outcome.not_finite;
-            tracing::error!(count, bundle = &*self.version, "logits were no finite numbers");
+        let count = outcome.not_finite;
+        self.metrics.add(rows, coverage.missing as usize, count);
+        if count > 0 {
+            tracing::error!(count, rows, ?model, bundle = &*self.version, "scores were no numbers");
+            // Those of all tasks count.
+            let scores = rows * outcome.scores.len().max(1);
+            if count as f64 > self.options.max_not_finite_share * scores as f64 {
+                let message = format!("{count} of {scores} scores were no finite numbers");
+                return Err(CallError::not_finite(message));
+            }
         }
-        Scored {
+        Ok(Scored {
             bundle: Arc::clone(&self.version),
             ctr: outcome.ctr,
             scores: outcome.scores,
@@ -248,7 +263,7 @@ impl ScoringService {
             coverage: Coverage { rows: u32::try_from(rows).unwrap_or(u32::MAX), ..coverage },
             batch_rows: u32::try_from(outcome.batch_rows).unwrap_or(u32::MAX),
             load: self.load(),
-        }
+        })
     }
 
     fn load(&self) -> ScoringLoad {

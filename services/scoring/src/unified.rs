@@ -53,7 +53,7 @@ impl ScoringService {
         });
         let outcome = self.unified.score(&facts, context.deadline).await?;
         let rank_facts = self.rank_facts(call, &outcome.ctr, facts.records.as_ref());
-        let scored = self.scored(ModelKind::Unified, outcome, coverage, late);
+        let scored = self.scored(ModelKind::Unified, outcome, coverage, late)?;
         Ok(Scored { facts: rank_facts, ..scored })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Deadline;
+use crate::{Deadline, Traceparent};
 
 /// Target of the spans inside a request. They are made only as part of a span that is recorded, and
 /// no log shows them, so that they cost nothing elsewhere.
@@ -31,7 +31,7 @@ pub struct Context {
     /// When the answer stops being of use.
     pub deadline: Deadline,
     /// W3C `traceparent` of the span that makes the call.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Traceparent>,
     /// W3C `tracestate` the request came with, handed on as it is.
     pub tracestate: Option<String>,
 }

@@ -20,6 +20,8 @@ pub enum ErrorCode {
     Unavailable,
     /// A defect or a panic in the service.
     Internal,
+    /// The model gives what are no finite numbers.
+    NotFinite,
 }
 
 /// A failed call.
@@ -60,6 +62,10 @@ impl CallError {
     /// The service or what it depends on cannot be reached.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unavailable, message)
+    }
+    /// The model gives what are no finite numbers.
+    pub fn not_finite(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NotFinite, message)
     }
     /// A defect in the service.
     pub fn internal(message: impl Into<String>) -> Self {

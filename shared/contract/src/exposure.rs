@@ -24,6 +24,14 @@ pub struct Exposure {
     pub bundle: Option<String>,
     /// The lowest rung that the answer stands on.
     pub rung: String,
+    /// Whether it was less than it could be, other than by its arm.
+    pub degraded: bool,
+    /// Whether it came after its deadline.
+    pub late: bool,
+    /// Whether nothing could be ranked; it then has no items.
+    pub failed: bool,
+    /// Share of the candidates whose vectors were there.
+    pub coverage: f32,
     /// Features of the request, as given.
     pub features: FeatureValues,
     /// Tasks whose probabilities [`ExposedItem::scores`] are, where the model has several.
@@ -37,6 +45,8 @@ pub struct Exposure {
 pub struct ExposedArm {
     /// The layer.
     pub layer: String,
+    /// The experiment.
+    pub experiment: String,
     /// The arm.
     pub arm: String,
 }

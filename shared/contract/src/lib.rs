@@ -43,6 +43,7 @@ pub mod retrieval;
 pub mod scoring;
 pub mod tensor;
 pub mod time;
+mod traceparent;
 pub mod user;
 
 pub use call::Call;
@@ -61,4 +62,5 @@ pub use matrix::{Dtype, Matrix, MatrixError};
 pub use panic_text::panic_text;
 pub use tensor::{NamedTensor, TensorDtype};
 pub use time::TimestampMs;
+pub use traceparent::Traceparent;
 pub use user::{HistoryLimits, User, UserRead, UserView};

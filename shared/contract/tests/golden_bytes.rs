@@ -105,7 +105,10 @@ fn retrieval() {
         surface: None,
         timestamp: 5,
     };
-    assert_eq!(hex(&ObserveEvents { events: vec![event] }), "010165010175016101017201020a");
+    assert_eq!(
+        hex(&ObserveEvents { events: vec![event] }),
+        "01016505636c69636b010000803f01750161000101720102000a"
+    );
     assert_eq!(hex(&RefreshItems { item_ids: items(&["a"]) }), "010161");
 }
 

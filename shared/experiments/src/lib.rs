@@ -10,6 +10,7 @@
 //! Nothing here reads a file, a clock or a network.
 
 mod assignment;
+pub mod automatic;
 pub mod counterfactual;
 mod definition;
 pub mod statistics;
@@ -17,5 +18,6 @@ pub mod statistics;
 pub use assignment::{Assigner, Assignment, Feature, ForcedError, Subject, UserFeatures};
 pub use definition::{
     Arm, ArmSettings, DefinitionProblem, DefinitionProblems, Definitions, Experiment, Guardrail,
-    GuardrailMetric, Layer, Plan, Ramp, SLOTS, Scalar, Slots, Target, UnitKind, UserCondition,
+    GuardrailMetric, HistoryEntry, Layer, Plan, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
+    UserCondition,
 };

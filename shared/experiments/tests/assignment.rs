@@ -288,7 +288,7 @@ proptest! {
             for arm in &mut one.arms {
                 arm.weight = arm.permille.take();
             }
-            one.ramp = Some(Ramp { steps: vec![at], at });
+            one.ramp = Some(Ramp { steps: vec![at], at, every_ms: None });
             let assigner = assigner(vec![layer("l")], vec![one]);
             assigner.assign(&subject(&user, "r"))[0].arm.name.clone()
         };

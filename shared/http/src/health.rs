@@ -45,7 +45,7 @@ pub async fn live() -> HttpResponse {
     tag = "operation",
     operation_id = "readiness",
     responses(
-        (status = 200, body = serde_json::Value, description = "It does; `checks` lists what was asked"),
+        (status = 200, body = serde_json::Value, description = "It does; `checks` lists what was asked, and `degraded` says whether it answers less well than it could: an `advisory` check fails"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "It does not; `checks` says why"),
     ),
 )]
@@ -54,10 +54,11 @@ pub async fn ready(health: Data<Health>) -> Result<HttpResponse, Problem> {
     if readiness.ready {
         return Ok(HttpResponse::Ok().json(readiness));
     }
-    let failing = readiness.checks.iter().filter(|check| !check.ready).map(|check| {
-        let reason = check.reason.as_deref().unwrap_or("no reason given");
-        format!("{}: {reason}", check.name)
-    });
+    let failing =
+        readiness.checks.iter().filter(|check| !check.ready && !check.advisory).map(|check| {
+            let reason = check.reason.as_deref().unwrap_or("no reason given");
+            format!("{}: {reason}", check.name)
+        });
     let detail = failing.collect::<Vec<_>>().join("; ");
     Err(Problem::unavailable(detail).with("checks", json!(readiness.checks)))
 }

@@ -12,7 +12,7 @@ use plugrank_runtime::{Health, Metrics};
 
 pub use problem::Problem;
 pub use resource::{get_or_head, resource};
-pub use server::HttpServer;
+pub use server::{HttpServer, OnConnect};
 
 /// Adds `/healthz`, `/readyz` and `/metrics`: what every process serves, whatever its role.
 pub fn operation_routes(config: &mut ServiceConfig, health: &Health, registry: &Metrics) {

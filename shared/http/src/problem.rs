@@ -7,6 +7,7 @@ use actix_web::{
     body::BoxBody,
     http::{Method, StatusCode, header},
 };
+use plugrank_access::Denied;
 use plugrank_contract::CallError;
 use plugrank_store::StoreError;
 use serde::Serialize;
@@ -91,6 +92,14 @@ pub struct ProblemDocument {
     #[serde(skip)]
     #[schema(ignore)]
     allow: Option<&'static str>,
+    /// Which limit refused the request, for logs.
+    #[serde(skip)]
+    #[schema(ignore)]
+    cause: Option<&'static str>,
+    /// How to show who is asking, for a 401 or 403.
+    #[serde(skip)]
+    #[schema(ignore)]
+    challenge: Option<String>,
 }
 
 /// A [`ProblemDocument`] as the error of a route. Boxed, so that results stay small.
@@ -119,6 +128,8 @@ impl Problem {
             more: Map::new(),
             retry_after: None,
             allow: None,
+            cause: None,
+            challenge: None,
         }))
     }
 
@@ -175,6 +186,14 @@ impl Problem {
         );
         problem.0.allow = Some(allow);
         problem
+    }
+
+    /// 421: a request for another host.
+    #[must_use]
+    pub fn misdirected(host: &str) -> Self {
+        let title = "The request is for another host";
+        let detail = format!("{host:?} is not served here (access.hosts)");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", title, detail).at("host")
     }
 
     /// 409: what is asked does not go together with how things are.
@@ -285,6 +304,19 @@ impl Problem {
         problem
     }
 
+    /// The same problem, with the limit that refused the request, in one word for logs.
+    #[must_use]
+    pub fn because(mut self, cause: &'static str) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+
+    /// Which limit refused the request.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        self.0.cause
+    }
+
     /// The document, as a part of another answer.
     #[must_use]
     pub fn document(&self) -> &ProblemDocument {
@@ -329,6 +361,9 @@ impl ResponseError for Problem {
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
+        if let Some(challenge) = &self.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge.as_str()));
+        }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
@@ -337,6 +372,34 @@ impl ResponseError for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         response.extensions_mut().insert(self.clone());
         response
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let detail = denied.to_string();
+        let mut problem = match denied {
+            Denied::Missing
+            | Denied::Scheme
+            | Denied::Unknown
+            | Denied::Expired
+            | Denied::Token(_) => {
+                let title = "The request does not show who is asking";
+                Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail)
+            }
+            Denied::Scope { .. } => {
+                let title = "The caller may not do this";
+                Self::new(StatusCode::FORBIDDEN, "forbidden", title, detail)
+            }
+            Denied::Rate { after, .. } => Self::too_many(detail).retry_after(after),
+            Denied::Quota { after, .. } => {
+                let title = "The caller has used up its quota";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-used-up", title, detail)
+                    .retry_after(after)
+            }
+        };
+        problem.0.challenge = denied.challenge();
+        problem
     }
 }
 

@@ -6,6 +6,7 @@ use garde::Validate;
 use plugrank_settings::{
     list,
     rules::{holds, http_urls, optional_path},
+    without_passwords,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,7 @@ pub struct OnnxRuntimeOptions {
 pub struct ModelServerOptions {
     /// One address or several, as under `[peers]`, which also says how it is called. Absent: this
     /// process runs the model.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://triton:8000")]
     pub url: Vec<String>,

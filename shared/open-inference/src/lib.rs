@@ -17,7 +17,7 @@ pub mod server;
 
 pub use client::{ModelServerClient, ModelServerError};
 pub use metadata::{ModelMetadata, ServerMetadata, TensorMetadata};
-pub use server::Served;
+pub use server::{Served, ServedNow};
 
 /// Length of the JSON in front of binary tensors, in bytes.
 const HEADER_LENGTH: &str = "inference-header-content-length";

@@ -21,7 +21,14 @@ use tokio::time::timeout;
 /// Longest a check may take; one that takes longer has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type Ask = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// A check, and whether the process takes no requests while it fails.
+#[derive(Clone)]
+struct Probe {
+    ask: Ask,
+    required: bool,
+}
 
 /// The readiness checks of a process. Clones share them. A process that answers at all is alive,
 /// so liveness needs no register.
@@ -39,6 +46,9 @@ pub struct CheckResult {
     pub name: String,
     /// Whether it passed.
     pub ready: bool,
+    /// Whether the process can answer while it fails, though not as well; absent where it cannot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -47,8 +57,10 @@ pub struct CheckResult {
 /// Whether the process takes requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// Whether every check passed and the process is not draining.
+    /// Whether every check passed without which the process cannot answer, and it is not draining.
     pub ready: bool,
+    /// Whether a check failed without which it answers less well.
+    pub degraded: bool,
     /// The checks, by name.
     pub checks: Vec<CheckResult>,
 }
@@ -82,8 +94,21 @@ impl Health {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let probe: Probe = Arc::new(move || probe().boxed());
-        self.probes.write().insert(name.into(), probe);
+        self.insert(name, true, Arc::new(move || probe().boxed()));
+    }
+
+    /// Adds a check that readiness reports, and that does not decide about it: what it is about is of use,
+    /// and answers are possible without. So an outage of what all processes share does not take all of them
+    /// out of service.
+    pub fn advise<F>(&self, name: impl Into<String>, probe: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.insert(name, false, Arc::new(move || probe().boxed()));
+    }
+
+    fn insert(&self, name: impl Into<String>, required: bool, ask: Ask) {
+        self.probes.write().insert(name.into(), Probe { ask, required });
     }
 
     /// From now on the checks of `part` are asked with these, in place of those of the part that was
@@ -126,17 +151,23 @@ impl Health {
     /// Asks all checks, side by side.
     pub async fn readiness(&self) -> Readiness {
         let asked = self.all().into_iter().map(|(name, probe)| async move {
-            let answer = timeout(CHECK_TIMEOUT, probe())
+            let answer = timeout(CHECK_TIMEOUT, (probe.ask)())
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
-            CheckResult { name, ready: answer.is_ok(), reason: answer.err() }
+            let advisory = !probe.required;
+            CheckResult { name, ready: answer.is_ok(), advisory, reason: answer.err() }
         });
         let mut checks = join_all(asked).await;
         if self.is_draining() {
             let reason = Some("the process is shutting down".to_owned());
-            checks.push(CheckResult { name: "shutdown".to_owned(), ready: false, reason });
+            let name = "shutdown".to_owned();
+            checks.push(CheckResult { name, ready: false, advisory: false, reason });
         }
-        Readiness { ready: checks.iter().all(|check| check.ready), checks }
+        let failed = |advisory| {
+            let of = move |check: &CheckResult| !check.ready && check.advisory == advisory;
+            checks.iter().any(of)
+        };
+        Readiness { ready: !failed(false), degraded: failed(true), checks }
     }
 }
 
@@ -164,6 +195,18 @@ mod tests {
         assert!(health.readiness().await.ready);
         model.fail("its actor is gone");
         assert!(!health.readiness().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_be_done_without_is_reported_and_does_not_decide() {
+        let health = Health::new();
+        health.advise("store", || async { Err("it does not answer".to_owned()) });
+        let readiness = health.readiness().await;
+        assert!(readiness.ready && readiness.degraded);
+        assert_eq!(readiness.checks[0].reason.as_deref(), Some("it does not answer"));
+        let _model = health.flag("model", "warming up");
+        let readiness = health.readiness().await;
+        assert!(!readiness.ready && readiness.degraded);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::build;
+
 /// The metrics of a process, or of a part of it. Clones share one registry; nothing is global.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -24,8 +26,10 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let metrics = Self::of_part();
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        metrics.register(|registry| registry.register("build", "Version of the program", build));
+        let build = Info::new(vec![("version", build::VERSION), ("commit", build::COMMIT)]);
+        metrics.register(|registry| {
+            registry.register("build", "What the program was built from", build)
+        });
         metrics
     }
 

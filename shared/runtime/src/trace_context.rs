@@ -8,6 +8,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SamplingDecision};
+use plugrank_contract::Traceparent;
 use tracing::{Span, dispatcher};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -118,13 +119,9 @@ impl TraceHead {
 
     /// Names the request's span to those it calls.
     #[must_use]
-    pub fn traceparent(&self) -> HexText<55> {
-        let mut text = HexText([b'-'; 55]);
-        text.write(0, &[0]);
-        text.write(3, &self.ids.trace.to_bytes());
-        text.write(36, &self.ids.span.to_bytes());
-        text.write(53, &[u8::from(self.sampled)]);
-        text
+    pub fn traceparent(&self) -> Traceparent {
+        let TraceIds { trace, span, .. } = &self.ids;
+        Traceparent::new(trace.to_bytes(), span.to_bytes(), u8::from(self.sampled))
     }
 
     /// What other tracing systems noted in it, for those it calls.
@@ -210,14 +207,10 @@ pub fn adopt_parent(span: &Span, traceparent: &str, tracestate: Option<&str>) ->
 
 /// The `traceparent` that names `span` to those it calls; `None` when spans are not recorded.
 #[must_use]
-pub fn traceparent(span: &Span) -> Option<String> {
+pub fn traceparent(span: &Span) -> Option<Traceparent> {
     span_context(span).map(|context| {
-        format!(
-            "00-{}-{}-{:02x}",
-            context.trace_id(),
-            context.span_id(),
-            context.trace_flags().to_u8()
-        )
+        let (trace, span) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
+        Traceparent::new(trace, span, context.trace_flags().to_u8())
     })
 }
 

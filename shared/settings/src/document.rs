@@ -26,31 +26,32 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         write_comment(text, &schema::description(node));
         _ = writeln!(text, "[{name}]");
     }
-    for (key, node) in keys().filter(|(_, node)| is_setting(node)) {
+    let value_of = |key: &str| values.and_then(|values| values.get(key));
+    // Names of sections of which there are none are shown as a single setting is.
+    let is_line = |key: &str, node: &Value| {
+        is_setting(node) || (schema::entry(node).is_some() && value_of(key).is_none_or(is_empty))
+    };
+    for (key, node) in keys().filter(|(key, node)| is_line(key, node)) {
         write_comment(text, &full_description(node));
-        match values.and_then(|values| values.get(key)).filter(|value| !is_empty(value)) {
+        match value_of(key).filter(|value| !is_empty(value)) {
             Some(value) => _ = writeln!(text, "{key} = {value}"),
             None => _ = writeln!(text, "# {key} = {}", example(node)),
         }
     }
     for (key, node) in keys().filter(|(_, node)| schema::keys(node).is_some()) {
         let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        write_table(text, &name, node, values.and_then(|values| values.get(key)));
+        write_table(text, &name, node, value_of(key));
     }
     for (key, node, entry) in
         keys().filter_map(|(key, node)| Some((key, node, schema::entry(node)?)))
     {
-        let entries = values.and_then(|values| values.get(key)).and_then(Toml::as_table);
-        let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        if !schema::description(node).is_empty() {
-            text.push('\n');
-            write_comment(text, &schema::description(node));
-        }
-        match entries.filter(|entries| !entries.is_empty()) {
-            Some(entries) => entries.iter().for_each(|(named, values)| {
-                write_table(text, &format!("{name}.{named}"), entry, Some(values));
-            }),
-            None => write_form(text, &name, entry),
+        let entries = value_of(key).and_then(Toml::as_table).filter(|entries| !entries.is_empty());
+        let Some(entries) = entries else { continue };
+        text.push('\n');
+        write_comment(text, &schema::description(node));
+        for (named, values) in entries {
+            let key = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            write_table(text, &format!("{key}.{named}"), entry, Some(values));
         }
     }
 }
@@ -60,21 +61,7 @@ fn is_setting(node: &Value) -> bool {
     schema::keys(node).is_none() && schema::entry(node).is_none()
 }
 
-/// Shows the keys that each entry of a map has, commented out.
-fn write_form(text: &mut String, name: &str, each: &Value) {
-    text.push('\n');
-    write_comment(text, &schema::description(each));
-    _ = writeln!(text, "# [{name}.NAME]");
-    for (key, node) in schema::keys(each).into_iter().flatten() {
-        write_comment(text, &full_description(node));
-        match is_setting(node) && !node["examples"][0].is_null() {
-            true => _ = writeln!(text, "#   {key} = {}", example(node)),
-            false => _ = writeln!(text, "#   {key}"),
-        }
-    }
-}
-
-/// An empty list or map is how a key without a value is held.
+/// An empty list or table is how a key without a value is held.
 fn is_empty(value: &Toml) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
         || value.as_table().is_some_and(toml::Table::is_empty)
@@ -158,18 +145,12 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
         });
         let defaults = Toml::Table(defaults.collect());
         let described = Value::Object(Map::from_iter([
-            ("description".to_owned(), json!(described_as(node, entry))),
+            ("description".to_owned(), json!(schema::description(node))),
             ("properties".to_owned(), entry["properties"].clone()),
         ]));
-        let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        write_section(text, &format!("{name}.NAME"), &described, Some(&defaults));
+        let key = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        write_section(text, &format!("{key}.NAME"), &described, Some(&defaults));
     }
-}
-
-/// What a section is whose keys are names: as the section says, or as each entry does.
-fn described_as(node: &Value, entry: &Value) -> String {
-    let own = schema::description(node);
-    if own.is_empty() { schema::description(entry) } else { own }
 }
 
 /// The type of a key, in words.
@@ -226,9 +207,7 @@ fn chart_node(node: &Value) -> Value {
         let items = chart_node(&node["items"]);
         return json!({ "type": ["array", "string"], "items": items });
     }
-    if let Some(kind) = types.first() {
-        made.insert("type".to_owned(), json!(kind));
-    }
+    made.insert("type".to_owned(), json!(types.first()));
     for bound in ["minimum", "exclusiveMinimum", "maximum"] {
         if let Some(value) = node.get(bound) {
             made.insert(bound.to_owned(), value.clone());
@@ -239,6 +218,8 @@ fn chart_node(node: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use garde::Validate;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
@@ -277,6 +258,17 @@ mod tests {
         #[garde(skip)]
         #[schemars(extend("examples" = [["a", "b"]]))]
         names: Vec<String>,
+        /// Places of parts.
+        #[garde(skip)]
+        #[schemars(extend("examples" = [{ "pump": { "row": 1 } }]))]
+        places: BTreeMap<String, Place>,
+    }
+
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Place {
+        /// Which row.
+        row: u8,
     }
 
     #[test]
@@ -290,37 +282,10 @@ speed = \"slow\"
 # gears = 5
 # Names.
 # names = [\"a\", \"b\"]
+# Places of parts.
+# places = { pump = { row = 1 } }
 ";
         assert_eq!(settings_file(&All::default()), file);
-    }
-
-    /// One of several.
-    #[derive(Default, Serialize, Deserialize, JsonSchema, Validate)]
-    #[serde(default, deny_unknown_fields)]
-    struct Several {
-        /// Engines by name.
-        #[garde(dive)]
-        engines: std::collections::BTreeMap<String, Engine>,
-    }
-
-    #[test]
-    fn maps_are_sections_of_the_names_that_they_hold() {
-        let none = settings_file(&Several::default());
-        assert!(none.contains("# [engines.NAME]\n"), "{none}");
-        assert!(none.contains("#   gears = 5\n"), "{none}");
-        assert_eq!(
-            none.parse::<toml::Table>().unwrap(),
-            toml::Table::new(),
-            "all is commented out"
-        );
-        let engine = Engine { gears: Some(3), ..Engine::default() };
-        let one = Several { engines: [("left".to_owned(), engine)].into() };
-        let file: toml::Table = settings_file(&one).parse().unwrap();
-        assert_eq!(file["engines"]["left"]["gears"].as_integer(), Some(3));
-        assert!(markdown::<Several>().contains("## `[engines.NAME]`"));
-        let schema = chart_schema::<Several>();
-        let engines = &schema["properties"]["engines"];
-        assert_eq!(engines["additionalProperties"]["additionalProperties"], false);
     }
 
     #[test]
@@ -328,6 +293,10 @@ speed = \"slow\"
         let table = markdown::<All>();
         assert!(table.contains("## `[engine]`\nThe engine.\n"), "{table}");
         let line = "| `gears` | absent | 1 to 6 | Gears. Absent: as many as fit. |";
+        assert!(table.lines().any(|found| found == line), "{table}");
+        let names = "## `[engine.places.NAME]`\nPlaces of parts.\n";
+        assert!(table.contains(names), "{table}");
+        let line = "| `row` | absent | 0 to 255 | Which row. |";
         assert!(table.lines().any(|found| found == line), "{table}");
     }
 
@@ -341,5 +310,8 @@ speed = \"slow\"
         assert_eq!(engine["properties"]["gears"], gears);
         let names = json!({ "type": ["array", "string"], "items": { "type": "string" } });
         assert_eq!(engine["properties"]["names"], names);
+        let place = &engine["properties"]["places"]["additionalProperties"];
+        assert_eq!(place["properties"]["row"]["type"], "integer");
+        assert_eq!(place["additionalProperties"], false);
     }
 }

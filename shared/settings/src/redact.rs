@@ -5,8 +5,11 @@ use serde::{Serialize, Serializer};
 fn hidden(url: &str) -> String {
     match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
         Some((scheme, (login, host))) => {
-            let user = login.split_once(':').map_or(login, |(user, _)| user);
-            format!("{scheme}://{user}:***@{host}")
+            // What stands alone may be a token.
+            match login.split_once(':') {
+                Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+                None => format!("{scheme}://***@{host}"),
+            }
         }
         None => url.to_owned(),
     }
@@ -34,4 +37,21 @@ pub fn without_passwords<S: Serializer>(urls: &[String], to: S) -> Result<S::Ok,
 /// Those of the serializer.
 pub fn as_stars<S: Serializer>(password: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     password.as_ref().map(|_| "***").serialize(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hidden;
+
+    #[test]
+    fn secrets_in_addresses_are_not_shown() {
+        for (url, shown) in [
+            ("http://a:4318/v1/traces", "http://a:4318/v1/traces"),
+            ("http://app:s3cret@a:4318", "http://app:***@a:4318"),
+            ("https://:s3cr@t@a", "https://:***@a"),
+            ("https://s3cret@a", "https://***@a"),
+        ] {
+            assert_eq!(hidden(url), shown);
+        }
+    }
 }

@@ -33,7 +33,6 @@ fn collect<'a>(node: &'a Value, prefix: &str, found: &mut Vec<(String, &'a Value
         let name = format!("{prefix}{key}");
         match keys(node) {
             Some(_) => collect(node, &format!("{name}."), found),
-            None if entry(node).is_some() => {}
             None => found.push((name, node)),
         }
     }
@@ -41,8 +40,7 @@ fn collect<'a>(node: &'a Value, prefix: &str, found: &mut Vec<(String, &'a Value
 
 /// The schema of a key.
 pub(crate) fn at<'a>(node: &'a Value, key: &str) -> Option<&'a Value> {
-    key.split('.')
-        .try_fold(node, |node, part| keys(node).map_or_else(|| entry(node), |all| all.get(part)))
+    key.split('.').try_fold(node, |node, part| keys(node)?.get(part))
 }
 
 /// Whether a value may hold a secret, which is not shown.

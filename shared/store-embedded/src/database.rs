@@ -31,13 +31,18 @@ struct Slot {
     database: Option<Database>,
     /// Times the file was opened again.
     generation: u64,
+    /// Whether it was closed for good.
+    closed: bool,
 }
 
 impl Handle {
     /// Opens the file.
     pub(crate) fn open(opener: Opener) -> Result<Self, StoreError> {
         let database = opener.open()?;
-        Ok(Self { slot: RwLock::new(Slot { database: Some(database), generation: 0 }), opener })
+        Ok(Self {
+            slot: RwLock::new(Slot { database: Some(database), generation: 0, closed: false }),
+            opener,
+        })
     }
 
     /// Where the file is.
@@ -109,6 +114,9 @@ impl Handle {
     /// Opens the file again, unless somebody else did since `generation`.
     fn reopen(&self, generation: u64) -> Result<(), StoreError> {
         let mut slot = self.slot.write();
+        if slot.closed {
+            return Err(StoreError::Unavailable(format!("{} was closed", self.path().display())));
+        }
         if slot.generation != generation {
             return Ok(());
         }
@@ -121,6 +129,19 @@ impl Handle {
         slot.database = Some(self.opener.open()?);
         slot.generation += 1;
         Ok(())
+    }
+}
+
+impl Handle {
+    /// Closes the file for good, once what reads it now is done.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let database = {
+            let mut slot = self.slot.write();
+            slot.closed = true;
+            slot.database.take()
+        };
+        let Some(database) = database else { return Ok(()) };
+        caught(|| Ok(database.close()?)).map_err(|failure| failure.into_store_error(self.path()))
     }
 }
 

@@ -3,6 +3,11 @@
 use std::{
     fmt::Debug,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use plugrank_store::StoreError;
@@ -58,14 +63,23 @@ impl Opener {
                 .set_cache_size(self.options.page_cache_bytes)
                 .set_check_integrity_on_open(self.options.verify_on_open);
             let shown = path.display().to_string();
+            let (begun, verified) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+            let told = Arc::clone(&verified);
             builder.set_repair_callback(move |session| {
+                told.store(true, Ordering::Relaxed);
                 tracing::warn!(
                     path = shown,
                     progress = session.progress(),
                     "store was not closed cleanly, verifying it"
                 );
             });
-            Ok(self.disk.open(&builder, path)?)
+            let database = self.disk.open(&builder, path)?;
+            if verified.load(Ordering::Relaxed) {
+                let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+                let seconds = begun.elapsed().as_secs_f64();
+                tracing::warn!(seconds, mb = bytes >> 20, "every page of the store was verified");
+            }
+            Ok(database)
         })
         .map_err(|failure| failure.into_store_error(path))
         .and_then(|database| {

@@ -14,8 +14,9 @@ pub struct EmbeddedOptions {
     pub changes_kept: u64,
     /// After how long an event counts half for its item's popularity.
     pub popularity_half_life: Duration,
-    /// Whether opening reads the whole file and verifies every checksum. Without it, damage in
-    /// the middle of a file that was closed cleanly shows when that part is read.
+    /// Whether opening reads the whole file and verifies every checksum, also where it was closed cleanly;
+    /// after an unclean end that is done in any case. Without it, damage in the middle of a file that was
+    /// closed cleanly shows when that part is read.
     pub verify_on_open: bool,
 }
 

@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub struct EmbeddedStore {
     // Before the database, so that what was begun is written before it closes.
-    pub(crate) writer: Writer,
+    pub(crate) writer: Arc<Writer>,
     pub(crate) database: Arc<Handle>,
     pub(crate) users: Arc<UserCache>,
     changes_kept: u64,
@@ -57,7 +57,7 @@ impl EmbeddedStore {
         let users = Arc::new(UserCache::new(opener.options.user_cache_bytes));
         let EmbeddedOptions { changes_kept, popularity_half_life, .. } = opener.options;
         let database = Arc::new(Handle::open(opener)?);
-        let writer = Writer::start(Arc::clone(&database))?;
+        let writer = Arc::new(Writer::start(Arc::clone(&database))?);
         let items_written = Arc::new(watch::Sender::new(()));
         Ok(Self { writer, database, users, changes_kept, popularity_half_life, items_written })
     }
@@ -362,5 +362,16 @@ impl Store for EmbeddedStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.database.read(|txn| catalog::count(txn).map(|_| ()))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let (writer, database) = (Arc::clone(&self.writer), Arc::clone(&self.database));
+        let closed = tokio::task::spawn_blocking(move || {
+            writer.stop();
+            database.close()
+        });
+        closed
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("closing was cut short: {error}")))?
     }
 }

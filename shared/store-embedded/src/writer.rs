@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
+use parking_lot::Mutex;
 use plugrank_store::StoreError;
 use redb::{Durability, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
@@ -35,9 +36,9 @@ pub(crate) enum Sync {
 /// Starts and feeds the writing thread. Dropping it waits until what was begun is written.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    /// `None` only while dropping.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it was stopped.
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
@@ -50,7 +51,7 @@ impl Writer {
             .map_err(|error| {
                 StoreError::Unavailable(format!("cannot start the writing thread: {error}"))
             })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Does `work` in a transaction, then `settled` before anyone is told, whether or not the
@@ -67,20 +68,27 @@ impl Writer {
         let stopped = || StoreError::Unavailable("the store's writing thread has stopped".into());
         let (reply, answer) = oneshot::channel();
         let call = Call { sync, rows, work, settled, output: None, reply };
-        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        let jobs = self.jobs.lock().clone().ok_or_else(stopped)?;
         jobs.send(Box::new(call)).await.map_err(|_| stopped())?;
+        drop(jobs);
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Takes no more, and waits until what was begun is written.
+    pub(crate) fn stop(&self) {
+        *self.jobs.lock() = None;
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writing thread panicked");
+        }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's writing thread panicked");
-        }
+        self.stop();
     }
 }
 

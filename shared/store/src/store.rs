@@ -212,4 +212,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Writes what was begun, and closes the store before the process ends: whoever still holds it gets
+    /// `Unavailable` from then on. A store that nothing has to be closed of does nothing.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

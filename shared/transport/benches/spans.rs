@@ -46,7 +46,7 @@ async fn request(local: &Local<Logic>) {
     };
     head.attach(&span);
     let mut context = Context::background().within(Duration::from_secs(1));
-    context.traceparent = Some(head.traceparent().to_string());
+    context.traceparent = Some(head.traceparent());
     local.call(context, Ask).instrument(span).await.unwrap();
     if !head.is_recorded() {
         head.ended(None, Duration::ZERO, false, || unreachable!());

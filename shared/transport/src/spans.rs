@@ -44,7 +44,7 @@ impl CallSpan {
             error.type = Empty,
         );
         if root && let Some(caller) = &context.traceparent {
-            trace_context::adopt_parent(&span, caller, context.tracestate.as_deref());
+            trace_context::adopt_parent(&span, caller.as_str(), context.tracestate.as_deref());
         }
         Self::begin(span, context)
     }
@@ -123,7 +123,7 @@ impl CallSpan {
             error.type = Empty,
         );
         if let Some(caller) = &context.traceparent {
-            trace_context::adopt_parent(&span, caller, context.tracestate.as_deref());
+            trace_context::adopt_parent(&span, caller.as_str(), context.tracestate.as_deref());
         }
         Self::begin(span, context)
     }
@@ -201,7 +201,7 @@ impl Drop for CallSpan {
 /// Whether a call without a span around it may be recorded: its caller samples the trace, or there
 /// is none and the sampler decides.
 fn is_recorded(context: &Context) -> bool {
-    context.traceparent.as_deref().is_none_or(trace_context::is_sampled)
+    context.traceparent.is_none_or(|caller| trace_context::is_sampled(caller.as_str()))
 }
 
 /// `scoring/score` of `/rpc/v1/scoring/score`.
@@ -217,5 +217,6 @@ const fn code_name(code: ErrorCode) -> &'static str {
         ErrorCode::DeadlineExceeded => "deadline_exceeded",
         ErrorCode::Unavailable => "unavailable",
         ErrorCode::Internal => "internal",
+        ErrorCode::NotFinite => "not_finite",
     }
 }

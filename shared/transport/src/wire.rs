@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plugrank_contract::{CallError, Context, ErrorCode};
+use plugrank_contract::{CallError, Context, ErrorCode, Traceparent};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Media type of call and reply bodies.
@@ -46,7 +46,7 @@ pub fn status(code: ErrorCode) -> u16 {
         ErrorCode::Overloaded => 429,
         ErrorCode::DeadlineExceeded => 504,
         ErrorCode::Unavailable => 503,
-        ErrorCode::Internal => 500,
+        ErrorCode::Internal | ErrorCode::NotFinite => 500,
     }
 }
 
@@ -63,14 +63,14 @@ pub fn context_headers(context: &Context) -> Vec<(&'static str, String)> {
 
 /// The trace alone, for those who know nothing of budgets.
 pub fn trace_headers(context: &Context) -> impl Iterator<Item = (&'static str, String)> {
-    let headers =
-        [(TRACEPARENT, &context.traceparent), (TRACESTATE, &context.tracestate)].into_iter();
-    headers.filter_map(|(name, value)| Some((name, value.clone()?)))
+    let parent = context.traceparent.map(|parent| (TRACEPARENT, parent.to_string()));
+    let state = context.tracestate.clone().map(|state| (TRACESTATE, state));
+    parent.into_iter().chain(state)
 }
 
 /// Takes over the trace that a request's headers name.
 pub fn adopt_trace<'a>(context: &mut Context, header: impl Fn(&str) -> Option<&'a str>) {
-    context.traceparent = header(TRACEPARENT).map(ToOwned::to_owned);
+    context.traceparent = header(TRACEPARENT).and_then(Traceparent::from_header);
     context.tracestate = header(TRACESTATE).map(ToOwned::to_owned);
 }
 

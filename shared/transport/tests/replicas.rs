@@ -147,6 +147,7 @@ fn options(addresses: &[SocketAddr]) -> RemoteOptions {
             eject_max_ms: 200,
             ..PeerOptions::default()
         },
+        token: None,
     }
 }
 

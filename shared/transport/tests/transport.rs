@@ -11,7 +11,7 @@ use std::{
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use plugrank_body::BodyMemory;
-use plugrank_contract::{Call, CallError, Context, ErrorCode};
+use plugrank_contract::{Call, CallError, Context, ErrorCode, Traceparent};
 use plugrank_transport::{
     Client, Local, LocalOptions, PeerOptions, Remote, RemoteOptions, Service, server, wire,
 };
@@ -45,9 +45,11 @@ impl Service<Ask> for Logic {
             }
             Ask::Panic => panic!("on request"),
             Ask::Refuse => Err(CallError::invalid("no such thing")),
-            Ask::Trace => Ok([context.traceparent, context.tracestate]
-                .map(Option::unwrap_or_default)
-                .join(" ")),
+            Ask::Trace => {
+                Ok([context.traceparent.map(|parent| parent.to_string()), context.tracestate]
+                    .map(Option::unwrap_or_default)
+                    .join(" "))
+            }
         }
     }
 }
@@ -84,7 +86,7 @@ fn remote(base_url: &str) -> Remote {
 }
 
 fn options(base_urls: Vec<String>) -> RemoteOptions {
-    RemoteOptions { name: "test", base_urls, peers: PeerOptions::default() }
+    RemoteOptions { name: "test", base_urls, peers: PeerOptions::default(), token: None }
 }
 
 fn within(ms: u64) -> Context {
@@ -146,7 +148,7 @@ async fn the_context_crosses_the_border() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     for (name, client) in both(8).await.clients {
         let mut context = within(5000);
-        context.traceparent = Some(traceparent.into());
+        context.traceparent = Traceparent::from_header(traceparent);
         context.tracestate = Some("vendor=1".into());
         let seen = client.call(context, Ask::Trace).await;
         assert_eq!(seen, Ok(format!("{traceparent} vendor=1")), "{name}");

@@ -14,7 +14,8 @@ use super::{
     neighbour_cache::NeighbourCache,
 };
 use crate::{
-    RetrievalError, answer::Answer, narrowed::Narrowed, options::AnnOptions, query::RetrievalQuery,
+    RetrievalError, answer::Answer, merge::RankedLists, narrowed::Narrowed, options::AnnOptions,
+    query::RetrievalQuery,
 };
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
@@ -96,19 +97,25 @@ impl Embedded {
             let wanted = narrowed.matching().iter().filter(|index| !query.blocks(*index));
             let queries: Vec<_> =
                 searches.iter().map(|search| (&*search.vector, search.count)).collect();
-            return Ok(interests::merge(self.ann.scan(&queries, wanted), enough));
+            return Ok(interests::merge(&self.ann.scan(&queries, wanted), enough));
         }
         let wanted = |index: ItemIndex| view.available(index) && !query.blocks(index);
         let searches = interests::searches(&clicks, &self.options, enough);
-        let found =
-            searches.iter().map(|search| match search.click.and_then(|rank| latest[rank].index) {
-                Some(item) => {
-                    let clicked = (item, &*search.vector);
-                    self.neighbours.nearest(&self.ann, clicked, search.count, wanted)
+        let most = searches.iter().map(|search| search.count).sum();
+        let mut lists = RankedLists::with_room(searches.len(), most);
+        for search in &searches {
+            lists.add_written(1.0, |found| {
+                match search.click.and_then(|rank| latest[rank].index) {
+                    Some(item) => {
+                        let (clicked, count) = ((item, &*search.vector), search.count);
+                        self.neighbours.nearest(&self.ann, clicked, count, wanted, found)?;
+                    }
+                    None => found.extend(self.ann.search(&search.vector, search.count, wanted)?),
                 }
-                None => self.ann.search(&search.vector, search.count, wanted),
-            });
-        Ok(interests::merge(found.collect::<Result<_, _>>()?, enough))
+                Ok::<_, RetrievalError>(())
+            })?;
+        }
+        Ok(interests::best(&lists, enough))
     }
 }
 

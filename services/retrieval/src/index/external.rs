@@ -58,7 +58,7 @@ impl External {
         let lists = searches.iter().zip(found).map(|(search, found)| {
             found.iter().filter_map(|(id, _)| shown(id)).take(search.count).collect()
         });
-        Ok(interests::merge(lists.collect(), enough))
+        Ok(interests::merge(&lists.collect::<Vec<_>>(), enough))
     }
 }
 

@@ -6,7 +6,7 @@ use plugrank_contract::ItemIndex;
 
 use super::vector::recency_mean;
 use crate::{
-    merge::{RankedList, fuse},
+    merge::{RankedLists, fuse_items},
     options::AnnOptions,
 };
 
@@ -82,10 +82,16 @@ pub(crate) fn searches<'a>(
     searches
 }
 
-/// Merges what the searches found.
-pub(crate) fn merge(found: Vec<Vec<ItemIndex>>, enough: usize) -> Vec<ItemIndex> {
-    let lists: Vec<_> = found.into_iter().map(|list| RankedList::weighing(1.0, list)).collect();
-    let mut merged = fuse(&lists).indices;
+/// The best of what several searches found.
+pub(crate) fn best(found: &RankedLists, enough: usize) -> Vec<ItemIndex> {
+    let mut merged = fuse_items(found);
     merged.truncate(enough);
     merged
+}
+
+/// The same of lists on their own.
+pub(crate) fn merge(found: &[Vec<ItemIndex>], enough: usize) -> Vec<ItemIndex> {
+    let mut lists = RankedLists::with_room(found.len(), found.iter().map(Vec::len).sum());
+    found.iter().for_each(|list| lists.add_weighing(1.0, list.iter().copied()));
+    best(&lists, enough)
 }

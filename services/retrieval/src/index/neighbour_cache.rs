@@ -38,23 +38,27 @@ impl NeighbourCache {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The `count` items nearest to an item of this vector that `wanted` admits, nearest first.
+    /// Adds the `count` items nearest to an item of this vector that `wanted` admits, nearest first,
+    /// to those `found`.
     pub(crate) fn nearest(
         &self,
         ann: &AnnIndex,
         (item, vector): (ItemIndex, &[f32]),
         count: usize,
         wanted: impl Fn(ItemIndex) -> bool,
-    ) -> Result<Vec<ItemIndex>, RetrievalError> {
+        found: &mut Vec<ItemIndex>,
+    ) -> Result<(), RetrievalError> {
         if count <= MOST {
             let list = self.list(ann, item, vector)?;
-            let mut found = Vec::with_capacity(count);
+            let before = found.len();
             found.extend(list.iter().copied().filter(|index| wanted(*index)).take(count));
-            if found.len() == count || list.len() < NEIGHBOURS {
-                return Ok(found);
+            if found.len() - before == count || list.len() < NEIGHBOURS {
+                return Ok(());
             }
+            found.truncate(before);
         }
-        ann.search(vector, count, wanted)
+        found.extend(ann.search(vector, count, wanted)?);
+        Ok(())
     }
 
     /// What is nearest to an item, whoever asks.
@@ -105,7 +109,9 @@ mod tests {
             for item in [0, 300, 599] {
                 let vector = at(item as f32);
                 let found = |count, wanted: fn(ItemIndex) -> bool| {
-                    cache.nearest(&ann, (item, &vector), count, wanted).unwrap()
+                    let mut found = vec![7];
+                    cache.nearest(&ann, (item, &vector), count, wanted, &mut found).unwrap();
+                    found.split_off(1)
                 };
                 let searched = |count, wanted: fn(ItemIndex) -> bool| {
                     ann.search(&vector, count, wanted).unwrap()
@@ -122,7 +128,11 @@ mod tests {
     fn a_change_of_the_index_is_seen_by_the_next_request() {
         let (ann, cache) = (circle(300), NeighbourCache::new());
         let vector = at(100.0);
-        let nearest = || cache.nearest(&ann, (100, &vector), 3, |index| index != 100).unwrap();
+        let nearest = || {
+            let mut found = Vec::new();
+            cache.nearest(&ann, (100, &vector), 3, |index| index != 100, &mut found).unwrap();
+            found
+        };
         let before = nearest();
         ann.put(1_000, &at(100.1)).unwrap();
         assert_eq!(nearest(), before, "the cache does not know yet");

@@ -9,10 +9,10 @@ use crate::{
     RetrievalOptions,
     answer::Answer,
     index_set::IndexMap,
-    merge::{RankedList, fuse},
+    merge::{RankedLists, fuse_items},
     options::Quota,
     query::RetrievalQuery,
-    sources::{Found, RetrievalSource, SourceRequest, take_unblocked},
+    sources::{Found, RetrievalSource, SourceRequest, until_enough},
 };
 
 /// Names what is popular in the categories the user clicks most, each in proportion to its clicks.
@@ -41,28 +41,23 @@ fn popular_in_categories(request: SourceRequest<'_>, enough: usize) -> Vec<u32> 
         tastes = lists.categories.iter().take(enough).map(|&category| (category, 1)).collect();
     }
     let clicks: u64 = tastes.iter().map(|(_, clicks)| clicks).sum();
-    let ranked: Vec<RankedList> = tastes
-        .iter()
-        .filter_map(|&(category, count)| {
-            let share = (enough as u64 * count).div_ceil(clicks.max(1)) as usize;
-            let wanted = |index: &ItemIndex| view.available(*index) && query.wants(*index);
-            let items = match query.few() {
-                // A list has no room for all that is in a category, and few of them may be wanted.
-                Some(few) => {
-                    let in_category =
-                        |index: &ItemIndex| view.categories(*index).contains(&category);
-                    let ranking = few.iter().copied().filter(in_category);
-                    take_unblocked(ranking.filter(wanted), query, share)
-                }
-                None => {
-                    let list = lists.by_category.get(category as usize)?;
-                    take_unblocked(list.iter().copied().filter(wanted), query, share)
-                }
-            };
-            Some(RankedList::weighing(count as f64, items))
-        })
-        .collect();
-    fuse(&ranked).indices
+    let room = enough + tastes.len() + query.seen.len();
+    let mut ranked = RankedLists::with_room(tastes.len(), room);
+    for &(category, count) in &tastes {
+        let share = (enough as u64 * count).div_ceil(clicks.max(1)) as usize;
+        let (whole, few) = match query.few() {
+            // A list has no room for all that is in a category, and few of them may be wanted.
+            Some(few) => (&[][..], few),
+            None => {
+                (lists.by_category.get(category as usize).map_or(&[][..], |list| list), &[][..])
+            }
+        };
+        let in_category = |index: &ItemIndex| view.categories(*index).contains(&category);
+        let ranking = whole.iter().copied().chain(few.iter().copied().filter(in_category));
+        let wanted = |index: &ItemIndex| view.available(*index) && query.wants(*index);
+        ranked.add_weighing(count as f64, until_enough(ranking.filter(wanted), query, share));
+    }
+    fuse_items(&ranked)
 }
 
 /// The user's categories with how often they were clicked, most often first; among equals the one

@@ -12,7 +12,7 @@ use crate::{
     answer::Answer,
     index::vector::recency_weight,
     index_set::IndexMap,
-    merge::{RankedList, fuse},
+    merge::{RankedLists, fuse_items},
     options::Quota,
     sources::{Found, RetrievalSource, SourceRequest},
 };
@@ -51,7 +51,8 @@ impl RetrievalSource for CoVisitation {
         }
         let clicks = request.state.options.co_visitation.clicks;
         let ids = || request.query.clicked_ids(clicks);
-        let mut loaded: Vec<Option<Neighbours>> = ids().map(|id| self.loaded.get(id)).collect();
+        let mut loaded: Vec<Option<Neighbours>> = Vec::with_capacity(clicks);
+        loaded.extend(ids().map(|id| self.loaded.get(id)));
         let missing: Vec<ItemId> = ids()
             .zip(&loaded)
             .filter(|(_, list)| list.is_none())
@@ -110,7 +111,10 @@ fn rank(
         (_, true) => loaded,
         (true, false) => live,
         (false, false) => {
-            fuse(&[RankedList::weighing(1.0, loaded), RankedList::weighing(1.0, live)]).indices
+            let mut lists = RankedLists::with_room(2, loaded.len() + live.len());
+            lists.add_weighing(1.0, loaded);
+            lists.add_weighing(1.0, live);
+            fuse_items(&lists)
         }
     };
     let mut free = 0;

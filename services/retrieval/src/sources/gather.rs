@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{Active, Found, SourceRequest};
-use crate::{answer::Answer, merge::RankedList, options::Quota};
+use crate::{answer::Answer, merge::RankedLists, options::Quota};
 
 /// What the sources gave, and which failed and why.
 pub(crate) struct Gathered {
-    pub(crate) lists: Vec<RankedList>,
+    pub(crate) lists: RankedLists,
     pub(crate) failed: Vec<(Name, String)>,
 }
 
@@ -55,12 +55,13 @@ pub(crate) async fn gather<'s>(
             found[at] = Some(answer);
         }
     }
-    let mut gathered = Gathered { lists: Vec::with_capacity(found.len()), failed: Vec::new() };
+    let named = found.iter().flatten().flatten().map(Vec::len).sum();
+    let lists = RankedLists::with_room(sources.len(), named);
+    let mut gathered = Gathered { lists, failed: Vec::new() };
     for ((source, quota), found) in sources.zip(found) {
         match found {
             Some(Ok(items)) => {
-                let (source, weight) = (source.set, quota.weight);
-                gathered.lists.push(RankedList { source, weight, items });
+                gathered.lists.add(source.set, quota.weight, items);
             }
             Some(Err(reason)) => gathered.failed.push((Name::Borrowed(source.name), reason)),
             None => {}

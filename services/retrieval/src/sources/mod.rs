@@ -246,20 +246,27 @@ fn newest<'a>(request: SourceRequest<'a>) -> impl Iterator<Item = ItemIndex> + '
 
 /// The first items of a ranking until `enough` of them are not blocked. Blocked ones that are
 /// passed on the way are named too, so that the filters can say what became of them.
+fn until_enough(
+    ranking: impl Iterator<Item = ItemIndex>,
+    query: &RetrievalQuery,
+    enough: usize,
+) -> impl Iterator<Item = ItemIndex> {
+    let mut free = 0;
+    ranking.take_while(move |index| {
+        let more = free < enough;
+        free += usize::from(more && !query.blocks(*index));
+        more
+    })
+}
+
+/// The same as a list.
 fn take_unblocked(
     ranking: impl Iterator<Item = ItemIndex>,
     query: &RetrievalQuery,
     enough: usize,
 ) -> Vec<ItemIndex> {
-    let mut named = Vec::with_capacity(enough);
-    let mut free = 0;
-    for index in ranking {
-        if free == enough {
-            break;
-        }
-        free += usize::from(!query.blocks(index));
-        named.push(index);
-    }
+    let mut named = Vec::with_capacity(enough + query.seen.len());
+    named.extend(until_enough(ranking, query, enough));
     named
 }
 

@@ -71,7 +71,7 @@ async fn the_others_still_answer() {
             ("hanging", "did not answer within 25 ms"),
         ]
     );
-    let lists: Vec<_> = gathered.lists.iter().map(|list| (list.source, &*list.items)).collect();
+    let lists: Vec<_> = gathered.lists.iter().map(|list| (list.source, list.items)).collect();
     assert_eq!(lists, [(SourceSet::only(4), &[1][..]), (SourceSet::only(5), &[0, 1])]);
 }
 
@@ -102,7 +102,7 @@ async fn one_more_source_is_one_line() {
         .now_or_never()
         .expect("no wait");
     assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
-    let steady = gathered.lists.last().expect("a list");
+    let steady = gathered.lists.iter().last().expect("a list");
     assert_eq!((steady.source, &*steady.items), (SourceSet::only(last), &[0, 1][..]));
 }
 

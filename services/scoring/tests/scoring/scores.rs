@@ -216,11 +216,26 @@ async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
     let bench = Bench::new().await;
     let whole = bench.score(call("u3", [1, 2, 3])).await.unwrap().ctr;
     let faulty = Faulty { inner: bench.embedding_role(), fault: not_a_number };
-    let service = bench.beside(Arc::new(faulty), options());
+    let faulty = Arc::new(faulty);
+    let some = ScoringOptions { max_not_finite_share: 0.5, ..options() };
+    let service = bench.beside(faulty.clone(), some);
     let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
-    assert_eq!(scored.ctr[1], 0.0);
+    assert!(scored.ctr[1].is_nan());
     near(&[scored.ctr[0], scored.ctr[2]], &[whole[0], whole[2]], 1e-6);
     assert_eq!(service.counts().not_finite, 1);
+
+    // With more of them than may be, the rung below answers, and says why.
+    let few = ScoringOptions { max_not_finite_share: 0.1, ..options() };
+    let service = bench.beside(faulty, few);
+    for _ in 0..40 {
+        let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
+        assert_eq!(scored.model, ModelKind::Idrec);
+        assert!(scored.ctr.iter().all(|ctr| ctr.is_finite()));
+        let fell = scored.fell.unwrap();
+        assert_eq!(fell.code, ErrorCode::NotFinite, "{fell}");
+        assert!(fell.message.contains("1 of 3"), "{fell}");
+    }
+    assert!(service.not_finite_share().unwrap() > 0.1, "readiness says so");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,6 +132,11 @@ fn ramp(experiment: &Experiment, path: &str, problems: &mut DefinitionProblems) 
     let percent = ramp.steps.iter().all(|step| (1..=100).contains(step));
     if ramp.steps.is_empty() || !ascending || !percent {
         problems.add(format!("{path}.ramp.steps"), "are not ascending percentages of 1 to 100");
+    } else if ramp.every_ms.is_some_and(|every| every == 0) {
+        problems.add(
+            format!("{path}.ramp.every_ms"),
+            "is 0; it is the time at a step, in milliseconds",
+        );
     } else if !ramp.steps.contains(&ramp.at) {
         let message = format!("{} is not one of the steps {:?}", ramp.at, ramp.steps);
         problems.add(format!("{path}.ramp.at"), message);

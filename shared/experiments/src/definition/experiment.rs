@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Guardrail, Plan, Ramp, Slots, Target};
+use super::{Arm, Guardrail, HistoryEntry, Plan, Ramp, Slots, Target};
 
 /// An experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Experiment {
     pub guardrails: Vec<Guardrail>,
     /// Arms, at least two.
     pub arms: Vec<Arm>,
+    /// What became of it, kept by the server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
 }
 
 /// A part of the hash space `0..2^64` and the arm, by its place in the list, that has it. Bounds

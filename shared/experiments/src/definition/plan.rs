@@ -46,3 +46,16 @@ pub enum GuardrailMetric {
     /// Share of the candidates whose vectors were there; less is worse.
     Coverage,
 }
+
+impl GuardrailMetric {
+    /// Its name, as definitions have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Degraded => "degraded",
+            Self::Errors => "errors",
+            Self::Coverage => "coverage",
+        }
+    }
+}

@@ -11,11 +11,15 @@ pub struct Ramp {
     pub steps: Vec<u8>,
     /// The step in force.
     pub at: u8,
+    /// Time at a step after which the server takes the next one, if no guardrail objects, in milliseconds;
+    /// without it, steps are taken by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
 }
 
 impl Default for Ramp {
     fn default() -> Self {
-        Self { steps: vec![1, 5, 25, 50], at: 1 }
+        Self { steps: vec![1, 5, 25, 50], at: 1, every_ms: None }
     }
 }
 

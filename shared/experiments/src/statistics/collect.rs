@@ -130,14 +130,50 @@ impl Collector {
         }
     }
 
+    /// The arm that a unit was first seen in, if it was.
+    #[must_use]
+    pub fn arm_of(&self, unit: &str) -> Option<usize> {
+        self.units.get(unit).map(|unit| unit.arm)
+    }
+
+    /// Number of units.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.units.len()
+    }
+
+    /// The moments of the arms with the rows of another collector added, which stays apart.
+    ///
+    /// # Panics
+    /// If its schema is another.
+    #[must_use]
+    pub fn collected_with(&self, other: &Self) -> Collected {
+        assert_eq!(self.schema, other.schema, "collectors that merge have one schema");
+        let mut joint = Self::new(self.schema.clone());
+        for (name, unit) in &other.units {
+            if let Some(own) = self.units.get(name) {
+                joint.units.insert(name.clone(), own.clone());
+            }
+            joint.join(name, unit.clone());
+        }
+        let mut collected = joint.collected();
+        let rest = self.units.iter().filter(|(name, _)| !other.units.contains_key(*name));
+        collected.merge(&self.moments_of(rest.map(|(_, unit)| unit)));
+        collected
+    }
+
     /// The moments of the arms as they are now.
     #[must_use]
     pub fn collected(&self) -> Collected {
+        self.moments_of(self.units.values())
+    }
+
+    fn moments_of<'a>(&self, units: impl Iterator<Item = &'a Unit>) -> Collected {
         let schema = self.schema.clone();
         let mut arms = vec![Moments::new(schema.size()); schema.arms.len()];
         let mut crossed = 0;
         let mut quantities = Vec::new();
-        for unit in self.units.values() {
+        for unit in units {
             if unit.crossed {
                 crossed += 1;
                 continue;
@@ -199,6 +235,17 @@ mod tests {
         assert_eq!(whole.arms[0].sum(COVARIATE), 5.0, "a covariate does not add up");
         assert_eq!(merged.arms[0].sum(EXPOSURES), 5.0);
         assert_eq!(merged.arms[1], whole.arms[1]);
+        let (mut closed, mut open) = (collector(), collector());
+        for (index, (arm, unit, row)) in rows.iter().enumerate() {
+            if index < 2 { &mut closed } else { &mut open }.add(*arm, unit, row);
+        }
+        let both = closed.collected_with(&open);
+        for arm in 0..2 {
+            assert_eq!(both.arms[arm].units(), whole.arms[arm].units());
+            assert_eq!(both.arms[arm].sum(EXPOSURES), whole.arms[arm].sum(EXPOSURES));
+            assert_eq!(both.arms[arm].sum(COVARIATE), whole.arms[arm].sum(COVARIATE));
+        }
+        assert_eq!((closed.arm_of("u2"), closed.arm_of("u3"), closed.units()), (Some(1), None, 2));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Measures that must not get worse.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Estimate, Measure, Metric, Moments, Sequential};
 use crate::{Guardrail, GuardrailMetric};
@@ -9,7 +9,7 @@ use crate::{Guardrail, GuardrailMetric};
 const UNITS_MIN: u64 = 100;
 
 /// What a guardrail says of an arm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GuardrailVerdict {
     /// Not worse than the margin allows, as far as can be seen.
@@ -23,7 +23,7 @@ pub enum GuardrailVerdict {
 }
 
 /// A guardrail's verdict on an arm.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailResult {
     /// The arm.
     pub arm: String,

@@ -1,6 +1,6 @@
 //! What could be found by now, and what it still takes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::{Comparison, Sequential};
@@ -10,7 +10,7 @@ use crate::Plan;
 const UNITS_MAX: f64 = 1e12;
 
 /// Power of a comparison for the lift that was planned.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Power {
     /// Chance of finding the planned lift with the units there are, at one look.
     pub now: f64,

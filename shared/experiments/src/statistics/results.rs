@@ -1,6 +1,6 @@
 //! The results of an experiment: the sample-ratio check first.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Collected, Comparison, Estimate, GuardrailResult, Measure, Metric, Power, SAMPLE_RATIO_ALPHA,
@@ -32,7 +32,7 @@ pub struct ResultsOptions {
 }
 
 /// The results of an experiment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Arms.
     pub arms: Vec<ArmResult>,
@@ -51,7 +51,7 @@ pub struct Results {
 }
 
 /// One arm.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
     /// Name.
     pub name: String,
@@ -64,7 +64,7 @@ pub struct ArmResult {
 }
 
 /// Outcomes of a task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskSum {
     /// The task.
     pub task: String,
@@ -73,7 +73,7 @@ pub struct TaskSum {
 }
 
 /// One arm by one metric.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricResult {
     /// Such as `click/exposure`.
     pub metric: String,

@@ -1,6 +1,6 @@
 //! Whether the arms have the units they should have.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::{
     distribution::{ChiSquared, ContinuousCDF},
     function::gamma::ln_gamma,
@@ -14,7 +14,7 @@ pub const SAMPLE_RATIO_ALPHA: f64 = 0.001;
 const PRIOR_UNITS: f64 = 10_000.0;
 
 /// The sample-ratio check.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleRatio {
     /// Units of each arm.
     pub units: Vec<u64>,

@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 use accept::Accept;
 use stream::ConnectionPolicy;
 
+/// Notes something in the data that a connection's requests carry.
+pub type OnConnect = Arc<dyn Fn(&mut Extensions) + Send + Sync>;
+
 /// How a port is served.
 #[derive(Clone)]
 pub struct HttpServer {
@@ -40,7 +43,7 @@ pub struct HttpServer {
     /// How long requests in flight may then take.
     pub grace: Duration,
     /// Notes a new connection in the data that its requests carry.
-    pub on_connect: Option<Arc<dyn Fn(&mut Extensions) + Send + Sync>>,
+    pub on_connect: Option<OnConnect>,
 }
 
 impl Default for HttpServer {

@@ -57,6 +57,7 @@ impl Link {
             name: "open_inference",
             base_urls: options.url.clone(),
             peers: peers.clone(),
+            token: None,
         };
         let server = ExternalHttp::new(&remote, format!("{model}/ready"))?;
         Ok(Self { server, model, timeout: Duration::from_millis(options.timeout_ms) })

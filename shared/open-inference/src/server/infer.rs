@@ -13,7 +13,7 @@ use plugrank_transport::{server::answer_for, wire};
 use serde_json::Value;
 
 use super::{
-    Model, Named, Served,
+    Model, Named, Served, ServedNow,
     refusal::Refusal,
     schemas::{InferError, InferRequest, InferResponse},
 };
@@ -57,10 +57,11 @@ struct Asked {
 )]
 pub(super) async fn infer(
     request: HttpRequest,
-    served: Data<Served>,
+    now: Data<ServedNow>,
     path: Path<Named>,
     payload: Payload,
 ) -> Result<HttpResponse, Refusal> {
+    let served = now.get()?;
     let model = served.model(&path.name, path.version.as_deref())?;
     let header_length = header_length(&request)?;
     // Before the body is read: reading costs memory, and the time of those who are served.

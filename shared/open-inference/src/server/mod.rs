@@ -8,6 +8,7 @@ mod schemas;
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use plugrank_body::{BodyMemory, BodyReader, Encodings};
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::scoring::{Infer, ModelKind};
@@ -25,6 +26,22 @@ pub use routes::{PREFIX, is_probe};
 /// What is served. Clones share it.
 #[derive(Clone)]
 pub struct Served(Arc<Parts>);
+
+/// Whose graphs the protocol's paths serve now: another model's from the next request on. Clones share it.
+#[derive(Clone, Default)]
+pub struct ServedNow(Arc<ArcSwapOption<Parts>>);
+
+impl ServedNow {
+    /// Serves these.
+    pub fn serve(&self, served: &Served) {
+        self.0.store(Some(Arc::clone(&served.0)));
+    }
+
+    fn get(&self) -> Result<Served, Refusal> {
+        let served = self.0.load_full().map(Served);
+        served.ok_or_else(|| Refusal::not_found("no model is served yet".to_owned()))
+    }
+}
 
 struct Parts {
     models: Vec<Model>,

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{Named, Served, infer, refusal::Refusal, schemas::InferError};
+use super::{Named, ServedNow, infer, refusal::Refusal, schemas::InferError};
 use crate::{ModelMetadata, ServerMetadata};
 
 /// What every path of the protocol begins with.
@@ -18,7 +18,7 @@ pub fn is_probe(path: &str) -> bool {
     path.starts_with("/v2/health/") || (path.starts_with("/v2/models/") && path.ends_with("/ready"))
 }
 
-impl Served {
+impl ServedNow {
     /// Adds the protocol's paths.
     pub fn routes(&self, config: &mut ServiceConfig) {
         let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
@@ -87,9 +87,9 @@ pub(super) async fn live() -> HttpResponse {
         (status = 503, body = serde_json::Value, description = "It does not; `/readyz` says why"),
     ),
 )]
-pub(super) async fn ready(served: Data<Served>) -> HttpResponse {
-    let ready = served.0.health.readiness().await.ready;
-    answer(ready).json(json!({ "ready": ready }))
+pub(super) async fn ready(now: Data<ServedNow>) -> Result<HttpResponse, Refusal> {
+    let ready = now.get()?.0.health.readiness().await.ready;
+    Ok(answer(ready).json(json!({ "ready": ready })))
 }
 
 /// Whether a model takes requests
@@ -106,9 +106,10 @@ pub(super) async fn ready(served: Data<Served>) -> HttpResponse {
     ),
 )]
 pub(super) async fn model_ready(
-    served: Data<Served>,
+    now: Data<ServedNow>,
     path: Path<Named>,
 ) -> Result<HttpResponse, Refusal> {
+    let served = now.get()?;
     let model = served.model(&path.name, path.version.as_deref())?;
     let ready = served.0.health.readiness().await.ready;
     Ok(answer(ready).json(json!({ "name": model.metadata.name, "ready": ready })))
@@ -131,9 +132,10 @@ fn answer(ready: bool) -> actix_web::HttpResponseBuilder {
     ),
 )]
 pub(super) async fn model(
-    served: Data<Served>,
+    now: Data<ServedNow>,
     path: Path<Named>,
 ) -> Result<HttpResponse, Refusal> {
+    let served = now.get()?;
     let model = served.model(&path.name, path.version.as_deref())?;
     Ok(HttpResponse::Ok().json(&model.metadata))
 }

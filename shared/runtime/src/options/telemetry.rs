@@ -31,6 +31,7 @@ pub enum OtlpProtocol {
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryOptions {
     /// Where spans go, an OTLP receiver. Absent: no spans are exported.
+    #[serde(serialize_with = "plugrank_settings::without_password")]
     #[garde(custom(http_url))]
     #[schemars(example = &"http://127.0.0.1:4318")]
     pub otlp_endpoint: Option<String>,

@@ -1,7 +1,9 @@
 //! Logs for people and machines, spans for a collector and for a [`TailSampler`].
 
 mod counts;
+mod escape;
 mod export;
+mod level;
 mod log;
 mod record;
 mod recorder;
@@ -20,14 +22,17 @@ use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing::{Dispatch, Level, Metadata, level_filters::LevelFilter, subscriber::Interest};
+use tracing_log::LogTracer;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{Directive, DynFilterFn},
+    filter::{Directive, DynFilterFn, ParseError},
     fmt,
     layer::SubscriberExt,
+    reload,
 };
 
 pub use counts::SpanCounts;
+pub use level::LogLevel;
 pub use record::{Attribute, RequestRecord, SpanRecord};
 pub(crate) use recorder::Recorder;
 pub(crate) use sampler::Ids;
@@ -73,6 +78,7 @@ pub enum TelemetryError {
 pub struct Telemetry {
     provider: SdkTracerProvider,
     counts: SpanCounts,
+    level: LogLevel,
     /// Declared after the provider, which still sends while it is dropped.
     _driver: Option<Driver>,
     /// Last, so that it writes what the others have to say at their end.
@@ -90,6 +96,8 @@ impl Telemetry {
     ) -> Result<Self, TelemetryError> {
         let (dispatch, telemetry) = Self::build(settings, tail)?;
         tracing::dispatcher::set_global_default(dispatch)?;
+        // What dependencies say through `log`. Another logger of the process keeps its place.
+        let _ = LogTracer::init_with_filter(tracing_log::log::LevelFilter::Warn);
         Ok(telemetry)
     }
 
@@ -120,19 +128,34 @@ impl Telemetry {
                 .with_max_level_hint(Level::INFO),
             );
         let unlogged: Directive = format!("{TRACE_TARGET}={}", LevelFilter::OFF).parse()?;
-        let filter = EnvFilter::builder().parse(&settings.log_level)?.add_directive(unlogged);
+        let filter = move |level: &str| {
+            let filter = EnvFilter::builder().parse(level)?;
+            Ok::<_, ParseError>(filter.add_directive(unlogged.clone()))
+        };
+        let (current, handle) = reload::Layer::new(filter(&settings.log_level)?);
         let log = match settings.log_format {
             LogFormat::Text => {
                 let colours = io::stderr().is_terminal();
-                fmt::layer().with_ansi(colours).with_writer(writer).boxed()
+                let layer = fmt::layer().fmt_fields(escape::fields());
+                layer.with_ansi(colours).with_writer(writer).boxed()
             }
             LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
         };
         let subscriber = Registry::default()
             .with(traces)
-            .with(log.with_filter(filter))
+            .with(log.with_filter(current))
             .with(recorder.with_filter(LevelFilter::OFF));
+        telemetry.level.begin(&settings.log_level, move |level| {
+            let filter = filter(level).map_err(|error| error.to_string())?;
+            handle.reload(filter).map_err(|error| error.to_string())
+        });
         Ok((Dispatch::new(subscriber), telemetry))
+    }
+
+    /// What is logged, which can be changed.
+    #[must_use]
+    pub fn level(&self) -> &LogLevel {
+        &self.level
     }
 
     /// Metrics of traces and spans.
@@ -181,7 +204,8 @@ impl Telemetry {
             .with_span_processor(router)
             .build();
         let recorder = Recorder::new(sampler, queue, tail, counts.clone());
-        Ok((recorder, Self { provider, counts, _driver: driver, _log: log }))
+        let level = LogLevel::default();
+        Ok((recorder, Self { provider, counts, level, _driver: driver, _log: log }))
     }
 }
 
@@ -235,12 +259,13 @@ mod tests {
                 let (head, span) = begin(Some(CALLER), Some("a=1,b=2"));
                 assert_eq!(span.is_disabled(), endpoint.is_none());
                 assert_eq!(head.tracestate().as_deref(), Some("a=1,b=2"));
-                let ours = head.traceparent().as_str().to_owned();
+                let named = head.traceparent();
+                let ours = named.as_str();
                 assert!(ours.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{ours}");
                 assert!(ours.ends_with("-01"), "{ours}");
                 assert!(!ours.contains("b7ad6b7169203331"));
                 if endpoint.is_some() {
-                    assert_eq!(trace_context::traceparent(&span).as_deref(), Some(&*ours));
+                    assert_eq!(trace_context::traceparent(&span), Some(named));
                     assert_eq!(trace_context::tracestate(&span).as_deref(), Some("a=1,b=2"));
                 }
                 let (fresh, _) = begin(Some("00-nonsense"), Some("a=1"));

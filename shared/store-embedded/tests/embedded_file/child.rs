@@ -77,6 +77,27 @@ fn in_child() {
             std::thread::sleep(std::time::Duration::from_secs(60));
         }
         "open" => say("opened"),
+        // Ends as a server does: closed, while threads still hold the store and one is reading.
+        "end" => {
+            let store = std::sync::Arc::new(store);
+            let held = std::sync::Arc::clone(&store);
+            std::thread::spawn(move || {
+                crate::run(async {
+                    while held.item_count().await.is_ok() {
+                        std::thread::yield_now();
+                    }
+                });
+                std::thread::sleep(std::time::Duration::from_secs(60));
+            });
+            let id = std::process::id();
+            let closed = crate::run(async {
+                store.append_events(vec![crate::click(id)]).await.expect("append");
+                store.close().await
+            });
+            say(format!("{closed:?}"));
+            // Without dropping anything.
+            std::process::exit(0);
+        }
         // Appends events until killed, saying each once it is confirmed.
         "append" => crate::run(async {
             for id in 0.. {

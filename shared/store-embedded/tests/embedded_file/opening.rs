@@ -40,6 +40,36 @@ fn a_store_is_found_again_and_its_directory_made() {
     assert_eq!(run(store.item_count()).unwrap(), 1);
 }
 
+/// What redb says of a file that has to be repaired, which is one that was not closed.
+fn was_closed(path: &Path) -> bool {
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = std::sync::Arc::clone(&asked);
+    let mut builder = Database::builder();
+    builder.set_repair_callback(move |_| told.store(true, std::sync::atomic::Ordering::Relaxed));
+    drop(builder.open(path).unwrap());
+    !asked.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[test]
+fn a_process_that_closes_the_store_leaves_it_closed_whoever_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    for turn in 0..50 {
+        let mut child = Running::start(command(&this_program(), "end", &path));
+        assert_eq!(child.says().as_deref(), Some("Ok(())"), "{turn}");
+        assert!(child.child.wait().unwrap().success());
+        assert!(was_closed(&path), "{turn}");
+    }
+    let store = open(&path).unwrap();
+    let entries = run(store.history(&"u".into(), i64::MAX, 100, 0)).unwrap().entries;
+    assert!(!entries.is_empty(), "what was acknowledged is there");
+    run(store.close()).unwrap();
+    assert!(matches!(run(store.item_count()), Err(StoreError::Unavailable(_))));
+    let write = run(store.put_items(vec![item(1, 10)]));
+    assert!(matches!(write, Err(StoreError::Unavailable(_))), "{write:?}");
+    run(store.close()).unwrap();
+}
+
 #[test]
 fn vectors_survive_a_clean_close() {
     let dir = tempfile::tempdir().unwrap();

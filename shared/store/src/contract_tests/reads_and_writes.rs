@@ -329,7 +329,7 @@ pub async fn all_histories_are_scanned(store: AnyStore) {
     for user in ["u", "}", "{", "", "a}b{c}", "東"] {
         for number in 0..30 {
             let (id, clicked, at) = (format!("i{}", number % 7), number % 3 == 0, number - 5);
-            entries.push(by(&user, entry(&id, clicked, at)));
+            entries.push(by(user, entry(&id, clicked, at)));
             written.insert((user.to_owned(), id, clicked, at));
         }
     }

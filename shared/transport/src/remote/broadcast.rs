@@ -39,7 +39,11 @@ pub(crate) async fn call<C: Call>(
     };
     let mut tickets: Vec<SentCall> = open.iter().map(ticket).collect();
     let send = |(at, endpoint): (usize, Arc<Endpoint>), body: Bytes| async move {
-        (at, exchange::<C>(&remote.client, &endpoint.target, context, body).await)
+        (
+            at,
+            exchange::<C>((&remote.client, remote.token.as_ref()), &endpoint.target, context, body)
+                .await,
+        )
     };
     let numbered = open.into_iter().map(Arc::clone).enumerate();
     let mut running: FuturesUnordered<_> =

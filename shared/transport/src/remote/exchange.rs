@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
+use plugrank_access::RoleToken;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
 use reqwest::{
-    Client,
-    header::{CONTENT_TYPE, HOST},
+    Client, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use tracing::Instrument;
 
@@ -32,6 +33,7 @@ pub(crate) trait Request: Sync {
 /// A call to a service of ours.
 pub(crate) struct Rpc<'a, C> {
     pub(crate) context: &'a Context,
+    pub(crate) token: Option<&'a RoleToken>,
     pub(crate) body: Bytes,
     pub(crate) of: PhantomData<fn() -> C>,
 }
@@ -48,7 +50,7 @@ impl<C: Call> Request for Rpc<'_, C> {
     }
 
     async fn exchange(&self, client: &Client, target: &Target) -> Answer<C::Reply> {
-        exchange::<C>(client, target, self.context, self.body.clone()).await
+        exchange::<C>((client, self.token), target, self.context, self.body.clone()).await
     }
 }
 
@@ -74,7 +76,7 @@ pub(crate) enum Again {
 
 /// Sends a call and reads the reply. Ends by itself only with an answer: the caller keeps time.
 pub(crate) async fn exchange<C: Call>(
-    client: &Client,
+    (client, token): (&Client, Option<&RoleToken>),
     target: &Target,
     context: &Context,
     body: Bytes,
@@ -82,7 +84,7 @@ pub(crate) async fn exchange<C: Call>(
     let mut context = context.clone();
     let (host, port) = (target.socket.ip().to_string(), target.socket.port());
     let span = CallSpan::client::<C>(&host, Some(port), &mut context);
-    let sent = send::<C>(client, target, &context, body, &span);
+    let sent = send::<C>((client, token), target, &context, body, &span);
     let answer = match sent.instrument(span.span().clone()).await {
         Ok(value) => {
             let (verdict, again) = judge(value.as_ref().err().map(|error| error.code));
@@ -100,15 +102,15 @@ fn judge(error: Option<ErrorCode>) -> (Verdict, Again) {
         Some(ErrorCode::Overloaded) => (Verdict::Busy, Again::Elsewhere),
         Some(ErrorCode::DeadlineExceeded) => (Verdict::Busy, Again::No),
         Some(ErrorCode::Unavailable) => (Verdict::Struggling, Again::IfHarmless),
-        // A defect meets the same call again wherever it is sent.
-        Some(ErrorCode::Internal) => (Verdict::Struggling, Again::No),
+        // A defect, or a model that is broken, meets the same call again wherever it is sent.
+        Some(ErrorCode::Internal | ErrorCode::NotFinite) => (Verdict::Struggling, Again::No),
     }
 }
 
 pub(crate) type Failure = (CallError, Again);
 
 async fn send<C: Call>(
-    client: &Client,
+    (client, token): (&Client, Option<&RoleToken>),
     target: &Target,
     context: &Context,
     body: Bytes,
@@ -119,6 +121,9 @@ async fn send<C: Call>(
         .header(HOST, &target.host)
         .header(CONTENT_TYPE, wire::MEDIA_TYPE)
         .body(body);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, token.header());
+    }
     for (name, value) in wire::context_headers(context) {
         request = request.header(name, value);
     }
@@ -126,6 +131,10 @@ async fn send<C: Call>(
     let response = request.send().await.map_err(broken)?;
     let status = response.status();
     span.status(status.as_u16());
+    if status == StatusCode::UNAUTHORIZED {
+        let what = format!("{} does not take our token (peers.token_file)", target.base_url());
+        return Err((CallError::unavailable(what), Again::IfHarmless));
+    }
     let media_type = response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
     if media_type != Some(wire::MEDIA_TYPE.as_bytes()) {
         let error = CallError::unavailable(format!(

@@ -27,6 +27,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use plugrank_access::RoleToken;
 use plugrank_contract::{Call, CallError, Context};
 use tokio::time::{Instant, timeout_at};
 use tower::retry::budget::TpsBudget;
@@ -76,6 +77,7 @@ pub struct EndpointStatus {
 struct Shared {
     pool: Arc<Pool>,
     client: reqwest::Client,
+    token: Option<RoleToken>,
     options: Arc<PeerOptions>,
     extra: TpsBudget,
 }
@@ -123,7 +125,13 @@ impl Remote {
         let share = peers.extra_calls_share as f32;
         let a_second = if share > 0.0 { EXTRA_A_SECOND } else { 0 };
         let extra = TpsBudget::new(EXTRA_OVER, a_second, share.clamp(0.0, 1.0));
-        Ok(Self(Arc::new(Shared { pool, client, options: peers, extra })))
+        Ok(Self(Arc::new(Shared {
+            pool,
+            client,
+            token: options.token.clone(),
+            options: peers,
+            extra,
+        })))
     }
 
     /// What is known about each endpoint.
@@ -166,7 +174,12 @@ impl<C: Call> Service<C> for Remote {
             } else {
                 attempts::call(
                     shared,
-                    &Rpc::<C> { context: &context, body, of: PhantomData },
+                    &Rpc::<C> {
+                        context: &context,
+                        token: shared.token.as_ref(),
+                        body,
+                        of: PhantomData,
+                    },
                     deadline,
                 )
                 .await

@@ -1,11 +1,13 @@
 //! How services in other processes are called: section `[peers]` of the settings.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use garde::Validate;
+use plugrank_access::RoleToken;
 use plugrank_settings::{
     list,
-    rules::{between, finite, http_urls, share},
+    rules::{between, finite, http_urls, optional_path, share},
+    without_passwords,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,25 +19,31 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct PeerOptions {
     /// Addresses of retrieval. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://retrieval:8081")]
     pub retrieval_url: Vec<String>,
     /// Addresses of embedding. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://embedding:8082")]
     pub embedding_url: Vec<String>,
     /// Addresses of scoring. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://10.0.0.3:8083, http://10.0.0.4:8083")]
     pub scoring_url: Vec<String>,
     /// Addresses of re-ranking. Absent: it runs in this process.
-    #[serde(deserialize_with = "list::texts")]
+    #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(http_urls))]
     #[schemars(example = &"http://reranking:8084")]
     pub reranking_url: Vec<String>,
+    /// File with the token that roles show each other: a line each of 32 or more characters, the same
+    /// file for all roles. The first is shown, all are taken; read again when it changes. Absent: roles
+    /// ask nobody, which is refused where their port is not on loopback.
+    #[garde(custom(optional_path))]
+    #[schemars(example = &"/etc/plugrank/role-token")]
+    pub token_file: Option<PathBuf>,
     /// How often names are resolved again, in milliseconds. Also when a process fails.
     #[garde(range(min = 500, max = 3_600_000))]
     pub resolve_every_ms: u64,
@@ -80,6 +88,7 @@ impl Default for PeerOptions {
             embedding_url: Vec::new(),
             scoring_url: Vec::new(),
             reranking_url: Vec::new(),
+            token_file: None,
             resolve_every_ms: 5_000,
             connect_timeout_ms: 250,
             call_timeout_ms: 10_000,
@@ -128,6 +137,8 @@ pub struct RemoteOptions {
     /// Base addresses, e.g. `http://10.0.0.3:8083` or `http://scoring:8083`. A name stands for all
     /// the addresses it resolves to.
     pub base_urls: Vec<String>,
-    /// How it is called. The addresses in it are not read.
+    /// How it is called. The addresses in it are not read, nor the file of tokens.
     pub peers: PeerOptions,
+    /// Shown with each call, where the service asks for it.
+    pub token: Option<RoleToken>,
 }

@@ -1,0 +1,91 @@
+//! Predictions against what came of them.
+
+use plugrank_contract::{EventType, ExposedArm};
+
+use super::*;
+
+#[path = "../tests/api/store.rs"]
+mod store;
+
+const NOW: TimestampMs = 1_800_000_000_000;
+
+fn exposure(request: &str, arm: &str) -> Exposure {
+    let item = |id: &str, ctr: f32| ExposedItem {
+        item_id: id.into(),
+        score: Some(ctr),
+        ctr: Some(ctr),
+        scores: vec![ctr / 8.0],
+        propensity: None,
+        features: Default::default(),
+    };
+    Exposure {
+        request_id: request.to_owned(),
+        timestamp: NOW,
+        user_id: "u".into(),
+        surface: Some("home".to_owned()),
+        arms: vec![ExposedArm { layer: "l".into(), experiment: "e".into(), arm: arm.into() }],
+        forced_arms: false,
+        bundle: None,
+        rung: "full".to_owned(),
+        degraded: false,
+        late: false,
+        failed: false,
+        coverage: 1.0,
+        features: Default::default(),
+        tasks: vec!["purchase".to_owned()],
+        items: vec![item("a", 0.5), item("b", 0.25), item("below", 0.125)],
+    }
+}
+
+fn event(request: &str, item: &str, kind: &EventType, at: TimestampMs) -> Event {
+    Event {
+        event_id: format!("{request}-{item}-{}", kind.name),
+        event_type: kind.clone(),
+        user_id: "u".into(),
+        item_id: item.into(),
+        value: None,
+        request_id: Some(request.to_owned()),
+        position: None,
+        surface: None,
+        timestamp: at,
+    }
+}
+
+#[tokio::test]
+async fn what_was_seen_is_held_against_what_was_predicted_once() {
+    let store: Arc<dyn Store> = Arc::new(store::MemoryStore::default());
+    let buy = EventType { name: "buy".into(), feedback: Feedback::Positive, weight: 1.0 };
+    let (click, shown) = (EventType::click(), EventType::impression());
+    store.append_exposures(vec![exposure("r1", "x"), exposure("r2", "y")]).await.unwrap();
+    let events = vec![
+        event("r1", "a", &shown, NOW),
+        event("r1", "b", &shown, NOW),
+        event("r1", "a", &click, NOW + 1_000),
+        event("r1", "a", &buy, NOW + 60_000),
+    ];
+    store.append_events(events).await.unwrap();
+    let metrics = CalibrationMetrics::register(&mut Registry::default());
+    let tasks = BTreeMap::from([("buy".to_owned(), "purchase".to_owned())]);
+    let mut watch = CalibrationWatch::new(Arc::clone(&store), tasks, metrics.clone(), NOW);
+    for minutes in [20, 40, 50, 90] {
+        watch.count(NOW + minutes * 60_000).await.unwrap();
+    }
+    let of = |task: &str| CohortLabels {
+        task: task.to_owned(),
+        surface: "home".to_owned(),
+        cohort: "cold_both",
+    };
+    let sums = |task: &str| {
+        let labels = of(task);
+        let predicted = metrics.predicted.get_or_create(&labels).get();
+        (predicted, metrics.observed.get_or_create(&labels).get())
+    };
+    assert_eq!(sums(MAIN), (0.75, 1.0), "what nobody saw does not count");
+    assert_eq!(sums("purchase"), (0.75 / 8.0, 1.0));
+    let arm = |arm: &str| {
+        let arm = arm.to_owned();
+        let labels = ArmLabels { task: MAIN.to_owned(), experiment: "e".to_owned(), arm };
+        metrics.arm_predicted.get_or_create(&labels).get()
+    };
+    assert_eq!((arm("x"), arm("y"), metrics.unseen.get()), (0.75, 0.0, 1));
+}

@@ -1,0 +1,169 @@
+//! What happens to an experiment by itself, with a clock that is stopped.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use plugrank_contract::{ExposedArm, Exposure};
+use plugrank_experiments::{
+    Arm, Experiment, Guardrail, GuardrailMetric, HistoryEntry, Layer, Ramp,
+};
+use plugrank_store::Store;
+use prometheus_client::registry::Registry;
+
+use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, LEASE, Who};
+use crate::{clock::Clock, lease::Lease};
+
+#[path = "../../tests/api/store.rs"]
+mod store;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const USERS: usize = 14_000;
+
+struct Shop {
+    store: Arc<dyn Store>,
+    experiments: Arc<Experiments>,
+    clock: Clock,
+}
+
+impl Shop {
+    fn start() -> Self {
+        let experiments = Arc::new(Experiments::new(ExperimentsOptions::default()));
+        Self { store: Arc::new(store::MemoryStore::default()), experiments, clock: Clock::start() }
+    }
+
+    fn judge(&self, withdrawn: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Judge {
+        Judge {
+            lease: Lease::new(Arc::clone(&self.store), LEASE, self.clock),
+            experiments: Arc::clone(&self.experiments),
+            tallies: Arc::default(),
+            withdrawn: Box::new(withdrawn),
+            store: Arc::clone(&self.store),
+            tasks: vec!["click".to_owned()],
+            clock: self.clock,
+            metrics: ExperimentMetrics::register(&mut Registry::default()),
+        }
+    }
+
+    /// Lets an experiment in at 1%, a step every half hour, unless lists come late.
+    async fn begin(&self) {
+        let arm = |name: &str, bundle: Option<&str>| {
+            let mut arm = Arm { name: name.to_owned(), permille: Some(500), ..Arm::default() };
+            arm.settings.bundle = bundle.map(str::to_owned);
+            arm
+        };
+        let experiment = Experiment {
+            name: "two".to_owned(),
+            layer: "models".to_owned(),
+            control: "old".to_owned(),
+            arms: vec![arm("old", None), arm("new", Some("m2"))],
+            ramp: Some(Ramp { every_ms: Some(30 * 60_000), ..Ramp::default() }),
+            guardrails: vec![Guardrail { metric: GuardrailMetric::Late, margin: 0.01 }],
+            ..Experiment::default()
+        };
+        let layer = Layer { name: "models".to_owned(), ..Layer::default() };
+        let written =
+            self.experiments.write(&self.store, (self.clock.now_ms(), "request"), |all| {
+                all.layers.push(layer.clone());
+                all.experiments.push(experiment.clone());
+                Ok(())
+            });
+        written.await.unwrap();
+    }
+
+    /// Every user is shown a list now; of those of the new arm some come late.
+    async fn serve(&self, late_every: usize) {
+        let running = self.experiments.running();
+        let nothing = BTreeMap::new();
+        let exposure = |user: usize| {
+            let user_id = format!("u{user}");
+            let who = Who { user_id: &user_id, request_id: "", surface: "", profile: None };
+            let arms = running.arms(&who, &nothing).unwrap();
+            let given = &arms.list[0];
+            Exposure {
+                request_id: format!("{user}-{}", self.clock.now_ms()),
+                timestamp: self.clock.now_ms(),
+                user_id: user_id.as_str().into(),
+                surface: None,
+                arms: vec![ExposedArm {
+                    layer: given.layer.clone(),
+                    experiment: given.experiment.clone(),
+                    arm: given.arm.clone(),
+                }],
+                forced_arms: false,
+                bundle: None,
+                rung: "full".to_owned(),
+                degraded: false,
+                late: given.arm == "new" && user % late_every == 0,
+                failed: false,
+                coverage: 1.0,
+                features: Default::default(),
+                tasks: Vec::new(),
+                items: Vec::new(),
+            }
+        };
+        self.store.append_exposures((0..USERS).map(exposure).collect()).await.unwrap();
+    }
+
+    fn experiment(&self) -> Experiment {
+        self.experiments.running().definitions().experiments[0].clone()
+    }
+
+    fn at(&self) -> u8 {
+        self.experiment().ramp.unwrap().at
+    }
+
+    fn last(&self) -> HistoryEntry {
+        self.experiment().history.last().unwrap().clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ramp_goes_on_in_its_time_until_a_guardrail_stops_the_arm() {
+    let shop = Shop::start();
+    shop.begin().await;
+    tokio::spawn(shop.judge(|_| None).run());
+    tokio::time::sleep(29 * MINUTE).await;
+    shop.serve(usize::MAX).await;
+    assert_eq!(shop.at(), 1, "it is not time yet");
+    tokio::time::sleep(3 * MINUTE).await;
+    assert_eq!(shop.at(), 5);
+    assert_eq!((&*shop.last().change, shop.last().moved_units), ("ramp 1% to 5%", true));
+    tokio::time::sleep(60 * MINUTE).await;
+    assert_eq!(shop.at(), 5, "nobody was shown anything since, so no guardrail can say");
+    shop.serve(usize::MAX).await;
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(shop.at(), 25);
+    shop.serve(3).await;
+    tokio::time::sleep(2 * MINUTE).await;
+    let stopped = shop.experiment();
+    assert!(stopped.arms[1].stopped, "{:?}", stopped.history);
+    assert_eq!(stopped.shares(), [1.0, 0.0], "its users have the control again");
+    assert_eq!(shop.last().change, "arm new stopped");
+    assert!(shop.last().cause.starts_with("guardrail late: worse"), "{}", shop.last().cause);
+    tokio::time::sleep(600 * MINUTE).await;
+    assert_eq!(shop.at(), 25, "nothing is let in further");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arm_whose_model_was_withdrawn_is_stopped() {
+    let shop = Shop::start();
+    shop.begin().await;
+    let judge = shop.judge(|version| (version == "m2").then(|| "it gave no number".to_owned()));
+    tokio::spawn(judge.run());
+    tokio::time::sleep(2 * MINUTE).await;
+    assert!(shop.experiment().arms[1].stopped);
+    assert_eq!(shop.last().cause, "model m2: it gave no number");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_gateway_of_a_store_judges_and_another_takes_over() {
+    let shop = Shop::start();
+    shop.begin().await;
+    let first = tokio::spawn(shop.judge(|_| None).run());
+    tokio::time::sleep(2 * MINUTE).await;
+    tokio::spawn(shop.judge(|_| Some("gone".to_owned())).run());
+    tokio::time::sleep(10 * MINUTE).await;
+    assert!(!shop.experiment().arms[1].stopped, "the first one judges");
+    first.abort();
+    tokio::time::sleep(5 * MINUTE).await;
+    assert!(shop.experiment().arms[1].stopped, "the other took over");
+}

@@ -1,0 +1,40 @@
+//! Who is asking.
+
+use std::time::SystemTime;
+
+use crate::{Denied, Scope, ScopeSet, limits::Limits};
+
+/// Who is asking: by a key, or by a token of the issuer.
+#[derive(Debug)]
+pub struct Caller {
+    pub(crate) name: String,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) limits: std::sync::Arc<Limits>,
+    /// From when on it is nobody any more.
+    pub(crate) expires: Option<SystemTime>,
+}
+
+impl Caller {
+    /// The name of the key, or the subject of the token.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has a scope.
+    #[must_use]
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.allows(scope)
+    }
+
+    /// Lets it ask what needs one of `scopes`.
+    pub(crate) fn ask(&self, scopes: &'static [Scope], now: SystemTime) -> Result<(), Denied> {
+        if self.expires.is_some_and(|expires| expires <= now) {
+            return Err(Denied::Expired);
+        }
+        if !scopes.iter().any(|scope| self.may(*scope)) {
+            return Err(Denied::Scope { caller: self.name.clone(), needs: scopes });
+        }
+        self.limits.take(&self.name)
+    }
+}

@@ -1,0 +1,110 @@
+//! How much a caller may ask.
+
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+
+use garde::Validate;
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Denied;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How much a caller may ask of one process; it counts for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitOptions {
+    /// Requests a second. Absent: any number.
+    #[garde(range(min = 1, max = 1_000_000))]
+    #[schemars(example = 200)]
+    pub per_second: Option<u32>,
+    /// Requests at once above that rate, before it holds. Absent: those of a second.
+    #[garde(range(min = 1, max = 1_000_000))]
+    #[schemars(example = 400)]
+    pub burst: Option<u32>,
+    /// Requests a day, regained evenly over it. Absent: any number.
+    #[garde(range(min = 1, max = 1_000_000_000))]
+    #[schemars(example = 1_000_000)]
+    pub per_day: Option<u32>,
+}
+
+/// What a caller has left.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    rate: Option<DefaultDirectRateLimiter>,
+    quota: Option<DefaultDirectRateLimiter>,
+}
+
+impl Limits {
+    pub(crate) fn new(options: &LimitOptions) -> Self {
+        let rate = options.per_second.and_then(NonZeroU32::new).map(|rate| {
+            let burst = options.burst.and_then(NonZeroU32::new).unwrap_or(rate);
+            RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))
+        });
+        let quota = options.per_day.and_then(NonZeroU32::new).and_then(|most| {
+            let quota = Quota::with_period(DAY / most.get())?.allow_burst(most);
+            Some(RateLimiter::direct(quota))
+        });
+        Self { rate, quota }
+    }
+
+    /// Takes one request off.
+    pub(crate) fn take(&self, caller: &str) -> Result<(), Denied> {
+        let over = |limit: &Option<DefaultDirectRateLimiter>| {
+            let refused = limit.as_ref()?.check().err()?;
+            Some(refused.wait_time_from(DefaultClock::default().now()))
+        };
+        if let Some(after) = over(&self.rate) {
+            return Err(Denied::Rate { caller: caller.to_owned(), after });
+        }
+        if let Some(after) = over(&self.quota) {
+            return Err(Denied::Quota { caller: caller.to_owned(), after });
+        }
+        Ok(())
+    }
+}
+
+// The limiter counts from when it was made; `Instant` is what its clock reads.
+const _: fn(&DefaultClock) -> Instant = |clock| clock.now();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(options: LimitOptions) -> Limits {
+        Limits::new(&options)
+    }
+
+    #[test]
+    fn a_burst_passes_and_what_follows_is_told_when() {
+        let some = LimitOptions { per_second: Some(1), burst: Some(3), per_day: None };
+        let limits = limits(some);
+        for _ in 0..3 {
+            assert_eq!(limits.take("shop"), Ok(()));
+        }
+        let Err(Denied::Rate { caller, after }) = limits.take("shop") else { panic!("let in") };
+        assert_eq!(caller, "shop");
+        assert!(after > Duration::ZERO && after <= Duration::from_secs(1), "{after:?}");
+    }
+
+    #[test]
+    fn a_quota_is_of_a_day() {
+        let limits = limits(LimitOptions { per_day: Some(2), ..LimitOptions::default() });
+        assert_eq!((limits.take("shop"), limits.take("shop")), (Ok(()), Ok(())));
+        let Err(Denied::Quota { after, .. }) = limits.take("shop") else { panic!("let in") };
+        assert!(after > Duration::from_secs(43_000) && after <= DAY / 2, "{after:?}");
+    }
+
+    #[test]
+    fn without_limits_everything_passes() {
+        let limits = limits(LimitOptions::default());
+        assert!((0..10_000).all(|_| limits.take("shop").is_ok()));
+    }
+}

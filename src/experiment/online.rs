@@ -1,0 +1,92 @@
+//! `plugrank experiment NAME`: what a running server says of an experiment.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use plugrank_experiments::{HistoryEntry, Plan, statistics::Results};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{args::ResultsArgs, report::tables};
+use crate::server_client::ServerClient;
+
+/// The results as `GET /v1/experiments/NAME/results` gives them.
+#[derive(Debug, Deserialize)]
+struct Online {
+    experiment: String,
+    to: i64,
+    days: f64,
+    plan: Plan,
+    history: Vec<HistoryEntry>,
+    #[serde(flatten)]
+    results: Results,
+}
+
+/// The results of an experiment on a running server, for people or as JSON.
+///
+/// # Errors
+/// When no server answers, or it has no such experiment.
+pub fn online(args: &ResultsArgs) -> Result<String> {
+    let name = args.name.as_deref().context("NAME is missing: the experiment's")?;
+    let path = format!("/v1/experiments/{}/results", escaped(name));
+    let found: Value = ServerClient::new(&args.server)?.get(&path)?;
+    if args.json {
+        return Ok(format!("{found:#}\n"));
+    }
+    let online = serde_json::from_value(found).context("the server's results cannot be read")?;
+    Ok(text(&online))
+}
+
+fn text(online: &Online) -> String {
+    let Online { experiment, to, days, plan, history, results } = online;
+    let mut text = format!("{experiment}: {days:.2} days since its shares changed last\n");
+    text.push_str(&tables(results, plan));
+    if !history.is_empty() {
+        text.push_str("\nhistory\n");
+    }
+    for HistoryEntry { at, change, cause, .. } in history {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:>10} ago  {change} ({cause})", ago(to - at));
+    }
+    text
+}
+
+fn ago(ms: i64) -> String {
+    let seconds = ms as f64 / 1e3;
+    match seconds {
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7_200.0 => format!("{:.0} min", seconds / 60.0),
+        ..172_800.0 => format!("{:.1} h", seconds / 3_600.0),
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
+/// A name as a part of a path.
+fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let mut path = String::new();
+    for byte in name.bytes() {
+        match plain(byte) {
+            true => path.push(char::from(byte)),
+            false => _ = write!(path, "%{byte:02X}"),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_their_size() {
+        let told = [5_000, 600_000, 7_200_000, 864_000_000].map(ago);
+        assert_eq!(told, ["5 s", "10 min", "2.0 h", "10.0 days"]);
+    }
+
+    #[test]
+    fn names_are_one_part_of_a_path() {
+        assert_eq!(escaped("ppm-1"), "ppm-1");
+        assert_eq!(escaped("a/b ü"), "a%2Fb%20%C3%BC");
+    }
+}
