@@ -52,6 +52,10 @@ pub struct StoreOptions {
     /// How long cached vectors are kept after they were written; then they are encoded again. In hours.
     #[garde(range(min = 1, max = 87_600))]
     pub redis_vector_hours: u64,
+    /// What every key in Redis begins with, so that several shops share servers: letters, digits, `-` and `_`.
+    /// Another namespace is another, empty store.
+    #[garde(custom(namespace))]
+    pub redis_namespace: String,
     /// The servers, when kind is "redis" (docs/redis.md).
     #[garde(dive(&RedisUse { used: self.kind == StoreKind::Redis, anywhere: true }))]
     pub redis: RedisConnection,
@@ -69,9 +73,16 @@ impl Default for StoreOptions {
             redis_changes: 1_000_000,
             redis_event_hours: 720,
             redis_vector_hours: 168,
+            redis_namespace: "plugrank".to_owned(),
             redis: RedisConnection::default(),
         }
     }
+}
+
+fn namespace(name: &str, _: &()) -> garde::Result {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = (1..=64).contains(&name.len()) && name.bytes().all(plain);
+    rules::holds(fits, || "1 to 64 letters, digits, `-` and `_`".to_owned())
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub async fn open(settings: &StoreOptions) -> Result<Arc<dyn Store>> {
         }
         StoreKind::Redis => {
             let options = RedisOptions {
+                namespace: settings.redis_namespace.clone(),
                 replicas: settings.redis_replicas,
                 changes_kept: settings.redis_changes,
                 event_memory: hours(settings.redis_event_hours),

@@ -132,3 +132,23 @@ async fn the_pages_are_not_on_the_public_port() {
     let (site, _) = site_with_admin("").await;
     assert_eq!(site.get("/debug/requests").await.0, 404);
 }
+
+#[tokio::test]
+async fn what_is_logged_is_shown_and_changed() {
+    let (site, admin) = site_with_admin("").await;
+    let url = format!("{admin}/debug/log-level");
+    let shown = async || site.http.get(&url).send().await.unwrap().text().await.unwrap();
+    let before = shown().await;
+    assert!(before.contains("info"), "{before}");
+    let put = |level: &'static str| site.http.put(&url).body(level).send();
+    let wrong = put("plugrank=loud").await.unwrap();
+    assert_eq!(wrong.status(), 400, "{}", wrong.text().await.unwrap());
+    assert_eq!(shown().await, before);
+    let changed = put("warn,plugrank_gateway=debug").await.unwrap();
+    assert_eq!(changed.text().await.unwrap().trim(), "warn,plugrank_gateway=debug");
+    let other = site.http.post(&url).send().await.unwrap();
+    assert_eq!(
+        (other.status().as_u16(), &other.headers()["allow"]),
+        (405, &"GET, HEAD, PUT".parse().unwrap())
+    );
+}

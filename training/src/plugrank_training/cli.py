@@ -16,12 +16,14 @@ from plugrank_training.evaluate.lists.command import add_lists, add_sources
 from plugrank_training.evaluate.parity import add_parity, add_sample_predictions
 from plugrank_training.evaluate.rung import add_rung
 from plugrank_training.evaluate.true_clicks.command import add_true_clicks
+from plugrank_training.export.wrap import add_wrap
 from plugrank_training.report.command import add_report
 
 Register = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
 REGISTER: tuple[Register, ...] = (
     add_convert,
     add_train,
+    add_wrap,
     add_parity,
     add_sample_predictions,
     add_rung,

@@ -7,8 +7,9 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,6 +19,8 @@ from plugrank_training.evaluate.metrics import auc
 from plugrank_training.progress_bar import progress_bar
 
 COLUMNS = ("user_id", "item_id", "timestamp", "score")
+# Columns `PLACE.NAME` of a predictions file are sent with the request.
+GIVEN = ("context", "candidate", "user")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,10 @@ class Prediction:
     score: float
     # Where the file has it.
     label: int | None = None
-    # Its row of the log, whose request features and what is given for the candidate are sent with it.
+    # Its row of the log, whose features of the request and of the candidate are read with --bundle.
     row: int | None = None
+    # Sent to the server: `context.features`, the candidate's `features` and `user.features`, by place and name.
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_predictions(file: Path, rows: int, seed: int = 0, task: str = "") -> list[Prediction]:
@@ -45,17 +50,32 @@ def read_predictions(file: Path, rows: int, seed: int = 0, task: str = "") -> li
     if missing:
         raise ValueError(f"{file}: no column {', '.join(missing)}; predictions have {', '.join(COLUMNS)}")
     wanted |= {name: plain for name, plain in ((f"{of_task}label", "label"), ("row", "row")) if name in names}
-    table = pq.read_table(file, columns=list(wanted)).rename_columns(list(wanted.values()))
+    features = [name for name in names if name.partition(".")[0] in GIVEN and "." in name]
+    table = pq.read_table(file, columns=[*wanted, *features]).rename_columns([*wanted.values(), *features])
     if table.num_rows > rows:
         chosen = np.sort(np.random.default_rng(seed).choice(table.num_rows, rows, replace=False))
         table = table.take(chosen)
-    return [Prediction(**row) for row in table.to_pylist()]
+    plain = table.select(list(wanted.values())).to_pylist()
+    given = table.select(features).to_pylist() if features else [{}] * len(plain)
+    return [Prediction(**row, given=by_place(told)) for row, told in zip(plain, given, strict=True)]
+
+
+def by_place(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`{"context.device": "phone"}` as `{"context": {"device": "phone"}}`, without what is missing."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in told.items():
+        place, _, feature = name.partition(".")
+        if value is not None and value == value:
+            found.setdefault(place, {})[feature] = value
+    return found
 
 
 DESCRIPTION = """\
 Ranks test impressions through the REST API, each with its history cut at its own moment, and
 compares `ctr` with predictions: those that `train` wrote, or those of any model in its own framework, a
-parquet file of user_id, item_id, timestamp (milliseconds), score (a probability) and, for the AUC, label.
+parquet file of user_id, item_id, timestamp (milliseconds), score (a probability) and, for the AUC, label. Columns
+context.NAME, candidate.NAME and user.NAME are sent as features of the request, the candidate and the user. Of a
+task, TASK.score is compared with `scores`.
 Fails when one differs by more than the tolerance.
 
 With --bundle and --dataset, the bundle's graphs are run on the dataset folder here, without a server.
@@ -92,7 +112,7 @@ def run_parity(arguments: argparse.Namespace) -> None:
         if not arguments.url.startswith(("http://", "https://")):
             raise ValueError(f"--url {arguments.url}: expected an address such as http://127.0.0.1:8080")
         bar = progress_bar(predictions, desc="ranking", unit="impression")
-        served = np.array([ask(arguments.url, one) for one in bar])
+        served = np.array([ask(arguments.url, one, arguments.task) for one in bar])
     compare(predictions, served, arguments.tolerance)
 
 
@@ -150,13 +170,14 @@ def rows_of(
     return np.array(found, dtype=np.int64)
 
 
-def ask(url: str, one: Prediction) -> float:
-    """`ctr` of an impression's item for its user, as of its moment."""
+def ask(url: str, one: Prediction, task: str = "") -> float:
+    """`ctr`, or a task's score, of an impression's item for its user, as of its moment."""
     body = {
         "user_id": one.user_id,
         "k": 1,
-        "candidates": [one.item_id],
-        "context": {"timestamp": one.timestamp},
+        "candidates": [{"item_id": one.item_id, "features": one.given.get("candidate", {})}],
+        "context": {"timestamp": one.timestamp, "features": one.given.get("context", {})},
+        "user": {"features": one.given.get("user", {})},
         "budget_ms": 2000,
     }
     headers = {"content-type": "application/json"}
@@ -168,7 +189,10 @@ def ask(url: str, one: Prediction) -> float:
         raise ValueError(f"the server answered {error.code}: {error.read().decode(errors='replace')}") from error
     if reply["degraded"] or len(reply["items"]) != 1:
         raise ValueError(f"item {one.item_id} was not scored: {json.dumps(reply)}")
-    return float(reply["items"][0]["ctr"])
+    item = reply["items"][0]
+    if task and "scores" in item and task not in item["scores"]:
+        raise ValueError(f"the model has no task `{task}`; it has {', '.join(item['scores'])}")
+    return float(item["scores"][task] if task and "scores" in item else item["ctr"])
 
 
 def add_sample_predictions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -23,7 +23,7 @@ from plugrank_training.encoders.image_encoder import MEAN, STD, ImageEncoder
 from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
-from plugrank_training.export.graphs import Graph, idrec_graph, image_graph, text_graph, unified_graphs
+from plugrank_training.export.graphs import Graph, ReadyGraph, idrec_graph, image_graph, text_graph, unified_graphs
 from plugrank_training.export.onnx_files import ExportError, OnnxGraph, difference, write_onnx
 from plugrank_training.export.reference import (
     CANDIDATES,
@@ -72,7 +72,8 @@ class Bundle:
     # `ms` or `order`, as in dataset.json.
     time: str
     schema: Schema
-    unified: CutModel
+    # None where `graphs` are given.
+    unified: CutModel | None
     idrec: CutModel | None
     text: TextPart | None
     image: ImagePart | None
@@ -84,6 +85,8 @@ class Bundle:
     config: Config | None = None
     # The item output that retrieval reads; None where it reads none.
     item_vector: str | None = ITEM_VECTOR
+    # Graphs in place of those of `unified`, each after those it reads from.
+    graphs: tuple[Graph, ...] = ()
 
 
 def graphs_of(bundle: Bundle) -> list[Graph]:
@@ -94,7 +97,9 @@ def graphs_of(bundle: Bundle) -> list[Graph]:
     if bundle.image:
         size = bundle.image.config
         graphs.append(image_graph(bundle.image.encoder, size.width, size.height))
-    graphs += unified_graphs(bundle.unified, bundle.schema)
+    graphs += bundle.graphs
+    if bundle.unified:
+        graphs += unified_graphs(bundle.unified, bundle.schema)
     if bundle.idrec:
         graphs.append(idrec_graph(bundle.idrec, bundle.schema))
     return graphs
@@ -152,8 +157,12 @@ class GraphWriter:
     def write(self, graph: Graph) -> Graph:
         """Export, compare with torch, remember inputs and outputs; gives the graph with the inputs that it reads."""
         inputs = self.inputs_of(graph)
-        expected = run_torch(graph, inputs)
-        graph = write_onnx(graph, [inputs[port.name] for port in graph.inputs], self.folder)
+        if isinstance(graph, ReadyGraph):
+            expected = graph.compute(inputs)
+            (self.folder / graph.file).write_bytes(graph.proto.SerializeToString(deterministic=True))
+        else:
+            expected = run_torch(graph, inputs)
+            graph = write_onnx(graph, [inputs[port.name] for port in graph.inputs], self.folder)
         loaded = OnnxGraph(self.folder / graph.file)
         check_ports(graph, loaded)
         inputs = {port.name: inputs[port.name] for port in graph.inputs}

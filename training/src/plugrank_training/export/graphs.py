@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +54,17 @@ class Graph:
     def file(self) -> str:
         """Its file in the bundle."""
         return f"{self.name}.onnx"
+
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ReadyGraph(Graph):
+    """A graph that is ONNX already, so that its module does nothing, and what it must compute."""
+
+    proto: onnx.ModelProto
+    compute: Callable[[Arrays], Arrays]
 
 
 def context_ports(schema: Schema) -> tuple[list[Port], list[Port]]:
