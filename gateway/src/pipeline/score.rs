@@ -1,6 +1,6 @@
 //! Second stage: click probabilities.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{

@@ -36,7 +36,7 @@ pub(super) async fn add(run: &RankRun<'_>, set: &mut CandidateSet) {
     let context = Context {
         request_id: run.info.request_id,
         deadline,
-        traceparent: run.info.traceparent().map(|parent| parent.to_string()),
+        traceparent: run.info.traceparent(),
         tracestate: run.info.tracestate.clone(),
     };
     let answer = deadline.limit(run.model.clients.score.call(context, call)).await;

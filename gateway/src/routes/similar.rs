@@ -86,7 +86,7 @@ pub(crate) async fn similar(
     let context = Context {
         request_id: info.request_id,
         deadline: Deadline::after(gateway.live.load().budget.default_budget()),
-        traceparent: info.traceparent().map(|parent| parent.to_string()),
+        traceparent: info.traceparent(),
         tracestate: info.tracestate.clone(),
     };
     let call = Similar { item_id: item_id.clone(), k, filters: filter.into_iter().collect() };
