@@ -21,6 +21,8 @@ const OPEN: &[Scope] = &[];
 /// stands not here needs `admin`.
 const TABLE: &[(&str, Endpoint, &[Scope])] = &[
     ("POST", Endpoint::Rank, &[Rank]),
+    ("POST", Endpoint::RankBatch, &[Rank]),
+    ("GET", Endpoint::ItemSimilar, &[Rank]),
     ("POST", Endpoint::Events, &[Events]),
     ("GET", Endpoint::Item, &[Rank, Items]),
     ("POST", Endpoint::Items, &[Items]),

@@ -9,10 +9,12 @@ pub(crate) use plugrank_http::get_or_head;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Rank,
+    RankBatch,
     Events,
     Items,
     Item,
     ItemImage,
+    ItemSimilar,
     User,
     Models,
     Model,
@@ -32,12 +34,14 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Rank,
+        Self::RankBatch,
         Self::Events,
         Self::Items,
         Self::Item,
         Self::ItemImage,
+        Self::ItemSimilar,
         Self::User,
         Self::Models,
         Self::Model,
@@ -60,10 +64,12 @@ impl Endpoint {
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Rank => "/v1/rank",
+            Self::RankBatch => "/v1/rank/batch",
             Self::Events => "/v1/events",
             Self::Items => "/v1/items",
             Self::Item => "/v1/items/{id}",
             Self::ItemImage => "/v1/items/{id}/image",
+            Self::ItemSimilar => "/v1/items/{id}/similar",
             Self::User => "/v1/users/{id}",
             Self::Models => "/v1/models",
             Self::Model => "/v1/models/{version}",
@@ -86,7 +92,7 @@ impl Endpoint {
     /// The methods, as an `Allow` header lists them.
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Rank | Self::Events | Self::Items | Self::ModelActivate => "POST",
+            Self::Rank | Self::RankBatch | Self::Events | Self::Items | Self::ModelActivate => "POST",
             Self::Models => "GET, HEAD, POST",
             Self::Model => "DELETE",
             Self::Experiment => "GET, HEAD, PUT, DELETE",
@@ -97,8 +103,9 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 12] = [
+        const FIXED: [Endpoint; 13] = [
             Endpoint::Rank,
+            Endpoint::RankBatch,
             Endpoint::Events,
             Endpoint::Items,
             Endpoint::Models,

@@ -51,6 +51,11 @@ struct RungLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SurfaceLabels {
+    surface: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CauseLabels {
     cause: &'static str,
 }
@@ -89,6 +94,7 @@ pub(crate) struct GatewayMetrics {
     request_seconds: Histograms<RouteLabels>,
     stages: [StageMetrics; Stage::ALL.len()],
     answers: [Counter; Rung::ALL.len()],
+    surfaces: Family<SurfaceLabels, Counter>,
     rejected: Family<CauseLabels, Counter>,
     degraded: Family<DegradedLabels, Counter>,
     rows: [Counter; ORIGINS.len()],
@@ -202,6 +208,7 @@ impl GatewayMetrics {
             }),
             answers: Rung::ALL
                 .map(|rung| answers.get_or_create_owned(&RungLabels { rung: rung.as_str() })),
+            surfaces: Family::default(),
             rejected: Family::default(),
             degraded: Family::default(),
             rows: ORIGINS.map(|origin| rows.get_or_create_owned(&OriginLabels { origin })),
@@ -224,6 +231,11 @@ impl GatewayMetrics {
                 stage_used,
             );
             to.register("answers", "Rank answers, by their lowest rung", answers);
+            to.register(
+                "surface_answers",
+                "Rank answers by surface of the settings; none: the request named none",
+                ours.surfaces.clone(),
+            );
             to.register("rejected", "Requests not let in, by cause", ours.rejected.clone());
             to.register("http_requests", "Answered requests", ours.requests.clone());
             to.register(
@@ -283,6 +295,12 @@ impl GatewayMetrics {
 
     pub(crate) fn answer(&self, rung: Rung) {
         self.answers[rung as usize].inc();
+    }
+
+    /// Counts the answers of a surface. Asked at the start, for each one there is.
+    pub(crate) fn surface(&self, name: &str) -> Counter {
+        let surface = if name.is_empty() { "none" } else { name }.to_owned();
+        self.surfaces.get_or_create_owned(&SurfaceLabels { surface })
     }
 
     pub(crate) fn rejected(&self, cause: &'static str) {

@@ -65,6 +65,8 @@ pub(crate) struct RankOutcome {
     pub(crate) total: Duration,
     pub(crate) spent: Duration,
     pub(crate) degraded: bool,
+    /// The surface; empty without one.
+    pub(crate) surface: Arc<str>,
     /// The lowest rung of the answer; none where there is no ranking.
     pub(crate) rung: Option<&'static str>,
     /// The first cause for which it is less than it could be.
@@ -99,6 +101,23 @@ impl RequestInfo {
     /// The same request for work beside it, which no trace shows.
     pub(crate) fn unrecorded(&self) -> Self {
         Self::new(self.request_id, None)
+    }
+
+    /// A request among several that came as one; the same one of the same several has the same id.
+    /// Its stages are in no trace of their own; who asks is who sent all of them.
+    pub(crate) fn part(&self, number: u8) -> Self {
+        // The last bits of an id are random: so are those of the part's.
+        let id = self.request_id.as_u128() ^ (u128::from(number) + 1);
+        let part = Self::new(Uuid::from_u128(id), None);
+        if let Some(caller) = self.caller.get() {
+            part.came_from(Arc::clone(caller));
+        }
+        part
+    }
+
+    /// Takes over what became of a part.
+    pub(crate) fn take_outcome(self) -> Option<RankOutcome> {
+        Arc::into_inner(self.0)?.outcome.into_inner()
     }
 }
 

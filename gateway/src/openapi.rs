@@ -15,6 +15,8 @@ use crate::routes;
     ),
     paths(
         routes::rank::rank,
+        routes::rank_batch::rank_batch,
+        routes::similar::similar,
         routes::events::append,
         routes::items::get,
         routes::items::put,
@@ -105,7 +107,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 30);
+        assert_eq!(ids.len(), 32);
     }
 
     #[test]

@@ -18,25 +18,34 @@ mod rerank;
 mod retrieve;
 mod score;
 mod stage;
+mod without_ppm;
 
 pub(crate) use candidates::{CandidateSet, Placed};
 pub(crate) use degraded::{Degraded, DegradedCause, Fallback};
 pub(crate) use given::Given;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Budget, Rung, Stage, StageRecord};
 use plugrank_contract::{CallError, ErrorCode, Filter, ItemList, TimestampMs, UserId};
 
-use crate::{Gateway, ServingModel, controller::StartingRungs, observe::RequestInfo};
+use crate::{
+    Gateway, ServingModel, controller::StartingRungs, observe::RequestInfo, surface::Surface,
+};
 
 /// A checked rank request.
 #[derive(Clone, Debug)]
 pub(crate) struct RankQuery {
     pub(crate) user_id: UserId,
+    /// Where the list is shown.
+    pub(crate) surface: Arc<Surface>,
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,
+    /// Fingerprints of what earlier pages showed, ascending.
+    pub(crate) shown: Arc<[u32]>,
+    /// Items that the ranking should go with.
+    pub(crate) context: ItemList,
     /// Feature values that it brings with it; `None` where it brings none.
     pub(crate) given: Option<Given>,
     /// Filters that every item meets: the request's own first.
@@ -86,6 +95,9 @@ async fn all_stages(run: &mut RankRun<'_>) -> Result<CandidateSet, CallError> {
     let mut set = retrieve::retrieve(run).await?;
     score::score(run, &mut set).await?;
     rerank::rerank(run, &mut set).await;
+    if run.query.explain {
+        without_ppm::add(run, &mut set).await;
+    }
     Ok(set)
 }
 

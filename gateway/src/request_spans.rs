@@ -42,6 +42,7 @@ pub(crate) fn server(request: &HttpRequest, method: &str, route: &str, request_i
         budget.total_ms = Empty,
         budget.spent_ms = Empty,
         plugrank.degraded = Empty,
+        plugrank.surface = Empty,
         plugrank.experiments = Empty,
     );
     if route != UNMATCHED {
@@ -61,6 +62,9 @@ pub(crate) fn record_end(span: &Span, status: u16, outcome: Option<&RankOutcome>
         span.record(TOTAL_MS, millis(outcome.total));
         span.record(SPENT_MS, millis(outcome.spent));
         span.record(DEGRADED, outcome.degraded);
+        if !outcome.surface.is_empty() {
+            span.record(SURFACE, &*outcome.surface);
+        }
         if !outcome.arms.is_empty() {
             span.record(EXPERIMENTS, outcome.arms.as_str());
         }
@@ -112,6 +116,9 @@ impl StageSpan {
         }
     }
 }
+
+/// Attribute with the surface that the request names.
+const SURFACE: &str = "plugrank.surface";
 
 /// Attribute with the arms of experiments, as `layer=arm`.
 const EXPERIMENTS: &str = "plugrank.experiments";
@@ -166,6 +173,9 @@ pub(crate) fn afterwards(
         attributes.push((TOTAL_MS, Attribute::Float(millis(outcome.total))));
         attributes.push((SPENT_MS, Attribute::Float(millis(outcome.spent))));
         attributes.push((DEGRADED, Attribute::Flag(outcome.degraded)));
+        if !outcome.surface.is_empty() {
+            attributes.push((SURFACE, text(&outcome.surface)));
+        }
         if !outcome.arms.is_empty() {
             attributes.push((EXPERIMENTS, text(&outcome.arms)));
         }

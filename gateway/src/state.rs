@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use plugrank_access::{AccessOptions, Gate};
 use plugrank_body::BodyMemory;
 use plugrank_budget::{Admission, Shares};
-use plugrank_contract::scoring::ModelKind;
+use plugrank_contract::scoring::{ModelKind, RuleInputs};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 use tokio::sync::watch;
@@ -23,6 +23,7 @@ use crate::{
     metrics::{self, GatewayMetrics},
     models::{Models, shadow::Shadow},
     routes,
+    surface::{SurfaceParts, Surfaces},
 };
 
 /// What a [`Gateway`] is made from.
@@ -49,6 +50,10 @@ pub struct GatewayParts {
     pub live: LiveOptions,
     /// Those that it is to take up, if any.
     pub reloads: Option<watch::Receiver<LiveOptions>>,
+    /// What the rules of re-ranking read of items, where a request names no surface.
+    pub rule_inputs: Arc<RuleInputs>,
+    /// The surfaces that requests may name.
+    pub surfaces: Vec<SurfaceParts>,
     /// What the bodies of requests in flight may take, on all ports of the process.
     pub bodies: BodyMemory,
     /// Which of a bundle's graphs scores.
@@ -90,6 +95,7 @@ pub struct Gateway {
     pub(crate) controller: Arc<Controller>,
     pub(crate) admission: Admission,
     pub(crate) connections: Connections,
+    pub(crate) surfaces: Surfaces,
     pub(crate) kind: ModelKind,
     pub(crate) registry: Metrics,
     pub(crate) metrics: GatewayMetrics,
@@ -113,6 +119,8 @@ impl Gateway {
             exposures,
             live,
             reloads,
+            rule_inputs,
+            surfaces,
             bodies,
             kind,
             metrics,
@@ -121,6 +129,8 @@ impl Gateway {
         } = parts;
         let tasks = positive_types(&events);
         let (gateway_metrics, ladder_metrics) = GatewayMetrics::register(&metrics);
+        let unnamed = SurfaceParts { rule_inputs, ..SurfaceParts::default() };
+        let surfaces = Surfaces::new(&unnamed, surfaces, |name| gateway_metrics.surface(name));
         let controller = Arc::new(Controller::new(&live.budget, ladder_metrics));
         let admission = Admission::new(server.max_in_flight);
         let watched = Arc::clone(&controller);
@@ -160,6 +170,7 @@ impl Gateway {
             controller,
             admission,
             connections,
+            surfaces,
             kind,
             metrics: gateway_metrics,
             registry: metrics,

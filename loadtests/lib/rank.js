@@ -6,7 +6,7 @@ import { BASE_URL, BUDGET_MS, K, KEY, USERS, USER_PREFIX } from './settings.js';
 
 // A refusal is an answer that was asked for: 429, 503.
 http.setResponseCallback(http.expectedStatuses({ min: 200, max: 299 }, 429, 503));
-const HEADERS = { 'content-type': 'application/json', ...(KEY && { authorization: `Bearer ${KEY}` }) };
+export const HEADERS = { 'content-type': 'application/json', ...(KEY && { authorization: `Bearer ${KEY}` }) };
 // What an answer may take beyond its budget.
 const SLACK_MS = 5;
 
@@ -26,10 +26,16 @@ const failed = new Rate('plugrank_failed');
 const good = new Counter('plugrank_good');
 const served = new Rate('plugrank_served');
 
-// Ranks K items for a random user. `kind`: "whole", "degraded", "refused" or "failed".
-export function rank() {
-  const user = `${USER_PREFIX}${1 + Math.floor(Math.random() * USERS)}`;
-  const body = { user_id: user, k: K };
+// Some user.
+export function anyone() {
+  return `${USER_PREFIX}${1 + Math.floor(Math.random() * USERS)}`;
+}
+
+// Ranks K items for a random user; `more` is what else the request says. `kind`: "whole", "degraded",
+// "refused" or "failed".
+export function rank(more) {
+  const user = anyone();
+  const body = { user_id: user, k: K, ...more };
   if (BUDGET_MS > 0) body.budget_ms = BUDGET_MS;
   const response = http.post(`${BASE_URL}/v1/rank`, JSON.stringify(body), {
     headers: HEADERS,

@@ -161,6 +161,8 @@ async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown)
         loader: models::Loader::of_process(&settings, &store, &bodies, &served_now),
         watch_models: settings.models.watch_every(),
         store,
+        rule_inputs: std::sync::Arc::new(plugrank_reranking::rule_inputs(&settings.reranking, &[])),
+        surfaces: settings.surface_parts(),
         live: reload::live(&settings),
         reloads: Some(reloads),
         server: settings.server,

@@ -8,6 +8,7 @@
 
 mod open_inference;
 mod store;
+mod surfaces;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::models::ModelsOptions;
 pub use open_inference::OpenInferenceOptions;
 pub use store::{StoreKind, StoreOptions};
+pub use surfaces::{SurfaceOptions, Surfaces};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -55,6 +57,10 @@ pub struct Settings {
     pub exposures: ExposuresOptions,
     #[garde(dive)]
     pub experiments: ExperimentsOptions,
+    /// Places of the shop where lists are shown, each by its name.
+    #[garde(dive, custom(surfaces::possible_names))]
+    #[schemars(extend("examples" = [{ "home": { "k": 12 } }]))]
+    pub surfaces: Surfaces,
     #[garde(dive)]
     pub items: ItemsOptions,
     #[garde(dive)]

@@ -6,7 +6,7 @@ use actix_web::web::ServiceConfig;
 use plugrank_contract::{
     embedding::{Fetch, FetchVectors, Invalidate},
     reranking::Rerank,
-    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Similar},
     scoring::{CheckFeatures, Score},
 };
 use plugrank_encoding::Encoding;
@@ -54,6 +54,8 @@ impl Embedding {
 pub struct Retrieval {
     /// Candidates.
     pub retrieve: Client<Retrieve>,
+    /// Items similar to an item.
+    pub similar: Client<Similar>,
     /// Stored events.
     pub observe_events: Client<ObserveEvents>,
     /// Written items.
@@ -63,10 +65,15 @@ pub struct Retrieval {
 impl Retrieval {
     pub(super) fn from_service<S>(service: S) -> Self
     where
-        S: Service<Retrieve> + Service<ObserveEvents> + Service<RefreshItems> + Clone,
+        S: Service<Retrieve>
+            + Service<Similar>
+            + Service<ObserveEvents>
+            + Service<RefreshItems>
+            + Clone,
     {
         Self {
             retrieve: client(service.clone()),
+            similar: client(service.clone()),
             observe_events: client(service.clone()),
             refresh_items: client(service),
         }
@@ -75,6 +82,7 @@ impl Retrieval {
     /// Serves the calls to other processes.
     pub fn routes(&self, config: &mut ServiceConfig) {
         route(config, self.retrieve.clone());
+        route(config, self.similar.clone());
         route(config, self.observe_events.clone());
         route(config, self.refresh_items.clone());
     }

@@ -20,6 +20,7 @@ pub(super) fn retrieval(settings: &Settings, model: Option<&Model>) -> Retrieval
     let history = model.map(|model| model.bundle.manifest().history);
     RetrievalOptions {
         max_candidates: max_candidates(settings) as u32,
+        surfaces: settings.surface_candidates(),
         history: history.map_or(options.history, |lengths| HistoryLimits {
             clicks: lengths.clicks,
             impressions: lengths.impressions,
@@ -53,7 +54,9 @@ pub(crate) fn snapshot_folder(named: Option<&Path>, store: &StoreOptions) -> Opt
 /// Most candidates that the gateway asks for or names in one call.
 pub(super) fn max_candidates(settings: &Settings) -> usize {
     let asked = settings.server.max_candidates.max(settings.server.k_max as usize);
-    asked.max(settings.retrieval.limit as usize)
+    let surfaces = settings.surfaces.values().filter_map(|surface| surface.candidates);
+    let limit = settings.retrieval.limit.max(surfaces.max().unwrap_or(0));
+    asked.max(limit as usize)
 }
 
 #[cfg(test)]

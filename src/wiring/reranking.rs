@@ -25,7 +25,8 @@ pub fn start(node: &Node, items: Option<(&Catalog, &Embedding)>) -> Result<Reran
         records: embedding.here.as_ref().map(|here| Arc::clone(here.records_table())),
     });
     let options = node.settings.reranking.clone();
-    let service = RerankingService::new(RerankingParts { items, options })?;
+    let surfaces = node.settings.surface_rules();
+    let service = RerankingService::new(RerankingParts { items, options, surfaces })?;
     let limit = node.settings.reranking.max_in_flight;
     Ok(Reranking::from_service(node.run("reranking", Arc::new(service), limit)?))
 }

@@ -51,6 +51,7 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
         folder: model.folder.clone(),
         clients: Clients {
             retrieve: retrieval.retrieve,
+            similar: retrieval.similar,
             score: scoring.score,
             check_features: scoring.check_features,
             rerank: reranking.rerank,
@@ -91,6 +92,7 @@ pub fn remote(node: &Node) -> Result<Started> {
         folder: None,
         clients: Clients {
             retrieve: retrieval.retrieve,
+            similar: retrieval.similar,
             score: scoring.score,
             check_features: scoring.check_features,
             rerank: remote_reranking(node)?.rerank,

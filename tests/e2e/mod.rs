@@ -19,6 +19,7 @@ mod settings;
 mod shared_trace;
 pub(crate) mod site;
 mod split;
+mod surfaces;
 mod terminal;
 mod tracing;
 mod typed;

@@ -67,7 +67,7 @@ async fn every_example_gets_an_answer() {
         }
     }
     let rankings = calls.iter().filter(|call| call.path == "/v1/rank").count();
-    assert_eq!(rankings, 3);
+    assert_eq!(rankings, 4);
 }
 
 #[tokio::test]

@@ -9,8 +9,20 @@ const REQUESTS: usize = 1000;
 const PARALLEL: usize = 4;
 /// The index is filled by one thread, since several fill it in an order of chance; and a batch
 /// holds one user, since sums of floats depend on the batch's shape in their last digit.
-const ALIKE: &str =
-    "retrieval.ann.threads = 1\nscoring.user_buckets = [1]\nembedding.user_buckets = [1]\n";
+const ALIKE: &str = r#"
+retrieval.ann.threads = 1
+scoring.user_buckets = [1]
+embedding.user_buckets = [1]
+surfaces.home.k = 15
+surfaces.home.filter.must_not = [{ field = "categories", any = ["bags"] }]
+surfaces.home.rules = [
+  { rule = "boost", filter.must = [{ field = "categories", any = ["garden", "textiles"] }], factor = 1.5 },
+  { rule = "cap", column = "brand", max = 2, window = 5 },
+  { rule = "min_share", filter.must = [{ field = "categories", any = ["lighting"] }], min = 1, window = 6 },
+  { rule = "exploration", share = 0.2, max_impressions = 500, draw = "thompson" },
+]
+surfaces.cart.sources = { ann = 0.6, co_visitation = 0.6 }
+"#;
 
 /// What an answer says, without what differs from run to run.
 fn substance(mut reply: Value) -> Value {
@@ -48,6 +60,18 @@ fn request(number: usize) -> Value {
     if number.is_multiple_of(4) {
         let unwanted: Vec<String> = (0..number % 40).map(item).collect();
         body["exclude"] = json!(unwanted);
+    }
+    match number % 8 {
+        3 => body["surface"] = json!("home"),
+        5 => {
+            body["surface"] = json!("cart");
+            body["context"]["items"] = json!([item(1), item(2)]);
+        }
+        7 => {
+            let click = |step: usize| json!({"item_id": item(step)});
+            body["user"] = json!({"recent": (0..number % 30).map(click).collect::<Vec<_>>()});
+        }
+        _ => {}
     }
     if number.is_multiple_of(5) {
         // Before anything happened, so that nobody has a history.

@@ -96,9 +96,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The shipped shop, loaded and served, and some of its users.
-pub(crate) fn serve_shipped(profile: Build, port: u16) -> Result<(Server, Vec<String>)> {
+pub(crate) fn serve_shipped(
+    profile: Build,
+    port: u16,
+    more: &str,
+) -> Result<(Server, Vec<String>)> {
     free_port(port)?;
-    serve(&build(profile)?, &ort_library::ensure()?, &shipped(), port)
+    serve_with(&build(profile)?, &ort_library::ensure()?, &shipped(), port, more)
 }
 
 fn serve(binary: &Path, library: &Path, site: &Site, port: u16) -> Result<(Server, Vec<String>)> {

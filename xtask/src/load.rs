@@ -18,6 +18,14 @@ use crate::{
     process, tools,
 };
 
+/// The surfaces that the scenarios ask for.
+const SURFACES: &str = r#"
+surfaces.home.k = 12
+surfaces.home.rules = [{ rule = "variety", column = "categories", factor = 0.8 }]
+surfaces.cart.sources = { co_visitation = 0.7, ann = 0.3 }
+surfaces.cart.rules = [{ rule = "cap", column = "brand", max = 2, window = 5 }]
+"#;
+
 /// The default latency budget of a request.
 const BUDGET_MS: u32 = 50;
 
@@ -35,6 +43,14 @@ pub(crate) enum Scenario {
     Capacity,
     /// The latency budget at three times the sustainable rate, measured first.
     Budget,
+    /// Requests with filters of every width.
+    Filters,
+    /// Surfaces with rules, and pages of their lists.
+    Surfaces,
+    /// Batches beside single requests.
+    Batch,
+    /// All kinds of calls at once.
+    Mixed,
     /// All of them, one after the other.
     All,
 }
@@ -71,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     demo::build(build)?;
     let cores = Cores::split();
     cores.pin_this_process()?;
-    let (server, _users) = demo::serve_shipped(build, args.port)?;
+    let (server, _users) = demo::serve_shipped(build, args.port, SURFACES)?;
     let out = crate::target().join("load");
     fs::create_dir_all(&out)?;
     let load = Load { args, k6, server, out, cores };
@@ -82,8 +98,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Scenario::Soak => load.run("soak", &[]),
         Scenario::Capacity => load.capacity().map(drop),
         Scenario::Budget => load.budget(),
+        Scenario::Filters => load.run("filters", &[]),
+        Scenario::Surfaces => load.run("surfaces", &[]),
+        Scenario::Batch => load.run("batch", &[]),
+        Scenario::Mixed => load.run("mixed", &[]),
         Scenario::All => {
-            for name in ["smoke", "ramp", "spike", "soak"] {
+            for name in ["smoke", "filters", "surfaces", "batch", "mixed", "ramp", "spike", "soak"]
+            {
                 load.run(name, &[])?;
             }
             load.budget()

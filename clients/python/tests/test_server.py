@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plugrank_client import Client, Event, ItemContent, RefusedError
+from plugrank_client import Client, Event, ItemContent, RecentEvent, RefusedError
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -39,6 +39,37 @@ def test_a_click_is_read_by_the_next_ranking(plugrank: Client) -> None:
     assert user is not None
     assert [entry.item_id for entry in user.history] == [click.item_id]
     assert plugrank.rank("newcomer", k=1).coverage.history == 1
+
+
+def test_pages_do_not_repeat(plugrank: Client) -> None:
+    first = plugrank.rank("u1", k=10)
+    second = plugrank.rank("u1", k=10, cursor=first.cursor)
+    assert [item.rank for item in second.items] == list(range(11, 21))
+    assert not {item.item_id for item in first.items} & {item.item_id for item in second.items}
+
+
+def test_a_stranger_and_a_cart(plugrank: Client) -> None:
+    recent = [RecentEvent(item_id="i2"), RecentEvent(item_id="i5", type="impression")]
+    ranking = plugrank.rank("stranger", k=5, recent=recent, goes_with=["i1"], explain=True)
+    assert ranking.coverage.history == 2
+    assert "i1" not in [item.item_id for item in ranking.items]
+    assert ranking.explain is not None
+    assert all(placed.by_value for placed in ranking.explain.placements)
+
+
+def test_a_batch_answers_each(plugrank: Client) -> None:
+    results = plugrank.rank_batch([{"user_id": "u1", "k": 3}, {"user_id": "u2", "k": 0}])
+    assert [result.status for result in results] == [200, 400]
+    assert results[0].ranking is not None
+    assert len(results[0].ranking.items) == 3
+    assert results[1].problem is not None
+
+
+def test_similar_items(plugrank: Client) -> None:
+    similar = plugrank.similar("i1", k=4, where={"must_not": [{"field": "categories", "any": ["none"]}]})
+    assert similar is not None
+    assert len(similar.items) == 4
+    assert plugrank.similar("none") is None
 
 
 def test_an_item_comes_and_goes(plugrank: Client) -> None:

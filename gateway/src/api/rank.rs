@@ -34,6 +34,14 @@ pub struct RankRequest<'a> {
     /// How many items; 20 when left out, unless configured otherwise.
     #[schema(minimum = 1, example = 20)]
     pub k: Option<i64>,
+    /// Where the list is shown: a surface of the settings, whose sources, filter, rules, budget and
+    /// number of items hold.
+    #[serde(borrow)]
+    pub surface: Option<Cow<'a, str>>,
+    /// The `cursor` of the page before: what the pages so far have shown does not come again. With the
+    /// same user and surface.
+    #[serde(borrow)]
+    pub cursor: Option<Cow<'a, str>>,
     /// Rank exactly these items instead of retrieving some: ids, or ids with what the model reads of
     /// them here and now.
     #[serde(borrow)]
@@ -47,9 +55,11 @@ pub struct RankRequest<'a> {
     #[schema(value_type = Option<FilterSchema>)]
     pub filter: Option<Filter>,
     /// The situation to rank in.
-    pub context: Option<RankContext>,
+    #[serde(borrow)]
+    pub context: Option<RankContext<'a>>,
     /// What is said of the user for this request alone.
-    pub user: Option<RankUser>,
+    #[serde(borrow)]
+    pub user: Option<RankUser<'a>>,
     /// Latency budget in milliseconds; the configured one when left out.
     #[schema(minimum = 1, example = 50)]
     pub budget_ms: Option<i64>,
@@ -151,17 +161,46 @@ impl<'de: 'a, 'a> Visitor<'de> for CandidateVisitor<'a> {
 /// What is said of the user for this request alone.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RankUser {
+pub struct RankUser<'a> {
     /// Features of the user, by name, over those that are stored.
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = features_schema)]
     pub features: FeatureValues,
+    /// What the user did lately, the latest first, in place of the history that is stored: for users
+    /// that nobody stores. Only what lies before `context.timestamp` counts.
+    #[serde(borrow)]
+    #[schema(example = json!([{"item_id": "i1"}, {"item_id": "i2", "type": "impression"}]))]
+    pub recent: Option<Vec<RecentEvent<'a>>>,
+}
+
+/// Something the user did.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecentEvent<'a> {
+    /// With which item.
+    #[serde(borrow)]
+    #[schema(value_type = String)]
+    pub item_id: IdText<'a>,
+    /// A type of the settings (`[events.types]`), `click` and `impression` among them; `click` when left
+    /// out.
+    #[serde(rename = "type", borrow)]
+    #[schema(example = "click")]
+    pub kind: Option<Cow<'a, str>>,
+    /// When, in milliseconds since 1970; just before the request when left out, in the order of the
+    /// list.
+    pub timestamp: Option<TimestampMs>,
 }
 
 /// The situation to rank in.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RankContext {
+pub struct RankContext<'a> {
+    /// Items that the ranking should go with, such as those in a cart or the one that a page shows, the
+    /// most important first: candidates are looked for by them in place of the user's clicks. They are
+    /// not ranked themselves.
+    #[serde(default, borrow)]
+    #[schema(value_type = Vec<String>, example = json!(["i1"]))]
+    pub items: Vec<IdText<'a>>,
     /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
     /// Now when left out.
     pub timestamp: Option<TimestampMs>,
@@ -180,8 +219,14 @@ pub struct RankResponse<'a> {
     pub model: Option<&'a str>,
     /// The arm of each layer of experiments in which the request takes part.
     pub experiments: BTreeMap<&'a str, &'a str>,
+    /// The surface; absent where the request names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surface: Option<&'a str>,
     /// Items, best first.
     pub items: Vec<RankedItem<'a>>,
+    /// Asks for the next page; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// What the request's time went to.
     pub budget: BudgetReport,
     /// The lowest rung that a part of the answer stands on: `full`, `ctr_order`, `fewer_candidates`,
@@ -206,7 +251,7 @@ pub struct RankResponse<'a> {
 pub struct RankedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// Its place, from 1.
+    /// Its place, from 1; over all pages.
     pub rank: u32,
     /// What the order goes by, falling from first to last: the value by the formula where one is set
     /// (`scoring.value`), else `ctr`, and what the rules of re-ranking take off. Null when the order is retrieval's.
@@ -220,6 +265,10 @@ pub struct RankedItem<'a> {
     /// Which sources named it: `caller`, `ann`, `co_visitation`, `category`, `popular`, `fresh`.
     #[schema(value_type = Vec<String>)]
     pub sources: NamedSources<'a>,
+    /// With which probability the item has this place, given those before it; absent where nothing is
+    /// drawn (section `reranking` of the settings, `exploration_share`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<f32>,
 }
 
 /// An item's probability of each task.
@@ -340,8 +389,8 @@ pub struct Explanation<'a> {
 pub struct DroppedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`,
-    /// `not_yet`, `filter`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `shown`, `seen`,
+    /// `unavailable`, `not_yet`, `filter`, `over_limit`.
     pub reason: &'a str,
 }
 
@@ -350,13 +399,24 @@ pub struct DroppedItem<'a> {
 pub struct PlacedItem<'a> {
     /// Which item.
     pub item_id: &'a str,
-    /// The rule that put it there (`ranked`, `explored`, `cap_relaxed`), or the fallback the order
-    /// comes from.
+    /// What put it there: its value (`ranked`), a rule (`pin`, `sponsored`, `min_share`, `explored`),
+    /// that nothing else was left (`cap_relaxed`), or the fallback the order comes from.
     pub placement: &'a str,
     /// What the names of the value formula stood for, where there is one; null for what was missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, Option<f32>>>)]
     pub value: Option<ValueNumbers<'a>>,
+    /// Its place in the order by value, before any rule; absent where the order is a fallback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_value: Option<u32>,
+    /// The rules that moved it, in the order in which they are applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MovedItem<'a>>,
+    /// Probability of each task by the host model alone, without the pre-trained one; absent where there
+    /// was no time for it, or the bundle has no such graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, f32>>)]
+    pub without_ppm: Option<ItemScores<'a>>,
 }
 
 /// What the names of a value formula stood for at an item.
@@ -373,4 +433,16 @@ impl Serialize for ValueNumbers<'_> {
         let finite = |number: &f32| Some(*number).filter(|number| number.is_finite());
         to.collect_map(self.names.iter().zip(self.numbers.iter().map(finite)))
     }
+}
+
+/// How far a rule moved an item: its place on the page without the rule and those that are applied after
+/// it, and with it. `null`: not on the page.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MovedItem<'a> {
+    /// The rule.
+    pub rule: &'a str,
+    /// The place without it, from 1.
+    pub from: Option<u32>,
+    /// The place with it, from 1.
+    pub to: Option<u32>,
 }

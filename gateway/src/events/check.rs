@@ -34,6 +34,20 @@ impl Checks {
         }
     }
 
+    /// The type of a name.
+    ///
+    /// # Errors
+    /// Where there is none: which there are.
+    pub(crate) fn event_type(&self, name: &str) -> Result<&EventType, String> {
+        self.types.get(name).ok_or_else(|| {
+            let known = self.types.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!(
+                "is {:?}; the types here are {known}; [events.types] of the settings adds one",
+                validate::shortened(name)
+            )
+        })
+    }
+
     /// The event of a body at a place of the list, as it came at `now`; else all that is wrong with it.
     pub(crate) fn event(
         &self,
@@ -58,21 +72,16 @@ impl Checks {
         if body.value.is_some_and(|value| Number::new(value).is_none()) {
             errors.at(&pointer("value"), "is no number that is finite as a float32");
         }
-        let event_type = self.types.get(&*body.kind);
-        if event_type.is_none() {
-            let known = self.types.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let detail = format!(
-                "is {:?}; the types here are {known}; [events.types] of the settings adds one",
-                validate::shortened(&body.kind)
-            );
-            errors.at(&pointer("type"), detail);
+        let event_type = self.event_type(&body.kind);
+        if let Err(unknown) = &event_type {
+            errors.at(&pointer("type"), unknown.as_str());
         }
         let moment = self.moment(body.timestamp, now);
         if let Err(detail) = &moment {
             errors.at(&pointer("timestamp"), detail.as_str());
         }
         match (event_type, moment, errors.list()) {
-            (Some(event_type), Ok(timestamp), errors) if errors.is_empty() => Ok(Event {
+            (Ok(event_type), Ok(timestamp), errors) if errors.is_empty() => Ok(Event {
                 event_id: body.event_id.into_owned(),
                 event_type: event_type.clone(),
                 user_id: UserId::from(&*body.user_id),

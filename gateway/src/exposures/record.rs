@@ -34,7 +34,9 @@ impl Served {
             request_id: self.request_id.to_string(),
             timestamp: self.at,
             user_id: self.query.user_id.clone(),
-            surface: None,
+            surface: Some(&*self.query.surface.name)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
             arms: self.arms.list.iter().map(arm).collect(),
             forced_arms: self.forced_arms || self.arms.list.iter().any(|given| given.forced),
             bundle: set.and_then(|set| set.model.as_deref()).map(str::to_owned),
@@ -74,7 +76,7 @@ fn item(set: &CandidateSet, placed: &Placed, given: Option<&Given>) -> Option<Ex
             .iter()
             .filter_map(|task| task.probabilities.get(place).copied())
             .collect(),
-        propensity: None,
+        propensity: placed.propensity,
         features: features.cloned().unwrap_or_default(),
         item_id,
     })
@@ -92,8 +94,12 @@ pub(crate) mod tests {
     /// Two of three candidates, shown to a user.
     pub(crate) fn served(user: &str) -> Served {
         let items: ItemList = ["a", "b", "c"].map(Into::into).into_iter().collect();
-        let place =
-            |candidate, score| Placed { candidate, score: Some(score), rule: "ranked".into() };
+        let place = |candidate, score| Placed {
+            candidate,
+            score: Some(score),
+            rule: "ranked".into(),
+            propensity: Some(0.5),
+        };
         let set = CandidateSet {
             items,
             ctr: Some(Arc::from([0.1, 0.2, 0.3])),
@@ -114,6 +120,10 @@ pub(crate) mod tests {
         };
         let query = RankQuery {
             user_id: user.into(),
+            surface: Arc::new(crate::surface::tests::surface("home")),
+            shown: Arc::default(),
+            context: ItemList::default(),
+            diversity: None,
             k: 2,
             candidates: None,
             exclude: ItemList::default(),
@@ -121,7 +131,6 @@ pub(crate) mod tests {
             filters: Vec::new(),
             as_of: 5,
             budget: Duration::ZERO,
-            diversity: None,
             rung: None,
             explain: false,
         };
@@ -143,6 +152,8 @@ pub(crate) mod tests {
         assert_eq!(exposure.arms, [arm]);
         assert!(!exposure.forced_arms && !exposure.late && !exposure.degraded && !exposure.failed);
         assert_eq!((exposure.bundle.as_deref(), exposure.rung.as_str()), (Some("v1"), "full"));
+        assert_eq!(exposure.surface.as_deref(), Some("home"));
+        assert_eq!(exposure.items[0].propensity, Some(0.5));
         assert_eq!(exposure.tasks, ["purchase"]);
         let items: Vec<_> = exposure
             .items

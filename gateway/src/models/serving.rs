@@ -6,7 +6,7 @@ use plugrank_contract::{
     ItemIds,
     embedding::Invalidate,
     reranking::Rerank,
-    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Similar},
     scoring::{CheckFeatures, Score},
 };
 use plugrank_runtime::{Health, Metrics};
@@ -17,6 +17,8 @@ use plugrank_transport::Client;
 pub struct Clients {
     /// Candidates.
     pub retrieve: Client<Retrieve>,
+    /// Items similar to an item.
+    pub similar: Client<Similar>,
     /// Click probabilities.
     pub score: Client<Score>,
     /// Whether the model can read features, before they are stored.

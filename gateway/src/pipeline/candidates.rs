@@ -5,9 +5,9 @@ use std::{borrow::Cow, sync::Arc};
 use plugrank_budget::Rung;
 use plugrank_contract::{
     ItemId, ItemList, UserRead,
-    reranking::RankFacts,
+    reranking::{Move, RankFacts},
     retrieval::{Dropped, Name, SourceNames, SourceSet},
-    scoring::{TaskScores, Valued},
+    scoring::{ModelKind, TaskScores, Valued},
 };
 
 use crate::api::rank::Coverage;
@@ -31,6 +31,10 @@ pub(crate) struct CandidateSet {
     pub(crate) scores: Vec<TaskScores>,
     /// By scoring: what the candidates are worth, where a formula says so.
     pub(crate) value: Option<Valued>,
+    /// By scoring: which model scored.
+    pub(crate) kind: Option<ModelKind>,
+    /// By scoring, for explain: the user, as they were scored.
+    pub(crate) user_read: UserRead,
     /// By scoring, for a re-ranking role without an item table: what its rules read.
     pub(crate) facts: Option<Arc<RankFacts>>,
     /// By scoring: version of the bundle that scored.
@@ -39,6 +43,10 @@ pub(crate) struct CandidateSet {
     pub(crate) batch_rows: u32,
     /// By re-ranking, or what stands in for it: at most k places, first to last.
     pub(crate) places: Vec<Placed>,
+    /// By re-ranking, for explain: of each place the place by value, and what moved it from there.
+    pub(crate) moves: Vec<(u32, Vec<Move>)>,
+    /// For explain: of each place the probabilities of each task without the pre-trained model.
+    pub(crate) without_ppm: Vec<TaskScores>,
     /// What was ranked, and how far vectors were at hand.
     pub(crate) coverage: Coverage,
 }
@@ -52,6 +60,8 @@ pub(crate) struct Placed {
     pub(crate) score: Option<f32>,
     /// What put it there: a rule, or the rung the order comes from.
     pub(crate) rule: Name,
+    /// With which probability, given the places before; `None` where nothing is drawn.
+    pub(crate) propensity: Option<f32>,
 }
 
 impl CandidateSet {
@@ -75,7 +85,8 @@ impl CandidateSet {
     pub(crate) fn place_as_retrieved(&mut self, k: u32) {
         let rule = Cow::Borrowed(Rung::RetrievalOrder.as_str());
         let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX).min(k);
-        let place = |candidate| Placed { candidate, score: None, rule: rule.clone() };
+        let place =
+            |candidate| Placed { candidate, score: None, rule: rule.clone(), propensity: None };
         self.places = (0..count).map(place).collect();
     }
 
@@ -96,8 +107,12 @@ impl CandidateSet {
         }
         order.sort_unstable_by(by_worth);
         let rule = Cow::Borrowed(Rung::CtrOrder.as_str());
-        let place =
-            |candidate: u32| Placed { candidate, score: finite(candidate), rule: rule.clone() };
+        let place = |candidate: u32| Placed {
+            candidate,
+            score: finite(candidate),
+            rule: rule.clone(),
+            propensity: None,
+        };
         let places = order.into_iter().map(place).collect();
         self.places = places;
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use plugrank_contract::{
-    FeatureValues, ItemId, ItemList,
+    FeatureValues, HistoryEntry, ItemId, ItemList,
     scoring::{GivenCandidate, GivenFeatures},
 };
 
@@ -14,6 +14,8 @@ use crate::api::rank::Candidate;
 pub(crate) struct Given {
     request: FeatureValues,
     user: FeatureValues,
+    /// What the user did, in place of what is stored of it.
+    recent: Option<Arc<[HistoryEntry]>>,
     /// By item, with its place in the caller's list.
     candidates: HashMap<ItemId, GivenCandidate>,
 }
@@ -23,6 +25,7 @@ impl Given {
     pub(crate) fn from_request(
         request: FeatureValues,
         user: FeatureValues,
+        recent: Option<Arc<[HistoryEntry]>>,
         candidates: Option<Vec<Candidate<'_>>>,
     ) -> Option<Self> {
         let given = candidates.into_iter().flatten().zip(0..).filter_map(|(candidate, place)| {
@@ -36,7 +39,13 @@ impl Given {
         });
         let candidates: HashMap<_, _> = given.collect();
         let empty = request.is_empty() && user.is_empty() && candidates.is_empty();
-        (!empty).then_some(Self { request, user, candidates })
+        let empty = empty && recent.is_none();
+        (!empty).then_some(Self { request, user, recent, candidates })
+    }
+
+    /// What the user did, where the request says so.
+    pub(crate) fn recent(&self) -> Option<&Arc<[HistoryEntry]>> {
+        self.recent.as_ref()
     }
 
     /// Features of the request.
@@ -62,6 +71,7 @@ impl Given {
         Arc::new(GivenFeatures {
             request: self.request.clone(),
             user: self.user.clone(),
+            recent: self.recent.clone(),
             candidates,
         })
     }

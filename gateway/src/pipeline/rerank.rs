@@ -29,10 +29,13 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
         items: set.items.clone(),
         ctr: Arc::clone(&worth),
         facts: set.facts.take(),
+        surface: Arc::clone(&run.query.surface.name),
         k,
+        before: u32::try_from(run.query.shown.len()).unwrap_or(u32::MAX),
+        diversity: run.query.diversity,
+        explain: run.query.explain,
         as_of: run.query.as_of,
         seed,
-        diversity: run.query.diversity,
     };
     let client = &run.model.clients.rerank;
     let check = |reply: &Reranked| check(reply, worth.len(), k);
@@ -44,7 +47,9 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
                 candidate: place.candidate,
                 score: Some(place.score),
                 rule: place.rule,
+                propensity: place.propensity,
             });
+            set.moves = reply.moves;
             set.places = placed.collect();
         }
         Err(error) => {

@@ -1,9 +1,11 @@
 //! First stage: candidates.
 
+use std::sync::Arc;
+
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{CallError, retrieval::Retrieve};
 
-use super::{CandidateSet, Degraded, Fallback, RankRun, stage::stage};
+use super::{CandidateSet, Degraded, Fallback, Given, RankRun, stage::stage};
 use crate::api::rank::Coverage;
 
 /// The candidates, best retrieval order first. There is no rung below: without candidates there is
@@ -17,6 +19,10 @@ pub(super) async fn retrieve(run: &mut RankRun<'_>) -> Result<CandidateSet, Call
         limit: wanted.max(u32::try_from(named).unwrap_or(u32::MAX)),
         candidates: query.candidates.clone(),
         exclude: query.exclude.clone(),
+        shown: Arc::clone(&query.shown),
+        context: query.context.clone(),
+        recent: query.given.as_ref().and_then(Given::recent).cloned(),
+        surface: Arc::clone(&query.surface.name),
         filters: query.filters.clone(),
         as_of: query.as_of,
         explain: query.explain,
@@ -57,7 +63,8 @@ pub(super) async fn retrieve(run: &mut RankRun<'_>) -> Result<CandidateSet, Call
 fn wanted_candidates(run: &mut RankRun<'_>) -> u32 {
     let (limit, fewer) = {
         let live = run.gateway.live.load();
-        (live.candidate_limit, live.budget.fewer_candidates.min(live.candidate_limit))
+        let limit = run.query.surface.candidates.unwrap_or(live.candidate_limit);
+        (limit, live.budget.fewer_candidates.min(limit))
     };
     let k = run.query.k;
     if !run.plan.fewer_candidates() || run.query.candidates.is_some() {

@@ -1,6 +1,6 @@
 //! Second stage: click probabilities.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plugrank_budget::{Rung, Stage};
 use plugrank_contract::{
@@ -26,6 +26,9 @@ pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Resu
         run.degraded.push(Degraded::planned(Stage::Scoring, rung, run.plan.cause(Stage::Scoring)));
         return Ok(());
     }
+    if run.query.explain {
+        set.user_read = set.user.clone();
+    }
     let call = Score {
         user_id: run.query.user_id.clone(),
         items: set.items.clone(),
@@ -36,6 +39,10 @@ pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Resu
         facts_for: match run.model.facts_for {
             0 => 0,
             pool => pool.max(run.query.k),
+        },
+        rule_inputs: match run.model.facts_for {
+            0 => Arc::default(),
+            _ => Arc::clone(&run.query.surface.rule_inputs),
         },
         given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
         value: None,
@@ -107,6 +114,7 @@ fn name_rung(run: &mut RankRun<'_>, planned: Rung, reply: &Scored) {
 fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
     let coverage = reply.coverage;
     set.model = Some(reply.bundle);
+    set.kind = Some(reply.model);
     set.batch_rows = reply.batch_rows;
     set.facts = reply.facts;
     set.scores = reply.scores;

@@ -10,7 +10,12 @@ pub(crate) mod items;
 pub(crate) mod models;
 pub(crate) mod playground;
 pub(crate) mod rank;
+mod rank_answer;
+pub(crate) mod rank_batch;
+mod rank_query;
+mod rank_reply;
 mod shadow;
+pub(crate) mod similar;
 pub(crate) mod users;
 
 use actix_web::web::ServiceConfig;
@@ -21,6 +26,8 @@ use crate::Gateway;
 /// Adds every route.
 pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     rank::configure(config, &gateway.server);
+    rank_batch::configure(config, &gateway.server);
+    similar::configure(config);
     events::configure(config, &gateway.server);
     items::configure(config, &gateway.server);
     item_bulk::configure(config);

@@ -5,7 +5,7 @@ use actix_web::web::{Bytes, Data};
 use plugrank_budget::Budget;
 use plugrank_transport::{expected_wait, in_turns};
 
-use super::rank;
+use super::rank_query;
 use crate::{
     Gateway, ServingModel,
     models::shadow::Answer,
@@ -48,7 +48,7 @@ async fn rank_with(
     info: &RequestInfo,
     body: &[u8],
 ) -> Option<(Answer, f64)> {
-    let query = rank::read(gateway, model, body).ok()?;
+    let query = rank_query::read(gateway, model, body).ok()?;
     let budget = Budget::start(query.budget, gateway.shares());
     let plan = gateway.controller.plan();
     let ranked = pipeline::rank(gateway, model, info, &query, plan, budget).await;

@@ -4,6 +4,7 @@
 mod access;
 mod admission;
 mod bad_requests;
+mod batch;
 mod events;
 mod experiments;
 mod items;
@@ -14,5 +15,6 @@ mod ranking;
 mod stages;
 mod store;
 mod support;
+mod surfaces;
 mod tracing;
 mod writes;

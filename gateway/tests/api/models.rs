@@ -104,6 +104,7 @@ impl OpenedModel for Opened {
             folder: Some("two".to_owned()),
             clients: Clients {
                 retrieve: Fake::new(),
+                similar: Fake::new(),
                 score: second.score.clone(),
                 check_features: Fake::new(),
                 rerank: Fake::new(),

@@ -42,6 +42,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
         "model",
         "experiments",
         "items",
+        "cursor",
         "budget",
         "rung",
         "degraded",
@@ -109,7 +110,10 @@ async fn what_the_caller_says_reaches_the_stages() {
             {"item_id": "i4", "reason": "excluded"},
         ])
     );
-    assert_eq!(explain["placements"][0], json!({"item_id": "i5", "placement": "ranked"}));
+    assert_eq!(
+        explain["placements"][0],
+        json!({"item_id": "i5", "placement": "ranked", "without_ppm": {"ctr": 0.05}})
+    );
 
     let (context, call) = server.retrieve.calls().remove(0);
     assert_eq!(call.as_of, 1234);

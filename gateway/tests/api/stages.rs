@@ -15,7 +15,8 @@ use plugrank_contract::{
     embedding::Invalidate,
     reranking::{Place, Rerank, Reranked},
     retrieval::{
-        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet, UNKNOWN,
+        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
+        SourceSet, UNKNOWN,
     },
     scoring::{CheckFeatures, Coverage, FeaturesChecked, Score, Scored, ScoringLoad, WrongFeature},
 };
@@ -138,6 +139,16 @@ impl Service<Retrieve> for Fake<Retrieve> {
     }
 }
 
+#[async_trait]
+impl Service<Similar> for Fake<Similar> {
+    async fn call(&self, context: Context, call: Similar) -> Result<SimilarItems, CallError> {
+        self.act(context, call.clone()).await?;
+        let near: Vec<ItemId> = (2..2 + call.k).map(|n| ItemId::from(format!("i{n}"))).collect();
+        let similarity = (1..=call.k).map(|n| 1.0 / n as f32).collect();
+        Ok(SimilarItems { items: near.into(), similarity, bundle: "test-1".to_owned() })
+    }
+}
+
 /// The probability the stand-in gives an item: rising with its number, so that the order by
 /// probability is the reverse of retrieval's.
 pub(crate) fn ctr(item_id: &str) -> f32 {
@@ -209,8 +220,9 @@ impl Service<Rerank> for Fake<Rerank> {
             candidate,
             score: ctr(candidate) * 2.0,
             rule: Name::Borrowed("ranked"),
+            propensity: None,
         });
-        Ok(Reranked { places: places.collect(), skipped: Vec::new() })
+        Ok(Reranked { places: places.collect(), moves: Vec::new(), skipped: Vec::new() })
     }
 }
 

@@ -9,12 +9,12 @@ use plugrank_budget::BudgetOptions;
 use plugrank_contract::{
     embedding::Invalidate,
     reranking::Rerank,
-    retrieval::{ObserveEvents, RefreshItems, Retrieve},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Similar},
     scoring::{CheckFeatures, ModelKind, Score},
 };
 use plugrank_gateway::{
     Clients, EventsOptions, ExperimentsOptions, ExposuresOptions, Gateway, GatewayParts,
-    LiveOptions, LoadModel, ServerOptions, ServingModel, run,
+    LiveOptions, LoadModel, ServerOptions, ServingModel, SurfaceParts, run,
 };
 use plugrank_runtime::{Health, Metrics, Shutdown};
 use reqwest::{Method, Response, StatusCode};
@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     pub(crate) events: EventsOptions,
     pub(crate) experiments: ExperimentsOptions,
     pub(crate) shadow_share: f64,
+    pub(crate) surfaces: Vec<SurfaceParts>,
     pub(crate) access: AccessOptions,
     pub(crate) watch_models: Option<Duration>,
     /// Shared with another server.
@@ -40,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) retrieve: Arc<Fake<Retrieve>>,
+    pub(crate) similar: Arc<Fake<Similar>>,
     pub(crate) score: Arc<Fake<Score>>,
     pub(crate) check_features: Arc<Fake<CheckFeatures>>,
     pub(crate) rerank: Arc<Fake<Rerank>>,
@@ -66,7 +68,7 @@ impl Server {
 
     /// With models that may be loaded, or experiments.
     pub(crate) fn start_as(
-        Setup { loader, events, experiments, shadow_share, access, watch_models, store }: Setup,
+        Setup { loader, events, experiments, shadow_share, surfaces, access, watch_models, store }: Setup,
         set: impl FnOnce(&mut ServerOptions, &mut BudgetOptions),
     ) -> Self {
         let (mut server, mut budget) = (ServerOptions::default(), BudgetOptions::default());
@@ -77,6 +79,7 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (retrieve, score, rerank) = (Fake::new(), Fake::new(), Fake::new());
         let check_features = Fake::new();
+        let similar = Fake::new();
         let (observe_events, refresh_items, invalidate) = (Fake::new(), Fake::new(), Fake::new());
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let options =
@@ -88,6 +91,7 @@ impl Server {
                 folder: None,
                 clients: Clients {
                     retrieve: retrieve.clone(),
+                    similar: similar.clone(),
                     score: score.clone(),
                     check_features: check_features.clone(),
                     rerank: rerank.clone(),
@@ -111,6 +115,8 @@ impl Server {
             access,
             events,
             exposures: ExposuresOptions::default(),
+            rule_inputs: Arc::default(),
+            surfaces,
             live: options,
             reloads: Some(reloads),
             kind: ModelKind::Unified,
@@ -123,6 +129,7 @@ impl Server {
             address,
             store,
             retrieve,
+            similar,
             score,
             check_features,
             rerank,

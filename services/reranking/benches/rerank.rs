@@ -3,10 +3,14 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
+use plugrank_contract::{
+    Dtype, ItemId, ItemList, Matrix,
+    reranking::{RankFacts, RuleFacts},
+};
 use plugrank_reranking::{
     Facts, RerankingOptions,
-    order::by_click_probability,
+    inputs::Inputs,
+    order::by_value,
     rules::{self, Field},
     selection::select,
     similarity::Similarity,
@@ -27,12 +31,13 @@ fn facts(dim: usize) -> RankFacts {
         created_at: (0..SCORED as i64).map(Some).collect(),
         with_vector: (0..SCORED as u32).collect(),
         vectors: Matrix::new(SCORED, dim, Dtype::F32, data).expect("as long as its shape says"),
+        rules: RuleFacts::default(),
     }
 }
 
 fn benchmark(criterion: &mut Criterion) {
     let options = RerankingOptions::default();
-    let rules = rules::all(&options);
+    let rules = rules::all(&options, &[], &mut Inputs::default());
     let items: ItemList = (0..SCORED).map(|n| ItemId::from(format!("item-{n}"))).collect();
     let ctr: Vec<f32> = (0..SCORED).map(noise).collect();
     let mut group = criterion.benchmark_group("rerank 200 of 500");
@@ -40,21 +45,24 @@ fn benchmark(criterion: &mut Criterion) {
         let facts = facts(dim);
         group.bench_function(BenchmarkId::new(format!("k {k}"), format!("dim {dim}")), |bench| {
             bench.iter(|| {
-                let order = by_click_probability(&items, &ctr);
+                let order = by_value(&items, &ctr);
                 let sorted: Vec<f32> = order.iter().map(|place| ctr[*place as usize]).collect();
                 let similarity =
                     Similarity::of_facts(&facts, &order[..POOL]).expect("one row an item");
                 let field = Field {
+                    value: &sorted,
                     ctr: &sorted,
+                    rule_facts: &facts.rules,
+                    order: &order,
+                    before: 0,
                     facts: Facts::Given { facts: &facts, order: &order },
                     pool: POOL,
                     similarity,
                     k,
                     as_of: 1_000,
                     seed: 7,
-                    diversity: None,
                 };
-                black_box(select(&field, &rules))
+                black_box(select(&field, rules.iter().map(|rule| &**rule)))
             });
         });
     }

@@ -1,13 +1,14 @@
 //! Final order: diversity, caps, exploration.
 //!
-//! Candidates are put in the order of their click probability ([`order`]); then the places are
-//! filled one by one ([`selection`]) while a list of [`rules`] changes what candidates are worth,
-//! holds some back, and moves items in at the end. Click probabilities stay what they were; `score`
-//! says what the order went by.
+//! Candidates are put in the order of their value ([`order`]), the click probability as boosts change
+//! it; then the places are filled one by one ([`selection`]) while a list of [`rules`] changes what
+//! candidates are worth, holds some back, and gives places away. Click probabilities stay what they were;
+//! `score` says what the order went by.
 //!
-//! One rule more is one file in `rules/` and one line in [`rules::all`].
+//! One rule more is one file in `rules/` and one line in the list of `rules/mod.rs`.
 
 mod facts;
+pub mod inputs;
 pub mod options;
 pub mod order;
 pub mod place;
@@ -18,4 +19,5 @@ pub mod similarity;
 
 pub use facts::Facts;
 pub use options::RerankingOptions;
-pub use service::{ItemFacts, RerankingParts, RerankingService};
+pub use rules::RuleOptions;
+pub use service::{ItemFacts, RerankingParts, RerankingService, rule_inputs};

@@ -5,6 +5,8 @@ use plugrank_settings::rules::finite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules::RuleOptions;
+
 /// The re-ranking service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -27,12 +29,17 @@ pub struct RerankingOptions {
     /// entry of the same thing.
     #[garde(skip)]
     pub hold_back_duplicates: bool,
-    /// Share of the places kept for fresh items that would not have made it; 0 turns exploration off.
+    /// Share of the places that explore fresh items, on average; 0 turns exploration off.
     #[garde(range(min = 0.0, max = 0.5), custom(finite))]
     pub exploration_share: f64,
     /// Age up to which an item is fresh, in days.
     #[garde(range(min = 1, max = 36_500))]
     pub fresh_days: u32,
+    /// Further rules of every request, in the order in which they are applied: `rule` says which, the
+    /// other keys are its own (docs/rules.md). A surface has further ones.
+    #[garde(custom(possible_rules))]
+    #[schemars(extend("examples" = [[{ "rule": "cap", "column": "brand", "max": 3, "window": 10 }]]))]
+    pub rules: Vec<RuleOptions>,
     /// Calls in flight at a time; one more is answered "overloaded".
     #[garde(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
@@ -48,7 +55,22 @@ impl Default for RerankingOptions {
             hold_back_duplicates: false,
             exploration_share: 0.05,
             fresh_days: 7,
+            rules: Vec::new(),
             max_in_flight: 1024,
+        }
+    }
+}
+
+/// Says which rule of a list is wrong, and how.
+///
+/// # Errors
+/// When one is.
+pub fn possible_rules(rules: &[RuleOptions], _: &()) -> garde::Result {
+    let wrong = (1..).zip(rules).find_map(|(number, rule)| Some((number, rule.problem()?)));
+    match wrong {
+        None => Ok(()),
+        Some((number, problem)) => {
+            Err(garde::Error::new(format!("a list of rules; of rule {number} {problem}")))
         }
     }
 }

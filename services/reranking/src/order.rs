@@ -1,12 +1,12 @@
-//! The order by click probability.
+//! The order by value.
 
 use plugrank_contract::{ItemId, ItemList};
 
-/// Places of candidates in the order of their click probability, best first; equal ones by id, so
-/// that the order they came in has no say. Probabilities that are no finite numbers sink to the
+/// Places of candidates in the order of their value, best first; equal ones by id, so
+/// that the order they came in has no say. Values that are no finite numbers sink to the
 /// bottom.
 #[must_use]
-pub fn by_click_probability(items: &ItemList, ctr: &[f32]) -> Vec<u32> {
+pub fn by_value(items: &ItemList, ctr: &[f32]) -> Vec<u32> {
     // One integer a candidate: the probability, falling, above the place.
     let mut keys: Vec<u64> =
         ctr.iter().zip(0u64..).map(|(ctr, place)| u64::from(falling(*ctr)) << 32 | place).collect();
@@ -56,7 +56,7 @@ mod tests {
             ("3", -0.0),
         ];
         let items: ItemList = given.iter().map(|(id, _)| ItemId::from(*id)).collect();
-        let order = by_click_probability(&items, &given.map(|(_, ctr)| ctr));
+        let order = by_value(&items, &given.map(|(_, ctr)| ctr));
         let ids: Vec<&str> = order.iter().map(|place| given[*place as usize].0).collect();
         assert_eq!(ids, ["7", "9", "11", "3", "5", "4", "6", "8", "10"]);
     }

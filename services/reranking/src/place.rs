@@ -10,10 +10,12 @@ pub const CAP_RELAXED: Name = Name::Borrowed("cap_relaxed");
 /// A filled place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilledPlace {
-    /// Which candidate, by its place in the order by click probability.
+    /// Which candidate, by its place in the order by value.
     pub item: usize,
     /// What the order goes by; never above that of the place before.
     pub score: f32,
     /// What put it there.
     pub rule: Name,
+    /// With which probability it was put there, given the places before; `None` where nothing is drawn.
+    pub propensity: Option<f32>,
 }

@@ -4,30 +4,37 @@ use plugrank_contract::retrieval::Name;
 
 use crate::{
     place::{CAP_RELAXED, FilledPlace, RANKED},
-    rules::{Applied, Field, Rule},
+    rules::{
+        Applied, Field, Rule, Vacancy,
+        exploration::{self, EXPLORED},
+    },
 };
 
 /// Applies rules to candidates: at most `k` of them, distinct, in their final order.
 ///
-/// `score` never rises from one place to the next. It is what the rules make of the click
-/// probability; a candidate that a rule held back, or moved in, has the score of the place before
-/// where its own is greater.
+/// `score` never rises from one place to the next. It is what the rules make of the value; a candidate
+/// that a rule held back, or gave a place to, has the score of the place before where its own is greater.
 #[must_use]
-pub fn select(field: &Field<'_>, rules: &[Box<dyn Rule>]) -> Vec<FilledPlace> {
-    let mut rules: Vec<_> = rules.iter().filter_map(|rule| rule.begin(field)).collect();
-    let mut places = Filling::new(field, &mut rules).fill();
-    for at in 0..rules.len() {
-        let mut rule = rules.remove(at);
-        rule.finish(field, &mut places, &mut rules);
-        rules.insert(at, rule);
-    }
-    places
+pub fn select<'r>(
+    field: &Field<'_>,
+    rules: impl IntoIterator<Item = &'r dyn Rule>,
+) -> Vec<FilledPlace> {
+    let begun =
+        |rule: &'r dyn Rule| Some(Running { name: rule.name(), applied: rule.begin(field)? });
+    let mut rules: Vec<Running> = rules.into_iter().filter_map(begun).collect();
+    Filling::new(field, &mut rules).fill()
+}
+
+/// A rule at work.
+struct Running {
+    name: &'static str,
+    applied: Box<dyn Applied>,
 }
 
 struct Filling<'a> {
     field: &'a Field<'a>,
-    rules: &'a mut [Box<dyn Applied>],
-    /// Candidates whose click probability is a number come first in the order.
+    rules: &'a mut [Running],
+    /// Candidates whose value is a number come first in the order.
     numbers: usize,
     /// What the candidates of the pool are worth now.
     values: Vec<f32>,
@@ -36,43 +43,74 @@ struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    fn new(field: &'a Field<'a>, rules: &'a mut [Box<dyn Applied>]) -> Self {
-        let numbers = field.ctr.partition_point(|ctr| ctr.is_finite());
-        let values = field.ctr[..field.pool.min(numbers)].to_vec();
-        let places = Vec::with_capacity(field.k.min(field.ctr.len()));
+    fn new(field: &'a Field<'a>, rules: &'a mut [Running]) -> Self {
+        let numbers = field.value.partition_point(|value| value.is_finite());
+        let values = field.value[..field.pool.min(numbers)].to_vec();
+        let places = Vec::with_capacity(field.k.min(field.value.len()));
         Self { field, rules, numbers, values, open: vec![true; numbers], places }
     }
 
-    /// Each place goes to the candidate with the greatest value that the rules admit: from the pool;
-    /// if it has none, from the rest in order; if that has none either, the rules are relaxed.
-    /// Candidates whose click probability is no number come last.
+    /// Each place goes to the candidate with the greatest value that the rules admit, unless a rule
+    /// gives it to another: from the pool; if it has none, from the rest in order; if that has none
+    /// either, the rules are relaxed. Candidates whose value is no number come last.
     fn fill(mut self) -> Vec<FilledPlace> {
         while self.places.len() < self.field.k {
             let admitted = self.best(|rules, item| admits(rules, self.field, item));
-            let (rule, item) = match admitted {
-                Some(item) => (RANKED, item),
-                None => match self.best(|_, _| true) {
-                    Some(item) => (CAP_RELAXED, item),
-                    None => break,
-                },
+            let Some(best) = admitted else {
+                let Some(item) = self.best(|_, _| true) else { break };
+                let value = self.value(item);
+                self.place(item, value, CAP_RELAXED, None);
+                continue;
             };
-            let value = self.values.get(item).copied().unwrap_or(self.field.ctr[item]);
-            self.open[item] = false;
-            self.place(item, value, rule);
+            let value = self.value(best);
+            let claimed = self.claimed(best);
+            let (item, rule) = claimed.map_or((best, RANKED), |(item, rule)| (item, named(rule)));
+            let drawn = rule == RANKED || rule == EXPLORED;
+            let of = |rule: &Running| rule.applied.propensity(item, best);
+            let propensity = self.rules.iter().find_map(of);
+            // Who is given a place for certain is there for certain.
+            let propensity = propensity.map(|drawn_with| if drawn { drawn_with } else { 1.0 });
+            // A place that is given is not earned: its score is at least that of who would have it.
+            let score = value.max(self.value(item));
+            self.place(item, score, rule, propensity);
         }
-        for item in self.numbers..self.field.ctr.len() {
+        for item in self.numbers..self.field.value.len() {
             if self.places.len() >= self.field.k {
                 break;
             }
             let admitted = admits(self.rules, self.field, item);
-            self.place(item, 0.0, if admitted { RANKED } else { CAP_RELAXED });
+            self.place(item, 0.0, if admitted { RANKED } else { CAP_RELAXED }, None);
         }
         self.places
     }
 
+    /// The item that a rule gives the next place to, and that rule's name.
+    fn claimed(&mut self, best: usize) -> Option<(usize, &'static str)> {
+        let Self { field, rules, numbers, values, open, places } = self;
+        for at in 0..rules.len() {
+            let (before, rest) = rules.split_at_mut(at);
+            let (rule, after) = rest.split_first_mut()?;
+            let others = || before.iter().chain(&*after);
+            let admits = |item: usize| {
+                open.get(item).is_some_and(|open| *open)
+                    && others().all(|rule| rule.applied.admits(field, item))
+            };
+            let vacancy =
+                Vacancy { place: places.len(), best, numbers: *numbers, values, admits: &admits };
+            if let Some(item) = rule.applied.claims(field, &vacancy) {
+                return Some((item, rule.name));
+            }
+        }
+        None
+    }
+
+    fn value(&self, item: usize) -> f32 {
+        self.values.get(item).copied().unwrap_or(self.field.value[item])
+    }
+
     /// The best admitted candidate that is left. The pool comes first, and the first of equals is the
-    /// more probable one.
-    fn best(&self, admits: impl Fn(&[Box<dyn Applied>], usize) -> bool) -> Option<usize> {
+    /// one of the greater value in the beginning.
+    fn best(&self, admits: impl Fn(&[Running], usize) -> bool) -> Option<usize> {
         let mut found: Option<(usize, f32)> = None;
         for (item, value) in self.values.iter().enumerate() {
             if self.open[item]
@@ -91,15 +129,23 @@ impl<'a> Filling<'a> {
 
     /// Values fall by themselves, except where a rule held a candidate back; then it takes the score
     /// of the place before.
-    fn place(&mut self, item: usize, value: f32, rule: Name) {
+    fn place(&mut self, item: usize, value: f32, rule: Name, propensity: Option<f32>) {
+        if let Some(open) = self.open.get_mut(item) {
+            *open = false;
+        }
         let score = self.places.last().map_or(value, |before| before.score.min(value));
-        self.places.push(FilledPlace { item, score, rule });
+        self.places.push(FilledPlace { item, score, rule, propensity });
         for rule in self.rules.iter_mut() {
-            rule.placed(self.field, item, &mut self.values);
+            rule.applied.placed(self.field, item, &mut self.values);
         }
     }
 }
 
-fn admits(rules: &[Box<dyn Applied>], field: &Field<'_>, item: usize) -> bool {
-    rules.iter().all(|rule| rule.admits(field, item))
+fn admits(rules: &[Running], field: &Field<'_>, item: usize) -> bool {
+    rules.iter().all(|rule| rule.applied.admits(field, item))
+}
+
+/// What a place says that a rule gave away.
+fn named(rule: &'static str) -> Name {
+    if rule == exploration::NAME { EXPLORED } else { Name::Borrowed(rule) }
 }

@@ -1,11 +1,17 @@
 //! The service: looks up what the rules read, and applies them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use plugrank_contract::{
-    CallError, Context,
-    reranking::{MAX_DIVERSITY, Place, Rerank, Reranked},
+    CallError, Context, ItemList,
+    reranking::{Move, Place, Rerank, Reranked, RuleFacts},
+    retrieval::{Name, SurfaceName},
+    scoring::RuleInputs,
 };
 use plugrank_items::{ItemTable, RecordTable};
 use plugrank_settings::{SettingsError, check};
@@ -14,9 +20,10 @@ use plugrank_transport::Service;
 use crate::{
     Facts, RerankingOptions,
     facts::ordered,
-    order::by_click_probability,
+    inputs::Inputs,
+    order::by_value,
     place::FilledPlace,
-    rules::{self, Field, Rule},
+    rules::{self, Field, Rule, RuleOptions, Turn, diversity::Diversity},
     selection::select,
     similarity::Similarity,
 };
@@ -28,6 +35,8 @@ pub struct RerankingParts {
     pub items: Option<ItemFacts>,
     /// Settings.
     pub options: RerankingOptions,
+    /// Further rules of each surface.
+    pub surfaces: BTreeMap<String, Vec<RuleOptions>>,
 }
 
 /// Where the process has what the rules read.
@@ -42,8 +51,31 @@ pub struct ItemFacts {
 /// Orders candidates for display.
 pub struct RerankingService {
     items: Option<ItemFacts>,
-    rules: Vec<Box<dyn Rule>>,
+    /// Of requests that name no surface.
+    plan: Plan,
+    plans: HashMap<SurfaceName, Plan>,
     options: RerankingOptions,
+}
+
+/// The rules of a surface. Made once, at the start.
+struct Plan {
+    rules: Vec<Box<dyn Rule>>,
+    inputs: RuleInputs,
+}
+
+impl Plan {
+    fn new(options: &RerankingOptions, listed: &[RuleOptions]) -> Self {
+        let mut inputs = Inputs::default();
+        let rules = rules::all(options, listed, &mut inputs);
+        Self { rules, inputs: inputs.done() }
+    }
+}
+
+/// What the rules of requests read of items, where a surface has these rules beside those of every
+/// request: for whoever sends it along to a re-ranking role in another process.
+#[must_use]
+pub fn rule_inputs(options: &RerankingOptions, listed: &[RuleOptions]) -> RuleInputs {
+    Plan::new(options, listed).inputs
 }
 
 impl RerankingService {
@@ -52,46 +84,142 @@ impl RerankingService {
     /// # Errors
     /// When a setting is impossible.
     pub fn new(parts: RerankingParts) -> Result<Self, SettingsError> {
-        let RerankingParts { items, options } = parts;
+        let RerankingParts { items, options, surfaces } = parts;
         check(&options).map_err(SettingsError::Problems)?;
-        Ok(Self { items, rules: rules::all(&options), options })
+        let plan = |(name, listed): (&String, &Vec<RuleOptions>)| {
+            (SurfaceName::from(name.as_str()), Plan::new(&options, listed))
+        };
+        let plans = surfaces.iter().map(plan).collect();
+        Ok(Self { items, plan: Plan::new(&options, &[]), plans, options })
     }
 
-    fn rerank(&self, call: &Rerank) -> Reranked {
-        let order = self.order(call);
-        if order.is_empty() {
-            return Reranked::default();
+    fn plan(&self, surface: &str) -> Result<&Plan, CallError> {
+        if surface.is_empty() {
+            return Ok(&self.plan);
         }
-        let ctr: Vec<f32> = order.iter().map(|place| call.ctr[*place as usize]).collect();
+        self.plans.get(surface).ok_or_else(|| {
+            let message = format!("the settings of re-ranking have no surface {surface:?}");
+            CallError::invalid(message)
+        })
+    }
+
+    fn rerank(&self, call: &Rerank, plan: &Plan) -> Reranked {
+        let own = call.diversity.map(Diversity::of_request);
+        let rules: Vec<&dyn Rule> = plan
+            .rules
+            .iter()
+            .map(|rule| match &own {
+                Some(own) if rule.name() == own.name() => own,
+                _ => &**rule,
+            })
+            .collect();
+        let facts = self.rule_facts(call, &plan.inputs);
+        let mut skipped = Vec::new();
+        let places = self.order_by(call, &facts, &rules, &mut skipped).1;
+        let moves = match call.explain {
+            true => self.moves(call, &facts, &rules, &places),
+            false => Vec::new(),
+        };
+        Reranked { places, moves, skipped }
+    }
+
+    /// The order by value under some rules, and the places that they give.
+    fn order_by(
+        &self,
+        call: &Rerank,
+        rule_facts: &RuleFacts,
+        rules: &[&dyn Rule],
+        skipped: &mut Vec<String>,
+    ) -> (Vec<u32>, Vec<Place>) {
+        let mut value: Cow<'_, [f32]> = Cow::Borrowed(&call.ctr);
+        for rule in rules.iter().filter(|rule| rule.turn() == Turn::Weighs) {
+            rule.weigh(rule_facts, value.to_mut());
+        }
+        let order = self.order(&call.items, &value);
+        if order.is_empty() {
+            return (order, Vec::new());
+        }
+        let sorted = |values: &[f32]| -> Vec<f32> {
+            order.iter().map(|place| values[*place as usize]).collect()
+        };
+        let (ctr, value) = (sorted(&call.ctr), sorted(&value));
         let k = (call.k as usize).min(order.len());
         let pool = self.options.pool.max(k).min(order.len());
-        let mut skipped = Vec::new();
-        let (facts, similarity) = self.facts(call, &order, pool, &mut skipped);
+        let (facts, similarity) = self.facts(call, &order, pool, skipped);
         let field = Field {
+            value: &value,
             ctr: &ctr,
             facts,
+            rule_facts,
+            order: &order,
             pool,
             similarity,
             k,
+            before: call.before as usize,
             as_of: call.as_of,
             seed: call.seed,
-            diversity: call.diversity,
         };
         let place = |place: FilledPlace| Place {
             candidate: order[place.item],
             score: place.score,
             rule: place.rule,
+            propensity: place.propensity,
         };
-        let places = select(&field, &self.rules).into_iter().map(place).collect();
-        Reranked { places, skipped }
+        let places = select(&field, rules.iter().copied()).into_iter().map(place).collect();
+        (order, places)
     }
 
-    /// The order by click probability. Of an item that is named twice, the better one stays; a list
+    /// What each rule did to each placed item: the places without the rule and those that are applied
+    /// after it, against those with it.
+    fn moves(
+        &self,
+        call: &Rerank,
+        facts: &RuleFacts,
+        rules: &[&dyn Rule],
+        placed: &[Place],
+    ) -> Vec<(u32, Vec<Move>)> {
+        let (order, mut before) = self.order_by(call, facts, &[], &mut Vec::new());
+        let mut first = vec![0u32; call.items.len()];
+        (1..).zip(&order).for_each(|(place, candidate)| first[*candidate as usize] = place);
+        let mut moves: Vec<(u32, Vec<Move>)> =
+            placed.iter().map(|place| (first[place.candidate as usize], Vec::new())).collect();
+        let of = |places: &[Place], candidate: u32| {
+            let at = places.iter().position(|place| place.candidate == candidate);
+            at.and_then(|at| u32::try_from(at + 1).ok())
+        };
+        for (at, rule) in rules.iter().enumerate() {
+            let (_, after) = self.order_by(call, facts, &rules[..=at], &mut Vec::new());
+            for (place, (_, moves)) in placed.iter().zip(&mut moves) {
+                let from = of(&before, place.candidate);
+                let to = of(&after, place.candidate);
+                if from != to {
+                    moves.push(Move { rule: Name::Borrowed(rule.name()), from, to });
+                }
+            }
+            before = after;
+        }
+        moves
+    }
+
+    /// What the rules of the settings read, where the process has it, else as it came.
+    fn rule_facts<'c>(&self, call: &'c Rerank, inputs: &RuleInputs) -> Cow<'c, RuleFacts> {
+        match (&call.facts, &self.items) {
+            _ if inputs.is_empty() => Cow::Owned(RuleFacts::default()),
+            (Some(facts), _) => Cow::Borrowed(&facts.rules),
+            (None, Some(own)) => {
+                let indices = call.items.indices_in(&own.items);
+                Cow::Owned(own.items.view().rule_facts(inputs, &indices))
+            }
+            (None, None) => Cow::Owned(RuleFacts::default()),
+        }
+    }
+
+    /// The order by value. Of an item that is named twice, the better one stays; a list
     /// that was resolved by this process names none twice.
-    fn order(&self, call: &Rerank) -> Vec<u32> {
-        let mut order = by_click_probability(&call.items, &call.ctr);
+    fn order(&self, items: &ItemList, value: &[f32]) -> Vec<u32> {
+        let mut order = by_value(items, value);
         if self.items.is_none() {
-            let ids: Vec<_> = call.items.ids().collect();
+            let ids: Vec<_> = items.ids().collect();
             let mut met = HashSet::with_capacity(ids.len());
             order.retain(|place| met.insert(ids[*place as usize]));
         }
@@ -114,8 +242,8 @@ impl RerankingService {
             }
             (None, None) => true,
         };
-        let diverse = call.diversity.map_or(self.options.lambda < 1.0, |diversity| diversity > 0.0);
-        let compared = pool > 1 && diverse && has_vectors;
+        let compared =
+            pool > 1 && (self.options.lambda < 1.0 || call.diversity.is_some()) && has_vectors;
         let (facts, similarity) = match (&call.facts, &self.items) {
             (Some(facts), _) => {
                 let similarity = Similarity::of_facts(facts, &order[..pool]);
@@ -161,9 +289,6 @@ impl Service<Rerank> for RerankingService {
         if call.k == 0 {
             return Err(CallError::invalid("`k` is 0; ask for at least 1 item"));
         }
-        if call.diversity.is_some_and(|diversity| !(0.0..=MAX_DIVERSITY).contains(&diversity)) {
-            return Err(CallError::invalid("`diversity` must be 0 to 0.99"));
-        }
         if call.items.len() != call.ctr.len() {
             let (items, ctr) = (call.items.len(), call.ctr.len());
             return Err(CallError::invalid(format!("{ctr} entries of `ctr` for {items} `items`")));
@@ -171,6 +296,7 @@ impl Service<Rerank> for RerankingService {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before re-ranking was begun"));
         }
-        Ok(self.rerank(&call))
+        let plan = self.plan(&call.surface)?;
+        Ok(self.rerank(&call, plan))
     }
 }

@@ -194,7 +194,7 @@ fn overlap(a: &[u32], b: &[u32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use plugrank_contract::{Dtype, Matrix};
+    use plugrank_contract::{Dtype, Matrix, reranking::RuleFacts};
 
     use super::*;
 
@@ -205,6 +205,7 @@ mod tests {
             created_at: vec![None; categories.len()],
             with_vector: with_vector.to_vec(),
             vectors: Matrix::new(rows.len(), 2, Dtype::F32, data).unwrap(),
+            rules: RuleFacts::default(),
         }
     }
 
@@ -240,6 +241,7 @@ mod tests {
             created_at: vec![None; pool],
             with_vector: (0..pool as u32).collect(),
             vectors: Matrix::new(pool, dim, Dtype::F32, data).unwrap(),
+            rules: RuleFacts::default(),
         };
         let similarity = Similarity::of_facts(&given, &order).unwrap();
         assert_eq!(similarity.with_vector(), pool);

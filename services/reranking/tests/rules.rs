@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use plugrank_contract::{Dtype, ItemId, ItemList, Matrix, reranking::RankFacts};
+use plugrank_contract::{
+    Dtype, ItemId, ItemList, Matrix,
+    reranking::{RankFacts, RuleFacts},
+};
 use plugrank_reranking::{
     Facts, RerankingOptions,
-    order::by_click_probability,
+    inputs::Inputs,
+    order::by_value,
     place::FilledPlace,
-    rules::{self, Applied, Field, Rule, exploration::is_fresh},
+    rules::{self, Field, exploration::is_fresh},
     selection::select,
     similarity::Similarity,
 };
@@ -47,19 +51,24 @@ impl Case {
             created_at: self.items.iter().map(|item| item.created_at).collect(),
             with_vector: Vec::new(),
             vectors: Matrix::empty(2, Dtype::F32),
+            rules: RuleFacts::default(),
         };
         let order: Vec<u32> = (0..self.ctr.len() as u32).collect();
         let field = Field {
+            value: &self.ctr,
             ctr: &self.ctr,
             facts: Facts::Given { facts: &facts, order: &order },
+            rule_facts: &facts.rules,
+            order: &order,
+            before: 0,
             pool: self.pool.min(self.ctr.len()),
             similarity: Similarity::by_categories(),
             k: self.k.min(self.ctr.len()),
             as_of: AS_OF,
             seed: self.seed,
-            diversity: None,
         };
-        select(&field, &rules::all(&self.options))
+        let rules = rules::all(&self.options, &[], &mut Inputs::default());
+        select(&field, rules.iter().map(|rule| &**rule))
     }
 }
 
@@ -102,7 +111,7 @@ prop_compose! {
     ) -> Case {
         let (ctr, items): (Vec<f32>, Vec<Item>) = given.into_iter().unzip();
         let ids: ItemList = (0..ctr.len()).map(|n| ItemId::from(n.to_string())).collect();
-        let ctr = by_click_probability(&ids, &ctr).iter().map(|n| ctr[*n as usize]).collect();
+        let ctr = by_value(&ids, &ctr).iter().map(|n| ctr[*n as usize]).collect();
         Case { ctr, items, k, pool: pool.max(k), seed, options }
     }
 }
@@ -191,18 +200,17 @@ proptest! {
     #[test]
     fn explored_items_are_fresh_and_not_first(case in case()) {
         let places = case.run();
-        let mut without = case.clone();
-        without.options.exploration_share = 0.0;
-        let earned: HashSet<_> = without.run().into_iter().map(|place| place.item).collect();
-        let explored: Vec<_> = places.iter().filter(|place| place.rule == "explored").collect();
-        for place in &explored {
+        for place in places.iter().filter(|place| place.rule == "explored") {
             let created_at = case.items[place.item].created_at;
             prop_assert!(is_fresh(created_at, AS_OF, 7 * DAY));
-            prop_assert!(!earned.contains(&place.item), "it would have made it anyway");
         }
-        let most = (case.options.exploration_share * places.len() as f64).ceil() as usize;
-        prop_assert!(explored.len() <= most);
         prop_assert!(places.first().is_none_or(|place| place.rule != "explored"));
+        let explores = case.options.exploration_share > 0.0 && case.k.min(case.ctr.len()) > 1;
+        for place in places.iter().filter(|place| place.rule != "cap_relaxed") {
+            let number = case.ctr[place.item].is_finite();
+            prop_assert_eq!(place.propensity.is_some(), explores && number);
+            prop_assert!(place.propensity.is_none_or(|chance| chance > 0.0 && chance <= 1.0));
+        }
     }
 
     #[test]
@@ -217,59 +225,55 @@ proptest! {
     }
 }
 
+/// How often each item has each place, against what the answers say of it.
 #[test]
-fn many_seeds_explore_many_items() {
-    let items = vec![Item { categories: vec![], created_at: Some(AS_OF - DAY) }; 30];
-    let ctr = (0..30).map(|n| 1.0 - n as f32 / 30.0).collect();
-    let options = RerankingOptions::default();
-    let mut case = Case { ctr, items, k: 10, pool: 10, seed: 0, options };
-    case.options.exploration_share = 0.1;
-    let mut explored = HashSet::new();
-    for seed in 0..400 {
+fn propensities_are_the_frequencies() {
+    let fresh = |n: usize| Some(if n % 2 == 0 { AS_OF - DAY } else { AS_OF - 90 * DAY });
+    let items: Vec<Item> =
+        (0..12).map(|n| Item { categories: vec![n as u32 % 3], created_at: fresh(n) }).collect();
+    let ctr: Vec<f32> = (0..12).map(|n| 0.5 - n as f32 / 30.0).collect();
+    let options = RerankingOptions {
+        exploration_share: 0.4,
+        category_cap: 2,
+        category_window: 3,
+        ..RerankingOptions::default()
+    };
+    let mut case = Case { ctr, items, k: 4, pool: 12, seed: 0, options };
+    let runs = 60_000;
+    // By the places before: how often there was which item, and with which probability.
+    let mut seen: BTreeMap<Vec<usize>, BTreeMap<usize, (usize, f32)>> = BTreeMap::new();
+    let mut explored = 0;
+    for seed in 0..runs {
         case.seed = seed;
         let places = case.run();
-        let new: Vec<_> = places.iter().filter(|place| place.rule == "explored").collect();
-        assert_eq!(new.len(), 1, "one slot of ten, after {}", explored.len());
-        explored.extend(new.iter().map(|place| place.item));
+        explored += places.iter().filter(|place| place.rule == "explored").count();
+        let mut before = Vec::new();
+        for place in places {
+            let at = seen.entry(before.clone()).or_default().entry(place.item);
+            let (count, propensity) = at.or_insert((0, place.propensity.unwrap()));
+            assert_eq!(*propensity, place.propensity.unwrap(), "it depends on what is above alone");
+            *count += 1;
+            before.push(place.item);
+        }
     }
-    assert_eq!(explored.len(), 20, "every one that would not have made it");
-}
-
-/// Keeps every other candidate back.
-struct EvenFirst;
-
-impl Rule for EvenFirst {
-    fn name(&self) -> &'static str {
-        "even_first"
+    let share = explored as f64 / (runs * 4) as f64;
+    assert!((share - 0.4).abs() < 0.01, "{share} of the places explore");
+    let mut compared = 0;
+    for items in seen.values() {
+        let all: usize = items.values().map(|(count, _)| count).sum();
+        if all < 2_000 {
+            continue;
+        }
+        let sum: f32 = items.values().map(|(_, propensity)| propensity).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "what can be there adds up to {sum}");
+        for (count, propensity) in items.values() {
+            let found = *count as f64 / all as f64;
+            let deviation =
+                (f64::from(*propensity) * (1.0 - f64::from(*propensity)) / all as f64).sqrt();
+            let off = (found - f64::from(*propensity)).abs();
+            assert!(off < 5.0 * deviation + 1e-9, "{found} against {propensity}");
+            compared += 1;
+        }
     }
-
-    fn begin(&self, _: &Field<'_>) -> Option<Box<dyn Applied>> {
-        Some(Box::new(Self))
-    }
-}
-
-impl Applied for EvenFirst {
-    fn admits(&self, _: &Field<'_>, item: usize) -> bool {
-        item.is_multiple_of(2)
-    }
-}
-
-#[test]
-fn one_more_rule_is_one_line() {
-    let mut rules = rules::all(&RerankingOptions::default());
-    rules.push(Box::new(EvenFirst));
-    let ctr = [0.9, 0.8, 0.7, 0.6];
-    let similarity = Similarity::by_categories();
-    let field = Field {
-        ctr: &ctr,
-        facts: Facts::None,
-        pool: 4,
-        similarity,
-        k: 3,
-        as_of: AS_OF,
-        seed: 1,
-        diversity: None,
-    };
-    let items: Vec<_> = select(&field, &rules).iter().map(|place| place.item).collect();
-    assert_eq!(items, [0, 2, 1], "an odd one only where nothing else is left");
+    assert!(compared > 30, "only {compared} compared");
 }

@@ -2,15 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use plugrank_bundle::{ItemRecordLayout, record::RecordPart};
 use plugrank_contract::{
     Context, Dtype, ErrorCode, Item, ItemId, ItemList, Matrix,
-    reranking::{RankFacts, Rerank, Reranked},
+    reranking::{Move, RankFacts, Rerank, Reranked, RuleFacts},
 };
 use plugrank_items::{ItemTable, NewRecord, RecordTable, content_of};
-use plugrank_reranking::{ItemFacts, RerankingOptions, RerankingParts, RerankingService};
+use plugrank_reranking::{
+    ItemFacts, RerankingOptions, RerankingParts, RerankingService, RuleOptions, rule_inputs,
+};
 use plugrank_store::{ItemStats, content_hash};
 use plugrank_transport::Service;
 
@@ -73,11 +75,12 @@ fn facts(directions: &[(&str, [f32; 2])]) -> RankFacts {
         created_at: ITEMS.iter().map(|(_, _, age)| Some(AS_OF - age * DAY)).collect(),
         with_vector: directions.iter().map(|(id, _)| place(id)).collect(),
         vectors: Matrix::new(directions.len(), 2, Dtype::F32, data).unwrap(),
+        rules: RuleFacts::default(),
     }
 }
 
 fn service(items: Option<ItemFacts>, options: RerankingOptions) -> RerankingService {
-    RerankingService::new(RerankingParts { items, options }).unwrap()
+    RerankingService::new(RerankingParts { items, options, surfaces: BTreeMap::new() }).unwrap()
 }
 
 fn call(scored: &[(&str, f32)], k: u32) -> Rerank {
@@ -85,10 +88,13 @@ fn call(scored: &[(&str, f32)], k: u32) -> Rerank {
         items: scored.iter().map(|(id, _)| ItemId::from(*id)).collect::<ItemList>(),
         ctr: scored.iter().map(|(_, ctr)| *ctr).collect(),
         facts: None,
+        surface: Arc::default(),
         k,
+        before: 0,
+        diversity: None,
+        explain: false,
         as_of: AS_OF,
         seed: 1,
-        diversity: None,
     }
 }
 
@@ -161,15 +167,75 @@ async fn caps_hold_and_are_relaxed_when_nothing_else_is_left() {
 }
 
 #[tokio::test]
-async fn a_fresh_item_gets_its_slot() {
+async fn a_fresh_item_gets_its_share() {
     let options = RerankingOptions { exploration_share: 0.5, ..RerankingOptions::default() };
     let here = service(Some(shop(&DIRECTIONS)), options);
+    // Of two places the second explores always.
     let reranked = ask(&here, call(&SCORED, 2)).await;
     assert_eq!(ids(&SCORED, &reranked), ["a1", "new"]);
     assert_eq!(reranked.places[1].rule, "explored");
+    assert_eq!(reranked.places[1].propensity, Some(1.0));
     let later = Rerank { as_of: AS_OF + 30 * DAY, ..call(&SCORED, 2) };
     let later = ask(&here, later).await;
     assert!(!ids(&SCORED, &later).contains(&"new"), "no longer fresh");
+}
+
+#[tokio::test]
+async fn a_request_says_how_much_diversity() {
+    let here = service(Some(shop(&DIRECTIONS)), without_exploration());
+    let none = Rerank { diversity: Some(0.0), ..call(&SCORED, 3) };
+    assert_eq!(ids(&SCORED, &ask(&here, none).await), ["a1", "a2", "a3"]);
+    let off = RerankingOptions { lambda: 1.0, ..without_exploration() };
+    let here = service(Some(shop(&DIRECTIONS)), off);
+    let some = Rerank { diversity: Some(0.2), ..call(&SCORED, 3) };
+    assert_eq!(ids(&SCORED, &ask(&here, some).await), ["a1", "b1", "a2"]);
+}
+
+#[tokio::test]
+async fn explain_says_which_rule_moved_an_item_how_far() {
+    let here = service(Some(shop(&DIRECTIONS)), without_exploration());
+    let explained = ask(&here, Rerank { explain: true, ..call(&SCORED, 3) }).await;
+    assert_eq!(ids(&SCORED, &explained), ["a1", "b1", "a2"]);
+    let moved = |from, to| Move { rule: "diversity".into(), from, to };
+    let expected =
+        [(1, vec![]), (4, vec![moved(None, Some(2))]), (2, vec![moved(Some(2), Some(3))])];
+    assert_eq!(explained.moves, expected);
+}
+
+/// The demo of `docs/rules.md`: rules of a surface, with the table here and with what comes with the
+/// scores.
+#[tokio::test]
+async fn rules_of_a_surface_are_the_same_here_and_apart() {
+    let rules = r#"[
+        {"rule": "boost", "filter": {"must": [{"field": "categories", "any": ["b"]}]}, "factor": 2},
+        {"rule": "pin", "filter": {"must": [{"field": "item_id", "any": ["a3"]}]}, "place": 2},
+        {"rule": "cap", "column": "categories", "max": 1, "window": 2},
+        {"rule": "diversity", "lambda": 1.0}
+    ]"#;
+    let rules: Vec<RuleOptions> = serde_json::from_str(rules).unwrap();
+    let items = shop(&DIRECTIONS);
+    let table = Arc::clone(&items.items);
+    let new = |items| {
+        let surfaces = [("home".to_owned(), rules.clone())].into();
+        let options = without_exploration();
+        RerankingService::new(RerankingParts { items, options, surfaces }).unwrap()
+    };
+    let (here, apart) = (new(Some(items)), new(None));
+    let asked = Rerank { surface: "home".into(), explain: true, ..call(&SCORED, 4) };
+    let answer = ask(&here, asked.clone()).await;
+    assert_eq!(ids(&SCORED, &answer), ["b1", "a3", "new", "a1"]);
+    assert_eq!(answer.places[1].rule, "pin");
+    let inputs = rule_inputs(&without_exploration(), &rules);
+    let indices = asked.items.indices_in(&table).into_owned();
+    let mut given = facts(&DIRECTIONS);
+    given.rules = table.view().rule_facts(&inputs, &indices);
+    let told = ask(&apart, Rerank { facts: Some(Arc::new(given)), ..asked.clone() }).await;
+    assert_eq!(told, answer);
+    let plain = ask(&here, call(&SCORED, 4)).await;
+    assert_eq!(ids(&SCORED, &plain)[0], "a1", "the rules are of the surface");
+    let other = Rerank { surface: "hom".into(), ..asked };
+    let error = here.call(Context::background(), other).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
 }
 
 #[tokio::test(start_paused = true)]

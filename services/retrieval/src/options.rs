@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use garde::Validate;
-use plugrank_contract::HistoryLimits;
+use plugrank_contract::{Filter, HistoryLimits};
 use plugrank_settings::{
     check,
     rules::{finite, holds, optional_path, share},
@@ -24,6 +24,11 @@ pub struct RetrievalOptions {
     #[serde(skip)]
     #[garde(range(min = 1))]
     pub max_candidates: u32,
+    /// What candidates of each surface come from. Not a setting of this section: the surfaces have one of
+    /// their own.
+    #[serde(skip)]
+    #[garde(skip)]
+    pub surfaces: BTreeMap<String, SurfaceCandidates>,
     /// How much of a user's history is read at least, for the stages that come after. Not a setting: the
     /// bundle says it.
     #[serde(skip)]
@@ -71,6 +76,7 @@ impl Default for RetrievalOptions {
         Self {
             limit: 300,
             max_candidates: 10_000,
+            surfaces: BTreeMap::new(),
             history: HistoryLimits { clicks: 50, impressions: 50 },
             seen_clicks: 1_000,
             source_time_share: 0.8,
@@ -84,6 +90,15 @@ impl Default for RetrievalOptions {
             snapshot: SnapshotOptions::default(),
         }
     }
+}
+
+/// What candidates of a surface come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SurfaceCandidates {
+    /// The sources that are asked, each with its part; those of every request where there are none.
+    pub sources: BTreeMap<String, Quota>,
+    /// What every candidate meets. A column that no item has yet holds nothing.
+    pub filter: Filter,
 }
 
 /// A source's part of the candidates.

@@ -1,16 +1,19 @@
 //! A request, with what is known about its user.
 
+use std::sync::Arc;
+
 use plugrank_contract::{
-    HistoryEntry, ItemId, ItemIds, ItemIndex, TimestampMs, UNKNOWN_ITEM, UserRead, UserView,
+    HistoryEntry, ItemId, ItemIds, ItemIndex, ItemList, TimestampMs, UNKNOWN_ITEM, UserRead,
+    UserView,
 };
 use plugrank_items::{Availability, CompiledFilter, ItemTable, View};
 
-use crate::{index_set::IndexSet, narrowed::Narrowed};
+use crate::{index_set::IndexSet, narrowed::Narrowed, shown::Shown};
 
 /// A click of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Click {
-    /// Its place in the user's history.
+    /// Its place in the user's history, or among the items of the context.
     pub(crate) entry: usize,
     /// The item, if the catalog has it.
     pub(crate) index: Option<ItemIndex>,
@@ -21,12 +24,17 @@ pub(crate) struct Click {
 pub(crate) struct RetrievalQuery {
     /// The user; not read where the caller names the candidates.
     pub(crate) user: UserRead,
-    /// Distinct items the user clicked before `as_of`, latest click first.
+    /// Distinct items the user clicked before `as_of`, latest click first; the items of `context`
+    /// where there are any.
     pub(crate) clicks: Vec<Click>,
     /// Items the user clicked.
     pub(crate) seen: IndexSet,
     /// Items the caller does not want.
     pub(crate) excluded: IndexSet,
+    /// Items that earlier pages showed.
+    pub(crate) shown: Shown,
+    /// Items that the candidates should go with.
+    pub(crate) context: ItemList,
     /// Filters that every candidate meets.
     pub(crate) filters: Vec<CompiledFilter>,
     /// What they leave, where candidates are searched for.
@@ -72,11 +80,24 @@ impl RetrievalQuery {
         self.user = user;
     }
 
+    /// Lets the sources go by items in place of the user's clicks, and leaves these items out.
+    pub(crate) fn go_with(&mut self, context: &ItemList, items: &Arc<ItemTable>, view: &View<'_>) {
+        self.clicks.clear();
+        for (entry, index) in context.indices_in(items).iter().copied().enumerate() {
+            self.excluded.insert(index);
+            let there = view.availability(index) != Availability::Removed;
+            self.clicks.push(Click { entry, index: there.then_some(index) });
+        }
+        self.context = context.clone();
+    }
+
     /// The user's clicks; why there are none to go by, when they could not be read.
     pub(crate) fn clicks(&self) -> Result<&[Click], String> {
         match &self.user {
-            UserRead::Failed(reason) => Err(format!("the user's clicks cannot be read: {reason}")),
-            UserRead::NotRead | UserRead::Read(_) => Ok(&self.clicks),
+            UserRead::Failed(reason) if self.context.is_empty() => {
+                Err(format!("the user's clicks cannot be read: {reason}"))
+            }
+            _ => Ok(&self.clicks),
         }
     }
 
@@ -86,14 +107,20 @@ impl RetrievalQuery {
             UserRead::Read(user) => Some(user),
             UserRead::NotRead | UserRead::Failed(_) => None,
         };
-        let of = move |click: &Click| Some(&user?.entries.get(click.entry)?.item_id);
+        let of = move |click: &Click| match self.context.is_empty() {
+            true => Some(&user?.entries.get(click.entry)?.item_id),
+            false => self.context.id_at(click.entry),
+        };
         self.clicks.iter().take(clicks).filter_map(of)
     }
 
     /// Whether the filters will take out an available item because of this user or this request, so
     /// that a source had better name another as well.
     pub(crate) fn blocks(&self, index: ItemIndex) -> bool {
-        self.seen.contains(index) || self.excluded.contains(index) || !self.wants(index)
+        self.seen.contains(index)
+            || self.excluded.contains(index)
+            || self.shown.contains(index)
+            || !self.wants(index)
     }
 
     /// Whether an item meets the filters, as far as they were asked of the whole catalog.
@@ -111,7 +138,7 @@ impl RetrievalQuery {
 mod tests {
     use std::sync::Arc;
 
-    use plugrank_contract::{HistoryEntry, HistoryLimits, UserRead, UserView};
+    use plugrank_contract::{HistoryEntry, HistoryLimits, ItemId, UserRead, UserView};
 
     use super::{Click, RetrievalQuery};
     use crate::testing::{item, table};
@@ -148,5 +175,18 @@ mod tests {
         let ids: Vec<&str> = query.clicked_ids(3).map(|id| id.as_str()).collect();
         assert_eq!(ids, ["x", "b", "gone"]);
         assert!(query.blocks(1) && !query.blocks(0));
+
+        let context = ["new", "a"].map(ItemId::from).to_vec().into();
+        query.go_with(&context, &items, &items.view());
+        assert_eq!(query.clicks().unwrap(), [click(0, None), click(1, Some(0))]);
+        let ids: Vec<&str> = query.clicked_ids(3).map(|id| id.as_str()).collect();
+        assert_eq!(ids, ["new", "a"]);
+        assert!(query.blocks(0) && query.blocks(1), "what is clicked is still seen");
+        query.user = UserRead::Failed("away".to_owned());
+        assert_eq!(
+            query.clicks().map(<[Click]>::len),
+            Ok(2),
+            "the user's clicks are not asked for"
+        );
     }
 }

@@ -20,7 +20,8 @@ use crate::{
     merge::fuse,
     narrowed::{self, Narrowed},
     query::RetrievalQuery,
-    sources::{SourceRequest, gather},
+    shown::Shown,
+    sources::{Plan, SourceRequest, gather},
 };
 
 /// Most dropped items that a reply lists; `dropped_total` counts all.
@@ -62,21 +63,30 @@ impl RetrievalService {
         Ok(())
     }
 
-    fn query(&self, call: &Retrieve, view: &View<'_>) -> Result<RetrievalQuery, CallError> {
+    fn query(
+        &self,
+        call: &Retrieve,
+        plan: &Plan,
+        view: &View<'_>,
+    ) -> Result<RetrievalQuery, CallError> {
         let excluded = match call.exclude.is_empty() {
             true => IndexSet::default(),
             false => call.exclude.indices_in(&self.state.items).iter().copied().collect(),
         };
-        let filters = narrowed::compile(&call.filters, view)?;
+        let mut filters = narrowed::compile(&call.filters, view)?;
+        if !plan.filter.is_empty() {
+            filters.push(view.compile_leniently(&plan.filter));
+        }
+        let shown = Shown::new(&call.shown, &self.state.items);
         let (as_of, limit) = (call.as_of, call.limit as usize);
-        Ok(RetrievalQuery { excluded, filters, as_of, limit, ..RetrievalQuery::default() })
+        Ok(RetrievalQuery { excluded, shown, filters, as_of, limit, ..RetrievalQuery::default() })
     }
 
     /// What the filters keep of the candidates that the caller names, in the caller's order. Asks
     /// nothing of the user, and waits for nothing.
     fn keep_given(&self, call: &Retrieve, given: &ItemList) -> Result<Retrieved, CallError> {
         let view = self.state.items.view();
-        let query = self.query(call, &view)?;
+        let query = self.query(call, self.sources.plan(&call.surface)?, &view)?;
         let indices = given.indices_in(&self.state.items);
         let (indices, unknown) = distinct(given, &indices);
         let sources = vec![self.sources.caller(); indices.len()];
@@ -87,20 +97,24 @@ impl RetrievalService {
 
     /// Candidates from the sources.
     async fn find(&self, context: &Context, call: &Retrieve) -> Result<Retrieved, CallError> {
+        let plan = self.sources.plan(&call.surface)?;
         self.keep_lists_fresh();
         let share = self.state.options.source_time_share;
         let until = context.deadline.part(share);
         let span = inner_span!("hydrate");
         let user = self.read_user(call, until).instrument(span).await;
         let view = self.state.items.view();
-        let mut query = self.query(call, &view)?;
+        let mut query = self.query(call, plan, &view)?;
         if !query.filters.is_empty() {
             query.narrowed = Some(Narrowed::new(&query.filters, &view, query.limit));
         }
         query.read_clicks(user, self.state.options.seen_clicks, &self.state.items, &view);
+        if !call.context.is_empty() {
+            query.go_with(&call.context, &self.state.items, &view);
+        }
         let query = Arc::new(query);
         let request = SourceRequest { state: &self.state, view: &view, query: &query };
-        let gathered = gather(self.sources.active(), request, until).await;
+        let gathered = gather(self.sources.asked(plan), request, until).await;
         let mut candidates = fuse(&gathered.lists);
         let removed = filters::apply(&mut candidates, &query, &view);
         self.fill(&mut candidates, &removed, &query, &view);
@@ -114,11 +128,18 @@ impl RetrievalService {
         let clicks = HistoryLimits { clicks: options.seen_clicks, impressions: 0 };
         let limits = options.history.union(clicks);
         let read = self.state.store.user_view(&call.user_id, call.as_of, limits);
-        match until.part(CLICKS_SHARE).limit(read).await {
+        let read = match until.part(CLICKS_SHARE).limit(read).await {
             Some(read) => {
                 read.map_or_else(|error| UserRead::Failed(error.to_string()), UserRead::Read)
             }
             None => UserRead::Failed("the store did not answer in time".to_owned()),
+        };
+        // The profile counts, the history is the caller's.
+        match (read, &call.recent) {
+            (UserRead::Read(user), Some(recent)) => {
+                UserRead::Read(Arc::new(user.with_history(recent)))
+            }
+            (read, _) => read,
         }
     }
 

@@ -136,6 +136,7 @@ fn score(table: &Arc<ItemTable>, user: usize, candidates: usize, seed: usize) ->
         model: ModelKind::Unified,
         tiers: Tiers::All,
         facts_for: 0,
+        rule_inputs: Arc::default(),
         given: None,
         value: None,
         explain: false,

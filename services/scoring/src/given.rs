@@ -40,12 +40,15 @@ impl ScoringService {
         call: &'c Score,
         deadline: Deadline,
     ) -> Cow<'c, Score> {
-        let Some(given) = call.given.as_ref().filter(|given| !given.user.is_empty()) else {
-            return Cow::Borrowed(call);
-        };
+        let says = |given: &&Arc<GivenFeatures>| !given.user.is_empty() || given.recent.is_some();
+        let Some(given) = call.given.as_ref().filter(says) else { return Cow::Borrowed(call) };
         let (view, late) = self.users.read(&call.user_id, call.as_of, &call.user, deadline).await;
         let user = match late {
-            None => UserRead::Read(Arc::new(view.with_features(&given.user))),
+            None => {
+                let user = view.with_features(&given.user);
+                let recent = given.recent.as_ref().map(|recent| user.with_history(recent));
+                UserRead::Read(Arc::new(recent.unwrap_or(user)))
+            }
             Some(why) => UserRead::Failed(why),
         };
         Cow::Owned(Score { user, ..call.clone() })

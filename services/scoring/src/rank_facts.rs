@@ -18,10 +18,13 @@ impl ScoringService {
         worth: &[f32],
         records: Option<&RecordSet>,
     ) -> Option<Arc<RankFacts>> {
-        let pool = (call.facts_for as usize).min(worth.len());
-        if pool == 0 {
+        if call.facts_for == 0 || worth.is_empty() {
             return None;
         }
+        let pool = match call.rule_inputs.reorders {
+            true => worth.len(),
+            false => (call.facts_for as usize).min(worth.len()),
+        };
         let indices = call.items.indices_in(&self.items);
         let view = self.items.view();
         let layout = &self.record_layout;
@@ -54,6 +57,7 @@ impl ScoringService {
             created_at: indices.iter().map(|index| view.created_at(*index)).collect(),
             vectors: vectors.unwrap_or_else(|_| Matrix::empty(dim, dtype)),
             with_vector,
+            rules: view.rule_facts(&call.rule_inputs, &indices),
         }))
     }
 }

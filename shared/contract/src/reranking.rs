@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, ItemList, Matrix, TimestampMs, retrieval::Name};
+use crate::{
+    Call, ItemList, Matrix, TimestampMs,
+    retrieval::{Name, SurfaceName},
+};
 
 /// What rules read of candidates, for a re-ranking role whose process does not hold the item table.
 /// It comes with the scores.
@@ -19,6 +22,54 @@ pub struct RankFacts {
     pub with_vector: Vec<u32>,
     /// Item vectors by [`Self::with_vector`], not normalised.
     pub vectors: Matrix,
+    /// What the rules of the settings ask for.
+    pub rules: RuleFacts,
+}
+
+/// What the rules of the settings read of candidates, as
+/// [`RuleInputs`](crate::scoring::RuleInputs) asks: a row for each thing, with a place for each
+/// candidate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleFacts {
+    /// For each column: names the value, alike where the values are; 0 where there is none. The names
+    /// mean the same within one request alone.
+    pub keys: Vec<Vec<u32>>,
+    /// For each column: the number, NaN where there is none.
+    pub numbers: Vec<Vec<f32>>,
+    /// For each filter: whether it is met.
+    pub met: Vec<Vec<bool>>,
+    /// How often it was shown, and clicked.
+    pub stats: Vec<(u64, u64)>,
+}
+
+impl RuleFacts {
+    /// Names a candidate's value of a column; 0 where it has none.
+    #[must_use]
+    pub fn key(&self, column: usize, candidate: usize) -> u32 {
+        at(&self.keys, column, candidate).unwrap_or(0)
+    }
+
+    /// A candidate's number in a column; NaN where it has none.
+    #[must_use]
+    pub fn number(&self, column: usize, candidate: usize) -> f32 {
+        at(&self.numbers, column, candidate).unwrap_or(f32::NAN)
+    }
+
+    /// Whether a candidate meets a filter.
+    #[must_use]
+    pub fn meets(&self, filter: usize, candidate: usize) -> bool {
+        at(&self.met, filter, candidate).unwrap_or(false)
+    }
+
+    /// How often a candidate was shown, and clicked.
+    #[must_use]
+    pub fn shown_and_clicked(&self, candidate: usize) -> (u64, u64) {
+        self.stats.get(candidate).copied().unwrap_or_default()
+    }
+}
+
+fn at<T: Copy>(rows: &[Vec<T>], row: usize, candidate: usize) -> Option<T> {
+    rows.get(row)?.get(candidate).copied()
 }
 
 /// Greatest [`Rerank::diversity`]: beyond it click probability would say nothing.
@@ -34,15 +85,21 @@ pub struct Rerank {
     pub ctr: Arc<[f32]>,
     /// What the rules read, where the re-ranking role cannot look it up.
     pub facts: Option<Arc<RankFacts>>,
+    /// Where they are shown: its rules count.
+    pub surface: SurfaceName,
     /// How many to return.
     pub k: u32,
+    /// How many places the pages before have.
+    pub before: u32,
+    /// What similarity to what stands above counts against value, 0 to 0.99; `None`: as the settings
+    /// have it.
+    pub diversity: Option<f32>,
+    /// Whether to say which rule moved an item how far.
+    pub explain: bool,
     /// The moment of the request; decides what is fresh.
     pub as_of: TimestampMs,
     /// Seeds exploration, so that one request always has one answer.
     pub seed: u64,
-    /// What similarity to what stands above counts against click probability, 0 to 0.99; `None`: as the
-    /// settings have it.
-    pub diversity: Option<f32>,
 }
 
 /// A candidate at its place.
@@ -52,8 +109,22 @@ pub struct Place {
     pub candidate: u32,
     /// What the order goes by, falling from first to last.
     pub score: f32,
-    /// The rule that put it there: `ranked`, `explored`, `cap_relaxed`.
+    /// What put it there: `ranked` by its value, a rule, or `cap_relaxed`.
     pub rule: Name,
+    /// With which probability it was put there, given the places before; `None` where nothing is drawn.
+    pub propensity: Option<f32>,
+}
+
+/// What a rule did to an item: its place without the rule and those after it, and with the rule. Places
+/// count from 1; `None` where the item is not among those asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The rule.
+    pub rule: Name,
+    /// The place without it.
+    pub from: Option<u32>,
+    /// The place with it.
+    pub to: Option<u32>,
 }
 
 /// Reply to [`Rerank`]: at most `k` candidates, first to last.
@@ -61,6 +132,9 @@ pub struct Place {
 pub struct Reranked {
     /// Candidates in their final order.
     pub places: Vec<Place>,
+    /// For each place, when asked for: its candidate's place in the order by value, and what moved it
+    /// from there, rule by rule in the order in which they are applied.
+    pub moves: Vec<(u32, Vec<Move>)>,
     /// Rules that could not be applied, with the reason (e.g. vectors not at hand).
     pub skipped: Vec<String>,
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Event, Filter, ItemId, ItemList, TimestampMs, UserId, UserRead};
+use crate::{Call, Event, Filter, HistoryEntry, ItemId, ItemList, TimestampMs, UserId, UserRead};
 
 /// Name of a source, a filter's reason or a rule, as replies and metrics show it.
 pub type Name = Cow<'static, str>;
@@ -55,11 +55,16 @@ pub const UNKNOWN: Name = Cow::Borrowed("unknown");
 /// Reason of a candidate beyond the limit.
 pub const OVER_LIMIT: Name = Cow::Borrowed("over_limit");
 
+/// Name of a surface of the settings (`[surfaces.home]`); empty where a request names none.
+pub type SurfaceName = Arc<str>;
+
 /// Asks for the candidates of one request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Retrieve {
     /// For whom.
     pub user_id: UserId,
+    /// Where they are shown: its sources and its filter count.
+    pub surface: SurfaceName,
     /// At most this many candidates.
     pub limit: u32,
     /// Caller-given candidates: when present no other source is asked, and what the user has seen
@@ -67,6 +72,15 @@ pub struct Retrieve {
     pub candidates: Option<ItemList>,
     /// Items the caller does not want.
     pub exclude: ItemList,
+    /// [Fingerprints](ItemId::fingerprint) of items that earlier pages showed, ascending: these are
+    /// left out.
+    pub shown: Arc<[u32]>,
+    /// Items that the candidates should go with, most important first. The sources go by them in place
+    /// of the user's clicks, and they are not among the candidates.
+    pub context: ItemList,
+    /// What the user did before `as_of`, newest first, in place of what is stored of it; `None` where
+    /// the caller says nothing.
+    pub recent: Option<Arc<[HistoryEntry]>>,
     /// Filters that every candidate meets.
     pub filters: Vec<Filter>,
     /// Only behaviour strictly before this moment is read.
@@ -80,8 +94,8 @@ pub struct Retrieve {
 pub struct Dropped {
     /// Which item.
     pub item_id: ItemId,
-    /// The filter that took it out: `unknown`, `excluded`, `seen`, `unavailable`, `not_yet`,
-    /// `filter`, `over_limit`.
+    /// The filter that took it out: `unknown`, `excluded`, `shown`, `seen`, `unavailable`,
+    /// `not_yet`, `filter`, `over_limit`.
     pub reason: Name,
 }
 
@@ -110,6 +124,34 @@ pub struct Retrieved {
 impl Call for Retrieve {
     type Reply = Retrieved;
     const PATH: &'static str = "/rpc/v1/retrieval/retrieve";
+    const IDEMPOTENT: bool = true;
+}
+
+/// Asks for the items whose vectors are nearest to that of an item.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Similar {
+    /// Which item. It need not be available.
+    pub item_id: ItemId,
+    /// How many.
+    pub k: u32,
+    /// Filters that each of them meets.
+    pub filters: Vec<Filter>,
+}
+
+/// Reply to [`Similar`]: available items by cosine, nearest first, without the item itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SimilarItems {
+    /// The items.
+    pub items: ItemList,
+    /// Cosine of each item's vector with that of the item asked for.
+    pub similarity: Vec<f32>,
+    /// Version of the bundle that made the vectors.
+    pub bundle: String,
+}
+
+impl Call for Similar {
+    type Reply = SimilarItems;
+    const PATH: &'static str = "/rpc/v1/retrieval/similar";
     const IDEMPOTENT: bool = true;
 }
 

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, CallError, FeatureValues, ItemList, NamedTensor, TimestampMs, UserId, UserRead,
-    embedding::Tiers, reranking::RankFacts,
+    Call, CallError, FeatureValues, Filter, HistoryEntry, ItemList, NamedTensor, TimestampMs,
+    UserId, UserRead, embedding::Tiers, reranking::RankFacts,
 };
 
 /// Which of the bundle's models scores.
@@ -39,12 +39,36 @@ pub struct Score {
     /// How many candidates, by falling probability, re-ranking compares by their vectors; 0 where it
     /// looks facts up for itself.
     pub facts_for: u32,
+    /// What else of the candidates re-ranking reads there.
+    pub rule_inputs: Arc<RuleInputs>,
     /// What the caller says of the situation; `None` where nothing.
     pub given: Option<Arc<GivenFeatures>>,
     /// Formula of what an item is worth, in place of the service's own; `None` for that.
     pub value: Option<Arc<str>>,
     /// Whether the reply says what went into the values.
     pub explain: bool,
+}
+
+/// What the rules of the settings read of items, beside categories, ages and vectors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleInputs {
+    /// Columns whose values are read.
+    pub columns: Vec<String>,
+    /// Filters of which it is asked whether they are met.
+    pub filters: Vec<Filter>,
+    /// Whether it is asked how often items were shown and clicked.
+    pub stats: bool,
+    /// Whether the rules put candidates in another order than that of their probabilities, so that any
+    /// of them may be compared by its vector.
+    pub reorders: bool,
+}
+
+impl RuleInputs {
+    /// Whether nothing is read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty() && self.filters.is_empty() && !self.stats
+    }
 }
 
 /// Feature values that a request brings with it.
@@ -54,6 +78,8 @@ pub struct GivenFeatures {
     pub request: FeatureValues,
     /// Of the user, over those that are stored.
     pub user: FeatureValues,
+    /// What the user did before the request, newest first, in place of what is stored of it.
+    pub recent: Option<Arc<[HistoryEntry]>>,
     /// Of each candidate, in the order of the call's; none where none were given.
     pub candidates: Vec<GivenCandidate>,
 }

@@ -118,6 +118,13 @@ impl UserView {
         Self::new(self.user_id.clone(), Some(Arc::new(profile)), self.entries.clone(), self.limits)
     }
 
+    /// The user with another history: all there is of it, newest first.
+    #[must_use]
+    pub fn with_history(&self, entries: &[HistoryEntry]) -> Self {
+        let all = HistoryLimits { clicks: usize::MAX, impressions: usize::MAX };
+        Self::new(self.user_id.clone(), self.profile.clone(), entries.to_vec(), all)
+    }
+
     /// A user of whom nothing is known.
     #[must_use]
     pub fn unknown(user_id: UserId) -> Self {

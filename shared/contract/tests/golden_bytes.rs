@@ -11,11 +11,15 @@ use plugrank_contract::{
     embedding::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
-    reranking::{Place, RankFacts, Rerank, Reranked},
-    retrieval::{Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, SourceSet},
+    reranking::{Move, Place, RankFacts, Rerank, Reranked, RuleFacts},
+    retrieval::{
+        Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
+        SourceSet,
+    },
     scoring::{
         CheckFeatures, Coverage, FeatureOwner, FeaturesChecked, GivenCandidate, GivenFeatures,
-        Infer, Inferred, ModelKind, Score, Scored, ScoringLoad, TaskScores, Valued, WrongFeature,
+        Infer, Inferred, ModelKind, RuleInputs, Score, Scored, ScoringLoad, TaskScores, Valued,
+        WrongFeature,
     },
 };
 use serde::Serialize;
@@ -29,8 +33,12 @@ fn items(ids: &[&str]) -> Vec<ItemId> {
     ids.iter().map(|id| ItemId::from(*id)).collect()
 }
 
+fn entries() -> Vec<HistoryEntry> {
+    vec![HistoryEntry { item_id: ItemId::from("a"), clicked: true, timestamp: 500 }]
+}
+
 fn view() -> UserRead {
-    let entries = vec![HistoryEntry { item_id: ItemId::from("a"), clicked: true, timestamp: 500 }];
+    let entries = entries();
     let limits = HistoryLimits { clicks: 1_000, impressions: 50 };
     let view = UserView::new(UserId::from("u"), None, entries, limits);
     UserRead::Read(Arc::new(UserView { version: 7, ..view }))
@@ -50,17 +58,26 @@ fn retrieval() {
     };
     let call = Retrieve {
         user_id: UserId::from("u"),
+        surface: "h".into(),
         limit: 300,
         candidates: Some(items(&["a"]).into()),
         exclude: items(&["b"]).into(),
+        shown: [7].into(),
+        context: items(&["c"]).into(),
+        recent: Some(entries().into()),
         filters: vec![Filter { must: vec![condition], ..Filter::default() }],
         as_of: 1_000,
         explain: true,
     };
     assert_eq!(
         hex(&call),
-        "0175ac02010101610101620101016600000000010200017401000000000000e03f000000d00f01"
+        "01750168ac020101016101016201070101630101016101e8070101016600000000010200017401000000000000e03f000000d00f01"
     );
+    let similar = Similar { item_id: ItemId::from("a"), k: 3, filters: Vec::new() };
+    assert_eq!(hex(&similar), "01610300");
+    let reply =
+        SimilarItems { items: items(&["b"]).into(), similarity: vec![0.5], bundle: "v".to_owned() };
+    assert_eq!(hex(&Ok::<_, CallError>(reply)), "00010162010000003f0176");
     let reply = Retrieved {
         candidates: items(&["a"]).into(),
         source_names: [Name::Borrowed("s"), Name::Borrowed("t")].into(),
@@ -129,11 +146,15 @@ fn scoring() {
         model: ModelKind::Idrec,
         tiers: Tiers::All,
         facts_for: 200,
+        rule_inputs: Arc::new(RuleInputs {
+            columns: vec!["c".to_owned()],
+            ..RuleInputs::default()
+        }),
         given: None,
         value: None,
         explain: false,
     };
-    assert_eq!(hex(&call), "017501016100d00f0100c801000000");
+    assert_eq!(hex(&call), "017501016100d00f0100c80101016300000000");
     let valued = Valued {
         formula: "n".into(),
         values: [2.0].into(),
@@ -147,9 +168,13 @@ fn scoring() {
     let given = GivenFeatures {
         request: features,
         user: FeatureValues::new(),
+        recent: Some(entries().into()),
         candidates: vec![candidate],
     };
-    assert_eq!(hex(&given), "020164000178016e0100060001040201640001".to_owned() + "78016e010006");
+    assert_eq!(
+        hex(&given),
+        "020164000178016e010006000101016101e80701040201640001".to_owned() + "78016e010006"
+    );
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {
         bundle: "v".into(),
@@ -201,23 +226,40 @@ fn reranking() {
         created_at: vec![Some(5)],
         with_vector: vec![0],
         vectors: matrix(),
+        rules: RuleFacts { keys: vec![vec![6]], ..RuleFacts::default() },
     };
     let call = Rerank {
         items: items(&["a"]).into(),
         ctr: [0.5].into(),
         facts: Some(Arc::new(facts)),
+        surface: "h".into(),
         k: 20,
+        before: 40,
+        diversity: Some(0.5),
+        explain: true,
         as_of: 1_000,
         seed: 9,
-        diversity: Some(0.5),
     };
     assert_eq!(
         hex(&call),
-        "010161010000003f010102030401010a0100010201080000803f000000c014d00f09010000003f"
+        "010161010000003f010102030401010a0100010201080000803f000000c001010600000001681428010000003f01d00f09"
     );
-    let place = Place { candidate: 7, score: 0.25, rule: Name::Borrowed("explored") };
-    let reply = Reranked { places: vec![place], skipped: vec!["x".to_owned()] };
-    assert_eq!(hex(&Ok::<_, CallError>(reply)), "0001070000803e086578706c6f726564010178");
+    let place = Place {
+        candidate: 7,
+        score: 0.25,
+        rule: Name::Borrowed("explored"),
+        propensity: Some(0.5),
+    };
+    let moved = Move { rule: Name::Borrowed("m"), from: Some(3), to: None };
+    let reply = Reranked {
+        places: vec![place],
+        moves: vec![(3, vec![moved])],
+        skipped: vec!["x".to_owned()],
+    };
+    assert_eq!(
+        hex(&Ok::<_, CallError>(reply)),
+        "0001070000803e086578706c6f726564010000003f010301016d010300010178"
+    );
 }
 
 #[test]

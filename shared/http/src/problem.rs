@@ -103,7 +103,8 @@ pub struct ProblemDocument {
 }
 
 /// A [`ProblemDocument`] as the error of a route. Boxed, so that results stay small.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct Problem(Box<ProblemDocument>);
 
 impl Deref for Problem {

@@ -24,6 +24,7 @@ mod options;
 mod pages;
 mod records;
 mod row;
+mod rule_facts;
 mod saved;
 mod table;
 #[cfg(test)]

@@ -50,7 +50,8 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
         text.push('\n');
         write_comment(text, &schema::description(node));
         for (named, values) in entries {
-            write_table(text, &format!("{name}.{key}.{named}"), entry, Some(values));
+            let key = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            write_table(text, &format!("{key}.{named}"), entry, Some(values));
         }
     }
 }
@@ -147,7 +148,8 @@ fn write_section(text: &mut String, name: &str, node: &Value, values: Option<&To
             ("description".to_owned(), json!(schema::description(node))),
             ("properties".to_owned(), entry["properties"].clone()),
         ]));
-        write_section(text, &format!("{name}.{key}.NAME"), &described, Some(&defaults));
+        let key = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        write_section(text, &format!("{key}.NAME"), &described, Some(&defaults));
     }
 }
 

@@ -3,6 +3,7 @@
 from plugrank_client.client import Client
 from plugrank_client.errors import PlugrankError, RefusedError, UnreachableError
 from plugrank_client.models import (
+    BatchResult,
     Budget,
     Coverage,
     Degraded,
@@ -14,11 +15,15 @@ from plugrank_client.models import (
     ItemContent,
     RankedItem,
     Ranking,
+    RecentEvent,
     Recorded,
+    Similar,
+    SimilarItem,
     User,
 )
 
 __all__ = [
+    "BatchResult",
     "Budget",
     "Client",
     "Coverage",
@@ -32,8 +37,11 @@ __all__ = [
     "PlugrankError",
     "RankedItem",
     "Ranking",
+    "RecentEvent",
     "Recorded",
     "RefusedError",
+    "Similar",
+    "SimilarItem",
     "UnreachableError",
     "User",
 ]

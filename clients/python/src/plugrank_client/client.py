@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from plugrank_client.attempts import Attempt, attempts
 from plugrank_client.errors import RefusedError, UnreachableError
-from plugrank_client.models import Event, Item, ItemContent, Problem, Ranking, Recorded, User
+from plugrank_client.models import (
+    BatchResult,
+    Event,
+    Item,
+    ItemContent,
+    Problem,
+    Ranking,
+    RecentEvent,
+    Recorded,
+    Similar,
+    User,
+)
 
 NOT_FOUND = 404
 # The server could not take the call, and says so before it has done anything.
@@ -54,17 +66,35 @@ class Client:
         k: int | None = None,
         candidates: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
+        where: dict[str, Any] | None = None,
+        surface: str | None = None,
+        cursor: str | None = None,
+        goes_with: Sequence[str] = (),
+        recent: Sequence[RecentEvent] | None = None,
+        diversity: float | None = None,
         timestamp: int | None = None,
         budget_ms: int | None = None,
         explain: bool = False,
     ) -> Ranking:
-        """Ranks items for a user: those of `candidates`, or what the server retrieves."""
+        """Ranks items for a user: those of `candidates`, or what the server retrieves.
+
+        `where` is a filter that items meet. `goes_with` names items that the list should go with, such as those in a cart. `recent` is what the
+        user did, the latest first, in place of what the server has of it. `cursor` is that of the page
+        before.
+        """
+        context = {"timestamp": timestamp, "items": list(goes_with) or None}
+        context = {name: value for name, value in context.items() if value is not None}
         question = {
             "user_id": user_id,
             "k": k,
+            "surface": surface,
+            "cursor": cursor,
             "candidates": None if candidates is None else list(candidates),
             "exclude": None if exclude is None else list(exclude),
-            "context": None if timestamp is None else {"timestamp": timestamp},
+            "filter": where,
+            "context": context or None,
+            "user": None if recent is None else {"recent": [sent(event) for event in recent]},
+            "diversity": diversity,
             "budget_ms": budget_ms,
             "explain": explain or None,
         }
@@ -76,6 +106,19 @@ class Client:
             return question | {"budget_ms": max(1, min(budget_ms, int(attempt.left * 1000)))}
 
         return Ranking.model_validate(self._answer("POST", "/v1/rank", body).json())
+
+    def rank_batch(self, requests: Sequence[dict[str, Any]]) -> list[BatchResult]:
+        """Ranks for up to 100 requests, each as `POST /v1/rank` takes it; the answers in their order."""
+        body = {"requests": list(requests)}
+        answer = self._answer("POST", "/v1/rank/batch", lambda _: body).json()
+        return [BatchResult.model_validate(result) for result in answer["results"]]
+
+    def similar(self, item_id: str, *, k: int | None = None, where: dict[str, Any] | None = None) -> Similar | None:
+        """Available items similar to an item, the most similar first; none when there is no such item."""
+        question: dict[str, Any] = {"k": k, "filter": None if where is None else json.dumps(where)}
+        query = urlencode({name: value for name, value in question.items() if value is not None})
+        answer = self._found(f"{item_path(item_id)}/similar" + (f"?{query}" if query else ""))
+        return None if answer is None else Similar.model_validate(answer.json())
 
     def events(self, events: Sequence[Event]) -> Recorded:
         """Records what users did; returns once that is durable. Look at `refused` of the answer."""
@@ -115,8 +158,8 @@ class Client:
         last: RefusedError | UnreachableError | None = None
         for attempt in attempts(self._timeout):
             try:
-                json = None if body is None else body(attempt)
-                answer = self._http.request(method, path, json=json, timeout=attempt.left)
+                content = None if body is None else body(attempt)
+                answer = self._http.request(method, path, json=content, timeout=attempt.left)
             except httpx.TransportError as error:
                 last = UnreachableError(f"{self._http.base_url}: {error or type(error).__name__}")
                 continue

@@ -26,6 +26,8 @@ class RankedItem(Reply):
     ctr: float | None
     """Calibrated click probability; none when the item could not be scored."""
     sources: list[str]
+    propensity: float | None = None
+    """With which probability the item has this place, given those before it; none when nothing is drawn."""
 
 
 class Stage(Reply):
@@ -75,6 +77,14 @@ class Dropped(Reply):
     reason: str
 
 
+class Moved(Reply):
+    """How far a rule moved an item; a place that is none is beyond the page."""
+
+    rule: str
+    from_: int | None = Field(alias="from")
+    to: int | None
+
+
 class Placed(Reply):
     """What put an item at its place."""
 
@@ -82,6 +92,11 @@ class Placed(Reply):
     placement: str
     value: dict[str, float | None] | None = None
     """What the names of the value formula stood for, where there is one."""
+    by_value: int | None = None
+    """Its place before any rule."""
+    moves: list[Moved] = []
+    without_ppm: dict[str, float] | None = None
+    """Probability of each task by the host model alone."""
 
 
 class Explanation(Reply):
@@ -100,13 +115,52 @@ class Ranking(Reply):
     request_id: UUID
     """To be sent with the events that it leads to."""
     model: str | None
+    surface: str | None = None
     items: list[RankedItem]
+    cursor: str | None = None
+    """Asks for the next page; none when there is none."""
     budget: Budget
     rung: str
     degraded: list[Degraded]
     coverage: Coverage
     trace_id: str | None = None
     explain: Explanation | None = None
+
+
+class SimilarItem(Reply):
+    """An item similar to another."""
+
+    item_id: str
+    rank: int
+    similarity: float
+    """Cosine of the two items' vectors."""
+
+
+class Similar(Reply):
+    """Items similar to an item, the most similar first."""
+
+    item_id: str
+    model: str
+    items: list[SimilarItem]
+
+
+class BatchResult(Reply):
+    """The answer to a request of a batch: a ranking, or a problem."""
+
+    status: int
+    ranking: Ranking | None = None
+    problem: Problem | None = None
+
+
+class RecentEvent(BaseModel):
+    """What a user did lately, told with a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item_id: str
+    type: str = "click"
+    timestamp: int | None = None
+    """Milliseconds since 1970; just before the request when left out."""
 
 
 class Event(BaseModel):

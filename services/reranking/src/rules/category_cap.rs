@@ -66,14 +66,6 @@ impl Applied for Counts {
     fn admits(&self, field: &Field<'_>, item: usize) -> bool {
         self.filled >= self.first || self.room(field.facts.main_category(item))
     }
-
-    fn has_room(&self, field: &Field<'_>, item: usize) -> bool {
-        self.room(field.facts.main_category(item))
-    }
-
-    fn moved_in(&mut self, field: &Field<'_>, item: usize) {
-        self.count(field.facts.main_category(item));
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,32 @@
 //! Diversity: a candidate counts for less the more similar it is to what stands above it.
 
-use super::{Applied, Field, Rule};
-use crate::RerankingOptions;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Applied, Field, Rule, RuleKind};
+use crate::{RerankingOptions, inputs::Inputs};
+
+/// Similar items count for less, by maximal marginal relevance over the item vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiversityOptions {
+    /// Weight of an item's worth against diversity; above 0, 1 turns diversity off.
+    pub lambda: f64,
+}
+
+impl RuleKind for DiversityOptions {
+    fn problem(&self) -> Option<String> {
+        let wrong = !(0.01..=1.0).contains(&self.lambda);
+        wrong.then(|| format!("`lambda` is {}; it must be 0.01 to 1", self.lambda))
+    }
+
+    fn build(&self, _: &mut Inputs) -> Box<dyn Rule> {
+        Box::new(Diversity { lambda: self.lambda as f32 })
+    }
+}
+
+/// What the rule is called.
+pub(crate) const NAME: &str = "diversity";
 
 /// Maximal marginal relevance, J. Carbonell and J. Goldstein, SIGIR 1998: of the candidates left,
 /// the next one has the greatest `λ r - (1 - λ) max s`, where `r` is its relevance and `max s` its
@@ -23,16 +48,25 @@ impl Diversity {
     pub fn new(options: &RerankingOptions) -> Self {
         Self { lambda: options.lambda as f32 }
     }
+
+    /// With so much of it for one request: from 0, none, to 1, most.
+    #[must_use]
+    pub fn of_request(diversity: f32) -> Self {
+        Self { lambda: (1.0 - diversity).clamp(0.01, 1.0) }
+    }
 }
 
 impl Rule for Diversity {
     fn name(&self) -> &'static str {
-        "diversity"
+        NAME
+    }
+
+    fn is_single(&self) -> bool {
+        true
     }
 
     fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
-        let lambda = field.diversity.map_or(self.lambda, |diversity| 1.0 - diversity);
-        let price = field.best().max(0.0) * (1.0 - lambda) / lambda;
+        let price = field.best().max(0.0) * (1.0 - self.lambda) / self.lambda;
         if price == 0.0 || field.pool < 2 {
             return None;
         }
@@ -77,27 +111,34 @@ impl Applied for Running {
 
 #[cfg(test)]
 mod tests {
-    use plugrank_contract::{Dtype, Matrix, reranking::RankFacts};
+    use plugrank_contract::{
+        Dtype, Matrix,
+        reranking::{RankFacts, RuleFacts},
+    };
 
     use super::*;
     use crate::{Facts, similarity::Similarity};
 
-    fn values(lambda: f32, diversity: Option<f32>, ctr: &[f32; 3]) -> Vec<f32> {
+    fn values(lambda: f32, ctr: &[f32; 3]) -> Vec<f32> {
         let given = RankFacts {
             categories: vec![vec![0], vec![0], vec![1]],
             created_at: vec![None; 3],
             with_vector: Vec::new(),
             vectors: Matrix::empty(2, Dtype::F32),
+            rules: RuleFacts::default(),
         };
         let field = Field {
+            value: ctr,
             ctr,
+            rule_facts: &RuleFacts::default(),
+            order: &[0, 1, 2],
+            before: 0,
             facts: Facts::Given { facts: &given, order: &[0, 1, 2] },
             pool: 3,
             similarity: Similarity::by_categories(),
             k: 3,
             as_of: 0,
             seed: 0,
-            diversity,
         };
         let mut values = ctr.to_vec();
         let rule = Diversity { lambda };
@@ -110,20 +151,13 @@ mod tests {
     #[test]
     fn similarity_to_what_is_placed_costs() {
         // 0.4 * 0.2 / 0.8 = 0.1 is the price of full similarity.
-        let values = values(0.8, None, &[0.4, 0.3, 0.25]);
+        let values = values(0.8, &[0.4, 0.3, 0.25]);
         assert!((values[1] - 0.2).abs() < 1e-6);
         assert_eq!(values[2], 0.25);
     }
 
     #[test]
     fn lambda_one_is_click_probability_alone() {
-        assert_eq!(values(1.0, None, &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
-    }
-
-    #[test]
-    fn a_request_says_more_than_the_settings() {
-        assert_eq!(values(0.8, Some(0.0), &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
-        let more = values(1.0, Some(0.5), &[0.4, 0.3, 0.25]);
-        assert!((more[1] + 0.1).abs() < 1e-6, "{more:?}");
+        assert_eq!(values(1.0, &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
     }
 }

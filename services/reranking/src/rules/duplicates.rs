@@ -43,29 +43,24 @@ struct Placed {
 }
 
 impl Applied for Placed {
-    fn placed(&mut self, field: &Field<'_>, item: usize, _: &mut [f32]) {
-        self.moved_in(field, item);
-    }
-
-    fn admits(&self, field: &Field<'_>, item: usize) -> bool {
-        self.has_room(field, item)
-    }
-
-    fn has_room(&self, field: &Field<'_>, item: usize) -> bool {
-        let same = |placed: &usize| field.similarity.between(item, *placed, &field.facts) >= SAME;
-        item >= self.pool || !self.items.iter().any(same)
-    }
-
-    fn moved_in(&mut self, _: &Field<'_>, item: usize) {
+    fn placed(&mut self, _: &Field<'_>, item: usize, _: &mut [f32]) {
         if item < self.pool {
             self.items.push(item);
         }
+    }
+
+    fn admits(&self, field: &Field<'_>, item: usize) -> bool {
+        let same = |placed: &usize| field.similarity.between(item, *placed, &field.facts) >= SAME;
+        item >= self.pool || !self.items.iter().any(same)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use plugrank_contract::{Dtype, Matrix, reranking::RankFacts};
+    use plugrank_contract::{
+        Dtype, Matrix,
+        reranking::{RankFacts, RuleFacts},
+    };
 
     use super::Duplicates;
     use crate::{
@@ -84,22 +79,26 @@ mod tests {
             created_at: vec![None; 3],
             with_vector: (0..vectors.len() as u32).collect(),
             vectors: Matrix::new(vectors.len(), 2, Dtype::F32, data).unwrap(),
+            rules: RuleFacts::default(),
         };
         let order = [0, 1, 2];
         let field = Field {
+            value: &[0.4, 0.3, 0.2],
             ctr: &[0.4, 0.3, 0.2],
+            rule_facts: &RuleFacts::default(),
+            order: &order,
+            before: 0,
             similarity: Similarity::of_facts(&facts, &order).unwrap(),
             facts: Facts::Given { facts: &facts, order: &order },
             pool: 3,
             k: 3,
             as_of: 0,
             seed: 0,
-            diversity: None,
         };
         let options = RerankingOptions { hold_back_duplicates: on, ..RerankingOptions::default() };
         let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates::new(&options))];
         let rule = |rule: &str| if rule == RANKED { "ranked" } else { "relaxed" };
-        let places = select(&field, &rules);
+        let places = select(&field, rules.iter().map(|rule| &**rule));
         assert!(places.iter().all(|place| place.rule == RANKED || place.rule == CAP_RELAXED));
         places.iter().map(|place| (place.item, rule(&place.rule))).collect()
     }

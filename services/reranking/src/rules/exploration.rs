@@ -1,25 +1,101 @@
-//! Exploration: some places are kept for fresh items that would not have made it, so that an item
-//! without history gets a chance to be seen.
+//! Exploration: some places go to items that have not been shown much, so that an item without history
+//! gets a chance to be seen. With which probability is known exactly, for whoever learns from it.
 
 use plugrank_contract::{TimestampMs, retrieval::Name};
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Applied, Field, Rule};
-use crate::{RerankingOptions, place::FilledPlace};
+use super::{Applied, Field, Rule, RuleKind, Turn, Vacancy, thompson};
+use crate::{RerankingOptions, inputs::Inputs};
 
-/// What a place says that was kept for a fresh item.
+/// What a place says that was kept for an item that has not been shown much.
 pub const EXPLORED: Name = Name::Borrowed("explored");
+/// What the rule is called.
+pub(crate) const NAME: &str = "exploration";
 
 /// A day, in milliseconds.
 const DAY_MS: TimestampMs = 86_400_000;
 
-/// Puts fresh candidates that were not placed into slots kept for them; as many of the last placed
-/// ones give way. Which ones is drawn evenly from the request's seed. Only those that the other rules
-/// still have room for are drawn.
-#[derive(Debug)]
+/// Items that have not been shown much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExplorationOptions {
+    /// Share of the places, on average; at most a half. The first place never explores.
+    pub share: f64,
+    /// Age up to which an item takes part, in days. When left out with `max_impressions`, any age.
+    pub fresh_days: Option<u32>,
+    /// How often an item may have been shown to take part. When left out, however often.
+    pub max_impressions: Option<u64>,
+    /// How an item is drawn of those that take part.
+    pub draw: Draw,
+    /// Of `thompson`: share of the draws that are uniform all the same, so that no item's probability is
+    /// 0; above 0 and at most 1.
+    pub uniform_floor: f64,
+}
+
+impl Default for ExplorationOptions {
+    fn default() -> Self {
+        let draw = Draw::Uniform;
+        Self { share: 0.05, fresh_days: None, max_impressions: None, draw, uniform_floor: 0.2 }
+    }
+}
+
+/// How an item is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Draw {
+    /// All alike.
+    #[default]
+    Uniform,
+    /// Thompson sampling on the click probability.
+    Thompson,
+}
+
+impl RuleKind for ExplorationOptions {
+    fn problem(&self) -> Option<String> {
+        if !(0.0..=0.5).contains(&self.share) {
+            return Some(format!("`share` is {}; it must be 0 to 0.5", self.share));
+        }
+        let wrong = !(self.uniform_floor > 0.0 && self.uniform_floor <= 1.0);
+        let floor = self.uniform_floor;
+        wrong.then(|| format!("`uniform_floor` is {floor}; it must be above 0 and at most 1"))
+    }
+
+    fn build(&self, inputs: &mut Inputs) -> Box<dyn Rule> {
+        if self.max_impressions.is_some() || self.draw == Draw::Thompson {
+            inputs.stats();
+        }
+        let days = match (self.fresh_days, self.max_impressions) {
+            (None, Some(_)) => None,
+            (days, _) => Some(days.unwrap_or(RerankingOptions::default().fresh_days)),
+        };
+        Box::new(Exploration {
+            share: self.share,
+            fresh_ms: days.map(|days| TimestampMs::from(days) * DAY_MS),
+            max_impressions: self.max_impressions,
+            floor: match self.draw {
+                Draw::Uniform => 1.0,
+                Draw::Thompson => self.uniform_floor,
+            },
+        })
+    }
+}
+
+/// Each place but the first explores with the same probability, by itself. A place that explores goes to
+/// an item drawn among the eligible: those that have not been shown much, are left, and that no other
+/// rule objects to. So the probability of an item at a place, given the places before it, is known:
+/// `(1 - e) [it is the best] + e q`, where `e` is the probability of exploring and `q` that of the draw.
+#[derive(Clone, Copy, Debug)]
 pub struct Exploration {
-    slots: Slots,
+    /// Share of the places.
+    share: f64,
+    /// Age up to which an item is fresh; `None`: any.
+    fresh_ms: Option<TimestampMs>,
+    max_impressions: Option<u64>,
+    /// Share of the draws that are uniform.
+    floor: f64,
 }
 
 impl Exploration {
@@ -27,26 +103,124 @@ impl Exploration {
     #[must_use]
     pub fn new(options: &RerankingOptions) -> Self {
         let fresh_ms = TimestampMs::from(options.fresh_days) * DAY_MS;
-        Self { slots: Slots { share: options.exploration_share, fresh_ms } }
+        Self {
+            share: options.exploration_share,
+            fresh_ms: Some(fresh_ms),
+            max_impressions: None,
+            floor: 1.0,
+        }
+    }
+
+    fn is_eligible(&self, field: &Field<'_>, item: usize) -> bool {
+        let fresh = self
+            .fresh_ms
+            .is_none_or(|fresh_ms| is_fresh(field.facts.created_at(item), field.as_of, fresh_ms));
+        let seldom = |most: u64| field.shown_and_clicked(item).0 < most;
+        fresh && self.max_impressions.is_none_or(seldom)
+    }
+
+    /// Probability that a place explores, so that the share holds on average.
+    fn chance(&self, k: usize) -> f64 {
+        if k < 2 { 0.0 } else { (self.share * k as f64 / (k - 1) as f64).min(1.0) }
     }
 }
 
 impl Rule for Exploration {
     fn name(&self) -> &'static str {
-        "exploration"
+        NAME
     }
 
-    fn begin(&self, _: &Field<'_>) -> Option<Box<dyn Applied>> {
-        (self.slots.share > 0.0).then(|| -> Box<dyn Applied> { Box::new(self.slots) })
+    fn turn(&self) -> Turn {
+        Turn::Explores
+    }
+
+    fn is_single(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
+        let chance = self.chance(field.k);
+        if chance == 0.0 {
+            return None;
+        }
+        let eligible: Vec<usize> = (0..field.value.len())
+            .filter(|item| field.value[*item].is_finite() && self.is_eligible(field, *item))
+            .collect();
+        Some(Box::new(Drawing {
+            rule: *self,
+            chance,
+            rng: ChaCha8Rng::seed_from_u64(field.seed),
+            eligible,
+            asked: false,
+            open: Vec::new(),
+            chances: Vec::new(),
+        }))
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slots {
-    /// Share of the places.
-    share: f64,
-    /// Age up to which an item is fresh.
-    fresh_ms: TimestampMs,
+struct Drawing {
+    rule: Exploration,
+    /// Probability that a place explores.
+    chance: f64,
+    rng: ChaCha8Rng,
+    /// Items that have not been shown much.
+    eligible: Vec<usize>,
+    /// Whether the place in question was one to explore at.
+    asked: bool,
+    /// Of the eligible: those that could have the place in question.
+    open: Vec<usize>,
+    /// With which probability each of them is drawn.
+    chances: Vec<f64>,
+}
+
+impl Applied for Drawing {
+    fn claims(&mut self, field: &Field<'_>, vacancy: &Vacancy<'_>) -> Option<usize> {
+        self.asked = false;
+        if vacancy.place == 0 {
+            return None;
+        }
+        // Drawn in any case, so that one place's draw does not depend on what could have it.
+        let (explores, which) = (self.rng.random::<f64>(), self.rng.random::<f64>());
+        self.open.clear();
+        self.open.extend(self.eligible.iter().copied().filter(|item| (vacancy.admits)(*item)));
+        if self.open.is_empty() {
+            return None;
+        }
+        self.asked = true;
+        let uniform = 1.0 / self.open.len() as f64;
+        self.chances.clear();
+        self.chances.resize(self.open.len(), uniform);
+        if self.rule.floor < 1.0 {
+            let arms = self.open.iter().map(|item| {
+                let (shown, clicked) = field.shown_and_clicked(*item);
+                thompson::Arm { prior: field.ctr[*item], shown, clicked }
+            });
+            let best = thompson::chances(arms);
+            for (chance, best) in self.chances.iter_mut().zip(best) {
+                *chance = self.rule.floor * uniform + (1.0 - self.rule.floor) * best;
+            }
+        }
+        if explores >= self.chance {
+            return None;
+        }
+        let mut left = which;
+        let drawn = self.chances.iter().position(|chance| {
+            left -= chance;
+            left < 0.0
+        });
+        // Rounding may leave a little; it is the last one's.
+        Some(self.open[drawn.unwrap_or(self.open.len() - 1)])
+    }
+
+    fn propensity(&self, item: usize, best: usize) -> Option<f32> {
+        if !self.asked {
+            return Some(1.0);
+        }
+        let drawn = self.open.iter().position(|open| *open == item);
+        let drawn = drawn.map_or(0.0, |at| self.chances[at]);
+        let kept = if item == best { 1.0 - self.chance } else { 0.0 };
+        Some((kept + self.chance * drawn) as f32)
+    }
 }
 
 /// Whether an item that entered the catalog at `created_at` is at most `fresh_ms` old at a moment. One that is not
@@ -62,62 +236,6 @@ pub fn is_fresh(
         .is_some_and(|age| (0..=fresh_ms).contains(&age))
 }
 
-/// How many of `k` places are explored: the share of them, its fraction drawn, so that the share
-/// holds on average for small `k` too.
-fn slots(rng: &mut ChaCha8Rng, k: usize, share: f64) -> usize {
-    let wanted = share * k as f64;
-    wanted as usize + usize::from(rng.random::<f64>() < wanted.fract())
-}
-
-/// Places for `count` items among `k`, one drawn from each of `count` equal stretches, never the
-/// first place. Rising.
-fn positions(rng: &mut ChaCha8Rng, k: usize, count: usize) -> Vec<usize> {
-    let stretch = |n: usize| 1 + n * (k - 1) / count;
-    (0..count).map(|n| rng.random_range(stretch(n)..stretch(n + 1))).collect()
-}
-
-impl Applied for Slots {
-    fn finish(
-        &mut self,
-        field: &Field<'_>,
-        places: &mut Vec<FilledPlace>,
-        others: &mut [Box<dyn Applied>],
-    ) {
-        let k = places.len();
-        if k < 2 {
-            return;
-        }
-        let mut rng = ChaCha8Rng::seed_from_u64(field.seed);
-        let slots = slots(&mut rng, k, self.share).min(k - 1);
-        if slots == 0 {
-            return;
-        }
-        let mut placed = vec![false; field.ctr.len()];
-        places.iter().for_each(|place| placed[place.item] = true);
-        let mut fresh: Vec<usize> = (0..field.ctr.len())
-            .filter(|item| !placed[*item] && field.ctr[*item].is_finite())
-            .filter(|item| is_fresh(field.facts.created_at(*item), field.as_of, self.fresh_ms))
-            .collect();
-        fresh.shuffle(&mut rng);
-        let mut explored = Vec::with_capacity(slots);
-        for item in fresh {
-            if explored.len() == slots {
-                break;
-            }
-            if others.iter().all(|rule| rule.has_room(field, item)) {
-                others.iter_mut().for_each(|rule| rule.moved_in(field, item));
-                explored.push(item);
-            }
-        }
-        places.truncate(k - explored.len());
-        for (position, item) in positions(&mut rng, k, explored.len()).into_iter().zip(explored) {
-            // Its place is kept, not earned: its score is that of the place before.
-            let score = places[position - 1].score;
-            places.insert(position, FilledPlace { item, score, rule: EXPLORED });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,23 +246,5 @@ mod tests {
         assert!(fresh(Some(900)) && fresh(Some(1_000)));
         assert!(!fresh(Some(899)) && !fresh(Some(1_001)) && !fresh(None));
         assert!(!fresh(Some(i64::MIN)));
-    }
-
-    #[test]
-    fn the_share_holds_on_average() {
-        let total: usize =
-            (0..10_000).map(|seed| slots(&mut ChaCha8Rng::seed_from_u64(seed), 10, 0.05)).sum();
-        assert!((4_500..5_500).contains(&total), "{total} of 5000");
-        assert_eq!(slots(&mut ChaCha8Rng::seed_from_u64(1), 20, 0.1), 2);
-    }
-
-    #[test]
-    fn positions_are_spread_and_never_the_first() {
-        for seed in 0..200 {
-            let places = positions(&mut ChaCha8Rng::seed_from_u64(seed), 21, 4);
-            for (stretch, place) in places.iter().enumerate() {
-                assert!((1 + stretch * 5..6 + stretch * 5).contains(place), "{places:?}");
-            }
-        }
     }
 }

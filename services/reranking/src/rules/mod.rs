@@ -1,52 +1,175 @@
 //! The rules, each a file of its own.
 
+pub mod boost;
+pub mod cap;
 pub mod category_cap;
 pub mod diversity;
 pub mod duplicates;
 pub mod exploration;
+pub mod min_share;
+pub mod pin;
+pub mod sponsored;
+mod thompson;
+pub mod variety;
 
-use plugrank_contract::TimestampMs;
+use plugrank_contract::{TimestampMs, reranking::RuleFacts};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::{Facts, RerankingOptions, place::FilledPlace, similarity::Similarity};
+use crate::{Facts, RerankingOptions, inputs::Inputs, similarity::Similarity};
 
-/// The rules in the order in which they are applied.
+/// Makes the list of rules that settings may name.
+macro_rules! rules {
+    ($($(#[$doc:meta])* $kind:ident($options:path),)*) => {
+        /// A rule as the settings have it: `rule` says which, the other keys are its own.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "rule", rename_all = "snake_case")]
+        pub enum RuleOptions { $($(#[$doc])* $kind($options),)* }
+
+        impl RuleOptions {
+            fn kind(&self) -> &dyn RuleKind {
+                match self { $(Self::$kind(options) => options,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    /// Items that meet a filter count for more.
+    Boost(boost::BoostOptions),
+    /// Items that meet a filter count for less.
+    Bury(boost::BuryOptions),
+    /// A place for the best item that meets a filter.
+    Pin(pin::PinOptions),
+    /// Places that are sold.
+    Sponsored(sponsored::SponsoredOptions),
+    /// At least so many items that meet a filter among any so many places.
+    MinShare(min_share::MinShareOptions),
+    /// At most so many items of one value of a column among any so many places.
+    Cap(cap::CapOptions),
+    /// Each further item of one value of a column counts for less.
+    Variety(variety::VarietyOptions),
+    /// Similar items count for less: in place of `reranking.lambda`.
+    Diversity(diversity::DiversityOptions),
+    /// Items that have not been shown much: in place of `reranking.exploration_share`.
+    Exploration(exploration::ExplorationOptions),
+}
+
+impl RuleOptions {
+    /// What is wrong with it.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.kind().problem()
+    }
+}
+
+/// A rule that settings may name.
+trait RuleKind {
+    /// What is wrong with its keys.
+    fn problem(&self) -> Option<String>;
+    /// The rule; what it reads of items is noted in `inputs`.
+    fn build(&self, inputs: &mut Inputs) -> Box<dyn Rule>;
+}
+
+/// The rules of requests: those of the service's own keys, then listed ones, in the order in which they
+/// are applied. Of a kind that there is once, the last one counts.
 #[must_use]
-pub fn all(options: &RerankingOptions) -> Vec<Box<dyn Rule>> {
-    vec![
+pub fn all(
+    options: &RerankingOptions,
+    listed: &[RuleOptions],
+    inputs: &mut Inputs,
+) -> Vec<Box<dyn Rule>> {
+    let mut rules: Vec<Box<dyn Rule>> = vec![
         Box::new(diversity::Diversity::new(options)),
         Box::new(category_cap::CategoryCap::new(options)),
         Box::new(duplicates::Duplicates::new(options)),
         Box::new(exploration::Exploration::new(options)),
-    ]
+    ];
+    for listed in options.rules.iter().chain(listed) {
+        let rule = listed.kind().build(inputs);
+        if rule.is_single() {
+            rules.retain(|other| other.name() != rule.name());
+        }
+        rules.push(rule);
+    }
+    rules.sort_by_key(|rule| rule.turn());
+    rules
 }
 
-/// Candidates of one request in the order of their click probability, and what is known about them.
-/// An item is its place in that order.
+/// When a rule is applied: the earlier ones say what items are worth, the later ones who gets a place.
+/// Who gets a place first is settled in this order too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// It says what items are worth before they are put in order.
+    Weighs,
+    /// It says what they are worth as places are filled, or which may not be placed.
+    Fills,
+    /// It gives a place to an item of its choice.
+    Pins,
+    /// It sells places.
+    Sells,
+    /// It keeps a share.
+    Keeps,
+    /// It explores.
+    Explores,
+}
+
+/// Candidates of one request in the order of their value, and what is known about them. An item is its
+/// place in that order.
 #[derive(Debug)]
 pub struct Field<'a> {
+    /// What the candidates are worth, in the order.
+    pub value: &'a [f32],
     /// Click probabilities, in the order.
     pub ctr: &'a [f32],
     /// Categories and ages.
     pub facts: Facts<'a>,
+    /// What the rules read beside these, by the place in the list given.
+    pub rule_facts: &'a RuleFacts,
+    /// Those places, in the order.
+    pub order: &'a [u32],
     /// How many of the first are compared with one another.
     pub pool: usize,
     /// How similar those are.
     pub similarity: Similarity,
     /// How many places there are to fill.
     pub k: usize,
+    /// Places of the pages before.
+    pub before: usize,
     /// The moment of the request.
     pub as_of: TimestampMs,
     /// Seeds what is drawn.
     pub seed: u64,
-    /// What the request says of diversity, instead of the settings: 1 - λ.
-    pub diversity: Option<f32>,
 }
 
 impl Field<'_> {
-    /// The greatest click probability; 0 when none is a number.
+    /// The greatest value; 0 when none is a number.
     #[must_use]
     pub fn best(&self) -> f32 {
-        self.ctr.first().copied().filter(|best| best.is_finite()).unwrap_or(0.0)
+        self.value.first().copied().filter(|best| best.is_finite()).unwrap_or(0.0)
+    }
+
+    /// Names an item's value of a column; 0 where it has none.
+    #[must_use]
+    pub fn key(&self, column: usize, item: usize) -> u32 {
+        self.rule_facts.key(column, self.order[item] as usize)
+    }
+
+    /// An item's number in a column; NaN where it has none.
+    #[must_use]
+    pub fn number(&self, column: usize, item: usize) -> f32 {
+        self.rule_facts.number(column, self.order[item] as usize)
+    }
+
+    /// Whether an item meets a filter.
+    #[must_use]
+    pub fn meets(&self, filter: usize, item: usize) -> bool {
+        self.rule_facts.meets(filter, self.order[item] as usize)
+    }
+
+    /// How often an item was shown, and clicked.
+    #[must_use]
+    pub fn shown_and_clicked(&self, item: usize) -> (u64, u64) {
+        self.rule_facts.shown_and_clicked(self.order[item] as usize)
     }
 }
 
@@ -57,8 +180,60 @@ impl Field<'_> {
 pub trait Rule: Send + Sync {
     /// What to call it where a place or a skipped rule names it.
     fn name(&self) -> &'static str;
-    /// Begins with one request; `None` when it has nothing to do there.
-    fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>>;
+
+    /// When it is applied.
+    fn turn(&self) -> Turn {
+        Turn::Fills
+    }
+
+    /// Whether a list has it once.
+    fn is_single(&self) -> bool {
+        false
+    }
+
+    /// Changes what candidates are worth, in the order in which they were given.
+    fn weigh(&self, _facts: &RuleFacts, _values: &mut [f32]) {}
+
+    /// Begins with one request; `None` when it has nothing more to do there.
+    fn begin(&self, _field: &Field<'_>) -> Option<Box<dyn Applied>> {
+        None
+    }
+}
+
+/// The next place, and who may have it.
+pub struct Vacancy<'a> {
+    /// Which place, from 0.
+    pub place: usize,
+    /// The item that has it unless a rule says otherwise.
+    pub best: usize,
+    /// How many candidates there are whose value is a number; these come first in the order.
+    pub numbers: usize,
+    /// What the items of the pool are worth now; the others are worth what the field says.
+    pub values: &'a [f32],
+    /// Whether an item is left, and no other rule objects to it.
+    pub admits: &'a dyn Fn(usize) -> bool,
+}
+
+impl Vacancy<'_> {
+    /// What an item is worth now.
+    #[must_use]
+    pub fn value(&self, field: &Field<'_>, item: usize) -> f32 {
+        self.values.get(item).copied().unwrap_or(field.value[item])
+    }
+
+    /// The admitted item with the greatest worth by a measure, the first of equals.
+    pub fn greatest(&self, worth: impl Fn(usize) -> Option<f32>) -> Option<usize> {
+        let mut found: Option<(usize, f32)> = None;
+        for item in 0..self.numbers {
+            if let Some(worth) = worth(item)
+                && found.is_none_or(|(_, best)| worth > best)
+                && (self.admits)(item)
+            {
+                found = Some((item, worth));
+            }
+        }
+        found.map(|(item, _)| item)
+    }
 }
 
 /// A rule at work on one request.
@@ -72,20 +247,15 @@ pub trait Applied {
         true
     }
 
-    /// Whether an item may come in among the places that are filled already, wherever that is.
-    fn has_room(&self, _field: &Field<'_>, _item: usize) -> bool {
-        true
+    /// The item that the next place goes to, where the rule gives it away. Asked once a place, and not
+    /// once another rule has given it away.
+    fn claims(&mut self, _field: &Field<'_>, _vacancy: &Vacancy<'_>) -> Option<usize> {
+        None
     }
 
-    /// An item comes in among the places that are filled already.
-    fn moved_in(&mut self, _field: &Field<'_>, _item: usize) {}
-
-    /// All places are filled. `others` are the other rules.
-    fn finish(
-        &mut self,
-        _field: &Field<'_>,
-        _places: &mut Vec<FilledPlace>,
-        _others: &mut [Box<dyn Applied>],
-    ) {
+    /// With which probability the place that was just asked about goes to an item, given those before
+    /// it; `None` where the rule draws nothing.
+    fn propensity(&self, _item: usize, _best: usize) -> Option<f32> {
+        None
     }
 }

@@ -4,6 +4,7 @@ mod asked_for;
 mod excluded;
 mod not_yet;
 mod seen;
+mod shown;
 mod unavailable;
 mod unknown;
 
@@ -13,9 +14,10 @@ use plugrank_items::View;
 use crate::{candidates::Candidates, query::RetrievalQuery};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn CandidateFilter; 6] = [
+const FILTERS: [&dyn CandidateFilter; 7] = [
     &unknown::Unknown,
     &excluded::Excluded,
+    &shown::ShownBefore,
     &seen::Seen,
     &unavailable::Unavailable,
     &not_yet::NotYet,

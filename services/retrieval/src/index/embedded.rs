@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use plugrank_contract::ItemIndex;
 use plugrank_items::{ItemTable, View};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 
 use super::{
-    AnnIndex, IndexSize, Nearest, VectorIndex,
+    AnnIndex, IndexSize, Nearest, Neighbours, VectorIndex,
     interests::{self, ClickVectors},
     neighbour_cache::NeighbourCache,
 };
 use crate::{
-    RetrievalError, answer::Answer, merge::RankedLists, options::AnnOptions, query::RetrievalQuery,
+    RetrievalError, answer::Answer, merge::RankedLists, narrowed::Narrowed, options::AnnOptions,
+    query::RetrievalQuery,
 };
 
 /// Vectors up to which a search takes less time than handing it to another thread is worth.
@@ -44,13 +45,37 @@ impl Embedded {
         query: Arc<RetrievalQuery>,
         enough: usize,
     ) -> Nearest {
-        let closed = |_| RetrievalError::Index("retrieval is shutting down".to_owned());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
         blocking(move || {
             let _turn = turn;
             self.search(&query, &self.items.view(), enough)
         })
         .await
+    }
+
+    fn near(&self, item: ItemIndex, query: &RetrievalQuery, view: &View<'_>) -> Neighbours {
+        let mut vector = vec![0.0; self.ann.dim()];
+        if !self.ann.vector(item, &mut vector) {
+            return Ok(None);
+        }
+        let count = query.limit;
+        let narrowed = query.narrowed.as_ref().map(Narrowed::matching);
+        let found = match narrowed.filter(|few| self.ann.scan_is_shorter(few.len(), count)) {
+            Some(few) => {
+                let wanted = few.iter().filter(|index| !query.blocks(*index));
+                self.ann.scan(&[(&vector, count)], wanted).swap_remove(0)
+            }
+            None => {
+                let wanted = |index| view.available(index) && !query.blocks(index);
+                self.ann.search(&vector, count, wanted)?
+            }
+        };
+        let mut row = vec![0.0; self.ann.dim()];
+        let mut with_cosine = |index: ItemIndex| {
+            let cosine = |row: &[f32]| row.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
+            self.ann.vector(index, &mut row).then(|| (index, cosine(&row)))
+        };
+        Ok(Some(found.into_iter().filter_map(&mut with_cosine).collect()))
     }
 
     fn search(&self, query: &RetrievalQuery, view: &View<'_>, enough: usize) -> Nearest {
@@ -94,6 +119,10 @@ impl Embedded {
     }
 }
 
+fn closed(_: AcquireError) -> RetrievalError {
+    RetrievalError::Index("retrieval is shutting down".to_owned())
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RetrievalError> + Send + 'static,
 ) -> Result<T, RetrievalError> {
@@ -124,6 +153,25 @@ impl VectorIndex for Embedded {
             return Answer::Now(self.search(query, view, enough));
         }
         Answer::Later(self.search_blocking(Arc::clone(query), enough).boxed())
+    }
+
+    async fn nearest_to_item<'a>(
+        self: Arc<Self>,
+        item: ItemIndex,
+        query: Arc<RetrievalQuery>,
+        view: &'a View<'a>,
+    ) -> Neighbours {
+        if self.ann.len() <= IN_PLACE
+            && let Ok(_turn) = self.turns.try_acquire()
+        {
+            return self.near(item, &query, view);
+        }
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
+        blocking(move || {
+            let _turn = turn;
+            self.near(item, &query, &self.items.view())
+        })
+        .await
     }
 
     async fn replace(

@@ -9,7 +9,7 @@ use plugrank_items::{ItemTable, View};
 use plugrank_store::{ItemVector, StoreError};
 
 use super::{
-    IndexSize, Nearest, VectorIndex,
+    IndexSize, Nearest, Neighbours, VectorIndex,
     interests::{self, ClickVectors},
 };
 use crate::{
@@ -93,6 +93,25 @@ impl VectorIndex for External {
             return Answer::Now(Ok(Vec::new()));
         }
         Answer::Later(async move { self.search(query, view, enough).await }.boxed())
+    }
+
+    async fn nearest_to_item<'a>(
+        self: Arc<Self>,
+        item: ItemIndex,
+        query: Arc<RetrievalQuery>,
+        view: &'a View<'a>,
+    ) -> Neighbours {
+        let Some(id) = view.id(item).cloned() else { return Ok(None) };
+        let vectors = self.vectors.vectors(&[id]).await.map_err(RetrievalError::engine)?;
+        let Some(vector) = vectors.into_iter().next().flatten() else { return Ok(None) };
+        // The item itself is nearest.
+        let wanted = [(&*vector, over_ask(query.limit + 1, &query, view))];
+        let found = self.vectors.searches(&wanted).await.map_err(RetrievalError::engine)?;
+        let shown = |(id, cosine): (ItemId, f32)| {
+            let index = view.index_of(id.as_str())?;
+            (view.available(index) && !query.blocks(index)).then_some((index, cosine))
+        };
+        Ok(Some(found.into_iter().flatten().filter_map(shown).take(query.limit).collect()))
     }
 
     async fn replace(

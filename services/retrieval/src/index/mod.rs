@@ -30,6 +30,9 @@ pub(crate) struct IndexSize {
 /// Available items that the query does not block, nearest first.
 pub(crate) type Nearest = Result<Vec<ItemIndex>, RetrievalError>;
 
+/// The same with their cosines to one item, which may have no vector.
+pub(crate) type Neighbours = Result<Option<Vec<(ItemIndex, f32)>>, RetrievalError>;
+
 /// Vectors of items, all by one bundle, and what is near by cosine.
 #[async_trait]
 pub(crate) trait VectorIndex: Send + Sync + 'static {
@@ -44,6 +47,14 @@ pub(crate) trait VectorIndex: Send + Sync + 'static {
         view: &'a View<'a>,
         enough: usize,
     ) -> Answer<'a, Nearest>;
+    /// As many items as the query wants near to an item, nearest first, with their cosines; `None`
+    /// where that item has no vector.
+    async fn nearest_to_item<'a>(
+        self: Arc<Self>,
+        item: ItemIndex,
+        query: Arc<RetrievalQuery>,
+        view: &'a View<'a>,
+    ) -> Neighbours;
     /// Takes vectors out and puts others in, replacing those of the same items.
     async fn replace(
         &self,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{Active, Found, SourceRequest};
-use crate::{answer::Answer, merge::RankedLists};
+use crate::{answer::Answer, merge::RankedLists, options::Quota};
 
 /// What the sources gave, and which failed and why.
 pub(crate) struct Gathered {
@@ -21,30 +21,30 @@ pub(crate) struct Gathered {
 
 /// Asks all sources; those that wait for something wait side by side. One that fails, panics or is
 /// not done by `until` is reported; the others still answer.
-pub(crate) async fn gather(
-    sources: &[Active],
-    request: SourceRequest<'_>,
+pub(crate) async fn gather<'s>(
+    sources: impl ExactSizeIterator<Item = (&'s Active, Quota)> + Clone,
+    request: SourceRequest<'s>,
     until: Deadline,
 ) -> Gathered {
     let begun = Instant::now();
     let mut found: Vec<Option<Found>> = Vec::with_capacity(sources.len());
-    let mut waiting: Vec<(usize, Span, BoxFuture<'_, Found>)> = Vec::new();
-    for source in sources {
+    let mut waiting: Vec<(usize, &Active, Span, BoxFuture<'_, Found>)> = Vec::new();
+    for (source, quota) in sources.clone() {
         let span = span(source.name);
-        match span.in_scope(|| ask(source, request)) {
+        match span.in_scope(|| ask(source, quota, request)) {
             Answer::Now(answer) => {
                 record(&span, &answer);
                 found.push(Some(answer));
             }
             Answer::Later(answer) => {
-                waiting.push((found.len(), span, answer));
+                waiting.push((found.len(), source, span, answer));
                 found.push(None);
             }
         }
     }
     if !waiting.is_empty() {
-        let waits = waiting.into_iter().map(|(at, span, answer)| {
-            let answer = in_time(&sources[at], answer, begun, until);
+        let waits = waiting.into_iter().map(|(at, source, span, answer)| {
+            let answer = in_time(source, answer, begun, until);
             async move {
                 let answer = answer.instrument(span.clone()).await;
                 record(&span, &answer);
@@ -58,10 +58,10 @@ pub(crate) async fn gather(
     let named = found.iter().flatten().flatten().map(Vec::len).sum();
     let lists = RankedLists::with_room(sources.len(), named);
     let mut gathered = Gathered { lists, failed: Vec::new() };
-    for (source, found) in sources.iter().zip(found) {
+    for ((source, quota), found) in sources.zip(found) {
         match found {
             Some(Ok(items)) => {
-                gathered.lists.add(source.set, source.quota.weight, items);
+                gathered.lists.add(source.set, quota.weight, items);
             }
             Some(Err(reason)) => gathered.failed.push((Name::Borrowed(source.name), reason)),
             None => {}
@@ -70,8 +70,8 @@ pub(crate) async fn gather(
     gathered
 }
 
-fn ask<'a>(source: &'a Active, request: SourceRequest<'a>) -> Answer<'a, Found> {
-    let enough = source.quota.count(request.query.limit);
+fn ask<'a>(source: &'a Active, quota: Quota, request: SourceRequest<'a>) -> Answer<'a, Found> {
+    let enough = quota.count(request.query.limit);
     catch_unwind(AssertUnwindSafe(|| source.source.retrieve(request, enough)))
         .unwrap_or_else(|panic| Answer::Now(Err(panicked(source.name, &*panic))))
 }

@@ -8,16 +8,22 @@ mod fresh_in_categories;
 mod gather;
 mod popular;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use plugrank_contract::{
-    ItemIndex,
-    retrieval::{Name, SourceNames, SourceSet},
+    CallError, Filter, ItemIndex,
+    retrieval::{Name, SourceNames, SourceSet, SurfaceName},
 };
 use plugrank_items::View;
 
 use crate::{
-    RetrievalError, RetrievalOptions, answer::Answer, options::Quota, query::RetrievalQuery,
+    RetrievalError, RetrievalOptions,
+    answer::Answer,
+    options::{Quota, SurfaceCandidates},
+    query::RetrievalQuery,
     state::RetrievalState,
 };
 
@@ -92,21 +98,36 @@ impl<S: RetrievalSource> AnySource for S {
     }
 }
 
-/// A source that is asked.
+/// A source, ready to be asked.
 pub(crate) struct Active {
     name: &'static str,
     set: SourceSet,
-    quota: Quota,
     source: Box<dyn AnySource>,
+}
+
+/// What candidates of a surface come from. Made once, at the start.
+pub(crate) struct Plan {
+    /// The sources that are asked, by their places, each with its part.
+    quotas: Vec<(usize, Quota)>,
+    /// What every candidate meets.
+    pub(crate) filter: Filter,
 }
 
 /// The sources of a service.
 pub(crate) struct Sources {
-    /// Those that are asked for a user's candidates.
-    active: Vec<Active>,
+    all: Vec<Active>,
+    /// Of requests that name no surface.
+    plan: Plan,
+    plans: HashMap<SurfaceName, Plan>,
     /// Names of all, and of the caller.
     names: SourceNames,
     popular: SourceSet,
+}
+
+/// Names of the sources there are, as settings name them.
+#[must_use]
+pub fn source_names() -> Vec<&'static str> {
+    SOURCES.iter().map(|source| source.name).collect()
 }
 
 impl Sources {
@@ -119,26 +140,54 @@ impl Sources {
     }
 
     fn listed(listed: &[Listed], options: &RetrievalOptions) -> Result<Self, RetrievalError> {
-        check_quotas(listed, options)?;
+        check_quotas(listed, "quotas", &options.quotas)?;
         let name = |source: &Listed| Name::Borrowed(source.name);
         let names = listed.iter().map(name).chain([Name::Borrowed(CALLER)]).collect();
         let set = |name: &str| listed.iter().position(|one| one.name == name).map(SourceSet::only);
-        let active = listed.iter().enumerate().map(|(place, listed)| Active {
+        let all = listed.iter().enumerate().map(|(place, listed)| Active {
             name: listed.name,
             set: SourceSet::only(place),
-            quota: options.quotas.get(listed.name).copied().unwrap_or(listed.quota),
             source: (listed.make)(options),
         });
+        let own = |one: &Listed| Some(options.quotas.get(one.name).copied().unwrap_or(one.quota));
+        let mut plans = HashMap::new();
+        for (surface, SurfaceCandidates { sources, filter }) in &options.surfaces {
+            check_quotas(listed, &format!("surfaces.{surface}.sources"), sources)?;
+            let quotas = match sources.is_empty() {
+                true => asked(listed, own),
+                false => asked(listed, |one| sources.get(one.name).copied()),
+            };
+            plans.insert(surface.as_str().into(), Plan { quotas, filter: filter.clone() });
+        }
         Ok(Self {
-            active: active.filter(|source| source.quota.share > 0.0).collect(),
+            all: all.collect(),
+            plan: Plan { quotas: asked(listed, own), filter: Filter::default() },
+            plans,
             names,
             popular: set(popular::Popular::NAME).unwrap_or_default(),
         })
     }
 
-    /// Those that are asked.
-    pub(crate) fn active(&self) -> &[Active] {
-        &self.active
+    /// What is asked for a surface.
+    ///
+    /// # Errors
+    /// When the settings have no such surface.
+    pub(crate) fn plan(&self, surface: &str) -> Result<&Plan, CallError> {
+        if surface.is_empty() {
+            return Ok(&self.plan);
+        }
+        self.plans.get(surface).ok_or_else(|| {
+            let message = format!("the settings of retrieval have no surface {surface:?}");
+            CallError::invalid(message)
+        })
+    }
+
+    /// The sources of a plan, each with its part.
+    pub(crate) fn asked<'s>(
+        &'s self,
+        plan: &'s Plan,
+    ) -> impl ExactSizeIterator<Item = (&'s Active, Quota)> + Clone {
+        plan.quotas.iter().map(|(place, quota)| (&self.all[*place], *quota))
     }
 
     /// Names by the places of [`SourceSet`]s.
@@ -157,9 +206,19 @@ impl Sources {
     }
 }
 
+/// The sources that have a part, with their places.
+fn asked(listed: &[Listed], quota: impl Fn(&Listed) -> Option<Quota>) -> Vec<(usize, Quota)> {
+    let quotas = listed.iter().enumerate().filter_map(|(at, one)| Some((at, quota(one)?)));
+    quotas.filter(|(_, quota)| quota.share > 0.0).collect()
+}
+
 /// Checks that quotas are of sources there are, and possible.
-fn check_quotas(listed: &[Listed], options: &RetrievalOptions) -> Result<(), RetrievalError> {
-    for (name, quota) in &options.quotas {
+fn check_quotas(
+    listed: &[Listed],
+    key: &str,
+    quotas: &BTreeMap<String, Quota>,
+) -> Result<(), RetrievalError> {
+    for (name, quota) in quotas {
         let problem = if listed.iter().all(|source| source.name != name) {
             let known: Vec<&str> = listed.iter().map(|source| source.name).collect();
             format!("is no source; there are {}", known.join(", "))
@@ -170,7 +229,7 @@ fn check_quotas(listed: &[Listed], options: &RetrievalOptions) -> Result<(), Ret
         } else {
             continue;
         };
-        return Err(RetrievalError::Options { field: format!("quotas.{name}"), problem });
+        return Err(RetrievalError::Options { field: format!("{key}.{name}"), problem });
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ async fn the_others_still_answer() {
     let view = bench.state.items.view();
     let request = SourceRequest { state: &bench.state, view: &view, query: &query };
     let until = Instant::now() + Duration::from_millis(25);
-    let gathered = gather(sources.active(), request, Deadline::at(until)).await;
+    let gathered = gather(sources.asked(&sources.plan), request, Deadline::at(until)).await;
     let failed: Vec<(&str, &str)> =
         gathered.failed.iter().map(|(name, reason)| (&**name, reason.as_str())).collect();
     assert_eq!(
@@ -86,7 +86,7 @@ async fn one_more_source_is_one_line() {
     let names: Vec<&str> = sources.names.iter().map(|name| &**name).collect();
     assert_eq!(names[..5], ["ann", "co_visitation", "category", "popular", "fresh"]);
     assert_eq!(names[last..], ["steady", "caller"]);
-    let active: Vec<&str> = sources.active().iter().map(|source| source.name).collect();
+    let active: Vec<&str> = sources.asked(&sources.plan).map(|(source, _)| source.name).collect();
     assert!(!active.contains(&"fresh") && active.last() == Some(&"steady"), "{active:?}");
     assert_eq!(
         (sources.popular(), sources.caller()),
@@ -98,8 +98,9 @@ async fn one_more_source_is_one_line() {
     let view = bench.state.items.view();
     let request = SourceRequest { state: &bench.state, view: &view, query: &query };
     // No deadline and nothing to wait for: the answer is there at the first poll.
-    let gathered =
-        gather(sources.active(), request, Deadline::NONE).now_or_never().expect("no wait");
+    let gathered = gather(sources.asked(&sources.plan), request, Deadline::NONE)
+        .now_or_never()
+        .expect("no wait");
     assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
     let steady = gathered.lists.iter().last().expect("a list");
     assert_eq!((steady.source, &*steady.items), (SourceSet::only(last), &[0, 1][..]));

@@ -7,4 +7,5 @@ mod following;
 mod redis;
 mod requests;
 mod shop;
+mod similar;
 mod snapshots;

@@ -204,6 +204,7 @@ pub(crate) fn call(user: &str, items: impl IntoIterator<Item = usize>) -> Score 
         model: ModelKind::Unified,
         tiers: Tiers::All,
         facts_for: 0,
+        rule_inputs: Arc::default(),
         given: None,
         value: None,
         explain: false,

@@ -45,6 +45,17 @@ impl Column {
         self.code(index) != MISSING || !self.number(index).is_nan()
     }
 
+    /// Names an item's value, of a list its first element; 0 where it has none. Alike for values that
+    /// are alike.
+    pub(crate) fn first_key(&self, index: ItemIndex) -> u32 {
+        match (self.code(index), self.number(index)) {
+            (MISSING, number) if number.is_nan() => 0,
+            // The bits of a finite number are not all set, and those of 0 are none.
+            (MISSING, number) => number.to_bits() + 1,
+            (code, _) => self.dictionary.first(code),
+        }
+    }
+
     /// The code of an item's value.
     pub(crate) fn code(&self, index: ItemIndex) -> Code {
         at(&self.codes, index).unwrap_or(MISSING)

@@ -78,6 +78,15 @@ impl Dictionary {
         number * 2 + 2
     }
 
+    /// The code of a value's first element; that of the value itself where it is no list.
+    pub(crate) fn first(&self, code: Code) -> Code {
+        if code % 2 == 1 || code == MISSING {
+            return code;
+        }
+        let first = self.lists.value(code / 2 - 1).and_then(|list| list.first());
+        first.map_or(MISSING, |atom| atom * 2 + 1)
+    }
+
     /// Whether a code stands for something, or for nothing.
     pub(crate) fn knows(&self, code: Code) -> bool {
         match code {

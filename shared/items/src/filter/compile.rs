@@ -23,11 +23,27 @@ impl View<'_> {
     /// # Errors
     /// When a condition has no column, or asks it for what it does not hold, or is malformed.
     pub fn compile(&self, filter: &Filter) -> Result<CompiledFilter, Vec<FilterProblem>> {
+        let (compiled, problems) = self.compile_all(filter);
+        if problems.is_empty() { Ok(compiled) } else { Err(problems) }
+    }
+
+    /// The same for a filter of the settings, which are read before there are items: a condition that
+    /// the columns of now have no answer to is met by no item.
+    #[must_use]
+    pub fn compile_leniently(&self, filter: &Filter) -> CompiledFilter {
+        let (mut compiled, _) = self.compile_all(filter);
+        // One without an answer is left out above; all of `must` have to be met.
+        compiled.must.resize_with(compiled.must.len().max(filter.must.len()), Vec::new);
+        compiled
+    }
+
+    fn compile_all(&self, filter: &Filter) -> (CompiledFilter, Vec<FilterProblem>) {
         let mut problems = filter.problems();
+        let mut compiled =
+            CompiledFilter { one_of: !filter.should.is_empty(), ..CompiledFilter::default() };
         if !problems.is_empty() {
-            return Err(problems);
+            return (compiled, problems);
         }
-        let mut compiled = CompiledFilter::default();
         for (place, condition) in filter.conditions() {
             match self.tests(place, condition) {
                 Ok(tests) => match place.group {
@@ -38,8 +54,7 @@ impl View<'_> {
                 Err(problem) => problems.push(problem),
             }
         }
-        compiled.one_of = !filter.should.is_empty();
-        if problems.is_empty() { Ok(compiled) } else { Err(problems) }
+        (compiled, problems)
     }
 
     fn tests(&self, place: ConditionPlace, condition: &Condition) -> Result<Tests, FilterProblem> {
