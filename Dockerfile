@@ -57,6 +57,7 @@ COPY --from=build /out/doc /usr/local/share/doc/plugrank
 COPY --from=build --chown=65532:65532 /out/data /var/lib/plugrank
 # What `plugrank demo` serves; its store goes into the same volume as others'.
 COPY models/simshop/bundle /usr/local/share/plugrank/simshop/bundle
+COPY models/simshop/bundle-idrec /usr/local/share/plugrank/simshop/bundle-idrec
 COPY models/simshop/dataset /usr/local/share/plugrank/simshop/dataset
 # No setting of Plugrank's own: an environment variable would beat the settings file of whoever
 # deploys. The address in particular is theirs; by default only 127.0.0.1 is listened on.

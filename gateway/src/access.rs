@@ -49,6 +49,9 @@ const TABLE: &[(&str, Endpoint, &[Scope])] = &[
     ("GET", Endpoint::Docs, OPEN),
     ("GET", Endpoint::DocsFile, OPEN),
     ("GET", Endpoint::Playground, OPEN),
+    ("GET", Endpoint::PlaygroundFile, OPEN),
+    // They are users, by id.
+    ("GET", Endpoint::PlaygroundShoppers, &[Admin]),
 ];
 
 /// Of the other protocol's paths, but for those that machines ask all the time.

@@ -18,8 +18,8 @@ pub(crate) struct StartingRungs {
     pub(crate) reranking: Rung,
     /// Why they are below the best.
     cause: DegradedCause,
-    /// Stages whose rung an experiment's arm lowered, by their number.
-    by_arm: [bool; Stage::ALL.len()],
+    /// Why a stage's rung was lowered for this request alone (an arm, the request itself), by their number.
+    lowered: [Option<DegradedCause>; Stage::ALL.len()],
 }
 
 impl StartingRungs {
@@ -34,7 +34,7 @@ impl StartingRungs {
 
     /// Why a stage begins below the best.
     pub(crate) fn cause(&self, stage: Stage) -> DegradedCause {
-        if self.by_arm[stage as usize] { DegradedCause::Experiment } else { self.cause }
+        self.lowered[stage as usize].unwrap_or(self.cause)
     }
 
     /// The same with nothing scored, as the whole answer would come too late.
@@ -42,8 +42,8 @@ impl StartingRungs {
         Self { scoring: Rung::RetrievalOrder, cause: DegradedCause::Backlog, ..self }
     }
 
-    /// The same with no stage above an arm's rung, where it is one of its ladder.
-    pub(crate) fn at_most(mut self, rung: Rung) -> Self {
+    /// The same with no stage above a rung, where it is one of its ladder.
+    pub(crate) fn at_most(mut self, rung: Rung, cause: DegradedCause) -> Self {
         for stage in Stage::ALL {
             let of_stage = match stage {
                 Stage::Retrieval => &mut self.retrieval,
@@ -52,16 +52,22 @@ impl StartingRungs {
             };
             if stage.rungs().contains(&rung) && *of_stage < rung {
                 *of_stage = rung;
-                self.by_arm[stage as usize] = true;
+                self.lowered[stage as usize] = Some(cause);
             }
         }
         self
     }
 
     /// Whether fewer candidates are wanted: on every rung below the best of the stages that go
-    /// through all of them.
+    /// through all of them. A rung that one request is given, to be compared, changes its candidates
+    /// only where that is what it is for.
     pub(crate) fn fewer_candidates(&self) -> bool {
-        self.retrieval > Rung::Full || self.scoring > Rung::Full
+        let fewer = |stage: Stage| {
+            let rung = self.rung(stage);
+            let own = self.lowered[stage as usize].is_some();
+            if own { rung == Rung::FewerCandidates } else { rung > Rung::Full }
+        };
+        fewer(Stage::Retrieval) || fewer(Stage::Scoring)
     }
 }
 
@@ -117,7 +123,7 @@ impl Controller {
             scoring: ladder.rung(Stage::Scoring),
             reranking: ladder.rung(Stage::Reranking),
             cause: if ladder.pinned() { DegradedCause::Pinned } else { DegradedCause::Pressure },
-            by_arm: [false; Stage::ALL.len()],
+            lowered: [None; Stage::ALL.len()],
         };
         drop(ladder);
         self.report(&steps);

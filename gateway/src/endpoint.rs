@@ -27,10 +27,12 @@ pub(crate) enum Endpoint {
     Docs,
     DocsFile,
     Playground,
+    PlaygroundShoppers,
+    PlaygroundFile,
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Rank,
         Self::Events,
         Self::Items,
@@ -50,6 +52,8 @@ impl Endpoint {
         Self::Docs,
         Self::DocsFile,
         Self::Playground,
+        Self::PlaygroundShoppers,
+        Self::PlaygroundFile,
     ];
 
     /// The path, in the form of actix-web's router.
@@ -74,6 +78,8 @@ impl Endpoint {
             Self::Docs => "/docs",
             Self::DocsFile => "/docs/{file:.*}",
             Self::Playground => "/",
+            Self::PlaygroundShoppers => "/playground/shoppers",
+            Self::PlaygroundFile => "/playground/{file}",
         }
     }
 
@@ -91,7 +97,7 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 11] = [
+        const FIXED: [Endpoint; 12] = [
             Endpoint::Rank,
             Endpoint::Events,
             Endpoint::Items,
@@ -103,6 +109,7 @@ impl Endpoint {
             Endpoint::OpenApi,
             Endpoint::Docs,
             Endpoint::Playground,
+            Endpoint::PlaygroundShoppers,
         ];
         FIXED.into_iter().map(Self::path).find(|fixed| *fixed == path)
     }

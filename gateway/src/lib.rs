@@ -28,6 +28,7 @@ mod openapi_security;
 mod options;
 mod other_api;
 mod pipeline;
+mod playground;
 mod request_id;
 mod request_spans;
 mod routes;

@@ -42,6 +42,8 @@ use crate::routes;
         routes::docs::docs,
         routes::docs::docs_file,
         routes::playground::page,
+        routes::playground::shoppers,
+        routes::playground::file,
     ),
     tags(
         (name = "ranking", description = "Ranked items"),
@@ -103,7 +105,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 28);
+        assert_eq!(ids.len(), 30);
     }
 
     #[test]

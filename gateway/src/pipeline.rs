@@ -43,6 +43,10 @@ pub(crate) struct RankQuery {
     pub(crate) filters: Vec<Filter>,
     pub(crate) as_of: TimestampMs,
     pub(crate) budget: Duration,
+    /// Instead of the settings'.
+    pub(crate) diversity: Option<f32>,
+    /// The rung it asks for.
+    pub(crate) rung: Option<Rung>,
     pub(crate) explain: bool,
 }
 
@@ -103,9 +107,11 @@ impl Ranked {
         self.degraded.iter().filter_map(Degraded::rung).max().unwrap_or(Rung::Full)
     }
 
-    /// Whether it is less than it could be, other than as an experiment's arm meant it.
+    /// Whether it is less than it could be, other than as an experiment's arm or the request meant it.
     pub(crate) fn is_degraded(&self) -> bool {
-        let unmeant = |degraded: &Degraded| degraded.cause != DegradedCause::Experiment;
+        let unmeant = |degraded: &Degraded| {
+            !matches!(degraded.cause, DegradedCause::Experiment | DegradedCause::Asked)
+        };
         self.ranking.is_err() || self.degraded.iter().any(unmeant)
     }
 

@@ -63,7 +63,7 @@ REDIS_NODES = {
     "type": "array",
     "items": {"type": "string", "pattern": "^rediss?://[^@/]+(:[0-9]+)?$"},
 }
-CREATE = {"enum": ["auto", "always", "never"]}
+ENABLED = {"enum": ["auto", True, False]}
 SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 OBJECTIVE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 # Bounds of the histogram, so that the objective is counted and not interpolated.
@@ -104,6 +104,11 @@ def schema() -> dict:
             "podAnnotations": STRINGS,
             "podLabels": STRINGS,
             "extraEnv": OBJECTS,
+            "envFrom": OBJECTS,
+            "extraVolumes": OBJECTS,
+            "extraVolumeMounts": OBJECTS,
+            "sidecars": OBJECTS,
+            "updateStrategy": FREE,
         }
     )
     ingress = obj(
@@ -136,6 +141,7 @@ def schema() -> dict:
     properties = {
         "global": FREE,
         "topology": {"enum": ["all", "split"]},
+        "commonLabels": STRINGS,
         "nameOverride": TEXT,
         "fullnameOverride": TEXT,
         "image": ref("image"),
@@ -235,7 +241,7 @@ def schema() -> dict:
         "dashboard": obj({"enabled": FLAG, "labels": STRINGS, "annotations": STRINGS}),
         "alerts": obj(
             {
-                "create": CREATE,
+                "enabled": ENABLED,
                 "labels": STRINGS,
                 "latency": obj({"seconds": {"enum": LATENCY_BOUNDS}, "objective": OBJECTIVE}),
                 "availability": obj({"objective": OBJECTIVE}),
@@ -256,7 +262,7 @@ def schema() -> dict:
         ),
         "serviceMonitor": obj(
             {
-                "create": CREATE,
+                "enabled": ENABLED,
                 "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
                 "labels": STRINGS,
                 "key": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),

@@ -111,7 +111,7 @@ def test_reads_and_writes_are_exposed_apart():
 def test_prometheus_shows_a_key_where_metrics_ask_for_one():
     values = {
         "config": {"access": {"metrics": "key"}},
-        "serviceMonitor": {"create": "always", "key": {"existingSecret": "metrics-key"}},
+        "serviceMonitor": {"enabled": True, "key": {"existingSecret": "metrics-key"}},
     }
     [monitor] = render(merged(SPLIT, values)).kind("ServiceMonitor").values()
     [endpoint] = monitor["spec"]["endpoints"]

@@ -10,7 +10,7 @@ from chart import ALL, ALL_REDIS, ROOT, SPLIT, Rendered, merged, render
 from monitoring import groups, promtool, write_rules
 
 CASES = pathlib.Path(__file__).with_name("alert_cases.yaml")
-ON = {"alerts": {"create": "always"}}
+ON = {"alerts": {"enabled": True}}
 
 
 def alerts(rendered: Rendered) -> list[dict]:
@@ -96,12 +96,12 @@ def test_severities_and_runbooks_are_values():
 
 
 @pytest.mark.parametrize(
-    ("create", "api", "made"),
-    [("auto", True, 1), ("auto", False, 0), ("always", False, 1), ("never", True, 0)],
+    ("enabled", "api", "made"),
+    [("auto", True, 1), ("auto", False, 0), (True, False, 1), (False, True, 0)],
 )
-def test_rules_are_made_where_they_can_be(create, api, made):
+def test_rules_are_made_where_they_can_be(enabled, api, made):
     arguments = ["--api-versions", "monitoring.coreos.com/v1"] if api else []
-    rendered = render(merged(SPLIT, {"alerts": {"create": create}}), *arguments)
+    rendered = render(merged(SPLIT, {"alerts": {"enabled": enabled}}), *arguments)
     assert len(rendered.kind("PrometheusRule")) == made
 
 

@@ -127,7 +127,7 @@ def test_the_library_lies_where_the_program_looks(final, library):
 
 def test_the_shop_lies_where_the_demo_looks_and_its_store_where_it_may_be_written():
     base = stages()["base"]
-    for part in ("bundle", "dataset"):
+    for part in ("bundle", "bundle-idrec", "dataset"):
         assert f"COPY models/simshop/{part} /usr/local/share/plugrank/simshop/{part}" in base
     assert '"share/plugrank/simshop"' in (ROOT / "src/demo/shop.rs").read_text()
     assert "XDG_STATE_HOME=/var/lib/plugrank" in base

@@ -18,7 +18,7 @@ missing = program() is None or onnxruntime() is None
 assert not (missing and "PLUGRANK" in os.environ), "PLUGRANK is set, but there is nothing to run"
 pytestmark = pytest.mark.skipif(missing, reason="no plugrank binary: run `cargo xtask chart`")
 
-RULES = {"alerts": {"create": "always"}}
+RULES = {"alerts": {"enabled": True}}
 HISTOGRAM = re.compile(r"_(bucket|count|sum)$")
 
 
@@ -95,7 +95,7 @@ def test_the_adapters_rule_in_the_documentation_makes_what_the_autoscaler_asks_f
 
 def test_the_job_is_the_name_the_rules_look_for():
     # The operator names a job after the Service when it is told nothing else.
-    rendered = render(merged(SPLIT, RULES, {"serviceMonitor": {"create": "always"}}))
+    rendered = render(merged(SPLIT, RULES, {"serviceMonitor": {"enabled": True}}))
     [monitor] = rendered.kind("ServiceMonitor").values()
     assert "jobLabel" not in monitor["spec"]
     assert JOB in rendered.kind("Service")

@@ -139,10 +139,10 @@ def test_the_public_port_is_open_to_all_or_to_those_named():
 
 
 def test_prometheus_gets_in_where_it_is_to_scrape():
-    for create, open_ in (("always", True), ("never", False)):
-        net = Network(render(merged(SPLIT, {"serviceMonitor": {"create": create}})))
+    for enabled in (True, False):
+        net = Network(render(merged(SPLIT, {"serviceMonitor": {"enabled": enabled}})))
         for role in set(ROLES) - {"gateway"}:
-            assert net.enters(role, PORT, STRANGER, "monitoring") is open_
+            assert net.enters(role, PORT, STRANGER, "monitoring") is enabled
             assert not net.enters(role, PORT, STRANGER, "elsewhere")
 
 

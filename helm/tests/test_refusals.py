@@ -89,7 +89,10 @@ def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
             merged(ALL, {"access": {"auth": "none", "keys": {"existingSecret": "s"}}}),
             ["access.auth is none", "access.keys"],
         ),
-        ({}, ["bundle.existingClaim", "0 are set"]),
+        (
+            {"store": {"kind": "redis"}, "redis": {"existingSecret": "s"}},
+            ["bundle.existingClaim", "0 are set"],
+        ),
         (merged(ALL, {"bundle": {"image": {"repository": "r"}}}), ["bundle.image", "2 are set"]),
         (merged(ALL, {"load": {"enabled": True}}), ["load.dataset.existingClaim", "0 are set"]),
         (
@@ -156,7 +159,7 @@ def test_combinations(values, parts):
         ({"networkPolicy": {"prometheus": []}}, "/networkPolicy/prometheus"),
         ({"alerts": {"latency": {"seconds": 0.06}}}, "/alerts/latency/seconds"),
         ({"alerts": {"availability": {"objective": 1}}}, "/alerts/availability/objective"),
-        ({"alerts": {"create": "yes"}}, "/alerts/create"),
+        ({"alerts": {"enabled": "yes"}}, "/alerts/enabled"),
         ({"store": {"persistence": {"accessModes": ["ReadWriteMany"]}}}, "accessModes"),
     ],
 )

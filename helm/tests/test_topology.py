@@ -253,12 +253,12 @@ def test_data_is_loaded_into_redis_by_a_job_that_changes_its_name_with_what_it_d
 
 
 @pytest.mark.parametrize(
-    ("create", "api", "made"),
-    [("auto", True, 1), ("auto", False, 0), ("always", False, 1), ("never", True, 0)],
+    ("enabled", "api", "made"),
+    [("auto", True, 1), ("auto", False, 0), (True, False, 1), (False, True, 0)],
 )
-def test_a_service_monitor_is_made_where_it_can_be(create, api, made):
+def test_a_service_monitor_is_made_where_it_can_be(enabled, api, made):
     arguments = ["--api-versions", "monitoring.coreos.com/v1"] if api else []
-    rendered = render(merged(SPLIT, {"serviceMonitor": {"create": create}}), *arguments)
+    rendered = render(merged(SPLIT, {"serviceMonitor": {"enabled": enabled}}), *arguments)
     assert len(rendered.kind("ServiceMonitor")) == made
 
 

@@ -4,20 +4,27 @@ use maud::{DOCTYPE, Markup, html};
 use plugrank_tail_sampling::{RequestTrace, TraceSpan};
 
 const STYLE: &str = "
-body{font:14px/1.5 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
+:root{color-scheme:light dark;--bg:light-dark(#fff,#0d1117);--text:light-dark(#1b1f24,#e6edf3);
+--soft:light-dark(#57606a,#a2acb8);--line:light-dark(#d8dee4,#30363d);--link:light-dark(#0550ae,#79b8ff);
+--bad:light-dark(#b3261e,#ff9a91);--took:light-dark(#218bff,#388bfd);--failed:#cf222e;--cut:#b08800}
+body{font:14px/1.5 system-ui,sans-serif;margin:0;color:var(--text);background:var(--bg)}
+main{padding:1rem 1.5rem;max-width:100rem;margin:0 auto}
 h1{font-size:1.2rem}h2{font-size:1rem;margin-top:2rem}
-summary{cursor:pointer;padding:.2rem 0;font-variant-numeric:tabular-nums}
-code{font:12px ui-monospace,monospace;color:#57606a}
-table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
-th,td{text-align:left;padding:.15rem .5rem;border-bottom:1px solid #eaeef2;font-size:12px;vertical-align:top}
+a{color:var(--link)}
+summary{cursor:pointer;padding:.35rem 0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+:is(a,summary,.scroll):focus-visible{outline:2px solid var(--link);outline-offset:2px}
+code{font:12px ui-monospace,monospace;color:var(--soft)}
+.scroll{overflow-x:auto;margin:.5rem 0 1.5rem}
+table{border-collapse:collapse;width:100%;min-width:60rem}
+th,td{text-align:left;padding:.15rem .5rem;border-bottom:1px solid var(--line);font-size:12px;vertical-align:top}
+tbody th{font-weight:400}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td.t{width:38%;position:relative}
-.bar{position:absolute;top:.3rem;height:.8rem;background:#54aeff;min-width:2px;border-radius:2px}
-.bad{background:#cf222e}.cut{background:#d4a72c}
-.tag{padding:0 .4rem;border-radius:.6rem;background:#eaeef2}
+.bar{position:absolute;top:.3rem;height:.8rem;background:var(--took);min-width:2px;border-radius:2px}
+.bad{background:var(--failed)}.cut{background:var(--cut)}
+.tag{padding:0 .4rem;border-radius:.6rem;background:#eaeef2;color:#1b1f24}
 .tag.error{background:#ffcecb}.tag.over_budget{background:#ffdfb6}.tag.degraded{background:#fff1a8}
-.why{color:#cf222e}.more{color:#57606a}
-@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}th,td{border-color:#21262d}.tag{color:#1b1f24}}
+.why{color:var(--bad)}.more{color:var(--soft)}
 ";
 
 /// The page.
@@ -27,15 +34,17 @@ pub(super) fn render(slowest: &[RequestTrace], noted: &[RequestTrace]) -> String
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
+                meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "Plugrank: recent requests" }
                 style { (maud::PreEscaped(STYLE)) }
             }
             body {
-                h1 { "Recent requests of this process" }
-                p { a href="/debug/requests.json" { "the same as JSON" } }
-                (list("Degraded, over budget or in error, latest first", noted))
-                (list("Slowest", slowest))
+                main {
+                    h1 { "Recent requests of this process" }
+                    p { a href="/debug/requests.json" { "the same as JSON" } }
+                    (list("Degraded, over budget or in error, latest first", noted))
+                    (list("Slowest", slowest))
+                }
             }
         }
     };
@@ -73,12 +82,16 @@ fn waterfall(request: &RequestTrace) -> Markup {
     let ends = rows.iter().map(|(_, span)| span.start_ms + span.duration_ms);
     let whole = ends.fold(request.duration_ms, f64::max).max(0.001);
     html! {
-        table {
-            tr {
-                th { "span" } th { "" } th.n { "start" } th.n { "took" } th.n { "allotted" }
-                th.n { "spent" } th { "outcome" } th { "rung" } th { "details" }
+        div.scroll tabindex="0" role="region" aria-label={ "Spans of " (request.trace_id) } {
+            table {
+                thead {
+                    tr {
+                        th { "span" } th { "when" } th.n { "start" } th.n { "took" } th.n { "allotted" }
+                        th.n { "spent" } th { "outcome" } th { "rung" } th { "details" }
+                    }
+                }
+                tbody { @for (depth, span) in rows { (row(depth, span, whole)) } }
             }
-            @for (depth, span) in rows { (row(depth, span, whole)) }
         }
     }
 }
@@ -93,7 +106,7 @@ fn row(depth: usize, span: &TraceSpan, whole: f64) -> Markup {
     };
     html! {
         tr {
-            td style={ "padding-left:" (depth) "rem" } { (span.name) }
+            th scope="row" style={ "padding-left:" (depth) "rem" } { (span.name) }
             td.t {
                 div class=(colour)
                     style={ "left:" (format!("{left:.2}")) "%;width:" (format!("{width:.2}")) "%" } {}

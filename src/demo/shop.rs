@@ -56,6 +56,12 @@ impl Shop {
         }
     }
 
+    /// Where its bundles lie: the one that is served, and others to load beside it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The model bundle.
     #[must_use]
     pub fn bundle(&self) -> PathBuf {

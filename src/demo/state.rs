@@ -126,9 +126,11 @@ pub fn settings_file(shop: &Shop, folder: &Path, port: u16) -> String {
          server.bind = \"127.0.0.1:{port}\"\n\
          store.path = {}\n\
          bundle.path = {}\n\
+         models.folder = {}\n\
          telemetry.log_level = \"warn\"\n",
         quoted(folder.join(STORE)),
         quoted(shop.bundle()),
+        quoted(shop.folder().to_owned()),
     )
 }
 

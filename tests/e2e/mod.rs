@@ -4,6 +4,7 @@ mod bad_requests;
 mod bundle;
 mod collector;
 mod demo;
+mod documents;
 mod engine;
 mod events;
 mod experiments;

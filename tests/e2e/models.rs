@@ -28,7 +28,7 @@ fn models() -> TempDir {
     copy(&from, &to);
     let mut manifest = manifest();
     manifest["version"] = json!("two");
-    manifest["calibration"]["unified"]["b"] = json!(0.5);
+    manifest["calibration"]["unified"]["click"]["b"] = json!(0.5);
     fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
     folder
 }

@@ -125,6 +125,49 @@ async fn one_request_always_has_one_answer() {
 }
 
 #[tokio::test]
+async fn a_request_is_answered_as_it_asks_for_comparison() {
+    let site = Site::start().await;
+    let ask = |more: serde_json::Value| {
+        let mut body =
+            json!({"user_id": "u9", "k": 20, "context": {"timestamp": 4_000_000_000_000_i64}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        site.rank(body)
+    };
+    let whole = ask(json!({})).await;
+    let idrec = ask(json!({"rung": "idrec"})).await;
+    assert_eq!(idrec["rung"], "idrec");
+    assert_eq!(idrec["degraded"][0]["cause"], "asked");
+    assert_eq!(idrec["coverage"]["candidates"], whole["coverage"]["candidates"]);
+    assert_ne!(idrec["items"], whole["items"]);
+    let named = ask(json!({"model": whole["model"], "diversity": 0.0})).await;
+    assert_eq!(named["degraded"], json!([]));
+    assert_ne!(named["items"], whole["items"], "diversity is 0.2 by the settings");
+
+    let wrong = json!({"user_id": "u9", "model": "none", "rung": "lowest", "diversity": 1.5});
+    let (status, problem) = site.post_json("/v1/rank", &wrong).await;
+    assert_eq!(status, 400);
+    assert!(problem["detail"].as_str().unwrap().contains("ready: simshop"), "{problem}");
+    let wrong = json!({"user_id": "u9", "rung": "lowest", "diversity": 1.5});
+    let (_, problem) = site.post_json("/v1/rank", &wrong).await;
+    let fields: Vec<_> =
+        problem["errors"].as_array().unwrap().iter().map(|one| &one["field"]).collect();
+    assert_eq!(fields, ["diversity", "rung"], "{problem}");
+}
+
+#[tokio::test]
+async fn the_playground_offers_shoppers_and_its_files() {
+    let site = Site::start().await;
+    let (_, found) = site.get("/playground/shoppers").await;
+    let shoppers = found["shoppers"].as_array().unwrap();
+    assert_eq!(shoppers.len(), 12, "{found}");
+    assert!(shoppers.iter().all(|one| one["clicks"].as_u64() > Some(0)), "{found}");
+    assert_eq!(shoppers[0]["taste"].as_array().unwrap().len(), 3, "{found}");
+    let style = site.http.get(site.url("/playground/style.css")).send().await.unwrap();
+    assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
+    assert_eq!(site.get("/playground/none.js").await.0, 404);
+}
+
+#[tokio::test]
 async fn health_metrics_and_documents_are_served() {
     let site = Site::start().await;
     site.rank_for("u1", 5).await;
@@ -140,7 +183,7 @@ async fn health_metrics_and_documents_are_served() {
     let (status, docs) = site.get("/docs/").await;
     assert!(status == 200 && docs.as_str().unwrap().contains("swagger"), "{docs}");
     let (status, page) = site.get("/").await;
-    assert!(status == 200 && page.as_str().unwrap().contains("/v1/rank"));
+    assert!(status == 200 && page.as_str().unwrap().contains("/playground/app.js"));
 }
 
 #[tokio::test]

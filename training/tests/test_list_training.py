@@ -25,9 +25,10 @@ from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryBatch, HistoryIndex
 from plugrank_training.evaluate.lists.metrics import Interval
 from plugrank_training.evaluate.lists.verdict import ListComparison
+from plugrank_training.export.bundle import Bundle, export_bundle
 from plugrank_training.fit import export_stage
 from plugrank_training.fit.batches import Batcher
-from plugrank_training.fit.export_stage import bundle_of, judge_bundle
+from plugrank_training.fit.export_stage import bundle_of, idrec_alone, judge_bundle
 from plugrank_training.fit.list_loss import list_loss, list_losses, retrieval_loss, retrieval_query
 from plugrank_training.fit.list_negatives import ListNegatives, lookup
 from plugrank_training.fit.prepare import prepare
@@ -194,6 +195,18 @@ def test_impossible_shares_are_named(tmp_path: Path) -> None:
     assert Config().suited_to(clicks_only=False).next_clicks.epochs == 0
 
 
+def check_idrec_alone(bundle: Bundle, folder: Path) -> None:
+    """It is cut as the unified model is, reads no content, and is found by its own vectors."""
+    assert bundle.idrec is not None
+    manifest = export_bundle(idrec_alone(bundle, bundle.idrec), folder)
+    assert list(manifest["graphs"]) == ["item_encoder", "user_encoder", "unified"]
+    assert manifest["retrieval"] == {"item_vector": "id_vector"}
+    assert manifest["calibration"]["unified"] == bundle.calibration["idrec"]
+    read = {port["source"] for graph in manifest["graphs"].values() for port in graph["inputs"]}
+    assert {"candidate.item.id_query", "user.state.id_keys"} <= read
+    assert not any("modal" in source for source in read)
+
+
 def test_a_bundle_with_worse_lists_is_not_called_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_planted(tmp_path / "set")
     options = Options(data, tmp_path / "out", None, "plugrank", None, 0, torch.device("cpu"), no_test=True)
@@ -214,7 +227,9 @@ def test_a_bundle_with_worse_lists_is_not_called_better(tmp_path: Path, monkeypa
     assert lists.users > 20
     gain = lists.gain["recall@20"]
     assert abs(gain.value - (lists.model["recall@20"] - lists.other["recall@20"])) < 1e-9
-    assert bundle_of(run, prepared, models, verdict).metrics["verdict"] == verdict.summary()
+    bundle = bundle_of(run, prepared, models, verdict)
+    assert bundle.metrics["verdict"] == verdict.summary()
+    check_idrec_alone(bundle, tmp_path / "alone")
     worse = ListComparison({"recall@20": 0.1}, {"recall@20": 0.2}, {"recall@20": Interval(-0.1, -0.2, -0.01)}, 9)
     monkeypatch.setattr(export_stage, "compare_lists", lambda *_: worse)
     refused = judge_bundle(run, prepared, models, accept_worse_lists=False)

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{demo_split, ort_library, process, running::Running, table, train};
+use crate::{demo_split, faults, ort_library, process, running::Running, shop_check, table, train};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -25,9 +25,16 @@ pub(crate) struct Args {
     /// Each role in a process of its own on a free port, and a Redis behind them.
     #[arg(long)]
     split: bool,
-    /// Rank for 20 users, print what came back, and end.
+    /// Rank for 20 users, print what came back, and end. Of the shipped shop also: three shoppers side by side,
+    /// and the clicks that lists would truly get; fails where UniM is below its goals.
     #[arg(long)]
     check: bool,
+    /// With `--check`: do not fail below the goals.
+    #[arg(long, requires = "check")]
+    report_only: bool,
+    /// A debug build: slower, and built in less time.
+    #[arg(long)]
+    debug: bool,
 }
 
 /// What is served, and where its state lies.
@@ -61,7 +68,7 @@ pub(crate) enum Build {
 pub(crate) fn run(args: &Args) -> Result<()> {
     free_port(args.port)?;
     let library = ort_library::ensure()?;
-    let binary = build(Build::Release)?;
+    let binary = build(if args.debug { Build::Debug } else { Build::Release })?;
     let begun = Instant::now();
     let site = match &args.dataset {
         None => shipped(),
@@ -74,9 +81,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (mut server, users) = serve(&binary, &library, &site, args.port)?;
     println!("serving after {:.1} s\n", begun.elapsed().as_secs_f64());
     if args.check {
+        if args.dataset.is_none() {
+            let truth = shop_check::truth(&site.dataset)?;
+            shop_check::check(&server.url(), &truth, args.report_only)?;
+        }
         return table::check(&server.url(), &users);
     }
-    announce(&server, users.first().map_or("1", String::as_str), &site, args.split);
+    let user = users.first().map_or("1", String::as_str);
+    announce(&server, user, &site, args.split);
+    if args.split {
+        return faults::watch(server, user);
+    }
     server.wait()
 }
 
@@ -220,6 +235,12 @@ fn announce(server: &Server, user: &str, site: &Site, split: bool) {
     println!(
         "  curl -s {url}/v1/rank -H 'content-type: application/json' -d '{{\"user_id\": \"{user}\", \"k\": 5}}'"
     );
+    if split {
+        println!("\nKill a role, and see here what becomes of the answers:");
+        for (name, pid) in server.pids() {
+            println!("  kill -9 {pid:<8} # {name}");
+        }
+    }
     println!("\nCtrl-C ends it.");
 }
 
@@ -237,6 +258,11 @@ impl Server {
     /// Its processes, by name.
     pub(crate) fn pids(&self) -> Vec<(&'static str, u32)> {
         self.processes.iter().map(|process| (process.name, process.pid())).collect()
+    }
+
+    /// The processes themselves, and the port of the REST API.
+    pub(crate) fn into_parts(self) -> (Vec<Running>, u16) {
+        (self.processes, self.port)
     }
 
     /// Its address.

@@ -61,8 +61,9 @@ pub(crate) fn serve(
 impl Split<'_> {
     fn redis(&self) -> Result<Running> {
         let mut command = Command::new("redis-server");
-        // What it holds is loaded anew each time.
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
+        // What it holds is loaded anew each time, and is there again when it is killed meanwhile.
+        let _ = fs::remove_dir_all(self.folder.join("appendonlydir"));
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--port"]);
         command.arg(self.redis_port.to_string()).arg("--dir").arg(&self.folder);
         let mut redis = Running::start("redis", &command, &self.folder.join("redis.log"))?;
         redis.wait_until(|| TcpStream::connect(("127.0.0.1", self.redis_port)).is_ok())?;

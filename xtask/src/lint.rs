@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{audit, parts, process, python, python_client};
+use crate::{audit, docs, parts, process, python, python_client};
 
 pub(crate) fn run() -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
     let mut check = Command::new(audit::cargo_deny()?);
     check.args(["--workspace", "check", "bans", "licenses", "sources"]).current_dir(crate::root());
     process::run(&mut check)?;
+    docs::build()?;
     let python = python::ensure()?;
     let training = |arguments: &[&str]| {
         let mut command = Command::new(&python);
@@ -30,8 +31,15 @@ pub(crate) fn run() -> Result<()> {
         process::run(&mut command)
     };
     // By the rules of this folder, wherever the files lie.
-    let config =
-        ["--config", "pyproject.toml", ".", "../loadtests/bench/fastapi", "../packaging/wheel"];
+    let config = [
+        "--config",
+        "pyproject.toml",
+        ".",
+        "../loadtests/bench/fastapi",
+        "../packaging/wheel",
+        "../tests/browser",
+        "../docs/site",
+    ];
     training(&[&["ruff", "check"], &config[..]].concat())?;
     training(&[&["ruff", "format", "--check"], &config[..]].concat())?;
     training(&["mypy", "src"])?;

@@ -2,9 +2,12 @@
 
 mod audit;
 mod bench;
+mod browser;
 mod chart;
 mod demo;
 mod demo_split;
+mod docs;
+mod faults;
 mod files;
 mod fuzz;
 mod lint;
@@ -22,11 +25,13 @@ mod rungs;
 mod running;
 mod settings;
 mod shop;
+mod shop_check;
 mod system_packages;
 mod table;
 mod test;
 mod tools;
 mod train;
+mod truth;
 mod venv;
 mod wheel;
 
@@ -75,6 +80,8 @@ enum Command {
     Settings,
     /// Make the shipped shop, its model and the parity test's predictions again.
     Shop,
+    /// Build the documentation as a site that loads nothing from elsewhere.
+    Docs(docs::Args),
     /// Fetch what the other commands need, without running anything.
     Setup {
         /// Also what training needs (PyTorch: several GB).
@@ -99,6 +106,7 @@ fn main() -> ExitCode {
         Command::Chart => chart::run(),
         Command::Settings => settings::run(),
         Command::Shop => shop::run(),
+        Command::Docs(args) => docs::run(&args),
         Command::Setup { training } => setup(training),
     };
     match result {

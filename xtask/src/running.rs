@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, ExitStatus},
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use crate::process;
 /// command is killed.
 pub(crate) struct Running {
     pub(crate) name: &'static str,
+    command: Command,
     child: Child,
     log: PathBuf,
 }
@@ -25,10 +26,21 @@ impl Running {
     pub(crate) fn start(name: &'static str, command: &Command, log: &Path) -> Result<Self> {
         let file =
             fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let output = file.try_clone()?;
-        let child = bound(command).stdout(output).stderr(file).spawn();
-        let child = child.with_context(|| format!("{name} could not be started"))?;
-        Ok(Self { name, child, log: log.to_owned() })
+        let mut command = bound(command);
+        let child = spawn(name, &mut command, file)?;
+        Ok(Self { name, command, child, log: log.to_owned() })
+    }
+
+    /// Starts it once more, after it has ended; its log goes on.
+    pub(crate) fn again(&mut self) -> Result<()> {
+        let file = fs::File::options().append(true).open(&self.log)?;
+        self.child = spawn(self.name, &mut self.command, file)?;
+        Ok(())
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -64,6 +76,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(name: &str, command: &mut Command, log: fs::File) -> Result<Child> {
+    let child = command.stdout(log.try_clone()?).stderr(log).spawn();
+    child.with_context(|| format!("{name} could not be started"))
 }
 
 /// The command, told by Linux when this one dies, however it does.

@@ -9,6 +9,8 @@ use crate::{files, process, python, train};
 /// Size of the shipped shop: small enough to ship, large enough to learn from.
 const SHOP: [&str; 8] =
     ["--seed", "7", "--items", "1500", "--users", "800", "--impressions", "120000"];
+/// How it is trained.
+const CONFIG: &str = "training/configs/simshop-small.toml";
 /// Test impressions whose torch predictions are shipped, for the parity test.
 const PREDICTIONS: &str = "240";
 
@@ -29,8 +31,12 @@ pub(crate) fn run() -> Result<()> {
     process::run(&mut simshop)?;
 
     let out = crate::target().join("shop");
-    train::convert_and_train(&dataset, &out, &["--again".to_owned()])?;
-    files::replace(&out.join("bundle"), &folder.join("bundle"))?;
+    let config = crate::root().join(CONFIG).to_string_lossy().into_owned();
+    let options = ["--again", "--config", &config].map(str::to_owned);
+    train::convert_and_train(&dataset, &out, &options)?;
+    for bundle in ["bundle", "bundle-idrec"] {
+        files::replace(&out.join(bundle), &folder.join(bundle))?;
+    }
     process::run(
         python::training(&python::ensure()?)
             .arg("sample-predictions")

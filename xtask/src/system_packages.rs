@@ -1,6 +1,6 @@
 //! What the tests need of the system's packages.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -16,6 +16,13 @@ pub(crate) fn faketime() -> Result<()> {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     ensure("libfaketime", libraries.any(|library| library.is_file()))
+}
+
+/// The browser that pages are tested in.
+pub(crate) fn chromium() -> Result<PathBuf> {
+    let program = PathBuf::from("/usr/bin/chromium");
+    ensure("chromium", program.is_file())?;
+    Ok(program)
 }
 
 /// Installs a package that is not there yet, where that is possible.

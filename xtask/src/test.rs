@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    model_servers, ort_library, parts, process, python, python_client, redis8, system_packages,
+    browser, model_servers, ort_library, parts, process, python, python_client, redis8,
+    system_packages,
 };
 
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
@@ -20,6 +21,8 @@ pub(crate) enum Group {
     Training,
     /// The Python client's tests, against a server.
     Clients,
+    /// The pages, in a real browser.
+    Browser,
     /// Whole flows over real HTTP, and what breaks.
     E2e,
 }
@@ -72,6 +75,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Clients) {
         python_client::test()?;
+    }
+    if wanted(Group::Browser) {
+        browser::test()?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ pub(crate) mod features;
 pub mod filter;
 pub mod items;
 pub mod models;
+pub mod playground;
 pub mod rank;
 pub mod users;
 

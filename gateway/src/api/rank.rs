@@ -53,6 +53,18 @@ pub struct RankRequest<'a> {
     /// Latency budget in milliseconds; the configured one when left out.
     #[schema(minimum = 1, example = 50)]
     pub budget_ms: Option<i64>,
+    /// Version of the model that answers, one that is active or ready; the active one when left out.
+    #[serde(borrow)]
+    pub model: Option<Cow<'a, str>>,
+    /// The highest rung to answer on, for comparisons: `ctr_order`, `fewer_candidates`,
+    /// `missing_vectors`, `idrec` (the ID-based model alone) or `retrieval_order`.
+    #[serde(borrow)]
+    #[schema(example = "idrec")]
+    pub rung: Option<Cow<'a, str>>,
+    /// What similarity to the items above counts against click probability, 0 (nothing) to 0.99; as
+    /// configured when left out.
+    #[schema(minimum = 0, maximum = 0.99, example = 0.2)]
+    pub diversity: Option<f32>,
     /// Arms by experiment, in place of those that would be dealt; for tests, where the settings allow it
     /// (`experiments.forced_arms`).
     #[schema(example = json!({}))]
@@ -278,6 +290,7 @@ pub struct DegradedReport<'a> {
     pub rung: &'static str,
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
     /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm),
+    /// `asked` (by the request).
     /// `non_finite` (the model gave what are no numbers; their `ctr` is null).
     pub cause: &'static str,
     /// What happened, for people.

@@ -121,6 +121,8 @@ pub(crate) mod tests {
             filters: Vec::new(),
             as_of: 5,
             budget: Duration::ZERO,
+            diversity: None,
+            rung: None,
             explain: false,
         };
         let list = vec![GivenArm {

@@ -20,6 +20,8 @@ pub(crate) enum DegradedCause {
     Pinned,
     /// An arm of an experiment serves at this rung.
     Experiment,
+    /// The request asks for this rung.
+    Asked,
     /// At the present backlog the whole answer would have come too late.
     Backlog,
     /// The model gave what are no finite numbers.
@@ -36,6 +38,7 @@ impl DegradedCause {
             Self::Pressure => "pressure",
             Self::Pinned => "pinned",
             Self::Experiment => "experiment",
+            Self::Asked => "asked",
             Self::Backlog => "backlog",
             Self::NonFinite => "non_finite",
         }

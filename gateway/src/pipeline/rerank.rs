@@ -32,6 +32,7 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
         k,
         as_of: run.query.as_of,
         seed,
+        diversity: run.query.diversity,
     };
     let client = &run.model.clients.rerank;
     let check = |reply: &Reranked| check(reply, worth.len(), k);

@@ -1,6 +1,6 @@
 //! `POST /v1/rank`.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, str::FromStr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -8,8 +8,10 @@ use actix_web::{
     web::{self, Data, ReqData, ServiceConfig},
 };
 use plugrank_access::Scope;
-use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Stage};
-use plugrank_contract::{CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId};
+use plugrank_budget::{AdmissionRefusal, Admitted, Budget, OnOverload, Rung, Stage};
+use plugrank_contract::{
+    CallError, ErrorCode, ItemId, ItemList, UNKNOWN_ITEM, UserId, reranking::MAX_DIVERSITY,
+};
 use plugrank_runtime::trace_context::HexText;
 use plugrank_transport::{expected_wait, in_turns};
 use uuid::Uuid;
@@ -29,7 +31,7 @@ use crate::{
     experiments::{Arms, Who},
     exposures::Served,
     observe::{RankOutcome, RequestInfo},
-    pipeline::{self, CandidateSet, Degraded, Given, RankQuery, Ranked},
+    pipeline::{self, CandidateSet, Degraded, DegradedCause, Given, RankQuery, Ranked},
     problem::{FieldError, Problem, ProblemDocument},
     validate::{self, Errors},
 };
@@ -89,15 +91,22 @@ pub(crate) async fn rank(
     RawJson(body): RawJson,
 ) -> Result<HttpResponse, Problem> {
     let request: RankRequest<'_> = body::parse(&body)?;
-    let forced_arms = request.arms.is_some();
+    // What a caller compares is nobody's experience.
+    let forced_arms = request.arms.is_some() || request.model.is_some() || request.rung.is_some();
     let budget = Budget::start(check(&gateway, &request)?, gateway.shares());
     let admitted = gateway.admission.enter().map_err(|refusal| refused(&gateway, refusal))?;
     let arms = arms(&gateway, &info, &request, &budget).await?;
-    let mut model = gateway.model_of(&arms);
+    let mut model = match &request.model {
+        Some(version) => named_model(&gateway, version)?,
+        None => gateway.model_of(&arms),
+    };
     let mut query = query_of(&gateway, &model, request);
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
-        plan = plan.at_most(rung);
+        plan = plan.at_most(rung, DegradedCause::Experiment);
+    }
+    if let Some(rung) = query.rung {
+        plan = plan.at_most(rung, DegradedCause::Asked);
     }
     if let Err(refusal) = in_time(&gateway, &admitted, &query) {
         match gateway.live.load().budget.on_overload {
@@ -146,6 +155,17 @@ pub(crate) async fn rank(
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json()).insert_header(("server-timing", timing));
     Ok(response.body(json))
+}
+
+/// The model that a request names.
+fn named_model(gateway: &Gateway, version: &str) -> Result<Arc<ServingModel>, Problem> {
+    gateway.models.ready(version).ok_or_else(|| {
+        let (active, others) = gateway.models.all_ready();
+        let ready: Vec<&str> =
+            [&active].into_iter().chain(&others).map(|model| &*model.version).collect();
+        let detail = format!("{version:?} is not ready here; ready: {}", ready.join(", "));
+        Problem::invalid_field("model", detail)
+    })
 }
 
 /// Hands a served list to the log.
@@ -318,6 +338,12 @@ fn check(gateway: &Gateway, request: &RankRequest<'_>) -> Result<Duration, Probl
             errors.features(&format!("candidates[{at}].features"), &given.features);
         }
     }
+    if let Some(diversity) = request.diversity {
+        errors.range("diversity", diversity, 0.0..=MAX_DIVERSITY);
+    }
+    if let Some(Err(error)) = request.rung.as_deref().map(Rung::from_str) {
+        errors.add("rung", error.to_string());
+    }
     request.filter.iter().for_each(|filter| errors.filter("/filter", filter));
     errors.none_or(budget_of(gateway, request))
 }
@@ -346,6 +372,8 @@ fn query_of(gateway: &Gateway, model: &ServingModel, request: RankRequest<'_>) -
         given: Given::from_request(features, user, request.candidates),
         as_of: as_of.unwrap_or_else(validate::now_ms),
         budget,
+        diversity: request.diversity,
+        rung: request.rung.as_deref().and_then(|rung| Rung::from_str(rung).ok()),
         explain: request.explain,
     }
 }

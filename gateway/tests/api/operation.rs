@@ -60,7 +60,10 @@ async fn the_pages_load_nothing_from_elsewhere() {
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
     assert!(response.headers().contains_key("content-security-policy"));
     let page = response.text().await.unwrap();
-    assert!(page.contains("/v1/rank"));
+    assert!(page.contains("/playground/app.js"));
+    let script = server.get("/playground/app.js").await;
+    assert_eq!(script.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert_eq!(server.get("/playground/other.js").await.status(), 404);
     assert!(!page.contains("http://") && !page.contains("https://"), "the page stands alone");
 
     let docs = server.get("/docs").await;

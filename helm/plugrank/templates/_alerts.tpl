@@ -2,10 +2,7 @@
 
 {{/* Whether alert rules are made. */}}
 {{- define "plugrank.alerted" -}}
-{{- $create := .Values.alerts.create -}}
-{{- if or (eq $create "always") (and (eq $create "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
-true
-{{- end -}}
+{{- include "plugrank.operated" (dict "root" . "enabled" .Values.alerts.enabled) -}}
 {{- end -}}
 
 {{/* Matchers of every pod of the release: job is the Service's name. */}}

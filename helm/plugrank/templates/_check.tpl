@@ -24,7 +24,9 @@
 {{- if and (eq $values.access.auth "none") (or $values.access.keys.existingSecret $values.access.roleToken.existingSecret) -}}
 {{- fail "access.auth is none, so nobody is asked for what access.keys and access.roleToken name: leave them out, or set access.auth to keys" -}}
 {{- end -}}
+{{- if not (include "plugrank.shop" .) -}}
 {{- include "plugrank.checkSource" (dict "key" "bundle" "of" $values.bundle) -}}
+{{- end -}}
 {{- if $values.load.enabled -}}
 {{- include "plugrank.checkSource" (dict "key" "load.dataset" "of" $values.load.dataset) -}}
 {{- end -}}

@@ -42,6 +42,9 @@ app.kubernetes.io/component: {{ .role }}
 {{- define "plugrank.podLabels" -}}
 {{ include "plugrank.selector" . }}
 app.kubernetes.io/part-of: plugrank
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "plugrank.labels" -}}
@@ -50,6 +53,9 @@ app.kubernetes.io/part-of: plugrank
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "plugrank.serviceAccountName" -}}

@@ -37,9 +37,9 @@ spec:
       matchLabelKeys: [pod-template-hash]
       {{- end }}
     {{- end }}
-  {{- $load := and $embedded $values.load.enabled }}
+  {{- $load := include "plugrank.loads" .root }}
   {{- $copyBundle := and (include "plugrank.needsBundle" .role) $values.bundle.image.repository }}
-  {{- $copyDataset := and $load $values.load.dataset.image.repository }}
+  {{- $copyDataset := and $load $values.load.enabled $values.load.dataset.image.repository }}
   {{- if or $copyBundle $load }}
   initContainers:
     {{- if $copyBundle }}
@@ -80,8 +80,11 @@ spec:
         {{- $_ := set $resources "limits" (mustMergeOverwrite (deepCopy ($resources.limits | default dict)) $gpus) }}
         {{- end }}
         {{- toYaml $resources | nindent 8 }}
+    {{- with $role.sidecars }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
-    {{- include "plugrank.volumes" (dict "root" $root "role" .role "load" $load) | nindent 4 }}
+    {{- include "plugrank.volumes" (dict "root" $root "role" .role "load" (and $load $values.load.enabled)) | nindent 4 }}
 {{- end -}}
 
 {{/* What pods of roles and of `load` have in common. */}}
@@ -139,13 +142,20 @@ env:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+{{- with $role.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 volumeMounts:
+  {{- with $role.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   - { name: config, mountPath: /etc/plugrank, readOnly: true }
   - { name: tmp, mountPath: /tmp }
   {{- if eq $values.access.auth "keys" }}
   - { name: access, mountPath: /etc/plugrank-access, readOnly: true }
   {{- end }}
-  {{- if include "plugrank.needsBundle" .role }}
+  {{- if and (include "plugrank.needsBundle" .role) (not (include "plugrank.shop" .root)) }}
   - { name: bundle, mountPath: /bundle, readOnly: true }
   {{- end }}
   {{- if include "plugrank.snapshots" . }}
@@ -207,14 +217,16 @@ volumeMounts:
 {{- $load := .root.Values.load -}}
 - name: load
   {{- include "plugrank.containerCommon" . | nindent 2 }}
+  {{- if $load.enabled }}
   {{- /* Continues volumeMounts. */}}
     - { name: dataset, mountPath: /dataset, readOnly: true }
+  {{- end }}
   args:
     - load
     - --config
     - /etc/plugrank/plugrank.toml
     - --dataset
-    - {{ clean (printf "/dataset/%s" $load.dataset.path) }}
+    - {{ ternary (clean (printf "/dataset/%s" $load.dataset.path)) (printf "%s/dataset" (include "plugrank.shopFolder" .root)) $load.enabled }}
     {{- with $load.args }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -234,6 +246,10 @@ volumeMounts:
   configMap: { name: {{ include "plugrank.roleName" . }} }
 - name: tmp
   emptyDir: { sizeLimit: 1Gi }
+{{- $role := include "plugrank.role" . | fromJson }}
+{{- with $role.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- if eq $values.access.auth "keys" }}
 - name: access
   projected:
@@ -244,7 +260,7 @@ volumeMounts:
       {{- include "plugrank.accessSource" (dict "root" .root "of" $values.access.roleToken "path" "token") | nindent 6 }}
       {{- end }}
 {{- end }}
-{{- if include "plugrank.needsBundle" .role }}
+{{- if and (include "plugrank.needsBundle" .role) (not (include "plugrank.shop" .root)) }}
 {{ include "plugrank.sourceVolume" (dict "name" "bundle" "of" $values.bundle) }}
 {{- end }}
 {{- if .load }}

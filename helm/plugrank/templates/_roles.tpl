@@ -50,10 +50,31 @@
 {{- if eq .Values.topology "split" -}}embedding{{- else -}}all{{- end -}}
 {{- end -}}
 
-{{/* Whether a ServiceMonitor is made. */}}
-{{- define "plugrank.monitored" -}}
-{{- $create := .Values.serviceMonitor.create -}}
-{{- if or (eq $create "always") (and (eq $create "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
+{{/* Whether objects of the Prometheus operator are made: true, false, or where the cluster has it. Takes
+(dict "root" $ "enabled" VALUE). */}}
+{{- define "plugrank.operated" -}}
+{{- if or (eq (toString .enabled) "true") (and (eq (toString .enabled) "auto") (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
 true
 {{- end -}}
 {{- end -}}
+
+{{/* Whether a ServiceMonitor is made. */}}
+{{- define "plugrank.monitored" -}}
+{{- include "plugrank.operated" (dict "root" . "enabled" .Values.serviceMonitor.enabled) -}}
+{{- end -}}
+
+{{/* Whether the shop of the image is served: nothing else is named. */}}
+{{- define "plugrank.shop" -}}
+{{- $bundle := .Values.bundle -}}
+{{- if and (eq .Values.topology "all") (include "plugrank.embedded" .) (not $bundle.image.repository) (not $bundle.existingClaim) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the embedded store is loaded before each start. */}}
+{{- define "plugrank.loads" -}}
+{{- if and (include "plugrank.embedded" .) (or .Values.load.enabled (include "plugrank.shop" .)) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Where the shop is in the image. */}}
+{{- define "plugrank.shopFolder" -}}/usr/local/share/plugrank/simshop{{- end -}}

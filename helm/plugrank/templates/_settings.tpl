@@ -21,7 +21,11 @@
 {{- $_ := set $chart "retrieval" (dict "snapshot" (dict "path" "/var/lib/plugrank-retrieval")) -}}
 {{- end -}}
 {{- if include "plugrank.needsBundle" .role -}}
-{{- $_ := set $chart "bundle" (dict "path" (clean (printf "/bundle/%s" $values.bundle.path))) -}}
+{{- $bundle := clean (printf "/bundle/%s" $values.bundle.path) -}}
+{{- if include "plugrank.shop" .root -}}
+{{- $bundle = printf "%s/bundle" (include "plugrank.shopFolder" .root) -}}
+{{- end -}}
+{{- $_ := set $chart "bundle" (dict "path" $bundle) -}}
 {{- end -}}
 {{/* A role that had its own address would call itself, so each gets only those it calls. */}}
 {{- $peers := dict -}}

@@ -52,6 +52,7 @@ fn benchmark(criterion: &mut Criterion) {
                     k,
                     as_of: 1_000,
                     seed: 7,
+                    diversity: None,
                 };
                 black_box(select(&field, &rules))
             });

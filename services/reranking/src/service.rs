@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use plugrank_contract::{
     CallError, Context,
-    reranking::{Place, Rerank, Reranked},
+    reranking::{MAX_DIVERSITY, Place, Rerank, Reranked},
 };
 use plugrank_items::{ItemTable, RecordTable};
 use plugrank_settings::{SettingsError, check};
@@ -67,8 +67,16 @@ impl RerankingService {
         let pool = self.options.pool.max(k).min(order.len());
         let mut skipped = Vec::new();
         let (facts, similarity) = self.facts(call, &order, pool, &mut skipped);
-        let field =
-            Field { ctr: &ctr, facts, pool, similarity, k, as_of: call.as_of, seed: call.seed };
+        let field = Field {
+            ctr: &ctr,
+            facts,
+            pool,
+            similarity,
+            k,
+            as_of: call.as_of,
+            seed: call.seed,
+            diversity: call.diversity,
+        };
         let place = |place: FilledPlace| Place {
             candidate: order[place.item],
             score: place.score,
@@ -106,7 +114,8 @@ impl RerankingService {
             }
             (None, None) => true,
         };
-        let compared = pool > 1 && self.options.lambda < 1.0 && has_vectors;
+        let diverse = call.diversity.map_or(self.options.lambda < 1.0, |diversity| diversity > 0.0);
+        let compared = pool > 1 && diverse && has_vectors;
         let (facts, similarity) = match (&call.facts, &self.items) {
             (Some(facts), _) => {
                 let similarity = Similarity::of_facts(facts, &order[..pool]);
@@ -151,6 +160,9 @@ impl Service<Rerank> for RerankingService {
     async fn call(&self, context: Context, call: Rerank) -> Result<Reranked, CallError> {
         if call.k == 0 {
             return Err(CallError::invalid("`k` is 0; ask for at least 1 item"));
+        }
+        if call.diversity.is_some_and(|diversity| !(0.0..=MAX_DIVERSITY).contains(&diversity)) {
+            return Err(CallError::invalid("`diversity` must be 0 to 0.99"));
         }
         if call.items.len() != call.ctr.len() {
             let (items, ctr) = (call.items.len(), call.ctr.len());

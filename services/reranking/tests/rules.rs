@@ -57,6 +57,7 @@ impl Case {
             k: self.k.min(self.ctr.len()),
             as_of: AS_OF,
             seed: self.seed,
+            diversity: None,
         };
         select(&field, &rules::all(&self.options))
     }
@@ -259,8 +260,16 @@ fn one_more_rule_is_one_line() {
     rules.push(Box::new(EvenFirst));
     let ctr = [0.9, 0.8, 0.7, 0.6];
     let similarity = Similarity::by_categories();
-    let field =
-        Field { ctr: &ctr, facts: Facts::None, pool: 4, similarity, k: 3, as_of: AS_OF, seed: 1 };
+    let field = Field {
+        ctr: &ctr,
+        facts: Facts::None,
+        pool: 4,
+        similarity,
+        k: 3,
+        as_of: AS_OF,
+        seed: 1,
+        diversity: None,
+    };
     let items: Vec<_> = select(&field, &rules).iter().map(|place| place.item).collect();
     assert_eq!(items, [0, 2, 1], "an odd one only where nothing else is left");
 }

@@ -88,6 +88,7 @@ fn call(scored: &[(&str, f32)], k: u32) -> Rerank {
         k,
         as_of: AS_OF,
         seed: 1,
+        diversity: None,
     }
 }
 

@@ -21,6 +21,9 @@ pub struct RankFacts {
     pub vectors: Matrix,
 }
 
+/// Greatest [`Rerank::diversity`]: beyond it click probability would say nothing.
+pub const MAX_DIVERSITY: f32 = 0.99;
+
 /// Orders candidates for display.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rerank {
@@ -37,6 +40,9 @@ pub struct Rerank {
     pub as_of: TimestampMs,
     /// Seeds exploration, so that one request always has one answer.
     pub seed: u64,
+    /// What similarity to what stands above counts against click probability, 0 to 0.99; `None`: as the
+    /// settings have it.
+    pub diversity: Option<f32>,
 }
 
 /// A candidate at its place.

@@ -209,8 +209,12 @@ fn reranking() {
         k: 20,
         as_of: 1_000,
         seed: 9,
+        diversity: Some(0.5),
     };
-    assert_eq!(hex(&call), "010161010000003f010102030401010a0100010201080000803f000000c014d00f09");
+    assert_eq!(
+        hex(&call),
+        "010161010000003f010102030401010a0100010201080000803f000000c014d00f09010000003f"
+    );
     let place = Place { candidate: 7, score: 0.25, rule: Name::Borrowed("explored") };
     let reply = Reranked { places: vec![place], skipped: vec!["x".to_owned()] };
     assert_eq!(hex(&Ok::<_, CallError>(reply)), "0001070000803e086578706c6f726564010178");

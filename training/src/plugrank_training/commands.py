@@ -27,6 +27,7 @@ configuration that it reads has changed.
 TRAIN_END = """\
 written to OUT:
   bundle/                        what `plugrank serve` loads (docs/bundle-format.md)
+  bundle-idrec/                  IDRec alone, cut as the unified model is: to compare what both cost
   report.json                    metrics, losses, seconds of every stage
   predictions/MODEL.parquet      every test impression with its calibrated click probability: the mean over seeds, and
                                  one column a seed

@@ -1,6 +1,9 @@
 //! Whether a run counts: on the pinned bundle, with peers that reach what they are known to reach.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::process;
 
-/// SHA-256 of the shipped bundle's manifest, which lists the hash of every other file.
+/// SHA-256 of the manifest of [`bundle`], which lists the hash of every other file.
 const MANIFEST: &str = "d9c27502c581b805d5769a5abbaf138ae309e3850a6f9655d655527f97682d9e";
 /// Shares of the limit that the peers reached on a quiet machine of two cores, 500 candidates and
 /// eight connections.
@@ -19,14 +22,19 @@ const SHARES: [(Subject, f64); 3] =
 /// How far they may be from that.
 const TOLERANCE: f64 = 0.15;
 
-/// Whether the shipped bundle is the pinned one.
-pub(crate) fn pinned() -> Result<bool> {
-    Ok(manifest_sha256()? == MANIFEST)
+/// The bundle that the baseline was measured with: what was shipped until rankings became personal.
+pub(crate) fn bundle() -> PathBuf {
+    crate::root().join("models/baseline/bundle")
 }
 
-/// SHA-256 of the manifest, lower-case hex.
-pub(crate) fn manifest_sha256() -> Result<String> {
-    let manifest = crate::root().join("models/simshop/bundle/manifest.json");
+/// Whether [`bundle`] is the pinned one.
+pub(crate) fn pinned() -> Result<bool> {
+    Ok(manifest_sha256(&bundle())? == MANIFEST)
+}
+
+/// SHA-256 of a bundle's manifest, lower-case hex.
+pub(crate) fn manifest_sha256(bundle: &Path) -> Result<String> {
+    let manifest = bundle.join("manifest.json");
     fs::metadata(&manifest).with_context(|| format!("{}", manifest.display()))?;
     let said = process::output(std::process::Command::new("sha256sum").arg(&manifest))?;
     said.split_whitespace().next().map(str::to_owned).context("sha256sum said nothing")
@@ -52,4 +60,12 @@ pub(crate) fn verdict(results: &Results) -> Verdict {
     }
     text += if counts { "the run counts" } else { "the run does not count" };
     Verdict { counts, text }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_baseline_is_the_pinned_bundle() {
+        assert!(super::pinned().unwrap());
+    }
 }

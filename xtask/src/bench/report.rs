@@ -1,6 +1,6 @@
 //! The tables.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use super::{
     baseline,
@@ -11,14 +11,19 @@ use super::{
 };
 
 /// Everything that was measured, as Markdown.
-pub(crate) fn markdown(results: &Results, cpu: &[(Subject, CpuByLibrary)]) -> String {
+pub(crate) fn markdown(
+    bundle: &Path,
+    results: &Results,
+    cpu: &[(Subject, CpuByLibrary)],
+) -> String {
     let mut text = String::new();
-    let hash = baseline::manifest_sha256().unwrap_or_default();
+    let hash = baseline::manifest_sha256(bundle).unwrap_or_default();
     let hash = hash.get(..12).unwrap_or("unknown");
     let _ = writeln!(
         text,
-        "`cargo xtask bench` on the shipped bundle (SHA-256 of its manifest {hash}...), all servers and \
+        "`cargo xtask bench` on {} (SHA-256 of its manifest {hash}...), all servers and \
          the load generator on {} cores, k = {}. Columns: candidates, connections of a closed loop.\n",
+        super::short(bundle),
         std::thread::available_parallelism().map_or(1, usize::from),
         20
     );

@@ -19,6 +19,7 @@ use crate::{
 /// What is built and made before anything runs.
 pub(crate) struct Parts {
     bench: PathBuf,
+    bundle: PathBuf,
     pub(crate) plugrank: PathBuf,
     pub(crate) library: PathBuf,
     tables: PathBuf,
@@ -26,21 +27,21 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Builds the programs and encodes the shipped shop for the peers.
-    pub(crate) fn make() -> Result<Self> {
+    pub(crate) fn make(bundle: PathBuf) -> Result<Self> {
         let library = ort_library::ensure()?;
         let (bench, plugrank) = build()?;
         fs::create_dir_all(super::folder())?;
         let tables = super::folder().join("tables.safetensors");
         let mut prepare = Command::new(&bench);
-        prepare.arg("prepare").arg("--bundle").arg(model().join("bundle"));
+        prepare.arg("prepare").arg("--bundle").arg(&bundle);
         prepare.arg("--dataset").arg(model().join("dataset"));
         process::run(prepare.arg("--library").arg(&library).arg("--out").arg(&tables))?;
-        Ok(Self { bench, plugrank, library, tables })
+        Ok(Self { bench, bundle, plugrank, library, tables })
     }
 
-    /// The shipped shop, with its state in a folder.
+    /// The shipped shop by the bundle, with its state in a folder.
     pub(crate) fn site(&self, state: PathBuf) -> Site {
-        Site::new(model().join("dataset"), model().join("bundle"), state)
+        Site::new(model().join("dataset"), self.bundle.clone(), state)
     }
 
     /// The benchmark's program.
@@ -66,6 +67,11 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
+    /// What they serve.
+    pub(crate) fn bundle(&self) -> &Path {
+        &self.parts.bundle
+    }
+
     pub(crate) fn start(
         parts: Parts,
         port: u16,

@@ -23,7 +23,7 @@ pub(super) fn lay_out(folder: &Path, binary: &Path) -> Result<()> {
     fs::create_dir_all(program.parent().context("the program lies in a folder")?)?;
     process::run(Command::new("strip").arg("-o").arg(&program).arg(binary))
         .context("strip is part of binutils")?;
-    for part in ["bundle", "dataset"] {
+    for part in ["bundle", "bundle-idrec", "dataset"] {
         let shipped = root.join("models/simshop").join(part);
         files::replace(&shipped, &folder.join(SHOP).join(part))?;
     }

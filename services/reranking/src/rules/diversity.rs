@@ -31,7 +31,8 @@ impl Rule for Diversity {
     }
 
     fn begin(&self, field: &Field<'_>) -> Option<Box<dyn Applied>> {
-        let price = field.best().max(0.0) * (1.0 - self.lambda) / self.lambda;
+        let lambda = field.diversity.map_or(self.lambda, |diversity| 1.0 - diversity);
+        let price = field.best().max(0.0) * (1.0 - lambda) / lambda;
         if price == 0.0 || field.pool < 2 {
             return None;
         }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
     use crate::{Facts, similarity::Similarity};
 
-    fn values(lambda: f32, ctr: &[f32; 3]) -> Vec<f32> {
+    fn values(lambda: f32, diversity: Option<f32>, ctr: &[f32; 3]) -> Vec<f32> {
         let given = RankFacts {
             categories: vec![vec![0], vec![0], vec![1]],
             created_at: vec![None; 3],
@@ -96,6 +97,7 @@ mod tests {
             k: 3,
             as_of: 0,
             seed: 0,
+            diversity,
         };
         let mut values = ctr.to_vec();
         let rule = Diversity { lambda };
@@ -108,13 +110,20 @@ mod tests {
     #[test]
     fn similarity_to_what_is_placed_costs() {
         // 0.4 * 0.2 / 0.8 = 0.1 is the price of full similarity.
-        let values = values(0.8, &[0.4, 0.3, 0.25]);
+        let values = values(0.8, None, &[0.4, 0.3, 0.25]);
         assert!((values[1] - 0.2).abs() < 1e-6);
         assert_eq!(values[2], 0.25);
     }
 
     #[test]
     fn lambda_one_is_click_probability_alone() {
-        assert_eq!(values(1.0, &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
+        assert_eq!(values(1.0, None, &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
+    }
+
+    #[test]
+    fn a_request_says_more_than_the_settings() {
+        assert_eq!(values(0.8, Some(0.0), &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
+        let more = values(1.0, Some(0.5), &[0.4, 0.3, 0.25]);
+        assert!((more[1] + 0.1).abs() < 1e-6, "{more:?}");
     }
 }

@@ -94,6 +94,7 @@ mod tests {
             k: 3,
             as_of: 0,
             seed: 0,
+            diversity: None,
         };
         let options = RerankingOptions { hold_back_duplicates: on, ..RerankingOptions::default() };
         let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates::new(&options))];

@@ -38,6 +38,8 @@ pub struct Field<'a> {
     pub as_of: TimestampMs,
     /// Seeds what is drawn.
     pub seed: u64,
+    /// What the request says of diversity, instead of the settings: 1 - λ.
+    pub diversity: Option<f32>,
 }
 
 impl Field<'_> {

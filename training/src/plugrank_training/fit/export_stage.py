@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plugrank_training.console import say
+from plugrank_training.evaluate.lists.item_vectors import VECTORS
 from plugrank_training.evaluate.lists.replayed_run import ListOptions, NoRequestsError, open_replay
 from plugrank_training.evaluate.lists.verdict import ListComparison, compare_lists
 from plugrank_training.evaluate.trained import Trained
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
+from plugrank_training.export.graphs import sizes
 from plugrank_training.fit.prepare import Prepared, content_of
 from plugrank_training.fit.run import Run
+from plugrank_training.models.cut_model import CutModel
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,32 @@ def export_run(run: Run, prepared: Prepared, models: Mapping[str, Trained]) -> d
     if "idrec" in models and "unified" in models:
         verdict = judge_bundle(run, prepared, models, run.options.accept_worse_lists)
         say(f"unified is {'' if verdict.better else 'not '}called better than idrec: {verdict.reason}")
-    told = export_summary(bundle_of(run, prepared, models, verdict), run.options.out / "bundle")
+    bundle = bundle_of(run, prepared, models, verdict)
+    told = export_summary(bundle, run.options.out / "bundle")
+    if bundle.idrec is not None:
+        told["idrec_alone"] = export_summary(idrec_alone(bundle, bundle.idrec), run.options.out / "bundle-idrec")
     return told | ({"verdict": verdict.summary()} if verdict else {})
+
+
+def idrec_alone(bundle: Bundle, idrec: CutModel) -> Bundle:
+    """IDRec as a bundle of its own, for a fair comparison: cut where the unified model is cut, its item part kept in
+    records and its user part in states, and found by its own vectors. In the other bundle it is what is left when
+    records cannot be had, and so computes all of itself for every request."""
+    widths, _ = sizes(idrec, schema := dataclasses.replace(bundle.schema, parts=()))
+    calibration = {"unified": bundle.calibration["idrec"]} if "idrec" in bundle.calibration else {}
+    return Bundle(
+        name=f"{bundle.name}-idrec",
+        time=bundle.time,
+        schema=schema,
+        unified=idrec,
+        idrec=None,
+        text=None,
+        image=None,
+        calibration=calibration,
+        metrics={"unified": bundle.metrics["idrec"]} if "idrec" in bundle.metrics else {},
+        seed=bundle.seed,
+        item_vector=next((name for name in VECTORS if name in widths), None),
+    )
 
 
 def export_summary(bundle: Bundle, folder: Path) -> dict[str, Any]:

@@ -1,0 +1,199 @@
+"""Each feature of the playground, as a person uses it."""
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from conftest import MODES, Mode, Opened, Site, photograph
+from looks import no_violations, no_wider_than_the_screen
+from playwright.sync_api import Locator, Page, expect
+
+
+def column(page: Page, place: int) -> Locator:
+    return page.locator("article.side").nth(place)
+
+
+def listed(side: Locator) -> list[str]:
+    return [item.get_attribute("data-item") or "" for item in side.locator("ol.items > li").all()]
+
+
+def test_shoppers_are_picked_by_their_taste(play: Page) -> None:
+    shopper = play.get_by_role("combobox", name="Shopper")
+    told = [option.inner_text() for option in shopper.locator("option").all()]
+    assert len(told) >= 10
+    assert all(re.fullmatch(r"[\w\-, /]+ \(u\d+, \d+ clicks\)", text) for text in told[:-2]), told
+    before, past = listed(column(play, 0)), play.locator("#past").inner_text()
+    shopper.select_option(index=1)
+    expect(play.locator("#past")).not_to_have_text(past)
+    assert listed(column(play, 0)) != before
+    expect(play.locator("ul.past img.pic").first).to_be_visible()
+    shopper.select_option(label="somebody new, nothing clicked")
+    expect(play.locator("#past")).to_contain_text("Nothing is known about this shopper")
+    shopper.select_option(label="another id")
+    play.get_by_label("User id").fill("u3")
+    play.keyboard.press("Enter")
+    expect(play.locator("ul.past li").first).to_be_visible()
+
+
+def test_a_click_moves_the_ranking(play: Page) -> None:
+    side = column(play, 0)
+    first = side.locator("ol.items > li").first
+    clicked, title = first.get_attribute("data-item"), first.locator(".title").inner_text()
+    first.get_by_role("button", name=f"Click: {title}").click()
+    expect(play.get_by_role("status").first).to_contain_text(f"Recorded a click on {title}")
+    expect(play.get_by_role("status").first).to_contain_text(re.compile(r"\d+ moved, [1-9]\d* came in"))
+    assert clicked not in listed(side)
+    expect(side.locator(".move.new").first).to_be_visible()
+    expect(side.locator(".move.up").first).to_be_visible()
+    expect(play.locator("ul.past li").first).to_contain_text(title)
+
+
+def test_two_ways_to_answer_stand_side_by_side(play: Page) -> None:
+    expect(column(play, 0)).to_have_attribute("aria-label", "as served")
+    expect(column(play, 0).locator(".chip").first).to_have_text("full")
+    expect(column(play, 1).locator(".chip").first).to_have_text("idrec")
+    assert listed(column(play, 0)) != listed(column(play, 1))
+    play.get_by_label("Beside it").select_option(label="retrieval alone, nothing scored")
+    expect(column(play, 1).locator(".chip").first).to_have_text("retrieval order")
+    expect(column(play, 1)).to_contain_text("not scored")
+    # What was asked for is no degradation.
+    expect(play.locator("#note")).to_be_hidden()
+    play.get_by_label("Beside it").select_option(label="nothing")
+    expect(play.locator("article.side")).to_have_count(1)
+
+
+def test_an_item_says_why_it_is_there(play: Page) -> None:
+    why = column(play, 0).get_by_role("button", name=re.compile("^Why:")).first
+    why.focus()
+    play.keyboard.press("Enter")
+    expect(why).to_have_attribute("aria-expanded", "true")
+    box = column(play, 0).locator(".why").first
+    for text in ("Named by", "Place given", "Score", "Click chance with PPM", "without PPM"):
+        expect(box).to_contain_text(text)
+    chances = re.findall(r"([\d.]+)%", box.inner_text())
+    assert len(chances) == 2
+    assert chances[0] != chances[1]
+    play.keyboard.press("Enter")
+    expect(box).to_be_hidden()
+
+
+def png(path: Path) -> Path:
+    """A red picture of 8 by 8."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + b"\xd0\x20\x20" * 8) * 8
+    head = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    return path
+
+
+def test_an_item_is_added_and_enters(play: Page, tmp_path: Path) -> None:
+    play.get_by_role("button", name="Add it").click()
+    expect(play.get_by_role("alert")).to_contain_text("give it a name")
+    item = play.get_by_role("form", name="A new item")
+    item.get_by_label("Title").fill("Norvik boho lantern")
+    item.get_by_label("Categories").fill("garden, lanterns")
+    item.get_by_label("Text").fill("Our handwoven lantern brings rattan to the terrace.")
+    item.get_by_label("Further features").fill("brand=Norvik, price_band=2")
+    item.get_by_label("Picture").set_input_files(png(tmp_path / "lantern.png"))
+    play.get_by_role("button", name="Add it").click()
+    expect(play.locator("#entered")).to_contain_text(re.compile(r"entered at place \d+ of \d+"))
+    play.get_by_role("button", name="Take it away again").click()
+    expect(play.locator("#entered")).to_contain_text("is gone")
+
+
+def test_filters_diversity_and_budget(play: Page) -> None:
+    play.get_by_role("button", name="Add a filter").click()
+    play.get_by_label("Column").fill("categories")
+    value = play.get_by_role("textbox", name="Value", exact=True)
+    value.fill("bags")
+    value.press("Enter")
+    rows = column(play, 0).locator("ol.items > li")
+    expect(rows.first).to_contain_text("bags")
+    expect(rows).to_have_count(10)
+    for row in rows.all():
+        expect(row).to_contain_text("bags")
+    play.get_by_role("button", name="Remove").click()
+    play.get_by_label("Diversity").select_option(label="none")
+    play.get_by_role("button", name="Rank", exact=True).click()
+    expect(rows.filter(has_not_text="bags").first).to_be_visible()
+    plain = listed(column(play, 0))
+    play.get_by_label("Diversity").select_option(label="much")
+    play.wait_for_function(
+        "before => JSON.stringify([...document.querySelectorAll('article.side')[0].querySelectorAll('ol.items > li')]"
+        ".map(item => item.dataset.item)) !== JSON.stringify(before)",
+        arg=plain,
+    )
+    play.get_by_label("Budget").fill("1")
+    play.get_by_label("Budget").press("Enter")
+    expect(play.get_by_role("alert")).to_be_visible()
+
+
+def test_errors_name_the_field_in_words(play: Page) -> None:
+    items = play.get_by_label("Items", exact=True)
+    items.fill("0")
+    items.press("Enter")
+    expect(play.get_by_role("alert")).to_contain_text("Items: is 0; it must be 1 to 500")
+    expect(items).to_have_attribute("aria-invalid", "true")
+    expect(items).to_be_focused()
+    play.route("**/v1/rank", lambda route: route.abort())
+    items.fill("5")
+    items.press("Enter")
+    expect(play.get_by_role("alert")).to_contain_text("The server does not answer")
+
+
+def test_what_was_left_out_is_told(play: Page) -> None:
+    left = play.get_by_role("region", name="Left out")
+    left.locator("summary").click()
+    expect(left.get_by_role("listitem").first).to_contain_text(re.compile(r"i\d+: seen"))
+
+
+def test_time_and_rungs_are_shown(play: Page) -> None:
+    lanes = column(play, 0).locator(".lane")
+    for lane, stage in zip(lanes.all(), ("retrieval", "scoring", "reranking"), strict=True):
+        expect(lane).to_contain_text(re.compile(rf"{stage}.*[\d.]+ ms of [\d.]+ ms, full", re.DOTALL))
+    expect(column(play, 1).locator(".lane").nth(1)).to_contain_text("idrec")
+
+
+def test_the_server_is_watched(play: Page) -> None:
+    live = play.locator("#live")
+    for name in ("Rankings a second", "p50", "p99", "Rows from memory", "Answers by rung"):
+        expect(live).to_contain_text(name)
+    expect(live).to_contain_text(re.compile(r"full \d+"))
+    expect(live).to_contain_text(re.compile(r"p50\s*[\d.]+ ms"))
+
+
+def test_keys_are_enough(play: Page) -> None:
+    play.keyboard.press("Tab")
+    expect(play.get_by_role("link", name="Skip to the ranking")).to_be_focused()
+    play.keyboard.press("Enter")
+    expect(play.locator("#answer")).to_be_focused()
+    play.keyboard.press("/")
+    expect(play.get_by_role("combobox", name="Shopper")).to_be_focused()
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_everybody_can_use_it(opened: Opened, site: Site, mode: Mode) -> None:
+    page = opened.page(site.url, mode)
+    page.locator("ol.items > li").first.wait_for()
+    page.get_by_role("button", name="Add a filter").click()
+    page.get_by_text("More", exact=True).click()
+    page.get_by_role("button", name=re.compile("^Why:")).first.click()
+    expect(page.locator(".why").first).to_contain_text("without PPM")
+    page.get_by_role("button", name=re.compile("^Click:")).first.click()
+    expect(page.get_by_role("status").first).to_contain_text("Recorded")
+    page.get_by_role("button", name=re.compile("^Why:")).first.click()
+    expect(page.locator("#live")).to_contain_text("p99")
+    photograph(page, f"playground-{mode}")
+    no_violations(page)
+    no_wider_than_the_screen(page)
+    page.get_by_label("Items", exact=True).fill("many")
+    page.get_by_label("Items", exact=True).press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    no_violations(page)
