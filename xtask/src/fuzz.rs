@@ -78,7 +78,10 @@ fn one(program: &PathBuf, target: &str, args: &Args) -> Result<()> {
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(format!("-max_len={LONGEST}"))
         .args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"])
-        .arg(corpus)
-        .arg(home.join("seeds").join(target));
+        .arg(corpus);
+    let seeds = home.join("seeds").join(target);
+    if seeds.is_dir() {
+        fuzz.arg(seeds);
+    }
     process::run(&mut fuzz)
 }
