@@ -92,7 +92,9 @@ impl Endpoint {
     /// The methods, as an `Allow` header lists them.
     pub(crate) const fn allow(self) -> &'static str {
         match self {
-            Self::Rank | Self::RankBatch | Self::Events | Self::Items | Self::ModelActivate => "POST",
+            Self::Rank | Self::RankBatch | Self::Events | Self::Items | Self::ModelActivate => {
+                "POST"
+            }
             Self::Models => "GET, HEAD, POST",
             Self::Model => "DELETE",
             Self::Experiment => "GET, HEAD, PUT, DELETE",

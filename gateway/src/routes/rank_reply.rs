@@ -11,7 +11,8 @@ use crate::{
         millis,
         rank::{
             BudgetReport, Coverage, DegradedReport, DroppedItem, Explanation, ItemScores,
-            MovedItem, NamedSources, PlacedItem, RankResponse, RankedItem, StageReport, ValueNumbers,
+            MovedItem, NamedSources, PlacedItem, RankResponse, RankedItem, StageReport,
+            ValueNumbers,
         },
     },
     cursor,
