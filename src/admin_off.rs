@@ -13,11 +13,14 @@ use plugrank_runtime::{
 /// No port.
 pub enum Admin {}
 
+/// Neither a port nor tail sampling.
+pub type Started = (Option<Admin>, Option<Arc<dyn TailSampler>>);
+
 /// None.
 ///
 /// # Errors
 /// Never.
-pub fn start(_: &AdminOptions, _: &Gate) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+pub fn start(_: &AdminOptions, _: &Gate) -> Result<Started> {
     Ok((None, None))
 }
 

@@ -19,20 +19,28 @@ use crate::role_access::{self, RoleAccess};
 /// Adds a role's calls to an application.
 pub type Routes = Box<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
+/// What a role's port is made of.
+pub struct RoleParts {
+    /// Section `[server]` of the settings.
+    pub settings: ServerOptions,
+    /// The role's calls.
+    pub routes: Routes,
+    /// Who may call.
+    pub access: RoleAccess,
+    /// What bodies may take.
+    pub bodies: BodyMemory,
+    /// Those of the process.
+    pub metrics: Metrics,
+    /// Whether it is ready.
+    pub health: Health,
+}
+
 /// Serves a role until `shutdown` is requested, then lets calls in flight end.
 ///
 /// # Errors
 /// When the listener cannot be served.
-pub async fn run(
-    listener: TcpListener,
-    settings: ServerOptions,
-    routes: Routes,
-    access: RoleAccess,
-    bodies: BodyMemory,
-    metrics: Metrics,
-    health: Health,
-    shutdown: Shutdown,
-) -> Result<()> {
+pub async fn run(listener: TcpListener, parts: RoleParts, shutdown: Shutdown) -> Result<()> {
+    let RoleParts { settings, routes, access, bodies, metrics, health } = parts;
     let (routes, access) = (Arc::new(routes), Data::new(access));
     let bodies = body_reader(settings.client_timeout(), bodies);
     let server = HttpServer {

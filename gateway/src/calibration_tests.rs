@@ -3,9 +3,7 @@
 use plugrank_contract::{EventType, ExposedArm};
 
 use super::*;
-
-#[path = "../tests/api/store.rs"]
-mod store;
+use crate::memory_store as store;
 
 const NOW: TimestampMs = 1_800_000_000_000;
 

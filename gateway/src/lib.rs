@@ -21,6 +21,9 @@ mod exposures;
 pub mod fuzzing;
 mod lease;
 mod live;
+#[cfg(test)]
+#[path = "../tests/api/store.rs"]
+mod memory_store;
 mod metrics;
 mod models;
 mod observe;

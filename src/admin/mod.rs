@@ -35,14 +35,14 @@ pub struct Admin {
     gate: Gate,
 }
 
+/// The port, where there is one, and tail sampling, where it is on.
+pub type Started = (Option<Admin>, Option<Arc<dyn TailSampler>>);
+
 /// Tail sampling, and the port where the settings name one.
 ///
 /// # Errors
 /// When the port cannot be bound.
-pub fn start(
-    settings: &AdminOptions,
-    gate: &Gate,
-) -> Result<(Option<Admin>, Option<Arc<dyn TailSampler>>)> {
+pub fn start(settings: &AdminOptions, gate: &Gate) -> Result<Started> {
     let admin = match settings.bind {
         None => None,
         Some(bind) => {

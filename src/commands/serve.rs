@@ -20,7 +20,7 @@ use crate::{
     models, reload,
     reserved_port::ReservedPort,
     role_access::{self, RoleAccess},
-    role_server,
+    role_server::{self, RoleParts},
     start_line::StartLine,
     wiring::{
         self, Catalog, Model, Node,
@@ -231,7 +231,8 @@ async fn part(
         None => ("of the embedding role", "other processes"),
     };
     start.serving(bundle, from, listener.local_addr()?);
-    role_server::run(listener, server, routes, access, bodies, metrics, health, shutdown).await
+    let parts = RoleParts { settings: server, routes, access, bodies, metrics, health };
+    role_server::run(listener, parts, shutdown).await
 }
 
 /// A role that holds the item table.

@@ -14,7 +14,6 @@ use plugrank_store::{Store, StoreError};
 use super::{
     ExportError, ExportReport, PAGE,
     catalog::{Items, note},
-    requests::{self, Request},
 };
 use crate::load::Progress;
 
@@ -28,6 +27,14 @@ struct Row {
     user: u32,
     item: u32,
     clicked: bool,
+}
+
+/// What showed an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) id: String,
+    /// Where in its list, from 0.
+    pub(super) position: Option<u32>,
 }
 
 /// All interactions, in the order of the file.
@@ -77,12 +84,15 @@ impl Behaviour {
             }
         }
         bar.finish();
-        let mut behaviour = Self::sorted(&numbers, rows, items);
-        behaviour.requests = requests::read(store, &behaviour, items, progress).await?;
-        report.with_request = behaviour.requests.len() as u64;
+        let behaviour = Self::sorted(&numbers, rows, items);
         report.users = behaviour.users.len() as u64;
         report.interactions = behaviour.rows.len() as u64;
         Ok(behaviour)
+    }
+
+    /// With the requests that showed what is in the rows, by row.
+    pub(super) fn with_requests(self, requests: HashMap<usize, Request>) -> Self {
+        Self { requests, ..self }
     }
 
     /// Brings users and rows into the order of ids, and rows that were read twice to one.

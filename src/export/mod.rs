@@ -90,6 +90,9 @@ pub async fn export(
     let mut report = ExportReport::default();
     let items = catalog::write(store, folder, progress, &mut report).await?;
     let behaviour = Behaviour::read(store, &items, options.since, progress, &mut report).await?;
+    let requests = requests::read(store, &behaviour, &items, progress).await?;
+    report.with_request = requests.len() as u64;
+    let behaviour = behaviour.with_requests(requests);
     behaviour.write_users(store, folder, progress).await?;
     behaviour.write_interactions(folder, &items, progress)?;
     let negatives =

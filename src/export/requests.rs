@@ -4,16 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use plugrank_store::{Store, TimeRange};
 
-use super::{ExportError, PAGE, behaviour::Behaviour, catalog::Items};
+use super::{
+    ExportError, PAGE,
+    behaviour::{Behaviour, Request},
+    catalog::Items,
+};
 use crate::load::Progress;
-
-/// What showed an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) id: String,
-    /// Where in its list, from 0.
-    pub(super) position: Option<u32>,
-}
 
 /// Requests by row. An event that does not say its position has that of the served list.
 pub(super) async fn read(

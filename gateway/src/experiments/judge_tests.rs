@@ -10,10 +10,7 @@ use plugrank_store::Store;
 use prometheus_client::registry::Registry;
 
 use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, LEASE, Who};
-use crate::{clock::Clock, lease::Lease};
-
-#[path = "../../tests/api/store.rs"]
-mod store;
+use crate::{clock::Clock, lease::Lease, memory_store as store};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const USERS: usize = 14_000;
@@ -92,7 +89,7 @@ impl Shop {
                 bundle: None,
                 rung: "full".to_owned(),
                 degraded: false,
-                late: given.arm == "new" && user % late_every == 0,
+                late: given.arm == "new" && user.is_multiple_of(late_every),
                 failed: false,
                 coverage: 1.0,
                 features: Default::default(),

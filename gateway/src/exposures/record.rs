@@ -89,7 +89,6 @@ pub(crate) mod tests {
     use plugrank_contract::{ItemList, scoring::TaskScores};
 
     use super::*;
-    use GivenArm;
 
     /// Two of three candidates, shown to a user.
     pub(crate) fn served(user: &str) -> Served {

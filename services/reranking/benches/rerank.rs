@@ -8,12 +8,8 @@ use plugrank_contract::{
     reranking::{RankFacts, RuleFacts},
 };
 use plugrank_reranking::{
-    Facts, RerankingOptions,
-    inputs::Inputs,
-    order::by_value,
-    rules::{self, Field},
-    selection::select,
-    similarity::Similarity,
+    Facts, RerankingOptions, inputs::Inputs, order::by_value, rule_list, rules::Field,
+    selection::select, similarity::Similarity,
 };
 
 const SCORED: usize = 500;
@@ -37,7 +33,7 @@ fn facts(dim: usize) -> RankFacts {
 
 fn benchmark(criterion: &mut Criterion) {
     let options = RerankingOptions::default();
-    let rules = rules::all(&options, &[], &mut Inputs::default());
+    let rules = rule_list::all(&options, &[], &mut Inputs::default());
     let items: ItemList = (0..SCORED).map(|n| ItemId::from(format!("item-{n}"))).collect();
     let ctr: Vec<f32> = (0..SCORED).map(noise).collect();
     let mut group = criterion.benchmark_group("rerank 200 of 500");

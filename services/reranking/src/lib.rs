@@ -5,13 +5,15 @@
 //! candidates are worth, holds some back, and gives places away. Click probabilities stay what they were;
 //! `score` says what the order went by.
 //!
-//! One rule more is one file in `rules/` and one line in the list of `rules/mod.rs`.
+//! One rule more is one file in `rules/` and one line in the list of `rules/mod.rs`; those with keys of their own in the
+//! section are in `rule_list.rs`.
 
 mod facts;
 pub mod inputs;
 pub mod options;
 pub mod order;
 pub mod place;
+pub mod rule_list;
 pub mod rules;
 pub mod selection;
 mod service;

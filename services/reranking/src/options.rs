@@ -5,7 +5,7 @@ use plugrank_settings::rules::finite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::RuleOptions;
+use crate::rules::{RuleOptions, exploration::FRESH_DAYS};
 
 /// The re-ranking service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -54,7 +54,7 @@ impl Default for RerankingOptions {
             category_window: 20,
             hold_back_duplicates: false,
             exploration_share: 0.05,
-            fresh_days: 7,
+            fresh_days: FRESH_DAYS,
             rules: Vec::new(),
             max_in_flight: 1024,
         }

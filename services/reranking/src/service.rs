@@ -23,7 +23,8 @@ use crate::{
     inputs::Inputs,
     order::by_value,
     place::FilledPlace,
-    rules::{self, Field, Rule, RuleOptions, Turn, diversity::Diversity},
+    rule_list,
+    rules::{Field, Rule, RuleOptions, Turn, diversity::Diversity},
     selection::select,
     similarity::Similarity,
 };
@@ -66,7 +67,7 @@ struct Plan {
 impl Plan {
     fn new(options: &RerankingOptions, listed: &[RuleOptions]) -> Self {
         let mut inputs = Inputs::default();
-        let rules = rules::all(options, listed, &mut inputs);
+        let rules = rule_list::all(options, listed, &mut inputs);
         Self { rules, inputs: inputs.done() }
     }
 }

@@ -12,8 +12,9 @@ use plugrank_reranking::{
     Facts, RerankingOptions, RuleOptions,
     inputs::Inputs,
     place::FilledPlace,
+    rule_list,
     rules::{
-        self, Field,
+        Field,
         cap::CapOptions,
         exploration::{Draw, ExplorationOptions},
         min_share::MinShareOptions,
@@ -55,7 +56,7 @@ impl Case {
             ..RerankingOptions::default()
         };
         let mut inputs = Inputs::default();
-        let rules = rules::all(&options, listed, &mut inputs);
+        let rules = rule_list::all(&options, listed, &mut inputs);
         let inputs = inputs.done();
         let column = |name: &String| match name.as_str() {
             "colour" => (self.keys[0].clone(), Vec::new()),

@@ -11,7 +11,8 @@ use plugrank_reranking::{
     inputs::Inputs,
     order::by_value,
     place::FilledPlace,
-    rules::{self, Field, exploration::is_fresh},
+    rule_list,
+    rules::{Field, exploration::is_fresh},
     selection::select,
     similarity::Similarity,
 };
@@ -67,7 +68,7 @@ impl Case {
             as_of: AS_OF,
             seed: self.seed,
         };
-        let rules = rules::all(&self.options, &[], &mut Inputs::default());
+        let rules = rule_list::all(&self.options, &[], &mut Inputs::default());
         select(&field, rules.iter().map(|rule| &**rule))
     }
 }
@@ -228,7 +229,7 @@ proptest! {
 /// How often each item has each place, against what the answers say of it.
 #[test]
 fn propensities_are_the_frequencies() {
-    let fresh = |n: usize| Some(if n % 2 == 0 { AS_OF - DAY } else { AS_OF - 90 * DAY });
+    let fresh = |n: usize| Some(if n.is_multiple_of(2) { AS_OF - DAY } else { AS_OF - 90 * DAY });
     let items: Vec<Item> =
         (0..12).map(|n| Item { categories: vec![n as u32 % 3], created_at: fresh(n) }).collect();
     let ctr: Vec<f32> = (0..12).map(|n| 0.5 - n as f32 / 30.0).collect();

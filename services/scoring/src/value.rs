@@ -239,13 +239,16 @@ fn operand(name: &ValueName, bundle: &Bundle, items: &ItemTable) -> Result<Opera
     }
 }
 
+/// A formula that is bound, or why it cannot be.
+type Bound = Result<Arc<ItemValue>, String>;
+
 /// The service's own formula, and those that calls bring, each bound once.
 #[derive(Debug)]
 pub(crate) struct ItemValues {
     bundle: Arc<Bundle>,
     items: Arc<ItemTable>,
     own: Option<Arc<ItemValue>>,
-    others: RwLock<HashMap<Arc<str>, Result<Arc<ItemValue>, String>>>,
+    others: RwLock<HashMap<Arc<str>, Bound>>,
 }
 
 impl ItemValues {

@@ -154,7 +154,7 @@ fn scoring() {
         value: None,
         explain: false,
     };
-    assert_eq!(hex(&call), "017501016100d00f0100c80101016300000000");
+    assert_eq!(hex(&call), "017501016100d00f0100c801010163000000000000");
     let valued = Valued {
         formula: "n".into(),
         values: [2.0].into(),

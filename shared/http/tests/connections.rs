@@ -1,5 +1,7 @@
 //! What becomes of connections, over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{

@@ -47,7 +47,8 @@ mod tests {
 
     fn facts(inputs: &RuleInputs) -> RuleFacts {
         let table = ItemTable::new();
-        let rows: [(&str, &[&str], &[(&str, FeatureValue)]); 4] = [
+        type Row<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, FeatureValue)]);
+        let rows: [Row<'_>; 4] = [
             ("a", &["x", "y"], &[("brand", "acme".into()), ("price", 5_i64.into())]),
             ("b", &["y"], &[("brand", "acme".into()), ("price", 0_i64.into())]),
             ("c", &[], &[("price", 5_i64.into())]),

@@ -143,7 +143,7 @@ mod tests {
             events.rotate_left(turn);
             assert_eq!(counted(&events), (1, 1, 4.0), "{turn}");
         }
-        assert_eq!(counted(&[hide.clone()]), (1, 0, -2.0));
+        assert_eq!(counted(std::slice::from_ref(&hide)), (1, 0, -2.0));
         assert_eq!(counted(&[hide, click]), (1, 1, -2.0));
     }
 

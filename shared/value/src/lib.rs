@@ -4,10 +4,12 @@
 //! knows them ([`ValueFormula::names`]), and it is evaluated for each candidate without allocating
 //! ([`ValueFormula::value`]).
 
+mod error;
 mod formula;
 mod name;
 mod operators;
 mod rewrite;
 
-pub use formula::{FormulaError, MOST_OPERANDS, ValueFormula};
+pub use error::{FormulaError, MOST_OPERANDS};
+pub use formula::ValueFormula;
 pub use name::ValueName;

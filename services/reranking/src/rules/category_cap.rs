@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::{Applied, Field, Rule};
-use crate::RerankingOptions;
 
 /// Caps main categories among the first places. Items without a category are not counted.
 #[derive(Debug)]
@@ -15,10 +14,10 @@ pub struct CategoryCap {
 }
 
 impl CategoryCap {
-    /// With these settings.
+    /// At most `max` items of a category among the first places; 0: no cap.
     #[must_use]
-    pub fn new(options: &RerankingOptions) -> Self {
-        Self { max: options.category_cap, first: options.category_window }
+    pub fn new(max: usize, first: usize) -> Self {
+        Self { max, first }
     }
 }
 

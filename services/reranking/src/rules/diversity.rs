@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Applied, Field, Rule, RuleKind};
-use crate::{RerankingOptions, inputs::Inputs};
+use crate::inputs::Inputs;
 
 /// Similar items count for less, by maximal marginal relevance over the item vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,10 +43,10 @@ pub struct Diversity {
 }
 
 impl Diversity {
-    /// With these settings.
+    /// With this weight of worth against diversity.
     #[must_use]
-    pub fn new(options: &RerankingOptions) -> Self {
-        Self { lambda: options.lambda as f32 }
+    pub fn new(lambda: f64) -> Self {
+        Self { lambda: lambda as f32 }
     }
 
     /// With so much of it for one request: from 0, none, to 1, most.

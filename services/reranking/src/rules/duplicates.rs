@@ -1,7 +1,6 @@
 //! Duplicates: of several items that are the same by all that is known about them, the best is placed.
 
 use super::{Applied, Field, Rule};
-use crate::RerankingOptions;
 
 /// Similarity from which two items count as the same. Rounding of vectors stays well above it.
 const SAME: f32 = 0.999_99;
@@ -15,10 +14,10 @@ pub struct Duplicates {
 }
 
 impl Duplicates {
-    /// With these settings.
+    /// Whether it holds anything back.
     #[must_use]
-    pub fn new(options: &RerankingOptions) -> Self {
-        Self { on: options.hold_back_duplicates }
+    pub fn new(on: bool) -> Self {
+        Self { on }
     }
 }
 
@@ -64,7 +63,7 @@ mod tests {
 
     use super::Duplicates;
     use crate::{
-        Facts, RerankingOptions,
+        Facts,
         place::{CAP_RELAXED, RANKED},
         rules::{Field, Rule},
         selection::select,
@@ -95,8 +94,7 @@ mod tests {
             as_of: 0,
             seed: 0,
         };
-        let options = RerankingOptions { hold_back_duplicates: on, ..RerankingOptions::default() };
-        let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates::new(&options))];
+        let rules: [Box<dyn Rule>; 1] = [Box::new(Duplicates::new(on))];
         let rule = |rule: &str| if rule == RANKED { "ranked" } else { "relaxed" };
         let places = select(&field, rules.iter().map(|rule| &**rule));
         assert!(places.iter().all(|place| place.rule == RANKED || place.rule == CAP_RELAXED));

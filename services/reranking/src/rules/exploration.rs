@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Applied, Field, Rule, RuleKind, Turn, Vacancy, thompson};
-use crate::{RerankingOptions, inputs::Inputs};
+use crate::inputs::Inputs;
 
 /// What a place says that was kept for an item that has not been shown much.
 pub const EXPLORED: Name = Name::Borrowed("explored");
@@ -17,6 +17,8 @@ pub(crate) const NAME: &str = "exploration";
 
 /// A day, in milliseconds.
 const DAY_MS: TimestampMs = 86_400_000;
+/// Age up to which an item is fresh, in days, unless the settings say otherwise.
+pub(crate) const FRESH_DAYS: u32 = 7;
 
 /// Items that have not been shown much.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,7 +71,7 @@ impl RuleKind for ExplorationOptions {
         }
         let days = match (self.fresh_days, self.max_impressions) {
             (None, Some(_)) => None,
-            (days, _) => Some(days.unwrap_or(RerankingOptions::default().fresh_days)),
+            (days, _) => Some(days.unwrap_or(FRESH_DAYS)),
         };
         Box::new(Exploration {
             share: self.share,
@@ -99,16 +101,11 @@ pub struct Exploration {
 }
 
 impl Exploration {
-    /// With these settings.
+    /// This share of the places, for items up to this age, all with the same chance.
     #[must_use]
-    pub fn new(options: &RerankingOptions) -> Self {
-        let fresh_ms = TimestampMs::from(options.fresh_days) * DAY_MS;
-        Self {
-            share: options.exploration_share,
-            fresh_ms: Some(fresh_ms),
-            max_impressions: None,
-            floor: 1.0,
-        }
+    pub fn new(share: f64, fresh_days: u32) -> Self {
+        let fresh_ms = TimestampMs::from(fresh_days) * DAY_MS;
+        Self { share, fresh_ms: Some(fresh_ms), max_impressions: None, floor: 1.0 }
     }
 
     fn is_eligible(&self, field: &Field<'_>, item: usize) -> bool {

@@ -16,7 +16,7 @@ use plugrank_contract::{TimestampMs, reranking::RuleFacts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Facts, RerankingOptions, inputs::Inputs, similarity::Similarity};
+use crate::{Facts, inputs::Inputs, similarity::Similarity};
 
 /// Makes the list of rules that settings may name.
 macro_rules! rules {
@@ -27,7 +27,7 @@ macro_rules! rules {
         pub enum RuleOptions { $($(#[$doc])* $kind($options),)* }
 
         impl RuleOptions {
-            fn kind(&self) -> &dyn RuleKind {
+            pub(crate) fn kind(&self) -> &dyn RuleKind {
                 match self { $(Self::$kind(options) => options,)* }
             }
         }
@@ -63,36 +63,11 @@ impl RuleOptions {
 }
 
 /// A rule that settings may name.
-trait RuleKind {
+pub(crate) trait RuleKind {
     /// What is wrong with its keys.
     fn problem(&self) -> Option<String>;
     /// The rule; what it reads of items is noted in `inputs`.
     fn build(&self, inputs: &mut Inputs) -> Box<dyn Rule>;
-}
-
-/// The rules of requests: those of the service's own keys, then listed ones, in the order in which they
-/// are applied. Of a kind that there is once, the last one counts.
-#[must_use]
-pub fn all(
-    options: &RerankingOptions,
-    listed: &[RuleOptions],
-    inputs: &mut Inputs,
-) -> Vec<Box<dyn Rule>> {
-    let mut rules: Vec<Box<dyn Rule>> = vec![
-        Box::new(diversity::Diversity::new(options)),
-        Box::new(category_cap::CategoryCap::new(options)),
-        Box::new(duplicates::Duplicates::new(options)),
-        Box::new(exploration::Exploration::new(options)),
-    ];
-    for listed in options.rules.iter().chain(listed) {
-        let rule = listed.kind().build(inputs);
-        if rule.is_single() {
-            rules.retain(|other| other.name() != rule.name());
-        }
-        rules.push(rule);
-    }
-    rules.sort_by_key(|rule| rule.turn());
-    rules
 }
 
 /// When a rule is applied: the earlier ones say what items are worth, the later ones who gets a place.

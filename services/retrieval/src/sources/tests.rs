@@ -103,7 +103,7 @@ async fn one_more_source_is_one_line() {
         .expect("no wait");
     assert!(gathered.failed.is_empty(), "{:?}", gathered.failed);
     let steady = gathered.lists.iter().last().expect("a list");
-    assert_eq!((steady.source, &*steady.items), (SourceSet::only(last), &[0, 1][..]));
+    assert_eq!((steady.source, steady.items), (SourceSet::only(last), &[0, 1][..]));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use plugrank_contract::{FeatureValue, TensorDtype};
 
 use super::{
     number::NumberCoding,
+    presence::Presence,
     schema::{Derive, Feature, FeatureKind},
-    seen::Presence,
 };
 use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 

@@ -2,6 +2,7 @@
 
 mod column;
 mod number;
+mod presence;
 mod schema;
 mod seen;
 mod time;
@@ -19,8 +20,9 @@ use self::{
 use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
 pub use column::{MISSING, UNKNOWN};
+pub use presence::Presence;
 pub use schema::{Derive, Feature, FeatureKind, Features, Observed, Transform};
-pub use seen::{Presence, Seen, SeenFeatures};
+pub use seen::{Seen, SeenFeatures};
 
 /// Where a feature's cells are within a row.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,18 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use plugrank_contract::{FeatureValues, Item, TimestampMs, User, UserId};
 
-use super::{FeatureEncoder, Group, column::Found, column_of_item, column_of_user};
-
-/// What was found of a feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// A value that the model knows.
-    Known,
-    /// A value outside the vocabulary.
-    Unknown,
-    /// Nothing.
-    Missing,
-}
+use super::{
+    FeatureEncoder, Group, column::Found, column_of_item, column_of_user, presence::Presence,
+};
 
 /// What was found of one feature so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,12 @@
+//! Whether a feature has a value.
+
+/// What was found of a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A value that the model knows.
+    Known,
+    /// A value outside the vocabulary.
+    Unknown,
+    /// Nothing.
+    Missing,
+}
