@@ -63,11 +63,13 @@ impl Redis {
         self.ask("DBSIZE").and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// A hash of all that the server holds, but for the word of changes: that one was killed is told
-    /// there.
+    /// A hash of all that the server holds, but for the word of changes, where it is told that one was
+    /// killed, and for popularity, which is as of the moment of the load.
     fn digest(&self) -> String {
         let forget = "for _, key in ipairs(redis.call('KEYS', 'plugrank:changes:*')) do \
-                      redis.call('DEL', key) end return 'OK'";
+                      redis.call('DEL', key) end \
+                      for _, key in ipairs(redis.call('KEYS', 'plugrank:stats:*')) do \
+                      redis.call('HDEL', key, 'lp', 'lpt') end return 'OK'";
         let forgot = self.ask(&format!("EVAL \"{forget}\" 0"));
         assert!(forgot.as_deref().is_some_and(|reply| reply.ends_with("OK")), "{forgot:?}");
         self.ask("DEBUG DIGEST").unwrap()

@@ -143,7 +143,7 @@ async fn a_request_is_answered_as_it_asks_for_comparison() {
     assert_eq!(named["degraded"], json!([]));
     assert_ne!(named["items"], whole["items"], "diversity is 0.2 by the settings");
 
-    let wrong = json!({"user_id": "u9", "model": "none", "rung": "lowest", "diversity": 1.5});
+    let wrong = json!({"user_id": "u9", "model": "none"});
     let (status, problem) = site.post_json("/v1/rank", &wrong).await;
     assert_eq!(status, 400);
     assert!(problem["detail"].as_str().unwrap().contains("ready: simshop"), "{problem}");

@@ -53,6 +53,12 @@ async fn fifty_clean_stops_leave_the_store_closed() {
     let http = Client::new();
     let mut process = Process::start("all", port, config.clone());
     process.ready(&http).await;
+    // Before it writes, there is nothing to verify.
+    let event = json!({"events": [{
+        "event_id": "killed", "type": "click", "user_id": "u1", "item_id": "i1",
+    }]});
+    let stored = http.post(process.url("/v1/events")).json(&event).send().await.unwrap();
+    assert_eq!(stored.status(), StatusCode::ACCEPTED);
     process.kill();
     process.restart();
     process.ready(&http).await;

@@ -178,7 +178,7 @@ def main() -> None:
         worst = check_answers(client, model, reference)
         check_one_by_one(url, model, reference)
         print(f"{model}: largest difference {worst:.1e}")
-    check_split(client, reference, times=300)
+    check_split(client, reference, times=150)
     check_refusals(client, reference)
     client.close()
 

@@ -64,7 +64,9 @@ def test_a_data_set_larger_than_memory_trains(tmp_path: Path) -> None:
 
     refused = run("memory")
     assert refused.returncode != 0
-    assert "MemoryError" in refused.stderr or "not enough memory" in refused.stderr
+    # Native code may end the process where an allocation fails.
+    ended = refused.returncode < 0
+    assert ended or "MemoryError" in refused.stderr or "not enough memory" in refused.stderr
     trained = run("mapped")
     assert trained.returncode == 0, trained.stderr[-2000:]
     found = json.loads(trained.stdout.splitlines()[-1])

@@ -85,7 +85,9 @@ pub(crate) async fn get(
     tag = "behaviour",
     operation_id = "putUser",
     params(("id" = String, Path, description = "The user's id", example = "u1")),
-    request_body(content = UserContent, example = json!({"features": {"age": "25", "country": "nl"}})),
+    request_body(content = UserContent, examples(
+        ("1-features" = (summary = "What a model may read of them", value = json!({"features": {"age": "25", "country": "nl"}}))),
+    )),
     responses(
         (status = 204, description = "The profile is written"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),
@@ -112,7 +114,9 @@ pub(crate) async fn put(
     tag = "behaviour",
     operation_id = "patchUser",
     params(("id" = String, Path, description = "The user's id", example = "u1")),
-    request_body(content = UserChanges, example = json!({"features": {"country": "be"}})),
+    request_body(content = UserChanges, examples(
+        ("1-one" = (summary = "One feature", value = json!({"features": {"country": "be"}}))),
+    )),
     responses(
         (status = 204, description = "The profile is changed"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),

@@ -78,9 +78,9 @@ class Client:
     ) -> Ranking:
         """Ranks items for a user: those of `candidates`, or what the server retrieves.
 
-        `where` is a filter that items meet. `goes_with` names items that the list should go with, such as those in a cart. `recent` is what the
-        user did, the latest first, in place of what the server has of it. `cursor` is that of the page
-        before.
+        `where` is a filter that items meet. `goes_with` names items that the list should go with, such as those in a
+        cart. `recent` is what the user did, the latest first, in place of what the server has of it. `cursor` is that
+        of the page before.
         """
         context = {"timestamp": timestamp, "items": list(goes_with) or None}
         context = {name: value for name, value in context.items() if value is not None}

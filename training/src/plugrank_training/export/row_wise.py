@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ OLDEST_OPSET = 11
 # A probability is kept this far from 0 and 1, so that it has a logit.
 EDGE = 1e-7
 PREFIX = "model/"
-ARRAYS = {
+ARRAYS: dict[int, type[np.generic]] = {
     TensorProto.FLOAT: np.float32,
     TensorProto.DOUBLE: np.float64,
     TensorProto.INT64: np.int64,
@@ -169,7 +170,7 @@ class Splice:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def node(self, kind: str, inputs: Sequence[str], **attributes: int) -> str:
+    def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Adds a node; gives the name of what it makes."""
         made = f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [made], name=made, **attributes))
