@@ -10,7 +10,12 @@ struct Shown {
     method: Method,
     path: String,
     body: Option<Value>,
+    /// Of the body.
+    media_type: &'static str,
 }
+
+/// Media types of bodies: a document, or one in each line.
+const BODIES: [&str; 2] = ["application/json", "application/x-ndjson"];
 
 fn shown(document: &Value) -> Vec<Shown> {
     let mut calls = Vec::new();
@@ -24,15 +29,20 @@ fn shown(document: &Value) -> Vec<Shown> {
                     path = path.replace(&hole, parameter["example"].as_str().unwrap_or_default());
                 }
             }
-            let examples = &operation["requestBody"]["content"]["application/json"]["examples"];
-            match examples.as_object() {
-                None => calls.push(Shown { method, path, body: None }),
-                Some(examples) => calls.extend(examples.values().map(|example| Shown {
-                    method: method.clone(),
-                    path: path.clone(),
-                    body: Some(example["value"].clone()),
-                })),
+            let content = &operation["requestBody"]["content"];
+            let media_type = BODIES.into_iter().find(|kind| content[kind].is_object());
+            let media_type = media_type.unwrap_or(BODIES[0]);
+            let one = content[media_type].get("example");
+            let several = content[media_type]["examples"].as_object();
+            let several = several.into_iter().flat_map(|all| all.values().map(|one| &one["value"]));
+            let mut bodies: Vec<_> = one.into_iter().chain(several).cloned().map(Some).collect();
+            if bodies.is_empty() {
+                bodies.push(None);
             }
+            calls.extend(bodies.into_iter().map(|body| {
+                let (method, path) = (method.clone(), path.clone());
+                Shown { method, path, body, media_type }
+            }));
         }
     }
     // A thing is written before it is read, and read before it is taken away.
@@ -49,14 +59,14 @@ async fn every_example_gets_an_answer() {
     let site = Site::start().await;
     let (_, document) = site.get("/openapi.json").await;
     let calls = shown(&document);
-    for Shown { method, path, body } in &calls {
+    for Shown { method, path, body, media_type } in &calls {
         // Another protocol; and what needs a folder of models, which the demo has not.
         if path.starts_with("/v2") || path.starts_with("/v1/models") && *method != Method::GET {
             continue;
         }
         let mut request = site.http.request(method.clone(), site.url(path));
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.header("content-type", *media_type).body(body.to_string());
         }
         let answer = request.send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
