@@ -11,7 +11,7 @@ use super::{Model, Node};
 
 /// Whose graphs are served: nobody's.
 #[derive(Clone, Default)]
-pub struct ServedNow;
+pub struct ServedNow(());
 
 /// Nothing.
 pub(super) fn api(_: &Node, _: &Model, _: Client<Infer>) -> Option<OtherApi> {
