@@ -3,9 +3,10 @@
 import urllib.request
 
 import pytest
-from conftest import MODES, Mode, Opened, Site, photograph
 from looks import no_violations, no_wider_than_the_screen
 from playwright.sync_api import expect
+
+from conftest import MODES, Mode, Opened, Site, photograph
 
 
 def ask(site: Site, body: bytes) -> None:

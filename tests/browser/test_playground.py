@@ -6,9 +6,10 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import MODES, Mode, Opened, Site, photograph
 from looks import no_violations, no_wider_than_the_screen
 from playwright.sync_api import Locator, Page, expect
+
+from conftest import MODES, Mode, Opened, Site, photograph
 
 
 def column(page: Page, place: int) -> Locator:

@@ -15,8 +15,14 @@ const DATABASE: &str = "PLUGRANK_ADVISORY_DB";
 const HOME: &str = "https://github.com/rustsec/advisory-db";
 const PIP_AUDIT: &str = "pip-audit==2.10.1";
 /// Folders with a `requirements.lock`.
-const LOCKS: [&str; 4] =
-    ["clients/python", "helm/tests", "loadtests/bench/fastapi", "tests/open_inference"];
+pub(crate) const LOCKS: [&str; 6] = [
+    "clients/python",
+    "docs/site",
+    "helm/tests",
+    "loadtests/bench/fastapi",
+    "tests/browser",
+    "tests/open_inference",
+];
 
 /// Checks licences, sources, bans, and, here, advisories.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {

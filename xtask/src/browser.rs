@@ -20,5 +20,5 @@ pub(crate) fn test() -> Result<()> {
 }
 
 fn python() -> Result<PathBuf> {
-    venv::ensure("browser-venv", "tests/browser/requirements.txt", "what the tests of pages need")
+    venv::ensure("browser-venv", "tests/browser", "what the tests of pages need")
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Builds the site; a link that leads nowhere is an error.
 pub(crate) fn build() -> Result<PathBuf> {
-    let python = venv::ensure("docs-venv", "docs/site/requirements.txt", "what the site needs")?;
+    let python = venv::ensure("docs-venv", "docs/site", "what the site needs")?;
     let site = crate::target().join("docs-site");
     let mut mkdocs = Command::new(python);
     mkdocs.args(["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]).arg(&site);

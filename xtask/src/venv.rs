@@ -47,9 +47,7 @@ mod tests {
 
     #[test]
     fn locks_are_of_the_requirements() {
-        for home in
-            ["clients/python", "helm/tests", "loadtests/bench/fastapi", "tests/open_inference"]
-        {
+        for home in crate::audit::LOCKS {
             let read = |file| fs::read_to_string(crate::root().join(home).join(file)).unwrap();
             let (wanted, lock) = (read("requirements.txt"), read("requirements.lock"));
             assert_eq!(pins(&lock), pins(&wanted), "{home}: make its lock anew (CONTRIBUTING.md)");
