@@ -207,7 +207,10 @@ fn chart_node(node: &Value) -> Value {
         let items = chart_node(&node["items"]);
         return json!({ "type": ["array", "string"], "items": items });
     }
-    made.insert("type".to_owned(), json!(types.first()));
+    // One of several forms has no type of its own: the program itself says what is wrong with it.
+    if let Some(kind) = types.first() {
+        made.insert("type".to_owned(), json!(kind));
+    }
     for bound in ["minimum", "exclusiveMinimum", "maximum"] {
         if let Some(value) = node.get(bound) {
             made.insert(bound.to_owned(), value.clone());
