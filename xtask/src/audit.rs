@@ -78,7 +78,7 @@ fn packages() -> Result<()> {
         // Strict: a package of which the database says nothing is an error, not silence.
         audit.args(["-m", "pip_audit", "--strict", "--disable-pip", "--require-hashes"]);
         process::run(audit.arg("--requirement").arg(lock)).with_context(|| {
-            format!("{home}: pip-audit asks pypi.org; a registry that mirrors files alone knows no vulnerabilities")
+            format!("{home}: pip-audit asks the Python Package Index; a registry that mirrors files alone knows no vulnerabilities")
         })?;
     }
     Ok(())
