@@ -51,7 +51,7 @@ pub enum Command {
     Load(LoadArgs),
     /// Write what the store holds as a dataset folder, to train on: items, users, histories.
     Export(ExportArgs),
-    /// Look after an embedded store.
+    /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),
     /// Look at a model bundle.
@@ -81,9 +81,19 @@ pub enum Command {
     },
 }
 
-/// What is done with an embedded store.
+/// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
 pub enum StoreCommand {
+    /// Bring a store that the version before this one wrote to this one. Nothing may use it meanwhile. The
+    /// embedded store is kept as it was beside the new one; in Redis the new one has another namespace.
+    Migrate {
+        /// Settings.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// In Redis: the namespace of the new store, which is then `store.redis_namespace`.
+        #[arg(long, value_name = "NAME")]
+        to_namespace: Option<String>,
+    },
     /// Write the store's file anew, smaller and without a byte of what was deleted. The server must not run.
     Compact(StoreArgs),
     /// Copy the store into a new file. The server must not run.

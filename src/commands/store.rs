@@ -2,17 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
+use plugrank_store_redis::RedisStore;
 
 use super::Failure;
 use crate::{
     cli::{StoreArgs, StoreCommand},
-    settings::StoreKind,
+    settings::{StoreKind, StoreOptions},
+    wiring,
 };
 
 pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
     match command {
+        StoreCommand::Migrate { store, to_namespace } => {
+            let settings = super::settings::load(&store.config)?.store;
+            println!("{}", migrate(&settings, to_namespace.as_deref())?);
+        }
         StoreCommand::Compact(args) => {
             let path = path(args)?;
             ensure_there(&path)?;
@@ -42,6 +48,46 @@ pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Brings the store to this version; what became of it.
+fn migrate(settings: &StoreOptions, to: Option<&str>) -> Result<String> {
+    match (settings.kind, to) {
+        (StoreKind::Embedded, None) => {
+            let path = &settings.path;
+            ensure_there(path)?;
+            let done = EmbeddedStore::migrate(path, settings.popularity_half_life());
+            Ok(match done.context("not migrated")? {
+                None => format!("{} is of this version already", path.display()),
+                Some(done) => format!(
+                    "{}: {} rows copied, {} events appended; the file of before is {}",
+                    path.display(),
+                    done.rows,
+                    done.events,
+                    done.before.display()
+                ),
+            })
+        }
+        (StoreKind::Embedded, Some(_)) => {
+            bail!("--to-namespace is for Redis; an embedded store is brought to this version in place")
+        }
+        (StoreKind::Redis, None) => bail!(
+            "name the namespace of the new store with --to-namespace, for example {}-4",
+            settings.redis_namespace
+        ),
+        (StoreKind::Redis, Some(to)) => {
+            ensure!(to != settings.redis_namespace, "--to-namespace is the namespace there is");
+            let (servers, options) = wiring::redis(settings)?;
+            let runtime = tokio::runtime::Runtime::new()?;
+            let done = runtime.block_on(RedisStore::migrate(&servers, options, to));
+            let done = done.context("not migrated")?;
+            Ok(format!(
+                "namespace {to}: {} items, {} users, {} entries of histories, {} events; set \
+                 store.redis_namespace = \"{to}\", and remove what is in the other once it is not needed",
+                done.items, done.users, done.history, done.events
+            ))
+        }
+    }
 }
 
 /// The file of the store that the settings name.

@@ -20,22 +20,24 @@ const CHUNK: usize = 50_000;
 /// # Errors
 /// There is a file already, or it cannot be written.
 pub(crate) fn copy(txn: &ReadTransaction, to: &Path) -> Result<u64, Failure> {
-    let copy = Copy { from: txn, to: Database::create(to)?, rows: 0 };
-    copy.all()
+    Copy::new(txn, to)?.all()
 }
 
-struct Copy<'a> {
+/// A copy on its way.
+pub(crate) struct Copy<'a> {
     from: &'a ReadTransaction,
-    to: Database,
-    rows: u64,
+    pub(crate) to: Database,
+    pub(crate) rows: u64,
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    /// Into a new file.
+    pub(crate) fn new(from: &'a ReadTransaction, to: &Path) -> Result<Self, Failure> {
+        Ok(Self { from, to: Database::create(to)?, rows: 0 })
+    }
+
     fn all(mut self) -> Result<u64, Failure> {
-        self.table(catalog::ITEMS)?;
-        self.table(catalog::IMAGES)?;
-        self.table(users::USERS)?;
-        self.table(history::HISTORY)?;
+        self.catalog_and_users()?;
         self.table(events::EVENT_IDS)?;
         self.table(events::EVENTS)?;
         self.table(events::SHOWINGS)?;
@@ -43,6 +45,17 @@ impl Copy<'_> {
         self.table(exposures::USER_EXPOSURES)?;
         self.table(stats::STATS)?;
         self.table(stats::LOADED_STATS)?;
+        // Last: a file without it is no store.
+        self.table(open::META)?;
+        Ok(self.rows)
+    }
+
+    /// All but events, served lists, statistics, and the version.
+    pub(crate) fn catalog_and_users(&mut self) -> Result<(), Failure> {
+        self.table(catalog::ITEMS)?;
+        self.table(catalog::IMAGES)?;
+        self.table(users::USERS)?;
+        self.table(history::HISTORY)?;
         self.table(stats::NEIGHBOURS)?;
         self.table(changes::CHANGES)?;
         self.table(changes::LOG)?;
@@ -52,9 +65,7 @@ impl Copy<'_> {
         for name in names.iter().filter(|name| name.starts_with(crate::vectors::PREFIX)) {
             self.table(TableDefinition::<&[u8], &[u8]>::new(name))?;
         }
-        // Last: a file without it is no store.
-        self.table(open::META)?;
-        Ok(self.rows)
+        Ok(())
     }
 
     fn table<K: Key + 'static, V: Value + 'static>(

@@ -15,13 +15,13 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
 
 use crate::{
-    EmbeddedOptions, catalog,
+    EmbeddedOptions, Migrated, catalog,
     changes::{self, EmbeddedChanges},
     copy,
     database::{Handle, INLINE_ROWS},
     documents,
     error::Failure,
-    events, exposures, history,
+    events, exposures, history, migrate,
     open::{FileSystem, Opener},
     retention, stats,
     user_cache::{UserCache, answers},
@@ -79,6 +79,16 @@ impl EmbeddedStore {
             disk: Box::new(FileSystem),
         };
         copy::compact(path, || opener.open())
+    }
+
+    /// Brings a store that the version before this one wrote (schema 3) to this one, in a new file that takes
+    /// the place of the old, which is kept beside it. Nobody may use it meanwhile. `None` where it is of this
+    /// version already. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; or the disk has no room for a second file.
+    pub fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrated>, StoreError> {
+        migrate::migrate(path, half_life)
     }
 
     pub(crate) fn open_with(opener: Opener) -> Result<Self, StoreError> {

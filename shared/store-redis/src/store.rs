@@ -9,12 +9,12 @@ use plugrank_contract::{
 };
 use plugrank_store::{
     ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
-    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
+    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace, schema3,
 };
 use redis::cmd;
 
 use crate::{
-    RedisOptions, RedisServers,
+    Migrated, RedisOptions, RedisServers,
     batch::Kind,
     catalog,
     changes::RedisChanges,
@@ -23,7 +23,7 @@ use crate::{
     events::{self, Memory},
     history,
     keys::Keys,
-    log, stats, users, vectors,
+    log, migrate, stats, users, vectors,
 };
 
 /// Version of keys and values. A change to any of them raises it.
@@ -32,9 +32,9 @@ const SCHEMA_VERSION: u64 = 4;
 /// A store on Redis servers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
-    server: Server,
-    keys: Keys,
-    options: RedisOptions,
+    pub(crate) server: Server,
+    pub(crate) keys: Keys,
+    pub(crate) options: RedisOptions,
 }
 
 impl RedisStore {
@@ -56,6 +56,13 @@ impl RedisStore {
         batch.push(&schema, cmd("SETNX").arg(&schema).arg(SCHEMA_VERSION).take());
         batch.push(&schema, cmd("GET").arg(&schema).take());
         let version: String = server.send(batch).await?.pop().unwrap_or_default();
+        if version == schema3::VERSION.to_string() {
+            return Err(StoreError::Corrupt(format!(
+                "the Redis namespace \"{}\" was written by the version before this one (schema {version}); \
+                 stop what uses it and run `plugrank store migrate --to-namespace NAME`",
+                options.namespace
+            )));
+        }
         if version != SCHEMA_VERSION.to_string() {
             return Err(StoreError::Corrupt(format!(
                 "the Redis namespace \"{}\" has schema version {version}, this program reads \
@@ -64,6 +71,19 @@ impl RedisStore {
             )));
         }
         Ok(Self { server, keys, options })
+    }
+
+    /// Brings the namespace of `options`, which the version before this one wrote (schema 3), to this one, in
+    /// the namespace `to`. Nobody may use either meanwhile. The old one stays as it is.
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`]; or the namespace is not of that version.
+    pub async fn migrate(
+        servers: &RedisServers,
+        options: RedisOptions,
+        to: &str,
+    ) -> Result<Migrated, StoreError> {
+        migrate::migrate(servers, options, to).await
     }
 }
 
