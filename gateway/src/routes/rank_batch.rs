@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::rank_answer::answer;
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, access,
     api::rank::{RankRequest, RankResponse},
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
@@ -68,7 +68,8 @@ pub(crate) struct BatchResult {
 /// Rank for several users at once
 ///
 /// Each request has its own answer or problem, its own id and its own budget, which begins when its
-/// turn comes; the batch is answered when all of them are.
+/// turn comes; the batch is answered when all of them are. It counts as many towards the limits of a key
+/// as it has requests.
 #[utoipa::path(
     post,
     path = "/v1/rank/batch",
@@ -97,6 +98,8 @@ pub(crate) async fn rank_batch(
         let detail = format!("has {} entries; it must have 1 to {MOST}", requests.len());
         return Err(Problem::invalid_field("requests", detail));
     }
+    let counted = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+    info.count_batch(counted).map_err(|denied| access::refused(&gateway, denied))?;
     let parts = (0..).zip(requests).map(|(number, request)| {
         let request = body.slice_ref(request.get().as_bytes());
         one(&gateway, info.part(number), request)
