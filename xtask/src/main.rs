@@ -23,6 +23,7 @@ mod python_client;
 mod redis8;
 mod rungs;
 mod running;
+mod schemathesis;
 mod settings;
 mod shop;
 mod shop_check;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::{
     browser, model_servers, ort_library, parts, process, python, python_client, redis8,
-    system_packages,
+    schemathesis, system_packages,
 };
 
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
@@ -23,6 +23,8 @@ pub(crate) enum Group {
     Clients,
     /// The pages, in a real browser.
     Browser,
+    /// The REST API compared with its OpenAPI document, by schemathesis.
+    Schemathesis,
     /// Whole flows over real HTTP, and what breaks.
     E2e,
 }
@@ -78,6 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Browser) {
         browser::test()?;
+    }
+    if wanted(Group::Schemathesis) {
+        schemathesis::test()?;
     }
     Ok(())
 }

@@ -6,14 +6,15 @@ use plugrank_contract::{FeatureValue, FeatureValues};
 
 use utoipa::openapi::{
     RefOr, Schema,
-    schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
+    schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Type},
 };
 
 /// The schema of features by name.
 pub(crate) fn features_schema() -> RefOr<Schema> {
     let plain = |kind: Type| ObjectBuilder::new().schema_type(kind);
     let list = |kind: Type| ArrayBuilder::new().items(plain(kind));
-    let value = OneOfBuilder::new()
+    // An empty list is both a list of texts and a list of numbers.
+    let value = AnyOfBuilder::new()
         .item(plain(Type::String).max_length(Some(256)))
         .item(plain(Type::Number))
         .item(plain(Type::Boolean))
