@@ -9,6 +9,7 @@ use plugrank_budget::{Admission, Shares};
 use plugrank_contract::scoring::{ModelKind, RuleInputs};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
+use plugrank_tls::ServerTls;
 use tokio::sync::watch;
 
 use crate::{
@@ -38,6 +39,8 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// TLS of the port, where it speaks it; section `server` is not asked.
+    pub tls: Option<ServerTls>,
     /// Which hosts and origins are served, and who may read the metrics.
     pub access: AccessOptions,
     /// Who may ask what.
@@ -86,6 +89,7 @@ pub struct Gateway {
     pub(crate) changes: ChangeTurns,
     pub(crate) bulk_loads: tokio::sync::Semaphore,
     pub(crate) server: ServerOptions,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) access: AccessOptions,
     pub(crate) gate: Gate,
     pub(crate) bodies: BodyMemory,
@@ -113,6 +117,7 @@ impl Gateway {
             watch_models,
             store,
             server,
+            tls,
             access,
             gate,
             events,
@@ -161,6 +166,7 @@ impl Gateway {
             changes: ChangeTurns::new(),
             bulk_loads: tokio::sync::Semaphore::new(routes::item_bulk::AT_A_TIME),
             server,
+            tls,
             access,
             gate,
             bodies,

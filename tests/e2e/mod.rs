@@ -21,6 +21,7 @@ pub(crate) mod site;
 mod split;
 mod surfaces;
 mod terminal;
+mod tls;
 mod tracing;
 mod typed;
 mod value;
