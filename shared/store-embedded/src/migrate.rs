@@ -125,7 +125,8 @@ fn loaded_stats(
     to: &redb::WriteTransaction,
     popularity: &LoadedPopularity,
 ) -> Result<u64, Failure> {
-    let rows = from.open_table(LOADED_STATS)?.iter()?.map(|row| {
+    let table = from.open_table(LOADED_STATS)?;
+    let rows = table.iter()?.map(|row| {
         let (id, counts) = row?;
         let (impressions, clicks) = counts.value();
         let id = id.value().into();
