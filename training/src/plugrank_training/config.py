@@ -142,6 +142,8 @@ class ListConfig:
     hard: float = 0.5
     # Of that rest, the share drawn by how often items are clicked; what is left, evenly.
     popular: float = 0.5
+    # Half-life, in days, of the clicks that popular items are drawn by, as of each list's own moment; 0: all alike.
+    popular_days: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -402,6 +404,7 @@ SHARES = frozenset(
 )
 MAY_BE_ZERO = SHARES | {
     "epochs",
+    "popular_days",
     "steps",
     "weight_decay",
     "embedding_weight_decay",

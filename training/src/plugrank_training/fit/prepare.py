@@ -145,6 +145,8 @@ def prepare(run: Run, show_groups: bool, features: Features | None = None) -> Pr
         factors = covisit_factors(sequences, len(run.dataset.item_ids), config.covisits.reach, config.covisits.dim)
     negatives = None
     if config.lists.share or config.retrieval.share:
+        if config.lists.popular_days and run.dataset.meta.time != "ms":
+            raise ValueError("lists.popular_days: the data set's timestamps are an order, not times")
         vectors = content_vectors(catalog)
         negatives = ListNegatives(run.split.train, run.dataset.categories, vectors, config.lists)
     return Prepared(encoders, catalog.to(run.options.device), sequences, factors, negatives)
