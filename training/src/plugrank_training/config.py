@@ -198,6 +198,9 @@ class UnifiedConfig:
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 2e-3
     embedding_weight_decay: float = 0.5
+    # Whether networks train once more with the validation part's rows, for as long as it said, before they are scored
+    # on the test part, listed for it or exported.
+    refit: bool = False
     # Chance that a whole history is hidden in a training step: what to show to users without a past is learned so.
     drop_history: float = 0.0
     # Whether a step touches only the rows of id tables that its batch reads (one process only).
