@@ -72,8 +72,8 @@ def clicked_share(mine: ShownClicks, other: ShownClicks | None = None) -> dict[s
         return None
     random = np.random.default_rng(0)
     seeds, users = mine.shown.shape
-    draws = [(np.arange(seeds), np.arange(users))]
-    draws += [(random.integers(0, seeds, seeds), random.integers(0, users, users)) for _ in range(DRAWS)]
+    draws: list[tuple[np.ndarray, np.ndarray]] = [(np.arange(seeds), np.arange(users))]
+    draws += [(random.integers(0, seeds, (seeds,)), random.integers(0, users, (users,))) for _ in range(DRAWS)]
     found = np.array([share(mine, *drawn) - (share(other, *drawn) if other else 0.0) for drawn in draws])
     low, high = np.quantile(found[1:], [0.025, 0.975])
     return asdict(Interval(float(found[0]), float(low), float(high)))
