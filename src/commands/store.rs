@@ -69,7 +69,9 @@ fn migrate(settings: &StoreOptions, to: Option<&str>) -> Result<String> {
             })
         }
         (StoreKind::Embedded, Some(_)) => {
-            bail!("--to-namespace is for Redis; an embedded store is brought to this version in place")
+            bail!(
+                "--to-namespace is for Redis; an embedded store is brought to this version in place"
+            )
         }
         (StoreKind::Redis, None) => bail!(
             "name the namespace of the new store with --to-namespace, for example {}-4",

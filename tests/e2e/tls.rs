@@ -79,6 +79,16 @@ fn agent(authority: &TestAuthority) -> Agent {
     Agent::config_builder().http_status_as_error(false).tls_config(tls.build()).build().into()
 }
 
+/// Waits until a process says that it is ready.
+fn ready(agent: &Agent, port: u16) {
+    let deadline = Instant::now() + LONG;
+    let url = format!("https://localhost:{port}/readyz");
+    while agent.get(&url).call().map_or(0, |answer| answer.status().as_u16()) != 200 {
+        assert!(Instant::now() < deadline, "{url} was not ready in time");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[tokio::test]
 async fn a_server_with_a_certificate_is_called_over_tls() {
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
@@ -114,9 +124,12 @@ async fn five_roles_know_one_another_by_their_certificates() {
     let secured = format!("{trusting}{}", own(&files));
     let address =
         |role: &str, port: u16| format!("peers.{role}_url = \"https://localhost:{port}\"\n");
+    let agent = agent(&authority);
     let embedding = fleet.spawn("embedding", &secured);
+    ready(&agent, embedding.port);
     let near = format!("{secured}{}", address("embedding", embedding.port));
     let parts = ["retrieval", "scoring", "reranking"].map(|role| fleet.spawn(role, &near));
+    parts.iter().for_each(|part| ready(&agent, part.port));
     let all: String = parts.iter().map(|part| address(part.role, part.port)).collect();
     let all = format!("{all}{}", address("embedding", embedding.port));
     // Its own port is asked with another certificate, or none; here the same.
@@ -124,7 +137,6 @@ async fn five_roles_know_one_another_by_their_certificates() {
     let answer = ranked(&format!("https://localhost:{}", gateway.port), &ca);
     assert!(String::from_utf8_lossy(&answer.stdout).contains("full"), "{answer:?}");
     // Probes need no certificate; calls do.
-    let agent = agent(&authority);
     for role in [&embedding, &parts[0], &parts[1], &parts[2]] {
         let url = |path: &str| format!("https://localhost:{}{path}", role.port);
         assert_eq!(agent.get(url("/readyz")).call().unwrap().status(), 200);

@@ -48,7 +48,11 @@ pub(crate) fn test() -> Result<()> {
 
 fn run(python: &Path, url: &str, seed: &str, key: Option<&str>) -> Result<()> {
     let mut run = Command::new(python);
-    run.args(["-m", "schemathesis.cli", "run", "--no-color", "--checks", "all", "--seed", seed]);
+    let home = crate::root().join("tests/openapi");
+    run.args(["-m", "schemathesis.cli", "--config-file"]).arg(home.join("schemathesis.toml"));
+    // Where the hooks are.
+    run.env("PYTHONPATH", &home).env("PYTHONDONTWRITEBYTECODE", "1");
+    run.args(["run", "--no-color", "--checks", "all", "--seed", seed]);
     run.args(["--max-examples", EXAMPLES, "--suppress-health-check", "all", "--warnings", "off"]);
     if let Some(key) = key {
         run.arg("--header").arg(format!("Authorization: Bearer {key}"));

@@ -9,7 +9,13 @@ use actix_web::{
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Ref, RefOr, Schema,
+        schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType},
+    },
+};
 
 use super::rank_answer::answer;
 use crate::{
@@ -39,8 +45,19 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
 pub(crate) struct RankBatchRequest<'a> {
     /// The requests, each as for `POST /v1/rank`; at most 100.
     #[serde(borrow)]
-    #[schema(value_type = Vec<RankRequest<'a>>, min_items = 1, max_items = 100)]
+    #[schema(schema_with = requests_schema)]
     requests: Vec<&'a RawValue>,
+}
+
+/// Each is refused by itself, so that nothing in the list is refused with the batch.
+fn requests_schema() -> RefOr<Schema> {
+    let entry = AnyOfBuilder::new().item(Ref::from_schema_name(RankRequest::name())).item(
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Anything else is answered 400 in its place.")),
+    );
+    let list = ArrayBuilder::new().items(entry).min_items(Some(1)).max_items(Some(MOST));
+    RefOr::T(Schema::Array(list.build()))
 }
 
 /// Their answers.

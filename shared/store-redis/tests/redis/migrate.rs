@@ -109,8 +109,12 @@ async fn write(servers: &RedisServers, to: &mut redis::aio::MultiplexedConnectio
     let store = RedisStore::connect(servers, RedisOptions::default()).await.unwrap();
     let image = Some(b"picture".to_vec());
     store.put_items(vec![NewItem { image, ..new_item("1") }, new_item("2")]).await.unwrap();
-    store.put_users(vec![User { user_id: "u".into(), features: Default::default() }]).await.unwrap();
-    let loaded = [("u", entry("1", true, 0)), ("u", entry("2", false, 5)), ("v", entry("1", true, DAY))];
+    store
+        .put_users(vec![User { user_id: "u".into(), features: Default::default() }])
+        .await
+        .unwrap();
+    let loaded =
+        [("u", entry("1", true, 0)), ("u", entry("2", false, 5)), ("v", entry("1", true, DAY))];
     let loaded = loaded.map(|(user, entry)| (UserId::from(user), entry));
     store.put_history(loaded.to_vec()).await.unwrap();
     store.put_neighbours(vec![("1".into(), vec![("2".into(), 0.5)])]).await.unwrap();
