@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Histories that are read at a time.
-const READS: usize = 16;
+pub(crate) const READS: usize = 16;
 
 #[async_trait]
 impl Service<ObserveEvents> for RetrievalService {
@@ -39,8 +39,9 @@ impl Service<ObserveEvents> for RetrievalService {
     }
 }
 
-/// Pairs a click with those of the user's clicks that came shortly before it.
-async fn pair(state: &RetrievalState, click: Event) -> Result<(), RetrievalError> {
+/// Pairs a click with those of the user's clicks that came shortly before it. It counts by the weight of its
+/// type.
+pub(crate) async fn pair(state: &RetrievalState, click: Event) -> Result<(), RetrievalError> {
     let options = &state.options.co_visitation;
     let history = state.store.history(&click.user_id, click.timestamp, options.clicks, 0).await?;
     let view = state.items.view();
@@ -48,7 +49,8 @@ async fn pair(state: &RetrievalState, click: Event) -> Result<(), RetrievalError
     for (rank, earlier) in history.clicks().enumerate() {
         if let Some(other) = view.index_of(earlier.item_id.as_str()) {
             let weight = recency_weight(rank, options.half_life_clicks);
-            state.pairs.add(item, other, weight as f32);
+            let weight = weight * f64::from(click.event_type.weight);
+            state.pairs.add(item, other, weight, click.timestamp);
         }
     }
     Ok(())
