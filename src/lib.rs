@@ -6,7 +6,7 @@ pub mod cli;
 pub mod commands;
 pub mod demo;
 pub mod experiment;
-pub mod export;
+mod export_remote;
 pub mod features;
 pub mod load;
 pub mod models;

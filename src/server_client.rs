@@ -1,6 +1,6 @@
 //! A client of a running server, for commands at a terminal.
 
-use std::time::Duration;
+use std::{fmt::Write as _, io::Write, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -64,6 +64,17 @@ impl ServerClient {
         serde_json::from_str(&self.text(path)?).context("the answer is no JSON")
     }
 
+    /// Writes what comes, however long it takes; how many bytes.
+    ///
+    /// # Errors
+    /// As [`ServerClient::text`], and where the answer breaks off or cannot be written.
+    pub fn download(&self, path: &str, to: &mut impl Write) -> Result<u64> {
+        let request = self.shown(self.agent.get(format!("{}{path}", self.url)));
+        let request = request.config().timeout_global(None).build();
+        let mut reader = self.succeeded(request.call())?.into_reader();
+        std::io::copy(&mut reader, to).context("the answer broke off")
+    }
+
     /// Posts JSON.
     ///
     /// # Errors
@@ -93,6 +104,20 @@ impl ServerClient {
         let text = body.read_to_string().unwrap_or_default();
         bail!("{}", refusal(status.as_u16(), &text))
     }
+}
+
+/// An id or a name as a part of a path.
+pub fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match plain(byte) {
+            true => path.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            false => _ = write!(path, "%{byte:02X}"),
+        }
+    }
+    path
 }
 
 /// What a problem document says: each field with what is wrong.

@@ -95,6 +95,7 @@ impl Shop {
                 features: Default::default(),
                 tasks: Vec::new(),
                 items: Vec::new(),
+                rerank: Vec::new(),
             }
         };
         self.store.append_exposures((0..USERS).map(exposure).collect()).await.unwrap();
