@@ -7,7 +7,7 @@ use plugrank_contract::{
     feature::Number,
 };
 use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow, Negatives, TableTarget, Time};
-use plugrank_store::{NewItem, Store, TimeRange};
+use plugrank_store::{ExposureRow, NewItem, Store, TimeRange};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::{
@@ -190,7 +190,7 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
     let item =
         |id: &str| ExposedItem { item_id: id.into(), ..exposure("r", "u10", 40).items[0].clone() };
     let shown = Exposure { items: vec![item("i10"), item("i2"), item("i1")], ..shown };
-    store.append_exposures(vec![shown]).await.unwrap();
+    store.append_exposures([ExposureRow::from(&shown)].into()).await.unwrap();
     let events = vec![click("1", "i2", Some(2), 50), click("2", "i1", None, 60)];
     store.append_events(events).await.unwrap();
     let out = dir.path().join("out");
@@ -231,7 +231,7 @@ async fn a_stream_has_the_bytes_of_the_file_and_later_events_are_labels() {
     let hour = FeatureValue::from(7);
     let features = BTreeMap::from([("hour".to_owned(), hour.clone()), ("label".to_owned(), hour)]);
     let shown = Exposure { surface: Some("home".to_owned()), features, ..exposure("r", "u10", 40) };
-    store.append_exposures(vec![shown]).await.unwrap();
+    store.append_exposures([ExposureRow::from(&shown)].into()).await.unwrap();
     // The same id of another user's request is not its request.
     let events = vec![
         event("1", "click", "u10", 50),
