@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use plugrank_access::Scope;
 
+pub use crate::config_arg::ConfigArg;
 use crate::{
     experiment::args::{ExperimentArgs, ReplayArgs},
     server_client::ServerArg,
@@ -120,15 +121,6 @@ pub struct StoreArgs {
     /// Settings; they name the store.
     #[command(flatten)]
     pub config: ConfigArg,
-}
-
-/// Where the settings file is.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ConfigArg {
-    /// Settings file (TOML). What it leaves out keeps its default; environment variables such as
-    /// PLUGRANK__SERVER__BIND override both.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 /// Arguments of `settings`.

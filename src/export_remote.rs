@@ -46,7 +46,7 @@ pub(crate) fn download(
     fs::create_dir_all(folder).with_context(|| format!("{shown} cannot be made"))?;
     let time = of_time(options.range);
     // Items last: those that an interaction names, and that came since, are there too.
-    let mut table = |table: ExportTable| {
+    let table = |table: ExportTable| {
         let bar = progress.count(table.as_str());
         let partial = folder.join(format!("{table}.partial"));
         let mut file = File::create(&partial)?;

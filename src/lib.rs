@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod config_arg;
 pub mod demo;
 pub mod experiment;
 mod export_remote;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::{cli::ConfigArg, server_client::ServerArg};
+use crate::{config_arg::ConfigArg, server_client::ServerArg};
 
 /// Arguments of `experiment`.
 #[derive(Debug, Args)]

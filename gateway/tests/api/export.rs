@@ -1,6 +1,10 @@
 //! `GET /v1/export`: tables, while rankings go on.
 
-use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int8Type, types::Int32Type};
+use arrow_array::{
+    RecordBatch,
+    cast::AsArray,
+    types::{Int8Type, Int32Type},
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plugrank_gateway::{EventTypeOptions, EventsOptions};
 use reqwest::{Method, StatusCode};

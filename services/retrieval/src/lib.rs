@@ -9,6 +9,7 @@
 mod answer;
 mod build;
 mod candidates;
+mod click_pairs;
 pub mod engine;
 mod engine_asked;
 mod engine_options;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     RetrievalError,
-    observe::{READS, pair},
+    click_pairs::{READS, pair},
     state::RetrievalState,
 };
 

@@ -1,4 +1,4 @@
-//! `interactions.parquet` and `users.parquet`.
+//! What users did, in the order of the file; and `users.parquet`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,16 +7,12 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use plugrank_contract::{TimestampMs, User, UserId};
-use plugrank_dataset::{
-    FeatureType, InteractionColumns, InteractionDetails, InteractionRow, InteractionWriter,
-    TableTarget, UserWriter,
-};
+use plugrank_dataset::{FeatureType, InteractionRow, TableTarget, UserWriter};
 use plugrank_store::{Store, StoreError};
 
 use crate::{
     ExportError, ExportOptions, ExportReport, ExportWatch, PAGE,
     catalog::{Items, note},
-    requests::{Requests, Shown},
 };
 
 /// Profiles that are read at a time.
@@ -31,7 +27,7 @@ struct Row {
     clicked: bool,
 }
 
-/// Rows that are written at a time.
+/// Profiles between two words of progress.
 const ROWS: usize = 8_192;
 
 /// All interactions, in the order of the file.
@@ -161,61 +157,25 @@ impl Behaviour {
         Ok(())
     }
 
-    /// Writes `interactions.parquet`: each row with what the logs of events and served lists say of it.
-    pub(crate) async fn write_interactions(
-        &self,
-        store: &Arc<dyn Store>,
-        target: TableTarget,
-        items: &Items,
-        options: &ExportOptions,
-        watch: &dyn ExportWatch,
-        report: &mut ExportReport,
-    ) -> Result<(), ExportError> {
-        let tasks = options.task_names();
-        let mut requests = Requests::new(self, items, options, &tasks);
-        requests.read(store, options.range, watch).await?;
-        let Requests { mut rows, reserved, .. } = requests;
-        report.with_request = count(&rows, |shown| shown.request_id.is_some());
-        report.with_position = count(&rows, |shown| shown.position.is_some());
-        report.reserved_features = reserved.into_iter().collect();
-        let mut features = BTreeMap::new();
-        rows.values().for_each(|shown| note(&mut features, &shown.features));
-        let columns = InteractionColumns {
-            tasks: tasks.clone(),
-            shown: true,
-            features: features.into_iter().collect(),
-        };
-        watch.begin("interactions", Some(self.rows.len() as u64));
-        let mut file = InteractionWriter::with_columns(target, columns)?;
-        for (at, row) in self.rows.iter().enumerate() {
-            if at % ROWS == 0 && at > 0 {
-                watch.advance(ROWS as u64).await?;
-            }
-            let logged = rows.remove(&at);
-            // What the log of events does not have may have led to anything.
-            let label = |task| logged.as_ref().map(|shown| shown.tasks.contains(&task));
-            let labels = (0..tasks.len()).map(label).collect();
-            let shown = logged.unwrap_or_default();
-            let interaction = InteractionRow {
-                user_id: self.users[row.user as usize].clone(),
-                item_id: items.ids[row.item as usize].clone(),
-                timestamp: row.timestamp,
-                clicked: row.clicked,
-                request_id: shown.request_id.as_deref().map(str::to_owned),
-                position: shown.position,
-            };
-            let Shown { surface, propensity, features, .. } = shown;
-            let details = InteractionDetails { labels, surface, propensity, features };
-            file.write_detailed(interaction, details)?;
-        }
-        file.finish()?;
-        watch.end();
-        Ok(())
+    /// Interactions, in the order of the file.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
     }
-}
 
-fn count(rows: &HashMap<usize, Shown>, which: impl Fn(&Shown) -> bool) -> u64 {
-    rows.values().filter(|shown| which(shown)).count() as u64
+    /// The interactions of these items, with neither request nor position.
+    pub(crate) fn interactions<'a>(
+        &'a self,
+        items: &'a Items,
+    ) -> impl Iterator<Item = InteractionRow> + 'a {
+        self.rows.iter().map(|row| InteractionRow {
+            user_id: self.users[row.user as usize].clone(),
+            item_id: items.ids[row.item as usize].clone(),
+            timestamp: row.timestamp,
+            clicked: row.clicked,
+            request_id: None,
+            position: None,
+        })
+    }
 }
 
 /// For each number its place among `sorted` ones.

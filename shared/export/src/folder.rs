@@ -9,7 +9,7 @@ use crate::{
     ExportError, ExportOptions, ExportReport, ExportWatch,
     behaviour::Behaviour,
     catalog::{self, ImageFiles},
-    exposures,
+    exposures, interactions,
 };
 
 /// Writes items with their images, the histories of all users with their profiles, and served lists.
@@ -31,7 +31,8 @@ pub async fn export(
     let behaviour = Behaviour::read(store, &items, options, watch, &mut report).await?;
     behaviour.write_users(store, folder.into(), watch).await?;
     let has_impressions = behaviour.has_impressions();
-    behaviour.write_interactions(store, folder.into(), &items, options, watch, &mut report).await?;
+    let rows = (&behaviour, &items);
+    interactions::write(store, folder.into(), rows, options, watch, &mut report).await?;
     exposures::write(store, folder.into(), options, watch, &mut report).await?;
     let negatives = if has_impressions { Negatives::Logged } else { Negatives::Matched };
     // Last, so that a folder that has it is whole.

@@ -6,6 +6,7 @@ mod catalog;
 mod error;
 mod exposures;
 mod folder;
+mod interactions;
 mod options;
 mod requests;
 mod table;

@@ -9,7 +9,7 @@ use crate::{
     ExportError, ExportOptions, ExportReport, ExportWatch, PAGE,
     behaviour::Behaviour,
     catalog::{self, ImageFiles},
-    exposures,
+    exposures, interactions,
 };
 
 /// A table of an export.
@@ -96,9 +96,8 @@ pub async fn export_table(
             if table == ExportTable::Users {
                 behaviour.write_users(store, target, watch).await?;
             } else {
-                behaviour
-                    .write_interactions(store, target, &items, options, watch, &mut report)
-                    .await?;
+                let rows = (&behaviour, &items);
+                interactions::write(store, target, rows, options, watch, &mut report).await?;
             }
         }
     }

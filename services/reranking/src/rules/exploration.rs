@@ -186,7 +186,7 @@ impl Drawing {
 }
 
 impl Applied for Drawing {
-    fn claims(&mut self, field: &Field<'_>, vacancy: &Vacancy<'_>) -> Option<usize> {
+    fn claims(&mut self, _: &Field<'_>, vacancy: &Vacancy<'_>) -> Option<usize> {
         self.asked = false;
         if vacancy.place == 0 {
             return None;
