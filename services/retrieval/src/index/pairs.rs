@@ -1,11 +1,11 @@
 //! Items clicked together, by the log of events.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use moka::sync::Cache;
 use parking_lot::Mutex;
 use plugrank_contract::{ItemIndex, TimestampMs};
 use plugrank_store::Decayed;
+use quick_cache::sync::Cache;
 
 /// Neighbours kept of an item.
 const NEIGHBOURS: usize = 64;
@@ -23,7 +23,7 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// For at most so many items.
     pub(crate) fn new(items: u64, half_life: Duration) -> Self {
-        Self { items: Cache::new(items), half_life }
+        Self { items: Cache::new(usize::try_from(items).unwrap_or(usize::MAX)), half_life }
     }
 
     /// Adds `weight`, of a moment, to the pair, in both directions.
@@ -43,7 +43,8 @@ impl Pairs {
     }
 
     fn add_one_way(&self, from: ItemIndex, to: ItemIndex, weight: f64, at: TimestampMs) {
-        let neighbours = self.items.get_with(from, Arc::default);
+        let Ok(neighbours) =
+            self.items.get_or_insert_with(&from, || Ok::<_, Infallible>(Arc::default()));
         let mut neighbours = neighbours.lock();
         let now = |weight: &Decayed| weight.value_at(at, self.half_life);
         if let Some((_, total)) = neighbours.iter_mut().find(|(item, _)| *item == to) {
