@@ -91,8 +91,8 @@ impl Store for MemoryStore {
 
     async fn scan_items(
         &self,
-        _: Option<&ItemId>,
-        _: usize,
+        after: Option<&ItemId>,
+        limit: usize,
     ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
         self.reach()?;
         let items = self.items.lock().unwrap();
