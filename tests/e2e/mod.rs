@@ -9,6 +9,7 @@ mod engine;
 mod events;
 mod experiments;
 mod export;
+mod filters;
 mod load_killed;
 mod models;
 mod open_inference;

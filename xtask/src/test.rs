@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    browser, model_servers, ort_library, parts, process, python, python_client, redis8,
+    browser, day, model_servers, ort_library, parts, process, python, python_client, redis8,
     schemathesis, system_packages,
 };
 
@@ -37,8 +37,8 @@ Three tiers:
 
   cargo xtask test --fast   the tests beside the code of every crate; no server, no store, no Python
   cargo xtask test          all groups, and the examples in the documentation: what .ci/run runs
-  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, and the unit
-                            tests without each optional part")]
+  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, the unit tests
+                            without each optional part, and a simulated day (`cargo xtask day`)")]
 pub(crate) struct Args {
     /// Which tests; all of them when absent.
     #[arg(value_enum)]
@@ -87,6 +87,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Schemathesis) {
         schemathesis::test()?;
+    }
+    if args.full && args.group.is_none() {
+        day::run(&day::Args::debug())?;
     }
     Ok(())
 }
