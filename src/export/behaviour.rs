@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use plugrank_contract::{TimestampMs, User, UserId};
+use plugrank_contract::{TimestampMs, User, UserId, feature::Number};
 use plugrank_dataset::{FeatureType, InteractionRow, InteractionWriter, UserWriter};
 use plugrank_store::{Store, StoreError};
 
@@ -26,6 +26,10 @@ struct Row {
     timestamp: TimestampMs,
     user: u32,
     item: u32,
+    /// NaN where there is none.
+    value: f64,
+    /// Its place among the actions; beyond them where there is none.
+    action: u16,
     clicked: bool,
 }
 
@@ -41,6 +45,8 @@ pub(super) struct Request {
 pub(super) struct Behaviour {
     users: Vec<UserId>,
     rows: Vec<Row>,
+    /// Names of actions.
+    actions: Vec<Arc<str>>,
     /// Of items, their places in the order of ids.
     item_places: Vec<u32>,
     /// Of rows, by what they were shown.
@@ -59,6 +65,7 @@ impl Behaviour {
         let bar = progress.count("histories");
         let mut numbers: HashMap<UserId, u32> = HashMap::new();
         let mut rows = Vec::new();
+        let mut actions = Actions::default();
         let mut cursor = None;
         loop {
             let page = store.scan_histories(cursor, PAGE).await?;
@@ -76,7 +83,9 @@ impl Behaviour {
                     .map_err(|_| ExportError::TooLarge("more than 4 billion users"))?;
                 let user = *numbers.entry(user).or_insert(next);
                 let (timestamp, clicked) = (entry.timestamp, entry.clicked);
-                rows.push(Row { timestamp, user, item, clicked });
+                let value = entry.value.map_or(f64::NAN, Number::as_f64);
+                let action = actions.place(entry.action);
+                rows.push(Row { timestamp, user, item, value, action, clicked });
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -84,7 +93,7 @@ impl Behaviour {
             }
         }
         bar.finish();
-        let behaviour = Self::sorted(&numbers, rows, items);
+        let behaviour = Self { actions: actions.names, ..Self::sorted(&numbers, rows, items) };
         report.users = behaviour.users.len() as u64;
         report.interactions = behaviour.rows.len() as u64;
         Ok(behaviour)
@@ -113,7 +122,7 @@ impl Behaviour {
         });
         rows.dedup_by_key(|row| (row.timestamp, row.user, row.item));
         let users = named.into_iter().map(|(user, _)| user).collect();
-        Self { users, rows, item_places, requests: HashMap::new() }
+        Self { users, rows, actions: Vec::new(), item_places, requests: HashMap::new() }
     }
 
     /// The row of an entry, by the user's id and the item's number.
@@ -180,12 +189,39 @@ impl Behaviour {
                 clicked: row.clicked,
                 request_id: request.map(|request| request.id.clone()),
                 position: request.and_then(|request| request.position),
+                action: self.actions.get(usize::from(row.action)).cloned(),
+                value: Number::new(row.value),
             })?;
             bar.inc(1);
         }
         file.finish()?;
         bar.finish();
         Ok(())
+    }
+}
+
+/// Names of actions, each once.
+#[derive(Default)]
+struct Actions {
+    names: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, u16>,
+}
+
+impl Actions {
+    /// None, or one too many: there is no such place.
+    const NONE: u16 = u16::MAX;
+
+    fn place(&mut self, action: Option<Arc<str>>) -> u16 {
+        let Some(action) = action else { return Self::NONE };
+        if let Some(place) = self.places.get(&action) {
+            return *place;
+        }
+        let place = u16::try_from(self.names.len()).unwrap_or(Self::NONE);
+        if place != Self::NONE {
+            self.names.push(Arc::clone(&action));
+            self.places.insert(action, place);
+        }
+        place
     }
 }
 

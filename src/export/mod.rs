@@ -75,7 +75,7 @@ pub struct ExportReport {
 }
 
 /// Writes items with their images, and the histories of all users with their profiles. The store may
-/// be written to meanwhile: what was in it before is exported. Memory: 24 bytes an interaction, and
+/// be written to meanwhile: what was in it before is exported. Memory: 32 bytes an interaction, and
 /// the ids and profiles of users.
 ///
 /// # Errors

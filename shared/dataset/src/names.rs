@@ -23,6 +23,8 @@ pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const LABEL: &str = "label";
 pub(crate) const REQUEST_ID: &str = "request_id";
 pub(crate) const POSITION: &str = "position";
+pub(crate) const ACTION: &str = "action";
+pub(crate) const VALUE: &str = "value";
 pub(crate) const PROBABILITY: &str = "probability";
 
 /// Columns of `items.parquet` that are not features.

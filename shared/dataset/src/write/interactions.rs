@@ -2,9 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow_array::{ArrayRef, Int8Array, Int32Array, Int64Array, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int8Array, Int32Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
-use plugrank_contract::{ItemId, UserId};
+use plugrank_contract::{ItemId, UserId, feature::Number};
 
 use super::{
     checks,
@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     DatasetError, DatasetRule, InteractionRow,
-    names::{INTERACTIONS, ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID},
+    names::{
+        ACTION, INTERACTIONS, ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID, VALUE,
+    },
     order::Order,
 };
 
@@ -36,6 +38,8 @@ impl InteractionWriter {
             Field::new(LABEL, DataType::Int8, false),
             Field::new(REQUEST_ID, DataType::Utf8, true),
             Field::new(POSITION, DataType::Int32, true),
+            Field::new(ACTION, DataType::Utf8, true),
+            Field::new(VALUE, DataType::Float64, true),
         ];
         let file = ParquetFile::create(folder, INTERACTIONS, fields)?;
         Ok(Self { file, order: Order::default(), waiting: Vec::new() })
@@ -83,6 +87,8 @@ impl InteractionWriter {
         let requests = rows.iter().map(|row| row.request_id.as_deref()).collect::<StringArray>();
         let positions =
             rows.iter().map(|row| row.position.map(|p| p as i32)).collect::<Int32Array>();
+        let actions = rows.iter().map(|row| row.action.as_deref()).collect::<StringArray>();
+        let values = rows.iter().map(|row| row.value.map(Number::as_f64)).collect::<Float64Array>();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(users),
             Arc::new(items),
@@ -90,6 +96,8 @@ impl InteractionWriter {
             Arc::new(Int8Array::from(labels)),
             Arc::new(requests),
             Arc::new(positions),
+            Arc::new(actions),
+            Arc::new(values),
         ];
         self.file.write(columns)
     }
