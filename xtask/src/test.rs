@@ -6,8 +6,9 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    browser, model_servers, ort_library, parts, process, python, python_client, redis8,
-    system_packages,
+    browser,
+    demo::{self, Build},
+    model_servers, ort_library, parts, process, python, python_client, redis8, system_packages,
 };
 
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
@@ -66,12 +67,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         })?;
     }
     if wanted(Group::Training) {
-        let python = python::ensure()?;
-        process::run(
-            Command::new(python)
-                .args(["-m", "pytest", "-q", "--durations=5"])
-                .current_dir(crate::root().join("training")),
-        )?;
+        let mut pytest = Command::new(python::ensure()?);
+        pytest.args(["-m", "pytest", "-q", "--durations=5"]);
+        pytest.current_dir(crate::root().join("training"));
+        // Some ask a server for what their models say.
+        pytest.env("PLUGRANK", demo::build(Build::Debug)?);
+        process::run(pytest.env("ORT_DYLIB_PATH", ort_library::ensure()?))?;
     }
     if wanted(Group::Clients) {
         python_client::test()?;
