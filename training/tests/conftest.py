@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from days import Days, write_days
-from foreign_log import ForeignRun, run_foreign
 
 # Set before torch is loaded: idle threads that spin cost several times the run where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,9 +27,3 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
     """What `days.py` says."""
     return write_days(tmp_path_factory.mktemp("days"))
-
-
-@pytest.fixture(scope="session")
-def foreign_run(tmp_path_factory: pytest.TempPathFactory) -> ForeignRun:
-    """What `foreign_log.py` says."""
-    return run_foreign(tmp_path_factory.mktemp("foreign"))

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from foreign_log import ForeignRun
 from plugrank_training.cli import main
 from plugrank_training.data.adapters.log_convert import convert_log
 from plugrank_training.data.dataset import Dataset
@@ -162,22 +161,6 @@ def test_numbers_tasks_actions_and_values(tmp_path: Path) -> None:
     assert (set(negatives["action"].to_pylist()), set(negatives["label_purchase"].to_pylist())) == ({None}, {0})
     with pytest.raises(DatasetError, match=r"`tasks\.click`: a task has a name"):
         convert_log(write(tmp_path, MAP + "[tasks.click]\ncolumn = 'event'\n"), tmp_path / "no", progress=False)
-
-
-def test_a_foreign_log_of_twenty_columns_becomes_a_report(foreign_run: ForeignRun) -> None:
-    """One file of somebody's warehouse, one `convert`, one `train`: what docs/examples/our_training.py does."""
-    assert foreign_run.columns == 20
-    run = foreign_run.out
-    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    assert report["unified"]["tasks"]["purchase"]["test"]["rows"] > 0
-    manifest = json.loads((run / "bundle" / "manifest.json").read_text(encoding="utf-8"))
-    names = {side: {one["column"] for one in found} for side, found in manifest["features"].items()}
-    assert {"price", "rating", "tags", "brand", "categories"} <= names["item"]
-    assert {"age", "city"} <= names["user"]
-    assert (names["request"], names["history"]) == ({"device", "country", "basket"}, {"action", "value"})
-    assert manifest["tasks"] == ["click", "purchase"]
-    sources = {port["source"] for port in manifest["graphs"]["user_encoder"]["inputs"]}
-    assert {"history.action", "history.value"} <= sources
 
 
 def test_negatives_are_drawn_where_only_positives_were_kept(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.splits import make_split
 from plugrank_training.evaluate.lists.fusion import RankedList, fuse
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
 from plugrank_training.evaluate.lists.metrics import LONG, interval, score_lists
 from plugrank_training.evaluate.lists.requests import Request, make_requests, of_some_users, snapshot_before
-from plugrank_training.evaluate.lists.retrieval import SOURCES, LogSnapshot, Retrieval, RetrievalOptions
+from plugrank_training.evaluate.lists.retrieval import SOURCES, Retrieval, RetrievalOptions
 from plugrank_training.evaluate.lists.rows import PLAIN
 from plugrank_training.evaluate.lists.served import served_answer
 from plugrank_training.report.lists import lists_section
@@ -103,13 +104,22 @@ def test_every_source_names_what_the_service_would() -> None:
     # Nearest to item 0 by cosine; item 5 is nearest of all, but not in the catalog yet.
     assert named("ann", clicked) == [2, 3, 1]
     assert named("ann", ids()) == []
-    # 2 was clicked 3 times, 0 and 1 twice; 4 is new and goes before 3.
-    assert named("popular", ids()) == [2, 0, 1]
+    # 2 was clicked 3 times, 1 and 0 twice, 1 later; 4 is new and goes before 3.
+    assert named("popular", ids()) == [2, 1, 0]
     assert named("popular", clicked) == [2, 1, 4]
     assert named("fresh", ids()) == [4, 3, 2]
     # Of the one category clicked.
     assert named("category", clicked)[0] == 1
     assert set(named("category", ids())) == {0, 1, 2}
+
+
+def test_popular_is_what_was_clicked_lately_where_times_are_real() -> None:
+    # Item 0 was clicked twice long ago, item 2 once 40 days later; a half-life is 30 days.
+    late = 40 * 86_400_000
+    log = snapshot(user=ids(0, 1, 2), item=ids(0, 0, 2), timestamp=ids(10, 20, late), label=ids(1, 1, 1))
+    assert Retrieval(log, only("popular"), as_of=late + 1).popular[:2].tolist() == [2, 0]
+    order = dataclasses.replace(log, timed=False)
+    assert Retrieval(order, only("popular"), as_of=late + 1).popular[:2].tolist() == [0, 2]
 
 
 def test_candidates_are_unseen_available_and_fill_the_limit() -> None:

@@ -4,6 +4,7 @@ what was done before, two tasks. The three paths of docs/serve-your-own-model.md
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from examples import EXAMPLES, example, own_lines
-from foreign_log import ForeignRun
+from foreign_log import ForeignRun, run_foreign
 from foreign_shop import BRANDS, DEVICES, TAGS, Impressions, write_predictions, write_shop
 from fuxi_shop import train_fuxictr, write_fuxi_shop
 from plugrank_training import Category, Features, Number, RowModel, Rows, Transform, export_module
 from plugrank_training.cli import main
 from server import PROGRAM, served
 
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="PLUGRANK names no server; cargo xtask test training does")
+needs_server = pytest.mark.skipif(not PROGRAM, reason="PLUGRANK names no server; cargo xtask test training does")
 ROWS = "1000"
 
 
@@ -40,6 +41,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Impressions]:
     return folder, made
 
 
+@pytest.fixture(scope="module")
+def foreign_run(tmp_path_factory: pytest.TempPathFactory) -> ForeignRun:
+    """What `foreign_log.py` says."""
+    return run_foreign(tmp_path_factory.mktemp("foreign"))
+
+
 def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
     """`parity` over 1,000 impressions, which fails above 1e-4."""
     capsys.readouterr()
@@ -49,6 +56,7 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
     assert "1000 impressions, largest difference" in told
 
 
+@needs_server
 def test_trees_of_two_tasks(shop: tuple[Path, Impressions], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset, impressions = shop
     script = example("onnx_model")
@@ -173,6 +181,7 @@ def rows_of(shop: Impressions, dataset: Path) -> tuple[Tensor, Tensor, Tensor, T
     )  # fmt: skip
 
 
+@needs_server
 def test_a_network_of_two_tasks_with_a_past(
     shop: tuple[Path, Impressions], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +205,7 @@ def test_a_network_of_two_tasks_with_a_past(
             compared(capsys, str(tmp_path / "scores.parquet"), "--url", url, "--task", task)
 
 
+@needs_server
 @pytest.mark.parametrize("name", ["DIN", "DCNv2"])
 def test_a_model_that_fuxictr_trained(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop = write_fuxi_shop(tmp_path / "fuxi")
@@ -209,6 +219,23 @@ def test_a_model_that_fuxictr_trained(name: str, tmp_path: Path, capsys: pytest.
         compared(capsys, str(tmp_path / "scores.parquet"), "--url", url)
 
 
+def test_a_foreign_log_of_twenty_columns_becomes_a_report(foreign_run: ForeignRun) -> None:
+    """One file of somebody's warehouse, one `convert`, one `train`: what docs/examples/our_training.py does."""
+    assert foreign_run.columns == 20
+    run = foreign_run.out
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    assert report["unified"]["tasks"]["purchase"]["test"]["rows"] > 0
+    manifest = json.loads((run / "bundle" / "manifest.json").read_text(encoding="utf-8"))
+    names = {side: {one["column"] for one in found} for side, found in manifest["features"].items()}
+    assert {"price", "rating", "tags", "brand", "categories"} <= names["item"]
+    assert {"age", "city"} <= names["user"]
+    assert (names["request"], names["history"]) == ({"device", "country", "basket"}, {"action", "value"})
+    assert manifest["tasks"] == ["click", "purchase"]
+    sources = {port["source"] for port in manifest["graphs"]["user_encoder"]["inputs"]}
+    assert {"history.action", "history.value"} <= sources
+
+
+@needs_server
 def test_our_training_of_a_foreign_log(
     foreign_run: ForeignRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

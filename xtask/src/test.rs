@@ -1,6 +1,6 @@
 //! `cargo xtask test`.
 
-use std::process::Command;
+use std::{num::NonZeroUsize, process::Command};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -11,6 +11,8 @@ use crate::{
     model_servers, ort_library, parts, process, python, python_client, redis8, system_packages,
 };
 
+/// Most processes that run the Python package's tests: each holds PyTorch, and models.
+const MOST_PROCESSES: usize = 8;
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
 const FULL_CASES: u32 = 8_192;
 
@@ -67,12 +69,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         })?;
     }
     if wanted(Group::Training) {
-        let mut pytest = Command::new(python::ensure()?);
+        let python = python::ensure()?;
+        let mut pytest = Command::new(python);
         pytest.args(["-m", "pytest", "-q", "--durations=5"]);
-        pytest.current_dir(crate::root().join("training"));
+        // A process a core, each with whole files: what a file's tests share is made once.
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        pytest.args(["--numprocesses", &cores.min(MOST_PROCESSES).to_string(), "--dist=loadfile"]);
+        pytest.env("OMP_NUM_THREADS", "1");
         // Some ask a server for what their models say.
         pytest.env("PLUGRANK", demo::build(Build::Debug)?);
-        process::run(pytest.env("ORT_DYLIB_PATH", ort_library::ensure()?))?;
+        pytest.env("ORT_DYLIB_PATH", ort_library::ensure()?);
+        process::run(pytest.current_dir(crate::root().join("training")))?;
     }
     if wanted(Group::Clients) {
         python_client::test()?;
