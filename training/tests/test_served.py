@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -181,9 +182,9 @@ def rows_of(shop: Impressions, dataset: Path) -> tuple[Tensor, Tensor, Tensor, T
     )  # fmt: skip
 
 
-@needs_server
+@pytest.mark.parametrize("asked", ["graphs", pytest.param("server", marks=needs_server)])
 def test_a_network_of_two_tasks_with_a_past(
-    shop: tuple[Path, Impressions], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    asked: str, shop: tuple[Path, Impressions], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset, impressions = shop
     net, given = Net(60), rows_of(impressions, dataset)
@@ -198,11 +199,15 @@ def test_a_network_of_two_tasks_with_a_past(
     export_module(Hosted(net), features_of(60), item_vector=net.item, out=tmp_path / "bundle")
     with torch.no_grad():
         own = net(*given).sigmoid().numpy()
-    with served(tmp_path / "bundle", dataset, tmp_path / "server") as url:
+    bundle, scores = tmp_path / "bundle", tmp_path / "scores.parquet"
+    with ExitStack() as stack:
+        where = ["--bundle", str(bundle), "--dataset", str(dataset)]
+        if asked == "server":
+            where = ["--url", stack.enter_context(served(bundle, dataset, tmp_path / "server"))]
         for column, task in enumerate(("click", "purchase")):
             assert own[:, column].std() > 0.05
-            write_predictions(tmp_path / "scores.parquet", impressions, own[:, column], task)
-            compared(capsys, str(tmp_path / "scores.parquet"), "--url", url, "--task", task)
+            write_predictions(scores, impressions, own[:, column], task)
+            compared(capsys, str(scores), *where, "--task", task)
 
 
 @needs_server
