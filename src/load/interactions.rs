@@ -8,7 +8,7 @@ use std::{
 };
 
 use plugrank_contract::{HistoryEntry, TimestampMs, UserId};
-use plugrank_dataset::{DatasetFolder, Time};
+use plugrank_dataset::{DatasetFolder, InteractionRow, Time};
 use plugrank_store::{Decayed, ItemStats, Store};
 
 use super::{
@@ -90,12 +90,7 @@ pub(super) async fn load(
                     }
                 }
             }
-            let entry = HistoryEntry {
-                item_id: row.item_id,
-                clicked: row.clicked,
-                timestamp: row.timestamp,
-            };
-            waiting.push((row.user_id, entry));
+            waiting.push(entry(row));
             if waiting.len() == ROWS {
                 let full = mem::replace(&mut waiting, Vec::with_capacity(ROWS));
                 writers.begin(put(full)).await?;
@@ -107,6 +102,12 @@ pub(super) async fn load(
     bar.finish();
     counted.as_of_now(folder.meta().time);
     Ok(counted)
+}
+
+/// Whose history gets which entry.
+pub(super) fn entry(row: InteractionRow) -> (UserId, HistoryEntry) {
+    let InteractionRow { user_id, item_id, timestamp, clicked, action, value, .. } = row;
+    (user_id, HistoryEntry { item_id, clicked, timestamp, action, value })
 }
 
 /// Writes statistics and neighbours; answers how many items have neighbours.

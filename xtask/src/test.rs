@@ -6,8 +6,10 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    browser, day, model_servers, ort_library, parts, process, python, python_client, redis8,
-    schemathesis, system_packages,
+    browser, day,
+    demo::{self, Build},
+    model_servers, ort_library, parts, process, python, python_client, redis8, schemathesis,
+    system_packages,
 };
 
 /// Most processes that run the Python package's tests: each holds PyTorch, and models.
@@ -77,6 +79,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         pytest.args(["--numprocesses", &cores.min(MOST_PROCESSES).to_string(), "--dist=loadfile"]);
         pytest.env("OMP_NUM_THREADS", "1");
+        // Some ask a server for what their models say.
+        pytest.env("PLUGRANK", demo::build(Build::Debug)?);
+        pytest.env("ORT_DYLIB_PATH", ort_library::ensure()?);
         process::run(pytest.current_dir(crate::root().join("training")))?;
     }
     if wanted(Group::Clients) {

@@ -48,7 +48,7 @@ pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Resu
             _ => Arc::clone(&run.query.surface.rule_inputs),
         },
         given: run.query.given.as_ref().map(|given| given.for_items(&set.items)),
-        value: None,
+        value: run.query.surface.value.clone(),
         explain: run.query.explain,
     };
     let expected = set.items.len();

@@ -221,11 +221,7 @@ impl Store for MemoryStore {
         let mut entries: Vec<HistoryEntry> = log
             .iter()
             .filter(|event| event.user_id == *user && event.timestamp < before)
-            .map(|event| HistoryEntry {
-                item_id: event.item_id.clone(),
-                clicked: event.event_type.is_positive(),
-                timestamp: event.timestamp,
-            })
+            .map(HistoryEntry::from_event)
             .collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.timestamp));
         let (mut clicks, mut impressions) = (clicks, impressions);

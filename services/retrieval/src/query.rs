@@ -150,11 +150,7 @@ mod tests {
     fn clicks_are_the_last_wanted_ones_and_each_item_once() {
         let items = table(["a", "b", "gone"].map(|id| item(id, &[], None)));
         items.remove([&"gone".into()]);
-        let entry = |(id, clicked): (&str, bool)| HistoryEntry {
-            item_id: id.into(),
-            clicked,
-            timestamp: 0,
-        };
+        let entry = |(id, clicked): (&str, bool)| HistoryEntry::new(id.into(), clicked, 0);
         let entries = [
             ("x", true),
             ("b", true),

@@ -27,6 +27,8 @@ pub(crate) const REQUEST_ID: &str = "request_id";
 pub(crate) const POSITION: &str = "position";
 pub(crate) const SURFACE: &str = "surface";
 pub(crate) const PROPENSITY: &str = "propensity";
+pub(crate) const ACTION: &str = "action";
+pub(crate) const VALUE: &str = "value";
 pub(crate) const PROBABILITY: &str = "probability";
 
 /// Columns of `items.parquet` that are not features.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use plugrank_contract::{TimestampMs, User, UserId};
+use plugrank_contract::{TimestampMs, User, UserId, feature::Number};
 use plugrank_dataset::{FeatureType, InteractionRow, TableTarget, UserWriter};
 use plugrank_store::{Store, StoreError};
 
@@ -24,6 +24,10 @@ struct Row {
     timestamp: TimestampMs,
     user: u32,
     item: u32,
+    /// NaN where there is none.
+    value: f64,
+    /// Its place among the actions; beyond them where there is none.
+    action: u16,
     clicked: bool,
 }
 
@@ -34,6 +38,8 @@ const ROWS: usize = 8_192;
 pub(crate) struct Behaviour {
     users: Vec<UserId>,
     rows: Vec<Row>,
+    /// Names of actions.
+    actions: Vec<Arc<str>>,
     /// Of items, their places in the order of ids.
     item_places: Vec<u32>,
 }
@@ -50,6 +56,7 @@ impl Behaviour {
         watch.begin("histories", None);
         let mut numbers: HashMap<UserId, u32> = HashMap::new();
         let mut rows = Vec::new();
+        let mut actions = Actions::default();
         let mut cursor = None;
         loop {
             let page = store.scan_histories(cursor, PAGE).await?;
@@ -67,7 +74,9 @@ impl Behaviour {
                     .map_err(|_| ExportError::TooLarge("more than 4 billion users"))?;
                 let user = *numbers.entry(user).or_insert(next);
                 let (timestamp, clicked) = (entry.timestamp, entry.clicked);
-                rows.push(Row { timestamp, user, item, clicked });
+                let value = entry.value.map_or(f64::NAN, Number::as_f64);
+                let action = actions.place(entry.action);
+                rows.push(Row { timestamp, user, item, value, action, clicked });
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -75,7 +84,7 @@ impl Behaviour {
             }
         }
         watch.end();
-        let behaviour = Self::sorted(&numbers, rows, items);
+        let behaviour = Self { actions: actions.names, ..Self::sorted(&numbers, rows, items) };
         report.users = behaviour.users.len() as u64;
         report.interactions = behaviour.rows.len() as u64;
         Ok(behaviour)
@@ -99,7 +108,7 @@ impl Behaviour {
         });
         rows.dedup_by_key(|row| (row.timestamp, row.user, row.item));
         let users = named.into_iter().map(|(user, _)| user).collect();
-        Self { users, rows, item_places }
+        Self { users, rows, actions: Vec::new(), item_places }
     }
 
     /// The row of an entry, by the user's id and the item's number.
@@ -174,7 +183,34 @@ impl Behaviour {
             clicked: row.clicked,
             request_id: None,
             position: None,
+            action: self.actions.get(usize::from(row.action)).cloned(),
+            value: Number::new(row.value),
         })
+    }
+}
+
+/// Names of actions, each once.
+#[derive(Default)]
+struct Actions {
+    names: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, u16>,
+}
+
+impl Actions {
+    /// None, or one too many: there is no such place.
+    const NONE: u16 = u16::MAX;
+
+    fn place(&mut self, action: Option<Arc<str>>) -> u16 {
+        let Some(action) = action else { return Self::NONE };
+        if let Some(place) = self.places.get(&action) {
+            return *place;
+        }
+        let place = u16::try_from(self.names.len()).unwrap_or(Self::NONE);
+        if place != Self::NONE {
+            self.names.push(Arc::clone(&action));
+            self.places.insert(action, place);
+        }
+        place
     }
 }
 

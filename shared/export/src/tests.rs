@@ -61,7 +61,7 @@ fn exposure(request: &str, user: &str, timestamp: i64) -> Exposure {
 }
 
 fn entry(id: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
-    HistoryEntry { item_id: id.into(), clicked, timestamp }
+    HistoryEntry::new(id.into(), clicked, timestamp)
 }
 
 /// A store with three items, two of them with the same image, and one that was deleted.
@@ -175,12 +175,12 @@ async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
 async fn requests_and_positions_are_those_of_events_and_served_lists() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
-    let click = |id: &str, item: &str, position, timestamp| Event {
+    let click = |id: &str, item: &str, position: Option<u32>, timestamp| Event {
         event_id: id.to_owned(),
         event_type: EventType::click(),
         user_id: "u10".into(),
         item_id: item.into(),
-        value: None,
+        value: position.map(|_| 0.25),
         request_id: Some("r".to_owned()),
         position,
         surface: None,
@@ -203,6 +203,9 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
         .map(|row| (row.item_id.as_str(), row.request_id.as_deref(), row.position))
         .collect();
     assert_eq!(placed, [("i2", Some("r"), Some(1)), ("i1", Some("r"), Some(2))]);
+    let told = |row: &InteractionRow| (row.action.clone(), row.value.map(Number::as_f64));
+    let told: Vec<_> = rows.iter().map(told).collect();
+    assert_eq!(told, [(Some("click".into()), Some(0.25)), (Some("click".into()), None)]);
 }
 
 #[tokio::test]

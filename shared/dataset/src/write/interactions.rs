@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float32Array, Int8Array, Int32Array, Int64Array, StringArray};
+use arrow_array::{
+    ArrayRef, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array, StringArray,
+};
 use arrow_schema::{DataType, Field};
-use plugrank_contract::{FeatureValues, ItemId, UserId};
+use plugrank_contract::{FeatureValues, ItemId, UserId, feature::Number};
 
 use super::{
     FeatureType, TableTarget, checks,
@@ -13,8 +15,8 @@ use super::{
 use crate::{
     DatasetError, DatasetRule, InteractionRow,
     names::{
-        INTERACTION_COLUMNS, INTERACTIONS, ITEM_ID, LABEL, POSITION, PROPENSITY, REQUEST_ID,
-        SURFACE, TASK_PREFIX, TIMESTAMP, USER_ID,
+        ACTION, INTERACTION_COLUMNS, INTERACTIONS, ITEM_ID, LABEL, POSITION, PROPENSITY,
+        REQUEST_ID, SURFACE, TASK_PREFIX, TIMESTAMP, USER_ID, VALUE,
     },
     order::Order,
 };
@@ -91,6 +93,8 @@ impl InteractionWriter {
             Field::new(LABEL, DataType::Int8, false),
             Field::new(REQUEST_ID, DataType::Utf8, true),
             Field::new(POSITION, DataType::Int32, true),
+            Field::new(ACTION, DataType::Utf8, true),
+            Field::new(VALUE, DataType::Float64, true),
         ];
         fields.extend(labels.iter().map(|label| Field::new(label, DataType::Int8, true)));
         if columns.shown {
@@ -158,6 +162,8 @@ impl InteractionWriter {
         let labels = of_row().map(|row| i8::from(row.clicked)).collect::<Vec<_>>();
         let requests = of_row().map(|row| row.request_id.as_deref()).collect::<StringArray>();
         let positions = of_row().map(|row| row.position.map(|p| p as i32)).collect::<Int32Array>();
+        let actions = of_row().map(|row| row.action.as_deref()).collect::<StringArray>();
+        let values = of_row().map(|row| row.value.map(Number::as_f64)).collect::<Float64Array>();
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(users),
             Arc::new(items),
@@ -165,6 +171,8 @@ impl InteractionWriter {
             Arc::new(Int8Array::from(labels)),
             Arc::new(requests),
             Arc::new(positions),
+            Arc::new(actions),
+            Arc::new(values),
         ];
         for at in 0..self.columns.tasks.len() {
             let label = |details: &InteractionDetails| {

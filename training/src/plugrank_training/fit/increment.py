@@ -27,7 +27,7 @@ from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
-from plugrank_training.data.log_context import log_features, request_keys
+from plugrank_training.data.log_context import log_features, past_features, request_keys
 from plugrank_training.data.raw_column import RawColumn
 from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.durable import write_durably
@@ -250,6 +250,7 @@ def catalog_of(increment: Increment) -> tuple[TextPart | None, ImagePart | None,
         user=extended(old.user, user_features(data, all_rows, known)),
         request=extended(old.request, request),
         candidate=extended(old.candidate, candidate),
+        history=extended(old.history, past_features(data, all_rows, known.features)),
         parts=tuple(parts),
     )
     modal = [part.vectors for part in made]
@@ -270,6 +271,7 @@ def present_columns(config: FeaturesConfig, data: Dataset) -> FeaturesConfig:
         items=kept(config.items, data.item_columns),
         users=kept(config.users, data.user_columns),
         interactions=kept(config.interactions, data.log_columns),
+        history=kept(config.history, data.past_columns),
     )
 
 
