@@ -9,7 +9,7 @@ use plugrank_access::Scope;
 pub use crate::config_arg::ConfigArg;
 use crate::{
     experiment::args::{ExperimentArgs, ReplayArgs},
-    server_client::ServerArg,
+    server_client::{RunningServerArg, ServerArg},
 };
 
 /// Ranks items for users within a latency budget.
@@ -103,13 +103,9 @@ pub enum StoreCommand {
         /// Settings.
         #[command(flatten)]
         store: StoreArgs,
-        /// A running server, which goes on serving; http alone.
-        #[arg(long, value_name = "URL", conflicts_with = "config")]
-        url: Option<String>,
-        /// Its API key with the scope `admin`, where it asks for one. From the environment it is in no list of
-        /// processes.
-        #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
-        key: Option<String>,
+        /// A running server.
+        #[command(flatten)]
+        running: RunningServerArg,
         /// The new file.
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
@@ -332,13 +328,9 @@ pub struct ExportArgs {
     /// Settings; they name the store. An embedded store is one process's: where that runs, use --url.
     #[command(flatten)]
     pub config: ConfigArg,
-    /// A running server, to export from while it serves; http alone.
-    #[arg(long, value_name = "URL", conflicts_with = "config")]
-    pub url: Option<String>,
-    /// Its API key with the scope `admin`, where it asks for one. From the environment it is in no list of
-    /// processes.
-    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
-    pub key: Option<String>,
+    /// A running server.
+    #[command(flatten)]
+    pub running: RunningServerArg,
     /// The folder to make (see docs/dataset-format.md).
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

@@ -27,6 +27,30 @@ pub struct ServerArg {
     pub ca_file: Option<PathBuf>,
 }
 
+/// A running server in place of what the settings name.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunningServerArg {
+    /// A running server, which goes on serving: address of its REST API, http or https.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    url: Option<String>,
+    /// Its API key with the scope `admin`, where it asks for one. From the environment it is in no list of
+    /// processes.
+    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// File of the authorities (PEM) to trust for https, in place of the system's.
+    #[arg(long, value_name = "FILE", env = "PLUGRANK_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl RunningServerArg {
+    /// The server, where one is named.
+    #[must_use]
+    pub fn server(&self) -> Option<ServerArg> {
+        let Self { url, key, ca_file } = self.clone();
+        Some(ServerArg { url: url?, key, ca_file })
+    }
+}
+
 /// A client of a running server.
 #[derive(Clone)]
 pub struct ServerClient {

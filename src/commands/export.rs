@@ -18,8 +18,8 @@ use crate::{
 
 pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
     let options = options(args)?;
-    if let Some(url) = &args.url {
-        return Ok(from_server(args, url, &options)?);
+    if let Some(server) = args.running.server() {
+        return Ok(from_server(args, &server, &options)?);
     }
     let settings = super::settings::load(&args.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -42,9 +42,12 @@ fn options(args: &ExportArgs) -> anyhow::Result<ExportOptions> {
     Ok(ExportOptions { name: args.name.clone(), time, range, ..ExportOptions::default() })
 }
 
-fn from_server(args: &ExportArgs, url: &str, options: &ExportOptions) -> anyhow::Result<()> {
-    let server = ServerClient::new(&ServerArg { url: url.to_owned(), key: args.key.clone() })?;
-    let found = download(&server, &args.out, options, &Progress::shown())?;
+fn from_server(
+    args: &ExportArgs,
+    server: &ServerArg,
+    options: &ExportOptions,
+) -> anyhow::Result<()> {
+    let found = download(&ServerClient::new(server)?, &args.out, options, &Progress::shown())?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&found)?),
         false => {

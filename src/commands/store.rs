@@ -12,7 +12,7 @@ use plugrank_store_redis::RedisStore;
 use super::Failure;
 use crate::{
     cli::{StoreArgs, StoreCommand},
-    server_client::{ServerArg, ServerClient},
+    server_client::ServerClient,
     settings::{StoreKind, StoreOptions},
     wiring,
 };
@@ -29,12 +29,12 @@ pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
             let (before, after) = EmbeddedStore::compact(&path).context("not compacted")?;
             println!("{}: {before} bytes before, {after} now", path.display());
         }
-        StoreCommand::Backup { url: Some(url), key, to, .. } => {
-            let server = ServerClient::new(&ServerArg { url: url.clone(), key: key.clone() })?;
-            let bytes = backup_of(&server, to)?;
-            println!("{}: {bytes} bytes", to.display());
-        }
-        StoreCommand::Backup { store, to, .. } => {
+        StoreCommand::Backup { store, running, to } => {
+            if let Some(server) = running.server() {
+                let bytes = backup_of(&ServerClient::new(&server)?, to)?;
+                println!("{}: {bytes} bytes", to.display());
+                return Ok(());
+            }
             let path = path(store)?;
             ensure_there(&path)?;
             let store =

@@ -243,7 +243,7 @@ impl Store for MemoryStore {
         let log = self.events.lock().unwrap();
         let entry = |event: &Event| {
             let (item_id, clicked) = (event.item_id.clone(), event.event_type.is_positive());
-            let entry = HistoryEntry { item_id, clicked, timestamp: event.timestamp };
+            let entry = HistoryEntry::new(item_id, clicked, event.timestamp);
             (event.user_id.clone(), entry)
         };
         Ok(HistoryPage { entries: log.iter().map(entry).collect(), next: None })

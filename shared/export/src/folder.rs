@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Writes items with their images, the histories of all users with their profiles, and served lists.
-/// Memory: 24 bytes an interaction, some 200 for one whose request is known, and the ids and profiles of
+/// Memory: 32 bytes an interaction, some 200 for one whose request is known, and the ids and profiles of
 /// users.
 ///
 /// # Errors
