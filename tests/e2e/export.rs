@@ -78,8 +78,7 @@ async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
         .unwrap()
         .interactions()
         .unwrap()
-        .map(Result::unwrap)
-        .flatten()
+        .flat_map(Result::unwrap)
         .collect();
     let loaded = interactions(&shop).len();
     assert_eq!(rows.len(), loaded + 2);

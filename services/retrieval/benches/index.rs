@@ -16,6 +16,9 @@ use plugrank_retrieval::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+/// Finds what is nearest to a vector.
+type Way<'a> = dyn Fn(&[f32]) -> Result<Vec<u32>, RetrievalError> + 'a;
+
 const QUERIES: usize = 200;
 const NEIGHBOURS: usize = 100;
 
@@ -109,8 +112,7 @@ fn filtered(
             Ok(index.scan(&[(&query, NEIGHBOURS)], keys.iter().copied()).swap_remove(0))
         };
         let scans = index.scan_is_shorter(keys.len(), NEIGHBOURS);
-        let ways: [(&str, &dyn Fn(&[f32]) -> Result<Vec<u32>, RetrievalError>); 2] =
-            [("search", &search), ("scan", &scan)];
+        let ways: [(&str, &Way<'_>); 2] = [("search", &search), ("scan", &scan)];
         for (at, (way, found)) in ways.into_iter().enumerate() {
             let (mut hits, mut wanted, mut times) = (0, 0, Vec::with_capacity(queries.len()));
             for (query, truth) in queries.iter().zip(&truths) {

@@ -82,11 +82,8 @@ mod tests {
     fn an_item_is_shown_too_often_after_so_many_impressions_without_a_click() {
         let items = table(["a", "b", "c", "d"].map(|id| item(id, &[], None)));
         let hour = 3_600_000;
-        let entry = |id: &str, clicked, hours: i64| HistoryEntry {
-            item_id: id.into(),
-            clicked,
-            timestamp: hours * hour,
-        };
+        let entry =
+            |id: &str, clicked, hours: i64| HistoryEntry::new(id.into(), clicked, hours * hour);
         let entries = [
             entry("a", false, 30),
             entry("b", false, 29),

@@ -97,7 +97,7 @@ fn logged(id: &str, user: &str, item: &str, click: bool, at: i64) -> LoggedEvent
 }
 
 fn entry(item: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
-    HistoryEntry { item_id: item.into(), clicked, timestamp }
+    HistoryEntry::new(item.into(), clicked, timestamp)
 }
 
 async fn history(store: &RedisStore, user: &str) -> Vec<HistoryEntry> {
