@@ -41,32 +41,39 @@ struct Migration {
     done: Migrated,
 }
 
-/// Copies the namespace of `options` into the namespace `to`.
-pub(crate) async fn migrate(
-    servers: &RedisServers,
-    options: RedisOptions,
-    to: &str,
-) -> Result<Migrated, StoreError> {
-    let server = Server::new(servers, &options)?;
-    let keys = Keys::new(&options.namespace);
-    let schema = keys.schema();
-    let version: Option<String> = server.command(&schema, cmd("GET").arg(&schema).take()).await?;
-    if version != Some(schema3::VERSION.to_string()) {
-        return Err(StoreError::Corrupt(format!(
-            "the Redis namespace \"{}\" is no store of the version before this one (schema {})",
-            options.namespace,
-            schema3::VERSION
-        )));
+impl RedisStore {
+    /// Brings the namespace of `options`, which the version before this one wrote (schema 3), to this one, in
+    /// the namespace `to`. Nobody may use either meanwhile. The old one stays as it is.
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`]; or the namespace is not of that version.
+    pub async fn migrate(
+        servers: &RedisServers,
+        options: RedisOptions,
+        to: &str,
+    ) -> Result<Migrated, StoreError> {
+        let server = Server::new(servers, &options)?;
+        let keys = Keys::new(&options.namespace);
+        let schema = keys.schema();
+        let version: Option<String> =
+            server.command(&schema, cmd("GET").arg(&schema).take()).await?;
+        if version != Some(schema3::VERSION.to_string()) {
+            return Err(StoreError::Corrupt(format!(
+                "the Redis namespace \"{}\" is no store of the version before this one (schema {})",
+                options.namespace,
+                schema3::VERSION
+            )));
+        }
+        let target = RedisOptions { namespace: to.to_owned(), ..options.clone() };
+        let to = RedisStore::connect(servers, target).await?;
+        let from = RedisStore { server, keys, options };
+        let mut migration = Migration { from, to, done: Migrated::default() };
+        migration.items().await?;
+        migration.behaviour().await?;
+        let popularity = migration.loaded_popularity().await?;
+        migration.statistics(&popularity).await?;
+        Ok(migration.done)
     }
-    let target = RedisOptions { namespace: to.to_owned(), ..options.clone() };
-    let to = RedisStore::connect(servers, target).await?;
-    let from = RedisStore { server, keys, options };
-    let mut migration = Migration { from, to, done: Migrated::default() };
-    migration.items().await?;
-    migration.behaviour().await?;
-    let popularity = migration.loaded_popularity().await?;
-    migration.statistics(&popularity).await?;
-    Ok(migration.done)
 }
 
 impl Migration {

@@ -14,7 +14,7 @@ use plugrank_store::{
 use redis::cmd;
 
 use crate::{
-    Migrated, RedisOptions, RedisServers,
+    RedisOptions, RedisServers,
     batch::Kind,
     catalog,
     changes::RedisChanges,
@@ -23,7 +23,7 @@ use crate::{
     events::{self, Memory},
     history,
     keys::Keys,
-    log, migrate, stats, users, vectors,
+    log, stats, users, vectors,
 };
 
 /// Version of keys and values. A change to any of them raises it.
@@ -71,19 +71,6 @@ impl RedisStore {
             )));
         }
         Ok(Self { server, keys, options })
-    }
-
-    /// Brings the namespace of `options`, which the version before this one wrote (schema 3), to this one, in
-    /// the namespace `to`. Nobody may use either meanwhile. The old one stays as it is.
-    ///
-    /// # Errors
-    /// As [`RedisStore::connect`]; or the namespace is not of that version.
-    pub async fn migrate(
-        servers: &RedisServers,
-        options: RedisOptions,
-        to: &str,
-    ) -> Result<Migrated, StoreError> {
-        migrate::migrate(servers, options, to).await
     }
 }
 
