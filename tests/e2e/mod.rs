@@ -24,3 +24,4 @@ mod terminal;
 mod tracing;
 mod typed;
 mod value;
+mod wrong_data;
