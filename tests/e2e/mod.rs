@@ -26,3 +26,4 @@ mod tls;
 mod tracing;
 mod typed;
 mod value;
+mod wrong_data;

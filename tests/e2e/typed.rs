@@ -25,12 +25,17 @@ fn features(of: &[(&str, FeatureValue)]) -> FeatureValues {
 }
 
 pub(crate) fn dataset(folder: &Path) {
+    dataset_with(folder, "price");
+}
+
+/// The same with another name for the column of prices.
+pub(crate) fn dataset_with(folder: &Path, price: &str) {
     let items = [
         (
             "i1",
             features(&[
                 ("brand", "acme".into()),
-                ("price", number(9.5)),
+                (price, number(9.5)),
                 ("tags", FeatureValue::Texts(["new".into(), "7".into()].into())),
                 ("stock", 3.into()),
             ]),
@@ -39,14 +44,14 @@ pub(crate) fn dataset(folder: &Path) {
             "i2",
             features(&[
                 ("brand", number(0.1)),
-                ("price", number(0.25)),
+                (price, number(0.25)),
                 ("tags", FeatureValue::Numbers([7_i64.into()].into())),
                 ("stock", 20.into()),
             ]),
         ),
         ("i3", features(&[("brand", "unheard of".into()), ("stock", 0.into())])),
     ];
-    let columns = ["brand", "price", "tags", "stock"].map(|name| {
+    let columns = ["brand", price, "tags", "stock"].map(|name| {
         let types = items
             .iter()
             .filter_map(|(_, features)| features.get(name).map(FeatureType::from_value));
