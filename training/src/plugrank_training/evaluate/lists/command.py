@@ -13,7 +13,8 @@ from plugrank_training.data.splits import FOLDS, SPLITS
 DESCRIPTION = """\
 Replays users of a later part as the served pipeline would have answered them: candidates from retrieval's sources as
 the catalog and the log stood when the part began, ranked by each model; what a user clicked from then on are the hits.
-Reports recall@20 and @100, NDCG@20, coverage of the catalog, share and calibration of cold items, and all of it by
+Reports recall@20 and @100, NDCG@20, what share is clicked of the first 20 that the user was then shown (clicked@20;
+recall is also about what gets shown), coverage of the catalog, share and calibration of cold items, and all of it by
 source, with intervals over seeds and users (1,000 draws), and what `unified` has over each other row, paired.
 
 Rows: popularity (clicks), recent and latest popularity (clicks with a half-life of 30 and of 7 days), co-visitation,

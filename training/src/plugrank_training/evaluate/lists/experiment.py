@@ -11,11 +11,12 @@ import numpy as np
 from plugrank_training.config import Config
 from plugrank_training.console import say
 from plugrank_training.data.loaded import Loaded
+from plugrank_training.evaluate.lists.context import Context
 from plugrank_training.evaluate.lists.metrics import RankedLists
 from plugrank_training.evaluate.lists.replay import RETRIEVALS, fixed_candidates, replay_networks
 from plugrank_training.evaluate.lists.replayed_run import ListOptions, open_replay
 from plugrank_training.evaluate.lists.rows import PLAIN, plain_lists
-from plugrank_training.evaluate.lists.summary import Context, difference, retrieved, summary
+from plugrank_training.evaluate.lists.summary import difference, retrieved, summary
 from plugrank_training.fit.prepare import prepare
 from plugrank_training.fit.refit import served
 from plugrank_training.fit.run import open_run
@@ -72,7 +73,6 @@ def report(
     recall: dict[tuple[str, str], list[dict[str, float]]],
 ) -> dict[str, Any]:
     """All that was measured, as JSON."""
-    requests = context.requests
     rows: dict[str, dict[str, Any]] = {}
     for (name, kind), each in found.items():
         told = summary(each, context)
@@ -83,8 +83,7 @@ def report(
         rows.setdefault(name, {})[kind] = told
     against = {
         name: {
-            kind: difference(found[MAIN, kind], repeated(found[name, kind], len(seeds)), requests.requests)
-            for kind in RETRIEVALS
+            kind: difference(found[MAIN, kind], repeated(found[name, kind], len(seeds)), context) for kind in RETRIEVALS
         }
         for name in rows
         if name != MAIN and (MAIN, "own") in found
