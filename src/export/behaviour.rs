@@ -156,7 +156,7 @@ impl Behaviour {
             columns.iter().map(|(name, of)| (&**name, *of)).collect();
         let mut file = UserWriter::create(folder, &columns)?;
         for user in &profiles {
-            file.write(user.clone())?;
+            file.write(user)?;
         }
         file.finish()?;
         Ok(())
@@ -173,7 +173,7 @@ impl Behaviour {
         let mut file = InteractionWriter::create(folder)?;
         for (at, row) in self.rows.iter().enumerate() {
             let request = self.requests.get(&at);
-            file.write(InteractionRow {
+            file.write(&InteractionRow {
                 user_id: self.users[row.user as usize].clone(),
                 item_id: items.ids[row.item as usize].clone(),
                 timestamp: row.timestamp,

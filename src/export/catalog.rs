@@ -66,7 +66,7 @@ pub(super) async fn write(
                         .filter(|(name, value)| columns.get(name).is_some_and(|of| of.holds(value)))
                         .collect();
                     let item = plugrank_contract::Item { features, ..item };
-                    file.write(DatasetItem { item, image })?;
+                    file.write(&DatasetItem { item, image })?;
                 }
                 bar.inc(1);
             }

@@ -39,19 +39,19 @@ fn item(id: &str) -> DatasetItem {
 
 fn dataset(folder: &Path) {
     let mut items = ItemWriter::create(folder, &[]).unwrap();
-    ["i1", "i2", "i3"].into_iter().for_each(|id| items.write(item(id)).unwrap());
+    ["i1", "i2", "i3"].into_iter().for_each(|id| items.write(&item(id)).unwrap());
     items.finish().unwrap();
     fs::write(folder.join("i1.png"), PNG).unwrap();
     let mut users =
         UserWriter::create(folder, &[("age", FeatureType::from_value(&30.into()))]).unwrap();
     for id in ["u1", "u2"] {
         let features = BTreeMap::from([("age".to_owned(), 30.into())]);
-        users.write(User { user_id: id.into(), features }).unwrap();
+        users.write(&User { user_id: id.into(), features }).unwrap();
     }
     users.finish().unwrap();
     let mut log = InteractionWriter::create(folder).unwrap();
     for (user, item, timestamp, clicked) in LOG {
-        log.write(InteractionRow {
+        log.write(&InteractionRow {
             user_id: user.into(),
             item_id: item.into(),
             timestamp,
@@ -75,7 +75,7 @@ fn dataset(folder: &Path) {
 fn fixture() -> (tempfile::TempDir, Arc<dyn Store>) {
     let dir = tempfile::tempdir().unwrap();
     dataset(dir.path());
-    let options = EmbeddedOptions { page_cache_bytes: 1 << 20, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions { page_cache_mb: 1, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&dir.path().join("store.redb"), options).unwrap();
     (dir, Arc::new(store))
 }

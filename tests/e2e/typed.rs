@@ -64,13 +64,13 @@ pub(crate) fn dataset(folder: &Path) {
             image_hash: None,
             features,
         };
-        writer.write(DatasetItem { item, image: None }).expect("an item can be written");
+        writer.write(&DatasetItem { item, image: None }).expect("an item can be written");
     }
     writer.finish().expect("items can be written");
     let mut writer =
         UserWriter::create(folder, &[("age", FeatureType::from_value(&55.into()))]).expect("users");
     for (id, features) in [("u1", features(&[("age", 55.into())])), ("u2", FeatureValues::new())] {
-        writer.write(User { user_id: id.into(), features }).expect("a user can be written");
+        writer.write(&User { user_id: id.into(), features }).expect("a user can be written");
     }
     writer.finish().expect("users can be written");
     let mut writer = InteractionWriter::create(folder).expect("interactions can be written");
@@ -83,7 +83,7 @@ pub(crate) fn dataset(folder: &Path) {
             request_id: None,
             position: None,
         };
-        writer.write(row).expect("an interaction can be written");
+        writer.write(&row).expect("an interaction can be written");
     }
     writer.finish().expect("interactions can be written");
     let meta = DatasetMeta {

@@ -1,14 +1,15 @@
 //! `interactions.parquet`.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
-use arrow_array::{ArrayRef, Int8Array, Int32Array, Int64Array, StringArray};
-use arrow_schema::{DataType, Field};
+use arrow_schema::DataType;
 use plugrank_contract::{ItemId, UserId};
+use serde::Serialize;
 
 use super::{
     checks,
-    parquet_file::{CHUNK_ROWS, ParquetFile},
+    columns::{optional, required},
+    parquet_file::ParquetFile,
 };
 use crate::{
     DatasetError, DatasetRule, InteractionRow,
@@ -20,7 +21,17 @@ use crate::{
 pub struct InteractionWriter {
     file: ParquetFile,
     order: Order,
-    waiting: Vec<InteractionRow>,
+}
+
+/// A row by the names of its columns.
+#[derive(Serialize)]
+struct Columns<'a> {
+    user_id: &'a str,
+    item_id: &'a str,
+    timestamp: i64,
+    label: i8,
+    request_id: Option<&'a str>,
+    position: Option<u32>,
 }
 
 impl InteractionWriter {
@@ -30,15 +41,15 @@ impl InteractionWriter {
     /// The file cannot be made.
     pub fn create(folder: &Path) -> Result<Self, DatasetError> {
         let fields = vec![
-            Field::new(USER_ID, DataType::Utf8, false),
-            Field::new(ITEM_ID, DataType::Utf8, false),
-            Field::new(TIMESTAMP, DataType::Int64, false),
-            Field::new(LABEL, DataType::Int8, false),
-            Field::new(REQUEST_ID, DataType::Utf8, true),
-            Field::new(POSITION, DataType::Int32, true),
+            required(USER_ID, DataType::Utf8),
+            required(ITEM_ID, DataType::Utf8),
+            required(TIMESTAMP, DataType::Int64),
+            required(LABEL, DataType::Int8),
+            optional(REQUEST_ID, DataType::Utf8),
+            optional(POSITION, DataType::Int32),
         ];
         let file = ParquetFile::create(folder, INTERACTIONS, fields)?;
-        Ok(Self { file, order: Order::default(), waiting: Vec::new() })
+        Ok(Self { file, order: Order::default() })
     }
 
     /// Appends an impression.
@@ -46,9 +57,8 @@ impl InteractionWriter {
     /// # Errors
     /// It comes before the last one, an id is empty or too long, the position does not fit an
     /// int32, or the disk refuses.
-    pub fn write(&mut self, row: InteractionRow) -> Result<(), DatasetError> {
-        let number = self.file.rows() + self.waiting.len() as u64;
-        let path = self.file.path();
+    pub fn write(&mut self, row: &InteractionRow) -> Result<(), DatasetError> {
+        let (path, number) = (self.file.path(), self.file.rows());
         checks::id(path, USER_ID, number, row.user_id.as_str(), UserId::MAX_BYTES)?;
         checks::id(path, ITEM_ID, number, row.item_id.as_str(), ItemId::MAX_BYTES)?;
         if row.position.is_some_and(|position| i32::try_from(position).is_err()) {
@@ -58,39 +68,21 @@ impl InteractionWriter {
         self.order.check(row.timestamp, &row.user_id, &row.item_id).map_err(|problem| {
             DatasetError::value(path, TIMESTAMP, number, DatasetRule::Order, problem)
         })?;
-        self.waiting.push(row);
-        if self.waiting.len() == CHUNK_ROWS {
-            self.flush()?;
-        }
-        Ok(())
+        self.file.write(&Columns {
+            user_id: row.user_id.as_str(),
+            item_id: row.item_id.as_str(),
+            timestamp: row.timestamp,
+            label: i8::from(row.clicked),
+            request_id: row.request_id.as_deref(),
+            position: row.position,
+        })
     }
 
     /// Completes the file; how many rows it has.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(mut self) -> Result<u64, DatasetError> {
-        self.flush()?;
+    pub fn finish(self) -> Result<u64, DatasetError> {
         self.file.finish()
-    }
-
-    fn flush(&mut self) -> Result<(), DatasetError> {
-        let rows = std::mem::take(&mut self.waiting);
-        let users = rows.iter().map(|row| Some(row.user_id.as_str())).collect::<StringArray>();
-        let items = rows.iter().map(|row| Some(row.item_id.as_str())).collect::<StringArray>();
-        let times = rows.iter().map(|row| row.timestamp).collect::<Vec<_>>();
-        let labels = rows.iter().map(|row| i8::from(row.clicked)).collect::<Vec<_>>();
-        let requests = rows.iter().map(|row| row.request_id.as_deref()).collect::<StringArray>();
-        let positions =
-            rows.iter().map(|row| row.position.map(|p| p as i32)).collect::<Int32Array>();
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(users),
-            Arc::new(items),
-            Arc::new(Int64Array::from(times)),
-            Arc::new(Int8Array::from(labels)),
-            Arc::new(requests),
-            Arc::new(positions),
-        ];
-        self.file.write(columns)
     }
 }

@@ -5,6 +5,7 @@
 //! not on how they were split into calls.
 
 mod checks;
+mod columns;
 mod features;
 mod interactions;
 mod items;
