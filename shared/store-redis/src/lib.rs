@@ -49,6 +49,7 @@ mod vector_sets;
 mod vectors;
 
 pub use options::RedisOptions;
-pub use servers::{RedisAccess, RedisServers};
+pub use plugrank_settings::RedisConnection;
+pub(crate) use servers::RedisServers;
 pub use store::RedisStore;
 pub use vector_sets::{VectorSetOptions, VectorSets};

@@ -17,7 +17,7 @@ use plugrank_store::{ItemVector, StoreError};
 use redis::{Cmd, cmd};
 
 use crate::{
-    RedisOptions, RedisServers,
+    RedisConnection, RedisOptions,
     batch::Kind,
     buckets,
     connection::Server,
@@ -59,8 +59,7 @@ impl VectorSets {
     /// # Errors
     /// `Unavailable` when an address is not one, or there is no shard or are too many.
     pub fn new(
-        servers: &RedisServers,
-        redis: &RedisOptions,
+        servers: &RedisConnection,
         options: VectorSetOptions,
     ) -> Result<Self, StoreError> {
         if !(1..=buckets::COUNT).contains(&options.shards) {
@@ -68,8 +67,8 @@ impl VectorSets {
             let shards = options.shards;
             return Err(StoreError::Unavailable(format!("{shards} shards; 1 to {most} can be")));
         }
-        let server = Server::new(servers, redis)?;
-        Ok(Self { server, keys: Keys::new(&redis.namespace), options })
+        let server = Server::new(servers, 0)?;
+        Ok(Self { server, keys: Keys::new(&RedisOptions::default().namespace), options })
     }
 
     /// Keeps vectors, replacing those of the same items.

@@ -53,3 +53,18 @@ pub struct Retention {
     /// Entries of histories.
     pub history: Duration,
 }
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { events: 90 * DAY, exposures: 30 * DAY, history: 365 * DAY }
+    }
+}
+
+impl Retention {
+    /// How long the log is kept that is kept longest.
+    #[must_use]
+    pub fn longest_log(&self) -> Duration {
+        self.events.max(self.exposures)
+    }
+}
