@@ -34,6 +34,8 @@ enum Reads {
     Label,
     AgeBucket,
     Mask,
+    /// Entries of the history, at most so many.
+    Length(usize),
     Recency,
 }
 
@@ -115,6 +117,10 @@ impl GraphSchema {
                 InputSource::HistoryLabel => Some(Reads::Label),
                 InputSource::HistoryAgeBucket => Some(Reads::AgeBucket),
                 InputSource::HistoryMask => Some(Reads::Mask),
+                InputSource::HistoryLength => {
+                    let limits = bundle.manifest().history;
+                    Some(Reads::Length(limits.clicks + limits.impressions))
+                }
                 InputSource::RequestRecencyBucket => Some(Reads::Recency),
                 _ => None,
             };
@@ -223,6 +229,7 @@ fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
         Reads::CandidateGiven(slot) => of(features.candidate_probes(), slot),
         Reads::Label => Some(1),
         Reads::AgeBucket | Reads::Recency => Some(LAST_TIME_BUCKET.into()),
+        Reads::Length(most) => i64::try_from(*most).ok(),
         Reads::State(_) | Reads::Item(_) | Reads::Mask => None,
     }
 }
@@ -355,6 +362,7 @@ impl RequestRows {
             Reads::Label => history.label(),
             Reads::AgeBucket => history.age_bucket(),
             Reads::Mask => mask(facts.history_len),
+            Reads::Length(most) => TensorData::I64(vec![facts.history_len.min(*most) as i64]),
             Reads::Recency => TensorData::I64(vec![i64::from(facts.recency_bucket)]),
             Reads::State(_)
             | Reads::Item(_)
