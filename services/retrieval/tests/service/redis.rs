@@ -10,7 +10,9 @@ use std::{
 };
 
 use plugrank_store::Store;
-use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore, VectorSetOptions, VectorSets};
+use plugrank_store_redis::{
+    RedisConnection, RedisOptions, RedisStore, VectorSetOptions, VectorSets,
+};
 use tempfile::TempDir;
 
 /// A `redis-server` that keeps what it has acknowledged; ended with this value.
