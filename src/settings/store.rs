@@ -82,7 +82,7 @@ impl StoreOptions {
     }
 
     /// After how long an event counts half for the popularity of its item.
-    fn popularity_half_life(&self) -> Duration {
+    pub(crate) fn popularity_half_life(&self) -> Duration {
         days(1).mul_f64(self.popularity_half_life_days)
     }
 

@@ -36,7 +36,10 @@ pub(crate) struct Manager {
 }
 
 impl Manager {
-    pub(crate) fn new(servers: &RedisServers, access: &RedisConnection) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        servers: &RedisServers,
+        access: &RedisConnection,
+    ) -> Result<Self, StoreError> {
         let refused = |error: RedisError| StoreError::Unavailable(format!("Redis: {error}"));
         let timeout = access.timeout();
         let infos = servers.parse()?;
@@ -189,7 +192,10 @@ fn with_protocol(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 /// The certificates to trust, when not the system's.
-fn certificates(access: &RedisConnection, tls: bool) -> Result<Option<TlsCertificates>, StoreError> {
+fn certificates(
+    access: &RedisConnection,
+    tls: bool,
+) -> Result<Option<TlsCertificates>, StoreError> {
     let Some(path) = &access.ca_file else { return Ok(None) };
     let refused = |why: String| {
         StoreError::Unavailable(format!("the certificates {} for Redis: {why}", path.display()))

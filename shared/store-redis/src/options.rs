@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct RedisOptions {
     /// What every key in Redis begins with, so that several shops share servers: letters, digits, `-` and `_`.
     /// Another namespace is another, empty store.
-    #[garde(custom(namespace))]
+    #[garde(custom(key_namespace))]
     pub namespace: String,
     /// Replicas that must have a write before it is confirmed (`WAIT`), so that none is lost when a master
     /// dies; 0: the master alone confirms.
@@ -60,7 +60,7 @@ impl RedisOptions {
     }
 }
 
-fn namespace(name: &str, _: &()) -> garde::Result {
+fn key_namespace(name: &str, _: &()) -> garde::Result {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let fits = (1..=64).contains(&name.len()) && name.bytes().all(plain);
     rules::holds(fits, || "1 to 64 letters, digits, `-` and `_`".to_owned())

@@ -105,7 +105,11 @@ mod tests {
     #[test]
     fn no_password_is_shown() {
         let url = "redis://app:s3cret@host:6379/0".to_owned();
-        let shown = format!("{:?} {:?}", RedisServers::Single(url.clone()), RedisServers::Cluster(vec![url]));
+        let shown = format!(
+            "{:?} {:?}",
+            RedisServers::Single(url.clone()),
+            RedisServers::Cluster(vec![url])
+        );
         assert!(shown.contains("host:6379") && !shown.contains("s3cret"), "{shown}");
     }
 

@@ -58,10 +58,7 @@ impl VectorSets {
     ///
     /// # Errors
     /// `Unavailable` when an address is not one, or there is no shard or are too many.
-    pub fn new(
-        servers: &RedisConnection,
-        options: VectorSetOptions,
-    ) -> Result<Self, StoreError> {
+    pub fn new(servers: &RedisConnection, options: VectorSetOptions) -> Result<Self, StoreError> {
         if !(1..=buckets::COUNT).contains(&options.shards) {
             let most = buckets::COUNT;
             let shards = options.shards;

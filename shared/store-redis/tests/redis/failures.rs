@@ -120,7 +120,8 @@ fn no_server_and_no_url_are_named() {
 fn namespaces_are_kept_apart_and_other_versions_refused() {
     run(async {
         let server = RedisServer::start();
-        let named = |namespace: &str| RedisOptions { namespace: namespace.into(), ..Default::default() };
+        let named =
+            |namespace: &str| RedisOptions { namespace: namespace.into(), ..Default::default() };
         let servers = quick(server.servers());
         let a = RedisStore::connect(&servers, named("a")).await.unwrap();
         let b = RedisStore::connect(&servers, named("b")).await.unwrap();
