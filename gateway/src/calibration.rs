@@ -70,7 +70,8 @@ impl CalibrationMetrics {
             drop(family.get_or_create(&all));
         }
         let predicted = "Sum of the probabilities of items that were seen";
-        let of_arm = "Sum of the probabilities of items that an experiment's arm showed and that were seen";
+        let of_arm =
+            "Sum of the probabilities of items that an experiment's arm showed and that were seen";
         let observed = "What users did with these items";
         register_all(
             to,

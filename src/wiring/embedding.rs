@@ -5,16 +5,19 @@ use std::{sync::Arc, time::Instant};
 use anyhow::{Context, Result};
 use plugrank_embedding::EmbeddingService;
 use plugrank_encoding::{CatalogProgress, Encoding, EncodingParts};
+use plugrank_transport::ForModel;
 
 use super::{Catalog, Embedding, Model, Node, metrics::Reading};
 use crate::load::Progress;
 
-/// A client of the embedding role in other processes.
+/// A client of the embedding role in other processes, for the model of this name; `None`: for the one that
+/// is active there.
 ///
 /// # Errors
 /// When an address cannot be used.
-pub fn remote_embedding(node: &Node) -> Result<Embedding> {
-    Ok(Embedding::from_service(node.remote("embedding", &node.settings.peers.embedding_url)?, None))
+pub fn remote_embedding(node: &Node, model: Option<&str>) -> Result<Embedding> {
+    let remote = node.remote("embedding", &node.settings.peers.embedding_url)?;
+    Ok(Embedding::from_service(ForModel::new(remote, model.map(Into::into)), None))
 }
 
 /// The encoders here, every item of the catalog encoded.

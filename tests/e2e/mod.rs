@@ -11,6 +11,7 @@ mod experiments;
 mod export;
 mod load_killed;
 mod models;
+mod models_apart;
 mod open_inference;
 mod openapi;
 mod parity;

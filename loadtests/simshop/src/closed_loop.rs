@@ -11,7 +11,7 @@ use crate::{
     catalog::Catalog,
     click_model::{ClickModel, sigmoid},
     dice::{Draw, dice, unit},
-    shop_client::{Served, ShopClient},
+    shop_client::{Served, ShopClient, ShopServer},
     shoppers::Shoppers,
     truth::{Simulator, simulator},
 };
@@ -22,8 +22,8 @@ const LAYER: &str = "simshop";
 /// How shoppers browse.
 #[derive(Clone, Debug)]
 pub struct Browsing {
-    /// Address of the server.
-    pub url: String,
+    /// Which server, and by which key.
+    pub server: ShopServer,
     /// Name of the experiment; its number is added.
     pub experiment: String,
     /// Its definition, without name and layer.
@@ -100,7 +100,7 @@ pub fn closed_loop(
     let mut shoppers = Shoppers::draw(&plan);
     shoppers.users.truncate(browsing.shoppers);
     let shop = Shop { catalog: Catalog::draw(&plan), shoppers, click_model };
-    let client = ShopClient::new(&browsing.url);
+    let client = ShopClient::new(&browsing.server);
     let mut definition = browsing.definition.clone();
     definition["layer"] = json!(LAYER);
     let names: Vec<String> = arms(&definition)?;

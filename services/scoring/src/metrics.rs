@@ -55,7 +55,8 @@ impl ScoringCounts {
     /// Each as a metric: its name, what it counts, its value.
     pub fn metrics(self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let Self { rows, missing_rows, not_finite, without_value } = self;
-        let without = "Candidates whose value by scoring.value, or a formula of a call, was no finite number";
+        let without =
+            "Candidates whose value by scoring.value, or a formula of a call, was no finite number";
         [
             ("scored_rows", "Candidate rows scored", rows),
             ("scored_missing_rows", "Rows scored with the missing-vector", missing_rows),
