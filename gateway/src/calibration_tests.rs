@@ -1,6 +1,7 @@
 //! Predictions against what came of them.
 
 use plugrank_contract::{EventType, ExposedArm};
+use plugrank_store::ExposureRow;
 
 use super::*;
 use crate::memory_store as store;
@@ -54,7 +55,8 @@ async fn what_was_seen_is_held_against_what_was_predicted_once() {
     let store: Arc<dyn Store> = Arc::new(store::MemoryStore::default());
     let buy = EventType { name: "buy".into(), feedback: Feedback::Positive, weight: 1.0 };
     let (click, shown) = (EventType::click(), EventType::impression());
-    store.append_exposures(vec![exposure("r1", "x"), exposure("r2", "y")]).await.unwrap();
+    let lists = [exposure("r1", "x"), exposure("r2", "y")];
+    store.append_exposures(lists.iter().map(ExposureRow::from).collect()).await.unwrap();
     let events = vec![
         event("r1", "a", &shown, NOW),
         event("r1", "b", &shown, NOW),

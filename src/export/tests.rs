@@ -5,7 +5,7 @@ use plugrank_contract::{
     feature::Number,
 };
 use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow, Negatives, Time};
-use plugrank_store::{NewItem, Store};
+use plugrank_store::{ExposureRow, NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::{ExportError, ExportOptions, ExportReport, export};
@@ -186,7 +186,7 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
     let item =
         |id: &str| ExposedItem { item_id: id.into(), ..exposure("r", "u10", 40).items[0].clone() };
     let shown = Exposure { items: vec![item("i10"), item("i2"), item("i1")], ..shown };
-    store.append_exposures(vec![shown]).await.unwrap();
+    store.append_exposures([ExposureRow::from(&shown)].into()).await.unwrap();
     let events = vec![click("1", "i2", Some(2), 50), click("2", "i1", None, 60)];
     store.append_events(events).await.unwrap();
     let out = dir.path().join("out");

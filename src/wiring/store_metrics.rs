@@ -9,8 +9,8 @@ use plugrank_contract::{
 };
 use plugrank_runtime::Metrics;
 use plugrank_store::{
-    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
-    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
+    ChangeLog, Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage,
+    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -173,7 +173,7 @@ impl Store for MeasuredStore {
         measured!(self.scan_events(range, from, limit))
     }
 
-    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+    async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<(), StoreError> {
         measured!(self.append_exposures(exposures))
     }
 

@@ -6,7 +6,7 @@ use plugrank_contract::{ExposedArm, Exposure};
 use plugrank_experiments::{
     Arm, Experiment, Guardrail, GuardrailMetric, HistoryEntry, Layer, Ramp,
 };
-use plugrank_store::Store;
+use plugrank_store::{ExposureRow, Store};
 use prometheus_client::registry::Registry;
 
 use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, LEASE, Who};
@@ -97,7 +97,8 @@ impl Shop {
                 items: Vec::new(),
             }
         };
-        self.store.append_exposures((0..USERS).map(exposure).collect()).await.unwrap();
+        let rows = (0..USERS).map(|user| ExposureRow::from(&exposure(user)));
+        self.store.append_exposures(rows.collect()).await.unwrap();
     }
 
     fn experiment(&self) -> Experiment {

@@ -1,7 +1,8 @@
 //! The log of served lists.
 //!
-//! A request hands over what it has, as it is, into a bounded queue: one enqueue, no copy. Whatever
-//! else it takes to log a list happens beside the requests.
+//! A request writes its row and puts it into a bounded queue: some hundred bytes, where all that the list
+//! was made from would be kept from the next request until the log is written. Whatever else it takes
+//! happens beside the requests.
 
 mod options;
 mod record;
@@ -12,8 +13,9 @@ pub(crate) use record::Served;
 pub(crate) use writer::write;
 
 use parking_lot::Mutex;
+use plugrank_store::ExposureRow;
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use plugrank_runtime::Metrics;
 
@@ -23,13 +25,15 @@ pub(crate) struct ExposureLog {
     queue: Option<mpsc::Sender<Entry>>,
     /// Taken by who writes.
     waiting: Mutex<Option<mpsc::Receiver<Entry>>>,
+    /// Ends the gathering of a batch.
+    hurry: Notify,
     counts: Counts,
 }
 
 /// What waits to be written.
 pub(crate) enum Entry {
     /// A served list.
-    Served(Box<Served>),
+    Row(ExposureRow),
     /// Who waits until all before it is written.
     Flush(oneshot::Sender<()>),
 }
@@ -55,7 +59,7 @@ impl ExposureLog {
         });
         let (queue, waiting) = mpsc::channel(options.queue);
         let queue = options.log.then_some(queue);
-        Self { queue, waiting: Mutex::new(Some(waiting)), counts }
+        Self { queue, waiting: Mutex::new(Some(waiting)), hurry: Notify::new(), counts }
     }
 
     /// Whether served lists are taken.
@@ -64,10 +68,16 @@ impl ExposureLog {
     }
 
     /// Takes a served list, unless the queue is full.
-    pub(crate) fn log(&self, served: Served) {
+    pub(crate) fn log(&self, served: &Served<'_>) {
         let Some(queue) = &self.queue else { return };
-        if queue.try_send(Entry::Served(Box::new(served))).is_err() {
-            self.counts.dropped.inc();
+        match queue.try_reserve() {
+            Ok(place) => {
+                place.send(Entry::Row(ExposureRow::from(&served.exposure())));
+                if queue.capacity() < queue.max_capacity() / 2 {
+                    self.hurry.notify_one();
+                }
+            }
+            Err(_) => drop(self.counts.dropped.inc()),
         }
     }
 
@@ -76,6 +86,7 @@ impl ExposureLog {
         let Some(queue) = &self.queue else { return };
         let (written, wait) = oneshot::channel();
         if queue.send(Entry::Flush(written)).await.is_ok() {
+            self.hurry.notify_one();
             // Dropped where the log has ended.
             drop(wait.await);
         }

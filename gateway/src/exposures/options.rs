@@ -11,14 +11,14 @@ pub struct ExposuresOptions {
     /// Whether every served list is logged: for the results of experiments, and to train on.
     #[garde(skip)]
     pub log: bool,
-    /// Most lists that wait to be logged; further ones are dropped and counted. A list of 500 candidates
-    /// takes some 20 KiB while it waits.
+    /// Most lists that wait to be logged; further ones are dropped and counted. A list of 20 items takes
+    /// some 700 bytes while it waits.
     #[garde(range(min = 1, max = 1_000_000))]
     pub queue: usize,
 }
 
 impl Default for ExposuresOptions {
     fn default() -> Self {
-        Self { log: true, queue: 1000 }
+        Self { log: true, queue: 10_000 }
     }
 }

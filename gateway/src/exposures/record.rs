@@ -10,17 +10,17 @@ use crate::{
 };
 
 /// A request that was answered.
-pub(crate) struct Served {
+pub(crate) struct Served<'a> {
     pub(crate) request_id: Uuid,
     pub(crate) at: TimestampMs,
-    pub(crate) query: RankQuery,
-    pub(crate) ranked: Ranked,
-    pub(crate) arms: Arms,
+    pub(crate) query: &'a RankQuery,
+    pub(crate) ranked: &'a Ranked,
+    pub(crate) arms: &'a Arms,
     /// Whether the request named its arms.
     pub(crate) forced_arms: bool,
 }
 
-impl Served {
+impl Served<'_> {
     /// The exposure; without items where nothing could be ranked.
     pub(crate) fn exposure(&self) -> Exposure {
         let set = self.ranked.ranking.as_ref().ok();
@@ -91,7 +91,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Two of three candidates, shown to a user.
-    pub(crate) fn served(user: &str) -> Served {
+    pub(crate) fn served<T>(user: &str, with: impl FnOnce(&Served<'_>) -> T) -> T {
         let items: ItemList = ["a", "b", "c"].map(Into::into).into_iter().collect();
         let place = |candidate, score| Placed {
             candidate,
@@ -140,12 +140,13 @@ pub(crate) mod tests {
             forced: false,
         }];
         let arms = Arms { list, ..Arms::default() };
-        Served { request_id: Uuid::nil(), at: 7, query, ranked, arms, forced_arms: false }
+        let (query, ranked, arms) = (&query, &ranked, &arms);
+        with(&Served { request_id: Uuid::nil(), at: 7, query, ranked, arms, forced_arms: false })
     }
 
     #[test]
     fn an_exposure_has_the_items_in_their_order_with_their_scores() {
-        let exposure = served("u").exposure();
+        let exposure = served("u", |served| served.exposure());
         assert_eq!((exposure.user_id.as_str(), exposure.timestamp), ("u", 7));
         let arm = ExposedArm { layer: "model".into(), experiment: "two".into(), arm: "b".into() };
         assert_eq!(exposure.arms, [arm]);
@@ -163,14 +164,14 @@ pub(crate) mod tests {
             items,
             [("c", Some(0.9), Some(0.3), &[0.03][..]), ("a", Some(0.4), Some(0.1), &[0.01]),]
         );
-        let failed = Served {
-            ranked: Ranked {
-                ranking: Err(plugrank_contract::CallError::internal("x")),
-                ..served("u").ranked
-            },
-            ..served("u")
+        let failed = Ranked {
+            ranking: Err(plugrank_contract::CallError::internal("x")),
+            degraded: Vec::new(),
+            stages: Vec::new(),
+            total: Duration::ZERO,
+            spent: Duration::ZERO,
         };
-        let failed = failed.exposure();
+        let failed = served("u", |served| Served { ranked: &failed, ..*served }.exposure());
         assert_eq!((failed.failed, failed.items.len(), failed.arms.len()), (true, 0, 1));
     }
 }

@@ -1,12 +1,11 @@
 //! Writes waiting lists into the store.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use plugrank_contract::Exposure;
-use plugrank_store::Store;
+use plugrank_store::{ExposureRow, Store};
 use tokio::{
     sync::mpsc::Receiver,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Counts, Entry, ExposureLog};
@@ -14,7 +13,7 @@ use super::{Counts, Entry, ExposureLog};
 /// How long lists are gathered into one write, which costs the store a sync of its disk.
 const GATHER: Duration = Duration::from_millis(100);
 /// Most lists in one write.
-const BATCH: usize = 500;
+const BATCH: usize = 2000;
 /// How long a write is tried while the store is away.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts.
@@ -30,7 +29,7 @@ pub(crate) async fn write(log: &ExposureLog, store: &dyn Store, stop: impl Futur
             received = waiting.recv_many(&mut batch, BATCH) => if received == 0 { return },
             () = &mut stop => break,
         }
-        gather(&mut waiting, &mut batch).await;
+        gather(log, &mut waiting, &mut batch).await;
         append(store, &mut batch, &log.counts).await;
     }
     waiting.close();
@@ -39,28 +38,27 @@ pub(crate) async fn write(log: &ExposureLog, store: &dyn Store, stop: impl Futur
     }
 }
 
-/// Waits for more of a batch, but not for long.
-async fn gather(waiting: &mut Receiver<Entry>, batch: &mut Vec<Entry>) {
-    let end = Instant::now() + GATHER;
-    while batch.len() < BATCH && !matches!(batch.last(), Some(Entry::Flush(_))) {
-        let room = BATCH - batch.len();
-        match timeout_at(end, waiting.recv_many(batch, room)).await {
-            Ok(received) if received > 0 => {}
-            Ok(_) | Err(_) => return,
-        }
+/// Waits for more of a batch, but not for long. It does so without an ear at the queue, so that no request
+/// has to wake this task.
+async fn gather(log: &ExposureLog, waiting: &mut Receiver<Entry>, batch: &mut Vec<Entry>) {
+    let _ = timeout(GATHER, log.hurry.notified()).await;
+    while batch.len() < BATCH
+        && let Ok(entry) = waiting.try_recv()
+    {
+        batch.push(entry);
     }
 }
 
 async fn append(store: &dyn Store, batch: &mut Vec<Entry>, counts: &Counts) {
-    let (mut exposures, mut flushed) = (Vec::with_capacity(batch.len()), Vec::new());
+    let (mut rows, mut flushed) = (Vec::with_capacity(batch.len()), Vec::new());
     for entry in batch.drain(..) {
         match entry {
-            Entry::Served(served) => exposures.push(served.exposure()),
+            Entry::Row(row) => rows.push(row),
             Entry::Flush(written) => flushed.push(written),
         }
     }
-    if !exposures.is_empty() {
-        write_all(store, &exposures, counts).await;
+    if !rows.is_empty() {
+        write_all(store, rows.into(), counts).await;
     }
     for written in flushed {
         // Who waited may have gone.
@@ -68,10 +66,10 @@ async fn append(store: &dyn Store, batch: &mut Vec<Entry>, counts: &Counts) {
     }
 }
 
-async fn write_all(store: &dyn Store, exposures: &[Exposure], counts: &Counts) {
-    let count = exposures.len() as u64;
+async fn write_all(store: &dyn Store, rows: Arc<[ExposureRow]>, counts: &Counts) {
+    let count = rows.len() as u64;
     let end = Instant::now() + PATIENCE;
-    while let Err(error) = store.append_exposures(exposures.to_vec()).await {
+    while let Err(error) = store.append_exposures(Arc::clone(&rows)).await {
         if Instant::now() >= end {
             tracing::warn!(%error, count, "served lists could not be logged");
             counts.dropped.inc_by(count);
@@ -85,7 +83,7 @@ async fn write_all(store: &dyn Store, exposures: &[Exposure], counts: &Counts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposures::ExposuresOptions;
+    use crate::exposures::{ExposuresOptions, record::tests::served};
     use plugrank_runtime::Metrics;
 
     #[test]
@@ -93,7 +91,7 @@ mod tests {
         let options = ExposuresOptions { log: true, queue: 2 };
         let log = ExposureLog::new(&options, &Metrics::of_part());
         for _ in 0..5 {
-            log.log(crate::exposures::record::tests::served("u"));
+            served("u", |served| log.log(served));
         }
         assert_eq!(log.counts.dropped.get(), 3);
     }

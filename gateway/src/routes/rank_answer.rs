@@ -90,7 +90,7 @@ pub(super) async fn answer<T>(
         Err(error) => {
             let (problem, ours) = (unranked(error), error.code != ErrorCode::InvalidArgument);
             if ours {
-                log_exposure(gateway, info, query, ranked, arms, forced_arms);
+                log_exposure(gateway, info, &query, &ranked, &arms, forced_arms);
             }
             return Err(problem);
         }
@@ -101,8 +101,7 @@ pub(super) async fn answer<T>(
     let reply = respond(set, &ranked, &query, &arms, budget, (info.request_id, trace_id));
     let written = write(&reply)
         .map_err(|error| Problem::internal(format!("the reply cannot be written: {error}")))?;
-    drop(reply);
-    log_exposure(gateway, info, query, ranked, arms, forced_arms);
+    log_exposure(gateway, info, &query, &ranked, &arms, forced_arms);
     Ok(Answered { reply: written, timing })
 }
 
@@ -121,14 +120,14 @@ fn named_model(gateway: &Gateway, version: &str) -> Result<Arc<ServingModel>, Pr
 fn log_exposure(
     gateway: &Gateway,
     info: &RequestInfo,
-    query: RankQuery,
-    ranked: Ranked,
-    arms: Arms,
+    query: &RankQuery,
+    ranked: &Ranked,
+    arms: &Arms,
     forced_arms: bool,
 ) {
     if gateway.exposures.is_on() {
         let (request_id, at) = (info.request_id, validate::now_ms());
-        gateway.exposures.log(Served { request_id, at, query, ranked, arms, forced_arms });
+        gateway.exposures.log(&Served { request_id, at, query, ranked, arms, forced_arms });
     }
 }
 

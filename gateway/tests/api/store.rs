@@ -14,8 +14,8 @@ use plugrank_contract::{
     Event, Exposure, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
 };
 use plugrank_store::{
-    Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem, Retention, Store,
-    StoreError, StoredItem, TimeRange, VectorSpace,
+    Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
+    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
 };
 
 /// An item and its image file.
@@ -179,9 +179,10 @@ impl Store for MemoryStore {
         Ok(LogPage { entries: within.cloned().collect(), next: None })
     }
 
-    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+    async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<(), StoreError> {
         self.reach()?;
-        self.exposures.lock().extend(exposures);
+        let read = |row: &ExposureRow| plugrank_store::codec::decode(&row.bytes).unwrap();
+        self.exposures.lock().extend(exposures.iter().map(read));
         Ok(())
     }
 

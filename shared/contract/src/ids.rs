@@ -20,6 +20,18 @@ macro_rules! id_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// A number for the id that is the same in every process and version: cursors and the
+            /// log of served lists hold it. Two ids share one with a probability of 2⁻³². FNV-1a of
+            /// 64 bits, folded (RFC 9923).
+            #[must_use]
+            pub fn fingerprint(&self) -> u32 {
+                let fnv = |hash: u64, byte: &u8| {
+                    (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+                };
+                let hash = self.0.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
+                (hash ^ hash >> 32) as u32
+            }
         }
 
         impl From<&str> for $name {
@@ -63,17 +75,6 @@ id_type!(
     /// Identifier of a user, as the data set spells it.
     UserId
 );
-
-impl ItemId {
-    /// A number for the id that is the same in every process and version: cursors hold it. Two ids
-    /// share one with a probability of 2⁻³². FNV-1a of 64 bits, folded (RFC 9923).
-    #[must_use]
-    pub fn fingerprint(&self) -> u32 {
-        let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        let hash = self.0.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
-        (hash ^ hash >> 32) as u32
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -39,8 +39,8 @@ impl Copy<'_> {
         self.table(events::EVENT_IDS)?;
         self.table(events::EVENTS)?;
         self.table(events::SHOWINGS)?;
-        self.table(exposures::EXPOSURES)?;
-        self.table(exposures::USER_EXPOSURES)?;
+        self.table(exposures::EXPOSURE_LOG)?;
+        self.table(exposures::EXPOSED_USERS)?;
         self.table(stats::STATS)?;
         self.table(stats::LOADED_STATS)?;
         self.table(stats::NEIGHBOURS)?;

@@ -159,8 +159,8 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
     txn.open_table(events::EVENT_IDS)?;
     txn.open_table(events::EVENTS)?;
     txn.open_table(events::SHOWINGS)?;
-    txn.open_table(exposures::EXPOSURES)?;
-    txn.open_table(exposures::USER_EXPOSURES)?;
+    txn.open_table(exposures::EXPOSURE_LOG)?;
+    txn.open_table(exposures::EXPOSED_USERS)?;
     txn.open_table(stats::STATS)?;
     txn.open_table(stats::LOADED_STATS)?;
     txn.open_table(stats::NEIGHBOURS)?;

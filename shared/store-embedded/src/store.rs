@@ -8,8 +8,8 @@ use plugrank_contract::{
     UserView,
 };
 use plugrank_store::{
-    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
-    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace, changes::Change,
+    ChangeLog, Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage,
+    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace, changes::Change,
 };
 use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
@@ -251,7 +251,7 @@ impl Store for EmbeddedStore {
         self.database.read_rows(limit, read).await
     }
 
-    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+    async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<(), StoreError> {
         let rows = exposures.len();
         let work = move |txn: &WriteTransaction| exposures::append(txn, &exposures);
         self.writer.write(Sync::Durable, rows, work, || ()).await

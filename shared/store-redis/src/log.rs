@@ -2,7 +2,7 @@
 
 use futures::TryFutureExt;
 use plugrank_contract::{Event, Exposure, TimestampMs, UserId};
-use plugrank_store::{LogCursor, LogPage, Retention, StoreError, TimeRange, codec};
+use plugrank_store::{ExposureRow, LogCursor, LogPage, Retention, StoreError, TimeRange, codec};
 use redis::cmd;
 use serde::{Deserialize, Serialize};
 
@@ -21,14 +21,13 @@ pub(crate) async fn append_exposures(
     server: &Server,
     keys: &Keys,
     memory: u64,
-    exposures: &[Exposure],
+    exposures: &[ExposureRow],
 ) -> Result<(), StoreError> {
     for chunk in exposures.chunks(CHUNK) {
         let mut batch = server.batch(Kind::Durable);
         for exposure in chunk {
             let key = keys.log(Log::Exposures, &exposure.user_id);
-            let bytes = codec::encode(exposure);
-            let add = cmd("ZADD").arg(&key).arg(exposure.timestamp).arg(bytes).take();
+            let add = cmd("ZADD").arg(&key).arg(exposure.timestamp).arg(&*exposure.bytes).take();
             batch.push(&key, add);
             batch.push(&key, cmd("EXPIRE").arg(&key).arg(memory).take());
         }

@@ -8,8 +8,8 @@ use plugrank_contract::{
     UserView,
 };
 use plugrank_store::{
-    ChangeLog, Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
-    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
+    ChangeLog, Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage,
+    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
 };
 use redis::cmd;
 
@@ -134,7 +134,7 @@ impl Store for RedisStore {
         log::scan_events(&self.server, &self.keys, range, from, limit).await
     }
 
-    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError> {
+    async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<(), StoreError> {
         let memory = self.options.event_memory.as_secs().max(1);
         log::append_exposures(&self.server, &self.keys, memory, &exposures).await
     }

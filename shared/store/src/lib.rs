@@ -23,6 +23,6 @@ pub use content::content_hash;
 pub use document::Document;
 pub use error::StoreError;
 pub use item_vector::ItemVector;
-pub use log::{LogCursor, LogPage, Retention, TimeRange};
+pub use log::{ExposureRow, LogCursor, LogPage, Retention, TimeRange};
 pub use popularity::{DEFAULT_HALF_LIFE, Decayed};
 pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};

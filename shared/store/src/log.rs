@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use plugrank_contract::TimestampMs;
+use plugrank_contract::{Exposure, TimestampMs, UserId};
+
+use crate::codec;
 
 /// A span of time: from a moment on, up to and without another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,5 +68,27 @@ impl Retention {
     #[must_use]
     pub fn longest_log(&self) -> Duration {
         self.events.max(self.exposures)
+    }
+}
+
+/// A served list as both stores keep it. It is written where the list was served, which is cheaper than
+/// to hand over all it is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposureRow {
+    /// To whom.
+    pub user_id: UserId,
+    /// When.
+    pub timestamp: TimestampMs,
+    /// The [`Exposure`], as [`codec::encode`] writes it.
+    pub bytes: Box<[u8]>,
+}
+
+impl From<&Exposure> for ExposureRow {
+    fn from(exposure: &Exposure) -> Self {
+        Self {
+            user_id: exposure.user_id.clone(),
+            timestamp: exposure.timestamp,
+            bytes: codec::encode(exposure).into(),
+        }
     }
 }

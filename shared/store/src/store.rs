@@ -8,7 +8,9 @@ use plugrank_contract::{
     UserView, item::ContentHash,
 };
 
-use crate::{ChangeLog, Decayed, Document, LogCursor, LogPage, Retention, StoreError, TimeRange};
+use crate::{
+    ChangeLog, Decayed, Document, ExposureRow, LogCursor, LogPage, Retention, StoreError, TimeRange,
+};
 
 /// An item to write, with its image's bytes (JPEG or PNG) when it has one.
 #[derive(Clone, Debug)]
@@ -117,9 +119,10 @@ pub trait Store: Send + Sync + 'static {
         from: Option<LogCursor>,
         limit: usize,
     ) -> Result<LogPage<Event>, StoreError>;
-    /// Appends served lists. One of the same user, time and request id replaces the other.
-    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<(), StoreError>;
-    /// Served lists, as [`Self::scan_events`] reads events.
+    /// Appends served lists. The same ones given again, as after an error, replace themselves.
+    async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<(), StoreError>;
+    /// Served lists, as [`Self::scan_events`] reads events; those that were appended by several callers at
+    /// a time may be out of order by as much as a minute.
     async fn scan_exposures(
         &self,
         range: TimeRange,

@@ -14,8 +14,8 @@ use plugrank_contract::{
     Event, Exposure, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
 };
 use plugrank_store::{
-    Document, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem, Retention, Store,
-    StoreError, StoredItem, TimeRange, VectorSpace,
+    Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage, NewItem,
+    Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -106,7 +106,7 @@ impl Store for SlowStore {
     ) -> Result<LogPage<Event>> {
         self.inner.scan_events(range, from, limit).await
     }
-    async fn append_exposures(&self, exposures: Vec<Exposure>) -> Result<()> {
+    async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<()> {
         self.inner.append_exposures(exposures).await
     }
     async fn scan_exposures(

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use plugrank_contract::{Event, EventType, HistoryEntry, User};
 use plugrank_store::{
-    NewItem, Retention, Store,
+    ExposureRow, NewItem, Retention, Store,
     contract_tests::{
         fixtures::{event, new_item, user},
         logs::exposure,
@@ -29,8 +29,8 @@ async fn behave(store: &EmbeddedStore, id: &str) {
         ..event(&format!("{id}-{n}"), EventType::click())
     };
     store.append_events((0..50).map(click).collect()).await.unwrap();
-    let exposures = (0..50).map(|n| exposure(&format!("request-{n}"), id, n)).collect();
-    store.append_exposures(exposures).await.unwrap();
+    let exposure = |n| ExposureRow::from(&exposure(&format!("request-{n}"), id, n));
+    store.append_exposures((0..50).map(exposure).collect()).await.unwrap();
     let entry = |n: i64| HistoryEntry { item_id: "i".into(), clicked: n % 2 == 0, timestamp: -n };
     store.put_history((1..50).map(|n| (id.into(), entry(n))).collect()).await.unwrap();
     store.put_users(vec![User { user_id: id.into(), ..user("u") }]).await.unwrap();
@@ -117,7 +117,8 @@ fn over_a_year_the_file_stays_bounded() {
                 ..event(&id(n), EventType::click())
             };
             store.append_events((0..EACH_DAY).map(click).collect()).await.unwrap();
-            let shown = (0..EACH_DAY).map(|n| exposure(&id(n), &format!("u{}", n % 7), at(n)));
+            let shown = |n| exposure(&id(n), &format!("u{}", n % 7), at(n));
+            let shown = (0..EACH_DAY).map(|n| ExposureRow::from(&shown(n)));
             store.append_exposures(shown.collect()).await.unwrap();
             store.forget_older(&retention, (day + 1) * DAY).await.unwrap();
             sizes.push(fs::metadata(&path).unwrap().len());

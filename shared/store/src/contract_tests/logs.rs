@@ -1,6 +1,6 @@
 //! Promises about the logs of events and exposures. Each gets a fresh store.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use plugrank_contract::{
     Event, EventType, ExposedArm, ExposedItem, Exposure, Feedback, HistoryLimits, UserId,
@@ -11,7 +11,7 @@ use super::{
     fixtures::{by, entry, event, ids, user},
     reads_and_writes::{history, stats},
 };
-use crate::{Retention, TimeRange};
+use crate::{ExposureRow, Retention, TimeRange};
 
 const DAY: i64 = 86_400_000;
 
@@ -93,8 +93,10 @@ pub async fn events_are_read_by_time(store: AnyStore) {
 pub async fn exposures_are_read_by_time(store: AnyStore) {
     let exposures: Vec<Exposure> =
         (0..10).map(|n| exposure(&format!("r{n}"), ["u", "v"][n as usize % 2], n * 5)).collect();
-    store.append_exposures(exposures.iter().rev().cloned().collect()).await.unwrap();
-    store.append_exposures(exposures[..2].to_vec()).await.unwrap();
+    let rows: Arc<[ExposureRow]> = exposures.iter().rev().map(ExposureRow::from).collect();
+    store.append_exposures(Arc::clone(&rows)).await.unwrap();
+    // As after an error that left open whether they were written.
+    store.append_exposures(rows).await.unwrap();
     assert_eq!(all_exposures(&store, TimeRange::ALL).await, exposures);
     assert_eq!(all_exposures(&store, TimeRange { from: 5, to: 15 }).await, exposures[1..3]);
 }
@@ -134,7 +136,7 @@ pub async fn old_behaviour_is_forgotten(store: AnyStore) {
     };
     store.append_events(vec![at("old", 0), at("young", 100)]).await.unwrap();
     let shown = [exposure("old", "u", 0), exposure("young", "u", 100 * DAY)];
-    store.append_exposures(shown.to_vec()).await.unwrap();
+    store.append_exposures(shown.iter().map(ExposureRow::from).collect()).await.unwrap();
     store
         .put_history(vec![
             by("v", entry("a", false, 0)),
@@ -166,7 +168,8 @@ pub async fn a_deleted_user_is_forgotten(store: AnyStore) {
     for id in users {
         let click = Event { user_id: id.into(), ..event("1", EventType::click()) };
         store.append_events(vec![click]).await.unwrap();
-        store.append_exposures(vec![exposure("r", id, 100)]).await.unwrap();
+        let shown = ExposureRow::from(&exposure("r", id, 100));
+        store.append_exposures([shown].into()).await.unwrap();
         store.put_history(vec![by(id, entry("old", false, 1))]).await.unwrap();
         store.put_users(vec![user(id)]).await.unwrap();
     }
