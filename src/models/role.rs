@@ -99,7 +99,7 @@ pub struct RoleProcess {
 }
 
 /// A model that answers.
-pub struct RoleModel<T> {
+struct RoleModel<T> {
     named: Named,
     calls: T,
     metrics: Metrics,
@@ -457,7 +457,7 @@ struct ByModel<T, C: Call> {
 }
 
 /// A client of a call that is answered by the model it names.
-pub fn by_model<T: RoleCalls, C: Call>(
+pub(super) fn by_model<T: RoleCalls, C: Call>(
     models: &Arc<RoleModels<T>>,
     of: fn(&T) -> Option<&Client<C>>,
 ) -> Client<C> {

@@ -98,7 +98,7 @@ pub(crate) async fn activate(
 ) -> Result<HttpResponse, Problem> {
     gateway.models.activate_everywhere(&version).await.map_err(|error| {
         not_everywhere(error, |error| {
-            format!("model {version} is active here, but a restart and other gateways would not know ({error}); send it again")
+            format!("model {version} is active, but a restart and other gateways would not know ({error}); send it again")
         })
     })?;
     Ok(HttpResponse::Ok().json(view(&gateway)))
@@ -126,7 +126,7 @@ pub(crate) async fn remove(
 ) -> Result<HttpResponse, Problem> {
     gateway.models.remove_everywhere(&version).await.map_err(|error| {
         not_everywhere(error, |error| {
-            format!("model {version} is removed here, but a restart would load it again ({error})")
+            format!("model {version} is removed, but a restart would load it again ({error})")
         })
     })?;
     Ok(HttpResponse::NoContent().finish())

@@ -12,8 +12,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A served list.
 pub(crate) struct Served {
     pub(crate) request_id: String,
-    /// Version of the model that scored.
-    pub(crate) model: Option<String>,
     /// Indices of its items, first to last.
     pub(crate) items: Vec<usize>,
     /// The arm by layer.
@@ -110,7 +108,6 @@ impl ShopClient {
         let arms = reply["experiments"].as_object().into_iter().flatten();
         Ok(Served {
             request_id: reply["request_id"].as_str().unwrap_or_default().to_owned(),
-            model: reply["model"].as_str().map(str::to_owned),
             items: items?,
             arms: arms
                 .filter_map(|(layer, arm)| Some((layer.clone(), arm.as_str()?.to_owned())))

@@ -42,7 +42,7 @@ impl RemoteGraph for Hanging {
             let _ended = self.held.lock().recv();
             return Err(InferenceError::Remote("the test ended".to_owned()));
         }
-        let mut free = self.sessions.iter().filter_map(|session| session.try_lock().ok());
+        let mut free = self.sessions.iter().filter_map(Mutex::try_lock);
         free.next().unwrap().run(inputs)
     }
 }

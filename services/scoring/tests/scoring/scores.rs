@@ -149,8 +149,8 @@ async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
     assert!(error.message.contains("items") && error.message.contains("200"), "{error}");
 }
 
-/// The small bundle with another manifest.
-fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Arc<Bundle> {
+/// The small bundle with another manifest; its vocabularies are read from the folder.
+fn changed(change: impl FnOnce(&mut serde_json::Value)) -> (tempfile::TempDir, Arc<Bundle>) {
     let folder = tempfile::tempdir().unwrap();
     let source = small_folder();
     let text = std::fs::read_to_string(source.join("manifest.json")).unwrap();
@@ -161,13 +161,14 @@ fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Arc<Bundle> {
         std::fs::copy(source.join(name), folder.path().join(name)).unwrap();
     }
     std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
-    Arc::new(Bundle::open(folder.path()).unwrap())
+    let bundle = Arc::new(Bundle::open(folder.path()).unwrap());
+    (folder, bundle)
 }
 
 /// One more bundle input is a source, and who reads it: `history.length` came so.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_length_of_the_history_is_an_input() {
-    let bundle = changed(|manifest| {
+    let (_folder, bundle) = changed(|manifest| {
         let inputs = manifest["graphs"]["unified"]["inputs"].as_array_mut().unwrap();
         let recency = inputs.iter_mut().find(|input| input["name"] == "recency").unwrap();
         recency["source"] = "history.length".into();
@@ -184,7 +185,7 @@ async fn the_length_of_the_history_is_an_input() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
-    let bundle = changed(|manifest| {
+    let (_folder, bundle) = changed(|manifest| {
         for list in ["graphs", "calibration"] {
             manifest[list].as_object_mut().unwrap().remove("idrec");
         }

@@ -178,7 +178,9 @@ fn traces_url(endpoint: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Mutex, time::Instant};
+    use std::time::Instant;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::telemetry::testing::span;

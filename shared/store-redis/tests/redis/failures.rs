@@ -109,8 +109,8 @@ fn no_server_and_no_url_are_named() {
         let error = connect(&server).await.unwrap_err();
         assert!(matches!(&error, StoreError::Unavailable(m) if m.contains("127.0.0.1")), "{error}");
         let secret = "htp://user:s3cret@host";
-        let wrong = RedisStore::connect(&RedisConnection::single(secret), RedisOptions::default());
-        let error = wrong.await.unwrap_err();
+        let wrong = RedisConnection::single(secret);
+        let error = RedisStore::connect(&wrong, RedisOptions::default()).await.unwrap_err();
         assert!(error.to_string().contains("redis://"), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     });
