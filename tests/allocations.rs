@@ -24,8 +24,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Most allocations of a request, whatever the number of its candidates.
-const MOST: f64 = 100.0;
+/// Most allocations of a request, whatever the number of its candidates. About 15 of them are the HTTP
+/// library's, and 18 the price of running it in two halves, as each is here that finds both workers idle.
+const MOST: f64 = 115.0;
 const REQUESTS: usize = 200;
 const ROUNDS: usize = 5;
 

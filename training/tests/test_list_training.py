@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from plugrank_training.config import (
 from plugrank_training.data.content_vectors import unit_rows
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryBatch, HistoryIndex
+from plugrank_training.data.recent_clicks import DAY_MS
 from plugrank_training.evaluate.lists.metrics import Interval
 from plugrank_training.evaluate.lists.verdict import ListComparison
 from plugrank_training.export.bundle import Bundle, export_bundle
@@ -69,7 +72,7 @@ def test_items_are_drawn_as_often_as_is_said() -> None:
     drawer = negatives(negatives=40_000, hard=0.6, popular=0.5)
     past = past_of([3, 1], [])
     every = np.tile(np.arange(ITEMS), (2, 1))
-    found = drawer.draw(past, every, np.random.default_rng(0))
+    found = drawer.draw(past, every, np.zeros(2, np.int64), np.random.default_rng(0))
     chance = np.exp(found.log_chance_candidates)
     assert np.allclose(chance.sum(axis=1), 1.0)
     for row in range(2):
@@ -82,10 +85,46 @@ def test_items_are_drawn_as_often_as_is_said() -> None:
 
 
 def test_what_the_user_clicked_before_is_not_trained_against() -> None:
-    found = negatives(negatives=300).draw(past_of([3, 1]), np.array([[5, 6]]), np.random.default_rng(0))
+    found = negatives(negatives=300).draw(
+        past_of([3, 1]), np.array([[5, 6]]), np.zeros(1, np.int64), np.random.default_rng(0)
+    )
     assert set(found.items[0][found.blocked[0]].tolist()) == {1, 3}
     assert {1, 3}.isdisjoint(found.items[0][~found.blocked[0]].tolist())
     assert {5, 6} <= set(found.items[0].tolist())
+
+
+def test_popular_items_are_drawn_as_of_the_moment() -> None:
+    """By clicks that halve with time, strictly before: every chance is that of the draws, and counts nothing later."""
+    days = np.repeat(np.arange(20), 20) * (DAY_MS // 2)
+    part = replace(train_part(), timestamp=days.astype(np.int64))
+    vectors = unit_rows(np.random.default_rng(1).normal(size=(ITEMS, 4)).astype(np.float32))
+    config = ListConfig(share=0.5, negatives=40_000, hard=0.0, popular=0.7, popular_days=2.0)
+    drawer = ListNegatives(part, [["a"]] * ITEMS, vectors, config)
+    moments = np.array([0, 3, 8]) * DAY_MS
+    every = np.tile(np.arange(ITEMS), (3, 1))
+    found = drawer.draw(past_of([3], [1], []), every, moments, np.random.default_rng(0))
+    chance = np.exp(found.log_chance_candidates)
+    clicked = part.label == 1
+    for row, moment in enumerate(moments.tolist()):
+        earlier = clicked & (part.timestamp < moment)
+        weight = np.bincount(part.item[earlier], np.exp2((part.timestamp[earlier] - moment) / (2 * DAY_MS)), ITEMS)
+        popular = 0.7 if earlier.any() else 0.0
+        expected = popular * weight / max(weight.sum(), 1e-9) + (1 - popular) / ITEMS
+        assert np.allclose(chance[row], expected)
+        drawn = np.bincount(found.items[row], minlength=ITEMS) / found.items.shape[1]
+        assert np.abs(drawn - expected).max() < 0.01
+        assert np.allclose(found.log_chance[row], found.log_chance_candidates[row][found.items[row]])
+
+
+def test_an_order_of_clicks_has_no_moments(tmp_path: Path) -> None:
+    folder = write_planted(tmp_path / "set")
+    meta = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(meta | {"time": "order"}))
+    options = Options(folder, tmp_path / "out", "peruser", "plugrank", None, 0, torch.device("cpu"), no_test=True)
+    lists = ListConfig(share=0.5, popular_days=30.0)
+    config = Config(text=TextConfig(encoder="small", steps=1), image=ImageConfig(encoder="none"), lists=lists)
+    with pytest.raises(ValueError, match=r"lists\.popular_days: the data set's timestamps are an order"):
+        prepare(open_run(options, config), show_groups=False)
 
 
 def test_hard_draws_follow_what_is_near() -> None:

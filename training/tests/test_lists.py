@@ -19,12 +19,15 @@ from plugrank_training.data.covisit_neighbours import WINDOW, covisit_neighbours
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.splits import make_split
+from plugrank_training.evaluate.lists.context import Context
 from plugrank_training.evaluate.lists.fusion import RankedList, fuse
-from plugrank_training.evaluate.lists.metrics import LONG, interval, score_lists
-from plugrank_training.evaluate.lists.requests import Request, make_requests, of_some_users, snapshot_before
-from plugrank_training.evaluate.lists.retrieval import SOURCES, LogSnapshot, Retrieval, RetrievalOptions
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
+from plugrank_training.evaluate.lists.metrics import LONG, SHORT, RankedLists, interval, score_lists
+from plugrank_training.evaluate.lists.requests import Request, Requests, make_requests, of_some_users, snapshot_before
+from plugrank_training.evaluate.lists.retrieval import SOURCES, Retrieval, RetrievalOptions
 from plugrank_training.evaluate.lists.rows import PLAIN
 from plugrank_training.evaluate.lists.served import served_answer
+from plugrank_training.evaluate.lists.shown import clicked_share, shown_clicks
 from plugrank_training.report.lists import lists_section
 from shops import random_dataset
 
@@ -103,13 +106,22 @@ def test_every_source_names_what_the_service_would() -> None:
     # Nearest to item 0 by cosine; item 5 is nearest of all, but not in the catalog yet.
     assert named("ann", clicked) == [2, 3, 1]
     assert named("ann", ids()) == []
-    # 2 was clicked 3 times, 0 and 1 twice; 4 is new and goes before 3.
-    assert named("popular", ids()) == [2, 0, 1]
+    # 2 was clicked 3 times, 1 and 0 twice, 1 later; 4 is new and goes before 3.
+    assert named("popular", ids()) == [2, 1, 0]
     assert named("popular", clicked) == [2, 1, 4]
     assert named("fresh", ids()) == [4, 3, 2]
     # Of the one category clicked.
     assert named("category", clicked)[0] == 1
     assert set(named("category", ids())) == {0, 1, 2}
+
+
+def test_popular_is_what_was_clicked_lately_where_times_are_real() -> None:
+    # Item 0 was clicked twice long ago, item 2 once 40 days later; a half-life is 30 days.
+    late = 40 * 86_400_000
+    log = snapshot(user=ids(0, 1, 2), item=ids(0, 0, 2), timestamp=ids(10, 20, late), label=ids(1, 1, 1))
+    assert Retrieval(log, only("popular"), as_of=late + 1).popular[:2].tolist() == [2, 0]
+    order = dataclasses.replace(log, timed=False)
+    assert Retrieval(order, only("popular"), as_of=late + 1).popular[:2].tolist() == [0, 2]
 
 
 def test_candidates_are_unseen_available_and_fill_the_limit() -> None:
@@ -130,6 +142,43 @@ def test_recall_and_ndcg_by_hand() -> None:
     assert found.recall_short.tolist() == [0.5, 1.0]
     assert found.recall_long.tolist() == [1.0, 1.0]
     assert np.allclose(found.ndcg_short, [(1 / np.log2(3)) / (1 + 1 / np.log2(3)), 1.0])
+
+
+def test_of_what_was_shown_later_the_share_that_was_clicked() -> None:
+    # User 0 is shown 1 (clicked), 2 (refused), and 3 before the request only; user 1 is shown 5 twice, of which the
+    # first time counts.
+    part = Examples(
+        np.array([0, 0, 0, 1, 1], np.int32),
+        np.array([3, 1, 2, 5, 5], np.int32),
+        ids(4, 10, 11, 12, 13),
+        np.array([1, 1, 0, 0, 1], np.int8),
+    )
+    requests = Requests("test", (Request(0, 5, ids(), ids(1)), Request(1, 5, ids(), ids(5))), {})
+    context = Context(requests, part, np.ones(9, bool), np.zeros(9, bool))
+
+    def lists(*rows: list[int]) -> RankedLists:
+        items = np.full((2, LONG), -1, dtype=np.int64)
+        for row, chosen in enumerate(rows):
+            items[row, : len(chosen)] = chosen
+        return RankedLists(items, np.zeros((2, LONG, len(SOURCES)), bool), np.full((2, LONG), np.nan))
+
+    found = shown_clicks([lists([3, 1, 2, 7], [5, 8])], context)
+    assert found.shown.tolist() == [[2, 1]]
+    assert found.clicked.tolist() == [[1, 0]]
+    share = clicked_share(found)
+    assert share is not None
+    assert abs(share["value"] - 1 / 3) < 1e-9
+    # Draws of both users: 2 of 4, 1 of 3 or 0 of 2.
+    assert share["low"] == 0.0
+    assert share["high"] == 0.5
+    other = shown_clicks([lists([1], [8])], context)
+    over = clicked_share(found, other)
+    assert over is not None
+    assert abs(over["value"] - (1 / 3 - 1)) < 1e-9
+    assert clicked_share(shown_clicks([lists([7], [8])], context)) is None
+    assert clicked_share(found.of(np.array([True, False]))) == {"value": 0.5, "low": 0.5, "high": 0.5}
+    # Beyond the first places nothing counts.
+    assert shown_clicks([lists([7] * SHORT + [1], [])], context).shown.sum() == 0
 
 
 def test_intervals_carry_seeds_and_users() -> None:
@@ -230,6 +279,13 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
             assert row["recall@20"]["value"] <= row["recall@100"]["value"]
             assert 0 < row["coverage"] <= 1
     fixed = {name: report["rows"][name]["fixed"] for name in names}
+    for name in names:
+        clicked = fixed[name]["clicked@20"]
+        assert fixed[name]["shown_places"] > 0
+        assert 0 <= clicked["low"] <= clicked["value"] <= clicked["high"] <= 1
+        if name != "unified":
+            over = report["unified_over"][name]["fixed"]["clicked@20"]["value"]
+            assert abs(over - (fixed["unified"]["clicked@20"]["value"] - clicked["value"])) < 1e-9
     # The same candidates, in another order: all of them fit into the long list.
     assert len({round(row["recall@100"]["value"], 9) for row in fixed.values()}) == 1
     assert fixed["unified"]["retrieved"] == fixed["idrec"]["retrieved"]

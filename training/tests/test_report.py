@@ -14,7 +14,7 @@ import torch
 
 from days import Days
 from plugrank_training.cli import main
-from plugrank_training.report.page import interval, page
+from plugrank_training.report.page import interval, page, quality
 from plugrank_training.report.tables import table
 
 
@@ -126,3 +126,11 @@ def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "no report.json" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "o"), "--measure", "speed"]) == 1
     assert "no measurement `speed`" in capsys.readouterr().err
+
+
+def test_who_was_left_out_is_told() -> None:
+    run = {"models": ["a"], "a": {"test": {"auc": 0.7}}, "seeds": [0], "split": "warm"}
+    assert "Left out" not in quality(run)
+    assert "Left out: 1,200 users with too few clicks; 9 clicks." in quality(
+        run | {"left_out": {"users with too few clicks": 1200, "clicks": 9}}
+    )

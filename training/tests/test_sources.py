@@ -11,6 +11,7 @@ import pytest
 from planted import write_planted
 from plugrank_training.cli import main
 from plugrank_training.data.splits import make_split
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
 from plugrank_training.evaluate.lists.orders import (
     DAY_MS,
     click_rate,
@@ -21,7 +22,7 @@ from plugrank_training.evaluate.lists.orders import (
     surest_click_rate,
 )
 from plugrank_training.evaluate.lists.requests import make_requests, snapshot_before
-from plugrank_training.evaluate.lists.retrieval import LogSnapshot, Retrieval, RetrievalOptions, RetrievalSource
+from plugrank_training.evaluate.lists.retrieval import Retrieval, RetrievalOptions, RetrievalSource
 from plugrank_training.evaluate.lists.sources import alone, measure_sources, recall
 from shops import random_dataset
 
@@ -82,8 +83,8 @@ def test_sources_over_the_served_order(tmp_path: Path, capsys: pytest.CaptureFix
     folder, file = write_planted(tmp_path / "set"), tmp_path / "sources.json"
     assert main(["sources", "--dataset", str(folder), "--json", str(file)]) == 0
     report = json.loads(file.read_text())
-    served = report["orders"]["clicks"]
-    assert list(served) == ["popular@100", "popular@300", "category@100", "category@300", "all@100", "all@300"]
+    served = report["orders"][report["served"]]
+    assert list(served) == [f"{kind}@{length}" for kind in ("popular", "category", "all") for length in (20, 100, 300)]
     for columns in report["orders"].values():
         for column, row in columns.items():
             over = row["over_served"]

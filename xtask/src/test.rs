@@ -1,6 +1,6 @@
 //! `cargo xtask test`.
 
-use std::process::Command;
+use std::{num::NonZeroUsize, process::Command};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -10,6 +10,8 @@ use crate::{
     system_packages,
 };
 
+/// Most processes that run the Python package's tests: each holds PyTorch, and models.
+const MOST_PROCESSES: usize = 8;
 /// Cases of each property test with `--full`; `proptest` runs 256 by itself.
 const FULL_CASES: u32 = 8_192;
 
@@ -67,11 +69,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Training) {
         let python = python::ensure()?;
-        process::run(
-            Command::new(python)
-                .args(["-m", "pytest", "-q", "--durations=5"])
-                .current_dir(crate::root().join("training")),
-        )?;
+        let mut pytest = Command::new(python);
+        pytest.args(["-m", "pytest", "-q", "--durations=5"]);
+        // A process a core, each with whole files: what a file's tests share is made once.
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        pytest.args(["--numprocesses", &cores.min(MOST_PROCESSES).to_string(), "--dist=loadfile"]);
+        pytest.env("OMP_NUM_THREADS", "1");
+        process::run(pytest.current_dir(crate::root().join("training")))?;
     }
     if wanted(Group::Clients) {
         python_client::test()?;

@@ -186,7 +186,7 @@ impl GraphSchema {
         facts: &Arc<InputFacts>,
         largest: usize,
     ) -> Vec<Entry<Box<dyn GraphInput>>> {
-        let history = if self.reads_history { facts.history_len.max(1) } else { 1 };
+        let history = self.dims(facts).history;
         let starts = (0..facts.candidates).step_by(largest.max(1));
         let entry = |start: usize| {
             let range = start..(start + largest).min(facts.candidates);
@@ -196,6 +196,12 @@ impl GraphSchema {
             Entry { dims, input }
         };
         starts.map(entry).collect()
+    }
+
+    /// The size of a whole request.
+    pub(crate) fn dims(&self, facts: &InputFacts) -> Dims {
+        let history = if self.reads_history { facts.history_len.max(1) } else { 1 };
+        Dims { candidates: facts.candidates, history }
     }
 
     fn wrong(&self, layout: &Layout) -> String {
@@ -264,6 +270,10 @@ impl GraphInput for RequestRows {
                         format!("graph `{}`: `{}` takes {wrong}", self.schema.graph, layout.name)
                     })?;
                 }
+                Reads::Recency => match block {
+                    BlockMut::I64(block) => block.fill(self.facts.recency_bucket.into()),
+                    _ => return Err(self.schema.wrong(layout)),
+                },
                 _ => block.set(&self.user_block(reads, layout)?)?,
             }
         }
@@ -363,12 +373,12 @@ impl RequestRows {
             Reads::AgeBucket => history.age_bucket(),
             Reads::Mask => mask(facts.history_len),
             Reads::Length(most) => TensorData::I64(vec![facts.history_len.min(*most) as i64]),
-            Reads::Recency => TensorData::I64(vec![i64::from(facts.recency_bucket)]),
             Reads::State(_)
             | Reads::Item(_)
             | Reads::CandidateFeature(_)
             | Reads::CandidateGiven(_)
-            | Reads::RequestFeature(_) => return Err(self.schema.wrong(layout)),
+            | Reads::RequestFeature(_)
+            | Reads::Recency => return Err(self.schema.wrong(layout)),
         })
     }
 }

@@ -50,6 +50,10 @@ pub struct ScoringOptions {
     /// waits, in microseconds; 0: never.
     #[garde(range(min = 0, max = 100_000))]
     pub run_in_place_us: u64,
+    /// Predicted run from which a request that finds all workers idle is run in two halves at a time, on
+    /// its own thread and on a worker, in microseconds; 0: never.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub halve_from_us: u64,
     /// Candidates per user that shapes are padded to, ascending, each 1 to 100000. All are warmed.
     #[serde(deserialize_with = "list::numbers")]
     #[garde(custom(ascending(100_000)))]
@@ -93,6 +97,7 @@ impl Default for ScoringOptions {
             batch_rows: 2048,
             batch_wait_us: 0,
             run_in_place_us: 2000,
+            halve_from_us: 200,
             candidate_buckets: vec![10, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000],
             user_buckets: vec![1, 2, 4, 8],
             margin_us: 1000,

@@ -93,6 +93,7 @@ impl Scorer {
         let policy = Policy {
             max_wait: Duration::from_micros(options.batch_wait_us),
             run_in_place: Duration::from_micros(options.run_in_place_us),
+            halve_from: Duration::from_micros(options.halve_from_us),
             ..Policy::new(buckets)
         };
         let name = format!("score-{graph}");
@@ -118,7 +119,11 @@ impl Scorer {
         facts: &Arc<InputFacts>,
         deadline: Deadline,
     ) -> Result<Outcome, CallError> {
-        let largest = self.batcher.buckets().max_candidates();
+        let largest = match self.batcher.halves(self.schema.dims(facts)) {
+            true => facts.candidates.div_ceil(2),
+            false => facts.candidates,
+        };
+        let largest = largest.min(self.batcher.buckets().max_candidates());
         let entries = self.schema.entries(facts, largest);
         let (logits, batch_rows) = self.logits(entries, deadline).await?;
         let (mut probabilities, mut not_finite) = (Vec::with_capacity(self.tasks.len()), 0);

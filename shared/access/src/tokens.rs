@@ -1,6 +1,7 @@
 //! Tokens of an issuer (JSON Web Tokens, RFC 7519), by its key set in a file (RFC 7517).
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,8 +11,8 @@ use jsonwebtoken::{
     errors::ErrorKind,
     jwk::{Jwk, JwkSet, PublicKeyUse},
 };
-use moka::sync::Cache;
 use plugrank_runtime::WatchedFile;
+use quick_cache::sync::Cache;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -23,10 +24,9 @@ use crate::{
 /// Longest token, in bytes.
 const MAX_BYTES: usize = 16 << 10;
 /// Tokens remembered as good, so that a signature is checked once.
-const REMEMBERED: u64 = 10_000;
-/// Subjects whose limits are counted. One that has not asked for an hour begins anew.
-const SUBJECTS: u64 = 100_000;
-const SUBJECT_TIME: Duration = Duration::from_secs(3600);
+const REMEMBERED: usize = 10_000;
+/// Subjects whose limits are counted: those that ask most.
+const SUBJECTS: usize = 100_000;
 /// Longest subject that is a caller's name, in bytes.
 const MAX_SUBJECT: usize = 128;
 
@@ -75,7 +75,7 @@ impl Tokens {
             options: options.jwt.clone(),
             everybody: options.limits.clone(),
             good: Cache::new(REMEMBERED),
-            limits: Cache::builder().max_capacity(SUBJECTS).time_to_idle(SUBJECT_TIME).build(),
+            limits: Cache::new(SUBJECTS),
         }))
     }
 
@@ -121,10 +121,11 @@ impl Tokens {
         let subject = claims.sub.clone().or_else(|| claims.client_id.clone());
         let name = subject.filter(|name| (1..=MAX_SUBJECT).contains(&name.len()));
         let name = name.ok_or(Denied::Token("names no subject"))?;
-        let fresh = || Arc::new(Limits::new(&self.everybody));
+        let fresh = || Ok::<_, Infallible>(Arc::new(Limits::new(&self.everybody)));
+        let Ok(limits) = self.limits.get_or_insert_with(&name, fresh);
         Ok(Caller {
             scopes: self.scopes(&claims),
-            limits: self.limits.get_with_by_ref(&name, fresh),
+            limits,
             name,
             expires: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(expires)),
         })
@@ -146,7 +147,7 @@ impl Tokens {
     pub(crate) async fn refresh(&self) {
         if self.file.refresh().await {
             // A key that is gone takes its tokens along.
-            self.good.invalidate_all();
+            self.good.clear();
         }
     }
 }

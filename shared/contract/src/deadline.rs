@@ -43,8 +43,8 @@ impl Deadline {
     /// The last of several; none when one of them is none.
     #[must_use]
     pub fn last(all: impl IntoIterator<Item = Self>) -> Self {
-        let moments: Option<Vec<Instant>> = all.into_iter().map(|one| one.0).collect();
-        Self(moments.and_then(|moments| moments.into_iter().max()))
+        let later = |last: Option<Instant>, one: Self| one.0.map(|one| last.max(Some(one)));
+        Self(all.into_iter().try_fold(None, later).flatten())
     }
 
     /// The moment; `None` without a deadline.

@@ -5,10 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use moka::sync::Cache;
 use plugrank_bundle::{Bundle, FeatureEncoder, features::FeatureSlot};
 use plugrank_contract::{Deadline, ItemId};
 use plugrank_items::FeatureRows;
+use quick_cache::{Weighter, sync::Cache};
 use tokio::runtime::Handle;
 
 use crate::{encoder::Encoder, error::EncodingError, record_set::Record};
@@ -16,13 +16,18 @@ use crate::{encoder::Encoder, error::EncodingError, record_set::Record};
 /// What a cache entry takes beside its value, roughly: key, pointers and the cache's bookkeeping.
 pub(crate) const ENTRY_OVERHEAD: usize = 160;
 
-/// Weight of a cache entry whose value takes so many bytes.
-pub(crate) fn weight(bytes: usize) -> u32 {
-    u32::try_from(bytes + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
-}
-
 /// A hash map's hasher.
 pub(crate) type Hasher = foldhash::fast::RandomState;
+
+/// Weighs a record by its bytes.
+#[derive(Clone)]
+struct RecordBytes;
+
+impl Weighter<u32, Record> for RecordBytes {
+    fn weight(&self, _: &u32, record: &Record) -> u64 {
+        (record.len() + ENTRY_OVERHEAD) as u64
+    }
+}
 
 /// Makes and keeps missing records. All that they depend on is the item's id in the vocabulary of
 /// ids: items outside it, and all items of a bundle that reads no id, share one.
@@ -30,7 +35,7 @@ pub(crate) struct MissingRecords {
     encoder: Arc<Encoder>,
     features: Arc<FeatureEncoder>,
     runtime: Handle,
-    kept: Cache<u32, Record, Hasher>,
+    kept: Cache<u32, Record, RecordBytes>,
     /// Where the item's own id is among its features, when the bundle reads it.
     id_slot: Option<FeatureSlot>,
     /// The record of an id outside the vocabulary: the last resort.
@@ -69,10 +74,8 @@ impl MissingRecords {
         let id_slot = id_feature.and_then(|feature| {
             features.item_slots().iter().find(|slot| slot.name == feature.name).cloned()
         });
-        let kept = Cache::builder()
-            .max_capacity(bytes)
-            .weigher(|_: &u32, record: &Record| weight(record.len()))
-            .build_with_hasher(Hasher::default());
+        let record_bytes = (bundle.record().bytes() + ENTRY_OVERHEAD) as u64;
+        let kept = Cache::with_weighter((bytes / record_bytes) as usize, bytes, RecordBytes);
         let (nameless, making) = (OnceLock::new(), AtomicBool::new(false));
         Arc::new(Self { encoder, features, runtime, kept, id_slot, nameless, making })
     }
@@ -176,8 +179,7 @@ impl MissingRecords {
 
     /// Bytes kept, as weighed.
     pub(crate) fn bytes(&self) -> u64 {
-        self.kept.run_pending_tasks();
-        self.kept.weighted_size()
+        self.kept.weight()
     }
 
     async fn make(&self, keys: &[u32], ids: Vec<ItemId>) -> Result<Vec<Record>, EncodingError> {

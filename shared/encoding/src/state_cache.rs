@@ -8,12 +8,12 @@ use std::{
     },
 };
 
-use moka::sync::Cache;
 use plugrank_contract::{HistoryLimits, ItemIndex, UNKNOWN_ITEM, UserId, UserView};
 use plugrank_inference::TensorData;
 use plugrank_items::{Content, View};
+use quick_cache::{Weighter, sync::Cache};
 
-use crate::missing_records::{Hasher, weight};
+use crate::missing_records::ENTRY_OVERHEAD;
 
 /// One output of the user encoder for one user.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,18 +76,28 @@ impl CachedState {
     }
 }
 
+/// Bytes of a usual state: what the number of places is guessed by.
+const TYPICAL_BYTES: u64 = 16 << 10;
+
+/// Weighs a state by its bytes.
+#[derive(Clone)]
+struct StateBytes;
+
+impl Weighter<UserId, Arc<CachedState>> for StateBytes {
+    fn weight(&self, _: &UserId, cached: &Arc<CachedState>) -> u64 {
+        (cached.bytes() + ENTRY_OVERHEAD) as u64
+    }
+}
+
 /// The newest state of each of as many users as the memory given holds.
 pub(crate) struct StateCache {
-    states: Cache<UserId, Arc<CachedState>, Hasher>,
+    states: Cache<UserId, Arc<CachedState>, StateBytes>,
 }
 
 impl StateCache {
     pub(crate) fn new(bytes: u64) -> Self {
-        let states = Cache::builder()
-            .max_capacity(bytes)
-            .weigher(|_: &UserId, cached: &Arc<CachedState>| weight(cached.bytes()))
-            .build_with_hasher(Hasher::default());
-        Self { states }
+        let users = (bytes / TYPICAL_BYTES) as usize;
+        Self { states: Cache::with_weighter(users, bytes, StateBytes) }
     }
 
     /// The state of a user, if one was made of this profile, this history and these items.
@@ -107,7 +117,6 @@ impl StateCache {
 
     /// Bytes held, as weighed.
     pub(crate) fn bytes(&self) -> u64 {
-        self.states.run_pending_tasks();
-        self.states.weighted_size()
+        self.states.weight()
     }
 }

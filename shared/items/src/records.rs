@@ -21,8 +21,6 @@ use crate::{
 const PAGE_ROWS: usize = 32;
 /// Slots of a page of the map from items to rows.
 const PAGE_SLOTS: usize = 1_024;
-/// Words of a row before the record: the content version it was made from.
-const HEAD: usize = 1;
 
 /// The records of one bundle for as many items as the memory given holds. When it is full, rows that
 /// were not read for the longest give way (the clock algorithm).
@@ -49,9 +47,25 @@ struct Clock {
 #[derive(Clone, Debug, Default)]
 struct RowPage(Vec<u64>);
 
-/// Slots of items: 0 for none, else one more than the row's number.
+/// Slots of items.
 #[derive(Clone, Debug, Default)]
-struct SlotPage(Vec<u32>);
+struct SlotPage(Vec<Slot>);
+
+/// Where the record of an item is. The content stands here and not in the row, so that who only asks
+/// whether a record is current does not fetch the row into its cache.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Version of the content that the record was made from.
+    content: Content,
+    /// 0 for none, else one more than the row's number.
+    row: u32,
+}
+
+impl Slot {
+    fn row(self) -> Option<usize> {
+        (self.row as usize).checked_sub(1)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Writer {
@@ -78,9 +92,9 @@ impl RecordTable {
     /// A table of at most `bytes` for records of this layout, at least one page of them.
     #[must_use]
     pub fn new(layout: ItemRecordLayout, bytes: u64) -> Arc<Self> {
-        let stride = HEAD + layout.bytes().div_ceil(size_of::<u64>());
+        let stride = layout.bytes().div_ceil(size_of::<u64>());
         // A row, its slot, its owner and its mark.
-        let row_bytes = (stride * 8 + 9) as u64;
+        let row_bytes = (stride * 8 + size_of::<Slot>() + 5) as u64;
         let capacity = usize::try_from(bytes / row_bytes).unwrap_or(usize::MAX);
         let capacity = capacity.clamp(PAGE_ROWS, u32::MAX as usize - 1);
         let read = (0..capacity).map(|_| AtomicU8::new(0)).collect();
@@ -142,13 +156,13 @@ impl RecordTable {
             if new.record.len() != self.layout.bytes() {
                 continue;
             }
-            let slot = self.slot_for(&mut writer, new.item);
+            let row = self.row_for(&mut writer, new.item);
+            writer.set_slot(new.item, new.content, Some(row));
             let stride = self.stride;
-            let page = &mut writer.rows.page_mut(slot / PAGE_ROWS).0;
+            let page = &mut writer.rows.page_mut(row / PAGE_ROWS).0;
             page.resize(PAGE_ROWS * stride, 0);
-            let row = &mut page[slot % PAGE_ROWS * stride..][..stride];
-            row[0] = new.content.map_or(0, std::num::NonZeroU64::get);
-            cast_slice_mut(&mut row[HEAD..])[..new.record.len()].copy_from_slice(new.record);
+            let words = &mut page[row % PAGE_ROWS * stride..][..stride];
+            cast_slice_mut(words)[..new.record.len()].copy_from_slice(new.record);
         }
         self.publish(&mut writer);
     }
@@ -157,42 +171,41 @@ impl RecordTable {
     pub fn forget(&self, items: &[ItemIndex]) {
         let mut writer = self.writer.lock();
         for item in items {
-            if let Some(slot) = writer.slot(*item) {
-                writer.set_slot(*item, None);
-                writer.free.push(slot as u32);
+            if let Some(row) = writer.row(*item) {
+                writer.set_slot(*item, None, None);
+                writer.free.push(row as u32);
             }
         }
         self.publish(&mut writer);
     }
 
-    fn slot_for(&self, writer: &mut Writer, item: ItemIndex) -> usize {
-        if let Some(slot) = writer.slot(item) {
-            return slot;
+    fn row_for(&self, writer: &mut Writer, item: ItemIndex) -> usize {
+        if let Some(row) = writer.row(item) {
+            return row;
         }
-        let slot = match writer.free.pop() {
-            Some(slot) => slot as usize,
+        let row = match writer.free.pop() {
+            Some(row) => row as usize,
             None if writer.owners.len() < self.capacity => {
                 writer.owners.push(item);
                 writer.owners.len() - 1
             }
             None => self.evict(writer),
         };
-        writer.owners[slot] = item;
-        writer.set_slot(item, Some(slot));
-        slot
+        writer.owners[row] = item;
+        row
     }
 
     /// Frees the row of an item that was not read since the hand last came by.
     fn evict(&self, writer: &mut Writer) -> usize {
         self.clock.full.store(true, Ordering::Relaxed);
         loop {
-            let slot = writer.hand;
+            let row = writer.hand;
             writer.hand = (writer.hand + 1) % self.capacity;
-            if self.clock.read[slot].swap(0, Ordering::Relaxed) == 0 {
-                let owner = writer.owners[slot];
-                writer.set_slot(owner, None);
+            if self.clock.read[row].swap(0, Ordering::Relaxed) == 0 {
+                let owner = writer.owners[row];
+                writer.set_slot(owner, None, None);
                 self.evicted.fetch_add(1, Ordering::Relaxed);
-                return slot;
+                return row;
             }
         }
     }
@@ -209,16 +222,16 @@ impl RecordTable {
 }
 
 impl Writer {
-    fn slot(&self, item: ItemIndex) -> Option<usize> {
+    fn row(&self, item: ItemIndex) -> Option<usize> {
         let page = self.slots.get(item as usize / PAGE_SLOTS)?;
-        let slot = *page.0.get(item as usize % PAGE_SLOTS)?;
-        (slot as usize).checked_sub(1)
+        page.0.get(item as usize % PAGE_SLOTS)?.row()
     }
 
-    fn set_slot(&mut self, item: ItemIndex, slot: Option<usize>) {
+    fn set_slot(&mut self, item: ItemIndex, content: Content, row: Option<usize>) {
         let page = &mut self.slots.page_mut(item as usize / PAGE_SLOTS).0;
-        page.resize(PAGE_SLOTS, 0);
-        page[item as usize % PAGE_SLOTS] = slot.map_or(0, |slot| slot as u32 + 1);
+        page.resize(PAGE_SLOTS, Slot::default());
+        let row = row.map_or(0, |row| row as u32 + 1);
+        page[item as usize % PAGE_SLOTS] = Slot { content, row };
     }
 }
 
@@ -243,17 +256,17 @@ impl Records {
     #[must_use]
     pub fn get(&self, item: ItemIndex) -> Option<RecordRow<'_>> {
         let page = self.slots.get(item as usize / PAGE_SLOTS)?;
-        let slot = *page.0.get(item as usize % PAGE_SLOTS)? as usize;
-        let slot = slot.checked_sub(1)?;
+        let slot = *page.0.get(item as usize % PAGE_SLOTS)?;
+        let row = slot.row()?;
         if self.clock.full.load(Ordering::Relaxed) {
-            let mark = self.clock.read.get(slot)?;
+            let mark = self.clock.read.get(row)?;
             if mark.load(Ordering::Relaxed) == 0 {
                 mark.store(1, Ordering::Relaxed);
             }
         }
-        let page = self.rows.get(slot / PAGE_ROWS)?;
-        let words = page.0.get(slot % PAGE_ROWS * self.stride..)?.get(..self.stride)?;
-        Some(RecordRow { layout: &self.layout, words })
+        let page = self.rows.get(row / PAGE_ROWS)?;
+        let words = page.0.get(row % PAGE_ROWS * self.stride..)?.get(..self.stride)?;
+        Some(RecordRow { layout: &self.layout, content: slot.content, words })
     }
 
     /// The record of an item, if it was made from this content.
@@ -267,6 +280,7 @@ impl Records {
 #[derive(Clone, Copy, Debug)]
 pub struct RecordRow<'a> {
     layout: &'a ItemRecordLayout,
+    content: Content,
     words: &'a [u64],
 }
 
@@ -274,19 +288,19 @@ impl<'a> RecordRow<'a> {
     /// Version of the content it was made from.
     #[must_use]
     pub fn content(&self) -> Content {
-        std::num::NonZeroU64::new(self.words[0])
+        self.content
     }
 
     /// The record's bytes.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
-        &cast_slice(&self.words[HEAD..])[..self.layout.bytes()]
+        &cast_slice(self.words)[..self.layout.bytes()]
     }
 
     /// A part's elements.
     #[must_use]
     pub fn part(&self, part: &RecordPart) -> RecordElements<'a> {
-        let words = &self.words[HEAD..];
+        let words = self.words;
         let range = part.offset..part.offset + part.dim;
         match self.layout.dtype {
             Dtype::F16 => RecordElements::F16(&cast_slice(words)[range]),

@@ -3,13 +3,16 @@
 use std::{hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::RandomState;
-use moka::sync::Cache;
 use parking_lot::RwLock;
 use plugrank_contract::{HistoryEntry, HistoryLimits, TimestampMs, User, UserId, UserView};
+use quick_cache::{Weighter, sync::Cache};
 
 /// Locks, and counts of writes, that users are spread over. A write stops the fills of the readers
 /// it overtook among its stripe's users, and of no others.
 const STRIPES: usize = 256;
+
+/// Bytes of a usual view: what the number of places is guessed by.
+const TYPICAL_BYTES: u64 = 4096;
 
 /// Users as they are after everything confirmed: profile and history up to the end of time. Bounded
 /// in bytes; never older than the last write it was told about.
@@ -19,7 +22,7 @@ const STRIPES: usize = 256;
 /// user of the stripe came between.
 #[derive(Debug)]
 pub(crate) struct UserCache {
-    views: Cache<UserId, Arc<UserView>, RandomState>,
+    views: Cache<UserId, Arc<UserView>, ViewBytes>,
     /// Writes so far, by stripe. Fills hold the lock for reading, writes for writing, so that no
     /// fill slips in between.
     writes: Box<[RwLock<u64>]>,
@@ -33,13 +36,10 @@ pub(crate) struct Stamp(u64);
 impl UserCache {
     /// A cache of at most about `bytes`; with 0 it keeps nothing.
     pub(crate) fn new(bytes: u64) -> Self {
-        let hasher = RandomState::default();
-        let views = Cache::builder()
-            .max_capacity(bytes)
-            .weigher(|_, view: &Arc<UserView>| weight(view))
-            .build_with_hasher(hasher.clone());
+        let users = (bytes / TYPICAL_BYTES) as usize;
+        let views = Cache::with_weighter(users, bytes, ViewBytes);
         let writes = (0..STRIPES).map(|_| RwLock::new(0)).collect();
-        Self { views, writes, hasher }
+        Self { views, writes, hasher: RandomState::default() }
     }
 
     /// A user's view, whatever its limits.
@@ -65,7 +65,7 @@ impl UserCache {
         for user in users {
             let mut writes = self.stripe(user).write();
             *writes += 1;
-            self.views.invalidate(user);
+            self.views.remove(user);
         }
     }
 
@@ -79,8 +79,18 @@ pub(crate) fn answers(view: &UserView, before: TimestampMs, limits: HistoryLimit
     view.limits.cover(limits) && view.newest().is_none_or(|newest| newest < before)
 }
 
+/// Weighs a view by its bytes.
+#[derive(Clone, Debug)]
+struct ViewBytes;
+
+impl Weighter<UserId, Arc<UserView>> for ViewBytes {
+    fn weight(&self, _: &UserId, view: &Arc<UserView>) -> u64 {
+        weight(view)
+    }
+}
+
 /// About the bytes a view takes, with its place in the cache.
-fn weight(view: &UserView) -> u32 {
+fn weight(view: &UserView) -> u64 {
     /// What an id's text takes beside its bytes: two counts, and the allocator's part.
     const ID: usize = 2 * size_of::<usize>() + 8;
     const STRING: usize = size_of::<String>() + 8;
@@ -94,7 +104,7 @@ fn weight(view: &UserView) -> u32 {
         size_of::<User>() + bytes.sum::<usize>()
     });
     let user = size_of::<UserView>() + view.user_id.as_str().len() + ID;
-    u32::try_from(PLACE + user + history + profile).unwrap_or(u32::MAX)
+    (PLACE + user + history + profile) as u64
 }
 
 #[cfg(test)]
@@ -145,9 +155,8 @@ mod tests {
             let user = number.to_string();
             cache.fill(cache.stamp(&user.as_str().into()), &view(&user, "item"));
         }
-        cache.views.run_pending_tasks();
-        assert!(cache.views.weighted_size() <= 100_000, "{}", cache.views.weighted_size());
-        assert!(cache.views.entry_count() > 100);
+        assert!(cache.views.weight() <= 100_000, "{}", cache.views.weight());
+        assert!(cache.views.len() > 100);
 
         let long = vec![view("u", "item").entries[0].clone(); 1000];
         let long = UserView::new("u".into(), None, long, LIMITS);

@@ -142,6 +142,8 @@ class ListConfig:
     hard: float = 0.5
     # Of that rest, the share drawn by how often items are clicked; what is left, evenly.
     popular: float = 0.5
+    # Half-life, in days, of the clicks that popular items are drawn by, as of each list's own moment; 0: all alike.
+    popular_days: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,9 @@ class UnifiedConfig:
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 2e-3
     embedding_weight_decay: float = 0.5
+    # Whether networks train once more with the validation part's rows, for as long as it said, before they are scored
+    # on the test part, listed for it or exported.
+    refit: bool = False
     # Chance that a whole history is hidden in a training step: what to show to users without a past is learned so.
     drop_history: float = 0.0
     # Whether a step touches only the rows of id tables that its batch reads (one process only).
@@ -402,6 +407,7 @@ SHARES = frozenset(
 )
 MAY_BE_ZERO = SHARES | {
     "epochs",
+    "popular_days",
     "steps",
     "weight_decay",
     "embedding_weight_decay",

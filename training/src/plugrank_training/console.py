@@ -23,5 +23,6 @@ def fit_note(report: dict[str, Any]) -> str:
     summary = report["fit"]
     if not summary["rows"]:
         return "not trained on rows (0 epochs)"
-    best = min(summary["valid_loss"], default=float("nan"))
-    return f"validation loss {best:.4f}, {summary['rows']:,} rows in {summary['seconds']:.0f} s"
+    # A refit is not judged.
+    judged = f"validation loss {min(summary['valid_loss']):.4f}, " if summary["valid_loss"] else ""
+    return f"{judged}{summary['rows']:,} rows in {summary['seconds']:.0f} s"

@@ -26,10 +26,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Builds the programs and encodes the shipped shop for the peers.
-    pub(crate) fn make(bundle: PathBuf) -> Result<Self> {
+    /// Builds the programs by a profile of Cargo and encodes the shipped shop for the peers.
+    pub(crate) fn make(bundle: PathBuf, profile: &str) -> Result<Self> {
         let library = ort_library::ensure()?;
-        let (bench, plugrank) = build()?;
+        let (bench, plugrank) = build(profile)?;
         fs::create_dir_all(super::folder())?;
         let tables = super::folder().join("tables.safetensors");
         let mut prepare = Command::new(&bench);
@@ -198,11 +198,19 @@ impl Servers {
 }
 
 /// The benchmark's program, and Plugrank.
-fn build() -> Result<(PathBuf, PathBuf)> {
+fn build(profile: &str) -> Result<(PathBuf, PathBuf)> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--package", "plugrank-bench", "--package", "plugrank"]);
+    cargo.args([
+        "build",
+        "--profile",
+        profile,
+        "--package",
+        "plugrank-bench",
+        "--package",
+        "plugrank",
+    ]);
     process::run(cargo.current_dir(crate::root()))?;
-    let folder = crate::target().join("release");
+    let folder = crate::target().join(profile);
     Ok((folder.join("plugrank-bench"), folder.join("plugrank")))
 }
 

@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use moka::sync::Cache;
 use plugrank_contract::ItemIndex;
+use quick_cache::sync::Cache;
 
 use super::AnnIndex;
 use crate::RetrievalError;
@@ -16,7 +16,7 @@ const NEIGHBOURS: usize = 128;
 /// Most of them that are asked for. The others make up for those that a request does not want.
 const MOST: usize = NEIGHBOURS * 3 / 4;
 /// Items whose neighbours are kept: those that users click, half a kilobyte each.
-const ITEMS: u64 = 16_384;
+const ITEMS: usize = 16_384;
 
 /// What is near to an item is near to it for every user who clicked it, so it is searched for once
 /// and filtered for each of them. A change to the index makes all of it out of date.

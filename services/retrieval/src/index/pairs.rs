@@ -1,10 +1,10 @@
 //! Items clicked together since the start.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use moka::sync::Cache;
 use parking_lot::Mutex;
 use plugrank_contract::ItemIndex;
+use quick_cache::sync::Cache;
 
 /// Neighbours kept of an item.
 const NEIGHBOURS: usize = 64;
@@ -21,7 +21,7 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// For at most so many items.
     pub(crate) fn new(items: u64) -> Self {
-        Self { items: Cache::new(items) }
+        Self { items: Cache::new(usize::try_from(items).unwrap_or(usize::MAX)) }
     }
 
     /// Adds `weight` to the pair, in both directions.
@@ -38,7 +38,8 @@ impl Pairs {
     }
 
     fn add_one_way(&self, from: ItemIndex, to: ItemIndex, weight: f32) {
-        let neighbours = self.items.get_with(from, Arc::default);
+        let Ok(neighbours) =
+            self.items.get_or_insert_with(&from, || Ok::<_, Infallible>(Arc::default()));
         let mut neighbours = neighbours.lock();
         if let Some((_, total)) = neighbours.iter_mut().find(|(item, _)| *item == to) {
             *total += weight;

@@ -1,11 +1,12 @@
 //! Clicked together with what the user clicked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use moka::sync::Cache;
 use plugrank_contract::{ItemId, ItemIndex};
 use plugrank_items::View;
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use crate::{
     RetrievalOptions,
@@ -29,7 +30,9 @@ type Neighbours = Arc<[(ItemIndex, f32)]>;
 /// what was clicked since is that of now. Kept by id, as items that the catalog does not have any
 /// more were clicked together with others too.
 pub(crate) struct CoVisitation {
-    loaded: Cache<ItemId, Neighbours>,
+    /// With when it was read.
+    loaded: Cache<ItemId, (Instant, Neighbours)>,
+    kept_for: Duration,
 }
 
 impl RetrievalSource for CoVisitation {
@@ -38,11 +41,8 @@ impl RetrievalSource for CoVisitation {
 
     fn new(options: &RetrievalOptions) -> Self {
         let options = &options.co_visitation;
-        let loaded = Cache::builder()
-            .max_capacity(options.live_items)
-            .time_to_live(options.refresh_every())
-            .build();
-        Self { loaded }
+        let items = usize::try_from(options.live_items).unwrap_or(usize::MAX);
+        Self { loaded: Cache::new(items), kept_for: options.refresh_every() }
     }
 
     fn retrieve<'a>(&'a self, request: SourceRequest<'a>, enough: usize) -> Answer<'a, Found> {
@@ -52,7 +52,8 @@ impl RetrievalSource for CoVisitation {
         let clicks = request.state.options.co_visitation.clicks;
         let ids = || request.query.clicked_ids(clicks);
         let mut loaded: Vec<Option<Neighbours>> = Vec::with_capacity(clicks);
-        loaded.extend(ids().map(|id| self.loaded.get(id)));
+        let now = Instant::now();
+        loaded.extend(ids().map(|id| self.kept(id, now)));
         let missing: Vec<ItemId> = ids()
             .zip(&loaded)
             .filter(|(_, list)| list.is_none())
@@ -71,6 +72,11 @@ impl RetrievalSource for CoVisitation {
 }
 
 impl CoVisitation {
+    fn kept(&self, id: &ItemId, now: Instant) -> Option<Neighbours> {
+        let (read, list) = self.loaded.get(id)?;
+        (now.duration_since(read) < self.kept_for).then_some(list)
+    }
+
     /// Neighbours of items from the store, same order.
     async fn read(
         &self,
@@ -78,13 +84,15 @@ impl CoVisitation {
         ids: Vec<ItemId>,
     ) -> Result<Vec<Neighbours>, String> {
         let state = request.state;
+        // Before the answer: what is written meanwhile is not in it.
+        let now = Instant::now();
         let read = state.store.neighbours(&ids).await.map_err(|error| error.to_string())?;
         let lists = ids.into_iter().zip(read).map(|(id, list)| {
             // Items that the catalog does not have are named too: a filter says what became of them.
             let indices = state.items.indices_or_new(list.iter().map(|(id, _)| id));
             let list: Neighbours =
                 indices.into_iter().zip(list.iter().map(|(_, score)| *score)).collect();
-            self.loaded.insert(id, Arc::clone(&list));
+            self.loaded.insert(id, (now, Arc::clone(&list)));
             list
         });
         Ok(lists.collect())

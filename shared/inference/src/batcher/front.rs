@@ -11,7 +11,7 @@ use super::{
     batch_error::BatchError,
     model::{BatchModel, Entry},
     policy::Policy,
-    queue::{Queue, Submitted},
+    queue::{Queue, Submitted, SubmittedParts},
     report::BatchObserver,
     run_times::RunTimes,
     runner::{Answer, Runner},
@@ -137,8 +137,19 @@ impl<M: BatchModel> Batcher<M> {
         let shared = &self.queue.shared;
         entries.iter().try_for_each(|entry| check(&shared.policy.buckets, entry.dims))?;
         let span = spans::call(&shared.name, entries.len());
-        let answers = self.queue.submit_all(entries, deadline, &span)?;
-        let mut ran = Vec::with_capacity(answers.len());
+        let in_place = entries.first().is_some_and(|entry| self.runs_in_place(entry.dims));
+        if in_place && deadline.has_passed() {
+            shared.observer.left(entries.len(), 0);
+            return Err(BatchError::Expired);
+        }
+        let SubmittedParts { taken, answers } =
+            self.queue.submit_all(entries, deadline, &span, in_place)?;
+        let mut ran = Vec::with_capacity(answers.len() + 1);
+        if let Some(runner) = taken {
+            let runner = Some(runner);
+            let (output, batch_rows) = Lease { runner, queue: &self.queue }.run(deadline, &span)?;
+            ran.push(Ran { output, batch_rows });
+        }
         for answer in answers {
             let (output, batch_rows) = received(answer.instrument(span.clone()).await)?;
             ran.push(Ran { output, batch_rows });
@@ -153,6 +164,16 @@ impl<M: BatchModel> Batcher<M> {
     fn runs_in_place(&self, dims: Dims) -> bool {
         !self.run_in_place.is_zero()
             && self.predict(dims).is_some_and(|run| run <= self.run_in_place)
+    }
+
+    /// Whether an entry of this size is better run as two halves now, by [`Policy::halve_from`].
+    #[must_use]
+    pub fn halves(&self, dims: Dims) -> bool {
+        let from = self.queue.shared.policy.halve_from;
+        self.queue.several()
+            && !from.is_zero()
+            && self.predict(dims).is_some_and(|run| run >= from)
+            && self.queue.is_quiet()
     }
 
     /// The shapes batches are padded to.

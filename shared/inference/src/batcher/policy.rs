@@ -66,11 +66,15 @@ pub struct Policy {
     /// all models are idle; zero: none. It spares two switches between threads, and
     /// keeps whatever else that thread has to do waiting for as long.
     pub run_in_place: Duration,
+    /// Predicted run from which an entry is better run in two halves at a time, where all models are
+    /// idle; zero: never. It spares half of the run, and costs another thread's waking and the second run's
+    /// own part.
+    pub halve_from: Duration,
 }
 
 impl Policy {
     /// A policy with a wait of 0.5 ms, patience of a second and a margin of 0.2 ms, all runs on
-    /// worker threads.
+    /// worker threads, and none in halves.
     #[must_use]
     pub fn new(buckets: Buckets) -> Self {
         Self {
@@ -79,6 +83,7 @@ impl Policy {
             patience: Duration::from_secs(1),
             margin: Duration::from_micros(200),
             run_in_place: Duration::ZERO,
+            halve_from: Duration::ZERO,
         }
     }
 

@@ -12,6 +12,7 @@ fn policy(max_wait_ms: u64) -> Policy {
         patience: Duration::from_secs(1),
         margin: Duration::from_millis(1),
         run_in_place: Duration::ZERO,
+        halve_from: Duration::ZERO,
     }
 }
 

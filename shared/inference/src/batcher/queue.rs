@@ -64,8 +64,13 @@ pub(super) enum Submitted<M: BatchModel> {
     Waits(oneshot::Receiver<Answer<M::Output>>),
 }
 
-/// Where the answers of several entries will be, in their order.
-type Answers<M> = Vec<oneshot::Receiver<Answer<<M as BatchModel>::Output>>>;
+/// What became of the parts of a request.
+pub(super) struct SubmittedParts<M: BatchModel> {
+    /// An idle model that holds the first; whoever submitted it runs the model.
+    pub(super) taken: Option<Box<Runner<M>>>,
+    /// Where the answers of the others will be, in their order.
+    pub(super) answers: Vec<oneshot::Receiver<Answer<M::Output>>>,
+}
 
 impl<M: BatchModel> Queue<M> {
     pub(super) fn new(shared: Shared, models: Vec<M>) -> Self {
@@ -93,17 +98,75 @@ impl<M: BatchModel> Queue<M> {
         in_place: bool,
     ) -> Result<Submitted<M>, BatchError> {
         let now = Instant::now();
-        let waiting = Waiting { dims: entry.dims, arrived: now, deadline };
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.stopped {
             return Err(BatchError::Stopped);
         }
         state.arrivals.record(now);
-        // With nothing else under way: otherwise what the caller's thread has to do would wait for
-        // this run while other threads have nothing to do.
-        if in_place
-            && state.waiting.is_empty()
+        let entry = match in_place {
+            true => match self.take_alone(state, entry, deadline, now) {
+                Ok(runner) => return Ok(Submitted::Taken(runner)),
+                Err(entry) => entry,
+            },
+            false => entry,
+        };
+        let answer = self.add(state, entry, (now, deadline), span);
+        self.wake(guard);
+        Ok(Submitted::Waits(answer))
+    }
+
+    /// Adds entries that arrive together, the parts of one request. With `in_place` an idle model takes
+    /// the first at once, as [`Self::submit`] says.
+    pub(super) fn submit_all(
+        &self,
+        entries: Vec<Entry<M::Input>>,
+        deadline: Deadline,
+        span: &Span,
+        in_place: bool,
+    ) -> Result<SubmittedParts<M>, BatchError> {
+        let now = Instant::now();
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.stopped {
+            return Err(BatchError::Stopped);
+        }
+        state.arrivals.record(now);
+        let (mut entries, mut taken) = (entries.into_iter(), None);
+        if in_place && let Some(first) = entries.next() {
+            match self.take_alone(state, first, deadline, now) {
+                Ok(runner) => taken = Some(runner),
+                Err(first) => answers.push(self.add(state, first, (now, deadline), span)),
+            }
+        }
+        answers.extend(entries.map(|entry| self.add(state, entry, (now, deadline), span)));
+        self.wake(guard);
+        Ok(SubmittedParts { taken, answers })
+    }
+
+    /// Whether there is more than one model.
+    pub(super) fn several(&self) -> bool {
+        self.models > 1
+    }
+
+    /// Whether nothing waits and nothing runs.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state.lock();
+        state.waiting.is_empty() && state.idle.len() == self.models
+    }
+
+    /// Gives an entry to an idle model by itself. Only with nothing else under way: otherwise what the
+    /// caller's thread has to do would wait for this run while other threads have nothing to do.
+    fn take_alone(
+        &self,
+        state: &mut State<M>,
+        entry: Entry<M::Input>,
+        deadline: Deadline,
+        now: Instant,
+    ) -> Result<Box<Runner<M>>, Entry<M::Input>> {
+        let waiting = Waiting { dims: entry.dims, arrived: now, deadline };
+        if state.waiting.is_empty()
             && state.idle.len() == self.models
             && let BatchDecision::Run { reason, shape } = self.shared.policy.decide(
                 now,
@@ -118,43 +181,25 @@ impl<M: BatchModel> Queue<M> {
             runner.batch = Batch { reason, shape, oldest: Duration::ZERO, rows };
             runner.entries.push(entry);
             self.shared.began(runner.number, shape, now);
-            return Ok(Submitted::Taken(runner));
+            return Ok(runner);
         }
-        let (reply, answer) = oneshot::channel();
-        self.add(state, Pending { waiting, input: entry.input, reply, span: span.clone() });
-        self.wake(guard);
-        Ok(Submitted::Waits(answer))
+        Err(entry)
     }
 
-    /// Adds entries that arrive together.
-    pub(super) fn submit_all(
+    /// Has an entry wait.
+    fn add(
         &self,
-        entries: Vec<Entry<M::Input>>,
-        deadline: Deadline,
+        state: &mut State<M>,
+        Entry { dims, input }: Entry<M::Input>,
+        (arrived, deadline): (Instant, Deadline),
         span: &Span,
-    ) -> Result<Answers<M>, BatchError> {
-        let arrived = Instant::now();
-        let mut answers = Vec::with_capacity(entries.len());
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if state.stopped {
-            return Err(BatchError::Stopped);
-        }
-        state.arrivals.record(arrived);
-        for Entry { dims, input } in entries {
-            let (reply, answer) = oneshot::channel();
-            let waiting = Waiting { dims, arrived, deadline };
-            self.add(state, Pending { waiting, input, reply, span: span.clone() });
-            answers.push(answer);
-        }
-        self.wake(guard);
-        Ok(answers)
-    }
-
-    fn add(&self, state: &mut State<M>, entry: Pending<M::Input, M::Output>) {
-        state.sizes.add(entry.waiting.dims, &self.shared.policy, &self.shared.times);
+    ) -> oneshot::Receiver<Answer<M::Output>> {
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { dims, arrived, deadline };
+        state.sizes.add(dims, &self.shared.policy, &self.shared.times);
         self.shared.backlog.set_waiting(state.sizes.time());
-        state.waiting.push(entry);
+        state.waiting.push(Pending { waiting, input, reply, span: span.clone() });
+        answer
     }
 
     /// Wakes a worker where there is something to decide on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,21 @@ class Trained:
             measured.setdefault("tasks", {})[task] = told
             further[task] = TaskScores(entry, None if test is None else test[:, column])
         return cls(model, valid[:, 0], None if test is None else test[:, 0], calibration, report | measured, further)
+
+    def refitted(self, model: ClickModel, test: np.ndarray | None, split: Split, report: dict[str, Any]) -> Trained:
+        """What is served after a refit: `model`, its logits of the test part (`[n, tasks]`), and this one's calibration
+        and figures of the validation part, which the refit has read."""
+        told = dict(self.report) | report
+        if test is None:
+            return replace(self, model=model, report=told)
+        told["test"] = finite(evaluate(split.test.user, split.test.label, apply(self.calibration, test[:, 0])))
+        further, tasks = {}, dict(told.get("tasks", {}))
+        for column, (task, one) in enumerate(self.further.items(), 1):
+            probability = apply(one.calibration, test[:, column])
+            tasks[task] = tasks[task] | {"test": task_metrics(split.test, task, probability)}
+            further[task] = replace(one, test=test[:, column])
+        told |= {"tasks": tasks} if tasks else {}
+        return replace(self, model=model, test=test[:, 0], report=told, further=further)
 
     def calibrations(self) -> dict[str, Any]:
         """Of all tasks, as a manifest has them."""

@@ -234,7 +234,7 @@ class Batcher:
         # A list without a click has nothing to train against.
         lists = np.flatnonzero((there & (self.examples.label[example] == 1)).any(axis=1))
         if self.negatives is not None and len(lists):
-            drawn = self.negatives.draw(past.take(lists), candidates[lists], draws)
+            drawn = self.negatives.draw(past.take(lists), candidates[lists], moments[lists], draws)
         more = np.zeros(0, dtype=np.int64) if drawn is None else drawn.items.ravel()
         items, found = np.unique(
             np.concatenate([np.maximum(past.items, 0).ravel(), candidates.ravel(), more]), return_inverse=True

@@ -24,6 +24,7 @@ from plugrank_training.evaluate.slices import measure, slices_of
 from plugrank_training.evaluate.trained import Trained, finite, task_metrics
 from plugrank_training.fit.export_stage import export_run
 from plugrank_training.fit.prepare import Prepared, prepare
+from plugrank_training.fit.refit import Served, served
 from plugrank_training.fit.run import Run, open_run
 from plugrank_training.fit.stages import FittedModels, fit_models
 from plugrank_training.options import Options
@@ -100,15 +101,16 @@ def run_all(scope: Scope, config: Config) -> Outcomes:
             run = open_run(replace(scope.options, fold=fold, seed=seed), config, scope.loaded)
             prepared = prepare(run, show_groups=first)
             fitted = fit_models(run, prepared, scope.options.models)
+            last = served(run, prepared, fitted)
             if seed == scope.seeds[0]:
                 tests.append(run.split.test)
                 masks.append(slices_of_run(run, prepared))
             if first:
-                report = describe(run, fitted)
+                report = describe(run, fitted, last)
                 if "unified" in fitted.models and is_main():
-                    report["bundle"] = export_run(run, prepared, fitted.models)
+                    report["bundle"] = export_run(run, prepared, fitted.models, last)
             # Weights of further runs are on the disk; only what they said is kept.
-            found[fold, seed] = {name: replace(one, model=None) for name, one in fitted.models.items()}
+            found[fold, seed] = {name: replace(one, model=None) for name, one in last.models.items()}
     return Outcomes(
         found, Examples.joined(tests), {name: np.concatenate([m[name] for m in masks]) for name in masks[0]}, report
     )
@@ -121,14 +123,14 @@ def slices_of_run(run: Run, prepared: Prepared) -> dict[str, np.ndarray]:
     return slices_of(run.split, len(data.item_ids), len(data.user_ids), present)
 
 
-def describe(run: Run, fitted: FittedModels) -> dict[str, Any]:
+def describe(run: Run, fitted: FittedModels, last: Served) -> dict[str, Any]:
     """What the first run says of each model; `judge` replaces what more runs say better."""
     report: dict[str, Any] = {"rows": {part: len(getattr(run.split, part)) for part in ("train", "valid", "test")}}
     if run.split.left_out:
         report["left_out"] = run.split.left_out
     if fitted.ppm is not None:
         report["ppm"] = fitted.ppm.report
-    for name, one in fitted.models.items():
+    for name, one in last.models.items():
         report[name] = report.get(name, {}) | one.report
     return report
 

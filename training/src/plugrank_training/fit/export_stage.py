@@ -16,6 +16,7 @@ from plugrank_training.evaluate.trained import Trained
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
 from plugrank_training.export.graphs import sizes
 from plugrank_training.fit.prepare import Prepared, content_of
+from plugrank_training.fit.refit import Served
 from plugrank_training.fit.run import Run
 from plugrank_training.models.cut_model import CutModel
 
@@ -90,13 +91,14 @@ def bundle_of(run: Run, prepared: Prepared, models: Mapping[str, Trained], verdi
     )
 
 
-def export_run(run: Run, prepared: Prepared, models: Mapping[str, Trained]) -> dict[str, Any]:
-    """Judge it, write it to `OUT/bundle`; gives what the report says of it."""
+def export_run(run: Run, prepared: Prepared, models: Mapping[str, Trained], last: Served) -> dict[str, Any]:
+    """Judge `models` on the validation part, write what is served, `last`, to `OUT/bundle`; gives what the report says
+    of it."""
     verdict = None
     if "idrec" in models and "unified" in models:
         verdict = judge_bundle(run, prepared, models, run.options.accept_worse_lists)
         say(f"unified is {'' if verdict.better else 'not '}called better than idrec: {verdict.reason}")
-    bundle = bundle_of(run, prepared, models, verdict)
+    bundle = bundle_of(last.run, last.prepared, last.models, verdict)
     told = export_summary(bundle, run.options.out / "bundle")
     if bundle.idrec is not None:
         told["idrec_alone"] = export_summary(idrec_alone(bundle, bundle.idrec), run.options.out / "bundle-idrec")

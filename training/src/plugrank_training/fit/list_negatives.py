@@ -16,6 +16,7 @@ from plugrank_training.config import ListConfig
 from plugrank_training.data.covisit_neighbours import covisit_neighbours
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryBatch
+from plugrank_training.fit.recent_draws import RecentDraws
 
 # As the retrieval service weighs clicks and how many it reads.
 HALF_LIFE_CLICKS, CLICKS = 8.0, 20
@@ -60,6 +61,8 @@ class ListNegatives:
         # f64 [items], the chance of each by a draw from the catalog.
         self.base = config.popular * by_clicks + (1.0 - config.popular) * even
         self.base_sum = np.cumsum(self.base)
+        # What popular items are drawn by, where that changes with time.
+        self.recent = RecentDraws(train, config.popular_days) if config.popular_days else None
         self.log_popularity = np.log(0.5 * by_clicks + 0.5 * even)
         self.after = self.hard_table(train, categories, vectors)
 
@@ -90,15 +93,32 @@ class ListNegatives:
         found.sort_indices()
         return found
 
-    def draw(self, past: HistoryBatch, candidates: np.ndarray, random: np.random.Generator) -> ListDraw:
-        """Items for lists with these histories and candidates, `[G, C]`."""
+    def from_catalog(self, moments: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+        """`count` items of the whole catalog for each list, `[G, count]`."""
+        shape, items = (len(moments), count), len(self.base)
+        if self.recent is None:
+            drawn = np.searchsorted(self.base_sum, random.random(shape) * self.base_sum[-1], side="right")
+            return np.minimum(drawn, items - 1)
+        popular = (random.random(shape) < self.config.popular) & self.recent.known(moments)[:, None]
+        return np.where(popular, self.recent.draw(moments, count, random), random.integers(0, items, shape))
+
+    def catalog_chances(self, items: np.ndarray, moments: np.ndarray) -> np.ndarray:
+        """Of each of `items [G, n]` by `from_catalog`, f64."""
+        if self.recent is None:
+            return self.base[items]
+        popular = np.where(self.recent.known(moments), self.config.popular, 0.0)[:, None]
+        return popular * self.recent.chances(items, moments) + (1.0 - popular) / len(self.base)
+
+    def draw(
+        self, past: HistoryBatch, candidates: np.ndarray, moments: np.ndarray, random: np.random.Generator
+    ) -> ListDraw:
+        """Items for lists with these histories and candidates, `[G, C]`, at these moments, `[G]`."""
         lists, count = len(candidates), self.config.negatives
         table = self.chances(past)
         sums = np.asarray(table.sum(axis=1)).ravel()
         known = sums > 0
         hard = (random.random((lists, count)) < self.config.hard) & known[:, None]
-        drawn = np.searchsorted(self.base_sum, random.random((lists, count)) * self.base_sum[-1], side="right")
-        drawn = np.minimum(drawn, len(self.base) - 1)
+        drawn = self.from_catalog(moments, count, random)
         if table.nnz:
             total = np.concatenate([[0.0], np.cumsum(table.data)])
             start = total[table.indptr[:-1]][:, None]
@@ -109,7 +129,7 @@ class ListNegatives:
             drawn = np.where(hard, table.indices[place], drawn)
         shares = np.where(known, self.config.hard, 0.0)[:, None]
         both = np.concatenate([drawn, candidates], axis=1)
-        chance = (1.0 - shares) * self.base[both] + shares * lookup(table, both)
+        chance = (1.0 - shares) * self.catalog_chances(both, moments) + shares * lookup(table, both)
         log_chance = np.log(np.maximum(chance, 1e-12))
         return ListDraw(drawn, log_chance[:, :count], self.blocked(past, drawn), log_chance[:, count:])
 

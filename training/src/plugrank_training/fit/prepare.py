@@ -117,16 +117,18 @@ def tasks_of(dataset: Dataset, config: Config) -> tuple[str, ...]:
     return MAIN_TASK, *(task for task in dataset.task_labels if weights.get(task, 1.0) > 0)
 
 
-def prepare(run: Run, show_groups: bool, features: Features | None = None) -> Prepared:
+def prepare(
+    run: Run, show_groups: bool, features: Features | None = None, encoders: Encoders | None = None
+) -> Prepared:
     """Stage 1; `show_groups` prints what became of every column, what trains when and what is cached. `features`: see
-    `schema_of`.
+    `schema_of`; `encoders` that are given do not train again.
 
     Modal vectors stay f32, as the serving side keeps them: whitening stretches them, so a rounding that falls the
     other way there would be seen in the scores.
     """
     for reason, count in run.split.left_out.items():
         say(f"left out: {count:,} {reason}")
-    encoders = train_encoders(run)
+    encoders = encoders or train_encoders(run)
     schema = schema_of(run, encoders, features)
     made = [part for part in (encoders.text, encoders.image) if part is not None]
     present = torch.stack([part.present for part in made], dim=1)
@@ -145,6 +147,8 @@ def prepare(run: Run, show_groups: bool, features: Features | None = None) -> Pr
         factors = covisit_factors(sequences, len(run.dataset.item_ids), config.covisits.reach, config.covisits.dim)
     negatives = None
     if config.lists.share or config.retrieval.share:
+        if config.lists.popular_days and run.dataset.meta.time != "ms":
+            raise ValueError("lists.popular_days: the data set's timestamps are an order, not times")
         vectors = content_vectors(catalog)
         negatives = ListNegatives(run.split.train, run.dataset.categories, vectors, config.lists)
     return Prepared(encoders, catalog.to(run.options.device), sequences, factors, negatives)

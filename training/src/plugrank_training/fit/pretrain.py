@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from plugrank_training.config import Config
@@ -95,9 +97,11 @@ def pretrain(
     checkpoint: Checkpoint | None = None,
     start: ClickModel | None = None,
     plugin: Plugin = PPM,
+    stop_after: int | None = None,
 ) -> tuple[ClickModel, FitResult]:
     """Train a plug-in under a head of its own, from `start` where there is one; branch and head are what is plugged
-    in."""
+    in. `stop_after`: see `FitOptions`."""
     model = start or start_of(catalog, config, seed, plugin)
-    result = fit(model, catalog, train, valid, pretrain_options(config, seed), checkpoint)
+    options = replace(pretrain_options(config, seed), stop_after=stop_after)
+    result = fit(model, catalog, train, valid, options, checkpoint)
     return model, result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ class Run:
     ledger: TestLedger
     # What tells requests of one user and time apart; None where the log tells nothing of requests.
     requests: np.ndarray | None
+    # Of a refit: after how many evaluations each fit stops, by model. A fit that is not named stops where the
+    # validation part says.
+    stops: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def clicks_only(self) -> bool:
@@ -51,7 +55,9 @@ class Run:
 
     def key(self, *parts: Any) -> str:
         """Fingerprint of a stage that reads the training part; it changes with any of `parts`."""
-        return fingerprint(self.split_key, self.options.seed, self.config.history, self.config.batch, *parts)
+        return fingerprint(
+            self.split_key, self.stops, self.options.seed, self.config.history, self.config.batch, *parts
+        )
 
     def batcher(self, examples: Examples, training: bool = False, negatives: ListNegatives | None = None) -> Batcher:
         """Batches of a part, with items drawn to train clicks against where `negatives` draws them."""

@@ -50,8 +50,13 @@ class FittedModels:
     """What stages 2 and 3 made."""
 
     models: dict[str, Trained]
-    # None where no model needed it.
-    ppm: Pretrained | None
+    # What models were plugged into; empty where none needed it.
+    plugins: dict[Plugin, Pretrained]
+
+    @property
+    def ppm(self) -> Pretrained | None:
+        """None where no model needed it."""
+        return self.plugins.get(PPM)
 
 
 def fit_models(run: Run, prepared: Prepared, names: Sequence[str]) -> FittedModels:
@@ -66,11 +71,8 @@ def fit_models(run: Run, prepared: Prepared, names: Sequence[str]) -> FittedMode
         if network.plugin is not None and network.plugin not in plugins:
             plugins[network.plugin] = pretrain_plugin(run, prepared, network.plugin)
         pretrained = plugins[network.plugin] if network.plugin is not None else None
-        if network.is_plugin and pretrained is not None:
-            models[name] = score(run, prepared, name, pretrained.model, pretrained.key, pretrained.report)
-        else:
-            models[name] = fit_network(run, prepared, name, pretrained)
-    return FittedModels(models, plugins.get(PPM))
+        models[name] = score(run, prepared, name, *made_network(run, prepared, name, pretrained))
+    return FittedModels(models, plugins)
 
 
 def fit_baseline(run: Run, prepared: Prepared, name: str) -> Trained:
@@ -121,7 +123,8 @@ def pretrain_plugin(run: Run, prepared: Prepared, plugin: Plugin) -> Pretrained:
         start = next_clicks(run, prepared, plugin) if config.next_clicks.epochs else None
         checkpoint = run.checkpoint(plugin.name, key)
         first = start.model if start else None
-        trained, result = pretrain(catalog, *batchers, config, seed, checkpoint, first, plugin)
+        stop = run.stops.get(plugin.name)
+        trained, result = pretrain(catalog, *batchers, config, seed, checkpoint, first, plugin, stop)
         long = {"next_clicks": start.report} if start else {}
         return trained.state_dict(), {"fit": result.summary()} | long
 
@@ -232,9 +235,13 @@ def start_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | 
     return model.to(run.options.device)
 
 
-def fit_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | None) -> Trained:
-    """Train (or reuse) one network, then score it."""
+def made_network(
+    run: Run, prepared: Prepared, name: str, plugin: Pretrained | None
+) -> tuple[ClickModel, str, dict[str, Any]]:
+    """A network by its name, trained or reused; with its fingerprint and what was measured of it."""
     network = NETWORKS[name]
+    if network.is_plugin and plugin is not None:
+        return plugin.model, plugin.key, plugin.report
     config = network.configured(run.config)
     model = start_network(run, prepared, name, plugin)
     # `idrec` and a host by its name are the same network where the configuration names that host.
@@ -243,7 +250,7 @@ def fit_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | No
 
     def make() -> Made:
         part = newest(run.split.train, config.unified.window, run.clicks_only)
-        options = fit_options(name, config, run.options.seed, network)
+        options = replace(fit_options(name, config, run.options.seed, network), stop_after=run.stops.get(name))
         drawn = prepared.negatives if options.lists or options.retrieval else None
         batchers = run.batcher(part, True, drawn), run.batcher(run.split.valid, negatives=drawn)
         stored = run.frozen.attach(model, prepared.catalog, batchers)
@@ -253,27 +260,34 @@ def fit_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | No
     made = run.cache.get_or_make(stage, key, make)
     model.load_state_dict(made.tensors)
     say(f"{name}: {fit_note(made.report)}{reused_note(made.reused)}")
-    return score(run, prepared, name, model, key, made.report)
+    return model, key, made.report
+
+
+def part_logits(run: Run, prepared: Prepared, name: str, model: ClickModel, key: str, part: str) -> np.ndarray:
+    """Predict, or reuse predictions of, the validation or the test part; f64 `[n, tasks]`."""
+    model.to(run.options.device)
+    examples = getattr(run.split, part)
+
+    def make() -> Made:
+        batcher = run.batcher(examples)
+        catalog = run.frozen.attach(model, prepared.catalog, [batcher])
+        return {"logits": torch.from_numpy(predict_tasks(model, catalog, batcher, f"{name} {part}"))}, {}
+
+    return run.cache.get_or_make(f"{name}-{part}", key, make).tensors["logits"].numpy()
 
 
 def score(run: Run, prepared: Prepared, name: str, model: ClickModel, key: str, report: dict[str, Any]) -> Trained:
-    """Predict (or reuse predictions of) both later parts; calibrate on the validation part."""
-    model.to(run.options.device)
+    """Predict (or reuse predictions of) both later parts, the test part unless a refit does; calibrate on the first."""
+    test = None if run.options.no_test or run.config.unified.refit else test_logits(run, prepared, name, model, key)
+    valid = part_logits(run, prepared, name, model, key, "valid")
+    return calibrated(run, name, model.cpu().eval(), valid, test, report)
 
-    def logits(part: str) -> np.ndarray:
-        examples = getattr(run.split, part)
 
-        def make() -> Made:
-            if part == "test":
-                run.ledger.read(run.split_key, name, run.options.seed, key)
-            batcher = run.batcher(examples)
-            catalog = run.frozen.attach(model, prepared.catalog, [batcher])
-            return {"logits": torch.from_numpy(predict_tasks(model, catalog, batcher, f"{name} {part}"))}, {}
-
-        return run.cache.get_or_make(f"{name}-{part}", key, make).tensors["logits"].numpy()
-
-    test = None if run.options.no_test else logits("test")
-    return calibrated(run, name, model.cpu().eval(), logits("valid"), test, report)
+def test_logits(run: Run, prepared: Prepared, name: str, model: ClickModel, key: str) -> np.ndarray:
+    """Of the test part, and a note of it where it was not read before."""
+    if not run.cache.path(f"{name}-test", key, "safetensors").is_file():
+        run.ledger.read(run.split_key, name, run.options.seed, key)
+    return part_logits(run, prepared, name, model, key, "test")
 
 
 def calibrated(

@@ -60,6 +60,8 @@ class FitOptions:
     task_weights: Mapping[str, float] = field(default_factory=dict)
     # Whether id tables move by the rows of a batch alone; see `lazy_adam.py`.
     sparse: bool = False
+    # After how many evaluations to stop and keep what there is; None: where the validation part says.
+    stop_after: int | None = None
 
 
 @dataclass
@@ -369,6 +371,18 @@ class Fit:
         else:
             self.worse += 1
 
+    def keep(self) -> None:
+        """Keep the weights as they are now, unjudged."""
+        self.result.train_loss.append(float(np.mean(self.recent)))
+        self.recent.clear()
+        self.best, self.best_loss = snapshot(self.model), 0.0
+
+    def ended(self, options: FitOptions) -> bool:
+        """Whether enough was trained."""
+        if options.stop_after is not None:
+            return len(self.result.train_loss) >= options.stop_after
+        return self.epoch >= options.epochs or self.worse >= options.patience
+
 
 def fit(
     model: ClickModel,
@@ -381,9 +395,10 @@ def fit(
     """Train in place and leave the weights of the best validation loss.
 
     The learning rate falls to zero over the run; training ends early when `patience` evaluations in a row were no
-    better. Equal arguments give equal weights, on one device, also where a `checkpoint` was gone on from.
+    better, or after `stop_after` of them. Equal arguments give equal weights, on one device, also where a `checkpoint`
+    was gone on from.
     """
-    if options.epochs == 0:
+    if options.epochs == 0 or options.stop_after == 0:
         return FitResult()
     torch.manual_seed(options.seed)
     steps = options.epochs * len(train)
@@ -396,7 +411,7 @@ def fit(
     before, started = run.result.seconds, time.perf_counter()
     step = run.schedules[0].last_epoch
     bar = progress_bar(total=steps, initial=step, desc=options.name, unit="step", shown=is_main())
-    while run.epoch < options.epochs and run.worse < options.patience:
+    while not run.ended(options):
         for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()
             loss = combined_loss(scorer(batch), batch, options, model.tasks[1:])
@@ -412,6 +427,11 @@ def fit(
             bar.update()
             if step % every == 0:
                 run.optimizers.settle()
+                if options.stop_after is not None:
+                    run.keep()
+                    if run.ended(options):
+                        break
+                    continue
                 run.judge(judged(model, catalog, valid, options))
                 bar.set_postfix(
                     train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}", refresh=False

@@ -17,6 +17,7 @@ from plugrank_training.evaluate.metrics import auc
 from plugrank_training.evaluate.trained import finite
 from plugrank_training.fit.experiment import deviation
 from plugrank_training.fit.prepare import prepare
+from plugrank_training.fit.refit import served
 from plugrank_training.fit.run import Run, open_run
 from plugrank_training.fit.stages import fit_models
 from plugrank_training.fit.train import predict
@@ -85,8 +86,9 @@ def score_without_vectors(run: Run, loaded: Loaded, seed: int) -> SeedScores:
     options = replace(run.options, seed=seed, models=("idrec", "unified"))
     own = open_run(options, run.config, loaded)
     prepared = prepare(own, show_groups=False)
-    catalog, trained = prepared.catalog, fit_models(own, prepared, options.models).models
-    idrec, model = (trained[name].network().to(options.device) for name in options.models)
+    last = served(own, prepared, fit_models(own, prepared, options.models))
+    catalog = last.prepared.catalog
+    idrec, model = (last.models[name].network().to(options.device) for name in options.models)
     test = own.split.test
     batcher = own.batcher(test)
     unified, aucs = [], []

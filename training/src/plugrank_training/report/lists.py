@@ -7,12 +7,14 @@ from typing import Any
 
 from plugrank_training.report.tables import number, table
 
-METRICS = ("recall@20", "ndcg@20", "recall@100")
+METRICS = ("recall@20", "ndcg@20", "recall@100", "clicked@20")
 TITLES = {"own": "Each with its own retrieval", "fixed": "One candidate set for all"}
 
 
-def bounded(found: dict[str, float], sign: str = "") -> str:
-    """A value with its bounds; of a difference, a star where they exclude 0."""
+def bounded(found: dict[str, float] | None, sign: str = "") -> str:
+    """A value with its bounds; of a difference, a star where they exclude 0. A dash for what is not defined."""
+    if found is None:
+        return "-"
     star = " *" if sign and (found["low"] > 0 or found["high"] < 0) else ""
     return f"{found['value']:{sign}.4f} [{found['low']:{sign}.4f}, {found['high']:{sign}.4f}]{star}"
 
@@ -43,7 +45,7 @@ def quality(rows: dict[str, dict[str, Any]]) -> str:
     for name, row in rows.items():
         shares = [f"{row[key]:.1%}" for key in ("coverage", "cold_places", "cold_hits")]
         ratios = [number(row[key], 2) for key in ("calibration_cold", "calibration_warm")]
-        lines.append([name, *(bounded(row[metric]) for metric in METRICS), *shares, *ratios])
+        lines.append([name, *(bounded(row.get(metric)) for metric in METRICS), *shares, *ratios])
     return table(head, lines)
 
 
@@ -53,10 +55,10 @@ def gains(report: dict[str, Any], kind: str) -> str:
     for main in ("unified", "served"):
         over = {name: kinds[kind] for name, kinds in report.get(f"{main}_over", {}).items() if kind in kinds}
         if over:
-            lines = [[name, *(bounded(found[metric], "+") for metric in METRICS)] for name, found in over.items()]
+            lines = [[name, *(bounded(found.get(metric), "+") for metric in METRICS)] for name, found in over.items()]
             past = {name: found["with_past"] for name, found in over.items() if "with_past" in found}
             lines += [
-                [f"{name}, users with a click before", *(bounded(found[metric], "+") for metric in METRICS)]
+                [f"{name}, users with a click before", *(bounded(found.get(metric), "+") for metric in METRICS)]
                 for name, found in past.items()
             ]
             made.append(table([f"{main} over", *METRICS], lines))

@@ -56,6 +56,8 @@ def quality(run: dict[str, Any]) -> str:
         f"Seeds {run['seeds']}, ± deviation over them; intervals: 95%, {who} resampled 1,000 times, between seed-mean "
         f"scores, * excludes 0.{said}"
     )
+    if run.get("left_out"):
+        note += " Left out: " + "; ".join(f"{count:,} {reason}" for reason, count in run["left_out"].items()) + "."
     return table(head, rows) + f'<p class="note">{html.escape(note)}</p>'
 
 

@@ -153,6 +153,7 @@ fn a_batcher_needs_a_model() {
         patience: Duration::from_secs(1),
         margin: Duration::ZERO,
         run_in_place: Duration::ZERO,
+        halve_from: Duration::ZERO,
     };
     let none: Vec<Doubler> = Vec::new();
     let started = Batcher::start("test", none, policy, RunTimes::default(), Arc::new(NoObserver));

@@ -19,7 +19,7 @@ async fn a_lone_entry_runs_where_it_was_called() {
     let ran = bench.batcher.run_all(vec![entry(vec![3])], Deadline::NONE).await.unwrap();
     assert_eq!(ran[0].output, [6]);
     assert_eq!(*bench.threads.lock(), [here.clone(), here]);
-    // Several parts go to the workers, which run them side by side.
+    // Of several parts the first: the others go to the workers.
     bench.batcher.run_all(vec![entry(vec![1]), entry(vec![2])], Deadline::NONE).await.unwrap();
     assert_eq!(bench.threads.lock().last().unwrap(), "test-0");
     let reports = bench.reports.batches.lock();
@@ -130,4 +130,33 @@ async fn callers_and_workers_share_the_models_and_lose_nothing() {
     let reports = bench.reports.batches.lock();
     assert_eq!(reports.iter().map(|report| report.rows).sum::<usize>(), rows);
     assert_eq!((bench.batcher.waiting(), bench.batcher.backlog()), (0, Duration::ZERO));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_halves_one_runs_here_and_one_on_a_worker() {
+    let bench = in_place(2, true);
+    let whole = Dims { candidates: 8, history: 1 };
+    assert!(bench.batcher.halves(whole));
+    let call = {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move {
+            let halves = vec![entry(vec![1, 2]), entry(vec![3, 4])];
+            bench.batcher.run_all(halves, Deadline::NONE).await
+        })
+    };
+    // Both wait at the gate: they run at a time.
+    until(|| bench.begun.load(Ordering::SeqCst) == 2).await;
+    assert!(!bench.batcher.halves(whole), "no model is idle");
+    let gate = bench.gate.as_ref().unwrap();
+    (0..2).for_each(|_| gate.send(()).unwrap());
+    let ran = call.await.unwrap().unwrap();
+    assert_eq!((&*ran[0].output, &*ran[1].output), (&[2, 4][..], &[6, 8][..]));
+    let threads = bench.threads.lock().clone();
+    assert_eq!(threads.iter().filter(|name| name.starts_with("test-")).count(), 1, "{threads:?}");
+    until(|| bench.batcher.halves(whole)).await;
+}
+
+#[tokio::test]
+async fn one_model_runs_nothing_in_halves() {
+    assert!(!in_place(1, false).batcher.halves(Dims { candidates: 8, history: 1 }));
 }

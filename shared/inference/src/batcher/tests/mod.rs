@@ -146,6 +146,8 @@ fn started(workers: usize, gated: bool, run_in_place: Duration, only_computes: b
         patience: Duration::from_secs(1),
         margin: Duration::ZERO,
         run_in_place,
+        // Every run here is predicted to take 20 us.
+        halve_from: Duration::from_micros(20),
     };
     let observer = Arc::new(Arc::clone(&reports));
     let batcher = Batcher::start("test", models, policy, times, observer).unwrap();

@@ -13,12 +13,14 @@ from plugrank_training.data.splits import FOLDS, SPLITS
 DESCRIPTION = """\
 Replays users of a later part as the served pipeline would have answered them: candidates from retrieval's sources as
 the catalog and the log stood when the part began, ranked by each model; what a user clicked from then on are the hits.
-Reports recall@20 and @100, NDCG@20, coverage of the catalog, share and calibration of cold items, and all of it by
+Reports recall@20 and @100, NDCG@20, what share is clicked of the first 20 that the user was then shown (clicked@20;
+recall is also about what gets shown), coverage of the catalog, share and calibration of cold items, and all of it by
 source, with intervals over seeds and users (1,000 draws), and what `unified` has over each other row, paired.
 
-Rows: popularity (clicks), recent popularity (clicks with a half-life of 30 days), co-visitation, retrieval's own
-order, and the networks of --models. Each with its own retrieval (`ann` by the model's own item vectors; popularity over
-the whole catalog) and with one fixed candidate set (`ann` by the frozen encoders' vectors, the same for all).
+Rows: popularity (clicks), recent and latest popularity (clicks with a half-life of 30 and of 7 days), co-visitation,
+retrieval's own order, and the networks of --models. Each with its own retrieval (`ann` by the model's own item vectors;
+popularity over the whole catalog) and with one fixed candidate set (`ann` by the frozen encoders' vectors, the same for
+all).
 """
 
 EPILOG = """\
@@ -33,9 +35,9 @@ lists are measured, with popularity and co-visitation beside them.
 """
 
 SOURCES = """\
-Of what users of the validation part click later, the share among the first 100 and 300 that each source of retrieval
-names when the part begins, and that all of them merged name (nearest neighbours aside, which need a model's vectors):
-for the served order of popular items, by clicks, and for others, with the difference to the served one and its interval
+Of what users of the validation part click later, the share among the first 20, 100 and 300 that each source of
+retrieval names when the part begins, and that all of them merged name (nearest neighbours aside, which need a model's
+vectors): for the served order of popular items and for others, with the difference to the served one and its interval
 over users (1,000 draws).
 """
 

@@ -11,12 +11,14 @@ import numpy as np
 from plugrank_training.config import Config
 from plugrank_training.console import say
 from plugrank_training.data.loaded import Loaded
+from plugrank_training.evaluate.lists.context import Context
 from plugrank_training.evaluate.lists.metrics import RankedLists
 from plugrank_training.evaluate.lists.replay import RETRIEVALS, fixed_candidates, replay_networks
 from plugrank_training.evaluate.lists.replayed_run import ListOptions, open_replay
 from plugrank_training.evaluate.lists.rows import PLAIN, plain_lists
-from plugrank_training.evaluate.lists.summary import Context, difference, retrieved, summary
+from plugrank_training.evaluate.lists.summary import difference, retrieved, summary
 from plugrank_training.fit.prepare import prepare
+from plugrank_training.fit.refit import served
 from plugrank_training.fit.run import open_run
 from plugrank_training.fit.stages import fit_models, fitted_key
 from plugrank_training.models.registry import NETWORKS
@@ -38,7 +40,10 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[
         run = open_run(replace(options, seed=seed, no_test=True), config, loaded)
         prepared = prepare(run, show_groups=False)
         fitted = fit_models(run, prepared, networks)
+        models = fitted.models
         if lists.part == "test":
+            last = served(run, prepared, fitted)
+            run, prepared, models = last.run, last.prepared, last.models
             for name in networks:
                 key = f"{fitted_key(run, name)}-{lists.moments}"
                 run.ledger.read(run.split_key, f"lists:{lists.moments}:{name}", seed, key)
@@ -52,7 +57,7 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[
         for name, made in plain_lists(replay.retrieval, wanted, fixed, whole=False).items():
             found.setdefault((name, "fixed"), []).append(made)
         recall.setdefault(("retrieval order", "fixed"), []).append(retrieved(fixed, wanted))
-        seed_lists = replay_networks(replay, fitted.models, fixed)
+        seed_lists = replay_networks(replay, models, fixed)
         for row, made in seed_lists.lists.items():
             found.setdefault(row, []).append(made)
             recall.setdefault(row, []).append(retrieved(seed_lists.candidates[row], replay.requests.requests))
@@ -68,7 +73,6 @@ def report(
     recall: dict[tuple[str, str], list[dict[str, float]]],
 ) -> dict[str, Any]:
     """All that was measured, as JSON."""
-    requests = context.requests
     rows: dict[str, dict[str, Any]] = {}
     for (name, kind), each in found.items():
         told = summary(each, context)
@@ -79,8 +83,7 @@ def report(
         rows.setdefault(name, {})[kind] = told
     against = {
         name: {
-            kind: difference(found[MAIN, kind], repeated(found[name, kind], len(seeds)), requests.requests)
-            for kind in RETRIEVALS
+            kind: difference(found[MAIN, kind], repeated(found[name, kind], len(seeds)), context) for kind in RETRIEVALS
         }
         for name in rows
         if name != MAIN and (MAIN, "own") in found

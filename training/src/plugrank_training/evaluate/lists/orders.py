@@ -7,11 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from plugrank_training.evaluate.lists.retrieval import LogSnapshot
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
 
-# What the service goes by: the number of clicks.
-SERVED = "clicks"
+# What the service goes by: clicks that count half after `store.popularity_half_life_days`, by default so many; where
+# times are only an order, all clicks alike.
+HALF_LIFE_DAYS = 30
 DAY_MS = 86_400_000
+ALL_CLICKS = "clicks"
 # Confidence of the lower bound of a click rate, in standard deviations.
 Z = 1.96
 
@@ -43,6 +45,21 @@ def recent_clicks(log: LogSnapshot, days: float) -> np.ndarray:
     return np.bincount(log.item, log.label * np.exp2(-age), len(log.rank))
 
 
+def served(log: LogSnapshot) -> np.ndarray:
+    """What the service lists popular items by, f64 `[items]`."""
+    return recent_clicks(log, HALF_LIFE_DAYS) if log.timed else clicks(log)
+
+
+def served_name(timed: bool) -> str:
+    """Its name among `orders`."""
+    return half_life_name(HALF_LIFE_DAYS) if timed else ALL_CLICKS
+
+
+def half_life_name(days: int) -> str:
+    """Of clicks that count half after so many days."""
+    return f"clicks, half-life {days} d"
+
+
 def click_rate(log: LogSnapshot, impressions: float) -> np.ndarray:
     """Click rate of each item, shrunk to the mean of all by so many impressions, f64 `[items]`."""
     clicked, shown = counts(log)
@@ -66,7 +83,7 @@ def surest_click_rate(log: LogSnapshot) -> np.ndarray:
 def orders(timed: bool) -> dict[str, Order]:
     """All of them by name; with half-lives where times are real (`timed`)."""
     made: dict[str, Order] = {
-        SERVED: clicks,
+        ALL_CLICKS: clicks,
         "impressions": impressions,
         "surest click rate": surest_click_rate,
     }
@@ -74,5 +91,5 @@ def orders(timed: bool) -> dict[str, Order]:
         made[f"click rate, shrunk by {strength}"] = partial(click_rate, impressions=strength)
     if timed:
         for days in (3, 7, 14, 30, 60, 120):
-            made[f"clicks, half-life {days} d"] = partial(recent_clicks, days=days)
+            made[half_life_name(days)] = partial(recent_clicks, days=days)
     return made

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from plugrank_training.evaluate.lists.context import Context
 from plugrank_training.evaluate.lists.replay import Replay
 from plugrank_training.evaluate.lists.requests import make_requests, of_some_users, snapshot_before
 from plugrank_training.evaluate.lists.retrieval import Retrieval, RetrievalOptions
-from plugrank_training.evaluate.lists.summary import Context
 from plugrank_training.fit.prepare import Prepared
 from plugrank_training.fit.run import Run
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from plugrank_training.data.dataset import UNDATED, Dataset
 from plugrank_training.data.examples import Examples
-from plugrank_training.evaluate.lists.retrieval import LogSnapshot
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
 
 MOMENTS = ("cut", "rolling")
 # Moments of one user at most, evenly spread over those at which they click, where moments roll.
@@ -75,6 +75,7 @@ def snapshot_before(dataset: Dataset, part: Examples, exclude_items: np.ndarray 
         item=dataset.item[rows],
         timestamp=dataset.timestamp[rows],
         label=dataset.label[rows],
+        timed=dataset.meta.time == "ms",
     )
     as_of = int(part.timestamp.min()) if dataset.meta.time == "ms" else np.iinfo(np.int64).max
     return log, as_of

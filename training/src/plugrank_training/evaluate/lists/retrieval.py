@@ -7,7 +7,6 @@ counted up to the moment, with nothing observed since.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -16,6 +15,8 @@ from scipy import sparse
 
 from plugrank_training.data.covisit_neighbours import covisit_neighbours
 from plugrank_training.evaluate.lists.fusion import Fused, RankedList, fuse
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
+from plugrank_training.evaluate.lists.orders import served
 
 
 class RetrievalSource(Enum):
@@ -51,23 +52,6 @@ class RetrievalOptions:
 
 
 @dataclass(frozen=True)
-class LogSnapshot:
-    """What a loader has read at a moment: items, and the interactions before it, in order of time."""
-
-    # int64 [items] ms, or the least int64 where unknown; whether an item has a time at all is `dated`.
-    created_at: np.ndarray
-    dated: np.ndarray
-    # Names of each item's categories.
-    categories: Sequence[Sequence[str]]
-    # Place in the order of ids, which breaks ties. int64 [items]
-    rank: np.ndarray
-    user: np.ndarray
-    item: np.ndarray
-    timestamp: np.ndarray
-    label: np.ndarray
-
-
-@dataclass(frozen=True)
 class Candidates:
     """Candidates of one request, in retrieval's order."""
 
@@ -91,28 +75,28 @@ class Retrieval:
         names = sorted({name for row in log.categories for name in row})
         number = {name: place for place, name in enumerate(names)}
         self.categories_of = [[number[name] for name in dict.fromkeys(row)] for row in log.categories]
-        self.category_clicks = np.zeros(len(names), dtype=np.int64)
-        self.list_popular(self.clicks)
+        self.category_interest = np.zeros(len(names))
+        self.list_popular(served(log))
         newest = np.lexsort((-log.rank, -log.created_at.astype(np.float64)))
         self.newest = newest[(log.dated & self.available)[newest]]
         clicked = log.label == 1
         self.neighbours: sparse.csr_matrix = covisit_neighbours(log.user[clicked], log.item[clicked], count)
 
     def list_popular(self, score: np.ndarray) -> None:
-        """Lists available items, overall and by category, by a score `[items]`, best first; equals by age, newest
-        first."""
-        order = np.lexsort((self.rank, -self.log.created_at.astype(np.float64), -score))
+        """Lists available items, overall and by category, by a score `[items]`, best first; equals by clicks, then by
+        age, newest first. A category counts as much as its items together."""
+        order = np.lexsort((self.rank, -self.log.created_at.astype(np.float64), -self.clicks, -score))
         self.popular = order[self.available[order]]
-        lists: list[list[int]] = [[] for _ in self.category_clicks]
-        self.category_clicks = np.zeros(len(lists), dtype=np.int64)
+        lists: list[list[int]] = [[] for _ in self.category_interest]
+        self.category_interest = np.zeros(len(lists))
         for item in self.popular.tolist():
             for category in self.categories_of[item]:
                 if len(lists[category]) < self.options.category_list:
                     lists[category].append(item)
-                self.category_clicks[category] += self.clicks[item]
+                self.category_interest[category] += score[item]
         self.by_category = [np.array(one, dtype=np.int64) for one in lists]
         filled = [place for place, one in enumerate(lists) if one]
-        self.category_order = sorted(filled, key=lambda place: -self.category_clicks[place])
+        self.category_order = sorted(filled, key=lambda place: -self.category_interest[place])
 
     def ordered_by(self, score: np.ndarray) -> Retrieval:
         """The same, were popular items, overall and by category, in the order of another score, `[items]`."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from plugrank_training.evaluate.lists.metrics import LONG, RankedLists
-from plugrank_training.evaluate.lists.orders import recent_clicks
+from plugrank_training.evaluate.lists.orders import clicks, recent_clicks
 from plugrank_training.evaluate.lists.requests import Request
 from plugrank_training.evaluate.lists.retrieval import SOURCES, Candidates, Retrieval
 
 # Rows that need no network.
-PLAIN = ("popularity", "recent popularity", "co-visitation", "retrieval order")
-# Of recent popularity: a click counts half as much after so many days.
-HALF_LIFE_DAYS = 30.0
+PLAIN = ("popularity", "recent popularity", "latest popularity", "co-visitation", "retrieval order")
+# Of the latest popularity: a click counts half after so many days; of the recent one as the service has it.
+LATEST_DAYS = 7.0
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,22 @@ def plain_lists(
     retrieval: Retrieval, requests: Sequence[Request], candidates: Sequence[Candidates], whole: bool
 ) -> dict[str, RankedLists]:
     """Lists of the rows of `PLAIN`: of the candidates, or (`whole`) of the whole catalog but for `retrieval order`."""
-    by_clicks = popularity_order(retrieval)
-    recent = recent_clicks(retrieval.log, HALF_LIFE_DAYS)
-    by_recent = by_clicks[np.argsort(-recent[by_clicks], kind="stable")]
+    by_recent = popularity_order(retrieval)
+    log = retrieval.log
+    by_clicks = popularity_order(retrieval.ordered_by(clicks(log)))
+    by_latest = popularity_order(retrieval.ordered_by(recent_clicks(log, LATEST_DAYS))) if log.timed else by_clicks
     made: dict[str, list[ListRow]] = {name: [] for name in PLAIN}
     for request, given in zip(requests, candidates, strict=True):
         score = np.zeros(len(by_clicks))
         items, similar = retrieval.covisit_scores(request.clicks)
         score[items] = similar
         together = by_clicks[np.argsort(-score[by_clicks], kind="stable")]
-        orders = {"popularity": by_clicks, "recent popularity": by_recent, "co-visitation": together}
+        orders = {
+            "popularity": by_clicks,
+            "recent popularity": by_recent,
+            "latest popularity": by_latest,
+            "co-visitation": together,
+        }
         for name, order in orders.items():
             made[name].append(unseen(retrieval, request, order) if whole else reordered(given, order))
         made["retrieval order"].append(ListRow(given.items, given.named, None))
@@ -70,7 +76,7 @@ def plain_lists(
 
 
 def popularity_order(retrieval: Retrieval) -> np.ndarray:
-    """All items by clicks before the moment, as the service lists them, what is not available last; int64 `[items]`."""
+    """All items as the service lists popular ones, what is not available last; int64 `[items]`."""
     return np.concatenate([retrieval.popular, np.flatnonzero(~retrieval.available)])
 
 

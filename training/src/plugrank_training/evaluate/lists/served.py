@@ -11,13 +11,14 @@ import numpy as np
 
 from plugrank_training.data.loaded import Loaded
 from plugrank_training.data.splits import default_split, make_split
+from plugrank_training.evaluate.lists.context import Context
 from plugrank_training.evaluate.lists.experiment import describe_requests
 from plugrank_training.evaluate.lists.metrics import LONG, RankedLists
 from plugrank_training.evaluate.lists.replayed_run import ListOptions
 from plugrank_training.evaluate.lists.requests import Request, make_requests, of_some_users, snapshot_before
 from plugrank_training.evaluate.lists.retrieval import SOURCES, Retrieval
 from plugrank_training.evaluate.lists.rows import ListRow, plain_lists, ranked
-from plugrank_training.evaluate.lists.summary import Context, difference, summary
+from plugrank_training.evaluate.lists.summary import difference, summary
 from plugrank_training.options import Options
 from plugrank_training.progress_bar import progress_bar
 
@@ -54,9 +55,7 @@ def served_lists(options: Options, lists: ListOptions, url: str) -> dict[str, An
         "models": list(found),
         "url": True,
         "rows": {name: {"own": summary([one], context)} for name, one in found.items()},
-        "served_over": {
-            name: {"own": difference([found["served"]], [one], requests.requests)} for name, one in plain.items()
-        },
+        "served_over": {name: {"own": difference([found["served"]], [one], context)} for name, one in plain.items()},
     }
 
 

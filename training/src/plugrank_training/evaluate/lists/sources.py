@@ -11,7 +11,7 @@ import numpy as np
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.splits import Split
 from plugrank_training.evaluate.lists.metrics import by_user, interval
-from plugrank_training.evaluate.lists.orders import SERVED, orders
+from plugrank_training.evaluate.lists.orders import orders, served_name
 from plugrank_training.evaluate.lists.requests import Request, make_requests, of_some_users, snapshot_before
 from plugrank_training.evaluate.lists.retrieval import (
     SOURCES,
@@ -22,7 +22,7 @@ from plugrank_training.evaluate.lists.retrieval import (
 from plugrank_training.progress_bar import progress_bar
 
 # Lengths that recall is taken at; the last is what each source is asked for.
-SHORT, LONG = 100, 300
+LENGTHS = (20, 100, 300)
 # Sources whose items are in an order of their own, and those that go by the order that is measured.
 OWN_ORDER = (RetrievalSource.CO_VISITATION, RetrievalSource.FRESH)
 ORDERED = (RetrievalSource.POPULAR, RetrievalSource.CATEGORY)
@@ -36,19 +36,21 @@ def measure_sources(dataset: Dataset, split: Split, users: int | None) -> dict[s
     requests = of_some_users(make_requests(dataset, part, "valid", "cut", split.exclude_items), users)
     log, as_of = snapshot_before(dataset, part, split.exclude_items)
     asked = requests.requests
-    served = Retrieval(log, RetrievalOptions(limit=LONG), as_of)
+    served = Retrieval(log, RetrievalOptions(limit=LENGTHS[-1]), as_of)
     apart = {source.value: recall(alone(served, source), asked, source) for source in OWN_ORDER}
     found: dict[str, dict[str, np.ndarray]] = {}
-    for name, order in progress_bar(orders(dataset.meta.time == "ms").items(), desc="orders", unit="order"):
+    for name, order in progress_bar(orders(log.timed).items(), desc="orders", unit="order"):
         retrieval = served.ordered_by(order(log))
         found[name] = {
             f"{source.value}@{length}": values
             for source in ORDERED
             for length, values in recall(alone(retrieval, source), asked, source).items()
         } | {f"{ALL}@{length}": values for length, values in recall(retrieval, asked).items()}
+    by_default = served_name(log.timed)
     return {
         "part": "valid",
         "requests": len(asked),
+        "served": by_default,
         "left_out": requests.left_out,
         "apart": {
             f"{source}@{length}": float(values.mean())
@@ -59,7 +61,7 @@ def measure_sources(dataset: Dataset, split: Split, users: int | None) -> dict[s
             name: {
                 column: {
                     "mean": float(values.mean()),
-                    "over_served": asdict(interval((values - found[SERVED][column])[None])),
+                    "over_served": asdict(interval((values - found[by_default][column])[None])),
                 }
                 for column, values in columns.items()
             }
@@ -76,26 +78,28 @@ def alone(retrieval: Retrieval, source: RetrievalSource) -> Retrieval:
 def recall(
     retrieval: Retrieval, requests: Sequence[Request], source: RetrievalSource | None = None
 ) -> dict[int, np.ndarray]:
-    """Later clicks among the first `SHORT` and `LONG` candidates over all later clicks; by length, f64 `[users]`.
+    """Later clicks among the first so many (`LENGTHS`) candidates over all later clicks; by length, f64 `[users]`.
 
     `source`: count its candidates alone, not those that fill up to the limit.
     """
-    found = np.zeros((len(requests), 2))
+    found = np.zeros((len(requests), len(LENGTHS)))
     for row, request in enumerate(requests):
         given = retrieval.retrieve(request.clicks, None)
         items = given.items if source is None else given.items[given.named[:, SOURCES.index(source)]]
         hit = np.isin(items, request.hits)
-        found[row] = hit[:SHORT].sum() / len(request.hits), hit[:LONG].sum() / len(request.hits)
-    return {length: by_user(found[:, column], requests) for column, length in enumerate((SHORT, LONG))}
+        found[row] = [hit[:length].sum() / len(request.hits) for length in LENGTHS]
+    return {length: by_user(found[:, column], requests) for column, length in enumerate(LENGTHS)}
 
 
 def sources_table(report: dict[str, Any]) -> str:
     """For the person at the terminal."""
-    columns = list(report["orders"][SERVED])
+    columns = list(report["orders"][report["served"]])
     width = max(len(name) for name in report["orders"])
     lines = [
         f"{report['requests']:,} users; alone: " + ", ".join(f"{k} {v:.4f}" for k, v in report["apart"].items()),
-        f"{'order':{width}}" + "".join(f"{column:>14}" for column in columns) + f"  {columns[-1]} over {SERVED}",
+        f"{'order':{width}}"
+        + "".join(f"{column:>14}" for column in columns)
+        + f"  {columns[-1]} over {report['served']}",
     ]
     for name, row in report["orders"].items():
         last = row[columns[-1]]["over_served"]

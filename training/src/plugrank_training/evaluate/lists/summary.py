@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from plugrank_training.data.examples import Examples
+from plugrank_training.evaluate.lists.context import Context
 from plugrank_training.evaluate.lists.metrics import (
     SHORT,
     RankedLists,
@@ -17,20 +17,9 @@ from plugrank_training.evaluate.lists.metrics import (
     interval,
     score_lists,
 )
-from plugrank_training.evaluate.lists.requests import Request, Requests
+from plugrank_training.evaluate.lists.requests import Request
 from plugrank_training.evaluate.lists.retrieval import SOURCES, Candidates
-
-
-@dataclass(frozen=True)
-class Context:
-    """What summaries are made against."""
-
-    requests: Requests
-    # The later part, whose impressions say what was clicked of what was listed.
-    part: Examples
-    # bool [items]: in the catalog at the moment; and without a single impression before it.
-    available: np.ndarray
-    cold: np.ndarray
+from plugrank_training.evaluate.lists.shown import CLICKED, clicked_share, labels_of, shown_clicks
 
 
 def values_of(lists: Sequence[RankedLists], requests: Sequence[Request]) -> dict[str, np.ndarray]:
@@ -48,10 +37,14 @@ def summary(lists: Sequence[RankedLists], context: Context) -> dict[str, Any]:
     """What is said of one row: metrics with intervals over seeds and users, and means over seeds of the rest."""
     values = values_of(lists, context.requests.requests)
     rows = [describe(one, context) for one in lists]
+    shown = shown_clicks(lists, context)
     told: dict[str, Any] = {name: asdict(interval(found)) for name, found in values.items()}
+    told[CLICKED] = clicked_share(shown)
+    told["shown_places"] = float(shown.shown.sum(axis=1).mean())
     past = with_past(context.requests.requests)
     if past.any():
         told["with_past"] = {name: asdict(interval(found[:, past])) for name, found in values.items()}
+        told["with_past"][CLICKED] = clicked_share(shown.of(past))
     told["deviation"] = {
         name: float(found.mean(axis=1).std(ddof=1)) if len(found) > 1 else 0.0 for name, found in values.items()
     }
@@ -126,24 +119,6 @@ def retrieved(candidates: Sequence[Candidates], requests: Sequence[Request]) -> 
     return {"all": float(mean[0])} | {source.value: float(mean[place + 1]) for place, source in enumerate(SOURCES)}
 
 
-def labels_of(items: np.ndarray, context: Context) -> np.ndarray:
-    """Label of each place in the later part at or after the request's moment: 1, 0, or -1 where it was not shown."""
-    part, width = context.part, len(context.available)
-    key = part.user.astype(np.int64) * width + part.item
-    order = np.lexsort((part.timestamp, key))
-    key, time, label = key[order], part.timestamp[order], part.label[order]
-    found = np.full(items.shape, -1, dtype=np.int64)
-    for row, request in enumerate(context.requests.requests):
-        wanted = request.user * width + items[row]
-        first, last = np.searchsorted(key, wanted, "left"), np.searchsorted(key, wanted, "right")
-        for place in np.flatnonzero((last > first) & (items[row] >= 0)).tolist():
-            rows = slice(first[place], last[place])
-            later = label[rows][time[rows] >= request.moment]
-            if len(later):
-                found[row, place] = later[0]
-    return found
-
-
 def calibration(probability: np.ndarray, label: np.ndarray) -> float | None:
     """Mean probability over click rate; None where nothing was clicked or nothing is predicted."""
     clicks = float(label.sum())
@@ -157,13 +132,15 @@ def mean_or_none(values: np.ndarray) -> float | None:
     return None if not len(values) or np.isnan(values).any() else float(values.mean())
 
 
-def difference(
-    lists: Sequence[RankedLists], others: Sequence[RankedLists], requests: Sequence[Request]
-) -> dict[str, Any]:
+def difference(lists: Sequence[RankedLists], others: Sequence[RankedLists], context: Context) -> dict[str, Any]:
     """Paired differences of metrics, with intervals over seeds and users. A row without seeds is repeated."""
+    requests = context.requests.requests
     mine, theirs = values_of(lists, requests), values_of(others, requests)
+    shown, others_shown = shown_clicks(lists, context), shown_clicks(others, context)
     told: dict[str, Any] = {name: asdict(interval(mine[name] - theirs[name])) for name in mine}
+    told[CLICKED] = clicked_share(shown, others_shown)
     past = with_past(requests)
     if past.any():
         told["with_past"] = {name: asdict(interval((mine[name] - theirs[name])[:, past])) for name in mine}
+        told["with_past"][CLICKED] = clicked_share(shown.of(past), others_shown.of(past))
     return told

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from plugrank_training.evaluate.lists.metrics import LONG, SHORT
+from plugrank_training.evaluate.lists.shown import CLICKED
 
-METRICS = (f"recall@{SHORT}", f"ndcg@{SHORT}", f"recall@{LONG}")
+METRICS = (f"recall@{SHORT}", f"ndcg@{SHORT}", f"recall@{LONG}", CLICKED)
 
 
 def list_table(report: dict[str, Any], kind: str) -> str:
@@ -19,8 +20,7 @@ def list_table(report: dict[str, Any], kind: str) -> str:
         row = kinds[kind]
         cells = [name]
         for metric in METRICS:
-            found = row[metric]
-            cells.append(f"{found['value']:.4f} [{found['low']:.4f}, {found['high']:.4f}]")
+            cells.append(bounded(row[metric]))
         cells += [f"{row[key]:.1%}" for key in ("coverage", "cold_places", "cold_hits")]
         cells.append(" / ".join(number(row[key]) for key in ("calibration_cold", "calibration_warm")))
         lines.append(cells)
@@ -59,6 +59,11 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def gain(found: dict[str, float]) -> str:
+def bounded(found: dict[str, float] | None, sign: str = "") -> str:
+    """A value with its interval; nothing where it is not defined."""
+    return "" if found is None else f"{found['value']:{sign}.4f} [{found['low']:{sign}.4f}, {found['high']:{sign}.4f}]"
+
+
+def gain(found: dict[str, float] | None) -> str:
     """A difference with its interval."""
-    return f"{found['value']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
+    return bounded(found, "+")

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     from plugrank_training.evaluate.true_clicks.shop_truth import read_truth
     from plugrank_training.fit.model_names import parse_models
     from plugrank_training.fit.prepare import prepare
+    from plugrank_training.fit.refit import served
     from plugrank_training.fit.run import open_run
     from plugrank_training.fit.stages import fit_models
     from plugrank_training.models.registry import NETWORKS
@@ -79,9 +80,9 @@ def run(arguments: argparse.Namespace) -> None:
     opened = open_run(options, load_config(arguments.config))
     truth = read_truth(arguments.truth, opened.dataset)
     prepared = prepare(opened, show_groups=False)
-    fitted = fit_models(opened, prepared, models)
-    scene = open_scene(opened, prepared, truth, arguments.limit)
-    report = measure(scene, fitted.models, opened.dataset.titles)
+    last = served(opened, prepared, fit_models(opened, prepared, models))
+    scene = open_scene(last.run, last.prepared, truth, arguments.limit)
+    report = measure(scene, last.models, opened.dataset.titles)
     write_durably(arguments.out / "true-clicks.json", (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     print(text_of(report))
 

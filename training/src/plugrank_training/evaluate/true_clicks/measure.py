@@ -11,10 +11,11 @@ import numpy as np
 
 from plugrank_training.data.dataset import UNDATED
 from plugrank_training.evaluate.lists.item_vectors import model_vectors
+from plugrank_training.evaluate.lists.log_snapshot import LogSnapshot
 from plugrank_training.evaluate.lists.metrics import SHORT, interval
 from plugrank_training.evaluate.lists.replay import Replay
 from plugrank_training.evaluate.lists.requests import Request, Requests, distinct
-from plugrank_training.evaluate.lists.retrieval import SOURCES, Candidates, LogSnapshot, Retrieval, RetrievalOptions
+from plugrank_training.evaluate.lists.retrieval import SOURCES, Candidates, Retrieval, RetrievalOptions
 from plugrank_training.evaluate.lists.rows import popularity_order
 from plugrank_training.evaluate.trained import Trained
 from plugrank_training.evaluate.true_clicks.shop_truth import ShopTruth, contrasting
