@@ -266,8 +266,8 @@ async fn of_models<T: RoleCalls>(
         (None, false) => OTHERS.to_owned(),
     };
     let bundle = named.version.clone();
-    let models = RoleModels::<T>::begin(process, named, model, node.progress).await?;
-    actix_web::rt::spawn(Arc::clone(&models).follow());
-    let routes: role_server::Routes = Box::new(move |config| models.configure(config));
+    let held = RoleModels::<T>::begin(process, named, model, node.progress).await?;
+    actix_web::rt::spawn(Arc::clone(&held).follow());
+    let routes: role_server::Routes = Box::new(move |config| models::role_routes(&held, config));
     Ok((routes, health, bundle, from))
 }

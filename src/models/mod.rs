@@ -1,6 +1,7 @@
 //! Models beside the one a process began with: opened, checked against memory, and started on a thread of
 //! their own.
 
+mod about;
 pub mod apart;
 mod begin;
 mod folder;
@@ -21,6 +22,7 @@ use plugrank_runtime::Metrics;
 use plugrank_store::Store;
 use tokio::sync::oneshot;
 
+pub use about::role_routes;
 pub use begin::{begin, begin_role};
 pub use options::ModelsOptions;
 pub use role::{Named, RoleCalls, RoleModels, RoleProcess};

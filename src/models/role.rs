@@ -17,17 +17,14 @@ use parking_lot::{Mutex, RwLock};
 use plugrank_body::BodyMemory;
 use plugrank_contract::{
     Call, CallError, Context,
-    loading::{
-        self, BundlesListed, CheckBundle, CheckedBundle, HeldModels, HeldState, ListBundles,
-        LoadBundle, ModelHere, ModelsHere,
-    },
+    loading::{self, HeldState, ModelHere, ModelsHere},
 };
 use plugrank_gateway::{KeptModel, KeptModels};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
-use plugrank_transport::{Client, Service, server::route};
+use plugrank_transport::{Client, Service};
 
-use super::{folder, memory, own_snapshots, own_threads};
+use super::{memory, own_snapshots, own_threads};
 use crate::{
     Settings,
     load::Progress,
@@ -167,6 +164,11 @@ impl<T: RoleCalls> RoleModels<T> {
         Ok(models)
     }
 
+    /// The settings of the process.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.process.settings
+    }
+
     /// Reads something of the calls of the active model.
     pub fn of_active<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.active().calls)
@@ -203,27 +205,11 @@ impl<T: RoleCalls> RoleModels<T> {
         }
     }
 
-    /// Adds the role's routes and those of calls about models.
-    pub fn configure(self: &Arc<Self>, config: &mut ServiceConfig) {
-        T::routes(self, config);
-        route::<CheckBundle>(config, self.about_models());
-        route::<ListBundles>(config, self.about_models());
-        route::<LoadBundle>(config, self.about_models());
-        route::<HeldModels>(config, self.about_models());
-    }
-
-    fn about_models<C: Call>(self: &Arc<Self>) -> Client<C>
-    where
-        AboutModels<T>: Service<C>,
-    {
-        Arc::new(AboutModels(Arc::clone(self)))
-    }
-
     /// Begins to load a model, unless it is here or on its way.
     ///
     /// # Errors
     /// Why it cannot be loaded, for people.
-    async fn load(self: &Arc<Self>, named: Named) -> Result<(), String> {
+    pub(super) async fn load(self: &Arc<Self>, named: Named) -> Result<(), String> {
         let name = named.name().to_owned();
         let progress = Progress::hidden();
         {
@@ -376,7 +362,8 @@ impl<T: RoleCalls> RoleModels<T> {
         });
     }
 
-    fn here(&self) -> ModelsHere {
+    /// Every model and its state.
+    pub(super) fn here(&self) -> ModelsHere {
         let held = self.held.read();
         let here = |named: &Named, state| ModelHere {
             name: named.name().to_owned(),
@@ -472,57 +459,5 @@ impl<T: RoleCalls, C: Call> Service<C> for ByModel<T, C> {
             Some(client) => client.call(context, call).await,
             None => Err(CallError::no_model(format!("{} is answered by another role", C::PATH))),
         }
-    }
-}
-
-/// Answers calls about models.
-struct AboutModels<T>(Arc<RoleModels<T>>);
-
-#[async_trait]
-impl<T: RoleCalls> Service<CheckBundle> for AboutModels<T> {
-    async fn call(&self, _: Context, call: CheckBundle) -> Result<CheckedBundle, CallError> {
-        let settings = self.0.process.settings.clone();
-        let opened = tokio::task::spawn_blocking(move || {
-            let model = Model::open_folder(&settings, call.folder.as_deref())?;
-            let version = model.bundle.version().to_owned();
-            let fits = version.bytes().all(|byte| byte.is_ascii_graphic());
-            ensure!(
-                fits,
-                "its version {version:?} cannot be named in calls: use letters, digits, signs"
-            );
-            Ok(version)
-        });
-        let opened = opened.await.map_err(|error| CallError::internal(error.to_string()))?;
-        let version = opened.map_err(|error| CallError::invalid(format!("{error:#}")))?;
-        Ok(CheckedBundle { version })
-    }
-}
-
-#[async_trait]
-impl<T: RoleCalls> Service<ListBundles> for AboutModels<T> {
-    async fn call(&self, _: Context, _: ListBundles) -> Result<BundlesListed, CallError> {
-        let Some(path) = self.0.process.settings.models.folder.clone() else {
-            return Ok(BundlesListed::default());
-        };
-        let found = tokio::task::spawn_blocking(move || folder::bundles(&path)).await;
-        let found = found.map_err(|error| CallError::internal(error.to_string()))?;
-        let found =
-            found.map_err(|error| CallError::unavailable(format!("models.folder: {error}")))?;
-        Ok(BundlesListed { folders: found.into_iter().map(|one| (one.name, one.mark)).collect() })
-    }
-}
-
-#[async_trait]
-impl<T: RoleCalls> Service<LoadBundle> for AboutModels<T> {
-    async fn call(&self, _: Context, call: LoadBundle) -> Result<(), CallError> {
-        let LoadBundle { folder, version } = call;
-        self.0.load(Named { version, folder }).await.map_err(CallError::invalid)
-    }
-}
-
-#[async_trait]
-impl<T: RoleCalls> Service<HeldModels> for AboutModels<T> {
-    async fn call(&self, _: Context, _: HeldModels) -> Result<ModelsHere, CallError> {
-        Ok(self.0.here())
     }
 }
