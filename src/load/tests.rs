@@ -39,25 +39,27 @@ fn item(id: &str) -> DatasetItem {
 
 fn dataset(folder: &Path) {
     let mut items = ItemWriter::create(folder, &[]).unwrap();
-    ["i1", "i2", "i3"].into_iter().for_each(|id| items.write(&item(id)).unwrap());
+    ["i1", "i2", "i3"].into_iter().for_each(|id| items.write(item(id)).unwrap());
     items.finish().unwrap();
     fs::write(folder.join("i1.png"), PNG).unwrap();
     let mut users =
         UserWriter::create(folder, &[("age", FeatureType::from_value(&30.into()))]).unwrap();
     for id in ["u1", "u2"] {
         let features = BTreeMap::from([("age".to_owned(), 30.into())]);
-        users.write(&User { user_id: id.into(), features }).unwrap();
+        users.write(User { user_id: id.into(), features }).unwrap();
     }
     users.finish().unwrap();
     let mut log = InteractionWriter::create(folder).unwrap();
     for (user, item, timestamp, clicked) in LOG {
-        log.write(&InteractionRow {
+        log.write(InteractionRow {
             user_id: user.into(),
             item_id: item.into(),
             timestamp,
             clicked,
             request_id: None,
             position: None,
+            action: None,
+            value: None,
         })
         .unwrap();
     }
@@ -141,8 +143,7 @@ async fn everything_arrives() {
     assert_eq!(images, [Some(PNG.to_vec()), None, None]);
     let user = store.user(&"u2".into()).await.unwrap().unwrap();
     assert_eq!(user.features["age"], 30.into());
-    let entry =
-        |id: &str, timestamp, clicked| HistoryEntry { item_id: id.into(), clicked, timestamp };
+    let entry = |id: &str, timestamp, clicked| HistoryEntry::new(id.into(), clicked, timestamp);
     let history = store.history(&"u2".into(), 100, 50, 50).await.unwrap();
     assert_eq!(
         history.entries,

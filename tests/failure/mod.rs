@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod load;
+mod memory;
 mod model_server;
 mod network;
 mod overload;

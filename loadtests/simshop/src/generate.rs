@@ -122,7 +122,7 @@ fn write_items(plan: &Plan, catalog: &Catalog, folder: &Path) -> anyhow::Result<
             save(&folder.join(image), &picture::draw(item, &mut rng)?)?;
             images += 1;
         }
-        writer.write(&row)?;
+        writer.write(row)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -184,7 +184,7 @@ fn write_users(shoppers: &Shoppers, folder: &Path) -> anyhow::Result<u64> {
     let mut writer =
         UserWriter::create(folder, &USER_FEATURES.map(|name| (name, FeatureType::TEXT)))?;
     for (index, user) in shoppers.users.iter().enumerate() {
-        writer.write(&user.row(index))?;
+        writer.write(user.row(index))?;
     }
     Ok(writer.finish()?)
 }
@@ -241,19 +241,21 @@ fn write_log(
             let clicked = unit(&mut rng) < probability;
             clicks += u64::from(clicked);
             let item_id = item_id(item);
-            truth.write(&TruthRow {
+            truth.write(TruthRow {
                 user_id: user_id.clone(),
                 item_id: item_id.clone(),
                 timestamp: request.timestamp,
                 probability: probability as f32,
             })?;
-            writer.write(&InteractionRow {
+            writer.write(InteractionRow {
                 user_id: user_id.clone(),
                 item_id,
                 timestamp: request.timestamp,
                 clicked,
                 request_id: Some(request_id.clone()),
                 position: Some(position as u32),
+                action: None,
+                value: None,
             })?;
         }
     }

@@ -22,6 +22,7 @@ mod item_models;
 mod metrics;
 mod missing_records;
 mod modal;
+mod modal_key;
 mod options;
 mod record_key;
 mod record_set;

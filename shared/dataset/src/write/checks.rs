@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, path::Path};
 
+use plugrank_contract::FeatureValues;
+
 use super::FeatureType;
 use crate::{DatasetError, DatasetRule};
 
@@ -33,4 +35,30 @@ pub(super) fn feature_columns(
         }
         None => Ok(()),
     }
+}
+
+/// Refuses a feature that the file has no column for, or one of another type: it would be lost.
+pub(super) fn known_features(
+    path: &Path,
+    row: u64,
+    values: &FeatureValues,
+    columns: &[(String, FeatureType)],
+) -> Result<(), DatasetError> {
+    for (name, value) in values {
+        let column = columns.iter().find(|(column, _)| column == name);
+        let (rule, problem) = match column {
+            Some((_, found)) if found.holds(value) => continue,
+            Some((_, found)) => (
+                DatasetRule::Type,
+                format!("is {}, but the file was started with {}", value.kind(), found.data_type()),
+            ),
+            None => (
+                DatasetRule::Column,
+                "the file was started without this feature column; name it when creating the writer"
+                    .to_owned(),
+            ),
+        };
+        return Err(DatasetError::value(path, name, row, rule, problem));
+    }
+    Ok(())
 }

@@ -1,13 +1,15 @@
 //! Feature columns being written.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use arrow_schema::{DataType, FieldRef};
-use plugrank_contract::{FeatureValue, FeatureValues, feature::Number};
-use serde::{Serialize, Serializer};
-
-use super::columns::{list, optional};
-use crate::{DatasetError, DatasetRule};
+use arrow_array::{
+    ArrayRef,
+    builder::{
+        ArrayBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, UInt64Builder,
+    },
+};
+use arrow_schema::{DataType, Field};
+use plugrank_contract::{FeatureValue, feature::Number};
 
 /// Whole numbers up to here are f64 exactly.
 const EXACT: u64 = 1 << 53;
@@ -94,108 +96,75 @@ impl FeatureType {
     }
 
     /// The arrow type.
-    fn data_type(self) -> DataType {
+    pub(super) fn data_type(self) -> DataType {
         match self.list {
-            true => list(self.entry_type()),
+            true => DataType::List(Field::new("item", self.entry_type(), true).into()),
             false => self.entry_type(),
         }
     }
-}
 
-/// The further columns of a file.
-pub(super) struct FeatureColumns(Vec<(String, FeatureType)>);
-
-impl FeatureColumns {
-    /// Columns and what they hold, in this order.
-    pub(super) fn new(columns: &[(&str, FeatureType)]) -> Self {
-        Self(columns.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect())
-    }
-
-    pub(super) fn fields(&self) -> impl Iterator<Item = FieldRef> {
-        self.0.iter().map(|(name, of)| optional(name, of.data_type()))
-    }
-
-    /// Refuses a feature that the file has no column for, or one of another type: it would be lost.
-    pub(super) fn check(
-        &self,
-        path: &Path,
-        row: u64,
-        values: &FeatureValues,
-    ) -> Result<(), DatasetError> {
-        for (name, value) in values {
-            let column = self.0.iter().find(|(column, _)| column == name);
-            let (rule, problem) = match column {
-                Some((_, found)) if found.holds(value) => continue,
-                Some((_, found)) => {
-                    let (is, of) = (value.kind(), found.data_type());
-                    (DatasetRule::Type, format!("is {is}, but the file was started with {of}"))
-                }
-                None => (
-                    DatasetRule::Column,
-                    "the file was started without this feature column; name it when creating the \
-                     writer"
-                        .to_owned(),
-                ),
-            };
-            return Err(DatasetError::value(path, name, row, rule, problem));
+    /// The column of these values.
+    pub(super) fn column<'v>(
+        self,
+        values: impl Iterator<Item = Option<&'v FeatureValue>>,
+    ) -> ArrayRef {
+        match self.entry_type() {
+            DataType::Float64 => self.build(values, Float64Builder::new(), |to, entry| {
+                to.append_option(entry.map(|entry| entry.number().as_f64()));
+            }),
+            DataType::UInt64 => self.build(values, UInt64Builder::new(), |to, entry| {
+                to.append_option(entry.and_then(|entry| entry.number().as_u64()));
+            }),
+            DataType::Int64 => self.build(values, Int64Builder::new(), |to, entry| {
+                to.append_option(entry.and_then(|entry| entry.number().as_i64()));
+            }),
+            _ => self.build(values, StringBuilder::new(), |to, entry| match entry {
+                Some(Entry::Text(text)) => to.append_value(text),
+                Some(Entry::Number(number)) => to.append_value(number.to_string()),
+                None => to.append_null(),
+            }),
         }
-        Ok(())
     }
 
-    /// A row's values by column.
-    pub(super) fn of<'a>(&'a self, values: &'a FeatureValues) -> impl Serialize + 'a {
-        FeatureRow { columns: &self.0, values }
-    }
-}
-
-struct FeatureRow<'a> {
-    columns: &'a [(String, FeatureType)],
-    values: &'a FeatureValues,
-}
-
-impl Serialize for FeatureRow<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.columns.iter().filter_map(|(name, of)| {
-            self.values.get(name).map(|value| (name, FeatureCell { of: *of, value }))
-        }))
-    }
-}
-
-/// A value as its column holds it.
-struct FeatureCell<'a> {
-    of: FeatureType,
-    value: &'a FeatureValue,
-}
-
-impl Serialize for FeatureCell<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let numbers = self.value.numbers().iter().map(|number| Entry::Number(*number, self.of));
-        let mut entries = self.value.texts().map(Entry::Text).chain(numbers);
-        match self.of.list {
-            true => to.collect_seq(entries),
-            false => entries.next().serialize(to),
+    fn build<'v, B: ArrayBuilder>(
+        self,
+        values: impl Iterator<Item = Option<&'v FeatureValue>>,
+        mut builder: B,
+        append: impl Fn(&mut B, Option<Entry<'v>>),
+    ) -> ArrayRef {
+        if !self.list {
+            values.for_each(|value| append(&mut builder, value.and_then(|v| entries(v).next())));
+            return builder.finish();
         }
+        let mut lists = ListBuilder::new(builder);
+        for value in values {
+            let there = value.into_iter().flat_map(entries);
+            there.for_each(|entry| append(lists.values(), Some(entry)));
+            lists.append(value.is_some());
+        }
+        Arc::new(lists.finish())
     }
 }
 
 /// A value that is no list.
-enum Entry<'a> {
-    Text(&'a str),
-    Number(Number, FeatureType),
+enum Entry<'v> {
+    Text(&'v str),
+    Number(Number),
 }
 
-impl Serialize for Entry<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+impl Entry<'_> {
+    /// The number; texts are written to columns of texts only.
+    fn number(&self) -> Number {
         match self {
-            Self::Text(text) => to.serialize_str(text),
-            Self::Number(number, of) => match of.entry_type() {
-                DataType::Float64 => to.serialize_f64(number.as_f64()),
-                DataType::UInt64 => number.as_u64().serialize(to),
-                DataType::Int64 => number.as_i64().serialize(to),
-                _ => to.collect_str(number),
-            },
+            Self::Number(number) => *number,
+            Self::Text(_) => 0_i64.into(),
         }
     }
+}
+
+fn entries(value: &FeatureValue) -> impl Iterator<Item = Entry<'_>> {
+    let numbers = value.numbers().iter().map(|number| Entry::Number(*number));
+    value.texts().map(Entry::Text).chain(numbers)
 }
 
 #[cfg(test)]

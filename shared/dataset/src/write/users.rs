@@ -1,13 +1,14 @@
 //! `users.parquet`.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field};
 use plugrank_contract::{User, UserId};
-use serde::Serialize;
 
 use super::{
-    FeatureType, checks, columns::required, features::FeatureColumns, parquet_file::ParquetFile,
+    FeatureType, TableTarget, checks,
+    parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
     DatasetError,
@@ -17,48 +18,63 @@ use crate::{
 /// Writes `users.parquet`.
 pub struct UserWriter {
     file: ParquetFile,
-    features: FeatureColumns,
-}
-
-/// A row by the names of its columns.
-#[derive(Serialize)]
-struct Columns<'a, F> {
-    user_id: &'a str,
-    #[serde(flatten)]
-    features: F,
+    features: Vec<(String, FeatureType)>,
+    waiting: Vec<User>,
 }
 
 impl UserWriter {
-    /// Starts the file in `folder`. `features` are the further columns and what they hold, in
+    /// Starts the file in a folder, or as a stream. `features` are the further columns and what they hold, in
     /// this order.
     ///
     /// # Errors
     /// A feature takes a reserved or repeated name, or the file cannot be made.
-    pub fn create(folder: &Path, features: &[(&str, FeatureType)]) -> Result<Self, DatasetError> {
-        checks::feature_columns(&folder.join(USERS), features, &USER_COLUMNS)?;
-        let features = FeatureColumns::new(features);
-        let mut fields = vec![required(USER_ID, DataType::Utf8)];
-        fields.extend(features.fields());
-        Ok(Self { file: ParquetFile::create(folder, USERS, fields)?, features })
+    pub fn create(
+        target: impl Into<TableTarget>,
+        features: &[(&str, FeatureType)],
+    ) -> Result<Self, DatasetError> {
+        let target = target.into();
+        checks::feature_columns(&target.path(USERS), features, &USER_COLUMNS)?;
+        let mut fields = vec![Field::new(USER_ID, DataType::Utf8, false)];
+        let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
+        fields.extend(further);
+        let file = ParquetFile::create(target, USERS, fields)?;
+        let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
+        Ok(Self { file, features, waiting: Vec::new() })
     }
 
     /// Appends a user. That ids differ is the caller's promise; a reader checks it.
     ///
     /// # Errors
     /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.
-    pub fn write(&mut self, row: &User) -> Result<(), DatasetError> {
-        let (path, number) = (self.file.path(), self.file.rows());
+    pub fn write(&mut self, row: User) -> Result<(), DatasetError> {
+        let number = self.file.rows() + self.waiting.len() as u64;
+        let path = self.file.path();
         checks::id(path, USER_ID, number, row.user_id.as_str(), UserId::MAX_BYTES)?;
-        self.features.check(path, number, &row.features)?;
-        let features = self.features.of(&row.features);
-        self.file.write(&Columns { user_id: row.user_id.as_str(), features })
+        checks::known_features(path, number, &row.features, &self.features)?;
+        self.waiting.push(row);
+        if self.waiting.len() == CHUNK_ROWS {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Completes the file; how many rows it has.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(self) -> Result<u64, DatasetError> {
+    pub fn finish(mut self) -> Result<u64, DatasetError> {
+        self.flush()?;
         self.file.finish()
+    }
+
+    fn flush(&mut self) -> Result<(), DatasetError> {
+        let rows = std::mem::take(&mut self.waiting);
+        let ids = rows.iter().map(|row| Some(row.user_id.as_str()));
+        let mut columns = vec![Arc::new(ids.collect::<StringArray>()) as ArrayRef];
+        for (name, of) in &self.features {
+            let values = rows.iter().map(|row| row.features.get(name));
+            columns.push(of.column(values));
+        }
+        self.file.write(columns)
     }
 }

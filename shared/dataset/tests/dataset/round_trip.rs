@@ -58,6 +58,8 @@ fn impression(number: usize) -> InteractionRow {
         clicked: number.is_multiple_of(7),
         request_id: (number % 20 < 10).then(|| format!("r{}", number / 10)),
         position: (number % 20 < 10).then_some((number % 10) as u32),
+        action: (!number.is_multiple_of(3)).then(|| ["view", "buy"][number % 3 - 1].into()),
+        value: Number::new(number as f64 / 4.0).filter(|_| number % 3 == 2),
     }
 }
 
@@ -71,19 +73,19 @@ fn rows_come_back_as_written_over_many_batches() {
     let mut truth = TruthWriter::create(dir.path()).unwrap();
     let mut users = UserWriter::create(dir.path(), &[("age", FeatureType::TEXT)]).unwrap();
     for number in 0..count {
-        items.write(&item(number)).unwrap();
+        items.write(item(number)).unwrap();
         let row = impression(number);
         truth
-            .write(&TruthRow {
+            .write(TruthRow {
                 user_id: row.user_id.clone(),
                 item_id: row.item_id.clone(),
                 timestamp: row.timestamp,
                 probability: 0.25,
             })
             .unwrap();
-        interactions.write(&row).unwrap();
+        interactions.write(row).unwrap();
         let features = BTreeMap::from([("age".to_owned(), format!("{}", number % 9).into())]);
-        users.write(&User { user_id: format!("u{number}").into(), features }).unwrap();
+        users.write(User { user_id: format!("u{number}").into(), features }).unwrap();
     }
     assert_eq!(items.finish().unwrap(), count as u64);
     assert_eq!(interactions.finish().unwrap(), count as u64);
@@ -129,7 +131,7 @@ fn stocked(stock: FeatureValue) -> DatasetItem {
 fn an_unfinished_file_does_not_look_whole() {
     let (dir, folder) = folder();
     let mut items = ItemWriter::create(dir.path(), &columns()).unwrap();
-    items.write(&item(1)).unwrap();
+    items.write(item(1)).unwrap();
     drop(items);
     assert!(!dir.path().join("items.parquet").exists());
     let message = folder.items().unwrap_err().to_string();
@@ -140,22 +142,22 @@ fn an_unfinished_file_does_not_look_whole() {
 fn writers_refuse_what_readers_would() {
     let (dir, _folder) = folder();
     let mut items = ItemWriter::create(dir.path(), &[]).unwrap();
-    let message = items.write(&item(1)).unwrap_err().to_string();
+    let message = items.write(item(1)).unwrap_err().to_string();
     assert!(message.contains("`brand`"), "{message}");
     let mut typed = ItemWriter::create(dir.path(), &[("stock", FeatureType::TEXT)]).unwrap();
-    typed.write(&stocked(3.into())).unwrap();
+    typed.write(stocked(3.into())).unwrap();
     let many = FeatureValue::Numbers([3_i64.into()].into());
-    let message = typed.write(&stocked(many)).unwrap_err().to_string();
+    let message = typed.write(stocked(many)).unwrap_err().to_string();
     assert!(message.contains("`stock`, row 1: is a list of numbers"), "{message}");
     let mut nameless = item(3);
     nameless.item.item_id = "".into();
-    let message = items.write(&nameless).unwrap_err().to_string();
+    let message = items.write(nameless).unwrap_err().to_string();
     assert!(message.contains("`item_id`, row 0"), "{message}");
     assert!(ItemWriter::create(dir.path(), &[("title", FeatureType::TEXT)]).is_err());
 
     let mut interactions = InteractionWriter::create(dir.path()).unwrap();
-    interactions.write(&impression(15)).unwrap();
-    let message = interactions.write(&impression(5)).unwrap_err().to_string();
+    interactions.write(impression(15)).unwrap();
+    let message = interactions.write(impression(5)).unwrap_err().to_string();
     assert!(message.contains("row 1") && message.contains("sort the rows"), "{message}");
 }
 
