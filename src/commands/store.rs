@@ -14,7 +14,6 @@ use crate::{
     cli::{StoreArgs, StoreCommand},
     server_client::ServerClient,
     settings::{StoreKind, StoreOptions},
-    wiring,
 };
 
 pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
