@@ -91,7 +91,7 @@ pub enum StoreCommand {
         /// Settings.
         #[command(flatten)]
         store: StoreArgs,
-        /// In Redis: the namespace of the new store, which is then `store.redis_namespace`.
+        /// In Redis: the namespace of the new store, which is then `store.redis_data.namespace`.
         #[arg(long, value_name = "NAME")]
         to_namespace: Option<String>,
     },

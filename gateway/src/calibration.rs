@@ -21,7 +21,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{clock::Clock, lease::Lease};
+use crate::{clock::Clock, lease::Lease, metrics::register_all};
+
 /// How often lists are counted.
 const EVERY: Duration = Duration::from_secs(600);
 /// How long after a list its events may come.
@@ -65,26 +66,26 @@ impl CalibrationMetrics {
     pub(crate) fn register(to: &mut Registry) -> Self {
         let ours = Self::default();
         let all = CohortLabels { task: MAIN.to_owned(), surface: String::new(), cohort: "warm" };
-        for (name, help, family) in [
-            (
-                "calibration_predicted",
-                "Sum of the probabilities of items that were seen",
-                &ours.predicted,
-            ),
-            ("calibration_observed", "What users did with these items", &ours.observed),
-        ] {
+        for family in [&ours.predicted, &ours.observed] {
             drop(family.get_or_create(&all));
-            to.register(name, help, family.clone());
         }
-        to.register(
-            "calibration_arm_predicted",
-            "Sum of the probabilities of items that an experiment's arm showed and that were seen",
-            ours.arm_predicted.clone(),
+        let predicted = "Sum of the probabilities of items that were seen";
+        let of_arm =
+            "Sum of the probabilities of items that an experiment's arm showed and that were seen";
+        let observed = "What users did with these items";
+        register_all(
+            to,
+            [
+                ("calibration_predicted", predicted, &ours.predicted),
+                ("calibration_observed", observed, &ours.observed),
+            ],
         );
-        to.register(
-            "calibration_arm_observed",
-            "What users did with these items",
-            ours.arm_observed.clone(),
+        register_all(
+            to,
+            [
+                ("calibration_arm_predicted", of_arm, &ours.arm_predicted),
+                ("calibration_arm_observed", observed, &ours.arm_observed),
+            ],
         );
         to.register(
             "calibration_unseen_lists",

@@ -8,9 +8,20 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder},
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Metric, Registry},
 };
 
 use crate::{api::rank::Coverage, pipeline::Degraded};
+
+/// Registers metrics of one type: name, what it counts, the metric.
+pub(crate) fn register_all<'m, M: Metric + Clone + 'm>(
+    to: &mut Registry,
+    metrics: impl IntoIterator<Item = (&'static str, &'static str, &'m M)>,
+) {
+    for (name, help, metric) in metrics {
+        to.register(name, help, metric.clone());
+    }
+}
 
 type Histograms<L> = Family<L, LatencyHistogram, fn() -> LatencyHistogram>;
 

@@ -113,6 +113,14 @@ pub(crate) struct Ranked {
     pub(crate) spent: Duration,
 }
 
+/// A model that could not answer.
+pub(crate) struct BrokenModel {
+    /// Why, for people.
+    pub(crate) reason: String,
+    /// Whether there is such a model; one that a process has not loaded yet is no broken one.
+    pub(crate) is_here: bool,
+}
+
 impl Ranked {
     /// The lowest rung that any part of it stands on.
     pub(crate) fn rung(&self) -> Rung {
@@ -128,16 +136,25 @@ impl Ranked {
     }
 
     /// Why the model itself could not answer, where it is to blame and not the time: its call failed,
-    /// it crashed, or it gave what is no number.
-    pub(crate) fn broken_model(&self) -> Option<String> {
+    /// it crashed, it gave what is no number, or no process has it.
+    pub(crate) fn broken_model(&self) -> Option<BrokenModel> {
         let blamed = |degraded: &&Degraded| {
             degraded.stage == Stage::Scoring
-                && matches!(degraded.cause, DegradedCause::Failed | DegradedCause::NonFinite)
+                && matches!(
+                    degraded.cause,
+                    DegradedCause::Failed | DegradedCause::NonFinite | DegradedCause::NoModel
+                )
         };
-        let degraded = self.degraded.iter().find(blamed).map(|found| found.detail.clone());
-        let defect = |error: &&CallError| error.code == ErrorCode::Internal;
+        let degraded = self.degraded.iter().find(blamed).map(|found| BrokenModel {
+            reason: found.detail.clone(),
+            is_here: found.cause != DegradedCause::NoModel,
+        });
+        let defect =
+            |error: &&CallError| matches!(error.code, ErrorCode::Internal | ErrorCode::NoModel);
         degraded.or_else(|| {
-            self.ranking.as_ref().err().filter(defect).map(|error| error.message.clone())
+            let error = self.ranking.as_ref().err().filter(defect)?;
+            let is_here = error.code != ErrorCode::NoModel;
+            Some(BrokenModel { reason: error.message.clone(), is_here })
         })
     }
 

@@ -45,7 +45,7 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     let judging = judge(&gateway, clock).run();
     let calibrating = calibration(&gateway, clock);
     let models = Arc::clone(&gateway.models);
-    tokio::spawn(Arc::clone(&models).bring_back());
+    tokio::spawn(Arc::clone(&models).follow());
     let watching = watch(models, gateway.watch_models);
     // Until the server has ended, and then what waits by then.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -191,8 +191,8 @@ def test_default_memory_holds_the_default_caches():
     defaults = default_settings()
     cache = {
         "all": defaults["embedding"]["memory_mb"]
-        + defaults["store"]["page_cache_mb"]
-        + defaults["store"]["user_cache_mb"],
+        + defaults["store"]["embedded"]["page_cache_mb"]
+        + defaults["store"]["embedded"]["user_cache_mb"],
         "embedding": defaults["embedding"]["memory_mb"],
     }
     for values, role in ((ALL, "all"), (SPLIT, "embedding")):

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use plugrank_access::Gate;
 use plugrank_body::BodyMemory;
-use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, REMOTE};
+use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, LoadModel, REMOTE};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
 use plugrank_store::Store;
 use plugrank_tls::ServerTls;
@@ -18,14 +18,15 @@ use crate::{
     cli::{ConfigArg, Role, ServeArgs},
     features,
     load::Progress,
-    models, reload,
+    models::{self, EmbeddingRole, RetrievalRole, RoleCalls, RoleModels, RoleProcess, ScoringRole},
+    reload,
     reserved_port::ReservedPort,
     role_access::{self, RoleAccess},
     role_server::{self, RoleParts},
     start_line::StartLine,
     wiring::{
-        self, Catalog, Model, Node,
-        serving::{self, Started},
+        self, Node,
+        serving::{self, RemoteRoles, Started},
     },
 };
 
@@ -145,7 +146,9 @@ async fn all(
     let mut node = node(settings.clone(), Metrics::of_part(), &metrics, opened).await?;
     let model = models::begin(&mut node.settings, &node.store).await?;
     let started = serving::start(&node, &model).await?;
-    let front = Front { start, door, metrics, settings, reloads };
+    let Node { store, bodies, open_inference, .. } = &node;
+    let loader = models::Loader::of_process(&settings, store, bodies, open_inference);
+    let front = Front { start, door, metrics, settings, reloads, loader };
     gateway(front, node, started, shutdown).await
 }
 
@@ -157,23 +160,25 @@ struct Front {
     metrics: Metrics,
     settings: Settings,
     reloads: Reloads,
+    /// Loads further models, where that can be.
+    loader: Option<Arc<dyn LoadModel>>,
 }
 
 async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown) -> Result<()> {
-    let Front { start, door, metrics, settings, reloads } = front;
+    let Front { start, door, metrics, settings, reloads, loader } = front;
     let Door { port, tls, gate } = door;
     let Started { serving, open_inference } = started;
-    let Node { store, bodies, open_inference: served_now, .. } = node;
+    let Node { store, bodies, .. } = node;
     wiring::retention::keep(Arc::clone(&store), settings.store.retention());
     let bundle = serving.version.clone();
     let from = match &serving.folder {
         Some(folder) => format!("{folder}, activated before"),
-        None if bundle == REMOTE => "other processes".to_owned(),
+        None if bundle == REMOTE => OTHERS.to_owned(),
         None => "bundle.path".to_owned(),
     };
     let gateway = Gateway::new(GatewayParts {
         serving,
-        loader: models::Loader::of_process(&settings, &store, &bodies, &served_now),
+        loader,
         watch_models: settings.models.watch_every(),
         store,
         rule_inputs: std::sync::Arc::new(plugrank_reranking::rule_inputs(&settings.reranking, &[])),
@@ -212,81 +217,74 @@ async fn part(
     let shutdown = Shutdown::on_signals()?;
     let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
     let access = RoleAccess::new(&settings, door.gate.clone())?;
-    let apart = !settings.peers.embedding_url.is_empty();
-    let needs_model = match role {
+    let needs_bundle = match role {
         Role::Embedding | Role::Scoring => true,
-        Role::Retrieval => !apart,
+        Role::Retrieval => settings.peers.embedding_url.is_empty(),
         Role::Reranking | Role::Gateway | Role::All => false,
     };
-    let model = needs_model.then(|| Model::open(&settings)).transpose()?;
     let own = match role {
-        Role::Gateway | Role::All => Metrics::of_part(),
-        _ => metrics.clone(),
+        Role::Reranking => metrics.clone(),
+        // Those of the model that is active.
+        _ => Metrics::of_part(),
     };
     let node = node(settings, own, &metrics, opened).await?;
-    let (health, bodies) = (node.health.clone(), node.bodies.clone());
-    let routes: role_server::Routes = match role {
-        Role::Embedding | Role::Retrieval | Role::Scoring => {
-            let with_embedding = apart && role != Role::Embedding;
-            items_role(role, &node, model.as_ref(), with_embedding).await?
-        }
+    let bodies = node.bodies.clone();
+    let (routes, health, bundle, from) = match role {
+        Role::Embedding => of_models::<EmbeddingRole>(role, node, &metrics, needs_bundle).await?,
+        Role::Retrieval => of_models::<RetrievalRole>(role, node, &metrics, needs_bundle).await?,
+        Role::Scoring => of_models::<ScoringRole>(role, node, &metrics, needs_bundle).await?,
         Role::Reranking => {
             let service = wiring::start_reranking(&node, None)?;
-            Box::new(move |config| service.routes(config))
+            let routes: role_server::Routes = Box::new(move |config| service.routes(config));
+            (routes, node.health.clone(), "of the scoring role".to_owned(), OTHERS.to_owned())
         }
         Role::Gateway | Role::All => {
-            let started = serving::remote(&node)?;
+            let roles = RemoteRoles::new(&node)?;
+            let serving = models::apart::begin(&roles, &node.store).await;
+            let loader = Some(models::apart::RemoteLoader::new(roles));
+            let started = Started { serving, open_inference: None };
             let settings = node.settings.clone();
-            let front = Front { start, door, metrics, settings, reloads };
+            let front = Front { start, door, metrics, settings, reloads, loader };
             return gateway(front, node, started, shutdown).await;
         }
     };
     let Door { port, tls, .. } = door;
     let listener = port.listen()?;
-    let (bundle, from) = match &model {
-        Some(model) => (model.bundle.version(), "bundle.path"),
-        None => ("of the embedding role", "other processes"),
-    };
-    start.serving(bundle, from, listener.local_addr()?);
+    start.serving(&bundle, &from, listener.local_addr()?);
     let parts = RoleParts { settings: server, routes, tls, access, bodies, metrics, health };
     role_server::run(listener, parts, shutdown).await
 }
 
-/// A role that holds the item table.
-async fn items_role(
+/// Where a role's model comes from that has none itself.
+const OTHERS: &str = "other processes";
+
+/// A role that has models: its routes, its health, and what the start line says of the model it begins with.
+async fn of_models<T: RoleCalls>(
     role: Role,
-    node: &Node,
-    model: Option<&Model>,
-    remote_embedding: bool,
-) -> Result<role_server::Routes> {
-    let remote = remote_embedding.then(|| wiring::remote_embedding(node)).transpose()?;
-    let bundle = match (model, &remote) {
-        (Some(model), _) => model.bundle.version().to_owned(),
-        (None, Some(remote)) => wiring::bundle_in_use(remote).await?,
-        (None, None) => anyhow::bail!("this role has no model"),
+    node: Node,
+    metrics: &Metrics,
+    needs_bundle: bool,
+) -> Result<(role_server::Routes, Health, String, String)> {
+    let (named, model) = models::begin_role(&node, needs_bundle).await?;
+    let health = Health::new();
+    let process = RoleProcess {
+        role: role.name(),
+        settings: node.settings,
+        store: node.store,
+        bodies: node.bodies,
+        metrics: metrics.clone(),
+        health: health.clone(),
+        open_inference: node.open_inference,
+        needs_bundle,
     };
-    let catalog = Catalog::load(node, model, &bundle).await?;
-    let embedding = match (remote, model) {
-        (Some(remote), _) => remote,
-        (None, Some(model)) => wiring::start_embedding(node, model, &catalog).await?,
-        (None, None) => anyhow::bail!("this role has no model"),
+    let from = match (&named.folder, needs_bundle) {
+        (Some(folder), _) => format!("{folder}, activated before"),
+        (None, true) => "bundle.path".to_owned(),
+        (None, false) => OTHERS.to_owned(),
     };
-    if role == Role::Retrieval {
-        let service = wiring::start_retrieval(node, model, &catalog, &embedding).await?;
-        return Ok(Box::new(move |config| service.routes(config)));
-    }
-    catalog.follow(node).await;
-    if role == Role::Embedding {
-        return Ok(Box::new(move |config| {
-            // The table is kept up to date for as long as its calls are served.
-            let _ = &catalog;
-            embedding.routes(config);
-        }));
-    }
-    let model = model.context("this role has no model")?;
-    let service = wiring::start_scoring(node, model, &catalog, &embedding).await?;
-    Ok(Box::new(move |config| {
-        let _ = &catalog;
-        service.routes(config);
-    }))
+    let bundle = named.version.clone();
+    let held = RoleModels::<T>::begin(process, named, model, node.progress).await?;
+    actix_web::rt::spawn(Arc::clone(&held).follow());
+    let routes: role_server::Routes = Box::new(move |config| models::role_routes(&held, config));
+    Ok((routes, health, bundle, from))
 }

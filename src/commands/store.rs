@@ -14,7 +14,6 @@ use crate::{
     cli::{StoreArgs, StoreCommand},
     server_client::ServerClient,
     settings::{StoreKind, StoreOptions},
-    wiring,
 };
 
 pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
@@ -84,17 +83,20 @@ fn migrate(settings: &StoreOptions, to: Option<&str>) -> Result<String> {
         }
         (StoreKind::Redis, None) => bail!(
             "name the namespace of the new store with --to-namespace, for example {}-4",
-            settings.redis_namespace
+            settings.redis_data.namespace
         ),
         (StoreKind::Redis, Some(to)) => {
-            ensure!(to != settings.redis_namespace, "--to-namespace is the namespace there is");
-            let (servers, options) = wiring::redis(settings)?;
+            ensure!(
+                to != settings.redis_data.namespace,
+                "--to-namespace is the namespace there is"
+            );
+            let (servers, options) = (&settings.redis, settings.redis_data());
             let runtime = tokio::runtime::Runtime::new()?;
-            let done = runtime.block_on(RedisStore::migrate(&servers, options, to));
+            let done = runtime.block_on(RedisStore::migrate(servers, options, to));
             let done = done.context("not migrated")?;
             Ok(format!(
                 "namespace {to}: {} items, {} users, {} entries of histories, {} events; set \
-                 store.redis_namespace = \"{to}\", and remove what is in the other once it is not needed",
+                 store.redis_data.namespace = \"{to}\", and remove what is in the other once it is not needed",
                 done.items, done.users, done.history, done.events
             ))
         }

@@ -77,7 +77,7 @@ fn dataset(folder: &Path) {
 fn fixture() -> (tempfile::TempDir, Arc<dyn Store>) {
     let dir = tempfile::tempdir().unwrap();
     dataset(dir.path());
-    let options = EmbeddedOptions { page_cache_bytes: 1 << 20, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions { page_cache_mb: 1, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&dir.path().join("store.redb"), options).unwrap();
     (dir, Arc::new(store))
 }

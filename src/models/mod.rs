@@ -1,10 +1,14 @@
 //! Models beside the one a process began with: opened, checked against memory, and started on a thread of
 //! their own.
 
+mod about;
+pub mod apart;
 mod begin;
 mod folder;
 mod memory;
 mod options;
+mod role;
+mod role_calls;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -18,8 +22,11 @@ use plugrank_runtime::Metrics;
 use plugrank_store::Store;
 use tokio::sync::oneshot;
 
-pub use begin::begin;
+pub use about::role_routes;
+pub use begin::{begin, begin_role};
 pub use options::ModelsOptions;
+pub use role::{Named, RoleCalls, RoleModels, RoleProcess};
+pub use role_calls::{EmbeddingRole, RetrievalRole, ScoringRole};
 
 use crate::{
     Settings,
@@ -116,27 +123,38 @@ impl OpenedModel for Opened {
         })
     }
 
-    /// On a thread of the model's own, which also runs its background tasks and ends with it.
     async fn start(self: Box<Self>) -> Result<ServingModel, String> {
-        let (tell, told) = oneshot::channel();
         let system = self.system.clone();
-        system.arbiter().spawn_fn(move || {
-            let threads = Threads::default();
-            threads.start().spawn_fn(move || {
-                actix::spawn(async move {
-                    let started = self.serve(threads).await;
-                    // Whoever asked is gone only when the process ends.
-                    let _ = tell.send(started.map_err(|error| format!("{error:#}")));
-                });
-            });
-        });
-        told.await.unwrap_or_else(|_| Err("loading was cut short".to_owned()))
+        own_threads(&system, move |threads| self.serve(threads)).await
     }
 }
 
+/// Runs `start` on a thread of a model's own, which also runs its background tasks and ends with it.
+async fn own_threads<R, S>(
+    system: &actix::System,
+    start: impl FnOnce(Threads) -> S + Send + 'static,
+) -> Result<R, String>
+where
+    R: Send + 'static,
+    S: Future<Output = Result<R>> + 'static,
+{
+    let (tell, told) = oneshot::channel();
+    system.arbiter().spawn_fn(move || {
+        let threads = Threads::default();
+        threads.start().spawn_fn(move || {
+            actix::spawn(async move {
+                let started = start(threads).await;
+                // Whoever asked is gone only when the process ends.
+                let _ = tell.send(started.map_err(|error| format!("{error:#}")));
+            });
+        });
+    });
+    told.await.unwrap_or_else(|_| Err("loading was cut short".to_owned()))
+}
+
 impl Opened {
-    async fn serve(self, threads: Threads) -> Result<ServingModel> {
-        let Self { model, mut settings, store, bodies, open_inference, progress, .. } = self;
+    async fn serve(self: Box<Self>, threads: Threads) -> Result<ServingModel> {
+        let Self { model, mut settings, store, bodies, open_inference, progress, .. } = *self;
         own_snapshots(&mut settings, model.bundle.version());
         let node = Node::new(settings, store, Metrics::of_part(), bodies, progress);
         let node = Node { threads, open_inference, ..node };

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use garde::Validate;
 use plugrank_settings::{RedisConnection, RedisUse, rules};
 use plugrank_store::Retention;
+use plugrank_store_embedded::EmbeddedOptions;
+use plugrank_store_redis::RedisOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,24 +30,6 @@ pub struct StoreOptions {
     /// The embedded store's file; its folder is made when missing.
     #[garde(custom(rules::path))]
     pub path: PathBuf,
-    /// Memory for pages of the embedded store's file, in MiB.
-    #[garde(range(min = 1, max = 1_048_576))]
-    pub page_cache_mb: usize,
-    /// Memory for users' profiles and histories read from the embedded store, in MiB.
-    #[garde(range(min = 0, max = 1_048_576))]
-    pub user_cache_mb: usize,
-    /// Whether opening the embedded store reads all of it and verifies every checksum, also where it was
-    /// closed cleanly; after an unclean end that is done in any case.
-    #[garde(skip)]
-    pub verify_on_open: bool,
-    /// Replicas that must have a write before it is confirmed, so that none is lost when a master dies;
-    /// 0: the master alone confirms.
-    #[garde(range(min = 0, max = 100))]
-    pub redis_replicas: usize,
-    /// Changes of items that the servers keep for those that follow them, about; whoever falls further
-    /// behind reads the whole catalog again.
-    #[garde(range(min = 1000, max = 1_000_000_000))]
-    pub redis_changes: u64,
     /// How long an event is kept and its repeat known: a repeat that comes later counts again, and a
     /// click finds its impression no longer. In days.
     #[garde(range(min = 1, max = 36_500))]
@@ -59,16 +43,15 @@ pub struct StoreOptions {
     /// After how many days an event counts half for the popularity of its item.
     #[garde(range(min = 0.01, max = 36_500.0), custom(rules::finite))]
     pub popularity_half_life_days: f64,
-    /// How long cached vectors are kept after they were written; then they are encoded again. In hours.
-    #[garde(range(min = 1, max = 87_600))]
-    pub redis_vector_hours: u64,
-    /// What every key in Redis begins with, so that several shops share servers: letters, digits, `-` and `_`.
-    /// Another namespace is another, empty store.
-    #[garde(custom(namespace))]
-    pub redis_namespace: String,
+    /// Memory and checks, when kind is "embedded".
+    #[garde(dive)]
+    pub embedded: EmbeddedOptions,
     /// The servers, when kind is "redis" (docs/redis.md).
     #[garde(dive(&RedisUse { used: self.kind == StoreKind::Redis, anywhere: true }))]
     pub redis: RedisConnection,
+    /// What is kept there, when kind is "redis".
+    #[garde(dive)]
+    pub redis_data: RedisOptions,
 }
 
 impl Default for StoreOptions {
@@ -76,18 +59,13 @@ impl Default for StoreOptions {
         Self {
             kind: StoreKind::Embedded,
             path: "data/plugrank.redb".into(),
-            page_cache_mb: 256,
-            user_cache_mb: 128,
-            verify_on_open: false,
-            redis_replicas: 0,
-            redis_changes: 1_000_000,
             event_days: 90,
             exposure_days: 30,
             history_days: 365,
             popularity_half_life_days: 30.0,
-            redis_vector_hours: 168,
-            redis_namespace: "plugrank".to_owned(),
+            embedded: EmbeddedOptions::default(),
             redis: RedisConnection::default(),
+            redis_data: RedisOptions::default(),
         }
     }
 }
@@ -104,20 +82,28 @@ impl StoreOptions {
     }
 
     /// After how long an event counts half for the popularity of its item.
-    #[must_use]
-    pub fn popularity_half_life(&self) -> Duration {
+    pub(crate) fn popularity_half_life(&self) -> Duration {
         days(1).mul_f64(self.popularity_half_life_days)
+    }
+
+    /// How the embedded store is opened.
+    pub(crate) fn embedded(&self) -> EmbeddedOptions {
+        let popularity_half_life = self.popularity_half_life();
+        EmbeddedOptions { popularity_half_life, ..self.embedded.clone() }
+    }
+
+    /// What a store on Redis keeps.
+    pub(crate) fn redis_data(&self) -> RedisOptions {
+        RedisOptions {
+            event_memory: self.retention().longest_log(),
+            popularity_half_life: self.popularity_half_life(),
+            ..self.redis_data.clone()
+        }
     }
 }
 
 const fn days(days: u64) -> Duration {
     Duration::from_secs(days * 24 * 60 * 60)
-}
-
-fn namespace(name: &str, _: &()) -> garde::Result {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let fits = (1..=64).contains(&name.len()) && name.bytes().all(plain);
-    rules::holds(fits, || "1 to 64 letters, digits, `-` and `_`".to_owned())
 }
 
 #[cfg(test)]

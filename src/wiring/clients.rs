@@ -40,13 +40,6 @@ impl Embedding {
             here,
         }
     }
-
-    /// Serves the calls to other processes.
-    pub fn routes(&self, config: &mut ServiceConfig) {
-        route(config, self.fetch.clone());
-        route(config, self.fetch_vectors.clone());
-        route(config, self.invalidate.clone());
-    }
 }
 
 /// Calls of the retrieval role.
@@ -78,14 +71,6 @@ impl Retrieval {
             refresh_items: client(service),
         }
     }
-
-    /// Serves the calls to other processes.
-    pub fn routes(&self, config: &mut ServiceConfig) {
-        route(config, self.retrieve.clone());
-        route(config, self.similar.clone());
-        route(config, self.observe_events.clone());
-        route(config, self.refresh_items.clone());
-    }
 }
 
 /// Calls of the scoring role.
@@ -112,19 +97,6 @@ impl Scoring {
             check_features: client(service),
             invalidate: None,
             open_inference: None,
-        }
-    }
-
-    /// Serves the calls to other processes.
-    pub fn routes(&self, config: &mut ServiceConfig) {
-        route(config, self.score.clone());
-        route(config, self.check_features.clone());
-        if let Some(invalidate) = &self.invalidate {
-            route(config, invalidate.clone());
-        }
-        if let Some(api) = &self.open_inference {
-            (api.activate)();
-            (api.routes)(config);
         }
     }
 }

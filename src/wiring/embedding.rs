@@ -5,16 +5,19 @@ use std::{sync::Arc, time::Instant};
 use anyhow::{Context, Result};
 use plugrank_embedding::EmbeddingService;
 use plugrank_encoding::{CatalogProgress, Encoding, EncodingParts};
+use plugrank_transport::ForModel;
 
 use super::{Catalog, Embedding, Model, Node, metrics::Reading};
 use crate::load::Progress;
 
-/// A client of the embedding role in other processes.
+/// A client of the embedding role in other processes, for the model of this name; `None`: for the one that
+/// is active there.
 ///
 /// # Errors
 /// When an address cannot be used.
-pub fn remote_embedding(node: &Node) -> Result<Embedding> {
-    Ok(Embedding::from_service(node.remote("embedding", &node.settings.peers.embedding_url)?, None))
+pub fn remote_embedding(node: &Node, model: Option<&str>) -> Result<Embedding> {
+    let remote = node.remote("embedding", &node.settings.peers.embedding_url)?;
+    Ok(Embedding::from_service(ForModel::new(remote, model.map(Into::into)), None))
 }
 
 /// The encoders here, every item of the catalog encoded.
@@ -92,26 +95,8 @@ async fn encode(node: &Node, encoding: &Encoding, progress: &Progress) -> Result
 fn counts(service: &Encoding) -> Vec<Reading> {
     let counts = service.counts();
     let (items, users) = service.memory_bytes();
-    let mut readings: Vec<Reading> = [
-        ("records_memory", "Records found in the in-process tier", counts.memory),
-        ("records_store", "Records found in the store", counts.store),
-        ("records_encoded", "Records encoded while a call waited", counts.encoded),
-        ("records_missing", "Missing records for items of the catalog", counts.missing),
-        ("records_unknown", "Missing records for unknown ids", counts.unknown),
-        ("items_encoded", "Items encoded, whoever asked", counts.items_encoded),
-        ("encode_failures", "Items that could not be encoded", counts.encode_failures),
-        ("encode_refused", "Items not taken on, the queue was full", counts.encode_refused),
-        ("bad_images", "Images that could not be decoded", counts.bad_images),
-        ("write_back_failures", "Batches the store did not take", counts.write_back_failures),
-        ("write_back_refused", "Items not written, the queue was full", counts.write_back_refused),
-        ("store_read_failures", "Reads that failed or came late", counts.store_read_failures),
-        ("corrupt_vectors", "Cached vectors of the wrong length", counts.corrupt_vectors),
-        ("user_states_cached", "User states found in memory", counts.user_states_cached),
-        ("user_states_encoded", "User states made", counts.user_states_encoded),
-    ]
-    .into_iter()
-    .map(|(name, help, value)| Reading::counter(name, help, value))
-    .collect();
+    let mut readings: Vec<Reading> =
+        counts.metrics().map(|(name, help, value)| Reading::counter(name, help, value)).collect();
     readings.extend([
         Reading::gauge("item_records_bytes", "In-process tier: item records", items),
         Reading::gauge("user_states_bytes", "In-process tier: user states", users),

@@ -102,26 +102,12 @@ fn embeddings(model: &Model, catalog: &Catalog, embedding: &Embedding) -> Embedd
 }
 
 fn counts(service: &ScoringService) -> Vec<Reading> {
-    let counts = service.counts();
-    vec![
-        Reading::counter("scored_rows", "Candidate rows scored", counts.rows),
-        Reading::counter(
-            "scored_missing_rows",
-            "Rows scored with the missing-vector",
-            counts.missing_rows,
-        ),
-        Reading::counter(
-            "scores_not_finite",
-            "Logits that were no finite number",
-            counts.not_finite,
-        ),
-        Reading::counter(
-            "values_not_finite",
-            "Candidates whose value by scoring.value, or a formula of a call, was no finite number",
-            counts.without_value,
-        ),
-        Reading::gauge("batch_waiting", "Entries that wait for a batch", service.waiting() as u64),
-    ]
+    let counts = service.counts().metrics();
+    let waiting = "Entries that wait for a batch";
+    counts
+        .map(|(name, help, value)| Reading::counter(name, help, value))
+        .chain([Reading::gauge("batch_waiting", waiting, service.waiting() as u64)])
+        .collect()
 }
 
 /// What requests had of each feature, and what training saw of it.

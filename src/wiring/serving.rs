@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use plugrank_contract::loading;
 use plugrank_gateway::{Clients, OtherApi, REMOTE, ServingModel};
+use plugrank_runtime::{Health, Metrics};
+use plugrank_transport::{ForModel, Remote};
 
 use super::{
-    Catalog, Model, Node, remote_embedding, remote_reranking, remote_retrieval, remote_scoring,
-    start_embedding, start_reranking, start_retrieval, start_scoring,
+    Catalog, Model, Node, Retrieval, Scoring, client, remote_embedding, remote_reranking,
+    remote_retrieval, remote_scoring, start_embedding, start_reranking, start_retrieval,
+    start_scoring,
 };
 
 /// A model that was started.
@@ -27,7 +31,7 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
     let catalog = Catalog::load(node, Some(model), model.bundle.version()).await?;
     let embedding = match peers.embedding_url.is_empty() {
         true => start_embedding(node, model, &catalog).await?,
-        false => remote_embedding(node)?,
+        false => remote_embedding(node, None)?,
     };
     let retrieval = if peers.retrieval_url.is_empty() {
         start_retrieval(node, Some(model), &catalog, &embedding).await?
@@ -69,43 +73,87 @@ pub async fn start(node: &Node, model: &Model) -> Result<Started> {
     Ok(Started { serving, open_inference: scoring.open_inference })
 }
 
-/// The model of a gateway whose services are all in other processes.
-///
-/// # Errors
-/// When the address of one is missing or cannot be used.
-pub fn remote(node: &Node) -> Result<Started> {
-    let peers = &node.settings.peers;
-    for (key, url) in [
-        ("peers.retrieval_url", &peers.retrieval_url),
-        ("peers.scoring_url", &peers.scoring_url),
-        ("peers.reranking_url", &peers.reranking_url),
-    ] {
-        ensure!(!url.is_empty(), "the gateway role needs {key}");
+/// The roles of other processes, as a gateway that has none calls them.
+#[derive(Clone)]
+pub struct RemoteRoles {
+    /// Item records and user states; none where scoring and retrieval have the encoders beside themselves.
+    pub embedding: Option<Remote>,
+    /// Candidates.
+    pub retrieval: Remote,
+    /// Click probabilities.
+    pub scoring: Remote,
+    reranking: Remote,
+    facts_for: u32,
+    metrics: Metrics,
+    health: Health,
+}
+
+impl RemoteRoles {
+    /// Clients of all of them.
+    ///
+    /// # Errors
+    /// When the address of one is missing or cannot be used.
+    pub fn new(node: &Node) -> Result<Self> {
+        let peers = &node.settings.peers;
+        let role = |name: &'static str, urls: &[String]| {
+            ensure!(!urls.is_empty(), "the gateway role needs peers.{name}_url");
+            node.remote(name, urls)
+        };
+        let apart = !peers.embedding_url.is_empty();
+        Ok(Self {
+            embedding: apart.then(|| role("embedding", &peers.embedding_url)).transpose()?,
+            retrieval: role("retrieval", &peers.retrieval_url)?,
+            scoring: role("scoring", &peers.scoring_url)?,
+            reranking: role("reranking", &peers.reranking_url)?,
+            facts_for: u32::try_from(node.settings.reranking.pool).unwrap_or(u32::MAX),
+            metrics: node.metrics.clone(),
+            health: node.health.clone(),
+        })
     }
-    let (retrieval, scoring) = (remote_retrieval(node)?, remote_scoring(node)?);
-    let invalidate = match peers.embedding_url.is_empty() {
-        true => scoring.invalidate.context("scoring is not told about changed items")?,
-        false => remote_embedding(node)?.invalidate,
-    };
-    let serving = ServingModel {
-        version: REMOTE.to_owned(),
-        folder: None,
-        clients: Clients {
-            retrieve: retrieval.retrieve,
-            similar: retrieval.similar,
-            score: scoring.score,
-            check_features: scoring.check_features,
-            rerank: remote_reranking(node)?.rerank,
-            observe_events: retrieval.observe_events,
-            refresh_items: retrieval.refresh_items,
-            invalidate,
-        },
-        items: None,
-        facts_for: u32::try_from(node.settings.reranking.pool).unwrap_or(u32::MAX),
-        metrics: node.metrics.clone(),
-        health: node.health.clone(),
-        on_active: None,
-        keep: Arc::new(()),
-    };
-    Ok(Started { serving, open_inference: None })
+
+    /// A model that they have: every call names it.
+    #[must_use]
+    pub fn model(&self, version: &str, folder: Option<&str>) -> ServingModel {
+        let name = loading::name(version, folder);
+        self.serving(version.to_owned(), folder, Some(name.into()))
+    }
+
+    /// Whatever model is active in each of them.
+    #[must_use]
+    pub fn unnamed(&self) -> ServingModel {
+        self.serving(REMOTE.to_owned(), None, None)
+    }
+
+    fn serving(
+        &self,
+        version: String,
+        folder: Option<&str>,
+        model: Option<Arc<str>>,
+    ) -> ServingModel {
+        let named = |remote: &Remote| ForModel::new(remote.clone(), model.clone());
+        let retrieval = Retrieval::from_service(named(&self.retrieval));
+        let scoring = Scoring::from_service(named(&self.scoring));
+        // Whoever has the encoders is told about changed items.
+        let encoders = named(self.embedding.as_ref().unwrap_or(&self.scoring));
+        ServingModel {
+            version,
+            folder: folder.map(str::to_owned),
+            clients: Clients {
+                retrieve: retrieval.retrieve,
+                similar: retrieval.similar,
+                score: scoring.score,
+                check_features: scoring.check_features,
+                rerank: client(self.reranking.clone()),
+                observe_events: retrieval.observe_events,
+                refresh_items: retrieval.refresh_items,
+                invalidate: client(encoders),
+            },
+            items: None,
+            facts_for: self.facts_for,
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            on_active: None,
+            keep: Arc::new(()),
+        }
+    }
 }

@@ -5,8 +5,6 @@ use plugrank_retrieval::{EngineKind, RetrievalOptions, engine::VectorEngine};
 use plugrank_store_redis::{VectorSetOptions, VectorSets};
 use plugrank_vector_engine::RedisVectorEngine;
 
-use super::store;
-
 /// The vector engine that the settings name, if it is not the embedded index. It is not reached yet.
 ///
 /// # Errors
@@ -16,7 +14,6 @@ pub(super) fn open(settings: &RetrievalOptions) -> Result<Option<Box<dyn VectorE
     if engine.kind == EngineKind::Embedded {
         return Ok(None);
     }
-    let (servers, redis) = (store::servers(&engine.redis)?, store::options(&engine.redis));
     let options = VectorSetOptions {
         shards: engine.shards,
         int8: engine.int8,
@@ -25,6 +22,6 @@ pub(super) fn open(settings: &RetrievalOptions) -> Result<Option<Box<dyn VectorE
         expansion_add: ann.expansion_add,
         expansion_search: ann.expansion_search,
     };
-    let sets = VectorSets::new(&servers, &redis, options)?;
+    let sets = VectorSets::new(&engine.redis, options)?;
     Ok(Some(Box::new(RedisVectorEngine::new(sets))))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     trace::v1::Span,
 };
+use parking_lot::Mutex;
 use prost::Message;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
@@ -67,7 +68,7 @@ impl Collector {
     }
 
     pub(crate) fn all(&self) -> Vec<Span> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.spans.lock().clone()
     }
 
     /// Waits until `found` finds what it looks for in what was received.
@@ -89,7 +90,7 @@ impl Collector {
             .into_iter()
             .flat_map(|resource| resource.scope_spans)
             .flat_map(|scope| scope.spans);
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner).extend(received);
+        self.spans.lock().extend(received);
     }
 
     async fn http(self, listener: TcpListener) {

@@ -1,6 +1,6 @@
 //! An experiment from its beginning to what it concludes, with simulated shoppers.
 
-use plugrank_simshop::{Browsing, Conclusion, closed_loop, idrec_against_ppm};
+use plugrank_simshop::{Browsing, Conclusion, ShopServer, closed_loop, idrec_against_ppm};
 use serde_json::{Value, json};
 
 use super::site::{Site, plugrank, repository, stderr};
@@ -9,7 +9,7 @@ use super::site::{Site, plugrank, repository, stderr};
 async fn shoppers_browse_and_what_an_experiment_counts_is_what_they_did() {
     let site = Site::start_with("experiments.forced_arms = true").await;
     let browsing = Browsing {
-        url: site.url(""),
+        server: ShopServer { url: site.url(""), key: None },
         experiment: "loop".to_owned(),
         definition: idrec_against_ppm(),
         runs: 2,

@@ -12,6 +12,7 @@ mod export;
 mod filters;
 mod load_killed;
 mod models;
+mod models_apart;
 mod open_inference;
 mod openapi;
 mod parity;

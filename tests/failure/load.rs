@@ -3,12 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::sleep};
@@ -109,7 +110,7 @@ impl Load {
 
     /// What callers saw of the requests they sent since `from`.
     pub(super) fn since(&self, from: Instant) -> Figures {
-        let book = self.book.lock().unwrap();
+        let book = self.book.lock();
         Figures::from_answers(book.answers.iter().filter(|answer| answer.asked >= from))
     }
 
@@ -118,7 +119,7 @@ impl Load {
     pub(super) async fn recovered(&self, repair: Instant) -> Duration {
         loop {
             sleep(Duration::from_millis(50)).await;
-            let book = self.book.lock().unwrap();
+            let book = self.book.lock();
             let mut after = book.answers.iter().filter(|answer| answer.asked >= repair).rev();
             let latest: Vec<&Answer> = after.by_ref().take(RECOVERED).collect();
             let full = latest.iter().filter(|answer| answer.seen == Seen::Full).count();
@@ -143,7 +144,7 @@ impl Load {
         for caller in self.callers {
             caller.await.unwrap();
         }
-        let book = std::mem::take(&mut *self.book.lock().unwrap());
+        let book = std::mem::take(&mut *self.book.lock());
         let figures = Figures::from_answers(book.answers.iter());
         for answer in &book.answers {
             assert!(answer.seen != Seen::Nothing, "{answer}");
@@ -265,7 +266,7 @@ async fn rank(caller: Caller, number: usize) {
             Err(error) => (Seen::Nothing, error, 0.0),
         };
         let answer = Answer { asked, answered: Instant::now(), seen, why, spent_ms };
-        caller.book.lock().unwrap().answers.push(answer);
+        caller.book.lock().answers.push(answer);
         sleep(Duration::from_millis(15)).await;
     }
 }
@@ -276,11 +277,7 @@ async fn click(caller: Caller) {
         let (user, item) = (format!("clicker-{}", number / CLICKS), format!("i{}", number + 1));
         let event = json!({"event_id": format!("e{number}"), "type": "click", "user_id": user, "item_id": item});
         let told = caller.post("/v1/events", &json!({"events": [event]})).await;
-        caller.book.lock().unwrap().clicked(
-            told.is_ok_and(|(status, _)| status == 202),
-            user,
-            item,
-        );
+        caller.book.lock().clicked(told.is_ok_and(|(status, _)| status == 202), user, item);
         number += 1;
         sleep(Duration::from_millis(25)).await;
     }

@@ -59,7 +59,7 @@ impl Cluster {
     pub(crate) fn spawn_all(&self, more: &str) -> Process {
         let port = free_port();
         let config = self.folder.path().join(format!("all-{port}.toml"));
-        let more = format!("store.redis_replicas = 1\n{more}");
+        let more = format!("store.redis_data.replicas = 1\n{more}");
         fs::write(&config, self.settings(port, &more)).expect("the settings can be written");
         Process::start("all", port, config)
     }

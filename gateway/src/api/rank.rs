@@ -348,7 +348,8 @@ pub struct DegradedReport<'a> {
     /// `cut` (at its allotment), `failed`, `overloaded`, `partial`, `pressure` (its recent p99 outgrew
     /// its share), `backlog` (the whole answer would have come too late), `pinned` (by the settings), `experiment` (by an arm),
     /// `asked` (by the request).
-    /// `non_finite` (the model gave what are no numbers; their `ctr` is null).
+    /// `non_finite` (the model gave what are no numbers; their `ctr` is null), `no_model` (no process of
+    /// the role has the model).
     pub cause: &'static str,
     /// What happened, for people.
     pub detail: &'a str,

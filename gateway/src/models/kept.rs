@@ -1,18 +1,24 @@
-//! Which models a restart finds again: a document of the store.
+//! Which models there are, for every gateway of a store and for a restart: a document of the store.
+//!
+//! Whoever loads, activates or removes a model changes the document; the other gateways do the same within
+//! [`FOLLOW_EVERY`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use plugrank_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Models, Other, REMOTE, ServingModel};
+use super::{ModelError, Models, Other, REMOTE, ServingModel};
 
 /// Name of the document.
 const DOCUMENT: &str = "models";
 /// Tries before a writer gives way to others.
-const TRIES: usize = 5;
+const TRIES: usize = 10;
+/// How often the document is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
-/// The models that were active and ready when one was last loaded, activated or removed.
+/// The models that are active and ready in the gateways of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeptModels {
@@ -31,16 +37,54 @@ pub struct KeptModel {
     pub folder: Option<String>,
 }
 
+/// What became of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KeptChange {
+    /// It is ready.
+    Ready(KeptModel),
+    /// It answers.
+    Active(KeptModel),
+    /// It was removed or withdrawn.
+    Gone(String),
+}
+
 impl KeptModels {
     /// What the store has; nothing in a fresh one.
     ///
     /// # Errors
     /// When the store cannot be read, or holds something else; for people.
     pub async fn read(store: &Arc<dyn Store>) -> Result<Self, String> {
-        let document = store.document(DOCUMENT).await.map_err(|error| error.to_string())?;
-        let Some(document) = document else { return Ok(Self::default()) };
-        serde_json::from_slice(&document.bytes)
-            .map_err(|error| format!("the document {DOCUMENT:?} of the store: {error}"))
+        Ok(Self::revision(store).await.map_err(|error| error.to_string())?.1)
+    }
+
+    async fn revision(store: &Arc<dyn Store>) -> Result<(u64, Self), StoreError> {
+        let Some(document) = store.document(DOCUMENT).await? else {
+            return Ok((0, Self::default()));
+        };
+        let kept = serde_json::from_slice(&document.bytes).map_err(|error| {
+            StoreError::Corrupt(format!("the document {DOCUMENT:?} of the store: {error}"))
+        })?;
+        Ok((document.revision, kept))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &KeptModel> {
+        self.active.iter().chain(&self.beside)
+    }
+
+    fn apply(&mut self, change: &KeptChange) {
+        match change {
+            KeptChange::Ready(model) if self.all().any(|known| known == model) => {}
+            KeptChange::Ready(model) => {
+                self.beside.retain(|known| known.version != model.version);
+                self.beside.push(model.clone());
+            }
+            KeptChange::Active(model) if self.active.as_ref() == Some(model) => {}
+            KeptChange::Active(model) => {
+                self.beside.retain(|known| known.version != model.version);
+                self.beside.extend(self.active.replace(model.clone()));
+            }
+            KeptChange::Gone(version) => self.beside.retain(|known| known.version != *version),
+        }
     }
 }
 
@@ -51,12 +95,45 @@ impl From<&ServingModel> for KeptModel {
 }
 
 impl Models {
-    /// Writes which models there are now.
-    pub(crate) async fn keep(&self) -> Result<(), StoreError> {
-        let _last = self.keeping.lock().await;
+    /// Makes a ready model the active one, here and, within a second, in every gateway of the store.
+    pub(crate) async fn activate_everywhere(&self, version: &str) -> Result<(), KeepError> {
+        let _turn = self.keeping.lock().await;
+        let before = KeptModel::from(&*self.active());
+        self.activate(version)?;
+        let active = KeptModel::from(&*self.active());
+        self.keep(before, &[KeptChange::Active(active)]).await?;
+        Ok(())
+    }
+
+    /// Removes a model that is not active, here and, within a second, in every gateway of the store.
+    pub(crate) async fn remove_everywhere(&self, version: &str) -> Result<(), KeepError> {
+        let _turn = self.keeping.lock().await;
+        let active = KeptModel::from(&*self.active());
+        self.remove(version)?;
+        self.keep(active, &[KeptChange::Gone(version.to_owned())]).await?;
+        Ok(())
+    }
+
+    /// Writes what became of models, where nobody waits for it.
+    pub(super) fn keep_later(self: &Arc<Self>, active: KeptModel, changes: Vec<KeptChange>) {
+        let models = Arc::clone(self);
+        tokio::spawn(async move {
+            let _turn = models.keeping.lock().await;
+            if let Err(error) = models.keep(active, &changes).await {
+                tracing::warn!(%error, "which models there are is not stored; others do not know");
+            }
+        });
+    }
+
+    /// Writes what became of models; `active` was the active one before, where the document does not say.
+    async fn keep(&self, active: KeptModel, changes: &[KeptChange]) -> Result<(), StoreError> {
         for _ in 0..TRIES {
-            let revision = self.store.document(DOCUMENT).await?.map_or(0, |known| known.revision);
-            let bytes = serde_json::to_vec(&self.kept())
+            let (revision, mut kept) = KeptModels::revision(&self.store).await?;
+            if kept.active.is_none() && active.version != REMOTE {
+                kept.active = Some(active.clone());
+            }
+            changes.iter().for_each(|change| kept.apply(change));
+            let bytes = serde_json::to_vec(&kept)
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?;
             if self.store.put_document(DOCUMENT, bytes, revision).await?.is_some() {
                 return Ok(());
@@ -65,49 +142,125 @@ impl Models {
         Err(StoreError::Unavailable("others wrote which models there are, every time".to_owned()))
     }
 
-    /// The same, where nobody waits for it.
-    pub(super) fn keep_later(self: &Arc<Self>) {
-        let models = Arc::clone(self);
-        tokio::spawn(async move {
-            if let Err(error) = models.keep().await {
-                tracing::warn!(%error, "which models there are is not stored; a restart does not know");
-            }
-        });
-    }
-
-    fn kept(&self) -> KeptModels {
-        let others = self.others.lock();
-        let ready = others.values().filter_map(|other| match other {
-            Other::Ready(model) => Some(KeptModel::from(&**model)),
-            Other::Loading(_) | Other::Failed(_) => None,
-        });
-        KeptModels { active: Some(KeptModel::from(&*self.active())), beside: ready.collect() }
-    }
-
-    /// Loads what was ready beside the active model before a restart, one after another.
-    pub(crate) async fn bring_back(self: Arc<Self>) {
-        if self.loader.is_none() || self.active().version == REMOTE {
+    /// Does what the document says, in turns: at first what was before a restart, then what other gateways
+    /// did. Ends only by being dropped.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        if self.loader.is_none() {
             return;
         }
-        let kept = match KeptModels::read(&self.store).await {
-            Ok(kept) => kept,
-            Err(error) => {
-                tracing::warn!(error, "it is not known which models were loaded before");
-                return;
+        let mut ticks = interval(FOLLOW_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut seen, mut listed, mut silent) = (None, BTreeSet::new(), false);
+        loop {
+            ticks.tick().await;
+            self.name_remote().await;
+            let (revision, kept) = match KeptModels::revision(&self.store).await {
+                Ok(found) => found,
+                Err(error) => {
+                    if !std::mem::replace(&mut silent, true) {
+                        tracing::warn!(%error, "it is not known which models other gateways have");
+                    }
+                    continue;
+                }
+            };
+            silent = false;
+            if seen != Some(revision) {
+                self.load_listed(&kept).await;
+                seen = self.take_up_listed(&mut listed).await;
             }
-        };
-        for model in kept.active.into_iter().chain(kept.beside) {
-            if self.active().version == model.version {
+        }
+    }
+
+    /// Loads what the document lists and this gateway does not have, one after another.
+    async fn load_listed(self: &Arc<Self>, kept: &KeptModels) {
+        for model in kept.all() {
+            let version = &model.version;
+            if self.active().version == *version || self.others.lock().contains_key(version) {
                 continue;
             }
             match self.load(model.folder.as_deref()).await {
                 // Whether it was loaded is in its state.
                 Ok((_, loading)) => drop(loading.await),
+                Err(ModelError::Known(_)) => {}
                 Err(error) => {
-                    let version = model.version;
-                    tracing::warn!(version, %error, "a model of before the restart is not loaded");
+                    tracing::warn!(version, %error, "a model that is listed in the store is not loaded");
                 }
             }
         }
+    }
+
+    /// Activates what is active by the document now, and removes what it lists no longer; its revision.
+    async fn take_up_listed(&self, listed: &mut BTreeSet<String>) -> Option<u64> {
+        let _turn = self.keeping.lock().await;
+        let (revision, kept) = KeptModels::revision(&self.store).await.ok()?;
+        if let Some(active) = &kept.active
+            && self.active().version != active.version
+            && let Err(error) = self.activate(&active.version)
+        {
+            tracing::warn!(version = active.version, %error, "not active here, as it is elsewhere");
+        }
+        let now: BTreeSet<String> = kept.all().map(|model| model.version.clone()).collect();
+        for version in listed.difference(&now) {
+            let ready = matches!(self.others.lock().get(version), Some(Other::Ready(_)));
+            if ready && let Err(error) = self.remove(version) {
+                tracing::warn!(version, %error, "not removed here, as it is elsewhere");
+            }
+        }
+        *listed = now;
+        Some(revision)
+    }
+
+    /// Learns which model the roles have, where they did not answer at the start.
+    async fn name_remote(self: &Arc<Self>) {
+        let (REMOTE, Some(loader)) = (&*self.active().version, &self.loader) else { return };
+        let Ok(opened) = loader.open(None).await else { return };
+        if let Ok(model) = opened.start().await {
+            let _turn = self.keeping.lock().await;
+            if self.active().version == REMOTE {
+                self.swap(Arc::new(model));
+            }
+        }
+    }
+}
+
+/// Why a change was not made everywhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// It was not made at all.
+    #[error(transparent)]
+    Refused(#[from] ModelError),
+    /// It was made here, and the others cannot be told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(version: &str) -> KeptModel {
+        KeptModel { version: version.to_owned(), folder: Some(format!("of-{version}")) }
+    }
+
+    #[test]
+    fn what_becomes_of_models_is_kept() {
+        let mut kept = KeptModels { active: Some(model("1")), beside: Vec::new() };
+        kept.apply(&KeptChange::Ready(model("2")));
+        kept.apply(&KeptChange::Ready(model("2")));
+        assert_eq!(
+            (kept.active.clone(), kept.beside.clone()),
+            (Some(model("1")), vec![model("2")])
+        );
+        kept.apply(&KeptChange::Active(model("2")));
+        assert_eq!(
+            (kept.active.clone(), kept.beside.clone()),
+            (Some(model("2")), vec![model("1")])
+        );
+        let moved = KeptModel { folder: None, ..model("1") };
+        kept.apply(&KeptChange::Ready(moved.clone()));
+        assert_eq!(kept.beside, [moved]);
+        kept.apply(&KeptChange::Gone("1".to_owned()));
+        kept.apply(&KeptChange::Gone("2".to_owned()));
+        assert_eq!((kept.active, kept.beside), (Some(model("2")), Vec::new()));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
-use super::{ModelError, Models, Other, ServingModel};
+use super::{KeptModel, ModelError, Models, Other, ServingModel, kept::KeptChange};
 
 /// Makes a model of a bundle's folder. The gateway knows neither bundles nor graphs: whoever starts it
 /// does.
@@ -62,8 +62,8 @@ pub struct ModelLoadProgress {
     pub of: u64,
 }
 
-const NO_FOLDER: &str = "no folder of models is set (models.folder), or the roles run in other processes, \
-                         where a model is changed by starting them with another bundle";
+const NO_FOLDER: &str = "no folder of models is set (models.folder), or some roles run here and others in other \
+                         processes, where a model is changed by starting them with another bundle";
 
 impl Models {
     /// Begins to load the bundle in a folder, or that of the settings; answers its version, and what ends
@@ -106,8 +106,15 @@ impl Models {
                     Other::Failed(reason)
                 }
             };
+            let ready = match &state {
+                Other::Ready(model) => Some(KeptModel::from(&**model)),
+                _ => None,
+            };
             models.others.lock().insert(loaded, state);
-            models.keep_later();
+            if let Some(ready) = ready {
+                let active = KeptModel::from(&*models.active());
+                models.keep_later(active, vec![KeptChange::Ready(ready)]);
+            }
         });
         Ok((version, loading))
     }

@@ -5,7 +5,7 @@
 //! back is as quick. For its first requests a newly activated model is on trial ([`trial`]): what it
 //! cannot answer is answered by the model before, and after a few such requests that one is active again.
 //! So is a model that only answers for an experiment's arm, as long as it does. Which models there are is
-//! kept in the store ([`kept`]), so that a restart finds them again.
+//! kept in the store ([`kept`]), so that a restart finds them again and every gateway of the store has the same.
 
 mod kept;
 mod load;
@@ -27,12 +27,14 @@ use parking_lot::Mutex;
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 
+pub(crate) use kept::KeepError;
+use kept::KeptChange;
 pub use kept::{KeptModel, KeptModels};
 pub use load::{BundleFolder, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader};
 pub use serving::{Clients, ServingModel};
 pub(crate) use trial::Trial;
 
-/// Name of a model whose roles run in other processes: what they serve is not known here.
+/// Name of a model whose roles run in other processes, while it is not known what they serve.
 pub const REMOTE: &str = "remote";
 
 /// The models of a gateway.
@@ -45,7 +47,7 @@ pub(crate) struct Models {
     max_loaded: AtomicUsize,
     /// Where which models there are is kept.
     store: Arc<dyn Store>,
-    /// Held while that is written, so that the last state is what stays.
+    /// Held while that changes here and there, so that it stays the same in both.
     keeping: tokio::sync::Mutex<()>,
     /// Where the active model's metrics are shown.
     metrics: Metrics,
@@ -161,7 +163,7 @@ impl Models {
 
     /// Makes a ready model the active one. What was active stays ready. Activating the active one
     /// changes nothing.
-    pub(crate) fn activate(&self, version: &str) -> Result<(), ModelError> {
+    fn activate(&self, version: &str) -> Result<(), ModelError> {
         let mut others = self.others.lock();
         if self.active().version == version {
             return Ok(());
@@ -209,7 +211,8 @@ impl Models {
     pub(crate) fn broken(self: &Arc<Self>, model: &ServingModel, reason: &str) {
         let mut others = self.others.lock();
         let active = self.active();
-        let back_to = if active.version == model.version {
+        let was_active = active.version == model.version;
+        let back_to = if was_active {
             let Some(before) = self.trial.broken(model) else { return };
             others.remove(&before.version);
             self.swap(Arc::clone(&before));
@@ -231,7 +234,12 @@ impl Models {
             format!("withdrawn after {} requests it could not answer: {reason}", trial::ALLOWED);
         others.insert(model.version.clone(), Other::Failed(reason));
         drop(others);
-        self.keep_later();
+        let (back_to, gone) = (KeptModel::from(&*back_to), KeptChange::Gone(model.version.clone()));
+        let changes = match was_active {
+            true => vec![KeptChange::Active(back_to.clone()), gone],
+            false => vec![gone],
+        };
+        self.keep_later(back_to, changes);
     }
 
     /// Why a model failed, where it did.
@@ -243,7 +251,7 @@ impl Models {
     }
 
     /// Removes a model that is not active, or forgets that it failed. Requests that have it end with it.
-    pub(crate) fn remove(&self, version: &str) -> Result<(), ModelError> {
+    fn remove(&self, version: &str) -> Result<(), ModelError> {
         let mut others = self.others.lock();
         if self.active().version == version {
             return Err(ModelError::Active(version.to_owned()));

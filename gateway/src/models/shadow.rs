@@ -21,6 +21,8 @@ use prometheus_client::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use crate::metrics::register_all;
+
 /// Ranks in the shadow at a time: it never takes more than a part of one core of those that serve.
 const AT_A_TIME: usize = 1;
 /// Items that both answers must have for their order to be compared.
@@ -138,9 +140,7 @@ impl ShadowMetrics {
             ("shadow_failed", "Requests that it could not rank", &ours.failed),
             ("shadow_skipped", "Requests of the share for which nothing was free", &ours.skipped),
         ];
-        for (name, help, family) in counts {
-            to.register(name, help, family.clone());
-        }
+        register_all(to, counts);
         let histograms = [
             ("shadow_overlap", "Share of the items answered that it answered too", &ours.overlap),
             (
@@ -155,9 +155,7 @@ impl ShadowMetrics {
             ),
             ("shadow_seconds", "Time it took", &ours.seconds),
         ];
-        for (name, help, family) in histograms {
-            to.register(name, help, family.clone());
-        }
+        register_all(to, histograms);
         ours
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum DegradedCause {
     Backlog,
     /// The model gave what are no finite numbers.
     NonFinite,
+    /// No process of the role has the model of the request.
+    NoModel,
 }
 
 impl DegradedCause {
@@ -41,6 +43,7 @@ impl DegradedCause {
             Self::Asked => "asked",
             Self::Backlog => "backlog",
             Self::NonFinite => "non_finite",
+            Self::NoModel => "no_model",
         }
     }
 }
@@ -88,6 +91,7 @@ impl Degraded {
             ErrorCode::DeadlineExceeded => DegradedCause::Cut,
             ErrorCode::Overloaded => DegradedCause::Overloaded,
             ErrorCode::NotFinite => DegradedCause::NonFinite,
+            ErrorCode::NoModel => DegradedCause::NoModel,
             _ => DegradedCause::Failed,
         };
         Self { stage, cause, fallback: Fallback::Rung(rung), detail: error.message }

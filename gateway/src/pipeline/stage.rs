@@ -27,7 +27,7 @@ pub(super) async fn stage<C: Call>(
     let StageResult { value, record } = run
         .budget
         .run(stage, rung, |deadline| {
-            let context = Context { request_id, deadline, traceparent, tracestate };
+            let context = Context { request_id, deadline, model: None, traceparent, tracestate };
             let answer = client.call(context, call);
             async move {
                 let reply = answer.await?;

@@ -36,6 +36,7 @@ pub(super) async fn add(run: &RankRun<'_>, set: &mut CandidateSet) {
     };
     let deadline = Deadline::at(run.budget.deadline());
     let context = Context {
+        model: None,
         request_id: run.info.request_id,
         deadline,
         traceparent: run.info.traceparent(),

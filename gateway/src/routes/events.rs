@@ -194,6 +194,7 @@ fn none_valid(checked: Vec<Checked>) -> Problem {
 /// counted, and not the caller's.
 async fn tell_retrieval(gateway: &Gateway, info: &RequestInfo, events: Vec<Event>) {
     let context = Context {
+        model: None,
         request_id: info.request_id,
         deadline: Deadline::after(NOTICE_BUDGET),
         traceparent: info.traceparent(),

@@ -27,6 +27,7 @@ pub(crate) async fn wrong_features(
         return Ok(vec![None; values.len()]);
     }
     let context = Context {
+        model: None,
         request_id: info.request_id,
         deadline: Deadline::after(TIME),
         traceparent: info.traceparent(),

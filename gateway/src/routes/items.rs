@@ -243,6 +243,7 @@ pub(super) async fn announce(
     ids: &[ItemId],
 ) -> Result<(), Problem> {
     let context = Context {
+        model: None,
         request_id: info.request_id,
         deadline: Deadline::after(CHANGE_BUDGET),
         traceparent: info.traceparent(),

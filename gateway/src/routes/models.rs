@@ -5,12 +5,14 @@ use actix_web::{
     web::{self, Data, Path, ServiceConfig},
 };
 
+use plugrank_store::StoreError;
+
 use crate::{
     Gateway, ServerOptions,
     api::models::{LoadModelRequest, ModelList, ModelView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
-    models::ModelError,
+    models::{KeepError, ModelError},
     problem::{Problem, ProblemDocument},
 };
 
@@ -94,12 +96,10 @@ pub(crate) async fn activate(
     gateway: Data<Gateway>,
     version: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    gateway.models.activate(&version).map_err(problem)?;
-    gateway.models.keep().await.map_err(|error| {
-        let detail = format!(
-            "model {version} is active, but a restart would not know ({error}); send it again"
-        );
-        Problem::unavailable(detail)
+    gateway.models.activate_everywhere(&version).await.map_err(|error| {
+        not_everywhere(error, |error| {
+            format!("model {version} is active, but a restart and other gateways would not know ({error}); send it again")
+        })
     })?;
     Ok(HttpResponse::Ok().json(view(&gateway)))
 }
@@ -124,11 +124,10 @@ pub(crate) async fn remove(
     gateway: Data<Gateway>,
     version: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    gateway.models.remove(&version).map_err(problem)?;
-    gateway.models.keep().await.map_err(|error| {
-        let detail =
-            format!("model {version} is removed, but a restart would load it again ({error})");
-        Problem::unavailable(detail)
+    gateway.models.remove_everywhere(&version).await.map_err(|error| {
+        not_everywhere(error, |error| {
+            format!("model {version} is removed, but a restart would load it again ({error})")
+        })
     })?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -138,6 +137,13 @@ fn view(gateway: &Gateway) -> ModelList {
     let active = models.first().map(|(version, _)| version.clone()).unwrap_or_default();
     let models = models.into_iter().map(|(version, state)| ModelView::new(version, state));
     ModelList { active, models: models.collect() }
+}
+
+fn not_everywhere(error: KeepError, detail: impl FnOnce(StoreError) -> String) -> Problem {
+    match error {
+        KeepError::Refused(error) => problem(error),
+        KeepError::Store(error) => Problem::unavailable(detail(error)),
+    }
 }
 
 fn problem(error: ModelError) -> Problem {

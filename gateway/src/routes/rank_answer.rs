@@ -72,14 +72,17 @@ pub(super) async fn answer<T>(
     let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
     let mut ranked = in_turns(ranking).await;
     if let Some(substitute) = gateway.models.substitute(&model)
-        && let Some(reason) = ranked.broken_model()
+        && let Some(broken) = ranked.broken_model()
     {
-        gateway.models.broken(&model, &reason);
-        model = substitute;
+        let asked = std::mem::replace(&mut model, substitute);
         query = read(gateway, &model, body)?;
         let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares());
         let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
         ranked = in_turns(ranking).await;
+        // Where the other one cannot answer either, it is not the model's fault.
+        if broken.is_here && ranked.broken_model().is_none() {
+            gateway.models.broken(&asked, &broken.reason);
+        }
     }
     admitted.answered();
     let budget = budget_report(&ranked);

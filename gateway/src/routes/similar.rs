@@ -84,6 +84,7 @@ pub(crate) async fn similar(
     let (k, filter) = check(&gateway, k, filter.as_deref())?;
     let model = gateway.models.active();
     let context = Context {
+        model: None,
         request_id: info.request_id,
         deadline: Deadline::after(gateway.live.load().budget.default_budget()),
         traceparent: info.traceparent(),

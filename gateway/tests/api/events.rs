@@ -43,7 +43,7 @@ async fn events_are_stored_once_and_retrieval_is_told() {
     let again = json!([event("e2", "click", Some(NOON + 1000)), event("e3", "click", None)]);
     assert_eq!(accepted(&server, again).await, (1.into(), 1.into()));
 
-    let stored = server.store.events.lock().unwrap().clone();
+    let stored = server.store.events.lock().clone();
     assert_eq!(stored.len(), 3);
     assert_eq!(stored[0].event_type, EventType::impression());
     assert_eq!((stored[0].request_id.as_deref(), stored[0].position), (Some("r1"), Some(4)));
@@ -120,7 +120,7 @@ async fn a_batch_without_a_valid_event_is_refused_and_each_is_named() {
     let found = server.post("/v1/events", &json!({"events": [number, nobody]})).await;
     let found = problem(found, 400).await;
     assert_eq!(found["results"][1]["problem"]["errors"][0]["pointer"], "/events/1/user_id");
-    assert!(server.store.events.lock().unwrap().is_empty());
+    assert!(server.store.events.lock().is_empty());
     for body in [json!({"event": []}), json!({"events": 7}), json!({"events": [], "x": 1})] {
         problem(server.post("/v1/events", &body).await, 400).await;
     }
@@ -181,7 +181,7 @@ async fn types_come_from_the_settings() {
     bought["value"] = 12.5.into();
     bought["surface"] = "cart".into();
     assert_eq!(accepted(&server, json!([bought])).await, (1.into(), 0.into()));
-    let stored = server.store.events.lock().unwrap().clone();
+    let stored = server.store.events.lock().clone();
     assert_eq!(&*stored[0].event_type.name, "purchase");
     assert_eq!((stored[0].event_type.weight, stored[0].value), (4.0, Some(12.5)));
     assert_eq!(stored[0].surface.as_deref(), Some("cart"));
@@ -211,7 +211,7 @@ async fn an_event_a_little_ahead_counts_from_now_on() {
     let ahead = now().as_millis() as i64 + 60_000;
     let batch = json!([event("e1", "click", Some(ahead))]);
     assert_eq!(accepted(&server, batch).await, (1.into(), 0.into()));
-    let stored = server.store.events.lock().unwrap()[0].timestamp;
+    let stored = server.store.events.lock()[0].timestamp;
     assert!(stored <= now().as_millis() as i64, "{stored}");
 }
 
@@ -228,7 +228,7 @@ async fn a_served_list_is_logged_as_it_was_answered() {
     // Orderly: what waits is written before the server has ended.
     server.shutdown.request();
     server.task.await.unwrap().unwrap();
-    let logged = server.store.exposures.lock().unwrap().clone();
+    let logged = server.store.exposures.lock().clone();
     let [exposure] = &logged[..] else { panic!("{logged:?}") };
     assert_eq!(reply["request_id"], exposure.request_id.as_str());
     assert_eq!((exposure.user_id.as_str(), exposure.rung.as_str()), ("u1", "full"));

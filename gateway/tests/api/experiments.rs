@@ -302,7 +302,7 @@ async fn what_could_not_be_ranked_counts_as_an_error_of_its_arm() {
     problem(server.post("/v1/rank", &json!({"user_id": "u1"})).await, 503).await;
     let found = results(&server, "ppm", 1).await;
     assert_eq!(found["arms"].as_array().unwrap().len(), 2);
-    let logged = server.store.exposures.lock().unwrap().clone();
+    let logged = server.store.exposures.lock().clone();
     assert!(logged[0].failed && logged[0].items.is_empty(), "{logged:?}");
     assert_eq!(logged[0].arms[0].experiment, "ppm");
 }

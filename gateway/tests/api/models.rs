@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugrank_contract::{
     ErrorCode,
     embedding::Invalidate,
@@ -72,7 +73,7 @@ struct Opened(Arc<Second>);
 impl LoadModel for Loader {
     async fn open(&self, folder: Option<&str>) -> Result<Box<dyn OpenedModel>, String> {
         let name = folder.unwrap_or("the settings' bundle");
-        self.0.opened.lock().unwrap().push(name.to_owned());
+        self.0.opened.lock().push(name.to_owned());
         match name {
             "two" => Ok(Box::new(Opened(Arc::clone(&self.0)))),
             _ => Err(format!("there is no bundle {name}")),
@@ -81,7 +82,7 @@ impl LoadModel for Loader {
 
     async fn folders(&self) -> Result<Vec<BundleFolder>, String> {
         self.0.looks.fetch_add(1, Ordering::Relaxed);
-        Ok(self.0.folders.lock().unwrap().clone())
+        Ok(self.0.folders.lock().clone())
     }
 }
 
@@ -97,7 +98,7 @@ impl OpenedModel for Opened {
 
     async fn start(self: Box<Self>) -> Result<ServingModel, String> {
         let second = self.0;
-        let loaded = second.loaded.lock().unwrap().take();
+        let loaded = second.loaded.lock().take();
         loaded.unwrap().await.unwrap()?;
         Ok(ServingModel {
             version: "m2".to_owned(),
@@ -421,7 +422,7 @@ async fn a_bundle_that_comes_into_the_folder_is_loaded() {
     let put = |names: &[(&str, u64)]| {
         let folder =
             |(name, mark): &(&str, u64)| BundleFolder { name: (*name).into(), mark: *mark };
-        *second.folders.lock().unwrap() = names.iter().map(folder).collect();
+        *second.folders.lock() = names.iter().map(folder).collect();
     };
     put(&[("two", 1)]);
     let watch_models = Some(Duration::from_millis(5));
@@ -439,7 +440,7 @@ async fn a_bundle_that_comes_into_the_folder_is_loaded() {
     while second.looks() < looks + 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let mut opened = second.opened.lock().unwrap().clone();
+    let mut opened = second.opened.lock().clone();
     opened.sort();
     assert_eq!(opened, ["broken", "two"], "each once");
 }

@@ -3,13 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugrank_contract::{
     Call, CallError, Context, ErrorCode, ItemId, UserRead,
     embedding::Invalidate,
@@ -66,11 +67,11 @@ impl<C: Call> Fake<C> {
     }
 
     pub(crate) fn next(&self, act: Act) {
-        self.acts.lock().unwrap().push_back(act);
+        self.acts.lock().push_back(act);
     }
 
     pub(crate) fn calls(&self) -> Vec<(Context, C)> {
-        self.calls.lock().unwrap().clone()
+        self.calls.lock().clone()
     }
 
     /// Calls that were dropped while they hung.
@@ -80,8 +81,8 @@ impl<C: Call> Fake<C> {
 
     /// Notes the call and does what it was told; whether to misbehave.
     async fn act(&self, context: Context, call: C) -> Result<bool, CallError> {
-        self.calls.lock().unwrap().push((context, call));
-        let act = self.acts.lock().unwrap().pop_front();
+        self.calls.lock().push((context, call));
+        let act = self.acts.lock().pop_front();
         match act {
             None => Ok(false),
             Some(Act::Misbehave) => Ok(true),
@@ -92,7 +93,7 @@ impl<C: Call> Fake<C> {
             }
             Some(Act::Refuse(pointer)) => Err(CallError::invalid("told to refuse").at(pointer)),
             Some(Act::Backlog(time)) => {
-                *self.backlog.lock().unwrap() = time;
+                *self.backlog.lock() = time;
                 Ok(false)
             }
             Some(Act::Hang) => {
@@ -183,7 +184,7 @@ impl Service<Score> for Fake<Score> {
             late: None,
             coverage,
             batch_rows: 64,
-            load: ScoringLoad { backlog_us: self.backlog.lock().unwrap().as_micros() as u32 },
+            load: ScoringLoad { backlog_us: self.backlog.lock().as_micros() as u32 },
         })
     }
 }

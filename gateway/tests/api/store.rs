@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugrank_contract::{
     Event, Exposure, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
 };
@@ -48,7 +49,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
         self.reach()?;
-        let mut all = self.items.lock().unwrap();
+        let mut all = self.items.lock();
         for NewItem { mut item, image } in items {
             item.image_hash = image.as_ref().map(|bytes| [bytes.len() as u8; 32]);
             let content = [item.title.len() as u8; 32];
@@ -59,7 +60,7 @@ impl Store for MemoryStore {
 
     async fn update_items(&self, items: Vec<Item>) -> Result<(), StoreError> {
         self.reach()?;
-        let mut all = self.items.lock().unwrap();
+        let mut all = self.items.lock();
         for item in items {
             let image = all.get(&item.item_id).and_then(|(_, image)| image.clone());
             let content = [item.title.len() as u8; 32];
@@ -70,7 +71,7 @@ impl Store for MemoryStore {
 
     async fn delete_items(&self, ids: &[ItemId]) -> Result<(), StoreError> {
         self.reach()?;
-        let mut all = self.items.lock().unwrap();
+        let mut all = self.items.lock();
         for id in ids {
             all.remove(id);
         }
@@ -79,13 +80,13 @@ impl Store for MemoryStore {
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Option<Arc<StoredItem>>>, StoreError> {
         self.reach()?;
-        let all = self.items.lock().unwrap();
+        let all = self.items.lock();
         Ok(ids.iter().map(|id| all.get(id).map(|(item, _)| Arc::clone(item))).collect())
     }
 
     async fn images(&self, ids: &[ItemId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.reach()?;
-        let all = self.items.lock().unwrap();
+        let all = self.items.lock();
         Ok(ids.iter().map(|id| all.get(id).and_then(|(_, image)| image.clone())).collect())
     }
 
@@ -95,24 +96,24 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
         self.reach()?;
-        let items = self.items.lock().unwrap();
+        let items = self.items.lock();
         let rest = items.iter().filter(|(id, _)| after.is_none_or(|after| *id > after));
         Ok(rest.take(limit).map(|(_, (stored, _))| Arc::clone(stored)).collect())
     }
 
     async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError> {
         self.reach()?;
-        let all = self.items.lock().unwrap();
+        let all = self.items.lock();
         Ok(ids.iter().map(|id| all.contains_key(id)).collect())
     }
 
     async fn item_count(&self) -> Result<u64, StoreError> {
-        Ok(self.items.lock().unwrap().len() as u64)
+        Ok(self.items.lock().len() as u64)
     }
 
     async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {
         self.reach()?;
-        Ok(self.documents.lock().unwrap().get(name).cloned())
+        Ok(self.documents.lock().get(name).cloned())
     }
 
     async fn put_document(
@@ -122,7 +123,7 @@ impl Store for MemoryStore {
         expected: u64,
     ) -> Result<Option<u64>, StoreError> {
         self.reach()?;
-        let mut all = self.documents.lock().unwrap();
+        let mut all = self.documents.lock();
         let revision = all.get(name).map_or(0, |document| document.revision);
         if revision != expected {
             return Ok(None);
@@ -133,16 +134,16 @@ impl Store for MemoryStore {
     }
 
     async fn put_users(&self, users: Vec<User>) -> Result<(), StoreError> {
-        let mut all = self.users.lock().unwrap();
+        let mut all = self.users.lock();
         all.extend(users.into_iter().map(|user| (user.user_id.clone(), Arc::new(user))));
         Ok(())
     }
 
     async fn delete_user(&self, id: &UserId) -> Result<(), StoreError> {
         self.reach()?;
-        self.users.lock().unwrap().remove(id);
-        self.events.lock().unwrap().retain(|event| event.user_id != *id);
-        self.exposures.lock().unwrap().retain(|exposure| exposure.user_id != *id);
+        self.users.lock().remove(id);
+        self.events.lock().retain(|event| event.user_id != *id);
+        self.exposures.lock().retain(|exposure| exposure.user_id != *id);
         Ok(())
     }
 
@@ -152,13 +153,13 @@ impl Store for MemoryStore {
         if self.users_hang.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-        Ok(self.users.lock().unwrap().get(id).cloned())
+        Ok(self.users.lock().get(id).cloned())
     }
 
     async fn append_events(&self, events: Vec<Event>) -> Result<Vec<bool>, StoreError> {
         self.reach()?;
-        let mut seen = self.seen.lock().unwrap();
-        let mut log = self.events.lock().unwrap();
+        let mut seen = self.seen.lock();
+        let mut log = self.events.lock();
         let append = |event: Event| {
             let new = seen.insert(event.event_id.clone());
             if new {
@@ -176,7 +177,7 @@ impl Store for MemoryStore {
         _: usize,
     ) -> Result<LogPage<Event>, StoreError> {
         self.reach()?;
-        let log = self.events.lock().unwrap();
+        let log = self.events.lock();
         let within = log.iter().filter(|event| range.contains(event.timestamp));
         Ok(LogPage { entries: within.cloned().collect(), next: None })
     }
@@ -184,7 +185,7 @@ impl Store for MemoryStore {
     async fn append_exposures(&self, exposures: Arc<[ExposureRow]>) -> Result<(), StoreError> {
         self.reach()?;
         let read = |row: &ExposureRow| plugrank_store::codec::decode(&row.bytes).unwrap();
-        self.exposures.lock().unwrap().extend(exposures.iter().map(read));
+        self.exposures.lock().extend(exposures.iter().map(read));
         Ok(())
     }
 
@@ -195,7 +196,7 @@ impl Store for MemoryStore {
         _: usize,
     ) -> Result<LogPage<Exposure>, StoreError> {
         self.reach()?;
-        let log = self.exposures.lock().unwrap();
+        let log = self.exposures.lock();
         let within = log.iter().filter(|exposure| range.contains(exposure.timestamp));
         Ok(LogPage { entries: within.cloned().collect(), next: None })
     }
@@ -217,7 +218,7 @@ impl Store for MemoryStore {
         impressions: usize,
     ) -> Result<History, StoreError> {
         self.reach()?;
-        let log = self.events.lock().unwrap();
+        let log = self.events.lock();
         let mut entries: Vec<HistoryEntry> = log
             .iter()
             .filter(|event| event.user_id == *user && event.timestamp < before)
@@ -240,7 +241,7 @@ impl Store for MemoryStore {
         _: usize,
     ) -> Result<HistoryPage, StoreError> {
         self.reach()?;
-        let log = self.events.lock().unwrap();
+        let log = self.events.lock();
         let entry = |event: &Event| {
             let (item_id, clicked) = (event.item_id.clone(), event.event_type.is_positive());
             let entry = HistoryEntry::new(item_id, clicked, event.timestamp);
@@ -255,7 +256,7 @@ impl Store for MemoryStore {
 
     async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
         self.reach()?;
-        let log = self.events.lock().unwrap();
+        let log = self.events.lock();
         let stats = |id: &ItemId| {
             let of_item = || log.iter().filter(|event| event.item_id == *id);
             let clicks = of_item().filter(|event| event.event_type.is_positive()).count();

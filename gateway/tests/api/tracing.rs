@@ -1,9 +1,6 @@
 //! Spans as a collector gets them: OTLP over HTTP, protobuf.
 
-use std::{
-    net::TcpListener,
-    sync::{Arc, Mutex},
-};
+use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use opentelemetry_proto::tonic::{
@@ -11,6 +8,7 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value as Attribute,
     trace::v1::Span,
 };
+use parking_lot::Mutex;
 use plugrank_runtime::{Telemetry, options::TelemetryOptions};
 use plugrank_tail_sampling::TailSampling;
 use prost::Message;
@@ -34,7 +32,7 @@ async fn receive(received: web::Data<Mutex<Vec<Span>>>, body: web::Bytes) -> Htt
         assert!(named, "{service:?}");
         resource.scope_spans.into_iter().flat_map(|scope| scope.spans)
     });
-    received.lock().unwrap().extend(spans);
+    received.lock().extend(spans);
     let reply = ExportTraceServiceResponse::default().encode_to_vec();
     HttpResponse::Ok().content_type("application/x-protobuf").body(reply)
 }
@@ -122,7 +120,7 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     server.get("/healthz").await;
     actix_web::web::block(|| telemetry.shutdown()).await.unwrap();
 
-    let all = received.lock().unwrap().clone();
+    let all = received.lock().clone();
     assert!(all.iter().all(|span| !span.name.contains("/healthz")), "probes are not traced");
     let mine: Vec<&Span> = all.iter().filter(|span| hex(&span.trace_id) == TRACE).collect();
     assert_eq!(mine.len(), 4, "{mine:#?}");

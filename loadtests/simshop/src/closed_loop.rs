@@ -10,7 +10,7 @@ use crate::{
     agreement::{ArmTruth, Outcome},
     dice::{Draw, dice, unit},
     shop::Shop,
-    shop_client::{Served, ShopClient},
+    shop_client::{Served, ShopClient, ShopServer},
 };
 
 /// The layer that the experiments are in.
@@ -19,8 +19,8 @@ const LAYER: &str = "simshop";
 /// How shoppers browse.
 #[derive(Clone, Debug)]
 pub struct Browsing {
-    /// Address of the server.
-    pub url: String,
+    /// Which server, and by which key.
+    pub server: ShopServer,
     /// Name of the experiment; its number is added.
     pub experiment: String,
     /// Its definition, without name and layer.
@@ -72,7 +72,7 @@ pub fn closed_loop(
     mut told: impl FnMut(&Outcome),
 ) -> anyhow::Result<Vec<Outcome>> {
     let shop = Shop::open(folder, browsing.shoppers)?;
-    let client = ShopClient::new(&browsing.url);
+    let client = ShopClient::new(&browsing.server);
     let mut definition = browsing.definition.clone();
     definition["layer"] = json!(LAYER);
     let names: Vec<String> = arms(&definition)?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     dice::{Draw, below, dice, unit},
     shop::Shop,
-    shop_client::{Served, ShopClient, user_id},
+    shop_client::{Served, ShopClient, ShopServer, user_id},
 };
 
 /// Probability that a shopper comes in an hour.
@@ -30,8 +30,8 @@ const HIDES: f64 = 0.01;
 /// A day.
 #[derive(Clone, Debug)]
 pub struct Day {
-    /// Address of the server.
-    pub url: String,
+    /// Which server, and by which key.
+    pub server: ShopServer,
     /// Seed of all that is drawn.
     pub seed: u64,
     /// Shoppers, at most: the first ones.
@@ -63,13 +63,13 @@ pub struct DayReport {
     pub change_ms: [f64; 2],
 }
 
-/// Lets a day pass on the shop that `generate` made in `folder`, loaded into the server at `day.url`.
+/// Lets a day pass on the shop that `generate` made in `folder`, loaded into the server at `day.server`.
 ///
 /// # Errors
 /// When the folder is no simulated shop, the server refuses, or a list shows what was withdrawn before.
 pub fn day(folder: &Path, day: &Day) -> anyhow::Result<DayReport> {
     let shop = Shop::open(folder, day.shoppers)?;
-    let client = ShopClient::new(&day.url);
+    let client = ShopClient::new(&day.server);
     let (mut report, mut withdrawn, mut took) = (DayReport::default(), BTreeSet::new(), Vec::new());
     for hour in 0..day.hours {
         let mut rng = dice(day.seed, Draw::Day, hour as u64);

@@ -2,24 +2,23 @@
 //! and the first one are activated in turns.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
+use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::shop_client::ShopClient;
+use crate::shop_client::{Fixed, ShopClient, ShopServer};
 
 /// How a server is asked.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Its address.
-    pub url: String,
+    /// Which, and by which key.
+    pub server: ShopServer,
     /// Folder of the second model, among the server's models.
     pub folder: String,
     /// Rank requests a second.
@@ -43,6 +42,10 @@ pub struct Phase {
     pub requests: usize,
     /// Requests that were not answered with a ranking.
     pub failed: usize,
+    /// Rankings on a lower rung than the full one.
+    pub degraded: usize,
+    /// Full rankings that are not what the model they name gives.
+    pub mixed: usize,
     /// Median.
     pub p50_ms: f64,
     /// 99th percentile.
@@ -53,7 +56,8 @@ pub struct Phase {
 
 /// Asked all the time; a phase takes what has come since the one before.
 struct Asked {
-    answers: Mutex<Vec<(f64, Option<String>)>>,
+    /// Milliseconds, for whom, and the answer.
+    answers: Mutex<Vec<(f64, usize, Option<Fixed>)>>,
     stop: AtomicBool,
     next: AtomicUsize,
 }
@@ -64,7 +68,7 @@ struct Asked {
 /// When the server cannot be reached, or the model is not loaded.
 pub fn exchange(plan: &Exchange) -> anyhow::Result<Vec<Phase>> {
     ensure!(plan.rate > 0.0 && plan.threads > 0 && plan.users > 0, "nothing would be asked");
-    let client = ShopClient::new(&plan.url);
+    let client = ShopClient::new(&plan.server);
     let first = client.models()?.active;
     let asked = Asked {
         answers: Mutex::default(),
@@ -91,20 +95,48 @@ fn phases(
 ) -> anyhow::Result<Vec<Phase>> {
     // What the first requests warm is not measured.
     thread::sleep(plan.alone / 4);
-    asked.take("warming");
+    asked.take("warming", &HashMap::new());
     thread::sleep(plan.alone);
-    let alone = asked.take("alone");
+    let mut given = known(client, plan.users)?;
+    let alone = asked.take("alone", &given);
     let second = client.load(&plan.folder)?;
-    let loading = loaded(client, &second).map(|()| asked.take("loading"));
-    let loading = loading?;
+    loaded(client, &second)?;
+    let loading = asked.take("loading", &given);
+    client.activate(&second)?;
+    given.extend(known(client, plan.users)?);
+    asked.take("known", &given);
     for number in 0..plan.activations {
-        client.activate(if number % 2 == 0 { &second } else { first })?;
+        client.activate(if number % 2 == 0 { first } else { &second })?;
         thread::sleep(Duration::from_millis(250));
     }
-    let exchanging = asked.take("exchanging");
+    let exchanging = asked.take("exchanging", &given);
     client.activate(first)?;
     client.remove(&second)?;
     Ok(vec![alone, loading, exchanging])
+}
+
+/// What the active model gives each user.
+fn known(client: &ShopClient, users: usize) -> anyhow::Result<Given> {
+    let of = |user| {
+        let Fixed { model, whole, ctr } = client.fixed(user)?;
+        ensure!(whole, "a ranking for u{} was degraded before anything began", user + 1);
+        Ok(((model, user), ctr))
+    };
+    (0..users).map(of).collect()
+}
+
+/// Probabilities by model and user.
+type Given = HashMap<(String, usize), Vec<f64>>;
+
+/// How far probabilities may be from what the same model gave: their last digits depend on the batch.
+const ALIKE: f64 = 1e-4;
+
+/// Whether a ranking is what its model gives.
+fn as_given(given: &Given, user: usize, answer: &Fixed) -> bool {
+    given.get(&(answer.model.clone(), user)).is_some_and(|known| {
+        known.len() == answer.ctr.len()
+            && known.iter().zip(&answer.ctr).all(|(one, other)| (one - other).abs() < ALIKE)
+    })
 }
 
 /// Waits until a model is ready.
@@ -124,35 +156,36 @@ fn loaded(client: &ShopClient, version: &str) -> anyhow::Result<()> {
 impl Asked {
     /// One of those that ask, at the pace of all together.
     fn ask(&self, plan: &Exchange, begun: Instant) {
-        let client = ShopClient::new(&plan.url);
+        let client = ShopClient::new(&plan.server);
         while !self.stop.load(Ordering::Relaxed) {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let due = Duration::from_secs_f64(number as f64 / plan.rate);
             thread::sleep(due.saturating_sub(begun.elapsed()));
             let at = Instant::now();
-            let served = client.rank(number % plan.users, 10, None);
-            let model = served.ok().and_then(|served| served.model);
-            let answer = (at.elapsed().as_secs_f64() * 1e3, model);
-            // A poisoned lock has its list still.
-            self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(answer);
+            let user = number % plan.users;
+            let served = client.fixed(user).ok();
+            self.answers.lock().push((at.elapsed().as_secs_f64() * 1e3, user, served));
         }
     }
 
-    fn take(&self, name: &'static str) -> Phase {
-        let answers = std::mem::take(
-            &mut *self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
-        let failed = answers.iter().filter(|(_, model)| model.is_none()).count();
-        let mut models: Vec<String> = answers.iter().filter_map(|(_, one)| one.clone()).collect();
+    fn take(&self, name: &'static str, given: &Given) -> Phase {
+        let answers = std::mem::take(&mut *self.answers.lock());
+        let ranked = || answers.iter().filter_map(|(_, user, one)| Some((*user, one.as_ref()?)));
+        let mut models: Vec<String> = ranked().map(|(_, one)| one.model.clone()).collect();
         models.sort_unstable();
         models.dedup();
-        let mut times: Vec<f64> = answers.iter().map(|(ms, _)| *ms).collect();
+        let degraded = ranked().filter(|(_, one)| !one.whole).count();
+        let mixed =
+            ranked().filter(|(user, one)| one.whole && !as_given(given, *user, one)).count();
+        let mut times: Vec<f64> = answers.iter().map(|(ms, ..)| *ms).collect();
         times.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let place = (times.len() as f64 * share).ceil() as usize;
             times.get(place.saturating_sub(1)).copied().unwrap_or(f64::NAN)
         };
-        Phase { name, requests: times.len(), failed, p50_ms: at(0.5), p99_ms: at(0.99), models }
+        let failed = answers.len() - ranked().count();
+        let (p50_ms, p99_ms) = (at(0.5), at(0.99));
+        Phase { name, requests: times.len(), failed, degraded, mixed, p50_ms, p99_ms, models }
     }
 }
 
@@ -161,18 +194,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phase_has_the_percentiles_of_its_answers() {
+    fn a_phase_has_the_percentiles_of_its_answers_and_finds_a_mixture() {
+        let fixed = |ms: usize| Fixed {
+            model: "m".to_owned(),
+            whole: ms != 9,
+            ctr: vec![if ms == 8 { 0.7 } else { 0.5 }],
+        };
+        let answers = (1..=200).map(|ms| (ms as f64, 0, (ms != 7).then(|| fixed(ms))));
         let asked = Asked {
-            answers: Mutex::new(
-                (1..=200).map(|ms| (f64::from(ms), (ms != 7).then(|| "m".to_owned()))).collect(),
-            ),
+            answers: Mutex::new(answers.collect()),
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
         };
-        let phase = asked.take("alone");
-        assert_eq!((phase.requests, phase.failed), (200, 1));
+        let given = Given::from([(("m".to_owned(), 0), vec![0.500_01])]);
+        let phase = asked.take("alone", &given);
+        assert_eq!((phase.requests, phase.failed, phase.degraded, phase.mixed), (200, 1, 1, 1));
         assert_eq!((phase.p50_ms, phase.p99_ms), (100.0, 198.0));
         assert_eq!(phase.models, ["m"]);
-        assert_eq!(asked.take("next").requests, 0);
+        assert_eq!(asked.take("next", &given).requests, 0);
     }
 }

@@ -30,4 +30,5 @@ pub use describe::{Description, describe};
 pub use exchange::{Exchange, Phase, exchange};
 pub use generate::{Generated, generate};
 pub use plan::Plan;
+pub use shop_client::ShopServer;
 pub use truth::{ShopTruth, ShopperTruth, truth};

@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use plugrank_simshop::{
-    ArmTruth, Browsing, Day, Exchange, Outcome, Plan, closed_loop, day, describe, exchange,
-    generate, idrec_against_ppm, truth,
+    ArmTruth, Browsing, Day, Exchange, Outcome, Plan, ShopServer, closed_loop, day, describe,
+    exchange, generate, idrec_against_ppm, truth,
 };
 
 /// Makes shops that do not exist, with clicks whose true probabilities are known.
@@ -37,8 +37,10 @@ Examples:
 const EXCHANGE: &str = "\
 The server has a folder of models (models.folder) with the second bundle in it. Rank requests come at --rate all
 the time; printed are the latencies alone, while the second model is loaded, and while the two are activated in
-turns, four times a second. Then the first is active again and the second is removed. Loading is within
-its bounds while p99 stays below 1.5 times that alone, and no request fails.
+turns, four times a second. Then the first is active again and the second is removed. Each request has the same
+candidates at the same moment, so that a model has one answer to it: one that names a model and is not
+its answer is mixed. Loading is within its bounds while p99 stays below 1.5 times that alone, no request fails,
+and none is mixed.
 
 Example:
   simshop exchange shop-8 --url http://127.0.0.1:8080 --rate 200";
@@ -122,9 +124,8 @@ struct RunArgs {
     /// Folder that `generate` made.
     #[arg(value_name = "DIR")]
     dataset: PathBuf,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    server: ShopServer,
     /// Name of the experiment; the seed is added.
     #[arg(long, default_value = "simshop")]
     experiment: String,
@@ -160,9 +161,8 @@ struct DayArgs {
     /// Folder that `generate` made.
     #[arg(value_name = "DIR")]
     dataset: PathBuf,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    server: ShopServer,
     /// Seed of all that is drawn.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -191,9 +191,8 @@ struct ExchangeArgs {
     /// Folder of the second model, among those of the server.
     #[arg(value_name = "NAME")]
     folder: String,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    server: ShopServer,
     /// Rank requests a second.
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
@@ -250,8 +249,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn pass(args: DayArgs) -> anyhow::Result<()> {
-    let DayArgs { dataset, url, seed, shoppers, hours, k, threads, prices, withdrawn } = args;
-    let one = Day { url, seed, shoppers, hours, k, threads, prices, withdrawn };
+    let DayArgs { dataset, server, seed, shoppers, hours, k, threads, prices, withdrawn } = args;
+    let one = Day { server, seed, shoppers, hours, k, threads, prices, withdrawn };
     println!("{}", serde_json::to_string_pretty(&day(&dataset, &one)?)?);
     Ok(())
 }
@@ -266,7 +265,7 @@ fn browse(args: &RunArgs) -> anyhow::Result<()> {
         }
     };
     let browsing = Browsing {
-        url: args.url.clone(),
+        server: args.server.clone(),
         experiment: args.experiment.clone(),
         definition,
         runs: args.runs,
@@ -318,7 +317,7 @@ fn told(outcome: &Outcome) -> String {
 
 fn measure(args: &ExchangeArgs) -> anyhow::Result<()> {
     let phases = exchange(&Exchange {
-        url: args.url.clone(),
+        server: args.server.clone(),
         folder: args.folder.clone(),
         rate: args.rate,
         threads: args.threads,
@@ -333,10 +332,12 @@ fn measure(args: &ExchangeArgs) -> anyhow::Result<()> {
     let alone = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
     for phase in &phases {
         println!(
-            "{:<11} {:>6} requests, {} failed, p50 {:.1} ms, p99 {:.1} ms ({:.2} times that alone), by {}",
+            "{:<11} {:>6} requests, {} failed, {} degraded, {} mixed, p50 {:.1} ms, p99 {:.1} ms ({:.2} times that alone), by {}",
             phase.name,
             phase.requests,
             phase.failed,
+            phase.degraded,
+            phase.mixed,
             phase.p50_ms,
             phase.p99_ms,
             phase.p99_ms / alone,

@@ -12,8 +12,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A served list.
 pub(crate) struct Served {
     pub(crate) request_id: String,
-    /// Version of the model that scored.
-    pub(crate) model: Option<String>,
     /// Indices of its items, first to last.
     pub(crate) items: Vec<usize>,
     /// The arm by layer.
@@ -27,29 +25,61 @@ pub(crate) struct Models {
     pub(crate) states: HashMap<String, String>,
 }
 
+/// An answer to [`ShopClient::fixed`]: what one model and no mixture of two gives.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fixed {
+    /// Version of the model that scored.
+    pub(crate) model: String,
+    /// Whether nothing about it is degraded.
+    pub(crate) whole: bool,
+    /// Probabilities, first to last.
+    pub(crate) ctr: Vec<f64>,
+}
+
+/// A server, and who asks it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShopServer {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// API key, where the server asks for one. From the environment it is in no list of processes.
+    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
 /// A client of a running server.
 pub(crate) struct ShopClient {
     agent: Agent,
     url: String,
+    authorization: Option<String>,
 }
 
 impl ShopClient {
-    pub(crate) fn new(url: &str) -> Self {
+    pub(crate) fn new(server: &ShopServer) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             .build();
-        Self { agent: config.into(), url: url.trim_end_matches('/').to_owned() }
+        let url = server.url.trim_end_matches('/').to_owned();
+        let authorization = server.key.as_ref().map(|key| format!("Bearer {}", key.trim()));
+        Self { agent: config.into(), url, authorization }
     }
 
     fn send(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.url);
-        let sent = match (method, body) {
-            ("POST", Some(body)) => self.agent.post(&url).send_json(body),
-            ("PATCH", Some(body)) => self.agent.patch(&url).send_json(body),
-            ("PUT", Some(body)) => self.agent.put(&url).send_json(body),
-            ("DELETE", _) => self.agent.delete(&url).call(),
-            _ => self.agent.get(&url).call(),
+        let request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
+        };
+        let sent = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                let body =
+                    request.body(body.to_string()).context("no request can be made of it")?;
+                self.agent.run(body)
+            }
+            None => self.agent.run(request.body(()).context("no request can be made of it")?),
         };
         let answer = sent.with_context(|| format!("no server answers at {}", self.url))?;
         let status = answer.status();
@@ -78,11 +108,28 @@ impl ShopClient {
         let arms = reply["experiments"].as_object().into_iter().flatten();
         Ok(Served {
             request_id: reply["request_id"].as_str().unwrap_or_default().to_owned(),
-            model: reply["model"].as_str().map(str::to_owned),
             items: items?,
             arms: arms
                 .filter_map(|(layer, arm)| Some((layer.clone(), arm.as_str()?.to_owned())))
                 .collect(),
+        })
+    }
+
+    /// What a shopper would think of the same forty items at one moment: a model has one answer.
+    pub(crate) fn fixed(&self, user: usize) -> anyhow::Result<Fixed> {
+        let candidates: Vec<String> = (1..=40).map(|item| format!("i{item}")).collect();
+        let body = json!({
+            "user_id": user_id(user),
+            "k": 10,
+            "candidates": candidates,
+            "context": {"timestamp": 1_900_000_000_000_i64},
+        });
+        let reply = self.send("POST", "/v1/rank", Some(&body))?;
+        let items = reply["items"].as_array().context("a reply without items")?;
+        Ok(Fixed {
+            model: reply["model"].as_str().context("nobody scored")?.to_owned(),
+            whole: reply["rung"] == "full",
+            ctr: items.iter().map(|item| item["ctr"].as_f64().unwrap_or(f64::NAN)).collect(),
         })
     }
 

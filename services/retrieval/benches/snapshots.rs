@@ -23,7 +23,7 @@ use plugrank_retrieval::{
     LoadTable, RetrievalOptions, RetrievalParts, RetrievalService, load_table,
 };
 use plugrank_store::{NewItem, Store};
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 use plugrank_transport::Service;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -61,9 +61,9 @@ fn item(number: u64) -> NewItem {
 
 async fn store(url: &str, items: u64) -> Arc<dyn Store> {
     let namespace = format!("snapshot-bench-{items}");
-    let timeout = Duration::from_secs(10);
-    let options = RedisOptions { namespace, call_timeout: timeout, ..RedisOptions::default() };
-    Arc::new(RedisStore::connect(&RedisServers::single(url), options).await.unwrap())
+    let servers = RedisConnection { timeout_ms: 10_000, ..RedisConnection::single(url) };
+    let options = RedisOptions { namespace, ..RedisOptions::default() };
+    Arc::new(RedisStore::connect(&servers, options).await.unwrap())
 }
 
 async fn build(store: &Arc<dyn Store>, dim: usize, folder: &Path) -> (RetrievalService, f64) {

@@ -7,12 +7,13 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use plugrank_bundle::{Bundle, GraphName};
 use plugrank_contract::{
     Context, Deadline, HistoryEntry, Item, ItemId, ItemList, UserId, UserRead,
@@ -51,9 +52,7 @@ impl BatchObserver for Totals {
         self.entries.fetch_add(report.entries as u64, Ordering::Relaxed);
         self.rows.fetch_add(report.rows as u64, Ordering::Relaxed);
         self.padded.fetch_add(report.padded_rows as u64, Ordering::Relaxed);
-        if let Ok(mut reasons) = self.reasons.lock() {
-            *reasons.entry(report.reason.name()).or_default() += 1;
-        }
+        *self.reasons.lock().entry(report.reason.name()).or_default() += 1;
     }
     fn left(&self, _: usize, _: usize) {}
 }
@@ -302,7 +301,7 @@ async fn service(
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-    let reasons = totals.reasons.lock().map(|reasons| format!("{reasons:?}")).unwrap_or_default();
+    let reasons = format!("{:?}", totals.reasons.lock());
     println!(
         "service, {candidates} candidates, {callers} callers: {:.0} rows/s, p50 {:.2} ms, p99 {:.2} ms, \
          {:.1} requests a batch, {:.0}% padding, {reasons}",

@@ -38,6 +38,8 @@ enum Reads {
     /// Action or value of each entry of the history.
     Told(FeatureSlot),
     Mask,
+    /// Entries of the history, at most so many.
+    Length(usize),
     Recency,
 }
 
@@ -125,6 +127,10 @@ impl GraphSchema {
                 InputSource::HistoryLabel => Some(Reads::Label),
                 InputSource::HistoryAgeBucket => Some(Reads::AgeBucket),
                 InputSource::HistoryMask => Some(Reads::Mask),
+                InputSource::HistoryLength => {
+                    let limits = bundle.manifest().history;
+                    Some(Reads::Length(limits.clicks + limits.impressions))
+                }
                 InputSource::RequestRecencyBucket => Some(Reads::Recency),
                 _ => None,
             };
@@ -245,6 +251,7 @@ fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
         Reads::Told(slot) => of(features.history_probes(), slot),
         Reads::Label => Some(1),
         Reads::AgeBucket | Reads::Recency => Some(LAST_TIME_BUCKET.into()),
+        Reads::Length(most) => i64::try_from(*most).ok(),
         Reads::State(_) | Reads::Item(_) | Reads::Mask => None,
     }
 }
@@ -382,6 +389,7 @@ impl RequestRows {
             Reads::AgeBucket => history.age_bucket(),
             Reads::Told(slot) => told_block(slot, &facts.told, facts.history.len()),
             Reads::Mask => mask(facts.history_len),
+            Reads::Length(most) => TensorData::I64(vec![facts.history_len.min(*most) as i64]),
             Reads::State(_)
             | Reads::Item(_)
             | Reads::CandidateFeature(_)

@@ -51,6 +51,22 @@ pub struct ScoringCounts {
     pub without_value: u64,
 }
 
+impl ScoringCounts {
+    /// Each as a metric: its name, what it counts, its value.
+    pub fn metrics(self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let Self { rows, missing_rows, not_finite, without_value } = self;
+        let without =
+            "Candidates whose value by scoring.value, or a formula of a call, was no finite number";
+        [
+            ("scored_rows", "Candidate rows scored", rows),
+            ("scored_missing_rows", "Rows scored with the missing-vector", missing_rows),
+            ("scores_not_finite", "Logits that were no finite number", not_finite),
+            ("values_not_finite", without, without_value),
+        ]
+        .into_iter()
+    }
+}
+
 impl ScoringMetrics {
     pub(crate) fn add(&self, rows: usize, missing: usize, not_finite: usize) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);

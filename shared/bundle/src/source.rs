@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use plugrank_contract::TensorDtype;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The graphs a bundle may hold.
@@ -67,6 +68,7 @@ impl GraphName {
                 "candidate.feature.NAME",
                 "candidate.given.NAME",
                 "history.mask",
+                "history.length",
                 "request.feature.NAME",
                 "request.recency_bucket",
             ],
@@ -77,6 +79,7 @@ impl GraphName {
                 "history.action",
                 "history.value",
                 "history.mask",
+                "history.length",
                 "user.feature.NAME",
                 "candidate.feature.NAME",
                 "candidate.given.NAME",
@@ -122,6 +125,8 @@ pub enum InputSource {
     HistoryValue,
     /// 1 for an entry, 0 for padding. f32 `[users, history]`.
     HistoryMask,
+    /// Entries of the history. i64 `[users]`.
+    HistoryLength,
     /// A user's feature. `[users]` or `[users, length]`.
     UserFeature(String),
     /// An output of `user_encoder`.
@@ -139,6 +144,18 @@ pub enum InputSource {
 }
 
 impl InputSource {
+    /// Type and dimensions, where no manifest is needed to tell them.
+    pub(crate) const fn fixed_shape(&self) -> Option<(TensorDtype, &'static [&'static str])> {
+        use TensorDtype::{F32, I64};
+        match self {
+            Self::TextTokenIds | Self::TextMask => Some((I64, &["batch", "tokens"])),
+            Self::HistoryLabel | Self::HistoryAgeBucket => Some((I64, &["users", "history"])),
+            Self::HistoryMask => Some((F32, &["users", "history"])),
+            Self::HistoryLength | Self::RequestRecencyBucket => Some((I64, &["users"])),
+            _ => None,
+        }
+    }
+
     /// Whether inputs of `graph` may come from here.
     #[must_use]
     pub fn allowed_in(&self, graph: GraphName) -> bool {
@@ -172,6 +189,7 @@ impl FromStr for InputSource {
             "history.action" => Some(Self::HistoryAction),
             "history.value" => Some(Self::HistoryValue),
             "history.mask" => Some(Self::HistoryMask),
+            "history.length" => Some(Self::HistoryLength),
             "request.recency_bucket" => Some(Self::RequestRecencyBucket),
             _ => None,
         };
@@ -217,6 +235,7 @@ impl fmt::Display for InputSource {
             Self::HistoryAction => f.write_str("history.action"),
             Self::HistoryValue => f.write_str("history.value"),
             Self::HistoryMask => f.write_str("history.mask"),
+            Self::HistoryLength => f.write_str("history.length"),
             Self::UserFeature(name) => write!(f, "user.feature.{name}"),
             Self::UserState(name) => write!(f, "user.state.{name}"),
             Self::CandidateItem(name) => write!(f, "candidate.item.{name}"),

@@ -15,6 +15,11 @@ pub trait Call: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Whether every process of the role has to hear of it, because each keeps something of its
     /// own that it changes. Otherwise any one of them answers.
     const EVERY_REPLICA: bool = false;
+    /// What the replies of two processes of the role say together, where every one is asked.
+    #[must_use]
+    fn merge(_: Self::Reply, other: Self::Reply) -> Self::Reply {
+        other
+    }
     /// Whether a local service works on it where its caller runs, without a hop. Calls that change
     /// what the service holds go through its actor's mailbox: a caller that hangs up must not leave
     /// half of them done.

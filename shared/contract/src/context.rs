@@ -1,6 +1,6 @@
 //! What accompanies every call: who asked, how long there is, which trace it belongs to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{Deadline, Traceparent};
 
@@ -30,6 +30,9 @@ pub struct Context {
     pub request_id: uuid::Uuid,
     /// When the answer stops being of use.
     pub deadline: Deadline,
+    /// Name of the model that answers, where the caller wants one ([`loading::name`](crate::loading::name));
+    /// `None`: the one that is active where the call arrives.
+    pub model: Option<Arc<str>>,
     /// W3C `traceparent` of the span that makes the call.
     pub traceparent: Option<Traceparent>,
     /// W3C `tracestate` the request came with, handed on as it is.
@@ -43,6 +46,7 @@ impl Context {
         Self {
             request_id: uuid::Uuid::now_v7(),
             deadline: Deadline::NONE,
+            model: None,
             traceparent: None,
             tracestate: None,
         }

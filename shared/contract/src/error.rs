@@ -22,6 +22,8 @@ pub enum ErrorCode {
     Internal,
     /// The model gives what are no finite numbers.
     NotFinite,
+    /// The process does not have the model that the call names.
+    NoModel,
 }
 
 /// A failed call.
@@ -66,6 +68,10 @@ impl CallError {
     /// The model gives what are no finite numbers.
     pub fn not_finite(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::NotFinite, message)
+    }
+    /// The process does not have the model that the call names.
+    pub fn no_model(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NoModel, message)
     }
     /// A defect in the service.
     pub fn internal(message: impl Into<String>) -> Self {

@@ -36,6 +36,7 @@ pub mod ids;
 pub mod image_limits;
 pub mod item;
 pub mod items;
+pub mod loading;
 pub mod matrix;
 mod panic_text;
 pub mod reranking;

@@ -66,7 +66,7 @@ fn entry(id: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
 
 /// A store with three items, two of them with the same image, and one that was deleted.
 async fn store(folder: &std::path::Path) -> Arc<dyn Store> {
-    let options = EmbeddedOptions { page_cache_bytes: 1 << 20, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions { page_cache_mb: 1, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&folder.join("store.redb"), options).unwrap();
     let half = Number::new(0.5).unwrap();
     let items = vec![

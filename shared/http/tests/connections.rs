@@ -5,7 +5,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -13,6 +13,7 @@ use std::{
 };
 
 use actix_web::{App, HttpResponse, rt, web};
+use parking_lot::Mutex;
 use plugrank_http::{HttpServer, resource};
 use plugrank_runtime::{Health, Shutdown};
 use tokio::{
@@ -45,7 +46,7 @@ impl Server {
         let app = move || {
             let gate = Arc::clone(&gate);
             let stall = move || {
-                let _ = gate.lock().unwrap().recv();
+                let _ = gate.lock().recv();
                 std::future::ready(HttpResponse::Ok().body("released"))
             };
             let echo = |body: web::Bytes| async move { HttpResponse::Ok().body(body) };
@@ -322,7 +323,7 @@ async fn call_until_refused(address: SocketAddr, met: Arc<Met>) {
                 Ok(())
             };
             if let Err(error) = asked.await {
-                met.lost.lock().unwrap().push(error.to_string());
+                met.lost.lock().push(error.to_string());
                 break;
             }
             met.answered.fetch_add(1, Ordering::Relaxed);
@@ -358,7 +359,7 @@ async fn nobody_loses_a_request_while_the_server_stops() {
         for caller in callers {
             timeout(LONG, caller).await.unwrap().unwrap();
         }
-        let lost = met.lost.lock().unwrap();
+        let lost = met.lost.lock();
         assert!(lost.is_empty(), "{lost:?} of {:?}", met.answered);
         assert!(met.told_to_close.load(Ordering::Relaxed) >= 12, "{:?}", met.told_to_close);
     }

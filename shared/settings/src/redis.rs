@@ -1,6 +1,6 @@
 //! How Redis servers are reached: one type for every section that has some.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use garde::Validate;
 use schemars::JsonSchema;
@@ -88,6 +88,31 @@ impl std::fmt::Debug for RedisConnection {
 }
 
 impl RedisConnection {
+    /// To one server.
+    #[must_use]
+    pub fn single(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+
+    /// To a Redis Cluster, by some of its nodes.
+    #[must_use]
+    pub fn cluster(urls: Vec<String>) -> Self {
+        Self { cluster_urls: urls, ..Self::default() }
+    }
+
+    /// To the master that Sentinels watch.
+    #[must_use]
+    pub fn sentinel(urls: Vec<String>, master: impl Into<String>) -> Self {
+        Self { sentinel_urls: urls, sentinel_master: Some(master.into()), ..Self::default() }
+    }
+
+    /// Time for opening a connection, and for one exchange, waiting for a connection included. Bulk writes
+    /// take several exchanges.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
     /// Of the ways to the servers exactly one is given.
     fn only_way<T>(&self, key: &'static str) -> impl FnOnce(&T, &RedisUse) -> garde::Result {
         let given = [

@@ -60,7 +60,7 @@ impl Opener {
         error::caught(|| {
             let mut builder = Database::builder();
             builder
-                .set_cache_size(self.options.page_cache_bytes)
+                .set_cache_size(self.options.page_cache_mb << 20)
                 .set_check_integrity_on_open(self.options.verify_on_open);
             let shown = path.display().to_string();
             let (begun, verified) = (Instant::now(), Arc::new(AtomicBool::new(false)));

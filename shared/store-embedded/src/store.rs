@@ -97,7 +97,7 @@ impl EmbeddedStore {
     }
 
     pub(crate) fn open_with(opener: Opener) -> Result<Self, StoreError> {
-        let users = Arc::new(UserCache::new(opener.options.user_cache_bytes));
+        let users = Arc::new(UserCache::new(opener.options.user_cache_mb << 20));
         let EmbeddedOptions { changes_kept, popularity_half_life, .. } = opener.options;
         let database = Arc::new(Handle::open(opener)?);
         let writer = Arc::new(Writer::start(Arc::clone(&database))?);

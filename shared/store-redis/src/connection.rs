@@ -3,12 +3,13 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use deadpool::managed::{Object, Pool, PoolError, Timeouts};
+use plugrank_settings::RedisConnection;
 use plugrank_store::StoreError;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 use tracing::Instrument;
 
 use crate::{
-    RedisOptions, RedisServers,
+    RedisServers,
     batch::{Batch, Kind},
     keys::Key,
     manager::Manager,
@@ -38,24 +39,22 @@ impl fmt::Debug for Server {
 
 impl Server {
     /// Prepares the pool; connects with the first call.
-    pub(crate) fn new(servers: &RedisServers, options: &RedisOptions) -> Result<Self, StoreError> {
-        let manager = Manager::new(servers, options)?;
+    pub(crate) fn new(to: &RedisConnection, replicas: usize) -> Result<Self, StoreError> {
+        let servers = RedisServers::new(to)?;
+        let manager = Manager::new(&servers, to)?;
+        let timeout = Some(to.timeout());
         let pool = Pool::builder(manager)
-            .max_size(options.connections.max(1))
-            .timeouts(Timeouts {
-                wait: Some(options.call_timeout),
-                create: Some(options.connect_timeout),
-                recycle: Some(options.connect_timeout),
-            })
+            .max_size(to.pool.max(1))
+            .timeouts(Timeouts { wait: timeout, create: timeout, recycle: timeout })
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(format!("Redis pool: {error}")))?;
         Ok(Self {
             pool,
             addresses: servers.addresses().into(),
-            target: Target::from_servers(servers)?,
-            call_timeout: options.call_timeout,
-            replicas: options.replicas,
+            target: Target::from_servers(&servers)?,
+            call_timeout: to.timeout(),
+            replicas,
         })
     }
 

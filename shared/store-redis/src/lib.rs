@@ -51,6 +51,7 @@ mod vectors;
 
 pub use migrate::Migrated;
 pub use options::RedisOptions;
-pub use servers::{RedisAccess, RedisServers};
+pub use plugrank_settings::RedisConnection;
+pub(crate) use servers::RedisServers;
 pub use store::RedisStore;
 pub use vector_sets::{VectorSetOptions, VectorSets};

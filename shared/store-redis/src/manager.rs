@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use plugrank_settings::RedisConnection;
 use plugrank_store::StoreError;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisError,
@@ -13,7 +14,7 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use crate::{RedisAccess, RedisOptions, RedisServers, link::Link};
+use crate::{RedisServers, link::Link};
 
 /// Times a cluster's client tries anew, within the time of the call: after a redirection, or while
 /// a replica takes its master's place.
@@ -35,9 +36,12 @@ pub(crate) struct Manager {
 }
 
 impl Manager {
-    pub(crate) fn new(servers: &RedisServers, options: &RedisOptions) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        servers: &RedisServers,
+        access: &RedisConnection,
+    ) -> Result<Self, StoreError> {
         let refused = |error: RedisError| StoreError::Unavailable(format!("Redis: {error}"));
-        let access = &options.access;
+        let timeout = access.timeout();
         let infos = servers.parse()?;
         let tls = infos.iter().any(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. }));
         let certificates = certificates(access, tls)?;
@@ -71,8 +75,8 @@ impl Manager {
             }
             RedisServers::Cluster(_) => {
                 let mut builder = ClusterClient::builder(infos)
-                    .connection_timeout(options.connect_timeout)
-                    .response_timeout(options.call_timeout)
+                    .connection_timeout(timeout)
+                    .response_timeout(timeout)
                     .retries(CLUSTER_RETRIES)
                     .min_retry_wait(5)
                     .max_retry_wait(CLUSTER_RETRY_WAIT.as_millis() as u64);
@@ -83,9 +87,9 @@ impl Manager {
             }
         };
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.call_timeout));
-        Ok(Self { opener, config, call_timeout: options.call_timeout })
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(timeout));
+        Ok(Self { opener, config, call_timeout: timeout })
     }
 
     /// Whether keys are spread over slots of several servers.
@@ -142,7 +146,7 @@ impl managed::Manager for Manager {
 fn sentinel(
     infos: &[ConnectionInfo],
     master: &str,
-    access: &RedisAccess,
+    access: &RedisConnection,
     certificates: Option<TlsCertificates>,
 ) -> Result<SentinelClient, RedisError> {
     let addresses = infos.iter().map(|info| info.addr().clone());
@@ -170,7 +174,7 @@ fn sentinel(
     builder.build()
 }
 
-fn with_access(info: ConnectionInfo, access: &RedisAccess) -> ConnectionInfo {
+fn with_access(info: ConnectionInfo, access: &RedisConnection) -> ConnectionInfo {
     let mut settings = info.redis_settings().clone();
     if let Some(username) = &access.username {
         settings = settings.set_username(username);
@@ -188,7 +192,10 @@ fn with_protocol(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 /// The certificates to trust, when not the system's.
-fn certificates(access: &RedisAccess, tls: bool) -> Result<Option<TlsCertificates>, StoreError> {
+fn certificates(
+    access: &RedisConnection,
+    tls: bool,
+) -> Result<Option<TlsCertificates>, StoreError> {
     let Some(path) = &access.ca_file else { return Ok(None) };
     let refused = |why: String| {
         StoreError::Unavailable(format!("the certificates {} for Redis: {why}", path.display()))

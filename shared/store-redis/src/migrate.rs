@@ -11,7 +11,7 @@ use plugrank_store::{
 use redis::cmd;
 
 use crate::{
-    RedisOptions, RedisServers, RedisStore,
+    RedisConnection, RedisOptions, RedisStore,
     batch::Kind,
     connection::Server,
     history,
@@ -48,11 +48,11 @@ impl RedisStore {
     /// # Errors
     /// As [`RedisStore::connect`]; or the namespace is not of that version.
     pub async fn migrate(
-        servers: &RedisServers,
+        servers: &RedisConnection,
         options: RedisOptions,
         to: &str,
     ) -> Result<Migrated, StoreError> {
-        let server = Server::new(servers, &options)?;
+        let server = Server::new(servers, options.replicas)?;
         let keys = Keys::new(&options.namespace);
         let schema = keys.schema();
         let version: Option<String> =

@@ -1,13 +1,14 @@
 //! Which Redis servers hold the store, and how to reach them.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
+use plugrank_settings::RedisConnection;
 use plugrank_store::StoreError;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// Which servers hold the store.
+/// Which of the three ways to the servers is set.
 #[derive(Clone, PartialEq, Eq)]
-pub enum RedisServers {
+pub(crate) enum RedisServers {
     /// One server: `redis://[user:password@]host:port[/db]`, `rediss://…` or `unix:/path`.
     Single(String),
     /// A master that Sentinels watch and replace.
@@ -22,10 +23,21 @@ pub enum RedisServers {
 }
 
 impl RedisServers {
-    /// One server.
-    #[must_use]
-    pub fn single(url: impl Into<String>) -> Self {
-        Self::Single(url.into())
+    /// The way that the settings name.
+    pub(crate) fn new(connection: &RedisConnection) -> Result<Self, StoreError> {
+        let RedisConnection { url, cluster_urls, sentinel_urls, sentinel_master, .. } = connection;
+        match (url, &cluster_urls[..], &sentinel_urls[..], sentinel_master) {
+            (Some(url), [], [], None) => Ok(Self::Single(url.clone())),
+            (None, [_, ..], [], None) => Ok(Self::Cluster(cluster_urls.clone())),
+            (None, [], [_, ..], Some(master)) => {
+                Ok(Self::Sentinel { urls: sentinel_urls.clone(), master: master.clone() })
+            }
+            _ => Err(StoreError::Unavailable(
+                "one way to the Redis servers is set: url, cluster_urls, or sentinel_urls with \
+                 sentinel_master"
+                    .to_owned(),
+            )),
+        }
     }
 
     fn urls(&self) -> &[String] {
@@ -51,11 +63,6 @@ impl RedisServers {
 
     /// The addresses, read.
     pub(crate) fn parse(&self) -> Result<Vec<ConnectionInfo>, StoreError> {
-        if self.urls().is_empty() {
-            return Err(StoreError::Unavailable(
-                "no address of a Redis server is given".to_owned(),
-            ));
-        }
         let several = !matches!(self, Self::Single(_));
         self.urls().iter().map(|url| parse(url, several)).collect()
     }
@@ -91,27 +98,6 @@ impl fmt::Debug for RedisServers {
     }
 }
 
-/// Credentials for the servers, and the certificate that is trusted.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct RedisAccess {
-    /// ACL user; in place of the one in the address. With Sentinel: at the master.
-    pub username: Option<String>,
-    /// Its password.
-    pub password: Option<String>,
-    /// File of certificates (PEM) to trust for `rediss://`, in place of the system's.
-    pub ca_file: Option<PathBuf>,
-}
-
-impl fmt::Debug for RedisAccess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisAccess")
-            .field("username", &self.username)
-            .field("password", &self.password.as_ref().map(|_| "***"))
-            .field("ca_file", &self.ca_file)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,10 +105,9 @@ mod tests {
     #[test]
     fn no_password_is_shown() {
         let url = "redis://app:s3cret@host:6379/0".to_owned();
-        let access = RedisAccess { password: Some("s3cret".into()), ..RedisAccess::default() };
         let shown = format!(
-            "{:?} {:?} {access:?}",
-            RedisServers::single(&url),
+            "{:?} {:?}",
+            RedisServers::Single(url.clone()),
             RedisServers::Cluster(vec![url])
         );
         assert!(shown.contains("host:6379") && !shown.contains("s3cret"), "{shown}");
@@ -134,7 +119,8 @@ mod tests {
             let error = RedisServers::Cluster(vec![url.to_owned()]).parse().unwrap_err();
             assert!(error.to_string().contains("redis://"), "{error}");
         }
-        assert!(RedisServers::Cluster(Vec::new()).parse().is_err());
-        assert!(RedisServers::single("redis://host:6379/3").parse().is_ok());
+        assert!(RedisServers::Single("redis://host:6379/3".to_owned()).parse().is_ok());
+        let none = RedisServers::new(&RedisConnection::default()).unwrap_err().to_string();
+        assert!(none.contains("sentinel_master"), "{none}");
     }
 }

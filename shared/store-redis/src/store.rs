@@ -14,7 +14,7 @@ use plugrank_store::{
 use redis::cmd;
 
 use crate::{
-    RedisOptions, RedisServers,
+    RedisConnection, RedisOptions,
     batch::Kind,
     catalog,
     changes::RedisChanges,
@@ -46,10 +46,10 @@ impl RedisStore {
     /// `Unavailable` when an address is not one, or no server can be reached or lets us in;
     /// `Corrupt` when another version wrote the namespace.
     pub async fn connect(
-        servers: &RedisServers,
+        servers: &RedisConnection,
         options: RedisOptions,
     ) -> Result<Self, StoreError> {
-        let server = Server::new(servers, &options)?;
+        let server = Server::new(servers, options.replicas)?;
         let keys = Keys::new(&options.namespace);
         let schema = keys.schema();
         let mut batch = server.batch(Kind::Plain);
@@ -220,7 +220,7 @@ impl Store for RedisStore {
         space: &VectorSpace,
         entries: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        let memory = self.options.vector_memory;
+        let memory = self.options.vector_memory();
         vectors::put(&self.server, &self.keys, memory, space, &entries).await
     }
 

@@ -17,7 +17,7 @@ use plugrank_store::{ItemVector, StoreError};
 use redis::{Cmd, cmd};
 
 use crate::{
-    RedisOptions, RedisServers,
+    RedisConnection, RedisOptions,
     batch::Kind,
     buckets,
     connection::Server,
@@ -58,18 +58,14 @@ impl VectorSets {
     ///
     /// # Errors
     /// `Unavailable` when an address is not one, or there is no shard or are too many.
-    pub fn new(
-        servers: &RedisServers,
-        redis: &RedisOptions,
-        options: VectorSetOptions,
-    ) -> Result<Self, StoreError> {
+    pub fn new(servers: &RedisConnection, options: VectorSetOptions) -> Result<Self, StoreError> {
         if !(1..=buckets::COUNT).contains(&options.shards) {
             let most = buckets::COUNT;
             let shards = options.shards;
             return Err(StoreError::Unavailable(format!("{shards} shards; 1 to {most} can be")));
         }
-        let server = Server::new(servers, redis)?;
-        Ok(Self { server, keys: Keys::new(&redis.namespace), options })
+        let server = Server::new(servers, 0)?;
+        Ok(Self { server, keys: Keys::new(&RedisOptions::default().namespace), options })
     }
 
     /// Keeps vectors, replacing those of the same items.

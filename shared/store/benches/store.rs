@@ -18,7 +18,7 @@ use plugrank_contract::{
 };
 use plugrank_store::{ItemStats, NewItem, Store, StoreError, VectorSpace};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 
 const ITEMS: u64 = 100_000;
 const USERS: u64 = 10_000;
@@ -88,10 +88,10 @@ impl Memory {
     }
 }
 
-fn servers(urls: &str) -> RedisServers {
+fn servers(urls: &str) -> RedisConnection {
     match urls.contains(',') {
-        true => RedisServers::Cluster(urls.split(',').map(str::to_owned).collect()),
-        false => RedisServers::single(urls),
+        true => RedisConnection::cluster(urls.split(',').map(str::to_owned).collect()),
+        false => RedisConnection::single(urls),
     }
 }
 

@@ -56,6 +56,21 @@ pub struct Retention {
     pub history: Duration,
 }
 
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { events: 90 * DAY, exposures: 30 * DAY, history: 365 * DAY }
+    }
+}
+
+impl Retention {
+    /// How long the log is kept that is kept longest.
+    #[must_use]
+    pub fn longest_log(&self) -> Duration {
+        self.events.max(self.exposures)
+    }
+}
+
 /// A served list as both stores keep it. It is written where the list was served, which is cheaper than
 /// to hand over all it is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]

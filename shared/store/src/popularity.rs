@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use plugrank_contract::TimestampMs;
 
+/// After how long an event counts half, where nothing else is set.
+pub const DEFAULT_HALF_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A sum of weights that halves with every half-life: its value at a moment.
 ///
 /// ```

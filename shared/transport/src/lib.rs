@@ -6,6 +6,7 @@
 
 pub mod actor;
 mod decode;
+mod for_model;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod local;
@@ -17,6 +18,7 @@ mod turns;
 pub mod wire;
 mod work;
 
+pub use for_model::ForModel;
 pub use local::{Local, LocalOptions};
 pub use remote::{
     EndpointStatus, ExternalHttp, ExternalReply, ExternalRequest, PeerOptions, Remote,

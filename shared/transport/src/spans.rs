@@ -218,5 +218,6 @@ const fn code_name(code: ErrorCode) -> &'static str {
         ErrorCode::Unavailable => "unavailable",
         ErrorCode::Internal => "internal",
         ErrorCode::NotFinite => "not_finite",
+        ErrorCode::NoModel => "no_model",
     }
 }

@@ -11,6 +11,8 @@ pub const MEDIA_TYPE: &str = "application/vnd.plugrank.postcard";
 pub const REMAINING_US: &str = "plugrank-remaining-us";
 /// Identifies the caller's request.
 pub const REQUEST_ID: &str = "x-request-id";
+/// Names the model that answers; absent: the active one.
+pub const MODEL: &str = "plugrank-model";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// What other tracing systems noted in it.
@@ -42,7 +44,7 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 pub fn status(code: ErrorCode) -> u16 {
     match code {
         ErrorCode::InvalidArgument => 400,
-        ErrorCode::NotFound => 404,
+        ErrorCode::NotFound | ErrorCode::NoModel => 404,
         ErrorCode::Overloaded => 429,
         ErrorCode::DeadlineExceeded => 504,
         ErrorCode::Unavailable => 503,
@@ -56,6 +58,9 @@ pub fn context_headers(context: &Context) -> Vec<(&'static str, String)> {
     let mut headers = vec![(REQUEST_ID, context.request_id.to_string())];
     if let Some(left) = context.remaining() {
         headers.push((REMAINING_US, left.as_micros().to_string()));
+    }
+    if let Some(model) = &context.model {
+        headers.push((MODEL, model.to_string()));
     }
     headers.extend(trace_headers(context));
     headers
@@ -88,6 +93,7 @@ pub fn context_from<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Cont
         let micros: u64 = left.parse().map_err(|_| bad(REMAINING_US))?;
         context = context.within(Duration::from_micros(micros));
     }
+    context.model = header(MODEL).map(Into::into);
     adopt_trace(&mut context, header);
     Ok(context)
 }

@@ -182,10 +182,10 @@ async fn progress_counts_up_to_the_whole_catalog() {
     let items = (0..2_500)
         .map(|n| plugrank_store::NewItem { item: item(&format!("i{n}"), &[], None), image: None });
     shop.store.put_items(items.collect()).await.unwrap();
-    let seen = std::sync::Mutex::new(Vec::new());
-    let service = shop.build_telling(|progress| seen.lock().unwrap().push(progress)).await.unwrap();
+    let seen = parking_lot::Mutex::new(Vec::new());
+    let service = shop.build_telling(|progress| seen.lock().push(progress)).await.unwrap();
     assert_eq!(service.status().indexed, 2_500);
-    let seen = seen.into_inner().unwrap();
+    let seen = seen.into_inner();
     assert!(seen.is_sorted_by_key(|progress| (progress.items, progress.indexed)));
     let last = seen.last().unwrap();
     assert_eq!((last.items, last.total, last.indexed), (2_500, 2_500, 2_500));

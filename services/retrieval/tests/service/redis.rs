@@ -10,7 +10,9 @@ use std::{
 };
 
 use plugrank_store::Store;
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore, VectorSetOptions, VectorSets};
+use plugrank_store_redis::{
+    RedisConnection, RedisOptions, RedisStore, VectorSetOptions, VectorSets,
+};
 use tempfile::TempDir;
 
 /// A `redis-server` that keeps what it has acknowledged; ended with this value.
@@ -63,11 +65,7 @@ impl Redis {
 
     /// Vector sets on it, searched exactly.
     pub(crate) fn vector_sets(&self) -> VectorSets {
-        let redis = RedisOptions {
-            connect_timeout: Duration::from_millis(500),
-            call_timeout: Duration::from_millis(500),
-            ..RedisOptions::default()
-        };
+        let servers = RedisConnection { timeout_ms: 500, ..self.servers() };
         let options = VectorSetOptions {
             shards: 2,
             int8: false,
@@ -76,11 +74,11 @@ impl Redis {
             expansion_add: 128,
             expansion_search: 128,
         };
-        VectorSets::new(&self.servers(), &redis, options).expect("an address")
+        VectorSets::new(&servers, options).expect("an address")
     }
 
-    fn servers(&self) -> RedisServers {
-        RedisServers::single(format!("redis://127.0.0.1:{}", self.port))
+    fn servers(&self) -> RedisConnection {
+        RedisConnection::single(format!("redis://127.0.0.1:{}", self.port))
     }
 
     /// Whether it takes connections, now or soon; not when it has ended.

@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugrank_contract::{
     CallError, Context, Dtype, Event, EventType, Item, ItemId, ItemList, Matrix, TimestampMs,
     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
@@ -36,43 +34,43 @@ pub(crate) struct Vectors {
 
 impl Vectors {
     pub(crate) fn set(&self, id: &str, vector: &[f32]) {
-        self.rows.lock().unwrap().insert(id.into(), vector.to_vec());
+        self.rows.lock().insert(id.into(), vector.to_vec());
     }
 
     /// Items whose vectors were asked for since this was last asked.
     pub(crate) fn fetched(&self) -> Vec<ItemId> {
-        std::mem::take(&mut *self.fetched.lock().unwrap())
+        std::mem::take(&mut *self.fetched.lock())
     }
 
     pub(crate) fn fail(&self, error: Option<CallError>) {
-        *self.failure.lock().unwrap() = error;
+        *self.failure.lock() = error;
     }
 
     /// Another bundle, with vectors of another size; the old ones are gone.
     pub(crate) fn activate(&self, bundle: &str, dim: usize) {
-        *self.bundle.lock().unwrap() = bundle.to_owned();
-        *self.dim.lock().unwrap() = dim;
-        self.rows.lock().unwrap().clear();
+        *self.bundle.lock() = bundle.to_owned();
+        *self.dim.lock() = dim;
+        self.rows.lock().clear();
     }
 }
 
 #[async_trait]
 impl Service<FetchVectors> for Vectors {
     async fn call(&self, _: Context, call: FetchVectors) -> Result<FetchedVectors, CallError> {
-        if let Some(error) = self.failure.lock().unwrap().clone() {
+        if let Some(error) = self.failure.lock().clone() {
             return Err(error);
         }
-        self.fetched.lock().unwrap().extend(call.item_ids.iter().cloned());
-        let dim = *self.dim.lock().unwrap();
+        self.fetched.lock().extend(call.item_ids.iter().cloned());
+        let dim = *self.dim.lock();
         let (mut data, mut origins) = (Vec::new(), Vec::new());
         for id in &call.item_ids {
-            let known = self.rows.lock().unwrap().get(id).cloned();
+            let known = self.rows.lock().get(id).cloned();
             origins.push(if known.is_some() { RecordOrigin::Store } else { RecordOrigin::Missing });
             let row = known.unwrap_or_else(|| vec![0.5; dim]);
             data.extend(row.iter().flat_map(|x| x.to_le_bytes()));
         }
         let vectors = Matrix::new(call.item_ids.len(), dim, Dtype::F32, data).unwrap();
-        Ok(FetchedVectors { bundle: self.bundle.lock().unwrap().clone(), vectors, origins })
+        Ok(FetchedVectors { bundle: self.bundle.lock().clone(), vectors, origins })
     }
 }
 
@@ -143,7 +141,7 @@ impl Shop {
         progress: impl Fn(BuildProgress) + Send + Sync,
     ) -> Result<RetrievalService, RetrievalError> {
         let items = ItemTable::new();
-        let bundle = self.vectors.bundle.lock().unwrap().clone();
+        let bundle = self.vectors.bundle.lock().clone();
         let load = LoadTable {
             store: &self.store,
             items: &items,

@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use plugrank_bundle::GraphName;
 use plugrank_contract::{Context, Deadline, ErrorCode, scoring::ModelKind};
 use plugrank_inference::{InferenceError, RemoteGraph, Session, SessionOptions, Tensor};
@@ -38,10 +39,10 @@ impl RemoteGraph for Hanging {
         let less = |hangs: usize| hangs.checked_sub(1);
         if self.hangs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             self.hung.fetch_add(1, Ordering::SeqCst);
-            let _ended = self.held.lock().unwrap().recv();
+            let _ended = self.held.lock().recv();
             return Err(InferenceError::Remote("the test ended".to_owned()));
         }
-        let mut free = self.sessions.iter().filter_map(|session| session.try_lock().ok());
+        let mut free = self.sessions.iter().filter_map(Mutex::try_lock);
         free.next().unwrap().run(inputs)
     }
 }

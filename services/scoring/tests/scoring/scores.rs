@@ -149,21 +149,47 @@ async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
     assert!(error.message.contains("items") && error.message.contains("200"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
+/// The small bundle with another manifest; its vocabularies are read from the folder.
+fn changed(change: impl FnOnce(&mut serde_json::Value)) -> (tempfile::TempDir, Arc<Bundle>) {
     let folder = tempfile::tempdir().unwrap();
     let source = small_folder();
     let text = std::fs::read_to_string(source.join("manifest.json")).unwrap();
     let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
-    for list in ["graphs", "calibration"] {
-        manifest[list].as_object_mut().unwrap().remove("idrec");
-    }
+    change(&mut manifest);
     std::fs::create_dir(folder.path().join("vocab")).unwrap();
     for name in manifest["files"].as_object().unwrap().keys() {
         std::fs::copy(source.join(name), folder.path().join(name)).unwrap();
     }
     std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
     let bundle = Arc::new(Bundle::open(folder.path()).unwrap());
+    (folder, bundle)
+}
+
+/// One more bundle input is a source, and who reads it: `history.length` came so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_length_of_the_history_is_an_input() {
+    let (_folder, bundle) = changed(|manifest| {
+        let inputs = manifest["graphs"]["unified"]["inputs"].as_array_mut().unwrap();
+        let recency = inputs.iter_mut().find(|input| input["name"] == "recency").unwrap();
+        recency["source"] = "history.length".into();
+    });
+    let (plain, bench) = (Bench::new().await, Bench::with(bundle, options()).await);
+    // Three seconds after the second entry the recency bucket is 2, and so is the length.
+    let soon = Score { as_of: 2_003_000, ..call("u2", [1, 7, 2]) };
+    let late = Score { as_of: LATER, ..soon.clone() };
+    let expected = plain.score(soon.clone()).await.unwrap().ctr;
+    assert_eq!(bench.score(soon).await.unwrap().ctr, expected);
+    assert_eq!(bench.score(late.clone()).await.unwrap().ctr, expected);
+    assert_ne!(plain.score(late).await.unwrap().ctr, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
+    let (_folder, bundle) = changed(|manifest| {
+        for list in ["graphs", "calibration"] {
+            manifest[list].as_object_mut().unwrap().remove("idrec");
+        }
+    });
     let bench = Bench::with(bundle, options()).await;
     let idrec = Score { model: ModelKind::Idrec, ..call("u1", [1]) };
     let scored = bench.score(idrec).await.unwrap();

@@ -183,7 +183,7 @@ fn source(manifest: &Manifest, input: &InputSpec) -> Result<(), String> {
 
 /// Type and shape of what a source gives.
 fn expected(manifest: &Manifest, source: &InputSource) -> Result<(TensorDtype, Vec<Dim>), String> {
-    use TensorDtype::{F32, I64};
+    use TensorDtype::F32;
     let named = |names: &[&str]| -> Vec<Dim> {
         names.iter().map(|name| Dim::Named((*name).to_owned())).collect()
     };
@@ -206,8 +206,10 @@ fn expected(manifest: &Manifest, source: &InputSource) -> Result<(TensorDtype, V
         dims.push(Dim::Fixed(width));
         dims
     };
+    if let Some((dtype, dims)) = source.fixed_shape() {
+        return Ok((dtype, named(dims)));
+    }
     Ok(match source {
-        InputSource::TextTokenIds | InputSource::TextMask => (I64, named(&["batch", "tokens"])),
         InputSource::ImagePixels => {
             let image = manifest.modal.image.as_ref().ok_or("`modal.image` is missing")?;
             let sizes = [3, image.height as usize, image.width as usize].map(Dim::Fixed);
@@ -229,17 +231,13 @@ fn expected(manifest: &Manifest, source: &InputSource) -> Result<(TensorDtype, V
         InputSource::CandidateGiven(name) => feature(candidate, name, &["users", "candidates"])?,
         InputSource::UserFeature(name) => feature(user, name, &["users"])?,
         InputSource::RequestFeature(name) => feature(request, name, &["users"])?,
-        InputSource::HistoryLabel | InputSource::HistoryAgeBucket => {
-            (I64, named(&["users", "history"]))
-        }
         InputSource::HistoryAction => feature(history, ACTION, &["users", "history"])?,
         InputSource::HistoryValue => feature(history, VALUE, &["users", "history"])?,
-        InputSource::HistoryMask => (F32, named(&["users", "history"])),
-        InputSource::RequestRecencyBucket => (I64, named(&["users"])),
         InputSource::UserState(name) => {
             let output = output_of(manifest, GraphName::UserEncoder, name)?;
             (output.dtype, output.shape.clone())
         }
+        other => return Err(format!("nothing says what shape `{other}` has")),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The JSON Schema says what the code reads.
 
 use jsonschema::Validator;
+use plugrank_bundle::{GraphName, InputSource};
 use serde_json::{Value, json};
 
 use crate::copy::Copy;
@@ -76,5 +77,27 @@ fn what_the_schema_refuses_the_code_refuses() {
         let copy = Copy::new().edit(change);
         assert!(!schema.is_valid(&copy.manifest()), "the schema takes change {number}");
         assert!(copy.open().is_err(), "the code takes change {number}");
+    }
+}
+
+#[test]
+fn the_schema_has_every_source_of_a_graph() {
+    let schema = schema();
+    let manifest = Copy::new().manifest();
+    for graph in [
+        GraphName::TextEncoder,
+        GraphName::ImageEncoder,
+        GraphName::ItemEncoder,
+        GraphName::UserEncoder,
+        GraphName::Unified,
+        GraphName::Idrec,
+    ] {
+        for form in graph.sources() {
+            let source = form.replace("NAME", "x").replace("OUTPUT", "x");
+            assert!(source.parse::<InputSource>().unwrap().allowed_in(graph), "{graph}: {source}");
+            let mut manifest = manifest.clone();
+            manifest["graphs"][graph.as_str()]["inputs"][0]["source"] = json!(source);
+            assert!(schema.is_valid(&manifest), "manifest.schema.json: {graph} has no {form}");
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use plugrank_contract::{
     Event, Exposure, History, HistoryEntry, Item, ItemId, TimestampMs, User, UserId,
 };
@@ -33,7 +34,7 @@ impl SlowStore {
 
     /// Every read from now on takes this much longer.
     pub(crate) fn delay(&self, delay: Duration) {
-        *self.delay.lock().unwrap() = delay;
+        *self.delay.lock() = delay;
     }
 
     /// Reads since the start.
@@ -43,7 +44,7 @@ impl SlowStore {
 
     async fn slowly(&self) -> &dyn Store {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        let delay = *self.delay.lock().unwrap();
+        let delay = *self.delay.lock();
         tokio::time::sleep(delay).await;
         self.inner.as_ref()
     }

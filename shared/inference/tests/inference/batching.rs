@@ -1,8 +1,9 @@
 //! A bundle's graphs as the batcher runs them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use half::f16;
+use parking_lot::Mutex;
 use plugrank_bundle::{GraphName, TensorDtype};
 use plugrank_contract::Deadline;
 use plugrank_inference::{
@@ -209,7 +210,7 @@ impl RemoteGraph for Server {
 
     fn run(&self, inputs: &[(&str, &Tensor)], _: Deadline) -> Result<Vec<Tensor>, InferenceError> {
         self.available()?;
-        self.session.lock().unwrap().run(inputs)
+        self.session.lock().run(inputs)
     }
 }
 

@@ -190,7 +190,10 @@ impl Shared {
             ErrorCode::InvalidArgument | ErrorCode::NotFound => true,
             ErrorCode::Unavailable => endpoints.iter().all(|endpoint| endpoint.ejected),
             ErrorCode::DeadlineExceeded => self.silence.lock().lasts(waited),
-            ErrorCode::Overloaded | ErrorCode::Internal | ErrorCode::NotFinite => false,
+            ErrorCode::Overloaded
+            | ErrorCode::Internal
+            | ErrorCode::NotFinite
+            | ErrorCode::NoModel => false,
         };
         if lost {
             self.lost(error.clone().into());

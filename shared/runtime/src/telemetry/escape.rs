@@ -50,11 +50,9 @@ fn is_control(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
+    use std::{io, sync::Arc};
 
+    use parking_lot::Mutex;
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
@@ -64,7 +62,7 @@ mod tests {
 
     impl io::Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
+            self.0.lock().extend(bytes);
             Ok(bytes.len())
         }
 
@@ -93,7 +91,7 @@ mod tests {
         tracing::subscriber::with_default(to, || {
             tracing::info!(item = %id, quoted = id, number = 3, "stored {id}");
         });
-        let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(output.0.lock().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!text.trim_end().contains(is_control), "{text:?}");
         assert!(text.contains("stored a\\n2026") && text.contains("number=3"), "{text}");

@@ -178,7 +178,9 @@ fn traces_url(endpoint: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Mutex, time::Instant};
+    use std::time::Instant;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::telemetry::testing::span;
@@ -189,7 +191,7 @@ mod tests {
 
     impl Exporter for Silent {
         async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            *self.0.lock().unwrap() += batch.len();
+            *self.0.lock() += batch.len();
             std::future::pending().await
         }
     }

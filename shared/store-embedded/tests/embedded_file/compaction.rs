@@ -100,7 +100,7 @@ fn over_a_year_the_file_stays_bounded() {
     const EACH_DAY: i64 = 40;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
-    let options = EmbeddedOptions { page_cache_bytes: 8 << 20, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions { page_cache_mb: 8, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&path, options).unwrap();
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { events: days(30), exposures: days(10), history: days(60) };

@@ -9,11 +9,11 @@ use plugrank_store::{
         AnyStore, every_change_is_told_from_any_position, fixtures::new_item, follow, run,
     },
 };
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 
 use crate::server::RedisServer;
 
-pub(crate) async fn redis_tells_every_change(servers: &RedisServers) {
+pub(crate) async fn redis_tells_every_change(servers: &RedisConnection) {
     let connect = async |kept| {
         let options = RedisOptions {
             namespace: "changes".into(),

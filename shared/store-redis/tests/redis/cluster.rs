@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use plugrank_store_redis::RedisServers;
+use plugrank_store_redis::RedisConnection;
 
 use crate::server::{RedisServer, wait_until};
 
@@ -51,9 +51,9 @@ impl RedisCluster {
         });
     }
 
-    pub(crate) fn servers(&self) -> RedisServers {
+    pub(crate) fn servers(&self) -> RedisConnection {
         // Two of six: the others are learned from them.
-        RedisServers::Cluster(self.nodes[1..3].iter().map(RedisServer::url).collect())
+        RedisConnection::cluster(self.nodes[1..3].iter().map(RedisServer::url).collect())
     }
 
     /// Has every master change places with its replica, without a loss.

@@ -16,7 +16,7 @@ use plugrank_store::{
         run,
     },
 };
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 
 use tempfile::TempDir;
 
@@ -31,8 +31,12 @@ const GAP: Duration = Duration::from_secs(60);
 
 /// Every write is on a replica before it is confirmed.
 fn options() -> RedisOptions {
-    let call_timeout = Duration::from_secs(1);
-    RedisOptions { replicas: 1, call_timeout, connections: 4, ..RedisOptions::default() }
+    RedisOptions { replicas: 1, ..RedisOptions::default() }
+}
+
+/// With few connections, so that several calls share one.
+fn few(servers: RedisConnection) -> RedisConnection {
+    RedisConnection { pool: 4, timeout_ms: 1000, ..servers }
 }
 
 /// Writes events of ever new users, one after the other, each repeated until it is confirmed.
@@ -125,7 +129,7 @@ async fn nothing_is_lost<S: Send + 'static>(
 fn a_cluster_that_loses_a_master_loses_no_event() {
     run(async {
         let mut cluster = RedisCluster::start();
-        let store = RedisStore::connect(&cluster.servers(), options()).await.unwrap();
+        let store = RedisStore::connect(&few(cluster.servers()), options()).await.unwrap();
         nothing_is_lost(store, move || {
             let dead = cluster.kill_a_master();
             cluster.wait_until_replaced(dead);
@@ -143,7 +147,7 @@ fn a_cluster_that_loses_a_master_loses_no_event() {
 fn reads_of_many_slots_outlive_masters_that_hand_over() {
     run(async {
         let cluster = RedisCluster::start();
-        let store = RedisStore::connect(&cluster.servers(), options()).await.unwrap();
+        let store = RedisStore::connect(&few(cluster.servers()), options()).await.unwrap();
         let (store, stop) = (Arc::new(store), Arc::new(AtomicBool::new(false)));
         let readers: Vec<_> =
             (0..4).map(|_| tokio::spawn(read_all(Arc::clone(&store), Arc::clone(&stop)))).collect();
@@ -188,7 +192,7 @@ fn a_sentinel_replaces_the_master_and_no_event_is_lost() {
         sentinel.ask(&["INFO", "sentinel"]).contains("slaves=2")
     });
     run(async {
-        let servers = RedisServers::Sentinel { urls: vec![sentinel.url()], master: "main".into() };
+        let servers = few(RedisConnection::sentinel(vec![sentinel.url()], "main"));
         let store = RedisStore::connect(&servers, options()).await.unwrap();
         nothing_is_lost(store, move || {
             master.kill();

@@ -13,7 +13,7 @@ use plugrank_store::{
         run,
     },
 };
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 
 use crate::server::RedisServer;
 
@@ -23,8 +23,12 @@ const FORGET_COUNTS: &str = "for _, kind in ipairs({'stats', 'counted'}) do \
     return redis.status_reply('OK')";
 const CALL: Duration = Duration::from_millis(300);
 
-fn options() -> RedisOptions {
-    RedisOptions { call_timeout: CALL, connect_timeout: CALL, ..RedisOptions::default() }
+fn quick(servers: RedisConnection) -> RedisConnection {
+    RedisConnection { timeout_ms: CALL.as_millis() as u64, ..servers }
+}
+
+async fn connect(server: &RedisServer) -> Result<RedisStore, StoreError> {
+    RedisStore::connect(&quick(server.servers()), RedisOptions::default()).await
 }
 
 /// The message of an error that must be `Unavailable` and must have come in time.
@@ -43,7 +47,7 @@ async fn unavailable(store: &RedisStore) -> String {
 fn a_dead_server_is_unavailable_and_used_again_once_back() {
     run(async {
         let mut server = RedisServer::start();
-        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
+        let store = connect(&server).await.unwrap();
         store.put_items(vec![new_item("a")]).await.unwrap();
         store.append_events(vec![event("1", EventType::click())]).await.unwrap();
 
@@ -67,7 +71,7 @@ fn a_dead_server_is_unavailable_and_used_again_once_back() {
 fn a_silent_server_is_unavailable_in_time_and_used_again_once_it_speaks() {
     run(async {
         let server = RedisServer::start();
-        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
+        let store = connect(&server).await.unwrap();
         store.put_items(vec![new_item("a")]).await.unwrap();
         server.signal("STOP");
         unavailable(&store).await;
@@ -81,8 +85,9 @@ fn a_silent_server_is_unavailable_in_time_and_used_again_once_it_speaks() {
 fn more_callers_than_connections_all_get_their_answer() {
     run(async {
         let server = RedisServer::start();
-        let few = RedisOptions { connections: 2, ..RedisOptions::default() };
-        let store = Arc::new(RedisStore::connect(&server.servers(), few).await.unwrap());
+        let few = RedisConnection { pool: 2, ..server.servers() };
+        let store = RedisStore::connect(&few, RedisOptions::default()).await;
+        let store = Arc::new(store.unwrap());
         store.put_items(vec![new_item("a")]).await.unwrap();
         let calls: Vec<_> = (0..100)
             .map(|_| {
@@ -101,11 +106,11 @@ fn no_server_and_no_url_are_named() {
     run(async {
         let mut server = RedisServer::start();
         server.kill();
-        let error = RedisStore::connect(&server.servers(), options()).await.unwrap_err();
+        let error = connect(&server).await.unwrap_err();
         assert!(matches!(&error, StoreError::Unavailable(m) if m.contains("127.0.0.1")), "{error}");
         let secret = "htp://user:s3cret@host";
-        let error =
-            RedisStore::connect(&RedisServers::single(secret), options()).await.unwrap_err();
+        let wrong = RedisConnection::single(secret);
+        let error = RedisStore::connect(&wrong, RedisOptions::default()).await.unwrap_err();
         assert!(error.to_string().contains("redis://"), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     });
@@ -115,15 +120,17 @@ fn no_server_and_no_url_are_named() {
 fn namespaces_are_kept_apart_and_other_versions_refused() {
     run(async {
         let server = RedisServer::start();
-        let named = |namespace: &str| RedisOptions { namespace: namespace.into(), ..options() };
-        let a = RedisStore::connect(&server.servers(), named("a")).await.unwrap();
-        let b = RedisStore::connect(&server.servers(), named("b")).await.unwrap();
+        let named =
+            |namespace: &str| RedisOptions { namespace: namespace.into(), ..Default::default() };
+        let servers = quick(server.servers());
+        let a = RedisStore::connect(&servers, named("a")).await.unwrap();
+        let b = RedisStore::connect(&servers, named("b")).await.unwrap();
         a.put_items(vec![new_item("x")]).await.unwrap();
         assert_eq!(b.item_count().await.unwrap(), 0);
         assert_eq!(b.items(&ids(&["x"])).await.unwrap(), [None]);
 
         server.command(&["SET", "b:schema:", "7"]);
-        let error = RedisStore::connect(&server.servers(), named("b")).await.unwrap_err();
+        let error = RedisStore::connect(&servers, named("b")).await.unwrap_err();
         let StoreError::Corrupt(message) = error else { panic!("{error}") };
         assert!(message.contains("version 7") && message.contains("namespace"), "{message}");
 
@@ -139,7 +146,7 @@ fn namespaces_are_kept_apart_and_other_versions_refused() {
 fn a_full_server_changes_nothing_and_is_used_again() {
     run(async {
         let server = RedisServer::start();
-        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
+        let store = connect(&server).await.unwrap();
         store.append_events(vec![event("1", EventType::click())]).await.unwrap();
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
         let error = store.append_events(vec![event("2", EventType::click())]).await.unwrap_err();
@@ -160,7 +167,7 @@ fn a_full_server_changes_nothing_and_is_used_again() {
 fn an_append_that_was_interrupted_is_completed_by_repeating_it() {
     run(async {
         let server = RedisServer::start();
-        let store = RedisStore::connect(&server.servers(), options()).await.unwrap();
+        let store = connect(&server).await.unwrap();
         assert_eq!(
             store.append_events(vec![event("1", EventType::click())]).await.unwrap(),
             [true]

@@ -15,7 +15,7 @@ mod vector_sets;
 use std::pin::Pin;
 
 use plugrank_store::contract_tests::{self, AnyStore, run};
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 
 /// Makes a future in a frame of its own: without optimization, a caller of many has room for all of
 /// them on its stack at once, and there is not enough of it.
@@ -23,7 +23,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::pin(make())
 }
 
-async fn redis_store(servers: &RedisServers, namespace: &str) -> AnyStore {
+async fn redis_store(servers: &RedisConnection, namespace: &str) -> AnyStore {
     let options = RedisOptions { namespace: namespace.into(), ..RedisOptions::default() };
     let store = RedisStore::connect(servers, options).await;
     std::sync::Arc::new(store.expect("a fresh namespace"))

@@ -9,7 +9,7 @@ use plugrank_store::{
     keys,
     schema3::{LoggedEvent, LoggedType},
 };
-use plugrank_store_redis::{RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 use redis::{Script, cmd};
 
 use crate::server::RedisServer;
@@ -109,7 +109,7 @@ async fn history(store: &RedisStore, user: &str) -> Vec<HistoryEntry> {
 }
 
 /// Everything that this version wrote under the name of the version before.
-async fn write(servers: &RedisServers, to: &mut redis::aio::MultiplexedConnection) {
+async fn write(servers: &RedisConnection, to: &mut redis::aio::MultiplexedConnection) {
     let store = RedisStore::connect(servers, RedisOptions::default()).await.unwrap();
     let image = Some(b"picture".to_vec());
     store.put_items(vec![NewItem { image, ..new_item("1") }, new_item("2")]).await.unwrap();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugrank_store_redis::RedisServers;
+use plugrank_store_redis::RedisConnection;
 use tempfile::TempDir;
 
 /// How far a cluster node's second port is from its first.
@@ -67,8 +67,8 @@ impl RedisServer {
         format!("redis://{}", self.address())
     }
 
-    pub(crate) fn servers(&self) -> RedisServers {
-        RedisServers::single(self.url())
+    pub(crate) fn servers(&self) -> RedisConnection {
+        RedisConnection::single(self.url())
     }
 
     /// Kills the server, as a crash would.

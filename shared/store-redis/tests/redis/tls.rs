@@ -11,7 +11,7 @@ use plugrank_store::{
         run,
     },
 };
-use plugrank_store_redis::{RedisAccess, RedisOptions, RedisServers, RedisStore};
+use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::server::RedisServer;
@@ -63,16 +63,18 @@ fn tls_and_an_acl_user() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let server = secured(folder.path());
-    let access = |password: &str, ca: Option<&str>| RedisAccess {
-        username: Some("app".into()),
-        password: Some(password.into()),
-        ca_file: ca.map(|name| folder.path().join(name)),
+    let connect = async |url: &str, password: &str, ca: Option<&str>| {
+        let servers = RedisConnection {
+            username: Some("app".into()),
+            password: Some(password.into()),
+            ca_file: ca.map(|name| folder.path().join(name)),
+            ..RedisConnection::single(url)
+        };
+        RedisStore::connect(&servers, RedisOptions::default()).await
     };
-    let options = |access| RedisOptions { access, ..RedisOptions::default() };
-    let secure = RedisServers::single(format!("rediss://{}", server.address()));
+    let secure = format!("rediss://{}", server.address());
     run(async {
-        let right = options(access("s3cret", Some("ca.pem")));
-        let store = RedisStore::connect(&secure, right).await.unwrap();
+        let store = connect(&secure, "s3cret", Some("ca.pem")).await.unwrap();
         // One of everything that asks for a permission of its own.
         store.put_items(vec![new_item("a")]).await.unwrap();
         store.put_users(vec![user("u")]).await.unwrap();
@@ -87,20 +89,19 @@ fn tls_and_an_acl_user() {
         log.wait(&end, Duration::from_millis(1)).await.unwrap();
         assert_eq!(log.after(&end).await.unwrap(), Next::Nothing);
 
-        let refused = async |servers: &RedisServers, access| {
-            RedisStore::connect(servers, options(access)).await.unwrap_err().to_string()
+        let refused = async |url: &str, password: &str, ca: Option<&str>| {
+            connect(url, password, ca).await.unwrap_err().to_string()
         };
-        let error = refused(&secure, access("wrong", Some("ca.pem"))).await;
+        let error = refused(&secure, "wrong", Some("ca.pem")).await;
         assert!(error.contains("WRONGPASS") && !error.contains("wrong"), "{error}");
         // A certificate that nobody vouches for.
-        let error = refused(&secure, access("s3cret", None)).await;
+        let error = refused(&secure, "s3cret", None).await;
         assert!(error.contains("certificate"), "{error}");
-        let error = refused(&secure, access("s3cret", Some("none.pem"))).await;
+        let error = refused(&secure, "s3cret", Some("none.pem")).await;
         assert!(error.contains("none.pem"), "{error}");
-        let error = refused(&secure, access("s3cret", Some("server.key"))).await;
+        let error = refused(&secure, "s3cret", Some("server.key")).await;
         assert!(error.contains("server.key") && error.contains("no certificate"), "{error}");
-        let plain = RedisServers::single(server.url());
-        let error = refused(&plain, access("s3cret", Some("ca.pem"))).await;
+        let error = refused(&server.url(), "s3cret", Some("ca.pem")).await;
         assert!(error.contains("rediss://"), "{error}");
     });
 }

@@ -7,7 +7,7 @@ use plugrank_store::{
     ItemVector,
     contract_tests::{fixtures::ids, run},
 };
-use plugrank_store_redis::{RedisOptions, RedisServers, VectorSetOptions, VectorSets};
+use plugrank_store_redis::{RedisConnection, VectorSetOptions, VectorSets};
 
 use crate::server::{RedisServer, wait_until};
 
@@ -42,8 +42,8 @@ fn item(number: usize) -> ItemVector {
     ItemVector { id, vector: vector(number), available: !number.is_multiple_of(7) }
 }
 
-async fn near_is_what_is_near(servers: &RedisServers) {
-    let sets = |options| VectorSets::new(servers, &RedisOptions::default(), options).unwrap();
+async fn near_is_what_is_near(servers: &RedisConnection) {
+    let sets = |options| VectorSets::new(servers, options).unwrap();
     let exact = sets(EXACT);
     let items: Vec<ItemVector> = (0..600).map(item).collect();
     exact.put("b1", &items).await.unwrap();
@@ -129,5 +129,5 @@ fn a_cluster_finds_what_is_near() {
     wait_until("the cluster is whole", || {
         nodes.iter().all(|node| node.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
     });
-    run(near_is_what_is_near(&RedisServers::Cluster(vec![nodes[0].url()])));
+    run(near_is_what_is_near(&RedisConnection::cluster(vec![nodes[0].url()])));
 }

@@ -58,7 +58,10 @@ pub(crate) async fn call<C: Call>(
                 tickets[at].settle(answer.verdict);
                 match answer.value {
                     Ok(reply) => {
-                        taken = Some(reply);
+                        taken = Some(match taken.take() {
+                            Some(before) => C::merge(before, reply),
+                            None => reply,
+                        });
                         patience = Instant::now() + 2 * begun.elapsed() + PATIENCE;
                     }
                     Err(error) if answer.verdict == Verdict::Gone => absent = Some(error),

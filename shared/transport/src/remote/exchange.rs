@@ -101,6 +101,8 @@ fn judge(error: Option<ErrorCode>) -> (Verdict, Again) {
     match error {
         None | Some(ErrorCode::InvalidArgument | ErrorCode::NotFound) => (Verdict::Well, Again::No),
         Some(ErrorCode::Overloaded) => (Verdict::Busy, Again::Elsewhere),
+        // It did nothing, and is well: another process may have the model.
+        Some(ErrorCode::NoModel) => (Verdict::Well, Again::Elsewhere),
         Some(ErrorCode::DeadlineExceeded) => (Verdict::Busy, Again::No),
         Some(ErrorCode::Unavailable) => (Verdict::Struggling, Again::IfHarmless),
         // A defect, or a model that is broken, meets the same call again wherever it is sent.

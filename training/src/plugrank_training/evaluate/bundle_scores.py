@@ -107,6 +107,7 @@ class BundleScorer:
             "history.label": history.labels,
             "history.age_bucket": history.age_bucket,
             "history.mask": history.mask,
+            "history.length": history.mask.sum(1).astype(np.int64),
             "request.recency_bucket": history.recency_bucket,
         }
         if self.context is not None:

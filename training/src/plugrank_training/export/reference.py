@@ -98,6 +98,7 @@ def value_for(port: Port, made: dict[str, np.ndarray], rows: HistoryRows) -> np.
         "history.label": rows.label,
         "history.age_bucket": rows.age_bucket,
         "history.mask": rows.mask,
+        "history.length": rows.mask.sum(1).astype(np.int64),
         "request.recency_bucket": rows.recency,
     }
     if port.source in fixed:

@@ -40,8 +40,8 @@ proptest! {
                 prop_assert!(ran.batch_rows >= part.len() && ran.batch_rows <= 128);
             }
         }
-        prop_assert_eq!(bench.ran.lock().unwrap().iter().sum::<usize>(), rows);
-        let reports = bench.reports.batches.lock().unwrap();
+        prop_assert_eq!(bench.ran.lock().iter().sum::<usize>(), rows);
+        let reports = bench.reports.batches.lock();
         prop_assert_eq!(reports.iter().map(|report| report.rows).sum::<usize>(), rows);
         for report in reports.iter() {
             prop_assert!(report.rows <= report.padded_rows && report.padded_rows <= 128);
@@ -71,7 +71,7 @@ async fn what_waits_while_a_batch_runs_goes_together() {
         let other = other.unwrap();
         assert_eq!((other.output, other.batch_rows), (vec![at as u64 * 2], 64));
     }
-    let reports = bench.reports.batches.lock().unwrap();
+    let reports = bench.reports.batches.lock();
     assert_eq!(reports.len(), 2);
     assert_eq!((reports[1].reason, reports[1].entries), (CloseReason::RowLimit, 8));
     assert!(reports[1].oldest > Duration::ZERO);
@@ -127,9 +127,9 @@ async fn who_went_away_or_came_too_late_costs_no_compute() {
     let (first, late, ()) = tokio::join!(first, late, rest);
     assert_eq!(first.unwrap().output, [2]);
     assert_eq!(late.unwrap_err(), BatchError::Expired);
-    assert_eq!(*bench.ran.lock().unwrap(), [1]);
+    assert_eq!(*bench.ran.lock(), [1]);
     // The worker tells of them when it next looks into the queue, after the callers have been told.
-    let told = until(|| *bench.reports.left.lock().unwrap() == (1, 1));
+    let told = until(|| *bench.reports.left.lock() == (1, 1));
     tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
 }
 

@@ -12,7 +12,7 @@ async fn a_panic_or_a_failed_run_ends_only_its_batch() {
     assert_eq!(failed, BatchError::Failed("wrong".to_owned()));
     assert!(bench.batcher.alive());
     assert_eq!(bench.batcher.run(entry(vec![4]), Deadline::NONE).await.unwrap().output, [8]);
-    let reports = bench.reports.batches.lock().unwrap();
+    let reports = bench.reports.batches.lock();
     let succeeded: Vec<bool> = reports.iter().map(|report| report.succeeded).collect();
     assert_eq!(succeeded, [false, false, true]);
 }
@@ -46,7 +46,7 @@ async fn the_neighbours_of_what_fails_or_panics_are_run_alone() {
         assert_eq!(answers[0], Ok(vec![4]));
         assert_eq!(answers[1], Err(BatchError::Failed(reason.to_owned())));
         assert_eq!(answers[2], Ok(vec![8, 10]));
-        let reports = bench.reports.batches.lock().unwrap();
+        let reports = bench.reports.batches.lock();
         let told: Vec<_> =
             reports.iter().map(|report| (report.reason, report.rows, report.succeeded)).collect();
         let retried = CloseReason::Retried;

@@ -18,11 +18,11 @@ async fn a_lone_entry_runs_where_it_was_called() {
     assert_eq!((ran.output, ran.batch_rows), (vec![2, 4], 8));
     let ran = bench.batcher.run_all(vec![entry(vec![3])], Deadline::NONE).await.unwrap();
     assert_eq!(ran[0].output, [6]);
-    assert_eq!(*bench.threads.lock().unwrap(), [here.clone(), here]);
+    assert_eq!(*bench.threads.lock(), [here.clone(), here]);
     // Of several parts the first: the others go to the workers.
     bench.batcher.run_all(vec![entry(vec![1]), entry(vec![2])], Deadline::NONE).await.unwrap();
-    assert_eq!(bench.threads.lock().unwrap().last().unwrap(), "test-0");
-    let reports = bench.reports.batches.lock().unwrap();
+    assert_eq!(bench.threads.lock().last().unwrap(), "test-0");
+    let reports = bench.reports.batches.lock();
     assert_eq!((reports[0].reason, reports[0].rows), (CloseReason::WorkerIdle, 2));
     assert_eq!(reports[0].oldest, Duration::ZERO);
 }
@@ -35,7 +35,7 @@ async fn what_is_long_or_waits_for_others_runs_on_workers() {
         started(1, false, LONG, false),
     ] {
         bench.batcher.run(entry(vec![1]), Deadline::NONE).await.unwrap();
-        assert_eq!(*bench.threads.lock().unwrap(), ["test-0"]);
+        assert_eq!(*bench.threads.lock(), ["test-0"]);
     }
 }
 
@@ -56,7 +56,7 @@ async fn where_every_model_is_busy_an_entry_waits_for_the_next() {
     (0..2).for_each(|_| gate.send(()).unwrap());
     assert_eq!(first.await.unwrap().unwrap().output, [2]);
     assert_eq!(second.await.unwrap().unwrap().output, [4]);
-    assert_eq!(bench.threads.lock().unwrap()[1], "test-0");
+    assert_eq!(bench.threads.lock()[1], "test-0");
     until(|| bench.batcher.backlog() == Duration::ZERO).await;
 }
 
@@ -75,7 +75,7 @@ async fn where_another_model_runs_the_caller_is_not_held_up() {
     (0..2).for_each(|_| gate.send(()).unwrap());
     assert_eq!(first.await.unwrap().unwrap().output, [2]);
     assert_eq!(second.await.unwrap().unwrap().output, [4]);
-    let threads = bench.threads.lock().unwrap();
+    let threads = bench.threads.lock();
     assert!(threads[1].starts_with("test-"), "{threads:?}");
 }
 
@@ -87,7 +87,7 @@ async fn a_panic_gives_the_model_back() {
     let error = bench.batcher.run(entry(vec![UNREADABLE]), Deadline::NONE).await.unwrap_err();
     assert_eq!(error, BatchError::Failed("unreadable".to_owned()));
     assert_eq!(bench.batcher.run(entry(vec![4]), Deadline::NONE).await.unwrap().output, [8]);
-    let threads = bench.threads.lock().unwrap();
+    let threads = bench.threads.lock();
     assert!(threads.iter().all(|thread| thread != "test-0"), "{threads:?}");
 }
 
@@ -98,7 +98,7 @@ async fn what_comes_too_late_does_not_run() {
         bench.batcher.run(entry(vec![1]), Deadline::after(Duration::ZERO)).await.unwrap_err();
     assert_eq!(error, BatchError::Expired);
     assert_eq!(bench.begun.load(Ordering::SeqCst), 0);
-    assert_eq!(*bench.reports.left.lock().unwrap(), (1, 0));
+    assert_eq!(*bench.reports.left.lock(), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -126,8 +126,8 @@ async fn callers_and_workers_share_the_models_and_lose_nothing() {
     for caller in futures::future::join_all(callers).await {
         caller.unwrap();
     }
-    let rows: usize = bench.ran.lock().unwrap().iter().sum();
-    let reports = bench.reports.batches.lock().unwrap();
+    let rows: usize = bench.ran.lock().iter().sum();
+    let reports = bench.reports.batches.lock();
     assert_eq!(reports.iter().map(|report| report.rows).sum::<usize>(), rows);
     assert_eq!((bench.batcher.waiting(), bench.batcher.backlog()), (0, Duration::ZERO));
 }
@@ -151,7 +151,7 @@ async fn of_two_halves_one_runs_here_and_one_on_a_worker() {
     (0..2).for_each(|_| gate.send(()).unwrap());
     let ran = call.await.unwrap().unwrap();
     assert_eq!((&*ran[0].output, &*ran[1].output), (&[2, 4][..], &[6, 8][..]));
-    let threads = bench.threads.lock().unwrap().clone();
+    let threads = bench.threads.lock().clone();
     assert_eq!(threads.iter().filter(|name| name.starts_with("test-")).count(), 1, "{threads:?}");
     until(|| bench.batcher.halves(whole)).await;
 }

@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use plugrank_contract::Deadline;
 
 use super::*;
@@ -46,9 +47,9 @@ impl BatchModel for Doubler {
     ) -> Result<(), RunError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
-        self.threads.lock().unwrap().push(thread);
+        self.threads.lock().push(thread);
         if let Some(gate) = &self.gate {
-            gate.lock().unwrap().recv().map_err(|_| RunError::of_the_model("the test ended"))?;
+            gate.lock().recv().map_err(|_| RunError::of_the_model("the test ended"))?;
         }
         assert!(entries.len() <= shape.users);
         let inputs = || entries.iter().map(|entry| &entry.input);
@@ -60,7 +61,7 @@ impl BatchModel for Doubler {
         if inputs().flatten().any(|number| *number == AWAY) {
             return Err(RunError::of_the_model("away"));
         }
-        self.ran.lock().unwrap().push(inputs().map(Vec::len).sum());
+        self.ran.lock().push(inputs().map(Vec::len).sum());
         answers.extend(inputs().map(|input| {
             if input.contains(&UNREADABLE) {
                 return Err("unreadable".to_owned());
@@ -87,10 +88,10 @@ struct Reports {
 
 impl BatchObserver for Reports {
     fn batch(&self, report: &BatchReport) {
-        self.batches.lock().unwrap().push(report.clone());
+        self.batches.lock().push(report.clone());
     }
     fn left(&self, expired: usize, cancelled: usize) {
-        let mut left = self.left.lock().unwrap();
+        let mut left = self.left.lock();
         *left = (left.0 + expired, left.1 + cancelled);
     }
 }

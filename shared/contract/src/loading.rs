@@ -1,0 +1,183 @@
+//! Calls about models, which every role answers that has some.
+//!
+//! A model is named by its version, that of the settings by [`SETTINGS`]: processes that are started with
+//! another bundle then take its place one by one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Call;
+
+/// Name of the model of the settings (`bundle.path`).
+pub const SETTINGS: &str = "bundle.path";
+
+/// Name of a model in calls: its version, or [`SETTINGS`] where it has no folder among the models.
+#[must_use]
+pub fn name<'n>(version: &'n str, folder: Option<&str>) -> &'n str {
+    folder.map_or(SETTINGS, |_| version)
+}
+
+/// Asks whether a bundle can be used, and for its version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckBundle {
+    /// Name of its folder among the models; none for the bundle of the settings.
+    pub folder: Option<String>,
+}
+
+/// Reply to [`CheckBundle`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedBundle {
+    /// Its version.
+    pub version: String,
+}
+
+impl Call for CheckBundle {
+    type Reply = CheckedBundle;
+    const PATH: &'static str = "/rpc/v1/models/check";
+    const IDEMPOTENT: bool = true;
+}
+
+/// Has a process load a bundle beside the models it has. Answered when the bundle is checked; how far loading
+/// is, [`HeldModels`] tells. One that is there or loading already is left as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadBundle {
+    /// Name of its folder among the models; none for the bundle of the settings.
+    pub folder: Option<String>,
+    /// The version it must have.
+    pub version: String,
+}
+
+impl Call for LoadBundle {
+    type Reply = ();
+    const PATH: &'static str = "/rpc/v1/models/load";
+    const IDEMPOTENT: bool = true;
+    const EVERY_REPLICA: bool = true;
+}
+
+/// Asks for the whole bundles in the folder of models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListBundles {}
+
+/// Reply to [`ListBundles`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundlesListed {
+    /// Name of each folder, and a number that changes with what is in it.
+    pub folders: Vec<(String, u64)>,
+}
+
+impl Call for ListBundles {
+    type Reply = BundlesListed;
+    const PATH: &'static str = "/rpc/v1/models/list";
+    const IDEMPOTENT: bool = true;
+}
+
+/// Asks which models a process has. The answer of several is what all of them have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldModels {}
+
+/// Reply to [`HeldModels`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelsHere {
+    /// By name, ascending.
+    pub models: Vec<ModelHere>,
+}
+
+/// A model of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelHere {
+    /// Its [`name`].
+    pub name: String,
+    /// Version of its bundle.
+    pub version: String,
+    /// Whether it can be called.
+    pub state: HeldState,
+}
+
+/// State of a model in a process, or in the one of several that is furthest behind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HeldState {
+    /// It answers calls that name it.
+    Ready,
+    /// It is being loaded.
+    Loading {
+        /// What is done now.
+        phase: String,
+        /// Rows of it that are done.
+        done: u64,
+        /// Rows there are; 0 while that is unknown.
+        of: u64,
+    },
+    /// A process does not have it.
+    Absent,
+    /// It cannot be loaded, and why.
+    Failed(String),
+}
+
+impl ModelsHere {
+    /// State of a model; absent where it is not listed.
+    #[must_use]
+    pub fn state(&self, name: &str) -> HeldState {
+        let model = self.models.iter().find(|model| model.name == name);
+        model.map_or(HeldState::Absent, |model| model.state.clone())
+    }
+}
+
+impl Call for HeldModels {
+    type Reply = ModelsHere;
+    const PATH: &'static str = "/rpc/v1/models/held";
+    const IDEMPOTENT: bool = true;
+    const EVERY_REPLICA: bool = true;
+
+    /// Each model that either has, in the state of the process that is further behind.
+    fn merge(one: ModelsHere, other: ModelsHere) -> ModelsHere {
+        let behind = |model: &ModelHere| {
+            let state = one.state(&model.name).max(other.state(&model.name));
+            ModelHere { state, ..model.clone() }
+        };
+        let only_one = one
+            .models
+            .iter()
+            .filter(|model| !other.models.iter().any(|known| known.name == model.name));
+        let mut models: Vec<ModelHere> = other.models.iter().chain(only_one).map(behind).collect();
+        models.sort_by(|a, b| a.name.cmp(&b.name));
+        ModelsHere { models }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here(models: &[(&str, HeldState)]) -> ModelsHere {
+        let model = |(name, state): &(&str, HeldState)| ModelHere {
+            name: (*name).to_owned(),
+            version: (*name).to_owned(),
+            state: state.clone(),
+        };
+        ModelsHere { models: models.iter().map(model).collect() }
+    }
+
+    #[test]
+    fn several_have_what_the_last_of_them_has() {
+        let loading = |done| HeldState::Loading { phase: "items".to_owned(), done, of: 9 };
+        let failed = HeldState::Failed("no room".to_owned());
+        let one = here(&[("a", HeldState::Ready), ("b", HeldState::Ready), ("c", loading(3))]);
+        let other =
+            here(&[("a", HeldState::Ready), ("c", HeldState::Ready), ("d", failed.clone())]);
+        let both = HeldModels::merge(one, other);
+        assert_eq!(
+            both,
+            here(&[
+                ("a", HeldState::Ready),
+                ("b", HeldState::Absent),
+                ("c", loading(3)),
+                ("d", failed),
+            ])
+        );
+        assert_eq!(both.state("e"), HeldState::Absent);
+    }
+
+    #[test]
+    fn a_model_is_named_by_its_version_and_that_of_the_settings_as_such() {
+        assert_eq!((name("7", Some("shop-7")), name("7", None)), ("7", "bundle.path"));
+    }
+}
