@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod empty_store;
 mod load;
 mod memory;
 mod model_server;

@@ -29,6 +29,7 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
         .item(list(number(or_null(Type::Number))));
     let features = ObjectBuilder::new()
         .schema_type(Type::Object)
+        .property_names(Some(plain(Type::String).min_length(Some(1)).max_length(Some(256))))
         .description(Some(
             "By name: a text, a number, a list of either, true or false (the same as these texts); null \
              is missing. \

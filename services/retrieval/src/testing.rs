@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -71,7 +71,7 @@ impl Bench {
         let (options, items) = (RetrievalOptions::default(), ItemTable::new());
         let state = RetrievalState {
             popularity: Popularity::new(&items, &options),
-            pairs: Pairs::new(10, Duration::from_secs(60)),
+            pairs: Pairs::new(10, options.co_visitation.half_life()),
             options,
             store: Arc::new(store),
             items,

@@ -41,6 +41,7 @@ pub use encode_catalog::CatalogProgress;
 pub use encoding::{Encoding, EncodingParts};
 pub use error::EncodingError;
 pub use metrics::{EncodingCounts, EncodingMetrics};
+pub use modal_key::modal_key;
 pub use options::EncodingOptions;
 pub use record_set::{OriginCounts, RecordSet};
 pub use state_cache::{EncodedState, StateOutput};

@@ -7,7 +7,8 @@ const DOMAIN: &[u8] = b"plugrank modal content 1";
 
 /// BLAKE3 of what the text and image encoders read of an item, so that a change of anything else makes no
 /// vector anew.
-pub(crate) fn modal_key(item: &Item) -> Vec<u8> {
+#[must_use]
+pub fn modal_key(item: &Item) -> Vec<u8> {
     let text = item.encoder_text();
     let mut hasher = blake3::Hasher::new();
     hasher.update(DOMAIN);
