@@ -241,7 +241,8 @@ async fn part(
         Role::Gateway | Role::All => {
             let roles = RemoteRoles::new(&node)?;
             let serving = models::apart::begin(&roles, &node.store).await;
-            let loader = Some(models::apart::RemoteLoader::new(roles));
+            let loader: Arc<dyn LoadModel> = Arc::new(models::apart::RemoteLoader::new(roles));
+            let loader = Some(loader);
             let started = Started { serving, open_inference: None };
             let settings = node.settings.clone();
             let front = Front { start, door, metrics, settings, reloads, loader };

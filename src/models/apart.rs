@@ -41,8 +41,8 @@ pub struct RemoteLoader {
 impl RemoteLoader {
     /// A loader for these roles.
     #[must_use]
-    pub fn new(roles: RemoteRoles) -> Arc<dyn LoadModel> {
-        Arc::new(Self { roles })
+    pub fn new(roles: RemoteRoles) -> Self {
+        Self { roles }
     }
 }
 

@@ -102,6 +102,11 @@ impl EncodingMetrics {
 }
 
 #[cfg(test)]
+#[allow(
+    unreachable_pub,
+    private_interfaces,
+    reason = "lists made here are as public as the real one"
+)]
 mod tests {
     use super::*;
 

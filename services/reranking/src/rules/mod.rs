@@ -236,6 +236,11 @@ pub trait Applied {
 }
 
 #[cfg(test)]
+#[allow(
+    unreachable_pub,
+    private_interfaces,
+    reason = "lists made here are as public as the real one"
+)]
 mod tests {
     use serde_json::json;
 
