@@ -1,6 +1,6 @@
 //! A client of a running server, for commands at a terminal.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, fs, io::Write, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -25,6 +25,30 @@ pub struct ServerArg {
     /// File of the authorities (PEM) to trust for https, in place of the system's.
     #[arg(long, value_name = "FILE", env = "PLUGRANK_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+}
+
+/// A running server in place of what the settings name.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunningServerArg {
+    /// A running server, which goes on serving: address of its REST API, http or https.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    url: Option<String>,
+    /// Its API key with the scope `admin`, where it asks for one. From the environment it is in no list of
+    /// processes.
+    #[arg(long, value_name = "KEY", env = "PLUGRANK_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// File of the authorities (PEM) to trust for https, in place of the system's.
+    #[arg(long, value_name = "FILE", env = "PLUGRANK_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl RunningServerArg {
+    /// The server, where one is named.
+    #[must_use]
+    pub fn server(&self) -> Option<ServerArg> {
+        let Self { url, key, ca_file } = self.clone();
+        Some(ServerArg { url: url?, key, ca_file })
+    }
 }
 
 /// A client of a running server.
@@ -72,6 +96,17 @@ impl ServerClient {
     /// As [`ServerClient::text`].
     pub fn get(&self, path: &str) -> Result<Value> {
         serde_json::from_str(&self.text(path)?).context("the answer is no JSON")
+    }
+
+    /// Writes what comes, however long it takes; how many bytes.
+    ///
+    /// # Errors
+    /// As [`ServerClient::text`], and where the answer breaks off or cannot be written.
+    pub fn download(&self, path: &str, to: &mut impl Write) -> Result<u64> {
+        let request = self.shown(self.agent.get(format!("{}{path}", self.url)));
+        let request = request.config().timeout_global(None).build();
+        let mut reader = self.succeeded(request.call())?.into_reader();
+        std::io::copy(&mut reader, to).context("the answer broke off")
     }
 
     /// Posts JSON.
@@ -134,6 +169,20 @@ fn tls(ca_file: Option<&PathBuf>) -> Result<TlsConfig> {
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .unversioned_rustls_crypto_provider(plugrank_tls::provider())
         .build())
+}
+
+/// An id or a name as a part of a path.
+pub fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match plain(byte) {
+            true => path.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            false => _ = write!(path, "%{byte:02X}"),
+        }
+    }
+    path
 }
 
 /// What a problem document says: each field with what is wrong.

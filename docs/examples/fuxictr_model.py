@@ -2,19 +2,21 @@
 
 MODEL is the class (DIN, DCNv2, FinalMLP), CHECKPOINT the `.model` file that FuxiCTR wrote, DATA the folder of its
 feature_map.json and feature_vocab.json. The parameters are those of model_config.yaml, `columns` those features whose
-columns have another name in the dataset folder.
+columns have another name in the dataset folder, `numbers` what its normalizers did: the price less its mean, over its
+deviation, 0 where there was none.
 """
 
 import sys
 from pathlib import Path
 
-from plugrank_training import export_module, from_fuxictr
+from plugrank_training import Number, Transform, export_module, from_fuxictr
 
 PARAMS = {
     "DIN": {"dnn_hidden_units": [32, 16], "attention_hidden_units": [16]},
     "DCNv2": {"parallel_dnn_hidden_units": [32, 16]},
     "FinalMLP": {"mlp1_hidden_units": [32], "mlp2_hidden_units": [32], "use_fs": False},
 }
+MEAN, DEVIATION = 20.0, 12.5
 
 if __name__ == "__main__":
     name, checkpoint, data, out = sys.argv[1:]
@@ -24,6 +26,7 @@ if __name__ == "__main__":
         Path(data) / "feature_vocab.json",
         model=name,
         columns={"cate_id": "categories"},
+        numbers={"price": Number(transform=Transform("standard", MEAN, DEVIATION), missing=-MEAN / DEVIATION)},
         max_len=10,
         embedding_dim=8,
         **PARAMS[name],

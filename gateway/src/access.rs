@@ -43,6 +43,8 @@ const TABLE: &[(&str, Endpoint, &[Scope])] = &[
     ("PUT", Endpoint::Experiment, &[Admin]),
     ("DELETE", Endpoint::Experiment, &[Admin]),
     ("GET", Endpoint::ExperimentResults, &[Admin]),
+    ("GET", Endpoint::Export, &[Admin]),
+    ("GET", Endpoint::Backup, &[Admin]),
     ("GET", Endpoint::Liveness, OPEN),
     ("GET", Endpoint::Readiness, OPEN),
     // Or open, as access.metrics says.

@@ -88,6 +88,7 @@ pub struct Gateway {
     /// Of items and users.
     pub(crate) changes: ChangeTurns,
     pub(crate) bulk_loads: tokio::sync::Semaphore,
+    pub(crate) exports: Arc<tokio::sync::Semaphore>,
     pub(crate) server: ServerOptions,
     pub(crate) tls: Option<ServerTls>,
     pub(crate) access: AccessOptions,
@@ -157,7 +158,7 @@ impl Gateway {
             tallies: Arc::default(),
             experiment_metrics: metrics.register(ExperimentMetrics::register),
             calibration: metrics.register(CalibrationMetrics::register),
-            labels: task_labels(&events),
+            labels: events.types.tasks(),
             tasks,
             store,
             event_checks: Checks::new(&events),
@@ -165,6 +166,7 @@ impl Gateway {
             exposures: ExposureLog::new(&exposures, &metrics),
             changes: ChangeTurns::new(),
             bulk_loads: tokio::sync::Semaphore::new(routes::item_bulk::AT_A_TIME),
+            exports: Arc::new(tokio::sync::Semaphore::new(routes::export::AT_A_TIME)),
             server,
             tls,
             access,
@@ -220,10 +222,4 @@ impl Gateway {
 fn positive_types(events: &EventsOptions) -> Vec<String> {
     let types = events.types.resolved();
     types.into_iter().filter(|(_, one)| one.is_positive()).map(|(name, _)| name).collect()
-}
-
-/// Types of events that are labels of further tasks.
-fn task_labels(events: &EventsOptions) -> BTreeMap<String, String> {
-    let types = events.types.0.iter();
-    types.filter_map(|(name, one)| Some((name.clone(), one.task.clone()?))).collect()
 }

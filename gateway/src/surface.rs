@@ -17,6 +17,8 @@ pub struct SurfaceParts {
     pub budget: Option<Duration>,
     /// Candidates asked of retrieval.
     pub candidates: Option<u32>,
+    /// What its items are worth: a formula.
+    pub value: Option<Arc<str>>,
     /// What its rules of re-ranking read of items.
     pub rule_inputs: Arc<RuleInputs>,
 }
@@ -30,6 +32,7 @@ pub(crate) struct Surface {
     pub(crate) k: Option<u32>,
     pub(crate) budget: Option<Duration>,
     pub(crate) candidates: Option<u32>,
+    pub(crate) value: Option<Arc<str>>,
     pub(crate) rule_inputs: Arc<RuleInputs>,
     /// Its rankings.
     pub(crate) answers: Counter,
@@ -63,6 +66,7 @@ impl Surfaces {
                 k: surface.k,
                 budget: surface.budget,
                 candidates: surface.candidates,
+                value: surface.value.clone(),
                 rule_inputs: Arc::clone(&surface.rule_inputs),
                 answers: answers(&surface.name),
             })
@@ -98,6 +102,7 @@ pub(crate) mod tests {
             k: None,
             budget: None,
             candidates: None,
+            value: None,
             rule_inputs: Default::default(),
             answers: Counter::default(),
         }

@@ -1,6 +1,9 @@
 //! `plugrank store`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -9,6 +12,7 @@ use plugrank_store_redis::RedisStore;
 use super::Failure;
 use crate::{
     cli::{StoreArgs, StoreCommand},
+    server_client::ServerClient,
     settings::{StoreKind, StoreOptions},
     wiring,
 };
@@ -25,7 +29,12 @@ pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
             let (before, after) = EmbeddedStore::compact(&path).context("not compacted")?;
             println!("{}: {before} bytes before, {after} now", path.display());
         }
-        StoreCommand::Backup { store, to } => {
+        StoreCommand::Backup { store, running, to } => {
+            if let Some(server) = running.server() {
+                let bytes = backup_of(&ServerClient::new(&server)?, to)?;
+                println!("{}: {bytes} bytes", to.display());
+                return Ok(());
+            }
             let path = path(store)?;
             ensure_there(&path)?;
             let store =
@@ -90,6 +99,22 @@ fn migrate(settings: &StoreOptions, to: Option<&str>) -> Result<String> {
             ))
         }
     }
+}
+
+/// Downloads a copy of a running server's store into a new file; how many bytes.
+fn backup_of(server: &ServerClient, to: &Path) -> Result<u64> {
+    ensure!(!to.exists(), "{} is there already; name another file", to.display());
+    let mut partial = to.to_owned().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = || {
+        let mut file = File::create(&partial)?;
+        let bytes = server.download("/v1/backup", &mut file)?;
+        file.sync_all()?;
+        fs::rename(&partial, to)?;
+        Ok(bytes)
+    };
+    written().inspect_err(|_: &anyhow::Error| drop(fs::remove_file(&partial)))
 }
 
 /// The file of the store that the settings name.

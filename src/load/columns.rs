@@ -10,7 +10,7 @@ use plugrank_contract::{FeatureValues, User};
 use plugrank_dataset::{Batches, DatasetFolder, DatasetItem};
 use serde::Serialize;
 
-use super::LoadError;
+use super::{LoadError, interactions};
 
 /// The bundle that is to rank what is loaded, and what of it the data may lack.
 #[derive(Debug)]
@@ -80,7 +80,8 @@ pub(super) fn survey(
     let told = read(folder.users()?, users.len(), |user| &user.features, see)?;
     table.tell(&told, reader, &mut lines, &mut absent);
 
-    tell_of_interactions(folder, reader, &mut lines)?;
+    tell_of_histories(folder, reader, &mut lines, &mut absent)?;
+    tell_of_requests(folder, reader, &mut lines)?;
     if absent.is_empty() { Ok(lines) } else { Err(LoadError::Absent(absent)) }
 }
 
@@ -140,7 +141,25 @@ impl Table<'_> {
         lines: &mut Vec<ColumnLine>,
         absent: &mut Vec<Absent>,
     ) {
-        let line = |column: &str| ColumnLine {
+        self.tell_features(found, reader, lines, absent);
+        let read = |name: &str| self.features.iter().any(|feature| feature.column() == Some(name));
+        for (name, with_value) in found.columns.iter().filter(|(name, _)| !read(name)) {
+            let missing = 1.0 - *with_value as f64 / found.rows.max(1) as f64;
+            let note = match reader {
+                Some(_) => "not read by the bundle; filters and the value formula can name it",
+                None => "filters and the value formula can name it",
+            };
+            let missing = Some(missing);
+            lines.push(ColumnLine { missing, note: note.to_owned(), ..self.line(name) });
+        }
+        for name in &found.ignored {
+            let note = "not used: no feature has such a type".to_owned();
+            lines.push(ColumnLine { note, ..self.line(name) });
+        }
+    }
+
+    fn line(&self, column: &str) -> ColumnLine {
+        ColumnLine {
             file: self.file,
             column: column.to_owned(),
             feature: None,
@@ -148,7 +167,17 @@ impl Table<'_> {
             unknown: None,
             trained: None,
             note: String::new(),
-        };
+        }
+    }
+
+    /// What became of the features of the bundle.
+    fn tell_features(
+        &self,
+        found: &Found,
+        reader: Option<&Reader<'_>>,
+        lines: &mut Vec<ColumnLine>,
+        absent: &mut Vec<Absent>,
+    ) {
         for (feature, seen) in self.features.iter().zip(&found.seen) {
             let column = feature.column().unwrap_or_default();
             let there = self.built_in.contains(&column) || found.columns.contains_key(column);
@@ -166,27 +195,48 @@ impl Table<'_> {
                 unknown: Some(seen.unknown_share()),
                 trained: feature.observed.map(|Observed { missing, unknown }| [missing, unknown]),
                 note: if there { String::new() } else { "absent, as allowed".to_owned() },
-                ..line(column)
+                ..self.line(column)
             });
-        }
-        let read = |name: &str| self.features.iter().any(|feature| feature.column() == Some(name));
-        for (name, with_value) in found.columns.iter().filter(|(name, _)| !read(name)) {
-            let missing = 1.0 - *with_value as f64 / found.rows.max(1) as f64;
-            let note = match reader {
-                Some(_) => "not read by the bundle; filters and the value formula can name it",
-                None => "filters and the value formula can name it",
-            };
-            lines.push(ColumnLine { missing: Some(missing), note: note.to_owned(), ..line(name) });
-        }
-        for name in &found.ignored {
-            let note = "not used: no feature has such a type".to_owned();
-            lines.push(ColumnLine { note, ..line(name) });
         }
     }
 }
 
+/// Action and value are kept in histories. Where a bundle reads them, the log is read once for it.
+fn tell_of_histories(
+    folder: &DatasetFolder,
+    reader: Option<&Reader<'_>>,
+    lines: &mut Vec<ColumnLine>,
+    absent: &mut Vec<Absent>,
+) -> Result<(), LoadError> {
+    let features = reader.map_or(&[][..], |one| &one.bundle.manifest().features.history);
+    let table = Table { file: "interactions.parquet", built_in: &[], features };
+    let batches = folder.interactions_without_requests()?;
+    let mut found = Found {
+        rows: 0,
+        columns: batches.feature_columns().iter().map(|name| (name.clone(), 0)).collect(),
+        seen: vec![Seen::default(); features.len()],
+        ignored: Vec::new(),
+    };
+    if let Some(reader) = reader.filter(|_| !features.is_empty()) {
+        for batch in batches {
+            for row in batch? {
+                found.rows += 1;
+                let (_, entry) = interactions::entry(row);
+                reader.encoder.see_entry(&entry, |at, presence| found.seen[at].add(presence));
+            }
+        }
+    }
+    table.tell_features(&found, reader, lines, absent);
+    let read = |name: &str| features.iter().any(|feature| feature.column() == Some(name));
+    for name in found.columns.keys().filter(|name| !read(name)) {
+        let note = "kept in histories; not read by the bundle".to_owned();
+        lines.push(ColumnLine { note, ..table.line(name) });
+    }
+    Ok(())
+}
+
 /// Further columns of the log are of its requests: a server is given them by its callers.
-fn tell_of_interactions(
+fn tell_of_requests(
     folder: &DatasetFolder,
     reader: Option<&Reader<'_>>,
     lines: &mut Vec<ColumnLine>,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use plugrank_contract::{HistoryEntry, TimestampMs, UserId};
-use plugrank_dataset::{DatasetFolder, Time};
+use plugrank_dataset::{DatasetFolder, InteractionRow, Time};
 use plugrank_store::{Decayed, ItemStats, Store};
 
 use super::{
@@ -53,9 +53,11 @@ pub(super) async fn load(
 ) -> Result<Counted, LoadError> {
     let batches = folder.interactions_without_requests()?;
     let bar = progress.bar("interactions", batches.rows());
+    let half_life = Some(options.co_visitation_half_life);
+    let half_life = half_life.filter(|_| folder.meta().time == Time::Ms);
     let mut counted = Counted {
         stats: vec![ItemStats::default(); items.len()],
-        pairs: CoVisitation::new(items.len()),
+        pairs: CoVisitation::new(items.len(), half_life),
     };
     let mut users: HashMap<UserId, u32> = HashMap::new();
     let mut waiting = Vec::with_capacity(ROWS);
@@ -84,16 +86,11 @@ pub(super) async fn load(
                         let next = u32::try_from(users.len())
                             .map_err(|_| LoadError::TooLarge("more than 4 billion users"))?;
                         let user = *users.entry(row.user_id.clone()).or_insert(next);
-                        counted.pairs.click(user, item);
+                        counted.pairs.click(user, item, row.timestamp);
                     }
                 }
             }
-            let entry = HistoryEntry {
-                item_id: row.item_id,
-                clicked: row.clicked,
-                timestamp: row.timestamp,
-            };
-            waiting.push((row.user_id, entry));
+            waiting.push(entry(row));
             if waiting.len() == ROWS {
                 let full = mem::replace(&mut waiting, Vec::with_capacity(ROWS));
                 writers.begin(put(full)).await?;
@@ -105,6 +102,12 @@ pub(super) async fn load(
     bar.finish();
     counted.as_of_now(folder.meta().time);
     Ok(counted)
+}
+
+/// Whose history gets which entry.
+pub(super) fn entry(row: InteractionRow) -> (UserId, HistoryEntry) {
+    let InteractionRow { user_id, item_id, timestamp, clicked, action, value, .. } = row;
+    (user_id, HistoryEntry { item_id, clicked, timestamp, action, value })
 }
 
 /// Writes statistics and neighbours; answers how many items have neighbours.

@@ -58,6 +58,8 @@ fn dataset(folder: &Path) {
             clicked,
             request_id: None,
             position: None,
+            action: None,
+            value: None,
         })
         .unwrap();
     }
@@ -141,8 +143,7 @@ async fn everything_arrives() {
     assert_eq!(images, [Some(PNG.to_vec()), None, None]);
     let user = store.user(&"u2".into()).await.unwrap().unwrap();
     assert_eq!(user.features["age"], 30.into());
-    let entry =
-        |id: &str, timestamp, clicked| HistoryEntry { item_id: id.into(), clicked, timestamp };
+    let entry = |id: &str, timestamp, clicked| HistoryEntry::new(id.into(), clicked, timestamp);
     let history = store.history(&"u2".into(), 100, 50, 50).await.unwrap();
     assert_eq!(
         history.entries,

@@ -10,6 +10,7 @@ use plugrank_retrieval::{
     options::{Quota, SurfaceCandidates},
     source_names,
 };
+use plugrank_scoring::options::possible_formula;
 use plugrank_settings::rules::holds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,10 @@ pub struct SurfaceOptions {
     /// What every item meets, by the columns of the items, as a request's filter.
     #[garde(custom(possible_filter))]
     pub filter: Filter,
+    /// What an item is worth here, a formula as `scoring.value` is. Absent: as that says.
+    #[garde(custom(possible_formula))]
+    #[schemars(example = "click * candidate.bid")]
+    pub value: Option<String>,
     /// Rules beside those of every request (`reranking.rules`), in the order in which they are applied.
     #[garde(custom(possible_rules))]
     #[schemars(extend("examples" = [[{ "rule": "cap", "column": "brand", "max": 2, "window": 6 }]]))]
@@ -92,9 +97,19 @@ impl Settings {
                 .budget_ms
                 .map(|ms| Duration::from_millis(ms.min(self.budget.ceiling_ms))),
             candidates: surface.candidates,
+            value: surface.value.as_deref().map(Into::into),
             rule_inputs: Arc::new(rule_inputs(&self.reranking, &surface.rules)),
         });
         parts.collect()
+    }
+
+    /// Formulas of values of the surfaces that have one, each with its setting.
+    #[must_use]
+    pub fn surface_formulas(&self) -> Vec<(String, Arc<str>)> {
+        let of = |(name, surface): (&String, &SurfaceOptions)| {
+            Some((format!("surfaces.{name}.value"), surface.value.as_deref()?.into()))
+        };
+        self.surfaces.iter().filter_map(of).collect()
     }
 
     /// Rules of each surface.

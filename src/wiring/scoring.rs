@@ -43,6 +43,7 @@ pub async fn start(
             features: catalog.features.clone().context("the item table has no features")?,
             options: node.settings.scoring.clone(),
             max_candidates: options::max_candidates(&node.settings),
+            formulas: node.settings.surface_formulas(),
             observer: Some(node.roles.batches("scoring")),
             remote: open_inference::model_server(node, model).await?,
         },

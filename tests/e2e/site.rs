@@ -139,6 +139,37 @@ impl Site {
         self.ready().await
     }
 
+    /// Ends the server, loads a dataset into its store, and starts it again; what the load said, as JSON.
+    pub(crate) async fn loaded_again(mut self, dataset: &Path) -> (Self, Value) {
+        self.child.kill().expect("the server can be killed");
+        self.child.wait().expect("the server ends");
+        let config = self.folder.path().join("plugrank.toml");
+        let mut load = plugrank(&["load", "--json", "--config"]);
+        let output = load.arg(&config).arg("--dataset").arg(dataset).output();
+        let output = output.expect("plugrank can be started");
+        assert!(output.status.success(), "load failed: {}", stderr(&output));
+        self.child = start(serve(self.folder.path()));
+        let report = serde_json::from_slice(&output.stdout).expect("a report");
+        (self.ready().await, report)
+    }
+
+    /// A bundle, served on a store that nothing was loaded into.
+    pub(crate) async fn start_empty(bundle: &Path) -> Self {
+        let (folder, port) = (TempDir::new().expect("a temporary folder"), free_port());
+        settings_of(bundle, folder.path(), port, "");
+        let child = start(serve(folder.path()));
+        Self { http: Client::new(), folder, child, port }.ready().await
+    }
+
+    /// Loads a dataset for a bundle into a new store: how that ended, and what was said.
+    pub(crate) fn load_for(bundle: &Path, dataset: &Path, more: &[&str]) -> Output {
+        let folder = TempDir::new().expect("a temporary folder");
+        let config = settings_of(bundle, folder.path(), 0, "");
+        let mut load = plugrank(&["load", "--config"]);
+        let output = load.arg(&config).arg("--dataset").arg(dataset).args(more).output();
+        output.expect("plugrank can be started")
+    }
+
     /// Asks the server to end (SIGTERM) and waits for its exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();

@@ -25,12 +25,17 @@ fn features(of: &[(&str, FeatureValue)]) -> FeatureValues {
 }
 
 pub(crate) fn dataset(folder: &Path) {
+    dataset_with(folder, "price");
+}
+
+/// The same with another name for the column of prices.
+pub(crate) fn dataset_with(folder: &Path, price: &str) {
     let items = [
         (
             "i1",
             features(&[
                 ("brand", "acme".into()),
-                ("price", number(9.5)),
+                (price, number(9.5)),
                 ("tags", FeatureValue::Texts(["new".into(), "7".into()].into())),
                 ("stock", 3.into()),
             ]),
@@ -39,14 +44,14 @@ pub(crate) fn dataset(folder: &Path) {
             "i2",
             features(&[
                 ("brand", number(0.1)),
-                ("price", number(0.25)),
+                (price, number(0.25)),
                 ("tags", FeatureValue::Numbers([7_i64.into()].into())),
                 ("stock", 20.into()),
             ]),
         ),
         ("i3", features(&[("brand", "unheard of".into()), ("stock", 0.into())])),
     ];
-    let columns = ["brand", "price", "tags", "stock"].map(|name| {
+    let columns = ["brand", price, "tags", "stock"].map(|name| {
         let types = items
             .iter()
             .filter_map(|(_, features)| features.get(name).map(FeatureType::from_value));
@@ -74,7 +79,11 @@ pub(crate) fn dataset(folder: &Path) {
     }
     writer.finish().expect("users can be written");
     let mut writer = InteractionWriter::create(folder).expect("interactions can be written");
-    for (user, item, timestamp) in [("u1", "gone", 1_000), ("u1", "lost", 2_000)] {
+    for (user, item, timestamp, action, value) in [
+        ("u1", "gone", 1_000, None, None),
+        ("u1", "lost", 2_000, None, None),
+        ("u3", "lost", 3_000, Some("buy".into()), Some(20_i64.into())),
+    ] {
         let row = InteractionRow {
             user_id: user.into(),
             item_id: item.into(),
@@ -82,6 +91,8 @@ pub(crate) fn dataset(folder: &Path) {
             clicked: true,
             request_id: None,
             position: None,
+            action,
+            value,
         };
         writer.write(row).expect("an interaction can be written");
     }
@@ -217,6 +228,65 @@ async fn typed_values_reach_the_model_from_everywhere() {
             Row { brand: id, tags: 9.0, price: 4_f64.ln(), age: 0.0, clicks: 0.0, ..nothing() };
         near(&reply.await, "i4", written.probabilities());
     }
+}
+
+#[tokio::test]
+async fn action_and_value_of_the_past_reach_both_models() {
+    let folder = TempDir::new().expect("a temporary folder");
+    dataset(folder.path());
+    let bundle = repository("shared/bundle/tests/fixtures/typed");
+    let buy = "events.types.buy = { weight = 4.0, positive = true }";
+    let site = Site::start_on_with(&bundle, folder.path(), buy).await;
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    // Ids of the bundle's actions are 2 for a click and 3 for a purchase; values go by their logarithm.
+    let acts = |of: &[(f64, f64)]| -> f64 {
+        of.iter().map(|(action, value)| 0.1 * action + value.ln_1p()).sum()
+    };
+    let ask = |user: &str, rung: Option<&str>| {
+        json!({
+            "user_id": user, "candidates": ["i3"], "rung": rung,
+            "context": {"timestamp": NIGHT},
+        })
+    };
+    let expected = |clicks: f64, acts: f64, rung: Option<&str>| match rung {
+        // Hour 1 is the third row of its table; the item has an unknown brand, no price, and stock 0.
+        None => {
+            let click = 0.05 * clicks + 0.2 * acts + 0.03 + 0.1 + 0.2;
+            [sigmoid(1.5 * click - 0.5), sigmoid(click + 0.5)]
+        }
+        Some(_) => {
+            let click = 0.2 * acts + 0.1;
+            // Of a purchase the logit is 1 less, on the calibration's first piece.
+            [sigmoid(click), 0.1 + 0.2 * click]
+        }
+    };
+    for rung in [None, Some("idrec")] {
+        let mut body = ask("visitor", rung);
+        body["user"] = json!({"recent": [
+            {"item_id": "i1", "type": "buy", "value": 9.5},
+            {"item_id": "i2"},
+            {"item_id": "i2", "type": "impression", "value": 1},
+        ]});
+        let told = acts(&[(3.0, 9.5), (2.0, 0.0), (1.0, 1.0)]);
+        near(&site.rank(body).await, "i3", expected(2.0, told, rung));
+    }
+    // The same from the log of events: a purchase takes the place of the click that led to it.
+    let event = |id: &str, kind: &str, value: Option<f64>| {
+        json!({
+            "event_id": id, "type": kind, "user_id": "u7", "item_id": "i1", "request_id": "r",
+            "value": value, "timestamp": NIGHT - 60_000,
+        })
+    };
+    let events = json!({"events": [event("1", "click", None), event("2", "buy", Some(9.5))]});
+    let (status, answer) = site.post_json("/v1/events", &events).await;
+    assert_eq!(status, 202, "{answer}");
+    let told = acts(&[(3.0, 9.5)]);
+    near(&site.rank(ask("u7", None)).await, "i3", expected(1.0, told, None));
+    let (_, user) = site.get("/v1/users/u7").await;
+    let entry = &user["history"][0];
+    assert_eq!((&entry["action"], &entry["value"]), (&json!("buy"), &json!(9.5)), "{user}");
+    // Of an interaction that was loaded.
+    near(&site.rank(ask("u3", None)).await, "i3", expected(1.0, acts(&[(3.0, 20.0)]), None));
 }
 
 #[tokio::test]

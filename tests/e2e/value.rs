@@ -100,6 +100,40 @@ async fn an_item_without_a_number_sinks_and_a_written_one_counts() {
     assert_eq!((ids(items), &reply["degraded"]), (vec!["i3", "i1", "i2"], &json!([])));
 }
 
+#[tokio::test]
+async fn a_surface_has_a_formula_of_its_own() {
+    let folder = TempDir::new().expect("a temporary folder");
+    dataset(folder.path());
+    let more = format!(
+        "{PLAIN}scoring.value = \"coalesce(item.price, 0)\"\nsurfaces.deals.value = \"-coalesce(item.price, 99)\"\n\
+         surfaces.home.k = 3"
+    );
+    let site = Site::start_on_with(&repository(BUNDLE), folder.path(), &more).await;
+    let ask = async |surface: Option<&str>| {
+        let candidates = json!(["i1", "i2", "i3"]);
+        let body = json!({
+            "user_id": "u1", "candidates": candidates, "surface": surface, "explain": true,
+        });
+        site.rank(body).await
+    };
+    for (surface, formula, order) in [
+        (None, "coalesce(item.price, 0)", ["i1", "i2", "i3"]),
+        (Some("home"), "coalesce(item.price, 0)", ["i1", "i2", "i3"]),
+        (Some("deals"), "-coalesce(item.price, 99)", ["i2", "i1", "i3"]),
+    ] {
+        let reply = ask(surface).await;
+        assert_eq!(reply["explain"]["value"], json!(formula), "{reply}");
+        assert_eq!(ids(reply["items"].as_array().expect("items")), order, "{reply}");
+    }
+    let wrong = "surfaces.deals.value = \"click * item.pirce\"";
+    let output = Site::refused_on(&repository(BUNDLE), folder.path(), wrong);
+    let told = stderr(&output);
+    assert!(
+        !output.status.success() && told.contains("surfaces.deals.value: `item.pirce`"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_formula_that_names_nothing_is_refused_before_a_port_is_bound() {
     let folder = TempDir::new().expect("a temporary folder");

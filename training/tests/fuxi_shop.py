@@ -17,7 +17,14 @@ import pyarrow.parquet as pq
 ITEMS, USERS, ROWS, LENGTH = 60, 40, 2400, 10
 BRANDS = ("acme", "globex", "initech", "umbrella")
 SIZES = {"user_id": USERS, "item_id": ITEMS, "brand": len(BRANDS), "cate_id": 5}
-SOURCES = {"user_id": "user", "gender": "user", "item_id": "item", "brand": "item", "cate_id": "item"}
+SOURCES = {
+    "user_id": "user", "gender": "user", "item_id": "item", "brand": "item", "cate_id": "item", "tags": "item",
+    "device": "context",
+}  # fmt: skip
+# Numbers, and whose they are. The price was normalized by this mean and deviation.
+NUMBERS = {"price": "item", "age": "user", "basket": "context"}
+MEAN, DEVIATION = 20.0, 12.5
+TAGS = ("new", "sale", "blue", "late")
 PARAMS: dict[str, dict[str, Any]] = {
     "DIN": {"dnn_hidden_units": [32, 16], "attention_hidden_units": [16]},
     "DCNv2": {"parallel_dnn_hidden_units": [32, 16]},
@@ -53,10 +60,16 @@ def write_fuxi_shop(folder: Path) -> FuxiShop:
             # Some without a brand, and the last ones of a brand that the vocabulary does not have.
             "brand": [None if n % 7 == 0 else "late" if n > 55 else BRANDS[n % 4] for n in range(ITEMS)],
             "cate_id": [f"c{n % 5}" for n in range(ITEMS)],
+            "tags": [list(TAGS[: n % 5]) for n in range(ITEMS)],
+            "price": [None if n % 8 == 0 else round(float(p), 2) for n, p in enumerate(random.uniform(2, 40, ITEMS))],
         }
     )
     users = pd.DataFrame(
-        {"user_id": [f"u{n}" for n in range(USERS)], "gender": [("f", "m", None)[n % 3] for n in range(USERS)]}
+        {
+            "user_id": [f"u{n}" for n in range(USERS)],
+            "gender": [("f", "m", None)[n % 3] for n in range(USERS)],
+            "age": [None if n % 6 == 0 else 0.5 + n / USERS for n in range(USERS)],
+        }
     )
     user, item = random.integers(0, USERS, ROWS), random.integers(0, ITEMS, ROWS)
     time = T0 + np.sort(random.integers(0, 40_000, ROWS)) * 60_000
@@ -67,6 +80,8 @@ def write_fuxi_shop(folder: Path) -> FuxiShop:
             "item_id": [f"i{n}" for n in item],
             "timestamp": time,
             "label": label.astype(int),
+            "device": random.choice(["phone", "desk", "late"], ROWS),
+            "basket": np.round(random.random(ROWS), 3),
         }
     )
     key = events.user_id.str.len(), events.item_id.str.len()
@@ -86,13 +101,15 @@ def write_dataset(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
         "text": pa.nulls(ITEMS, pa.string()),
         "categories": pa.array([[value] for value in items.cate_id], pa.list_(pa.string())),
         "brand": pa.array(items.brand, pa.string()),
+        "tags": pa.array(items.tags, pa.list_(pa.string())),
+        "price": pa.array(items.price, pa.float64(), from_pandas=True),
     }
     pq.write_table(pa.table(columns), folder / "items.parquet")
-    pq.write_table(
-        pa.table({"user_id": pa.array(users.user_id, pa.string()), "gender": pa.array(users.gender, pa.string())}),
-        folder / "users.parquet",
-    )
-    log = {name: pa.array(events[name], pa.string()) for name in ("user_id", "item_id")}
+    profiles = {name: pa.array(users[name], pa.string()) for name in ("user_id", "gender")}
+    ages = pa.array(users.age, pa.float64(), from_pandas=True)
+    pq.write_table(pa.table(profiles | {"age": ages}), folder / "users.parquet")
+    log = {name: pa.array(events[name], pa.string()) for name in ("user_id", "item_id", "device")}
+    log["basket"] = pa.array(events.basket, pa.float64())
     log |= {"timestamp": pa.array(events.timestamp, pa.int64()), "label": pa.array(events.label, pa.int8())}
     pq.write_table(pa.table(log), folder / "interactions.parquet")
     (folder / "dataset.json").write_text('{"name": "fuxi shop", "time": "ms", "negatives": "logged"}')
@@ -108,20 +125,29 @@ def write_fuxictr(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
         "item_id": vocabulary(list(items.item_id[:55])),
         "brand": vocabulary([value for value in items.brand if value != "late"]),
         "cate_id": vocabulary(list(items.cate_id)),
+        # The last one is unknown.
+        "tags": vocabulary([tag for tags in items.tags for tag in tags if tag != "late"]),
+        "device": vocabulary(["phone", "desk"]),
     }
     (folder / "feature_vocab.json").write_text(json.dumps(words))
     features: list[dict[str, Any]] = [{name: {"type": "meta"}} for name in ("user_index", "item_index", "seq_len")]
     for name, source in SOURCES.items():
         size = max(words[name].values()) + 1
-        features.append({name: {"source": source, "type": "categorical", "padding_idx": 0, "vocab_size": size}})
-    described = {"dataset_id": "fuxictr", "num_fields": 5, "total_features": 0, "input_length": 0, "labels": ["label"]}
+        kind = {"type": "categorical"}
+        if name == "tags":
+            kind = {"type": "sequence", "max_len": 3, "feature_encoder": "layers.MaskedAveragePooling()"}
+        features.append({name: {"source": source, "padding_idx": 0, "vocab_size": size, **kind}})
+    features += [{name: {"source": source, "type": "numeric"}} for name, source in NUMBERS.items()]
+    described = {"dataset_id": "fuxictr", "num_fields": 10, "total_features": 0, "input_length": 0, "labels": ["label"]}
     (folder / "feature_map.json").write_text(json.dumps(described | {"features": features}))
 
     def encode(name: str, values: Any) -> list[int]:
         return [words[name].get(value or "", words[name]["__OOV__"]) for value in values]
 
     # Row 0 of the items is padding.
-    info = {name: [0, *encode(name, items[name])] for name in ("item_id", "brand", "cate_id")}
+    info: dict[str, Any] = {name: [0, *encode(name, items[name])] for name in ("item_id", "brand", "cate_id")}
+    info["tags"] = [[0] * 3, *((encode("tags", tags[:3]) + [0] * 3)[:3] for tags in items.tags)]
+    info["price"] = np.concatenate([[0.0], (items.price.astype(float).fillna(0.0) - MEAN) / DEVIATION])
     pd.DataFrame({"item_index": range(ITEMS + 1), **info}).to_parquet(folder / "item_info.parquet")
     row_of = {identity: row + 1 for row, identity in enumerate(items.item_id)}
     sequences: dict[str, list[int]] = {identity: [] for identity in users.user_id}
@@ -133,6 +159,7 @@ def write_fuxictr(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
     lengths = [int(np.searchsorted(times[event.user_id], event.timestamp)) for event in events.itertuples()]
     places = {identity: row for row, identity in enumerate(users.user_id)}
     genders = dict(zip(users.user_id, users.gender, strict=True))
+    ages = dict(zip(users.user_id, users.age.astype(float).fillna(0.0), strict=True))
     rows = {
         "label": events.label,
         "user_index": [places[value] for value in events.user_id],
@@ -140,6 +167,9 @@ def write_fuxictr(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
         "seq_len": lengths,
         "user_id": encode("user_id", events.user_id),
         "gender": encode("gender", [genders[value] for value in events.user_id]),
+        "device": encode("device", events.device),
+        "age": [ages[value] for value in events.user_id],
+        "basket": events.basket,
     }
     pd.DataFrame(rows).to_parquet(folder / "rows.parquet")
     return lengths

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -125,6 +126,43 @@ def test_items_and_users_of_their_own(tmp_path: Path) -> None:
     assert meta(tmp_path / "out")["converted_from"]["dropped"]["rows of items whose id stood above"] == 1  # type: ignore[index]
 
 
+def test_numbers_tasks_actions_and_values(tmp_path: Path) -> None:
+    log = (
+        "visitor,product,when,event,price,paid,sizes\n"
+        "v1,9,2026-11-18T10:00:00,view,9.5,,\nv1,9,2026-11-18T10:00:01,click,9.5,,\n"
+        "v2,7,2026-11-18T10:00:02,buy,none,19.99,\nv2,7,2026-11-18T10:00:03,share,3,,\n"
+    )
+    text = MAP.split("[items]")[0].replace('keep = ["device"]', 'numbers = "price"\naction = "event"\nvalue = "paid"')
+    text = text.replace('ignored = "heartbeat"', "") + (
+        '[tasks.purchase]\ncolumn = "event"\npositive = "buy"\nignored = "share"\n[items]\nnumbers = "price"\n'
+    )
+    convert_log(write(tmp_path, text, log), tmp_path / "out", progress=False)
+    table = pq.read_table(tmp_path / "out" / "interactions.parquet")
+    assert table["price"].to_pylist() == [9.5, 9.5, None, 3.0]
+    assert table["label_purchase"].to_pylist() == [0, 0, 1, None]
+    assert table["action"].to_pylist() == ["view", "click", "buy", "share"]
+    assert table["value"].to_pylist() == [None, None, 19.99, None]
+    items = pq.read_table(tmp_path / "out" / "items.parquet")
+    assert dict(zip(items["item_id"].to_pylist(), items["price"].to_pylist(), strict=True)) == {"7": 3.0, "9": 9.5}
+    assert "price 9.5." in items["text"].to_pylist()
+    data = Dataset.load(tmp_path / "out")
+    assert (set(data.past_columns), set(data.log_columns)) == ({"action", "value"}, {"price"})
+    assert data.task_labels["purchase"].tolist() == [0, 0, 1, -1]
+    # What a drawn negative was done with, nobody knows; nobody bought it.
+    drawn = (
+        text.split("[label]")[0]
+        + "[sample]\nper_positive = 1\n[tasks.purchase]\n"
+        + text.split("[tasks.purchase]\n")[1]
+    )
+    convert_log(write(tmp_path, drawn, log), tmp_path / "drawn", progress=False)
+    table = pq.read_table(tmp_path / "drawn" / "interactions.parquet")
+    negatives = table.filter(pc.equal(table["label"], 0))
+    assert negatives.num_rows > 0
+    assert (set(negatives["action"].to_pylist()), set(negatives["label_purchase"].to_pylist())) == ({None}, {0})
+    with pytest.raises(DatasetError, match=r"`tasks\.click`: a task has a name"):
+        convert_log(write(tmp_path, MAP + "[tasks.click]\ncolumn = 'event'\n"), tmp_path / "no", progress=False)
+
+
 def test_negatives_are_drawn_where_only_positives_were_kept(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     lines = [f"u{random.integers(8)},i{random.integers(30)},{1_795_000_000 + n}" for n in range(300)]
@@ -186,7 +224,7 @@ def test_a_criteo_file(tmp_path: Path) -> None:
     [
         ('name = "shop"', "", "`name` is missing"),
         ('user_id = "visitor"', 'user_id = "who"', "`user_id`: there is no column `who`; there are visitor, product"),
-        ('keep = ["device"]', 'keeps = "device"', "unknown key `keeps`; known here: item_id, items"),
+        ('keep = ["device"]', 'keeps = "device"', "unknown key `keeps`; known here: action, item_id, items"),
         ('files = "log.csv"', 'files = "none.csv"', "none.csv: there is no such file"),
         ('positive = ["click", "buy"]', "", "no row of the log is left; .*rows whose label is neither 0 nor 1"),
         ("buckets = {}", "buckets = { price = 3 }", "`items.buckets` must name edges"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -10,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,24 +19,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from examples import EXAMPLES, example
 from planted import write_planted
 from plugrank_training import Branch, Category, Features, RowModel, Rows, export_module
 from plugrank_training.cli import main
 from plugrank_training.config import Config
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
-
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-
-
-def example(name: str) -> ModuleType:
-    """A script of docs/examples as a module."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

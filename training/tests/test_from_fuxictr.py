@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fuxi_shop import PARAMS, FuxiShop, train_fuxictr, write_fuxi_shop
-from plugrank_training import from_fuxictr
+from plugrank_training import Number, from_fuxictr
 from plugrank_training.cli import main
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "fuxictr_model.py"
@@ -37,20 +37,32 @@ def test_a_trained_model_is_served_as_fuxictr_scores_it(
     assert main([*compared, "--rows", "1000"]) == 0
     assert "1000 impressions, largest difference" in capsys.readouterr().out
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    assert {feature["column"] for feature in manifest["features"]["item"]} == {"item_id", "brand", "categories"}
+    columns = {side: [one["column"] for one in found] for side, found in manifest["features"].items()}
+    assert columns == {
+        "item": ["item_id", "brand", "categories", "tags", "price"],
+        "user": ["user_id", "gender", "age"],
+        "request": ["device", "basket"],
+        "candidate": [],
+    }
     assert manifest["history"] == {"clicks": 10, "impressions": 0}
 
 
 def test_what_a_bundle_cannot_carry_is_named(shop: FuxiShop, tmp_path: Path) -> None:
     described = json.loads((shop.data / "feature_map.json").read_text())
     described["features"] += [
-        {"price": {"source": "item", "type": "numeric"}},
-        {"hour": {"source": "context", "type": "categorical", "vocab_size": 26}},
+        {"picture": {"source": "item", "type": "embedding"}},
+        {"hour": {"source": "weather", "type": "categorical", "vocab_size": 26}},
     ]
     changed = tmp_path / "feature_map.json"
     changed.write_text(json.dumps(described))
-    with pytest.raises(ValueError, match=r"`price`: is of type numeric; .*`hour`: has the source `context`"):
+    with pytest.raises(ValueError, match=r"`picture`: is of type embedding; .*`hour`: has the source `weather`"):
         from_fuxictr("DIN.model", changed, shop.data / "feature_vocab.json", model="DIN")
+    described["features"] = described["features"][:-2]
+    changed.write_text(json.dumps(described))
+    with pytest.raises(ValueError, match="`brand`: is no number, but `numbers` has it"):
+        from_fuxictr(
+            "DIN.model", changed, shop.data / "feature_vocab.json", model="DIN", numbers={"brand": Number("brand")}
+        )
     with pytest.raises(ValueError, match="no feature brnad"):
         from_fuxictr(
             "DIN.model",

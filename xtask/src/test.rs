@@ -6,8 +6,10 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    browser, model_servers, ort_library, parts, process, python, python_client, redis8,
-    schemathesis, system_packages,
+    browser, day,
+    demo::{self, Build},
+    model_servers, ort_library, parts, process, python, python_client, redis8, schemathesis,
+    system_packages,
 };
 
 /// Most processes that run the Python package's tests: each holds PyTorch, and models.
@@ -37,8 +39,8 @@ Three tiers:
 
   cargo xtask test --fast   the tests beside the code of every crate; no server, no store, no Python
   cargo xtask test          all groups, and the examples in the documentation: what .ci/run runs
-  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, and the unit
-                            tests without each optional part")]
+  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, the unit tests
+                            without each optional part, and a simulated day (`cargo xtask day`)")]
 pub(crate) struct Args {
     /// Which tests; all of them when absent.
     #[arg(value_enum)]
@@ -77,6 +79,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         pytest.args(["--numprocesses", &cores.min(MOST_PROCESSES).to_string(), "--dist=loadfile"]);
         pytest.env("OMP_NUM_THREADS", "1");
+        // Some ask a server for what their models say.
+        pytest.env("PLUGRANK", demo::build(Build::Debug)?);
+        pytest.env("ORT_DYLIB_PATH", ort_library::ensure()?);
         process::run(pytest.current_dir(crate::root().join("training")))?;
     }
     if wanted(Group::Clients) {
@@ -87,6 +92,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Schemathesis) {
         schemathesis::test()?;
+    }
+    if args.full && args.group.is_none() {
+        day::run(&day::Args::debug())?;
     }
     Ok(())
 }

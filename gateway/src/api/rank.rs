@@ -192,6 +192,8 @@ pub struct RecentEvent<'a> {
     #[serde(rename = "type", borrow)]
     #[schema(example = "click")]
     pub kind: Option<Cow<'a, str>>,
+    /// How much: a price, seconds, stars.
+    pub value: Option<f64>,
     /// When, in milliseconds since 1970; just before the request when left out, in the order of the
     /// list.
     pub timestamp: Option<TimestampMs>,

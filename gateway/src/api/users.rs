@@ -47,6 +47,12 @@ pub struct HistoryView {
     pub clicked: bool,
     /// When, milliseconds since 1970.
     pub timestamp: TimestampMs,
+    /// What was done, where it is known: the type of an event, or the data set's `action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// How much, where it is known: a price, seconds, stars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }
 
 pub(crate) fn history_view(history: &History) -> Vec<HistoryView> {
@@ -54,6 +60,8 @@ pub(crate) fn history_view(history: &History) -> Vec<HistoryView> {
         item_id: entry.item_id.to_string(),
         clicked: entry.clicked,
         timestamp: entry.timestamp,
+        action: entry.action.as_deref().map(str::to_owned),
+        value: entry.value.map(plugrank_contract::feature::Number::as_f64),
     };
     history.entries.iter().map(view).collect()
 }

@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use plugrank_budget::Rung;
 use plugrank_contract::{
-    EventType, HistoryEntry, ItemId, ItemList, TimestampMs, UNKNOWN_ITEM, UserId,
+    EventType, HistoryEntry, ItemId, ItemList, TimestampMs, UNKNOWN_ITEM, UserId, feature::Number,
     reranking::MAX_DIVERSITY,
 };
 
@@ -94,6 +94,10 @@ fn check_recent(gateway: &Gateway, recent: &[RecentEvent<'_>], errors: &mut Erro
         if let Some(Err(unknown)) = kind {
             errors.add(format!("user.recent[{at}].type"), unknown);
         }
+        if event.value.is_some_and(|value| Number::new(value).is_none()) {
+            let detail = "is no number that is finite as a float32";
+            errors.add(format!("user.recent[{at}].value"), detail);
+        }
     }
 }
 
@@ -154,11 +158,16 @@ fn history(
     types: &Checks,
     as_of: TimestampMs,
 ) -> Arc<[HistoryEntry]> {
-    let clicked = |kind: &str| types.event_type(kind).is_ok_and(EventType::is_positive);
-    let entry = |(ago, event): (TimestampMs, RecentEvent<'_>)| HistoryEntry {
-        item_id: ItemId::from(&*event.item_id.0),
-        clicked: event.kind.as_deref().is_none_or(clicked),
-        timestamp: event.timestamp.unwrap_or_else(|| as_of.saturating_sub(ago)),
+    let click = EventType::click();
+    let entry = |(ago, event): (TimestampMs, RecentEvent<'_>)| {
+        let kind = event.kind.as_deref().and_then(|kind| types.event_type(kind).ok());
+        let kind = kind.unwrap_or(&click);
+        let timestamp = event.timestamp.unwrap_or_else(|| as_of.saturating_sub(ago));
+        HistoryEntry {
+            action: Some(Arc::clone(&kind.name)),
+            value: event.value.and_then(Number::new),
+            ..HistoryEntry::new(ItemId::from(&*event.item_id.0), kind.is_positive(), timestamp)
+        }
     };
     let mut entries: Vec<HistoryEntry> = (1..).zip(recent).map(entry).collect();
     entries.retain(|entry| entry.timestamp < as_of);

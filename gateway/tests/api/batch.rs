@@ -135,9 +135,8 @@ async fn what_the_user_did_and_what_to_go_with_reach_the_stages() {
     });
     server.rank(&body).await;
     let entry = |id: &str, clicked, timestamp| HistoryEntry {
-        item_id: ItemId::from(id),
-        clicked,
-        timestamp,
+        action: Some(if clicked { "click".into() } else { "impression".into() }),
+        ..HistoryEntry::new(ItemId::from(id), clicked, timestamp)
     };
     let history = [entry("i4", true, 999), entry("i1", true, 999), entry("i2", false, 998)];
     let (_, call) = server.retrieve.calls().remove(0);

@@ -254,6 +254,8 @@ fn write_log(
                 clicked,
                 request_id: Some(request_id.clone()),
                 position: Some(position as u32),
+                action: None,
+                value: None,
             })?;
         }
     }

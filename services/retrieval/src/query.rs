@@ -33,6 +33,8 @@ pub(crate) struct RetrievalQuery {
     pub(crate) excluded: IndexSet,
     /// Items that earlier pages showed.
     pub(crate) shown: Shown,
+    /// Items that the user was shown again and again.
+    pub(crate) shown_too_often: IndexSet,
     /// Items that the candidates should go with.
     pub(crate) context: ItemList,
     /// Filters that every candidate meets.
@@ -120,6 +122,7 @@ impl RetrievalQuery {
         self.seen.contains(index)
             || self.excluded.contains(index)
             || self.shown.contains(index)
+            || self.shown_too_often.contains(index)
             || !self.wants(index)
     }
 
@@ -147,11 +150,7 @@ mod tests {
     fn clicks_are_the_last_wanted_ones_and_each_item_once() {
         let items = table(["a", "b", "gone"].map(|id| item(id, &[], None)));
         items.remove([&"gone".into()]);
-        let entry = |(id, clicked): (&str, bool)| HistoryEntry {
-            item_id: id.into(),
-            clicked,
-            timestamp: 0,
-        };
+        let entry = |(id, clicked): (&str, bool)| HistoryEntry::new(id.into(), clicked, 0);
         let entries = [
             ("x", true),
             ("b", true),

@@ -87,6 +87,7 @@ async fn main() -> Result<(), AnyError> {
         features: Arc::clone(encoding.features()),
         options: ScoringOptions { workers, run_in_place_us: 0, ..ScoringOptions::default() },
         max_candidates: 100_000,
+        formulas: Vec::new(),
         observer: None,
         remote: None,
     };
@@ -213,11 +214,9 @@ async fn store(path: &Path, bundle: &Bundle) -> Result<Arc<dyn Store>, AnyError>
     let mut history = Vec::new();
     for user in 0..USERS {
         for at in 0..lengths.clicks + lengths.impressions {
-            let entry = HistoryEntry {
-                item_id: ItemId::from(format!("i{}", (user * 31 + at * 7) % ITEMS)),
-                clicked: at < lengths.clicks,
-                timestamp: NOW - 1_000 * (at as i64 + 1),
-            };
+            let item = ItemId::from(format!("i{}", (user * 31 + at * 7) % ITEMS));
+            let clicked = at < lengths.clicks;
+            let entry = HistoryEntry::new(item, clicked, NOW - 1_000 * (at as i64 + 1));
             history.push((UserId::from(format!("u{user}")), entry));
         }
     }

@@ -9,9 +9,14 @@ pub enum ScoringError {
     /// An option has an impossible value.
     #[error("scoring options: {0}")]
     Option(String),
-    /// The formula of values cannot be used.
-    #[error("scoring.value: {0}")]
-    Value(String),
+    /// A formula of values cannot be used.
+    #[error("{setting}: {why}")]
+    Value {
+        /// The setting that has it.
+        setting: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),

@@ -5,7 +5,9 @@ use std::{ops::Range, sync::Arc};
 use bytemuck::cast_slice_mut;
 use plugrank_bundle::{
     Bundle, FeatureEncoder, GraphName, InputSource, ItemFeatures, ItemRecordLayout, TensorDtype,
-    features::FeatureSlot, manifest::TimeKind, record::RecordPart,
+    features::{ACTION, FeatureSlot, VALUE},
+    manifest::TimeKind,
+    record::RecordPart,
 };
 use plugrank_contract::{HistoryEntry, ItemIndex, history::LAST_TIME_BUCKET};
 use plugrank_encoding::{EncodedState, RecordSet};
@@ -13,7 +15,7 @@ use plugrank_inference::{
     BlockMut, TensorData,
     batcher::{
         Dims, Entry, GraphInput, Layout, Variable,
-        sources::{HistoryBlock, feature_block, mask, write_cells},
+        sources::{HistoryBlock, feature_block, mask, told_block, write_cells},
     },
 };
 use plugrank_items::FeatureRows;
@@ -33,6 +35,8 @@ enum Reads {
     UserFeature(FeatureSlot),
     Label,
     AgeBucket,
+    /// Action or value of each entry of the history.
+    Told(FeatureSlot),
     Mask,
     Recency,
 }
@@ -70,6 +74,8 @@ pub(crate) struct InputFacts {
     /// Entries of the history; the entries themselves may not be needed.
     pub(crate) history_len: usize,
     pub(crate) history_features: Vec<ItemFeatures>,
+    /// Action and value of the history's entries, one row each.
+    pub(crate) told: Vec<u32>,
     pub(crate) user_features: Box<[u32]>,
     /// Features of the request.
     pub(crate) request_features: Box<[u32]>,
@@ -112,6 +118,10 @@ impl GraphSchema {
                 InputSource::UserFeature(name) => {
                     find(features.user_slots(), name).map(Reads::UserFeature)
                 }
+                InputSource::HistoryAction => {
+                    find(features.history_slots(), ACTION).map(Reads::Told)
+                }
+                InputSource::HistoryValue => find(features.history_slots(), VALUE).map(Reads::Told),
                 InputSource::HistoryLabel => Some(Reads::Label),
                 InputSource::HistoryAgeBucket => Some(Reads::AgeBucket),
                 InputSource::HistoryMask => Some(Reads::Mask),
@@ -166,6 +176,11 @@ impl GraphSchema {
     /// Whether features of history items are read.
     pub(crate) fn history_features(&self) -> bool {
         self.reads(|reads| matches!(reads, Reads::HistoryFeature(_)))
+    }
+
+    /// Whether actions or values of the history are read.
+    pub(crate) fn history_told(&self) -> bool {
+        self.reads(|reads| matches!(reads, Reads::Told(_)))
     }
 
     /// Whether an input varies with the history.
@@ -227,6 +242,7 @@ fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
         Reads::UserFeature(slot) => of(features.user_probes(), slot),
         Reads::RequestFeature(slot) => of(features.request_probes(), slot),
         Reads::CandidateGiven(slot) => of(features.candidate_probes(), slot),
+        Reads::Told(slot) => of(features.history_probes(), slot),
         Reads::Label => Some(1),
         Reads::AgeBucket | Reads::Recency => Some(LAST_TIME_BUCKET.into()),
         Reads::State(_) | Reads::Item(_) | Reads::Mask => None,
@@ -364,6 +380,7 @@ impl RequestRows {
             }
             Reads::Label => history.label(),
             Reads::AgeBucket => history.age_bucket(),
+            Reads::Told(slot) => told_block(slot, &facts.told, facts.history.len()),
             Reads::Mask => mask(facts.history_len),
             Reads::State(_)
             | Reads::Item(_)

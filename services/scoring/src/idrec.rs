@@ -32,6 +32,10 @@ impl ScoringService {
             true => history.iter().map(|entry| self.item_features(&entry.item_id)).collect(),
             false => Vec::new(),
         };
+        let told = match schema.history_told() {
+            true => self.features.encoder().history(&history),
+            false => Vec::new(),
+        };
         let block = HistoryBlock { entries: &history, time: schema.time };
         let indices = call.items.shared_indices_in(&self.items);
         let facts = Arc::new(InputFacts {
@@ -40,6 +44,7 @@ impl ScoringService {
             recency_bucket: block.recency_bucket(call.as_of),
             history_len: history.len(),
             history_features,
+            told,
             user_features: self.features.encoder().user(&call.user_id, user.profile.as_deref()),
             request_features: self.request_features(scorer, call),
             given: self.given_rows(scorer, call),

@@ -12,7 +12,7 @@ mod graph_inputs;
 mod idrec;
 mod infer;
 mod metrics;
-mod options;
+pub mod options;
 mod rank_facts;
 mod remote_model;
 mod scorer;

@@ -75,7 +75,7 @@ pub struct ScoringOptions {
     /// What an item is worth, which is what the order goes by: a formula of the bundle's tasks, of numbers among
     /// the items' columns, and of what requests give, such as "click * purchase * coalesce(item.price, 0)". Absent:
     /// the probability of the bundle's main task. See docs/value-formula.md.
-    #[garde(custom(formula))]
+    #[garde(custom(possible_formula))]
     #[schemars(example = "click * purchase * coalesce(item.price, 0)")]
     pub value: Option<String>,
     /// A server that speaks the Open Inference Protocol (Triton, KServe, MLServer, another Plugrank) and
@@ -109,7 +109,11 @@ impl Default for ScoringOptions {
     }
 }
 
-fn formula(text: &Option<String>, (): &()) -> garde::Result {
+/// That a text is a formula of values, where there is one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn possible_formula(text: &Option<String>, (): &()) -> garde::Result {
     let wrong = text.as_deref().map(ValueFormula::parse).transpose().err();
     wrong.map_or(Ok(()), |error| Err(garde::Error::new(format!("a formula; {error}"))))
 }

@@ -50,6 +50,8 @@ pub struct ScoringParts {
     pub options: ScoringOptions,
     /// Most candidates one call may name.
     pub max_candidates: usize,
+    /// Formulas in place of that of the options, each with the setting that it is of.
+    pub formulas: Vec<(String, Arc<str>)>,
     /// Told of batches.
     pub observer: Option<Arc<dyn BatchObserver>>,
     /// The server that runs the unified graph in place of a session.
@@ -92,6 +94,7 @@ impl ScoringService {
             features,
             options,
             max_candidates,
+            formulas,
             observer,
             remote,
         } = parts;
@@ -108,9 +111,13 @@ impl ScoringService {
             };
             Scorer::start(start, graph, &mut |done, total| progress(graph, done, total))
         };
-        let values =
-            ItemValues::new(options.value.as_deref(), Arc::clone(&bundle), Arc::clone(&items));
-        let values = values.map_err(ScoringError::Value)?;
+        let own = options.value.as_deref();
+        let values = ItemValues::new(own, Arc::clone(&bundle), Arc::clone(&items));
+        let refused = |setting: &str, why| ScoringError::Value { setting: setting.to_owned(), why };
+        let mut values = values.map_err(|why| refused("scoring.value", why))?;
+        for (setting, formula) in &formulas {
+            values.keep(formula).map_err(|why| refused(setting, why))?;
+        }
         let unified = start(GraphName::Unified, remote.as_ref())?;
         let has_idrec = bundle.graph(GraphName::Idrec).is_some();
         let idrec = has_idrec.then(|| start(GraphName::Idrec, None)).transpose()?;

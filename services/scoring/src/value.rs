@@ -263,6 +263,16 @@ impl ItemValues {
         Ok(Self { bundle, items, own: own.map(Arc::new), others: RwLock::default() })
     }
 
+    /// Binds a formula that calls will bring.
+    ///
+    /// # Errors
+    /// When it cannot be bound.
+    pub(crate) fn keep(&mut self, text: &Arc<str>) -> Result<(), String> {
+        let bound = self.bind(text)?;
+        self.others.get_mut().insert(Arc::clone(text), Ok(bound));
+        Ok(())
+    }
+
     /// The formula of a call: its own, else the service's; `None` where neither has one.
     ///
     /// # Errors

@@ -56,6 +56,8 @@ impl GraphName {
                 "history.feature.NAME",
                 "history.label",
                 "history.age_bucket",
+                "history.action",
+                "history.value",
                 "history.mask",
                 "user.feature.NAME",
             ],
@@ -72,6 +74,8 @@ impl GraphName {
                 "history.feature.NAME",
                 "history.label",
                 "history.age_bucket",
+                "history.action",
+                "history.value",
                 "history.mask",
                 "user.feature.NAME",
                 "candidate.feature.NAME",
@@ -112,6 +116,10 @@ pub enum InputSource {
     HistoryLabel,
     /// Bucket of the interval to the newest entry. i64 `[users, history]`.
     HistoryAgeBucket,
+    /// What was done, an id of the manifest's vocabulary. i64 `[users, history]`.
+    HistoryAction,
+    /// How much, a number after its transform. `[users, history]`.
+    HistoryValue,
     /// 1 for an entry, 0 for padding. f32 `[users, history]`.
     HistoryMask,
     /// A user's feature. `[users]` or `[users, length]`.
@@ -161,6 +169,8 @@ impl FromStr for InputSource {
             "item.modal_present" => Some(Self::ItemModalPresent),
             "history.label" => Some(Self::HistoryLabel),
             "history.age_bucket" => Some(Self::HistoryAgeBucket),
+            "history.action" => Some(Self::HistoryAction),
+            "history.value" => Some(Self::HistoryValue),
             "history.mask" => Some(Self::HistoryMask),
             "request.recency_bucket" => Some(Self::RequestRecencyBucket),
             _ => None,
@@ -204,6 +214,8 @@ impl fmt::Display for InputSource {
             Self::HistoryFeature(name) => write!(f, "history.feature.{name}"),
             Self::HistoryLabel => f.write_str("history.label"),
             Self::HistoryAgeBucket => f.write_str("history.age_bucket"),
+            Self::HistoryAction => f.write_str("history.action"),
+            Self::HistoryValue => f.write_str("history.value"),
             Self::HistoryMask => f.write_str("history.mask"),
             Self::UserFeature(name) => write!(f, "user.feature.{name}"),
             Self::UserState(name) => write!(f, "user.state.{name}"),
@@ -234,7 +246,9 @@ mod tests {
 
     #[test]
     fn a_source_is_written_as_it_is_read() {
-        for text in ["text.mask", "history.item.item_vector", "candidate.feature.item_id"] {
+        for text in
+            ["text.mask", "history.action", "history.item.item_vector", "candidate.feature.item_id"]
+        {
             assert_eq!(text.parse::<InputSource>().unwrap().to_string(), text);
         }
         for text in ["history.item.", "item.vector", "user.state", ""] {

@@ -1,8 +1,10 @@
 //! A user's labelled history, the way models read it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemId, TimestampMs};
+use crate::{Event, ItemId, TimestampMs, feature::Number};
 
 /// One past impression with its label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +15,28 @@ pub struct HistoryEntry {
     pub clicked: bool,
     /// When.
     pub timestamp: TimestampMs,
+    /// What was done: the type of the event, or the data set's `action`.
+    pub action: Option<Arc<str>>,
+    /// How much: a price, seconds, stars.
+    pub value: Option<Number>,
+}
+
+impl HistoryEntry {
+    /// An entry of which neither action nor value is known.
+    #[must_use]
+    pub fn new(item_id: ItemId, clicked: bool, timestamp: TimestampMs) -> Self {
+        Self { item_id, clicked, timestamp, action: None, value: None }
+    }
+
+    /// The entry that an event makes by itself.
+    #[must_use]
+    pub fn from_event(event: &Event) -> Self {
+        Self {
+            action: Some(Arc::clone(&event.event_type.name)),
+            value: event.value.and_then(Number::new),
+            ..Self::new(event.item_id.clone(), event.event_type.is_positive(), event.timestamp)
+        }
+    }
 }
 
 /// What a user saw and did before a moment, newest first; among equal timestamps the greater item

@@ -105,6 +105,7 @@ impl UserView {
         for entry in &entries {
             entry.item_id.as_str().hash(&mut hash);
             (entry.clicked, entry.timestamp).hash(&mut hash);
+            (entry.action.as_deref(), entry.value).hash(&mut hash);
         }
         Self { user_id, profile, entries, limits, version: hash.finish() }
     }
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     fn entry(item: usize, clicked: bool) -> HistoryEntry {
-        HistoryEntry { item_id: item.to_string().into(), clicked, timestamp: 1_000 - item as i64 }
+        HistoryEntry::new(item.to_string().into(), clicked, 1_000 - item as i64)
     }
 
     #[test]
@@ -209,6 +210,8 @@ mod tests {
             of(None, vec![entry(1, false)]),
             of(None, vec![entry(2, true)]),
             of(None, vec![entry(1, true), entry(2, true)]),
+            of(None, vec![HistoryEntry { action: Some("buy".into()), ..entry(1, true) }]),
+            of(None, vec![HistoryEntry { value: Some(3_i64.into()), ..entry(1, true) }]),
         ];
         let distinct: std::collections::HashSet<u64> = versions.into_iter().collect();
         assert_eq!(distinct.len(), versions.len());

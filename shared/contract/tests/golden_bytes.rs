@@ -34,7 +34,8 @@ fn items(ids: &[&str]) -> Vec<ItemId> {
 }
 
 fn entries() -> Vec<HistoryEntry> {
-    vec![HistoryEntry { item_id: ItemId::from("a"), clicked: true, timestamp: 500 }]
+    let entry = HistoryEntry::new(ItemId::from("a"), true, 500);
+    vec![HistoryEntry { action: Some("buy".into()), value: Some(3_i64.into()), ..entry }]
 }
 
 fn view() -> UserRead {
@@ -71,7 +72,7 @@ fn retrieval() {
     };
     assert_eq!(
         hex(&call),
-        "01750168ac020101016101016201070101630101016101e8070101016600000000010200017401000000000000e03f000000d00f01"
+        "01750168ac020101016101016201070101630101016101e80701036275790100060101016600000000010200017401000000000000e03f000000d00f01"
     );
     let similar = Similar { item_id: ItemId::from("a"), k: 3, filters: Vec::new() };
     assert_eq!(hex(&similar), "01610300");
@@ -94,7 +95,7 @@ fn retrieval() {
             .to_owned()
             + "79"
     );
-    assert_eq!(hex(&view()), "0201750001016101e807403207");
+    assert_eq!(hex(&view()), "0201750001016101e8070103627579010006403207");
     let event = Event {
         event_id: "e".to_owned(),
         event_type: EventType::click(),
@@ -173,7 +174,8 @@ fn scoring() {
     };
     assert_eq!(
         hex(&given),
-        "020164000178016e010006000101016101e80701040201640001".to_owned() + "78016e010006"
+        "020164000178016e010006000101016101e807010362757901000601040201640001".to_owned()
+            + "78016e010006"
     );
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {

@@ -1,6 +1,8 @@
 //! Rows of the tables. A row of `users.parquet` is a [`plugrank_contract::User`].
 
-use plugrank_contract::{Item, ItemId, TimestampMs, UserId};
+use std::sync::Arc;
+
+use plugrank_contract::{Item, ItemId, TimestampMs, UserId, feature::Number};
 
 /// A row of `items.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub struct InteractionRow {
     pub request_id: Option<String>,
     /// Where in the list it stood, from 0, when known.
     pub position: Option<u32>,
+    /// What was done, when known.
+    pub action: Option<Arc<str>>,
+    /// How much of it, when known.
+    pub value: Option<Number>,
 }
 
 /// A row of `truth.parquet`: the true click probability of one impression.

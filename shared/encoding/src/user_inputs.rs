@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use plugrank_bundle::{
-    Bundle, GraphName, InputSource, ItemFeatures, ItemRecordLayout, TensorDtype,
-    features::FeatureSlot, manifest::TimeKind, record::RecordPart,
+    Bundle, FeatureEncoder, GraphName, InputSource, ItemFeatures, ItemRecordLayout, TensorDtype,
+    features::{ACTION, FeatureSlot, VALUE},
+    manifest::TimeKind,
+    record::RecordPart,
 };
 use plugrank_contract::HistoryEntry;
 use plugrank_inference::{
     TensorData,
     batcher::{
         Dims, Entry, GraphInput, TensorRows,
-        sources::{HistoryBlock, feature_block, record_block},
+        sources::{HistoryBlock, feature_block, record_block, told_block},
     },
 };
 
@@ -23,6 +25,8 @@ enum UserInput {
     ItemFeature(FeatureSlot),
     Label,
     AgeBucket,
+    /// Action or value of each entry.
+    Told(FeatureSlot),
     Mask,
     Feature(FeatureSlot),
 }
@@ -40,6 +44,8 @@ pub(crate) struct UserSchema {
     pub(crate) reads_item_features: bool,
     /// Whether item records of the history are read.
     pub(crate) reads_records: bool,
+    /// Whether actions or values of the history are read.
+    pub(crate) reads_told: bool,
 }
 
 /// One user, as the encoder reads them.
@@ -50,13 +56,14 @@ pub(crate) struct UserRow<'a> {
     /// Features of each entry's item; empty when none are read.
     pub(crate) item_features: &'a [ItemFeatures],
     pub(crate) user_features: &'a [u32],
+    /// Action and value of each entry, one row each; empty when neither is read.
+    pub(crate) told: &'a [u32],
 }
 
 impl UserSchema {
     pub(crate) fn load(
         bundle: &Bundle,
-        item_slots: &[FeatureSlot],
-        user_slots: &[FeatureSlot],
+        features: &FeatureEncoder,
         reads_history: bool,
     ) -> Result<Self, EncodingError> {
         let graph = GraphName::UserEncoder;
@@ -69,9 +76,17 @@ impl UserSchema {
             let reads = match source {
                 InputSource::HistoryItem(name) => layout.part(name).cloned().map(UserInput::Item),
                 InputSource::HistoryFeature(name) => {
-                    find(item_slots, name).map(UserInput::ItemFeature)
+                    find(features.item_slots(), name).map(UserInput::ItemFeature)
                 }
-                InputSource::UserFeature(name) => find(user_slots, name).map(UserInput::Feature),
+                InputSource::UserFeature(name) => {
+                    find(features.user_slots(), name).map(UserInput::Feature)
+                }
+                InputSource::HistoryAction => {
+                    find(features.history_slots(), ACTION).map(UserInput::Told)
+                }
+                InputSource::HistoryValue => {
+                    find(features.history_slots(), VALUE).map(UserInput::Told)
+                }
                 InputSource::HistoryLabel => Some(UserInput::Label),
                 InputSource::HistoryAgeBucket => Some(UserInput::AgeBucket),
                 InputSource::HistoryMask => Some(UserInput::Mask),
@@ -89,6 +104,7 @@ impl UserSchema {
             time: bundle.manifest().time,
             reads_history,
             reads_item_features: inputs.iter().any(|one| matches!(one, UserInput::ItemFeature(_))),
+            reads_told: inputs.iter().any(|one| matches!(one, UserInput::Told(_))),
             reads_records: inputs.iter().any(|one| matches!(one, UserInput::Item(_))),
             per_entry: spec.outputs.iter().map(output).collect::<Result<_, _>>()?,
             inputs,
@@ -110,6 +126,7 @@ impl UserSchema {
             }
             UserInput::Label => history.label(),
             UserInput::AgeBucket => history.age_bucket(),
+            UserInput::Told(slot) => told_block(slot, row.told, row.entries.len()),
             UserInput::Mask => history.mask(),
             UserInput::Feature(slot) => feature_block(slot, std::iter::once(row.user_features), 1),
         };

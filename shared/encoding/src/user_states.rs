@@ -90,8 +90,7 @@ impl UserStates {
         let mut models: Vec<GraphModel> =
             (0..options.user_threads).map(load).collect::<Result<_, _>>()?;
         let reads_history = models.iter().any(|model| model.varies_with(Variable::History));
-        let (item_slots, user_slots) = (encoder.item_slots(), encoder.user_slots());
-        let schema = UserSchema::load(bundle, item_slots, user_slots, reads_history)?;
+        let schema = UserSchema::load(bundle, encoder, reads_history)?;
         let lengths = bundle.manifest().history;
         let longest = if reads_history { lengths.clicks + lengths.impressions } else { 1 };
         let buckets = Buckets::new(
@@ -246,9 +245,13 @@ impl UserStates {
         item_features: &[ItemFeatures],
         deadline: Deadline,
     ) -> Result<EncodedState, CallError> {
-        let user_features = self.features.encoder().user(&user.user_id, user.profile.as_deref());
-        let user_features = &user_features;
-        let row = UserRow { entries, records, item_features, user_features };
+        let encoder = self.features.encoder();
+        let user_features = &encoder.user(&user.user_id, user.profile.as_deref());
+        let told = match self.schema.reads_told {
+            true => encoder.history(entries),
+            false => Vec::new(),
+        };
+        let row = UserRow { entries, records, item_features, user_features, told: &told };
         let entry = self.schema.entry(&row);
         let ran = self.batcher.run(entry, deadline).await.map_err(call_error)?;
         let outputs = self.schema.outputs(ran.output, entries.len())?;

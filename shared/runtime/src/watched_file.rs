@@ -197,7 +197,7 @@ mod tests {
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
         fs::write(&one, "1").unwrap();
         fs::write(&other, "1").unwrap();
-        let alike = |contents: &[Vec<u8>]| match &contents[0] == &contents[1] {
+        let alike = |contents: &[Vec<u8>]| match contents[0] == contents[1] {
             true => number(&contents[0]),
             false => Err("they do not go together".to_owned()),
         };

@@ -95,7 +95,7 @@ async fn what_a_write_overtook_is_not_kept() {
     });
     assert_eq!(seen.await.entries.len(), 1);
     let seen = overtaken(&store, async {
-        let entry = HistoryEntry { item_id: "j".into(), clicked: false, timestamp: 5 };
+        let entry = HistoryEntry::new("j".into(), false, 5);
         store.put_history(vec![("u".into(), entry)]).await.unwrap();
     });
     assert_eq!(seen.await.entries.len(), 2);

@@ -1,6 +1,9 @@
 //! A copy of the store in a file of its own: what is in it now, and nothing of what was deleted.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use plugrank_store::StoreError;
 use redb::{
@@ -8,8 +11,8 @@ use redb::{
 };
 
 use crate::{
-    catalog, changes, documents, error, error::Failure, events, exposures, history, open, stats,
-    users,
+    catalog, changes, database::Handle, documents, error, error::Failure, events, exposures,
+    history, open, stats, users,
 };
 
 /// Rows copied in one transaction.
@@ -21,6 +24,23 @@ const CHUNK: usize = 50_000;
 /// There is a file already, or it cannot be written.
 pub(crate) fn copy(txn: &ReadTransaction, to: &Path) -> Result<u64, Failure> {
     Copy::new(txn, to)?.all()
+}
+
+/// Copies an open store into a new file of its folder, and names that.
+///
+/// # Errors
+/// It cannot be written; then nothing is left of it.
+pub(crate) fn beside(database: &Handle) -> Result<PathBuf, StoreError> {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let mut name = database.path().to_owned().into_os_string();
+    name.push(format!(".copy-{}-{}", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
+    let to = PathBuf::from(name);
+    let copied = database.read(|txn| {
+        // A second try begins anew.
+        let _ = std::fs::remove_file(&to);
+        copy(txn, &to)
+    });
+    copied.map(|_| to.clone()).inspect_err(|_| drop(std::fs::remove_file(&to)))
 }
 
 /// A copy on its way.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plugrank_contract::{Event, UserId};
+use plugrank_contract::{Event, HistoryEntry, UserId};
 use plugrank_store::{
     LogCursor, LogPage, TimeRange, codec,
     effect::{self, SHOWING_BYTES, effect},
@@ -75,12 +75,18 @@ impl Tables<'_> {
         };
         let effect = effect(&event.event_type, event.timestamp, known);
 
-        let entry = |at, clicked| EntryKey::new(&event.user_id, &event.item_id, at, clicked);
+        let entry = |timestamp, clicked| {
+            let entry = HistoryEntry { timestamp, clicked, ..HistoryEntry::from_event(event) };
+            EntryKey::new(&event.user_id, &entry)
+        };
         if let Some(at) = effect.replaces {
             history::remove(&mut self.history, &entry(at, false))?;
         }
         if let Some(clicked) = effect.entry {
             history::insert(&mut self.history, &entry(event.timestamp, clicked))?;
+        }
+        if let Some((at, clicked)) = effect.retells {
+            history::retell(&mut self.history, &entry(at, clicked))?;
         }
         stats::add(&mut self.stats, &event.item_id, &effect, event.timestamp, self.half_life)?;
         if let (Some(key), Some(state)) = (&showing, effect.showing) {

@@ -1,12 +1,12 @@
 //! Users' histories.
 //!
-//! One row per entry, all in the key: user, kind (shown or clicked), timestamp, item. Each part is
-//! written so that bytes sort as values do, so the last n clicks before a moment are one backward
-//! scan over n rows, however many impressions lie between them.
+//! One row per entry, all in the key: user, kind (shown or clicked), timestamp, item, then action and
+//! value. Each part is written so that bytes sort as values do, so the last n clicks before a moment
+//! are one backward scan over n rows, however many impressions lie between them.
 
 use std::ops::Bound;
 
-use plugrank_contract::{History, HistoryEntry, ItemId, TimestampMs, UserId};
+use plugrank_contract::{History, HistoryEntry, TimestampMs, UserId};
 use plugrank_store::{HistoryCursor, HistoryPage, keys};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -23,25 +23,34 @@ pub(crate) struct EntryKey {
     bytes: Vec<u8>,
     /// Where the kind stands in `bytes`.
     kind_at: usize,
+    /// Where action and value begin: all before is of one entry only.
+    details_at: usize,
 }
 
 impl EntryKey {
-    pub(crate) fn new(user: &UserId, item: &ItemId, timestamp: TimestampMs, clicked: bool) -> Self {
-        let mut bytes = Vec::with_capacity(17 + user.as_str().len() + item.as_str().len());
+    pub(crate) fn new(user: &UserId, entry: &HistoryEntry) -> Self {
+        let mut bytes = Vec::with_capacity(40 + user.as_str().len() + entry.item_id.as_str().len());
         keys::push_string(&mut bytes, user.as_str());
         let kind_at = bytes.len();
-        bytes.push(if clicked { CLICKED } else { SHOWN });
-        keys::push_entry(&mut bytes, timestamp, item);
-        Self { bytes, kind_at }
+        bytes.push(if entry.clicked { CLICKED } else { SHOWN });
+        keys::push_entry(&mut bytes, entry.timestamp, &entry.item_id);
+        let details_at = bytes.len();
+        keys::push_details(&mut bytes, entry);
+        Self { bytes, kind_at, details_at }
     }
 
     fn clicked(&self) -> bool {
         self.bytes[self.kind_at] == CLICKED
     }
 
-    /// The same with the other kind.
+    /// The key without action and value.
+    fn prefix(&self) -> &[u8] {
+        &self.bytes[..self.details_at]
+    }
+
+    /// The same of the other kind.
     fn twin(&self) -> Vec<u8> {
-        let mut twin = self.bytes.clone();
+        let mut twin = self.prefix().to_vec();
         twin[self.kind_at] = if self.clicked() { SHOWN } else { CLICKED };
         twin
     }
@@ -49,10 +58,8 @@ impl EntryKey {
 
 /// Keys of entries, in the order of the tree: neighbours are cheaper to write.
 pub(crate) fn rows(entries: &[(UserId, HistoryEntry)]) -> Vec<EntryKey> {
-    let mut rows: Vec<EntryKey> = entries
-        .iter()
-        .map(|(user, entry)| EntryKey::new(user, &entry.item_id, entry.timestamp, entry.clicked))
-        .collect();
+    let mut rows: Vec<EntryKey> =
+        entries.iter().map(|(user, entry)| EntryKey::new(user, entry)).collect();
     rows.sort_unstable_by(|a, b| a.bytes.cmp(&b.bytes));
     rows
 }
@@ -62,23 +69,48 @@ pub(crate) fn put(txn: &WriteTransaction, rows: &[EntryKey]) -> Result<(), Failu
     rows.iter().try_for_each(|row| insert(&mut table, row))
 }
 
-/// Adds an entry. Of a user, item and time there is one entry: clicked, if any of them was.
+/// The key that begins like this, of the one entry that has it.
+fn stored(table: &Table<'_, &[u8], ()>, prefix: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    let first = table.range::<&[u8]>(prefix..)?.next().transpose()?;
+    let key = first.map(|(key, _)| key.value().to_vec());
+    Ok(key.filter(|key| key.starts_with(prefix)))
+}
+
+/// Adds an entry. Of a user, item and time there is one entry: clicked, if any of them was; of two of
+/// one kind the one whose action and value are the later bytes, in whatever order they come.
 pub(crate) fn insert(table: &mut Table<'_, &[u8], ()>, key: &EntryKey) -> Result<(), Failure> {
-    let twin = key.twin();
     // Looked for first: removing what is not there costs much more.
-    if table.get(twin.as_slice())?.is_some() {
+    if let Some(twin) = stored(table, &key.twin())? {
         if !key.clicked() {
             return Ok(());
         }
         table.remove(twin.as_slice())?;
     }
+    match stored(table, key.prefix())? {
+        Some(found) if found >= key.bytes => return Ok(()),
+        Some(found) => {
+            table.remove(found.as_slice())?;
+        }
+        None => {}
+    }
     table.insert(key.bytes.as_slice(), ())?;
     Ok(())
 }
 
-/// Removes an entry, if it is there.
+/// Gives an entry that is there another action and value.
+pub(crate) fn retell(table: &mut Table<'_, &[u8], ()>, key: &EntryKey) -> Result<(), Failure> {
+    if let Some(found) = stored(table, key.prefix())? {
+        table.remove(found.as_slice())?;
+        table.insert(key.bytes.as_slice(), ())?;
+    }
+    Ok(())
+}
+
+/// Removes an entry, if it is there, whatever its action and value.
 pub(crate) fn remove(table: &mut Table<'_, &[u8], ()>, key: &EntryKey) -> Result<(), Failure> {
-    table.remove(key.bytes.as_slice())?;
+    if let Some(found) = stored(table, key.prefix())? {
+        table.remove(found.as_slice())?;
+    }
     Ok(())
 }
 

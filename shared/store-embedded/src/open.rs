@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Version of tables, keys and values. A change to any of them raises it.
-pub(crate) const SCHEMA_VERSION: u64 = 4;
+pub(crate) const SCHEMA_VERSION: u64 = 5;
 
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub(crate) const SCHEMA_KEY: &str = "schema_version";

@@ -1,6 +1,11 @@
 //! The embedded store's promises, each handed to the file of its concern.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use plugrank_contract::{
@@ -406,6 +411,15 @@ impl Store for EmbeddedStore {
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         let (database, written) = (Arc::clone(&self.database), Arc::clone(&self.items_written));
         Some(Arc::new(EmbeddedChanges::new(database, written)))
+    }
+
+    async fn copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        let database = Arc::clone(&self.database);
+        let copied = tokio::task::spawn_blocking(move || copy::beside(&database));
+        let copied = copied
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("copying was cut short: {error}")))?;
+        copied.map(Some)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -96,7 +96,10 @@ fn weight(view: &UserView) -> u64 {
     const STRING: usize = size_of::<String>() + 8;
     /// What the cache keeps of an entry beside key and value.
     const PLACE: usize = 200;
-    let entries = view.entries.iter().map(|entry| entry.item_id.as_str().len() + ID);
+    let entries = view.entries.iter().map(|entry| {
+        let action = entry.action.as_ref().map_or(0, |action| action.len() + ID);
+        entry.item_id.as_str().len() + ID + action
+    });
     let history = view.entries.capacity() * size_of::<HistoryEntry>() + entries.sum::<usize>();
     let profile = view.profile.as_ref().map_or(0, |profile| {
         let features = profile.features.iter();
@@ -114,7 +117,7 @@ mod tests {
     const LIMITS: HistoryLimits = HistoryLimits { clicks: 4, impressions: 4 };
 
     fn view(user: &str, item: &str) -> Arc<UserView> {
-        let entry = HistoryEntry { item_id: item.into(), clicked: true, timestamp: 1 };
+        let entry = HistoryEntry::new(item.into(), true, 1);
         Arc::new(UserView::new(user.into(), None, vec![entry], LIMITS))
     }
 

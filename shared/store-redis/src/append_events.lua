@@ -1,8 +1,8 @@
--- Appends events of one user, whole or not at all. The rules are those of effect.rs.
+-- Appends events of one user, whole or not at all. The rules are those of effect.rs. After history.lua.
 -- KEYS: clicks, shown, events, times, showings
 -- ARGV: seconds for which a user's events are kept after the last one; seconds for which a repeat is
 --   told what it counts; now, in seconds since 1970. Then per event: id, its time, its bytes, a mark of its content, 'c' (positive)
---   or 's', its weight, what names its showing ('': none), history entry
+--   or 's', its weight, what names its showing ('': none), name and details of its history entry
 -- Returns, per event: 1 if it was new, else 0; what it counts: 'i' an impression, 'c' a click,
 --   'b' both, '-' nothing; what it adds to the item's popularity. A repeat counts the same again, for
 --   whoever counts may have been interrupted; counting knows what it has counted.
@@ -10,9 +10,10 @@ local memory, recount, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local clicks_key, shown_key, events_key, times_key, showings_key =
     KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local reply, n, wrote = {}, 0, false
-for a = 4, #ARGV, 8 do
+for a = 4, #ARGV, 9 do
     local id, at, event, mark = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
-    local kind, weight, showing, entry = ARGV[a + 4], tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7]
+    local kind, weight, showing = ARGV[a + 4], tonumber(ARGV[a + 5]), ARGV[a + 6]
+    local name, details = ARGV[a + 7], ARGV[a + 8]
     local before = redis.call('HGET', events_key, id)
     local fresh, counts, added = 0, '-', 0
     if before then
@@ -23,11 +24,11 @@ for a = 4, #ARGV, 8 do
         end
     else
         fresh = 1
-        local known, known_weight, shown_entry = false, 0, ''
+        local known, known_weight, entry = false, 0, ''
         local state = showing ~= '' and redis.call('HGET', showings_key, showing)
         if state then
             known, known_weight = struct.unpack('>c1d', state)
-            shown_entry = string.sub(state, 10)
+            entry = string.sub(state, 10)
         end
         local counted = known_weight
         if math.abs(weight) > math.abs(counted)
@@ -45,18 +46,15 @@ for a = 4, #ARGV, 8 do
         wrote = true
         if counts ~= '-' then
             if known then
-                redis.call('ZREM', shown_key, shown_entry)
+                drop(shown_key, entry)
             end
-            if kind == 'c' then
-                redis.call('ZREM', shown_key, entry)
-                redis.call('ZADD', clicks_key, 0, entry)
-            elseif not redis.call('ZSCORE', clicks_key, entry) then
-                redis.call('ZADD', shown_key, 0, entry)
-            end
-            known, shown_entry = kind, kind == 'c' and '' or entry
+            enter(clicks_key, shown_key, kind == 'c', name, details)
+            known, entry = kind, name
+        elseif added ~= 0 and entry ~= '' then
+            retell(known == 'c' and clicks_key or shown_key, entry, details)
         end
         if showing ~= '' and (counts ~= '-' or added ~= 0) then
-            redis.call('HSET', showings_key, showing, struct.pack('>c1d', known, counted) .. shown_entry)
+            redis.call('HSET', showings_key, showing, struct.pack('>c1d', known, counted) .. entry)
         end
     end
     reply[n + 1], reply[n + 2], reply[n + 3] = fresh, counts, string.format('%.17g', added)

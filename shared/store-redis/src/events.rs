@@ -104,9 +104,7 @@ pub(crate) async fn append(
 
 /// What the script reads of one event.
 fn add(event: &Event, args: &mut Vec<Vec<u8>>) {
-    let clicked = event.event_type.is_positive();
-    let entry =
-        HistoryEntry { item_id: event.item_id.clone(), clicked, timestamp: event.timestamp };
+    let entry = HistoryEntry::from_event(event);
     let showing = showing(event);
     let mut mark = blake3::Hasher::new();
     for text in [&*event.event_type.name, event.item_id.as_str()] {
@@ -117,10 +115,10 @@ fn add(event: &Event, args: &mut Vec<Vec<u8>>) {
     args.push(event.timestamp.to_string().into_bytes());
     args.push(codec::encode(event));
     args.push(mark.finalize().as_bytes()[..8].to_vec());
-    args.push(if clicked { b"c".to_vec() } else { b"s".to_vec() });
+    args.push(if entry.clicked { b"c".to_vec() } else { b"s".to_vec() });
     args.push(event.event_type.weight.to_string().into_bytes());
     args.push(showing);
-    args.push(history::member(&entry));
+    args.extend(history::member(&entry));
 }
 
 /// What names a showing among those of its user; empty for an event without a request.

@@ -1,7 +1,7 @@
 //! Users' histories: two sorted sets, clicked and only shown, ordered by their members' bytes.
 //!
 //! All scores are 0. A score is a double and would round timestamps beyond 2^53; the member itself
-//! is the order-preserving key of the entry.
+//! is the order-preserving key of the entry, and after it come action and value.
 
 use std::collections::HashMap;
 
@@ -27,15 +27,16 @@ pub(crate) async fn put(
     entries: &[(UserId, HistoryEntry)],
 ) -> Result<(), StoreError> {
     for chunk in entries.chunks(CHUNK) {
+        // Names and details by turns.
         let mut users: HashMap<&UserId, [Vec<Vec<u8>>; 2]> = HashMap::new();
         for (user, entry) in chunk {
             let [clicks, shown] = users.entry(user).or_default();
-            if entry.clicked { clicks } else { shown }.push(member(entry));
+            if entry.clicked { clicks } else { shown }.extend(member(entry));
         }
         // As transactions, which a server that syncs every write syncs once each.
         let mut batch = server.batch(Kind::Transaction);
         for (user, [clicks, shown]) in users {
-            let mut args = vec![clicks.len().to_string().into_bytes()];
+            let mut args = vec![(clicks.len() / 2).to_string().into_bytes()];
             args.extend(clicks.into_iter().chain(shown));
             batch.run(&scripts::PUT_HISTORY, &[keys.clicks(user), keys.shown(user)], &args);
         }
@@ -201,9 +202,11 @@ pub(crate) async fn entries(
     Ok(entries)
 }
 
-/// The member that stands for an entry.
-pub(crate) fn member(entry: &HistoryEntry) -> Vec<u8> {
-    let mut member = Vec::with_capacity(12 + entry.item_id.as_str().len());
-    bytes::push_entry(&mut member, entry.timestamp, &entry.item_id);
-    member
+/// The two parts of the member that stands for an entry: what names it, and what else is told of it.
+pub(crate) fn member(entry: &HistoryEntry) -> [Vec<u8>; 2] {
+    let mut name = Vec::with_capacity(12 + entry.item_id.as_str().len());
+    bytes::push_entry(&mut name, entry.timestamp, &entry.item_id);
+    let mut details = Vec::new();
+    bytes::push_details(&mut details, entry);
+    [name, details]
 }

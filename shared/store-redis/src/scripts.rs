@@ -23,17 +23,17 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident: $file:literal),+ $(,)?) => {
+    ($($name:ident: $($file:literal)+),+ $(,)?) => {
         $(pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!($file)));)+
+            LazyLock::new(|| Script::new(concat!($(include_str!($file)),+)));)+
     };
 }
 
 scripts! {
-    APPEND_EVENTS: "append_events.lua",
+    APPEND_EVENTS: "history.lua" "append_events.lua",
     CHANGES_AFTER: "changes_after.lua",
     COUNT_EVENTS: "count_events.lua",
     PUT_DOCUMENT: "put_document.lua",
-    PUT_HISTORY: "put_history.lua",
+    PUT_HISTORY: "history.lua" "put_history.lua",
     RENEW_LEASE: "renew_lease.lua",
 }

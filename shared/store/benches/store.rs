@@ -116,11 +116,9 @@ async fn writes(store: &Arc<dyn Store>, mut memory: Memory) -> Result<(), StoreE
 
     // As a data set has it: in the order of time, users and items at random.
     let row = |n: u64| {
-        let entry = HistoryEntry {
-            item_id: item_id(mix(n) % ITEMS),
-            clicked: mix(n + 1).is_multiple_of(5),
-            timestamp: 1_700_000_000_000 + n.cast_signed() * 1000,
-        };
+        let (clicked, at) = (mix(n + 1).is_multiple_of(5), 1_700_000_000_000);
+        let item = item_id(mix(n) % ITEMS);
+        let entry = HistoryEntry::new(item, clicked, at + n.cast_signed() * 1000);
         (user_id(mix(n + 2) % USERS), entry)
     };
     let batches: Vec<Vec<(UserId, HistoryEntry)>> = (0..20)

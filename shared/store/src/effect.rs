@@ -5,8 +5,10 @@ use plugrank_contract::{EventType, TimestampMs};
 /// What is known about one item shown to one user by one rank request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Showing {
-    /// When it was shown; `None` once the user showed interest.
-    pub shown: Option<TimestampMs>,
+    /// When its entry of the history happened.
+    pub at: TimestampMs,
+    /// Whether the user showed interest.
+    pub clicked: bool,
     /// What of it was counted for or against the item's popularity.
     pub weight: f32,
 }
@@ -18,6 +20,9 @@ pub struct Effect {
     pub entry: Option<bool>,
     /// The time of the entry without click that a click takes the place of.
     pub replaces: Option<TimestampMs>,
+    /// The entry, if it is there, that gets this event's action and value: its time, and whether it is
+    /// a click.
+    pub retells: Option<(TimestampMs, bool)>,
     /// Impressions to count.
     pub impressions: u64,
     /// Clicks to count.
@@ -34,28 +39,34 @@ pub struct Effect {
 /// A showing counts once as an impression and at most once as a click, by the first positive event.
 /// For popularity it counts with the strongest of its events' weights. So the sum over a showing's
 /// events does not depend on their order, but for the time of the entry: it is that of the first
-/// positive event, or else the first other one, to arrive.
+/// positive event, or else the first other one, to arrive. Action and value of the entry are those of
+/// the event that made it, or of a later one that weighs more than all before.
 #[must_use]
 pub fn effect(event: &EventType, at: TimestampMs, known: Option<Showing>) -> Effect {
     let counted = known.map_or(0.0, |known| known.weight);
     let weight = stronger(counted, event.weight);
     let mut effect = Effect { weight: weight - counted, ..Effect::default() };
-    let shown = match (known, event.is_positive()) {
-        (None, positive) => {
+    let positive = event.is_positive();
+    let (at, clicked) = match known {
+        None => {
             effect.entry = Some(positive);
             effect.impressions = 1;
             effect.clicks = u64::from(positive);
-            (!positive).then_some(at)
+            (at, positive)
         }
-        (Some(Showing { shown: Some(shown), .. }), true) => {
+        Some(known) if positive && !known.clicked => {
             effect.entry = Some(true);
-            effect.replaces = Some(shown);
+            effect.replaces = Some(known.at);
             effect.clicks = 1;
-            None
+            (at, true)
         }
-        (Some(known), _) => known.shown,
+        Some(known) => {
+            let outweighs = weight.to_bits() != counted.to_bits();
+            effect.retells = outweighs.then_some((known.at, known.clicked));
+            (known.at, known.clicked)
+        }
     };
-    let showing = Showing { shown, weight };
+    let showing = Showing { at, clicked, weight };
     effect.showing = (known != Some(showing)).then_some(showing);
     effect
 }
@@ -75,8 +86,8 @@ pub const SHOWING_BYTES: usize = 13;
 #[must_use]
 pub fn to_bytes(showing: Showing) -> [u8; SHOWING_BYTES] {
     let mut bytes = [0; SHOWING_BYTES];
-    bytes[0] = u8::from(showing.shown.is_none());
-    bytes[1..9].copy_from_slice(&showing.shown.unwrap_or_default().to_le_bytes());
+    bytes[0] = u8::from(showing.clicked);
+    bytes[1..9].copy_from_slice(&showing.at.to_le_bytes());
     bytes[9..].copy_from_slice(&showing.weight.to_le_bytes());
     bytes
 }
@@ -87,12 +98,12 @@ pub fn from_bytes(bytes: [u8; SHOWING_BYTES]) -> Option<Showing> {
     let (tag, rest) = bytes.split_first()?;
     let (at, weight) = rest.split_first_chunk()?;
     let weight = f32::from_le_bytes(weight.try_into().ok()?);
-    let shown = match tag {
-        0 => Some(TimestampMs::from_le_bytes(*at)),
-        1 => None,
+    let clicked = match tag {
+        0 => false,
+        1 => true,
         _ => return None,
     };
-    Some(Showing { shown, weight })
+    Some(Showing { at: TimestampMs::from_le_bytes(*at), clicked, weight })
 }
 
 #[cfg(test)]
@@ -148,9 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_weighs_more_retells_the_entry() {
+        let (click, purchase) = (EventType::click(), event(Feedback::Positive, 4.0));
+        let known = effect(&click, 5, None).showing;
+        assert_eq!(known, Some(Showing { at: 5, clicked: true, weight: 1.0 }));
+        let bought = effect(&purchase, 9, known);
+        assert_eq!((bought.entry, bought.retells), (None, Some((5, true))));
+        assert_eq!(bought.showing, Some(Showing { at: 5, clicked: true, weight: 4.0 }));
+        let again = effect(&click, 11, bought.showing);
+        assert_eq!((again.entry, again.retells, again.showing), (None, None, None));
+        let shown = effect(&EventType::impression(), 1, None).showing;
+        let clicked = effect(&purchase, 2, shown);
+        assert_eq!((clicked.entry, clicked.replaces, clicked.retells), (Some(true), Some(1), None));
+    }
+
+    #[test]
     fn bytes_read_back() {
-        for shown in [Some(-5), Some(i64::MAX), None] {
-            let showing = Showing { shown, weight: -2.5 };
+        for (at, clicked) in [(-5, false), (i64::MAX, false), (7, true)] {
+            let showing = Showing { at, clicked, weight: -2.5 };
             assert_eq!(from_bytes(to_bytes(showing)), Some(showing));
         }
         assert_eq!(from_bytes([7; SHOWING_BYTES]), None);

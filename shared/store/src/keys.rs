@@ -1,8 +1,9 @@
 //! Order-preserving keys: compared as bytes they sort as the values do.
 
-use plugrank_contract::{HistoryEntry, ItemId, TimestampMs};
+use plugrank_contract::{HistoryEntry, ItemId, TimestampMs, feature::Number};
 
 const TIMESTAMP_BYTES: usize = 8;
+const VALUE_BYTES: usize = 8;
 const LENGTH_BYTES: usize = 4;
 
 /// Appends a string behind its length (u32, big-endian): no string is a prefix of another, and
@@ -39,13 +40,38 @@ pub fn push_entry(key: &mut Vec<u8>, timestamp: TimestampMs, item_id: &ItemId) {
     push_string(key, item_id.as_str());
 }
 
-/// Reads back what [`push_entry`] wrote; `None` when these are not such bytes.
+/// Appends what else is told of an entry, its action and its value: nothing where there is neither.
+/// Behind [`push_entry`] it names the entry whole.
+pub fn push_details(key: &mut Vec<u8>, entry: &HistoryEntry) {
+    let action = entry.action.as_deref().unwrap_or_default();
+    if action.is_empty() && entry.value.is_none() {
+        return;
+    }
+    push_string(key, action);
+    key.extend(entry.value.map(|value| value.as_f64().to_be_bytes()).into_iter().flatten());
+}
+
+/// Reads back what [`push_entry`] and [`push_details`] wrote; `None` when these are not such bytes.
 pub fn read_entry(bytes: &[u8], clicked: bool) -> Option<HistoryEntry> {
     let (timestamp, rest) = bytes.split_first_chunk::<TIMESTAMP_BYTES>()?;
-    let (id, []) = read_string(rest)? else { return None };
+    let (id, details) = read_string(rest)?;
     let timestamp = (u64::from_be_bytes(*timestamp) ^ (1 << 63)).cast_signed();
-    let item_id = ItemId::from(id);
-    Some(HistoryEntry { item_id, clicked, timestamp })
+    let entry = HistoryEntry::new(ItemId::from(id), clicked, timestamp);
+    if details.is_empty() {
+        return Some(entry);
+    }
+    let (action, value) = read_string(details)?;
+    let value = match value {
+        [] if action.is_empty() => return None,
+        [] => None,
+        value => {
+            let bytes: [u8; VALUE_BYTES] = value.try_into().ok()?;
+            let value = Number::new(f64::from_be_bytes(bytes))?;
+            (value.as_f64().to_be_bytes() == bytes).then_some(value)?.into()
+        }
+    };
+    let action = (!action.is_empty()).then(|| action.into());
+    Some(HistoryEntry { action, value, ..entry })
 }
 
 /// Merges two lists, each in the order of [`plugrank_contract::History`], into one.
@@ -80,6 +106,12 @@ mod tests {
         key
     }
 
+    fn whole_key(entry: &HistoryEntry) -> Vec<u8> {
+        let mut key = key(entry.timestamp, &entry.item_id);
+        push_details(&mut key, entry);
+        key
+    }
+
     proptest! {
         #[test]
         fn keys_sort_as_entries_do(
@@ -93,16 +125,26 @@ mod tests {
         }
 
         #[test]
-        fn keys_read_back(timestamp: i64, id in ".{0,300}", clicked: bool) {
-            let item_id = ItemId::from(id);
-            let entry = read_entry(&key(timestamp, &item_id), clicked);
-            prop_assert_eq!(entry, Some(HistoryEntry { item_id, clicked, timestamp }));
+        fn keys_read_back(
+            timestamp: i64, id in ".{0,300}", clicked: bool,
+            action in prop::option::of(".{1,9}"), value in prop::option::of(-1e9..1e9),
+        ) {
+            let entry = HistoryEntry {
+                action: action.map(Into::into),
+                value: value.and_then(Number::new),
+                ..HistoryEntry::new(ItemId::from(id), clicked, timestamp)
+            };
+            prop_assert_eq!(read_entry(&whole_key(&entry), clicked), Some(entry));
         }
 
         #[test]
-        fn other_bytes_are_refused_not_misread(bytes: Vec<u8>) {
+        fn other_bytes_are_refused_not_misread(
+            head in prop_oneof![Just(key(7, &ItemId::from("i"))), any::<Vec<u8>>()],
+            tail in prop_oneof![prop::collection::vec(0u8..2, 0..14), any::<Vec<u8>>()],
+        ) {
+            let bytes = [head, tail].concat();
             if let Some(entry) = read_entry(&bytes, false) {
-                prop_assert_eq!(key(entry.timestamp, &entry.item_id), bytes);
+                prop_assert_eq!(whole_key(&entry), bytes);
             }
         }
     }

@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from plugrank_training.export.module import export_module
     from plugrank_training.fit.plug import Plugged, plug_ppm
     from plugrank_training.models.branch import Branch
-    from plugrank_training.models.own_features import Category, Features
+    from plugrank_training.models.own_features import Category, Features, Number
     from plugrank_training.models.row_host import RowModel, Rows
+    from plugrank_training.models.transforms import Transform
 
 HOMES = {
     "Branch": "models.branch",
     "Category": "models.own_features",
     "Features": "models.own_features",
     "FuxiCtr": "export.fuxictr",
+    "Number": "models.own_features",
     "Plugged": "fit.plug",
     "RowModel": "models.row_host",
     "Rows": "models.row_host",
+    "Transform": "models.transforms",
     "export_module": "export.module",
     "from_fuxictr": "export.fuxictr",
     "plug_ppm": "fit.plug",
@@ -34,9 +37,11 @@ __all__ = [
     "Category",
     "Features",
     "FuxiCtr",
+    "Number",
     "Plugged",
     "RowModel",
     "Rows",
+    "Transform",
     "export_module",
     "from_fuxictr",
     "plug_ppm",

@@ -263,6 +263,8 @@ class FeaturesConfig:
     items: dict[str, ColumnConfig] = field(default_factory=dict)
     users: dict[str, ColumnConfig] = field(default_factory=dict)
     interactions: dict[str, ColumnConfig] = field(default_factory=dict)
+    # `action` and `value` of the interactions, which are read of the entries of histories.
+    history: dict[str, ColumnConfig] = field(default_factory=dict)
     # Features of the request's time: `hour`, `weekday`.
     derive: tuple[str, ...] = ()
     # In which they are told, an IANA name.
@@ -365,7 +367,7 @@ TRANSFORMS = ("auto", *TRANSFORM_KINDS)
 
 def check_features(config: FeaturesConfig) -> None:
     """Refuse values that cannot work, naming the key."""
-    for table in ("items", "users", "interactions"):
+    for table in ("items", "users", "interactions", "history"):
         for name, column in getattr(config, table).items():
             key = f"features.{table}.{name}"
             for option, allowed in (("kind", COLUMN_KINDS), ("transform", TRANSFORMS)):

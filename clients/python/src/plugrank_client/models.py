@@ -161,6 +161,8 @@ class RecentEvent(BaseModel):
     type: str = "click"
     timestamp: int | None = None
     """Milliseconds since 1970; just before the request when left out."""
+    value: float | None = None
+    """How much: a price, seconds, stars."""
 
 
 class Event(BaseModel):
@@ -244,6 +246,9 @@ class HistoryEntry(Reply):
     item_id: str
     clicked: bool
     timestamp: int
+    # What was done and how much of it, where they are known.
+    action: str | None = None
+    value: float | None = None
 
 
 class User(Reply):

@@ -107,7 +107,7 @@ async fn a_history_that_is_given_stands_for_the_one_that_is_stored() {
     let shop = shop().await;
     shop.clicks("u", &["i80"], 1_000).await;
     let service = shop.build().await.unwrap();
-    let entry = HistoryEntry { item_id: "i10".into(), clicked: true, timestamp: 5 };
+    let entry = HistoryEntry::new("i10".into(), true, 5);
     let recent = Some([entry].into());
     for user in ["u", "nobody"] {
         let call = Retrieve { recent: recent.clone(), ..request(user, 20) };

@@ -184,6 +184,7 @@ fn parts(bundle: &Arc<Bundle>, store: &Arc<dyn Store>, encoding: &Arc<Encoding>)
         features: Arc::clone(encoding.features()),
         options: options(),
         max_candidates: 200,
+        formulas: Vec::new(),
         observer: None,
         remote: None,
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write, sync::Arc};
 
-use plugrank_contract::{FeatureValue, TensorDtype};
+use plugrank_contract::{FeatureValue, TensorDtype, feature::Number};
 
 use super::{
     number::NumberCoding,
@@ -23,6 +23,7 @@ pub(super) enum Found<'a> {
     Nothing,
     Text(&'a str),
     Texts(&'a [String]),
+    Number(Number),
     Value(&'a FeatureValue),
 }
 
@@ -90,6 +91,7 @@ impl Column {
                 let id = |text: &str| id(vocabulary, text);
                 match found {
                     Found::Nothing => {}
+                    Found::Number(number) => row.push(id(&number.to_string())),
                     Found::Text(text) => row.push(id(text)),
                     Found::Texts(texts) => {
                         row.extend(texts.iter().take(self.length).map(|text| id(text)));
@@ -107,9 +109,13 @@ impl Column {
                 row.resize(end, MISSING);
             }
             Coding::Number(coding) => {
-                if let Found::Value(value) = found {
-                    let numbers = value.numbers().iter().take(self.length);
-                    row.extend(numbers.map(|number| coding.cell(*number)));
+                match found {
+                    Found::Value(value) => {
+                        let numbers = value.numbers().iter().take(self.length);
+                        row.extend(numbers.map(|number| coding.cell(*number)));
+                    }
+                    Found::Number(number) => row.push(coding.cell(number)),
+                    Found::Nothing | Found::Text(_) | Found::Texts(_) => {}
                 }
                 row.resize(end, coding.missing());
             }
@@ -127,6 +133,7 @@ impl Column {
                 };
                 match found {
                     Found::Nothing => {}
+                    Found::Number(number) => note(&number.to_string()),
                     Found::Text(text) => note(text),
                     Found::Texts(texts) => {
                         texts.iter().take(self.length).for_each(|text| note(text));
@@ -139,7 +146,11 @@ impl Column {
                 }
             }
             Coding::Number(_) => {
-                any = matches!(found, Found::Value(value) if !value.numbers().is_empty());
+                any = match found {
+                    Found::Value(value) => !value.numbers().is_empty(),
+                    Found::Number(_) => true,
+                    Found::Nothing | Found::Text(_) | Found::Texts(_) => false,
+                };
             }
         }
         match (any, unknown) {

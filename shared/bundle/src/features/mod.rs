@@ -10,7 +10,7 @@ mod time;
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use plugrank_contract::{
-    FeatureValue, FeatureValues, Item, ItemId, TensorDtype, TimestampMs, User, UserId,
+    FeatureValue, FeatureValues, HistoryEntry, Item, ItemId, TensorDtype, TimestampMs, User, UserId,
 };
 
 use self::{
@@ -21,7 +21,7 @@ use crate::{Bundle, BundleError, vocabulary::Vocabulary};
 
 pub use column::{MISSING, UNKNOWN};
 pub use presence::Presence;
-pub use schema::{Derive, Feature, FeatureKind, Features, Observed, Transform};
+pub use schema::{ACTION, Derive, Feature, FeatureKind, Features, Observed, Transform, VALUE};
 pub use seen::{Seen, SeenFeatures};
 
 /// Where a feature's cells are within a row.
@@ -98,6 +98,7 @@ pub struct FeatureEncoder {
     user: Group,
     request: Group,
     candidate: Group,
+    history: Group,
     time: RequestTime,
 }
 
@@ -115,14 +116,15 @@ impl FeatureEncoder {
     fn load(bundle: &Bundle) -> Result<Self, BundleError> {
         let manifest = bundle.manifest();
         let mut read: HashMap<&str, Arc<Vocabulary>> = HashMap::new();
-        let Features { item, user, request, candidate } = &manifest.features;
-        let [item, user, request, candidate] =
-            [item, user, request, candidate].map(|features| group(bundle, &mut read, features));
+        let Features { item, user, request, candidate, history } = &manifest.features;
+        let [item, user, request, candidate, history] = [item, user, request, candidate, history]
+            .map(|features| group(bundle, &mut read, features));
         Ok(Self {
             item: item?,
             user: user?,
             request: request?,
             candidate: candidate?,
+            history: history?,
             time: RequestTime { timezone: manifest.timezone, kind: manifest.time },
         })
     }
@@ -151,6 +153,18 @@ impl FeatureEncoder {
         &self.candidate.slots
     }
 
+    /// Where action and value are in the row of a history entry.
+    #[must_use]
+    pub fn history_slots(&self) -> &[FeatureSlot] {
+        &self.history.slots
+    }
+
+    /// Cells of one history entry's row.
+    #[must_use]
+    pub fn history_width(&self) -> usize {
+        self.history.width
+    }
+
     /// Cells of one candidate's row.
     #[must_use]
     pub fn candidate_width(&self) -> usize {
@@ -175,6 +189,21 @@ impl FeatureEncoder {
     /// Cells at the ends of the range of each feature given of candidates.
     pub fn candidate_probes(&self) -> impl Iterator<Item = (&FeatureSlot, Vec<u32>)> {
         self.candidate.probes()
+    }
+
+    /// Cells at the ends of the ranges of action and value.
+    pub fn history_probes(&self) -> impl Iterator<Item = (&FeatureSlot, Vec<u32>)> {
+        self.history.probes()
+    }
+
+    /// What the bundle reads of entries of a history beside their items, one row each.
+    #[must_use]
+    pub fn history(&self, entries: &[HistoryEntry]) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(entries.len() * self.history.width);
+        for entry in entries {
+            self.history.push_row(|column| column_of_entry(entry, column), &mut rows);
+        }
+        rows
     }
 
     /// The row of an item.
@@ -279,6 +308,13 @@ fn column_of_user<'a>(id: &'a UserId, user: Option<&'a User>, column: &Column) -
     match &*column.column {
         "user_id" => Found::Text(id.as_str()),
         other => user.and_then(|user| user.features.get(other)).into(),
+    }
+}
+
+fn column_of_entry<'a>(entry: &'a HistoryEntry, column: &Column) -> Found<'a> {
+    match &*column.column {
+        ACTION => entry.action.as_deref().map_or(Found::Nothing, Found::Text),
+        _ => entry.value.map_or(Found::Nothing, Found::Number),
     }
 }
 

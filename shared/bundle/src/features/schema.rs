@@ -17,14 +17,27 @@ pub struct Features {
     /// Features that the caller gives of each candidate.
     #[serde(default)]
     pub candidate: Vec<Feature>,
+    /// What is read of each entry of a history beside its item, label and time: [`ACTION`], [`VALUE`].
+    #[serde(default)]
+    pub history: Vec<Feature>,
 }
+
+/// What a user did: the type of an event, or the data set's column of this name.
+pub const ACTION: &str = "action";
+/// How much of it: the value of an event, or the data set's column of this name.
+pub const VALUE: &str = "value";
 
 impl Features {
     /// All of them, each with what it is of.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &Feature)> {
-        let Self { item, user, request, candidate } = self;
-        let groups =
-            [("item", item), ("user", user), ("request", request), ("candidate", candidate)];
+        let Self { item, user, request, candidate, history } = self;
+        let groups = [
+            ("item", item),
+            ("user", user),
+            ("request", request),
+            ("candidate", candidate),
+            ("history", history),
+        ];
         groups.into_iter().flat_map(|(of, features)| features.iter().map(move |one| (of, one)))
     }
 }
@@ -89,6 +102,17 @@ pub enum FeatureKind {
     Category,
     /// Numbers.
     Number,
+}
+
+impl FeatureKind {
+    /// As the manifest has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Category => "category",
+            Self::Number => "number",
+        }
+    }
 }
 
 /// What of a request's time a feature is.

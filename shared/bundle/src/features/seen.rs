@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use plugrank_contract::{FeatureValues, Item, TimestampMs, User, UserId};
+use plugrank_contract::{FeatureValues, HistoryEntry, Item, TimestampMs, User, UserId};
 
 use super::{
-    FeatureEncoder, Group, column::Found, column_of_item, column_of_user, presence::Presence,
+    FeatureEncoder, Group, column::Found, column_of_entry, column_of_item, column_of_user,
+    presence::Presence,
 };
 
 /// What was found of one feature so far.
@@ -116,6 +117,11 @@ impl FeatureEncoder {
             };
             seen(place, presence);
         }
+    }
+
+    /// The same of an entry of a history: its action and its value.
+    pub fn see_entry(&self, entry: &HistoryEntry, seen: impl FnMut(usize, Presence)) {
+        self.history.see(|column| column_of_entry(entry, column), seen);
     }
 
     /// The same of what is given of a candidate.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Check, MAX_LENGTH, listed, text_of};
 use crate::{
     BundleError, Manifest,
-    features::{Feature, FeatureKind, Transform},
+    features::{ACTION, Feature, FeatureKind, Transform, VALUE},
 };
 
 pub(super) fn check(manifest: &Manifest) -> Check {
@@ -21,6 +21,9 @@ pub(super) fn check(manifest: &Manifest) -> Check {
             return Err(refused("there are two features of this name".to_owned()));
         }
         read_from(of, feature).map_err(refused)?;
+        if of == "history" {
+            of_entry(feature).map_err(refused)?;
+        }
         match feature.kind {
             FeatureKind::Category => category(feature).map_err(refused)?,
             FeatureKind::Number => number(feature).map_err(refused)?,
@@ -45,6 +48,22 @@ fn read_from(of: &str, feature: &Feature) -> Result<(), String> {
         (Some(_), Some(_)) => Err("has `column` and `derive`; it is one or the other".to_owned()),
         (None, None) => Err("has neither `column` nor `derive`".to_owned()),
     }
+}
+
+/// Of an entry there are an action, which is looked up, and a value, which is counted with.
+fn of_entry(feature: &Feature) -> Result<(), String> {
+    let kind = match &*feature.name {
+        ACTION => FeatureKind::Category,
+        VALUE => FeatureKind::Number,
+        _ => return Err(format!("a history has `{ACTION}` and `{VALUE}`")),
+    };
+    if feature.kind != kind || feature.length != 1 {
+        return Err(format!("must be a {} of `length` 1", kind.as_str()));
+    }
+    if feature.column() != Some(&*feature.name) {
+        return Err(format!("`column` must be `{}` too", feature.name));
+    }
+    Ok(())
 }
 
 fn category(feature: &Feature) -> Result<(), String> {

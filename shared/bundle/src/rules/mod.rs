@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use crate::{
     BundleError, Dim, GraphName, GraphSpec, InputSource, Manifest, TensorDtype, TensorSpec,
-    features::{Feature, Features},
+    features::{ACTION, Feature, Features, VALUE},
     manifest::InputSpec,
 };
 
@@ -200,7 +200,7 @@ fn expected(manifest: &Manifest, source: &InputSource) -> Result<(TensorDtype, V
             .map(|feature| (feature.dtype(), with(names, feature.length)))
             .ok_or_else(|| format!("there is no feature `{name}`"))
     };
-    let Features { item, user, request, candidate } = &manifest.features;
+    let Features { item, user, request, candidate, history } = &manifest.features;
     let plus = |names: &[&str], width: usize| {
         let mut dims = named(names);
         dims.push(Dim::Fixed(width));
@@ -232,6 +232,8 @@ fn expected(manifest: &Manifest, source: &InputSource) -> Result<(TensorDtype, V
         InputSource::HistoryLabel | InputSource::HistoryAgeBucket => {
             (I64, named(&["users", "history"]))
         }
+        InputSource::HistoryAction => feature(history, ACTION, &["users", "history"])?,
+        InputSource::HistoryValue => feature(history, VALUE, &["users", "history"])?,
         InputSource::HistoryMask => (F32, named(&["users", "history"])),
         InputSource::RequestRecencyBucket => (I64, named(&["users"])),
         InputSource::UserState(name) => {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use plugrank_bundle::{FeatureEncoder, GraphName};
 use plugrank_contract::{
-    FeatureValue, FeatureValues, Item, ItemId, TensorDtype, User, UserId, feature::Number,
+    FeatureValue, FeatureValues, HistoryEntry, Item, ItemId, TensorDtype, User, UserId,
+    feature::Number,
 };
 use serde_json::{Value, json};
 
@@ -89,6 +90,34 @@ fn users_requests_and_candidates_have_rows() {
     let slots = encoder.candidate_slots().iter().map(|slot| (&*slot.name, slot.dtype));
     let expected = [("bid", TensorDtype::F32), ("slot", TensorDtype::I64)];
     assert_eq!(slots.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn entries_of_a_history_have_an_action_and_a_value() {
+    let encoder = encoder();
+    let entry = HistoryEntry::new("i".into(), true, 5);
+    let told = |action: &str, value: f64| HistoryEntry {
+        action: Some(action.into()),
+        value: Number::new(value),
+        ..entry.clone()
+    };
+    let rows = encoder.history(&[told("buy", 0.0), told("hide", std::f64::consts::E - 1.0), entry]);
+    let row = |at: usize| (rows[2 * at], f32::from_bits(rows[2 * at + 1]));
+    assert_eq!([row(0), row(1), row(2)], [(3, 0.0), (1, 1.0), (0, 0.0)]);
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 4] = [
+        (|m| m["features"]["history"][0]["name"] = json!("deed"), "a history has `action` and"),
+        (|m| m["features"]["history"][0]["column"] = json!("deed"), "must be `action` too"),
+        (|m| m["features"]["history"][1]["length"] = json!(2), "a number of `length` 1"),
+        (
+            |m| drop(m["features"]["history"].as_array_mut().unwrap().remove(1)),
+            "there is no feature `value`",
+        ),
+    ];
+    for (change, part) in cases {
+        let message = after(change);
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `interactions.parquet`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use plugrank_contract::{ItemId, UserId};
+use plugrank_contract::{FeatureValue, ItemId, UserId};
 
 use super::{
     Opened, Rules,
@@ -10,11 +10,12 @@ use super::{
     cells::Cells,
     kind::{ColumnKind, Want},
     table::{Slice, Table},
+    values::{Values, is_number, is_scalar},
 };
 use crate::{
     DatasetError, DatasetRule, InteractionRow,
     faults::Faults,
-    names::{ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID},
+    names::{ACTION, ITEM_ID, LABEL, POSITION, REQUEST_ID, TIMESTAMP, USER_ID, VALUE},
     order::Order,
 };
 
@@ -35,17 +36,51 @@ pub(crate) fn interactions(
 ) -> Opened<InteractionRow> {
     let table = Table::open(path, &COLUMNS)?;
     let Further { features, ignored } = table.further(&COLUMNS);
-    let further = Further { features: Vec::new(), ignored: [features, ignored].concat() };
+    let told: Vec<String> = [(ACTION, is_scalar as fn(&_) -> _), (VALUE, is_number)]
+        .into_iter()
+        .filter(|(column, is)| table.has(column, *is))
+        .map(|(column, _)| column.to_owned())
+        .collect();
+    let rest = [features, ignored].concat().into_iter().filter(|name| !told.contains(name));
+    let further = Further { features: told.clone(), ignored: rest.collect() };
     let all = COLUMNS.map(|want| want.column);
     let columns: &[&str] = if with_requests { &all } else { &NEEDED };
-    let mut order = Order::default();
-    table.batches(columns, further, move |slice| decode(slice, rules, &mut order))
+    let columns: Vec<&str> =
+        columns.iter().copied().chain(told.iter().map(String::as_str)).collect();
+    let (mut order, mut actions, read) = (Order::default(), Actions::default(), told.clone());
+    table.batches(&columns, further, move |slice| {
+        decode(slice, rules, &read, &mut order, &mut actions)
+    })
+}
+
+/// Names of actions that were met, so that rows share them.
+#[derive(Default)]
+struct Actions(BTreeSet<Arc<str>>);
+
+impl Actions {
+    /// Names that are kept; a log has a handful.
+    const KEPT: usize = 1_000;
+
+    fn named(&mut self, value: &FeatureValue) -> Option<Arc<str>> {
+        let number = value.numbers().first().map(ToString::to_string);
+        let name = value.texts().next().or(number.as_deref())?;
+        if let Some(known) = self.0.get(name) {
+            return Some(Arc::clone(known));
+        }
+        let name: Arc<str> = name.into();
+        if self.0.len() < Self::KEPT {
+            self.0.insert(Arc::clone(&name));
+        }
+        Some(name)
+    }
 }
 
 fn decode(
     slice: &Slice<'_>,
     rules: Rules,
+    told: &[String],
     order: &mut Order,
+    actions: &mut Actions,
 ) -> Result<Vec<Row<InteractionRow>>, DatasetError> {
     let users = slice.cells(USER_ID, ColumnKind::Text)?;
     let items = slice.cells(ITEM_ID, ColumnKind::Text)?;
@@ -53,6 +88,9 @@ fn decode(
     let labels = slice.cells(LABEL, ColumnKind::Label)?;
     let requests = slice.optional(REQUEST_ID, ColumnKind::Text)?;
     let positions = slice.optional(POSITION, ColumnKind::Integer)?;
+    let told = slice.features(told)?;
+    let column = |name: &str| told.iter().find(|(column, _)| *column == name);
+    let (action_cells, value_cells) = (column(ACTION), column(VALUE));
     // Rows of one request follow each other: their user is one allocation.
     let mut last_user: Option<UserId> = None;
     let mut row_of = |row: usize| {
@@ -73,9 +111,24 @@ fn decode(
         }
         let request_id =
             requests.as_ref().and_then(|requests| requests.text(row)).map(str::to_owned);
+        let mut cell = |cells: Option<&(&str, Values<'_>)>| {
+            let (_, cells) = cells?;
+            faults.keep(cells.value(row)).flatten()
+        };
+        let action = cell(action_cells).and_then(|action| actions.named(&action));
+        let value = cell(value_cells).and_then(|value| value.numbers().first().copied());
         let found = user_id.zip(item_id).zip(timestamp.zip(clicked)).zip(position);
         faults.row(found.map(|(((user_id, item_id), (timestamp, clicked)), position)| {
-            InteractionRow { user_id, item_id, timestamp, clicked, request_id, position }
+            InteractionRow {
+                user_id,
+                item_id,
+                timestamp,
+                clicked,
+                request_id,
+                position,
+                action,
+                value,
+            }
         }))
     };
     Ok((0..slice.rows()).map(&mut row_of).collect())

@@ -60,6 +60,12 @@ impl Table {
         Further { features: names(features).collect(), ignored: names(rest).collect() }
     }
 
+    /// Whether there is a column of a type that `is` tells.
+    pub(crate) fn has(&self, column: &str, is: fn(&DataType) -> bool) -> bool {
+        let found = self.schema().and_then(|schema| schema.field_with_name(column).ok());
+        found.is_some_and(|field| is(field.data_type()))
+    }
+
     /// Reads the named columns; `decode` makes rows of a batch.
     pub(crate) fn batches<T>(
         self,

@@ -66,6 +66,17 @@ pub(crate) fn is_value(found: &DataType) -> bool {
     form(found).is_some()
 }
 
+/// Whether a column of this type has one value a row.
+pub(crate) fn is_scalar(found: &DataType) -> bool {
+    matches!(form(found), Some((_, false)))
+}
+
+/// Whether a column of this type has one number a row.
+pub(crate) fn is_number(found: &DataType) -> bool {
+    use Scalar::{Digits, Integer, Real, Unsigned};
+    matches!(form(found), Some((Integer | Unsigned | Real | Digits, false)))
+}
+
 /// What the values are, and whether they come as lists.
 fn form(found: &DataType) -> Option<(Scalar, bool)> {
     match found {

@@ -104,6 +104,13 @@ pub fn feature_block<'a>(
     }
 }
 
+/// Action or value of a history's entries, of which `rows` has a row each; zeros where there is no entry.
+#[must_use]
+pub fn told_block(slot: &FeatureSlot, rows: &[u32], entries: usize) -> TensorData {
+    let width = rows.len().checked_div(entries).unwrap_or_default();
+    feature_block(slot, rows.chunks_exact(width.max(1)), entries.max(1))
+}
+
 /// Writes cells of a feature into a block that has room for them.
 ///
 /// # Errors
@@ -159,7 +166,7 @@ mod tests {
     use super::*;
 
     fn entry(clicked: bool, timestamp: TimestampMs) -> HistoryEntry {
-        HistoryEntry { item_id: ItemId::from("1"), clicked, timestamp }
+        HistoryEntry::new(ItemId::from("1"), clicked, timestamp)
     }
 
     #[test]
@@ -173,6 +180,16 @@ mod tests {
         let order = HistoryBlock { time: TimeKind::Order, ..history };
         assert_eq!(order.age_bucket(), TensorData::I64(vec![0; 3]));
         assert_eq!(order.recency_bucket(1 << 40), 0);
+    }
+
+    #[test]
+    fn what_is_told_of_entries_is_a_row_each() {
+        let of = |offset, dtype| FeatureSlot { name: "x".into(), offset, length: 1, dtype };
+        let (action, value) = (of(0, TensorDtype::I64), of(1, TensorDtype::F32));
+        let rows = [3, 0.5_f32.to_bits(), 1, 2_f32.to_bits()];
+        assert_eq!(told_block(&action, &rows, 2), TensorData::I64(vec![3, 1]));
+        assert_eq!(told_block(&value, &rows, 2), TensorData::F32(vec![0.5, 2.0]));
+        assert_eq!(told_block(&action, &[], 0), TensorData::I64(vec![0]));
     }
 
     #[test]

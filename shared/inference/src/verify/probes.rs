@@ -1,7 +1,8 @@
 //! Runs graphs on what the reference rows do not hold: the ends of every feature's range.
 
 use plugrank_bundle::{
-    FeatureEncoder, GraphName, GraphSpec, InputSource, TensorDtype, features::FeatureSlot,
+    FeatureEncoder, GraphName, GraphSpec, InputSource, TensorDtype,
+    features::{ACTION, FeatureSlot, VALUE},
 };
 
 use super::{VerifyError, reference::Reference};
@@ -95,6 +96,10 @@ fn probes_of<'a>(
         InputSource::CandidateGiven(name) => {
             features.candidate_probes().find(|(slot, _)| slot.name == *name)
         }
+        InputSource::HistoryAction => {
+            features.history_probes().find(|(slot, _)| slot.name == ACTION)
+        }
+        InputSource::HistoryValue => features.history_probes().find(|(slot, _)| slot.name == VALUE),
         _ => None,
     }
 }

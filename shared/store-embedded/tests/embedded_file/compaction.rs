@@ -31,7 +31,7 @@ async fn behave(store: &EmbeddedStore, id: &str) {
     store.append_events((0..50).map(click).collect()).await.unwrap();
     let exposure = |n| ExposureRow::from(&exposure(&format!("request-{n}"), id, n));
     store.append_exposures((0..50).map(exposure).collect()).await.unwrap();
-    let entry = |n: i64| HistoryEntry { item_id: "i".into(), clicked: n % 2 == 0, timestamp: -n };
+    let entry = |n: i64| HistoryEntry::new("i".into(), n % 2 == 0, -n);
     store.put_history((1..50).map(|n| (id.into(), entry(n))).collect()).await.unwrap();
     store.put_users(vec![User { user_id: id.into(), ..user("u") }]).await.unwrap();
 }

@@ -97,7 +97,11 @@ fn logged(id: &str, user: &str, item: &str, click: bool, at: i64) -> LoggedEvent
 }
 
 fn entry(item: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
-    HistoryEntry { item_id: item.into(), clicked, timestamp }
+    HistoryEntry::new(item.into(), clicked, timestamp)
+}
+
+fn told(action: &str, entry: HistoryEntry) -> HistoryEntry {
+    HistoryEntry { action: Some(action.into()), ..entry }
 }
 
 async fn history(store: &RedisStore, user: &str) -> Vec<HistoryEntry> {
@@ -168,13 +172,14 @@ fn a_namespace_of_the_version_before_goes_on_in_another() {
         assert_eq!(store.item_count().await.unwrap(), 2);
         assert_eq!(store.images(&ids).await.unwrap(), [Some(b"picture".to_vec()), None]);
         assert!(store.user(&"u".into()).await.unwrap().is_some());
-        assert_eq!(
-            history(&store, "u").await,
-            [entry("2", true, 11 * DAY), entry("2", false, 5), entry("1", true, 0)]
-        );
+        let newest = HistoryEntry { action: Some("click".into()), ..entry("2", true, 11 * DAY) };
+        assert_eq!(history(&store, "u").await, [newest, entry("2", false, 5), entry("1", true, 0)]);
         assert_eq!(
             history(&store, "w").await,
-            [entry("2", true, 13 * DAY), entry("1", false, 12 * DAY)]
+            [
+                told("click", entry("2", true, 13 * DAY)),
+                told("impression", entry("1", false, 12 * DAY)),
+            ]
         );
         assert_eq!(store.neighbours(&ids[..1]).await.unwrap(), [[("2".into(), 0.5)]]);
         assert_eq!(store.document("rules").await.unwrap().unwrap().bytes, b"{}");
@@ -185,7 +190,15 @@ fn a_namespace_of_the_version_before_goes_on_in_another() {
         for (one, value) in found.iter().zip([1.0 + left(1.0), 1.0 + left(2.0)]) {
             assert!((one.popularity.value - value).abs() < 1e-9, "{:?}", one.popularity);
         }
-        let mut events = store.scan_events(TimeRange::ALL, None, 99).await.unwrap().entries;
+        let (mut events, mut from) = (Vec::new(), None);
+        loop {
+            let page = store.scan_events(TimeRange::ALL, from, 99).await.unwrap();
+            events.extend(page.entries);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
         events.sort_by_key(|event| event.timestamp);
         assert_eq!(events.len(), 4);
         assert_eq!(events[1].event_type, EventType::click());
@@ -198,7 +211,7 @@ fn a_namespace_of_the_version_before_goes_on_in_another() {
         assert_eq!(appended, [false, true]);
         assert_eq!(
             history(&store, "w").await,
-            [entry("1", true, 14 * DAY), entry("2", true, 13 * DAY)]
+            [told("click", entry("1", true, 14 * DAY)), told("click", entry("2", true, 13 * DAY))]
         );
         let found = store.item_stats(&ids[..1]).await.unwrap();
         assert_eq!((found[0].impressions, found[0].clicks), (8, 3));

@@ -48,7 +48,7 @@ pub fn event(id: &str, event_type: EventType) -> Event {
 }
 
 pub fn entry(id: &str, clicked: bool, timestamp: TimestampMs) -> HistoryEntry {
-    HistoryEntry { item_id: id.into(), clicked, timestamp }
+    HistoryEntry::new(id.into(), clicked, timestamp)
 }
 
 pub fn by(user: &str, entry: HistoryEntry) -> (UserId, HistoryEntry) {

@@ -51,6 +51,7 @@ macro_rules! for_each_contract_test {
             requests_items_and_users_are_kept_apart,
             events_without_request_stand_alone,
             history_is_cut_strictly_before,
+            action_and_value_are_those_of_the_event_that_weighs_most,
             history_keeps_clicks_among_many_impressions,
             history_orders_equal_times_by_id,
             history_takes_any_time_and_id,

@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::{ItemStats, Store};
+use crate::{ItemStats, Store, keys};
 use plugrank_contract::{
-    Event, EventType, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, UserId,
+    Event, EventType, Feedback, History, HistoryEntry, HistoryLimits, ItemId, TimestampMs, UserId,
+    feature::Number,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
@@ -15,11 +16,18 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 #[derive(Default)]
 struct Model {
     seen: BTreeSet<(UserId, String)>,
-    /// Per user, item and time: whether clicked.
-    entries: HashMap<UserId, BTreeMap<(TimestampMs, ItemId), bool>>,
+    /// Per user, item and time.
+    entries: HashMap<UserId, BTreeMap<(TimestampMs, ItemId), HistoryEntry>>,
     stats: HashMap<ItemId, ItemStats>,
-    /// Per user, request and item: the time shown, or `None` once clicked.
-    exposures: HashMap<(UserId, String, ItemId), Option<TimestampMs>>,
+    /// Per user, request and item: the time of the entry, whether it is clicked, the weight counted.
+    exposures: HashMap<(UserId, String, ItemId), (TimestampMs, bool, f32)>,
+}
+
+/// Bytes by which one of two like entries is kept.
+fn details(entry: &HistoryEntry) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    keys::push_details(&mut bytes, entry);
+    bytes
 }
 
 impl Model {
@@ -32,39 +40,52 @@ impl Model {
             .clone()
             .map(|request| (event.user_id.clone(), request, event.item_id.clone()));
         let known = key.as_ref().and_then(|key| self.exposures.get(key).copied());
-        let clicked = event.event_type.is_positive();
+        let entry = HistoryEntry::from_event(event);
+        let clicked = entry.clicked;
+        let weight = event.event_type.weight;
+        let counted = known.map_or(0.0, |(_, _, counted)| counted);
+        let most = if weight.abs() > counted.abs() { weight } else { counted };
         let stats = self.stats.entry(event.item_id.clone()).or_default();
+        let entries = self.entries.entry(event.user_id.clone()).or_default();
         match known {
             None => {
                 stats.impressions += 1;
                 stats.clicks += u64::from(clicked);
             }
-            Some(Some(shown)) if clicked => {
+            Some((at, false, _)) if clicked => {
                 stats.clicks += 1;
-                let entries = self.entries.entry(event.user_id.clone()).or_default();
-                if entries.get(&(shown, event.item_id.clone())) == Some(&false) {
-                    entries.remove(&(shown, event.item_id.clone()));
+                if entries.get(&(at, event.item_id.clone())).is_some_and(|entry| !entry.clicked) {
+                    entries.remove(&(at, event.item_id.clone()));
                 }
             }
-            Some(_) => return true,
+            Some((at, known_clicked, counted)) => {
+                let told = entries.get_mut(&(at, event.item_id.clone()));
+                if let Some(told) =
+                    told.filter(|told| most > counted && told.clicked == known_clicked)
+                {
+                    (told.action, told.value) = (entry.action, entry.value);
+                }
+                if let Some(key) = key {
+                    self.exposures.insert(key, (at, known_clicked, most));
+                }
+                return true;
+            }
         }
         if let Some(key) = key {
-            self.exposures.insert(key, (!clicked).then_some(event.timestamp));
+            self.exposures.insert(key, (event.timestamp, clicked, most));
         }
-        self.put(
-            &event.user_id,
-            &HistoryEntry { item_id: event.item_id.clone(), clicked, timestamp: event.timestamp },
-        );
+        self.put(&event.user_id, &entry);
         true
     }
 
     fn put(&mut self, user: &UserId, entry: &HistoryEntry) {
-        *self
-            .entries
-            .entry(user.clone())
-            .or_default()
+        let entries = self.entries.entry(user.clone()).or_default();
+        let kept = entries
             .entry((entry.timestamp, entry.item_id.clone()))
-            .or_insert(false) |= entry.clicked;
+            .or_insert_with(|| entry.clone());
+        if (entry.clicked, details(entry)) > (kept.clicked, details(kept)) {
+            *kept = entry.clone();
+        }
     }
 
     fn history(
@@ -76,15 +97,11 @@ impl Model {
     ) -> History {
         let mut left = HashMap::from([(true, clicks), (false, impressions)]);
         let mut entries = Vec::new();
-        for ((timestamp, item_id), clicked) in self.entries.get(user).into_iter().flatten().rev() {
-            let left = left.get_mut(clicked).expect("both kinds");
-            if *timestamp < before && *left > 0 {
+        for entry in self.entries.get(user).into_iter().flat_map(BTreeMap::values).rev() {
+            let left = left.get_mut(&entry.clicked).expect("both kinds");
+            if entry.timestamp < before && *left > 0 {
                 *left -= 1;
-                entries.push(HistoryEntry {
-                    item_id: item_id.clone(),
-                    clicked: *clicked,
-                    timestamp: *timestamp,
-                });
+                entries.push(entry.clone());
             }
         }
         History { entries }
@@ -110,20 +127,31 @@ fn step(run: usize) -> impl Strategy<Value = Step> {
     let item = prop_oneof![6 => "[12]{1,2}", 1 => ".{0,5}"].prop_map(ItemId::from);
     let time = prop_oneof![8 => -4i64..8, 1 => any::<i64>()];
     let request = prop_oneof![3 => Just(None), 5 => "[ab]".prop_map(Some)];
-    let event = (0u32..60, any::<bool>(), user.clone(), item.clone(), request, time.clone())
-        .prop_map(move |(id, clicked, user_id, item_id, request_id, timestamp)| Event {
-            event_id: format!("{run}/{id}"),
-            event_type: if clicked { EventType::click() } else { EventType::impression() },
-            user_id,
-            item_id,
-            value: None,
-            request_id,
-            position: None,
-            surface: None,
-            timestamp,
-        });
-    let row = (user.clone(), item, any::<bool>(), time.clone()).prop_map(
-        |(user, item_id, clicked, timestamp)| (user, HistoryEntry { item_id, clicked, timestamp }),
+    let purchase = EventType { name: "buy".into(), feedback: Feedback::Positive, weight: 4.0 };
+    let kind = prop_oneof![Just(EventType::click()), Just(EventType::impression()), Just(purchase)];
+    let value = prop::option::of(-2i64..3);
+    let event =
+        (0u32..60, (kind, value.clone()), user.clone(), item.clone(), request, time.clone())
+            .prop_map(move |(id, (event_type, value), user_id, item_id, request_id, timestamp)| {
+                Event {
+                    event_id: format!("{run}/{id}"),
+                    event_type,
+                    user_id,
+                    item_id,
+                    value: value.map(|value| value as f64),
+                    request_id,
+                    position: None,
+                    surface: None,
+                    timestamp,
+                }
+            });
+    let action = prop::option::of("[ab]");
+    let row = (user.clone(), item, any::<bool>(), time.clone(), (action, value)).prop_map(
+        |(user, item_id, clicked, timestamp, (action, value))| {
+            let (action, value) = (action.map(Into::into), value.map(Number::from));
+            let entry = HistoryEntry::new(item_id, clicked, timestamp);
+            (user, HistoryEntry { action, value, ..entry })
+        },
     );
     prop_oneof![
         3 => prop::collection::vec(event, 1..6).prop_map(Step::Events),

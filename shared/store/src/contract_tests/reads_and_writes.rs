@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::{Decayed, ItemStats, NewItem, VectorSpace, content_hash};
-use plugrank_contract::{Event, EventType, Item, ItemId, UserId};
+use plugrank_contract::{
+    Event, EventType, Feedback, HistoryEntry, Item, ItemId, UserId, feature::Number,
+};
 
 use super::{
     AnyStore,
@@ -238,6 +240,51 @@ pub async fn events_without_request_stand_alone(store: AnyStore) {
     assert_eq!(store.append_events(batch).await.unwrap(), [true; 4]);
     assert_eq!(history(&store, "u").await, [("i".into(), true, 150), ("i".into(), true, 100)]);
     assert_eq!(stats(&store, "i").await, (4, 2));
+}
+
+pub async fn action_and_value_are_those_of_the_event_that_weighs_most(store: AnyStore) {
+    let purchase = EventType { name: "buy".into(), feedback: Feedback::Positive, weight: 4.0 };
+    let bought = |id: &str, request: Option<&str>, timestamp| Event {
+        value: Some(19.99),
+        request_id: request.map(str::to_owned),
+        timestamp,
+        ..event(id, purchase.clone())
+    };
+    let told = async || {
+        let history = store.history(&"u".into(), i64::MAX, 9, 9).await.unwrap();
+        let of = |entry: HistoryEntry| {
+            let action = entry.action.map(|action| action.to_string()).unwrap_or_default();
+            (entry.clicked, entry.timestamp, action, entry.value.map(Number::as_f64))
+        };
+        history.entries.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let at = |timestamp, kind| Event { timestamp, ..event(&format!("{timestamp}"), kind) };
+    store.append_events(vec![at(100, EventType::impression())]).await.unwrap();
+    assert_eq!(told().await, [(false, 100, "impression".to_owned(), None)]);
+    store.append_events(vec![at(110, EventType::click())]).await.unwrap();
+    assert_eq!(told().await, [(true, 110, "click".to_owned(), None)]);
+    // It takes the click's place, at the click's time; a further click does not take it back.
+    store.append_events(vec![bought("b", Some("r"), 120)]).await.unwrap();
+    store.append_events(vec![at(130, EventType::click())]).await.unwrap();
+    assert_eq!(told().await, [(true, 110, "buy".to_owned(), Some(19.99))]);
+    // Without a request it stands alone. Bulk entries tell as much as they know.
+    store.append_events(vec![bought("c", None, 140)]).await.unwrap();
+    store.put_history(vec![by("u", entry("i", false, 150))]).await.unwrap();
+    let hidden = HistoryEntry {
+        action: Some("hide".into()),
+        value: Some(3_i64.into()),
+        ..entry("i", false, 150)
+    };
+    for _ in 0..2 {
+        store.put_history(vec![by("u", hidden.clone())]).await.unwrap();
+        store.put_history(vec![by("u", entry("i", false, 150))]).await.unwrap();
+    }
+    let expected = [
+        (false, 150, "hide".to_owned(), Some(3.0)),
+        (true, 140, "buy".to_owned(), Some(19.99)),
+        (true, 110, "buy".to_owned(), Some(19.99)),
+    ];
+    assert_eq!(told().await, expected);
 }
 
 pub async fn history_is_cut_strictly_before(store: AnyStore) {

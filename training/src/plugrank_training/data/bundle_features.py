@@ -13,7 +13,7 @@ from plugrank_training.models.transforms import Transform
 
 
 def read_features(bundle: Path, manifest: Mapping[str, Any], side: str) -> tuple[Feature, ...]:
-    """Features of `item`, `user`, `request` or `candidate`."""
+    """Features of `item`, `user`, `request`, `candidate` or `history`."""
     made = []
     for entry in manifest["features"].get(side, []):
         if entry.get("kind", "category") == "number":
@@ -30,12 +30,12 @@ def read_features(bundle: Path, manifest: Mapping[str, Any], side: str) -> tuple
 def read_schema(bundle: Path, manifest: Mapping[str, Any]) -> Schema:
     """All that a bundle reads but modal vectors, and its tasks."""
     lengths = manifest["history"]
-    item, user, request, candidate = (
-        read_features(bundle, manifest, side) for side in ("item", "user", "request", "candidate")
+    item, user, request, candidate, history = (
+        read_features(bundle, manifest, side) for side in ("item", "user", "request", "candidate", "history")
     )
     tasks = tuple(manifest.get("tasks", [MAIN_TASK]))
     zone = manifest.get("timezone", "UTC")
-    return Schema(item, user, (), lengths["clicks"], lengths["impressions"], request, candidate, tasks, zone)
+    return Schema(item, user, (), lengths["clicks"], lengths["impressions"], request, candidate, tasks, zone, history)
 
 
 def calibration_of(manifest: Mapping[str, Any], graph: str, task: str) -> dict[str, Any] | None:

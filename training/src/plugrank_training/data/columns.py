@@ -62,15 +62,26 @@ def column_uses(dataset: Dataset, schema: Schema) -> list[ColumnUse]:
     """Every column of a folder's tables in their order, after each table's those that the model reads and it lacks."""
     rows = uses_of(dataset, ITEMS, ITEM_COLUMNS, schema.item, item_columns(dataset))
     rows += uses_of(dataset, USERS, USER_COLUMNS, schema.user, user_columns(dataset))
-    log = [feature for feature in (*schema.request, *schema.candidate) if not feature.derive]
-    rows += uses_of(dataset, INTERACTIONS, LOG_COLUMNS, log, dataset.log_columns)
+    rows += uses_of(dataset, INTERACTIONS, LOG_COLUMNS, log_features_of(schema), log_columns_of(dataset))
     given = {feature.column for feature in schema.candidate}
+    notes = dict.fromkeys(given, "given for each candidate")
+    notes |= dict.fromkeys((feature.column for feature in schema.history), "of each entry of a history")
     return [
-        replace(row, use=f"{row.use}, given for each candidate")
-        if row.table == INTERACTIONS and row.column in given and row.missing is not None
+        replace(row, use=f"{row.use}, {notes[row.column]}")
+        if row.table == INTERACTIONS and row.column in notes and row.missing is not None
         else row
         for row in rows
     ]
+
+
+def log_features_of(schema: Schema) -> list[Feature]:
+    """What a model reads of the interactions' columns: of requests, of candidates, and of entries of histories."""
+    return [one for one in (*schema.request, *schema.candidate, *schema.history) if not one.derive]
+
+
+def log_columns_of(dataset: Dataset) -> dict[str, RawColumn]:
+    """Columns of the interactions that can be features of any of these."""
+    return {**dataset.log_columns, **dataset.past_columns}
 
 
 def uses_of(
@@ -161,11 +172,11 @@ def absent_columns(schema: Schema, dataset: Dataset) -> dict[str, list[str]]:
     """Columns that a model reads and a folder has no value of, by table."""
     items = {"item_id", "title", "text", "categories", *dataset.item_columns}
     users = {"user_id", *dataset.user_columns}
-    log = [feature for feature in (*schema.request, *schema.candidate) if not feature.derive]
+    log, columns = log_features_of(schema), log_columns_of(dataset)
     return {
         ITEMS: [feature.column for feature in schema.item if feature.column not in items],
         USERS: [feature.column for feature in schema.user if feature.column not in users],
-        INTERACTIONS: [feature.column for feature in log if feature.column not in dataset.log_columns],
+        INTERACTIONS: [feature.column for feature in log if feature.column not in columns],
     }
 
 
@@ -174,7 +185,7 @@ def refuse_text(schema: Schema, dataset: Dataset) -> None:
     tables = (
         (ITEMS, schema.item, dataset.item_columns),
         (USERS, schema.user, dataset.user_columns),
-        (INTERACTIONS, (*schema.request, *schema.candidate), dataset.log_columns),
+        (INTERACTIONS, log_features_of(schema), log_columns_of(dataset)),
     )
     for table, features, columns in tables:
         for feature in features:

@@ -13,13 +13,13 @@ import pyarrow as pa
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.ids import shortlex_key, shortlex_rank
 from plugrank_training.data.interaction_file import COLUMNS as LOG_COLUMNS
-from plugrank_training.data.interaction_file import PIECE, TASK, distinct_ids, is_known, pieces, task_columns
+from plugrank_training.data.interaction_file import PAST, PIECE, TASK, distinct_ids, is_known, pieces, task_columns
 from plugrank_training.data.mapped import Arrays, mapped_arrays
 from plugrank_training.data.parquet_parts import count_rows
 from plugrank_training.data.parquet_table import ParquetTable
 from plugrank_training.data.problems import Problems
 from plugrank_training.data.raw_column import RawColumn
-from plugrank_training.data.raw_reader import ColumnPlan, array_names, columns_of, plan_log, shapes_of
+from plugrank_training.data.raw_reader import WORDS, ColumnPlan, array_names, columns_of, plan_log, shapes_of
 
 ITEMS, USERS, INTERACTIONS = "items.parquet", "users.parquet", "interactions.parquet"
 TRUTH, META = "truth.parquet", "dataset.json"
@@ -102,6 +102,8 @@ class Dataset:
     created_at: np.ndarray | None = None
     # Further columns of the interactions, in their order.
     log_columns: dict[str, RawColumn] = field(default_factory=dict)
+    # `action` and `value` of the interactions, where they have them: what histories hold of each.
+    past_columns: dict[str, RawColumn] = field(default_factory=dict)
     # Labels of further tasks by name, int8 [n]: 1, 0, or -1 where that is not known. `label` is the task `click`.
     task_labels: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -184,6 +186,11 @@ def longer(columns: dict[str, RawColumn], more: int) -> dict[str, RawColumn]:
     return {name: column.longer(more) for name, column in columns.items()} if more else columns
 
 
+def is_past(name: str, plan: ColumnPlan) -> bool:
+    """Whether a column can be the `action` or the `value` of interactions: one value a row, of a value a number."""
+    return not plan.lists and (name == "action" or plan.kind != WORDS)
+
+
 @dataclass(frozen=True)
 class Log:
     """Reads `interactions.parquet`, and `truth.parquet` where it is, a piece at a time: 17 and 4 bytes a row."""
@@ -203,7 +210,8 @@ class Log:
         path = folder / INTERACTIONS
         try:
             tasks = task_columns(path)
-            plans = plan_log(path, is_known, PIECE)
+            found = plan_log(path, lambda name: is_known(name) and name not in PAST, PIECE)
+            plans = {name: plan for name, plan in found.items() if name not in PAST or is_past(name, plan)}
         except DatasetError:
             return cls(folder, meta, dataset, problems, {}, ())
         return cls(folder, meta, dataset, problems, plans, tuple(name.removeprefix(TASK) for name in tasks))
@@ -214,7 +222,9 @@ class Log:
         named: dict[str, Any] = {
             name: arrays[name] for name in ("user", "item", "timestamp", "label", "truth") if name in arrays
         }
-        return {**named, "task_labels": tasks, "log_columns": columns_of(self.plans, arrays)}
+        columns = columns_of(self.plans, arrays)
+        past = {name: columns.pop(name) for name in PAST if name in columns}
+        return {**named, "task_labels": tasks, "log_columns": columns, "past_columns": past}
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
         """Arrays that `fill` writes. Raises `DatasetError` where the log cannot be read, or truth has other rows."""

@@ -39,7 +39,7 @@ class Examples:
         """Interactions of a data set, by row; a slice copies nothing of it."""
         whole = cls(dataset.user, dataset.item, dataset.timestamp, dataset.label, dataset.task_labels)
         taken = whole.take(rows)
-        if not dataset.log_columns:
+        if not dataset.log_columns and not dataset.past_columns:
             return taken
         return replace(taken, row=np.arange(dataset.rows)[rows] if isinstance(rows, slice) else np.asarray(rows))
 

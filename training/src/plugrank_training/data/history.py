@@ -37,12 +37,15 @@ class HistoryBatch:
     mask: np.ndarray
     # Interval between the request and the newest entry. int64 [B]
     recency_bucket: np.ndarray
+    # Rows of the log that the entries are, -1 where padding, int64 [B, L]; None where it has neither action nor value.
+    rows: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> HistoryBatch:
         """Some of the requests, by place."""
         return HistoryBatch(
-            self.items[rows], self.labels[rows], self.age_bucket[rows], self.mask[rows], self.recency_bucket[rows]
-        )
+            self.items[rows], self.labels[rows], self.age_bucket[rows], self.mask[rows], self.recency_bucket[rows],
+            None if self.rows is None else self.rows[rows],
+        )  # fmt: skip
 
 
 class HistoryIndex:
@@ -50,7 +53,8 @@ class HistoryIndex:
 
     `clicks` and `impressions` bound how many entries of each label a history has. Interactions with `exclude_items`
     (rows of the data set's items) are left out as if they had never happened. `arrays`: a folder, named after the data
-    set and what is left out, that keeps the index (29 bytes a row) in mapped files; without one it lies in memory.
+    set and what is left out, that keeps the index (29 bytes a row, 8 more
+    with actions or values) in mapped files; without one it lies in memory.
     """
 
     def __init__(
@@ -70,9 +74,13 @@ class HistoryIndex:
             hidden[exclude_items] = True
         log = UserLog(dataset, hidden)
         self.user_start = log.user_start
+        if arrays is not None and log.has_past:
+            arrays = arrays.with_name(f"{arrays.name}-rows")
         made = mapped_arrays(arrays, log.shapes(), log.fill)
         self.item, self.timestamp, self.label = made["item"], made["timestamp"], made["label"]
         self.clicks_before = made["clicks_before"]
+        # Row of the log of each place, where something is read of it.
+        self.row = made.get("row")
         # Places of all rows of a label.
         self.rows_of = {1: made["clicks"], 0: made["others"]}
 
@@ -107,6 +115,7 @@ class HistoryIndex:
             item_ids=dataset.user_ids,
             timestamp=dataset.timestamp[kept],
             label=dataset.label[kept],
+            past_columns={},
         )
         return cls(turned, 1, 1)
 
@@ -142,7 +151,8 @@ class HistoryIndex:
         if not len(self.item):
             nothing = np.zeros(places.shape, dtype=np.int64)
             recency = np.zeros(len(places), dtype=np.int64)
-            return HistoryBatch(nothing - 1, nothing, nothing.copy(), nothing.astype(np.float32), recency)
+            rows = None if self.row is None else nothing - 1
+            return HistoryBatch(nothing - 1, nothing, nothing.copy(), nothing.astype(np.float32), recency, rows)
         known = np.maximum(places, 0)
         age = np.zeros(places.shape, dtype=np.int64)
         recency = np.zeros(len(places), dtype=np.int64)
@@ -156,6 +166,7 @@ class HistoryIndex:
             age_bucket=age,
             mask=there.astype(np.float32),
             recency_bucket=recency,
+            rows=None if self.row is None else np.where(there, self.row[known], -1),
         )
 
 
@@ -164,21 +175,21 @@ class UserLog:
 
     def __init__(self, dataset: Dataset, hidden: np.ndarray) -> None:
         self.dataset, self.hidden = dataset, hidden
+        self.has_past = bool(dataset.past_columns)
         users = len(dataset.user_ids)
         rows, self.clicks = np.zeros(users, dtype=np.int64), 0
-        for user, _, _, label in self.pieces():
+        for user, _, _, label, _ in self.pieces():
             rows += np.bincount(user, minlength=users)
             self.clicks += int(label.sum())
         # Each user's first place, and the end of the last one's; int64 [users + 1].
         self.user_start = np.concatenate([[0], np.cumsum(rows)])
 
-    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """User, item, timestamp and label of the rows that are not hidden."""
+    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """User, item, timestamp, label and row of the rows that are not hidden."""
         data = self.dataset
         for first in range(0, data.rows, PIECE):
-            rows = slice(first, first + PIECE)
-            kept = ~self.hidden[data.item[rows]]
-            yield data.user[rows][kept], data.item[rows][kept], data.timestamp[rows][kept], data.label[rows][kept]
+            rows = first + np.flatnonzero(~self.hidden[data.item[first : first + PIECE]])
+            yield data.user[rows], data.item[rows], data.timestamp[rows], data.label[rows], rows
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
         """Arrays that `fill` writes."""
@@ -191,18 +202,21 @@ class UserLog:
             "clicks_before": ((rows + 1,), np.int64),
             "clicks": ((self.clicks,), np.int64),
             "others": ((rows - self.clicks,), np.int64),
+            **({"row": ((rows,), np.int64)} if self.has_past else {}),
         }
 
     def fill(self, arrays: Arrays) -> None:
         """Write the rows, then what counts and finds them by label."""
         free = self.user_start[:-1].copy()
-        for user, item, timestamp, label in self.pieces():
+        for user, item, timestamp, label, row in self.pieces():
             order = np.argsort(user, kind="stable")
             sorted_user = user[order]
             places = free[sorted_user] + np.arange(len(order)) - np.searchsorted(sorted_user, sorted_user)
             arrays["item"][places] = item[order]
             arrays["timestamp"][places] = timestamp[order]
             arrays["label"][places] = label[order]
+            if self.has_past:
+                arrays["row"][places] = row[order]
             free += np.bincount(user, minlength=len(free))
         clicks, others = 0, 0
         for first in range(0, len(arrays["label"]), PIECE):

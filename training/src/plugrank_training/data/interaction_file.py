@@ -16,6 +16,8 @@ from plugrank_training.data.problems import Problems
 COLUMNS = ("user_id", "item_id", "timestamp", "label", "request_id", "position")
 # Other columns that are no features of a request.
 KNOWN = (*COLUMNS, "action", "value", "surface", "arm", "propensity")
+# Of these, what histories hold beside item, time and label.
+PAST = ("action", "value")
 # Before the name of a further task: its label.
 TASK = "label_"
 # Rows of a piece.

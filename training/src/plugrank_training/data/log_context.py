@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plugrank_training.config import FeaturesConfig
+from plugrank_training.config import ColumnConfig, FeaturesConfig
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.examples import Examples
@@ -39,6 +39,24 @@ def log_features(dataset: Dataset, train: Examples, config: FeaturesConfig) -> t
     if config.derive and dataset.meta.time != "ms":
         raise DatasetError(f"features.derive: `{dataset.meta.name}` has no real times, only an order")
     return request + tuple(derived_feature(name) for name in config.derive), candidate
+
+
+def past_features(dataset: Dataset, train: Examples, config: FeaturesConfig) -> Features:
+    """What is read of each entry of a history: its action, a category, and its value, a number.
+
+    Raises `DatasetError` where the configuration does not fit the data.
+    """
+    rows = request_rows(train)
+    kinds = {"action": "category", "value": "number"}
+    strange = [name for name, column in config.history.items() if column.kind not in ("auto", "none", kinds.get(name))]
+    if strange:
+        raise DatasetError(f"features.history.{strange[0]}.kind: an action is a category, a value is a number")
+    configured = dict(config.history)
+    for name in dataset.past_columns:
+        column = configured.get(name, ColumnConfig())
+        configured[name] = replace(column, kind=kinds[name] if column.kind == "auto" else column.kind, length=1)
+    made = learn_columns("history", dataset.past_columns, configured, rows, rows) if len(rows) else []
+    return tuple(replace(one, observed=observe(one, dataset.past_columns[one.column], rows)) for one in made)
 
 
 def derived_feature(name: str) -> Feature:
@@ -84,21 +102,24 @@ class LogContext:
     schema: Schema
     # By name of the feature; a column that the log lacks has none.
     encoders: Mapping[str, Encoder]
+    # Those of actions and values.
+    past_encoders: Mapping[str, Encoder]
     has_times: bool
 
     @classmethod
     def of(cls, schema: Schema, dataset: Dataset) -> LogContext | None:
         """Of a data set; None where a model reads nothing of requests and candidates."""
         features = (*schema.request, *schema.candidate)
-        if not features:
+        if not features and not schema.history:
             return None
-        columns = dataset.log_columns
+        columns, past = dataset.log_columns, dataset.past_columns
         found = {one.name: one.encoder(columns[one.column]) for one in features if one.column in columns}
-        return cls(schema, found, dataset.meta.time == "ms")
+        told = {one.name: one.encoder(past[one.column]) for one in schema.history if one.column in past}
+        return cls(schema, found, told, dataset.meta.time == "ms")
 
     def requests(self, rows: np.ndarray, times: np.ndarray) -> Arrays:
         """Features of requests; `rows` of the log are -1 where the log does not have the request. `[n(, length)]`"""
-        made = self.rows(self.schema.request, rows)
+        made = self.rows(self.schema.request, self.encoders, rows)
         for feature in self.schema.request:
             if feature.derive and self.has_times:
                 made[feature.name] = feature.derived(times, self.schema.timezone)
@@ -106,16 +127,25 @@ class LogContext:
 
     def candidates(self, rows: np.ndarray) -> Arrays:
         """What is given for candidates; `rows` of any shape are -1 where nothing is. `[...(, length)]`"""
-        found = self.rows(self.schema.candidate, rows.ravel())
+        return self.shaped(self.schema.candidate, self.encoders, rows)
+
+    def past(self, rows: np.ndarray | None, shape: tuple[int, ...]) -> Arrays:
+        """Actions and values of histories' entries; `rows` `[...]` are -1 where there is none, None for none at all."""
+        known = np.full(shape, -1) if rows is None else rows
+        return self.shaped(self.schema.history, self.past_encoders, known)
+
+    def shaped(self, features: Sequence[Feature], encoders: Mapping[str, Encoder], rows: np.ndarray) -> Arrays:
+        """Features of rows of the log of any shape, `[...(, length)]`."""
+        found = self.rows(features, encoders, rows.ravel())
         return {name: values.reshape(*rows.shape, *values.shape[1:]) for name, values in found.items()}
 
-    def rows(self, features: Sequence[Feature], rows: np.ndarray) -> Arrays:
+    def rows(self, features: Sequence[Feature], encoders: Mapping[str, Encoder], rows: np.ndarray) -> Arrays:
         """Features of rows of the log."""
         there = rows >= 0
         made = {}
         for feature in features:
             values = feature.nothing((len(rows),))
-            if feature.name in self.encoders and there.any():
-                values[there] = self.encoders[feature.name](rows[there])
+            if feature.name in encoders and there.any():
+                values[there] = encoders[feature.name](rows[there])
             made[feature.name] = values
         return made

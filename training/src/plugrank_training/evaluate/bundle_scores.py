@@ -109,6 +109,9 @@ class BundleScorer:
             "history.mask": history.mask,
             "request.recency_bucket": history.recency_bucket,
         }
+        if self.context is not None:
+            past = self.context.past(history.rows, history.items.shape)
+            sources |= {f"history.{name}": rows for name, rows in past.items()}
         there = history.items >= 0
         for name, rows in self.items.items():
             taken = rows[np.maximum(history.items, 0)]

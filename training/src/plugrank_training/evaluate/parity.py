@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from plugrank_training.data.dataset import Dataset
+from plugrank_training.data.raw_column import RawColumn, Words
 from plugrank_training.evaluate.metrics import auc
 from plugrank_training.progress_bar import progress_bar
 
@@ -78,7 +80,8 @@ context.NAME, candidate.NAME and user.NAME are sent as features of the request, 
 task, TASK.score is compared with `scores`.
 Fails when one differs by more than the tolerance.
 
-With --bundle and --dataset, the bundle's graphs are run on the dataset folder here, without a server.
+With --bundle and --dataset, the bundle's graphs are run on the dataset folder here, without a server. With --url too,
+that server is asked, and sent what the folder's log says of each impression's request and candidate.
 """
 
 
@@ -91,9 +94,9 @@ def add_parity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("predictions", type=Path, help="such as predictions/unified.parquet of `train`")
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the server (default: http://127.0.0.1:8080)")
+    parser.add_argument("--url", help="the server (default: http://127.0.0.1:8080)")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="run this bundle's graphs in place of a server")
-    parser.add_argument("--dataset", type=Path, metavar="DIR", help="with --bundle: the folder the server would load")
+    parser.add_argument("--dataset", type=Path, metavar="DIR", help="with --bundle: the folder the server has loaded")
     parser.add_argument("--allow-absent", action="append", default=[], metavar="NAME", help="a column it may lack")
     parser.add_argument("--task", default="", metavar="NAME", help="of a bundle with several (default: the main one)")
     parser.add_argument("--rows", type=int, default=200, metavar="N", help="impressions to ask for (default: 200)")
@@ -106,13 +109,21 @@ def run_parity(arguments: argparse.Namespace) -> None:
     if (arguments.bundle is None) != (arguments.dataset is None):
         raise ValueError("--bundle DIR and --dataset DIR belong together")
     predictions = read_predictions(arguments.predictions, arguments.rows, task=arguments.task)
-    if arguments.bundle is not None:
+    url = arguments.url or ("" if arguments.bundle else "http://127.0.0.1:8080")
+    if not url:
         served = offline(arguments.bundle, arguments.dataset, predictions, arguments.allow_absent, arguments.task)
     else:
-        if not arguments.url.startswith(("http://", "https://")):
-            raise ValueError(f"--url {arguments.url}: expected an address such as http://127.0.0.1:8080")
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"--url {url}: expected an address such as http://127.0.0.1:8080")
+        if arguments.bundle is not None:
+            predictions = with_log(predictions, arguments.bundle, arguments.dataset)
         bar = progress_bar(predictions, desc="ranking", unit="impression")
-        served = np.array([ask(arguments.url, one, arguments.task) for one in bar])
+        answers = [ask(url, one, arguments.task) for one in bar]
+        ranked = [at for at, answer in enumerate(answers) if answer is not None]
+        if len(ranked) < len(answers):
+            print(f"{len(answers) - len(ranked)} impressions left out: their items are not available any more")
+        predictions = [predictions[at] for at in ranked]
+        served = np.array([answer for answer in answers if answer is not None])
     compare(predictions, served, arguments.tolerance)
 
 
@@ -143,22 +154,57 @@ def offline(
     from plugrank_training.evaluate.bundle_scores import BundleScorer, Impressions
 
     data = Dataset.load(dataset)
+    places = places_of(predictions, data)
+    times = np.array([one.timestamp for one in predictions], dtype=np.int64)
+    found = Impressions(places["user_id"], places["item_id"], times, rows_of(predictions, data, places))
+    return BundleScorer(bundle, data, allow_absent).probabilities(found, task)
+
+
+def with_log(predictions: Sequence[Prediction], bundle: Path, dataset: Path) -> list[Prediction]:
+    """Predictions with what the log says of their requests and candidates, of what a bundle reads."""
+    from plugrank_training.data.bundle_features import read_schema
+    from plugrank_training.evaluate.bundle_scores import read_manifest
+
+    data, schema = Dataset.load(dataset), read_schema(bundle, read_manifest(bundle))
+    rows = rows_of(predictions, data, places_of(predictions, data))
+    columns = data.log_columns
+    read = [("context", one.column) for one in schema.request if not one.derive and one.column in columns]
+    read += [("candidate", one.column) for one in schema.candidate if one.column in columns]
+
+    def told(row: int) -> dict[str, Any]:
+        found = {f"{place}.{name}": value_at(columns[name], row) for place, name in read if row >= 0}
+        return {name: value for name, value in found.items() if value not in (None, [])}
+
+    return [
+        replace(one, given={**one.given, **by_place(told(row))})
+        for one, row in zip(predictions, rows.tolist(), strict=True)
+    ]
+
+
+def value_at(column: RawColumn, row: int) -> Any:
+    """A row of a column as a caller gives it: a text, a number, a list; None where there is none."""
+    if isinstance(column, Words):
+        found = [column.words[code] for code in column.codes[row].reshape(-1).tolist() if code >= 0]
+    else:
+        found = [value for value in column.values[row].reshape(-1).tolist() if value == value]
+    return found if column.lists else next(iter(found), None)
+
+
+def places_of(predictions: Sequence[Prediction], data: Dataset) -> dict[str, np.ndarray]:
+    """Rows of users and items. Raises `ValueError` for an id that the folder does not have."""
     places = {}
     for name, ids in (("user_id", data.user_ids), ("item_id", data.item_ids)):
         rows = {value: row for row, value in enumerate(ids)}
         unknown = next((one for one in predictions if getattr(one, name) not in rows), None)
         if unknown:
-            raise ValueError(f"{dataset}: has no {name} `{getattr(unknown, name)}` of the predictions")
+            raise ValueError(f"{data.folder}: has no {name} `{getattr(unknown, name)}` of the predictions")
         places[name] = np.array([rows[getattr(one, name)] for one in predictions], dtype=np.int64)
-    times = np.array([one.timestamp for one in predictions], dtype=np.int64)
-    found = Impressions(places["user_id"], places["item_id"], times, rows_of(predictions, data, places, times))
-    return BundleScorer(bundle, data, allow_absent).probabilities(found, task)
+    return places
 
 
-def rows_of(
-    predictions: Sequence[Prediction], data: Dataset, places: Mapping[str, np.ndarray], times: np.ndarray
-) -> np.ndarray:
+def rows_of(predictions: Sequence[Prediction], data: Dataset, places: Mapping[str, np.ndarray]) -> np.ndarray:
     """Rows of the log: those that the predictions name, else the first of that user, item and time; -1 without one."""
+    times = np.array([one.timestamp for one in predictions], dtype=np.int64)
     wanted = list(zip(times.tolist(), places["user_id"].tolist(), places["item_id"].tolist(), strict=True))
     asked = set(wanted) if any(one.row is None for one in predictions) else set()
     first: dict[tuple[int, int, int], int] = {}
@@ -170,8 +216,11 @@ def rows_of(
     return np.array(found, dtype=np.int64)
 
 
-def ask(url: str, one: Prediction, task: str = "") -> float:
-    """`ctr`, or a task's score, of an impression's item for its user, as of its moment."""
+def ask(url: str, one: Prediction, task: str = "") -> float | None:
+    """`ctr`, or a task's score, of an impression's item for its user, as of its moment.
+
+    None for an item that is not available: it is not ranked.
+    """
     body = {
         "user_id": one.user_id,
         "k": 1,
@@ -187,12 +236,21 @@ def ask(url: str, one: Prediction, task: str = "") -> float:
             reply = json.load(answer)
     except urllib.error.HTTPError as error:
         raise ValueError(f"the server answered {error.code}: {error.read().decode(errors='replace')}") from error
+    if not reply["items"] and not is_available(url, one.item_id):
+        return None
     if reply["degraded"] or len(reply["items"]) != 1:
         raise ValueError(f"item {one.item_id} was not scored: {json.dumps(reply)}")
     item = reply["items"][0]
     if task and "scores" in item and task not in item["scores"]:
         raise ValueError(f"the model has no task `{task}`; it has {', '.join(item['scores'])}")
     return float(item["scores"][task] if task and "scores" in item else item["ctr"])
+
+
+def is_available(url: str, item_id: str) -> bool:
+    """Whether the server has an item as available."""
+    address = f"{url}/v1/items/{urllib.parse.quote(item_id, safe='')}"
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - http, checked
+        return bool(json.load(answer)["available"])
 
 
 def add_sample_predictions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -139,6 +139,9 @@ class GraphWriter:
         for feature in bundle.schema.candidate:
             drawn = draw_rows(feature, len(self.rows.mask) * CANDIDATES, self.random)
             self.made[f"candidate.given.{feature.name}"] = drawn.reshape(-1, CANDIDATES, *drawn.shape[1:])
+        for feature in bundle.schema.history:
+            drawn = draw_rows(feature, self.rows.mask.size, self.random).reshape(self.rows.mask.shape)
+            self.made[f"history.{feature.name}"] = np.where(self.rows.mask > 0, drawn, drawn.dtype.type(0))
         self.tensors: dict[str, np.ndarray] = {}
         self.largest: dict[str, float] = {}
 
@@ -260,6 +263,8 @@ def write_vocabularies(schema: Schema, folder: Path) -> dict[str, list[dict[str,
     """Write the files of all categories; gives the manifest's `features`."""
     (folder / "vocab").mkdir(parents=True)
     sides = {"item": schema.item, "user": schema.user, "request": schema.request, "candidate": schema.candidate}
+    if schema.history:
+        sides["history"] = schema.history
     every = [(side, feature) for side, features in sides.items() for feature in features]
     entries: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     for (side, feature), file in zip(every, vocab_files([feature for _, feature in every]), strict=True):

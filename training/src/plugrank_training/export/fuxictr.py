@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from plugrank_training.models.fuxictr import build_model, replace_pooling
 from plugrank_training.models.inputs import Named
-from plugrank_training.models.own_features import Category, Features
+from plugrank_training.models.own_features import Category, Features, Number, OwnFeature
 from plugrank_training.models.row_host import RowModel, Rows
 
 # Reserved words of a vocabulary.
@@ -36,6 +36,7 @@ def from_fuxictr(
     *,
     model: str,
     columns: Mapping[str, str] | None = None,
+    numbers: Mapping[str, Number] | None = None,
     max_len: int = 50,
     **params: Any,
 ) -> FuxiCtr:
@@ -43,7 +44,11 @@ def from_fuxictr(
 
     `checkpoint` is its `.model` file, `feature_map` and `vocab` are `feature_map.json` and `feature_vocab.json`;
     `model` names the class (`DIN`, `DCNv2`, ...) and `params` are those of `model_config.yaml`. `columns` says which
-    column of the dataset folder a feature is, where the names differ. Histories are the last `max_len` clicks.
+    column of the dataset folder a feature is, where the names differ. `numbers` says what was done to a number before
+    FuxiCTR read it (its normalizer lies in a pickle, which is not opened) and what stood for an absent one; without an
+    entry the number is read as it is, and an absent one as 0. Histories are the last `max_len` clicks. Features whose
+    source is `user` or `item` are those of users and items, `context` those of the request, `candidate` those that
+    callers give for each candidate.
 
     Ids are translated exactly: FuxiCTR's begin at 1 and end with the unknown one, which an absent value has too.
     Raises `ValueError` where a file does not belong to the others or holds what a bundle cannot carry.
@@ -51,11 +56,11 @@ def from_fuxictr(
     described = read_json(Path(feature_map))
     words = read_json(Path(vocab))
     specs = {name: spec for entry in described["features"] for name, spec in entry.items()}
-    features = features_of(specs, words, columns or {}, max_len)
+    features = features_of(specs, words, columns or {}, numbers or {}, max_len)
     built = build_model(model, fuxi_map(described, specs, params), params)
     load_weights(built, Path(checkpoint))
     replace_pooling(built)
-    trained = FuxiTrained(built.eval(), tuple(features.item), tuple(features.user))
+    trained = FuxiTrained(built.eval(), features)
     return FuxiCtr(trained, features, FuxiItemVector(built.embedding_layer, tuple(features.item)))
 
 
@@ -70,39 +75,59 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+# FuxiCTR's sources of features, and whose they are here.
+SOURCES = {"item": "item", "user": "user", "context": "request", "candidate": "candidate"}
+
+
 def features_of(
-    specs: Mapping[str, dict[str, Any]], words: Mapping[str, dict[str, int]], columns: Mapping[str, str], clicks: int
+    specs: Mapping[str, dict[str, Any]],
+    words: Mapping[str, dict[str, int]],
+    columns: Mapping[str, str],
+    numbers: Mapping[str, Number],
+    clicks: int,
 ) -> Features:
     """Features by source. Raises `ValueError`, naming all that cannot be carried."""
-    strange = sorted(set(columns) - set(specs))
-    if strange:
-        raise ValueError(f"columns: the feature map has no feature {', '.join(strange)}")
-    read: dict[str, dict[str, Category]] = {"item": {}, "user": {}}
+    for key, given in (("columns", set(columns)), ("numbers", set(numbers))):
+        strange = sorted(given - set(specs))
+        if strange:
+            raise ValueError(f"{key}: the feature map has no feature {', '.join(strange)}")
+    read: dict[str, dict[str, OwnFeature]] = {kind: {} for kind in SOURCES.values()}
     refused = []
     for name, spec in specs.items():
         if spec["type"] == "meta":
             continue
         reason = refusal(spec, name in words)
+        if name in numbers and spec["type"] != "numeric":
+            reason = "is no number, but `numbers` has it"
         if reason:
             refused.append(f"`{name}`: {reason}")
             continue
-        read[spec["source"]][name] = category_of(spec, words[name], columns.get(name, name))
+        made: OwnFeature
+        column = columns.get(name, name)
+        if spec["type"] == "numeric":
+            number = numbers.get(name, Number())
+            made = replace(number, column=number.column or column)
+        else:
+            made = category_of(spec, words[name], column)
+        read[SOURCES[spec["source"]]][name] = made
     if refused:
         raise ValueError("the feature map holds what a bundle cannot carry: " + "; ".join(refused))
-    return Features(read["item"], read["user"], clicks=clicks, impressions=0)
+    return Features(
+        read["item"], read["user"], clicks=clicks, impressions=0, request=read["request"], candidate=read["candidate"]
+    )
 
 
 def refusal(spec: Mapping[str, Any], has_words: bool) -> str:
     """Why a feature cannot be carried; empty where it can."""
-    if spec["type"] not in ("categorical", "sequence"):
-        return f"is of type {spec['type']}; only categories and sequences are translated"
+    if spec["type"] not in ("categorical", "sequence", "numeric"):
+        return f"is of type {spec['type']}; categories, sequences and numbers are translated"
     if spec.get("category_processor"):
         return f"is made by {spec['category_processor']}; a bundle looks values up in a vocabulary"
     if "pretrained_emb" in spec:
         return "has pre-trained embeddings, which FuxiCTR reads from a file of its own"
-    if spec.get("source") not in ("item", "user"):
-        return f"has the source `{spec.get('source', '')}`; only those of `item` and `user` are translated"
-    return "" if has_words else "has no vocabulary"
+    if spec.get("source") not in SOURCES:
+        return f"has the source `{spec.get('source', '')}`; those of {', '.join(SOURCES)} are translated"
+    return "" if has_words or spec["type"] == "numeric" else "has no vocabulary"
 
 
 def category_of(spec: Mapping[str, Any], words: Mapping[str, int], column: str) -> Category:
@@ -146,11 +171,12 @@ class FuxiTrained(RowModel):
 
     output_dim = 1
 
-    def __init__(self, model: nn.Module, items: tuple[str, ...], users: tuple[str, ...]) -> None:
+    def __init__(self, model: nn.Module, features: Features) -> None:
         super().__init__()
         # Of FuxiCTR's classes, which have no types.
         self.model: Any = model
-        self.items, self.users = items, users
+        self.items, self.users = tuple(features.item), tuple(features.user)
+        self.requests, self.candidates = tuple(features.request), tuple(features.candidate)
 
     def forward(self, rows: Rows) -> Tensor:
         """Logits `[n, 1]`."""
@@ -161,7 +187,11 @@ class FuxiTrained(RowModel):
         }
         mask = rows.history_mask.flip(1)
         self.model.device = mask.device
-        logit: Tensor = self.model(({name: rows.user[name] for name in self.users}, items, mask))["y_pred"]
+        # What is not of an item is of a row to FuxiCTR, whether of user, request or candidate.
+        own = {name: rows.user[name] for name in self.users}
+        own |= {name: rows.request[name] for name in self.requests}
+        own |= {name: rows.candidate[name] for name in self.candidates}
+        logit: Tensor = self.model((own, items, mask))["y_pred"]
         return logit.reshape(-1, 1)
 
 

@@ -17,7 +17,7 @@ from plugrank_training.encoders.text_encoder import TextEncoder
 from plugrank_training.encoders.torchvision_image import TorchvisionImage
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import Feature
-from plugrank_training.models.inputs import GIVEN, REQUEST, ItemInputs, Named
+from plugrank_training.models.inputs import GIVEN, PAST, REQUEST, ItemInputs, Named
 from plugrank_training.models.schema import Schema
 
 Shape = tuple[str | int, ...]
@@ -136,8 +136,9 @@ class UserEncoderGraph(nn.Module):
         count = len(self.history)
         items = {name: value.float() for name, value in zip(self.history, inputs[:count], strict=True)}
         label, age, mask = inputs[count : count + 3]
-        features = {f.name: ids for f, ids in zip(self.schema.user, inputs[count + 3 :], strict=True)}
-        state = self.model.encode_users(items, label, age, mask, features)
+        past, rest = past_of(self.schema, inputs[count + 3 :])
+        features = {f.name: ids for f, ids in zip(self.schema.user, rest, strict=True)}
+        state = self.model.encode_users(items, label, age, mask, features | past)
         return self.model.to_cache(state)
 
 
@@ -176,22 +177,30 @@ class IdrecGraph(nn.Module):
         count = len(self.schema.item)
         history = self.items(inputs[:count])
         label, age, mask = inputs[count : count + 3]
-        rest = inputs[count + 3 :]
+        past, rest = past_of(self.schema, inputs[count + 3 :])
         users = {f.name: ids for f, ids in zip(self.schema.user, rest, strict=False)}
         start = len(self.schema.user)
         candidates = self.items(rest[start : start + count])
         request, given = context_of(self.schema, rest[start + count : -1])
-        state = self.model.encode_users(history, label, age, mask, users)
+        state = self.model.encode_users(history, label, age, mask, users | past)
         return scores(self.model, state | request, candidates | given, rest[-1])
 
 
-def history_ports() -> tuple[Port, ...]:
-    """Labels, ages and mask of the history."""
+def history_ports(schema: Schema) -> tuple[Port, ...]:
+    """Labels, ages and mask of the history, then actions and values where they are read."""
     return (
         Port("history_label", "i64", ("users", "history"), "history.label"),
         Port("history_age_bucket", "i64", ("users", "history"), "history.age_bucket"),
         Port("history_mask", "f32", ("users", "history"), "history.mask"),
+        *(feature_port("past", "history", feature, ("users", "history")) for feature in schema.history),
     )
+
+
+def past_of(schema: Schema, inputs: Sequence[Tensor]) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
+    """What `CutModel.encode_users` reads of actions and values, by name, and the inputs after these."""
+    count = len(schema.history)
+    past = {f"{PAST}{f.name}": rows for f, rows in zip(schema.history, inputs[:count], strict=True)}
+    return past, inputs[count:]
 
 
 RECENCY = Port("recency_bucket", "i64", ("users",), "request.recency_bucket")
@@ -206,6 +215,7 @@ def sizes(model: CutModel, schema: Schema) -> tuple[dict[str, int], dict[str, Sh
     )
     zeros = torch.zeros(1, 1, dtype=torch.long)
     user = {f.name: torch.from_numpy(f.nothing((1,))) for f in schema.user}
+    user |= {f"{PAST}{f.name}": torch.from_numpy(f.nothing((1, 1))) for f in schema.history}
     with torch.no_grad():
         made = model.encode_items(item)
         entry = {name: value.unsqueeze(0) for name, value in made.items()}
@@ -231,7 +241,7 @@ def unified_graphs(model: CutModel, schema: Schema) -> list[Graph]:
     ]
     user_inputs = [
         *(Port(f"history_{n}", cache, ("users", "history", widths[n]), f"history.item.{n}") for n in history),
-        *history_ports(),
+        *history_ports(schema),
         *(feature_port("user", "user.feature", f, ("users",)) for f in schema.user),
     ]
     request, given = context_ports(schema)
@@ -266,7 +276,7 @@ def idrec_graph(model: CutModel, schema: Schema) -> Graph:
     request, given = context_ports(schema)
     inputs = [
         *(feature_port("history", "history.feature", f, ("users", "history")) for f in schema.item),
-        *history_ports(),
+        *history_ports(schema),
         *(feature_port("user", "user.feature", f, ("users",)) for f in schema.user),
         *(feature_port("candidate", "candidate.feature", f, ("users", "candidates")) for f in schema.item),
         *request,

@@ -19,7 +19,7 @@ from plugrank_training.distributed import rank, world
 from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import OTHER
-from plugrank_training.models.inputs import GIVEN, REQUEST, ItemInputs, Named
+from plugrank_training.models.inputs import GIVEN, PAST, REQUEST, ItemInputs, Named
 from plugrank_training.models.recent_clicks import RECENT
 
 # Rows of a part that are shuffled together.
@@ -69,6 +69,8 @@ class Batch:
     request_rows: np.ndarray
     candidate_rows: np.ndarray
     times: np.ndarray
+    # Rows of the log that the histories' entries are, [G, L]; None where nothing is read of them.
+    history_rows: np.ndarray | None = None
     # Labels of further tasks, f32 [G, C]; NaN where one is not known, or there is no candidate.
     further: Named = field(default_factory=dict)
     # Cached outputs of frozen layers over the histories, f32 [G, L, d]; empty where there are none.
@@ -268,6 +270,7 @@ class Batcher:
             request_rows=request,
             candidate_rows=np.full(example.shape, -1) if own is None else np.where(there, own[example], -1),
             times=self.examples.timestamp[example[:, 0]],
+            history_rows=past.rows,
             further={
                 task: tensor(np.where(there & (known[example] >= 0), known[example], np.nan), np.float32)
                 for task, known in self.examples.further.items()
@@ -347,17 +350,20 @@ def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Drop
     if dropping.user_id > 0:
         hidden = torch.rand(len(batch.users), device=batch.users.device) < dropping.user_id
         users = hide(users, "user_id", hidden, OTHER)
+    device, context = batch.users.device, catalog.context
+    if context is not None:
+        past = context.past(batch.history_rows, tuple(batch.history.shape))
+        users |= {f"{PAST}{name}": torch.from_numpy(values).to(device) for name, values in past.items()}
     mask, recency = batch.history_mask, batch.recency
     if dropping.history > 0:
         kept = torch.rand(len(batch.users), device=batch.users.device) >= dropping.history
         mask, recency = mask * kept.unsqueeze(1), recency * kept
     state = model.encode_users(history, batch.history_label, batch.age_bucket, mask, users, batch.frozen)
-    if catalog.context is None:
+    if context is None:
         return EncodedBatch(made, history, state, recency)
-    device = batch.users.device
-    told = catalog.context.requests(batch.request_rows, batch.times)
-    given = catalog.context.candidates(batch.candidate_rows)
-    nothing = catalog.context.candidates(np.full((1, 1), -1))
+    told = context.requests(batch.request_rows, batch.times)
+    given = context.candidates(batch.candidate_rows)
+    nothing = context.candidates(np.full((1, 1), -1))
     return EncodedBatch(
         made,
         history,

@@ -27,7 +27,7 @@ from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.loaded import Loaded
-from plugrank_training.data.log_context import log_features, request_keys
+from plugrank_training.data.log_context import log_features, past_features, request_keys
 from plugrank_training.data.raw_column import RawColumn
 from plugrank_training.data.recent_clicks import RecentClicks
 from plugrank_training.durable import write_durably
@@ -41,8 +41,9 @@ from plugrank_training.encoders.stage import (
     known_text_encoder,
     make_image_encoder,
 )
-from plugrank_training.evaluate.calibrate import calibrate
+from plugrank_training.evaluate.calibrate import apply, calibrate
 from plugrank_training.evaluate.metrics import evaluate
+from plugrank_training.evaluate.predictions import Scored, write_predictions
 from plugrank_training.evaluate.trained import finite
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
 from plugrank_training.fit.batches import Batcher, Dropping
@@ -249,6 +250,7 @@ def catalog_of(increment: Increment) -> tuple[TextPart | None, ImagePart | None,
         user=extended(old.user, user_features(data, all_rows, known)),
         request=extended(old.request, request),
         candidate=extended(old.candidate, candidate),
+        history=extended(old.history, past_features(data, all_rows, known.features)),
         parts=tuple(parts),
     )
     modal = [part.vectors for part in made]
@@ -269,6 +271,7 @@ def present_columns(config: FeaturesConfig, data: Dataset) -> FeaturesConfig:
         items=kept(config.items, data.item_columns),
         users=kept(config.users, data.user_columns),
         interactions=kept(config.interactions, data.log_columns),
+        history=kept(config.history, data.past_columns),
     )
 
 
@@ -321,6 +324,9 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
     for column, task in enumerate(model.tasks[1:], 1):
         known = increment.valid.further[task] >= 0
         calibration[task] = calibrate(config.calibration, every[known, column], increment.valid.further[task][known])
+    scores = {task: apply(entry, every[:, at])[None] for at, (task, entry) in enumerate(calibration.items())}
+    scored = Scored(increment.valid, scores.pop(MAIN_TASK), (increment.options.seed,), scores)
+    write_predictions(scored, increment.dataset, increment.options.out / "predictions" / f"{name}.parquet")
     return {
         "fit": result.summary(),
         "before": finite(before),

@@ -16,7 +16,7 @@ from plugrank_training.data.click_sequences import ClickSequences
 from plugrank_training.data.columns import column_table, column_uses, refuse_absent, unlisted_note
 from plugrank_training.data.content_vectors import content_vectors
 from plugrank_training.data.dataset import Dataset
-from plugrank_training.data.log_context import log_features
+from plugrank_training.data.log_context import log_features, past_features
 from plugrank_training.encoders.stage import (
     Content,
     ImageResult,
@@ -105,6 +105,7 @@ def schema_of(run: Run, encoders: Encoders, features: Features | None = None) ->
         candidate,
         tasks_of(run.dataset, run.config),
         run.config.features.timezone,
+        past_features(run.dataset, train, run.config.features),
     )
 
 

@@ -86,7 +86,7 @@ class BranchModel(CutModel):
         """See `CutModel.encode_users`."""
         expected = items["prior"].squeeze(-1).sigmoid() if self.has_prior else torch.zeros_like(mask)
         residual = (label.to(mask.dtype) - expected) * mask
-        features = self.ids.of_users(user_features)
+        features = self.ids.of_users(user_features) | self.ids.of_past(user_features)
         parts = self.branch.user(History(items, label, age_bucket, mask, features, residual, frozen or {}))
         state = dict(parts.state)
         if parts.bias is not None:

@@ -12,7 +12,7 @@ from plugrank_training.models.attention import TargetAttention
 from plugrank_training.models.branch import Branch, Group, interest
 from plugrank_training.models.feature_embeddings import FeatureEmbeddings
 from plugrank_training.models.features import Feature
-from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+from plugrank_training.models.inputs import PAST, History, ItemInputs, ItemParts, Named, UserParts, named
 from plugrank_training.models.ppm import AGE_BUCKETS
 
 
@@ -22,7 +22,9 @@ class Din(Branch):
     history_outputs = ("id_vector",)
     candidate_outputs = ("id_vector", "id_query")
 
-    def __init__(self, item: Sequence[Feature], user: Sequence[Feature], config: HostConfig) -> None:
+    def __init__(
+        self, item: Sequence[Feature], user: Sequence[Feature], config: HostConfig, past: Sequence[Feature] = ()
+    ) -> None:
         super().__init__()
         dim = 2 * config.embedding_dim
         self.item_embeddings = FeatureEmbeddings(item, config.embedding_dim)
@@ -35,6 +37,9 @@ class Din(Branch):
         self.age = nn.Embedding(AGE_BUCKETS, dim)
         for table in (self.label, self.age):
             nn.init.normal_(table.weight, std=0.1)
+        # Action and value of the history's entries, where the data has them.
+        self.past = FeatureEmbeddings(past, config.embedding_dim) if past else None
+        self.from_past = nn.Linear(self.past.dim, dim, bias=False) if self.past else None
         self.state = nn.Sequential(nn.Linear(dim, dim), nn.ReLU())
         self.attention = TargetAttention(dim, dim, config.attention_heads, config.key_dim, config.value_dim)
         self.item_dim = dim
@@ -51,7 +56,10 @@ class Din(Branch):
     def user(self, history: History) -> UserParts:
         """Keys, values and the interest of a history, see `Branch.user`."""
         vectors = history.items["id_vector"]
-        states = self.state(vectors + self.label(history.label) + self.age(history.age_bucket))
+        told = vectors + self.label(history.label) + self.age(history.age_bucket)
+        if self.past is not None and self.from_past is not None:
+            told = told + self.from_past(self.past(named(history.user_features, PAST)))
+        states = self.state(told)
         likes = interest(vectors, history.residual, history.mask)
         return UserParts(
             {
@@ -70,9 +78,11 @@ class Din(Branch):
 
     def groups(self) -> list[Group]:
         """Embeddings, interaction and attention, see `Branch.groups`."""
+        past = [part for part in (self.past, self.from_past) if part is not None]
         embeddings = (self.item_embeddings, self.item_bias, self.user_embeddings)
+        interaction = (self.join, self.prior, self.label, self.age, *past, self.state)
         return [
             Group("host.embeddings", embeddings, "inside item and user parts"),
-            Group("host.interaction", (self.join, self.prior, self.label, self.age, self.state), "the same"),
+            Group("host.interaction", interaction, "the same"),
             Group("host.attention", (self.attention,), "queries per item, keys and values per history"),
         ]

@@ -10,6 +10,8 @@ Named = dict[str, Tensor]
 # Before the names of features of the request, which `CutModel.score` reads beside user states, and of features given
 # for each candidate, which it reads beside item outputs.
 REQUEST, GIVEN = "request.", "given."
+# Before the names of what is told of a history's entries, `[users, L]`, which stands beside the user's features.
+PAST = "past."
 
 
 def named(values: Named, prefix: str) -> Named:
@@ -43,7 +45,8 @@ class History:
     age_bucket: Tensor
     # f32 [users, L].
     mask: Tensor
-    # int64, or f32 of numbers, [users] or [users, length] for each user feature.
+    # int64, or f32 of numbers, [users] or [users, length] for each user feature; action and value of the entries,
+    # [users, L], by names that begin with `PAST`.
     user_features: Named
     # f32 [users, L]: label less what the item's prior expects, times mask.
     residual: Tensor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from plugrank_training.models.features import FIRST, MISSING, OTHER, Feature
-from plugrank_training.models.inputs import GIVEN, REQUEST, Named, named
+from plugrank_training.models.inputs import GIVEN, PAST, REQUEST, Named, named
 from plugrank_training.models.row_host import LARGEST_ID
 from plugrank_training.models.schema import MAIN_TASK, Schema
 from plugrank_training.models.transforms import Transform
@@ -86,7 +86,7 @@ class Number:
 
 
 OwnFeature = Category | Number
-KINDS = ("item", "user", "request", "candidate")
+KINDS = ("item", "user", "request", "candidate", "history")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ class Features:
     candidate: Mapping[str, OwnFeature] = field(default_factory=dict)
     # In the order of the network's outputs, the main one first.
     tasks: tuple[str, ...] = (MAIN_TASK,)
+    # Of each entry of a history: a `Category` of the column `action`, a `Number` of the column `value`.
+    history: Mapping[str, OwnFeature] = field(default_factory=dict)
 
     def of(self, kind: str) -> Mapping[str, OwnFeature]:
         """Those of one of `KINDS`."""
@@ -124,9 +126,15 @@ class Features:
             if twice:
                 raise ValueError(f"two {kind} features have the column `{min(twice)}`")
             made[kind] = tuple(own.feature(name) for name, own in self.of(kind).items())
+        for name, own in self.history.items():
+            column, length = own.column or name, own.length
+            if length != 1 or (column, type(own)) not in (("action", Category), ("value", Number)):
+                raise ValueError(
+                    f"history feature `{name}`: must be a Category of the column `action` or a Number of `value`"
+                )
         return Schema(
             made["item"], made["user"], parts, self.clicks, self.impressions, made["request"], made["candidate"],
-            self.tasks,
+            self.tasks, history=made["history"],
         )  # fmt: skip
 
     def own_schema(self) -> Schema:
@@ -143,6 +151,7 @@ class Features:
             user=renamed("user"),
             request=renamed("request"),
             candidate=renamed("candidate"),
+            history=renamed("history"),
         )
 
     def own_ids(self) -> OwnIds:
@@ -174,6 +183,11 @@ class OwnIds(nn.Module):
     def of_users(self, ids: Named) -> Named:
         """The same of user features."""
         return self.translated("user", ids)
+
+    def of_past(self, ids: Named) -> Named:
+        """Action and value of a history's entries, `[users, L]`, among the features of users."""
+        own = self.translated("history", named(ids, PAST))
+        return {f"{PAST}{name}": rows for name, rows in own.items()}
 
     def of_context(self, state: Named, candidate: Named) -> tuple[Named, Named]:
         """What `CutModel.score` reads, with the features of the request and those given for candidates translated."""

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from plugrank_training.models.branch import Branch, Group
 from plugrank_training.models.features import Feature
-from plugrank_training.models.inputs import GIVEN, REQUEST, History, ItemInputs, ItemParts, Named, UserParts, named
+from plugrank_training.models.inputs import (
+    GIVEN,
+    PAST,
+    REQUEST,
+    History,
+    ItemInputs,
+    ItemParts,
+    Named,
+    UserParts,
+    named,
+)
 from plugrank_training.models.schema import Schema
 
 # Ids pass through the item record and the user state as f32, which holds whole numbers up to here.
@@ -33,6 +43,8 @@ class Rows:
     history_label: Tensor
     history_age_bucket: Tensor
     history_mask: Tensor
+    # What is told of the history's entries, by name: ids int64, or numbers f32, [n, L].
+    past: Named = field(default_factory=dict)
 
 
 class RowModel(nn.Module, ABC):
@@ -59,13 +71,13 @@ class RowHost(Branch):
 
     def __init__(self, schema: Schema, model: RowModel) -> None:
         super().__init__()
-        for feature in (*schema.item, *schema.user):
+        for feature in (*schema.item, *schema.user, *schema.history):
             if not feature.is_number and feature.size > LARGEST_ID:
                 raise ValueError(
                     f"feature `{feature.name}` has {feature.size} values; a hosted model takes {LARGEST_ID}"
                 )
         self.model = model
-        self.item_features, self.user_features = schema.item, schema.user
+        self.item_features, self.user_features, self.past_features = schema.item, schema.user, schema.history
         self.item_dim, self.user_dim, self.cross_dim = 1, 1, model.output_dim
 
     def item(self, inputs: ItemInputs) -> ItemParts:
@@ -77,7 +89,10 @@ class RowHost(Branch):
     def user(self, history: History) -> UserParts:
         """The user's ids and the history's, see `Branch.user`."""
         told = torch.stack([history.label.float(), history.age_bucket.float(), history.mask], dim=-1)
-        past = torch.cat([history.items["host_ids"], told], dim=-1) * history.mask.unsqueeze(-1)
+        parts = [history.items["host_ids"], told]
+        if self.past_features:
+            parts.insert(1, pack(named(history.user_features, PAST), self.past_features))
+        past = torch.cat(parts, dim=-1) * history.mask.unsqueeze(-1)
         ids = pack(history.user_features, self.user_features)
         return UserParts({"host_user": ids, "host_history": past}, torch.zeros_like(ids[:, :1]))
 
@@ -91,15 +106,17 @@ class RowHost(Branch):
 
         past = repeat(state["host_history"])
         told = past[..., -3:]
+        width = sum(feature.length for feature in self.item_features)
         rows = Rows(
             item=unpack(items.flatten(0, 1), self.item_features),
             user=unpack(repeat(state["host_user"]), self.user_features),
-            history=unpack(past[..., :-3], self.item_features),
+            history=unpack(past[..., :width], self.item_features),
             history_label=told[..., 0].round().long(),
             history_age_bucket=told[..., 1].round().long(),
             history_mask=told[..., 2],
             request={name: repeat(values) for name, values in named(state, REQUEST).items()},
             candidate={name: values.flatten(0, 1) for name, values in named(candidate, GIVEN).items()},
+            past=unpack(past[..., width:-3], self.past_features) if self.past_features else {},
         )
         made: Tensor = self.model(rows)
         return made.unflatten(0, (users, count))

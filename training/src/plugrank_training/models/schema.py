@@ -26,6 +26,8 @@ class Schema:
     tasks: tuple[str, ...] = (MAIN_TASK,)
     # Of features that are derived from the request's time.
     timezone: str = "UTC"
+    # Of each entry of a history: `action`, a category, and `value`, a number.
+    history: tuple[Feature, ...] = ()
 
     @property
     def modal_dim(self) -> int:

@@ -154,6 +154,24 @@ def labels(plan: Label, table: pa.Table, keep: Any) -> np.ndarray:
     return positive.astype(np.int8)
 
 
+def task_labels(plan: Label, table: pa.Table, key: str) -> np.ndarray:
+    """1 or 0 of every row for a further task, -1 where that is not known, int8."""
+    values = column(table, plan.column, f"{key}.column")
+    if plan.at_least is not None:
+        found = numbers(values)
+        return np.where(np.isfinite(found), found >= plan.at_least, -1).astype(np.int8)
+    text = as_text(values)
+    if plan.positive:
+        positive, known = flags(pc.is_in(text, pa.array(plan.positive, pa.string()))), flags(pc.is_valid(text))
+    else:
+        lower = pc.utf8_lower(text)
+        positive = flags(pc.is_in(lower, pa.array(["1", "true"])))
+        known = positive | flags(pc.is_in(lower, pa.array(["0", "false"])))
+    if plan.ignored:
+        known &= ~flags(pc.is_in(text, pa.array(plan.ignored, pa.string())))
+    return np.where(known, positive, -1).astype(np.int8)
+
+
 def coded(values: pa.Array, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Places of ids among the distinct ones, shorter first, then by bytes; and these."""
     encoded = values.take(pa.array(rows)).dictionary_encode()
@@ -225,10 +243,12 @@ def entities_of(
 
 
 def features(listed: Listed, plan: Entities, kind: str) -> dict[str, pa.Array]:
-    """Feature columns of text, by their new names. Raises `DatasetError`."""
+    """Feature columns by their new names: text or lists of it, and numbers. Raises `DatasetError`."""
     made: dict[str, pa.Array] = {}
     for name in plan.features:
-        made[plan.rename.get(name, name)] = as_text(column(listed.table, name, f"{kind}.features"))
+        made[plan.rename.get(name, name)] = words(column(listed.table, name, f"{kind}.features"))
+    for name in plan.numbers:
+        made[plan.rename.get(name, name)] = number_column(column(listed.table, name, f"{kind}.numbers"))
     for name, edges in plan.buckets.items():
         values = numbers(column(listed.table, name, f"{kind}.buckets"))
         made[plan.rename.get(name, name)] = bucket_names(values, edges)
@@ -236,6 +256,18 @@ def features(listed: Listed, plan: Entities, kind: str) -> dict[str, pa.Array]:
     if taken:
         raise DatasetError(f"`{kind}.features`: `{min(taken)}` has a meaning of its own; give it a name by `rename`")
     return made
+
+
+def words(values: pa.Array) -> pa.Array:
+    """Text, or lists of text."""
+    is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+    return values.cast(pa.list_(pa.string())) if is_list else as_text(values)
+
+
+def number_column(values: pa.Array) -> pa.Array:
+    """Numbers, null where there is none."""
+    found = numbers(values)
+    return pa.array(found, pa.float64(), mask=~np.isfinite(found))
 
 
 def bucket_names(values: np.ndarray, edges: Sequence[float]) -> pa.Array:
@@ -276,10 +308,19 @@ def sentence(listed: Listed, names: Sequence[str], key: str, between: str) -> pa
 
 def described(made: Mapping[str, pa.Array], rows: int) -> pa.Array:
     """`brand acme. colour red.` of an item's features."""
-    parts = [[value and f"{name} {value}." for value in values.to_pylist()] for name, values in made.items()]
+    parts = [[sentence_of(name, value) for value in values.to_pylist()] for name, values in made.items()]
     if not parts:
         return pa.nulls(rows, pa.string())
     return pa.array([" ".join(filter(None, row)) or None for row in zip(*parts, strict=True)], pa.string())
+
+
+def sentence_of(name: str, value: Any) -> str:
+    """`brand acme.`; empty where there is no value."""
+    if isinstance(value, list):
+        value = " ".join(filter(None, value))
+    if isinstance(value, float):
+        value = f"{value:g}"
+    return f"{name} {value}." if value else ""
 
 
 def categories(listed: Listed, plan: Entities) -> pa.Array:
@@ -305,10 +346,24 @@ def write_log(rows: Rows, table: pa.Table, plan: LogMap, path: Path) -> None:
         "timestamp": pa.array(rows.timestamp, pa.int64()),
         "label": pa.array(rows.label, pa.int8()),
     }
-    taken = [name for name in plan.keep if name in columns]
+    drawn = rows.source < 0
+    own = np.where(drawn, ~rows.source, rows.source)
+    for task, label in plan.tasks.items():
+        found = task_labels(label, table, f"tasks.{task}")[own]
+        found[drawn] = 0
+        columns[f"label_{task}"] = pa.array(np.maximum(found, 0), pa.int8(), mask=found < 0)
+    # What was done is of the positive alone.
+    done = pa.array(rows.source, mask=drawn)
+    if plan.action:
+        columns["action"] = as_text(column(table, plan.action, "action")).take(done)
+    if plan.value:
+        columns["value"] = number_column(column(table, plan.value, "value")).take(done)
+    taken = [name for name in (*plan.keep, *plan.numbers) if name in columns]
     if taken:
         raise DatasetError(f"`keep`: `{taken[0]}` is written from the map already")
-    source = pa.array(np.where(rows.source < 0, ~rows.source, rows.source))
+    source = pa.array(own)
     for name in plan.keep:
         columns[name] = column(table, name, "keep").take(source)
+    for name in plan.numbers:
+        columns[name] = number_column(column(table, name, "numbers")).take(source)
     pq.write_table(pa.table(columns), path, compression=COMPRESSION)

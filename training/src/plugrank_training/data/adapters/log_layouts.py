@@ -30,7 +30,8 @@ LAYOUTS: dict[str, dict[str, Any]] = {
         "user_id": ["C4", "C12"],
         "item_id": ["C3", "C16"],
         "label": "label",
-        "keep": [*CRITEO_NUMBERS, *CRITEO_CATEGORIES],
+        "keep": CRITEO_CATEGORIES,
+        "numbers": CRITEO_NUMBERS,
         "items": {"features": ["C1", "C2", "C6", "C9", "C14", "C17", "C20", "C22", "C23"]},
         "users": {"features": ["C5", "C8"]},
     },
@@ -42,7 +43,9 @@ LAYOUTS: dict[str, dict[str, Any]] = {
         "item_id": "campaign",
         "timestamp": {"column": "timestamp", "unit": "s"},
         "label": "click",
-        "keep": ["conversion", "cost", "cpo"],
+        # `cpo` and the like are known only where there was a conversion.
+        "tasks": {"conversion": "conversion"},
+        "numbers": ["cost"],
         "items": {"features": [f"cat{number}" for number in range(1, 10)]},
     },
 }

@@ -73,8 +73,10 @@ class Entities:
     image: str = ""
     created_at: Time = field(default_factory=Time)
     available: str = ""
-    # Columns that become categories, numbers as text.
+    # Columns that become categories, numbers as text; lists become lists.
     features: Columns = ()
+    # Columns that stay numbers.
+    numbers: Columns = ()
     # Edges that cut a column of numbers into categories.
     buckets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     # New names of features.
@@ -106,8 +108,15 @@ class LogMap:
     label: Label
     # `column` empty: the order of the rows, and intervals are unknown.
     timestamp: Time = field(default_factory=Time)
-    # Further columns of the log that are written as they are.
+    # Further columns of the log that are written as they are; columns of csv are text.
     keep: Columns = ()
+    # The same as numbers; what is none is absent.
+    numbers: Columns = ()
+    # What a user did and how much of it, for the histories that models read.
+    action: str = ""
+    value: str = ""
+    # Labels of further tasks, by name.
+    tasks: Mapping[str, Label] = field(default_factory=dict)
     items: Entities = field(default_factory=Entities)
     users: Entities = field(default_factory=Entities)
     sample: Sample = field(default_factory=Sample)
@@ -150,6 +159,9 @@ def check(made: LogMap) -> None:
     for key, time in (("timestamp", made.timestamp), ("items.created_at", made.items.created_at)):
         if time.unit not in units:
             raise ValueError(f"`{key}.unit` must be one of {', '.join(units)}, not `{time.unit}`")
+    for name, task in made.tasks.items():
+        if not task.column or not name.isidentifier() or name == "click":
+            raise ValueError(f"`tasks.{name}`: a task has a name of letters, other than `click`, and a `column`")
     if made.sample.by not in ("popular", "even"):
         raise ValueError(f"`sample.by` must be `popular` or `even`, not `{made.sample.by}`")
     if made.sample.per_positive and made.label.column and not made.label.positive:
@@ -199,6 +211,10 @@ def value_of(wanted: Any, value: Any, key: str) -> Any:
         if not isinstance(value, dict) or not all(isinstance(edges, list) and edges for edges in value.values()):
             raise ValueError(f"`{key}` must name edges for each column, such as {{ price = [10, 100] }}")
         return {name: tuple(sorted(map(float, edges))) for name, edges in value.items()}
+    if wanted == Mapping[str, Label]:
+        if not isinstance(value, dict):
+            raise ValueError(f'`{key}` must be a table of labels, such as {{ purchase = {{ column = "event" }} }}')
+        return {name: value_of(Label, entry, f"{key}.{name}") for name, entry in value.items()}
     if wanted == Mapping[str, str]:
         if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
             raise ValueError(f"`{key}` must be a table of names")

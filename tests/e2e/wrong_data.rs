@@ -1,0 +1,59 @@
+//! Data and stores that are not what their users think: said, and never served as if nothing were.
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{
+    site::{Site, ids, repository, stderr},
+    typed::{dataset, dataset_with},
+};
+
+const BUNDLE: &str = "shared/bundle/tests/fixtures/typed";
+
+#[tokio::test]
+async fn a_withdrawn_item_stays_so_through_a_load() {
+    let folder = TempDir::new().expect("a temporary folder");
+    dataset(folder.path());
+    let site = Site::start_on(&repository(BUNDLE), folder.path()).await;
+    let content = json!({"title": "i2", "available": false, "features": {"price": 7}});
+    let (status, written) = site.put_json("/v1/items/i2", &content).await;
+    assert!(status < 300, "{written}");
+    let (site, report) = site.loaded_again(folder.path()).await;
+    assert_eq!((&report["withdrawn_kept"], &report["overwritten"]), (&json!(1), &json!(1)));
+    let (_, item) = site.get("/v1/items/i2").await;
+    assert_eq!(item["available"], json!(false), "{item}");
+    let body = json!({"user_id": "u1", "candidates": ["i1", "i2", "i3"], "explain": true});
+    let reply = site.rank(body).await;
+    let mut ranked = ids(reply["items"].as_array().expect("items"));
+    ranked.sort_unstable();
+    assert_eq!(ranked, ["i1", "i3"], "{reply}");
+}
+
+#[test]
+fn a_column_that_the_bundle_reads_and_the_data_lacks_is_refused() {
+    let folder = TempDir::new().expect("a temporary folder");
+    dataset_with(folder.path(), "cost");
+    let refused = Site::load_for(&repository(BUNDLE), folder.path(), &[]);
+    let told = stderr(&refused);
+    assert!(!refused.status.success(), "{told}");
+    assert!(told.contains("price") && told.contains("--allow-absent"), "{told}");
+    let allowed = ["--allow-absent", "price"];
+    let loaded = Site::load_for(&repository(BUNDLE), folder.path(), &allowed);
+    assert!(loaded.status.success(), "{}", stderr(&loaded));
+    let table = String::from_utf8_lossy(&loaded.stdout).into_owned();
+    assert!(table.contains("absent, as allowed") && table.contains("cost"), "{table}");
+    let told: Vec<&str> = table.lines().filter(|line| line.contains("interactions")).collect();
+    let of =
+        |column: &str| told.iter().any(|line| line.contains(column) && line.contains("66.7 %"));
+    assert!(of("action") && of("value"), "two of three have neither: {table}");
+}
+
+#[tokio::test]
+async fn an_empty_store_is_told_of() {
+    let site = Site::start_empty(&repository(BUNDLE)).await;
+    let (status, ready) = site.get("/readyz").await;
+    assert_eq!((status, &ready["degraded"]), (200, &json!(true)), "{ready}");
+    assert!(ready.to_string().contains("the store has no items"), "{ready}");
+    let reply = site.rank(json!({"user_id": "u1"})).await;
+    assert_eq!(reply["items"], json!([]), "{reply}");
+}
