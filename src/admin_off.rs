@@ -9,6 +9,7 @@ use plugrank_runtime::{
     options::AdminOptions,
     telemetry::{LogLevel, TailSampler},
 };
+use plugrank_tls::ServerTls;
 
 /// No port.
 pub enum Admin {}
@@ -20,7 +21,7 @@ pub type Started = (Option<Admin>, Option<Arc<dyn TailSampler>>);
 ///
 /// # Errors
 /// Never.
-pub fn start(_: &AdminOptions, _: &Gate) -> Result<Started> {
+pub fn start(_: &AdminOptions, _: &Gate, _: Option<&ServerTls>) -> Result<Started> {
     Ok((None, None))
 }
 

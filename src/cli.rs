@@ -6,9 +6,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use plugrank_access::Scope;
 
+pub use crate::config_arg::ConfigArg;
 use crate::{
     experiment::args::{ExperimentArgs, ReplayArgs},
-    server_client::ServerArg,
+    server_client::{RunningServerArg, ServerArg},
 };
 
 /// Ranks items for users within a latency budget.
@@ -51,7 +52,7 @@ pub enum Command {
     Load(LoadArgs),
     /// Write what the store holds as a dataset folder, to train on: items, users, histories.
     Export(ExportArgs),
-    /// Look after an embedded store.
+    /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),
     /// Look at a model bundle.
@@ -81,16 +82,30 @@ pub enum Command {
     },
 }
 
-/// What is done with an embedded store.
+/// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
 pub enum StoreCommand {
+    /// Bring a store that the version before this one wrote to this one. Nothing may use it meanwhile. The
+    /// embedded store is kept as it was beside the new one; in Redis the new one has another namespace.
+    Migrate {
+        /// Settings.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// In Redis: the namespace of the new store, which is then `store.redis_namespace`.
+        #[arg(long, value_name = "NAME")]
+        to_namespace: Option<String>,
+    },
     /// Write the store's file anew, smaller and without a byte of what was deleted. The server must not run.
     Compact(StoreArgs),
-    /// Copy the store into a new file. The server must not run.
+    /// Copy the store into a new file: of a running server (--url), or the file that the settings name, whose
+    /// server must not run.
     Backup {
         /// Settings.
         #[command(flatten)]
         store: StoreArgs,
+        /// A running server.
+        #[command(flatten)]
+        running: RunningServerArg,
         /// The new file.
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
@@ -112,15 +127,6 @@ pub struct StoreArgs {
     /// Settings; they name the store.
     #[command(flatten)]
     pub config: ConfigArg,
-}
-
-/// Where the settings file is.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ConfigArg {
-    /// Settings file (TOML). What it leaves out keeps its default; environment variables such as
-    /// PLUGRANK__SERVER__BIND override both.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 /// Arguments of `settings`.
@@ -313,16 +319,27 @@ pub struct LoadArgs {
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  plugrank export --url http://127.0.0.1:8080 --out today    # of a running server
+  plugrank export --config plugrank.toml --out today         # of a store in Redis, or of a stopped server
+  plugrank export --url http://127.0.0.1:8080 --out july --since 1782864000000 --until 1785542400000")]
 pub struct ExportArgs {
-    /// Settings; they name the store. An embedded store is one process's: stop the server first.
+    /// Settings; they name the store. An embedded store is one process's: where that runs, use --url.
     #[command(flatten)]
     pub config: ConfigArg,
+    /// A running server.
+    #[command(flatten)]
+    pub running: RunningServerArg,
     /// The folder to make (see docs/dataset-format.md).
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Only interactions from this moment on. A model then sees no history from before.
+    /// Only interactions and served lists from this moment on. A model then sees no history from before.
     #[arg(long, value_name = "MS")]
     pub since: Option<i64>,
+    /// Only interactions and served lists before this moment.
+    #[arg(long, value_name = "MS")]
+    pub until: Option<i64>,
     /// Name of the dataset.
     #[arg(long, default_value = "export")]
     pub name: String,

@@ -4,9 +4,10 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod config_arg;
 pub mod demo;
 pub mod experiment;
-pub mod export;
+mod export_remote;
 pub mod features;
 pub mod load;
 pub mod models;

@@ -1,5 +1,5 @@
-//! Who may call a role that is not the gateway: other roles by their token, and callers of the protocols
-//! that it serves beside by their keys.
+//! Who may call a role that is not the gateway: other roles by their token and their certificate, and
+//! callers of the protocols that it serves beside by their keys.
 
 use actix_web::{
     ResponseError,
@@ -12,6 +12,7 @@ use actix_web::{
 use anyhow::Result;
 use plugrank_access::{Auth, Denied, Gate, MetricsAccess, RoleToken, Scope};
 use plugrank_http::{Problem, health, metrics};
+use plugrank_tls::Shown;
 
 use crate::Settings;
 
@@ -19,6 +20,8 @@ use crate::Settings;
 #[derive(Clone, Debug)]
 pub struct RoleAccess {
     token: Option<RoleToken>,
+    /// Whether other roles show a certificate.
+    mutual: bool,
     gate: Gate,
     metrics: MetricsAccess,
 }
@@ -29,14 +32,22 @@ pub struct RoleAccess {
 /// What to write into the settings instead.
 pub fn check_bind(settings: &Settings) -> Result<(), String> {
     let bind = settings.server.bind;
-    let asked = settings.peers.token_file.is_some() || settings.access.auth == Some(Auth::None);
+    let mutual = settings.peers.tls.is_mutual();
+    if mutual && !settings.server.tls.is_on() {
+        return Err("peers.tls has a certificate, so callers are asked for theirs, which they can show over \
+                    TLS alone: give this port a certificate in server.tls, which may be the same one"
+            .to_owned());
+    }
+    let asked =
+        mutual || settings.peers.token_file.is_some() || settings.access.auth == Some(Auth::None);
     if asked || bind.ip().is_loopback() {
         return Ok(());
     }
     Err(format!(
         "server.bind is {bind}, which is not on loopback, and the role asks nobody who is calling. Put a \
          token (`openssl rand -hex 32`) into a file that all roles are given and name it in \
-         peers.token_file; or, where only roles reach the port, write down access.auth = \"none\""
+         peers.token_file; or give the roles certificates in server.tls and peers.tls; or, where only \
+         roles reach the port, write down access.auth = \"none\""
     ))
 }
 
@@ -48,14 +59,23 @@ impl RoleAccess {
     pub fn new(settings: &Settings, gate: Gate) -> Result<Self> {
         let token = settings.peers.token_file.as_deref().map(RoleToken::watch).transpose();
         let token = token.map_err(anyhow::Error::msg)?;
-        Ok(Self { token, gate, metrics: settings.access.metrics })
+        let mutual = settings.peers.tls.is_mutual();
+        Ok(Self { token, mutual, gate, metrics: settings.access.metrics })
     }
 
-    fn check(&self, path: &str, authorization: Option<&[u8]>) -> Result<(), Denied> {
+    fn check(
+        &self,
+        path: &str,
+        authorization: Option<&[u8]>,
+        shown: Option<Shown>,
+    ) -> Result<(), Denied> {
         if [health::LIVENESS, health::READINESS].contains(&path) {
             return Ok(());
         }
-        let of_role = || self.token.as_ref().is_some_and(|token| token.admits(authorization));
+        let trusted = !self.mutual || shown.is_some();
+        let with_token = || self.token.as_ref().is_none_or(|token| token.admits(authorization));
+        let of_role = || trusted && with_token();
+        let asked = self.mutual || self.token.is_some();
         if path == metrics::METRICS {
             let needed: &[Scope] = match self.metrics {
                 MetricsAccess::Open => &[],
@@ -65,17 +85,17 @@ impl RoleAccess {
         }
         if let Some(open) = open_inference(path) {
             let needed: &[Scope] = if open { &[] } else { &[Scope::Rank] };
-            return if of_role() {
+            return if asked && of_role() {
                 Ok(())
             } else {
                 self.gate.admit(authorization, needed).map(drop)
             };
         }
-        match (&self.token, authorization) {
-            (None, _) => Ok(()),
-            (Some(_), _) if of_role() => Ok(()),
-            (Some(_), None) => Err(Denied::Missing),
-            (Some(_), Some(_)) => Err(Denied::Unknown),
+        match authorization {
+            _ if of_role() => Ok(()),
+            _ if !trusted => Err(Denied::NoCertificate),
+            None => Err(Denied::Missing),
+            Some(_) => Err(Denied::Unknown),
         }
     }
 }
@@ -101,7 +121,9 @@ pub(crate) async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let authorization = request.headers().get(AUTHORIZATION).map(|shown| shown.as_bytes());
     let access = request.app_data::<Data<RoleAccess>>();
-    let checked = access.map(|access| access.check(request.match_info().as_str(), authorization));
+    let shown = request.conn_data::<Shown>().copied();
+    let checked =
+        access.map(|access| access.check(request.match_info().as_str(), authorization, shown));
     match checked {
         Some(Ok(())) => Ok(next.call(request).await?.map_into_boxed_body()),
         Some(Err(denied)) => Ok(request.into_response(Problem::from(denied).error_response())),

@@ -12,6 +12,7 @@ use plugrank_body::BodyMemory;
 use plugrank_gateway::ServerOptions;
 use plugrank_http::{HttpServer, Problem, operation_routes};
 use plugrank_runtime::{Health, Metrics, Shutdown};
+use plugrank_tls::ServerTls;
 use plugrank_transport::server::{KEEP_ALIVE, body_reader};
 
 use crate::role_access::{self, RoleAccess};
@@ -25,6 +26,8 @@ pub struct RoleParts {
     pub settings: ServerOptions,
     /// The role's calls.
     pub routes: Routes,
+    /// TLS, where the port speaks it.
+    pub tls: Option<ServerTls>,
     /// Who may call.
     pub access: RoleAccess,
     /// What bodies may take.
@@ -40,7 +43,7 @@ pub struct RoleParts {
 /// # Errors
 /// When the listener cannot be served.
 pub async fn run(listener: TcpListener, parts: RoleParts, shutdown: Shutdown) -> Result<()> {
-    let RoleParts { settings, routes, access, bodies, metrics, health } = parts;
+    let RoleParts { settings, routes, tls, access, bodies, metrics, health } = parts;
     let (routes, access) = (Arc::new(routes), Data::new(access));
     let bodies = body_reader(settings.client_timeout(), bodies);
     let server = HttpServer {
@@ -50,6 +53,7 @@ pub async fn run(listener: TcpListener, parts: RoleParts, shutdown: Shutdown) ->
         max_connections: settings.max_connections,
         drain_delay: settings.drain_delay(),
         grace: settings.grace(),
+        tls,
         on_connect: None,
     };
     let served = health.clone();

@@ -11,6 +11,7 @@ pub(crate) struct StartLine {
     role: &'static str,
     store: String,
     admin: Option<SocketAddr>,
+    tls: bool,
     peers: String,
 }
 
@@ -32,6 +33,7 @@ impl StartLine {
                 StoreKind::Redis => "redis".to_owned(),
             },
             admin: settings.admin.bind,
+            tls: settings.server.tls.is_on(),
             peers: called.map(|(role, _)| *role).collect::<Vec<_>>().join(", "),
         }
     }
@@ -46,6 +48,7 @@ impl StartLine {
             from,
             store = self.store,
             %address,
+            tls = self.tls,
             admin = self.admin.map(tracing::field::display),
             roles_elsewhere = (!self.peers.is_empty()).then_some(&*self.peers),
             "serving"

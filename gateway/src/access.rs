@@ -8,7 +8,7 @@ use actix_web::{
     http::{Method, header},
 };
 use plugrank_access::{
-    CorsOptions, MetricsAccess,
+    CorsOptions, Denied, MetricsAccess,
     Scope::{self, Admin, Events, Items, Rank},
 };
 
@@ -43,6 +43,8 @@ const TABLE: &[(&str, Endpoint, &[Scope])] = &[
     ("PUT", Endpoint::Experiment, &[Admin]),
     ("DELETE", Endpoint::Experiment, &[Admin]),
     ("GET", Endpoint::ExperimentResults, &[Admin]),
+    ("GET", Endpoint::Export, &[Admin]),
+    ("GET", Endpoint::Backup, &[Admin]),
     ("GET", Endpoint::Liveness, OPEN),
     ("GET", Endpoint::Readiness, OPEN),
     // Or open, as access.metrics says.
@@ -103,14 +105,18 @@ pub(crate) fn admit(
     known_host(gateway, request)?;
     let authorization = request.headers().get(header::AUTHORIZATION);
     let authorization = authorization.map(header::HeaderValue::as_bytes);
-    let caller = gateway.gate.admit(authorization, needed(gateway, request)).map_err(|denied| {
-        gateway.metrics.rejected(denied.cause());
-        Problem::from(denied)
-    })?;
+    let admitted = gateway.gate.admit(authorization, needed(gateway, request));
+    let caller = admitted.map_err(|denied| refused(gateway, denied))?;
     if let Some(caller) = caller {
         info.came_from(caller);
     }
     Ok(())
+}
+
+/// What a caller that is not let in is told; it is counted.
+pub(crate) fn refused(gateway: &Gateway, denied: Denied) -> Problem {
+    gateway.metrics.rejected(denied.cause());
+    Problem::from(denied)
 }
 
 /// Refuses requests to a name that is not this server's, where its names are known. Probes come by

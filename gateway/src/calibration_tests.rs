@@ -33,6 +33,7 @@ fn exposure(request: &str, arm: &str) -> Exposure {
         features: Default::default(),
         tasks: vec!["purchase".to_owned()],
         items: vec![item("a", 0.5), item("b", 0.25), item("below", 0.125)],
+        rerank: Vec::new(),
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Endpoint {
     Experiments,
     Experiment,
     ExperimentResults,
+    Export,
+    Backup,
     Liveness,
     Readiness,
     Metrics,
@@ -34,7 +36,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Rank,
         Self::RankBatch,
         Self::Events,
@@ -49,6 +51,8 @@ impl Endpoint {
         Self::Experiments,
         Self::Experiment,
         Self::ExperimentResults,
+        Self::Export,
+        Self::Backup,
         Self::Liveness,
         Self::Readiness,
         Self::Metrics,
@@ -77,6 +81,8 @@ impl Endpoint {
             Self::Experiments => "/v1/experiments",
             Self::Experiment => "/v1/experiments/{name}",
             Self::ExperimentResults => "/v1/experiments/{name}/results",
+            Self::Export => "/v1/export",
+            Self::Backup => "/v1/backup",
             Self::Liveness => health::LIVENESS,
             Self::Readiness => health::READINESS,
             Self::Metrics => metrics::METRICS,
@@ -105,13 +111,15 @@ impl Endpoint {
 
     /// The path among those without a parameter that is `path`: known without a router.
     pub(crate) fn fixed(path: &str) -> Option<&'static str> {
-        const FIXED: [Endpoint; 13] = [
+        const FIXED: [Endpoint; 15] = [
             Endpoint::Rank,
             Endpoint::RankBatch,
             Endpoint::Events,
             Endpoint::Items,
             Endpoint::Models,
             Endpoint::Experiments,
+            Endpoint::Export,
+            Endpoint::Backup,
             Endpoint::Liveness,
             Endpoint::Readiness,
             Endpoint::Metrics,

@@ -159,6 +159,11 @@ impl RequestFacts {
         }
     }
 
+    /// Counts a batch as the requests that it holds, of a caller that may ask so many.
+    pub(crate) fn count_batch(&self, requests: u32) -> Result<(), Denied> {
+        self.caller.get().map_or(Ok(()), |caller| caller.count_batch(requests))
+    }
+
     /// Notes what became of the request's budget. The first of several counts.
     pub(crate) fn record(&self, outcome: RankOutcome) {
         self.outcome.get_or_init(|| outcome);

@@ -37,6 +37,8 @@ use crate::routes;
         routes::experiments::results,
         routes::experiments::put,
         routes::experiments::delete,
+        routes::export::export,
+        routes::backup::backup,
         health::live,
         health::ready,
         metrics::scrape,
@@ -107,7 +109,7 @@ mod tests {
             assert!(operation.summary.is_some(), "{method} {path} has no summary");
             assert!(!operation.responses(&spec).is_empty(), "{method} {path} has no responses");
         }
-        assert_eq!(ids.len(), 32);
+        assert_eq!(ids.len(), 34);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use garde::Validate;
 use plugrank_settings::rules::at_most;
+use plugrank_tls::ServerTlsOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ pub struct ServerOptions {
     /// Address and port to listen on; port 0 takes any free one.
     #[garde(skip)]
     pub bind: SocketAddr,
+    /// TLS.
+    #[garde(dive)]
+    pub tls: ServerTlsOptions,
     /// Threads that serve HTTP. Absent: one per core.
     #[garde(range(min = 1, max = 1024))]
     #[schemars(example = 2)]
@@ -71,6 +75,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: ServerTlsOptions::default(),
             workers: None,
             max_body_bytes: 4 * MIB,
             max_item_bytes: 16 * MIB,

@@ -30,6 +30,7 @@ use crate::{
 /// When the listener cannot be served.
 pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) -> io::Result<()> {
     let settings = gateway.server.clone();
+    let tls = gateway.tls.clone();
     let health = gateway.health.clone();
     let gateway = web::Data::new(gateway);
     let connections = gateway.connections.clone();
@@ -61,6 +62,7 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
         max_connections: settings.max_connections.saturating_mul(2).max(64),
         drain_delay: settings.drain_delay(),
         grace: settings.grace(),
+        tls,
         on_connect: Some(Arc::new(move |data| connections.opened(data))),
     };
     let app = move || {

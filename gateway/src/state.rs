@@ -9,6 +9,7 @@ use plugrank_budget::{Admission, Shares};
 use plugrank_contract::scoring::{ModelKind, RuleInputs};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
+use plugrank_tls::ServerTls;
 use tokio::sync::watch;
 
 use crate::{
@@ -38,6 +39,8 @@ pub struct GatewayParts {
     pub store: Arc<dyn Store>,
     /// Address, limits of requests, drain times. `bind` is not read: the listener is given.
     pub server: ServerOptions,
+    /// TLS of the port, where it speaks it; section `server` is not asked.
+    pub tls: Option<ServerTls>,
     /// Which hosts and origins are served, and who may read the metrics.
     pub access: AccessOptions,
     /// Who may ask what.
@@ -85,7 +88,9 @@ pub struct Gateway {
     /// Of items and users.
     pub(crate) changes: ChangeTurns,
     pub(crate) bulk_loads: tokio::sync::Semaphore,
+    pub(crate) exports: Arc<tokio::sync::Semaphore>,
     pub(crate) server: ServerOptions,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) access: AccessOptions,
     pub(crate) gate: Gate,
     pub(crate) bodies: BodyMemory,
@@ -113,6 +118,7 @@ impl Gateway {
             watch_models,
             store,
             server,
+            tls,
             access,
             gate,
             events,
@@ -152,7 +158,7 @@ impl Gateway {
             tallies: Arc::default(),
             experiment_metrics: metrics.register(ExperimentMetrics::register),
             calibration: metrics.register(CalibrationMetrics::register),
-            labels: task_labels(&events),
+            labels: events.types.tasks(),
             tasks,
             store,
             event_checks: Checks::new(&events),
@@ -160,7 +166,9 @@ impl Gateway {
             exposures: ExposureLog::new(&exposures, &metrics),
             changes: ChangeTurns::new(),
             bulk_loads: tokio::sync::Semaphore::new(routes::item_bulk::AT_A_TIME),
+            exports: Arc::new(tokio::sync::Semaphore::new(routes::export::AT_A_TIME)),
             server,
+            tls,
             access,
             gate,
             bodies,
@@ -214,10 +222,4 @@ impl Gateway {
 fn positive_types(events: &EventsOptions) -> Vec<String> {
     let types = events.types.resolved();
     types.into_iter().filter(|(_, one)| one.is_positive()).map(|(name, _)| name).collect()
-}
-
-/// Types of events that are labels of further tasks.
-fn task_labels(events: &EventsOptions) -> BTreeMap<String, String> {
-    let types = events.types.0.iter();
-    types.filter_map(|(name, one)| Some((name.clone(), one.task.clone()?))).collect()
 }

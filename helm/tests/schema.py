@@ -214,6 +214,7 @@ def schema() -> dict:
                 "roleToken": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
             }
         ),
+        "tls": obj({"existingSecret": TEXT, "roles": obj({"existingSecret": TEXT})}),
         "ingress": ingress,
         "ingressWrites": ingress,
         "roleDefaults": ref("role"),
@@ -266,6 +267,7 @@ def schema() -> dict:
                 "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
                 "labels": STRINGS,
                 "key": obj({"existingSecret": TEXT, "secretKey": SECRET_KEY}),
+                "tlsConfig": FREE,
             }
         ),
         "load": obj(

@@ -6,6 +6,8 @@ from chart import ALL, ALL_REDIS, SPLIT, merged, refusal
 
 CHART_SETS = [
     ("server", "bind", "0.0.0.0:1", "use port and bindAddress"),
+    ("server", "tls", {"key_file": "/x"}, "use tls.existingSecret"),
+    ("peers", "tls", {"ca_file": "/x"}, "use tls.roles.existingSecret"),
     ("access", "auth", "none", "use access.auth"),
     ("access", "keys_file", "/x", "use access.keys"),
     ("peers", "token_file", "/x", "use access.roleToken"),

@@ -21,6 +21,7 @@ use plugrank_runtime::{
     telemetry::{LogLevel, TailSampler},
 };
 use plugrank_tail_sampling::{RecentRequests, TailSampling};
+use plugrank_tls::ServerTls;
 
 /// Path of what is logged.
 const LOG_LEVEL: &str = "/debug/log-level";
@@ -33,6 +34,7 @@ pub struct Admin {
     listener: TcpListener,
     recent: RecentRequests,
     gate: Gate,
+    tls: Option<ServerTls>,
 }
 
 /// The port, where there is one, and tail sampling, where it is on.
@@ -42,13 +44,16 @@ pub type Started = (Option<Admin>, Option<Arc<dyn TailSampler>>);
 ///
 /// # Errors
 /// When the port cannot be bound.
-pub fn start(settings: &AdminOptions, gate: &Gate) -> Result<Started> {
+pub fn start(settings: &AdminOptions, gate: &Gate, tls: Option<&ServerTls>) -> Result<Started> {
     let admin = match settings.bind {
         None => None,
         Some(bind) => {
             let listener = TcpListener::bind(bind)
                 .with_context(|| format!("cannot listen on {bind} (admin.bind)"))?;
-            Some(Admin { listener, recent: RecentRequests::new(settings), gate: gate.clone() })
+            let secured = settings.tls.unwrap_or(!bind.ip().is_loopback());
+            let tls = tls.filter(|_| secured).cloned();
+            let recent = RecentRequests::new(settings);
+            Some(Admin { listener, recent, gate: gate.clone(), tls })
         }
     };
     let recent = admin.as_ref().map(|admin| admin.recent.clone());
@@ -58,7 +63,7 @@ pub fn start(settings: &AdminOptions, gate: &Gate) -> Result<Started> {
 impl Admin {
     /// Serves the pages until the process ends.
     pub fn serve(self, level: LogLevel) {
-        let Self { listener, recent, gate } = self;
+        let Self { listener, recent, gate, tls } = self;
         let (recent, level, gate) = (Data::new(recent), Data::new(level), Data::new(gate));
         let app = move || {
             let page = |path, answer: Route| {
@@ -83,7 +88,8 @@ impl Admin {
         };
         actix_web::rt::spawn(async move {
             let (health, until) = (Health::new(), Shutdown::manual());
-            if let Err(error) = HttpServer::default().serve(listener, health, until, app).await {
+            let server = HttpServer { tls, ..HttpServer::default() };
+            if let Err(error) = server.serve(listener, health, until, app).await {
                 tracing::error!(%error, "the port for operators cannot be served");
             }
         });

@@ -37,6 +37,7 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
         let options = LoadOptions {
             reader: Some(&reader),
             popularity_half_life: settings.store.popularity_half_life(),
+            co_visitation_half_life: settings.retrieval.co_visitation.half_life(),
             ..LoadOptions::default()
         };
         let report = load(Arc::clone(&store), dataset, options, &progress).await?;
@@ -64,6 +65,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
         until: args.until,
         reader: reader.as_ref(),
         popularity_half_life: settings.store.popularity_half_life(),
+        co_visitation_half_life: settings.retrieval.co_visitation.half_life(),
         restore_withdrawn: args.restore_withdrawn,
     };
     let progress = Progress::shown();

@@ -72,7 +72,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Store(command) => store::run(&command),
         Command::Bundle(command) => Ok(bundle::run(&command)?),
         Command::Experiment(args) => Ok(experiment::run(&args)?),
-        Command::Replay(args) => Ok(replay::run(&args)?),
+        Command::Replay(args) => replay::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Keys(command) => Ok(keys::run(&command)?),
         Command::Settings(args) => settings::print(&args),

@@ -1,14 +1,38 @@
 //! `plugrank replay`.
 
-use anyhow::Result;
+use anyhow::ensure;
 
-use crate::experiment::{args::ReplayArgs, replay, replay_report};
+use super::Failure;
+use crate::experiment::{args::ReplayArgs, lists_report, replay, replay_lists, replay_report};
 
-pub(super) fn run(args: &ReplayArgs) -> Result<()> {
+pub(super) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    if args.lists {
+        return lists(args);
+    }
     let found = replay(args)?;
-    match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&found)?),
-        false => print!("{}", replay_report(&found)),
+    print(args.json, &found, || replay_report(&found))
+}
+
+fn lists(args: &ReplayArgs) -> Result<(), Failure> {
+    let settings = super::settings::load(&args.config)?;
+    let found = replay_lists(&args.file, &settings)?;
+    print(args.json, &found, || lists_report(&found))?;
+    let differ = found.lists - found.same;
+    let check = || {
+        ensure!(differ == 0, "{differ} lists come out otherwise; were the settings the same?");
+        Ok(())
+    };
+    Ok(check()?)
+}
+
+fn print(
+    json: bool,
+    found: &impl serde::Serialize,
+    report: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(found).map_err(anyhow::Error::from)?),
+        false => print!("{}", report()),
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, REMOTE};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
 use plugrank_store::Store;
+use plugrank_tls::ServerTls;
 
 use tokio::sync::watch;
 
@@ -46,6 +47,9 @@ pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> 
     if let Some(admin) = settings.admin.bind {
         settings.access.check_bind("admin.bind", admin)?;
     }
+    if settings.admin.tls == Some(true) && !settings.server.tls.is_on() {
+        return Err("admin.tls is true, and server.tls names no certificate".to_owned());
+    }
     match role {
         Role::All | Role::Gateway => settings.access.check_bind("server.bind", bind),
         _ => role_access::check_bind(settings),
@@ -69,7 +73,9 @@ async fn serve(
     config: ConfigArg,
 ) -> Result<(), Failure> {
     let gate = Gate::new(&settings.access).map_err(Failure::settings)?;
-    let (admin, tail) = admin::start(&settings.admin, &gate)?;
+    let tls = ServerTls::new(&settings.server.tls, &settings.peers.tls);
+    let tls = tls.map_err(Failure::settings)?;
+    let (admin, tail) = admin::start(&settings.admin, &gate, tls.as_ref())?;
     let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
     if let Some(admin) = admin {
         admin.serve(telemetry.level().clone());
@@ -82,9 +88,10 @@ async fn serve(
     let (tell, told) = watch::channel(reload::live(&settings));
     let read = move || super::settings::load(&config);
     reload::on_signal(settings.clone(), read, gateway.then_some(tell))?;
+    let door = Door { port, tls, gate };
     let served = match role {
-        Role::All => all(port, settings, metrics, (gate, told), &opened).await,
-        _ => part(role, port, settings, metrics, (gate, told), &opened).await,
+        Role::All => all(door, settings, metrics, told, &opened).await,
+        _ => part(role, door, settings, metrics, told, &opened).await,
     };
     if let Err(error) = &served {
         tracing::error!("{error:#}");
@@ -116,12 +123,20 @@ async fn node(
     Ok(Node::new(settings, store, metrics, bodies, Progress::shown()))
 }
 
+/// Where callers come in.
+struct Door {
+    port: ReservedPort,
+    tls: Option<ServerTls>,
+    /// Who may.
+    gate: Gate,
+}
+
 /// Everything in one process, except what the settings say is in others.
 async fn all(
-    port: ReservedPort,
+    door: Door,
     settings: Settings,
     metrics: Metrics,
-    (gate, reloads): (Gate, Reloads),
+    reloads: Reloads,
     opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
@@ -130,23 +145,23 @@ async fn all(
     let mut node = node(settings.clone(), Metrics::of_part(), &metrics, opened).await?;
     let model = models::begin(&mut node.settings, &node.store).await?;
     let started = serving::start(&node, &model).await?;
-    let front = Front { start, port, metrics, gate, settings, reloads };
+    let front = Front { start, door, metrics, settings, reloads };
     gateway(front, node, started, shutdown).await
 }
 
 /// What the gateway is made of beside the node and its model.
 struct Front {
     start: StartLine,
-    port: ReservedPort,
+    door: Door,
     /// Those of the process.
     metrics: Metrics,
-    gate: Gate,
     settings: Settings,
     reloads: Reloads,
 }
 
 async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown) -> Result<()> {
-    let Front { start, port, metrics, gate, settings, reloads } = front;
+    let Front { start, door, metrics, settings, reloads } = front;
+    let Door { port, tls, gate } = door;
     let Started { serving, open_inference } = started;
     let Node { store, bodies, open_inference: served_now, .. } = node;
     wiring::retention::keep(Arc::clone(&store), settings.store.retention());
@@ -166,6 +181,7 @@ async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown)
         live: reload::live(&settings),
         reloads: Some(reloads),
         server: settings.server,
+        tls,
         access: settings.access,
         gate,
         events: settings.events,
@@ -187,15 +203,15 @@ async fn gateway(front: Front, node: Node, started: Started, shutdown: Shutdown)
 /// have the encoders beside themselves.
 async fn part(
     role: Role,
-    port: ReservedPort,
+    door: Door,
     settings: Settings,
     metrics: Metrics,
-    (gate, reloads): (Gate, Reloads),
+    reloads: Reloads,
     opened: &OpenedStore,
 ) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let (server, start) = (settings.server.clone(), StartLine::new(role, &settings));
-    let access = RoleAccess::new(&settings, gate.clone())?;
+    let access = RoleAccess::new(&settings, door.gate.clone())?;
     let apart = !settings.peers.embedding_url.is_empty();
     let needs_model = match role {
         Role::Embedding | Role::Scoring => true,
@@ -221,17 +237,18 @@ async fn part(
         Role::Gateway | Role::All => {
             let started = serving::remote(&node)?;
             let settings = node.settings.clone();
-            let front = Front { start, port, metrics, gate, settings, reloads };
+            let front = Front { start, door, metrics, settings, reloads };
             return gateway(front, node, started, shutdown).await;
         }
     };
+    let Door { port, tls, .. } = door;
     let listener = port.listen()?;
     let (bundle, from) = match &model {
         Some(model) => (model.bundle.version(), "bundle.path"),
         None => ("of the embedding role", "other processes"),
     };
     start.serving(bundle, from, listener.local_addr()?);
-    let parts = RoleParts { settings: server, routes, access, bodies, metrics, health };
+    let parts = RoleParts { settings: server, routes, tls, access, bodies, metrics, health };
     role_server::run(listener, parts, shutdown).await
 }
 

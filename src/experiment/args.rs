@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::server_client::ServerArg;
+use crate::{config_arg::ConfigArg, server_client::ServerArg};
 
 /// Arguments of `experiment`.
 #[derive(Debug, Args)]
@@ -179,12 +179,20 @@ DECISIONS is a parquet or CSV file with one row per decision of the log: an item
 A log that says too little of the other policy is refused: below 100 effective decisions or 1% of all, a
 mean weight more than 10% from 1, or one decision with over 5% of all weight.
 
-Example:
-  plugrank replay decisions.parquet --json")]
+Examples:
+  plugrank replay decisions.parquet --json
+  plugrank replay --lists today/exposures.parquet --config plugrank.toml")]
 pub struct ReplayArgs {
-    /// Decisions (.parquet or .csv).
+    /// Decisions (.parquet or .csv); with --lists the `exposures.parquet` of an export.
     #[arg(value_name = "DECISIONS")]
     pub file: PathBuf,
+    /// Re-rank the requests that were logged in full (exposures.full_share) again, by the settings of
+    /// --config, and say which lists come out otherwise than they were served.
+    #[arg(long)]
+    pub lists: bool,
+    /// With --lists: settings, as the server had them.
+    #[command(flatten)]
+    pub config: ConfigArg,
     /// Column of the unit.
     #[arg(long, value_name = "COLUMN", default_value = "user_id")]
     pub unit: String,

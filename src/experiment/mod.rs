@@ -7,6 +7,7 @@ mod check;
 mod exposures;
 mod online;
 mod replay;
+mod replay_lists;
 mod report;
 mod rows;
 mod table;
@@ -15,6 +16,7 @@ pub use analyse::{Analysis, analyse};
 pub use check::check;
 pub use online::online;
 pub use replay::{replay, replay_report};
+pub use replay_lists::{ReplayedLists, lists_report, replay_lists};
 pub use report::report;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{args::ResultsArgs, report::tables};
-use crate::server_client::ServerClient;
+use crate::server_client::{ServerClient, escaped};
 
 /// The results as `GET /v1/experiments/NAME/results` gives them.
 #[derive(Debug, Deserialize)]
@@ -59,19 +59,6 @@ fn ago(ms: i64) -> String {
         ..172_800.0 => format!("{:.1} h", seconds / 3_600.0),
         _ => format!("{:.1} days", seconds / 86_400.0),
     }
-}
-
-/// A name as a part of a path.
-fn escaped(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let mut path = String::new();
-    for byte in name.bytes() {
-        match plain(byte) {
-            true => path.push(char::from(byte)),
-            false => _ = write!(path, "%{byte:02X}"),
-        }
-    }
-    path
 }
 
 #[cfg(test)]

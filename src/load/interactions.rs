@@ -53,9 +53,11 @@ pub(super) async fn load(
 ) -> Result<Counted, LoadError> {
     let batches = folder.interactions_without_requests()?;
     let bar = progress.bar("interactions", batches.rows());
+    let half_life = Some(options.co_visitation_half_life);
+    let half_life = half_life.filter(|_| folder.meta().time == Time::Ms);
     let mut counted = Counted {
         stats: vec![ItemStats::default(); items.len()],
-        pairs: CoVisitation::new(items.len()),
+        pairs: CoVisitation::new(items.len(), half_life),
     };
     let mut users: HashMap<UserId, u32> = HashMap::new();
     let mut waiting = Vec::with_capacity(ROWS);
@@ -84,7 +86,7 @@ pub(super) async fn load(
                         let next = u32::try_from(users.len())
                             .map_err(|_| LoadError::TooLarge("more than 4 billion users"))?;
                         let user = *users.entry(row.user_id.clone()).or_insert(next);
-                        counted.pairs.click(user, item);
+                        counted.pairs.click(user, item, row.timestamp);
                     }
                 }
             }

@@ -33,14 +33,22 @@ pub struct LoadOptions<'a> {
     pub reader: Option<&'a Reader<'a>>,
     /// After how long a click counts half for the popularity of its item.
     pub popularity_half_life: Duration,
+    /// After how long a click together counts half for its two items.
+    pub co_visitation_half_life: Duration,
     /// Whether items that the store has as not available become what the folder says.
     pub restore_withdrawn: bool,
 }
 
 impl Default for LoadOptions<'_> {
     fn default() -> Self {
-        let popularity_half_life = Duration::from_secs(30 * 24 * 60 * 60);
-        Self { until: None, reader: None, popularity_half_life, restore_withdrawn: false }
+        let month = Duration::from_secs(30 * 24 * 60 * 60);
+        Self {
+            until: None,
+            reader: None,
+            popularity_half_life: month,
+            co_visitation_half_life: month,
+            restore_withdrawn: false,
+        }
     }
 }
 

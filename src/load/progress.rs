@@ -7,8 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use parking_lot::Mutex;
+use plugrank_export::{ExportError, ExportWatch};
 
 /// Between two lines of a log.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -72,6 +74,29 @@ impl Progress {
         }
         *self.present.lock() = Some(bar.clone());
         bar
+    }
+}
+
+#[async_trait]
+impl ExportWatch for Progress {
+    fn begin(&self, phase: &'static str, rows: Option<u64>) {
+        match rows {
+            Some(rows) => drop(self.bar(phase, rows)),
+            None => drop(self.count(phase)),
+        }
+    }
+
+    async fn advance(&self, rows: u64) -> Result<(), ExportError> {
+        if let Some(bar) = &*self.present.lock() {
+            bar.inc(rows);
+        }
+        Ok(())
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &*self.present.lock() {
+            bar.finish();
+        }
     }
 }
 

@@ -4,11 +4,14 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
 use parking_lot::Mutex;
-use plugrank_bundle::features::{Feature, Observed, Seen};
+use plugrank_bundle::{
+    Bundle, GraphName, InputSource,
+    features::{Feature, Observed, Seen},
+};
 use plugrank_contract::{Context, ItemIndex, embedding::FetchVectors};
 use plugrank_items::{
-    Availability, ColumnStatus, FeatureColumn, FollowParts, Follower, ItemTable, TableColumns,
-    TableLoadProgress, TableSink,
+    Availability, ColumnStatus, EncodedFeatures, FeatureColumn, FollowParts, Follower, ItemTable,
+    TableColumns, TableLoadProgress, TableSink,
 };
 use plugrank_retrieval::{EngineKind, LoadTable, LoadedTable, load_table};
 
@@ -33,7 +36,8 @@ impl Catalog {
     /// When the store or the bundle cannot be read.
     pub async fn load(node: &Node, model: Option<&Model>, bundle: &str) -> Result<Self> {
         let begun = Instant::now();
-        let items = ItemTable::with_options(node.settings.items.clone());
+        let encoded = model.map_or_else(EncodedFeatures::all, |model| encoded_by(&model.bundle));
+        let items = ItemTable::encoding(node.settings.items.clone(), encoded);
         let features = match model {
             Some(model) => Some(FeatureColumn::new(Arc::new(model.bundle.feature_encoder()?))),
             None => None,
@@ -99,6 +103,22 @@ impl Catalog {
         follower.followed().caught_up().await;
         *self.follower.lock() = Some(follower);
     }
+}
+
+/// What the records of items and the states of users are made of.
+fn encoded_by(bundle: &Bundle) -> EncodedFeatures {
+    let graphs = [GraphName::ItemEncoder, GraphName::UserEncoder];
+    let inputs =
+        graphs.iter().filter_map(|graph| bundle.graph(*graph)).flat_map(|spec| &spec.inputs);
+    let read: Vec<&str> = inputs
+        .filter_map(|input| match &input.source {
+            InputSource::ItemFeature(name) | InputSource::HistoryFeature(name) => Some(&**name),
+            _ => None,
+        })
+        .collect();
+    let features = bundle.manifest().features.item.iter();
+    let read = features.filter(|feature| read.contains(&&*feature.name));
+    EncodedFeatures::only(read.filter_map(Feature::column).map(ToOwned::to_owned))
 }
 
 /// Says what filters and rules can name, and what of the items they cannot.

@@ -39,7 +39,7 @@ pub use open_inference::ServedNow;
 pub use reranking::{remote_reranking, start as start_reranking};
 pub use retrieval::{remote_retrieval, start as start_retrieval};
 pub use scoring::{remote_scoring, start as start_scoring};
-pub use store::{open as open_store, open_measured};
+pub use store::{open as open_store, open_measured, redis};
 pub use threads::Threads;
 
 /// What the roles of a process share.

@@ -34,19 +34,28 @@ pub async fn open(settings: &StoreOptions) -> Result<Arc<dyn Store>> {
             Ok(Arc::new(EmbeddedStore::open(&settings.path, options)?))
         }
         StoreKind::Redis => {
-            let retention = settings.retention();
-            let options = RedisOptions {
-                namespace: settings.redis_namespace.clone(),
-                replicas: settings.redis_replicas,
-                changes_kept: settings.redis_changes,
-                event_memory: retention.events.max(retention.exposures),
-                popularity_half_life: settings.popularity_half_life(),
-                vector_memory: hours(settings.redis_vector_hours),
-                ..options(&settings.redis)
-            };
-            Ok(Arc::new(RedisStore::connect(&servers(&settings.redis)?, options).await?))
+            let (servers, options) = redis(settings)?;
+            Ok(Arc::new(RedisStore::connect(&servers, options).await?))
         }
     }
+}
+
+/// The servers of a store on Redis, and how it lies there.
+///
+/// # Errors
+/// When no address is set.
+pub fn redis(settings: &StoreOptions) -> Result<(RedisServers, RedisOptions)> {
+    let retention = settings.retention();
+    let options = RedisOptions {
+        namespace: settings.redis_namespace.clone(),
+        replicas: settings.redis_replicas,
+        changes_kept: settings.redis_changes,
+        event_memory: retention.events.max(retention.exposures),
+        popularity_half_life: settings.popularity_half_life(),
+        vector_memory: hours(settings.redis_vector_hours),
+        ..options(&settings.redis)
+    };
+    Ok((servers(&settings.redis)?, options))
 }
 
 /// Opens the store of a server, whose answers are measured.

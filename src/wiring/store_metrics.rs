@@ -1,6 +1,6 @@
 //! The store as this process sees it: how long it takes to answer, and whether it does.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use plugrank_contract::{
@@ -275,6 +275,10 @@ impl Store for MeasuredStore {
 
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         self.inner.changes()
+    }
+
+    async fn copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        measured!(self.copy())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

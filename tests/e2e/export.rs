@@ -1,11 +1,13 @@
-//! `plugrank export`: what was loaded comes out as it went in.
+//! `plugrank export` and `store backup`: what was loaded and what happened comes out, while the server runs too.
 
 use std::{fs, path::Path};
 
 use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow};
 use tempfile::TempDir;
 
-use super::site::{loaded, plugrank, repository, settings, stderr};
+use serde_json::json;
+
+use super::site::{Site, ids, loaded, plugrank, repository, settings, stderr};
 
 /// Items by id, each with the bytes of its image.
 fn items(folder: &Path) -> Vec<(DatasetItem, Option<Vec<u8>>)> {
@@ -47,4 +49,83 @@ fn an_exported_shop_is_the_one_that_was_loaded() {
     let again = export();
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("is not empty; name a folder that is"), "{}", stderr(&again));
+}
+
+#[tokio::test]
+async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
+    let site =
+        Site::start_with("events.types.purchase = { task = \"purchase\", weight = 4.0 }").await;
+    let reply = site.rank(json!({"user_id": "u1", "k": 5})).await;
+    let shown = ids(reply["items"].as_array().unwrap());
+    let event = |id: &str, kind: &str, place: usize| {
+        json!({"event_id": id, "type": kind, "user_id": "u1", "item_id": shown[place],
+            "request_id": reply["request_id"]})
+    };
+    let events =
+        [event("e1", "impression", 0), event("e2", "click", 3), event("e3", "purchase", 3)];
+    let (status, answer) = site.post_json("/v1/events", &json!({"events": events})).await;
+    assert_eq!(status, 202, "{answer}");
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    let output = plugrank(&["export", "--url", &site.url(""), "--out"])
+        .arg(&out)
+        .output()
+        .expect("plugrank can be started");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shop = repository("models/simshop/dataset");
+    assert_eq!(items(&out), items(&shop));
+    let rows: Vec<InteractionRow> = DatasetFolder::open(&out)
+        .unwrap()
+        .interactions()
+        .unwrap()
+        .flat_map(Result::unwrap)
+        .collect();
+    let loaded = interactions(&shop).len();
+    assert_eq!(rows.len(), loaded + 2);
+    let told: Vec<_> = rows[loaded..]
+        .iter()
+        .map(|row| (row.item_id.as_str(), row.clicked, row.request_id.as_deref(), row.position))
+        .collect();
+    let request = reply["request_id"].as_str();
+    let mut expected =
+        vec![(shown[0], false, request, Some(0)), (shown[3], true, request, Some(3))];
+    expected.sort_by_key(|(item, ..)| told.iter().position(|(id, ..)| id == item));
+    assert_eq!(told, expected);
+    assert!(out.join("exposures.parquet").is_file());
+}
+
+#[tokio::test]
+async fn a_store_is_backed_up_while_it_serves() {
+    let site = Site::start().await;
+    let click = json!({"event_id": "e1", "type": "click", "user_id": "late", "item_id": "i7"});
+    site.post_json("/v1/events", &json!({"events": [click]})).await;
+    let folder = TempDir::new().unwrap();
+    let copy = folder.path().join("copy.redb");
+    let backup = || {
+        let mut backup = plugrank(&["store", "backup", "--url", &site.url(""), "--to"]);
+        backup.arg(&copy).output().expect("plugrank can be started")
+    };
+    let output = backup();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let again = backup();
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+    // Nothing is left beside the store.
+    assert_eq!(site.rank_for("late", 3).await.len(), 3);
+    drop(site);
+    let config = settings(folder.path(), 0, "");
+    let restore = plugrank(&["store", "restore", "--config"])
+        .arg(&config)
+        .arg("--from")
+        .arg(&copy)
+        .output()
+        .expect("plugrank can be started");
+    assert!(restore.status.success(), "{}", stderr(&restore));
+    let out = folder.path().join("out");
+    let mut export = plugrank(&["export", "--config"]);
+    let output = export.arg(&config).arg("--out").arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = interactions(&out);
+    let last = found.last().unwrap();
+    assert_eq!((last.user_id.as_str(), last.item_id.as_str(), last.clicked), ("late", "i7", true));
+    assert_eq!(found.len(), interactions(&repository("models/simshop/dataset")).len() + 1);
 }

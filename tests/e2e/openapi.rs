@@ -25,8 +25,12 @@ fn shown(document: &Value) -> Vec<Shown> {
             let mut path = path.clone();
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let hole = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                let example = parameter["example"].as_str().unwrap_or_default();
                 if path.contains(&hole) {
-                    path = path.replace(&hole, parameter["example"].as_str().unwrap_or_default());
+                    path = path.replace(&hole, example);
+                } else if parameter["required"] == true {
+                    let mark = if path.contains('?') { '&' } else { '?' };
+                    path = format!("{path}{mark}{}={example}", parameter["name"].as_str().unwrap());
                 }
             }
             let content = &operation["requestBody"]["content"];

@@ -5,7 +5,9 @@
 
 mod clock;
 mod disk;
+mod empty_store;
 mod load;
+mod memory;
 mod model_server;
 mod network;
 mod overload;

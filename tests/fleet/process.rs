@@ -29,6 +29,10 @@ impl Process {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it is ready.
     pub(crate) async fn ready(&self, http: &Client) {
         let deadline = Instant::now() + Duration::from_secs(120);

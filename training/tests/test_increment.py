@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -38,6 +39,11 @@ def test_an_increment_learns_the_new_days(days: Days, tmp_path: Path) -> None:
     given = {k.removeprefix("unified/in/"): v for k, v in tensors.items() if k.startswith("unified/in/")}
     found = OnnxGraph(tmp_path / "bundle" / "unified.onnx").run(given)["logit"]
     assert np.abs(found - tensors["unified/out/logit"]).max() < 1e-4
+    # What it says of the rows it was judged by, for parity.
+    for name in ("idrec", "unified"):
+        predictions = pq.read_table(tmp_path / "predictions" / f"{name}.parquet")
+        assert predictions.num_rows == report["rows"]["valid"]
+        assert all(0 < score < 1 for score in predictions["score"].to_pylist())
     # And from the increment the next one.
     past = Past.read(tmp_path / "bundle")
     assert read_schema(past.folder, past.manifest).item[0].size == len(after) + 2

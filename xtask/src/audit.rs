@@ -15,13 +15,14 @@ const DATABASE: &str = "PLUGRANK_ADVISORY_DB";
 const HOME: &str = "https://github.com/rustsec/advisory-db";
 const PIP_AUDIT: &str = "pip-audit==2.10.1";
 /// Folders with a `requirements.lock`.
-pub(crate) const LOCKS: [&str; 6] = [
+pub(crate) const LOCKS: [&str; 7] = [
     "clients/python",
     "docs/site",
     "helm/tests",
     "loadtests/bench/fastapi",
     "tests/browser",
     "tests/open_inference",
+    "tests/openapi",
 ];
 
 /// Checks licences, sources, bans, and, here, advisories.

@@ -166,6 +166,11 @@ pub(crate) fn free_port(port: u16) -> Result<()> {
     })
 }
 
+/// A port of 127.0.0.1 that is free now.
+pub(crate) fn any_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
 pub(crate) fn build(profile: Build) -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.arg("build").current_dir(crate::root());

@@ -51,6 +51,8 @@ pub(crate) enum Scenario {
     Batch,
     /// All kinds of calls at once.
     Mixed,
+    /// A hundred times as many events as rank requests.
+    Events,
     /// All of them, one after the other.
     All,
 }
@@ -102,9 +104,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Scenario::Surfaces => load.run("surfaces", &[]),
         Scenario::Batch => load.run("batch", &[]),
         Scenario::Mixed => load.run("mixed", &[]),
+        Scenario::Events => load.run("events", &[]),
         Scenario::All => {
-            for name in ["smoke", "filters", "surfaces", "batch", "mixed", "ramp", "spike", "soak"]
-            {
+            for name in [
+                "smoke", "filters", "surfaces", "batch", "mixed", "events", "ramp", "spike", "soak",
+            ] {
                 load.run(name, &[])?;
             }
             load.budget()

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod browser;
 mod chart;
+mod day;
 mod demo;
 mod demo_split;
 mod docs;
@@ -23,6 +24,7 @@ mod python_client;
 mod redis8;
 mod rungs;
 mod running;
+mod schemathesis;
 mod settings;
 mod shop;
 mod shop_check;
@@ -70,6 +72,8 @@ enum Command {
         /// The folder.
         folder: PathBuf,
     },
+    /// Let a simulated day pass on the shipped shop, train on with it, and serve what came of it.
+    Day(day::Args),
     /// Look for known vulnerabilities in what the program is built of and the checks run.
     Audit,
     /// Give anything to what reads requests, calls between roles, bundles, data sets and filters.
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
         Command::Rungs(args) => rungs::run(&args),
         Command::Package(args) => package::run(&args),
         Command::Notices { folder } => notices::write(&folder),
+        Command::Day(args) => day::run(&args),
         Command::Audit => audit::run(),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Chart => chart::run(),

@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    browser,
+    browser, day,
     demo::{self, Build},
-    model_servers, ort_library, parts, process, python, python_client, redis8, system_packages,
+    model_servers, ort_library, parts, process, python, python_client, redis8, schemathesis,
+    system_packages,
 };
 
 /// Most processes that run the Python package's tests: each holds PyTorch, and models.
@@ -26,6 +27,8 @@ pub(crate) enum Group {
     Clients,
     /// The pages, in a real browser.
     Browser,
+    /// The REST API compared with its OpenAPI document, by schemathesis.
+    Schemathesis,
     /// Whole flows over real HTTP, and what breaks.
     E2e,
 }
@@ -36,8 +39,8 @@ Three tiers:
 
   cargo xtask test --fast   the tests beside the code of every crate; no server, no store, no Python
   cargo xtask test          all groups, and the examples in the documentation: what .ci/run runs
-  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, and the unit
-                            tests without each optional part")]
+  cargo xtask test --full   the same with 8192 cases of each property test instead of 256, the unit tests
+                            without each optional part, and a simulated day (`cargo xtask day`)")]
 pub(crate) struct Args {
     /// Which tests; all of them when absent.
     #[arg(value_enum)]
@@ -86,6 +89,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted(Group::Browser) {
         browser::test()?;
+    }
+    if wanted(Group::Schemathesis) {
+        schemathesis::test()?;
+    }
+    if args.full && args.group.is_none() {
+        day::run(&day::Args::debug())?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::problem::ProblemDocument;
 pub struct EventsRequest<'a> {
     /// Events, in any order; at most 1,000 unless configured otherwise.
     #[serde(borrow)]
+    #[schema(min_items = 1, max_items = 1000)]
     pub events: Vec<EventBody<'a>>,
 }
 
@@ -42,7 +43,7 @@ pub struct EventBody<'a> {
     /// The `request_id` of the ranking that showed the item.
     pub request_id: Option<String>,
     /// Where in the list it stood, from 1: the `rank` of the reply.
-    #[schema(minimum = 1, example = 1)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 4_294_967_295_u32, example = 1)]
     pub position: Option<u32>,
     /// Where in the shop it was shown.
     #[schema(max_length = 64, example = "home")]

@@ -6,23 +6,33 @@ use plugrank_contract::{FeatureValue, FeatureValues};
 
 use utoipa::openapi::{
     RefOr, Schema,
-    schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
+    schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType, Type},
 };
 
 /// The schema of features by name.
 pub(crate) fn features_schema() -> RefOr<Schema> {
     let plain = |kind: Type| ObjectBuilder::new().schema_type(kind);
-    let list = |kind: Type| ArrayBuilder::new().items(plain(kind));
-    let value = OneOfBuilder::new()
-        .item(plain(Type::String).max_length(Some(256)))
-        .item(plain(Type::Number))
+    // Entries that are null are left out of a list; one that is null is missing.
+    let or_null = |kind: Type| {
+        let kinds = SchemaType::from_iter([kind, Type::Null]);
+        ObjectBuilder::new().schema_type(kinds)
+    };
+    let text = |kind: ObjectBuilder| kind.max_length(Some(256));
+    let number = |kind: ObjectBuilder| kind.minimum(Some(f32::MIN)).maximum(Some(f32::MAX));
+    let list = |entry: ObjectBuilder| ArrayBuilder::new().items(entry).max_items(Some(1024));
+    // An empty list is both a list of texts and a list of numbers.
+    let value = AnyOfBuilder::new()
+        .item(text(or_null(Type::String)))
+        .item(number(plain(Type::Number)))
         .item(plain(Type::Boolean))
-        .item(list(Type::String).max_items(Some(1024)))
-        .item(list(Type::Number).max_items(Some(1024)));
+        .item(list(text(or_null(Type::String))))
+        .item(list(number(or_null(Type::Number))));
     let features = ObjectBuilder::new()
         .schema_type(Type::Object)
+        .property_names(Some(plain(Type::String).min_length(Some(1)).max_length(Some(256))))
         .description(Some(
-            "By name: a text, a number, a list of either, true or false (the same as these texts). \
+            "By name: a text, a number, a list of either, true or false (the same as these texts); null \
+             is missing. \
              A number is finite as a 32-bit float; whole numbers keep all their digits where a model \
              reads them as a category.",
         ))

@@ -3,7 +3,13 @@
 use plugrank_contract::{FeatureValues, Item, TimestampMs, feature::present};
 use plugrank_store::{ItemStats, StoredItem};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, Type},
+    },
+};
 
 use crate::problem::ProblemDocument;
 
@@ -21,6 +27,7 @@ pub struct ItemContent {
     pub text: String,
     /// Categories, the main one first.
     #[serde(default)]
+    #[schema(schema_with = categories_schema)]
     pub categories: Vec<String>,
     /// When the item entered the catalog, milliseconds since 1970. Left out: unchanged, or now for
     /// a new item.
@@ -38,6 +45,12 @@ pub struct ItemContent {
     pub image: Option<String>,
 }
 
+fn categories_schema() -> RefOr<Schema> {
+    let category = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+    let list = ArrayBuilder::new().items(category.max_length(Some(256))).max_items(Some(64));
+    RefOr::T(Schema::Array(list.build()))
+}
+
 fn yes() -> bool {
     true
 }
@@ -52,6 +65,7 @@ pub struct ItemChanges {
     /// Description.
     pub text: Option<String>,
     /// Categories, the main one first.
+    #[schema(schema_with = categories_schema)]
     pub categories: Option<Vec<String>>,
     /// When the item entered the catalog, milliseconds since 1970.
     pub created_at: Option<TimestampMs>,

@@ -31,8 +31,8 @@ pub struct RankRequest<'a> {
     #[serde(borrow)]
     #[schema(min_length = 1, max_length = 256, example = "u1")]
     pub user_id: Cow<'a, str>,
-    /// How many items; 20 when left out, unless configured otherwise.
-    #[schema(minimum = 1, example = 20)]
+    /// How many items, 500 at most; 20 when left out, unless configured otherwise.
+    #[schema(minimum = 1, maximum = 500, example = 20)]
     pub k: Option<i64>,
     /// Where the list is shown: a surface of the settings, whose sources, filter, rules, budget and
     /// number of items hold.
@@ -49,7 +49,7 @@ pub struct RankRequest<'a> {
     pub candidates: Option<Vec<Candidate<'a>>>,
     /// Leave these items out.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["i3"]))]
+    #[schema(schema_with = ids_schema, example = json!(["i3"]))]
     pub exclude: Option<Vec<IdText<'a>>>,
     /// Rank only items that meet this filter; as many come as are asked for, whenever as many meet it.
     #[schema(value_type = Option<FilterSchema>)]
@@ -104,7 +104,7 @@ pub enum Candidate<'a> {
 pub struct GivenCandidate<'a> {
     /// Which item.
     #[serde(borrow)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 256)]
     pub item_id: IdText<'a>,
     /// Features of the candidate, by name: those of the bundle's `features.candidate` are read.
     #[serde(default, deserialize_with = "present")]
@@ -112,11 +112,17 @@ pub struct GivenCandidate<'a> {
     pub features: FeatureValues,
 }
 
+fn id_schema() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(256))
+}
+
+fn ids_schema() -> RefOr<Schema> {
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(id_schema()).max_items(Some(1000)).build()))
+}
+
 fn candidates_schema() -> RefOr<Schema> {
-    let id =
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(256));
-    let candidate = OneOfBuilder::new().item(id).item(GivenCandidate::schema());
-    RefOr::T(Schema::Array(ArrayBuilder::new().items(candidate).build()))
+    let candidate = OneOfBuilder::new().item(id_schema()).item(GivenCandidate::schema());
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(candidate).max_items(Some(1000)).build()))
 }
 
 impl<'a> Candidate<'a> {
@@ -179,7 +185,7 @@ pub struct RankUser<'a> {
 pub struct RecentEvent<'a> {
     /// With which item.
     #[serde(borrow)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 256)]
     pub item_id: IdText<'a>,
     /// A type of the settings (`[events.types]`), `click` and `impression` among them; `click` when left
     /// out.
@@ -201,7 +207,7 @@ pub struct RankContext<'a> {
     /// most important first: candidates are looked for by them in place of the user's clicks. They are
     /// not ranked themselves.
     #[serde(default, borrow)]
-    #[schema(value_type = Vec<String>, example = json!(["i1"]))]
+    #[schema(schema_with = ids_schema, example = json!(["i1"]))]
     pub items: Vec<IdText<'a>>,
     /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
     /// Now when left out.

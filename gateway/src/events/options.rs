@@ -86,6 +86,14 @@ impl EventTypes {
         };
         self.0.iter().map(resolved).collect()
     }
+
+    /// Types that are labels of further tasks, with the task.
+    #[must_use]
+    pub fn tasks(&self) -> BTreeMap<String, String> {
+        let labelled =
+            |(name, one): (&String, &EventTypeOptions)| Some((name.clone(), one.task.clone()?));
+        self.0.iter().filter_map(labelled).collect()
+    }
 }
 
 /// Takes the default types, with what is given over them.

@@ -95,6 +95,7 @@ impl Shop {
                 features: Default::default(),
                 tasks: Vec::new(),
                 items: Vec::new(),
+                rerank: Vec::new(),
             }
         };
         let rows = (0..USERS).map(|user| ExposureRow::from(&exposure(user)));

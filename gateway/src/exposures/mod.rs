@@ -18,6 +18,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use plugrank_runtime::Metrics;
+use uuid::Uuid;
 
 /// Takes served lists.
 pub(crate) struct ExposureLog {
@@ -28,6 +29,8 @@ pub(crate) struct ExposureLog {
     /// Ends the gathering of a batch.
     hurry: Notify,
     counts: Counts,
+    /// Share of the requests that are logged in full.
+    full_share: f64,
 }
 
 /// What waits to be written.
@@ -59,7 +62,20 @@ impl ExposureLog {
         });
         let (queue, waiting) = mpsc::channel(options.queue);
         let queue = options.log.then_some(queue);
-        Self { queue, waiting: Mutex::new(Some(waiting)), hurry: Notify::new(), counts }
+        Self {
+            queue,
+            waiting: Mutex::new(Some(waiting)),
+            hurry: Notify::new(),
+            counts,
+            full_share: options.full_share,
+        }
+    }
+
+    /// Whether a request is one of those that are logged in full.
+    pub(crate) fn in_full(&self, request_id: Uuid) -> bool {
+        // Its lower half is what is random of it.
+        let spread = request_id.as_u64_pair().1.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11;
+        self.is_on() && (spread as f64 / (1_u64 << 53) as f64) < self.full_share
     }
 
     /// Whether served lists are taken.

@@ -1,6 +1,7 @@
 //! What the log keeps of a served list.
 
 use plugrank_contract::{ExposedArm, ExposedItem, Exposure, TimestampMs};
+use plugrank_store::codec;
 use uuid::Uuid;
 
 use crate::{
@@ -54,6 +55,10 @@ impl Served<'_> {
                 .iter()
                 .flat_map(|set| set.places.iter().filter_map(|placed| item(set, placed, given)))
                 .collect(),
+            rerank: set
+                .and_then(|set| set.reranked.as_ref())
+                .map(codec::encode)
+                .unwrap_or_default(),
         }
     }
 }

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_and_counts() {
-        let options = ExposuresOptions { log: true, queue: 2 };
+        let options = ExposuresOptions { queue: 2, ..ExposuresOptions::default() };
         let log = ExposureLog::new(&options, &Metrics::of_part());
         for _ in 0..5 {
             served("u", |served| log.log(served));

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use plugrank_budget::Rung;
 use plugrank_contract::{
     ItemId, ItemList, UserRead,
-    reranking::{Move, RankFacts},
+    reranking::{Move, RankFacts, Rerank},
     retrieval::{Dropped, Name, SourceNames, SourceSet},
     scoring::{ModelKind, TaskScores, Valued},
 };
@@ -43,6 +43,8 @@ pub(crate) struct CandidateSet {
     pub(crate) batch_rows: u32,
     /// By re-ranking, or what stands in for it: at most k places, first to last.
     pub(crate) places: Vec<Placed>,
+    /// By re-ranking, where the request is logged in full: what it was asked.
+    pub(crate) reranked: Option<Rerank>,
     /// By re-ranking, for explain: of each place the place by value, and what moved it from there.
     pub(crate) moves: Vec<(u32, Vec<Move>)>,
     /// For explain: of each place the probabilities of each task without the pre-trained model.

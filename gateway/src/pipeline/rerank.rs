@@ -37,6 +37,8 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
         as_of: run.query.as_of,
         seed,
     };
+    let in_full = run.gateway.exposures.in_full(run.info.request_id);
+    let logged = in_full.then(|| Rerank { explain: false, ..call.clone() });
     let client = &run.model.clients.rerank;
     let check = |reply: &Reranked| check(reply, worth.len(), k);
     match stage(run, Stage::Reranking, client, call, check).await {
@@ -50,6 +52,7 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
                 propensity: place.propensity,
             });
             set.moves = reply.moves;
+            set.reranked = logged;
             set.places = placed.collect();
         }
         Err(error) => {

@@ -29,6 +29,12 @@ pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Resu
     if run.query.explain {
         set.user_read = set.user.clone();
     }
+    let facts_for = match run.model.facts_for {
+        // Looked up by re-ranking itself; but what is logged in full has to be able to stand alone.
+        0 if run.gateway.exposures.in_full(run.info.request_id) => u32::MAX,
+        0 => 0,
+        pool => pool.max(run.query.k),
+    };
     let call = Score {
         user_id: run.query.user_id.clone(),
         items: set.items.clone(),
@@ -36,11 +42,8 @@ pub(super) async fn score(run: &mut RankRun<'_>, set: &mut CandidateSet) -> Resu
         as_of: run.query.as_of,
         model: if rung == Rung::Idrec { ModelKind::Idrec } else { run.gateway.kind },
         tiers: if rung == Rung::MissingVectors { Tiers::Cached } else { Tiers::All },
-        facts_for: match run.model.facts_for {
-            0 => 0,
-            pool => pool.max(run.query.k),
-        },
-        rule_inputs: match run.model.facts_for {
+        facts_for,
+        rule_inputs: match facts_for {
             0 => Arc::default(),
             _ => Arc::clone(&run.query.surface.rule_inputs),
         },

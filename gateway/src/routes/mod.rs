@@ -1,8 +1,10 @@
 //! The routes, one file and one `configure` a resource.
 
+pub(crate) mod backup;
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod experiments;
+pub(crate) mod export;
 mod feature_check;
 pub(crate) mod item_bulk;
 mod item_content;
@@ -34,6 +36,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
     users::configure(config, &gateway.server);
     experiments::configure(config, &gateway.server);
     models::configure(config, &gateway.server);
+    export::configure(config);
+    backup::configure(config);
     operation_routes(config, &gateway.health, &gateway.registry);
     docs::configure(config, gateway);
     playground::configure(config);

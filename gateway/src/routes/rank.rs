@@ -37,7 +37,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     operation_id = "rank",
     params(
         ("traceparent" = Option<String>, Header, description = "W3C trace context of the caller"),
-        ("x-request-id" = Option<Uuid>, Header, description = "The caller's id for the request, a UUID"),
+        ("x-request-id" = Option<String>, Header, description = "The caller's id for the request where it is a UUID; any other is passed over"),
     ),
     request_body(content = RankRequest, examples(
         ("1-user" = (summary = "For a user", value = json!({"user_id": "u1"}))),

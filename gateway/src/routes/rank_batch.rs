@@ -9,11 +9,17 @@ use actix_web::{
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Ref, RefOr, Schema,
+        schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType},
+    },
+};
 
 use super::rank_answer::answer;
 use crate::{
-    Gateway, ServerOptions,
+    Gateway, ServerOptions, access,
     api::rank::{RankRequest, RankResponse},
     body::{self, BodyLimit, RawJson},
     endpoint::Endpoint,
@@ -39,8 +45,19 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
 pub(crate) struct RankBatchRequest<'a> {
     /// The requests, each as for `POST /v1/rank`; at most 100.
     #[serde(borrow)]
-    #[schema(value_type = Vec<RankRequest<'a>>, min_items = 1, max_items = 100)]
+    #[schema(schema_with = requests_schema)]
     requests: Vec<&'a RawValue>,
+}
+
+/// Each is refused by itself, so that nothing in the list is refused with the batch.
+fn requests_schema() -> RefOr<Schema> {
+    let entry = AnyOfBuilder::new().item(Ref::from_schema_name(RankRequest::name())).item(
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Anything else is answered 400 in its place.")),
+    );
+    let list = ArrayBuilder::new().items(entry).min_items(Some(1)).max_items(Some(MOST));
+    RefOr::T(Schema::Array(list.build()))
 }
 
 /// Their answers.
@@ -68,7 +85,8 @@ pub(crate) struct BatchResult {
 /// Rank for several users at once
 ///
 /// Each request has its own answer or problem, its own id and its own budget, which begins when its
-/// turn comes; the batch is answered when all of them are.
+/// turn comes; the batch is answered when all of them are. It counts as many towards the limits of a key
+/// as it has requests.
 #[utoipa::path(
     post,
     path = "/v1/rank/batch",
@@ -97,6 +115,8 @@ pub(crate) async fn rank_batch(
         let detail = format!("has {} entries; it must have 1 to {MOST}", requests.len());
         return Err(Problem::invalid_field("requests", detail));
     }
+    let counted = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+    info.count_batch(counted).map_err(|denied| access::refused(&gateway, denied))?;
     let parts = (0..).zip(requests).map(|(number, request)| {
         let request = body.slice_ref(request.get().as_bytes());
         one(&gateway, info.part(number), request)

@@ -61,7 +61,7 @@ pub(crate) struct SimilarItem<'a> {
     operation_id = "similarItems",
     params(
         ("id" = String, Path, description = "The item's id", example = "i1"),
-        ("k" = Option<u32>, Query, description = "How many items; 20 when left out, unless configured otherwise", example = 5),
+        ("k" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 20 when left out, unless configured otherwise", example = 5),
         ("filter" = Option<String>, Query, description = "Only items that meet this filter, as JSON", example = json!("{\"must_not\": [{\"field\": \"categories\", \"any\": [\"c1\"]}]}")),
     ),
     responses(

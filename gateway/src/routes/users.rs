@@ -44,9 +44,9 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     operation_id = "getUser",
     params(
         ("id" = String, Path, description = "The user's id", example = "u1"),
-        ("clicks" = Option<u32>, Query, description = "Clicked entries, newest first, 0 to 1000; 50 when left out"),
-        ("impressions" = Option<u32>, Query, description = "Entries not clicked, 0 to 1000; 50 when left out"),
-        ("before" = Option<i64>, Query, description = "Only what came strictly before this moment, milliseconds since 1970"),
+        ("clicks" = Option<u32>, Query, maximum = 1000, description = "Clicked entries, newest first, 0 to 1000; 50 when left out"),
+        ("impressions" = Option<u32>, Query, maximum = 1000, description = "Entries not clicked, 0 to 1000; 50 when left out"),
+        ("before" = Option<i64>, Query, minimum = 0, description = "Only what came strictly before this moment, milliseconds since 1970"),
     ),
     responses(
         (status = 200, body = UserView, description = "What is known"),

@@ -160,6 +160,30 @@ async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
 }
 
 #[actix_web::test]
+async fn a_batch_counts_towards_the_limits_as_the_requests_it_holds() {
+    let mut access = keys();
+    let key =
+        KeyEntry { per_day: Some(10), ..KeyEntry::new(Digest::of("key-ten"), vec![Scope::Rank]) };
+    access.keys.insert("ten".into(), key);
+    let server = server(access);
+    let ask = async |requests: usize| {
+        let body = json!({"requests": vec![json!({"user_id": "u1"}); requests]});
+        let request = server.request(Method::POST, "/v1/rank/batch").json(&body);
+        request.bearer_auth("key-ten").send().await.unwrap()
+    };
+    let never = problem(ask(11).await, 429).await;
+    assert!(never["detail"].as_str().unwrap().contains("10 at once"), "{never}");
+    // The refused call was one.
+    assert_eq!(status(&ask(8).await), 200);
+    let refused = ask(2).await;
+    assert!(refused.headers().contains_key("retry-after"));
+    let refused = problem(refused, 429).await;
+    assert_eq!(refused["type"], "urn:problem-type:plugrank:quota-used-up");
+    let page = server.metrics().await;
+    assert!(page.contains("plugrank_rejected_total{cause=\"quota\"} 1"), "{page}");
+}
+
+#[actix_web::test]
 async fn arms_are_forced_by_admin_alone() {
     let experiments = ExperimentsOptions { forced_arms: true, ..ExperimentsOptions::default() };
     let setup = Setup { experiments, access: keys(), ..Setup::default() };

@@ -61,8 +61,8 @@ async fn events_are_stored_once_and_retrieval_is_told() {
     assert_eq!(
         user["history"],
         json!([
-            {"item_id": "i1", "clicked": true, "timestamp": NOON + 1000},
-            {"item_id": "i1", "clicked": false, "timestamp": NOON},
+            {"item_id": "i1", "clicked": true, "timestamp": NOON + 1000, "action": "click"},
+            {"item_id": "i1", "clicked": false, "timestamp": NOON, "action": "impression"},
         ])
     );
     problem(server.get("/v1/users/nobody").await, 404).await;

@@ -7,6 +7,7 @@ mod bad_requests;
 mod batch;
 mod events;
 mod experiments;
+mod export;
 mod items;
 mod ladder;
 mod models;

@@ -91,10 +91,13 @@ impl Store for MemoryStore {
 
     async fn scan_items(
         &self,
-        _: Option<&ItemId>,
-        _: usize,
+        after: Option<&ItemId>,
+        limit: usize,
     ) -> Result<Vec<Arc<StoredItem>>, StoreError> {
-        unreachable!("the gateway scans nothing")
+        self.reach()?;
+        let items = self.items.lock().unwrap();
+        let rest = items.iter().filter(|(id, _)| after.is_none_or(|after| *id > after));
+        Ok(rest.take(limit).map(|(_, (stored, _))| Arc::clone(stored)).collect())
     }
 
     async fn has_items(&self, ids: &[ItemId]) -> Result<Vec<bool>, StoreError> {
@@ -236,8 +239,14 @@ impl Store for MemoryStore {
         _: Option<HistoryCursor>,
         _: usize,
     ) -> Result<HistoryPage, StoreError> {
-        // The gateway has no use for it.
-        Err(StoreError::Unavailable("not kept here".to_owned()))
+        self.reach()?;
+        let log = self.events.lock().unwrap();
+        let entry = |event: &Event| {
+            let (item_id, clicked) = (event.item_id.clone(), event.event_type.is_positive());
+            let entry = HistoryEntry::new(item_id, clicked, event.timestamp);
+            (event.user_id.clone(), entry)
+        };
+        Ok(HistoryPage { entries: log.iter().map(entry).collect(), next: None })
     }
 
     async fn put_item_stats(&self, _: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {

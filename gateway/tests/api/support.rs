@@ -111,6 +111,7 @@ impl Server {
             store: store.clone(),
             bodies: BodyMemory::new(server.body_memory()),
             server,
+            tls: None,
             gate: Gate::new(&access).unwrap(),
             access,
             events,

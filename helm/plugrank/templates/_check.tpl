@@ -24,6 +24,9 @@
 {{- if and (eq $values.access.auth "none") (or $values.access.keys.existingSecret $values.access.roleToken.existingSecret) -}}
 {{- fail "access.auth is none, so nobody is asked for what access.keys and access.roleToken name: leave them out, or set access.auth to keys" -}}
 {{- end -}}
+{{- if and (eq $values.topology "all") $values.tls.roles.existingSecret -}}
+{{- fail "tls.roles is for topology split: with topology all no role calls another over the network" -}}
+{{- end -}}
 {{- if not (include "plugrank.shop" .) -}}
 {{- include "plugrank.checkSource" (dict "key" "bundle" "of" $values.bundle) -}}
 {{- end -}}
@@ -53,6 +56,8 @@
 {{- $config := .config | default dict -}}
 {{- range list
       (list "server" "bind" "use port and bindAddress")
+      (list "server" "tls" "use tls.existingSecret")
+      (list "peers" "tls" "use tls.roles.existingSecret")
       (list "access" "auth" "use access.auth")
       (list "access" "keys_file" "use access.keys")
       (list "peers" "token_file" "use access.roleToken")

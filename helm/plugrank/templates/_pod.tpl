@@ -59,14 +59,15 @@ spec:
       ports:
         - name: http
           containerPort: {{ $values.port }}
+      {{- $scheme := ternary "HTTPS" "HTTP" (ne (include "plugrank.tlsFolder" .) "") }}
       startupProbe:
-        httpGet: { path: /healthz, port: http }
+        httpGet: { path: /healthz, port: http, scheme: {{ $scheme }} }
         {{- toYaml $values.probes.startup | nindent 8 }}
       readinessProbe:
-        httpGet: { path: /readyz, port: http }
+        httpGet: { path: /readyz, port: http, scheme: {{ $scheme }} }
         {{- toYaml $values.probes.readiness | nindent 8 }}
       livenessProbe:
-        httpGet: { path: /healthz, port: http }
+        httpGet: { path: /healthz, port: http, scheme: {{ $scheme }} }
         {{- toYaml $values.probes.liveness | nindent 8 }}
       {{- if $values.drain.preStopSleepSeconds }}
       lifecycle:
@@ -154,6 +155,11 @@ volumeMounts:
   - { name: tmp, mountPath: /tmp }
   {{- if eq $values.access.auth "keys" }}
   - { name: access, mountPath: /etc/plugrank-access, readOnly: true }
+  {{- end }}
+  {{- with include "plugrank.tlsSecrets" . | fromJson }}
+  {{- range $name, $_ := . }}
+  - { name: {{ $name }}, mountPath: /etc/plugrank-{{ $name }}, readOnly: true }
+  {{- end }}
   {{- end }}
   {{- if and (include "plugrank.needsBundle" .role) (not (include "plugrank.shop" .root)) }}
   - { name: bundle, mountPath: /bundle, readOnly: true }
@@ -260,6 +266,10 @@ volumeMounts:
       {{- include "plugrank.accessSource" (dict "root" .root "of" $values.access.roleToken "path" "token") | nindent 6 }}
       {{- end }}
 {{- end }}
+{{- range $name, $secret := include "plugrank.tlsSecrets" . | fromJson }}
+- name: {{ $name }}
+  secret: { secretName: {{ $secret }}, defaultMode: 0440 }
+{{- end }}
 {{- if and (include "plugrank.needsBundle" .role) (not (include "plugrank.shop" .root)) }}
 {{ include "plugrank.sourceVolume" (dict "name" "bundle" "of" $values.bundle) }}
 {{- end }}
@@ -282,6 +292,18 @@ volumeMounts:
 - name: data
   persistentVolumeClaim: { claimName: {{ $values.store.persistence.existingClaim }} }
 {{- end }}
+{{- end -}}
+
+{{/* Volumes with the certificates that a role shows, each with its Secret, as JSON. */}}
+{{- define "plugrank.tlsSecrets" -}}
+{{- $secrets := dict -}}
+{{- if and (has .role (list "all" "gateway")) .root.Values.tls.existingSecret -}}
+{{- $_ := set $secrets "tls" .root.Values.tls.existingSecret -}}
+{{- end -}}
+{{- if include "plugrank.mutualTls" .root -}}
+{{- $_ := set $secrets "role-tls" .root.Values.tls.roles.existingSecret -}}
+{{- end -}}
+{{- toJson $secrets -}}
 {{- end -}}
 
 {{/* One file of the volume with what callers are asked for. */}}

@@ -27,6 +27,20 @@
 {{- mustMergeOverwrite (deepCopy .root.Values.roleDefaults) (deepCopy $own) | toJson -}}
 {{- end -}}
 
+{{/* Where the certificate of a role's port is; empty where it speaks HTTP. */}}
+{{- define "plugrank.tlsFolder" -}}
+{{- if has .role (list "all" "gateway") -}}
+{{- if .root.Values.tls.existingSecret -}}/etc/plugrank-tls{{- end -}}
+{{- else if .root.Values.tls.roles.existingSecret -}}
+/etc/plugrank-role-tls
+{{- end -}}
+{{- end -}}
+
+{{/* Whether roles show one another certificates. Takes the root. */}}
+{{- define "plugrank.mutualTls" -}}
+{{- if and (eq .Values.topology "split") .Values.tls.roles.existingSecret -}}true{{- end -}}
+{{- end -}}
+
 {{/* Whether a role opens the model bundle. */}}
 {{- define "plugrank.needsBundle" -}}
 {{- if has . (list "all" "embedding" "scoring") -}}true{{- end -}}

@@ -15,6 +15,9 @@
 {{- $chart := dict
       "server" (dict "bind" (printf "%s:%d" $values.bindAddress (int $values.port)))
       "store" $store -}}
+{{- with include "plugrank.tlsFolder" . -}}
+{{- $_ := set $chart.server "tls" (dict "certificate_file" (printf "%s/tls.crt" .) "key_file" (printf "%s/tls.key" .)) -}}
+{{- end -}}
 {{- $asks := eq $values.access.auth "keys" -}}
 {{- $_ := set $chart "access" (ternary (dict "keys_file" "/etc/plugrank-access/keys.toml") (dict "auth" "none") $asks) -}}
 {{- if include "plugrank.snapshots" . -}}
@@ -31,7 +34,11 @@
 {{- $peers := dict -}}
 {{- range index (include "plugrank.calls" .root | fromJson) .role -}}
 {{- $host := include "plugrank.serviceName" (dict "root" $root "role" .) -}}
-{{- $_ := set $peers (printf "%s_url" .) (printf "http://%s:%d" $host (int $values.port)) -}}
+{{- $_ := set $peers (printf "%s_url" .) (printf "%s://%s:%d" (ternary "https" "http" (eq (include "plugrank.mutualTls" $root) "true")) $host (int $values.port)) -}}
+{{- end -}}
+{{- if include "plugrank.mutualTls" .root -}}
+{{- $folder := "/etc/plugrank-role-tls" -}}
+{{- $_ := set $peers "tls" (dict "ca_file" (printf "%s/ca.crt" $folder) "certificate_file" (printf "%s/tls.crt" $folder) "key_file" (printf "%s/tls.key" $folder)) -}}
 {{- end -}}
 {{- if and $asks (eq $values.topology "split") -}}
 {{- $_ := set $peers "token_file" "/etc/plugrank-access/token" -}}

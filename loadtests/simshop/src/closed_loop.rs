@@ -1,19 +1,16 @@
 //! Shoppers browse a running server: they see lists, click by their hidden tastes and come back, while an
 //! experiment runs; what it concludes is held against the truth.
 
-use std::{collections::BTreeMap, path::Path, thread};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::{
     agreement::{ArmTruth, Outcome},
-    catalog::Catalog,
-    click_model::{ClickModel, sigmoid},
     dice::{Draw, dice, unit},
+    shop::Shop,
     shop_client::{Served, ShopClient},
-    shoppers::Shoppers,
-    truth::{Simulator, simulator},
 };
 
 /// The layer that the experiments are in.
@@ -54,12 +51,6 @@ pub fn idrec_against_ppm() -> Value {
     })
 }
 
-struct Shop {
-    catalog: Catalog,
-    shoppers: Shoppers,
-    click_model: ClickModel,
-}
-
 /// What one arm served.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
@@ -69,22 +60,6 @@ struct Counted {
 }
 
 type ByArm = BTreeMap<String, Counted>;
-
-impl Shop {
-    /// True probabilities of a click, by position, at the end of the log.
-    fn probabilities(&self, user: usize, items: &[usize]) -> anyhow::Result<Vec<f64>> {
-        let shopper = &self.shoppers.users[user];
-        let of = |(position, item): (usize, &usize)| {
-            let traits = self
-                .catalog
-                .items
-                .get(*item)
-                .with_context(|| format!("item i{} is none of the simulated shop", item + 1))?;
-            Ok(sigmoid(self.click_model.logit(&self.catalog, shopper, traits, 1.0, position)))
-        };
-        items.iter().enumerate().map(of).collect()
-    }
-}
 
 /// Runs experiments on the shop that `generate` made in `folder`, loaded into the server at `browsing.url`; tells
 /// each outcome as it comes.
@@ -96,10 +71,7 @@ pub fn closed_loop(
     browsing: &Browsing,
     mut told: impl FnMut(&Outcome),
 ) -> anyhow::Result<Vec<Outcome>> {
-    let Simulator { plan, click_model } = simulator(folder)?;
-    let mut shoppers = Shoppers::draw(&plan);
-    shoppers.users.truncate(browsing.shoppers);
-    let shop = Shop { catalog: Catalog::draw(&plan), shoppers, click_model };
+    let shop = Shop::open(folder, browsing.shoppers)?;
     let client = ShopClient::new(&browsing.url);
     let mut definition = browsing.definition.clone();
     definition["layer"] = json!(LAYER);
@@ -152,7 +124,7 @@ fn browse(
 ) -> anyhow::Result<ByArm> {
     let mut all = ByArm::new();
     for visit in 0..browsing.visits {
-        let visits = in_threads(shop, browsing, |user| {
+        let visits = shop.for_everyone(browsing.threads, |user| {
             let served = client.rank(user, browsing.k, None)?;
             let probabilities = shop.probabilities(user, &served.items)?;
             let stream = (visit * shop.shoppers.users.len() + user) as u64;
@@ -189,35 +161,11 @@ fn worth_to_everyone(
         if client.rank(0, 1, Some((experiment, arm))).is_err() {
             return Ok(BTreeMap::new());
         }
-        let lists = in_threads(shop, browsing, |user| {
+        let lists = shop.for_everyone(browsing.threads, |user| {
             let served = client.rank(user, browsing.k, Some((experiment, arm)))?;
             Ok(shop.probabilities(user, &served.items)?.iter().sum::<f64>())
         })?;
         worth.insert(arm.clone(), lists.iter().sum::<f64>() / lists.len().max(1) as f64);
     }
     Ok(worth)
-}
-
-/// Does something for every shopper, some at a time.
-fn in_threads<T: Send>(
-    shop: &Shop,
-    browsing: &Browsing,
-    work: impl Fn(usize) -> anyhow::Result<T> + Sync,
-) -> anyhow::Result<Vec<T>> {
-    let (users, threads) = (shop.shoppers.users.len(), browsing.threads.max(1));
-    thread::scope(|scope| {
-        let work = &work;
-        let part = |first: usize| {
-            scope.spawn(move || {
-                (first..users).step_by(threads).map(work).collect::<Result<Vec<T>, _>>()
-            })
-        };
-        let parts: Vec<_> = (0..threads).map(part).collect();
-        let mut all = Vec::with_capacity(users);
-        for part in parts {
-            let done = part.join().map_err(|_| anyhow::anyhow!("a shopper's thread panicked"))?;
-            all.extend(done?);
-        }
-        Ok(all)
-    })
 }

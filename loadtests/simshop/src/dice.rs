@@ -17,6 +17,8 @@ pub(crate) enum Draw {
     Traffic,
     Clicks,
     Pilot,
+    Day,
+    Visit,
 }
 
 /// The stream of one thing.

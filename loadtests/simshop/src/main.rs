@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use plugrank_simshop::{
-    ArmTruth, Browsing, Exchange, Outcome, Plan, closed_loop, describe, exchange, generate,
-    idrec_against_ppm, truth,
+    ArmTruth, Browsing, Day, Exchange, Outcome, Plan, closed_loop, day, describe, exchange,
+    generate, idrec_against_ppm, truth,
 };
 
 /// Makes shops that do not exist, with clicks whose true probabilities are known.
@@ -54,6 +54,14 @@ every shopper, else of those that were served.
 Example:
   simshop run models/simshop/dataset --url http://127.0.0.1:8080 --runs 10 --visits 8";
 
+const DAY: &str = "\
+The server has the shop loaded and knows the event types cart, purchase, favourite and hide beside click and
+impression. In each of --hours rounds some prices change, some items are withdrawn, and shoppers come, see a
+list and do with it what they do. It fails where a list shows what was withdrawn before.
+
+Example:
+  simshop day models/simshop/dataset --url http://127.0.0.1:8080";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a dataset folder.
@@ -66,6 +74,9 @@ enum Command {
     /// Let shoppers browse a running server, and hold what an experiment concludes against the truth.
     #[command(after_help = RUN)]
     Run(RunArgs),
+    /// Let a day pass on a running server: six types of events, new prices, withdrawn items.
+    #[command(after_help = DAY)]
+    Day(DayArgs),
     /// Measure what loading and activating a second model cost those who are served meanwhile.
     #[command(after_help = EXCHANGE)]
     Exchange(ExchangeArgs),
@@ -145,6 +156,37 @@ struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct DayArgs {
+    /// Folder that `generate` made.
+    #[arg(value_name = "DIR")]
+    dataset: PathBuf,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Seed of all that is drawn.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Shoppers, at most: the first ones.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    shoppers: usize,
+    /// Rounds in which shoppers come.
+    #[arg(long, default_value_t = 24)]
+    hours: usize,
+    /// Items of a list.
+    #[arg(long, default_value_t = 10)]
+    k: usize,
+    /// Shoppers at a time.
+    #[arg(long, default_value_t = 4)]
+    threads: usize,
+    /// Prices that change in an hour.
+    #[arg(long, default_value_t = 20)]
+    prices: usize,
+    /// Items that are withdrawn in an hour.
+    #[arg(long, default_value_t = 2)]
+    withdrawn: usize,
+}
+
+#[derive(Debug, clap::Args)]
 struct ExchangeArgs {
     /// Folder of the second model, among those of the server.
     #[arg(value_name = "NAME")]
@@ -201,8 +243,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&found)?);
         }
         Command::Run(args) => browse(&args)?,
+        Command::Day(args) => pass(args)?,
         Command::Exchange(args) => measure(&args)?,
     }
+    Ok(())
+}
+
+fn pass(args: DayArgs) -> anyhow::Result<()> {
+    let DayArgs { dataset, url, seed, shoppers, hours, k, threads, prices, withdrawn } = args;
+    let one = Day { url, seed, shoppers, hours, k, threads, prices, withdrawn };
+    println!("{}", serde_json::to_string_pretty(&day(&dataset, &one)?)?);
     Ok(())
 }
 

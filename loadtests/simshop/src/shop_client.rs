@@ -46,6 +46,7 @@ impl ShopClient {
         let url = format!("{}{path}", self.url);
         let sent = match (method, body) {
             ("POST", Some(body)) => self.agent.post(&url).send_json(body),
+            ("PATCH", Some(body)) => self.agent.patch(&url).send_json(body),
             ("PUT", Some(body)) => self.agent.put(&url).send_json(body),
             ("DELETE", _) => self.agent.delete(&url).call(),
             _ => self.agent.get(&url).call(),
@@ -105,7 +106,21 @@ impl ShopClient {
         let shown = (0..served.items.len()).map(|place| event("impression", place));
         let clicks = clicked.iter().map(|place| event("click", *place));
         let events: Vec<Value> = shown.chain(clicks).collect();
-        self.send("POST", "/v1/events", Some(&json!({ "events": events }))).map(drop)
+        self.events(&events)
+    }
+
+    /// Reports events.
+    pub(crate) fn events(&self, events: &[Value]) -> anyhow::Result<()> {
+        let reply = self.send("POST", "/v1/events", Some(&json!({ "events": events })))?;
+        let refused = |one: &&Value| one["status"] != "accepted";
+        let refused = reply["results"].as_array().and_then(|all| all.iter().find(refused));
+        ensure!(refused.is_none(), "an event was not accepted: {refused:?}");
+        Ok(())
+    }
+
+    /// Changes an item.
+    pub(crate) fn change_item(&self, item: usize, body: &Value) -> anyhow::Result<()> {
+        self.send("PATCH", &format!("/v1/items/i{}", item + 1), Some(body)).map(drop)
     }
 
     /// The models there are.
@@ -165,7 +180,7 @@ impl ShopClient {
     }
 }
 
-fn user_id(user: usize) -> String {
+pub(crate) fn user_id(user: usize) -> String {
     format!("u{}", user + 1)
 }
 

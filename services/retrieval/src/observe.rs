@@ -8,11 +8,9 @@ use plugrank_contract::{CallError, Context, Event, ItemId, retrieval::ObserveEve
 use plugrank_transport::Service;
 
 use crate::{
-    RetrievalError, RetrievalService, index::vector::recency_weight, state::RetrievalState,
+    RetrievalError, RetrievalService,
+    click_pairs::{READS, pair},
 };
-
-/// Histories that are read at a time.
-const READS: usize = 16;
 
 #[async_trait]
 impl Service<ObserveEvents> for RetrievalService {
@@ -37,19 +35,4 @@ impl Service<ObserveEvents> for RetrievalService {
             .await
             .map_err(CallError::from)
     }
-}
-
-/// Pairs a click with those of the user's clicks that came shortly before it.
-async fn pair(state: &RetrievalState, click: Event) -> Result<(), RetrievalError> {
-    let options = &state.options.co_visitation;
-    let history = state.store.history(&click.user_id, click.timestamp, options.clicks, 0).await?;
-    let view = state.items.view();
-    let Some(item) = view.index_of(click.item_id.as_str()) else { return Ok(()) };
-    for (rank, earlier) in history.clicks().enumerate() {
-        if let Some(other) = view.index_of(earlier.item_id.as_str()) {
-            let weight = recency_weight(rank, options.half_life_clicks);
-            state.pairs.add(item, other, weight as f32);
-        }
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@ use plugrank_settings::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineOptions, RetrievalError};
+use crate::{EngineOptions, RetrievalError, shown_too_often::ShownTooOftenOptions};
 
 /// The retrieval service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -57,6 +57,9 @@ pub struct RetrievalOptions {
     /// Items clicked together with what the user clicked.
     #[garde(dive)]
     pub co_visitation: CoVisitationOptions,
+    /// Items that a user was shown again and again and did not click.
+    #[garde(dive)]
+    pub shown_too_often: ShownTooOftenOptions,
     /// Items popular in the user's categories.
     #[garde(dive)]
     pub category: CategoryOptions,
@@ -84,6 +87,7 @@ impl Default for RetrievalOptions {
             quotas: SourceShares::default().in_quotas(),
             ann: AnnOptions::default(),
             co_visitation: CoVisitationOptions::default(),
+            shown_too_often: ShownTooOftenOptions::default(),
             category: CategoryOptions::default(),
             popular: PopularOptions::default(),
             engine: EngineOptions::default(),
@@ -282,8 +286,11 @@ pub struct CoVisitationOptions {
     /// After so many clicks the weight of a click's co-visited items is halved.
     #[garde(range(min = 0.1, max = 10_000.0), custom(finite))]
     pub half_life_clicks: f64,
-    /// Items of which is kept what was clicked together with them since the start; about 1 KB each. Of
-    /// as many items is kept what the loader computed.
+    /// After so many days a click together counts half.
+    #[garde(range(min = 0.01, max = 36_500.0), custom(finite))]
+    pub half_life_days: f64,
+    /// Items of which is kept what events say was clicked together with them; about 2 KB each. Of as many
+    /// items is kept what the loader computed. At a start the log of events is read again.
     #[garde(range(min = 0, max = 1_000_000_000))]
     pub live_items: u64,
     /// What the loader computed is read from the store again when it is so old, in milliseconds.
@@ -293,11 +300,23 @@ pub struct CoVisitationOptions {
 
 impl Default for CoVisitationOptions {
     fn default() -> Self {
-        Self { clicks: 20, half_life_clicks: 8.0, live_items: 100_000, refresh_ms: 10_000 }
+        Self {
+            clicks: 20,
+            half_life_clicks: 8.0,
+            half_life_days: 30.0,
+            live_items: 100_000,
+            refresh_ms: 10_000,
+        }
     }
 }
 
 impl CoVisitationOptions {
+    /// How long until a click together counts half.
+    #[must_use]
+    pub fn half_life(&self) -> Duration {
+        Duration::from_secs_f64(self.half_life_days * 86_400.0)
+    }
+
     /// Age at which what the loader computed is read again.
     pub(crate) fn refresh_every(&self) -> Duration {
         Duration::from_millis(self.refresh_ms)

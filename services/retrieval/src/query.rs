@@ -33,6 +33,8 @@ pub(crate) struct RetrievalQuery {
     pub(crate) excluded: IndexSet,
     /// Items that earlier pages showed.
     pub(crate) shown: Shown,
+    /// Items that the user was shown again and again.
+    pub(crate) shown_too_often: IndexSet,
     /// Items that the candidates should go with.
     pub(crate) context: ItemList,
     /// Filters that every candidate meets.
@@ -120,6 +122,7 @@ impl RetrievalQuery {
         self.seen.contains(index)
             || self.excluded.contains(index)
             || self.shown.contains(index)
+            || self.shown_too_often.contains(index)
             || !self.wants(index)
     }
 

@@ -16,13 +16,14 @@ use crate::{
     state::{RetrievalState, fetch_vectors},
 };
 
-/// Of which items vectors are fetched.
+/// Who asks for items to be read again. Either way vectors are fetched of those whose content is another
+/// than the one their vector is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refetch {
-    /// Of all.
-    All,
-    /// Of those whose content is another than the one their vector is of.
-    Changed,
+pub(crate) enum Asker {
+    /// A call that waits until the items can be retrieved.
+    Call,
+    /// The store's changes.
+    Changes,
 }
 
 /// Applies changes that are followed.
@@ -32,7 +33,7 @@ pub(crate) struct ApplyChanges(pub(crate) Arc<RetrievalState>);
 impl ChangeSink for ApplyChanges {
     async fn changed(&self, ids: Vec<ItemId>) -> Result<(), SinkError> {
         let turn = Arc::clone(&self.0.maintenance).lock_owned().await;
-        Ok(refresh_detached(&self.0, ids, Refetch::Changed, turn).await?)
+        Ok(refresh_detached(&self.0, ids, Asker::Changes, turn).await?)
     }
 
     fn stats_changed(&self) {
@@ -45,11 +46,11 @@ impl ChangeSink for ApplyChanges {
 pub(crate) async fn refresh_detached(
     state: &Arc<RetrievalState>,
     ids: Vec<ItemId>,
-    refetch: Refetch,
+    asker: Asker,
     turn: OwnedMutexGuard<()>,
 ) -> Result<(), RetrievalError> {
     let state = Arc::clone(state);
-    let done = tokio::spawn(async move { refresh(&state, ids, refetch, turn).await });
+    let done = tokio::spawn(async move { refresh(&state, ids, asker, turn).await });
     done.await.map_err(|error| RetrievalError::Index(format!("a refresh ended early: {error}")))?
 }
 
@@ -58,14 +59,14 @@ pub(crate) async fn refresh_detached(
 async fn refresh(
     state: &Arc<RetrievalState>,
     ids: Vec<ItemId>,
-    refetch: Refetch,
+    asker: Asker,
     turn: OwnedMutexGuard<()>,
 ) -> Result<(), RetrievalError> {
     let applied = state.items.refresh(state.store.as_ref(), &ids).await?;
     state.popularity.changed();
     let current = state.index.load_full();
     // A shared index follows the changes by itself. Only who has to have an item at once writes it.
-    let shared = state.engine.is_some() && refetch == Refetch::Changed;
+    let shared = state.engine.is_some() && asker == Asker::Changes;
     let has = |index| current.as_ref().is_some_and(|one| one.vectors.has(index));
     let mut gone = applied.removed;
     state.indexed.set(gone.iter().map(|index| (*index, None)));
@@ -77,10 +78,7 @@ async fn refresh(
             Default::default()
         } else {
             let old = |(index, content): &(ItemIndex, Content)| {
-                refetch == Refetch::All
-                    || content.is_none()
-                    || state.indexed.get(*index) != *content
-                    || !has(*index)
+                content.is_none() || state.indexed.get(*index) != *content || !has(*index)
             };
             let named =
                 |(index, content)| Some(((index, content), (index, view.id(index)?.clone())));

@@ -9,7 +9,7 @@ use plugrank_transport::Service;
 use crate::{
     RetrievalError, RetrievalService,
     build::reindex,
-    refresh::{Refetch, refresh_detached},
+    refresh::{Asker, refresh_detached},
 };
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl Service<RefreshItems> for RetrievalService {
         let turn = context.deadline.limit(turn).await;
         let turn =
             turn.ok_or_else(|| CallError::deadline("other items are still being read again"))?;
-        refresh_detached(&self.state, ids, Refetch::All, turn).await.map_err(CallError::from)
+        refresh_detached(&self.state, ids, Asker::Call, turn).await.map_err(CallError::from)
     }
 }
 

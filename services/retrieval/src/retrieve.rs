@@ -108,6 +108,8 @@ impl RetrievalService {
         if !query.filters.is_empty() {
             query.narrowed = Some(Narrowed::new(&query.filters, &view, query.limit));
         }
+        let often = &self.state.options.shown_too_often;
+        query.shown_too_often = often.items(&user, call.as_of, &self.state.items);
         query.read_clicks(user, self.state.options.seen_clicks, &self.state.items, &view);
         if !call.context.is_empty() {
             query.go_with(&call.context, &self.state.items, &view);
@@ -126,7 +128,7 @@ impl RetrievalService {
     async fn read_user(&self, call: &Retrieve, until: Deadline) -> UserRead {
         let options = &self.state.options;
         let clicks = HistoryLimits { clicks: options.seen_clicks, impressions: 0 };
-        let limits = options.history.union(clicks);
+        let limits = options.history.union(clicks).union(options.shown_too_often.limits());
         let read = self.state.store.user_view(&call.user_id, call.as_of, limits);
         let read = match until.part(CLICKS_SHARE).limit(read).await {
             Some(read) => {

@@ -20,6 +20,7 @@ use crate::{
     indexed::IndexedContents,
     popularity::Popularity,
     refresh::ApplyChanges,
+    replay_pairs::replay_pairs,
     snapshot::{Restored, Saver, SnapshotStatus, Snapshots},
     sources::Sources,
     state::{Indexed, RetrievalState, fetch_vectors},
@@ -101,7 +102,7 @@ impl RetrievalService {
         };
         let state = Arc::new(RetrievalState {
             popularity: Popularity::new(&items, &options),
-            pairs: Pairs::new(options.co_visitation.live_items),
+            pairs: Pairs::new(options.co_visitation.live_items, options.co_visitation.half_life()),
             options,
             store,
             items,
@@ -132,6 +133,7 @@ impl RetrievalService {
         if name.is_some() {
             reread_all_stats(Arc::clone(&state));
         }
+        replay_pairs(&state);
         let folder = state.options.snapshot.path.clone();
         let saver = follower.as_ref().zip(folder).map(|(follower, folder)| {
             Saver::start(Arc::clone(&state), Arc::clone(follower.followed()), folder, saved)

@@ -54,7 +54,7 @@ pub(crate) struct RetrievalState {
     pub(crate) index: ArcSwapOption<Indexed>,
     /// Which content its vectors are of.
     pub(crate) indexed: IndexedContents,
-    /// Items clicked together since the start.
+    /// Items clicked together, by the log of events.
     pub(crate) pairs: Pairs,
     /// Snapshots that were made.
     pub(crate) snapshots: Snapshots,

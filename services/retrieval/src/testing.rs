@@ -71,7 +71,7 @@ impl Bench {
         let (options, items) = (RetrievalOptions::default(), ItemTable::new());
         let state = RetrievalState {
             popularity: Popularity::new(&items, &options),
-            pairs: Pairs::new(10),
+            pairs: Pairs::new(10, options.co_visitation.half_life()),
             options,
             store: Arc::new(store),
             items,

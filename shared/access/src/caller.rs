@@ -27,6 +27,14 @@ impl Caller {
         self.scopes.allows(scope)
     }
 
+    /// Counts a batch as the requests that it holds; the call itself was counted as one.
+    ///
+    /// # Errors
+    /// When they are more than the caller may ask.
+    pub fn count_batch(&self, requests: u32) -> Result<(), Denied> {
+        self.limits.take_rest(&self.name, requests)
+    }
+
     /// Lets it ask what needs one of `scopes`.
     pub(crate) fn ask(&self, scopes: &'static [Scope], now: SystemTime) -> Result<(), Denied> {
         if self.expires.is_some_and(|expires| expires <= now) {

@@ -11,6 +11,8 @@ pub enum Denied {
     Missing,
     /// It shows something else than a bearer token.
     Scheme,
+    /// It shows no certificate, which the roles show each other.
+    NoCertificate,
     /// It shows a key that is not known, or no more.
     Unknown,
     /// What it shows has expired.
@@ -31,6 +33,13 @@ pub enum Denied {
         /// When the next request passes.
         after: Duration,
     },
+    /// The caller asks more at once than it ever may.
+    AtOnce {
+        /// Who.
+        caller: String,
+        /// Requests that it may ask at once.
+        most: u32,
+    },
     /// The caller has asked as much as it may in a day.
     Quota {
         /// Who.
@@ -46,11 +55,12 @@ impl Denied {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Missing | Self::Scheme => "no_key",
+            Self::NoCertificate => "no_certificate",
             Self::Unknown => "unknown_key",
             Self::Expired => "expired_key",
             Self::Token(_) => "bad_token",
             Self::Scope { .. } => "scope",
-            Self::Rate { .. } => "rate",
+            Self::Rate { .. } | Self::AtOnce { .. } => "rate",
             Self::Quota { .. } => "quota",
         }
     }
@@ -66,7 +76,9 @@ impl Denied {
                 let needs = one_of(needs, " ");
                 return Some(format!("{REALM}, error=\"insufficient_scope\", scope=\"{needs}\""));
             }
-            Self::Rate { .. } | Self::Quota { .. } => return None,
+            Self::Rate { .. } | Self::AtOnce { .. } | Self::Quota { .. } | Self::NoCertificate => {
+                return None;
+            }
         };
         Some(format!("{REALM}, error=\"{error}\", error_description=\"{self}\""))
     }
@@ -85,6 +97,9 @@ impl fmt::Display for Denied {
                 "send a key: `Authorization: Bearer KEY`; `plugrank keys new` makes one",
             ),
             Self::Scheme => f.write_str("Authorization must be `Bearer KEY`"),
+            Self::NoCertificate => f.write_str(
+                "show a certificate of the roles' authority (peers.tls.certificate_file)",
+            ),
             Self::Unknown => f.write_str("the key is not known here"),
             Self::Expired => f.write_str("the key has expired"),
             Self::Token(why) => write!(f, "the token {why}"),
@@ -92,6 +107,9 @@ impl fmt::Display for Denied {
                 write!(f, "{caller} may not do this: it needs the scope {}", one_of(needs, " or "))
             }
             Self::Rate { caller, .. } => write!(f, "{caller} asks more often than it may"),
+            Self::AtOnce { caller, most } => {
+                write!(f, "{caller} may ask for {most} at once; send fewer in a batch")
+            }
             Self::Quota { caller, .. } => write!(f, "{caller} has used up its requests of a day"),
         }
     }

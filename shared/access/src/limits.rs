@@ -38,29 +38,63 @@ pub struct LimitOptions {
 /// What a caller has left.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    rate: Option<DefaultDirectRateLimiter>,
-    quota: Option<DefaultDirectRateLimiter>,
+    rate: Option<Limit>,
+    quota: Option<Limit>,
+}
+
+#[derive(Debug)]
+struct Limit {
+    limiter: DefaultDirectRateLimiter,
+    /// Requests that it lets pass at once.
+    most: NonZeroU32,
+}
+
+impl Limit {
+    fn new(quota: Quota, most: NonZeroU32) -> Self {
+        Self { limiter: RateLimiter::direct(quota.allow_burst(most)), most }
+    }
+
+    /// When so many would pass; `None` where they have.
+    fn over(&self, requests: NonZeroU32) -> Option<Duration> {
+        // More than its room was refused before.
+        let refused = self.limiter.check_n(requests).ok()?.err()?;
+        Some(refused.wait_time_from(DefaultClock::default().now()))
+    }
 }
 
 impl Limits {
     pub(crate) fn new(options: &LimitOptions) -> Self {
         let rate = options.per_second.and_then(NonZeroU32::new).map(|rate| {
             let burst = options.burst.and_then(NonZeroU32::new).unwrap_or(rate);
-            RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))
+            Limit::new(Quota::per_second(rate), burst)
         });
-        let quota = options.per_day.and_then(NonZeroU32::new).and_then(|most| {
-            let quota = Quota::with_period(DAY / most.get())?.allow_burst(most);
-            Some(RateLimiter::direct(quota))
-        });
+        let quota = options
+            .per_day
+            .and_then(NonZeroU32::new)
+            .and_then(|most| Some(Limit::new(Quota::with_period(DAY / most.get())?, most)));
         Self { rate, quota }
     }
 
     /// Takes one request off.
     pub(crate) fn take(&self, caller: &str) -> Result<(), Denied> {
-        let over = |limit: &Option<DefaultDirectRateLimiter>| {
-            let refused = limit.as_ref()?.check().err()?;
-            Some(refused.wait_time_from(DefaultClock::default().now()))
-        };
+        self.take_all(caller, NonZeroU32::MIN)
+    }
+
+    /// Takes off those of a batch beyond its first, which [`Limits::take`] took.
+    pub(crate) fn take_rest(&self, caller: &str, batch: u32) -> Result<(), Denied> {
+        let limits = [&self.rate, &self.quota].into_iter().flatten();
+        let most = limits.map(|limit| limit.most.get()).min();
+        if let Some(most) = most.filter(|most| batch > *most) {
+            return Err(Denied::AtOnce { caller: caller.to_owned(), most });
+        }
+        match NonZeroU32::new(batch.saturating_sub(1)) {
+            Some(rest) => self.take_all(caller, rest),
+            None => Ok(()),
+        }
+    }
+
+    fn take_all(&self, caller: &str, requests: NonZeroU32) -> Result<(), Denied> {
+        let over = |limit: &Option<Limit>| limit.as_ref()?.over(requests);
         if let Some(after) = over(&self.rate) {
             return Err(Denied::Rate { caller: caller.to_owned(), after });
         }
@@ -103,8 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_counts_as_the_requests_it_holds() {
+        let some = LimitOptions { per_second: Some(1), burst: Some(10), per_day: Some(100) };
+        let limits = limits(some);
+        assert_eq!((limits.take("shop"), limits.take_rest("shop", 8)), (Ok(()), Ok(())));
+        assert_eq!(limits.take("shop"), Ok(()));
+        assert!(matches!(limits.take_rest("shop", 3), Err(Denied::Rate { .. })));
+        assert_eq!(limits.take_rest("shop", 2), Ok(()), "the tenth");
+        let most = Denied::AtOnce { caller: "shop".to_owned(), most: 10 };
+        assert_eq!(limits.take_rest("shop", 11), Err(most), "it never passes");
+    }
+
+    #[test]
     fn without_limits_everything_passes() {
         let limits = limits(LimitOptions::default());
         assert!((0..10_000).all(|_| limits.take("shop").is_ok()));
+        assert_eq!(limits.take_rest("shop", 100), Ok(()));
     }
 }

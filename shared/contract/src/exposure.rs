@@ -38,6 +38,9 @@ pub struct Exposure {
     pub tasks: Vec<String>,
     /// The list, first to last: an item's position is its place in it, from 1.
     pub items: Vec<ExposedItem>,
+    /// Of a request that was logged in full: what re-ranking was asked, candidates, values, facts and seed
+    /// (postcard of [`Rerank`](crate::reranking::Rerank)), so that it can be done again. Else empty.
+    pub rerank: Vec<u8>,
 }
 
 /// An arm of an experiment.

@@ -174,7 +174,8 @@ fn scoring() {
     };
     assert_eq!(
         hex(&given),
-        "020164000178016e010006000101016101e807010362757901000601040201640001".to_owned() + "78016e010006"
+        "020164000178016e010006000101016101e807010362757901000601040201640001".to_owned()
+            + "78016e010006"
     );
     let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {

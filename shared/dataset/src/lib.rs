@@ -22,9 +22,12 @@ pub use error::DatasetError;
 pub use folder::DatasetFolder;
 pub use image_file::{IMAGE_MAX_BYTES, ImageKind};
 pub use meta::{DatasetMeta, Negatives, Time};
-pub use names::{DATASET_JSON, INTERACTIONS, ITEMS, TRUTH, USERS};
+pub use names::{DATASET_JSON, EXPOSURES, INTERACTIONS, ITEMS, TRUTH, USERS};
 pub use problems::FolderProblems;
 pub use read::Batches;
 pub use rows::{DatasetItem, InteractionRow, TruthRow};
 pub use rule::DatasetRule;
-pub use write::{FeatureType, InteractionWriter, ItemWriter, TruthWriter, UserWriter};
+pub use write::{
+    ExposureWriter, FeatureType, InteractionColumns, InteractionDetails, InteractionWriter,
+    ItemWriter, TableTarget, TruthWriter, UserWriter,
+};

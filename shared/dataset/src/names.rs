@@ -8,6 +8,8 @@ pub const USERS: &str = "users.parquet";
 pub const INTERACTIONS: &str = "interactions.parquet";
 /// True click probabilities; simulated data only.
 pub const TRUTH: &str = "truth.parquet";
+/// Served lists, an item a row; what serving knows and training does not read.
+pub const EXPOSURES: &str = "exposures.parquet";
 /// What the folder is.
 pub const DATASET_JSON: &str = "dataset.json";
 
@@ -23,6 +25,8 @@ pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const LABEL: &str = "label";
 pub(crate) const REQUEST_ID: &str = "request_id";
 pub(crate) const POSITION: &str = "position";
+pub(crate) const SURFACE: &str = "surface";
+pub(crate) const PROPENSITY: &str = "propensity";
 pub(crate) const ACTION: &str = "action";
 pub(crate) const VALUE: &str = "value";
 pub(crate) const PROBABILITY: &str = "probability";
@@ -32,3 +36,10 @@ pub(crate) const ITEM_COLUMNS: [&str; 7] =
     [ITEM_ID, TITLE, TEXT, CATEGORIES, IMAGE, CREATED_AT, AVAILABLE];
 /// Columns of `users.parquet` that are not features.
 pub(crate) const USER_COLUMNS: [&str; 1] = [USER_ID];
+/// What the name of a further task's label begins with.
+pub(crate) const TASK_PREFIX: &str = "label_";
+/// Columns of `interactions.parquet` that are not features, beside the labels of further tasks.
+pub(crate) const INTERACTION_COLUMNS: [&str; 11] = [
+    USER_ID, ITEM_ID, TIMESTAMP, LABEL, REQUEST_ID, POSITION, SURFACE, PROPENSITY, "action",
+    "value", "arm",
+];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{TryStreamExt, future::Either, stream};
 use plugrank_contract::ItemId;
-use plugrank_items::{ItemTable, content_of};
+use plugrank_items::ItemTable;
 use plugrank_store::StoredItem;
 
 use crate::{
@@ -97,8 +97,8 @@ impl Encoding {
         &self,
         page: Vec<Arc<StoredItem>>,
     ) -> Result<(Part, Vec<Arc<StoredItem>>), EncodingError> {
-        let key =
-            |item: &Arc<StoredItem>| record_key(&item.item.item_id, content_of(&item.content));
+        let encoded = self.items().encoded();
+        let key = |item: &Arc<StoredItem>| record_key(&item.item.item_id, encoded.content(item));
         let keys: Vec<Vec<u8>> = page.iter().map(key).collect();
         let mut found = self.store.vectors(&self.tiers.space, &keys).await?.into_iter();
         let (mut part, mut missing) = (Part::default(), Vec::new());
@@ -129,7 +129,7 @@ impl Encoding {
         let (mut stored, mut records) = (Vec::new(), Vec::new());
         for (item, record) in items.iter().zip(encoded.records) {
             let Some(record) = record else { continue };
-            let key = record_key(&item.item.item_id, content_of(&item.content));
+            let key = record_key(&item.item.item_id, self.items().encoded().content(item));
             stored.push((key, record.to_vec()));
             records.push(made(self.items(), item, record));
         }
@@ -142,7 +142,7 @@ impl Encoding {
 }
 
 fn made(table: &ItemTable, item: &StoredItem, record: Record) -> MadeRecord {
-    let content = content_of(&item.content);
+    let content = table.encoded().content(item);
     let index = table.view().index_of(item.item.item_id.as_str());
     // The table leaves out records of items that it does not have.
     let item = index.unwrap_or(plugrank_contract::UNKNOWN_ITEM);

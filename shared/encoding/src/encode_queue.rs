@@ -9,7 +9,6 @@ use std::{
 };
 
 use plugrank_contract::ItemId;
-use plugrank_items::content_of;
 use plugrank_store::{Store, StoredItem};
 use tokio::{
     runtime::Handle,
@@ -64,7 +63,7 @@ impl EncodeCore {
         for ((ticket, item), record) in tickets.iter().zip(&items).zip(&encoded.records) {
             let Some(record) = record else { continue };
             let ItemToEncode { item: index, id, asked } = &ticket.item;
-            let content = content_of(&item.content);
+            let content = self.table.items.encoded().content(item);
             stored.push((record_key(id, content), record.to_vec()));
             let record = Record::clone(record);
             made.push(MadeRecord { item: *index, asked: *asked, content, record });

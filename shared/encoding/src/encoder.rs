@@ -12,6 +12,7 @@ use crate::{
     item_models::{Content, EncoderRow, ItemModels, ItemSchema},
     metrics::EncodingMetrics,
     modal::ModalVector,
+    modal_key::modal_key,
     options::EncodingOptions,
     record_set::Record,
     write_back::Vectors,
@@ -93,7 +94,7 @@ impl Encoder {
             let mut modal = Vectors::new();
             for (at, vector) in unknown.iter().zip(made) {
                 if !changed.contains(at) {
-                    modal.push((items[*at].content.to_vec(), vector.to_bytes()));
+                    modal.push((modal_key(&items[*at].item), vector.to_bytes()));
                 }
                 known[*at] = Some(vector);
             }
@@ -134,7 +135,7 @@ impl Encoder {
         if self.schema.modal.parts() == 0 {
             return vec![Some(ModalVector::absent(&self.schema.modal)); items.len()];
         }
-        let keys: Vec<Vec<u8>> = items.iter().map(|item| item.content.to_vec()).collect();
+        let keys: Vec<Vec<u8>> = items.iter().map(|item| modal_key(&item.item)).collect();
         match self.store.vectors(&self.modal_space, &keys).await {
             Ok(found) => {
                 let read = |bytes: Vec<u8>| {

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use plugrank_bundle::{Bundle, ItemRecordLayout};
 use plugrank_contract::{
-    CallError, Deadline, ItemId, ItemList, TimestampMs, UserId, UserRead, UserView,
+    CallError, Deadline, ItemId, ItemIndex, ItemList, TimestampMs, UserId, UserRead, UserView,
     embedding::Tiers,
 };
 use plugrank_inference::{
@@ -210,13 +210,20 @@ impl Encoding {
         Ok(UnifiedInputs { records, user, late: joined(reasons) })
     }
 
-    /// Reads items of the store again, and forgets their records.
+    /// Reads items of the store again, and forgets their records, unless what they are made of is the same.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn invalidate(&self, ids: &[ItemId]) -> Result<Applied, StoreError> {
         let applied = self.items.refresh(self.store.as_ref(), ids).await?;
-        let changed = [&applied.written[..], &applied.removed[..]].concat();
+        let changed: Vec<ItemIndex> = {
+            let (items, records) = (self.items.view(), self.records_table().view());
+            let current = |item: &ItemIndex| {
+                records.get(*item).is_some_and(|row| row.content() == items.content(*item))
+            };
+            let written = applied.written.iter().filter(|item| !current(item));
+            written.chain(&applied.removed).copied().collect()
+        };
         self.records_table().forget(&changed);
         Ok(applied)
     }

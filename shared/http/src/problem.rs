@@ -256,6 +256,14 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "not-http", title, detail)
     }
 
+    /// 400: a request without TLS at a port that speaks it.
+    #[must_use]
+    pub fn no_tls() -> Self {
+        let detail = "this port speaks TLS; use https:// in the address";
+        let title = "The request is not encrypted";
+        Self::new(StatusCode::BAD_REQUEST, "no-tls", title, detail)
+    }
+
     /// 429: more at a time than is taken on.
     #[must_use]
     pub fn too_many(detail: impl Into<String>) -> Self {
@@ -387,9 +395,17 @@ impl From<Denied> for Problem {
                 let title = "The request does not show who is asking";
                 Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail)
             }
+            Denied::NoCertificate => {
+                let title = "The caller shows no certificate";
+                Self::new(StatusCode::FORBIDDEN, "forbidden", title, detail)
+            }
             Denied::Scope { .. } => {
                 let title = "The caller may not do this";
                 Self::new(StatusCode::FORBIDDEN, "forbidden", title, detail)
+            }
+            Denied::AtOnce { .. } => {
+                let title = "Too much is asked at a time";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title, detail)
             }
             Denied::Rate { after, .. } => Self::too_many(detail).retry_after(after),
             Denied::Quota { after, .. } => {

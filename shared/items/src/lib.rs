@@ -15,6 +15,7 @@
 
 mod availability_bits;
 mod columns;
+mod encoded_features;
 mod features;
 pub mod filter;
 pub mod follow;
@@ -32,6 +33,7 @@ mod testing;
 mod view;
 
 pub use columns::ColumnStatus;
+pub use encoded_features::EncodedFeatures;
 pub use features::{FeatureColumn, FeatureRows};
 pub use filter::{CompiledFilter, Matching};
 pub use follow::{ChangeSink, FollowParts, FollowStatus, Followed, Follower, TableSink};

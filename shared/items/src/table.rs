@@ -17,13 +17,13 @@ use plugrank_contract::{
 use plugrank_store::{Decayed, ItemStats, Store, StoreError};
 
 use crate::{
-    ColumnStatus, FeatureColumn, ItemsOptions,
+    ColumnStatus, EncodedFeatures, FeatureColumn, ItemsOptions,
     availability_bits::{AvailabilityBits, AvailabilityBitsMut},
     columns::{Column, ColumnsMut, SavedColumns},
     id_index::IdIndex,
     interner::Interner,
     pages::{Pages, PagesMut},
-    row::{Availability, CategoryIndex, ItemRow, PAGE_ROWS, RowPage, content_of},
+    row::{Availability, CategoryIndex, ItemRow, PAGE_ROWS, RowPage},
 };
 
 /// Items read from the store at a time.
@@ -77,6 +77,7 @@ pub struct ItemTable {
     present: AtomicUsize,
     writer: Mutex<Writer>,
     features: RwLock<Vec<Arc<FeatureColumn>>>,
+    encoded: EncodedFeatures,
     /// Held while items are read again, so that an older read never replaces a newer one.
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -187,8 +188,20 @@ impl ItemTable {
     /// An empty table that keeps these columns.
     #[must_use]
     pub fn with_options(options: ItemsOptions) -> Arc<Self> {
+        Self::encoding(options, EncodedFeatures::all())
+    }
+
+    /// An empty table that keeps these columns, and whose content versions are of what encoders read.
+    #[must_use]
+    pub fn encoding(options: ItemsOptions, encoded: EncodedFeatures) -> Arc<Self> {
         let writer = Writer { columns: ColumnsMut::new(options), ..Writer::default() };
-        Arc::new(Self { writer: Mutex::new(writer), ..Self::default() })
+        Arc::new(Self { writer: Mutex::new(writer), encoded, ..Self::default() })
+    }
+
+    /// What its content versions are of.
+    #[must_use]
+    pub fn encoded(&self) -> &EncodedFeatures {
+        &self.encoded
     }
 
     /// Which columns it keeps.
@@ -273,7 +286,7 @@ impl ItemTable {
             }
             self.set_stats(index, stats);
             let row = ItemRow {
-                content: content_of(content),
+                content: self.encoded.content_of(item, content),
                 created_at: item.created_at,
                 categories: self.category_list(&item.categories),
                 availability: match item.available {

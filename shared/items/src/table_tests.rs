@@ -3,7 +3,10 @@ use std::sync::atomic::AtomicBool;
 use plugrank_store::content_hash;
 
 use super::*;
-use crate::testing::{item, put, write};
+use crate::{
+    content_of,
+    testing::{item, put, write},
+};
 
 #[test]
 fn an_id_keeps_its_index() {

@@ -62,6 +62,19 @@ pub fn http_urls(urls: &[String], _: &()) -> garde::Result {
     }
 }
 
+/// Addresses of HTTP servers, over TLS or not.
+///
+/// # Errors
+/// When one is none.
+pub fn web_urls(urls: &[String], _: &()) -> garde::Result {
+    match urls.iter().find(|url| !is_http(url) && !is_web(url, "https://")) {
+        Some(url) => Err(Error::new(format!(
+            "http or https addresses such as http://host:8081, not {url:?}"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The address of an HTTP server.
 ///
 /// # Errors
@@ -72,7 +85,11 @@ pub fn http_url(url: &Option<String>, _: &()) -> garde::Result {
 }
 
 fn is_http(url: &str) -> bool {
-    let host = url.strip_prefix("http://").unwrap_or_default();
+    is_web(url, "http://")
+}
+
+fn is_web(url: &str, scheme: &str) -> bool {
+    let host = url.strip_prefix(scheme).unwrap_or_default();
     let named = !host.is_empty() && !host.starts_with(['/', ':', '?', '#']);
     named && !url.contains(char::is_whitespace)
 }

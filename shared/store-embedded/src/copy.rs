@@ -1,6 +1,9 @@
 //! A copy of the store in a file of its own: what is in it now, and nothing of what was deleted.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use plugrank_store::StoreError;
 use redb::{
@@ -8,8 +11,8 @@ use redb::{
 };
 
 use crate::{
-    catalog, changes, documents, error, error::Failure, events, exposures, history, open, stats,
-    users,
+    catalog, changes, database::Handle, documents, error, error::Failure, events, exposures,
+    history, open, stats, users,
 };
 
 /// Rows copied in one transaction.
@@ -20,22 +23,41 @@ const CHUNK: usize = 50_000;
 /// # Errors
 /// There is a file already, or it cannot be written.
 pub(crate) fn copy(txn: &ReadTransaction, to: &Path) -> Result<u64, Failure> {
-    let copy = Copy { from: txn, to: Database::create(to)?, rows: 0 };
-    copy.all()
+    Copy::new(txn, to)?.all()
 }
 
-struct Copy<'a> {
+/// Copies an open store into a new file of its folder, and names that.
+///
+/// # Errors
+/// It cannot be written; then nothing is left of it.
+pub(crate) fn beside(database: &Handle) -> Result<PathBuf, StoreError> {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let mut name = database.path().to_owned().into_os_string();
+    name.push(format!(".copy-{}-{}", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
+    let to = PathBuf::from(name);
+    let copied = database.read(|txn| {
+        // A second try begins anew.
+        let _ = std::fs::remove_file(&to);
+        copy(txn, &to)
+    });
+    copied.map(|_| to.clone()).inspect_err(|_| drop(std::fs::remove_file(&to)))
+}
+
+/// A copy on its way.
+pub(crate) struct Copy<'a> {
     from: &'a ReadTransaction,
-    to: Database,
-    rows: u64,
+    pub(crate) to: Database,
+    pub(crate) rows: u64,
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    /// Into a new file.
+    pub(crate) fn new(from: &'a ReadTransaction, to: &Path) -> Result<Self, Failure> {
+        Ok(Self { from, to: Database::create(to)?, rows: 0 })
+    }
+
     fn all(mut self) -> Result<u64, Failure> {
-        self.table(catalog::ITEMS)?;
-        self.table(catalog::IMAGES)?;
-        self.table(users::USERS)?;
-        self.table(history::HISTORY)?;
+        self.catalog_and_users()?;
         self.table(events::EVENT_IDS)?;
         self.table(events::EVENTS)?;
         self.table(events::SHOWINGS)?;
@@ -43,6 +65,17 @@ impl Copy<'_> {
         self.table(exposures::EXPOSED_USERS)?;
         self.table(stats::STATS)?;
         self.table(stats::LOADED_STATS)?;
+        // Last: a file without it is no store.
+        self.table(open::META)?;
+        Ok(self.rows)
+    }
+
+    /// All but events, served lists, statistics, and the version.
+    pub(crate) fn catalog_and_users(&mut self) -> Result<(), Failure> {
+        self.table(catalog::ITEMS)?;
+        self.table(catalog::IMAGES)?;
+        self.table(users::USERS)?;
+        self.table(history::HISTORY)?;
         self.table(stats::NEIGHBOURS)?;
         self.table(changes::CHANGES)?;
         self.table(changes::LOG)?;
@@ -52,9 +85,7 @@ impl Copy<'_> {
         for name in names.iter().filter(|name| name.starts_with(crate::vectors::PREFIX)) {
             self.table(TableDefinition::<&[u8], &[u8]>::new(name))?;
         }
-        // Last: a file without it is no store.
-        self.table(open::META)?;
-        Ok(self.rows)
+        Ok(())
     }
 
     fn table<K: Key + 'static, V: Value + 'static>(

@@ -17,6 +17,7 @@ mod exposures;
 mod full_disk;
 mod history;
 mod log;
+mod migrate;
 mod open;
 mod options;
 mod retention;
@@ -27,5 +28,6 @@ mod users;
 mod vectors;
 mod writer;
 
+pub use migrate::Migrated;
 pub use options::EmbeddedOptions;
 pub use store::EmbeddedStore;

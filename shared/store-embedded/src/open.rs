@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use plugrank_store::StoreError;
+use plugrank_store::{StoreError, schema3};
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use crate::{
@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Version of tables, keys and values. A change to any of them raises it.
-pub(crate) const SCHEMA_VERSION: u64 = 4;
+pub(crate) const SCHEMA_VERSION: u64 = 5;
 
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-const SCHEMA_KEY: &str = "schema_version";
+pub(crate) const SCHEMA_KEY: &str = "schema_version";
 
 /// Opens the storage below the tables. A second implementation exists in tests only: a disk that
 /// can be full.
@@ -94,6 +94,12 @@ impl Opener {
         match found {
             Schema::Version(SCHEMA_VERSION) => error::caught(|| begin_log(database))
                 .map_err(|failure| failure.into_store_error(&self.path)),
+            Schema::Version(schema3::VERSION) => Err(StoreError::Corrupt(format!(
+                "{} was written by the version before this one (schema {}); stop what uses it and run \
+                 `plugrank store migrate`, which keeps the file as it is beside the new one",
+                self.path.display(),
+                schema3::VERSION
+            ))),
             Schema::Version(other) => Err(StoreError::Corrupt(format!(
                 "{} has schema version {other}, this program reads {SCHEMA_VERSION}; use the \
                  program that wrote it, or load the data into a new store",
@@ -109,13 +115,13 @@ impl Opener {
     }
 }
 
-enum Schema {
+pub(crate) enum Schema {
     Empty,
     Foreign,
     Version(u64),
 }
 
-fn stored_schema(database: &Database) -> Result<Schema, Failure> {
+pub(crate) fn stored_schema(database: &Database) -> Result<Schema, Failure> {
     let txn = database.begin_read()?;
     match txn.open_table(META) {
         Ok(meta) => Ok(meta
@@ -151,7 +157,7 @@ fn begin_log(database: &Database) -> Result<(), Failure> {
 
 /// Creates every table (a table of vectors is created when its space is first written), so that
 /// readers always find them.
-fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
+pub(crate) fn create_tables(txn: &WriteTransaction) -> Result<(), Failure> {
     txn.open_table(catalog::ITEMS)?;
     txn.open_table(catalog::IMAGES)?;
     txn.open_table(users::USERS)?;

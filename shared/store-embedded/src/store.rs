@@ -1,6 +1,11 @@
 //! The embedded store's promises, each handed to the file of its concern.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use plugrank_contract::{
@@ -15,13 +20,13 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
 
 use crate::{
-    EmbeddedOptions, catalog,
+    EmbeddedOptions, Migrated, catalog,
     changes::{self, EmbeddedChanges},
     copy,
     database::{Handle, INLINE_ROWS},
     documents,
     error::Failure,
-    events, exposures, history,
+    events, exposures, history, migrate,
     open::{FileSystem, Opener},
     retention, stats,
     user_cache::{UserCache, answers},
@@ -79,6 +84,16 @@ impl EmbeddedStore {
             disk: Box::new(FileSystem),
         };
         copy::compact(path, || opener.open())
+    }
+
+    /// Brings a store that the version before this one wrote (schema 3) to this one, in a new file that takes
+    /// the place of the old, which is kept beside it. Nobody may use it meanwhile. `None` where it is of this
+    /// version already. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; or the disk has no room for a second file.
+    pub fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrated>, StoreError> {
+        migrate::migrate(path, half_life)
     }
 
     pub(crate) fn open_with(opener: Opener) -> Result<Self, StoreError> {
@@ -396,6 +411,15 @@ impl Store for EmbeddedStore {
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         let (database, written) = (Arc::clone(&self.database), Arc::clone(&self.items_written));
         Some(Arc::new(EmbeddedChanges::new(database, written)))
+    }
+
+    async fn copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        let database = Arc::clone(&self.database);
+        let copied = tokio::task::spawn_blocking(move || copy::beside(&database));
+        let copied = copied
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("copying was cut short: {error}")))?;
+        copied.map(Some)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -180,7 +180,7 @@ pub(crate) async fn forget(
 }
 
 /// All entries of the histories among some keys.
-async fn entries(
+pub(crate) async fn entries(
     server: &Server,
     keys: &Keys,
     histories: Vec<(UserId, bool)>,

@@ -11,6 +11,11 @@ use crate::buckets;
 pub(crate) struct Key(Vec<u8>);
 
 impl Key {
+    /// One that a server has told.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// Its slot in a cluster.
     pub(crate) fn slot(&self) -> u16 {
         buckets::slot(&self.0)
@@ -113,6 +118,34 @@ impl Keys {
             .into_iter()
             .find_map(|(kind, clicked)| Some((rest.strip_prefix(kind)?, clicked)))?;
         Some((UserId::from(std::str::from_utf8(id.strip_suffix(b"}")?).ok()?), clicked))
+    }
+
+    /// What follows the name of a kind of keys.
+    fn rest<'a>(&self, kind: &str, key: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = key.strip_prefix(self.namespace.as_bytes())?.strip_prefix(b":")?;
+        rest.strip_prefix(kind.as_bytes())
+    }
+
+    /// Whether a key is one of [`Self::user`].
+    pub(crate) fn is_user(&self, key: &[u8]) -> bool {
+        self.rest("user:{u:", key).is_some()
+    }
+
+    /// Whether a key is that of an event in schema 3: `event`, the user's length, and both ids.
+    pub(crate) fn is_event_3(&self, key: &[u8]) -> bool {
+        self.rest("event", key).and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+    }
+
+    /// The name of a document.
+    pub(crate) fn document_of(&self, key: &[u8]) -> Option<String> {
+        String::from_utf8(self.rest("document:", key)?.to_vec()).ok()
+    }
+
+    /// The item of a key of a kind.
+    pub(crate) fn item_of(&self, kind: &str, key: &[u8]) -> Option<ItemId> {
+        let rest = self.rest(kind, key)?.strip_prefix(b":{")?;
+        let end = rest.iter().position(|byte| *byte == b'}')?;
+        Some(ItemId::from(std::str::from_utf8(&rest[end + 1..]).ok()?))
     }
 
     /// A pattern of `SCAN` that every key of this namespace matches.
@@ -242,6 +275,12 @@ mod tests {
         }
         assert_eq!(keys.history_of(b"other:clicks:{u:a}"), None);
         assert_eq!(keys.history_of(&keys.user(&"a".into()).0), None);
+        let (user, item) = (UserId::from("u"), ItemId::from("}i{"));
+        assert!(keys.is_user(&keys.user(&user).0) && !keys.is_user(&keys.events(&user).0));
+        assert!(keys.is_event_3(b"ns:event1:{u:u}e") && !keys.is_event_3(&keys.events(&user).0));
+        assert_eq!(keys.document_of(&keys.document("a:b").0).as_deref(), Some("a:b"));
+        assert_eq!(keys.item_of("stats", &keys.stats(&item).0), Some(item.clone()));
+        assert_eq!(keys.item_of("near", &keys.stats(&item).0), None);
         assert_eq!(Keys::new("a*[b]").pattern(), "a\\*\\[b\\]:*");
     }
 

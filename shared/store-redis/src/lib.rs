@@ -18,8 +18,8 @@
 //! | `vector:{B}` `m` or `r`, version, key | string, expires | a cached vector |
 //! | `user:{u:ID}` | string | profile (postcard) |
 //! | `clicks:{u:ID}`, `shown:{u:ID}` | sorted set, scores 0 | history: timestamp and item id, order-preserving bytes |
-//! | `exposure:{u:ID}REQUEST` | hash, expires | by item id: `c` clicked, or `s` and the shown entry |
-//! | `event:{u:ID}EVENT` | string, expires | what it counted, and the event (postcard); its presence tells a repeat |
+//! | `events:{u:ID}` | hash, expires | by event id: what it counted, and the event (postcard); its presence tells a repeat |
+//! | `showings:{u:ID}` | hash, expires | by request and item: `c` clicked or `s` shown, its weight, and the shown entry |
 //!
 //! Writes are as durable as the servers make them: set `appendonly yes` and `appendfsync always`
 //! for what the trait promises, or accept the loss of the last second with `everysec`; with
@@ -38,6 +38,7 @@ mod keys;
 mod link;
 mod log;
 mod manager;
+mod migrate;
 mod options;
 mod scripts;
 mod servers;
@@ -48,6 +49,7 @@ mod users;
 mod vector_sets;
 mod vectors;
 
+pub use migrate::Migrated;
 pub use options::RedisOptions;
 pub use servers::{RedisAccess, RedisServers};
 pub use store::RedisStore;

@@ -156,6 +156,21 @@ async fn events_of<'a>(
         .collect()
 }
 
+/// All events of users, same order.
+pub(crate) async fn all_events_of(
+    server: &Server,
+    keys: &Keys,
+    users: &[UserId],
+) -> Result<Vec<Vec<Event>>, StoreError> {
+    let ids = members(server, keys, Log::Events, users, TimeRange::ALL).await?;
+    let mut found = events_of(server, keys, users.iter().zip(&ids)).await?.into_iter();
+    let of_user = |ids: &Vec<Vec<u8>>| match ids.is_empty() {
+        true => Vec::new(),
+        false => found.next().unwrap_or_default().into_iter().flatten().collect(),
+    };
+    Ok(ids.iter().map(of_user).collect())
+}
+
 /// Forgets what is older than it is kept; how many entries.
 pub(crate) async fn forget_older(
     server: &Server,

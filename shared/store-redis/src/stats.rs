@@ -6,7 +6,12 @@ use plugrank_contract::{ItemId, TimestampMs};
 use plugrank_store::{Decayed, ItemStats, StoreError, changes::Change, codec};
 use redis::cmd;
 
-use crate::{batch::Kind, changes, connection::Server, keys::Keys};
+use crate::{
+    batch::{Batch, Kind},
+    changes,
+    connection::Server,
+    keys::Keys,
+};
 
 /// Rows in one exchange.
 const CHUNK: usize = 2000;
@@ -91,6 +96,45 @@ pub(crate) async fn get(
             }
         };
     Ok(found.into_iter().map(stats).collect())
+}
+
+/// What is kept of an item apart: what the loader counted, and what events did.
+pub(crate) struct Counts {
+    pub(crate) loaded: ItemStats,
+    counted: (u64, u64),
+}
+
+/// Counts of items, same order.
+pub(crate) async fn counts(
+    server: &Server,
+    keys: &Keys,
+    ids: &[ItemId],
+) -> Result<Vec<Counts>, StoreError> {
+    const FIELDS: [&str; 4] = [IMPRESSIONS, LOADED_IMPRESSIONS, CLICKS, LOADED_CLICKS];
+    let mut batch = server.batch(Kind::Plain);
+    for id in ids {
+        let key = keys.stats(id);
+        batch.push(&key, cmd("HMGET").arg(&key).arg(&FIELDS).take());
+    }
+    let found: Vec<[Option<u64>; 4]> = server.send(batch).await?;
+    let counts = |found: [Option<u64>; 4]| {
+        let [impressions, loaded_impressions, clicks, loaded_clicks] =
+            found.map(Option::unwrap_or_default);
+        let loaded = ItemStats {
+            impressions: loaded_impressions,
+            clicks: loaded_clicks,
+            ..ItemStats::default()
+        };
+        Counts { loaded, counted: (impressions, clicks) }
+    };
+    Ok(found.into_iter().map(counts).collect())
+}
+
+/// Adds a command that sets what events counted.
+pub(crate) fn set_counted(batch: &mut Batch, keys: &Keys, id: &ItemId, counts: &Counts) {
+    let (impressions, clicks) = counts.counted;
+    let (key, fields) = (keys.stats(id), [(IMPRESSIONS, impressions), (CLICKS, clicks)]);
+    batch.push(&key, cmd("HSET").arg(&key).arg(&fields).take());
 }
 
 pub(crate) async fn put_neighbours(

@@ -9,7 +9,7 @@ use plugrank_contract::{
 };
 use plugrank_store::{
     ChangeLog, Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage,
-    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
+    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace, schema3,
 };
 use redis::cmd;
 
@@ -32,9 +32,9 @@ const SCHEMA_VERSION: u64 = 4;
 /// A store on Redis servers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
-    server: Server,
-    keys: Keys,
-    options: RedisOptions,
+    pub(crate) server: Server,
+    pub(crate) keys: Keys,
+    pub(crate) options: RedisOptions,
 }
 
 impl RedisStore {
@@ -56,6 +56,13 @@ impl RedisStore {
         batch.push(&schema, cmd("SETNX").arg(&schema).arg(SCHEMA_VERSION).take());
         batch.push(&schema, cmd("GET").arg(&schema).take());
         let version: String = server.send(batch).await?.pop().unwrap_or_default();
+        if version == schema3::VERSION.to_string() {
+            return Err(StoreError::Corrupt(format!(
+                "the Redis namespace \"{}\" was written by the version before this one (schema {version}); \
+                 stop what uses it and run `plugrank store migrate --to-namespace NAME`",
+                options.namespace
+            )));
+        }
         if version != SCHEMA_VERSION.to_string() {
             return Err(StoreError::Corrupt(format!(
                 "the Redis namespace \"{}\" has schema version {version}, this program reads \

@@ -16,6 +16,7 @@ mod item_vector;
 pub mod keys;
 mod log;
 mod popularity;
+pub mod schema3;
 mod store;
 
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};

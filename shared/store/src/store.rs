@@ -1,6 +1,6 @@
 //! The promises every store keeps.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use plugrank_contract::{
@@ -50,7 +50,7 @@ pub struct ItemStats {
 /// A space of cached vectors; different spaces never mix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum VectorSpace {
-    /// Modal vectors, by encoder version; keyed by content hash.
+    /// Modal vectors, by encoder version; keyed by what the text and image encoders read.
     Modal(String),
     /// Item records, by bundle version; keyed by item id and content hash.
     Record(String),
@@ -213,6 +213,12 @@ pub trait Store: Send + Sync + 'static {
     /// `None`: the store keeps no record of it.
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         None
+    }
+
+    /// Copies the store as it is at one moment into a new file of this machine, while it is read and written;
+    /// the file is the caller's to remove. `None` where the store is no file of this process.
+    async fn copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        Ok(None)
     }
 
     /// Whether the store answers, for readiness.

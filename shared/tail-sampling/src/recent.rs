@@ -164,7 +164,12 @@ mod tests {
     use plugrank_runtime::telemetry::testing::{linked, span};
 
     fn recent(keep: usize) -> RecentRequests {
-        let settings = AdminOptions { bind: None, requests: keep, recent_ms: 60_000 };
+        let settings = AdminOptions {
+            bind: None,
+            requests: keep,
+            recent_ms: 60_000,
+            ..AdminOptions::default()
+        };
         RecentRequests::new(&settings)
     }
 

@@ -147,10 +147,15 @@ impl Rule for Exploration {
             rule: *self,
             chance,
             rng: ChaCha8Rng::seed_from_u64(field.seed),
+            arms: (self.floor < 1.0).then(|| {
+                thompson::Arms::new(eligible.iter().map(|item| {
+                    let (shown, clicked) = field.shown_and_clicked(*item);
+                    thompson::Arm { prior: field.ctr[*item], shown, clicked }
+                }))
+            }),
             eligible,
             asked: false,
             open: Vec::new(),
-            chances: Vec::new(),
         }))
     }
 }
@@ -164,14 +169,24 @@ struct Drawing {
     eligible: Vec<usize>,
     /// Whether the place in question was one to explore at.
     asked: bool,
-    /// Of the eligible: those that could have the place in question.
+    /// Of the eligible, by their place among them: those that could have the place in question.
     open: Vec<usize>,
-    /// With which probability each of them is drawn.
-    chances: Vec<f64>,
+    /// The eligible as arms, where not all have the same chance.
+    arms: Option<thompson::Arms>,
+}
+
+impl Drawing {
+    /// With which probability one of the open is drawn, by its place among the eligible.
+    fn chance_of(&self, eligible: usize) -> f64 {
+        let uniform = 1.0 / self.open.len().max(1) as f64;
+        let floor = self.rule.floor;
+        let best = |arms: &thompson::Arms| (1.0 - floor) * arms.chance(eligible);
+        self.arms.as_ref().map_or(uniform, |arms| floor * uniform + best(arms))
+    }
 }
 
 impl Applied for Drawing {
-    fn claims(&mut self, field: &Field<'_>, vacancy: &Vacancy<'_>) -> Option<usize> {
+    fn claims(&mut self, _: &Field<'_>, vacancy: &Vacancy<'_>) -> Option<usize> {
         self.asked = false;
         if vacancy.place == 0 {
             return None;
@@ -179,42 +194,34 @@ impl Applied for Drawing {
         // Drawn in any case, so that one place's draw does not depend on what could have it.
         let (explores, which) = (self.rng.random::<f64>(), self.rng.random::<f64>());
         self.open.clear();
-        self.open.extend(self.eligible.iter().copied().filter(|item| (vacancy.admits)(*item)));
+        let places = 0..self.eligible.len();
+        self.open.extend(places.filter(|at| (vacancy.admits)(self.eligible[*at])));
         if self.open.is_empty() {
             return None;
         }
         self.asked = true;
-        let uniform = 1.0 / self.open.len() as f64;
-        self.chances.clear();
-        self.chances.resize(self.open.len(), uniform);
-        if self.rule.floor < 1.0 {
-            let arms = self.open.iter().map(|item| {
-                let (shown, clicked) = field.shown_and_clicked(*item);
-                thompson::Arm { prior: field.ctr[*item], shown, clicked }
-            });
-            let best = thompson::chances(arms);
-            for (chance, best) in self.chances.iter_mut().zip(best) {
-                *chance = self.rule.floor * uniform + (1.0 - self.rule.floor) * best;
-            }
+        if let Some(arms) = &mut self.arms {
+            arms.run(|arm| self.open.binary_search(&arm).is_ok());
         }
         if explores >= self.chance {
             return None;
         }
         let mut left = which;
-        let drawn = self.chances.iter().position(|chance| {
-            left -= chance;
+        let drawn = self.open.iter().find(|at| {
+            left -= self.chance_of(**at);
             left < 0.0
         });
         // Rounding may leave a little; it is the last one's.
-        Some(self.open[drawn.unwrap_or(self.open.len() - 1)])
+        let drawn = drawn.or(self.open.last())?;
+        self.eligible.get(*drawn).copied()
     }
 
     fn propensity(&self, item: usize, best: usize) -> Option<f32> {
         if !self.asked {
             return Some(1.0);
         }
-        let drawn = self.open.iter().position(|open| *open == item);
-        let drawn = drawn.map_or(0.0, |at| self.chances[at]);
+        let drawn = self.open.iter().find(|at| self.eligible[**at] == item);
+        let drawn = drawn.map_or(0.0, |at| self.chance_of(*at));
         let kept = if item == best { 1.0 - self.chance } else { 0.0 };
         Some((kept + self.chance * drawn) as f32)
     }

@@ -2,7 +2,8 @@
 //!
 //! W. R. Thompson, Biometrika 1933: each arm is taken with the probability that it is the best one, given
 //! what was seen of it. Here an arm's click probability has a Beta distribution. The probability that arm
-//! i is the best is the integral of `f_i(x) Π_{j≠i} F_j(x)`. It is worked out on a grid and the arm is
+//! i is the best is the integral of `f_i(x) Π_{j≠i} F_j(x)`. It is worked out on a grid, as
+//! `f_i(x)/F_i(x) Π_j F_j(x)`, whose product is the same for all arms, and the arm is
 //! drawn by what comes out, so that the probability that is reported is the one that was drawn by, however
 //! coarse the grid is.
 
@@ -33,55 +34,123 @@ impl Arm {
     }
 }
 
-/// The probability of each arm to be the best. They add up to 1.
-pub(super) fn chances(arms: impl ExactSizeIterator<Item = Arm>) -> Vec<f64> {
-    let count = arms.len();
-    let points = points();
-    // Row by row: the probability mass of each arm in the cells, and up to the middle of each cell.
-    let mut mass: Vec<f64> = Vec::with_capacity(count * POINTS);
-    for arm in arms {
-        let (a, b) = arm.beta();
-        let start = mass.len();
-        let density = |x: f64| (a - 1.0) * x.ln() + (b - 1.0) * (1.0 - x).ln();
-        mass.extend(points.iter().map(|(x, width)| density(*x) + width.ln()));
-        let row = &mut mass[start..];
-        let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.iter_mut().for_each(|log| *log = (*log - greatest).exp());
-        let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|mass| *mass /= sum);
-    }
-    // Logarithms of the product over all arms of what lies below each cell's middle.
-    let mut below = mass.clone();
-    let mut all = vec![0.0f64; POINTS];
-    for row in below.chunks_exact_mut(POINTS) {
-        let mut sum = 0.0;
-        for (below, all) in row.iter_mut().zip(&mut all) {
-            let mass = *below;
-            *below = (sum + mass / 2.0).max(f64::MIN_POSITIVE);
-            sum += mass;
-            *all += below.ln();
-        }
-    }
-    let rows = mass.chunks_exact(POINTS).zip(below.chunks_exact(POINTS));
-    let mut chances: Vec<f64> = rows
-        .map(|(mass, below)| {
-            let cells = mass.iter().zip(below).zip(&all);
-            cells.map(|((mass, below), all)| mass * (all - below.ln()).exp()).sum()
-        })
-        .collect();
-    let sum: f64 = chances.iter().sum();
-    match sum > 0.0 {
-        true => chances.iter_mut().for_each(|chance| *chance /= sum),
-        false => chances.fill(1.0 / count.max(1) as f64),
-    }
-    chances
+/// Logarithm of a share of an arm's probability below which a cell counts as empty.
+const EMPTY: f64 = -60.0;
+
+/// Arms of which some are in the running. What is costly is worked out once an arm; to take an arm out or
+/// in, and to know the chance of one, takes one pass over the grid.
+pub(super) struct Arms {
+    /// Of each arm by cell: its probability there over that to lie below the cell's middle.
+    ratios: Vec<f64>,
+    /// Of each arm by cell: the logarithm of the latter.
+    below: Vec<f64>,
+    running: Vec<bool>,
+    /// Sums over the arms in the running.
+    all_ratios: Vec<f64>,
+    all_below: Vec<f64>,
+    /// By cell: the probability that all in the running lie below its middle.
+    product: Vec<f64>,
+    /// What the chances of those in the running add up to on the grid.
+    total: f64,
 }
 
-/// Middles and widths of the cells, close together near 0, where click probabilities lie: evenly spaced
-/// in the square root.
-fn points() -> Vec<(f64, f64)> {
+impl Arms {
+    /// Arms, none of them in the running.
+    pub(super) fn new(arms: impl ExactSizeIterator<Item = Arm>) -> Self {
+        let points = points();
+        let (count, cells) = (arms.len(), arms.len() * POINTS);
+        let (mut ratios, mut below) = (Vec::with_capacity(cells), Vec::with_capacity(cells));
+        let mut row = vec![0.0f64; POINTS];
+        for arm in arms {
+            let (a, b) = arm.beta();
+            for (cell, point) in row.iter_mut().zip(&points) {
+                *cell = (a - 1.0) * point.log + (b - 1.0) * point.log_rest + point.log_width;
+            }
+            let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            for cell in &mut row {
+                let log = *cell - greatest;
+                *cell = if log < EMPTY { 0.0 } else { log.exp() };
+            }
+            let whole: f64 = row.iter().sum();
+            let (mut sum, mut log) = (0.0, f64::MIN_POSITIVE.ln());
+            for mass in row.iter().map(|mass| mass / whole) {
+                if mass > 0.0 {
+                    let middle = (sum + mass / 2.0).max(f64::MIN_POSITIVE);
+                    ratios.push(mass / middle);
+                    log = middle.ln();
+                    sum += mass;
+                } else {
+                    ratios.push(0.0);
+                }
+                below.push(log);
+            }
+        }
+        let zeros = || vec![0.0; POINTS];
+        Self {
+            ratios,
+            below,
+            running: vec![false; count],
+            all_ratios: zeros(),
+            all_below: zeros(),
+            product: zeros(),
+            total: 0.0,
+        }
+    }
+
+    /// Says which arms are in the running.
+    pub(super) fn run(&mut self, is_running: impl Fn(usize) -> bool) {
+        for arm in 0..self.running.len() {
+            let now = is_running(arm);
+            let before = std::mem::replace(&mut self.running[arm], now);
+            let sign = match (before, now) {
+                (false, true) => 1.0,
+                (true, false) => -1.0,
+                _ => continue,
+            };
+            let cells = arm * POINTS..(arm + 1) * POINTS;
+            let rows = self.ratios[cells.clone()].iter().zip(&self.below[cells]);
+            let sums = self.all_ratios.iter_mut().zip(&mut self.all_below);
+            for ((ratio, below), (all_ratios, all_below)) in rows.zip(sums) {
+                *all_ratios += sign * ratio;
+                *all_below += sign * below;
+            }
+        }
+        for (product, below) in self.product.iter_mut().zip(&self.all_below) {
+            *product = below.exp();
+        }
+        let cells = self.product.iter().zip(&self.all_ratios);
+        self.total = cells.map(|(product, ratios)| product * ratios.max(0.0)).sum();
+    }
+
+    /// The probability of an arm in the running to be the best of them. They add up to 1.
+    pub(super) fn chance(&self, arm: usize) -> f64 {
+        if self.total > 0.0 {
+            let ratios = &self.ratios[arm * POINTS..(arm + 1) * POINTS];
+            let cells = self.product.iter().zip(ratios);
+            return cells.map(|(product, ratio)| product * ratio).sum::<f64>() / self.total;
+        }
+        let running = self.running.iter().filter(|running| **running).count();
+        1.0 / running.max(1) as f64
+    }
+}
+
+/// A cell of the grid.
+struct Point {
+    /// Logarithm of its middle.
+    log: f64,
+    /// Logarithm of what is left of 1.
+    log_rest: f64,
+    log_width: f64,
+}
+
+/// The cells, close together near 0, where click probabilities lie: evenly spaced in the square root.
+fn points() -> Vec<Point> {
     let edge = |n: usize| (n as f64 / POINTS as f64).powi(2);
-    (0..POINTS).map(|n| ((edge(n) + edge(n + 1)) / 2.0, edge(n + 1) - edge(n))).collect()
+    let point = |n: usize| {
+        let (middle, width) = ((edge(n) + edge(n + 1)) / 2.0, edge(n + 1) - edge(n));
+        Point { log: middle.ln(), log_rest: (1.0 - middle).ln(), log_width: width.ln() }
+    };
+    (0..POINTS).map(point).collect()
 }
 
 #[cfg(test)]
@@ -89,7 +158,15 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::{Arm, chances};
+    use super::{Arm, Arms};
+
+    /// The chances of all arms.
+    fn chances(arms: impl ExactSizeIterator<Item = Arm>) -> Vec<f64> {
+        let count = arms.len();
+        let mut arms = Arms::new(arms);
+        arms.run(|_| true);
+        (0..count).map(|arm| arms.chance(arm)).collect()
+    }
 
     /// A Gamma variate of a shape above 0 by Marsaglia and Tsang, ACM TOMS 2000.
     fn gamma(rng: &mut ChaCha8Rng, shape: f64) -> f64 {
@@ -150,6 +227,26 @@ mod tests {
         let odd = [0.0, 1.0, f32::NAN].map(|prior| Arm { prior, shown: 0, clicked: 9 });
         let chances = chances(odd.into_iter());
         assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)), "{chances:?}");
-        assert!(super::chances([].into_iter()).is_empty());
+        assert!(super::tests::chances([].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn arms_that_leave_and_come_back_change_the_others_as_if_they_had_not_been_there() {
+        let arm = |n: u16| Arm { prior: 0.02 + f32::from(n) / 50.0, shown: n.into(), clicked: 0 };
+        let all: Vec<Arm> =
+            (0..40).map(arm).chain([Arm { prior: 0.9, shown: 5_000, clicked: 4_500 }]).collect();
+        let mut arms = Arms::new(all.iter().copied());
+        arms.run(|_| true);
+        assert!(arms.chance(40) > 0.99, "it leaves the others nothing");
+        arms.run(|arm| arm < 20);
+        let few = chances(all[..20].iter().copied());
+        for (arm, few) in few.iter().enumerate() {
+            assert!((arms.chance(arm) - few).abs() < 1e-9, "{} {few}", arms.chance(arm));
+        }
+        arms.run(|arm| arm % 2 == 0);
+        arms.run(|_| true);
+        for (arm, whole) in chances(all.iter().copied()).iter().enumerate() {
+            assert!((arms.chance(arm) - whole).abs() < 1e-9);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod excluded;
 mod not_yet;
 mod seen;
 mod shown;
+mod shown_too_often;
 mod unavailable;
 mod unknown;
 
@@ -14,11 +15,12 @@ use plugrank_items::View;
 use crate::{candidates::Candidates, query::RetrievalQuery};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn CandidateFilter; 7] = [
+const FILTERS: [&dyn CandidateFilter; 8] = [
     &unknown::Unknown,
     &excluded::Excluded,
     &shown::ShownBefore,
     &seen::Seen,
+    &shown_too_often::ShownTooOften,
     &unavailable::Unavailable,
     &not_yet::NotYet,
     &asked_for::AskedFor,

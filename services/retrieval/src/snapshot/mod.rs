@@ -26,7 +26,7 @@ pub(crate) use save::Saver;
 use crate::options::{AnnOptions, VectorStorage};
 
 /// Version of what is written. Another one is refused.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// Snapshots that are kept: the newest, and one in case that is damaged.
 const KEPT: usize = 2;
 const PREFIX: &str = "snapshot-";

@@ -110,7 +110,9 @@ fn rank(
     let loaded = loaded.iter().map(|list| list.as_deref().unwrap_or(none));
     let latest = query.clicks.iter().take(options.clicks);
     let live: Vec<Vec<(ItemIndex, f32)>> = latest
-        .map(|click| click.index.map_or_else(Vec::new, |index| state.pairs.neighbours(index)))
+        .map(|click| {
+            click.index.map_or_else(Vec::new, |index| state.pairs.neighbours(index, query.as_of))
+        })
         .collect();
     let live = live.iter().map(|list| &**list);
     let loaded = weigh(loaded, options.half_life_clicks, view);

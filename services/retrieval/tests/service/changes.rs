@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::shop::{Shop, from, ids, item, observe, refresh, request, retrieve, sources};
-use plugrank_contract::{CallError, Context, ErrorCode, retrieval::RefreshItems};
+use plugrank_contract::{CallError, Context, ErrorCode, Item, retrieval::RefreshItems};
 use plugrank_retrieval::RetrievalError;
 use plugrank_transport::Service;
 
@@ -80,6 +80,11 @@ async fn an_item_that_became_unavailable_is_no_candidate_but_still_says_what_a_u
     assert_eq!(from(&near, "ann").len(), 9, "neighbours of the sold item");
 }
 
+/// The item with another title: what its vector is made of is another.
+fn renamed(id: &str) -> Item {
+    Item { title: "Another title".to_owned(), ..item(id, &["x"], None) }
+}
+
 #[tokio::test]
 async fn a_changed_vector_moves_the_item() {
     let mut shop = shop().await;
@@ -87,6 +92,10 @@ async fn a_changed_vector_moves_the_item() {
     let service = shop.build().await.unwrap();
     assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
     shop.vectors.set("i0", &[1.0, 9.0]);
+    refresh(&service, &["i0"]).await;
+    // No vector is fetched for an item that is what it was.
+    assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
+    shop.put(renamed("i0")).await;
     refresh(&service, &["i0"]).await;
     assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i0"]);
 }
@@ -137,6 +146,7 @@ async fn vectors_of_another_bundle_replace_the_index() {
     for n in 0..5u8 {
         shop.vectors.set(&format!("i{n}"), &[1.0, 0.0, f32::from(n)]);
     }
+    shop.put(renamed("i0")).await;
     refresh(&service, &["i0"]).await;
     let status = service.status();
     assert_eq!((status.bundle.as_deref(), status.indexed), (Some("bundle-2"), 5));
@@ -155,6 +165,7 @@ async fn without_the_embedding_service_nothing_is_built_and_a_refresh_says_so() 
     shop.vectors.fail(None);
     let service = shop.build().await.unwrap();
     shop.vectors.fail(Some(down));
+    shop.put(renamed("i1")).await;
     let call = RefreshItems { item_ids: vec!["i1".into()] };
     let error = service.call(Context::background(), call).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable);

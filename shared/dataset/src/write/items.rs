@@ -1,6 +1,6 @@
 //! `items.parquet`.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
     ArrayRef, BooleanArray, Int64Array, StringArray,
@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field};
 use plugrank_contract::ItemId;
 
 use super::{
-    FeatureType, checks,
+    FeatureType, TableTarget, checks,
     parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
@@ -26,13 +26,17 @@ pub struct ItemWriter {
 }
 
 impl ItemWriter {
-    /// Starts the file in `folder`. `features` are the further columns and what they hold, in
+    /// Starts the file in a folder, or as a stream. `features` are the further columns and what they hold, in
     /// this order.
     ///
     /// # Errors
     /// A feature takes a reserved or repeated name, or the file cannot be made.
-    pub fn create(folder: &Path, features: &[(&str, FeatureType)]) -> Result<Self, DatasetError> {
-        checks::feature_columns(&folder.join(ITEMS), features, &ITEM_COLUMNS)?;
+    pub fn create(
+        target: impl Into<TableTarget>,
+        features: &[(&str, FeatureType)],
+    ) -> Result<Self, DatasetError> {
+        let target = target.into();
+        checks::feature_columns(&target.path(ITEMS), features, &ITEM_COLUMNS)?;
         let entry = Field::new("item", DataType::Utf8, true);
         let mut fields = vec![
             Field::new(ITEM_ID, DataType::Utf8, false),
@@ -45,7 +49,7 @@ impl ItemWriter {
         ];
         let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
         fields.extend(further);
-        let file = ParquetFile::create(folder, ITEMS, fields)?;
+        let file = ParquetFile::create(target, ITEMS, fields)?;
         let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
         Ok(Self { file, features, waiting: Vec::new() })
     }

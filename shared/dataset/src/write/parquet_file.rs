@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,6 +11,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 
+use super::TableTarget;
 use crate::DatasetError;
 
 /// Rows of a row group; a reader and a writer hold about one at a time.
@@ -20,33 +22,67 @@ pub(super) const CHUNK_ROWS: usize = 8192;
 /// A parquet file being written.
 pub(super) struct ParquetFile {
     path: PathBuf,
-    partial: PathBuf,
     schema: SchemaRef,
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<Sink>,
     rows: u64,
 }
 
+/// Where the bytes go.
+enum Sink {
+    /// Into a file that gets its name in the end.
+    File { file: File, partial: PathBuf },
+    /// To somebody who reads them as they come.
+    Stream(Box<dyn Write + Send>),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File { file, .. } => file.write(bytes),
+            Self::Stream(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File { file, .. } => file.flush(),
+            Self::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Sink {
+    /// Of the file `name`; the folder is made if it is not there.
+    fn open(target: TableTarget, name: &str) -> Result<Self, DatasetError> {
+        let folder = match target {
+            TableTarget::Folder(folder) => folder,
+            TableTarget::Stream(stream) => return Ok(Self::Stream(stream)),
+        };
+        let partial = folder.join(format!("{name}.partial"));
+        fs::create_dir_all(&folder).map_err(|source| DatasetError::Io { path: folder, source })?;
+        let file = File::create(&partial)
+            .map_err(|source| DatasetError::Io { path: partial.clone(), source })?;
+        Ok(Self::File { file, partial })
+    }
+}
+
 impl ParquetFile {
-    /// Starts a file in `folder`, which is made if it is not there.
+    /// Starts the file `name`.
     pub(super) fn create(
-        folder: &Path,
+        target: TableTarget,
         name: &str,
         fields: Vec<Field>,
     ) -> Result<Self, DatasetError> {
-        fs::create_dir_all(folder)
-            .map_err(|source| DatasetError::Io { path: folder.to_owned(), source })?;
-        let path = folder.join(name);
-        let partial = folder.join(format!("{name}.partial"));
-        let file = File::create(&partial)
-            .map_err(|source| DatasetError::Io { path: partial.clone(), source })?;
+        let path = target.path(name);
+        let sink = Sink::open(target, name)?;
         let schema = Arc::new(Schema::new(fields));
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .build();
-        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
-            .map_err(|error| failed(&partial, &error))?;
-        Ok(Self { path, partial, schema, writer, rows: 0 })
+        let writer = ArrowWriter::try_new(sink, schema.clone(), Some(properties))
+            .map_err(|error| failed(&path, &error))?;
+        Ok(Self { path, schema, writer, rows: 0 })
     }
 
     /// The final path, for error messages.
@@ -68,14 +104,21 @@ impl ParquetFile {
         Ok(())
     }
 
-    /// Completes the file under its final name; how many rows it has.
+    /// Completes the file, one of a folder under its final name; how many rows it has.
     pub(super) fn finish(self) -> Result<u64, DatasetError> {
-        let file = self.writer.into_inner().map_err(|error| failed(&self.path, &error))?;
-        file.sync_all()
-            .map_err(|source| DatasetError::Io { path: self.partial.clone(), source })?;
-        fs::rename(&self.partial, &self.path)
-            .map_err(|source| DatasetError::Io { path: self.path, source })?;
-        Ok(self.rows)
+        let Self { path, writer, rows, .. } = self;
+        let sink = writer.into_inner().map_err(|error| failed(&path, &error))?;
+        match sink {
+            Sink::File { file, partial } => {
+                file.sync_all()
+                    .map_err(|source| DatasetError::Io { path: partial.clone(), source })?;
+                fs::rename(&partial, &path).map_err(|source| DatasetError::Io { path, source })?;
+            }
+            Sink::Stream(mut stream) => {
+                stream.flush().map_err(|source| DatasetError::Io { path, source })?;
+            }
+        }
+        Ok(rows)
     }
 }
 

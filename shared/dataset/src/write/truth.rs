@@ -1,11 +1,14 @@
 //! `truth.parquet`.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float32Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
 
-use super::parquet_file::{CHUNK_ROWS, ParquetFile};
+use super::{
+    TableTarget,
+    parquet_file::{CHUNK_ROWS, ParquetFile},
+};
 use crate::{
     DatasetError, DatasetRule, TruthRow,
     names::{ITEM_ID, PROBABILITY, TIMESTAMP, TRUTH, USER_ID},
@@ -20,18 +23,18 @@ pub struct TruthWriter {
 }
 
 impl TruthWriter {
-    /// Starts the file in `folder`.
+    /// Starts the file in a folder, or as a stream.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn create(folder: &Path) -> Result<Self, DatasetError> {
+    pub fn create(target: impl Into<TableTarget>) -> Result<Self, DatasetError> {
         let fields = vec![
             Field::new(USER_ID, DataType::Utf8, false),
             Field::new(ITEM_ID, DataType::Utf8, false),
             Field::new(TIMESTAMP, DataType::Int64, false),
             Field::new(PROBABILITY, DataType::Float32, false),
         ];
-        let file = ParquetFile::create(folder, TRUTH, fields)?;
+        let file = ParquetFile::create(target.into(), TRUTH, fields)?;
         Ok(Self { file, order: Order::default(), waiting: Vec::new() })
     }
 

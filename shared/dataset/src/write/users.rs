@@ -1,13 +1,13 @@
 //! `users.parquet`.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::{DataType, Field};
 use plugrank_contract::{User, UserId};
 
 use super::{
-    FeatureType, checks,
+    FeatureType, TableTarget, checks,
     parquet_file::{CHUNK_ROWS, ParquetFile},
 };
 use crate::{
@@ -23,17 +23,21 @@ pub struct UserWriter {
 }
 
 impl UserWriter {
-    /// Starts the file in `folder`. `features` are the further columns and what they hold, in
+    /// Starts the file in a folder, or as a stream. `features` are the further columns and what they hold, in
     /// this order.
     ///
     /// # Errors
     /// A feature takes a reserved or repeated name, or the file cannot be made.
-    pub fn create(folder: &Path, features: &[(&str, FeatureType)]) -> Result<Self, DatasetError> {
-        checks::feature_columns(&folder.join(USERS), features, &USER_COLUMNS)?;
+    pub fn create(
+        target: impl Into<TableTarget>,
+        features: &[(&str, FeatureType)],
+    ) -> Result<Self, DatasetError> {
+        let target = target.into();
+        checks::feature_columns(&target.path(USERS), features, &USER_COLUMNS)?;
         let mut fields = vec![Field::new(USER_ID, DataType::Utf8, false)];
         let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
         fields.extend(further);
-        let file = ParquetFile::create(folder, USERS, fields)?;
+        let file = ParquetFile::create(target, USERS, fields)?;
         let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
         Ok(Self { file, features, waiting: Vec::new() })
     }

@@ -58,8 +58,8 @@ fn impression(number: usize) -> InteractionRow {
         clicked: number.is_multiple_of(7),
         request_id: (number % 20 < 10).then(|| format!("r{}", number / 10)),
         position: (number % 20 < 10).then_some((number % 10) as u32),
-        action: (number % 3 > 0).then(|| ["view", "buy"][number % 3 - 1].into()),
-        value: (number % 3 == 2).then(|| Number::new(number as f64 / 4.0).unwrap()),
+        action: (!number.is_multiple_of(3)).then(|| ["view", "buy"][number % 3 - 1].into()),
+        value: Number::new(number as f64 / 4.0).filter(|_| number % 3 == 2),
     }
 }
 

@@ -5,6 +5,7 @@ mod accept;
 mod chunks;
 mod head;
 mod refusal;
+mod secured;
 mod stream;
 mod worker;
 
@@ -17,6 +18,7 @@ use actix_web::{
     dev::{AppConfig, Extensions},
 };
 use plugrank_runtime::{Health, Shutdown};
+use plugrank_tls::ServerTls;
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +44,8 @@ pub struct HttpServer {
     pub drain_delay: Duration,
     /// How long requests in flight may then take.
     pub grace: Duration,
+    /// TLS, where the port speaks it.
+    pub tls: Option<ServerTls>,
     /// Notes a new connection in the data that its requests carry.
     pub on_connect: Option<OnConnect>,
 }
@@ -56,6 +60,7 @@ impl Default for HttpServer {
             max_connections: 1024,
             drain_delay: Duration::ZERO,
             grace: Duration::ZERO,
+            tls: None,
             on_connect: None,
         }
     }

@@ -32,6 +32,11 @@ pub(super) fn of_bare_lf() -> Bytes {
     problem("400 Bad Request", &Problem::bare_lf())
 }
 
+/// Refuses a request without TLS at a port that speaks it.
+pub(super) fn of_no_tls() -> Bytes {
+    problem("400 Bad Request", &Problem::no_tls())
+}
+
 fn problem(status: &str, problem: &Problem) -> Bytes {
     let body = serde_json::to_string(&**problem).unwrap_or_default();
     format!(

@@ -39,7 +39,7 @@ const READ: usize = 8 << 10;
 
 /// How long a client that was refused may go on sending before the connection is cut, so that it reads
 /// why; and how long a connection without a request is kept once the server stops.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// How long connections may be silent, and when they end.
 #[derive(Clone, Debug)]
@@ -142,6 +142,10 @@ impl<T> HeadStream<T> {
             is_closing: false,
             farewell: None,
         }
+    }
+
+    pub(super) fn io(&self) -> &T {
+        &self.io
     }
 
     pub(super) fn in_flight(&self) -> InFlight {

@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     HttpServer,
     accept::Connection,
+    secured::{self, Io, Securing},
     stream::{ConnectionPolicy, HeadStream, InFlight},
 };
 
@@ -116,6 +117,7 @@ async fn serve<F, I, S, B>(
             Ok(response)
         }
     });
+    let securing = Securing::new(server.tls.as_ref());
     let http = HttpService::build()
         .keep_alive(match server.keep_alive {
             Duration::ZERO => KeepAlive::Disabled,
@@ -127,8 +129,9 @@ async fn serve<F, I, S, B>(
         // A caller that hangs up is noticed while its request is worked on, and the work is dropped.
         .h1_allow_half_closed(false)
         .local_addr(address)
-        .on_connect_ext(move |io: &HeadStream<TcpStream>, data| {
+        .on_connect_ext(move |io: &HeadStream<Io>, data| {
             data.insert(io.in_flight());
+            secured::note(io.io(), data);
             if let Some(note) = &server.on_connect {
                 note(data);
             }
@@ -151,9 +154,16 @@ async fn serve<F, I, S, B>(
                 continue;
             }
         };
-        let (http, policy) = (Rc::clone(&http), Rc::clone(&policy));
+        let (http, policy, securing) = (Rc::clone(&http), Rc::clone(&policy), securing.clone());
         actix_rt::spawn(async move {
             let _permit = permit;
+            let io = match securing.begin(io, &policy).await {
+                Ok(io) => io,
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "a connection came to nothing");
+                    return;
+                }
+            };
             let stream = HeadStream::new(io, policy);
             if let Err(error) = http.call((stream, Some(peer))).await {
                 tracing::debug!(?error, "a connection ended");

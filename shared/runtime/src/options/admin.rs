@@ -15,6 +15,11 @@ pub struct AdminOptions {
     #[garde(skip)]
     #[schemars(example = &"127.0.0.1:9090")]
     pub bind: Option<SocketAddr>,
+    /// Whether the port speaks TLS, with the certificate of server.tls. Absent: where there is one and the
+    /// port is not on loopback.
+    #[garde(skip)]
+    #[schemars(example = true)]
+    pub tls: Option<bool>,
     /// Requests remembered: so many of the slowest, and so many of those that were degraded, over
     /// budget or in error.
     #[garde(range(min = 1, max = 1000))]
@@ -26,7 +31,7 @@ pub struct AdminOptions {
 
 impl Default for AdminOptions {
     fn default() -> Self {
-        Self { bind: None, requests: 50, recent_ms: 900_000 }
+        Self { bind: None, tls: None, requests: 50, recent_ms: 900_000 }
     }
 }
 

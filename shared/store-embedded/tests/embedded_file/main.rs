@@ -7,6 +7,7 @@ mod child;
 mod compaction;
 mod crash;
 mod full;
+mod migrate;
 mod opening;
 
 use std::path::Path;

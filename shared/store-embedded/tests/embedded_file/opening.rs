@@ -94,7 +94,7 @@ fn another_schema_version_is_refused() {
     txn.commit().unwrap();
     drop(database);
     let message = corrupt(&path);
-    assert!(message.contains("schema version 7") && message.contains("reads 4"), "{message}");
+    assert!(message.contains("schema version 7") && message.contains("reads 5"), "{message}");
     assert!(message.contains("store.redb"), "{message}");
 }
 

@@ -7,6 +7,7 @@ mod changes;
 mod cluster;
 mod failover;
 mod failures;
+mod migrate;
 mod server;
 mod tls;
 mod vector_sets;

@@ -41,6 +41,7 @@ pub fn exposure(request: &str, user: &str, timestamp: i64) -> Exposure {
         features: BTreeMap::from([("hour".into(), 12.into())]),
         tasks: vec!["click".into(), "purchase".into()],
         items: vec![item("i", Some(0.5)), item("j", None)],
+        rerank: Vec::new(),
     }
 }
 

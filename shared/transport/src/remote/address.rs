@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hyper::Uri;
 use plugrank_contract::CallError;
-use reqwest::Url;
 
 /// A base address: a host by address or by name.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
+    secured: bool,
     host: Host,
     port: u16,
     /// Without a slash at its end.
@@ -23,6 +24,8 @@ enum Host {
 /// One socket that answers, as it is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Target {
+    /// Whether it is called over TLS.
+    pub(crate) secured: bool,
     pub(crate) socket: SocketAddr,
     /// What the `Host` header says.
     pub(crate) host: String,
@@ -33,7 +36,8 @@ pub(crate) struct Target {
 impl Target {
     /// Where calls go, without a slash at its end.
     pub(crate) fn base_url(&self) -> String {
-        format!("http://{}{}", self.socket, self.path)
+        let scheme = if self.secured { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.socket, self.path)
     }
 }
 
@@ -46,16 +50,25 @@ impl Address {
                 "`{url}` is no address of a service; expected something like http://host:8081"
             ))
         };
-        let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "http");
-        let parsed = parsed.ok_or_else(no_address)?;
+        let parsed: Uri = url.parse().map_err(|_| no_address())?;
+        let secured = match parsed.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(no_address()),
+        };
         // Of an IPv6 address the URL keeps the brackets.
-        let host = parsed.host_str().ok_or_else(no_address)?;
+        let host = parsed.host().filter(|host| !host.is_empty()).ok_or_else(no_address)?;
         let host = match host.trim_matches(['[', ']']).parse() {
             Ok(ip) => Host::Ip(ip),
             Err(_) => Host::Name(host.to_owned()),
         };
-        let port = parsed.port_or_known_default().ok_or_else(no_address)?;
-        Ok(Self { host, port, path: parsed.path().trim_end_matches('/').to_owned() })
+        let port = parsed.port_u16().unwrap_or(if secured { 443 } else { 80 });
+        Ok(Self { secured, host, port, path: parsed.path().trim_end_matches('/').to_owned() })
+    }
+
+    /// Whether it is called over TLS.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.secured
     }
 
     /// The name that has to be resolved, and the port.
@@ -80,7 +93,7 @@ impl Address {
             Host::Ip(_) => socket.to_string(),
             Host::Name(name) => format!("{name}:{}", self.port),
         };
-        Target { socket, host, path: self.path.clone() }
+        Target { secured: self.secured, socket, host, path: self.path.clone() }
     }
 }
 
@@ -100,7 +113,10 @@ mod tests {
             (target.base_url().as_str(), target.host.as_str()),
             ("http://10.0.0.3:80", "scoring:80")
         );
-        for bad in ["scoring:8081", "https://scoring:8081", "", "http://"] {
+        let secured = Address::parse("https://scoring").unwrap();
+        assert_eq!(secured.name(), Some(("scoring", 443)));
+        assert_eq!(secured.at("10.0.0.3:443".parse().unwrap()).base_url(), "https://10.0.0.3:443");
+        for bad in ["scoring:8081", "ftp://scoring:8081", "", "http://", "http://:80", "/x"] {
             assert!(Address::parse(bad).is_err(), "{bad}");
         }
     }

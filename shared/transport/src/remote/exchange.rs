@@ -3,15 +3,16 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
+use hyper::{Method, StatusCode, header::CONTENT_TYPE};
 use plugrank_access::RoleToken;
 use plugrank_contract::{Call, CallError, Context, ErrorCode};
-use reqwest::{
-    Client, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
-};
 use tracing::Instrument;
 
-use super::{address::Target, endpoint::Verdict};
+use super::{
+    address::Target,
+    endpoint::Verdict,
+    http::{HttpClient, HttpError},
+};
 use crate::{spans::CallSpan, wire};
 
 /// A request in the form of its protocol, which may be sent to any endpoint.
@@ -25,7 +26,7 @@ pub(crate) trait Request: Sync {
     /// Sends it and reads the reply. Ends by itself only with an answer: the caller keeps time.
     fn exchange(
         &self,
-        client: &Client,
+        client: &HttpClient,
         target: &Target,
     ) -> impl Future<Output = Answer<Self::Reply>> + Send;
 }
@@ -49,7 +50,7 @@ impl<C: Call> Request for Rpc<'_, C> {
         C::IDEMPOTENT
     }
 
-    async fn exchange(&self, client: &Client, target: &Target) -> Answer<C::Reply> {
+    async fn exchange(&self, client: &HttpClient, target: &Target) -> Answer<C::Reply> {
         exchange::<C>((client, self.token), target, self.context, self.body.clone()).await
     }
 }
@@ -76,7 +77,7 @@ pub(crate) enum Again {
 
 /// Sends a call and reads the reply. Ends by itself only with an answer: the caller keeps time.
 pub(crate) async fn exchange<C: Call>(
-    (client, token): (&Client, Option<&RoleToken>),
+    (client, token): (&HttpClient, Option<&RoleToken>),
     target: &Target,
     context: &Context,
     body: Bytes,
@@ -110,32 +111,28 @@ fn judge(error: Option<ErrorCode>) -> (Verdict, Again) {
 pub(crate) type Failure = (CallError, Again);
 
 async fn send<C: Call>(
-    (client, token): (&Client, Option<&RoleToken>),
+    (client, token): (&HttpClient, Option<&RoleToken>),
     target: &Target,
     context: &Context,
     body: Bytes,
     span: &CallSpan,
 ) -> Result<Result<C::Reply, CallError>, Failure> {
-    let mut request = client
-        .post(format!("{}{}", target.base_url(), C::PATH))
-        .header(HOST, &target.host)
-        .header(CONTENT_TYPE, wire::MEDIA_TYPE)
-        .body(body);
-    if let Some(token) = token {
-        request = request.header(AUTHORIZATION, token.header());
-    }
-    for (name, value) in wire::context_headers(context) {
-        request = request.header(name, value);
-    }
-    let broken = |error: reqwest::Error| failed(target, &error);
-    let response = request.send().await.map_err(broken)?;
-    let status = response.status();
+    let mut headers = wire::context_headers(context);
+    headers.push(("content-type", wire::MEDIA_TYPE.to_owned()));
+    headers.extend(token.map(|token| ("authorization", token.header())));
+    let broken = |error| failed(target, error);
+    let sent = client.send(Method::POST, target, C::PATH, headers, body).await;
+    let response = sent.map_err(broken)?;
+    let status = response.status;
     span.status(status.as_u16());
-    if status == StatusCode::UNAUTHORIZED {
-        let what = format!("{} does not take our token (peers.token_file)", target.base_url());
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        let what = format!(
+            "{} does not take our token or certificate (peers.token_file, peers.tls)",
+            target.base_url()
+        );
         return Err((CallError::unavailable(what), Again::IfHarmless));
     }
-    let media_type = response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+    let media_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
     if media_type != Some(wire::MEDIA_TYPE.as_bytes()) {
         let error = CallError::unavailable(format!(
             "{} answered {status} and no reply to {}; is it a Plugrank service of this version?",
@@ -151,21 +148,15 @@ async fn send<C: Call>(
     })
 }
 
-pub(crate) fn failed(target: &Target, error: &reqwest::Error) -> Failure {
+pub(crate) fn failed(target: &Target, error: HttpError) -> Failure {
     let base_url = target.base_url();
-    if error.is_connect() {
-        let message = format!("{base_url} cannot be reached: {}", root(error));
-        return (CallError::unavailable(message), Again::Anyway);
+    match error {
+        HttpError::Connect(why) => {
+            let message = format!("{base_url} cannot be reached: {why}");
+            (CallError::unavailable(message), Again::Anyway)
+        }
+        HttpError::Broken(why) => {
+            (CallError::unavailable(format!("{base_url} broke off: {why}")), Again::IfHarmless)
+        }
     }
-    let message = format!("{base_url} broke off: {}", root(error));
-    (CallError::unavailable(message), Again::IfHarmless)
-}
-
-/// The innermost cause, which says the most.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

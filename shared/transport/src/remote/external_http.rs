@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
+use hyper::{
+    Method,
+    header::{HeaderName, HeaderValue},
+};
 use plugrank_contract::{CallError, Context};
-use reqwest::{Client, Method, header::HOST};
 use tokio::time::timeout_at;
 use tracing::Instrument;
 
@@ -15,6 +18,7 @@ use super::{
     attempts,
     endpoint::Verdict,
     exchange::{Again, Answer, Failure, Request, failed},
+    http::HttpClient,
     probe::Probe,
     resolve,
 };
@@ -112,7 +116,7 @@ impl Request for Sending<'_> {
         true
     }
 
-    async fn exchange(&self, client: &Client, target: &Target) -> Answer<ExternalReply> {
+    async fn exchange(&self, client: &HttpClient, target: &Target) -> Answer<ExternalReply> {
         let ExternalRequest { name, path, body, .. } = &self.request;
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let mut context = self.context.clone();
@@ -149,31 +153,23 @@ fn judge(
 }
 
 async fn send(
-    client: &Client,
+    client: &HttpClient,
     target: &Target,
     context: &Context,
     request: &ExternalRequest,
     (method, span): (Method, &CallSpan),
 ) -> Result<ExternalReply, Failure> {
-    let url = format!("{}{}", target.base_url(), request.path);
-    let mut built = client.request(method, url).header(HOST, &target.host);
-    for (name, value) in &request.headers {
-        built = built.header(*name, value);
-    }
-    for (name, value) in wire::trace_headers(context) {
-        built = built.header(name, value);
-    }
-    if let Some(body) = &request.body {
-        built = built.body(body.clone());
-    }
-    let broken = |error: reqwest::Error| failed(target, &error);
-    let mut response = built.send().await.map_err(broken)?;
-    let status = response.status().as_u16();
+    let headers = request.headers.iter().cloned().chain(wire::trace_headers(context));
+    let body = request.body.clone().unwrap_or_default();
+    let broken = |error| failed(target, error);
+    let sent = client.send(method, target, &request.path, headers, body).await;
+    let mut response = sent.map_err(broken)?;
+    let status = response.status.as_u16();
     span.status(status);
-    let text = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     };
-    let headers = response.headers().iter().filter_map(text).collect();
+    let headers = response.headers.iter().filter_map(text).collect();
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > MAX_REPLY_BYTES {

@@ -11,6 +11,7 @@ mod broadcast;
 mod endpoint;
 mod exchange;
 mod external_http;
+mod http;
 mod latency;
 mod options;
 mod pool;
@@ -38,12 +39,10 @@ pub use options::{PeerOptions, RemoteOptions};
 use crate::{Service, wire};
 use address::Address;
 use exchange::Rpc;
+use http::HttpClient;
 use pool::Pool;
 use probe::Probe;
 
-/// How long an idle connection is kept. Servers keep theirs for longer, so that none is closed
-/// while a call is on its way.
-const IDLE: Duration = Duration::from_secs(30);
 /// Calls beyond the first that are allowed each second, however few calls there are.
 const EXTRA_A_SECOND: u32 = 10;
 /// Time over which calls beyond the first are compared with the others.
@@ -76,7 +75,7 @@ pub struct EndpointStatus {
 
 struct Shared {
     pool: Arc<Pool>,
-    client: reqwest::Client,
+    client: HttpClient,
     token: Option<RoleToken>,
     options: Arc<PeerOptions>,
     extra: TpsBudget,
@@ -87,7 +86,8 @@ impl Remote {
     /// when first called.
     ///
     /// # Errors
-    /// `InvalidArgument` when an address is no http URL, or there is none.
+    /// `InvalidArgument` when an address is no http or https URL, or there is none, or what it takes to
+    /// call one over TLS is missing.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -98,7 +98,7 @@ impl Remote {
     /// The same of processes whose readiness is asked in another way.
     fn probed(
         options: &RemoteOptions,
-        probe: impl FnOnce(reqwest::Client) -> Probe,
+        probe: impl FnOnce(HttpClient) -> Probe,
     ) -> Result<Self, CallError> {
         let addresses: Vec<Address> =
             options.base_urls.iter().map(|url| Address::parse(url)).collect::<Result<_, _>>()?;
@@ -106,14 +106,7 @@ impl Remote {
             return Err(CallError::invalid(format!("{} has no address", options.name)));
         }
         let peers = Arc::new(options.peers.clone());
-        let client = reqwest::Client::builder()
-            .http1_only()
-            .no_proxy()
-            .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(Duration::from_millis(peers.connect_timeout_ms))
-            .build()
-            .map_err(|error| CallError::internal(format!("no HTTP client: {error}")))?;
+        let client = HttpClient::new(&peers, &addresses)?;
         let pool = Pool::new(options.name, Arc::clone(&peers), probe(client.clone()));
         if addresses.iter().all(|address| address.name().is_none()) {
             pool.update(addresses.iter().filter_map(Address::fixed).collect());

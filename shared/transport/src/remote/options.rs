@@ -6,36 +6,37 @@ use garde::Validate;
 use plugrank_access::RoleToken;
 use plugrank_settings::{
     list,
-    rules::{between, finite, http_urls, optional_path, share},
+    rules::{between, finite, holds, optional_path, share, web_urls},
     without_passwords,
 };
+use plugrank_tls::PeerTlsOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the other roles are when they run in other processes, and how they are called. One address
-/// each, or several, as a list or with commas; a name stands for every address it resolves to (in
+/// each (https:// for TLS), or several, as a list or with commas; a name stands for every address it resolves to (in
 /// Kubernetes that of a headless Service).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeerOptions {
     /// Addresses of retrieval. Absent: it runs in this process.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
-    #[garde(custom(http_urls))]
+    #[garde(custom(addresses(&self.tls)))]
     #[schemars(example = &"http://retrieval:8081")]
     pub retrieval_url: Vec<String>,
     /// Addresses of embedding. Absent: it runs in this process.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
-    #[garde(custom(http_urls))]
+    #[garde(custom(addresses(&self.tls)))]
     #[schemars(example = &"http://embedding:8082")]
     pub embedding_url: Vec<String>,
     /// Addresses of scoring. Absent: it runs in this process.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
-    #[garde(custom(http_urls))]
+    #[garde(custom(addresses(&self.tls)))]
     #[schemars(example = &"http://10.0.0.3:8083, http://10.0.0.4:8083")]
     pub scoring_url: Vec<String>,
     /// Addresses of re-ranking. Absent: it runs in this process.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
-    #[garde(custom(http_urls))]
+    #[garde(custom(addresses(&self.tls)))]
     #[schemars(example = &"http://reranking:8084")]
     pub reranking_url: Vec<String>,
     /// File with the token that roles show each other: a line each of 32 or more characters, the same
@@ -44,6 +45,9 @@ pub struct PeerOptions {
     #[garde(custom(optional_path))]
     #[schemars(example = &"/etc/plugrank/role-token")]
     pub token_file: Option<PathBuf>,
+    /// TLS between roles.
+    #[garde(dive)]
+    pub tls: PeerTlsOptions,
     /// How often names are resolved again, in milliseconds. Also when a process fails.
     #[garde(range(min = 500, max = 3_600_000))]
     pub resolve_every_ms: u64,
@@ -89,6 +93,7 @@ impl Default for PeerOptions {
             scoring_url: Vec::new(),
             reranking_url: Vec::new(),
             token_file: None,
+            tls: PeerTlsOptions::default(),
             resolve_every_ms: 5_000,
             connect_timeout_ms: 250,
             call_timeout_ms: 10_000,
@@ -100,6 +105,17 @@ impl Default for PeerOptions {
             eject_ms: 500,
             eject_max_ms: 2_000,
         }
+    }
+}
+
+/// Addresses of a role; over TLS where it is known whom to trust.
+fn addresses(tls: &PeerTlsOptions) -> impl FnOnce(&[String], &()) -> garde::Result {
+    let trusts = tls.ca_file.is_some();
+    move |urls, ()| {
+        web_urls(urls, &())?;
+        holds(trusts || !urls.iter().any(|url| url.starts_with("https://")), || {
+            "addresses of http:// while peers.tls.ca_file is absent".to_owned()
+        })
     }
 }
 

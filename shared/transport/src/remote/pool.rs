@@ -149,7 +149,7 @@ async fn bring_back(pool: Weak<Pool>, endpoint: Weak<Endpoint>, mut wait: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::{endpoint::Why, sent_call::SentCall};
+    use crate::remote::{endpoint::Why, http::HttpClient, sent_call::SentCall};
 
     /// One failure ejects, for an hour.
     fn once() -> Arc<PeerOptions> {
@@ -165,8 +165,9 @@ mod tests {
     }
 
     fn pool(endpoints: u16) -> Arc<Pool> {
-        let pool = Pool::new("test", once(), Probe::of_role(reqwest::Client::new()));
+        let pool = Pool::new("test", once(), Probe::of_role(HttpClient::plain()));
         let target = |port| Target {
+            secured: false,
             socket: ([127, 0, 0, 1], port).into(),
             host: String::new(),
             path: String::new(),

@@ -91,7 +91,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::remote::{PeerOptions, probe::Probe};
+    use crate::remote::{PeerOptions, http::HttpClient, probe::Probe};
 
     type Answer = io::Result<Vec<SocketAddr>>;
 
@@ -108,7 +108,7 @@ mod tests {
         let pool = Pool::new(
             "test",
             Arc::new(PeerOptions::default()),
-            Probe::of_role(reqwest::Client::new()),
+            Probe::of_role(HttpClient::plain()),
         );
         let addresses = ["http://10.0.0.9:80", "http://name:80"];
         let addresses = addresses.map(|url| Address::parse(url).unwrap()).to_vec();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -118,7 +119,12 @@ def run_parity(arguments: argparse.Namespace) -> None:
         if arguments.bundle is not None:
             predictions = with_log(predictions, arguments.bundle, arguments.dataset)
         bar = progress_bar(predictions, desc="ranking", unit="impression")
-        served = np.array([ask(url, one, arguments.task, arguments.budget_ms) for one in bar])
+        answers = [ask(url, one, arguments.task, arguments.budget_ms) for one in bar]
+        ranked = [at for at, answer in enumerate(answers) if answer is not None]
+        if len(ranked) < len(answers):
+            print(f"{len(answers) - len(ranked)} impressions left out: their items are not available any more")
+        predictions = [predictions[at] for at in ranked]
+        served = np.array([answer for answer in answers if answer is not None])
     compare(predictions, served, arguments.tolerance)
 
 
@@ -211,8 +217,11 @@ def rows_of(predictions: Sequence[Prediction], data: Dataset, places: Mapping[st
     return np.array(found, dtype=np.int64)
 
 
-def ask(url: str, one: Prediction, task: str = "", budget_ms: int = 2000) -> float:
-    """`ctr`, or a task's score, of an impression's item for its user, as of its moment."""
+def ask(url: str, one: Prediction, task: str = "", budget_ms: int = 2000) -> float | None:
+    """`ctr`, or a task's score, of an impression's item for its user, as of its moment.
+
+    None for an item that is not available: it is not ranked.
+    """
     body = {
         "user_id": one.user_id,
         "k": 1,
@@ -228,12 +237,21 @@ def ask(url: str, one: Prediction, task: str = "", budget_ms: int = 2000) -> flo
             reply = json.load(answer)
     except urllib.error.HTTPError as error:
         raise ValueError(f"the server answered {error.code}: {error.read().decode(errors='replace')}") from error
+    if not reply["items"] and not is_available(url, one.item_id):
+        return None
     if reply["degraded"] or len(reply["items"]) != 1:
         raise ValueError(f"item {one.item_id} was not scored: {json.dumps(reply)}")
     item = reply["items"][0]
     if task and "scores" in item and task not in item["scores"]:
         raise ValueError(f"the model has no task `{task}`; it has {', '.join(item['scores'])}")
     return float(item["scores"][task] if task and "scores" in item else item["ctr"])
+
+
+def is_available(url: str, item_id: str) -> bool:
+    """Whether the server has an item as available."""
+    address = f"{url}/v1/items/{urllib.parse.quote(item_id, safe='')}"
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - http, checked
+        return bool(json.load(answer)["available"])
 
 
 def add_sample_predictions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

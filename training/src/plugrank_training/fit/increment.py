@@ -41,8 +41,9 @@ from plugrank_training.encoders.stage import (
     known_text_encoder,
     make_image_encoder,
 )
-from plugrank_training.evaluate.calibrate import calibrate
+from plugrank_training.evaluate.calibrate import apply, calibrate
 from plugrank_training.evaluate.metrics import evaluate
+from plugrank_training.evaluate.predictions import Scored, write_predictions
 from plugrank_training.evaluate.trained import finite
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
 from plugrank_training.fit.batches import Batcher, Dropping
@@ -323,6 +324,9 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
     for column, task in enumerate(model.tasks[1:], 1):
         known = increment.valid.further[task] >= 0
         calibration[task] = calibrate(config.calibration, every[known, column], increment.valid.further[task][known])
+    scores = {task: apply(entry, every[:, at])[None] for at, (task, entry) in enumerate(calibration.items())}
+    scored = Scored(increment.valid, scores.pop(MAIN_TASK), (increment.options.seed,), scores)
+    write_predictions(scored, increment.dataset, increment.options.out / "predictions" / f"{name}.parquet")
     return {
         "fit": result.summary(),
         "before": finite(before),

@@ -3,16 +3,15 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use plugrank_contract::{FeatureValues, ItemId};
-use plugrank_dataset::{DatasetItem, FeatureType, ImageKind, ItemWriter};
+use plugrank_dataset::{DatasetItem, FeatureType, ImageKind, ItemWriter, TableTarget};
 use plugrank_store::{Store, StoreError, StoredItem};
 
-use super::{ExportError, ExportReport, PAGE};
-use crate::load::Progress;
+use crate::{ExportError, ExportReport, ExportWatch, PAGE};
 
 /// Items whose images are read at a time.
 const IMAGES: usize = 200;
@@ -21,24 +20,56 @@ const IMAGES: usize = 200;
 const FOLDER: &str = "images";
 
 /// Items by number.
-pub(super) struct Items {
-    pub(super) ids: Vec<ItemId>,
-    pub(super) numbers: HashMap<ItemId, u32>,
+#[derive(Default)]
+pub(crate) struct Items {
+    pub(crate) ids: Vec<ItemId>,
+    pub(crate) numbers: HashMap<ItemId, u32>,
+}
+
+impl Items {
+    /// Numbers an item; whether it is a new one: a page that is read while items are written may repeat one.
+    fn add(&mut self, id: &ItemId) -> Result<bool, ExportError> {
+        let number = u32::try_from(self.ids.len())
+            .map_err(|_| ExportError::TooLarge("more than 4 billion items"))?;
+        let new = self.numbers.insert(id.clone(), number).is_none();
+        if new {
+            self.ids.push(id.clone());
+        }
+        Ok(new)
+    }
+}
+
+/// Numbers all items.
+pub(crate) async fn read_ids(
+    store: &Arc<dyn Store>,
+    watch: &dyn ExportWatch,
+) -> Result<Items, ExportError> {
+    let mut items = Items::default();
+    watch.begin("items", Some(store.item_count().await?));
+    let mut pages = Pages::new(store);
+    while let Some(page) = pages.next().await? {
+        for stored in &page {
+            items.add(&stored.item.item_id)?;
+        }
+        watch.advance(page.len() as u64).await?;
+    }
+    watch.end();
+    Ok(items)
 }
 
 /// Writes all items; equal images are one file.
-pub(super) async fn write(
+pub(crate) async fn write(
     store: &Arc<dyn Store>,
-    folder: &Path,
-    progress: &Progress,
+    target: TableTarget,
+    images: &mut ImageFiles,
+    watch: &dyn ExportWatch,
     report: &mut ExportReport,
 ) -> Result<Items, ExportError> {
-    let columns = columns(store, progress).await?;
+    let columns = columns(store, watch).await?;
     let named: Vec<(&str, FeatureType)> = columns.iter().map(|(name, of)| (&**name, *of)).collect();
-    let mut file = ItemWriter::create(folder, &named)?;
-    let mut items = Items { ids: Vec::new(), numbers: HashMap::new() };
-    let mut images = Images::new(folder);
-    let bar = progress.bar("items", store.item_count().await?);
+    let mut file = ItemWriter::create(target, &named)?;
+    let mut items = Items::default();
+    watch.begin("items", Some(store.item_count().await?));
     let mut pages = Pages::new(store);
     while let Some(page) = pages.next().await? {
         for chunk in page.chunks(IMAGES) {
@@ -54,11 +85,7 @@ pub(super) async fn write(
                 let bytes = item.image_hash.and_then(|_| files.next().flatten());
                 let image = bytes.map(|bytes| images.keep(&bytes)).transpose()?;
                 report.images += u64::from(image.is_some());
-                let number = u32::try_from(items.ids.len())
-                    .map_err(|_| ExportError::TooLarge("more than 4 billion items"))?;
-                // A page read while items are written may repeat one.
-                if items.numbers.insert(item.item_id.clone(), number).is_none() {
-                    items.ids.push(item.item_id.clone());
+                if items.add(&item.item_id)? {
                     // A feature that came since the columns were read is left out.
                     let features = item
                         .features
@@ -68,35 +95,35 @@ pub(super) async fn write(
                     let item = plugrank_contract::Item { features, ..item };
                     file.write(DatasetItem { item, image })?;
                 }
-                bar.inc(1);
             }
+            watch.advance(chunk.len() as u64).await?;
         }
     }
-    bar.finish();
     report.items = file.finish()?;
+    watch.end();
     Ok(items)
 }
 
 /// The further columns: every feature that any item has, with what holds all its values.
 async fn columns(
     store: &Arc<dyn Store>,
-    progress: &Progress,
+    watch: &dyn ExportWatch,
 ) -> Result<BTreeMap<String, FeatureType>, ExportError> {
-    let bar = progress.bar("columns", store.item_count().await?);
+    watch.begin("columns", Some(store.item_count().await?));
     let mut columns = BTreeMap::new();
     let mut pages = Pages::new(store);
     while let Some(page) = pages.next().await? {
         for stored in &page {
             note(&mut columns, &stored.item.features);
         }
-        bar.inc(page.len() as u64);
+        watch.advance(page.len() as u64).await?;
     }
-    bar.finish();
+    watch.end();
     Ok(columns)
 }
 
 /// Adds what these features need of their columns.
-pub(super) fn note(columns: &mut BTreeMap<String, FeatureType>, features: &FeatureValues) {
+pub(crate) fn note(columns: &mut BTreeMap<String, FeatureType>, features: &FeatureValues) {
     for (name, value) in features {
         let of = FeatureType::from_value(value);
         match columns.get_mut(name) {
@@ -126,24 +153,32 @@ impl<'a> Pages<'a> {
 }
 
 /// Image files, named by what they hold.
-struct Images<'a> {
-    folder: &'a Path,
+pub(crate) struct ImageFiles {
+    /// Of the dataset; `None` where they are only named.
+    folder: Option<PathBuf>,
     kept: HashSet<String>,
 }
 
-impl<'a> Images<'a> {
-    fn new(folder: &'a Path) -> Self {
-        Self { folder, kept: HashSet::new() }
+impl ImageFiles {
+    /// Files in a dataset's folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()), kept: HashSet::new() }
+    }
+
+    /// Files that nobody writes.
+    pub(crate) fn unwritten() -> Self {
+        Self { folder: None, kept: HashSet::new() }
     }
 
     /// The path of an image inside the dataset's folder.
     fn keep(&mut self, bytes: &[u8]) -> Result<String, ExportError> {
         let kind = if ImageKind::from_bytes(bytes) == Some(ImageKind::Png) { "png" } else { "jpg" };
         let path = format!("{FOLDER}/{}.{kind}", blake3::hash(bytes).to_hex());
+        let Some(folder) = &self.folder else { return Ok(path) };
         if self.kept.insert(path.clone()) {
-            let file = self.folder.join(&path);
+            let file = folder.join(&path);
             let disk = |source| ExportError::Disk { path: file.display().to_string(), source };
-            fs::create_dir_all(self.folder.join(FOLDER)).map_err(disk)?;
+            fs::create_dir_all(folder.join(FOLDER)).map_err(disk)?;
             fs::write(&file, bytes).map_err(disk)?;
         }
         Ok(path)

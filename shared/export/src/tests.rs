@@ -1,15 +1,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use arrow_cast::display::array_value_to_string;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plugrank_contract::{
     Event, EventType, ExposedItem, Exposure, FeatureValue, HistoryEntry, Item, User,
     feature::Number,
 };
-use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow, Negatives, Time};
-use plugrank_store::{ExposureRow, NewItem, Store};
+use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow, Negatives, TableTarget, Time};
+use plugrank_store::{ExposureRow, NewItem, Store, TimeRange};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
-use super::{ExportError, ExportOptions, ExportReport, export};
-use crate::load::Progress;
+use super::{
+    ExportError, ExportOptions, ExportReport, ExportTable, Unwatched, export, export_table,
+};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and the rest";
 
@@ -53,6 +56,7 @@ fn exposure(request: &str, user: &str, timestamp: i64) -> Exposure {
         features: BTreeMap::new(),
         tasks: Vec::new(),
         items: vec![item],
+        rerank: Vec::new(),
     }
 }
 
@@ -89,7 +93,8 @@ async fn store(folder: &std::path::Path) -> Arc<dyn Store> {
 }
 
 fn options(since: Option<i64>) -> ExportOptions {
-    ExportOptions { name: "day".to_owned(), time: Time::Ms, since }
+    let range = TimeRange { from: since.unwrap_or(i64::MIN), ..TimeRange::ALL };
+    ExportOptions { name: "day".to_owned(), range, ..ExportOptions::default() }
 }
 
 fn interactions(folder: &DatasetFolder) -> Vec<(String, String, i64, bool)> {
@@ -111,15 +116,14 @@ async fn what_the_store_holds_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let out = dir.path().join("out");
-    let report = export(&store, &out, &options(None), &Progress::hidden()).await.unwrap();
+    let report = export(&store, &out, &options(None), &Unwatched).await.unwrap();
     let expected = ExportReport {
         items: 3,
         images: 2,
         users: 2,
         interactions: 5,
-        with_request: 0,
-        earlier: 0,
         unknown_items: 1,
+        ..ExportReport::default()
     };
     assert_eq!(report, expected);
 
@@ -158,12 +162,12 @@ async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let later = dir.path().join("later");
-    let report = export(&store, &later, &options(Some(20)), &Progress::hidden()).await.unwrap();
-    assert_eq!((report.interactions, report.earlier, report.unknown_items), (4, 1, 1));
+    let report = export(&store, &later, &options(Some(20)), &Unwatched).await.unwrap();
+    assert_eq!((report.interactions, report.other_time, report.unknown_items), (4, 1, 1));
     let options = options(Some(25));
     store.put_history(vec![("u2".into(), entry("i2", true, 25))]).await.unwrap();
     let clicks = dir.path().join("clicks");
-    export(&store, &clicks, &options, &Progress::hidden()).await.unwrap();
+    export(&store, &clicks, &options, &Unwatched).await.unwrap();
     assert_eq!(DatasetFolder::open(&clicks).unwrap().meta().negatives, Negatives::Matched);
 }
 
@@ -190,7 +194,7 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
     let events = vec![click("1", "i2", Some(2), 50), click("2", "i1", None, 60)];
     store.append_events(events).await.unwrap();
     let out = dir.path().join("out");
-    let report = export(&store, &out, &options(Some(50)), &Progress::hidden()).await.unwrap();
+    let report = export(&store, &out, &options(Some(50)), &Unwatched).await.unwrap();
     assert_eq!((report.interactions, report.with_request), (2, 2));
     let folder = DatasetFolder::open(&out).unwrap();
     let rows = folder.interactions().unwrap().collect::<Result<Vec<_>, _>>().unwrap().concat();
@@ -208,6 +212,60 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
 async fn nothing_is_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
-    let taken = export(&store, dir.path(), &options(None), &Progress::hidden()).await;
+    let taken = export(&store, dir.path(), &options(None), &Unwatched).await;
     assert!(matches!(taken, Err(ExportError::Occupied(_))), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_stream_has_the_bytes_of_the_file_and_later_events_are_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let event = |id: &str, kind: &str, user: &str, timestamp| Event {
+        event_id: id.to_owned(),
+        event_type: EventType { name: kind.into(), ..EventType::click() },
+        user_id: user.into(),
+        item_id: "i1".into(),
+        value: None,
+        request_id: Some("r".to_owned()),
+        position: None,
+        surface: None,
+        timestamp,
+    };
+    let hour = FeatureValue::from(7);
+    let features = BTreeMap::from([("hour".to_owned(), hour.clone()), ("label".to_owned(), hour)]);
+    let shown = Exposure { surface: Some("home".to_owned()), features, ..exposure("r", "u10", 40) };
+    store.append_exposures([ExposureRow::from(&shown)].into()).await.unwrap();
+    // The same id of another user's request is not its request.
+    let events = vec![
+        event("1", "click", "u10", 50),
+        event("2", "purchase", "u10", 70),
+        event("3", "click", "u2", 80),
+    ];
+    store.append_events(events).await.unwrap();
+    let tasks = BTreeMap::from([("purchase".to_owned(), "bought".to_owned())]);
+    let options = ExportOptions { tasks, ..options(None) };
+    let out = dir.path().join("out");
+    let report = export(&store, &out, &options, &Unwatched).await.unwrap();
+    assert_eq!((report.with_request, report.with_position, report.exposures), (2, 1, 1));
+    assert_eq!(report.reserved_features, ["label"]);
+    for table in ExportTable::ALL {
+        let file = dir.path().join("streamed");
+        let stream = TableTarget::Stream(Box::new(std::fs::File::create(&file).unwrap()));
+        export_table(&store, table, stream, &options, &Unwatched).await.unwrap();
+        let same = std::fs::read(&file).unwrap() == std::fs::read(out.join(table.file())).unwrap();
+        assert!(same, "{table}");
+    }
+    let file = std::fs::File::open(out.join(ExportTable::Interactions.file())).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batch = reader.map(Result::unwrap).next().unwrap();
+    let text = |column: &str| {
+        let column = batch.column_by_name(column).unwrap();
+        (0..batch.num_rows())
+            .map(|row| array_value_to_string(column, row).unwrap())
+            .collect::<Vec<_>>()
+    };
+    // Five of the loader, of which nobody knows whether they led to a purchase.
+    assert_eq!(text("label_bought"), ["", "", "", "", "", "1", "0"]);
+    assert_eq!(text("surface"), ["", "", "", "", "", "home", ""]);
+    assert_eq!(text("hour"), ["", "", "", "", "", "7", ""]);
 }

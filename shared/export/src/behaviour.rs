@@ -1,21 +1,19 @@
-//! `interactions.parquet` and `users.parquet`.
+//! What users did, in the order of the file; and `users.parquet`.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
     sync::Arc,
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
 use plugrank_contract::{TimestampMs, User, UserId, feature::Number};
-use plugrank_dataset::{FeatureType, InteractionRow, InteractionWriter, UserWriter};
+use plugrank_dataset::{FeatureType, InteractionRow, TableTarget, UserWriter};
 use plugrank_store::{Store, StoreError};
 
-use super::{
-    ExportError, ExportReport, PAGE,
+use crate::{
+    ExportError, ExportOptions, ExportReport, ExportWatch, PAGE,
     catalog::{Items, note},
 };
-use crate::load::Progress;
 
 /// Profiles that are read at a time.
 const READS: usize = 64;
@@ -33,46 +31,39 @@ struct Row {
     clicked: bool,
 }
 
-/// What showed an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) id: String,
-    /// Where in its list, from 0.
-    pub(super) position: Option<u32>,
-}
+/// Profiles between two words of progress.
+const ROWS: usize = 8_192;
 
 /// All interactions, in the order of the file.
-pub(super) struct Behaviour {
+pub(crate) struct Behaviour {
     users: Vec<UserId>,
     rows: Vec<Row>,
     /// Names of actions.
     actions: Vec<Arc<str>>,
     /// Of items, their places in the order of ids.
     item_places: Vec<u32>,
-    /// Of rows, by what they were shown.
-    requests: HashMap<usize, Request>,
 }
 
 impl Behaviour {
     /// Reads the histories of all users.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         store: &Arc<dyn Store>,
         items: &Items,
-        since: Option<TimestampMs>,
-        progress: &Progress,
+        options: &ExportOptions,
+        watch: &dyn ExportWatch,
         report: &mut ExportReport,
     ) -> Result<Self, ExportError> {
-        let bar = progress.count("histories");
+        watch.begin("histories", None);
         let mut numbers: HashMap<UserId, u32> = HashMap::new();
         let mut rows = Vec::new();
         let mut actions = Actions::default();
         let mut cursor = None;
         loop {
             let page = store.scan_histories(cursor, PAGE).await?;
-            bar.inc(page.entries.len() as u64);
+            watch.advance(page.entries.len() as u64).await?;
             for (user, entry) in page.entries {
-                if since.is_some_and(|since| entry.timestamp < since) {
-                    report.earlier += 1;
+                if !options.range.contains(entry.timestamp) {
+                    report.other_time += 1;
                     continue;
                 }
                 let Some(item) = items.numbers.get(&entry.item_id).copied() else {
@@ -92,16 +83,11 @@ impl Behaviour {
                 break;
             }
         }
-        bar.finish();
+        watch.end();
         let behaviour = Self { actions: actions.names, ..Self::sorted(&numbers, rows, items) };
         report.users = behaviour.users.len() as u64;
         report.interactions = behaviour.rows.len() as u64;
         Ok(behaviour)
-    }
-
-    /// With the requests that showed what is in the rows, by row.
-    pub(super) fn with_requests(self, requests: HashMap<usize, Request>) -> Self {
-        Self { requests, ..self }
     }
 
     /// Brings users and rows into the order of ids, and rows that were read twice to one.
@@ -122,81 +108,84 @@ impl Behaviour {
         });
         rows.dedup_by_key(|row| (row.timestamp, row.user, row.item));
         let users = named.into_iter().map(|(user, _)| user).collect();
-        Self { users, rows, actions: Vec::new(), item_places, requests: HashMap::new() }
+        Self { users, rows, actions: Vec::new(), item_places }
     }
 
     /// The row of an entry, by the user's id and the item's number.
-    pub(super) fn row(&self, user: &UserId, item: u32, timestamp: TimestampMs) -> Option<usize> {
+    pub(crate) fn row(&self, user: &UserId, item: u32, timestamp: TimestampMs) -> Option<usize> {
         let user = self.users.binary_search(user).ok()? as u32;
         let wanted = (timestamp, user, *self.item_places.get(item as usize)?);
         let key = |row: &Row| (row.timestamp, row.user, self.item_places[row.item as usize]);
         self.rows.binary_search_by_key(&wanted, key).ok()
     }
 
+    /// Whether a row is of a user.
+    pub(crate) fn is_of(&self, row: usize, user: &UserId) -> bool {
+        self.rows.get(row).is_some_and(|row| self.users[row.user as usize] == *user)
+    }
+
     /// Whether anything was shown that was not clicked.
-    pub(super) fn has_impressions(&self) -> bool {
+    pub(crate) fn has_impressions(&self) -> bool {
         self.rows.iter().any(|row| !row.clicked)
     }
 
     /// Writes `users.parquet`.
-    pub(super) async fn write_users(
+    pub(crate) async fn write_users(
         &self,
         store: &Arc<dyn Store>,
-        folder: &Path,
-        progress: &Progress,
+        target: TableTarget,
+        watch: &dyn ExportWatch,
     ) -> Result<(), ExportError> {
-        let bar = progress.bar("users", self.users.len() as u64);
-        let profiles: Vec<User> = stream::iter(&self.users)
-            .map(|id| async {
-                let profile = store.user(id).await?;
-                bar.inc(1);
-                Ok::<_, StoreError>(profile.map_or_else(
-                    || User { user_id: id.clone(), features: Default::default() },
-                    |profile| (*profile).clone(),
-                ))
-            })
-            .buffered(READS)
-            .try_collect()
-            .await?;
-        bar.finish();
+        watch.begin("users", Some(self.users.len() as u64));
+        let mut profiles: Vec<User> = Vec::with_capacity(self.users.len());
+        for users in self.users.chunks(ROWS) {
+            let read: Vec<User> = stream::iter(users)
+                .map(|id| async {
+                    let profile = store.user(id).await?;
+                    Ok::<_, StoreError>(profile.map_or_else(
+                        || User { user_id: id.clone(), features: Default::default() },
+                        |profile| (*profile).clone(),
+                    ))
+                })
+                .buffered(READS)
+                .try_collect()
+                .await?;
+            watch.advance(read.len() as u64).await?;
+            profiles.extend(read);
+        }
         let mut columns = BTreeMap::new();
         profiles.iter().for_each(|user| note(&mut columns, &user.features));
         let columns: Vec<(&str, FeatureType)> =
             columns.iter().map(|(name, of)| (&**name, *of)).collect();
-        let mut file = UserWriter::create(folder, &columns)?;
-        for user in &profiles {
-            file.write(user.clone())?;
+        let mut file = UserWriter::create(target, &columns)?;
+        for user in profiles {
+            file.write(user)?;
         }
         file.finish()?;
+        watch.end();
         Ok(())
     }
 
-    /// Writes `interactions.parquet`.
-    pub(super) fn write_interactions(
-        &self,
-        folder: &Path,
-        items: &Items,
-        progress: &Progress,
-    ) -> Result<(), ExportError> {
-        let bar = progress.bar("interactions", self.rows.len() as u64);
-        let mut file = InteractionWriter::create(folder)?;
-        for (at, row) in self.rows.iter().enumerate() {
-            let request = self.requests.get(&at);
-            file.write(InteractionRow {
-                user_id: self.users[row.user as usize].clone(),
-                item_id: items.ids[row.item as usize].clone(),
-                timestamp: row.timestamp,
-                clicked: row.clicked,
-                request_id: request.map(|request| request.id.clone()),
-                position: request.and_then(|request| request.position),
-                action: self.actions.get(usize::from(row.action)).cloned(),
-                value: Number::new(row.value),
-            })?;
-            bar.inc(1);
-        }
-        file.finish()?;
-        bar.finish();
-        Ok(())
+    /// Interactions, in the order of the file.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The interactions of these items, with neither request nor position.
+    pub(crate) fn interactions<'a>(
+        &'a self,
+        items: &'a Items,
+    ) -> impl Iterator<Item = InteractionRow> + 'a {
+        self.rows.iter().map(|row| InteractionRow {
+            user_id: self.users[row.user as usize].clone(),
+            item_id: items.ids[row.item as usize].clone(),
+            timestamp: row.timestamp,
+            clicked: row.clicked,
+            request_id: None,
+            position: None,
+            action: self.actions.get(usize::from(row.action)).cloned(),
+            value: Number::new(row.value),
+        })
     }
 }
 

@@ -1,0 +1,185 @@
+//! Brings a file of the schema before this one (3) to this one.
+//!
+//! What is as it was is copied. Events are appended anew: from them come the logs by time, what is known of
+//! showings, and the statistics. Entries of histories are there already, and are written once more as they
+//! are.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use plugrank_contract::{Event, HistoryEntry, UserId};
+use plugrank_store::{
+    HistoryCursor, ItemStats, StoreError, keys,
+    schema3::{self, LoadedPopularity},
+};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::{
+    copy::Copy,
+    error::{self, Failure},
+    events, history,
+    open::{META, SCHEMA_KEY, SCHEMA_VERSION, Schema, create_tables, stored_schema},
+    stats,
+};
+
+/// User and event id to the event (postcard).
+const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
+/// Item id to impressions and clicks that the loader counted.
+const LOADED_STATS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("loaded_stats");
+
+/// Events appended, and entries read, at a time.
+const CHUNK: usize = 20_000;
+
+/// What became of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// Rows that were copied.
+    pub rows: u64,
+    /// Events that were appended anew.
+    pub events: u64,
+    /// Where the file of before is.
+    pub before: PathBuf,
+}
+
+pub(crate) fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrated>, StoreError> {
+    let beside = |ending: &str| {
+        let mut name = path.to_owned().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (new, before) = (beside(".migrating"), beside(".schema-3"));
+    let io = |error: std::io::Error| error::from_io(&error, path);
+    let failed = |failure: Failure| failure.into_store_error(path);
+    let old = error::caught(|| Ok(Database::open(path)?)).map_err(failed)?;
+    match error::caught(|| stored_schema(&old)).map_err(failed)? {
+        Schema::Version(SCHEMA_VERSION) => return Ok(None),
+        Schema::Version(schema3::VERSION) => {}
+        Schema::Version(_) | Schema::Empty | Schema::Foreign => {
+            let what = "is no store of the version before this one (schema 3)";
+            return Err(StoreError::Corrupt(format!("{} {what}", path.display())));
+        }
+    }
+    if before.exists() {
+        let there = before.display();
+        let message = format!("{there} is there, from an earlier migration; move it away first");
+        return Err(StoreError::Unavailable(message));
+    }
+    // What an earlier attempt left.
+    if new.exists() {
+        std::fs::remove_file(&new).map_err(io)?;
+    }
+    let (rows, events) = error::caught(|| write(&old, &new, half_life)).map_err(failed)?;
+    drop(old);
+    // Both names are there before one of them changes what it names.
+    std::fs::hard_link(path, &before).map_err(io)?;
+    std::fs::rename(&new, path).map_err(io)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    }
+    Ok(Some(Migrated { rows, events, before }))
+}
+
+fn write(old: &Database, new: &Path, half_life: Duration) -> Result<(u64, u64), Failure> {
+    let from = old.begin_read()?;
+    let mut copy = Copy::new(&from, new)?;
+    copy.catalog_and_users()?;
+    let (to, mut rows) = (copy.to, copy.rows);
+    let txn = to.begin_write()?;
+    create_tables(&txn)?;
+    rows += loaded_stats(&from, &txn, &loaded_popularity(&from, half_life)?)?;
+    txn.commit()?;
+    let events = append_all(&from, &to, half_life)?;
+    // Last: a file without it is no store.
+    let txn = to.begin_write()?;
+    txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA_VERSION)?;
+    txn.commit()?;
+    Ok((rows, events))
+}
+
+fn read(bytes: &[u8]) -> Result<Event, Failure> {
+    schema3::read_event(bytes).map_err(|error| Failure::unreadable("events", error))
+}
+
+/// Appends every event; how many.
+fn append_all(from: &ReadTransaction, to: &Database, half_life: Duration) -> Result<u64, Failure> {
+    let (table, mut count) = (from.open_table(EVENTS)?, 0);
+    let mut rows = table.iter()?;
+    loop {
+        let chunk = rows.by_ref().take(CHUNK).map(|row| read(row?.1.value()));
+        let chunk = chunk.collect::<Result<Vec<_>, Failure>>()?;
+        if chunk.is_empty() {
+            return Ok(count);
+        }
+        let txn = to.begin_write()?;
+        events::append(&txn, &chunk, half_life)?;
+        txn.commit()?;
+        count += chunk.len() as u64;
+    }
+}
+
+/// Statistics that the loader counted, with the popularity that they had not.
+fn loaded_stats(
+    from: &ReadTransaction,
+    to: &redb::WriteTransaction,
+    popularity: &LoadedPopularity,
+) -> Result<u64, Failure> {
+    let table = from.open_table(LOADED_STATS)?;
+    let rows = table.iter()?.map(|row| {
+        let (id, counts) = row?;
+        let (impressions, clicks) = counts.value();
+        let id = id.value().into();
+        let popularity = popularity.get(&id);
+        Ok((id, ItemStats { impressions, clicks, popularity }))
+    });
+    let rows = rows.collect::<Result<Vec<_>, Failure>>()?;
+    stats::put(to, &rows)?;
+    Ok(rows.len() as u64)
+}
+
+/// Counts the histories, user by user, in whose order they and the events lie.
+fn loaded_popularity(
+    from: &ReadTransaction,
+    half_life: Duration,
+) -> Result<LoadedPopularity, Failure> {
+    let table = from.open_table(EVENTS)?;
+    let events_of = |user: &UserId| -> Result<Vec<Event>, Failure> {
+        let mut prefix = Vec::new();
+        keys::push_string(&mut prefix, user.as_str());
+        let rows = table.range::<&[u8]>(prefix.as_slice()..)?;
+        let mut events = Vec::new();
+        for row in rows {
+            let (key, value) = row?;
+            if !key.value().starts_with(&prefix) {
+                break;
+            }
+            events.push(read(value.value())?);
+        }
+        Ok(events)
+    };
+    let mut popularity = LoadedPopularity::new(half_life);
+    let mut user: Option<(UserId, Vec<HistoryEntry>)> = None;
+    let mut at: Option<HistoryCursor> = None;
+    loop {
+        let page = history::scan(from, at.as_ref(), CHUNK)?;
+        for (id, entry) in page.entries {
+            match &mut user {
+                Some((same, entries)) if *same == id => entries.push(entry),
+                _ => {
+                    if let Some((id, entries)) = user.replace((id, vec![entry])) {
+                        popularity.count(&entries, &events_of(&id)?);
+                    }
+                }
+            }
+        }
+        at = page.next;
+        if at.is_none() {
+            break;
+        }
+    }
+    if let Some((id, entries)) = user {
+        popularity.count(&entries, &events_of(&id)?);
+    }
+    Ok(popularity)
+}
