@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use plugrank_contract::{
     FeatureValues, Item, ItemId, TimestampMs,
-    image_limits::{MAX_DECODED_BYTES, MAX_SIDE, check_pixels},
+    image_limits::{MAX_DECODED_BYTES, MAX_SIDE, check_decoded, check_pixels},
 };
 use plugrank_store::{NewItem, StoredItem};
 use tokio::sync::Semaphore;
@@ -128,7 +128,9 @@ fn check_image(text: String) -> Result<Vec<u8>, String> {
     let unread = |error| format!("is no JPEG or PNG that can be read: {error}");
     let decoder = reader.into_decoder().map_err(unread)?;
     let (width, height) = decoder.dimensions();
-    check_pixels(width, height).map_err(|why| format!("is too large: {why}"))?;
+    check_pixels(width, height)
+        .and_then(|()| check_decoded(decoder.total_bytes()))
+        .map_err(|why| format!("is too large: {why}"))?;
     DynamicImage::from_decoder(decoder).map_err(unread)?;
     Ok(bytes)
 }
@@ -161,6 +163,12 @@ mod tests {
         assert!(error.contains("8192 x 6200 pixels; at most 50000000"), "{error}");
         let error = check_image(claims(MAX_SIDE + 1, 1)).unwrap_err();
         assert!(error.contains("can be read"), "{error}");
+        let mut deep = Vec::new();
+        image::DynamicImage::new_rgba16(6000, 6000)
+            .write_to(&mut Cursor::new(&mut deep), image::ImageFormat::Png)
+            .unwrap();
+        let error = check_image(STANDARD.encode(deep)).unwrap_err();
+        assert!(error.contains("274 MiB decoded; at most 256"), "{error}");
     }
 
     async fn field(body: serde_json::Value) -> Option<String> {

@@ -23,3 +23,18 @@ pub fn check_pixels(width: u32, height: u32) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Refuses an image by the memory that it takes once it is decoded, in bytes. A decoder's own limit does
+/// not count the picture itself.
+///
+/// # Errors
+/// How much it is, and what would be right.
+pub fn check_decoded(bytes: u64) -> Result<(), String> {
+    if bytes > MAX_DECODED_BYTES {
+        let (got, most) = (bytes >> 20, MAX_DECODED_BYTES >> 20);
+        return Err(format!(
+            "it takes {got} MiB decoded; at most {most} MiB are, send it with 8 bits a channel"
+        ));
+    }
+    Ok(())
+}

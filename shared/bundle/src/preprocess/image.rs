@@ -3,7 +3,9 @@
 use std::io::Cursor;
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use plugrank_contract::image_limits::{MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE, check_pixels};
+use plugrank_contract::image_limits::{
+    MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE, check_decoded, check_pixels,
+};
 
 use super::{jpeg, resize::Rgb};
 use crate::{Bundle, manifest::ImagePart};
@@ -83,6 +85,7 @@ fn decode(bytes: &[u8]) -> Result<Rgb, ImageError> {
     let decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     check_pixels(width, height).map_err(ImageError)?;
+    check_decoded(decoder.total_bytes()).map_err(ImageError)?;
     if is_jpeg && matches!(decoder.color_type(), ColorType::Rgb8 | ColorType::L8) {
         return jpeg::decode(bytes).map_err(ImageError);
     }
