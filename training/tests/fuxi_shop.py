@@ -21,8 +21,9 @@ SOURCES = {
     "user_id": "user", "gender": "user", "item_id": "item", "brand": "item", "cate_id": "item", "tags": "item",
     "device": "context",
 }  # fmt: skip
-# Numbers, and whose they are. The price was normalized by this mean and deviation.
-NUMBERS = {"price": "item", "age": "user", "basket": "context"}
+# Numbers, and whose they are, normalized by this mean and deviation.
+# FuxiCTR's loader reads numbers of items alone: one among the rows would make floats of its indices.
+NUMBERS = {"price": "item"}
 MEAN, DEVIATION = 20.0, 12.5
 TAGS = ("new", "sale", "blue", "late")
 PARAMS: dict[str, dict[str, Any]] = {
@@ -68,7 +69,6 @@ def write_fuxi_shop(folder: Path) -> FuxiShop:
         {
             "user_id": [f"u{n}" for n in range(USERS)],
             "gender": [("f", "m", None)[n % 3] for n in range(USERS)],
-            "age": [None if n % 6 == 0 else 0.5 + n / USERS for n in range(USERS)],
         }
     )
     user, item = random.integers(0, USERS, ROWS), random.integers(0, ITEMS, ROWS)
@@ -81,7 +81,6 @@ def write_fuxi_shop(folder: Path) -> FuxiShop:
             "timestamp": time,
             "label": label.astype(int),
             "device": random.choice(["phone", "desk", "late"], ROWS),
-            "basket": np.round(random.random(ROWS), 3),
         }
     )
     key = events.user_id.str.len(), events.item_id.str.len()
@@ -106,10 +105,8 @@ def write_dataset(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
     }
     pq.write_table(pa.table(columns), folder / "items.parquet")
     profiles = {name: pa.array(users[name], pa.string()) for name in ("user_id", "gender")}
-    ages = pa.array(users.age, pa.float64(), from_pandas=True)
-    pq.write_table(pa.table(profiles | {"age": ages}), folder / "users.parquet")
+    pq.write_table(pa.table(profiles), folder / "users.parquet")
     log = {name: pa.array(events[name], pa.string()) for name in ("user_id", "item_id", "device")}
-    log["basket"] = pa.array(events.basket, pa.float64())
     log |= {"timestamp": pa.array(events.timestamp, pa.int64()), "label": pa.array(events.label, pa.int8())}
     pq.write_table(pa.table(log), folder / "interactions.parquet")
     (folder / "dataset.json").write_text('{"name": "fuxi shop", "time": "ms", "negatives": "logged"}')
@@ -138,7 +135,7 @@ def write_fuxictr(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
             kind = {"type": "sequence", "max_len": 3, "feature_encoder": "layers.MaskedAveragePooling()"}
         features.append({name: {"source": source, "padding_idx": 0, "vocab_size": size, **kind}})
     features += [{name: {"source": source, "type": "numeric"}} for name, source in NUMBERS.items()]
-    described = {"dataset_id": "fuxictr", "num_fields": 10, "total_features": 0, "input_length": 0, "labels": ["label"]}
+    described = {"dataset_id": "fuxictr", "num_fields": 8, "total_features": 0, "input_length": 0, "labels": ["label"]}
     (folder / "feature_map.json").write_text(json.dumps(described | {"features": features}))
 
     def encode(name: str, values: Any) -> list[int]:
@@ -159,7 +156,6 @@ def write_fuxictr(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
     lengths = [int(np.searchsorted(times[event.user_id], event.timestamp)) for event in events.itertuples()]
     places = {identity: row for row, identity in enumerate(users.user_id)}
     genders = dict(zip(users.user_id, users.gender, strict=True))
-    ages = dict(zip(users.user_id, users.age.astype(float).fillna(0.0), strict=True))
     rows = {
         "label": events.label,
         "user_index": [places[value] for value in events.user_id],
@@ -168,8 +164,6 @@ def write_fuxictr(folder: Path, items: pd.DataFrame, users: pd.DataFrame, events
         "user_id": encode("user_id", events.user_id),
         "gender": encode("gender", [genders[value] for value in events.user_id]),
         "device": encode("device", events.device),
-        "age": [ages[value] for value in events.user_id],
-        "basket": events.basket,
     }
     pd.DataFrame(rows).to_parquet(folder / "rows.parquet")
     return lengths

@@ -40,8 +40,8 @@ def test_a_trained_model_is_served_as_fuxictr_scores_it(
     columns = {side: [one["column"] for one in found] for side, found in manifest["features"].items()}
     assert columns == {
         "item": ["item_id", "brand", "categories", "tags", "price"],
-        "user": ["user_id", "gender", "age"],
-        "request": ["device", "basket"],
+        "user": ["user_id", "gender"],
+        "request": ["device"],
         "candidate": [],
     }
     assert manifest["history"] == {"clicks": 10, "impressions": 0}

@@ -76,5 +76,5 @@ def test_numbers_tell_at_least_as_much_as_buckets_made_by_hand(tmp_path: Path) -
     raw = auc_of(write(tmp_path / "raw", by_hand=False), tmp_path / "raw-run")
     by_hand = auc_of(write(tmp_path / "hand", by_hand=True), tmp_path / "hand-run")
     print(f"test AUC: numbers {raw:.4f}, buckets by hand {by_hand:.4f}")
-    assert by_hand > 0.6, "there is a signal to be found"
+    assert raw > 0.65, "there is a signal to be found"
     assert raw >= by_hand

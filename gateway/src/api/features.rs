@@ -9,6 +9,9 @@ use utoipa::openapi::{
     schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType, Type},
 };
 
+/// From here on a number is rounded to infinity as a 32-bit float: 2^128 - 2^103.
+const F32_END: f64 = 3.402_823_567_797_336_6e38;
+
 /// The schema of features by name.
 pub(crate) fn features_schema() -> RefOr<Schema> {
     let plain = |kind: Type| ObjectBuilder::new().schema_type(kind);
@@ -18,7 +21,9 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(kinds)
     };
     let text = |kind: ObjectBuilder| kind.max_length(Some(256));
-    let number = |kind: ObjectBuilder| kind.minimum(Some(f32::MIN)).maximum(Some(f32::MAX));
+    let number = |kind: ObjectBuilder| {
+        kind.exclusive_minimum(Some(-F32_END)).exclusive_maximum(Some(F32_END))
+    };
     let list = |entry: ObjectBuilder| ArrayBuilder::new().items(entry).max_items(Some(1024));
     // An empty list is both a list of texts and a list of numbers.
     let value = AnyOfBuilder::new()

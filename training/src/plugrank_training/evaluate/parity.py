@@ -100,6 +100,7 @@ def add_parity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--allow-absent", action="append", default=[], metavar="NAME", help="a column it may lack")
     parser.add_argument("--task", default="", metavar="NAME", help="of a bundle with several (default: the main one)")
     parser.add_argument("--rows", type=int, default=200, metavar="N", help="impressions to ask for (default: 200)")
+    parser.add_argument("--budget-ms", type=int, default=2000, metavar="N", help="of each request (default: 2000)")
     parser.add_argument("--tolerance", type=float, default=1e-4, metavar="X", help="absolute (default: 1e-4)")
     parser.set_defaults(run=run_parity)
 
@@ -118,7 +119,7 @@ def run_parity(arguments: argparse.Namespace) -> None:
         if arguments.bundle is not None:
             predictions = with_log(predictions, arguments.bundle, arguments.dataset)
         bar = progress_bar(predictions, desc="ranking", unit="impression")
-        answers = [ask(url, one, arguments.task) for one in bar]
+        answers = [ask(url, one, arguments.task, arguments.budget_ms) for one in bar]
         ranked = [at for at, answer in enumerate(answers) if answer is not None]
         if len(ranked) < len(answers):
             print(f"{len(answers) - len(ranked)} impressions left out: their items are not available any more")
@@ -216,7 +217,7 @@ def rows_of(predictions: Sequence[Prediction], data: Dataset, places: Mapping[st
     return np.array(found, dtype=np.int64)
 
 
-def ask(url: str, one: Prediction, task: str = "") -> float | None:
+def ask(url: str, one: Prediction, task: str = "", budget_ms: int = 2000) -> float | None:
     """`ctr`, or a task's score, of an impression's item for its user, as of its moment.
 
     None for an item that is not available: it is not ranked.
@@ -227,7 +228,7 @@ def ask(url: str, one: Prediction, task: str = "") -> float | None:
         "candidates": [{"item_id": one.item_id, "features": one.given.get("candidate", {})}],
         "context": {"timestamp": one.timestamp, "features": one.given.get("context", {})},
         "user": {"features": one.given.get("user", {})},
-        "budget_ms": 2000,
+        "budget_ms": budget_ms,
     }
     headers = {"content-type": "application/json"}
     request = urllib.request.Request(f"{url}/v1/rank", json.dumps(body).encode(), headers)  # noqa: S310 - http, checked

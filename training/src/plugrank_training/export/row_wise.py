@@ -270,6 +270,10 @@ class Splice:
 def recent(path: Path) -> onnx.ModelProto:
     """A model whose operators are recent enough. Raises `ExportError` where they cannot be brought up to date."""
     model = onnx.load(path)
+    # Models that were merged name their operators' versions twice.
+    named = {one.domain: one.version for one in model.opset_import}
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in named.items())
     version = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), OLDEST_OPSET)
     if version >= OLDEST_OPSET:
         return model
