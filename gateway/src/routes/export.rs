@@ -94,10 +94,13 @@ pub(crate) async fn export(
     gateway.exposures.flush().await;
     let (sender, mut parts) = mpsc::channel(PARTS);
     let (store, runtime) = (Arc::clone(&gateway.store), Handle::current());
+    // The answer ends when the last sender is gone: by then the next export may begin.
+    let unended = sender.clone();
     // Making columns of rows takes a thread for a while, so it takes none that serves.
     spawn_blocking(move || {
         runtime.block_on(write(&store, table, &options, sender));
         drop(turn);
+        drop(unended);
     });
     // Before the answer begins, so that a store that is away is a 503.
     let first = parts.recv().await.transpose().map_err(refused)?;
