@@ -103,7 +103,13 @@ pub(crate) async fn export(
         drop(unended);
     });
     // Before the answer begins, so that a store that is away is a 503.
-    let first = parts.recv().await.transpose().map_err(refused)?;
+    let first = match parts.recv().await.transpose() {
+        Ok(first) => first,
+        Err(error) => {
+            while parts.recv().await.is_some() {}
+            return Err(refused(error));
+        }
+    };
     let parts = stream::unfold((first, parts), |(first, mut parts)| async {
         let part = match first {
             Some(part) => Ok(part),
