@@ -89,7 +89,9 @@ mod tests {
 
     /// Items on a quarter of a circle: the nearer their numbers, the nearer they are.
     fn circle(items: u32) -> AnnIndex {
-        let ann = AnnIndex::new(2, items as usize, &AnnOptions::default()).unwrap();
+        // One thread makes the same graph each time.
+        let options = AnnOptions { threads: Some(1), ..AnnOptions::default() };
+        let ann = AnnIndex::new(2, items as usize, &options).unwrap();
         let vectors: Vec<_> = (0..items).map(|item| (item, at(item as f32))).collect();
         ann.fill(&vectors).unwrap();
         ann
