@@ -123,8 +123,8 @@ def test_probes():
     for role in ROLES:
         container = rendered.container(role)
         paths = {k: container[f"{k}Probe"]["httpGet"] for k in ("startup", "readiness", "liveness")}
-        assert paths["readiness"] == {"path": "/readyz", "port": "http"}
-        assert paths["startup"] == paths["liveness"] == {"path": "/healthz", "port": "http"}
+        assert paths["readiness"] == {"path": "/readyz", "port": "http", "scheme": "HTTP"}
+        assert paths["startup"] == paths["liveness"] == {"path": "/healthz", "port": "http", "scheme": "HTTP"}
         # The process itself gives a check one second.
         assert container["readinessProbe"]["timeoutSeconds"] > 1
 
