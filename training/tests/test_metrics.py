@@ -165,6 +165,7 @@ def test_intervals_equal_resampling_row_by_row() -> None:
             ]
         )
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    assert list(found) == ["auc", "gauc", "centred_auc", "log_loss"]
     for column, name in enumerate(("auc", "gauc", "log_loss")):
         assert (found[name].low, found[name].high) == pytest.approx((low[column], high[column]), abs=1e-10)
     whole = metrics.auc(label, model) - metrics.auc(label, baseline)
@@ -181,7 +182,7 @@ def test_a_clear_gain_is_told_from_none() -> None:
     assert gain.is_gain_or_loss
     assert gain.low > 0
     same = paired_intervals(Compared(user, label, truth, truth), user, draws=50)
-    assert same == {name: Interval(0.0, 0.0, 0.0) for name in ("auc", "gauc", "log_loss")}
+    assert same == {name: Interval(0.0, 0.0, 0.0) for name in ("auc", "gauc", "centred_auc", "log_loss")}
     assert not same["auc"].is_gain_or_loss
 
 

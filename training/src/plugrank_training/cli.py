@@ -7,6 +7,7 @@ arguments. To add one, write it beside what it runs and name it in `REGISTER`.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
@@ -57,6 +58,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; gives the exit status: 0, 1 for bad input, 130 when interrupted (argparse ends with 2)."""
     parsed = make_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed.command = shlex.join(["python", "-m", "plugrank_training", *given])
     try:
         parsed.run(parsed)
     except (ValueError, OSError) as error:

@@ -39,3 +39,5 @@ class Options:
     allow_absent: tuple[str, ...] = ()
     # Go on from where an interrupted run stopped within a stage.
     resume: bool = False
+    # How it was asked for, for the reports; empty where it was not by the command line.
+    command: str = ""

@@ -32,15 +32,18 @@ def centred_auc(user: np.ndarray, label: np.ndarray, probability: np.ndarray) ->
     Between AUC, which a user's own level raises, and GAUC, which compares no two users and leaves out those of one
     class. Log-odds are kept finite by the resolution of f64. NaN where one class is absent.
     """
-    if not len(label):
-        return float("nan")
+    return auc(label, centred_log_odds(user, probability)) if len(label) else float("nan")
+
+
+def centred_log_odds(user: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Log-odds less their mean over each user's impressions, f64; what is equal but for rounding is a tie."""
     tiny = np.finfo(np.float64).eps
     chance = np.clip(np.asarray(probability, dtype=np.float64), tiny, 1 - tiny)
     logit = np.log(chance) - np.log1p(-chance)
     _, place = np.unique(user, return_inverse=True)
     mean = np.bincount(place, logit) / np.bincount(place)
-    # What is equal but for rounding is a tie.
-    return auc(label, np.round(logit - mean[place], 9))
+    centred: np.ndarray = np.round(logit - mean[place], 9)
+    return centred
 
 
 def log_loss(label: np.ndarray, probability: np.ndarray) -> float:

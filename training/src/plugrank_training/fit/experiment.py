@@ -17,7 +17,8 @@ from plugrank_training.data.loaded import Loaded
 from plugrank_training.data.splits import FOLDS, default_split
 from plugrank_training.distributed import is_main
 from plugrank_training.durable import write_durably
-from plugrank_training.evaluate.bootstrap import Compared, paired_intervals
+from plugrank_training.evaluate.bootstrap import Resampling, intervals
+from plugrank_training.evaluate.calibrate import apply
 from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.evaluate.predictions import Scored, write_predictions
 from plugrank_training.evaluate.slices import measure, slices_of
@@ -30,7 +31,7 @@ from plugrank_training.fit.stages import FittedModels, fit_models
 from plugrank_training.options import Options
 
 # Models that every other one is compared with, where they were fitted.
-COMPARED_WITH = ("idrec", "dcnv2")
+COMPARED_WITH = ("idrec", "dcnv2", "popularity", "cooccurrence-content", "idrec-similarity")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ class Outcomes:
 
     # By fold and seed, then by model; without weights, which are on the disk.
     found: dict[tuple[int | None, int], dict[str, Trained]]
-    # Test parts of the folds one after another, and masks of slices over them.
+    # Test and validation parts of the folds one after another, and masks of slices over them.
     test: Examples
     masks: dict[str, np.ndarray]
+    valid: Examples
+    valid_masks: dict[str, np.ndarray]
     # What the first run says of rows, models and bundle.
     report: dict[str, Any]
 
@@ -72,9 +75,11 @@ def run_experiment(options: Options, config: Config) -> dict[str, Any]:
     scope = scope_of(options)
     outcomes = run_all(scope, config)
     report = outcomes.report
+    measured = judge_validation(scope, outcomes)
     if not options.no_test:
-        measured = judge(scope, outcomes)
-        report = report | {name: merged(report[name], measured[name]) for name in measured}
+        tested = judge(scope, outcomes)
+        measured = {name: measured[name] | tested[name] for name in tested}
+    report = report | {name: merged(report[name], measured[name]) for name in measured}
     report |= description(scope) | {"seconds": round(time.perf_counter() - started, 1)}
     write_report(options, report)
     return report
@@ -90,8 +95,7 @@ def merged(told: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
 def run_all(scope: Scope, config: Config) -> Outcomes:
     """Every run; the first one's bundle is exported."""
     found: dict[tuple[int | None, int], dict[str, Trained]] = {}
-    tests: list[Examples] = []
-    masks: list[dict[str, np.ndarray]] = []
+    parts: dict[str, list[tuple[Examples, dict[str, np.ndarray]]]] = {"test": [], "valid": []}
     report: dict[str, Any] = {}
     for fold in scope.folds:
         for seed in scope.seeds:
@@ -103,24 +107,31 @@ def run_all(scope: Scope, config: Config) -> Outcomes:
             fitted = fit_models(run, prepared, scope.options.models)
             last = served(run, prepared, fitted)
             if seed == scope.seeds[0]:
-                tests.append(run.split.test)
-                masks.append(slices_of_run(run, prepared))
+                for name, found_parts in parts.items():
+                    examples = getattr(run.split, name)
+                    found_parts.append((examples, slices_of_run(run, prepared, examples)))
             if first:
                 report = describe(run, fitted, last)
                 if "unified" in fitted.models and is_main():
                     report["bundle"] = export_run(run, prepared, fitted.models, last)
             # Weights of further runs are on the disk; only what they said is kept.
             found[fold, seed] = {name: replace(one, model=None) for name, one in last.models.items()}
-    return Outcomes(
-        found, Examples.joined(tests), {name: np.concatenate([m[name] for m in masks]) for name in masks[0]}, report
-    )
+    return Outcomes(found, *joined(parts["test"]), *joined(parts["valid"]), report)
 
 
-def slices_of_run(run: Run, prepared: Prepared) -> dict[str, np.ndarray]:
-    """Masks of slices over a run's test part."""
-    catalog, data = prepared.catalog, run.dataset
+def joined(folds: Sequence[tuple[Examples, dict[str, np.ndarray]]]) -> tuple[Examples, dict[str, np.ndarray]]:
+    """Parts of all folds with their masks, one after another."""
+    names = folds[0][1]
+    masks = {name: np.concatenate([masks[name] for _, masks in folds]) for name in names}
+    return Examples.joined([part for part, _ in folds]), masks
+
+
+def slices_of_run(run: Run, prepared: Prepared, part: Examples) -> dict[str, np.ndarray]:
+    """Masks of slices over a run's validation or test part."""
+    catalog = prepared.catalog
     present = {name: catalog.present[:, column].cpu().numpy() for column, (name, _) in enumerate(catalog.schema.parts)}
-    return slices_of(run.split, len(data.item_ids), len(data.user_ids), present)
+    past, _ = run.history.counts(part.user, part.timestamp)
+    return slices_of(run.split, part, len(run.dataset.user_ids), past, present)
 
 
 def describe(run: Run, fitted: FittedModels, last: Served) -> dict[str, Any]:
@@ -133,6 +144,32 @@ def describe(run: Run, fitted: FittedModels, last: Served) -> dict[str, Any]:
     for name, one in last.models.items():
         report[name] = report.get(name, {}) | one.report
     return report
+
+
+def judge_validation(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+    """Metrics of the validation part over seeds, folds pooled, and by slice; by model. What choices are made by."""
+    valid, measured = outcomes.valid, {}
+    for name in scope.options.models:
+        by_seed = []
+        for seed in scope.seeds:
+            each = [outcomes.found[fold, seed][name] for fold in scope.folds]
+            by_seed.append(np.concatenate([apply(one.calibration, one.valid) for one in each]))
+        rows = [evaluate(valid.user, valid.label, scores) for scores in by_seed]
+        slices = [measure(outcomes.valid_masks, valid.user, valid.label, scores) for scores in by_seed]
+        measured[name] = {
+            "valid": finite(mean_over(rows)),
+            "valid_deviation": finite({key: deviation([row[key] for row in rows]) for key in rows[0]}),
+            "valid_slices": {
+                part: finite(mean_over([one[part] for one in slices])) | {"rows": slices[0][part]["rows"]}
+                for part in slices[0]
+            },
+        }
+    return measured
+
+
+def mean_over(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric."""
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
@@ -153,7 +190,7 @@ def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
         each = [evaluate(test.user, test.label, scores) for scores in one.by_seed]
         slices = measure(outcomes.masks, test.user, test.label, one.mean)
         measured[name] = {
-            "test": finite({key: float(np.mean([row[key] for row in each])) for key in each[0]}),
+            "test": finite(mean_over(each)),
             "test_deviation": finite({key: deviation([row[key] for row in each]) for key in each[0]}),
             "slices": {part: finite(values) for part, values in slices.items()},
         }
@@ -164,12 +201,15 @@ def judge(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
         if is_main():
             write_predictions(one, scope.loaded.dataset, folder / f"{name}.parquet")
     member = test.item if scope.split == "items" else test.user
-    for baseline in (name for name in COMPARED_WITH if name in scored):
+    baselines = [name for name in COMPARED_WITH if name in scored]
+    if baselines:
+        resampling = Resampling(test.user, test.label, member)
+        drawn = {name: resampling.measure(one.by_seed, progress=is_main()) for name, one in scored.items()}
+    for baseline in baselines:
         for name in (name for name in scored if name != baseline):
-            compared = Compared(test.user, test.label, scored[baseline].mean, scored[name].mean)
-            intervals = paired_intervals(compared, member, progress=is_main())
+            found = intervals(drawn[name], drawn[baseline])
             measured[name].setdefault("against", {})[baseline] = {
-                metric: finite(asdict(interval)) for metric, interval in intervals.items()
+                metric: finite(asdict(interval)) for metric, interval in found.items()
             }
     return measured
 
@@ -202,6 +242,7 @@ def description(scope: Scope) -> dict[str, Any]:
         "seeds": list(scope.seeds),
         "models": list(options.models),
         "device": str(options.device),
+        "command": options.command,
     }
 
 
