@@ -27,3 +27,16 @@ def test_other_weights_are_refused_and_equal_ones_tell_nothing_new(tmp_path: Pat
     assert [entry["key"] for entry in entries] == ["weights-a", "weights-b", "weights-b", "weights-b"]
     assert entries[0]["salt"] == "plugrank"
     assert test_ledger.TestLedger(file, again=False).readings("part", "unified", 0) == 2
+
+
+def test_a_part_stays_the_same_under_another_version_of_torch(tmp_path: Path) -> None:
+    """Fingerprints change with it; what data, split, salt and fold are does not."""
+    file, part = tmp_path / "reads.json", {"data": "d", "part": "global", "salt": "plugrank", "fold": None}
+    test_ledger.TestLedger(file, again=False, described=part).read("before", "unified", 0, "weights-a")
+    later = test_ledger.TestLedger(file, again=False, described=part)
+    assert later.readings("after", "unified", 0) == 1
+    with pytest.raises(ValueError, match="was scored for `unified`, seed 0"):
+        later.read("after", "unified", 0, "weights-b")
+    salted = test_ledger.TestLedger(file, again=False, described=part | {"salt": "other"})
+    assert salted.readings("after", "unified", 0) == 0
+    salted.read("after", "unified", 0, "weights-b")

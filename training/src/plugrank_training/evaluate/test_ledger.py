@@ -16,7 +16,8 @@ class TestLedger:
     """`test_reads.json`: one entry for each time that a model was scored on a test part.
 
     A part is known by data, split, salt and fold, so several output folders may share a file (`--ledger`).
-    `described`: what a person should know of the part, kept with each entry.
+    `described`: the same in words, kept with each entry. A part that is described alike is the same one, though its
+    fingerprint changes with the versions of torch and of the stages.
     """
 
     def __init__(self, path: Path, again: bool, described: Mapping[str, Any] | None = None) -> None:
@@ -27,7 +28,16 @@ class TestLedger:
 
     def readings(self, split: str, model: str, seed: int) -> int:
         """How often the part was read for this model and seed."""
-        return sum((e["split"], e["model"], e["seed"]) == (split, model, seed) for e in self.entries)
+        return len(self.entries_of(split, model, seed))
+
+    def entries_of(self, split: str, model: str, seed: int) -> list[dict[str, Any]]:
+        """Readings of the part by this model and seed, the oldest first."""
+
+        def same_part(entry: dict[str, Any]) -> bool:
+            alike = all(entry.get(name) == value for name, value in self.described.items())
+            return entry["split"] == split or (bool(self.described) and alike)
+
+        return [e for e in self.entries if (e["model"], e["seed"]) == (model, seed) and same_part(e)]
 
     def read(self, split: str, model: str, seed: int, key: str) -> None:
         """Write a reading down, before it happens. `key` names what is scored: weights, configuration, data; what was
@@ -35,7 +45,7 @@ class TestLedger:
 
         Raises `ValueError` where another `key` of the same model and seed was scored on it before, unless `again`.
         """
-        same = [e for e in self.entries if (e["split"], e["model"], e["seed"]) == (split, model, seed)]
+        same = self.entries_of(split, model, seed)
         if any(entry["key"] == key for entry in same):
             return
         if same and not self.again:
