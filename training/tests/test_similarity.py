@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.config import Config, SimilarityConfig
+from plugrank_training.config import Config, ConfigError, SimilarityConfig
 from plugrank_training.export.bundle import export_bundle
 from plugrank_training.export.tiny import tiny_bundle
-from plugrank_training.models.build import make_pretrained, make_unified
+from plugrank_training.models.build import make_pretrained, make_unified, make_unified_with_similarity
 from plugrank_training.models.features import MISSING, Feature
 from plugrank_training.models.inputs import History, ItemInputs
 from plugrank_training.models.similarity import DECAYS, SHARPNESS, Similarity
@@ -105,18 +105,65 @@ def test_what_is_told_of_a_candidate() -> None:
         assert np.abs(told[row] - expected).max() < 1e-4
 
 
+def read_history(branch: Similarity, given: ItemInputs, history: list[int], label: list[int]) -> History:
+    """One user's, newest first; no entry's residual matters here."""
+    vectors = branch.item(given).outputs["similarity_vector"]
+    mask = torch.ones(1, len(history))
+    zeros = torch.zeros(1, len(history), dtype=torch.long)
+    rows = vectors[torch.tensor(history)].unsqueeze(0)
+    return History({"similarity_vector": rows}, torch.tensor([label]), zeros, mask, {}, torch.zeros_like(mask))
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_entries_are_counted_by_tiers_of_cosine(smooth: bool) -> None:
+    """Against numpy's linear weights between the middles of tiers; every entry counts once in all."""
+    tiers = 5
+    branch = Similarity((WIDTH,), NAMES, SimilarityConfig(8, tiers, smooth))
+    given = items()
+    branch.fit(given.modal, given.present)
+    history, label, candidate = [4, 7, 1, 4], [1, 0, 0, 1], 2
+    state = branch.user(read_history(branch, given, history, label)).state
+    vectors = branch.item(given).outputs["similarity_vector"]
+    told = branch.cross(state, {"similarity_vector": vectors[torch.tensor([[candidate]])]})
+    smooth_numbers = 2 * len(DECAYS) + 3 * len(SHARPNESS) if smooth else 0
+    by_space = told[0, 0].detach().numpy().reshape(len(branch.spaces), 2 * tiers + smooth_numbers)
+    assert branch.cross_dim == by_space.size
+    middles = np.linspace(-1.0, 1.0, tiers)
+    for space, numbers in zip(cosines(branch, given), by_space, strict=True):
+        counts = np.expm1(numbers[: 2 * tiers]).reshape(tiers, 2)
+        for column, wanted in enumerate((1, 0)):
+            expected = np.zeros(tiers)
+            for item, one in zip(history, label, strict=True):
+                if one == wanted:
+                    expected += [np.interp(space[candidate, item], middles, row) for row in np.eye(tiers)]
+            assert np.abs(counts[:, column] - expected).max() < 1e-5
+            assert counts[:, column].sum() == pytest.approx(label.count(wanted), abs=1e-5)
+
+
+def test_tiers_alone_need_tiers() -> None:
+    with pytest.raises(ConfigError, match=r"similarity\.smooth = false leaves similarity\.tiers alone"):
+        dataclasses.replace(Config(), similarity=SimilarityConfig(8, 0, False)).check()
+
+
 def test_it_stands_beside_ppm_only_where_it_is_configured() -> None:
     schema = tiny_bundle().schema
     assert list(make_unified(schema, Config(), 0).branches) == ["ppm", "host", "covisits"]
     assert list(make_unified(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity", "host", "covisits"]
     assert list(make_pretrained(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity"]
+    # A row of its own has it in any case, after what is taken over from PPM's pre-training.
+    alone = make_unified_with_similarity(schema, Config(), 0)
+    assert list(alone.branches) == ["ppm", "host", "covisits", "similarity"]
+    alone.start_from(make_pretrained(schema, Config(), 1))
+    configured = make_unified_with_similarity(schema, WITH_SIMILARITY, 0)
+    assert list(configured.branches) == ["ppm", "similarity", "host", "covisits"]
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
-def test_a_bundle_with_it_computes_what_torch_computes(tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize(("dtype", "tiers"), [("f32", 0), ("f16", 0), ("f32", 7)])
+def test_a_bundle_with_it_computes_what_torch_computes(tmp_path: Path, dtype: str, tiers: int) -> None:
     """`export_bundle` runs every graph on ONNX Runtime and refuses one that differs."""
     bundle = tiny_bundle()
-    model = make_unified(bundle.schema, dataclasses.replace(WITH_SIMILARITY, cache_dtype=dtype), 0).eval()
+    config = dataclasses.replace(WITH_SIMILARITY, cache_dtype=dtype, similarity=SimilarityConfig(8, tiers))
+    model = make_unified(bundle.schema, config, 0).eval()
     manifest = export_bundle(dataclasses.replace(bundle, unified=model), tmp_path / "bundle")
     stored = {port["name"] for port in manifest["graphs"]["item_encoder"]["outputs"]}
     assert "similarity_vector" in stored

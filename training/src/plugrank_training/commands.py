@@ -35,8 +35,9 @@ written to OUT:
   stages/                        results of the stages, for reuse, and checkpoints; safe to delete
 
 models: lr, deepfm, dcnv2, din, idrec (the host of the configuration), idrec-similarity (with similarity to the history,
-no PPM), idrec-vectors (with frozen vectors as a feature), ppm (alone), unified; without a network: popularity, means,
-cooccurrence, content, cooccurrence-content.
+no PPM), idrec-vectors (with frozen vectors as a feature), idrec-semantic (with semantic ids), idrec-sequence (with a
+pre-trained sequence of ids), ppm (alone), unified, unified-similarity (with similarity in any case); without a network:
+popularity, means, cooccurrence, content, cooccurrence-content.
 
 examples:
   python -m plugrank_training train --dataset data/shop --out runs/shop --quick
@@ -134,6 +135,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         resume=arguments.resume,
         accept_worse_lists=arguments.accept_worse_lists,
         allow_absent=tuple(arguments.allow_absent),
+        command=arguments.command,
     )
     try:
         if arguments.bundle is not None:

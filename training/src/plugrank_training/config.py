@@ -125,6 +125,23 @@ class SimilarityConfig:
 
     # Of each content space at most.
     dim: int = 0
+    # How many tiers of cosine clicked and refused entries are counted in (SimTier); 0 leaves the counts out.
+    tiers: int = 0
+    # Whether means and nearest entries are read; without them, tiers alone.
+    smooth: bool = True
+
+
+@dataclass(frozen=True)
+class SemanticIdConfig:
+    """Codes of items by residual quantisation of their modal vectors, an input of UniM beside ids; 0 levels leave it
+    out."""
+
+    # Codes of an item, each of what the ones before leave of its vector.
+    levels: int = 0
+    # How many codes there are of each level.
+    codes: int = 64
+    # Of a code's embedding.
+    dim: int = 16
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,11 @@ class UnifiedConfig:
     refit: bool = False
     # Chance that a whole history is hidden in a training step: what to show to users without a past is learned so.
     drop_history: float = 0.0
+    # Chance that only the newest entries of a history, 0 to 20 of them, are left in a training step: what to show to
+    # users with a short past is learned so.
+    shorten_history: float = 0.0
+    # Whether what each branch says of a pair is scaled by how much past there is.
+    gate: bool = False
     # Whether a step touches only the rows of id tables that its batch reads (one process only).
     sparse_embeddings: bool = False
     weight_decay: float = 1e-3
@@ -215,7 +237,7 @@ class UnifiedConfig:
 
     def pretraining(self) -> tuple[float, ...]:
         """What PPM's pre-training reads of it: the head, and how a fit is judged."""
-        return self.hidden, self.hidden2, self.dropout, self.evaluations, self.patience, self.ranking
+        return self.hidden, self.hidden2, self.dropout, self.evaluations, self.patience, self.ranking, self.gate
 
 
 @dataclass(frozen=True)
@@ -290,6 +312,7 @@ class Config:
     next_clicks: NextClickConfig = field(default_factory=NextClickConfig)
     covisits: CovisitConfig = field(default_factory=CovisitConfig)
     similarity: SimilarityConfig = field(default_factory=SimilarityConfig)
+    semantic_ids: SemanticIdConfig = field(default_factory=SemanticIdConfig)
     host: HostConfig = field(default_factory=HostConfig)
     lists: ListConfig = field(default_factory=ListConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
@@ -347,6 +370,13 @@ class Config:
             raise ConfigError("host.recent_clicks_days: half-lives must be above 0")
         if self.lists.share == 1.0 and self.lists.hard == 1.0:
             raise ConfigError("lists.hard must be below 1: users without clicks have no hard negatives")
+        if self.similarity.dim and not self.similarity.smooth and not self.similarity.tiers:
+            raise ConfigError("similarity.smooth = false leaves similarity.tiers alone to be read; it must be above 0")
+        if self.unified.shorten_history and "ppm.transformer" in self.unified.freeze:
+            raise ConfigError(
+                "unified.shorten_history cuts histories; ppm.transformer, which unified.freeze names, stores states of "
+                "whole ones"
+            )
         if self.retrieval.share and "ppm.projection" in self.unified.freeze:
             raise ConfigError("retrieval.share trains ppm.projection, which unified.freeze names")
         check_features(self.features)
@@ -405,6 +435,8 @@ SHARES = frozenset(
         "share",
         "hard",
         "popular",
+        "drop_history",
+        "shorten_history",
     ]
 )
 MAY_BE_ZERO = SHARES | {
@@ -416,6 +448,8 @@ MAY_BE_ZERO = SHARES | {
     "impressions",
     "covisits.dim",
     "similarity.dim",
+    "similarity.tiers",
+    "semantic_ids.levels",
 }
 
 

@@ -24,6 +24,8 @@ from plugrank_training.models.recent_clicks import RECENT
 
 # Rows of a part that are shuffled together.
 BLOCK_ROWS = 1 << 22
+# A history that is shortened in training has at most so many entries left.
+SHORTEST = 20
 # Impressions of one user that a batch holds at least, where a user's are to be compared and so many are there.
 RUN = 32
 
@@ -98,6 +100,8 @@ class Dropping:
     user_id: float = 0.0
     # Of a whole history: what is to be shown to somebody without a past is learned so.
     history: float = 0.0
+    # Of all of a history but its newest entries, up to `SHORTEST` of them.
+    shorten: float = 0.0
 
 
 class Block:
@@ -358,6 +362,8 @@ def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Drop
     if dropping.history > 0:
         kept = torch.rand(len(batch.users), device=batch.users.device) >= dropping.history
         mask, recency = mask * kept.unsqueeze(1), recency * kept
+    if dropping.shorten > 0:
+        mask = mask * newest_entries(len(mask), mask.shape[1], dropping.shorten, device)
     state = model.encode_users(history, batch.history_label, batch.age_bucket, mask, users, batch.frozen)
     if context is None:
         return EncodedBatch(made, history, state, recency)
@@ -372,6 +378,16 @@ def encode_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Drop
         {f"{GIVEN}{name}": torch.from_numpy(values).to(device) for name, values in given.items()},
         {f"{GIVEN}{name}": torch.from_numpy(values).to(device) for name, values in nothing.items()},
     )
+
+
+def newest_entries(users: int, length: int, share: float, device: torch.device) -> Tensor:
+    """1 for entries that are kept, f32 `[users, length]`: all, or for `share` of the users the newest 1 to `SHORTEST`.
+
+    The newest one always stays, as the time since it is told beside the history.
+    """
+    left = torch.randint(1, SHORTEST + 1, (users, 1), device=device)
+    left = torch.where(torch.rand(users, 1, device=device) < share, left, length)
+    return (torch.arange(length, device=device) < left).float()
 
 
 def candidate_rows(encoded: EncodedBatch, model: CutModel, places: Tensor, recent: Tensor | None) -> Named:

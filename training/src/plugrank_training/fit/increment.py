@@ -304,7 +304,11 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
         embedding_learning_rate=config.unified.embedding_learning_rate * scale,
         embedding_weight_decay=config.unified.embedding_weight_decay,
         dropping=Dropping(
-            config.ppm.drop_item if name == "unified" else 0.0, config.host.drop_item_id, config.host.drop_user_id
+            config.ppm.drop_item if name == "unified" else 0.0,
+            config.host.drop_item_id,
+            config.host.drop_user_id,
+            config.unified.drop_history,
+            config.unified.shorten_history,
         ),
         seed=increment.options.seed,
         sparse=config.unified.sparse_embeddings,

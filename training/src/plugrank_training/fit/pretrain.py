@@ -14,9 +14,11 @@ from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.checkpoint import Checkpoint
 from plugrank_training.fit.next_clicks import train_next_clicks
 from plugrank_training.fit.train import FitOptions, FitResult, fit
+from plugrank_training.models.branch import Branch
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.ppm import ItemProjection, Ppm
 from plugrank_training.models.registry import PPM, Plugin
+from plugrank_training.models.semantic_ids import SemanticIds
 from plugrank_training.models.similarity import Similarity
 
 # Items that whitening goes by; more change nothing.
@@ -61,9 +63,16 @@ def start_of(catalog: Catalog, config: Config, seed: int, plugin: Plugin = PPM) 
     for part in model.parts():
         if isinstance(part, Ppm) and isinstance(part.projection, ItemProjection):
             whiten(part.projection, catalog)
-        if isinstance(part, Similarity):
-            part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
+        fit_content(part, catalog, seed)
     return model
+
+
+def fit_content(part: Branch, catalog: Catalog, seed: int) -> None:
+    """Take a branch's spaces or codes, which do not train, from the catalog's vectors, of a large one from a share."""
+    if isinstance(part, Similarity):
+        part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
+    if isinstance(part, SemanticIds):
+        part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS), seed)
 
 
 def whiten(projection: ItemProjection, catalog: Catalog) -> None:

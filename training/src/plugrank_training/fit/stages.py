@@ -21,7 +21,7 @@ from plugrank_training.fit.baselines import BASELINES, BASELINES_VERSION
 from plugrank_training.fit.batches import Dropping
 from plugrank_training.fit.covisit_factors import fill_covisits
 from plugrank_training.fit.prepare import Prepared
-from plugrank_training.fit.pretrain import WHITENED_ITEMS, newest, pretrain, pretrain_next_clicks, whiten
+from plugrank_training.fit.pretrain import fit_content, newest, pretrain, pretrain_next_clicks, whiten
 from plugrank_training.fit.run import Run
 from plugrank_training.fit.train import FitOptions, fit, predict_tasks
 from plugrank_training.models.click_model import ClickModel
@@ -30,7 +30,6 @@ from plugrank_training.models.groups import freeze
 from plugrank_training.models.item_popularity import ItemPopularity
 from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.registry import NETWORKS, PPM, Network, Plugin
-from plugrank_training.models.similarity import Similarity
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -103,6 +102,7 @@ def pretrained_config(config: Config) -> tuple[Any, ...]:
         config.image,
         config.ppm,
         config.similarity,
+        config.semantic_ids,
         config.next_clicks,
         config.unified.pretraining(),
         config.categories_length,
@@ -172,6 +172,7 @@ def fit_options(name: str, config: Config, seed: int, network: Network) -> FitOp
             item_id=config.host.drop_item_id,
             user_id=config.host.drop_user_id,
             history=unified.drop_history,
+            shorten=unified.shorten_history,
         ),
         seed=seed,
         ranking=unified.ranking,
@@ -224,8 +225,7 @@ def start_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | 
             part.fill(catalog.item_ids["item_id"], run.recent.latest(run.dataset))
         if isinstance(part, FrozenVectors):
             whiten(part.projection, catalog)
-        if isinstance(part, Similarity):
-            part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
+        fit_content(part, catalog, run.options.seed)
     if network.plugin is not None:
         if plugin is None:
             raise ValueError(f"`{name}` starts from a pre-trained {network.plugin.name}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from plugrank_training.config import HistoryConfig, UnifiedConfig
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.cut_model import CutModel
+from plugrank_training.models.gate import PastGate
 from plugrank_training.models.habits import Habits
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.models.ppm import AGE_BUCKETS
@@ -44,6 +45,8 @@ class ClickModel(CutModel):
         parts = list(branches.values())
         self.deep = not all(part.linear for part in parts)
         cross = sum(part.cross_dim for part in parts)
+        # What each branch says of a pair and of a user is scaled by how much past there is.
+        self.gate = PastGate(len(parts)) if config.gate else None
         self.habits = Habits(history.clicks + history.impressions)
         self.wide_user = nn.Linear(Habits.dim, 1, bias=False)
         self.wide_cross = nn.Linear(cross, 1, bias=False) if cross else None
@@ -101,6 +104,8 @@ class ClickModel(CutModel):
         for own, learned in ((self.task_scale, other.task_scale), (self.task_base, other.task_base)):
             if own is not None and learned is not None:
                 own.copy_(learned)
+        if self.gate is not None and other.gate is not None:
+            self.gate.start_from(other.gate)
         self.from_item.bias.copy_(other.from_item.bias)
         self.base.copy_(other.base)
         user = other.from_user.weight.shape[1] - Habits.dim
@@ -176,8 +181,12 @@ class ClickModel(CutModel):
         made = [part.user(history) for part in self.parts()]
         state = {name: value for part in made for name, value in part.state.items()}
         habits = self.habits(label, residual, mask)
+        dense = [part.dense for part in made]
+        if self.gate is not None:
+            state["past_gate"] = self.gate(label, mask)
+            dense = [rows * state["past_gate"][:, place : place + 1] for place, rows in enumerate(dense)]
         if self.deep:
-            state["dense_user"] = self.from_user(torch.cat([*(part.dense for part in made), habits], dim=-1))
+            state["dense_user"] = self.from_user(torch.cat([*dense, habits], dim=-1))
         state["bias_user"] = sum((part.bias for part in made if part.bias is not None), self.wide_user(habits))
         return self.cached(state)
 
@@ -200,9 +209,17 @@ class ClickModel(CutModel):
             every = [head(hidden).squeeze(-1) + wide for head, wide in zip(heads, every, strict=True)]
         return torch.stack(every, dim=-1)
 
+    def gated(self, told: Tensor, state: Named, branch: int) -> Tensor:
+        """What a branch, by its place, tells of pairs `[users, candidates, d]`, scaled by its gate if it has one."""
+        return told if self.gate is None else told * state["past_gate"][:, branch].view(-1, 1, 1)
+
     def first_layer(self, state: Named, candidate: Named, recency_bucket: Tensor) -> tuple[Tensor, Tensor | None]:
         """The wide part's logits `[users, candidates]` and, of a deep model, the first layer before its ReLU."""
-        told = [part.cross(state, candidate) for part in self.parts() if part.cross_dim]
+        told = [
+            self.gated(part.cross(state, candidate), state, place)
+            for place, part in enumerate(self.parts())
+            if part.cross_dim
+        ]
         recency = self.from_recency(recency_bucket)
         logit = candidate["prior"].squeeze(-1) + state["bias_user"]
         if self.wide_cross is not None:

@@ -11,6 +11,8 @@ from plugrank_training.models.build import (
     make_pretrained,
     make_pretrained_sequence,
     make_unified,
+    make_unified_with_similarity,
+    make_with_semantic_ids,
     make_with_sequence,
     make_with_similarity,
     make_with_vectors,
@@ -62,7 +64,14 @@ NETWORKS: dict[str, Network] = {
     "idrec": Network("the configured host alone", make_idrec),
     "idrec-similarity": Network("the host with similarity to the history", make_with_similarity, reads_content=True),
     "idrec-vectors": Network("the host with frozen modal vectors as a feature", make_with_vectors, reads_content=True),
+    "idrec-semantic": Network("the host with semantic ids of the content", make_with_semantic_ids, reads_content=True),
     "idrec-sequence": Network("the host with a pre-trained sequence of ids", make_with_sequence, plugin=SEQUENCE),
     "ppm": Network("the pre-trained model alone", make_pretrained, reads_content=True, plugin=PPM, is_plugin=True),
     "unified": Network("PPM plugged into the host", make_unified, reads_content=True, plugin=PPM),
+    "unified-similarity": Network(
+        "the same with similarity to the history, whether or not it is configured",
+        make_unified_with_similarity,
+        reads_content=True,
+        plugin=PPM,
+    ),
 }

@@ -1,8 +1,8 @@
 """How like a candidate's content is to what the user clicked and refused, as an input of a click model.
 
 Vectors themselves let a network remember items one by one: a few hundred dimensions tell a thousand films apart. How
-near a candidate is to a history does not (SimTier, arXiv 2407.19467, counts similarities by tier; here the tiers are
-smooth).
+near a candidate is to a history does not. SimTier (arXiv 2407.19467) counts the history's entries by tiers
+of similarity, which `tiers` does too; the smooth numbers beside it weigh entries by their similarity and their age.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Similarity(Branch):
     """Cosines of candidate and history entries in each content space (text, image, each content feature but numbers).
 
     For each space: mean cosine with clicked and with refused entries, of the newest and of all; and among the entries
-    nearest to the candidate, the mean residual and how many were clicked and refused. None of the spaces trains.
+    nearest to the candidate, the mean residual and how many were clicked and refused. With `tiers`, how many clicked
+    and refused entries lie in each tier of cosine. None of the spaces trains.
     """
 
     reads_vectors = True
@@ -49,9 +50,12 @@ class Similarity(Branch):
             table[MISSING] = 0.0
             self.register_buffer(f"table_{number}", table)
             self.spaces += (dim,)
-        self.null = nn.Parameter(torch.ones(len(self.spaces), len(SHARPNESS)))
+        self.smooth, self.tiers = config.smooth, config.tiers
+        if self.smooth:
+            self.null = nn.Parameter(torch.ones(len(self.spaces), len(SHARPNESS)))
         self.item_dim = self.user_dim = 0
-        self.cross_dim = len(self.spaces) * (2 * len(DECAYS) + 3 * len(SHARPNESS))
+        smooth = 2 * len(DECAYS) + 3 * len(SHARPNESS) if self.smooth else 0
+        self.cross_dim = len(self.spaces) * (smooth + 2 * self.tiers)
 
     @torch.no_grad()
     def fit(self, modal: Tensor, present: Tensor) -> None:
@@ -118,8 +122,11 @@ class Similarity(Branch):
         for number, (query, key, mean) in enumerate(
             zip(queries, keys, torch.split(means, list(self.spaces), dim=-1), strict=True)
         ):
-            told.append(torch.matmul(query, mean.transpose(1, 2)) * 3.0)
             cosine = torch.matmul(query, key.transpose(1, 2))
+            told += self.by_tier(cosine, state["similarity_values"])
+            if not self.smooth:
+                continue
+            told.append(torch.matmul(query, mean.transpose(1, 2)) * 3.0)
             for column, sharpness in enumerate(SHARPNESS):
                 # 1 for an entry that is equal.
                 weight = ((cosine - 1.0) * sharpness).exp()
@@ -128,6 +135,21 @@ class Similarity(Branch):
                 shrink = functional.softplus(self.null[number, column])
                 told += [summed[..., :1] / (near.sum(-1, keepdim=True) + shrink), (near + 1.0).log()]
         return torch.cat(told, dim=-1)
+
+    def by_tier(self, cosine: Tensor, counted: Tensor) -> list[Tensor]:
+        """Logarithms of one more than the clicked and refused entries in each tier of cosine, from -1 to 1.
+
+        SimTier's histogram of similarities (arXiv 2407.19467), but that an entry between the middles of
+        two tiers counts for both in parts that sum to 1: a hard border would turn the last bit of a cosine, which
+        differs between machines, into a whole count. `cosine [users, candidates, L]`, `counted [users, L, 3]` as
+        `user` gives it -> for each tier `[users, candidates, 2]`.
+        """
+        width = 2.0 / max(1, self.tiers - 1)
+        told = []
+        for tier in range(self.tiers):
+            share = (1.0 - (cosine - (tier * width - 1.0)).abs() / width).clamp(min=0.0)
+            told.append((torch.matmul(share, counted)[..., 1:] + 1.0).log())
+        return told
 
     def groups(self) -> list[Group]:
         """What the nearest entries' means are shrunk by, see `Branch.groups`; the spaces do not train."""
