@@ -300,6 +300,12 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
     assert main([*arguments, "--part", "test", "--seeds", "2", "--device", "cpu"]) == 0
     assert json.loads((out / "test_reads.json").read_text()) == reads
     assert json.loads((out / "lists.json").read_text()) == report
+    assert report["command"].startswith("python -m plugrank_training lists --dataset ")
+    # Of the impressions of the validation part, the means of both seeds.
+    assert set(report["valid"]) == {"idrec", "idrec-similarity", "unified"}
+    assert 0.5 < report["valid"]["unified"]["auc"]["value"] < 1
+    assert report["valid"]["unified"]["auc"]["deviation"] > 0
+    assert "| validation impressions | auc | gauc | centred_auc | log_loss |" in printed
     capsys.readouterr()
     config.write_text(CONFIG.replace("share = 0.5", "share = 0.6"))
     assert main([*arguments, "--part", "test", "--device", "cpu"]) == 1

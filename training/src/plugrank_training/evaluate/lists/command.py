@@ -147,6 +147,7 @@ def run(arguments: argparse.Namespace) -> None:
         models=parse_models(arguments.models),
         again=arguments.again,
         ledger=arguments.ledger,
+        command=arguments.command,
     )
     at_least_one_user(arguments.users)
     retrieval = RetrievalOptions(limit=arguments.limit)
@@ -165,7 +166,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def text_of(report: dict[str, Any]) -> str:
     """What was measured, for the person at the terminal."""
-    from plugrank_training.evaluate.lists.table import list_table, source_table
+    from plugrank_training.evaluate.lists.table import list_table, row_table, source_table
 
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in report["left_out"].items())
     parts = [
@@ -176,4 +177,6 @@ def text_of(report: dict[str, Any]) -> str:
     for kind, title in (("own", "each with its own retrieval"), ("fixed", "one candidate set for all")):
         if any(kind in row for row in report["rows"].values()):
             parts.append(f"{title}\n{list_table(report, kind)}\n\n{source_table(report, kind)}")
+    if report.get("valid"):
+        parts.append(row_table(report))
     return "\n\n".join(parts)

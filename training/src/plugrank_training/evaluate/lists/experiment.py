@@ -26,6 +26,8 @@ from plugrank_training.options import Options
 
 # The row that others are compared with.
 MAIN = "unified"
+# Of the validation part's impressions, beside the lists.
+ROW_METRICS = ("auc", "gauc", "centred_auc", "log_loss")
 
 
 def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[dict[str, Any]]:
@@ -35,12 +37,15 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     found: dict[tuple[str, str], list[RankedLists]] = {}
     recall: dict[tuple[str, str], list[dict[str, float]]] = {}
+    valid: dict[str, list[dict[str, float]]] = {}
     for number, seed in enumerate(seeds, start=1):
         say(f"\n== seed {seed}")
         run = open_run(replace(options, seed=seed, no_test=True), config, loaded)
         prepared = prepare(run, show_groups=False)
         fitted = fit_models(run, prepared, networks)
         models = fitted.models
+        for name, one in models.items():
+            valid.setdefault(name, []).append(one.report["valid"])
         if lists.part == "test":
             last = served(run, prepared, fitted)
             run, prepared, models = last.run, last.prepared, last.models
@@ -61,7 +66,23 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[
         for row, made in seed_lists.lists.items():
             found.setdefault(row, []).append(made)
             recall.setdefault(row, []).append(retrieved(seed_lists.candidates[row], replay.requests.requests))
-        yield report(options, lists, seeds[:number], context, found, recall)
+        yield report(options, lists, seeds[:number], context, found, recall) | {"valid": of_rows(valid)}
+
+
+def of_rows(valid: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """What each model makes of the impressions of the validation part: metrics, mean and deviation over seeds."""
+    return {
+        name: {
+            metric: {"value": float(np.mean([row[metric] for row in rows])), "deviation": deviation(rows, metric)}
+            for metric in ROW_METRICS
+        }
+        for name, rows in valid.items()
+    }
+
+
+def deviation(rows: Sequence[dict[str, float]], metric: str) -> float:
+    """Over seeds; 0 for one."""
+    return float(np.std([row[metric] for row in rows], ddof=1)) if len(rows) > 1 else 0.0
 
 
 def report(
@@ -89,6 +110,7 @@ def report(
         if name != MAIN and (MAIN, "own") in found
     }
     return describe_requests(lists, context) | {
+        "command": options.command,
         "seeds": list(seeds),
         "models": [*PLAIN, *(name for name in options.models if name in NETWORKS)],
         "rows": rows,

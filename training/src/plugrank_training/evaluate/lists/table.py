@@ -40,6 +40,16 @@ def list_table(report: dict[str, Any], kind: str) -> str:
     return text
 
 
+def row_table(report: dict[str, Any]) -> str:
+    """How each model tells clicks from refusals on the validation part, mean and deviation over seeds, in Markdown."""
+    found: dict[str, dict[str, Any]] = report["valid"]
+    metrics = list(next(iter(found.values())))
+    lines = [["validation impressions", *metrics], ["---"] * (1 + len(metrics))]
+    for name, row in found.items():
+        lines.append([name, *(f"{one['value']:.4f} ± {one['deviation']:.4f}" for one in row.values())])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
 def source_table(report: dict[str, Any], kind: str) -> str:
     """By row and source: share of the first places, of the hits, calibration; and later clicks among candidates."""
     head = ["row", "source", "later clicks retrieved", f"of the first {SHORT}", "of hits", "calibration"]
