@@ -14,7 +14,8 @@ import torch
 
 from days import Days
 from plugrank_training.cli import main
-from plugrank_training.report.page import interval, page, quality
+from plugrank_training.report.equal_terms import ablation, cost, interval, over_others
+from plugrank_training.report.page import page, quality, slices
 from plugrank_training.report.tables import table
 
 
@@ -62,6 +63,9 @@ def test_a_run_becomes_a_page(days: Days, tmp_path: Path) -> None:
     assert all(link.startswith("#") for link in parser.links)
     assert parser.seen.count("svg") == 2
     assert not re.search(r"\bnan\b", text)
+    assert text.index("<h2>Quality, on equal terms") < text.index("<h2>What unified has over each")
+    assert text.index("<h2>What unified has over each") < text.index("<h2>What each part adds")
+    assert text.index("<h2>What each part adds") < text.index("<h2>Cost of training") < text.index("<h2>Cold start")
     for name in ("Quality", "Cold start", "Miss tolerance", "Iteration efficiency", "Serving cost"):
         assert f"<h2>{name}" in text
     # No reading of the test part was added.
@@ -112,6 +116,46 @@ def test_a_page_without_measurements(days: Days) -> None:
     text = page({"runs": {"a": run}, "measured": {}})
     assert "&lt;b&gt;odd&lt;/b&gt; &amp; name" in text
     assert "Miss tolerance" not in text
+
+
+def test_what_a_sceptic_reads_first() -> None:
+    """Rows, gains with intervals, what each part adds, what it cost, and the command of each."""
+    gain = {"difference": 0.02, "low": 0.01, "high": 0.03}
+    none = {"difference": 0.001, "low": -0.01, "high": 0.012}
+
+    def row(auc: float, **against: dict[str, float]) -> dict[str, object]:
+        metrics = dict.fromkeys(("auc", "gauc", "centred_auc", "log_loss"), auc)
+        told = {"valid": metrics, "valid_deviation": dict.fromkeys(metrics, 0.0012)}
+        told["valid_slices"] = {"past 1 to 19": {"rows": 60, "auc": auc, "gauc": auc - 0.1}}
+        fit = {"seconds": 20.0 * auc, "rows": 1000, "seconds_per_million_rows": 20000.0 * auc}
+        named = {name.replace("_", "-"): {"auc": one, "gauc": none} for name, one in against.items()}
+        return told | {"fit": fit, "against": named}
+
+    run = {
+        "models": ["idrec", "idrec-similarity", "unified"],
+        "idrec": row(0.5),
+        "idrec-similarity": row(0.7, idrec=gain),
+        "unified": row(0.75, idrec=gain, idrec_similarity=none) | {"refit": {"seconds": 17.0}},
+        "seeds": [0, 1],
+        "split": "global",
+        "command": "python -m plugrank_training train --dataset 'a b'",
+    }
+    text = quality(run)
+    assert "0.7500 ± 0.0012" in text
+    assert "of the validation part" in text
+    assert "draws of seeds and users together" in text
+    over = over_others(run)
+    assert "<td>idrec-similarity</td><td>+0.0010 [-0.0100, +0.0120]</td>" in over
+    assert "<td>idrec</td><td>+0.0200 [+0.0100, +0.0300] *</td>" in over
+    added = ablation(run)
+    assert "PPM beyond similarity: unified over idrec-similarity" in added
+    assert "semantic ids" not in added
+    costs = cost(run)
+    assert "<td>unified</td><td>1,000</td><td>15.0</td><td>17.0</td><td>15000.0</td><td>1.50</td>" in costs
+    for section in (text, over, added, costs):
+        assert "<code>python -m plugrank_training train --dataset &#x27;a b&#x27;</code>" in section
+    assert "<td>past 1 to 19</td><td>60</td><td>0.4000</td>" in slices(run, "gauc", "GAUC")
+    assert over_others({"models": ["idrec"], "idrec": row(0.5)}) == ""
 
 
 def test_stars_mark_what_excludes_zero() -> None:

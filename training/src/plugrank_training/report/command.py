@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
-Writes one page, report.html, that needs nothing else, and its numbers, report.json, from runs of `train`: quality with
-deviations and paired intervals, cold start and other slices, and the lists that `lists` measured. With --dataset it
-also measures, for the first run:
+Writes one page, report.html, that needs nothing else, and its numbers, report.json, from runs of `train`, for a reader
+who believes nothing: every row on the same impressions with deviations, what UniM has over each with intervals over
+seeds and users, the lists that `lists` measured, what each part adds, what training cost, slices; each with the
+command that measured it. Of a run with --no-test it shows the validation part. With --dataset it also measures, for the
+first run:
 
   miss        AUC against the share of items whose vectors are missing, over all seeds of the run
   history     quality against the pre-training window (trains UniM once for each length)

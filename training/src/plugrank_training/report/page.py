@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from plugrank_training.report.equal_terms import ablation, command_note, cost, interval, measured_part, over_others
 from plugrank_training.report.lists import lists_section
 from plugrank_training.report.tables import number, table
 
@@ -30,40 +31,33 @@ METRICS = (
 )
 
 
-def interval(entry: dict[str, float | None] | None) -> str:
-    """A difference with its bounds; a star where they exclude 0."""
-    if not entry or entry["difference"] is None or entry["low"] is None or entry["high"] is None:
-        return ""
-    star = " *" if entry["low"] > 0 or entry["high"] < 0 else ""
-    return f"{entry['difference']:+.4f} [{entry['low']:+.4f}, {entry['high']:+.4f}]{star}"
-
-
 def quality(run: dict[str, Any]) -> str:
     """Metrics of all models, with deviations over seeds and paired intervals."""
-    names = [name for name in run["models"] if "test" in run[name]]
+    part = measured_part(run)
+    names = [name for name in run["models"] if part in run[name]]
     rows = []
     for name in names:
         one = run[name]
         # A run of an earlier version may lack a metric.
-        cells = [number(one["test"].get(key)) + spread(one, key, len(run["seeds"])) for key, _ in METRICS]
-        against = one.get("against", {})
-        rows.append([name, *cells, *(interval(against.get(base, {}).get("auc")) for base in ("idrec", "dcnv2"))])
-    head = ["model", *(title for _, title in METRICS), "AUC over IDRec", "AUC over DCNv2"]
+        cells = [number(one[part].get(key)) + spread(one, part, key, len(run["seeds"])) for key, _ in METRICS]
+        rows.append([name, *cells])
+    head = ["model", *(title for _, title in METRICS)]
     reads = [f"{name}: {run[name]['test_reads']}" for name in names if run[name].get("test_reads", 1) > 1]
     said = f" The test part was read more than once: {', '.join(reads)}." if reads else ""
     who = "items" if run["split"] == "items" else "users"
+    kept = "" if part == "test" else " The test part was left alone: these are of the validation part."
     note = (
-        f"Seeds {run['seeds']}, ± deviation over them; intervals: 95%, {who} resampled 1,000 times, between seed-mean "
-        f"scores, * excludes 0.{said}"
+        f"The same impressions, histories and features for every row. Seeds {run['seeds']}, ± deviation over them; "
+        f"intervals: 95%, 1,000 draws of seeds and {who} together, * excludes 0.{said}{kept}"
     )
     if run.get("left_out"):
         note += " Left out: " + "; ".join(f"{count:,} {reason}" for reason, count in run["left_out"].items()) + "."
-    return table(head, rows) + f'<p class="note">{html.escape(note)}</p>'
+    return table(head, rows) + f'<p class="note">{html.escape(note)}</p>{command_note(run)}'
 
 
-def spread(one: dict[str, Any], key: str, seeds: int) -> str:
+def spread(one: dict[str, Any], part: str, key: str, seeds: int) -> str:
     """Deviation over seeds."""
-    value = one.get("test_deviation", {}).get(key)
+    value = one.get(f"{part}_deviation", {}).get(key)
     return f" ± {value:.4f}" if seeds > 1 and value is not None else ""
 
 
@@ -78,16 +72,22 @@ def tasks(run: dict[str, Any]) -> list[str]:
     return ["<h2>Further tasks</h2>", table(head, rows)] if rows else []
 
 
-def slices(run: dict[str, Any]) -> str:
-    """AUC (rows) of every model on every slice."""
-    names = [name for name in run["models"] if "slices" in run[name]]
-    parts = list(dict.fromkeys(part for name in names for part in run[name]["slices"]))
+def slices_key(run: dict[str, Any]) -> str:
+    """Where a model's slices of the measured part stand."""
+    return "slices" if measured_part(run) == "test" else "valid_slices"
+
+
+def slices(run: dict[str, Any], metric: str, title: str) -> str:
+    """A metric of every model on every slice."""
+    key = slices_key(run)
+    names = [name for name in run["models"] if key in run[name]]
+    parts = list(dict.fromkeys(part for name in names for part in run[name][key]))
     rows = []
     for part in parts:
-        found = [run[name]["slices"].get(part) for name in names]
+        found = [run[name][key].get(part) for name in names]
         count = next((one["rows"] for one in found if one), 0)
-        rows.append([part, f"{count:,}", *(number(one["auc"]) if one else "-" for one in found)])
-    return table(["AUC", "impressions", *names], rows)
+        rows.append([part, f"{count:,}", *(number(one[metric]) if one else "-" for one in found)])
+    return table([title, "impressions", *names], rows)
 
 
 def figure(lines: dict[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str) -> str:
@@ -112,13 +112,14 @@ def figure(lines: dict[str, tuple[Sequence[float], Sequence[float]]], x: str, y:
 
 
 def bars(run: dict[str, Any]) -> str:
-    """Test AUC, all and cold items, as SVG."""
-    names = [name for name in run["models"] if "test" in run[name]]
+    """AUC of the measured part, all and cold items, as SVG."""
+    measured = measured_part(run)
+    names = [name for name in run["models"] if measured in run[name]]
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "plugrank"}):
         drawn = Figure(figsize=(8, 3.2 + 0.1 * len(names)))
         axes = drawn.add_subplot()
         for shift, part in ((-0.2, "all"), (0.2, "cold items")):
-            values = [run[n]["test"]["auc"] if part == "all" else cold(run[n]) for n in names]
+            values = [run[n][measured]["auc"] if part == "all" else cold(run, n) for n in names]
             kept = [(place, value) for place, value in enumerate(values) if value is not None]
             axes.barh([place + shift for place, _ in kept], [value - 0.5 for _, value in kept], 0.38, 0.5, label=part)
         axes.axvline(0.5, color="grey")
@@ -133,9 +134,9 @@ def bars(run: dict[str, Any]) -> str:
     return text[text.index("<svg") :]
 
 
-def cold(one: dict[str, Any]) -> float | None:
-    """AUC on cold items."""
-    found: float | None = one.get("slices", {}).get("cold items", {}).get("auc")
+def cold(run: dict[str, Any], name: str) -> float | None:
+    """A model's AUC on cold items."""
+    found: float | None = run[name].get(slices_key(run), {}).get("cold items", {}).get("auc")
     return found
 
 
@@ -195,16 +196,18 @@ def page(content: dict[str, Any]) -> str:
         title = html.escape(f"{name}: {run['dataset']}, split {run['split']}")
         rows = ", ".join(f"{count:,} {part}" for part, count in run["rows"].items())
         parts.append(f'<h1>{title}</h1><p class="note">Impressions: {rows}. Device: {html.escape(run["device"])}.</p>')
-        if any("test" in run[model] for model in run["models"]):
-            parts += [
-                "<h2>Quality</h2>",
-                quality(run),
-                bars(run),
-                *tasks(run),
-                "<h2>Cold start and other slices</h2>",
-                slices(run),
-            ]
-        parts += [lists_section(one) for one in content.get("lists", {}).get(name, [])]
+        parts += ["<h2>Quality, on equal terms</h2>", quality(run), over_others(run)]
+        parts += [lists_section(one) + command_note(one) for one in content.get("lists", {}).get(name, [])]
+        parts += [
+            ablation(run),
+            cost(run),
+            bars(run),
+            *tasks(run),
+            "<h2>Cold start and other slices</h2>",
+            slices(run, "auc", "AUC"),
+            slices(run, "gauc", "GAUC"),
+            command_note(run),
+        ]
         parts += measured(content["measured"].get(name, {}))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Training report</title>'
