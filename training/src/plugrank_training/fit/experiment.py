@@ -148,7 +148,8 @@ def describe(run: Run, fitted: FittedModels, last: Served) -> dict[str, Any]:
 
 def judge_validation(scope: Scope, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
     """Metrics of the validation part over seeds, folds pooled, and by slice; by model. What choices are made by."""
-    valid, measured = outcomes.valid, {}
+    valid = outcomes.valid
+    measured: dict[str, dict[str, Any]] = {}
     for name in scope.options.models:
         by_seed = []
         for seed in scope.seeds:

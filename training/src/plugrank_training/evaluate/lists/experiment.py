@@ -37,7 +37,7 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     found: dict[tuple[str, str], list[RankedLists]] = {}
     recall: dict[tuple[str, str], list[dict[str, float]]] = {}
-    valid: dict[str, list[dict[str, float]]] = {}
+    valid: dict[str, list[dict[str, float | None]]] = {}
     for number, seed in enumerate(seeds, start=1):
         say(f"\n== seed {seed}")
         run = open_run(replace(options, seed=seed, no_test=True), config, loaded)
@@ -69,20 +69,18 @@ def run_lists(options: Options, config: Config, lists: ListOptions) -> Iterator[
         yield report(options, lists, seeds[:number], context, found, recall) | {"valid": of_rows(valid)}
 
 
-def of_rows(valid: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
-    """What each model makes of the impressions of the validation part: metrics, mean and deviation over seeds."""
-    return {
-        name: {
-            metric: {"value": float(np.mean([row[metric] for row in rows])), "deviation": deviation(rows, metric)}
-            for metric in ROW_METRICS
-        }
-        for name, rows in valid.items()
-    }
-
-
-def deviation(rows: Sequence[dict[str, float]], metric: str) -> float:
-    """Over seeds; 0 for one."""
-    return float(np.std([row[metric] for row in rows], ddof=1)) if len(rows) > 1 else 0.0
+def of_rows(valid: dict[str, list[dict[str, float | None]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """What each model makes of the impressions of the validation part: metrics that are defined for every seed, mean
+    and deviation over seeds."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, rows in valid.items():
+        found[name] = {}
+        for metric in ROW_METRICS:
+            known = [value for row in rows if (value := row[metric]) is not None]
+            if len(known) == len(rows):
+                spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
+                found[name][metric] = {"value": float(np.mean(known)), "deviation": spread}
+    return found
 
 
 def report(

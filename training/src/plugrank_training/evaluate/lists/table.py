@@ -42,11 +42,12 @@ def list_table(report: dict[str, Any], kind: str) -> str:
 
 def row_table(report: dict[str, Any]) -> str:
     """How each model tells clicks from refusals on the validation part, mean and deviation over seeds, in Markdown."""
-    found: dict[str, dict[str, Any]] = report["valid"]
-    metrics = list(next(iter(found.values())))
+    found: dict[str, dict[str, dict[str, float]]] = report["valid"]
+    metrics = list(dict.fromkeys(metric for row in found.values() for metric in row))
     lines = [["validation impressions", *metrics], ["---"] * (1 + len(metrics))]
     for name, row in found.items():
-        lines.append([name, *(f"{one['value']:.4f} ± {one['deviation']:.4f}" for one in row.values())])
+        cells = [f"{row[key]['value']:.4f} ± {row[key]['deviation']:.4f}" if key in row else "" for key in metrics]
+        lines.append([name, *cells])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
