@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plugrank_training.config import Config, ConfigError, load_config
+from plugrank_training.config import Config, load_config
+from plugrank_training.feature_config import ConfigError
 
 
 def written(folder: Path, text: str) -> Path:

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from planted import ITEMS as PLANTED_ITEMS
 from planted import write_planted
-from plugrank_training.config import Config, ConfigError, HostConfig, UnifiedConfig
+from plugrank_training.config import Config, HostConfig, UnifiedConfig
 from plugrank_training.data.catalog import item_features, make_catalog, user_features
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.splits import make_split
 from plugrank_training.export.bundle import export_bundle
 from plugrank_training.export.tiny import tiny_bundle
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.train import FitOptions, fit
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified, make_with_vectors

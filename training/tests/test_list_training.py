@@ -13,7 +13,6 @@ import torch
 from planted import write_planted
 from plugrank_training.config import (
     Config,
-    ConfigError,
     HistoryConfig,
     ImageConfig,
     ListConfig,
@@ -29,6 +28,7 @@ from plugrank_training.data.recent_clicks import DAY_MS
 from plugrank_training.evaluate.lists.metrics import Interval
 from plugrank_training.evaluate.lists.verdict import ListComparison
 from plugrank_training.export.bundle import Bundle, export_bundle
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.fit import export_stage
 from plugrank_training.fit.batches import Batcher
 from plugrank_training.fit.export_stage import bundle_of, idrec_alone, judge_bundle

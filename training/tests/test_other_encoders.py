@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.config import ConfigError, ImageConfig, TextConfig
+from plugrank_training.config import ImageConfig, TextConfig
 from plugrank_training.encoders.pretrained_text import PretrainedText
 from plugrank_training.encoders.stage import (
     Content,
@@ -24,6 +24,7 @@ from plugrank_training.encoders.train_image import encode_images, train_image_en
 from plugrank_training.encoders.train_text import PairDrawer, encode_texts, train_text_encoder
 from plugrank_training.export.graphs import image_graph, text_graph
 from plugrank_training.export.onnx_files import OnnxGraph, write_onnx
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.stage_cache import StageCache
 
 CPU = torch.device("cpu")

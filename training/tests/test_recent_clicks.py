@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.config import Config, ConfigError, load_config
+from plugrank_training.config import Config, load_config
 from plugrank_training.data.catalog import item_features, make_catalog, user_features
 from plugrank_training.data.content_vectors import unit_rows
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
 from plugrank_training.data.recent_clicks import DAY_MS, SMOOTHING, RecentClicks
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.fit.batches import Batcher, encode_batch, score_encoded
 from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.fit.train import Dropping, drawn_losses

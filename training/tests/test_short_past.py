@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.config import Config, ConfigError, UnifiedConfig
+from plugrank_training.config import Config, UnifiedConfig
 from plugrank_training.evaluate.slices import past_name
 from plugrank_training.export.tiny import tiny_bundle
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.fit.batches import SHORTEST, newest_entries
 from plugrank_training.models.build import make_pretrained, make_unified
 from plugrank_training.models.click_model import ClickModel

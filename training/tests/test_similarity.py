@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from plugrank_training.config import Config, ConfigError, SimilarityConfig
+from plugrank_training.config import Config, SimilarityConfig
 from plugrank_training.export.bundle import export_bundle
 from plugrank_training.export.tiny import tiny_bundle
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.models.build import make_pretrained, make_unified, make_unified_with_similarity
 from plugrank_training.models.features import MISSING, Feature
 from plugrank_training.models.inputs import History, ItemInputs

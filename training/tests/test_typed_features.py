@@ -16,7 +16,7 @@ from torch import Tensor
 from planted import write_planted
 from plugrank_training import Category, Features, RowModel, Rows, export_module
 from plugrank_training.cli import main
-from plugrank_training.config import ColumnConfig, ConfigError, FeaturesConfig, load_config
+from plugrank_training.config import load_config
 from plugrank_training.data.catalog import item_features
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
@@ -26,6 +26,7 @@ from plugrank_training.data.log_context import derived_feature, request_keys
 from plugrank_training.data.problems import FolderError
 from plugrank_training.data.raw_column import Numbers, Words
 from plugrank_training.evaluate.bundle_scores import BundleScorer, Impressions
+from plugrank_training.feature_config import ColumnConfig, ConfigError, FeaturesConfig
 from plugrank_training.models.features import Feature
 from plugrank_training.models.own_features import Number
 from plugrank_training.models.transforms import Transform

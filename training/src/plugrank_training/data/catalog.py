@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plugrank_training.config import ColumnConfig, Config
+from plugrank_training.config import Config
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.feature_rules import learn_columns, observe
@@ -18,6 +18,7 @@ from plugrank_training.data.interaction_file import PIECE
 from plugrank_training.data.log_context import LogContext
 from plugrank_training.data.modal_vectors import ModalVectors
 from plugrank_training.data.raw_column import RawColumn, Values, Words
+from plugrank_training.feature_config import ColumnConfig
 from plugrank_training.models.features import Feature, frequent
 from plugrank_training.models.inputs import Named
 from plugrank_training.models.schema import Schema

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from plugrank_training.config import ColumnConfig
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.raw_column import RawColumn, Words, words_of
+from plugrank_training.feature_config import ColumnConfig
 from plugrank_training.models.feature_embeddings import PIECES
 from plugrank_training.models.features import OTHER, Feature, Observed, by_count
 from plugrank_training.models.transforms import Transform

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plugrank_training.config import ColumnConfig, FeaturesConfig
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.dataset_error import DatasetError
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.feature_rules import learn_columns, observe
 from plugrank_training.data.raw_column import RawColumn, Words
+from plugrank_training.feature_config import ColumnConfig, FeaturesConfig
 from plugrank_training.models.features import DERIVED, Encoder, Feature
 from plugrank_training.models.schema import Schema
 

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from plugrank_training.config import ConfigError
+from plugrank_training.feature_config import ConfigError
 
 PACKAGE = "package:"
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from plugrank_training.config import ConfigError, ImageConfig
+from plugrank_training.config import ImageConfig
 from plugrank_training.encoders.image_encoder import MEAN, STD
+from plugrank_training.feature_config import ConfigError
 
 # What torchvision's weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from plugrank_training.config import ColumnConfig, Config, FeaturesConfig, from_mapping
+from plugrank_training.config import Config, from_mapping
 from plugrank_training.console import say
 from plugrank_training.data.bundle_features import read_schema
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
@@ -46,6 +46,7 @@ from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.evaluate.predictions import Scored, write_predictions
 from plugrank_training.evaluate.trained import finite
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
+from plugrank_training.feature_config import ColumnConfig, FeaturesConfig
 from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.frozen_cache import FrozenCache
 from plugrank_training.fit.run import recent_clicks

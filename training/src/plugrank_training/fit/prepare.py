@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plugrank_training.config import Config, ConfigError
+from plugrank_training.config import Config
 from plugrank_training.console import reused_note, say
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.data.click_sequences import ClickSequences
@@ -26,6 +26,7 @@ from plugrank_training.encoders.stage import (
     image_stage,
     text_stage,
 )
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.fit.covisit_factors import covisit_factors
 from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.fit.run import Run

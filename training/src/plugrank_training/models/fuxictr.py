@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plugrank_training.config import ConfigError, HostConfig
+from plugrank_training.config import HostConfig
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.models.features import Feature
 from plugrank_training.models.row_host import RowModel, Rows
 from plugrank_training.models.schema import Schema

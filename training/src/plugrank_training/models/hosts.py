@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from plugrank_training.config import ConfigError, HostConfig
+from plugrank_training.config import HostConfig
+from plugrank_training.feature_config import ConfigError
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.dcnv2 import DcnV2
 from plugrank_training.models.deepfm import DeepFm
