@@ -12,7 +12,7 @@ use actix_web::{
 use anyhow::Result;
 use plugrank_access::{Auth, Denied, Gate, MetricsAccess, RoleToken, Scope};
 use plugrank_http::{Problem, health, metrics};
-use plugrank_tls::Shown;
+use plugrank_tls::ShownCertificate;
 
 use crate::Settings;
 
@@ -67,7 +67,7 @@ impl RoleAccess {
         &self,
         path: &str,
         authorization: Option<&[u8]>,
-        shown: Option<Shown>,
+        shown: Option<ShownCertificate>,
     ) -> Result<(), Denied> {
         if [health::LIVENESS, health::READINESS].contains(&path) {
             return Ok(());
@@ -121,7 +121,7 @@ pub(crate) async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let authorization = request.headers().get(AUTHORIZATION).map(|shown| shown.as_bytes());
     let access = request.app_data::<Data<RoleAccess>>();
-    let shown = request.conn_data::<Shown>().copied();
+    let shown = request.conn_data::<ShownCertificate>().copied();
     let checked =
         access.map(|access| access.check(request.match_info().as_str(), authorization, shown));
     match checked {

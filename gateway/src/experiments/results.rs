@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use plugrank_contract::TimestampMs;
 use plugrank_experiments::{
-    Experiment, HistoryEntry, Plan, UnitKind,
+    AnalysisPlan, DefinitionChange, Experiment, UnitKind,
     statistics::{Results, ResultsOptions, results},
 };
 use plugrank_store::Store;
@@ -33,9 +33,9 @@ pub(crate) struct Found {
     /// The days between.
     pub(crate) days: f64,
     /// What was planned.
-    pub(crate) plan: Plan,
+    pub(crate) plan: AnalysisPlan,
     /// What became of it.
-    pub(crate) history: Vec<HistoryEntry>,
+    pub(crate) history: Vec<DefinitionChange>,
     #[serde(flatten)]
     pub(crate) results: Results,
 }

@@ -54,7 +54,7 @@ pub struct Manifest {
     pub value: ValueTask,
     /// What retrieval uses.
     #[serde(default)]
-    pub retrieval: Retrieval,
+    pub retrieval: RetrievalSpec,
     /// Calibration of the outputs of `unified` and `idrec`, by task.
     #[serde(default)]
     pub calibration: BTreeMap<GraphName, BTreeMap<String, Calibration>>,
@@ -281,7 +281,7 @@ impl<'de> Deserialize<'de> for Dim {
 /// What retrieval uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Retrieval {
+pub struct RetrievalSpec {
     /// Output of `item_encoder` by whose cosine similarity candidates are found; without one, items
     /// are not found by their vectors.
     #[serde(default, skip_serializing_if = "Option::is_none")]

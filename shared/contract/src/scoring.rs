@@ -81,12 +81,12 @@ pub struct GivenFeatures {
     /// What the user did before the request, newest first, in place of what is stored of it.
     pub recent: Option<Arc<[HistoryEntry]>>,
     /// Of each candidate, in the order of the call's; none where none were given.
-    pub candidates: Vec<GivenCandidate>,
+    pub candidates: Vec<GivenCandidateFeatures>,
 }
 
 /// Feature values given of one candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GivenCandidate {
+pub struct GivenCandidateFeatures {
     /// Its place in the caller's list.
     pub place: u32,
     /// The values.
@@ -95,7 +95,7 @@ pub struct GivenCandidate {
 
 /// How far vectors were at hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Coverage {
+pub struct RecordCoverage {
     /// Rows scored.
     pub rows: u32,
     /// Rows whose record was in the in-process tier.
@@ -170,7 +170,7 @@ pub struct Scored {
     /// What could not be read in time, so that something else stands in for it.
     pub late: Option<String>,
     /// Vectors at hand.
-    pub coverage: Coverage,
+    pub coverage: RecordCoverage,
     /// Rows of the batch this request ran in, its padding included.
     pub batch_rows: u32,
     /// How busy the service is.

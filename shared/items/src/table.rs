@@ -153,7 +153,7 @@ fn unpacked(packed: u64) -> Decayed {
 
 /// What reading items again came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct RefreshedItems {
     /// Items that are in the catalog.
     pub written: Vec<ItemIndex>,
     /// Items that are not, or no longer.
@@ -344,7 +344,11 @@ impl ItemTable {
     ///
     /// # Errors
     /// When the store cannot be read; then nothing has changed.
-    pub async fn refresh(&self, store: &dyn Store, ids: &[ItemId]) -> Result<Applied, StoreError> {
+    pub async fn refresh(
+        &self,
+        store: &dyn Store,
+        ids: &[ItemId],
+    ) -> Result<RefreshedItems, StoreError> {
         let _turn = self.refreshing.lock().await;
         let items = store.items(ids).await?;
         let stats = store.item_stats(ids).await?;
@@ -355,7 +359,7 @@ impl ItemTable {
         let written = self.put(there);
         let gone = ids.iter().zip(&items).filter(|(_, item)| item.is_none()).map(|(id, _)| id);
         let removed = self.remove(gone);
-        Ok(Applied { written, removed })
+        Ok(RefreshedItems { written, removed })
     }
 
     /// Reads statistics of items again.

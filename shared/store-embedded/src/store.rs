@@ -20,7 +20,7 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
 
 use crate::{
-    EmbeddedOptions, Migrated, catalog,
+    EmbeddedOptions, FileMigration, catalog,
     changes::{self, EmbeddedChanges},
     copy,
     database::{Handle, INLINE_ROWS},
@@ -92,7 +92,7 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// As [`Self::open`]; or the disk has no room for a second file.
-    pub fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrated>, StoreError> {
+    pub fn migrate(path: &Path, half_life: Duration) -> Result<Option<FileMigration>, StoreError> {
         migrate::migrate(path, half_life)
     }
 

@@ -49,7 +49,7 @@ mod users;
 mod vector_sets;
 mod vectors;
 
-pub use migrate::Migrated;
+pub use migrate::NamespaceMigration;
 pub use options::RedisOptions;
 pub use plugrank_settings::RedisConnection;
 pub(crate) use servers::RedisServers;

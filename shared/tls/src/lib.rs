@@ -13,4 +13,4 @@ pub mod test_certificates;
 pub use client::{client_config, system_roots};
 pub use files::provider;
 pub use options::{PeerTlsOptions, ServerTlsOptions};
-pub use server::{ServerTls, Shown};
+pub use server::{ServerTls, ShownCertificate};

@@ -21,7 +21,7 @@ pub struct ServerTls(Arc<ServerConfig>);
 
 /// In the data of a connection: its caller has shown a certificate that the roles' authority signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown;
+pub struct ShownCertificate;
 
 impl ServerTls {
     /// TLS as the settings say; `None` without. A caller may show a certificate where roles have some of
@@ -60,11 +60,11 @@ impl ServerTls {
     }
 }
 
-impl Shown {
+impl ShownCertificate {
     /// Whether the caller of a connection has shown a certificate. Only those whose authority is trusted get
     /// that far.
     #[must_use]
-    pub fn of(connection: &ServerConnection) -> Option<Self> {
+    pub fn of_connection(connection: &ServerConnection) -> Option<Self> {
         connection.peer_certificates().is_some_and(|chain| !chain.is_empty()).then_some(Self)
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 pub use host::EngineHost;
 pub use shared_vectors::SharedVectors;
 
-pub use crate::state::Fetched;
+pub use crate::state::ItemVectors;
 use crate::state::RetrievalState;
 
 /// Has item vectors outside of this process.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What was planned before the first unit came. Changing it afterwards makes its promises void.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Plan {
+pub struct AnalysisPlan {
     /// Share of false alarms that is accepted, of an experiment without a difference.
     pub alpha: f64,
     /// Share of differences of `lift` that are to be found.
@@ -16,7 +16,7 @@ pub struct Plan {
     pub units: u64,
 }
 
-impl Default for Plan {
+impl Default for AnalysisPlan {
     fn default() -> Self {
         Self { alpha: 0.05, power: 0.8, lift: 0.03, units: 20_000 }
     }
