@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::Stage;
 
 /// A rung of the ladder. A greater one gives a lesser answer at a lower cost.
+///
+/// ```
+/// use plugrank_budget::{Rung, Stage};
+///
+/// assert!(Rung::Full < Rung::RetrievalOrder, "a greater rung is a lesser answer");
+/// assert_eq!("ctr_order".parse(), Ok(Rung::CtrOrder));
+/// assert_eq!(Stage::Reranking.rungs(), [Rung::Full, Rung::CtrOrder]);
+/// ```
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -70,6 +78,13 @@ impl FromStr for Rung {
 }
 
 /// There is no such rung.
+///
+/// ```
+/// use plugrank_budget::Rung;
+///
+/// let error = "best".parse::<Rung>().unwrap_err().to_string();
+/// assert!(error.starts_with("\"best\" is no rung; there are full, ctr_order,"), "{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no rung; there are {names}", names = Rung::ALL.map(Rung::as_str).join(", "))]
 pub struct UnknownRung(String);

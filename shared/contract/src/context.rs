@@ -24,6 +24,19 @@ macro_rules! inner_span {
 }
 
 /// Accompanies a call. A field of the actor message locally, headers remotely.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_contract::Context;
+///
+/// let context = Context::background();
+/// assert_eq!(context.remaining(), None);
+/// let context = context.within(Duration::from_secs(60));
+/// assert!(context.remaining().is_some_and(|left| left > Duration::from_secs(50)));
+/// assert!(!context.expired());
+/// assert!(Context::background().within(Duration::ZERO).expired());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Identifies the caller's request in logs and replies.

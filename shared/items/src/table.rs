@@ -152,6 +152,8 @@ fn unpacked(packed: u64) -> Decayed {
 }
 
 /// What reading items again came to.
+///
+/// [`ItemTable::refresh`] returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefreshedItems {
     /// Items that are in the catalog.
@@ -161,6 +163,8 @@ pub struct RefreshedItems {
 }
 
 /// How far loading is.
+///
+/// [`ItemTable::load`] reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableLoadProgress {
     /// Items read.
@@ -170,6 +174,23 @@ pub struct TableLoadProgress {
 }
 
 /// The columns of a table.
+///
+/// ```
+/// use plugrank_contract::Item;
+/// use plugrank_items::{ItemTable, ItemsOptions};
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// let table = ItemTable::with_options(ItemsOptions { columns: Some(vec!["price".into()]), ..Default::default() });
+/// # let lamp: Item = serde_json::from_value(serde_json::json!({"item_id": "lamp", "title": "Lamp", "text": "",
+/// #     "categories": [], "created_at": null, "available": true, "image_hash": null,
+/// #     "features": {"price": 20, "brand": "x"}})).unwrap();
+/// table.put([(&lamp, &content_hash(&lamp), ItemStats::default())]);
+/// let columns = table.columns();
+/// let kept: Vec<_> = columns.kept.iter().map(|column| (&*column.name, column.kind)).collect();
+/// assert_eq!(kept, [("categories", "texts"), ("price", "numbers")]);
+/// assert_eq!(columns.left_out, ["brand"]);
+/// assert!(table.number_column("price").is_ok() && table.number_column("brand").is_err());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableColumns {
     /// Those that are kept.
