@@ -197,13 +197,13 @@ impl Models {
             && self.active().version != active.version
             && let Err(error) = self.activate(&active.version)
         {
-            tracing::warn!(version = active.version, %error, "not active here, as it is elsewhere");
+            tracing::warn!(version = active.version, %error, "not active here, though the shared document says so");
         }
         let now: BTreeSet<String> = kept.all().map(|model| model.version.clone()).collect();
         for version in listed.difference(&now) {
             let ready = matches!(self.others.lock().get(version), Some(Other::Ready(_)));
             if ready && let Err(error) = self.remove(version) {
-                tracing::warn!(version, %error, "not removed here, as it is elsewhere");
+                tracing::warn!(version, %error, "not removed here, though the shared document says so");
             }
         }
         *listed = now;

@@ -23,7 +23,7 @@ pub struct KeyEntry {
     /// What it may do.
     #[garde(length(min = 1))]
     pub scopes: Vec<Scope>,
-    /// When it ends (RFC 3339). Absent: never.
+    /// When it expires (RFC 3339). Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(custom(moment))]
     pub expires: Option<String>,

@@ -200,7 +200,7 @@ fn refused(error: &jsonwebtoken::errors::Error) -> Denied {
         ErrorKind::ExpiredSignature => return Denied::Expired,
         ErrorKind::ImmatureSignature => "is not valid yet",
         ErrorKind::InvalidIssuer => "is of another issuer",
-        ErrorKind::InvalidAudience => "is for somebody else (claim aud)",
+        ErrorKind::InvalidAudience => "is for another audience (claim aud)",
         ErrorKind::MissingRequiredClaim(_) => "lacks one of the claims exp, iss and aud",
         ErrorKind::InvalidSignature => "has a wrong signature",
         _ => "cannot be read",

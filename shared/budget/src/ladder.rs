@@ -35,7 +35,7 @@ pub struct LadderOptions {
     #[garde(range(min = 0.1, max = 10.0), custom(finite))]
     pub down_at: f64,
     /// A stage has room, and steps up after recover_ms, while its p99 stays below this part of its
-    /// share. Below down_at, so that nothing steps to and fro.
+    /// share. Below down_at, so that no stage oscillates.
     #[garde(range(min = 0.01, max = 10.0), custom(below_down_at(self.down_at)))]
     pub up_at: f64,
     /// Least time between a step and the next one down, in milliseconds.

@@ -27,7 +27,7 @@ pub enum Rung {
     CtrOrder,
     /// Fewer candidates are retrieved and scored.
     FewerCandidates,
-    /// Only vectors held in process are read; the learned missing-vector stands in for the rest.
+    /// Only vectors cached in process are read; the learned missing-vector stands in for the rest.
     MissingVectors,
     /// The ID-based model alone.
     Idrec,

@@ -42,7 +42,7 @@ pub enum BundleError {
     /// A file is named that does not lie inside the folder.
     #[error(
         "manifest.json lists `{file}`, which lies outside the bundle's folder; a file of the \
-         bundle has a plain relative path and is no link to elsewhere"
+         bundle has a plain relative path and is no link to another folder"
     )]
     Outside {
         /// Which file.

@@ -29,6 +29,6 @@ pub enum ExportError {
     #[error("{0}")]
     TooLarge(&'static str),
     /// Nobody wants the rest.
-    #[error("nobody reads the export any more")]
+    #[error("the export's reader has gone")]
     Stopped,
 }

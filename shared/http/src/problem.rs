@@ -165,7 +165,7 @@ impl Problem {
     /// 404: what the request names does not exist.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
     /// 404: a path the API does not have.
@@ -199,7 +199,7 @@ impl Problem {
     /// 409: what is asked does not go together with how things are.
     #[must_use]
     pub fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", "This does not go with how things are", detail)
+        Self::new(StatusCode::CONFLICT, "conflict", "Conflict with the present state", detail)
     }
 
     /// 413: a body over the limit.
