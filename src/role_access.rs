@@ -26,7 +26,7 @@ pub struct RoleAccess {
     metrics: MetricsAccess,
 }
 
-/// Refuses a port of a role that everybody reaches and nobody is asked at.
+/// Refuses a port of a role that is not on loopback and has no authentication.
 ///
 /// # Errors
 /// What to write into the settings instead.
@@ -44,7 +44,7 @@ pub fn check_bind(settings: &Settings) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "server.bind is {bind}, which is not on loopback, and the role asks nobody who is calling. Put a \
+        "server.bind is {bind}, which is not on loopback, and the role has no authentication. Put a \
          token (`openssl rand -hex 32`) into a file that all roles are given and name it in \
          peers.token_file; or give the roles certificates in server.tls and peers.tls; or, where only \
          roles reach the port, write down access.auth = \"none\""

@@ -42,7 +42,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     start(args.role, port, settings, args.config.clone())
 }
 
-/// Refuses a port that everybody reaches and nobody is asked at.
+/// Refuses a port that is not on loopback and has no authentication.
 pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
     let bind = settings.server.bind;
     if let Some(admin) = settings.admin.bind {

@@ -192,7 +192,7 @@ impl ScoringService {
         };
         match self.score_idrec(context, call).await {
             Ok(scored) => Ok(Scored { fell, ..scored }),
-            // What went wrong first is what has to be mended.
+            // The first error is the one to correct.
             Err(error) => Err(fell.unwrap_or(error)),
         }
     }

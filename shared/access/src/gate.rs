@@ -63,7 +63,7 @@ impl Gate {
         self.0.is_some()
     }
 
-    /// Who is asking for what needs one of `scopes`; `None` where nobody is asked, or for what is open to
+    /// The caller of what needs one of `scopes`; `None` without authentication, or for what is open to
     /// all, which has no scopes. `authorization` is the header of that name.
     ///
     /// # Errors

@@ -152,7 +152,8 @@ impl AccessOptions {
         }
     }
 
-    /// Refuses a port that everybody reaches and nobody is asked at. `key` is the setting that names it.
+    /// Refuses a port that is not on loopback and has no authentication. `key` is the setting that names
+    /// it.
     ///
     /// # Errors
     /// What to write into the settings instead.

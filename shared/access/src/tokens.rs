@@ -93,7 +93,7 @@ impl Tokens {
             return Err(Denied::Token("is too long"));
         }
         let caller = Arc::new(self.check(token)?);
-        // One that has ended meanwhile is told so by whoever asks the caller.
+        // One that has expired meanwhile is refused when the caller is checked.
         if caller.expires.is_some_and(|expires| expires > now) {
             self.good.insert(digest, Arc::clone(&caller));
         }

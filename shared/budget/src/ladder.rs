@@ -304,7 +304,7 @@ mod tests {
             ladder.advance(Instant::now());
             assert!(begun.elapsed() < MS(5_000));
         }
-        // Nobody asked meanwhile: the first request finds all the steps that were due.
+        // No request came meanwhile: the first one finds all the steps that were due.
         assert_eq!(idle.advance(Instant::now()).len(), 3);
         assert_eq!(idle.rung(Stage::Scoring), Rung::Full);
     }

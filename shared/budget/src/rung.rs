@@ -90,9 +90,9 @@ impl FromStr for Rung {
 pub struct UnknownRung(String);
 
 impl Rung {
-    /// Whether standing on it saves anything, so that pressure leads to it. The ID-based model is
-    /// there for when the unified one fails or is late: it costs more than that where nothing of it
-    /// is computed ahead, as what a record and a user's state hold is of the unified model alone.
+    /// Whether it saves anything, so that pressure leads to it. The ID-based model is there for
+    /// when the unified one fails or is late: it costs more than that where nothing of it is
+    /// computed ahead, as what a record and a user's state hold is of the unified model alone.
     #[must_use]
     pub const fn relieves(self) -> bool {
         !matches!(self, Self::Idrec)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{Deadline, Traceparent};
 
 /// Target of the spans inside a request. They are made only as part of a span that is recorded, and
-/// no log shows them, so that they cost nothing elsewhere.
+/// no log shows them, so that they cost nothing otherwise.
 pub const TRACE_TARGET: &str = "plugrank_trace";
 /// Target of the spans that begin a trace, or take one up from another process or thread.
 pub const TRACE_ROOT_TARGET: &str = "plugrank_trace::root";

@@ -118,8 +118,8 @@ impl Filter {
         places.zip(self.must.iter().chain(&self.must_not).chain(&self.should))
     }
 
-    /// What is wrong with it whatever the catalog: the number of conditions and values, and the form
-    /// of each condition.
+    /// What is wrong with it for any catalog: the number of conditions and values, and the form of
+    /// each condition.
     #[must_use]
     pub fn problems(&self) -> Vec<FilterProblem> {
         let mut problems = Vec::new();

@@ -64,7 +64,7 @@ pub struct ItemList {
 }
 
 impl ItemList {
-    /// A list of ids that nobody has resolved yet.
+    /// A list of ids that are not resolved yet.
     #[must_use]
     pub fn named(names: Vec<ItemId>) -> Self {
         Self { names, ..Self::default() }

@@ -28,9 +28,8 @@ pub struct RankFacts {
     pub rules: RuleFacts,
 }
 
-/// What the rules of the settings read of candidates, as
-/// [`RuleInputs`](crate::scoring::RuleInputs) asks: a row for each thing, with a place for each
-/// candidate.
+/// What the rules of the settings read of candidates, as [`RuleInputs`](crate::scoring::RuleInputs)
+/// asks: a row for each column or filter, with a place for each candidate.
 ///
 /// ```
 /// use plugrank_contract::reranking::RuleFacts;

@@ -76,10 +76,10 @@ impl HistoryLimits {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserRead {
-    /// Nobody has read the user yet.
+    /// The user has not been read yet.
     #[default]
     NotRead,
-    /// The store did not answer; why. Nobody asks it again for this request.
+    /// The store did not answer; why. It is not asked again for this request.
     Failed(String),
     /// The user.
     Read(Arc<UserView>),

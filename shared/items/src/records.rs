@@ -61,7 +61,7 @@ pub struct RecordTable {
     evicted: AtomicU64,
 }
 
-/// Which rows were read lately. Nobody notes it while there is room for all.
+/// Which rows were read lately. It is not noted while there is room for all.
 #[derive(Debug)]
 struct Clock {
     full: AtomicBool,
@@ -281,7 +281,7 @@ impl Records {
         &self.layout
     }
 
-    /// The record of an item, whatever content it was made from.
+    /// The record of an item, of any content version.
     #[must_use]
     pub fn get(&self, item: ItemIndex) -> Option<RecordRow<'_>> {
         let page = self.slots.get(item as usize / PAGE_SLOTS)?;

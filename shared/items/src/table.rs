@@ -66,7 +66,7 @@ pub struct ItemTable {
     pub(crate) category_names: Interner<String>,
     /// Distinct lists of categories: far fewer than items.
     pub(crate) category_lists: Interner<Box<[CategoryIndex]>>,
-    /// By index. Events change them often, and nobody reads both numbers as one.
+    /// By index. Events change them often, and no reader needs both numbers of one moment.
     pub(crate) stats: boxcar::Vec<StatsCell>,
     /// Available items that have a time of creation, the newest first: each step backward in such a
     /// set would be a search of its own.

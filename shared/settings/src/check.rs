@@ -1,4 +1,4 @@
-//! Ranges and what else options promise, with errors that name the key, its value and the fix.
+//! Ranges and other rules of options, with errors that name the key, its value and the fix.
 
 use serde_json::Value;
 use toml::Value as Toml;

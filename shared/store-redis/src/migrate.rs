@@ -43,7 +43,7 @@ struct Migration {
 
 impl RedisStore {
     /// Brings the namespace of `options`, which the version before this one wrote (schema 3), to this one, in
-    /// the namespace `to`. Nobody may use either meanwhile. The old one stays as it is.
+    /// the namespace `to`. Neither must be in use meanwhile. The old one stays as it is.
     ///
     /// # Errors
     /// As [`RedisStore::connect`]; or the namespace is not of that version.

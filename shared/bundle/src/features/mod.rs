@@ -73,7 +73,7 @@ pub struct WrongValue {
     pub detail: String,
 }
 
-/// The features of a kind of thing, in the manifest's order.
+/// The features of items, users, requests, candidates or history entries, in the manifest's order.
 #[derive(Debug)]
 struct Group {
     columns: Vec<Column>,

@@ -54,7 +54,8 @@ impl Seen {
     }
 }
 
-/// The features of one kind of thing, each with what was found of it; counted by many threads.
+/// The features of items, users, requests or candidates, each with what was found of it; counted by
+/// many threads.
 ///
 /// ```
 /// use plugrank_bundle::features::{Presence, SeenFeatures};

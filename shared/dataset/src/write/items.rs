@@ -60,7 +60,7 @@ impl ItemWriter {
         Ok(Self { file: ParquetFile::create(target, ITEMS, fields)?, features })
     }
 
-    /// Appends an item. That ids differ is the caller's promise; a reader checks it.
+    /// Appends an item. The caller sees to it that ids differ; a reader checks it.
     ///
     /// # Errors
     /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.

@@ -33,7 +33,7 @@ pub(super) struct ParquetFile {
 enum Sink {
     /// Into a file that gets its name in the end.
     File { file: File, partial: PathBuf },
-    /// To somebody who reads them as they come.
+    /// To a reader, as they come.
     Stream(Box<dyn Write + Send>),
 }
 

@@ -46,7 +46,7 @@ impl UserWriter {
         Ok(Self { file: ParquetFile::create(target, USERS, fields)?, features })
     }
 
-    /// Appends a user. That ids differ is the caller's promise; a reader checks it.
+    /// Appends a user. The caller sees to it that ids differ; a reader checks it.
     ///
     /// # Errors
     /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What was planned before the first unit came. Changing it afterwards makes its promises void.
+/// What was planned before the first unit came. Changing it afterwards makes its guarantees void.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnalysisPlan {
@@ -22,7 +22,7 @@ impl Default for AnalysisPlan {
     }
 }
 
-/// A measure that must not get worse, whatever the experiment is for.
+/// A measure that must not get worse in any experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guardrail {

@@ -6,7 +6,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::{Comparison, Sequential};
 use crate::AnalysisPlan;
 
-/// Beyond this many units nobody waits.
+/// More units than this are never waited for.
 const UNITS_MAX: f64 = 1e12;
 
 /// Power of a comparison for the lift that was planned.

@@ -246,7 +246,7 @@ fn work<M: BatchModel>(queue: &Queue<M>) {
     }
 }
 
-/// A model on a caller's thread. It goes back whatever happens.
+/// A model on a caller's thread. It goes back in any case.
 struct Lease<'a, M: BatchModel> {
     runner: Option<Box<Runner<M>>>,
     queue: &'a Queue<M>,

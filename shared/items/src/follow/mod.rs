@@ -1,8 +1,7 @@
-//! Follows what changes in a catalog, whoever writes it.
+//! Follows what any process changes in a catalog.
 //!
 //! One task reads the changes, on and on; another reads the changed items again, in the order of the
-//! changes; a third measures how far that is behind. Whatever fails is tried again, from where it
-//! was.
+//! changes; a third measures how far that is behind. What fails is tried again, from where it was.
 
 mod apply;
 mod read;

@@ -1,4 +1,4 @@
-//! One registry of metrics, handed to whoever measures, and its text form.
+//! One registry of metrics, handed to all that measure, and its text form.
 
 use std::{sync::Arc, time::SystemTime};
 

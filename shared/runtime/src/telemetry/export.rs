@@ -31,7 +31,8 @@ const MESSAGE_SPANS: usize = 512;
 /// Maximum time a span waits for more spans.
 const SEND_EVERY: Duration = Duration::from_secs(1);
 
-/// Spans that wait for export. One that finds no room is dropped and counted; nobody ever waits.
+/// Spans that wait for export. One that finds no room is dropped and counted; no request ever
+/// waits.
 #[derive(Debug)]
 pub(crate) struct ExportQueue {
     sender: BatchSpanProcessor,

@@ -65,7 +65,7 @@ pub enum TelemetryError {
     /// The log filter cannot be read.
     #[error("`telemetry.log_level`: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Somebody else has set up logging in this process.
+    /// Logging is already set up in this process.
     #[error("logging is already set up: {0}")]
     Installed(#[from] tracing::dispatcher::SetGlobalDefaultError),
 }

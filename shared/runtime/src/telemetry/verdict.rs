@@ -22,7 +22,7 @@ pub const OUTCOME: &str = "budget.outcome";
 pub const RUNG: &str = "plugrank.rung";
 const STATUS: &str = "http.response.status_code";
 
-/// Why an operator would look at a request. Its spans are exported whatever the sampled share.
+/// Why an operator would look at a request. Its spans are exported at any sampled share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
