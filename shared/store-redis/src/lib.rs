@@ -40,6 +40,7 @@ mod log;
 mod manager;
 mod migrate;
 mod options;
+mod scan;
 mod scripts;
 mod servers;
 mod spans;

@@ -7,6 +7,7 @@ mod client;
 mod files;
 mod options;
 mod server;
+mod signatures;
 #[cfg(feature = "test-certificates")]
 pub mod test_certificates;
 
