@@ -47,11 +47,10 @@ async fn a_collector_is_reached_by_https() {
         let site = Site::start_with(&collector.settings()).await;
         let trace = trace_id(9);
         rank_in(&site, &trace, true, json!({"user_id": "u1", "k": 5})).await;
-        let names = collector
-            .wait(|collector| {
-                Some(names(&collector.of_trace(&trace))).filter(|names| !names.is_empty())
-            })
+        let spans = collector
+            .wait(|collector| Some(collector.of_trace(&trace)).filter(|spans| !spans.is_empty()))
             .await;
+        let names = names(&spans);
         assert!(names.iter().any(|name| name.contains("rank")), "{protocol:?}: {names:?}");
         let schema = "https://opentelemetry.io/schemas/1.37.0".to_owned();
         assert_eq!(collector.services(), [("plugrank".to_owned(), schema)].into(), "{protocol:?}");
