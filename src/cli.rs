@@ -44,7 +44,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Rank items for a user by a running server, as a table.
     Rank(RankArgs),
-    /// Show a running server's figures, once and again.
+    /// Show a running server's figures, refreshed every few seconds.
     Top(TopArgs),
     /// Serve the REST API, or one role of it.
     Serve(ServeArgs),
@@ -85,7 +85,7 @@ pub enum Command {
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
 pub enum StoreCommand {
-    /// Bring a store that the version before this one wrote to this one. Nothing may use it meanwhile. The
+    /// Migrate a store written by the previous version to this one. It must not be in use meanwhile. The
     /// embedded store is kept as it was beside the new one; in Redis the new one has another namespace.
     Migrate {
         /// Settings.
@@ -95,7 +95,7 @@ pub enum StoreCommand {
         #[arg(long, value_name = "NAME")]
         to_namespace: Option<String>,
     },
-    /// Write the store's file anew, smaller and without a byte of what was deleted. The server must not run.
+    /// Rewrite the store's file, smaller and without a byte of what was deleted. The server must not run.
     Compact(StoreArgs),
     /// Copy the store into a new file: of a running server (--url), or the file that the settings name, whose
     /// server must not run.
@@ -110,7 +110,7 @@ pub enum StoreCommand {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
-    /// Put a copy in the place of the store, which must not be there.
+    /// Restore a store from a copy; the store must not exist yet.
     Restore {
         /// Settings.
         #[command(flatten)]
@@ -215,8 +215,8 @@ pub struct RankArgs {
 /// Arguments of `top`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-On a terminal the figures are drawn anew in their place; elsewhere they follow each other. Each is of
-the seconds since the one before; the first is of all time since the server started.")]
+On a terminal the figures are redrawn in place; otherwise they follow each other. Each covers
+the seconds since the one before; the first covers all time since the server started.")]
 pub struct TopArgs {
     /// The server. Of one whose metrics are on the port for operators, that port.
     #[command(flatten)]

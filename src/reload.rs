@@ -27,7 +27,7 @@ pub fn live(settings: &Settings) -> LiveOptions {
     }
 }
 
-/// Reads settings again at each SIGHUP. Where nobody takes them up, `to` is none.
+/// Reads settings again at each SIGHUP. Where no part takes them up, `to` is none.
 ///
 /// # Errors
 /// When the signal cannot be listened to.

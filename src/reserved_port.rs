@@ -9,7 +9,8 @@ use tokio::net::TcpSocket;
 const BACKLOG: u32 = 2048;
 
 /// A bound socket that does not listen yet: that the port is taken is known before minutes of
-/// loading, and whoever calls meanwhile is refused at once instead of waiting, and goes elsewhere.
+/// loading, and a caller is refused at once meanwhile instead of waiting, and turns to another
+/// process.
 pub struct ReservedPort {
     socket: TcpSocket,
     announce: Option<Announce>,

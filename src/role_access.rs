@@ -12,7 +12,7 @@ use actix_web::{
 use anyhow::Result;
 use plugrank_access::{Auth, Denied, Gate, MetricsAccess, RoleToken, Scope};
 use plugrank_http::{Problem, health, metrics};
-use plugrank_tls::Shown;
+use plugrank_tls::ShownCertificate;
 
 use crate::Settings;
 
@@ -26,7 +26,7 @@ pub struct RoleAccess {
     metrics: MetricsAccess,
 }
 
-/// Refuses a port of a role that everybody reaches and nobody is asked at.
+/// Refuses a port of a role that is not on loopback and has no authentication.
 ///
 /// # Errors
 /// What to write into the settings instead.
@@ -44,7 +44,7 @@ pub fn check_bind(settings: &Settings) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "server.bind is {bind}, which is not on loopback, and the role asks nobody who is calling. Put a \
+        "server.bind is {bind}, which is not on loopback, and the role has no authentication. Put a \
          token (`openssl rand -hex 32`) into a file that all roles are given and name it in \
          peers.token_file; or give the roles certificates in server.tls and peers.tls; or, where only \
          roles reach the port, write down access.auth = \"none\""
@@ -67,7 +67,7 @@ impl RoleAccess {
         &self,
         path: &str,
         authorization: Option<&[u8]>,
-        shown: Option<Shown>,
+        shown: Option<ShownCertificate>,
     ) -> Result<(), Denied> {
         if [health::LIVENESS, health::READINESS].contains(&path) {
             return Ok(());
@@ -121,7 +121,7 @@ pub(crate) async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let authorization = request.headers().get(AUTHORIZATION).map(|shown| shown.as_bytes());
     let access = request.app_data::<Data<RoleAccess>>();
-    let shown = request.conn_data::<Shown>().copied();
+    let shown = request.conn_data::<ShownCertificate>().copied();
     let checked =
         access.map(|access| access.check(request.match_info().as_str(), authorization, shown));
     match checked {

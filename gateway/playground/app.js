@@ -1,8 +1,9 @@
 // Wires the page: asks, shows, records clicks.
-import { $, el, note, rate, say, shown, silence, when, words } from "./page.js";
+import { $, el, note, say, shown, silence, when, words } from "./page.js";
 import { ask, useKey } from "./server.js";
 import { addFilter, fillShoppers, fillWays, follow, form, question, value, way } from "./question.js";
 import { column, forgetPlaces, leftOut } from "./ranking.js";
+import { experiments } from "./experiments.js";
 import { entered, standing, take, write } from "./item.js";
 import { watch } from "./live.js";
 
@@ -129,12 +130,6 @@ async function removeItem() {
   } catch (refusal) {
     refuse(refusal);
   }
-}
-
-function experiments(all) {
-  $("experimentpanel").hidden = all.length === 0;
-  $("experiments").replaceChildren(...all.map(one => el("div", {}, el("h3", {}, one.name),
-    el("p", { class: "under" }, Object.entries(one.shares).map(([arm, share]) => `${arm}: ${rate(share)}`).join(", ")))));
 }
 
 function remember() {

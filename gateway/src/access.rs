@@ -66,7 +66,7 @@ pub(crate) fn scopes_of(method: &str, pattern: &str) -> Option<&'static [Scope]>
     let method = if method == "HEAD" { "GET" } else { method };
     let mut of_path = TABLE.iter().filter(|(_, endpoint, _)| endpoint.path() == pattern).peekable();
     of_path.peek()?;
-    // Another method is answered 405, whoever asks.
+    // Another method is answered 405 to every caller.
     Some(of_path.find(|(known, ..)| *known == method).map_or(OPEN, |(.., scopes)| scopes))
 }
 

@@ -105,7 +105,7 @@ fn is_json(media_type: &str) -> bool {
 
 /// Parses a body. What it borrows lies in `bytes`.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    // serde would take a list as an object's fields by position, which is nobody's intent.
+    // serde would take a list as an object's fields by position, which no caller means.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid_field("body", "is a list; it must be a JSON object"));
     }

@@ -110,7 +110,7 @@ pub(crate) async fn run(mut watch: CalibrationWatch, lease: Lease, clock: Clock)
             }
         };
         if let Err(error) = turn.await {
-            tracing::warn!(%error, "predictions are not held against what came of them");
+            tracing::warn!(%error, "predictions are not compared with their outcomes");
         }
     }
 }

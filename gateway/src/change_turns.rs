@@ -1,4 +1,4 @@
-//! Changes of one thing, one after the other.
+//! Changes of one user or item, one after the other.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 const LOCKS: usize = 256;
 
 /// Lets changes that read what they write over happen one after the other, by id. Within this process:
-/// of two processes that change one thing at a time, the later one counts.
+/// of two processes that change one user or item at a time, the later one counts.
 pub(crate) struct ChangeTurns {
     locks: Vec<Mutex<()>>,
     hasher: RandomState,
@@ -20,7 +20,7 @@ impl ChangeTurns {
         Self { locks, hasher: RandomState::new() }
     }
 
-    /// Waits until nobody else changes what has this id.
+    /// Waits until no other call changes what has this id.
     pub(crate) async fn turn(&self, id: &str) -> MutexGuard<'_, ()> {
         self.locks[self.hasher.hash_one(id) as usize % LOCKS].lock().await
     }

@@ -88,7 +88,7 @@ struct Measure {
 }
 
 impl Measure {
-    fn of(options: &BudgetOptions) -> Self {
+    fn from_options(options: &BudgetOptions) -> Self {
         let BudgetOptions { ladder, shares, .. } = *options;
         Self { options: ladder, shares, least_budget: options.default_budget() }
     }
@@ -97,7 +97,7 @@ impl Measure {
 impl Controller {
     pub(crate) fn new(options: &BudgetOptions, metrics: LadderMetrics) -> Self {
         let ladder = Mutex::new(Ladder::new(options.ladder));
-        Self { ladder, measure: Mutex::new(Measure::of(options)), metrics }
+        Self { ladder, measure: Mutex::new(Measure::from_options(options)), metrics }
     }
 
     /// Goes on by other options. Where those of the ladder change, it begins at the top again.
@@ -107,7 +107,7 @@ impl Controller {
         if measure.options != options.ladder {
             *ladder = Ladder::new(options.ladder);
         }
-        *measure = Measure::of(options);
+        *measure = Measure::from_options(options);
     }
 
     fn lock(&self) -> MutexGuard<'_, Ladder> {

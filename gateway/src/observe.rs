@@ -149,7 +149,7 @@ impl RequestFacts {
         self.caller.get_or_init(|| caller);
     }
 
-    /// Refuses what the path is open to and this caller is not. Where nobody is asked, everybody may.
+    /// Refuses a caller without a scope that the path needs. Without authentication every caller may.
     pub(crate) fn needs(&self, scope: &'static [Scope; 1]) -> Result<(), Denied> {
         match self.caller.get() {
             Some(caller) if !caller.may(scope[0]) => {

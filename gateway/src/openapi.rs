@@ -60,7 +60,7 @@ use crate::routes;
 )]
 struct Document;
 
-/// The OpenAPI document of the API, as a server has it that asks nobody who is calling.
+/// The OpenAPI document of the API, as a server without authentication has it.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()

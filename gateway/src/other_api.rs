@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 use utoipa::openapi::OpenApi;
 
-/// What another protocol adds to the server. The gateway knows no such protocol: whoever starts it
-/// hands over its paths.
+/// What another protocol adds to the server. The gateway knows no such protocol: the program that
+/// starts it hands over its paths.
 #[derive(Clone)]
 pub struct OtherApi {
     /// What each of its paths begins with, such as `/v2`.

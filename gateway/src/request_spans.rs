@@ -38,9 +38,9 @@ pub(crate) fn server(request: &HttpRequest, method: &str, route: &str, request_i
         client.address = request.connection_info().peer_addr(),
         user_agent.original = user_agent(request),
         error.type = Empty,
-        request.id = %request_id,
-        budget.total_ms = Empty,
-        budget.spent_ms = Empty,
+        plugrank.request.id = %request_id,
+        plugrank.budget.total_ms = Empty,
+        plugrank.budget.spent_ms = Empty,
         plugrank.degraded = Empty,
         plugrank.surface = Empty,
         plugrank.experiments = Empty,
@@ -86,11 +86,12 @@ impl StageSpan {
             otel.kind = "internal",
             otel.status_code = Empty,
             otel.status_description = Empty,
+            rpc.system = "plugrank",
             rpc.method = C::PATH,
             plugrank.rung = rung.as_str(),
-            budget.allotted_ms = Empty,
-            budget.spent_ms = Empty,
-            budget.outcome = Empty,
+            plugrank.budget.allotted_ms = Empty,
+            plugrank.budget.spent_ms = Empty,
+            plugrank.budget.outcome = Empty,
         ))
     }
 
@@ -153,7 +154,7 @@ pub(crate) fn afterwards(
     let mut attributes = vec![
         ("http.request.method", text(method)),
         ("http.response.status_code", Attribute::Int(status.into())),
-        ("request.id", Attribute::Text(id.to_string())),
+        ("plugrank.request.id", Attribute::Text(id.to_string())),
     ];
     if route != UNMATCHED {
         attributes.push(("http.route", text(route)));

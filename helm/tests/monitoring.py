@@ -32,9 +32,12 @@ def tool(name: str) -> str:
     return found
 
 
-def promtool(*arguments: str | pathlib.Path) -> subprocess.CompletedProcess[str]:
+def promtool(
+    *arguments: str | pathlib.Path, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs it; `given` is what it reads from its standard input."""
     line = [tool("promtool"), *arguments]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120)
+    return subprocess.run(line, input=given, capture_output=True, text=True, timeout=120)
 
 
 def groups(rendered: Rendered) -> list[dict]:

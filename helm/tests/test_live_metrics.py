@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from chart import ROOT, SPLIT, merged, render
-from live import PATIENCE_S, onnxruntime, program, query, scraped
-from monitoring import JOB, NAMESPACE, groups, queries, selectors
+from live import PATIENCE_S, ask, onnxruntime, program, query, scraped
+from monitoring import JOB, NAMESPACE, groups, promtool, queries, selectors
 from schema import LATENCY_BOUNDS
 
 missing = program() is None or onnxruntime() is None
@@ -54,6 +54,14 @@ def test_every_metric_of_the_alerts_is_there_with_the_labels_it_is_chosen_by(bas
         for name, labels in chosen
     }
     assert eventually(base, wanted) == {}
+
+
+def test_promtool_finds_nothing_to_complain_of(base: str):
+    [up] = query(base, f'up{{job="{JOB}"}}')
+    status, page = ask(f"http://{up['metric']['instance']}/metrics")
+    assert status == 200 and "process_cpu_seconds_total" in page and "plugrank_rung" in page
+    done = promtool("check", "metrics", given=page)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_name_that_is_not_exported_is_found_out(base: str):

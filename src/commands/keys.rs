@@ -44,7 +44,7 @@ fn line(args: &NewKeyArgs, key: &str) -> Result<String> {
         per_second: *per_second,
         burst: *burst,
         per_day: *per_day,
-        ..KeyEntry::new(Digest::of(key), scope.clone())
+        ..KeyEntry::new(Digest::of_key(key), scope.clone())
     };
     let line = format!("{name} = {}", toml::Value::try_from(&entry)?);
     // As a server would read it.
@@ -98,7 +98,7 @@ mod tests {
         assert!(line.starts_with("shop = {") && !line.contains(&key), "{line}");
         let keys = read_keys(line.as_bytes()).unwrap();
         let entry = &keys["shop"];
-        assert_eq!((entry.sha256, entry.per_second), (Digest::of(&key), Some(5)));
+        assert_eq!((entry.sha256, entry.per_second), (Digest::of_key(&key), Some(5)));
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn print(report: &LoadReport) {
         );
     }
     if report.items_before > 0 {
-        println!("  the store held {} items before; nothing is stored twice", report.items_before);
+        println!("  the store had {} items before; nothing is stored twice", report.items_before);
     }
     if report.overwritten > 0 {
         println!(

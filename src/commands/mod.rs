@@ -22,7 +22,7 @@ use crate::cli::{Cli, Command};
 /// Exit code for settings that cannot be used (`EX_USAGE` of sysexits.h).
 const EXIT_SETTINGS: u8 = 64;
 
-/// Why the process ends, for people and for whoever started it.
+/// Why the process ends, for people and for the program that started it.
 #[derive(Debug)]
 pub struct Failure {
     /// What went wrong and what would fix it.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use plugrank_access::Gate;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, LoadModel, REMOTE};
-use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry};
+use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry, options::TelemetryOptions};
 use plugrank_store::Store;
 use plugrank_tls::ServerTls;
 
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     start(args.role, port, settings, args.config.clone())
 }
 
-/// Refuses a port that everybody reaches and nobody is asked at.
+/// Refuses a port that is not on loopback and has no authentication.
 pub(super) fn check_bind(role: Role, settings: &Settings) -> Result<(), String> {
     let bind = settings.server.bind;
     if let Some(admin) = settings.admin.bind {
@@ -67,6 +67,15 @@ pub(super) fn start(
     actix::System::new().block_on(serve(role, port, settings, config))
 }
 
+/// A process of one role names it behind its service's name.
+fn telemetry_of(role: Role, settings: &TelemetryOptions) -> TelemetryOptions {
+    let service_name = match role {
+        Role::All => settings.service_name.clone(),
+        _ => format!("{}-{}", settings.service_name, role.name()),
+    };
+    TelemetryOptions { service_name, ..settings.clone() }
+}
+
 async fn serve(
     role: Role,
     port: ReservedPort,
@@ -77,7 +86,8 @@ async fn serve(
     let tls = ServerTls::new(&settings.server.tls, &settings.peers.tls);
     let tls = tls.map_err(Failure::settings)?;
     let (admin, tail) = admin::start(&settings.admin, &gate, tls.as_ref())?;
-    let telemetry = Telemetry::install(&settings.telemetry, tail).map_err(anyhow::Error::from)?;
+    let telemetry = telemetry_of(role, &settings.telemetry);
+    let telemetry = Telemetry::install(&telemetry, tail).map_err(anyhow::Error::from)?;
     if let Some(admin) = admin {
         admin.serve(telemetry.level().clone());
     }
@@ -288,4 +298,16 @@ async fn of_models<T: RoleCalls>(
     actix_web::rt::spawn(Arc::clone(&held).follow());
     let routes: role_server::Routes = Box::new(move |config| models::role_routes(&held, config));
     Ok((routes, health, bundle, from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_of_one_role_names_it_in_traces() {
+        let settings = TelemetryOptions { service_name: "shop".to_owned(), ..Default::default() };
+        assert_eq!(telemetry_of(Role::All, &settings).service_name, "shop");
+        assert_eq!(telemetry_of(Role::Scoring, &settings).service_name, "shop-scoring");
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     Settings,
     cli::TuneArgs,
     load::Progress,
-    tune::{Configuration, Outcome, Workload, tune, write},
+    tune::{Configuration, TuneResult, Workload, tune, write},
 };
 
 /// A configuration that is so much faster than the first is not shown as equal to it.
@@ -55,14 +55,14 @@ fn tune_for(args: &TuneArgs, settings: &Settings) -> Result<()> {
 }
 
 /// Of the configurations about as fast as the fastest, the one with the smallest p99.
-fn best(outcomes: &[Outcome]) -> Option<&Configuration> {
+fn best(outcomes: &[TuneResult]) -> Option<&Configuration> {
     let fastest = outcomes.first()?.measured.rows_per_second;
     let alike = outcomes.iter().filter(|one| one.measured.rows_per_second >= ALIKE * fastest);
     alike.min_by_key(|one| one.measured.p99).map(|one| &one.configuration)
 }
 
-fn print(outcome: &Outcome) {
-    let Outcome { configuration, measured } = outcome;
+fn print(outcome: &TuneResult) {
+    let TuneResult { configuration, measured } = outcome;
     let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
     println!(
         "{:>7} {:>7} {:>10} {:>8} {:>12.0} {:>10} {:>10}",
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
     use crate::tune::Measured;
 
-    fn outcome(workers: usize, rows_per_second: f64, p99_ms: u64) -> Outcome {
-        Outcome {
+    fn outcome(workers: usize, rows_per_second: f64, p99_ms: u64) -> TuneResult {
+        TuneResult {
             configuration: Configuration {
                 workers,
                 threads: 1,

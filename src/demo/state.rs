@@ -75,7 +75,7 @@ impl DemoState {
     }
 
     /// Removes what the folder has, first what says that the store is whole. A store that the
-    /// environment puts elsewhere is not the demo's to remove.
+    /// environment puts into another place is not the demo's to remove.
     ///
     /// # Errors
     /// When a file cannot be removed.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use plugrank_experiments::{
-    Plan,
+    AnalysisPlan,
     statistics::{Collector, Results, ResultsOptions, Schema, results},
 };
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct Analysis {
     /// Days between the first row and the last.
     pub days: Option<f64>,
     /// What was planned.
-    pub plan: Plan,
+    pub plan: AnalysisPlan,
     /// The results.
     #[serde(flatten)]
     pub results: Results,
@@ -71,7 +71,7 @@ fn design(args: &AnalyseArgs) -> Result<(Vec<String>, ResultsOptions)> {
     let options = ResultsOptions {
         control: 0,
         shares: Vec::new(),
-        plan: Plan::default(),
+        plan: AnalysisPlan::default(),
         guardrails: Vec::new(),
         one_look: args.one_look,
         days: None,

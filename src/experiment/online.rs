@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
-use plugrank_experiments::{HistoryEntry, Plan, statistics::Results};
+use plugrank_experiments::{AnalysisPlan, DefinitionChange, statistics::Results};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,8 +16,8 @@ struct Online {
     experiment: String,
     to: i64,
     days: f64,
-    plan: Plan,
-    history: Vec<HistoryEntry>,
+    plan: AnalysisPlan,
+    history: Vec<DefinitionChange>,
     #[serde(flatten)]
     results: Results,
 }
@@ -44,7 +44,7 @@ fn text(online: &Online) -> String {
     if !history.is_empty() {
         text.push_str("\nhistory\n");
     }
-    for HistoryEntry { at, change, cause, .. } in history {
+    for DefinitionChange { at, change, cause, .. } in history {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:>10} ago  {change} ({cause})", ago(to - at));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use plugrank_experiments::{
-    Plan,
+    AnalysisPlan,
     statistics::{Comparison, GuardrailVerdict, Interval, MetricResult, Results},
 };
 
@@ -22,7 +22,7 @@ pub fn report(analysis: &Analysis) -> String {
 }
 
 /// The results as tables: the sample ratio first.
-pub(super) fn tables(results: &Results, plan: &Plan) -> String {
+pub(super) fn tables(results: &Results, plan: &AnalysisPlan) -> String {
     let mut text = arms(results);
     let ratio = &results.sample_ratio;
     let _ = writeln!(
@@ -94,7 +94,7 @@ fn metric(name: &str, arm: &str, compared: &Comparison) -> Vec<String> {
     ]
 }
 
-fn power(results: &Results, plan: &Plan) -> String {
+fn power(results: &Results, plan: &AnalysisPlan) -> String {
     let lift = percent(plan.lift);
     let header = [
         format!("power for {lift}"),

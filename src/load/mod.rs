@@ -22,7 +22,7 @@ use plugrank_store::{Store, StoreError};
 
 pub use columns::{Absent, ColumnLine, Reader, table};
 pub use progress::Progress;
-pub use report::{LoadReport, Phase};
+pub use report::{LoadPhase, LoadReport};
 
 /// What is loaded.
 #[derive(Clone, Copy, Debug)]

@@ -19,12 +19,12 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Progress {
     shown: bool,
-    /// The bar of the present phase, for whoever asks how far things are.
+    /// The bar of the present phase, for reports of progress.
     present: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Progress {
-    /// Bars on standard error where that is a terminal; elsewhere a line of the log every half a
+    /// Bars on standard error where that is a terminal; otherwise a line of the log every half a
     /// minute.
     #[must_use]
     pub fn shown() -> Self {
@@ -52,7 +52,7 @@ impl Progress {
         self.drawn(name, Some(rows), template)
     }
 
-    /// A count of rows, where nobody knows how many there are.
+    /// A count of rows, where their number is not known.
     #[must_use]
     pub fn count(&self, name: &'static str) -> ProgressBar {
         self.drawn(name, None, "{msg:14} {spinner} {human_pos} {per_sec}")

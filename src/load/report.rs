@@ -38,7 +38,7 @@ pub struct LoadReport {
     /// Items that the folder has as available and the store had withdrawn: the folder won.
     pub withdrawn_restored: u64,
     /// What took how long.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<LoadPhase>,
     /// Most memory the process held so far, in bytes, where the system tells.
     pub peak_memory_bytes: Option<u64>,
     /// The first users of the data set.
@@ -47,7 +47,7 @@ pub struct LoadReport {
 
 /// One phase of a load.
 #[derive(Clone, Debug, Serialize)]
-pub struct Phase {
+pub struct LoadPhase {
     /// Name.
     pub name: &'static str,
     /// Rows.
@@ -79,7 +79,7 @@ impl LoadReport {
 
     /// Notes a phase that has just ended.
     pub fn phase(&mut self, name: &'static str, rows: u64, begun: Instant) {
-        self.phases.push(Phase { name, rows, seconds: begun.elapsed().as_secs_f64() });
+        self.phases.push(LoadPhase { name, rows, seconds: begun.elapsed().as_secs_f64() });
         self.peak_memory_bytes = peak_memory_bytes();
     }
 

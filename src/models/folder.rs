@@ -17,7 +17,7 @@ struct Size {
 }
 
 /// Folders that have a manifest and each file it lists in its size. A name that begins with a dot is one
-/// that is still to be renamed. Checksums are for whoever opens a bundle.
+/// that is still to be renamed. Checksums are checked when a bundle is opened.
 ///
 /// # Errors
 /// When the folder cannot be read.

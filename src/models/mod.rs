@@ -47,8 +47,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// The loader of a process that has every role; none where a role is elsewhere, or the settings name
-    /// no folder of models.
+    /// The loader of a process that has every role; none where a role is in another process, or the
+    /// settings name no folder of models.
     ///
     /// # Panics
     /// Outside an actix system.
@@ -144,7 +144,7 @@ where
         threads.start().spawn_fn(move || {
             actix::spawn(async move {
                 let started = start(threads).await;
-                // Whoever asked is gone only when the process ends.
+                // The caller is gone only when the process ends.
                 let _ = tell.send(started.map_err(|error| format!("{error:#}")));
             });
         });

@@ -15,15 +15,15 @@ pub struct ModelsOptions {
     #[garde(skip)]
     #[schemars(example = &"models")]
     pub folder: Option<PathBuf>,
-    /// How often that folder is looked into, in milliseconds: a bundle that came is loaded, which takes two
-    /// looks. 0: never.
+    /// How often that folder is scanned, in milliseconds: a new bundle is loaded at the second scan that
+    /// finds it. 0: never.
     #[garde(range(max = 3_600_000))]
     pub watch_ms: u64,
     /// Most models loaded or loading at a time, the active one included.
     #[garde(range(min = 2, max = 16))]
     pub max_loaded: usize,
-    /// Share of rank requests that a ready model ranks too, beside the one that answers: nobody waits for
-    /// it, and it only uses what is free. Their answers are compared in metrics.
+    /// Share of rank requests that a ready model ranks too, beside the one that answers: no request waits
+    /// for it, and it uses idle capacity only. Their answers are compared in metrics.
     #[garde(range(min = 0.0, max = 1.0), custom(finite))]
     pub shadow_share: f64,
 }

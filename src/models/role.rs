@@ -101,7 +101,7 @@ struct RoleModel<T> {
     calls: T,
     metrics: Metrics,
     health: Health,
-    /// When it is given up, unless somebody wants it until then.
+    /// When it is given up, unless a call wants it until then.
     wanted_until: Mutex<Instant>,
     _threads: Threads,
 }
@@ -341,7 +341,7 @@ impl<T: RoleCalls> RoleModels<T> {
             || beside.is_some_and(|other| !matches!(other, Other::Failed(..)))
     }
 
-    /// Gives up what was listed and is no longer, and what nobody has listed for long.
+    /// Gives up what was listed and is no longer, and what has not been listed for long.
     fn give_up(&self, listed: &[Named]) {
         let is_listed = |model: &RoleModel<T>| listed.contains(&model.named);
         let mut held = self.held.write();

@@ -30,8 +30,8 @@ pub struct StoreOptions {
     /// The embedded store's file; its folder is made when missing.
     #[garde(custom(rules::path))]
     pub path: PathBuf,
-    /// How long an event is kept and its repeat known: a repeat that comes later counts again, and a
-    /// click finds its impression no longer. In days.
+    /// How long an event is kept, in days. A repeat that arrives later counts again, and a click no
+    /// longer finds its impression.
     #[garde(range(min = 1, max = 36_500))]
     pub event_days: u64,
     /// How long a served list is kept, in days.

@@ -37,7 +37,7 @@ pub struct Figures {
     pub hit_rate: Option<f64>,
     /// 99th percentile of each stage.
     pub stages_p99_ms: BTreeMap<String, f64>,
-    /// Requests by status, whatever the route.
+    /// Requests by status, of all routes.
     pub statuses: BTreeMap<String, f64>,
 }
 

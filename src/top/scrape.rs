@@ -72,7 +72,7 @@ impl Scrape {
     }
 }
 
-/// `name{label="value",...} 1.5`, whatever follows.
+/// `name{label="value",...} 1.5`, and what may follow.
 fn sample(line: &str) -> Option<Sample> {
     let end = line.find(['{', ' '])?;
     let (name, mut rest) = line.split_at(end);

@@ -49,7 +49,7 @@ pub struct Workload {
 
 /// A configuration and what it came to.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct TuneResult {
     /// Which.
     pub configuration: Configuration,
     /// What it came to.
@@ -67,7 +67,7 @@ pub fn tune(
     session: SessionOptions,
     workload: &Workload,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<TuneResult>> {
     let cores = available_parallelism().map_or(1, NonZeroUsize::get);
     let configurations = configurations(cores, session.provider, workload);
     let total = configurations.len();
@@ -85,7 +85,7 @@ pub fn tune(
         let rows = Rows { library, bundle, session };
         let until = Instant::now() + each;
         let measured = measure(&rows, &configuration, workload, until)?;
-        outcomes.push(Outcome { configuration, measured });
+        outcomes.push(TuneResult { configuration, measured });
     }
     progress(total, total);
     outcomes.sort_by(|a, b| b.measured.rows_per_second.total_cmp(&a.measured.rows_per_second));

@@ -63,7 +63,7 @@ impl RoleMetrics {
         });
     }
 
-    /// What is known about each endpoint of a role elsewhere, as
+    /// What is known about each endpoint of a role in other processes, as
     /// `plugrank_peer_NAME{role="scoring",endpoint="10.0.0.3:8083"}`.
     pub(super) fn endpoints(
         &self,

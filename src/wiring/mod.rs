@@ -1,4 +1,4 @@
-//! Builds each role out of settings: its service here, or a client of one elsewhere.
+//! Builds each role out of settings: its service here, or a client of one in another process.
 
 mod catalog;
 mod clients;

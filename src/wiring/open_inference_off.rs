@@ -9,7 +9,7 @@ use plugrank_transport::Client;
 
 use super::{Model, Node};
 
-/// Whose graphs are served: nobody's.
+/// No graphs are served.
 #[derive(Clone, Default)]
 pub struct ServedNow(());
 

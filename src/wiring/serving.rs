@@ -118,7 +118,7 @@ impl RemoteRoles {
         self.serving(version.to_owned(), folder, Some(name.into()))
     }
 
-    /// Whatever model is active in each of them.
+    /// The model that is active in each of them.
     #[must_use]
     pub fn unnamed(&self) -> ServingModel {
         self.serving(REMOTE.to_owned(), None, None)
@@ -133,7 +133,7 @@ impl RemoteRoles {
         let named = |remote: &Remote| ForModel::new(remote.clone(), model.clone());
         let retrieval = Retrieval::from_service(named(&self.retrieval));
         let scoring = Scoring::from_service(named(&self.scoring));
-        // Whoever has the encoders is told about changed items.
+        // The roles with encoders are told about changed items.
         let encoders = named(self.embedding.as_ref().unwrap_or(&self.scoring));
         ServingModel {
             version,

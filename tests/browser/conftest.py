@@ -108,7 +108,8 @@ class Opened:
         self.browser = browser
         self.wrong: list[str] = []
 
-    def page(self, url: str, mode: Mode = MODES[1]) -> Page:
+    def page(self, url: str, mode: Mode = MODES[1], answers: dict[str, object] | None = None) -> Page:
+        """Opens a page. `answers` stand in for the server's, by a pattern of the address."""
         size: ViewportSize = {"width": mode.width, "height": mode.height}
         scheme = "dark" if mode.scheme == "dark" else "light"
         context = self.browser.new_context(viewport=size, color_scheme=scheme, has_touch=mode.width < 500)
@@ -117,6 +118,8 @@ class Opened:
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", lambda said: self.wrong.append(said.text) if is_error(said.type, said.text) else None)
         page.on("request", lambda asked: None if is_own(asked.url, origin) else self.wrong.append(asked.url))
+        for pattern, answer in (answers or {}).items():
+            page.route(pattern, lambda route, answer=answer: route.fulfill(json=answer))
         page.goto(url)
         return page
 

@@ -172,6 +172,68 @@ def test_the_server_is_watched(play: Page) -> None:
     expect(live).to_contain_text(re.compile(r"p50\s*[\d.]+ ms"))
 
 
+def results(hidden: str | None = None) -> dict[str, object]:
+    """Results as the server tells them, of an experiment that ran for twelve days."""
+    began, day = 1_790_000_000_000, 86_400_000
+
+    def lifts(at: int) -> list[dict[str, object]]:
+        wide = 0.2 / at**0.5
+        clicks = {"low": 0.08 - wide, "high": 0.08 + wide}
+        value = {"low": -0.1 - wide, "high": -0.1 + wide}
+        return [
+            {"metric": "click/exposure", "arm": "ppm", "lift": 0.08, "interval": clicks},
+            {"metric": "value/unit", "arm": "ppm", "lift": -0.1, "interval": value},
+        ]
+
+    arms = [{"name": name, "units": 6000, "exposures": 30000.0, "outcomes": []} for name in ("idrec", "ppm")]
+    return {
+        "experiment": "ppm-first",
+        "days": 12.0,
+        "control": "idrec",
+        "arms": arms,
+        "hidden": hidden,
+        "metrics": [] if hidden else [{"metric": name, "arm": "ppm"} for name in ("click/exposure", "value/unit")],
+        "over_time": [{"at": began + at * day, "units": 1000 * at, "lifts": lifts(at)} for at in range(1, 13)],
+    }
+
+
+EXPERIMENTS = {"experiments": [{"name": "ppm-first", "shares": {"idrec": 0.5, "ppm": 0.5}}]}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_experiments_show_lifts_with_intervals_over_time(opened: Opened, site: Site, mode: Mode) -> None:
+    answers = {"**/v1/experiments": EXPERIMENTS, "**/v1/experiments/ppm-first/results": results()}
+    page = opened.page(site.url, mode, answers)
+    panel = page.get_by_role("region", name="Experiments")
+    expect(panel).to_contain_text("12.0 days. idrec: 6000 units, 30000 lists")
+    # 0.2 / sqrt(12) is 5.77%.
+    expect(panel).to_contain_text("ppm +8.00% (+2.23% to +13.8%) against idrec: better")
+    chart = panel.get_by_role(
+        "img", name=re.compile(r"^Lift of ppm over idrec in click/exposure, from .*: now \+8.00%")
+    )
+    points = (chart.locator("polyline").get_attribute("points") or "").split()
+    band = (chart.locator("polygon").get_attribute("points") or "").split()
+    assert (len(points), len(band)) == (12, 24)
+    top, bottom = (float(corner.split(",")[1]) for corner in (band[11], band[12]))
+    line = float(points[11].split(",")[1])
+    assert top < line < bottom, "the line is within the band"
+    chart.scroll_into_view_if_needed()
+    photograph(page, f"experiments-{mode}")
+    no_violations(page)
+    no_wider_than_the_screen(page)
+    panel.get_by_label("Metric").select_option("value/unit")
+    expect(panel).to_contain_text("against idrec: worse")
+    expect(panel.get_by_label("Metric")).to_be_focused()
+
+
+def test_an_experiment_whose_arms_are_off_shows_why_and_no_lift(opened: Opened, site: Site) -> None:
+    off = results(hidden="the arms have [10, 90] units where [50, 50] were due")
+    answers = {"**/v1/experiments": EXPERIMENTS, "**/v1/experiments/ppm-first/results": off}
+    panel = opened.page(site.url, answers=answers).get_by_role("region", name="Experiments")
+    expect(panel).to_contain_text("No lift is shown: the arms have [10, 90] units")
+    expect(panel.get_by_role("img")).to_have_count(0)
+
+
 def test_keys_are_enough(play: Page) -> None:
     play.keyboard.press("Tab")
     expect(play.get_by_role("link", name="Skip to the ranking")).to_be_focused()

@@ -105,7 +105,7 @@ async fn requests_that_are_not_sampled_show_their_stages() {
 
 #[tokio::test]
 async fn the_pages_ask_for_a_key_where_keys_are_asked_for() {
-    let digest = |key: &str| plugrank_access::Digest::of(key);
+    let digest = |key: &str| plugrank_access::Digest::of_key(key);
     let keys = format!(
         "access.keys.ops = {{ scopes = [\"admin\"], sha256 = \"{}\" }}\n\
          access.keys.shop = {{ scopes = [\"rank\"], sha256 = \"{}\" }}\n",

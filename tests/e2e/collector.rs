@@ -1,7 +1,9 @@
 //! Collectors as a site meets them: OTLP over HTTP, over gRPC, and one that never answers.
 
 use std::{
+    collections::BTreeSet,
     net::TcpListener,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +18,13 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use parking_lot::Mutex;
+use plugrank_tls::test_certificates::CertificateFiles;
 use prost::Message;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 /// How spans come in.
@@ -32,13 +40,16 @@ pub(crate) struct Collector {
     pub(crate) endpoint: String,
     protocol: Protocol,
     spans: Arc<Mutex<Vec<Span>>>,
+    /// `service.name` and schema of each resource that sent some.
+    services: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
 impl Collector {
     pub(crate) fn start(protocol: Protocol) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
-        let collector = Self { endpoint, protocol, spans: Arc::default() };
+        let collector =
+            Self { endpoint, protocol, spans: Arc::default(), services: Arc::default() };
         let served = collector.clone();
         std::thread::spawn(move || match protocol {
             Protocol::Http => actix_web::rt::System::new().block_on(served.http(listener)),
@@ -71,6 +82,43 @@ impl Collector {
         self.spans.lock().clone()
     }
 
+    /// Who sent spans so far: `service.name` and the schema of its attributes.
+    pub(crate) fn services(&self) -> BTreeSet<(String, String)> {
+        self.services.lock().clone()
+    }
+
+    /// The same collector behind TLS, with a certificate for `localhost`.
+    pub(crate) fn behind_tls(self, files: &CertificateFiles, ca_file: &Path) -> Self {
+        let chain = CertificateDer::pem_file_iter(&files.certificate).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(&files.key).expect("a key");
+        let mut config = ServerConfig::builder_with_provider(plugrank_tls::provider())
+            .with_safe_default_protocol_versions()
+            .expect("known versions")
+            .with_no_client_auth()
+            .with_single_cert(chain.map(|one| one.expect("a certificate")).collect(), key)
+            .expect("they belong together");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let plain = self.endpoint.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        listener.set_nonblocking(true).expect("a listener");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, plain) = (acceptor.clone(), plain.clone());
+                tokio::spawn(async move {
+                    let mut secured = acceptor.accept(stream).await?;
+                    let mut inside = tokio::net::TcpStream::connect(plain).await?;
+                    tokio::io::copy_bidirectional(&mut secured, &mut inside).await
+                });
+            }
+        });
+        let ca_file = ca_file.display();
+        let endpoint = format!("https://localhost:{port}\"\ntelemetry.otlp_ca_file = \"{ca_file}");
+        Self { endpoint, ..self }
+    }
+
     /// Waits until `found` finds what it looks for in what was received.
     pub(crate) async fn wait<T>(&self, found: impl Fn(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -85,6 +133,16 @@ impl Collector {
     }
 
     fn keep(&self, request: ExportTraceServiceRequest) {
+        for from in &request.resource_spans {
+            let attributes = from.resource.iter().flat_map(|resource| &resource.attributes);
+            let mut named = attributes.filter(|attribute| attribute.key == "service.name");
+            let name = named.next().and_then(|name| name.value.clone()?.value);
+            let Some(Value::StringValue(name)) = name else { panic!("no service.name: {from:?}") };
+            for scope in &from.scope_spans {
+                assert_eq!(scope.schema_url, from.schema_url, "{name}");
+                self.services.lock().insert((name.clone(), scope.schema_url.clone()));
+            }
+        }
         let received = request
             .resource_spans
             .into_iter()

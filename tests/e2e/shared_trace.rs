@@ -28,6 +28,10 @@ async fn five_processes_share_a_trace() {
         .json(&json!({"user_id": "u61", "k": 20}));
     assert_eq!(rank.send().await.unwrap().status(), 200);
     one_trace(&collector, trace_id).await;
+    let services = collector.services();
+    let names: Vec<&str> = services.iter().map(|(name, _)| &**name).collect();
+    let roles = ["embedding", "gateway", "reranking", "retrieval", "scoring"];
+    assert_eq!(names, roles.map(|role| format!("plugrank-{role}")));
 }
 
 /// Each hop is a client's span, the server's below it and the actor's below that, in whichever
@@ -57,7 +61,8 @@ async fn one_trace(collector: &Collector, trace_id: &str) {
     };
     let hop = |from: &Span, name: &str| {
         let server = below(&below(from, name, CLIENT), name, SERVER);
-        assert!(text(&server, "budget.outcome").is_some());
+        assert!(text(&server, "plugrank.budget.outcome").is_some());
+        assert_eq!(text(&server, "rpc.system").as_deref(), Some("plugrank"));
         below(&server, name, INTERNAL)
     };
     let request = spans.iter().find(|span| span.name == "POST /v1/rank").unwrap();

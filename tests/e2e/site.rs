@@ -231,6 +231,13 @@ impl Site {
         read(self.http.get(self.url(path)).send().await.expect("an answer")).await
     }
 
+    /// Metrics with exemplars.
+    pub(crate) async fn open_metrics(&self) -> String {
+        let request = self.http.get(self.url("/metrics"));
+        let request = request.header("accept", "application/openmetrics-text");
+        request.send().await.expect("an answer").text().await.expect("the metrics")
+    }
+
     /// Ranks and expects success.
     pub(crate) async fn rank(&self, body: Value) -> Value {
         let (status, reply) = self.post_json("/v1/rank", &body).await;

@@ -1,4 +1,4 @@
-//! Spans reach a real OTLP receiver, and one that does not receive costs nobody anything.
+//! Spans reach a real OTLP receiver, and one that does not receive costs requests nothing.
 
 use std::{
     net::TcpListener,
@@ -6,6 +6,7 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::{common::v1::any_value::Value as Count, trace::v1::Span};
+use plugrank_tls::test_certificates::TestAuthority;
 use serde_json::{Value, json};
 
 use super::{
@@ -35,6 +36,27 @@ fn trace_id(number: u64) -> String {
     format!("0af7651916cd43dd{number:016x}")
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_reached_by_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = TestAuthority::new();
+    let ca_file = authority.write(folder.path(), "collector-ca.pem");
+    let files = authority.issue(folder.path(), "collector", &["localhost"]);
+    for protocol in [Protocol::Http, Protocol::Grpc] {
+        let collector = Collector::start(protocol).behind_tls(&files, &ca_file);
+        let site = Site::start_with(&collector.settings()).await;
+        let trace = trace_id(9);
+        rank_in(&site, &trace, true, json!({"user_id": "u1", "k": 5})).await;
+        let spans = collector
+            .wait(|collector| Some(collector.of_trace(&trace)).filter(|spans| !spans.is_empty()))
+            .await;
+        let names = names(&spans);
+        assert!(names.iter().any(|name| name.contains("rank")), "{protocol:?}: {names:?}");
+        let schema = "https://opentelemetry.io/schemas/1.37.0".to_owned();
+        assert_eq!(collector.services(), [("plugrank".to_owned(), schema)].into(), "{protocol:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_is_one_trace_over_either_protocol() {
     for protocol in [Protocol::Http, Protocol::Grpc] {
@@ -50,12 +72,12 @@ async fn a_request_is_one_trace_over_either_protocol() {
             .await;
         is_whole(&spans, &reply);
         // The latency histograms lead to it.
-        let page = site.get("/metrics").await.1;
+        let page = site.open_metrics().await;
         let exemplar = format!(" # {{trace_id=\"{trace}\"}} ");
         for histogram in ["http_request_duration_seconds", "stage_duration_seconds"] {
             let buckets = format!("plugrank_{histogram}_bucket{{");
             let named = |line: &str| line.starts_with(&buckets) && line.contains(&exemplar);
-            assert!(page.as_str().unwrap().lines().any(named), "{histogram}: {page}");
+            assert!(page.lines().any(named), "{histogram}: {page}");
         }
         // The batches ran in traces of their own and link to the calls that waited for them.
         let waiting = named(&spans, "score-unified wait and run").span_id.clone();
@@ -64,10 +86,10 @@ async fn a_request_is_one_trace_over_either_protocol() {
             collector.wait(|collector| collector.all().into_iter().find(|span| links(span))).await;
         assert_eq!(batch.name, "score-unified batch");
         assert_ne!(hex(&batch.trace_id), trace);
-        for key in ["batch.close_reason", "batch.oldest_ms"] {
+        for key in ["plugrank.batch.close_reason", "plugrank.batch.oldest_ms"] {
             assert!(attribute(&batch, key).is_some(), "{key}");
         }
-        for key in ["batch.rows", "batch.padded_rows", "batch.entries"] {
+        for key in ["plugrank.batch.rows", "plugrank.batch.padded_rows", "plugrank.batch.entries"] {
             let count = attribute(&batch, key);
             assert!(matches!(count, Some(Count::IntValue(1..))), "{key}: {count:?}");
         }
@@ -83,8 +105,8 @@ fn is_whole(spans: &[Span], reply: &Value) {
     for (stage, call) in reply["budget"]["stages"].as_array().unwrap().iter().zip(calls) {
         let span = named(spans, &format!("rank.{}", stage["stage"].as_str().unwrap()));
         assert_eq!(span.parent_span_id, server.span_id);
-        assert_eq!(text(span, "budget.outcome").as_deref(), stage["outcome"].as_str());
-        for key in ["budget.allotted_ms", "budget.spent_ms"] {
+        assert_eq!(text(span, "plugrank.budget.outcome").as_deref(), stage["outcome"].as_str());
+        for key in ["plugrank.budget.allotted_ms", "plugrank.budget.spent_ms"] {
             assert!(attribute(span, key).is_some(), "{stage} has no {key}");
         }
         assert_eq!(named(spans, call).parent_span_id, span.span_id, "{:?}", names(spans));
@@ -160,16 +182,21 @@ fn has_its_stages(spans: &[Span], reply: &Value) {
     for stage in spans.iter().filter(|span| span.name != server.name) {
         assert!(stage.name.starts_with("rank."), "{:?}", names(spans));
         assert_eq!(stage.parent_span_id, server.span_id);
-        assert!(text(stage, "budget.outcome").is_some() && text(stage, "plugrank.rung").is_some());
+        assert!(
+            text(stage, "plugrank.budget.outcome").is_some()
+                && text(stage, "plugrank.rung").is_some()
+        );
         assert!(stage.start_time_unix_nano >= server.start_time_unix_nano);
         assert!(stage.end_time_unix_nano <= server.end_time_unix_nano);
     }
     let stages = reply["budget"]["stages"].as_array().unwrap().iter();
     for stage in stages.filter(|stage| stage["outcome"] != "skipped") {
         let span = named(spans, &format!("rank.{}", stage["stage"].as_str().unwrap()));
-        assert_eq!(text(span, "budget.outcome").as_deref(), stage["outcome"].as_str());
-        for (key, value) in [("budget.spent_ms", "spent_ms"), ("budget.allotted_ms", "allotted_ms")]
-        {
+        assert_eq!(text(span, "plugrank.budget.outcome").as_deref(), stage["outcome"].as_str());
+        for (key, value) in [
+            ("plugrank.budget.spent_ms", "spent_ms"),
+            ("plugrank.budget.allotted_ms", "allotted_ms"),
+        ] {
             let number = stage[value].as_f64().map(Count::DoubleValue);
             assert_eq!(attribute(span, key), number, "{key}");
         }

@@ -214,7 +214,7 @@ fn overlap(lists: &[Vec<usize>]) -> f64 {
 
 /// The shop's truth, for as many shoppers as the check asks about.
 pub(crate) fn truth(dataset: &std::path::Path) -> Result<Truth> {
-    Truth::of(dataset, SHOPPERS)
+    Truth::of_shop(dataset, SHOPPERS)
 }
 
 #[cfg(test)]

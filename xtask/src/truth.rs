@@ -54,7 +54,7 @@ pub(crate) struct Truth {
 
 impl Truth {
     /// Of the shop in `dataset`, for some of its shoppers.
-    pub(crate) fn of(dataset: &Path, shoppers: usize) -> Result<Self> {
+    pub(crate) fn of_shop(dataset: &Path, shoppers: usize) -> Result<Self> {
         let mut simshop = Command::new(env!("CARGO"));
         simshop.args(["run", "--quiet", "--package", "plugrank-simshop", "--", "truth"]);
         simshop.arg(dataset).args(["--shoppers", &shoppers.to_string()]);

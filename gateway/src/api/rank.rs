@@ -173,7 +173,7 @@ pub struct RankUser<'a> {
     #[schema(schema_with = features_schema)]
     pub features: FeatureValues,
     /// What the user did lately, the latest first, in place of the history that is stored: for users
-    /// that nobody stores. Only what lies before `context.timestamp` counts.
+    /// that is not stored. Only what lies before `context.timestamp` counts.
     #[serde(borrow)]
     #[schema(example = json!([{"item_id": "i1"}, {"item_id": "i2", "type": "impression"}]))]
     pub recent: Option<Vec<RecentEvent<'a>>>,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use plugrank_contract::{FeatureValue, User};
-use plugrank_experiments::{Assignment, Feature, ForcedError, Subject, UserFeatures};
+use plugrank_experiments::{Assignment, ForcedError, Subject, SubjectFeature, UserFeatures};
 
 use super::{ArmChange, Experiments, Running};
 
@@ -89,12 +89,12 @@ impl Experiments {
 struct Profile<'a>(Option<&'a User>);
 
 impl UserFeatures for Profile<'_> {
-    fn feature(&self, name: &str) -> Option<Feature<'_>> {
+    fn feature(&self, name: &str) -> Option<SubjectFeature<'_>> {
         Some(match self.0?.features.get(name)? {
-            FeatureValue::Text(text) => Feature::Text(text),
-            FeatureValue::Number(number) => Feature::Number(number.as_f64()),
+            FeatureValue::Text(text) => SubjectFeature::Text(text),
+            FeatureValue::Number(number) => SubjectFeature::Number(number.as_f64()),
             FeatureValue::Texts(texts) => {
-                Feature::Texts(texts.iter().map(|text| &**text).collect())
+                SubjectFeature::Texts(texts.iter().map(|text| &**text).collect())
             }
             // A condition is on one number, or on texts.
             FeatureValue::Numbers(_) => return None,

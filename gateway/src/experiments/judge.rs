@@ -9,7 +9,7 @@ use plugrank_experiments::{
 };
 use plugrank_store::Store;
 
-use super::{ExperimentMetrics, Experiments, Tallies};
+use super::{Asked, ExperimentMetrics, Experiments, Tallies};
 use crate::{clock::Clock, lease::Lease};
 
 /// Document of the store that says who judges.
@@ -57,12 +57,13 @@ impl Judge {
         for experiment in &running.definitions().experiments {
             let mut wanted = self.failed_models(experiment);
             if wanted.is_empty() && is_automatic(experiment) {
-                let at = (&*experiment.name, self.clock.now_ms());
-                match self.tallies.results(&running, &self.store, &self.tasks, at).await {
+                let now = self.clock.now_ms();
+                let asked = Asked { name: &experiment.name, now, over_time: false };
+                match self.tallies.results(&running, &self.store, &self.tasks, asked).await {
                     Ok(found) => {
                         self.metrics.judged(&experiment.name, &found.results);
                         hidden += i64::from(found.results.hidden.is_some());
-                        wanted = actions(experiment, &found.results, at.1);
+                        wanted = actions(experiment, &found.results, now);
                     }
                     Err(error) => {
                         let experiment = &*experiment.name;

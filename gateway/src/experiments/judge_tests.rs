@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use plugrank_contract::{ExposedArm, Exposure};
 use plugrank_experiments::{
-    Arm, Experiment, Guardrail, GuardrailMetric, HistoryEntry, Layer, Ramp,
+    Arm, DefinitionChange, Experiment, Guardrail, GuardrailMetric, Layer, Ramp,
 };
 use plugrank_store::{ExposureRow, Store};
 use prometheus_client::registry::Registry;
@@ -110,7 +110,7 @@ impl Shop {
         self.experiment().ramp.unwrap().at
     }
 
-    fn last(&self) -> HistoryEntry {
+    fn last(&self) -> DefinitionChange {
         self.experiment().history.last().unwrap().clone()
     }
 }

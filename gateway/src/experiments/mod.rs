@@ -27,7 +27,7 @@ pub(crate) use follow::follow;
 pub(crate) use judge::{Judge, LEASE};
 pub(crate) use metrics::ExperimentMetrics;
 pub use options::ExperimentsOptions;
-pub(crate) use results::{ResultsError, Tallies};
+pub(crate) use results::{Asked, ResultsError, Tallies};
 pub(crate) use tally::TallyError;
 pub(crate) use write::WriteError;
 

@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use plugrank_contract::TimestampMs;
 use plugrank_experiments::{
-    Experiment, HistoryEntry, Plan, UnitKind,
-    statistics::{Results, ResultsOptions, results},
+    AnalysisPlan, DefinitionChange, Experiment, UnitKind,
+    statistics::{Interval, MetricResult, Results, ResultsOptions, results},
 };
 use plugrank_store::Store;
 use serde::Serialize;
@@ -33,11 +33,54 @@ pub(crate) struct Found {
     /// The days between.
     pub(crate) days: f64,
     /// What was planned.
-    pub(crate) plan: Plan,
+    pub(crate) plan: AnalysisPlan,
     /// What became of it.
-    pub(crate) history: Vec<HistoryEntry>,
+    pub(crate) history: Vec<DefinitionChange>,
     #[serde(flatten)]
     pub(crate) results: Results,
+    /// The lifts as they were at earlier looks, oldest first, and as they are.
+    pub(crate) over_time: Vec<LiftsAt>,
+}
+
+/// The lifts of an experiment at a moment.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LiftsAt {
+    /// The moment, in milliseconds since 1970.
+    at: TimestampMs,
+    /// Units so far.
+    units: u64,
+    /// By metric and arm; none where they were hidden.
+    lifts: Vec<LiftAt>,
+}
+
+/// The lift of an arm by a metric, adjusted where that is possible.
+#[derive(Clone, Debug, Serialize)]
+struct LiftAt {
+    metric: String,
+    arm: String,
+    /// None where the control's metric is not above 0, as its interval.
+    lift: Option<f64>,
+    /// What stays valid at every look.
+    interval: Option<Interval>,
+}
+
+impl LiftsAt {
+    fn new(at: TimestampMs, results: &Results) -> Self {
+        let lift = |one: &MetricResult| {
+            let compared = one.cuped.as_ref().unwrap_or(&one.plain);
+            LiftAt {
+                metric: one.metric.clone(),
+                arm: one.arm.clone(),
+                lift: compared.lift,
+                interval: compared.always_valid_lift_interval,
+            }
+        };
+        Self {
+            at,
+            units: results.arms.iter().map(|arm| arm.units).sum(),
+            lifts: results.metrics.iter().map(lift).collect(),
+        }
+    }
 }
 
 /// Why there are no results.
@@ -53,6 +96,16 @@ pub(crate) enum ResultsError {
     Tally(#[from] TallyError),
 }
 
+/// Whose results, and which.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The experiment.
+    pub(crate) name: &'a str,
+    pub(crate) now: TimestampMs,
+    /// Whether to work out the lifts of earlier looks too.
+    pub(crate) over_time: bool,
+}
+
 /// The experiments that were counted, and how far.
 #[derive(Default)]
 pub(crate) struct Tallies(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Tally>>>>>);
@@ -64,7 +117,7 @@ impl Tallies {
         running: &Running,
         store: &Arc<dyn Store>,
         tasks: &[String],
-        (name, now): (&str, TimestampMs),
+        Asked { name, now, over_time }: Asked<'_>,
     ) -> Result<Found, ResultsError> {
         let definitions = running.definitions();
         let experiment = definitions.experiment(name).ok_or(ResultsError::Unknown)?;
@@ -82,20 +135,34 @@ impl Tallies {
             if tally.design != design {
                 *tally = Tally::new(design.clone());
             }
-            tally.count(store, now).await
+            let collected = tally.count(store, now).await?;
+            let looks = if over_time { tally.looks().to_vec() } else { Vec::new() };
+            Ok::<_, TallyError>((collected, looks))
         };
         let counted = tokio::time::timeout(TIME, counting).await;
-        let collected = counted.map_err(|_| ResultsError::Counting)??;
-        let days = (now - design.from).max(0) as f64 / DAY_MS;
-        let found = results(&collected, &options(experiment, days)).ok_or(ResultsError::OneArm)?;
+        let (collected, looks) = counted.map_err(|_| ResultsError::Counting)??;
+        let days = |until: TimestampMs| (until - design.from).max(0) as f64 / DAY_MS;
+        let options = |until| options(experiment, days(until));
+        let found = results(&collected, &options(now)).ok_or(ResultsError::OneArm)?;
+        let mut course: Vec<LiftsAt> = looks
+            .iter()
+            .filter_map(|look| {
+                let found = results(&look.collected, &options(look.at))?;
+                Some(LiftsAt::new(look.at, &found))
+            })
+            .collect();
+        if over_time {
+            course.push(LiftsAt::new(now, &found));
+        }
         Ok(Found {
             experiment: name.to_owned(),
             from: design.from,
             to: now,
-            days,
+            days: days(now),
             plan: experiment.plan.clone(),
             history: experiment.history.clone(),
             results: found,
+            over_time: course,
         })
     }
 }

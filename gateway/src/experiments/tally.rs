@@ -26,6 +26,11 @@ const CHUNK_MS: i64 = 3_600_000;
 const BEFORE_MS: i64 = 14 * 86_400_000;
 /// Entries read at a time.
 const PAGE: usize = 1_000;
+/// Shortest time between two looks that are kept, to show the course of an experiment.
+const LOOK_MS: i64 = 60_000;
+/// Part of its age after which the next is kept: so their number grows with the logarithm of its age (some 280
+/// in a quarter of a year).
+const LOOK_PART: i64 = 30;
 /// Units of an experiment that are counted here, at most.
 const MAX_UNITS: usize = 2_000_000;
 
@@ -68,12 +73,21 @@ pub(crate) enum TallyError {
     TooManyUnits,
 }
 
+/// What was counted of an experiment up to a moment.
+#[derive(Clone)]
+pub(super) struct Look {
+    pub(super) at: TimestampMs,
+    pub(super) collected: Collected,
+}
+
 /// An experiment, counted up to a moment.
 pub(super) struct Tally {
     pub(super) design: Design,
     closed: Collector,
     /// Everything before this is in `closed`.
     settled: TimestampMs,
+    /// How `closed` was, oldest first.
+    looks: Vec<Look>,
     /// What users did before the experiment.
     before: HashMap<String, f64>,
     /// Everything before this is in `before`.
@@ -85,6 +99,7 @@ impl Tally {
         Self {
             closed: Collector::new(design.schema.clone()),
             settled: design.from,
+            looks: Vec::new(),
             before: HashMap::new(),
             before_until: design.began - BEFORE_MS,
             design,
@@ -110,11 +125,25 @@ impl Tally {
             let chunk = self.chunk(store, TimeRange { from: self.settled, to }).await?;
             self.closed.merge(chunk);
             self.settled = to;
+            self.keep_look();
         }
         // Clocks of gateways differ a little.
         let open = TimeRange { from: self.settled, to: now + SETTLE_MS };
         let open = self.chunk(store, open).await?;
         Ok(self.closed.collected_with(&open))
+    }
+
+    fn keep_look(&mut self) {
+        let last = self.looks.last().map_or(self.design.from, |look| look.at);
+        let apart = LOOK_MS.max((self.settled - self.design.from) / LOOK_PART);
+        if self.settled >= last + apart && self.closed.units() > 0 {
+            self.looks.push(Look { at: self.settled, collected: self.closed.collected() });
+        }
+    }
+
+    /// How it stood at earlier moments, oldest first.
+    pub(super) fn looks(&self) -> &[Look] {
+        &self.looks
     }
 
     /// What each user did in a part of the log.
@@ -218,5 +247,32 @@ impl Tally {
         outcomes[task] = 1.0;
         let value = event.value.unwrap_or_default();
         chunk.add(arm, unit, &Row { outcomes, value, ..Row::default() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_kept_often_at_first_and_then_by_the_experiments_age() {
+        let experiment = Experiment { name: "e".to_owned(), ..Experiment::default() };
+        let tasks = ["click".to_owned()];
+        let mut design = Design::new(&experiment, UnitKind::User, &tasks);
+        design.schema.arms = vec!["a".to_owned(), "b".to_owned()];
+        let mut tally = Tally::new(design);
+        tally.keep_look();
+        assert!(tally.looks().is_empty(), "no unit has been counted");
+        let row = Row { outcomes: vec![1.0], ..Row::default() };
+        tally.closed.add(0, "u", &row);
+        for minute in 1..=90 * 24 * 60 {
+            tally.settled = minute * 60_000;
+            tally.keep_look();
+        }
+        let looks = tally.looks();
+        assert_eq!(looks[..3].iter().map(|look| look.at / 60_000).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!((100..400).contains(&looks.len()), "{}", looks.len());
+        let [.., before, last] = looks else { panic!("there are two") };
+        assert!(last.at - before.at <= last.at / 29, "{} after {}", last.at, before.at);
     }
 }

@@ -1,4 +1,4 @@
-//! Writing definitions: read, changed, checked, and written if nobody else was first.
+//! Writing definitions: read, changed, checked, and written if no other write came first.
 
 use std::sync::Arc;
 

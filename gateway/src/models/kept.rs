@@ -1,7 +1,7 @@
 //! Which models there are, for every gateway of a store and for a restart: a document of the store.
 //!
-//! Whoever loads, activates or removes a model changes the document; the other gateways do the same within
-//! [`FOLLOW_EVERY`].
+//! The gateway that loads, activates or removes a model changes the document; the other gateways do the
+//! same within [`FOLLOW_EVERY`].
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -114,7 +114,7 @@ impl Models {
         Ok(())
     }
 
-    /// Writes what became of models, where nobody waits for it.
+    /// Writes what became of models, in the background.
     pub(super) fn keep_later(self: &Arc<Self>, active: KeptModel, changes: Vec<KeptChange>) {
         let models = Arc::clone(self);
         tokio::spawn(async move {
@@ -197,13 +197,13 @@ impl Models {
             && self.active().version != active.version
             && let Err(error) = self.activate(&active.version)
         {
-            tracing::warn!(version = active.version, %error, "not active here, as it is elsewhere");
+            tracing::warn!(version = active.version, %error, "not active here, though the shared document says so");
         }
         let now: BTreeSet<String> = kept.all().map(|model| model.version.clone()).collect();
         for version in listed.difference(&now) {
             let ready = matches!(self.others.lock().get(version), Some(Other::Ready(_)));
             if ready && let Err(error) = self.remove(version) {
-                tracing::warn!(version, %error, "not removed here, as it is elsewhere");
+                tracing::warn!(version, %error, "not removed here, though the shared document says so");
             }
         }
         *listed = now;

@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::{KeptModel, ModelError, Models, Other, ServingModel, kept::KeptChange};
 
-/// Makes a model of a bundle's folder. The gateway knows neither bundles nor graphs: whoever starts it
-/// does.
+/// Makes a model of a bundle's folder. The gateway knows neither bundles nor graphs: the program that
+/// starts it does.
 #[async_trait]
 pub trait LoadModel: Send + Sync {
     /// Reads and checks what is in a folder, by the name it has in the folder of models; none for the
@@ -92,7 +92,7 @@ impl Models {
             others.insert(version.clone(), Other::Loading(progress));
         }
         let (models, loaded) = (Arc::clone(self), version.clone());
-        // Goes on whatever becomes of the request that asked for it.
+        // Goes on even if the request that asked for it is gone.
         let loading = tokio::spawn(async move {
             let begun = tokio::time::Instant::now();
             let state = match opened.start().await {

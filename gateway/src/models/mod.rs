@@ -134,7 +134,7 @@ impl Models {
         }
     }
 
-    /// The active model and the others that are ready: whoever has to hear of changed items and of events.
+    /// The active model and the others that are ready: those that are told of changed items and of events.
     pub(crate) fn all_ready(&self) -> (Arc<ServingModel>, Vec<Arc<ServingModel>>) {
         let others = self.others.lock();
         let ready = others.values().filter_map(|other| match other {

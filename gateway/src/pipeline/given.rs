@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use plugrank_contract::{
     FeatureValues, HistoryEntry, ItemId, ItemList,
-    scoring::{GivenCandidate, GivenFeatures},
+    scoring::{GivenCandidateFeatures, GivenFeatures},
 };
 
 use crate::api::rank::Candidate;
@@ -17,7 +17,7 @@ pub(crate) struct Given {
     /// What the user did, in place of what is stored of it.
     recent: Option<Arc<[HistoryEntry]>>,
     /// By item, with its place in the caller's list.
-    candidates: HashMap<ItemId, GivenCandidate>,
+    candidates: HashMap<ItemId, GivenCandidateFeatures>,
 }
 
 impl Given {
@@ -32,7 +32,10 @@ impl Given {
             match candidate {
                 Candidate::Given(given) if !given.features.is_empty() => {
                     let features = Arc::new(given.features);
-                    Some((ItemId::from(&*given.item_id.0), GivenCandidate { place, features }))
+                    Some((
+                        ItemId::from(&*given.item_id.0),
+                        GivenCandidateFeatures { place, features },
+                    ))
                 }
                 _ => None,
             }
@@ -63,7 +66,7 @@ impl Given {
         let candidates = match self.candidates.is_empty() {
             true => Vec::new(),
             false => {
-                let nothing = GivenCandidate::default();
+                let nothing = GivenCandidateFeatures::default();
                 let given = |id| self.candidates.get(id).unwrap_or(&nothing).clone();
                 items.ids().map(given).collect()
             }

@@ -62,7 +62,7 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     }
 }
 
-/// The promise of the stage: at most `k` of the candidates, none twice, with finite scores.
+/// The guarantee of the stage: at most `k` of the candidates, none twice, with finite scores.
 fn check(reply: &Reranked, candidates: usize, k: u32) -> Result<(), CallError> {
     if reply.places.len() > k as usize {
         let got = reply.places.len();

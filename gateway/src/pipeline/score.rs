@@ -112,7 +112,7 @@ fn name_rung(run: &mut RankRun<'_>, planned: Rung, reply: &Scored) {
     }
 }
 
-/// A score that is no number stays one, so that nobody takes it for a probability; in every order it counts
+/// A score that is no number stays one, so that it is not taken for a probability; in every order it counts
 /// as the lowest.
 fn take_scores(run: &mut RankRun<'_>, set: &mut CandidateSet, reply: Scored) {
     let coverage = reply.coverage;

@@ -73,8 +73,8 @@ pub(crate) async fn backup(
     Ok(response.no_chunking(length).streaming(parts))
 }
 
-/// Opens a copy and takes its name away, so that nothing is left of it once it is sent, or nobody wants it
-/// any more; its length.
+/// Opens a copy and takes its name away, so that nothing is left of it once it is sent, or no longer
+/// wanted; its length.
 async fn open(copy: PathBuf) -> io::Result<(File, u64)> {
     let file = File::open(&copy).await;
     fs::remove_file(&copy)?;

@@ -15,7 +15,7 @@ use crate::{
     api::experiments::{ExperimentList, ExperimentView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
-    experiments::{ResultsError, Running, TallyError, WriteError},
+    experiments::{Asked, ResultsError, Running, TallyError, WriteError},
     problem::{FieldError, Problem, ProblemDocument},
     validate,
 };
@@ -135,7 +135,8 @@ pub(crate) async fn put(
 /// Counted by user (or request, by its layer) since its shares changed last. The sample ratio comes first: if
 /// the arms do not have the units they should have, `hidden` says so and no lift is shown. Then, by metric, the
 /// lift with its interval and p at one look and at every look, less what users did before (`cuped`), power
-/// and the time still needed; the guardrails' verdicts in any case.
+/// and the time still needed; the guardrails' verdicts in any case. `over_time` has the lifts with their intervals
+/// as they were at earlier moments.
 #[utoipa::path(
     get,
     path = "/v1/experiments/{name}/results",
@@ -151,7 +152,9 @@ pub(crate) async fn put(
             ],
             "control": "idrec",
             "sample_ratio": {"units": [4031, 3969], "expected": [4000.0, 4000.0], "p": 0.49, "always_valid_p": 1.0},
-            "crossed": 0, "hidden": null, "metrics": [], "guardrails": [], "history": []
+            "crossed": 0, "hidden": null, "metrics": [], "guardrails": [], "history": [],
+            "over_time": [{"at": 1_790_600_000_000_i64, "units": 8000, "lifts": [
+                {"metric": "click/exposure", "arm": "ppm", "lift": 0.072, "interval": {"low": 0.021, "high": 0.123}}]}]
         })),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such experiment"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "All of its arms but the control are stopped, or it has too many units to be counted here"),
@@ -164,7 +167,8 @@ pub(crate) async fn results(
 ) -> Result<HttpResponse, Problem> {
     let (running, now) = (gateway.experiments.running(), validate::now_ms());
     let Gateway { tallies, store, .. } = &**gateway;
-    let found = tallies.results(&running, store, &gateway.tasks, (&name, now)).await;
+    let asked = Asked { name: &name, now, over_time: true };
+    let found = tallies.results(&running, store, &gateway.tasks, asked).await;
     found.map(|found| HttpResponse::Ok().json(found)).map_err(|error| match error {
         ResultsError::Unknown => unknown(&name),
         ResultsError::OneArm | ResultsError::Tally(TallyError::TooManyUnits) => {

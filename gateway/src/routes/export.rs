@@ -148,7 +148,7 @@ async fn write(
         Ok(report) => tracing::info!(%table, ?report, "exported"),
         Err(error) => {
             tracing::warn!(%table, %error, "an export ended early");
-            // Nobody may be there to be told.
+            // The receiver may be gone.
             let _ = tokio::time::timeout(STALLED, sending.parts.send(Err(error))).await;
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 /// How long the answer may take.
 const TIME: Duration = Duration::from_secs(5);
 
-/// What of each of several things' features the active model cannot read; `None` for those it can.
+/// What of the features of each item or user the active model cannot read; `None` for those it can.
 pub(crate) async fn wrong_features(
     gateway: &Gateway,
     info: &RequestInfo,
@@ -47,7 +47,7 @@ pub(crate) async fn wrong_features(
     }
 }
 
-/// The same for one thing, whose features stand in the body's `features`.
+/// The same for one item or user, whose features are the body's `features`.
 pub(crate) async fn check(
     gateway: &Gateway,
     info: &RequestInfo,

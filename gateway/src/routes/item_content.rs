@@ -147,7 +147,7 @@ mod tests {
         STANDARD.encode(bytes)
     }
 
-    /// A PNG of one colour: few bytes whatever its size.
+    /// A PNG of one colour: few bytes at any size.
     fn claims(width: u32, height: u32) -> String {
         let mut bytes = Vec::new();
         image::GrayImage::new(width, height)

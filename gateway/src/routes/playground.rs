@@ -22,7 +22,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PAGE: &str = include_str!("../../playground/index.html");
 
 /// Its files, by name.
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("style.css", CSS, include_str!("../../playground/style.css")),
     ("app.js", SCRIPT, include_str!("../../playground/app.js")),
     ("server.js", SCRIPT, include_str!("../../playground/server.js")),
@@ -30,6 +30,7 @@ const FILES: [(&str, &str, &str); 8] = [
     ("question.js", SCRIPT, include_str!("../../playground/question.js")),
     ("ranking.js", SCRIPT, include_str!("../../playground/ranking.js")),
     ("item.js", SCRIPT, include_str!("../../playground/item.js")),
+    ("experiments.js", SCRIPT, include_str!("../../playground/experiments.js")),
     ("live.js", SCRIPT, include_str!("../../playground/live.js")),
 ];
 

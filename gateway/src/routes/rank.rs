@@ -50,7 +50,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
             value = json!({"user_id": "u1", "k": 5, "exclude": ["i805"], "budget_ms": 100, "explain": true}),
         )),
         ("4-stranger" = (
-            summary = "A user whom nobody stores, and what goes with an item",
+            summary = "A user who is not stored, and items that go with an item",
             value = json!({"user_id": "visitor-7", "k": 5, "context": {"items": ["i1"]}, "user": {"recent": [{"item_id": "i2"}, {"item_id": "i5", "type": "impression"}]}}),
         )),
     )),

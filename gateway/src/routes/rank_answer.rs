@@ -43,7 +43,7 @@ pub(super) async fn answer<T>(
     write: impl FnOnce(&RankResponse<'_>) -> serde_json::Result<T>,
 ) -> Result<Answered<T>, Problem> {
     let request: RankRequest<'_> = body::parse(body)?;
-    // What a caller compares is nobody's experience.
+    // A request that names its arm, model or rung compares them; it is no part of results.
     let forced_arms = request.arms.is_some() || request.model.is_some() || request.rung.is_some();
     let budget = Budget::start(check(gateway, &request)?, gateway.shares());
     let admitted = gateway.admission.enter().map_err(|refusal| refused(gateway, refusal))?;
@@ -68,7 +68,7 @@ pub(super) async fn answer<T>(
             }
         }
     }
-    // Whoever comes meanwhile is read, admitted or refused before the next ranking goes on.
+    // Requests that came meanwhile are read, admitted or refused before the next ranking goes on.
     let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
     let mut ranked = in_turns(ranking).await;
     if let Some(substitute) = gateway.models.substitute(&model)

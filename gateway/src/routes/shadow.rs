@@ -1,5 +1,5 @@
-//! Ranks in the shadow: beside an answer, when it is written. Nobody waits for it, and it only uses what is
-//! free.
+//! Ranks in the shadow: beside an answer, when it is written. No request waits for it, and it only uses
+//! what is free.
 
 use actix_web::web::{Bytes, Data};
 use plugrank_budget::Budget;

@@ -11,7 +11,7 @@ use crate::support::{Server, Setup, problem};
 fn keys() -> AccessOptions {
     let entry = |scope: Scope| {
         let name = scope.to_string();
-        let entry = KeyEntry::new(Digest::of(&format!("key-{name}")), vec![scope]);
+        let entry = KeyEntry::new(Digest::of_key(&format!("key-{name}")), vec![scope]);
         (name, entry)
     };
     AccessOptions { keys: Scope::ALL.into_iter().map(entry).collect(), ..AccessOptions::default() }
@@ -128,7 +128,10 @@ async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
     let limited = |per_second, per_day| KeyEntry {
         per_second,
         per_day,
-        ..KeyEntry::new(Digest::of(&format!("key-{per_second:?}-{per_day:?}")), vec![Scope::Rank])
+        ..KeyEntry::new(
+            Digest::of_key(&format!("key-{per_second:?}-{per_day:?}")),
+            vec![Scope::Rank],
+        )
     };
     let (rate, quota) = (limited(Some(1), None), limited(None, Some(2)));
     let mut access = keys();
@@ -162,8 +165,10 @@ async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
 #[actix_web::test]
 async fn a_batch_counts_towards_the_limits_as_the_requests_it_holds() {
     let mut access = keys();
-    let key =
-        KeyEntry { per_day: Some(10), ..KeyEntry::new(Digest::of("key-ten"), vec![Scope::Rank]) };
+    let key = KeyEntry {
+        per_day: Some(10),
+        ..KeyEntry::new(Digest::of_key("key-ten"), vec![Scope::Rank])
+    };
     access.keys.insert("ten".into(), key);
     let server = server(access);
     let ask = async |requests: usize| {

@@ -281,6 +281,16 @@ async fn results_count_users_by_what_they_were_shown_and_did() {
     let value = metrics.iter().find(|one| one["metric"] == "value/unit").unwrap();
     let per_unit = 2.5 * clicks as f64 / (users["ppm"] / 2) as f64;
     assert!((value["plain"]["arm"].as_f64().unwrap() - per_unit).abs() < 1e-9, "{value}");
+    let now = results["over_time"].as_array().unwrap().last().unwrap();
+    assert_eq!((&now["at"], &now["units"]), (&results["to"], &json!(60)), "{now}");
+    let lifts = now["lifts"].as_array().unwrap();
+    assert_eq!(lifts.len(), metrics.len());
+    for (lift, metric) in lifts.iter().zip(metrics) {
+        assert_eq!((&lift["metric"], &lift["arm"]), (&metric["metric"], &metric["arm"]));
+        let adjusted = if metric["cuped"].is_null() { &metric["plain"] } else { &metric["cuped"] };
+        assert_eq!(lift["lift"], adjusted["lift"]);
+        assert_eq!(lift["interval"], adjusted["always_valid_lift_interval"]);
+    }
     let history = results["history"].as_array().unwrap();
     assert_eq!((&history[0]["change"], &history[0]["cause"]), (&json!("begun"), &json!("request")));
     assert_eq!(results["guardrails"][0]["verdict"], "unknown", "too few users");

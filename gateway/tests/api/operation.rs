@@ -50,7 +50,12 @@ async fn metrics_name_routes_and_not_paths() {
     ] {
         assert!(page.contains(line), "{line} not in {page}");
     }
-    assert!(page.ends_with("# EOF\n"));
+    assert!(page.contains("# TYPE plugrank_http_requests_total counter\n"), "the text format");
+    let request = server.request(Method::GET, "/metrics");
+    let response = request.header("accept", "application/openmetrics-text").send().await.unwrap();
+    let media_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(media_type.starts_with("application/openmetrics-text; version=1.0.0"), "{media_type}");
+    assert!(response.text().await.unwrap().ends_with("# EOF\n"));
 }
 
 #[actix_web::test]

@@ -19,7 +19,9 @@ use plugrank_contract::{
         Dropped, Name, ObserveEvents, RefreshItems, Retrieve, Retrieved, Similar, SimilarItems,
         SourceSet, UNKNOWN,
     },
-    scoring::{CheckFeatures, Coverage, FeaturesChecked, Score, Scored, ScoringLoad, WrongFeature},
+    scoring::{
+        CheckFeatures, FeaturesChecked, RecordCoverage, Score, Scored, ScoringLoad, WrongFeature,
+    },
 };
 use plugrank_transport::Service;
 
@@ -172,7 +174,7 @@ impl Service<Score> for Fake<Score> {
             }
         }
         let coverage =
-            Coverage { rows, memory: rows - 1, store: 0, encoded: 0, missing: 1, history: 3 };
+            RecordCoverage { rows, memory: rows - 1, store: 0, encoded: 0, missing: 1, history: 3 };
         Ok(Scored {
             bundle: "test-1".into(),
             ctr: scores.into(),

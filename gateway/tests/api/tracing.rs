@@ -168,13 +168,16 @@ fn has_stages(spans: &[&Span], http: &Span, reply: &Value) {
         let name = format!("rank.{}", stage["stage"].as_str().unwrap());
         let span = spans.iter().find(|span| span.name == name).unwrap();
         assert_eq!(span.parent_span_id, http.span_id);
-        assert_eq!(text(span, "budget.outcome"), stage["outcome"].as_str().unwrap());
-        assert_eq!(number(span, "budget.spent_ms"), stage["spent_ms"].as_f64().unwrap());
-        assert_eq!(number(span, "budget.allotted_ms"), stage["allotted_ms"].as_f64().unwrap());
+        assert_eq!(text(span, "plugrank.budget.outcome"), stage["outcome"].as_str().unwrap());
+        assert_eq!(number(span, "plugrank.budget.spent_ms"), stage["spent_ms"].as_f64().unwrap());
+        assert_eq!(
+            number(span, "plugrank.budget.allotted_ms"),
+            stage["allotted_ms"].as_f64().unwrap()
+        );
         assert_eq!(text(span, "plugrank.rung"), "full");
     }
     let cut = spans.iter().find(|span| span.name == "rank.reranking").unwrap();
-    assert_eq!(text(cut, "budget.outcome"), "cut");
+    assert_eq!(text(cut, "plugrank.budget.outcome"), "cut");
     let status = cut.status.as_ref().unwrap();
     assert_eq!((status.code, status.message.is_empty()), (2, false), "error");
 }

@@ -35,7 +35,7 @@ pub enum Conclusion {
 
 /// An experiment beside the truth.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct Agreement {
     /// Its name.
     pub experiment: String,
     /// The truth of each arm, the control first.
@@ -52,7 +52,7 @@ pub struct Outcome {
     pub agrees: bool,
 }
 
-impl Outcome {
+impl Agreement {
     /// Compares. `matters` is the lift from which on a difference is to be found: below it, finding none is
     /// right too.
     pub(crate) fn new(
@@ -113,7 +113,7 @@ mod tests {
         let metric = json!({"metric": "click/exposure", "plain": found, "cuped": null});
         let results = json!({"metrics": [metric]});
         let truth = vec![truth("idrec", 2.0), truth("ppm", true_clicks)];
-        let outcome = Outcome::new("e", truth, &results, 0.03);
+        let outcome = Agreement::new("e", truth, &results, 0.03);
         (outcome.conclusion, outcome.agrees)
     }
 
@@ -128,7 +128,7 @@ mod tests {
             "it should have been found"
         );
         assert_eq!(outcome(2.02, -0.05, 0.25), (Conclusion::Open, true));
-        let hidden = Outcome::new("e", Vec::new(), &json!({"metrics": []}), 0.03);
+        let hidden = Agreement::new("e", Vec::new(), &json!({"metrics": []}), 0.03);
         assert_eq!((hidden.conclusion, hidden.agrees), (Conclusion::Hidden, false));
     }
 }

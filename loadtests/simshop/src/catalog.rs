@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     dice::{Draw, below, dice, normal, unit},
-    plan::Plan,
+    plan::ShopPlan,
     weights::Weights,
     words::{brands::BRANDS, departments::DEPARTMENTS, styles::STYLES},
 };
@@ -61,7 +61,7 @@ struct Brand {
 
 impl Catalog {
     /// Draws a catalog.
-    pub(crate) fn draw(plan: &Plan) -> Self {
+    pub(crate) fn draw(plan: &ShopPlan) -> Self {
         let mut world = dice(plan.seed, Draw::World, 0);
         let styles = std::array::from_fn(|_| unit_vector(&mut world));
         let brands: Vec<Brand> = (0..BRANDS.len())
@@ -130,7 +130,7 @@ fn draw_traits(rng: &mut ChaCha8Rng, created_at: i64, brands: &[Brand]) -> Trait
 }
 
 /// When items enter the catalog, oldest first.
-fn creation_times(plan: &Plan) -> Vec<i64> {
+fn creation_times(plan: &ShopPlan) -> Vec<i64> {
     let mut rng = dice(plan.seed, Draw::ItemTimes, 0);
     let mut times: Vec<i64> = (0..plan.items)
         .map(|index| {

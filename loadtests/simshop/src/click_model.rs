@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::{Catalog, Traits},
-    plan::Plan,
+    plan::ShopPlan,
     shoppers::Shopper,
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct ClickModel {
 
 impl ClickModel {
     /// The model with its bias still 0.
-    pub(crate) fn unbiased(plan: &Plan) -> Self {
+    pub(crate) fn unbiased(plan: &ShopPlan) -> Self {
         Self {
             bias: 0.0,
             style: 1.0,

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    agreement::{ArmTruth, Outcome},
+    agreement::{Agreement, ArmTruth},
     dice::{Draw, dice, unit},
     shop::Shop,
     shop_client::{Served, ShopClient, ShopServer},
@@ -69,8 +69,8 @@ type ByArm = BTreeMap<String, Counted>;
 pub fn closed_loop(
     folder: &Path,
     browsing: &Browsing,
-    mut told: impl FnMut(&Outcome),
-) -> anyhow::Result<Vec<Outcome>> {
+    mut told: impl FnMut(&Agreement),
+) -> anyhow::Result<Vec<Agreement>> {
     let shop = Shop::open(folder, browsing.shoppers)?;
     let client = ShopClient::new(&browsing.server);
     let mut definition = browsing.definition.clone();
@@ -98,7 +98,7 @@ pub fn closed_loop(
                 clicks: counted.clicks,
             }
         });
-        let outcome = Outcome::new(&name, truth.collect(), &results, matters);
+        let outcome = Agreement::new(&name, truth.collect(), &results, matters);
         told(&outcome);
         outcomes.push(outcome);
     }

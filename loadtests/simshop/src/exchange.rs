@@ -35,7 +35,7 @@ pub struct Exchange {
 
 /// Latencies of a phase, in milliseconds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Phase {
+pub struct ExchangePhase {
     /// What went on.
     pub name: &'static str,
     /// Answers.
@@ -66,7 +66,7 @@ struct Asked {
 ///
 /// # Errors
 /// When the server cannot be reached, or the model is not loaded.
-pub fn exchange(plan: &Exchange) -> anyhow::Result<Vec<Phase>> {
+pub fn exchange(plan: &Exchange) -> anyhow::Result<Vec<ExchangePhase>> {
     ensure!(plan.rate > 0.0 && plan.threads > 0 && plan.users > 0, "nothing would be asked");
     let client = ShopClient::new(&plan.server);
     let first = client.models()?.active;
@@ -92,7 +92,7 @@ fn phases(
     client: &ShopClient,
     asked: &Asked,
     first: &str,
-) -> anyhow::Result<Vec<Phase>> {
+) -> anyhow::Result<Vec<ExchangePhase>> {
     // What the first requests warm is not measured.
     thread::sleep(plan.alone / 4);
     asked.take("warming", &HashMap::new());
@@ -168,7 +168,7 @@ impl Asked {
         }
     }
 
-    fn take(&self, name: &'static str, given: &Given) -> Phase {
+    fn take(&self, name: &'static str, given: &Given) -> ExchangePhase {
         let answers = std::mem::take(&mut *self.answers.lock());
         let ranked = || answers.iter().filter_map(|(_, user, one)| Some((*user, one.as_ref()?)));
         let mut models: Vec<String> = ranked().map(|(_, one)| one.model.clone()).collect();
@@ -185,7 +185,16 @@ impl Asked {
         };
         let failed = answers.len() - ranked().count();
         let (p50_ms, p99_ms) = (at(0.5), at(0.99));
-        Phase { name, requests: times.len(), failed, degraded, mixed, p50_ms, p99_ms, models }
+        ExchangePhase {
+            name,
+            requests: times.len(),
+            failed,
+            degraded,
+            mixed,
+            p50_ms,
+            p99_ms,
+            models,
+        }
     }
 }
 

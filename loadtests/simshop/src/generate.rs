@@ -20,7 +20,7 @@ use crate::{
     click_model::{ClickModel, sigmoid},
     dice::{Draw, dice, unit},
     picture,
-    plan::Plan,
+    plan::ShopPlan,
     progress::bar,
     prose,
     shoppers::{Shoppers, USER_FEATURES},
@@ -72,7 +72,7 @@ impl fmt::Display for Generated {
 /// # Errors
 /// The plan cannot be made, the folder has a dataset already (unless `overwrite`), or the disk
 /// refuses.
-pub fn generate(plan: &Plan, folder: &Path, overwrite: bool) -> anyhow::Result<Generated> {
+pub fn generate(plan: &ShopPlan, folder: &Path, overwrite: bool) -> anyhow::Result<Generated> {
     plan.check()?;
     clear(folder, overwrite)?;
     let begun = Instant::now();
@@ -110,7 +110,7 @@ fn clear(folder: &Path, overwrite: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_items(plan: &Plan, catalog: &Catalog, folder: &Path) -> anyhow::Result<(u64, u64)> {
+fn write_items(plan: &ShopPlan, catalog: &Catalog, folder: &Path) -> anyhow::Result<(u64, u64)> {
     let mut writer =
         ItemWriter::create(folder, &ITEM_FEATURES.map(|name| (name, FeatureType::TEXT)))?;
     let bar = bar("items", catalog.items.len() as u64);
@@ -129,7 +129,7 @@ fn write_items(plan: &Plan, catalog: &Catalog, folder: &Path) -> anyhow::Result<
     Ok((writer.finish()?, images))
 }
 
-fn item_row(plan: &Plan, item: &Traits, index: usize) -> DatasetItem {
+fn item_row(plan: &ShopPlan, item: &Traits, index: usize) -> DatasetItem {
     let mut rng = dice(plan.seed, Draw::ItemText, index as u64);
     let has_text = unit(&mut rng) < plan.text_share;
     let has_image = unit(&mut rng) < plan.image_share && !plan.no_images;
@@ -190,7 +190,7 @@ fn write_users(shoppers: &Shoppers, folder: &Path) -> anyhow::Result<u64> {
 }
 
 /// The click model with the bias that meets the planned click rate on a pilot log.
-fn calibrated(plan: &Plan, catalog: &Catalog, shoppers: &Shoppers) -> ClickModel {
+fn calibrated(plan: &ShopPlan, catalog: &Catalog, shoppers: &Shoppers) -> ClickModel {
     let mut model = ClickModel::unbiased(plan);
     let logits: Vec<f64> = Traffic::pilot(plan, catalog, shoppers)
         .flat_map(|request| logits(&model, catalog, shoppers, &request))
@@ -214,7 +214,7 @@ fn logits(
 }
 
 fn write_log(
-    plan: &Plan,
+    plan: &ShopPlan,
     catalog: &Catalog,
     shoppers: &Shoppers,
     model: &ClickModel,
@@ -268,7 +268,7 @@ fn item_id(index: usize) -> ItemId {
     format!("i{}", index + 1).into()
 }
 
-fn write_meta(plan: &Plan, model: &ClickModel, folder: &Path) -> anyhow::Result<()> {
+fn write_meta(plan: &ShopPlan, model: &ClickModel, folder: &Path) -> anyhow::Result<()> {
     let mut more = Map::new();
     more.insert("simulator".to_owned(), json!({ "plan": plan, "click_model": model }));
     DatasetMeta {

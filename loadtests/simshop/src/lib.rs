@@ -23,12 +23,12 @@ mod truth;
 mod weights;
 mod words;
 
-pub use agreement::{ArmTruth, Conclusion, Outcome};
+pub use agreement::{Agreement, ArmTruth, Conclusion};
 pub use closed_loop::{Browsing, closed_loop, idrec_against_ppm};
 pub use day::{Day, DayReport, day};
 pub use describe::{Description, describe};
-pub use exchange::{Exchange, Phase, exchange};
+pub use exchange::{Exchange, ExchangePhase, exchange};
 pub use generate::{Generated, generate};
-pub use plan::Plan;
+pub use plan::ShopPlan;
 pub use shop_client::ShopServer;
 pub use truth::{ShopTruth, ShopperTruth, truth};

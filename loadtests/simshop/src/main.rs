@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use plugrank_simshop::{
-    ArmTruth, Browsing, Day, Exchange, Outcome, Plan, ShopServer, closed_loop, day, describe,
+    Agreement, ArmTruth, Browsing, Day, Exchange, ShopPlan, ShopServer, closed_loop, day, describe,
     exchange, generate, idrec_against_ppm, truth,
 };
 
@@ -93,7 +93,7 @@ struct GenerateArgs {
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
-    plan: Plan,
+    plan: ShopPlan,
 }
 
 #[derive(Debug, clap::Args)]
@@ -289,7 +289,7 @@ fn browse(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn told(outcome: &Outcome) -> String {
+fn told(outcome: &Agreement) -> String {
     let percent = |share: f64| format!("{:+.1}%", 100.0 * share);
     let arm = |arm: &ArmTruth| {
         let everyone =

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What to make: sizes and shares. The same plan gives the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
-pub struct Plan {
+pub struct ShopPlan {
     /// Seed of everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
@@ -50,7 +50,7 @@ pub struct Plan {
     pub no_images: bool,
 }
 
-impl Plan {
+impl ShopPlan {
     /// Refuses what cannot be made.
     ///
     /// # Errors

@@ -127,7 +127,7 @@ impl ShopClient {
         let reply = self.send("POST", "/v1/rank", Some(&body))?;
         let items = reply["items"].as_array().context("a reply without items")?;
         Ok(Fixed {
-            model: reply["model"].as_str().context("nobody scored")?.to_owned(),
+            model: reply["model"].as_str().context("no model scored")?.to_owned(),
             whole: reply["rung"] == "full",
             ctr: items.iter().map(|item| item["ctr"].as_f64().unwrap_or(f64::NAN)).collect(),
         })

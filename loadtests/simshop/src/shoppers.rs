@@ -5,7 +5,7 @@ use plugrank_contract::User;
 use crate::{
     catalog::FACTORS,
     dice::{Draw, below, dice, normal, unit},
-    plan::Plan,
+    plan::ShopPlan,
     weights::Weights,
     words::{
         departments::DEPARTMENTS,
@@ -49,7 +49,7 @@ pub(crate) struct Shoppers {
 
 impl Shoppers {
     /// Draws the users.
-    pub(crate) fn draw(plan: &Plan) -> Self {
+    pub(crate) fn draw(plan: &ShopPlan) -> Self {
         let mut world = dice(plan.seed, Draw::World, 1);
         let ages: [[f32; FACTORS]; AGE_BANDS.len()] =
             std::array::from_fn(|_| std::array::from_fn(|_| normal(&mut world)));
@@ -117,7 +117,7 @@ impl Shopper {
 }
 
 /// When users may first come, earliest first.
-fn joining_times(plan: &Plan) -> Vec<i64> {
+fn joining_times(plan: &ShopPlan) -> Vec<i64> {
     let mut rng = dice(plan.seed, Draw::UserTimes, 0);
     let mut times: Vec<i64> = (0..plan.users)
         .map(|index| {

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     catalog::Catalog,
     dice::{Draw, below, dice, unit},
-    plan::Plan,
+    plan::ShopPlan,
     shoppers::Shoppers,
 };
 
@@ -44,7 +44,7 @@ struct Session {
 
 /// Requests in the order of time.
 pub(crate) struct Traffic<'a> {
-    plan: &'a Plan,
+    plan: &'a ShopPlan,
     catalog: &'a Catalog,
     shoppers: &'a Shoppers,
     rng: ChaCha8Rng,
@@ -62,17 +62,17 @@ pub(crate) struct Traffic<'a> {
 
 impl<'a> Traffic<'a> {
     /// The log itself.
-    pub(crate) fn new(plan: &'a Plan, catalog: &'a Catalog, shoppers: &'a Shoppers) -> Self {
+    pub(crate) fn new(plan: &'a ShopPlan, catalog: &'a Catalog, shoppers: &'a Shoppers) -> Self {
         Self::sample(plan, catalog, shoppers, Draw::Traffic, plan.impressions)
     }
 
     /// A smaller log of the same kind over the same days.
-    pub(crate) fn pilot(plan: &'a Plan, catalog: &'a Catalog, shoppers: &'a Shoppers) -> Self {
+    pub(crate) fn pilot(plan: &'a ShopPlan, catalog: &'a Catalog, shoppers: &'a Shoppers) -> Self {
         Self::sample(plan, catalog, shoppers, Draw::Pilot, plan.impressions.clamp(1, 200_000))
     }
 
     fn sample(
-        plan: &'a Plan,
+        plan: &'a ShopPlan,
         catalog: &'a Catalog,
         shoppers: &'a Shoppers,
         draw: Draw,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalog::{Catalog, FACTORS},
     click_model::ClickModel,
-    plan::Plan,
+    plan::ShopPlan,
     shoppers::{Shopper, Shoppers},
     words::{departments::DEPARTMENTS, styles::STYLES},
 };
@@ -53,7 +53,7 @@ pub struct ShopperTruth {
 /// What `generate` wrote of itself.
 #[derive(Deserialize)]
 pub(crate) struct Simulator {
-    pub(crate) plan: Plan,
+    pub(crate) plan: ShopPlan,
     pub(crate) click_model: ClickModel,
 }
 

@@ -8,15 +8,15 @@ use std::{
 
 use clap::Parser;
 use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow};
-use plugrank_simshop::{Plan, describe, generate, truth};
+use plugrank_simshop::{ShopPlan, describe, generate, truth};
 
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
-    plan: Plan,
+    plan: ShopPlan,
 }
 
-fn plan(arguments: &str) -> Plan {
+fn plan(arguments: &str) -> ShopPlan {
     Arguments::parse_from([""].into_iter().chain(arguments.split_whitespace())).plan
 }
 

@@ -6,7 +6,7 @@ use plugrank_items::View;
 /// Categories and ages of the candidates, by their place in the order.
 #[derive(Debug)]
 pub enum Facts<'a> {
-    /// Nobody knows anything of them.
+    /// Nothing is known of them.
     None,
     /// The item table has them.
     Table {

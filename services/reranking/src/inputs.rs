@@ -2,7 +2,7 @@
 
 use plugrank_contract::{Filter, scoring::RuleInputs};
 
-/// Collects what rules read, each thing once.
+/// Collects what rules read, each column and filter once.
 #[derive(Debug, Default)]
 pub struct Inputs(RuleInputs);
 

@@ -22,11 +22,11 @@ pub struct RerankingOptions {
     /// Most items of one main category among the first category_window; 0: no cap.
     #[garde(range(min = 0, max = 10_000))]
     pub category_cap: usize,
-    /// Places the cap holds in.
+    /// Places in which the cap applies.
     #[garde(range(min = 1, max = 10_000))]
     pub category_window: usize,
     /// Whether an item is held back that has the same vector as one above it: another offer, or another
-    /// entry of the same thing.
+    /// listing of the same product.
     #[garde(skip)]
     pub hold_back_duplicates: bool,
     /// Share of the places that explore fresh items, on average; 0 turns exploration off.

@@ -73,7 +73,7 @@ impl Plan {
 }
 
 /// What the rules of requests read of items, where a surface has these rules beside those of every
-/// request: for whoever sends it along to a re-ranking role in another process.
+/// request: for a caller that sends it along to a re-ranking role in another process.
 #[must_use]
 pub fn rule_inputs(options: &RerankingOptions, listed: &[RuleOptions]) -> RuleInputs {
     Plan::new(options, listed).inputs

@@ -9,7 +9,7 @@ use crate::{
     RetrievalError,
     index::{AnnIndex, embedded::Embedded},
     options::AnnOptions,
-    state::{Fetched, Indexed, RetrievalState, fetch_vectors},
+    state::{Indexed, ItemVectors, RetrievalState, fetch_vectors},
 };
 
 /// Items whose vectors are fetched at a time.
@@ -79,8 +79,8 @@ impl<'a> Filler<'a> {
         Self { options, capacity: items + items / 10 + CHUNK, index: None, indexed: 0 }
     }
 
-    async fn fill(&mut self, fetched: Option<Fetched>) -> Result<(), RetrievalError> {
-        let Some(Fetched { bundle, dim, vectors }) = fetched else { return Ok(()) };
+    async fn fill(&mut self, fetched: Option<ItemVectors>) -> Result<(), RetrievalError> {
+        let Some(ItemVectors { bundle, dim, vectors }) = fetched else { return Ok(()) };
         if vectors.is_empty() {
             return Ok(());
         }

@@ -32,7 +32,7 @@ struct Head {
 /// A list that is merged with others.
 #[derive(Clone, Copy)]
 pub(crate) struct RankedList<'a> {
-    /// Where it came from; empty where nobody asks.
+    /// Where it came from; empty unless explained.
     pub(crate) source: SourceSet,
     /// How much its ranks count.
     pub(crate) weight: f64,

@@ -289,8 +289,8 @@ pub struct CoVisitationOptions {
     /// After so many days a click together counts half.
     #[garde(range(min = 0.01, max = 36_500.0), custom(finite))]
     pub half_life_days: f64,
-    /// Items of which is kept what events say was clicked together with them; about 2 KB each. Of as many
-    /// items is kept what the loader computed. At a start the log of events is read again.
+    /// Items whose co-visited items are counted from live events; about 2 KB each. As many are kept of
+    /// what the loader computed. At a start the log of events is read again.
     #[garde(range(min = 0, max = 1_000_000_000))]
     pub live_items: u64,
     /// What the loader computed is read from the store again when it is so old, in milliseconds.

@@ -35,7 +35,7 @@ impl RetrievalService {
     /// When vectors cannot be fetched; the old index stays.
     pub async fn rebuild_index(&self) -> Result<(), RetrievalError> {
         if self.state.engine.is_some() {
-            // Whoever fills it notices the bundle.
+            // The process that fills it notices the bundle.
             return Ok(());
         }
         let _turn = self.state.maintenance.lock().await;

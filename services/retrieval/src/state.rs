@@ -63,7 +63,7 @@ pub(crate) struct RetrievalState {
 }
 
 /// Vectors of items, and the bundle that made them.
-pub struct Fetched {
+pub struct ItemVectors {
     /// Version of the bundle.
     pub bundle: String,
     /// Elements of a vector.
@@ -79,7 +79,7 @@ pub(crate) async fn fetch_vectors(
     context: Context,
     items: &[(ItemIndex, ItemId)],
     changed: bool,
-) -> Result<Fetched, RetrievalError> {
+) -> Result<ItemVectors, RetrievalError> {
     let item_ids = items.iter().map(|(_, id)| id.clone()).collect();
     let call = FetchVectors { item_ids, changed };
     let fetched = client.call(context, call).await.map_err(RetrievalError::Vectors)?;
@@ -92,7 +92,7 @@ pub(crate) async fn fetch_vectors(
         .filter(|(_, (_, origin))| **origin != RecordOrigin::Missing)
         .map(|(row, ((index, _), _))| (*index, decode_f32(rows.dtype(), rows.row(row))))
         .collect();
-    Ok(Fetched { bundle, dim: rows.dim(), vectors })
+    Ok(ItemVectors { bundle, dim: rows.dim(), vectors })
 }
 
 fn check(fetched: &FetchedVectors, asked: usize) -> Result<(), CallError> {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use plugrank_bundle::features::WrongValue;
 use plugrank_contract::{
     CallError, Deadline, FeatureValues, UserRead,
-    scoring::{GivenCandidate, GivenFeatures, Score},
+    scoring::{GivenCandidateFeatures, GivenFeatures, Score},
 };
 
 use crate::{ScoringService, scorer::Scorer};
@@ -24,8 +24,8 @@ impl ScoringService {
         };
         refused("context.features", encoder.wrong_request(&given.request))?;
         refused("user.features", encoder.wrong_user(&given.user))?;
-        let value = self.values.of(call.value.as_ref()).ok().flatten();
-        for GivenCandidate { place, features } in &given.candidates {
+        let value = self.values.for_call(call.value.as_ref()).ok().flatten();
+        for GivenCandidateFeatures { place, features } in &given.candidates {
             let of_value = || value.as_ref().and_then(|value| value.wrong_candidate(features));
             if let Some(wrong) = encoder.wrong_candidate(features).or_else(of_value) {
                 refused(&format!("candidates[{place}].features"), Some(wrong))?;

@@ -233,7 +233,7 @@ impl GraphSchema {
 /// The largest id of what an input reads: a table in the graph may have no row beyond it. `None` for an
 /// input of numbers.
 fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
-    fn of<'a>(
+    fn largest_probed<'a>(
         mut probes: impl Iterator<Item = (&'a FeatureSlot, Vec<u32>)>,
         slot: &FeatureSlot,
     ) -> Option<i64> {
@@ -243,12 +243,12 @@ fn largest_id(reads: &Reads, features: &FeatureEncoder) -> Option<i64> {
     }
     match reads {
         Reads::CandidateFeature(slot) | Reads::HistoryFeature(slot) => {
-            of(features.item_probes(), slot)
+            largest_probed(features.item_probes(), slot)
         }
-        Reads::UserFeature(slot) => of(features.user_probes(), slot),
-        Reads::RequestFeature(slot) => of(features.request_probes(), slot),
-        Reads::CandidateGiven(slot) => of(features.candidate_probes(), slot),
-        Reads::Told(slot) => of(features.history_probes(), slot),
+        Reads::UserFeature(slot) => largest_probed(features.user_probes(), slot),
+        Reads::RequestFeature(slot) => largest_probed(features.request_probes(), slot),
+        Reads::CandidateGiven(slot) => largest_probed(features.candidate_probes(), slot),
+        Reads::Told(slot) => largest_probed(features.history_probes(), slot),
         Reads::Label => Some(1),
         Reads::AgeBucket | Reads::Recency => Some(LAST_TIME_BUCKET.into()),
         Reads::Length(most) => i64::try_from(*most).ok(),

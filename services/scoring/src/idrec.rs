@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plugrank_contract::{
     CallError, Context, HistoryEntry,
-    scoring::{Coverage, ModelKind, Score, Scored},
+    scoring::{ModelKind, RecordCoverage, Score, Scored},
 };
 use plugrank_inference::batcher::sources::HistoryBlock;
 
@@ -54,7 +54,7 @@ impl ScoringService {
         let outcome = scorer.score(&facts, context.deadline).await?;
         // No vector is read, so none can be missing.
         let history = u32::try_from(facts.history_len).unwrap_or(u32::MAX);
-        let coverage = Coverage { history, ..Coverage::default() };
+        let coverage = RecordCoverage { history, ..RecordCoverage::default() };
         let value = self.value(call, &indices, &outcome);
         let order = value.as_ref().map_or(&outcome.ctr, |value| &value.values);
         let rank_facts = self.rank_facts(call, order, None);

@@ -62,7 +62,7 @@ pub struct ScoringOptions {
     #[serde(deserialize_with = "list::numbers")]
     #[garde(custom(ascending(4096)))]
     pub user_buckets: Vec<usize>,
-    /// Kept free between the predicted end of a run and a deadline, in microseconds.
+    /// Time kept free between the predicted end of a run and a deadline, in microseconds.
     #[garde(range(min = 0, max = 1_000_000))]
     pub margin_us: u64,
     /// Share of a request's scores that may be no finite numbers; with more the next rung of the ladder

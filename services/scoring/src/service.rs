@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use plugrank_bundle::{Bundle, GraphName, ItemFeatures, ItemRecordLayout};
 use plugrank_contract::{
     CallError, Context, ErrorCode, ItemId, ItemIndex,
-    scoring::{Coverage, ModelKind, Score, Scored, ScoringLoad, Valued},
+    scoring::{ModelKind, RecordCoverage, Score, Scored, ScoringLoad, Valued},
 };
 use plugrank_encoding::{Embeddings, UserReader};
 use plugrank_inference::{
@@ -192,7 +192,7 @@ impl ScoringService {
         };
         match self.score_idrec(context, call).await {
             Ok(scored) => Ok(Scored { fell, ..scored }),
-            // What went wrong first is what has to be mended.
+            // The first error is the one to correct.
             Err(error) => Err(fell.unwrap_or(error)),
         }
     }
@@ -244,7 +244,7 @@ impl ScoringService {
         items: &[ItemIndex],
         outcome: &Outcome,
     ) -> Option<Valued> {
-        match self.values.of(call.value.as_ref()) {
+        match self.values.for_call(call.value.as_ref()) {
             Ok(value) => {
                 let valued = value?.values(&Valuing {
                     ctr: &outcome.ctr,
@@ -304,7 +304,7 @@ impl ScoringService {
         &self,
         model: ModelKind,
         outcome: Outcome,
-        coverage: Coverage,
+        coverage: RecordCoverage,
         late: Option<String>,
     ) -> Result<Scored, CallError> {
         let rows = outcome.ctr.len();
@@ -328,7 +328,7 @@ impl ScoringService {
             model,
             fell: None,
             late,
-            coverage: Coverage { rows: u32::try_from(rows).unwrap_or(u32::MAX), ..coverage },
+            coverage: RecordCoverage { rows: u32::try_from(rows).unwrap_or(u32::MAX), ..coverage },
             batch_rows: u32::try_from(outcome.batch_rows).unwrap_or(u32::MAX),
             load: self.load(),
         })
@@ -353,7 +353,7 @@ impl Service<Score> for ScoringService {
             )));
         }
         if asked == 0 {
-            let coverage = Coverage::default();
+            let coverage = RecordCoverage::default();
             return Ok(Scored {
                 bundle: Arc::clone(&self.version),
                 ctr: Arc::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plugrank_contract::{
     CallError, Context,
-    scoring::{Coverage, ModelKind, Score, Scored},
+    scoring::{ModelKind, RecordCoverage, Score, Scored},
 };
 use plugrank_encoding::{UnifiedAsk, UnifiedInputs};
 
@@ -32,7 +32,7 @@ impl ScoringService {
         };
         let UnifiedInputs { records, user, late } = self.embeddings.fetch(ask).await?;
         let origins = records.origins;
-        let coverage = Coverage {
+        let coverage = RecordCoverage {
             rows: 0,
             memory: origins.memory,
             store: origins.store,

@@ -277,7 +277,10 @@ impl ItemValues {
     ///
     /// # Errors
     /// When the call's cannot be bound.
-    pub(crate) fn of(&self, call: Option<&Arc<str>>) -> Result<Option<Arc<ItemValue>>, String> {
+    pub(crate) fn for_call(
+        &self,
+        call: Option<&Arc<str>>,
+    ) -> Result<Option<Arc<ItemValue>>, String> {
         let Some(text) = call else { return Ok(self.own.clone()) };
         if let Some(bound) = self.others.read().get(text) {
             return bound.clone().map(Some);

@@ -10,7 +10,7 @@ pub struct Caller {
     pub(crate) name: String,
     pub(crate) scopes: ScopeSet,
     pub(crate) limits: std::sync::Arc<Limits>,
-    /// From when on it is nobody any more.
+    /// When it expires.
     pub(crate) expires: Option<SystemTime>,
 }
 

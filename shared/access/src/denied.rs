@@ -1,4 +1,4 @@
-//! Why somebody is not let in.
+//! Why a caller is refused.
 
 use std::{fmt, time::Duration};
 

@@ -63,7 +63,7 @@ impl Gate {
         self.0.is_some()
     }
 
-    /// Who is asking for what needs one of `scopes`; `None` where nobody is asked, or for what is open to
+    /// The caller of what needs one of `scopes`; `None` without authentication, or for what is open to
     /// all, which has no scopes. `authorization` is the header of that name.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Gate {
 
 impl Guarded {
     fn caller(&self, shown: &str, now: SystemTime) -> Result<Arc<Caller>, Denied> {
-        let digest = Digest::of(shown);
+        let digest = Digest::of_key(shown);
         if let Some(caller) = self.keys.load().find(&digest) {
             return Ok(Arc::clone(caller));
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn entry(key: &str) -> KeyEntry {
-        KeyEntry::new(Digest::of(key), vec![Scope::Rank])
+        KeyEntry::new(Digest::of_key(key), vec![Scope::Rank])
     }
 
     const RANK: &[Scope] = &[Scope::Rank];
@@ -217,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         let line = |name: &str, key: &str| {
-            let digest = Digest::of(key);
+            let digest = Digest::of_key(key);
             format!("{name} = {{ scopes = [\"rank\"], sha256 = \"{digest}\" }}\n")
         };
         fs::write(&path, line("old", "k1")).unwrap();

@@ -23,7 +23,7 @@ pub struct KeyEntry {
     /// What it may do.
     #[garde(length(min = 1))]
     pub scopes: Vec<Scope>,
-    /// When it ends (RFC 3339). Absent: never.
+    /// When it expires (RFC 3339). Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(custom(moment))]
     pub expires: Option<String>,
@@ -101,7 +101,7 @@ mod tests {
     fn moments_are_read_or_named() {
         let ends = |expires: &str| KeyEntry {
             expires: Some(expires.to_owned()),
-            ..KeyEntry::new(Digest::of("k"), vec![Scope::Rank])
+            ..KeyEntry::new(Digest::of_key("k"), vec![Scope::Rank])
         };
         let after = |entry: &KeyEntry| {
             entry.expiry().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_key_without_limits_has_those_of_everybody() {
         let everybody = LimitOptions { per_second: Some(10), burst: Some(20), per_day: Some(1000) };
-        let plain = KeyEntry::new(Digest::of("k"), vec![Scope::Rank]);
+        let plain = KeyEntry::new(Digest::of_key("k"), vec![Scope::Rank]);
         assert_eq!(plain.limits(&everybody), everybody);
         let own = KeyEntry { per_second: Some(5), ..plain };
         let expected = LimitOptions { per_second: Some(5), burst: None, per_day: Some(1000) };
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn names_are_plain() {
         let named = |name: &str| {
-            let entry = KeyEntry::new(Digest::of("k"), vec![Scope::Rank]);
+            let entry = KeyEntry::new(Digest::of_key("k"), vec![Scope::Rank]);
             names(&KeyEntries::from([(name.to_owned(), entry)]), &()).is_ok()
         };
         assert!(named("shop-2030_a"));

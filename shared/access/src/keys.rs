@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn line(name: &str, key: &str, more: &str) -> String {
-        format!("{name} = {{ scopes = [\"rank\"], sha256 = \"{}\"{more} }}\n", Digest::of(key))
+        format!("{name} = {{ scopes = [\"rank\"], sha256 = \"{}\"{more} }}\n", Digest::of_key(key))
     }
 
     #[test]
@@ -114,9 +114,9 @@ mod tests {
             &everybody,
             &Keys::default(),
         );
-        assert_eq!(keys.find(&Digest::of("k1")).unwrap().name(), "old");
-        assert_eq!(keys.find(&Digest::of("k2")).unwrap().name(), "new");
-        assert!(keys.find(&Digest::of("k3")).is_none());
+        assert_eq!(keys.find(&Digest::of_key("k1")).unwrap().name(), "old");
+        assert_eq!(keys.find(&Digest::of_key("k2")).unwrap().name(), "new");
+        assert!(keys.find(&Digest::of_key("k3")).is_none());
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
         let text = line("shop", "k", ", per_day = 1");
         let before = Keys::new(entries(&text), &everybody, &Keys::default());
         let ask = |keys: &Keys| {
-            keys.find(&Digest::of("k")).unwrap().ask(&[Scope::Rank], SystemTime::now())
+            keys.find(&Digest::of_key("k")).unwrap().ask(&[Scope::Rank], SystemTime::now())
         };
         assert_eq!(ask(&before), Ok(()));
         let same = Keys::new(entries(&(text + &line("other", "o", ""))), &everybody, &before);

@@ -1,5 +1,5 @@
 //! Who may ask what: API keys, tokens of an issuer, their scopes and limits. Knows no HTTP server: it is
-//! given the header `Authorization` and says who is asking, or why nobody is let in.
+//! given the header `Authorization` and says who the caller is, or why the call is refused.
 
 mod caller;
 mod denied;

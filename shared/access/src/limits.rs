@@ -25,11 +25,11 @@ pub struct LimitOptions {
     #[garde(range(min = 1, max = 1_000_000))]
     #[schemars(example = 200)]
     pub per_second: Option<u32>,
-    /// Requests at once above that rate, before it holds. Absent: those of a second.
+    /// Requests allowed at once above that rate. Absent: as many as in a second.
     #[garde(range(min = 1, max = 1_000_000))]
     #[schemars(example = 400)]
     pub burst: Option<u32>,
-    /// Requests a day, regained evenly over it. Absent: any number.
+    /// Requests a day; the allowance is refilled evenly. Absent: any number.
     #[garde(range(min = 1, max = 1_000_000_000))]
     #[schemars(example = 1_000_000)]
     pub per_day: Option<u32>,

@@ -16,9 +16,9 @@ use crate::{KeyEntry, LimitOptions, key_entry::names};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
-    /// Nobody is asked: whoever reaches the port may do everything.
+    /// No authentication: every caller may do everything.
     None,
-    /// Everybody is asked, on loopback too.
+    /// Authentication is required, on loopback too.
     Required,
 }
 
@@ -37,8 +37,8 @@ pub enum MetricsAccess {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessOptions {
-    /// Whether callers must show a key or a token. Absent: they must as soon as one is known here; and
-    /// a port that is not on loopback is refused without any.
+    /// Whether callers must authenticate with a key or a token. Absent: they must as soon as a key or
+    /// an issuer of tokens is configured; without either, a port that is not on loopback is refused.
     #[garde(custom(without_keys(&self.keys, &self.keys_file, &self.jwt)))]
     #[schemars(example = &"required")]
     pub auth: Option<Auth>,
@@ -82,22 +82,22 @@ pub struct JwtOptions {
     #[garde(custom(optional_path))]
     #[schemars(example = &"/etc/plugrank/jwks.json")]
     pub jwks_file: Option<PathBuf>,
-    /// Claim `iss`, as it must be.
+    /// Required value of the claim `iss`.
     #[garde(custom(needed(self.jwks_file.is_some())))]
     #[schemars(example = &"https://login.example.com/")]
     pub issuer: Option<String>,
-    /// What the claim `aud` must have.
+    /// Value that the claim `aud` must contain.
     #[garde(custom(needed(self.jwks_file.is_some())))]
     #[schemars(example = &"plugrank")]
     pub audience: Option<String>,
     /// Claim with the scopes: a text with spaces, or a list.
     #[garde(length(min = 1))]
     pub scope_claim: String,
-    /// What stands before the scopes of this server in that claim, such as "plugrank:"; others are
-    /// left alone.
+    /// Prefix of this server's scopes in that claim, such as "plugrank:"; scopes without it are
+    /// ignored.
     #[garde(skip)]
     pub scope_prefix: String,
-    /// How far the clocks may be apart, in seconds.
+    /// Clock skew allowed when expiry is checked, in seconds.
     #[garde(range(min = 0, max = 600))]
     pub leeway_s: u64,
 }
@@ -124,7 +124,7 @@ pub struct CorsOptions {
     #[garde(custom(known_origins))]
     #[schemars(extend("examples" = [["https://shop.example.com"]]))]
     pub origins: Vec<String>,
-    /// How long a browser remembers what it may, in seconds.
+    /// How long a browser may cache the answer to a preflight request, in seconds.
     #[garde(range(min = 0, max = 86_400))]
     pub max_age_s: u32,
 }
@@ -152,7 +152,8 @@ impl AccessOptions {
         }
     }
 
-    /// Refuses a port that everybody reaches and nobody is asked at. `key` is the setting that names it.
+    /// Refuses a port that is not on loopback and has no authentication. `key` is the setting that names
+    /// it.
     ///
     /// # Errors
     /// What to write into the settings instead.
@@ -161,7 +162,7 @@ impl AccessOptions {
             return Ok(());
         }
         Err(format!(
-            "{key} is {bind}, which is not on loopback, and no key is asked for: whoever reaches it may \
+            "{key} is {bind}, which is not on loopback, and no key is required: every caller may \
              do everything. Make a key with `plugrank keys new --scope rank,events --name shop` and put \
              it into access.keys or access.keys_file; or, where something in front asks, write down \
              access.auth = \"none\""

@@ -45,7 +45,7 @@ impl RoleToken {
     #[must_use]
     pub fn admits(&self, authorization: Option<&[u8]>) -> bool {
         let Ok(shown) = super::gate::bearer(authorization) else { return false };
-        let digest = Digest::of(shown);
+        let digest = Digest::of_key(shown);
         // All are compared, whichever it is.
         self.0.get().digests.iter().fold(false, |found, known| found | (*known == digest))
     }
@@ -77,7 +77,7 @@ fn read(text: &[u8]) -> Result<Tokens, String> {
             None => Err("has no token; `openssl rand -hex 32` makes one".to_owned()),
             Some(first) => Ok(Tokens {
                 first: format!("Bearer {first}"),
-                digests: lines.iter().map(|line| Digest::of(line)).collect(),
+                digests: lines.iter().map(|line| Digest::of_key(line)).collect(),
             }),
         },
     }

@@ -29,7 +29,7 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// Of a key.
     #[must_use]
-    pub fn of(key: &str) -> Self {
+    pub fn of_key(key: &str) -> Self {
         Self(<Sha256 as sha2::Digest>::digest(key.as_bytes()).into())
     }
 
@@ -122,9 +122,9 @@ mod tests {
     fn a_digest_is_that_of_sha256() {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(Digest::of("abc").to_string(), abc);
-        assert_eq!(abc.parse(), Ok(Digest::of("abc")));
-        assert_eq!(abc.to_uppercase().parse(), Ok(Digest::of("abc")));
+        assert_eq!(Digest::of_key("abc").to_string(), abc);
+        assert_eq!(abc.parse(), Ok(Digest::of_key("abc")));
+        assert_eq!(abc.to_uppercase().parse(), Ok(Digest::of_key("abc")));
         for wrong in ["", "ba78", &abc.replace('b', "g"), &format!("{abc}00"), &"é".repeat(32)] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
         }

@@ -93,7 +93,7 @@ impl Tokens {
             return Err(Denied::Token("is too long"));
         }
         let caller = Arc::new(self.check(token)?);
-        // One that has ended meanwhile is told so by whoever asks the caller.
+        // One that has expired meanwhile is refused when the caller is checked.
         if caller.expires.is_some_and(|expires| expires > now) {
             self.good.insert(digest, Arc::clone(&caller));
         }
@@ -200,7 +200,7 @@ fn refused(error: &jsonwebtoken::errors::Error) -> Denied {
         ErrorKind::ExpiredSignature => return Denied::Expired,
         ErrorKind::ImmatureSignature => "is not valid yet",
         ErrorKind::InvalidIssuer => "is of another issuer",
-        ErrorKind::InvalidAudience => "is for somebody else (claim aud)",
+        ErrorKind::InvalidAudience => "is for another audience (claim aud)",
         ErrorKind::MissingRequiredClaim(_) => "lacks one of the claims exp, iss and aud",
         ErrorKind::InvalidSignature => "has a wrong signature",
         _ => "cannot be read",

@@ -172,7 +172,7 @@ fn a_token_that_is_not_good_is_told_why() {
         // A shared secret that is a public key: what a library that trusts the token would take.
         (issuer.signed("HS256", "rsa", &claims()), "is not signed in the way of its key"),
         (signed(&with("iss", json!("https://evil.example.com/"))), "is of another issuer"),
-        (signed(&with("aud", json!("another"))), "is for somebody else (claim aud)"),
+        (signed(&with("aud", json!("another"))), "is for another audience (claim aud)"),
         (signed(&with("nbf", json!(now() + 600))), "is not valid yet"),
         (signed(&without("aud")), "lacks one of the claims exp, iss and aud"),
         (signed(&without("iss")), "lacks one of the claims exp, iss and aud"),

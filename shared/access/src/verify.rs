@@ -59,7 +59,7 @@ impl Check {
             Algorithm::ES256 => With::Point(&ECDSA_P256_SHA256_FIXED),
             Algorithm::ES384 => With::Point(&ECDSA_P384_SHA384_FIXED),
             Algorithm::EdDSA => With::Point(&ED25519),
-            // Shared secrets, and whatever the library learns.
+            // Shared secrets, and what later versions of the library accept.
             _ => return Err(new_error(ErrorKind::UnsupportedAlgorithm)),
         };
         if !algorithms(key.family()).contains(&algorithm) {

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use crate::backlog::Backlog;
 
 /// Why a request is not let in.
+///
+/// [`Admission`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdmissionRefusal {
     /// As many requests are in flight as may be.
@@ -82,6 +84,21 @@ impl Admission {
 }
 
 /// A request that was let in; it leaves when this is dropped.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_budget::Admission;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let admission = Admission::new(8);
+/// let request = admission.enter().unwrap();
+/// assert!(request.in_time(Duration::from_millis(50)).is_ok(), "nothing else is being answered");
+/// request.answered();
+/// assert_eq!(admission.in_flight(), 0);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Admitted {
     admission: Admission,

@@ -34,6 +34,8 @@ pub struct Budget {
 }
 
 /// What a stage gave, and its record.
+///
+/// [`Budget::run`] returns one; [`Budget`] has an example.
 #[derive(Debug)]
 pub struct StageResult<T> {
     /// The stage's answer; `DeadlineExceeded` when it was cut.

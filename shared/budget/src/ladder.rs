@@ -15,6 +15,16 @@ use crate::{
 };
 
 /// How the controller decides when stages step down to a lesser answer, and up again.
+///
+/// ```
+/// use garde::Validate;
+/// use plugrank_budget::LadderOptions;
+///
+/// assert!(LadderOptions::default().validate().is_ok());
+/// // A stage that stepped down at 60% of its share must not step up at 80%.
+/// let crossed = LadderOptions { down_at: 0.6, up_at: 0.8, ..LadderOptions::default() };
+/// assert!(crossed.validate().unwrap_err().to_string().contains("below budget.ladder.down_at"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct LadderOptions {
@@ -25,7 +35,7 @@ pub struct LadderOptions {
     #[garde(range(min = 0.1, max = 10.0), custom(finite))]
     pub down_at: f64,
     /// A stage has room, and steps up after recover_ms, while its p99 stays below this part of its
-    /// share. Below down_at, so that nothing steps to and fro.
+    /// share. Below down_at, so that no stage oscillates.
     #[garde(range(min = 0.01, max = 10.0), custom(below_down_at(self.down_at)))]
     pub up_at: f64,
     /// Least time between a step and the next one down, in milliseconds.
@@ -58,6 +68,14 @@ fn below_down_at(down_at: f64) -> impl FnOnce(&f64, &()) -> garde::Result {
 }
 
 /// A stage went to another rung.
+///
+/// ```
+/// use plugrank_budget::{Rung, Stage, Step};
+///
+/// let step =
+///     Step { stage: Stage::Scoring, from: Rung::Full, to: Rung::FewerCandidates, p99: Some(1.2) };
+/// assert!(step.is_down());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// Which stage.
@@ -79,6 +97,22 @@ impl Step {
 }
 
 /// The rung of each stage, moved by what the stages took. Plain data in, steps out.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_budget::{Ladder, LadderOptions, Rung, Stage};
+/// use tokio::time::Instant;
+///
+/// let mut ladder = Ladder::new(LadderOptions::default());
+/// let now = Instant::now();
+/// assert_eq!(ladder.rung(Stage::Scoring), Rung::Full);
+/// // Scoring took all of its share twice over.
+/// ladder.observe(Stage::Scoring, 2.0, now);
+/// let steps = ladder.advance(now + Duration::from_millis(1));
+/// assert!(steps[0].is_down());
+/// assert_eq!(ladder.rung(Stage::Scoring), Rung::FewerCandidates);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Ladder {
     options: LadderOptions,
@@ -270,7 +304,7 @@ mod tests {
             ladder.advance(Instant::now());
             assert!(begun.elapsed() < MS(5_000));
         }
-        // Nobody asked meanwhile: the first request finds all the steps that were due.
+        // No request came meanwhile: the first one finds all the steps that were due.
         assert_eq!(idle.advance(Instant::now()).len(), 3);
         assert_eq!(idle.rung(Stage::Scoring), Rung::Full);
     }

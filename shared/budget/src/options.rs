@@ -10,6 +10,20 @@ use serde::{Deserialize, Serialize};
 use crate::{LadderOptions, Shares};
 
 /// Latency budgets of rank requests.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use garde::Validate;
+/// use plugrank_budget::{BudgetOptions, OnOverload, Shares};
+///
+/// let options = BudgetOptions { default_ms: 80, ..BudgetOptions::default() };
+/// assert_eq!(options.default_budget(), Duration::from_millis(80));
+/// assert_eq!(options.on_overload, OnOverload::Refuse);
+/// let shares = Shares { retrieval: 0.5, scoring: 0.5, reranking: 0.5 };
+/// let error = BudgetOptions { shares, ..options }.validate().unwrap_err().to_string();
+/// assert!(error.contains("at most 1 when added up"), "{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetOptions {
@@ -57,6 +71,8 @@ impl BudgetOptions {
 }
 
 /// What becomes of a request that could not be answered in time at the present backlog.
+///
+/// [`BudgetOptions`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnOverload {

@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::Stage;
 
 /// A rung of the ladder. A greater one gives a lesser answer at a lower cost.
+///
+/// ```
+/// use plugrank_budget::{Rung, Stage};
+///
+/// assert!(Rung::Full < Rung::RetrievalOrder, "a greater rung is a lesser answer");
+/// assert_eq!("ctr_order".parse(), Ok(Rung::CtrOrder));
+/// assert_eq!(Stage::Reranking.rungs(), [Rung::Full, Rung::CtrOrder]);
+/// ```
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -19,7 +27,7 @@ pub enum Rung {
     CtrOrder,
     /// Fewer candidates are retrieved and scored.
     FewerCandidates,
-    /// Only vectors held in process are read; the learned missing-vector stands in for the rest.
+    /// Only vectors cached in process are read; the learned missing-vector stands in for the rest.
     MissingVectors,
     /// The ID-based model alone.
     Idrec,
@@ -70,14 +78,21 @@ impl FromStr for Rung {
 }
 
 /// There is no such rung.
+///
+/// ```
+/// use plugrank_budget::Rung;
+///
+/// let error = "best".parse::<Rung>().unwrap_err().to_string();
+/// assert!(error.starts_with("\"best\" is no rung; there are full, ctr_order,"), "{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no rung; there are {names}", names = Rung::ALL.map(Rung::as_str).join(", "))]
 pub struct UnknownRung(String);
 
 impl Rung {
-    /// Whether standing on it saves anything, so that pressure leads to it. The ID-based model is
-    /// there for when the unified one fails or is late: it costs more than that where nothing of it
-    /// is computed ahead, as what a record and a user's state hold is of the unified model alone.
+    /// Whether it saves anything, so that pressure leads to it. The ID-based model is there for
+    /// when the unified one fails or is late: it costs more than that where nothing of it is
+    /// computed ahead, as what a record and a user's state hold is of the unified model alone.
     #[must_use]
     pub const fn relieves(self) -> bool {
         !matches!(self, Self::Idrec)

@@ -11,6 +11,18 @@ use crate::Stage;
 
 /// Share of the budget each stage may take, in the order the stages run. They may add up to less than 1:
 /// the rest is the reserve for what surrounds the stages (parsing, writing the reply).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_budget::{Shares, Stage};
+///
+/// let shares = Shares { retrieval: 0.25, scoring: 0.5, reranking: 0.15 };
+/// let total = Duration::from_millis(100);
+/// assert_eq!(shares.share_of(Stage::Scoring, total), Duration::from_millis(50));
+/// // Scoring ends by here even if retrieval took less than its share.
+/// assert_eq!(shares.end_of(Stage::Scoring, total), Duration::from_millis(75));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shares {

@@ -5,6 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A stage of the ranking pipeline, in the order they run.
+///
+/// ```
+/// use plugrank_budget::Stage;
+///
+/// assert_eq!(Stage::ALL.map(Stage::as_str), ["retrieval", "scoring", "reranking"]);
+/// assert!(Stage::Retrieval < Stage::Scoring, "stages are in the order they run");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {

@@ -9,6 +9,12 @@ use tokio::time::Instant;
 use crate::{Rung, Stage};
 
 /// How a stage ended.
+///
+/// ```
+/// use plugrank_budget::StageOutcome;
+///
+/// assert_eq!(StageOutcome::ALL.map(StageOutcome::as_str), ["completed", "cut", "failed"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageOutcome {
@@ -37,6 +43,23 @@ impl StageOutcome {
 
 /// One stage of a request: what it was given, what it took, how it ended. The ladder, the reply,
 /// the metrics and the stage's span are all made from it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_budget::{Budget, Rung, Shares, Stage};
+/// use plugrank_contract::CallError;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut budget = Budget::start(Duration::from_secs(1), Shares::default());
+/// let refused = |_| async { Err::<(), _>(CallError::overloaded("no room")) };
+/// budget.run(Stage::Retrieval, Rung::Full, refused).await;
+/// let record = &budget.records()[0];
+/// assert!(record.is_overloaded());
+/// assert!(record.spent <= record.allotted);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageRecord {
     /// Which stage.

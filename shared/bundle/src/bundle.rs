@@ -24,6 +24,18 @@ use crate::{
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A bundle whose files are those of its manifest.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use plugrank_bundle::Bundle;
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/simshop/bundle");
+/// let bundle = Bundle::open(Path::new(folder)).unwrap();
+/// assert_eq!(bundle.version(), bundle.manifest().version);
+/// let error = Bundle::open(Path::new("no/such/bundle")).unwrap_err().to_string();
+/// assert!(error.contains("manifest.json is missing"), "{error}");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bundle {
     folder: PathBuf,

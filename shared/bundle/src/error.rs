@@ -5,6 +5,16 @@ use std::path::PathBuf;
 use crate::GraphName;
 
 /// Why a bundle is refused. Every message names the file or key and what would fix it.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use plugrank_bundle::{Bundle, BundleError};
+///
+/// let error = Bundle::open(Path::new("no/such/bundle")).unwrap_err();
+/// assert!(matches!(&error, BundleError::Missing { path } if path.ends_with("manifest.json")));
+/// assert!(error.to_string().ends_with("export or copy it again"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A file that must be there is missing.
@@ -32,7 +42,7 @@ pub enum BundleError {
     /// A file is named that does not lie inside the folder.
     #[error(
         "manifest.json lists `{file}`, which lies outside the bundle's folder; a file of the \
-         bundle has a plain relative path and is no link to elsewhere"
+         bundle has a plain relative path and is no link to another folder"
     )]
     Outside {
         /// Which file.

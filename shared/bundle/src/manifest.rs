@@ -18,6 +18,15 @@ pub const OLD_FORMAT: u32 = 1;
 pub const CLICK: &str = "click";
 
 /// The contents of `manifest.json`.
+///
+/// ```
+/// use plugrank_bundle::Manifest;
+///
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/simshop/bundle/manifest.json");
+/// let manifest: Manifest = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+/// assert_eq!(manifest.main_task(), "click");
+/// assert!(manifest.graphs.values().all(|graph| manifest.files.contains_key(&graph.file)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -54,7 +63,7 @@ pub struct Manifest {
     pub value: ValueTask,
     /// What retrieval uses.
     #[serde(default)]
-    pub retrieval: Retrieval,
+    pub retrieval: RetrievalSpec,
     /// Calibration of the outputs of `unified` and `idrec`, by task.
     #[serde(default)]
     pub calibration: BTreeMap<GraphName, BTreeMap<String, Calibration>>,
@@ -83,6 +92,14 @@ impl Manifest {
 }
 
 /// What a candidate's `ctr` is.
+///
+/// ```
+/// use plugrank_bundle::manifest::ValueTask;
+///
+/// let value: ValueTask = serde_json::from_str(r#"{"task": "purchase"}"#).unwrap();
+/// assert_eq!(value.task.as_deref(), Some("purchase"));
+/// assert_eq!(ValueTask::default().task, None, "the first task");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValueTask {
@@ -92,6 +109,12 @@ pub struct ValueTask {
 }
 
 /// What the data set's time is.
+///
+/// ```
+/// use plugrank_bundle::manifest::TimeKind;
+///
+/// assert_eq!(serde_json::from_str::<TimeKind>("\"order\"").unwrap(), TimeKind::Order);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeKind {
@@ -102,6 +125,14 @@ pub enum TimeKind {
 }
 
 /// Size and checksum of a file.
+///
+/// ```
+/// use plugrank_bundle::manifest::FileEntry;
+///
+/// let json = r#"{"sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "bytes": 0}"#;
+/// let empty: FileEntry = serde_json::from_str(json).unwrap();
+/// assert_eq!((empty.bytes, empty.sha256.len()), (0, 64));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
@@ -112,6 +143,16 @@ pub struct FileEntry {
 }
 
 /// Content vectors: the text part, then the image part.
+///
+/// ```
+/// use plugrank_bundle::manifest::Modal;
+///
+/// let json = r#"{"dim": 384, "text": {"graph": "text_encoder", "dim": 384,
+///     "tokenizer": "tokenizer.json", "max_tokens": 64}}"#;
+/// let modal: Modal = serde_json::from_str(json).unwrap();
+/// assert_eq!((modal.parts(), modal.text.unwrap().max_tokens), (1, 64));
+/// assert!(modal.image.is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Modal {
@@ -134,6 +175,8 @@ impl Modal {
 }
 
 /// How text becomes a vector.
+///
+/// [`Modal`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextPart {
@@ -148,6 +191,15 @@ pub struct TextPart {
 }
 
 /// How an image becomes a vector.
+///
+/// ```
+/// use plugrank_bundle::manifest::ImagePart;
+///
+/// let json = r#"{"graph": "image_encoder", "dim": 512, "width": 224, "height": 224,
+///     "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}"#;
+/// let image: ImagePart = serde_json::from_str(json).unwrap();
+/// assert_eq!((image.width * image.height, image.dim), (50_176, 512));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagePart {
@@ -166,6 +218,13 @@ pub struct ImagePart {
 }
 
 /// How much history the model reads.
+///
+/// ```
+/// use plugrank_bundle::manifest::HistoryLengths;
+///
+/// let history: HistoryLengths = serde_json::from_str(r#"{"clicks": 20, "impressions": 10}"#).unwrap();
+/// assert_eq!(history.clicks + history.impressions, 30);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryLengths {
@@ -176,6 +235,19 @@ pub struct HistoryLengths {
 }
 
 /// A graph and its border.
+///
+/// ```
+/// use plugrank_bundle::{Dim, GraphSpec, InputSource, TensorDtype};
+///
+/// let json = r#"{"file": "idrec.onnx",
+///     "inputs": [{"name": "mask", "source": "history.mask", "dtype": "f32", "shape": ["users", "history"]}],
+///     "outputs": [{"name": "logit", "dtype": "f32", "shape": ["users", "candidates", 1]}]}"#;
+/// let graph: GraphSpec = serde_json::from_str(json).unwrap();
+/// assert_eq!(graph.inputs[0].source, InputSource::HistoryMask);
+/// assert_eq!(graph.inputs[0].shape[1], Dim::Named("history".to_owned()));
+/// assert_eq!((graph.outputs[0].width(), graph.outputs[0].dtype), (Some(1), TensorDtype::F32));
+/// assert!(!graph.outputs[0].per_history_entry());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GraphSpec {
@@ -188,6 +260,8 @@ pub struct GraphSpec {
 }
 
 /// A graph input.
+///
+/// [`GraphSpec`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
@@ -202,6 +276,8 @@ pub struct InputSpec {
 }
 
 /// A graph output.
+///
+/// [`GraphSpec`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorSpec {
@@ -231,6 +307,14 @@ impl TensorSpec {
 }
 
 /// A dimension: a number, or a name for what varies.
+///
+/// ```
+/// use plugrank_bundle::Dim;
+///
+/// let shape: Vec<Dim> = serde_json::from_str(r#"["items", 64]"#).unwrap();
+/// assert_eq!(shape, [Dim::Named("items".to_owned()), Dim::Fixed(64)]);
+/// assert!(serde_json::from_str::<Dim>("\"item\"").is_err(), "the names are a fixed list");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Dim {
     /// Always this long.
@@ -279,9 +363,17 @@ impl<'de> Deserialize<'de> for Dim {
 }
 
 /// What retrieval uses.
+///
+/// ```
+/// use plugrank_bundle::manifest::RetrievalSpec;
+///
+/// let spec: RetrievalSpec = serde_json::from_str(r#"{"item_vector": "item_vector"}"#).unwrap();
+/// assert_eq!(spec.item_vector.as_deref(), Some("item_vector"));
+/// assert_eq!(RetrievalSpec::default().item_vector, None, "items are not found by vectors");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Retrieval {
+pub struct RetrievalSpec {
     /// Output of `item_encoder` by whose cosine similarity candidates are found; without one, items
     /// are not found by their vectors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -289,6 +381,14 @@ pub struct Retrieval {
 }
 
 /// Reference rows.
+///
+/// ```
+/// use plugrank_bundle::manifest::Reference;
+///
+/// let json = r#"{"file": "reference.safetensors", "tolerance": 0.002}"#;
+/// let reference: Reference = serde_json::from_str(json).unwrap();
+/// assert!(reference.tolerance < 0.01);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {

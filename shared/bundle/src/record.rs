@@ -5,6 +5,8 @@ use plugrank_contract::Dtype;
 use crate::{BundleError, GraphName, Manifest, TensorDtype};
 
 /// One output of `item_encoder` within the record.
+///
+/// [`ItemRecordLayout`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPart {
     /// Name of the output.
@@ -16,6 +18,22 @@ pub struct RecordPart {
 }
 
 /// The outputs of `item_encoder`, concatenated in its order: what is cached of an item.
+///
+/// ```
+/// use plugrank_bundle::{ItemRecordLayout, record::RecordPart};
+/// use plugrank_contract::Dtype;
+///
+/// let part = |name: &str, offset, dim| RecordPart { name: name.to_owned(), offset, dim };
+/// let layout = ItemRecordLayout {
+///     parts: vec![part("item_vector", 0, 2), part("gate", 2, 1)],
+///     dim: 3,
+///     dtype: Dtype::F16,
+///     vector: Some(0),
+/// };
+/// assert_eq!((layout.bytes(), layout.vector().unwrap().dim), (6, 2));
+/// let gate = layout.part("gate").unwrap();
+/// assert_eq!(layout.slice(gate, &[1, 2, 3, 4, 5, 6]), [5, 6]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemRecordLayout {
     /// The parts, in order.

@@ -97,6 +97,14 @@ impl fmt::Display for GraphName {
 }
 
 /// What fills a graph input. See `docs/bundle-format.md`.
+///
+/// ```
+/// use plugrank_bundle::{GraphName, InputSource};
+///
+/// let source: InputSource = "candidate.feature.brand".parse().unwrap();
+/// assert_eq!(source, InputSource::CandidateFeature("brand".to_owned()));
+/// assert!(source.allowed_in(GraphName::Unified) && !source.allowed_in(GraphName::UserEncoder));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InputSource {
     /// Token ids of a text. i64 `[batch, tokens]`.
@@ -170,6 +178,13 @@ impl InputSource {
 }
 
 /// No source has this form.
+///
+/// ```
+/// use plugrank_bundle::InputSource;
+///
+/// let error = "history.weather".parse::<InputSource>().unwrap_err().to_string();
+/// assert!(error.starts_with("unknown source `history.weather`"), "{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown source `{0}`; see the table of graphs in docs/bundle-format.md")]
 pub struct UnknownSource(String);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{Deadline, Traceparent};
 
 /// Target of the spans inside a request. They are made only as part of a span that is recorded, and
-/// no log shows them, so that they cost nothing elsewhere.
+/// no log shows them, so that they cost nothing otherwise.
 pub const TRACE_TARGET: &str = "plugrank_trace";
 /// Target of the spans that begin a trace, or take one up from another process or thread.
 pub const TRACE_ROOT_TARGET: &str = "plugrank_trace::root";
@@ -24,6 +24,19 @@ macro_rules! inner_span {
 }
 
 /// Accompanies a call. A field of the actor message locally, headers remotely.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_contract::Context;
+///
+/// let context = Context::background();
+/// assert_eq!(context.remaining(), None);
+/// let context = context.within(Duration::from_secs(60));
+/// assert!(context.remaining().is_some_and(|left| left > Duration::from_secs(50)));
+/// assert!(!context.expired());
+/// assert!(Context::background().within(Duration::ZERO).expired());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Identifies the caller's request in logs and replies.

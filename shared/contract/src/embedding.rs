@@ -5,6 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::{Call, ItemId, ItemList, Matrix, TimestampMs, UserId, UserRead};
 
 /// Where an item's record came from.
+///
+/// ```
+/// use plugrank_contract::embedding::RecordOrigin;
+///
+/// let origins = [RecordOrigin::Memory, RecordOrigin::Missing];
+/// assert_eq!(serde_json::to_string(&origins).unwrap(), r#"["memory","missing"]"#);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordOrigin {
@@ -20,6 +27,13 @@ pub enum RecordOrigin {
 }
 
 /// How far a fetch goes for records.
+///
+/// ```
+/// use plugrank_contract::embedding::Tiers;
+///
+/// assert_eq!(Tiers::default(), Tiers::All);
+/// assert_eq!(serde_json::from_str::<Tiers>("\"cached\"").unwrap(), Tiers::Cached);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tiers {
@@ -32,6 +46,34 @@ pub enum Tiers {
 }
 
 /// Fetches what the unified graph reads: item records and, for `user`, the user's state.
+///
+/// ```
+/// use plugrank_contract::{
+///     Dtype, ItemList, Matrix, UserRead,
+///     embedding::{Fetch, FetchUser, Fetched, RecordOrigin, Tiers, UserState},
+/// };
+///
+/// let call = Fetch {
+///     items: ItemList::named(vec!["lamp".into(), "sofa".into()]),
+///     user: Some(FetchUser { user_id: "ann".into(), as_of: 1_000, user: UserRead::NotRead }),
+///     tiers: Tiers::All,
+/// };
+/// let row = |number: f32| number.to_le_bytes();
+/// let reply = Fetched {
+///     bundle: "shop-7".to_owned(),
+///     items: Matrix::new(2, 1, Dtype::F32, [row(0.5), row(0.0)].concat()).unwrap(),
+///     origins: vec![RecordOrigin::Store, RecordOrigin::Missing],
+///     user: Some(UserState {
+///         outputs: vec![Matrix::empty(1, Dtype::F32)],
+///         recency_bucket: 0,
+///         history_len: 0,
+///         cached: false,
+///     }),
+///     late: None,
+/// };
+/// assert_eq!(reply.items.rows(), call.items.len());
+/// assert_eq!(reply.items.row_f32(0), [0.5]);
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fetch {
     /// Items, in the order the rows come back.
@@ -43,6 +85,8 @@ pub struct Fetch {
 }
 
 /// Whose state to add to a [`Fetch`], and as of when.
+///
+/// [`Fetch`] has an example.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FetchUser {
     /// Who.
@@ -54,6 +98,8 @@ pub struct FetchUser {
 }
 
 /// One user's part: the outputs of the bundle's `user_encoder`, in its order.
+///
+/// [`Fetch`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserState {
     /// Outputs; each has one row, or as many rows as the history has entries (at least 1).
@@ -67,6 +113,8 @@ pub struct UserState {
 }
 
 /// Reply to [`Fetch`].
+///
+/// [`Fetch`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fetched {
     /// Version of the bundle that made the records.
@@ -90,6 +138,20 @@ impl Call for Fetch {
 }
 
 /// Fetches the PPM item vectors alone (for the ANN index and for diversity).
+///
+/// ```
+/// use plugrank_contract::{
+///     Call, Dtype, Matrix,
+///     embedding::{FetchVectors, FetchedVectors, RecordOrigin},
+/// };
+///
+/// let call = FetchVectors { item_ids: vec!["lamp".into()], changed: true };
+/// let vectors = Matrix::new(1, 2, Dtype::F16, vec![0; 4]).unwrap();
+/// let reply =
+///     FetchedVectors { bundle: "shop-7".to_owned(), vectors, origins: vec![RecordOrigin::Encoded] };
+/// assert_eq!((reply.vectors.rows(), reply.origins.len()), (call.item_ids.len(), 1));
+/// assert!(FetchVectors::IDEMPOTENT, "it may be retried or hedged");
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FetchVectors {
     /// Items, in the order the rows come back.
@@ -100,6 +162,8 @@ pub struct FetchVectors {
 }
 
 /// Reply to [`FetchVectors`].
+///
+/// [`FetchVectors`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FetchedVectors {
     /// Version of the bundle that made the vectors.
@@ -117,6 +181,14 @@ impl Call for FetchVectors {
 }
 
 /// Forgets what the in-process tier holds of items whose content changed.
+///
+/// ```
+/// use plugrank_contract::{Call, embedding::Invalidate};
+///
+/// let call = Invalidate { item_ids: vec!["lamp".into()] };
+/// assert_eq!(postcard::to_stdvec(&call).unwrap(), [1, 4, b'l', b'a', b'm', b'p']);
+/// assert!(Invalidate::EVERY_REPLICA, "each process has a cache of its own");
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Invalidate {
     /// Which items.

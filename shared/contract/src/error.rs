@@ -5,6 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Why a call failed, for machines.
+///
+/// ```
+/// use plugrank_contract::ErrorCode;
+///
+/// assert_eq!(serde_json::to_string(&ErrorCode::DeadlineExceeded).unwrap(), "\"deadline_exceeded\"");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -27,6 +33,18 @@ pub enum ErrorCode {
 }
 
 /// A failed call.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use plugrank_contract::{CallError, ErrorCode};
+///
+/// let busy = CallError::overloaded("512 rankings are running").retry_after(Duration::from_secs(1));
+/// assert_eq!((busy.code, busy.retry_after_ms), (ErrorCode::Overloaded, Some(1_000)));
+/// let wrong = CallError::invalid("must name a column").at("/filters/0/must/0/field");
+/// assert_eq!(wrong.to_string(), "InvalidArgument: must name a column");
+/// assert_eq!(wrong.pointer.as_deref(), Some("/filters/0/must/0/field"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code:?}: {message}")]
 pub struct CallError {

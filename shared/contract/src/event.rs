@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{ItemId, TimestampMs, UserId};
 
 /// What an event says of the item.
+///
+/// [`EventType`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feedback {
@@ -19,6 +21,15 @@ pub enum Feedback {
 }
 
 /// The type of an event, with what the settings say of it (`[events.types]`).
+///
+/// ```
+/// use plugrank_contract::{EventType, Feedback};
+///
+/// let purchase =
+///     EventType { name: "purchase".into(), feedback: Feedback::Positive, weight: 5.0 };
+/// assert!(purchase.is_positive() && EventType::click().is_positive());
+/// assert!(!EventType::impression().is_positive());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventType {
     /// Its name.
@@ -50,6 +61,25 @@ impl EventType {
 }
 
 /// One event of the log.
+///
+/// ```
+/// use plugrank_contract::{Event, EventType, HistoryEntry};
+///
+/// let event = Event {
+///     event_id: "e1".to_owned(),
+///     event_type: EventType::click(),
+///     user_id: "ann".into(),
+///     item_id: "lamp".into(),
+///     value: Some(19.5),
+///     request_id: None,
+///     position: Some(1),
+///     surface: Some("home".to_owned()),
+///     timestamp: 1_700_000_000_000,
+/// };
+/// let entry = HistoryEntry::from_event(&event);
+/// assert!(entry.clicked);
+/// assert_eq!(entry.action.as_deref(), Some("click"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Chosen by the caller; a second event of the same id changes nothing.

@@ -6,6 +6,43 @@ use crate::{FeatureValues, ItemId, TimestampMs, UserId};
 
 /// A list that was served: what was shown to whom, and by what it was made. Events name it by
 /// `request_id`.
+///
+/// ```
+/// use plugrank_contract::{ExposedArm, ExposedItem, Exposure, FeatureValues};
+///
+/// let list = Exposure {
+///     request_id: "r1".to_owned(),
+///     timestamp: 1_700_000_000_000,
+///     user_id: "ann".into(),
+///     surface: Some("home".to_owned()),
+///     arms: vec![ExposedArm {
+///         layer: "ranking".to_owned(),
+///         experiment: "ppm".to_owned(),
+///         arm: "unified".to_owned(),
+///     }],
+///     forced_arms: false,
+///     bundle: Some("shop-7".to_owned()),
+///     rung: "full".to_owned(),
+///     degraded: false,
+///     late: false,
+///     failed: false,
+///     coverage: 1.0,
+///     features: FeatureValues::new(),
+///     tasks: vec!["click".to_owned(), "purchase".to_owned()],
+///     items: vec![ExposedItem {
+///         item_id: "lamp".into(),
+///         score: Some(0.2),
+///         ctr: Some(0.2),
+///         scores: vec![0.2, 0.01],
+///         propensity: None,
+///         features: FeatureValues::new(),
+///     }],
+///     rerank: Vec::new(),
+/// };
+/// // The logs keep it in postcard.
+/// let row = postcard::to_stdvec(&list).unwrap();
+/// assert_eq!(postcard::from_bytes::<Exposure>(&row).unwrap(), list);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exposure {
     /// Names the request, as its events do.
@@ -44,6 +81,8 @@ pub struct Exposure {
 }
 
 /// An arm of an experiment.
+///
+/// [`Exposure`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExposedArm {
     /// The layer.
@@ -55,6 +94,8 @@ pub struct ExposedArm {
 }
 
 /// An item of a served list.
+///
+/// [`Exposure`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExposedItem {
     /// Which item.

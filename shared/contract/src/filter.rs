@@ -8,6 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// Conditions on columns of items: all of `must`, none of `must_not`, and, where `should` is not
 /// empty, at least one of it. A missing value meets no condition, so `must_not` keeps items that have
 /// none. An empty filter keeps everything.
+///
+/// ```
+/// use plugrank_contract::Filter;
+///
+/// let json = r#"{"must": [{"field": "price", "lt": 20}], "must_not": [{"field": "brand", "any": ["x"]}]}"#;
+/// let filter: Filter = serde_json::from_str(json).unwrap();
+/// assert_eq!((filter.conditions().count(), filter.problems().len()), (2, 0));
+/// // A problem has its place: a condition is a range, or `any`, or `all`.
+/// let wrong: Filter = serde_json::from_str(r#"{"should": [{"field": "price"}]}"#).unwrap();
+/// assert_eq!(wrong.problems()[0].pointer, "/should/0");
+/// assert!(Filter::default().is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
@@ -23,6 +35,15 @@ pub struct Filter {
 ///
 /// A column may hold lists; a range or `any` is met when one element meets it, `all` when the list has
 /// each of the values.
+///
+/// ```
+/// use plugrank_contract::Condition;
+///
+/// let condition = Condition { field: "price".into(), gte: Some(5.0), ..Condition::default() };
+/// assert!(condition.is_range());
+/// let listed: Condition = serde_json::from_str(r#"{"field": "brand", "any": ["x", "y"]}"#).unwrap();
+/// assert!(!listed.is_range() && listed.any.is_some_and(|values| values.len() == 2));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Condition {
@@ -43,6 +64,13 @@ pub struct Condition {
 }
 
 /// A value in a condition: a text or a number.
+///
+/// ```
+/// use plugrank_contract::FilterValue;
+///
+/// let values: Vec<FilterValue> = serde_json::from_str("[\"red\", 4]").unwrap();
+/// assert_eq!(values, [FilterValue::from("red"), FilterValue::from(4.0)]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
     /// Equal to a text.
@@ -52,6 +80,8 @@ pub enum FilterValue {
 }
 
 /// What is wrong with a filter, and where.
+///
+/// [`Filter::problems`] lists them; [`Filter`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterProblem {
     /// JSON pointer (RFC 6901) within the filter, e.g. `/must/0/field`.
@@ -88,8 +118,8 @@ impl Filter {
         places.zip(self.must.iter().chain(&self.must_not).chain(&self.should))
     }
 
-    /// What is wrong with it whatever the catalog: the number of conditions and values, and the form
-    /// of each condition.
+    /// What is wrong with it for any catalog: the number of conditions and values, and the form of
+    /// each condition.
     #[must_use]
     pub fn problems(&self) -> Vec<FilterProblem> {
         let mut problems = Vec::new();
@@ -115,6 +145,13 @@ impl Filter {
 }
 
 /// Where a condition stands in its filter.
+///
+/// ```
+/// use plugrank_contract::filter::ConditionPlace;
+///
+/// let place = ConditionPlace { group: "must", at: 2 };
+/// assert_eq!(place.problem("any", "is empty".to_owned()).pointer, "/must/2/any");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConditionPlace {
     /// `must`, `must_not` or `should`.

@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::{Event, ItemId, TimestampMs, feature::Number};
 
 /// One past impression with its label.
+///
+/// ```
+/// use plugrank_contract::HistoryEntry;
+///
+/// let seen = HistoryEntry::new("lamp".into(), false, 1_000);
+/// let bought = HistoryEntry { action: Some("purchase".into()), clicked: true, ..seen.clone() };
+/// assert!(bought.clicked && !seen.clicked && seen.action.is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// Item shown.
@@ -41,6 +49,14 @@ impl HistoryEntry {
 
 /// What a user saw and did before a moment, newest first; among equal timestamps the greater item
 /// id first.
+///
+/// ```
+/// use plugrank_contract::{History, HistoryEntry};
+///
+/// let entry = |id: &str, clicked, at| HistoryEntry::new(id.into(), clicked, at);
+/// let history = History { entries: vec![entry("sofa", true, 3), entry("lamp", false, 2)] };
+/// assert_eq!(history.clicks().map(|entry| entry.item_id.as_str()).collect::<Vec<_>>(), ["sofa"]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// Entries, newest first.

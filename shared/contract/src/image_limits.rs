@@ -15,6 +15,13 @@ pub const MAX_DECODED_BYTES: u64 = 256 << 20;
 ///
 /// # Errors
 /// What is too large, and what would be right.
+///
+/// ```
+/// use plugrank_contract::image_limits::check_pixels;
+///
+/// assert!(check_pixels(1_024, 768).is_ok());
+/// assert!(check_pixels(16_000, 16_000).unwrap_err().contains("16000 x 16000 pixels"));
+/// ```
 pub fn check_pixels(width: u32, height: u32) -> Result<(), String> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(format!(
@@ -29,6 +36,13 @@ pub fn check_pixels(width: u32, height: u32) -> Result<(), String> {
 ///
 /// # Errors
 /// How much it is, and what would be right.
+///
+/// ```
+/// use plugrank_contract::image_limits::{MAX_DECODED_BYTES, check_decoded};
+///
+/// assert!(check_decoded(MAX_DECODED_BYTES).is_ok());
+/// assert!(check_decoded(MAX_DECODED_BYTES + 1).is_err());
+/// ```
 pub fn check_decoded(bytes: u64) -> Result<(), String> {
     if bytes > MAX_DECODED_BYTES {
         let (got, most) = (bytes >> 20, MAX_DECODED_BYTES >> 20);

@@ -5,6 +5,22 @@ use serde::{Deserialize, Serialize};
 use crate::{FeatureValues, ItemId, TimestampMs};
 
 /// An item of the catalog, without its image bytes.
+///
+/// ```
+/// use plugrank_contract::{FeatureValues, Item};
+///
+/// let item = Item {
+///     item_id: "lamp".into(),
+///     title: "Desk lamp".to_owned(),
+///     text: "Warm light".to_owned(),
+///     categories: vec!["lighting".to_owned()],
+///     created_at: None,
+///     available: true,
+///     image_hash: None,
+///     features: FeatureValues::from([("price".to_owned(), 20.into())]),
+/// };
+/// assert_eq!(item.encoder_text(), "Desk lamp\nWarm light");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Identifier.
@@ -29,6 +45,14 @@ pub struct Item {
 pub type ContentHash = [u8; 32];
 
 /// An item together with the version of its content.
+///
+/// ```
+/// use plugrank_contract::ItemKey;
+///
+/// let before = ItemKey { item_id: "lamp".into(), content: [1; 32] };
+/// let after = ItemKey { content: [2; 32], ..before.clone() };
+/// assert_ne!(before, after, "a record of the content before is not that of the item now");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ItemKey {
     /// Identifier.

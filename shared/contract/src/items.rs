@@ -14,6 +14,29 @@ pub type ItemIndex = u32;
 pub const UNKNOWN_ITEM: ItemIndex = ItemIndex::MAX;
 
 /// Translates between ids and indices. Each process has one: its item table.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use plugrank_contract::{ItemId, ItemIds, ItemIndex, ItemList, UNKNOWN_ITEM};
+///
+/// #[derive(Debug)]
+/// struct Catalog([ItemId; 2]);
+///
+/// impl ItemIds for Catalog {
+///     fn id(&self, index: ItemIndex) -> Option<&ItemId> {
+///         self.0.get(index as usize)
+///     }
+///     fn indices(&self, ids: &mut dyn Iterator<Item = &str>, found: &mut Vec<ItemIndex>) {
+///         let known = |id: &str| self.0.iter().position(|known| known.as_str() == id);
+///         found.extend(ids.map(|id| known(id).map_or(UNKNOWN_ITEM, |at| at as ItemIndex)));
+///     }
+/// }
+///
+/// let catalog = Arc::new(Catalog(["lamp".into(), "sofa".into()]));
+/// let list = ItemList::named(vec!["sofa".into(), "boat".into()]);
+/// assert_eq!(*list.indices_in(&catalog), [1, UNKNOWN_ITEM]);
+/// ```
 pub trait ItemIds: Send + Sync + fmt::Debug {
     /// The id of an index; `None` for an index that was never given.
     fn id(&self, index: ItemIndex) -> Option<&ItemId>;
@@ -41,7 +64,7 @@ pub struct ItemList {
 }
 
 impl ItemList {
-    /// A list of ids that nobody has resolved yet.
+    /// A list of ids that are not resolved yet.
     #[must_use]
     pub fn named(names: Vec<ItemId>) -> Self {
         Self { names, ..Self::default() }

@@ -17,6 +17,21 @@ pub fn name<'n>(version: &'n str, folder: Option<&str>) -> &'n str {
 }
 
 /// Asks whether a bundle can be used, and for its version.
+///
+/// ```
+/// use plugrank_contract::{
+///     Call,
+///     loading::{CheckBundle, CheckedBundle, LoadBundle, SETTINGS, name},
+/// };
+///
+/// let call = CheckBundle { folder: Some("shop-7".to_owned()) };
+/// // What a role answers has the version that the next call names.
+/// let checked = CheckedBundle { version: "7".to_owned() };
+/// let load = LoadBundle { folder: call.folder, version: checked.version };
+/// assert_eq!(name(&load.version, load.folder.as_deref()), "7");
+/// assert_eq!(name(&load.version, None), SETTINGS);
+/// assert!(LoadBundle::EVERY_REPLICA && !CheckBundle::EVERY_REPLICA);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckBundle {
     /// Name of its folder among the models; none for the bundle of the settings.
@@ -24,6 +39,8 @@ pub struct CheckBundle {
 }
 
 /// Reply to [`CheckBundle`].
+///
+/// [`CheckBundle`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedBundle {
     /// Its version.
@@ -38,6 +55,8 @@ impl Call for CheckBundle {
 
 /// Has a process load a bundle beside the models it has. Answered when the bundle is checked; how far loading
 /// is, [`HeldModels`] tells. One that is there or loading already is left as it is.
+///
+/// [`CheckBundle`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadBundle {
     /// Name of its folder among the models; none for the bundle of the settings.
@@ -54,10 +73,23 @@ impl Call for LoadBundle {
 }
 
 /// Asks for the whole bundles in the folder of models.
+///
+/// ```
+/// use plugrank_contract::{
+///     Call,
+///     loading::{BundlesListed, ListBundles},
+/// };
+///
+/// let reply = BundlesListed { folders: vec![("shop-7".to_owned(), 42)] };
+/// let wire = postcard::to_stdvec(&reply).unwrap();
+/// assert_eq!(postcard::from_bytes::<<ListBundles as Call>::Reply>(&wire).unwrap(), reply);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListBundles {}
 
 /// Reply to [`ListBundles`].
+///
+/// [`ListBundles`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundlesListed {
     /// Name of each folder, and a number that changes with what is in it.
@@ -71,10 +103,30 @@ impl Call for ListBundles {
 }
 
 /// Asks which models a process has. The answer of several is what all of them have.
+///
+/// [`ModelsHere`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldModels {}
 
 /// Reply to [`HeldModels`].
+///
+/// ```
+/// use plugrank_contract::{
+///     Call,
+///     loading::{HeldModels, HeldState, ModelHere, ModelsHere},
+/// };
+///
+/// let has = |name: &str| ModelsHere {
+///     models: vec![ModelHere {
+///         name: name.to_owned(),
+///         version: name.to_owned(),
+///         state: HeldState::Ready,
+///     }],
+/// };
+/// assert_eq!(has("7").state("7"), HeldState::Ready);
+/// // Two processes together have what both have.
+/// assert_eq!(HeldModels::merge(has("7"), has("8")).state("7"), HeldState::Absent);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelsHere {
     /// By name, ascending.
@@ -82,6 +134,8 @@ pub struct ModelsHere {
 }
 
 /// A model of a process.
+///
+/// [`ModelsHere`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelHere {
     /// Its [`name`].
@@ -93,6 +147,8 @@ pub struct ModelHere {
 }
 
 /// State of a model in a process, or in the one of several that is furthest behind.
+///
+/// [`ModelsHere`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HeldState {
     /// It answers calls that name it.

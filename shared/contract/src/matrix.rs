@@ -4,6 +4,12 @@ use half::f16;
 use serde::{Deserialize, Serialize};
 
 /// Element type of a [`Matrix`].
+///
+/// ```
+/// use plugrank_contract::Dtype;
+///
+/// assert_eq!((Dtype::F16.size(), Dtype::F32.size()), (2, 4));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dtype {
@@ -45,6 +51,13 @@ pub struct Matrix {
 }
 
 /// The block does not hold what its shape says.
+///
+/// ```
+/// use plugrank_contract::{Dtype, Matrix};
+///
+/// let error = Matrix::new(2, 3, Dtype::F16, vec![0; 5]).unwrap_err();
+/// assert_eq!(error.to_string(), "a 2 x 3 F16 matrix takes 12 bytes, got 5");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a {rows} x {dim} {dtype:?} matrix takes {expected} bytes, got {got}")]
 pub struct MatrixError {
@@ -141,6 +154,8 @@ impl Matrix {
 }
 
 /// Decodes little-endian elements to f32.
+///
+/// [`Matrix`] has an example.
 #[must_use]
 pub fn decode_f32(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     match dtype {

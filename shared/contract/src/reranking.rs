@@ -11,6 +11,8 @@ use crate::{
 
 /// What rules read of candidates, for a re-ranking role whose process does not hold the item table.
 /// It comes with the scores.
+///
+/// [`Rerank`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RankFacts {
     /// Number of the main category, then of the others, of each candidate. The numbers mean the
@@ -26,9 +28,23 @@ pub struct RankFacts {
     pub rules: RuleFacts,
 }
 
-/// What the rules of the settings read of candidates, as
-/// [`RuleInputs`](crate::scoring::RuleInputs) asks: a row for each thing, with a place for each
-/// candidate.
+/// What the rules of the settings read of candidates, as [`RuleInputs`](crate::scoring::RuleInputs)
+/// asks: a row for each column or filter, with a place for each candidate.
+///
+/// ```
+/// use plugrank_contract::reranking::RuleFacts;
+///
+/// // A column of brands, a column of prices, a filter; two candidates.
+/// let facts = RuleFacts {
+///     keys: vec![vec![1, 0], vec![]],
+///     numbers: vec![vec![], vec![19.5, f32::NAN]],
+///     met: vec![vec![true, false]],
+///     stats: vec![(100, 7), (0, 0)],
+/// };
+/// assert_eq!((facts.key(0, 0), facts.key(0, 1)), (1, 0));
+/// assert!(facts.number(1, 1).is_nan() && facts.meets(0, 0));
+/// assert_eq!(facts.shown_and_clicked(0), (100, 7));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleFacts {
     /// For each column: names the value, alike where the values are; 0 where there is none. The names
@@ -76,6 +92,38 @@ fn at<T: Copy>(rows: &[Vec<T>], row: usize, candidate: usize) -> Option<T> {
 pub const MAX_DIVERSITY: f32 = 0.99;
 
 /// Orders candidates for display.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use plugrank_contract::{
+///     Dtype, ItemList, Matrix,
+///     reranking::{Place, RankFacts, Rerank, Reranked, RuleFacts},
+/// };
+///
+/// let call = Rerank {
+///     items: ItemList::named(vec!["lamp".into(), "sofa".into()]),
+///     ctr: [0.1, 0.3].into(),
+///     facts: Some(Arc::new(RankFacts {
+///         categories: vec![vec![1], vec![2]],
+///         created_at: vec![None, Some(1_000)],
+///         with_vector: vec![],
+///         vectors: Matrix::empty(64, Dtype::F16),
+///         rules: RuleFacts::default(),
+///     })),
+///     surface: "home".into(),
+///     k: 1,
+///     before: 0,
+///     diversity: None,
+///     explain: false,
+///     as_of: 2_000,
+///     seed: 7,
+/// };
+/// let first = Place { candidate: 1, score: 0.3, rule: "ranked".into(), propensity: None };
+/// let reply = Reranked { places: vec![first], ..Reranked::default() };
+/// let best = reply.places[0].candidate as usize;
+/// assert_eq!(call.items.id_at(best).unwrap().as_str(), "sofa");
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rerank {
     /// Candidates, any order, no duplicates.
@@ -103,6 +151,8 @@ pub struct Rerank {
 }
 
 /// A candidate at its place.
+///
+/// [`Rerank`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// Which candidate: its place in [`Rerank::items`].
@@ -117,6 +167,13 @@ pub struct Place {
 
 /// What a rule did to an item: its place without the rule and those after it, and with the rule. Places
 /// count from 1; `None` where the item is not among those asked for.
+///
+/// ```
+/// use plugrank_contract::reranking::Move;
+///
+/// let buried = Move { rule: "bury".into(), from: Some(3), to: None };
+/// assert!(buried.to.is_none(), "it left the places that were asked for");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// The rule.
@@ -128,6 +185,8 @@ pub struct Move {
 }
 
 /// Reply to [`Rerank`]: at most `k` candidates, first to last.
+///
+/// [`Rerank`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reranked {
     /// Candidates in their final order.

@@ -11,6 +11,14 @@ pub type Name = Cow<'static, str>;
 
 /// The sources that named a candidate: bit n stands for the n-th name of
 /// [`Retrieved::source_names`].
+///
+/// ```
+/// use plugrank_contract::retrieval::SourceSet;
+///
+/// let both = SourceSet::only(0).union(SourceSet::only(3));
+/// assert!(both.contains(SourceSet::only(3)) && !both.contains(SourceSet::only(1)));
+/// assert_eq!(both.iter().collect::<Vec<_>>(), [0, 3]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceSet(u32);
@@ -59,6 +67,38 @@ pub const OVER_LIMIT: Name = Cow::Borrowed("over_limit");
 pub type SurfaceName = Arc<str>;
 
 /// Asks for the candidates of one request.
+///
+/// ```
+/// use plugrank_contract::{
+///     ItemList,
+///     retrieval::{Dropped, Retrieve, Retrieved, SourceSet},
+/// };
+///
+/// let call = Retrieve {
+///     user_id: "ann".into(),
+///     surface: "home".into(),
+///     limit: 300,
+///     candidates: None,
+///     exclude: ItemList::named(vec!["boat".into()]),
+///     shown: [].into(),
+///     context: ItemList::default(),
+///     recent: None,
+///     filters: vec![],
+///     as_of: 1_000,
+///     explain: true,
+/// };
+/// let reply = Retrieved {
+///     candidates: ItemList::named(vec!["lamp".into()]),
+///     source_names: ["ann".into(), "popular".into()].into(),
+///     sources: vec![SourceSet::only(1)],
+///     dropped: vec![Dropped { item_id: "boat".into(), reason: "excluded".into() }],
+///     dropped_total: 1,
+///     ..Retrieved::default()
+/// };
+/// assert!(reply.candidates.len() <= call.limit as usize);
+/// let named_by: Vec<&str> = reply.sources[0].iter().map(|at| &*reply.source_names[at]).collect();
+/// assert_eq!(named_by, ["popular"]);
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Retrieve {
     /// For whom.
@@ -90,6 +130,8 @@ pub struct Retrieve {
 }
 
 /// An item left out.
+///
+/// [`Retrieve`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// Which item.
@@ -101,6 +143,8 @@ pub struct Dropped {
 
 /// The candidates: no duplicates, best retrieval order first (the order used when nothing can be
 /// scored); for caller-given candidates the caller's order.
+///
+/// [`Retrieve`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Retrieved {
     /// Candidates.
@@ -128,6 +172,21 @@ impl Call for Retrieve {
 }
 
 /// Asks for the items whose vectors are nearest to that of an item.
+///
+/// ```
+/// use plugrank_contract::{
+///     ItemList,
+///     retrieval::{Similar, SimilarItems},
+/// };
+///
+/// let call = Similar { item_id: "lamp".into(), k: 2, filters: vec![] };
+/// let reply = SimilarItems {
+///     items: ItemList::named(vec!["candle".into()]),
+///     similarity: vec![0.93],
+///     bundle: "shop-7".to_owned(),
+/// };
+/// assert!(reply.items.len() == reply.similarity.len() && reply.items.len() <= call.k as usize);
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Similar {
     /// Which item. It need not be available.
@@ -139,6 +198,8 @@ pub struct Similar {
 }
 
 /// Reply to [`Similar`]: available items by cosine, nearest first, without the item itself.
+///
+/// [`Similar`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SimilarItems {
     /// The items.
@@ -156,6 +217,14 @@ impl Call for Similar {
 }
 
 /// Tells retrieval of events that have been stored (popularity, co-visitation).
+///
+/// ```
+/// use plugrank_contract::{Call, retrieval::ObserveEvents};
+///
+/// assert!(!ObserveEvents::IDEMPOTENT, "a second time would count each click twice");
+/// assert!(ObserveEvents::EVERY_REPLICA && !ObserveEvents::IN_PLACE);
+/// assert_eq!(postcard::to_stdvec(&ObserveEvents { events: vec![] }).unwrap(), [0]);
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ObserveEvents {
     /// Stored events.
@@ -171,6 +240,14 @@ impl Call for ObserveEvents {
 }
 
 /// Tells retrieval that items in the store were written or removed; it reads them again.
+///
+/// ```
+/// use plugrank_contract::{Call, retrieval::RefreshItems};
+///
+/// let call = RefreshItems { item_ids: vec!["lamp".into()] };
+/// assert_eq!(call.item_ids.len(), 1);
+/// assert!(RefreshItems::IDEMPOTENT && RefreshItems::EVERY_REPLICA);
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RefreshItems {
     /// Which items.

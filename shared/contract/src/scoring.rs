@@ -11,6 +11,13 @@ use crate::{
 };
 
 /// Which of the bundle's models scores.
+///
+/// ```
+/// use plugrank_contract::scoring::ModelKind;
+///
+/// assert_eq!(ModelKind::default(), ModelKind::Unified);
+/// assert_eq!(serde_json::from_str::<ModelKind>("\"idrec\"").unwrap(), ModelKind::Idrec);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKind {
@@ -22,6 +29,43 @@ pub enum ModelKind {
 }
 
 /// Scores candidates for a user.
+///
+/// ```
+/// use plugrank_contract::{
+///     ItemList, UserRead,
+///     embedding::Tiers,
+///     scoring::{ModelKind, RecordCoverage, Score, Scored, ScoringLoad},
+/// };
+///
+/// let call = Score {
+///     user_id: "ann".into(),
+///     items: ItemList::named(vec!["lamp".into(), "sofa".into()]),
+///     user: UserRead::NotRead,
+///     as_of: 1_000,
+///     model: ModelKind::Unified,
+///     tiers: Tiers::All,
+///     facts_for: 0,
+///     rule_inputs: Default::default(),
+///     given: None,
+///     value: Some("click * item.price".into()),
+///     explain: false,
+/// };
+/// let reply = Scored {
+///     bundle: "shop-7".into(),
+///     ctr: [0.1, 0.3].into(),
+///     scores: vec![],
+///     value: None,
+///     facts: None,
+///     model: ModelKind::Idrec,
+///     fell: None,
+///     late: None,
+///     coverage: RecordCoverage { rows: 2, memory: 2, ..RecordCoverage::default() },
+///     batch_rows: 2,
+///     load: ScoringLoad { backlog_us: 0 },
+/// };
+/// assert_eq!(reply.ctr.len(), call.items.len());
+/// assert_ne!(reply.model, call.model, "the reply says which model scored");
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Score {
     /// For whom.
@@ -50,6 +94,14 @@ pub struct Score {
 }
 
 /// What the rules of the settings read of items, beside categories, ages and vectors.
+///
+/// ```
+/// use plugrank_contract::scoring::RuleInputs;
+///
+/// let nothing = RuleInputs::default();
+/// let brands = RuleInputs { columns: vec!["brand".to_owned()], ..RuleInputs::default() };
+/// assert!(nothing.is_empty() && !brands.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleInputs {
     /// Columns whose values are read.
@@ -72,6 +124,24 @@ impl RuleInputs {
 }
 
 /// Feature values that a request brings with it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use plugrank_contract::{
+///     FeatureValues,
+///     scoring::{GivenCandidateFeatures, GivenFeatures},
+/// };
+///
+/// let one = |name: &str, value: i64| FeatureValues::from([(name.to_owned(), value.into())]);
+/// let given = GivenFeatures {
+///     request: one("basket", 3),
+///     candidates: vec![GivenCandidateFeatures { place: 0, features: Arc::new(one("bid", 2)) }],
+///     ..GivenFeatures::default()
+/// };
+/// assert_eq!(given.candidates[0].features["bid"], 2.into());
+/// assert!(given.user.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenFeatures {
     /// Of the situation.
@@ -81,12 +151,14 @@ pub struct GivenFeatures {
     /// What the user did before the request, newest first, in place of what is stored of it.
     pub recent: Option<Arc<[HistoryEntry]>>,
     /// Of each candidate, in the order of the call's; none where none were given.
-    pub candidates: Vec<GivenCandidate>,
+    pub candidates: Vec<GivenCandidateFeatures>,
 }
 
 /// Feature values given of one candidate.
+///
+/// [`GivenFeatures`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GivenCandidate {
+pub struct GivenCandidateFeatures {
     /// Its place in the caller's list.
     pub place: u32,
     /// The values.
@@ -94,8 +166,16 @@ pub struct GivenCandidate {
 }
 
 /// How far vectors were at hand.
+///
+/// ```
+/// use plugrank_contract::scoring::RecordCoverage;
+///
+/// let coverage = RecordCoverage { rows: 10, memory: 7, encoded: 2, missing: 1, ..Default::default() };
+/// let told = coverage.memory + coverage.store + coverage.encoded + coverage.missing;
+/// assert_eq!(told, coverage.rows, "each row's record has one origin");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Coverage {
+pub struct RecordCoverage {
     /// Rows scored.
     pub rows: u32,
     /// Rows whose record was in the in-process tier.
@@ -111,6 +191,8 @@ pub struct Coverage {
 }
 
 /// How busy the service is.
+///
+/// [`Score`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScoringLoad {
     /// Time the queue would take to be worked off now, in microseconds.
@@ -118,6 +200,13 @@ pub struct ScoringLoad {
 }
 
 /// What one task of the model predicts of the candidates.
+///
+/// ```
+/// use plugrank_contract::scoring::TaskScores;
+///
+/// let scores = TaskScores { task: "purchase".into(), probabilities: [0.01, 0.04].into() };
+/// assert_eq!(scores.probabilities.len(), 2);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskScores {
     /// The task.
@@ -127,6 +216,20 @@ pub struct TaskScores {
 }
 
 /// What candidates are worth by a formula.
+///
+/// ```
+/// use plugrank_contract::scoring::Valued;
+///
+/// let valued = Valued {
+///     formula: "click * item.price".into(),
+///     values: [2.0, 3.0].into(),
+///     broken: None,
+///     names: vec!["click".into(), "item.price".into()],
+///     numbers: vec![0.1, 20.0, 0.3, 10.0],
+/// };
+/// assert_eq!(valued.numbers_of(1), [0.3, 10.0]);
+/// assert!(valued.numbers_of(2).is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Valued {
     /// The formula.
@@ -151,6 +254,8 @@ impl Valued {
 }
 
 /// Reply to [`Score`].
+///
+/// [`Score`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
     /// Version of the bundle that scored.
@@ -170,7 +275,7 @@ pub struct Scored {
     /// What could not be read in time, so that something else stands in for it.
     pub late: Option<String>,
     /// Vectors at hand.
-    pub coverage: Coverage,
+    pub coverage: RecordCoverage,
     /// Rows of the batch this request ran in, its padding included.
     pub batch_rows: u32,
     /// How busy the service is.
@@ -184,6 +289,19 @@ impl Call for Score {
 }
 
 /// Asks whether the model can read feature values, before they are stored.
+///
+/// ```
+/// use plugrank_contract::{
+///     FeatureValues,
+///     scoring::{CheckFeatures, FeatureOwner, FeaturesChecked, WrongFeature},
+/// };
+///
+/// let values = vec![FeatureValues::from([("age".to_owned(), "old".into())])];
+/// let call = CheckFeatures { owner: FeatureOwner::User, values };
+/// let wrong = WrongFeature { name: "age".to_owned(), detail: "must be a number".to_owned() };
+/// let reply = FeaturesChecked { wrong: vec![Some(wrong)] };
+/// assert_eq!(reply.wrong.len(), call.values.len());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckFeatures {
     /// Whose features they are.
@@ -193,6 +311,8 @@ pub struct CheckFeatures {
 }
 
 /// Whose features stored values are.
+///
+/// [`CheckFeatures`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FeatureOwner {
     /// Of items.
@@ -202,6 +322,8 @@ pub enum FeatureOwner {
 }
 
 /// Reply to [`CheckFeatures`].
+///
+/// [`CheckFeatures`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeaturesChecked {
     /// What of each cannot be read; `None` where all can.
@@ -209,6 +331,8 @@ pub struct FeaturesChecked {
 }
 
 /// A feature value that the model cannot read.
+///
+/// [`CheckFeatures`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongFeature {
     /// The feature, by the name it was given.
@@ -225,6 +349,23 @@ impl Call for CheckFeatures {
 
 /// Runs one of the bundle's graphs on tensors given by the caller, in the batches of ordinary
 /// scoring.
+///
+/// ```
+/// use plugrank_contract::{
+///     NamedTensor, TensorDtype,
+///     scoring::{Infer, Inferred, ModelKind},
+/// };
+///
+/// let tensor = |name: &str, shape: Vec<usize>| NamedTensor {
+///     name: name.to_owned(),
+///     dtype: TensorDtype::F32,
+///     data: vec![0; 4 * shape.iter().product::<usize>()],
+///     shape,
+/// };
+/// let call = Infer { model: ModelKind::Idrec, inputs: vec![tensor("history_mask", vec![1, 8])] };
+/// let reply = Inferred { outputs: vec![tensor("logits", vec![1, 3])] };
+/// assert_eq!((call.inputs[0].data.len(), reply.outputs[0].data.len()), (32, 12));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Infer {
     /// Which graph.
@@ -235,6 +376,8 @@ pub struct Infer {
 }
 
 /// Reply to [`Infer`].
+///
+/// [`Infer`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inferred {
     /// Every output of the graph, in its order. Logits are as the graph gives them, without

@@ -5,6 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Element type of a tensor.
+///
+/// ```
+/// use plugrank_contract::TensorDtype;
+///
+/// assert_eq!((TensorDtype::I64.size(), TensorDtype::I64.to_string()), (8, "i64".to_owned()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TensorDtype {
@@ -39,6 +45,19 @@ impl fmt::Display for TensorDtype {
 }
 
 /// An input or output of a graph: its elements row by row, little-endian.
+///
+/// ```
+/// use plugrank_contract::{NamedTensor, TensorDtype};
+///
+/// let ids = NamedTensor {
+///     name: "ids".to_owned(),
+///     dtype: TensorDtype::I64,
+///     shape: vec![1, 2],
+///     data: [7_i64, 9].iter().flat_map(|id| id.to_le_bytes()).collect(),
+/// };
+/// let elements: usize = ids.shape.iter().product();
+/// assert_eq!(ids.data.len(), elements * ids.dtype.size());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedTensor {
     /// Name in the graph.

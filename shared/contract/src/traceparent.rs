@@ -7,6 +7,15 @@ const LEN: usize = 55;
 
 /// Names a span to those who are called: `00-<trace>-<parent>-<flags>` in lower-case hexadecimal
 /// digits (W3C Trace Context, section 3.2). A copy costs no allocation, as every call carries one.
+///
+/// ```
+/// use plugrank_contract::Traceparent;
+///
+/// let named = Traceparent::new([1; 16], [2; 8], 1);
+/// assert_eq!(named.as_str(), "00-01010101010101010101010101010101-0202020202020202-01");
+/// assert_eq!(Traceparent::from_header(named.as_str()), Some(named));
+/// assert_eq!(Traceparent::from_header("none"), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Traceparent([u8; LEN]);
 

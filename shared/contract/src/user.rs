@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::{FeatureValues, HistoryEntry, TimestampMs, UserId};
 
 /// A user's profile.
+///
+/// ```
+/// use plugrank_contract::{FeatureValues, User};
+///
+/// let features = FeatureValues::from([("age".to_owned(), 34.into())]);
+/// let user = User { user_id: "ann".into(), features };
+/// assert_eq!(user.features["age"].to_string(), "34");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Identifier.
@@ -55,12 +63,23 @@ impl HistoryLimits {
 }
 
 /// What a stage learned of the user, for the stages after it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use plugrank_contract::{HistoryLimits, UserRead, UserView};
+///
+/// let limits = HistoryLimits { clicks: 50, impressions: 50 };
+/// let read = UserRead::Read(Arc::new(UserView::new("ann".into(), None, vec![], limits)));
+/// assert!(matches!(read, UserRead::Read(view) if view.user_id.as_str() == "ann"));
+/// assert_eq!(UserRead::default(), UserRead::NotRead);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserRead {
-    /// Nobody has read the user yet.
+    /// The user has not been read yet.
     #[default]
     NotRead,
-    /// The store did not answer; why. Nobody asks it again for this request.
+    /// The store did not answer; why. It is not asked again for this request.
     Failed(String),
     /// The user.
     Read(Arc<UserView>),
@@ -68,6 +87,19 @@ pub enum UserRead {
 
 /// A user as one request sees them: profile and recent history, read once and handed from stage to
 /// stage.
+///
+/// ```
+/// use plugrank_contract::{HistoryEntry, HistoryLimits, UserView};
+///
+/// let limits = HistoryLimits { clicks: 50, impressions: 50 };
+/// let entry = |id: &str, clicked, at| HistoryEntry::new(id.into(), clicked, at);
+/// let entries = vec![entry("sofa", true, 3), entry("lamp", false, 2), entry("desk", true, 1)];
+/// let view = UserView::new("ann".into(), None, entries, limits);
+/// assert_eq!((view.newest(), view.clicks().count()), (Some(3), 2));
+/// // A model that reads one click sees the newest.
+/// let one = view.recent(HistoryLimits { clicks: 1, impressions: 0 });
+/// assert_eq!(one.map(|entry| entry.item_id.as_str()).collect::<Vec<_>>(), ["sofa"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserView {
     /// Who.

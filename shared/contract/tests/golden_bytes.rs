@@ -21,9 +21,9 @@ use plugrank_contract::{
         SourceSet,
     },
     scoring::{
-        CheckFeatures, Coverage, FeatureOwner, FeaturesChecked, GivenCandidate, GivenFeatures,
-        Infer, Inferred, ModelKind, RuleInputs, Score, Scored, ScoringLoad, TaskScores, Valued,
-        WrongFeature,
+        CheckFeatures, FeatureOwner, FeaturesChecked, GivenCandidateFeatures, GivenFeatures, Infer,
+        Inferred, ModelKind, RecordCoverage, RuleInputs, Score, Scored, ScoringLoad, TaskScores,
+        Valued, WrongFeature,
     },
 };
 use serde::Serialize;
@@ -169,7 +169,7 @@ fn scoring() {
     };
     assert_eq!(hex(&valued), "016e01000000400001016e0100000040");
     let features = FeatureValues::from([("d".to_owned(), "x".into()), ("n".to_owned(), 3.into())]);
-    let candidate = GivenCandidate { place: 4, features: Arc::new(features.clone()) };
+    let candidate = GivenCandidateFeatures { place: 4, features: Arc::new(features.clone()) };
     let given = GivenFeatures {
         request: features,
         user: FeatureValues::new(),
@@ -181,7 +181,8 @@ fn scoring() {
         "020164000178016e010006000101016101e807010362757901000601040201640001".to_owned()
             + "78016e010006"
     );
-    let coverage = Coverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
+    let coverage =
+        RecordCoverage { rows: 1, memory: 1, store: 2, encoded: 3, missing: 4, history: 5 };
     let reply = Scored {
         bundle: "v".into(),
         ctr: [0.5].into(),

@@ -36,7 +36,7 @@ pub struct DatasetMeta {
     pub time: Time,
     /// Where the impressions without a click come from.
     pub negatives: Negatives,
-    /// Whatever else its maker wrote.
+    /// Further keys that its maker wrote.
     #[serde(flatten)]
     pub more: Map<String, Value>,
 }

@@ -71,7 +71,8 @@ impl EncodeCore {
         self.table.put(&made);
         EncodingMetrics::add(&self.metrics.items_encoded, stored.len());
         self.write_back.push(encoded.modal, stored);
-        // Last: whoever is told finds the record in the table, counted, and on its way to the store.
+        // Last: a call that is told finds the record in the table, counted, and on its way to the
+        // store.
         for (ticket, record) in tickets.into_iter().zip(encoded.records) {
             ticket.finish(record);
         }
@@ -148,7 +149,7 @@ impl EncodeQueue {
         Some(pending)
     }
 
-    /// Encodes an item that nobody waits for, if there is room.
+    /// Encodes an item that no call waits for, if there is room.
     pub(crate) fn later(&self, item: &ItemToEncode) {
         let Ok(room) = self.behind.try_reserve() else {
             EncodingMetrics::add(&self.core.metrics.encode_refused, 1);

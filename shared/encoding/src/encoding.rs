@@ -11,7 +11,7 @@ use plugrank_inference::{
     Library, SessionOptions,
     batcher::{BatchObserver, NoObserver},
 };
-use plugrank_items::{Applied, FeatureColumn, ItemTable, RecordTable};
+use plugrank_items::{FeatureColumn, ItemTable, RecordTable, RefreshedItems};
 use plugrank_settings::{check, refuse};
 use plugrank_store::{Store, StoreError, VectorSpace};
 use tokio::runtime::Handle;
@@ -214,7 +214,7 @@ impl Encoding {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn invalidate(&self, ids: &[ItemId]) -> Result<Applied, StoreError> {
+    pub async fn invalidate(&self, ids: &[ItemId]) -> Result<RefreshedItems, StoreError> {
         let applied = self.items.refresh(self.store.as_ref(), ids).await?;
         let changed: Vec<ItemIndex> = {
             let (items, records) = (self.items.view(), self.records_table().view());

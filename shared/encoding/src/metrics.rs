@@ -59,7 +59,7 @@ counters! {
         missing = "records_missing",
         /// Missing records for ids the catalog does not have.
         unknown = "records_unknown",
-        /// Items encoded, whoever asked.
+        /// Items encoded, for calls and in the background.
         items_encoded = "items_encoded",
         /// Items that could not be encoded.
         encode_failures = "encode_failures",

@@ -22,7 +22,7 @@ pub struct EncodingOptions {
     #[garde(range(min = 0.01, max = 0.99), custom(finite))]
     pub user_state_share: f64,
     /// Whether items whose vectors are cached nowhere are encoded while a request waits. Otherwise
-    /// they are encoded behind it, and it gets missing records.
+    /// they are encoded in the background, and the request gets missing records.
     #[garde(skip)]
     pub encode_on_miss: bool,
     /// Items that go through the text and image encoders at a time.
@@ -31,11 +31,11 @@ pub struct EncodingOptions {
     /// Threads that encode.
     #[garde(range(min = 1, max = 256))]
     pub encode_threads: usize,
-    /// Most items a request with a deadline waits for; the rest are encoded behind it.
+    /// Most items a request with a deadline waits for; the rest are encoded in the background.
     #[garde(range(min = 0, max = 100_000))]
     pub encode_per_call: usize,
-    /// Items that may wait to be encoded, for waiting calls and behind them each; more are not taken
-    /// on, and are encoded when they are asked for again.
+    /// Items that may wait to be encoded, counted apart for calls that wait and in the background;
+    /// further ones are not queued, and are encoded when they are asked for again.
     #[garde(range(min = 1, max = 1_000_000))]
     pub encode_queue: usize,
     /// Records that may wait to be written to the store; more are not written, and are encoded again
@@ -55,7 +55,7 @@ pub struct EncodingOptions {
     /// Maximum time a batch of the user encoder waits for more rows, in microseconds.
     #[garde(range(min = 0, max = 1_000_000))]
     pub user_batch_wait_us: u64,
-    /// Part of a call's time kept for the way back, in microseconds.
+    /// Part of a call's time reserved for sending the answer back, in microseconds.
     #[garde(range(min = 0, max = 1_000_000))]
     pub answer_margin_us: u64,
     /// Calls in flight at a time; one more is answered "overloaded".

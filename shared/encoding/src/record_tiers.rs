@@ -79,18 +79,18 @@ impl RecordTiers {
         let span = tracing::info_span!(
             target: TRACE_TARGET,
             "records",
-            embedding.records = items.len() as i64,
-            embedding.missing = Empty,
+            plugrank.embedding.records = items.len() as i64,
+            plugrank.embedding.missing = Empty,
         );
         let (set, rest) = self.in_table(items, view, tiers);
         EncodingMetrics::add(&self.metrics.memory, set.len() - rest.len());
         if rest.is_empty() {
-            span.record("embedding.missing", 0_i64);
+            span.record("plugrank.embedding.missing", 0_i64);
             return Ok(set);
         }
         let others = self.others(set, &rest, names, view, deadline, tiers);
         let set = others.instrument(span.clone()).await?;
-        span.record("embedding.missing", i64::from(set.origins.missing));
+        span.record("plugrank.embedding.missing", i64::from(set.origins.missing));
         Ok(set)
     }
 

@@ -73,7 +73,7 @@ impl EncodeTicket {
     /// Hands the outcome to everybody who waits for it.
     pub(crate) fn finish(mut self, record: Option<Record>) {
         if let Some(done) = self.done.take() {
-            // Nobody may wait any more; the record is in the tiers all the same.
+            // No call may wait any more; the record is in the tiers all the same.
             let _ = done.send(record);
         }
     }

@@ -15,9 +15,9 @@ pub mod counterfactual;
 mod definition;
 pub mod statistics;
 
-pub use assignment::{Assigner, Assignment, Feature, ForcedError, Subject, UserFeatures};
+pub use assignment::{Assigner, Assignment, ForcedError, Subject, SubjectFeature, UserFeatures};
 pub use definition::{
-    Arm, ArmSettings, DefinitionProblem, DefinitionProblems, Definitions, Experiment, Guardrail,
-    GuardrailMetric, HistoryEntry, Layer, Plan, Ramp, SLOTS, Scalar, Slots, Target, UnitKind,
-    UserCondition,
+    AnalysisPlan, Arm, ArmSettings, DefinitionChange, DefinitionProblem, DefinitionProblems,
+    Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Ramp, SLOTS, Scalar, Slots, Target,
+    UnitKind, UserCondition,
 };

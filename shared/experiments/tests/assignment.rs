@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use plugrank_experiments::{
-    Arm, Assigner, Definitions, Experiment, Feature, ForcedError, Layer, Ramp, Slots, Subject,
-    UnitKind, UserFeatures,
+    Arm, Assigner, Definitions, Experiment, ForcedError, Layer, Ramp, Slots, Subject,
+    SubjectFeature, UnitKind, UserFeatures,
 };
 use proptest::prelude::*;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
@@ -175,11 +175,11 @@ struct User {
 }
 
 impl UserFeatures for User {
-    fn feature(&self, name: &str) -> Option<Feature<'_>> {
+    fn feature(&self, name: &str) -> Option<SubjectFeature<'_>> {
         match name {
-            "country" => Some(Feature::Text(self.country)),
-            "age" => Some(Feature::Number(self.age)),
-            "tags" => Some(Feature::Texts(self.tags.clone())),
+            "country" => Some(SubjectFeature::Text(self.country)),
+            "age" => Some(SubjectFeature::Number(self.age)),
+            "tags" => Some(SubjectFeature::Texts(self.tags.clone())),
             _ => None,
         }
     }

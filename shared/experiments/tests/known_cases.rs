@@ -1,7 +1,7 @@
 //! Statistics against values computed with SciPy 1.17.1 and NumPy, named beside each.
 
 use plugrank_experiments::{
-    Plan,
+    AnalysisPlan,
     statistics::{
         Collector, Comparison, Estimate, Measure, Metric, Moments, Row, Schema, Sequential, power,
         sample_ratio, welch,
@@ -143,7 +143,8 @@ fn power_is_that_of_two_normal_means() {
     let mut compared =
         Comparison::new(&control, &arm, 0.05, &Sequential::new(0.05, 100)).expect("they vary");
     (compared.control, compared.standard_error, compared.units) = (0.1, 0.002, 10_000);
-    let found = power(&compared, &Plan::default(), Some(4.0)).expect("the control is above 0");
+    let found =
+        power(&compared, &AnalysisPlan::default(), Some(4.0)).expect("the control is above 0");
     close(found.now, 0.323_041_159_776_805_03);
     close(found.detectable_lift, 0.056_031_704_362_259_36);
     assert_eq!(found.units, 34_884);

@@ -6,7 +6,8 @@
 use std::env;
 
 use plugrank_experiments::{
-    Arm, Assigner, Definitions, Experiment, Guardrail, GuardrailMetric, Layer, Plan, Subject,
+    AnalysisPlan, Arm, Assigner, Definitions, Experiment, Guardrail, GuardrailMetric, Layer,
+    Subject,
     statistics::{
         Collected, Collector, GuardrailVerdict, Interval, MetricResult, Results, ResultsOptions,
         Row, SAMPLE_RATIO_ALPHA, Schema, power, results,
@@ -124,7 +125,7 @@ fn experiment(shop: &Shop, seed: u64) -> Vec<Results> {
     let options = ResultsOptions {
         control: 0,
         shares: vec![0.5, 0.5],
-        plan: Plan { alpha: ALPHA, lift: 0.03, units: planned, ..Plan::default() },
+        plan: AnalysisPlan { alpha: ALPHA, lift: 0.03, units: planned, ..AnalysisPlan::default() },
         guardrails: Vec::new(),
         one_look: true,
         days: None,
@@ -198,7 +199,7 @@ impl Tally {
         let always = |look: &&MetricResult| lift(look.plain.always_valid_lift_interval);
         self.always_covered += usize::from(all.iter().all(always));
         self.power_cuped += last.power.map_or(0.0, |power| power.now);
-        let plain = power(&last.plain, &Plan::default(), None);
+        let plain = power(&last.plain, &AnalysisPlan::default(), None);
         self.power += plain.map_or(0.0, |power| power.now);
     }
 }
@@ -298,7 +299,7 @@ fn judged(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
     let options = ResultsOptions {
         control: 0,
         shares: split.to_vec(),
-        plan: Plan::default(),
+        plan: AnalysisPlan::default(),
         guardrails: vec![
             guardrail(GuardrailMetric::Late),
             guardrail(GuardrailMetric::Errors),
@@ -345,7 +346,7 @@ fn units_of_several_arms_hide_the_lift() {
     let options = ResultsOptions {
         control: 0,
         shares: vec![0.5, 0.5],
-        plan: Plan::default(),
+        plan: AnalysisPlan::default(),
         guardrails: Vec::new(),
         one_look: true,
         days: None,

@@ -102,7 +102,7 @@ impl Behaviour {
         for row in &mut rows {
             row.user = user_places[row.user as usize];
         }
-        // Clicked ones first, and of equal rows the first stays: whoever clicked has clicked.
+        // Clicked ones first, and of equal rows the first stays: a click is not undone.
         rows.sort_unstable_by_key(|row| {
             (row.timestamp, row.user, item_places[row.item as usize], !row.clicked)
         });

@@ -165,7 +165,7 @@ impl ImageFiles {
         Self { folder: Some(folder.to_owned()), kept: HashSet::new() }
     }
 
-    /// Files that nobody writes.
+    /// Files that are not written.
     pub(crate) fn unwritten() -> Self {
         Self { folder: None, kept: HashSet::new() }
     }

@@ -28,7 +28,7 @@ pub enum ExportError {
     /// There is more than can be counted.
     #[error("{0}")]
     TooLarge(&'static str),
-    /// Nobody wants the rest.
-    #[error("nobody reads the export any more")]
+    /// The reader has gone.
+    #[error("the export's reader has gone")]
     Stopped,
 }

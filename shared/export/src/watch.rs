@@ -1,4 +1,4 @@
-//! Whoever is told how far an export is.
+//! Who is told how far an export is.
 
 use async_trait::async_trait;
 

@@ -14,7 +14,7 @@ pub use problem::Problem;
 pub use resource::{get_or_head, resource};
 pub use server::{HttpServer, OnConnect};
 
-/// Adds `/healthz`, `/readyz` and `/metrics`: what every process serves, whatever its role.
+/// Adds `/healthz`, `/readyz` and `/metrics`: what a process of any role serves.
 pub fn operation_routes(config: &mut ServiceConfig, health: &Health, registry: &Metrics) {
     health::configure(config, health);
     metrics::configure(config, registry);

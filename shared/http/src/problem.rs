@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// Media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// One thing that is wrong with a request.
+/// One error of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Which field, e.g. `k` or `candidates[3]`; `body` when it is the body as a whole.
@@ -165,7 +165,7 @@ impl Problem {
     /// 404: what the request names does not exist.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
     /// 404: a path the API does not have.
@@ -196,10 +196,10 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", title, detail).at("host")
     }
 
-    /// 409: what is asked does not go together with how things are.
+    /// 409: the request conflicts with the present state.
     #[must_use]
     pub fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", "This does not go with how things are", detail)
+        Self::new(StatusCode::CONFLICT, "conflict", "Conflict with the present state", detail)
     }
 
     /// 413: a body over the limit.
@@ -303,7 +303,7 @@ impl Problem {
         )
     }
 
-    /// Whatever `status` says, for answers that come from below the routes.
+    /// By `status`, for answers that come from below the routes.
     #[must_use]
     pub fn from_status(status: StatusCode) -> Self {
         let title = status.canonical_reason().unwrap_or("The request was not answered");

@@ -13,7 +13,7 @@ use actix_web::{App, HttpRequest, HttpResponse, rt, web};
 use plugrank_http::{HttpServer, resource};
 use plugrank_runtime::{Health, Shutdown};
 use plugrank_tls::{
-    PeerTlsOptions, ServerTls, ServerTlsOptions, Shown, provider,
+    PeerTlsOptions, ServerTls, ServerTlsOptions, ShownCertificate, provider,
     test_certificates::{CertificateFiles, TestAuthority},
 };
 use rustls::{
@@ -65,7 +65,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let app = || {
             let who = |request: HttpRequest| async move {
-                request.conn_data::<Shown>().map_or("nobody", |_| "known")
+                request.conn_data::<ShownCertificate>().map_or("nobody", |_| "known")
             };
             let echo = |body: web::Bytes| async move { HttpResponse::Ok().body(body) };
             App::new().service(resource("/who", "GET").route(web::get().to(who))).service(

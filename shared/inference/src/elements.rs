@@ -3,7 +3,7 @@
 use half::f16;
 use plugrank_bundle::TensorDtype;
 
-/// Elements of a tensor by their type, held in whatever holds a slice:
+/// Elements of a tensor by their type, in any container of a slice:
 /// [`TensorData`](crate::TensorData) owns them, [`Block`](crate::Block) and
 /// [`BlockMut`](crate::BlockMut) borrow them.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -54,9 +54,9 @@ struct Shared {
 /// A fixed number of threads, each with a state of its own (its sessions), behind one bounded
 /// queue.
 ///
-/// A job that panics costs its caller an error and nobody else anything: the thread goes on with
-/// the same state, so a job must leave that state fit for use at every point where it may panic.
-/// Sessions are.
+/// A job that panics costs its caller an error and no other caller anything: the thread goes on
+/// with the same state, so a job must leave that state fit for use at every point where it may
+/// panic. Sessions are.
 pub struct WorkerPool<S> {
     sender: Option<Sender<Job<S>>>,
     capacity: usize,
@@ -174,7 +174,7 @@ fn work<S>(mut state: S, jobs: &Receiver<Job<S>>, shared: &Shared) {
     }
 }
 
-/// The job's result; `None` when nobody waits for it.
+/// The job's result; `None` when no caller waits for it.
 fn run<S, T>(
     state: &mut S,
     shared: &Shared,

@@ -14,6 +14,26 @@ const PAGE_ROWS: usize = 512;
 
 /// What the graphs of one bundle read of every item: [`FeatureColumn::width`] cells an item, ids or the
 /// bits of numbers, in the order of the bundle's item features.
+///
+/// ```
+/// use std::{path::Path, sync::Arc};
+///
+/// use plugrank_bundle::Bundle;
+/// use plugrank_contract::Item;
+/// use plugrank_items::{FeatureColumn, ItemTable};
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/simshop/bundle");
+/// let encoder = Bundle::open(Path::new(folder)).unwrap().feature_encoder().unwrap();
+/// let column = FeatureColumn::new(Arc::new(encoder));
+/// let table = ItemTable::new();
+/// table.attach(Arc::clone(&column));
+/// # let lamp: Item = serde_json::from_value(serde_json::json!({"item_id": "lamp", "title": "Lamp", "text": "",
+/// #     "categories": [], "created_at": null, "available": true, "image_hash": null, "features": {}})).unwrap();
+/// let index = table.put([(&lamp, &content_hash(&lamp), ItemStats::default())])[0];
+/// assert_eq!(column.view().row(index).unwrap(), &*column.encoder().item(&lamp));
+/// assert_eq!(column.view().row(index).unwrap().len(), column.width());
+/// ```
 #[derive(Debug)]
 pub struct FeatureColumn {
     encoder: Arc<FeatureEncoder>,
@@ -106,6 +126,8 @@ impl Writing<'_> {
 }
 
 /// The rows of a [`FeatureColumn`] as one reader sees them.
+///
+/// [`FeatureColumn`] has an example.
 #[derive(Clone, Debug)]
 pub struct FeatureRows {
     width: usize,

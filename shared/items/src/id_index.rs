@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Slots a new index begins with.
 const FIRST_SLOTS: usize = 1024;
 
-/// A hash index that grows and never forgets: an id keeps its index, whatever becomes of the item.
+/// A hash index that grows and never forgets: an id keeps its index, even when the item is removed.
 ///
 /// Open addressing with linear probing; a slot holds 32 bits of the hash and the index, so that the
 /// id itself is compared about once a look-up. At most half of the slots are taken. Readers that

@@ -41,5 +41,5 @@ pub use options::ItemsOptions;
 pub use records::{NewRecord, RecordElements, RecordRow, RecordTable, Records};
 pub use row::{Availability, CategoryIndex, Content, ItemRow, content_of};
 pub use saved::SavedTable;
-pub use table::{Applied, ItemTable, TableColumns, TableLoadProgress};
+pub use table::{ItemTable, RefreshedItems, TableColumns, TableLoadProgress};
 pub use view::View;

@@ -6,6 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The item table.
+///
+/// ```
+/// use plugrank_items::ItemsOptions;
+///
+/// assert!(ItemsOptions::default().keeps("brand"));
+/// let prices = ItemsOptions { columns: Some(vec!["price".to_owned()]), ..Default::default() };
+/// assert!(prices.keeps("price") && !prices.keeps("brand"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct ItemsOptions {

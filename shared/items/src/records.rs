@@ -24,6 +24,31 @@ const PAGE_SLOTS: usize = 1_024;
 
 /// The records of one bundle for as many items as the memory given holds. When it is full, rows that
 /// were not read for the longest give way (the clock algorithm).
+///
+/// ```
+/// use plugrank_bundle::{ItemRecordLayout, record::RecordPart};
+/// use plugrank_contract::Dtype;
+/// use plugrank_items::{NewRecord, RecordElements, RecordTable, content_of};
+///
+/// let vector = RecordPart { name: "item_vector".to_owned(), offset: 0, dim: 2 };
+/// let layout = ItemRecordLayout {
+///     parts: vec![vector.clone()],
+///     dim: 2,
+///     dtype: Dtype::F32,
+///     vector: Some(0),
+/// };
+/// let table = RecordTable::new(layout, 1 << 20);
+/// let content = content_of(&[7; 32]);
+/// let record: Vec<u8> = [0.5_f32, -1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+/// table.put([NewRecord { item: 3, content, record: &record }]);
+///
+/// let view = table.view();
+/// let row = view.of_content(3, content).unwrap();
+/// assert_eq!(row.bytes(), record);
+/// assert_eq!(row.part(&vector), RecordElements::F32(&[0.5, -1.0]));
+/// // The item has changed since: its record is not that of the content now.
+/// assert!(view.of_content(3, content_of(&[8; 32])).is_none());
+/// ```
 #[derive(Debug)]
 pub struct RecordTable {
     layout: Arc<ItemRecordLayout>,
@@ -36,7 +61,7 @@ pub struct RecordTable {
     evicted: AtomicU64,
 }
 
-/// Which rows were read lately. Nobody notes it while there is room for all.
+/// Which rows were read lately. It is not noted while there is room for all.
 #[derive(Debug)]
 struct Clock {
     full: AtomicBool,
@@ -78,6 +103,8 @@ struct Writer {
 }
 
 /// A record to be kept.
+///
+/// [`RecordTable`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRecord<'a> {
     /// Whose.
@@ -236,6 +263,8 @@ impl Writer {
 }
 
 /// The rows of a [`RecordTable`] as one reader sees them: they do not change.
+///
+/// [`RecordTable`] has an example.
 #[derive(Clone, Debug)]
 pub struct Records {
     layout: Arc<ItemRecordLayout>,
@@ -252,7 +281,7 @@ impl Records {
         &self.layout
     }
 
-    /// The record of an item, whatever content it was made from.
+    /// The record of an item, of any content version.
     #[must_use]
     pub fn get(&self, item: ItemIndex) -> Option<RecordRow<'_>> {
         let page = self.slots.get(item as usize / PAGE_SLOTS)?;
@@ -277,6 +306,8 @@ impl Records {
 }
 
 /// One record.
+///
+/// [`RecordTable`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordRow<'a> {
     layout: &'a ItemRecordLayout,
@@ -310,6 +341,8 @@ impl<'a> RecordRow<'a> {
 }
 
 /// Elements of a part of a record.
+///
+/// [`RecordTable`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RecordElements<'a> {
     /// Half precision.

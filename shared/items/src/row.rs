@@ -20,6 +20,8 @@ pub fn content_of(hash: &ContentHash) -> Content {
 }
 
 /// Whether an item can be shown.
+///
+/// [`View`](crate::View) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Availability {
     /// Not in the catalog, or no longer.
@@ -32,6 +34,8 @@ pub enum Availability {
 }
 
 /// What the table holds of every item.
+///
+/// [`View`](crate::View) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemRow {
     /// Version of its content.

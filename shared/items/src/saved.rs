@@ -11,6 +11,22 @@ use crate::{
 };
 
 /// What is kept of a table. Indices are kept too, as other files of the snapshot refer to them.
+///
+/// ```
+/// use plugrank_contract::Item;
+/// use plugrank_items::ItemTable;
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// let table = ItemTable::new();
+/// # let lamp: Item = serde_json::from_value(serde_json::json!({"item_id": "lamp", "title": "Lamp", "text": "",
+/// #     "categories": [], "created_at": null, "available": true, "image_hash": null, "features": {}})).unwrap();
+/// let index = table.put([(&lamp, &content_hash(&lamp), ItemStats::default())])[0];
+/// let saved = table.saved();
+/// assert_eq!(saved.len(), 1);
+/// let next_start = ItemTable::new();
+/// assert!(next_start.restore(&saved));
+/// assert_eq!(next_start.view().index_of("lamp"), Some(index), "indices stay the same");
+/// ```
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SavedTable {
     ids: Vec<ItemId>,

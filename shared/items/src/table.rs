@@ -66,7 +66,7 @@ pub struct ItemTable {
     pub(crate) category_names: Interner<String>,
     /// Distinct lists of categories: far fewer than items.
     pub(crate) category_lists: Interner<Box<[CategoryIndex]>>,
-    /// By index. Events change them often, and nobody reads both numbers as one.
+    /// By index. Events change them often, and no reader needs both numbers of one moment.
     pub(crate) stats: boxcar::Vec<StatsCell>,
     /// Available items that have a time of creation, the newest first: each step backward in such a
     /// set would be a search of its own.
@@ -152,8 +152,10 @@ fn unpacked(packed: u64) -> Decayed {
 }
 
 /// What reading items again came to.
+///
+/// [`ItemTable::refresh`] returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct RefreshedItems {
     /// Items that are in the catalog.
     pub written: Vec<ItemIndex>,
     /// Items that are not, or no longer.
@@ -161,6 +163,8 @@ pub struct Applied {
 }
 
 /// How far loading is.
+///
+/// [`ItemTable::load`] reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableLoadProgress {
     /// Items read.
@@ -170,6 +174,23 @@ pub struct TableLoadProgress {
 }
 
 /// The columns of a table.
+///
+/// ```
+/// use plugrank_contract::Item;
+/// use plugrank_items::{ItemTable, ItemsOptions};
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// let table = ItemTable::with_options(ItemsOptions { columns: Some(vec!["price".into()]), ..Default::default() });
+/// # let lamp: Item = serde_json::from_value(serde_json::json!({"item_id": "lamp", "title": "Lamp", "text": "",
+/// #     "categories": [], "created_at": null, "available": true, "image_hash": null,
+/// #     "features": {"price": 20, "brand": "x"}})).unwrap();
+/// table.put([(&lamp, &content_hash(&lamp), ItemStats::default())]);
+/// let columns = table.columns();
+/// let kept: Vec<_> = columns.kept.iter().map(|column| (&*column.name, column.kind)).collect();
+/// assert_eq!(kept, [("categories", "texts"), ("price", "numbers")]);
+/// assert_eq!(columns.left_out, ["brand"]);
+/// assert!(table.number_column("price").is_ok() && table.number_column("brand").is_err());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableColumns {
     /// Those that are kept.
@@ -344,7 +365,11 @@ impl ItemTable {
     ///
     /// # Errors
     /// When the store cannot be read; then nothing has changed.
-    pub async fn refresh(&self, store: &dyn Store, ids: &[ItemId]) -> Result<Applied, StoreError> {
+    pub async fn refresh(
+        &self,
+        store: &dyn Store,
+        ids: &[ItemId],
+    ) -> Result<RefreshedItems, StoreError> {
         let _turn = self.refreshing.lock().await;
         let items = store.items(ids).await?;
         let stats = store.item_stats(ids).await?;
@@ -355,7 +380,7 @@ impl ItemTable {
         let written = self.put(there);
         let gone = ids.iter().zip(&items).filter(|(_, item)| item.is_none()).map(|(id, _)| id);
         let removed = self.remove(gone);
-        Ok(Applied { written, removed })
+        Ok(RefreshedItems { written, removed })
     }
 
     /// Reads statistics of items again.

@@ -13,6 +13,25 @@ use crate::{
 
 /// The table as it was when the view was taken: its rows do not change. Statistics, and the order
 /// by age, are those of now.
+///
+/// ```
+/// use plugrank_contract::Item;
+/// use plugrank_items::{Availability, ItemTable, content_of};
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// let table = ItemTable::new();
+/// # let lamp: Item = serde_json::from_value(serde_json::json!({"item_id": "lamp", "title": "Lamp", "text": "",
+/// #     "categories": [], "created_at": 5, "available": true, "image_hash": null, "features": {"price": 20}})).unwrap();
+/// let index = table.put([(&lamp, &content_hash(&lamp), ItemStats::default())])[0];
+/// let view = table.view();
+/// let row = view.row(index);
+/// assert_eq!((row.availability, row.created_at), (Availability::Available, Some(5)));
+/// assert_eq!(row.content, content_of(&content_hash(&lamp)));
+/// assert_eq!(view.newest(9).collect::<Vec<_>>(), [index]);
+/// assert_eq!(view.number(view.column_place("price").unwrap(), index), 20.0);
+/// // An index that was never given counts as a removed item.
+/// assert_eq!(view.availability(99), Availability::Removed);
+/// ```
 #[derive(Debug)]
 pub struct View<'a> {
     pub(crate) table: &'a ItemTable,

@@ -1,4 +1,4 @@
-//! Ranges and what else options promise, with errors that name the key, its value and the fix.
+//! Ranges and other rules of options, with errors that name the key, its value and the fix.
 
 use serde_json::Value;
 use toml::Value as Toml;
@@ -11,7 +11,7 @@ use crate::{Section, SettingsProblem, schema};
 /// All problems there are.
 pub fn check<S: Section>(section: &S) -> Result<(), Vec<SettingsProblem>> {
     let Err(report) = section.validate() else { return Ok(()) };
-    let schema = schema::of::<S>();
+    let schema = schema::section_schema::<S>();
     let values = Toml::try_from(section).unwrap_or(Toml::Boolean(false));
     let mut problems: Vec<SettingsProblem> = Vec::new();
     for (path, error) in report.iter() {

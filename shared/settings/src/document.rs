@@ -15,7 +15,7 @@ const WIDTH: usize = 100;
 pub fn settings_file<S: Section>(settings: &S) -> String {
     let values = Toml::try_from(settings).unwrap_or(Toml::Boolean(false));
     let mut text = String::new();
-    write_table(&mut text, "", &schema::of::<S>(), Some(&values));
+    write_table(&mut text, "", &schema::section_schema::<S>(), Some(&values));
     text.trim_start().to_owned()
 }
 
@@ -115,7 +115,7 @@ fn example(node: &Value) -> String {
 pub fn markdown<S: Section>() -> String {
     let values = Toml::try_from(S::default()).unwrap_or(Toml::Boolean(false));
     let mut text = String::new();
-    write_section(&mut text, "", &schema::of::<S>(), Some(&values));
+    write_section(&mut text, "", &schema::section_schema::<S>(), Some(&values));
     text
 }
 
@@ -181,7 +181,7 @@ fn types(node: &Value) -> Vec<String> {
 /// the environment.
 #[must_use]
 pub fn chart_schema<S: Section>() -> Value {
-    chart_node(&schema::of::<S>())
+    chart_node(&schema::section_schema::<S>())
 }
 
 fn chart_node(node: &Value) -> Value {

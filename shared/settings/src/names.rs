@@ -32,7 +32,7 @@ pub fn near_misses<'a, S: Section>(names: impl Iterator<Item = &'a str>) -> Vec<
     if names.is_empty() {
         return Vec::new();
     }
-    let schema = schema::of::<S>();
+    let schema = schema::section_schema::<S>();
     let known: Vec<_> =
         schema::leaves(&schema).into_iter().map(|(key, _)| variable(&key)).collect();
     let folded: Vec<_> = known.iter().map(|name| fold(name)).collect();

@@ -13,17 +13,18 @@ use crate::{as_stars, list, rules::holds, without_password, without_passwords};
 #[serde(default, deny_unknown_fields)]
 #[garde(context(RedisUse))]
 pub struct RedisConnection {
-    /// One of three. Address of the one server; rediss:// for TLS.
+    /// Address of a single server, rediss:// for TLS. Set one of url, cluster_urls and
+    /// sentinel_urls.
     #[serde(serialize_with = "without_password")]
     #[garde(custom(address), custom(self.only_way("url")))]
     #[schemars(example = &"redis://127.0.0.1:6379/0", extend("writeOnly" = true))]
     pub url: Option<String>,
-    /// Or nodes of a Redis Cluster, from which the others are learned.
+    /// Nodes of a Redis Cluster, from which the others are discovered.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(addresses), custom(self.only_way("cluster_urls")))]
     #[schemars(extend("examples" = [["redis://redis-0:6379", "redis://redis-1:6379"]], "writeOnly" = true))]
     pub cluster_urls: Vec<String>,
-    /// Or Redis Sentinels; not for a vector engine.
+    /// Addresses of Redis Sentinels; not supported by a vector engine.
     #[serde(deserialize_with = "list::texts", serialize_with = "without_passwords")]
     #[garde(custom(addresses), custom(sentinels), custom(self.only_way("sentinel_urls")))]
     #[schemars(extend("examples" = [["redis://sentinel-0:26379", "redis://sentinel-1:26379"]], "writeOnly" = true))]

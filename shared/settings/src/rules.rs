@@ -75,13 +75,13 @@ pub fn web_urls(urls: &[String], _: &()) -> garde::Result {
     }
 }
 
-/// The address of an HTTP server.
+/// The address of an HTTP server, over TLS or not.
 ///
 /// # Errors
 /// When it is none.
-pub fn http_url(url: &Option<String>, _: &()) -> garde::Result {
-    let known = url.as_deref().is_none_or(is_http);
-    holds(known, || "an http address such as http://host:8081".to_owned())
+pub fn web_url(url: &Option<String>, _: &()) -> garde::Result {
+    let known = url.as_deref().is_none_or(|url| is_http(url) || is_web(url, "https://"));
+    holds(known, || "an http or https address such as http://host:8081".to_owned())
 }
 
 fn is_http(url: &str) -> bool {
@@ -139,11 +139,11 @@ mod tests {
 
     #[test]
     fn an_http_address_has_a_host() {
-        let known = |url: &str| http_url(&Some(url.to_owned()), &()).is_ok();
-        assert!(known("http://host:8081") && known("http://host/path"));
-        for url in ["", "host:8081", "https://host", "http://", "http://:80", "http://a b"] {
+        let known = |url: &str| web_url(&Some(url.to_owned()), &()).is_ok();
+        assert!(known("http://host:8081") && known("http://host/path") && known("https://host"));
+        for url in ["", "host:8081", "ftp://host", "http://", "http://:80", "http://a b"] {
             assert!(!known(url), "{url}");
         }
-        assert!(http_url(&None, &()).is_ok());
+        assert!(web_url(&None, &()).is_ok());
     }
 }

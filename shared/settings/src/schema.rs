@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::Section;
 
 /// The schema of a section, without references.
-pub(crate) fn of<S: Section>() -> Value {
+pub(crate) fn section_schema<S: Section>() -> Value {
     let settings = SchemaSettings::draft07().with(|with| with.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<S>().to_value()
 }

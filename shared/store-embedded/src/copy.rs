@@ -118,8 +118,8 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// Copies a store that nobody uses into a new file of the same folder and puts it in its place, so that
-/// nothing of what was deleted is left in its bytes; how many it had before and has now.
+/// Copies a store that is not in use into a new file of the same folder and puts it in its place, so
+/// that nothing of what was deleted is left in its bytes; how many it had before and has now.
 pub(crate) fn compact(
     path: &Path,
     open: impl FnOnce() -> Result<Database, StoreError>,

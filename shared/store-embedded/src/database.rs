@@ -111,7 +111,7 @@ impl Handle {
         })
     }
 
-    /// Opens the file again, unless somebody else did since `generation`.
+    /// Opens the file again, unless another call did since `generation`.
     fn reopen(&self, generation: u64) -> Result<(), StoreError> {
         let mut slot = self.slot.write();
         if slot.closed {

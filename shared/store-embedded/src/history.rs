@@ -77,7 +77,7 @@ fn stored(table: &Table<'_, &[u8], ()>, prefix: &[u8]) -> Result<Option<Vec<u8>>
 }
 
 /// Adds an entry. Of a user, item and time there is one entry: clicked, if any of them was; of two of
-/// one kind the one whose action and value are the later bytes, in whatever order they come.
+/// one kind the one whose action and value are the later bytes, in any order.
 pub(crate) fn insert(table: &mut Table<'_, &[u8], ()>, key: &EntryKey) -> Result<(), Failure> {
     // Looked for first: removing what is not there costs much more.
     if let Some(twin) = stored(table, &key.twin())? {
@@ -106,7 +106,7 @@ pub(crate) fn retell(table: &mut Table<'_, &[u8], ()>, key: &EntryKey) -> Result
     Ok(())
 }
 
-/// Removes an entry, if it is there, whatever its action and value.
+/// Removes an entry, if it is there, with any action and value.
 pub(crate) fn remove(table: &mut Table<'_, &[u8], ()>, key: &EntryKey) -> Result<(), Failure> {
     if let Some(found) = stored(table, key.prefix())? {
         table.remove(found.as_slice())?;

@@ -28,6 +28,6 @@ mod users;
 mod vectors;
 mod writer;
 
-pub use migrate::Migrated;
+pub use migrate::FileMigration;
 pub use options::EmbeddedOptions;
 pub use store::EmbeddedStore;

@@ -34,7 +34,7 @@ const CHUNK: usize = 20_000;
 
 /// What became of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Migrated {
+pub struct FileMigration {
     /// Rows that were copied.
     pub rows: u64,
     /// Events that were appended anew.
@@ -43,7 +43,10 @@ pub struct Migrated {
     pub before: PathBuf,
 }
 
-pub(crate) fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrated>, StoreError> {
+pub(crate) fn migrate(
+    path: &Path,
+    half_life: Duration,
+) -> Result<Option<FileMigration>, StoreError> {
     let beside = |ending: &str| {
         let mut name = path.to_owned().into_os_string();
         name.push(ending);
@@ -78,7 +81,7 @@ pub(crate) fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrate
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
-    Ok(Some(Migrated { rows, events, before }))
+    Ok(Some(FileMigration { rows, events, before }))
 }
 
 fn write(old: &Database, new: &Path, half_life: Duration) -> Result<(u64, u64), Failure> {

@@ -17,8 +17,8 @@ pub struct EmbeddedOptions {
     /// Memory for users' profiles and histories, in MiB; 0: none are kept.
     #[garde(range(min = 0, max = 1_048_576))]
     pub user_cache_mb: u64,
-    /// Changes of items that are kept for those that follow them, about; whoever falls further behind reads
-    /// the whole catalog again. A change takes some 50 bytes of the file.
+    /// About how many changes of items are kept for processes that follow them; one that is further behind
+    /// reads the whole catalog again. A change takes some 50 bytes of the file.
     #[garde(range(min = 1000, max = 1_000_000_000))]
     pub changes_kept: u64,
     /// Whether opening reads the whole file and verifies every checksum, also where it was closed cleanly;

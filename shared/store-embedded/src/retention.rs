@@ -8,7 +8,7 @@ use redb::WriteTransaction;
 
 use crate::{EmbeddedStore, error::Failure, events, exposures, history, writer::Sync};
 
-/// Rows removed in one transaction, so that nobody waits long behind one.
+/// Rows removed in one transaction, so that no other transaction waits long behind one.
 const CHUNK: usize = 1000;
 
 /// Removes what is older; how many entries.

@@ -1,4 +1,4 @@
-//! The embedded store's promises, each handed to the file of its concern.
+//! The embedded store's methods, each handed to the file of its concern.
 
 use std::{
     collections::HashSet,
@@ -20,7 +20,7 @@ use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
 
 use crate::{
-    EmbeddedOptions, Migrated, catalog,
+    EmbeddedOptions, FileMigration, catalog,
     changes::{self, EmbeddedChanges},
     copy,
     database::{Handle, INLINE_ROWS},
@@ -72,8 +72,8 @@ impl EmbeddedStore {
         self.database.read(|txn| copy::copy(txn, path))
     }
 
-    /// Writes the store in a file anew, so that nothing of what was deleted is left in its bytes. Nobody may
-    /// use it meanwhile. How many bytes it had before and has now. Blocks.
+    /// Writes the store in a file anew, so that nothing of what was deleted is left in its bytes. It must
+    /// not be in use meanwhile. How many bytes it had before and has now. Blocks.
     ///
     /// # Errors
     /// As [`Self::open`]; or the disk has no room for a second file.
@@ -87,12 +87,12 @@ impl EmbeddedStore {
     }
 
     /// Brings a store that the version before this one wrote (schema 3) to this one, in a new file that takes
-    /// the place of the old, which is kept beside it. Nobody may use it meanwhile. `None` where it is of this
-    /// version already. Blocks.
+    /// the place of the old, which is kept beside it. It must not be in use meanwhile. `None` where it is of
+    /// this version already. Blocks.
     ///
     /// # Errors
     /// As [`Self::open`]; or the disk has no room for a second file.
-    pub fn migrate(path: &Path, half_life: Duration) -> Result<Option<Migrated>, StoreError> {
+    pub fn migrate(path: &Path, half_life: Duration) -> Result<Option<FileMigration>, StoreError> {
         migrate::migrate(path, half_life)
     }
 

@@ -42,7 +42,7 @@ impl UserCache {
         Self { views, writes, hasher: RandomState::default() }
     }
 
-    /// A user's view, whatever its limits.
+    /// A user's view, of any limits.
     pub(crate) fn get(&self, user: &UserId) -> Option<Arc<UserView>> {
         self.views.get(user)
     }

@@ -1,8 +1,8 @@
 //! The one thread that writes, and group commit.
 //!
-//! A durable commit costs an fsync, whatever its size. Calls that arrive while one is being
-//! committed are therefore taken together into the next transaction: under load the cost of an
-//! fsync is shared by all who wait for it.
+//! A durable commit costs an fsync at any size. Calls that arrive while one is being committed are
+//! therefore taken together into the next transaction: under load the cost of an fsync is shared by
+//! all who wait for it.
 
 use std::{sync::Arc, thread::JoinHandle};
 

@@ -32,7 +32,7 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     tags
 });
 
-/// The bucket of a thing, by what names it.
+/// The bucket of a user, item or event, by its id.
 pub(crate) fn bucket_of(name: &[u8]) -> usize {
     usize::from(blake3::hash(name).as_bytes()[0])
 }

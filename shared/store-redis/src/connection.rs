@@ -16,7 +16,7 @@ use crate::{
     spans::{Target, of_exchange},
 };
 
-/// Keys in one command; a server answers nobody else while it works on one.
+/// Keys in one command; a server answers no other connection while it works on one.
 const COMMAND_KEYS: usize = 1000;
 
 /// A bounded pool of connections to the servers of one store.

@@ -1,9 +1,9 @@
 //! The event log, and what events change.
 //!
 //! A user's keys and an item's keys lie in different slots, so an event is written in two steps.
-//! First, in the user's slot: the event, its showing and the history, in one run of a script,
-//! which answers what there is to count. Second, in the item's slot: the statistics, with a note
-//! that this event was counted. Whoever is interrupted between the two repeats the call: the first
+//! First, in the user's slot: the event, its showing and the history, in one run of a script, which
+//! answers what there is to count. Second, in the item's slot: the statistics, with a note that
+//! this event was counted. A caller that is interrupted between the two repeats the call: the first
 //! step then answers the same and the second finds its note, so every event counts once.
 //!
 //! A user's events are a hash by id, each behind [`HEAD`] bytes of the script's, and a sorted set of
@@ -34,7 +34,7 @@ const CHUNK: usize = 1000;
 /// popularity (8), a mark of its content (8).
 const HEAD: usize = 21;
 
-/// How long things are remembered.
+/// How long keys are kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     pub(crate) events: Duration,

@@ -6,15 +6,14 @@
 use std::collections::HashMap;
 
 use plugrank_contract::{History, HistoryEntry, HistoryLimits, TimestampMs, UserId};
-use plugrank_store::{HistoryCursor, HistoryPage, StoreError, codec, keys as bytes};
+use plugrank_store::{HistoryCursor, HistoryPage, StoreError, keys as bytes};
 use redis::cmd;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{Batch, Kind},
     connection::Server,
     keys::{Key, Keys},
-    scripts,
+    scan, scripts,
 };
 
 /// Entries in one exchange, and in one run of the script.
@@ -99,14 +98,6 @@ pub(crate) fn read(
     Ok(History { entries: bytes::merge(read(clicks, true)?, read(shown, false)?) })
 }
 
-/// Where a scan stands: at which of the masters it began with, and where in its keys.
-#[derive(Serialize, Deserialize)]
-struct Place {
-    masters: Vec<(String, u16)>,
-    at: usize,
-    cursor: u64,
-}
-
 /// A page: what one `SCAN` of one server finds, with the entries it leads to.
 pub(crate) async fn scan(
     server: &Server,
@@ -125,35 +116,10 @@ async fn histories(
     from: Option<HistoryCursor>,
     limit: usize,
 ) -> Result<(Vec<(UserId, bool)>, Option<HistoryCursor>), StoreError> {
-    let masters = server.masters().await?;
-    let mut place = match from {
-        None => Place { masters, at: 0, cursor: 0 },
-        Some(cursor) => {
-            let place: Place =
-                codec::decode(&cursor.0).map_err(|error| server.unreadable("a cursor", error))?;
-            // Another master may hold what this scan has not come to, or has seen.
-            if place.masters != masters {
-                return Err(StoreError::Unavailable(
-                    "the cluster's masters changed while histories were read; begin again"
-                        .to_owned(),
-                ));
-            }
-            place
-        }
-    };
-    let mut command = cmd("SCAN");
-    // A history has tens of entries, and most keys are of other kinds.
-    command.arg(place.cursor).arg("MATCH").arg(keys.pattern());
-    command.arg("COUNT").arg((limit / 10).max(10)).arg("TYPE").arg("zset");
-    let (cursor, found): (u64, Vec<Vec<u8>>) =
-        server.ask(place.masters.get(place.at), command).await?;
-    place.cursor = cursor;
-    if cursor == 0 {
-        place.at += 1;
-    }
-    let more = cursor != 0 || place.at < place.masters.len();
+    let from = from.as_ref().map(|cursor| &*cursor.0);
+    let (found, next) = scan::sorted_sets(server, keys, from, limit).await?;
     let histories = found.iter().filter_map(|key| keys.history_of(key)).collect();
-    Ok((histories, more.then(|| HistoryCursor(codec::encode(&place)))))
+    Ok((histories, next.map(HistoryCursor)))
 }
 
 /// Removes entries from before a moment; how many.

@@ -1,4 +1,4 @@
-//! Names of keys. Every name is unambiguous, whatever the ids hold, braces included.
+//! Names of keys. Every name is unambiguous with any ids, braces included.
 
 use plugrank_contract::{ItemId, UserId};
 use plugrank_store::VectorSpace;

@@ -22,7 +22,7 @@
 //! | `showings:{u:ID}` | hash, expires | by request and item: `c` clicked or `s` shown, its weight, and the shown entry |
 //!
 //! Writes are as durable as the servers make them: set `appendonly yes` and `appendfsync always`
-//! for what the trait promises, or accept the loss of the last second with `everysec`; with
+//! for what the trait guarantees, or accept the loss of the last second with `everysec`; with
 //! replicas, set [`RedisOptions::replicas`]. Memory: if a server has a `maxmemory`, use
 //! `noeviction` or `volatile-ttl`, which evicts cached vectors first; other policies lose data.
 
@@ -40,6 +40,7 @@ mod log;
 mod manager;
 mod migrate;
 mod options;
+mod scan;
 mod scripts;
 mod servers;
 mod spans;
@@ -49,7 +50,7 @@ mod users;
 mod vector_sets;
 mod vectors;
 
-pub use migrate::Migrated;
+pub use migrate::NamespaceMigration;
 pub use options::RedisOptions;
 pub use plugrank_settings::RedisConnection;
 pub(crate) use servers::RedisServers;

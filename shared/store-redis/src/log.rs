@@ -4,13 +4,13 @@ use futures::TryFutureExt;
 use plugrank_contract::{Event, Exposure, TimestampMs, UserId};
 use plugrank_store::{ExposureRow, LogCursor, LogPage, Retention, StoreError, TimeRange, codec};
 use redis::cmd;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{Batch, Kind},
     connection::Server,
     events,
     keys::{Keys, Log},
+    scan,
 };
 
 /// Exposures in one exchange.
@@ -36,15 +36,6 @@ pub(crate) async fn append_exposures(
     Ok(())
 }
 
-/// Where a scan of all users' logs stands: at which of the masters it began with, and where in its
-/// keys.
-#[derive(Debug, Serialize, Deserialize)]
-struct Place {
-    masters: Vec<(String, u16)>,
-    at: usize,
-    cursor: u64,
-}
-
 /// Users that have a log, page by page.
 async fn users(
     server: &Server,
@@ -53,32 +44,10 @@ async fn users(
     from: Option<&LogCursor>,
     limit: usize,
 ) -> Result<(Vec<UserId>, Option<LogCursor>), StoreError> {
-    let masters = server.masters().await?;
-    let mut place = match from {
-        None => Place { masters, at: 0, cursor: 0 },
-        Some(cursor) => {
-            let place: Place =
-                codec::decode(&cursor.0).map_err(|error| server.unreadable("a cursor", error))?;
-            if place.masters != masters {
-                return Err(StoreError::Unavailable(
-                    "the cluster's masters changed while a log was read; begin again".to_owned(),
-                ));
-            }
-            place
-        }
-    };
-    let mut command = cmd("SCAN");
-    command.arg(place.cursor).arg("MATCH").arg(keys.pattern());
-    command.arg("COUNT").arg((limit / 10).max(10)).arg("TYPE").arg("zset");
-    let (cursor, found): (u64, Vec<Vec<u8>>) =
-        server.ask(place.masters.get(place.at), command).await?;
-    place.cursor = cursor;
-    if cursor == 0 {
-        place.at += 1;
-    }
-    let more = cursor != 0 || place.at < place.masters.len();
+    let from = from.map(|cursor| &*cursor.0);
+    let (found, next) = scan::sorted_sets(server, keys, from, limit).await?;
     let users = found.iter().filter_map(|key| keys.log_of(log, key)).collect();
-    Ok((users, more.then(|| LogCursor(codec::encode(&place)))))
+    Ok((users, next.map(LogCursor)))
 }
 
 fn by_time(batch: &mut Batch, keys: &Keys, log: Log, user: &UserId, range: TimeRange) {

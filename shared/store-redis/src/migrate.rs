@@ -24,7 +24,7 @@ const ITEMS: usize = 200;
 
 /// What was written into the new namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
+pub struct NamespaceMigration {
     /// Items.
     pub items: u64,
     /// Profiles of users.
@@ -38,12 +38,12 @@ pub struct Migrated {
 struct Migration {
     from: RedisStore,
     to: RedisStore,
-    done: Migrated,
+    done: NamespaceMigration,
 }
 
 impl RedisStore {
     /// Brings the namespace of `options`, which the version before this one wrote (schema 3), to this one, in
-    /// the namespace `to`. Nobody may use either meanwhile. The old one stays as it is.
+    /// the namespace `to`. Neither must be in use meanwhile. The old one stays as it is.
     ///
     /// # Errors
     /// As [`RedisStore::connect`]; or the namespace is not of that version.
@@ -51,7 +51,7 @@ impl RedisStore {
         servers: &RedisConnection,
         options: RedisOptions,
         to: &str,
-    ) -> Result<Migrated, StoreError> {
+    ) -> Result<NamespaceMigration, StoreError> {
         let server = Server::new(servers, options.replicas)?;
         let keys = Keys::new(&options.namespace);
         let schema = keys.schema();
@@ -67,7 +67,7 @@ impl RedisStore {
         let target = RedisOptions { namespace: to.to_owned(), ..options.clone() };
         let to = RedisStore::connect(servers, target).await?;
         let from = RedisStore { server, keys, options };
-        let mut migration = Migration { from, to, done: Migrated::default() };
+        let mut migration = Migration { from, to, done: NamespaceMigration::default() };
         migration.items().await?;
         migration.behaviour().await?;
         let popularity = migration.loaded_popularity().await?;

@@ -20,8 +20,8 @@ pub struct RedisOptions {
     /// dies; 0: the master alone confirms.
     #[garde(range(min = 0, max = 100))]
     pub replicas: usize,
-    /// Changes of items that the servers keep for those that follow them, about; whoever falls further
-    /// behind reads the whole catalog again.
+    /// About how many changes of items the servers keep for processes that follow them; one that is
+    /// further behind reads the whole catalog again.
     #[garde(range(min = 1000, max = 1_000_000_000))]
     pub changes_kept: u64,
     /// How long cached vectors are kept after they were written; then they are encoded again. In hours.

@@ -31,7 +31,7 @@ impl Target {
     }
 }
 
-/// Whether this is work for a request whose spans somebody records; upkeep would bury requests.
+/// Whether this is work for a request whose spans are recorded; upkeep would bury requests.
 fn traced() -> bool {
     tracing::span_enabled!(target: TRACE_TARGET, Level::INFO) && !Span::current().is_none()
 }

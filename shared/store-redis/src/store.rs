@@ -1,4 +1,4 @@
-//! The Redis store's promises, each handed to the file of its concern.
+//! The Redis store's methods, each handed to the file of its concern.
 
 use std::sync::Arc;
 

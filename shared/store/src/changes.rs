@@ -81,8 +81,8 @@ pub struct ChangeLag {
 /// a position of its own.
 #[async_trait]
 pub trait ChangeLog: Send + Sync + 'static {
-    /// The position after every change so far. Whoever takes it and then reads the catalog misses
-    /// nothing by following from it.
+    /// The position after every change so far. A process that takes it and then reads the catalog
+    /// misses nothing by following from it.
     async fn end(&self) -> Result<ChangePosition, StoreError>;
     /// What comes after a position.
     async fn after(&self, position: &ChangePosition) -> Result<Next, StoreError>;

@@ -1,4 +1,4 @@
-//! What a store of items, users, histories, events and vectors promises: the [`Store`] trait, and
+//! What a store of items, users, histories, events and vectors guarantees: the [`Store`] trait, and
 //! the tests that hold an implementation to it (`contract_tests`, a cargo feature).
 //!
 //! The implementations are crates of their own: `plugrank-store-embedded` (redb, in the process) and

@@ -1,4 +1,4 @@
-//! The promises every store keeps.
+//! The guarantees of every store.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -136,9 +136,9 @@ pub trait Store: Send + Sync + 'static {
         retention: &Retention,
         now: TimestampMs,
     ) -> Result<u64, StoreError>;
-    /// Writes past impressions in bulk, without event ids and without touching statistics;
-    /// writing one again (same user, item and timestamp) changes nothing. Of two that differ only
-    /// in `clicked`, the clicked one stays, in whatever order they come.
+    /// Writes past impressions in bulk, without event ids and without touching statistics; writing
+    /// one again (same user, item and timestamp) changes nothing. Of two that differ only in
+    /// `clicked`, the clicked one stays, in any order.
     async fn put_history(&self, entries: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError>;
     /// The last `clicks` clicked and the last `impressions` not clicked entries strictly before
     /// `before`, merged in the order of [`History`].
@@ -224,7 +224,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Writes what was begun, and closes the store before the process ends: whoever still holds it gets
+    /// Writes what was begun, and closes the store before the process ends: code that still has it gets
     /// `Unavailable` from then on. A store that nothing has to be closed of does nothing.
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())

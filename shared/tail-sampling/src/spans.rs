@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use opentelemetry::{
-    InstrumentationScope, KeyValue, SpanId, Value,
+    KeyValue, SpanId, Value,
     trace::{SpanContext, SpanKind, Status, TraceFlags},
 };
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanData, SpanEvents, SpanLinks};
@@ -11,7 +11,7 @@ use plugrank_runtime::telemetry::{RequestRecord, SpanRecord, TraceIds};
 
 /// The stages, then the request.
 pub(crate) fn spans(ids: &TraceIds, sampled: bool, record: RequestRecord) -> Vec<SpanData> {
-    let scope = InstrumentationScope::builder("plugrank").build();
+    let scope = plugrank_runtime::telemetry::scope();
     let clock = Clock::now();
     let fresh = RandomIdGenerator::default();
     let RequestRecord { request, stages } = record;

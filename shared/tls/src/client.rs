@@ -11,6 +11,7 @@ use rustls::{
 use crate::{
     PeerTlsOptions,
     files::{Authorities, Identity, provider},
+    signatures::signatures_checked_by,
 };
 
 /// How the processes of a role are called, whose address in the settings has these names. A process is
@@ -83,27 +84,7 @@ impl ServerCertVerifier for Servers {
             .unwrap_or_else(|| Err(CertificateError::NotValidForName.into()))
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.now().of_servers.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.now().of_servers.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.now().of_servers.supported_verify_schemes()
-    }
+    signatures_checked_by!(of_servers);
 }
 
 fn is_about_the_name(checked: &Result<ServerCertVerified, Error>) -> bool {

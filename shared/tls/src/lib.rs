@@ -7,10 +7,11 @@ mod client;
 mod files;
 mod options;
 mod server;
+mod signatures;
 #[cfg(feature = "test-certificates")]
 pub mod test_certificates;
 
 pub use client::{client_config, system_roots};
 pub use files::provider;
 pub use options::{PeerTlsOptions, ServerTlsOptions};
-pub use server::{ServerTls, Shown};
+pub use server::{ServerTls, ShownCertificate};

@@ -13,6 +13,7 @@ use rustls::{
 use crate::{
     PeerTlsOptions, ServerTlsOptions,
     files::{Authorities, Identity, provider},
+    signatures::signatures_checked_by,
 };
 
 /// TLS of the ports of a process.
@@ -21,7 +22,7 @@ pub struct ServerTls(Arc<ServerConfig>);
 
 /// In the data of a connection: its caller has shown a certificate that the roles' authority signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown;
+pub struct ShownCertificate;
 
 impl ServerTls {
     /// TLS as the settings say; `None` without. A caller may show a certificate where roles have some of
@@ -44,7 +45,7 @@ impl ServerTls {
         let config = match &peers.ca_file {
             Some(ca) if peers.is_mutual() => {
                 let authorities = Authorities::watch("peers.tls.ca_file", ca)?;
-                config.with_client_cert_verifier(Arc::new(Callers(authorities)))
+                config.with_client_cert_verifier(Arc::new(Callers { authorities }))
             }
             _ => config.with_no_client_auth(),
         };
@@ -60,18 +61,20 @@ impl ServerTls {
     }
 }
 
-impl Shown {
+impl ShownCertificate {
     /// Whether the caller of a connection has shown a certificate. Only those whose authority is trusted get
     /// that far.
     #[must_use]
-    pub fn of(connection: &ServerConnection) -> Option<Self> {
+    pub fn of_connection(connection: &ServerConnection) -> Option<Self> {
         connection.peer_certificates().is_some_and(|chain| !chain.is_empty()).then_some(Self)
     }
 }
 
 /// Checks the certificates of callers that show one.
 #[derive(Debug)]
-struct Callers(Authorities);
+struct Callers {
+    authorities: Authorities,
+}
 
 impl ClientCertVerifier for Callers {
     fn client_auth_mandatory(&self) -> bool {
@@ -88,28 +91,8 @@ impl ClientCertVerifier for Callers {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.0.now().of_clients.verify_client_cert(end_entity, intermediates, now)
+        self.authorities.now().of_clients.verify_client_cert(end_entity, intermediates, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.now().of_clients.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.now().of_clients.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.now().of_clients.supported_verify_schemes()
-    }
+    signatures_checked_by!(of_clients);
 }

@@ -159,8 +159,8 @@ impl<S: Unpin + 'static> Local<S> {
     {
         let admission = Arc::clone(&self.admission);
         let permit = admission.try_acquire_owned().map_err(|_| self.full())?;
-        // Dropped with this future, which tells the actor that nobody waits any more: actix itself
-        // runs a handler to its end.
+        // Dropped with this future, which tells the actor that no caller waits any more: actix
+        // itself runs a handler to its end.
         let (_waiting, caller_gone) = oneshot::channel();
         let span = CallSpan::local::<C>(self.name, &mut context);
         let answer = self.address.send(Request { context, call, permit, span, caller_gone }).await;

@@ -10,6 +10,9 @@ use plugrank_runtime::trace_context::{self, millis};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
+/// `rpc.system` of calls between roles: HTTP with postcard bodies, or a message to an actor.
+const SYSTEM: &str = "plugrank";
+
 /// A call's span. Dropped before its end, it says that the call was cut.
 #[derive(Debug)]
 pub(crate) struct CallSpan {
@@ -35,12 +38,13 @@ impl CallSpan {
             otel.kind = "internal",
             otel.status_code = Empty,
             otel.status_description = Empty,
+            rpc.system = SYSTEM,
             rpc.method = C::PATH,
             plugrank.service = service,
             plugrank.queued_ms = Empty,
-            budget.allotted_ms = Empty,
-            budget.spent_ms = Empty,
-            budget.outcome = Empty,
+            plugrank.budget.allotted_ms = Empty,
+            plugrank.budget.spent_ms = Empty,
+            plugrank.budget.outcome = Empty,
             error.type = Empty,
         );
         if root && let Some(caller) = &context.traceparent {
@@ -57,15 +61,16 @@ impl CallSpan {
             otel.kind = "client",
             otel.status_code = Empty,
             otel.status_description = Empty,
+            rpc.system = SYSTEM,
             rpc.method = C::PATH,
             http.request.method = "POST",
             http.response.status_code = Empty,
             server.address = host,
             server.port = port.map(i64::from),
             url.path = C::PATH,
-            budget.allotted_ms = Empty,
-            budget.spent_ms = Empty,
-            budget.outcome = Empty,
+            plugrank.budget.allotted_ms = Empty,
+            plugrank.budget.spent_ms = Empty,
+            plugrank.budget.outcome = Empty,
             error.type = Empty,
         );
         Self::begin(span, context)
@@ -89,9 +94,9 @@ impl CallSpan {
             server.address = host,
             server.port = i64::from(port),
             url.path = path,
-            budget.allotted_ms = Empty,
-            budget.spent_ms = Empty,
-            budget.outcome = Empty,
+            plugrank.budget.allotted_ms = Empty,
+            plugrank.budget.spent_ms = Empty,
+            plugrank.budget.outcome = Empty,
             error.type = Empty,
         );
         Self::begin(span, context)
@@ -110,16 +115,17 @@ impl CallSpan {
             otel.kind = "server",
             otel.status_code = Empty,
             otel.status_description = Empty,
+            rpc.system = SYSTEM,
             rpc.method = C::PATH,
             http.request.method = "POST",
             http.response.status_code = Empty,
             http.route = C::PATH,
             url.path = C::PATH,
             url.scheme = "http",
-            request.id = %context.request_id,
-            budget.allotted_ms = Empty,
-            budget.spent_ms = Empty,
-            budget.outcome = Empty,
+            plugrank.request.id = %context.request_id,
+            plugrank.budget.allotted_ms = Empty,
+            plugrank.budget.spent_ms = Empty,
+            plugrank.budget.outcome = Empty,
             error.type = Empty,
         );
         if let Some(caller) = &context.traceparent {
@@ -137,7 +143,7 @@ impl CallSpan {
         let begun = Instant::now();
         if !span.is_disabled() {
             if let Some(left) = context.remaining() {
-                span.record("budget.allotted_ms", millis(left));
+                span.record("plugrank.budget.allotted_ms", millis(left));
             }
             // What is called from here on is part of this span.
             if let Some(ours) = trace_context::traceparent(&span) {
@@ -183,8 +189,8 @@ impl CallSpan {
         if self.span.is_disabled() {
             return;
         }
-        self.span.record("budget.spent_ms", millis(self.begun.elapsed()));
-        self.span.record("budget.outcome", outcome);
+        self.span.record("plugrank.budget.spent_ms", millis(self.begun.elapsed()));
+        self.span.record("plugrank.budget.outcome", outcome);
         // A span ends when it was last left, so that it takes as long as it says.
         self.span.in_scope(|| {});
     }

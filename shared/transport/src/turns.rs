@@ -4,8 +4,8 @@
 //! to the order in which tasks wake, a busy loop would work through a whole round of requests before
 //! it looked at its sockets again, and what waits in a socket is seen by no deadline and no admission.
 //! [`in_turns`] lets one piece of work run between two looks at the sockets: the loop reads, admits
-//! and refuses whatever came, then whoever has waited longest goes on. [`expected_wait`] says how long
-//! one that comes now would wait, for the admission that refuses it at once.
+//! and refuses what came, then the ranking that has waited longest goes on. [`expected_wait`] says how
+//! long one that comes now would wait, for the admission that refuses it at once.
 
 use std::{
     cell::Cell,
@@ -76,14 +76,14 @@ struct Turns(Mutex<Queue>);
 #[derive(Default)]
 struct Queue {
     entered: u64,
-    /// Somebody has had a turn since the loop last looked at its sockets, or is about to.
+    /// A ranking has had a turn since the loop last looked at its sockets, or is about to.
     busy: bool,
     /// Whose turn it is, until it is taken.
     next: Option<u64>,
     waiting: BTreeMap<u64, Waker>,
-    /// Mean time from the beginning of a turn to that of the next, while there is somebody to take it.
+    /// Mean time from the beginning of a turn to that of the next, while a ranking waits for it.
     mean_seconds: f64,
-    /// When the last turn began, if somebody was waiting for the next one when it ended.
+    /// When the last turn began, if a ranking was waiting for the next one when it ended.
     last: Option<Instant>,
 }
 
@@ -105,7 +105,7 @@ impl Turns {
         Place { turns: Arc::clone(self), number: queue.entered }
     }
 
-    /// Gives the turn to whoever has waited longest.
+    /// Gives the turn to the ranking that has waited longest.
     fn pass_on(&self) {
         let mut queue = self.0.lock();
         let longest = queue.waiting.pop_first();

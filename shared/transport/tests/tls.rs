@@ -16,7 +16,7 @@ use plugrank_contract::{Call, CallError, Context, ErrorCode};
 use plugrank_http::HttpServer;
 use plugrank_runtime::{Health, Shutdown};
 use plugrank_tls::{
-    PeerTlsOptions, ServerTls, ServerTlsOptions, Shown,
+    PeerTlsOptions, ServerTls, ServerTlsOptions, ShownCertificate,
     test_certificates::{CertificateFiles, TestAuthority},
 };
 use plugrank_transport::{
@@ -70,7 +70,7 @@ impl Role {
                 .configure(move |config| server::route(config, served))
                 .route("/readyz", web::get().to(|_: HttpRequest| async { "ready" }))
                 .wrap_fn(|request, app| {
-                    let shown = request.conn_data::<Shown>().is_some();
+                    let shown = request.conn_data::<ShownCertificate>().is_some();
                     let answer = shown.then(|| app.call(request));
                     async move {
                         match answer {

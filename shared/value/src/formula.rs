@@ -50,7 +50,7 @@ impl ValueFormula {
         }
         let wrong = |error: exmex::ExError| FormulaError::Order(error.msg().to_owned());
         let expression = FlatEx::<f64, Operators>::parse(&rewritten.text).map_err(wrong)?;
-        let names = expression.var_names().iter().map(|name| ValueName::of(name)).collect();
+        let names = expression.var_names().iter().map(|name| ValueName::parse(name)).collect();
         Ok(Self { text: text.into(), names, expression })
     }
 

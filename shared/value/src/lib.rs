@@ -1,8 +1,8 @@
 //! The value formula: what an item is worth.
 //!
-//! `click * purchase * coalesce(item.price, 1)` is read once ([`ValueFormula::parse`]), its names are bound by whoever
-//! knows them ([`ValueFormula::names`]), and it is evaluated for each candidate without allocating
-//! ([`ValueFormula::value`]).
+//! `click * purchase * coalesce(item.price, 1)` is read once ([`ValueFormula::parse`]), its names are bound by
+//! the crate that knows them ([`ValueFormula::names`]), and it is evaluated for each candidate without
+//! allocating ([`ValueFormula::value`]).
 
 mod error;
 mod formula;

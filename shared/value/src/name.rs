@@ -17,7 +17,7 @@ pub enum ValueName {
 
 impl ValueName {
     /// The name as a formula spells it: what is before the first dot says of what it is.
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         match text.split_once('.') {
             Some(("item", name)) => Self::Item(name.into()),
             Some(("request", name)) => Self::Request(name.into()),

@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 /// Items that are read and written at a time.
 const CHUNK: usize = 512;
-/// How long a space stays that nobody writes any more, such as that of a bundle no longer in use.
+/// How long a space stays that is not written any more, such as that of a bundle no longer in use.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How often that time begins anew for the one in use.
 const TOUCH: Duration = Duration::from_secs(3_600);
@@ -87,7 +87,7 @@ impl Writer {
                 .count(&space_name(&bundle, known))
                 .await
                 .map_err(RetrievalError::engine)?;
-            // Shards that a server lost and nobody took out.
+            // Shards that a server lost and that were not taken out.
             if count < known.vectors - known.vectors / 10 {
                 tracing::warn!(count, expected = known.vectors, "the vector engine lost vectors");
                 filled = None;

@@ -91,7 +91,7 @@ struct Running {
 impl Applied for Running {
     fn placed(&mut self, field: &Field<'_>, item: usize, values: &mut [f32]) {
         self.placed += 1;
-        // What the last place is like concerns nobody.
+        // Nothing is compared with the last place.
         if self.placed >= field.k {
             return;
         }

@@ -6,8 +6,8 @@ use super::{Applied, Field, Rule};
 const SAME: f32 = 0.999_99;
 
 /// Holds back what has the vector of an item that is placed already: another offer, or another entry
-/// of one and the same thing. Only where all items compared have vectors: having the same categories
-/// makes no duplicates.
+/// of the same product. Only where all items compared have vectors: having the same categories makes
+/// no duplicates.
 #[derive(Debug)]
 pub struct Duplicates {
     on: bool,

@@ -1,5 +1,5 @@
 //! Exploration: some places go to items that have not been shown much, so that an item without history
-//! gets a chance to be seen. With which probability is known exactly, for whoever learns from it.
+//! gets a chance to be seen. The probability is known exactly, so that it can be learned from.
 
 use plugrank_contract::{TimestampMs, retrieval::Name};
 use rand::{RngExt, SeedableRng};
@@ -227,8 +227,8 @@ impl Applied for Drawing {
     }
 }
 
-/// Whether an item that entered the catalog at `created_at` is at most `fresh_ms` old at a moment. One that is not
-/// yet there, or whose time of creation nobody knows, is not.
+/// Whether an item that entered the catalog at `created_at` is at most `fresh_ms` old at a moment. One that is
+/// not yet there, or whose time of creation is not known, is not.
 #[must_use]
 pub fn is_fresh(
     created_at: Option<TimestampMs>,

@@ -150,8 +150,8 @@ impl Field<'_> {
 
 /// A rule of re-ranking.
 ///
-/// A rule keeps its promise whatever the other rules do: at most `k` distinct candidates come out,
-/// and their scores never rise from one place to the next.
+/// A rule keeps its guarantee with any other rules: at most `k` distinct candidates come out, and
+/// their scores never rise from one place to the next.
 pub trait Rule: Send + Sync {
     /// What to call it where a place or a skipped rule names it.
     fn name(&self) -> &'static str;

@@ -10,7 +10,7 @@ use super::SharedVectors;
 use crate::{
     RetrievalError,
     index::external::External,
-    state::{Fetched, Indexed, RetrievalState, fetch_vectors},
+    state::{Indexed, ItemVectors, RetrievalState, fetch_vectors},
 };
 
 /// What retrieval lends an engine: the catalog, item vectors, and a place to put what is searched.
@@ -44,7 +44,7 @@ impl EngineHost {
         &self,
         items: &[(ItemIndex, ItemId)],
         changed: bool,
-    ) -> Result<Fetched, RetrievalError> {
+    ) -> Result<ItemVectors, RetrievalError> {
         fetch_vectors(&self.state.vectors, Context::background(), items, changed).await
     }
 

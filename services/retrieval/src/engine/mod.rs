@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 pub use host::EngineHost;
 pub use shared_vectors::SharedVectors;
 
-pub use crate::state::Fetched;
+pub use crate::state::ItemVectors;
 use crate::state::RetrievalState;
 
 /// Has item vectors outside of this process.
 #[async_trait]
 pub trait VectorEngine: Send + Sync + 'static {
-    /// Tells retrieval which vectors to search, fills them where nobody else does, and keeps them up
-    /// to date. Does not end by itself; it is dropped when retrieval is.
+    /// Tells retrieval which vectors to search, fills them where no other process does, and keeps
+    /// them up to date. Does not end by itself; it is dropped when retrieval is.
     async fn keep_up(self: Box<Self>, host: EngineHost);
 }
 

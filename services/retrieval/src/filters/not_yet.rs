@@ -5,7 +5,7 @@ use plugrank_items::View;
 
 use crate::{filters::CandidateFilter, query::RetrievalQuery};
 
-/// How far the clock of whoever writes items may be ahead, in milliseconds: what is new is new at once.
+/// How far the clock of a writer of items may be ahead, in milliseconds: what is new is new at once.
 const AHEAD_MS: i64 = 60_000;
 
 /// Takes out what enters the catalog after the moment of the request: written ahead of its release,

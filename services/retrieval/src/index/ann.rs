@@ -86,7 +86,7 @@ impl AnnIndex {
         self.index.read().memory_usage()
     }
 
-    /// Adds many vectors under new keys, on all threads. Only for an index that nobody searches
+    /// Adds many vectors under new keys, on all threads. Only for an index that is not searched
     /// yet. Returns how many had a direction and were added.
     ///
     /// # Errors

@@ -131,7 +131,8 @@ impl VectorIndex for External {
         };
         let done: Result<(), StoreError> = self.vectors.replace(gone, vectors).await;
         match done {
-            // Whoever keeps the engine up to date finds the change in the store's, and repeats it.
+            // The process that keeps the engine up to date finds the change in the store's, and
+            // repeats it.
             Err(error) if self.followed => {
                 tracing::warn!(%error, "a change reaches the vector engine later");
                 Ok(())

@@ -61,7 +61,7 @@ impl NeighbourCache {
         Ok(())
     }
 
-    /// What is nearest to an item, whoever asks.
+    /// What is nearest to an item, for every request.
     fn list(
         &self,
         ann: &AnnIndex,

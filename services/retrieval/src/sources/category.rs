@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Names what is popular in the categories the user clicks most, each in proportion to its clicks.
-/// For a user without clicks, what is most popular in each category in turn, so that somebody
-/// unknown is shown the breadth of the catalog.
+/// For a user without clicks, what is most popular in each category in turn, so that a user unknown
+/// is shown the breadth of the catalog.
 pub(crate) struct Category;
 
 impl RetrievalSource for Category {

@@ -15,7 +15,7 @@ const CLICKS: usize = 10;
 const LOOKED_AT: usize = 10;
 
 /// Names the newest items of the main categories of the user's latest clicks: what is new everywhere
-/// says little to somebody who buys shoes. A user without clicks gets none.
+/// says little to a user who buys shoes. A user without clicks gets none.
 pub(crate) struct FreshInCategories;
 
 impl RetrievalSource for FreshInCategories {

@@ -104,14 +104,14 @@ fn span(source: &str) -> Span {
         otel.name = format!("source {source}"),
         otel.status_code = Empty,
         otel.status_description = Empty,
-        retrieval.candidates = Empty,
+        plugrank.retrieval.candidates = Empty,
     )
 }
 
 fn record(span: &Span, found: &Found) {
     match found {
         Ok(named) => {
-            span.record("retrieval.candidates", named.len() as i64);
+            span.record("plugrank.retrieval.candidates", named.len() as i64);
         }
         Err(reason) => {
             span.record("otel.status_code", "ERROR");

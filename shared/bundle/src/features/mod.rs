@@ -25,6 +25,15 @@ pub use schema::{ACTION, Derive, Feature, FeatureKind, Features, Observed, Trans
 pub use seen::{Seen, SeenFeatures};
 
 /// Where a feature's cells are within a row.
+///
+/// ```
+/// use plugrank_bundle::{TensorDtype, features::FeatureSlot};
+///
+/// let brand =
+///     FeatureSlot { name: "brand".to_owned(), offset: 3, length: 2, dtype: TensorDtype::I64 };
+/// let row = [9, 9, 9, 7, 8];
+/// assert_eq!(row[brand.cells()], [7, 8]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureSlot {
     /// Name of the feature.
@@ -49,6 +58,13 @@ impl FeatureSlot {
 pub type ItemFeatures = Box<[u32]>;
 
 /// A value that cannot be that of the feature it was given for.
+///
+/// ```
+/// use plugrank_bundle::features::WrongValue;
+///
+/// let wrong = WrongValue { column: "price".to_owned(), detail: "must be a number".to_owned() };
+/// assert_eq!(format!("`{}` {}", wrong.column, wrong.detail), "`price` must be a number");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongValue {
     /// The column it was given as.
@@ -57,7 +73,7 @@ pub struct WrongValue {
     pub detail: String,
 }
 
-/// The features of a kind of thing, in the manifest's order.
+/// The features of items, users, requests, candidates or history entries, in the manifest's order.
 #[derive(Debug)]
 struct Group {
     columns: Vec<Column>,
@@ -92,6 +108,22 @@ impl Group {
 }
 
 /// Turns items, users, requests and what callers give of candidates into rows of cells.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use plugrank_bundle::{Bundle, features::UNKNOWN};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/simshop/bundle");
+/// let features = Bundle::open(Path::new(folder)).unwrap().feature_encoder().unwrap();
+/// // An item that training never saw has the id of the unknown.
+/// let slot = features.item_slots().iter().find(|slot| slot.name == "item_id").unwrap();
+/// let row = features.missing_item(&"never seen".into());
+/// assert_eq!(row[slot.cells()], [UNKNOWN]);
+/// // A user without a profile has a row too.
+/// let user: usize = features.user_slots().iter().map(|slot| slot.length).sum();
+/// assert_eq!(features.user(&"ann".into(), None).len(), user);
+/// ```
 #[derive(Debug)]
 pub struct FeatureEncoder {
     item: Group,

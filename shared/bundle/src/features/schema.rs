@@ -4,6 +4,15 @@ use plugrank_contract::TensorDtype;
 use serde::{Deserialize, Serialize};
 
 /// Feature schema.
+///
+/// ```
+/// use plugrank_bundle::manifest::Features;
+///
+/// let json = r#"{"item": [{"name": "brand", "column": "brand", "vocab": "brand.txt", "length": 1}], "user": []}"#;
+/// let features: Features = serde_json::from_str(json).unwrap();
+/// let all: Vec<_> = features.all().map(|(owner, feature)| (owner, &*feature.name)).collect();
+/// assert_eq!(all, [("item", "brand")]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
@@ -43,6 +52,21 @@ impl Features {
 }
 
 /// A feature: which column, and how its values become what graphs read.
+///
+/// ```
+/// use plugrank_bundle::{
+///     TensorDtype,
+///     manifest::{Feature, FeatureKind, Observed, Transform},
+/// };
+///
+/// let json = r#"{"name": "price", "column": "price", "kind": "number", "length": 1,
+///     "transform": {"buckets": [10.0, 100.0]}, "observed": {"missing": 0.02}}"#;
+/// let feature: Feature = serde_json::from_str(json).unwrap();
+/// assert_eq!((feature.column(), feature.kind), (Some("price"), FeatureKind::Number));
+/// assert_eq!(feature.transform, Some(Transform::Buckets(vec![10.0, 100.0])));
+/// assert_eq!(feature.dtype(), TensorDtype::I64, "a graph reads the bucket, not the number");
+/// assert_eq!(feature.observed, Some(Observed { missing: 0.02, unknown: 0.0 }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
@@ -94,6 +118,8 @@ impl Feature {
 }
 
 /// Whether a feature's values are looked up or counted with.
+///
+/// [`Feature`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureKind {
@@ -116,6 +142,14 @@ impl FeatureKind {
 }
 
 /// What of a request's time a feature is.
+///
+/// ```
+/// use plugrank_bundle::manifest::{Derive, Feature};
+///
+/// let json = r#"{"name": "hour", "derive": "hour", "vocab": "hour.txt", "length": 1}"#;
+/// let feature: Feature = serde_json::from_str(json).unwrap();
+/// assert_eq!((feature.derive, feature.column()), (Some(Derive::Hour), None));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Derive {
@@ -126,6 +160,8 @@ pub enum Derive {
 }
 
 /// What is done to a number before a graph reads it, in f64, rounded once.
+///
+/// [`Feature`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transform {
@@ -145,6 +181,8 @@ pub enum Transform {
 }
 
 /// What training saw of a feature.
+///
+/// [`Feature`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Observed {

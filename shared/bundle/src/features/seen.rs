@@ -10,6 +10,16 @@ use super::{
 };
 
 /// What was found of one feature so far.
+///
+/// ```
+/// use plugrank_bundle::features::{Presence, Seen};
+///
+/// let mut seen = Seen::default();
+/// for presence in [Presence::Known, Presence::Missing, Presence::Known, Presence::Unknown] {
+///     seen.add(presence);
+/// }
+/// assert_eq!((seen.rows, seen.missing_share(), seen.unknown_share()), (4, 0.25, 0.25));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Items, users, requests or candidates looked at.
@@ -44,7 +54,17 @@ impl Seen {
     }
 }
 
-/// The features of one kind of thing, each with what was found of it; counted by many threads.
+/// The features of items, users, requests or candidates, each with what was found of it; counted by
+/// many threads.
+///
+/// ```
+/// use plugrank_bundle::features::{Presence, SeenFeatures};
+///
+/// let seen = SeenFeatures::new(2);
+/// seen.add(1, Presence::Missing);
+/// let missing: Vec<u64> = seen.read().map(|feature| feature.missing).collect();
+/// assert_eq!(missing, [0, 1]);
+/// ```
 #[derive(Debug, Default)]
 pub struct SeenFeatures(Vec<[AtomicU64; 3]>);
 

@@ -11,12 +11,27 @@ use super::{jpeg, resize::Rgb};
 use crate::{Bundle, manifest::ImagePart};
 
 /// Decodes, resizes and normalises as the bundle's image encoder was trained.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use plugrank_bundle::{Bundle, ImagePreprocessor};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/small");
+/// let bundle = Bundle::open(Path::new(folder)).unwrap();
+/// let images = ImagePreprocessor::from_bundle(&bundle).expect("the bundle reads images");
+/// let (width, height) = images.size();
+/// assert_eq!(images.len(), 3 * width * height);
+/// assert!(images.pixels(b"no picture").is_err());
+/// ```
 #[derive(Clone, Debug)]
 pub struct ImagePreprocessor {
     part: ImagePart,
 }
 
 /// An image that cannot be used.
+///
+/// [`ImagePreprocessor::pixels`] returns it; [`ImagePreprocessor`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the image cannot be used: {0}")]
 pub struct ImageError(String);

@@ -5,12 +5,26 @@ use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStr
 use crate::{Bundle, BundleError, manifest::TextPart};
 
 /// Tokenises as the bundle's text encoder was trained.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use plugrank_bundle::{Bundle, TextPreprocessor};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/small");
+/// let bundle = Bundle::open(Path::new(folder)).unwrap();
+/// let texts = TextPreprocessor::load(&bundle).unwrap().expect("the bundle reads texts");
+/// let tokens = texts.encode(vec!["a lamp".to_owned(), "a".to_owned()]).unwrap();
+/// assert_eq!(tokens.ids.len(), tokens.mask.len());
+/// ```
 #[derive(Debug)]
 pub struct TextPreprocessor {
     tokenizer: Tokenizer,
 }
 
 /// Token ids of a batch of texts, padded with 0.
+///
+/// [`TextPreprocessor::encode`] returns them; [`TextPreprocessor`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
     /// Texts.

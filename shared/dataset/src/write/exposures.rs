@@ -1,17 +1,15 @@
 //! `exposures.parquet`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Float32Array, Int32Array, Int64Array, StringArray,
-    builder::{ListBuilder, StringBuilder},
-};
-use arrow_schema::{DataType, Field};
+use arrow_schema::DataType;
 use plugrank_contract::{ExposedArm, ExposedItem, Exposure, FeatureValues};
+use serde::{Serialize, Serializer};
 
 use super::{
     TableTarget,
-    parquet_file::{CHUNK_ROWS, ParquetFile},
+    columns::{list, optional, required},
+    parquet_file::ParquetFile,
 };
 use crate::{
     DatasetError,
@@ -22,11 +20,42 @@ use crate::{
 /// has none.
 pub struct ExposureWriter {
     file: ParquetFile,
-    waiting: Vec<Row>,
 }
 
-/// An item of a list; none of a list without items.
-type Row = (Arc<Exposure>, Option<usize>);
+/// A row by the names of its columns: an item of a list; none of a list without items.
+#[derive(Serialize)]
+struct ExposureColumns<'a> {
+    request_id: &'a str,
+    timestamp: i64,
+    user_id: &'a str,
+    surface: Option<&'a str>,
+    arms: &'a [String],
+    forced: bool,
+    bundle: Option<&'a str>,
+    rung: &'a str,
+    degraded: bool,
+    late: bool,
+    failed: bool,
+    coverage: f32,
+    request_features: Option<&'a str>,
+    item_id: Option<&'a str>,
+    position: Option<i32>,
+    score: Option<f32>,
+    ctr: Option<f32>,
+    scores: Option<String>,
+    propensity: Option<f32>,
+    item_features: Option<String>,
+    rerank: Option<Bytes<'a>>,
+}
+
+/// Bytes, which serde takes for a list of numbers otherwise.
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.0)
+    }
+}
 
 impl ExposureWriter {
     /// Starts the file in a folder, or as a stream.
@@ -34,32 +63,31 @@ impl ExposureWriter {
     /// # Errors
     /// The file cannot be made.
     pub fn create(target: impl Into<TableTarget>) -> Result<Self, DatasetError> {
-        let text = Field::new("item", DataType::Utf8, true);
         let fields = vec![
-            Field::new(REQUEST_ID, DataType::Utf8, false),
-            Field::new(TIMESTAMP, DataType::Int64, false),
-            Field::new(USER_ID, DataType::Utf8, false),
-            Field::new(SURFACE, DataType::Utf8, true),
-            Field::new("arms", DataType::List(text.into()), false),
-            Field::new("forced", DataType::Boolean, false),
-            Field::new("bundle", DataType::Utf8, true),
-            Field::new("rung", DataType::Utf8, false),
-            Field::new("degraded", DataType::Boolean, false),
-            Field::new("late", DataType::Boolean, false),
-            Field::new("failed", DataType::Boolean, false),
-            Field::new("coverage", DataType::Float32, false),
-            Field::new("request_features", DataType::Utf8, true),
-            Field::new(ITEM_ID, DataType::Utf8, true),
-            Field::new(POSITION, DataType::Int32, true),
-            Field::new("score", DataType::Float32, true),
-            Field::new("ctr", DataType::Float32, true),
-            Field::new("scores", DataType::Utf8, true),
-            Field::new(PROPENSITY, DataType::Float32, true),
-            Field::new("item_features", DataType::Utf8, true),
-            Field::new("rerank", DataType::Binary, true),
+            required(REQUEST_ID, DataType::Utf8),
+            required(TIMESTAMP, DataType::Int64),
+            required(USER_ID, DataType::Utf8),
+            optional(SURFACE, DataType::Utf8),
+            required("arms", list(DataType::Utf8)),
+            required("forced", DataType::Boolean),
+            optional("bundle", DataType::Utf8),
+            required("rung", DataType::Utf8),
+            required("degraded", DataType::Boolean),
+            required("late", DataType::Boolean),
+            required("failed", DataType::Boolean),
+            required("coverage", DataType::Float32),
+            optional("request_features", DataType::Utf8),
+            optional(ITEM_ID, DataType::Utf8),
+            optional(POSITION, DataType::Int32),
+            optional("score", DataType::Float32),
+            optional("ctr", DataType::Float32),
+            optional("scores", DataType::Utf8),
+            optional(PROPENSITY, DataType::Float32),
+            optional("item_features", DataType::Utf8),
+            optional("rerank", DataType::Binary),
         ];
         let file = ParquetFile::create(target.into(), EXPOSURES, fields)?;
-        Ok(Self { file, waiting: Vec::new() })
+        Ok(Self { file })
     }
 
     /// Appends a served list.
@@ -67,12 +95,33 @@ impl ExposureWriter {
     /// # Errors
     /// The disk refuses.
     pub fn write(&mut self, exposure: Exposure) -> Result<(), DatasetError> {
-        let exposure = Arc::new(exposure);
-        let rows = exposure.items.len().max(1);
-        let item = |at| (at < exposure.items.len()).then_some(at);
-        self.waiting.extend((0..rows).map(|at| (Arc::clone(&exposure), item(at))));
-        if self.waiting.len() >= CHUNK_ROWS {
-            self.flush()?;
+        let arms: Vec<String> = exposure.arms.iter().map(named).collect();
+        let request_features = json(&exposure.features);
+        for at in 0..exposure.items.len().max(1) {
+            let item = exposure.items.get(at);
+            self.file.write(&ExposureColumns {
+                request_id: &exposure.request_id,
+                timestamp: exposure.timestamp,
+                user_id: exposure.user_id.as_str(),
+                surface: exposure.surface.as_deref(),
+                arms: &arms,
+                forced: exposure.forced_arms,
+                bundle: exposure.bundle.as_deref(),
+                rung: &exposure.rung,
+                degraded: exposure.degraded,
+                late: exposure.late,
+                failed: exposure.failed,
+                coverage: exposure.coverage,
+                request_features: request_features.as_deref(),
+                item_id: item.map(|item| item.item_id.as_str()),
+                position: item.and_then(|_| i32::try_from(at).ok()),
+                score: item.and_then(|item| item.score),
+                ctr: item.and_then(|item| item.ctr),
+                scores: item.and_then(|item| scores(&exposure.tasks, item)),
+                propensity: item.and_then(|item| item.propensity),
+                item_features: item.and_then(|item| json(&item.features)),
+                rerank: rerank(&exposure, at),
+            })?;
         }
         Ok(())
     }
@@ -81,72 +130,9 @@ impl ExposureWriter {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(mut self) -> Result<u64, DatasetError> {
-        self.flush()?;
+    pub fn finish(self) -> Result<u64, DatasetError> {
         self.file.finish()
     }
-
-    fn flush(&mut self) -> Result<(), DatasetError> {
-        let rows = std::mem::take(&mut self.waiting);
-        let lists = Lists(&rows);
-        let mut arms = ListBuilder::new(StringBuilder::new());
-        for (exposure, _) in &rows {
-            arms.append_value(exposure.arms.iter().map(|arm| Some(named(arm))));
-        }
-        let positions = rows.iter().map(|(_, item)| item.and_then(|at| i32::try_from(at).ok()));
-        self.file.write(vec![
-            lists.text(|list| Some(&list.request_id)),
-            Arc::new(rows.iter().map(|(list, _)| Some(list.timestamp)).collect::<Int64Array>()),
-            lists.text(|list| Some(list.user_id.as_str())),
-            lists.text(|list| list.surface.as_deref()),
-            Arc::new(arms.finish()),
-            lists.flag(|list| list.forced_arms),
-            lists.text(|list| list.bundle.as_deref()),
-            lists.text(|list| Some(&list.rung)),
-            lists.flag(|list| list.degraded),
-            lists.flag(|list| list.late),
-            lists.flag(|list| list.failed),
-            Arc::new(rows.iter().map(|(list, _)| Some(list.coverage)).collect::<Float32Array>()),
-            Arc::new(rows.iter().map(|(list, _)| json(&list.features)).collect::<StringArray>()),
-            lists.of_item(|item| Some(item.item_id.as_str())),
-            Arc::new(positions.collect::<Int32Array>()),
-            lists.number(|item| item.score),
-            lists.number(|item| item.ctr),
-            Arc::new(rows.iter().map(scores).collect::<StringArray>()),
-            lists.number(|item| item.propensity),
-            Arc::new(
-                rows.iter()
-                    .map(|row| item(row).and_then(|item| json(&item.features)))
-                    .collect::<StringArray>(),
-            ),
-            Arc::new(rows.iter().map(rerank).collect::<BinaryArray>()),
-        ])
-    }
-}
-
-/// Rows as columns.
-struct Lists<'a>(&'a [Row]);
-
-impl Lists<'_> {
-    fn text(&self, of: fn(&Exposure) -> Option<&str>) -> ArrayRef {
-        Arc::new(self.0.iter().map(|(list, _)| of(list)).collect::<StringArray>())
-    }
-
-    fn flag(&self, of: fn(&Exposure) -> bool) -> ArrayRef {
-        Arc::new(self.0.iter().map(|(list, _)| Some(of(list))).collect::<BooleanArray>())
-    }
-
-    fn of_item(&self, of: fn(&ExposedItem) -> Option<&str>) -> ArrayRef {
-        Arc::new(self.0.iter().map(|row| item(row).and_then(of)).collect::<StringArray>())
-    }
-
-    fn number(&self, of: fn(&ExposedItem) -> Option<f32>) -> ArrayRef {
-        Arc::new(self.0.iter().map(|row| item(row).and_then(of)).collect::<Float32Array>())
-    }
-}
-
-fn item((list, at): &Row) -> Option<&ExposedItem> {
-    list.items.get((*at)?)
 }
 
 fn named(arm: &ExposedArm) -> String {
@@ -163,17 +149,16 @@ fn json(features: &FeatureValues) -> Option<String> {
 }
 
 /// What re-ranking was asked, once a list.
-fn rerank((list, at): &Row) -> Option<&[u8]> {
-    Some(list.rerank.as_slice()).filter(|call| !call.is_empty() && at.is_none_or(|at| at == 0))
+fn rerank(list: &Exposure, at: usize) -> Option<Bytes<'_>> {
+    (at == 0 && !list.rerank.is_empty()).then_some(Bytes(&list.rerank))
 }
 
 /// Probabilities by task as a JSON object.
-fn scores(row: &Row) -> Option<String> {
-    let item = item(row)?;
+fn scores(tasks: &[String], item: &ExposedItem) -> Option<String> {
     if item.scores.is_empty() {
         return None;
     }
     let by_task: BTreeMap<&str, f32> =
-        row.0.tasks.iter().map(String::as_str).zip(item.scores.iter().copied()).collect();
+        tasks.iter().map(String::as_str).zip(item.scores.iter().copied()).collect();
     serde_json::to_string(&by_task).ok()
 }

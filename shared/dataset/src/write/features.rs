@@ -1,15 +1,13 @@
 //! Feature columns being written.
 
-use std::sync::Arc;
+use std::{collections::HashSet, path::Path};
 
-use arrow_array::{
-    ArrayRef,
-    builder::{
-        ArrayBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, UInt64Builder,
-    },
-};
-use arrow_schema::{DataType, Field};
-use plugrank_contract::{FeatureValue, feature::Number};
+use arrow_schema::{DataType, FieldRef};
+use plugrank_contract::{FeatureValue, FeatureValues, feature::Number};
+use serde::{Serialize, Serializer};
+
+use super::columns::{list, optional};
+use crate::{DatasetError, DatasetRule};
 
 /// Whole numbers up to here are f64 exactly.
 const EXACT: u64 = 1 << 53;
@@ -96,75 +94,127 @@ impl FeatureType {
     }
 
     /// The arrow type.
-    pub(super) fn data_type(self) -> DataType {
+    fn data_type(self) -> DataType {
         match self.list {
-            true => DataType::List(Field::new("item", self.entry_type(), true).into()),
+            true => list(self.entry_type()),
             false => self.entry_type(),
         }
     }
+}
 
-    /// The column of these values.
-    pub(super) fn column<'v>(
-        self,
-        values: impl Iterator<Item = Option<&'v FeatureValue>>,
-    ) -> ArrayRef {
-        match self.entry_type() {
-            DataType::Float64 => self.build(values, Float64Builder::new(), |to, entry| {
-                to.append_option(entry.map(|entry| entry.number().as_f64()));
+/// The feature columns of a file.
+pub(super) struct FeatureColumns(Vec<(String, FeatureType)>);
+
+impl FeatureColumns {
+    /// Columns and what they hold, in this order.
+    ///
+    /// # Errors
+    /// They repeat each other or take a name of the format.
+    pub(super) fn new(
+        path: &Path,
+        columns: &[(&str, FeatureType)],
+        reserved: &[&str],
+    ) -> Result<Self, DatasetError> {
+        let mut seen: HashSet<&str> = reserved.iter().copied().collect();
+        match columns.iter().find(|(name, _)| !seen.insert(name)) {
+            Some((name, _)) => Err(DatasetError::DuplicateColumn {
+                path: path.to_owned(),
+                column: (*name).to_owned(),
             }),
-            DataType::UInt64 => self.build(values, UInt64Builder::new(), |to, entry| {
-                to.append_option(entry.and_then(|entry| entry.number().as_u64()));
-            }),
-            DataType::Int64 => self.build(values, Int64Builder::new(), |to, entry| {
-                to.append_option(entry.and_then(|entry| entry.number().as_i64()));
-            }),
-            _ => self.build(values, StringBuilder::new(), |to, entry| match entry {
-                Some(Entry::Text(text)) => to.append_value(text),
-                Some(Entry::Number(number)) => to.append_value(number.to_string()),
-                None => to.append_null(),
-            }),
+            None => {
+                Ok(Self(columns.iter().map(|(name, holds)| ((*name).into(), *holds)).collect()))
+            }
         }
     }
 
-    fn build<'v, B: ArrayBuilder>(
-        self,
-        values: impl Iterator<Item = Option<&'v FeatureValue>>,
-        mut builder: B,
-        append: impl Fn(&mut B, Option<Entry<'v>>),
-    ) -> ArrayRef {
-        if !self.list {
-            values.for_each(|value| append(&mut builder, value.and_then(|v| entries(v).next())));
-            return builder.finish();
+    pub(super) fn fields(&self) -> impl Iterator<Item = FieldRef> {
+        self.0.iter().map(|(name, holds)| optional(name, holds.data_type()))
+    }
+
+    /// Refuses a feature that the file has no column for, or one of another type: it would be lost.
+    pub(super) fn check(
+        &self,
+        path: &Path,
+        row: u64,
+        values: &FeatureValues,
+    ) -> Result<(), DatasetError> {
+        for (name, value) in values {
+            let column = self.0.iter().find(|(column, _)| column == name);
+            let (rule, problem) = match column {
+                Some((_, found)) if found.holds(value) => continue,
+                Some((_, found)) => {
+                    let (kind, started_with) = (value.kind(), found.data_type());
+                    let problem =
+                        format!("is {kind}, but the file was started with {started_with}");
+                    (DatasetRule::Type, problem)
+                }
+                None => (
+                    DatasetRule::Column,
+                    "the file was started without this feature column; name it when creating the \
+                     writer"
+                        .to_owned(),
+                ),
+            };
+            return Err(DatasetError::value(path, name, row, rule, problem));
         }
-        let mut lists = ListBuilder::new(builder);
-        for value in values {
-            let there = value.into_iter().flat_map(entries);
-            there.for_each(|entry| append(lists.values(), Some(entry)));
-            lists.append(value.is_some());
+        Ok(())
+    }
+
+    /// A row's values by column.
+    pub(super) fn row<'a>(&'a self, values: &'a FeatureValues) -> FeatureRow<'a> {
+        FeatureRow { columns: &self.0, values }
+    }
+}
+
+/// The features of a row, as a map from column to value.
+pub(super) struct FeatureRow<'a> {
+    columns: &'a [(String, FeatureType)],
+    values: &'a FeatureValues,
+}
+
+impl Serialize for FeatureRow<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.columns.iter().filter_map(|(name, holds)| {
+            self.values.get(name).map(|value| (name, FeatureCell { holds: *holds, value }))
+        }))
+    }
+}
+
+/// A value as its column holds it.
+struct FeatureCell<'a> {
+    holds: FeatureType,
+    value: &'a FeatureValue,
+}
+
+impl Serialize for FeatureCell<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let numbers = self.value.numbers().iter().map(|number| Entry::Number(*number, self.holds));
+        let mut entries = self.value.texts().map(Entry::Text).chain(numbers);
+        match self.holds.list {
+            true => to.collect_seq(entries),
+            false => entries.next().serialize(to),
         }
-        Arc::new(lists.finish())
     }
 }
 
 /// A value that is no list.
-enum Entry<'v> {
-    Text(&'v str),
-    Number(Number),
+enum Entry<'a> {
+    Text(&'a str),
+    Number(Number, FeatureType),
 }
 
-impl Entry<'_> {
-    /// The number; texts are written to columns of texts only.
-    fn number(&self) -> Number {
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Number(number) => *number,
-            Self::Text(_) => 0_i64.into(),
+            Self::Text(text) => to.serialize_str(text),
+            Self::Number(number, holds) => match holds.entry_type() {
+                DataType::Float64 => to.serialize_f64(number.as_f64()),
+                DataType::UInt64 => number.as_u64().serialize(to),
+                DataType::Int64 => number.as_i64().serialize(to),
+                _ => to.serialize_str(&number.to_string()),
+            },
         }
     }
-}
-
-fn entries(value: &FeatureValue) -> impl Iterator<Item = Entry<'_>> {
-    let numbers = value.numbers().iter().map(|number| Entry::Number(*number));
-    value.texts().map(Entry::Text).chain(numbers)
 }
 
 #[cfg(test)]

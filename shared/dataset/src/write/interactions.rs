@@ -1,16 +1,14 @@
 //! `interactions.parquet`.
 
-use std::sync::Arc;
-
-use arrow_array::{
-    ArrayRef, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array, StringArray,
-};
-use arrow_schema::{DataType, Field};
+use arrow_schema::DataType;
 use plugrank_contract::{FeatureValues, ItemId, UserId, feature::Number};
+use serde::{Serialize, Serializer};
 
 use super::{
     FeatureType, TableTarget, checks,
-    parquet_file::{CHUNK_ROWS, ParquetFile},
+    columns::{optional, required},
+    features::{FeatureColumns, FeatureRow},
+    parquet_file::ParquetFile,
 };
 use crate::{
     DatasetError, DatasetRule, InteractionRow,
@@ -57,8 +55,41 @@ pub struct InteractionDetails {
 pub struct InteractionWriter {
     file: ParquetFile,
     order: Order,
-    columns: InteractionColumns,
-    waiting: Vec<(InteractionRow, InteractionDetails)>,
+    /// The columns of further tasks, in their order.
+    labels: Vec<String>,
+    features: FeatureColumns,
+}
+
+/// A row by the names of its columns; a file without `surface` and `propensity` passes over them.
+#[derive(Serialize)]
+struct Columns<'a> {
+    user_id: &'a str,
+    item_id: &'a str,
+    timestamp: i64,
+    label: i8,
+    request_id: Option<&'a str>,
+    position: Option<u32>,
+    action: Option<&'a str>,
+    value: Option<f64>,
+    surface: Option<&'a str>,
+    propensity: Option<f32>,
+    #[serde(flatten)]
+    labels: TaskLabels<'a>,
+    #[serde(flatten)]
+    features: FeatureRow<'a>,
+}
+
+/// Labels of further tasks, as a map from column to label.
+struct TaskLabels<'a> {
+    columns: &'a [String],
+    labels: &'a [Option<bool>],
+}
+
+impl Serialize for TaskLabels<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let labels = self.labels.iter().map(|label| label.map(i8::from));
+        to.collect_map(self.columns.iter().zip(labels))
+    }
 }
 
 impl InteractionWriter {
@@ -84,26 +115,26 @@ impl InteractionWriter {
         let reserved: Vec<&str> =
             INTERACTION_COLUMNS.into_iter().chain(labels.iter().map(String::as_str)).collect();
         let features: Vec<(&str, FeatureType)> =
-            columns.features.iter().map(|(name, of)| (name.as_str(), *of)).collect();
-        checks::feature_columns(&target.path(INTERACTIONS), &features, &reserved)?;
+            columns.features.iter().map(|(name, holds)| (name.as_str(), *holds)).collect();
+        let features = FeatureColumns::new(&target.path(INTERACTIONS), &features, &reserved)?;
         let mut fields = vec![
-            Field::new(USER_ID, DataType::Utf8, false),
-            Field::new(ITEM_ID, DataType::Utf8, false),
-            Field::new(TIMESTAMP, DataType::Int64, false),
-            Field::new(LABEL, DataType::Int8, false),
-            Field::new(REQUEST_ID, DataType::Utf8, true),
-            Field::new(POSITION, DataType::Int32, true),
-            Field::new(ACTION, DataType::Utf8, true),
-            Field::new(VALUE, DataType::Float64, true),
+            required(USER_ID, DataType::Utf8),
+            required(ITEM_ID, DataType::Utf8),
+            required(TIMESTAMP, DataType::Int64),
+            required(LABEL, DataType::Int8),
+            optional(REQUEST_ID, DataType::Utf8),
+            optional(POSITION, DataType::Int32),
+            optional(ACTION, DataType::Utf8),
+            optional(VALUE, DataType::Float64),
         ];
-        fields.extend(labels.iter().map(|label| Field::new(label, DataType::Int8, true)));
+        fields.extend(labels.iter().map(|label| optional(label, DataType::Int8)));
         if columns.shown {
-            fields.push(Field::new(SURFACE, DataType::Utf8, true));
-            fields.push(Field::new(PROPENSITY, DataType::Float32, true));
+            fields.push(optional(SURFACE, DataType::Utf8));
+            fields.push(optional(PROPENSITY, DataType::Float32));
         }
-        fields.extend(features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true)));
+        fields.extend(features.fields());
         let file = ParquetFile::create(target, INTERACTIONS, fields)?;
-        Ok(Self { file, order: Order::default(), columns, waiting: Vec::new() })
+        Ok(Self { file, order: Order::default(), labels, features })
     }
 
     /// Appends an impression.
@@ -124,11 +155,10 @@ impl InteractionWriter {
         row: InteractionRow,
         details: InteractionDetails,
     ) -> Result<(), DatasetError> {
-        let number = self.file.rows() + self.waiting.len() as u64;
-        let path = self.file.path();
+        let (path, number) = (self.file.path(), self.file.rows());
         checks::id(path, USER_ID, number, row.user_id.as_str(), UserId::MAX_BYTES)?;
         checks::id(path, ITEM_ID, number, row.item_id.as_str(), ItemId::MAX_BYTES)?;
-        checks::known_features(path, number, &details.features, &self.columns.features)?;
+        self.features.check(path, number, &details.features)?;
         if row.position.is_some_and(|position| i32::try_from(position).is_err()) {
             let problem = format!("must be at most {}", i32::MAX);
             return Err(DatasetError::value(path, POSITION, number, DatasetRule::Range, problem));
@@ -136,59 +166,27 @@ impl InteractionWriter {
         self.order.check(row.timestamp, &row.user_id, &row.item_id).map_err(|problem| {
             DatasetError::value(path, TIMESTAMP, number, DatasetRule::Order, problem)
         })?;
-        self.waiting.push((row, details));
-        if self.waiting.len() == CHUNK_ROWS {
-            self.flush()?;
-        }
-        Ok(())
+        self.file.write(&Columns {
+            user_id: row.user_id.as_str(),
+            item_id: row.item_id.as_str(),
+            timestamp: row.timestamp,
+            label: i8::from(row.clicked),
+            request_id: row.request_id.as_deref(),
+            position: row.position,
+            action: row.action.as_deref(),
+            value: row.value.map(Number::as_f64),
+            surface: details.surface.as_deref(),
+            propensity: details.propensity,
+            labels: TaskLabels { columns: &self.labels, labels: &details.labels },
+            features: self.features.row(&details.features),
+        })
     }
 
     /// Completes the file; how many rows it has.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(mut self) -> Result<u64, DatasetError> {
-        self.flush()?;
+    pub fn finish(self) -> Result<u64, DatasetError> {
         self.file.finish()
-    }
-
-    fn flush(&mut self) -> Result<(), DatasetError> {
-        let rows = std::mem::take(&mut self.waiting);
-        let of_row = || rows.iter().map(|(row, _)| row);
-        let of_details = || rows.iter().map(|(_, details)| details);
-        let users = of_row().map(|row| Some(row.user_id.as_str())).collect::<StringArray>();
-        let items = of_row().map(|row| Some(row.item_id.as_str())).collect::<StringArray>();
-        let times = of_row().map(|row| row.timestamp).collect::<Vec<_>>();
-        let labels = of_row().map(|row| i8::from(row.clicked)).collect::<Vec<_>>();
-        let requests = of_row().map(|row| row.request_id.as_deref()).collect::<StringArray>();
-        let positions = of_row().map(|row| row.position.map(|p| p as i32)).collect::<Int32Array>();
-        let actions = of_row().map(|row| row.action.as_deref()).collect::<StringArray>();
-        let values = of_row().map(|row| row.value.map(Number::as_f64)).collect::<Float64Array>();
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(users),
-            Arc::new(items),
-            Arc::new(Int64Array::from(times)),
-            Arc::new(Int8Array::from(labels)),
-            Arc::new(requests),
-            Arc::new(positions),
-            Arc::new(actions),
-            Arc::new(values),
-        ];
-        for at in 0..self.columns.tasks.len() {
-            let label = |details: &InteractionDetails| {
-                details.labels.get(at).copied().flatten().map(i8::from)
-            };
-            columns.push(Arc::new(of_details().map(label).collect::<Int8Array>()));
-        }
-        if self.columns.shown {
-            let surfaces = of_details().map(|details| details.surface.as_deref());
-            columns.push(Arc::new(surfaces.collect::<StringArray>()));
-            let propensities = of_details().map(|details| details.propensity);
-            columns.push(Arc::new(propensities.collect::<Float32Array>()));
-        }
-        for (name, of) in &self.columns.features {
-            columns.push(of.column(of_details().map(|details| details.features.get(name))));
-        }
-        self.file.write(columns)
     }
 }

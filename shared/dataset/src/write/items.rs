@@ -1,17 +1,14 @@
 //! `items.parquet`.
 
-use std::sync::Arc;
-
-use arrow_array::{
-    ArrayRef, BooleanArray, Int64Array, StringArray,
-    builder::{ListBuilder, StringBuilder},
-};
-use arrow_schema::{DataType, Field};
+use arrow_schema::DataType;
 use plugrank_contract::ItemId;
+use serde::Serialize;
 
 use super::{
     FeatureType, TableTarget, checks,
-    parquet_file::{CHUNK_ROWS, ParquetFile},
+    columns::{list, optional, required},
+    features::{FeatureColumns, FeatureRow},
+    parquet_file::ParquetFile,
 };
 use crate::{
     DatasetError, DatasetItem,
@@ -21,8 +18,21 @@ use crate::{
 /// Writes `items.parquet`.
 pub struct ItemWriter {
     file: ParquetFile,
-    features: Vec<(String, FeatureType)>,
-    waiting: Vec<DatasetItem>,
+    features: FeatureColumns,
+}
+
+/// A row by the names of its columns.
+#[derive(Serialize)]
+struct ItemColumns<'a> {
+    item_id: &'a str,
+    title: &'a str,
+    text: &'a str,
+    categories: &'a [String],
+    image: Option<&'a str>,
+    created_at: Option<i64>,
+    available: bool,
+    #[serde(flatten)]
+    features: FeatureRow<'a>,
 }
 
 impl ItemWriter {
@@ -36,73 +46,46 @@ impl ItemWriter {
         features: &[(&str, FeatureType)],
     ) -> Result<Self, DatasetError> {
         let target = target.into();
-        checks::feature_columns(&target.path(ITEMS), features, &ITEM_COLUMNS)?;
-        let entry = Field::new("item", DataType::Utf8, true);
+        let features = FeatureColumns::new(&target.path(ITEMS), features, &ITEM_COLUMNS)?;
         let mut fields = vec![
-            Field::new(ITEM_ID, DataType::Utf8, false),
-            Field::new(TITLE, DataType::Utf8, false),
-            Field::new(TEXT, DataType::Utf8, false),
-            Field::new(CATEGORIES, DataType::List(entry.into()), false),
-            Field::new(IMAGE, DataType::Utf8, true),
-            Field::new(CREATED_AT, DataType::Int64, true),
-            Field::new(AVAILABLE, DataType::Boolean, false),
+            required(ITEM_ID, DataType::Utf8),
+            required(TITLE, DataType::Utf8),
+            required(TEXT, DataType::Utf8),
+            required(CATEGORIES, list(DataType::Utf8)),
+            optional(IMAGE, DataType::Utf8),
+            optional(CREATED_AT, DataType::Int64),
+            required(AVAILABLE, DataType::Boolean),
         ];
-        let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
-        fields.extend(further);
-        let file = ParquetFile::create(target, ITEMS, fields)?;
-        let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
-        Ok(Self { file, features, waiting: Vec::new() })
+        fields.extend(features.fields());
+        Ok(Self { file: ParquetFile::create(target, ITEMS, fields)?, features })
     }
 
-    /// Appends an item. That ids differ is the caller's promise; a reader checks it.
+    /// Appends an item. The caller sees to it that ids differ; a reader checks it.
     ///
     /// # Errors
     /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.
     pub fn write(&mut self, row: DatasetItem) -> Result<(), DatasetError> {
-        let number = self.file.rows() + self.waiting.len() as u64;
-        let path = self.file.path();
-        checks::id(path, ITEM_ID, number, row.item.item_id.as_str(), ItemId::MAX_BYTES)?;
-        checks::known_features(path, number, &row.item.features, &self.features)?;
-        self.waiting.push(row);
-        if self.waiting.len() == CHUNK_ROWS {
-            self.flush()?;
-        }
-        Ok(())
+        let DatasetItem { item, image } = row;
+        let (path, number) = (self.file.path(), self.file.rows());
+        checks::id(path, ITEM_ID, number, item.item_id.as_str(), ItemId::MAX_BYTES)?;
+        self.features.check(path, number, &item.features)?;
+        self.file.write(&ItemColumns {
+            item_id: item.item_id.as_str(),
+            title: &item.title,
+            text: &item.text,
+            categories: &item.categories,
+            image: image.as_deref(),
+            created_at: item.created_at,
+            available: item.available,
+            features: self.features.row(&item.features),
+        })
     }
 
     /// Completes the file; how many rows it has.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(mut self) -> Result<u64, DatasetError> {
-        self.flush()?;
+    pub fn finish(self) -> Result<u64, DatasetError> {
         self.file.finish()
-    }
-
-    fn flush(&mut self) -> Result<(), DatasetError> {
-        let rows = std::mem::take(&mut self.waiting);
-        let text = |value: fn(&DatasetItem) -> Option<&str>| -> ArrayRef {
-            Arc::new(rows.iter().map(value).collect::<StringArray>())
-        };
-        let mut categories = ListBuilder::new(StringBuilder::new());
-        for row in &rows {
-            categories.append_value(row.item.categories.iter().map(Some));
-        }
-        let created = rows.iter().map(|row| row.item.created_at).collect::<Int64Array>();
-        let available = rows.iter().map(|row| Some(row.item.available)).collect::<BooleanArray>();
-        let mut columns = vec![
-            text(|row| Some(row.item.item_id.as_str())),
-            text(|row| Some(&row.item.title)),
-            text(|row| Some(&row.item.text)),
-            Arc::new(categories.finish()) as ArrayRef,
-            text(|row| row.image.as_deref()),
-            Arc::new(created),
-            Arc::new(available),
-        ];
-        for (name, of) in &self.features {
-            let values = rows.iter().map(|row| row.item.features.get(name));
-            columns.push(of.column(values));
-        }
-        self.file.write(columns)
     }
 }

@@ -1,11 +1,14 @@
-//! Writing: batches of rows to parquet files.
+//! Writing rows to parquet files.
 //!
-//! A file grows under a name of its own (`.partial`) and gets its final one from `finish`, so a
-//! run that stopped half-way leaves no file that looks whole. A stream looks whole by its end alone. The
-//! bytes depend on the rows only,
-//! not on how they were split into calls.
+//! Each table has a struct of its row whose fields are the columns; one writer (`parquet_file`) turns
+//! such rows into columns.
+//!
+//! A file grows under a name of its own (`.partial`) and gets its final one from `finish`, so a run that
+//! stopped half-way leaves no file that looks whole. A stream looks whole by its end alone. The bytes
+//! depend on the rows only.
 
 mod checks;
+mod columns;
 mod exposures;
 mod features;
 mod interactions;

@@ -1,4 +1,4 @@
-//! A parquet file being written.
+//! A parquet file being written, row by row.
 
 use std::{
     fs::{self, File},
@@ -7,9 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{FieldRef, Schema};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
+use serde::Serialize;
+use serde_arrow::ArrayBuilder;
 
 use super::TableTarget;
 use crate::DatasetError;
@@ -17,12 +18,13 @@ use crate::DatasetError;
 /// Rows of a row group; a reader and a writer hold about one at a time.
 const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows that are turned into one batch of columns.
-pub(super) const CHUNK_ROWS: usize = 8192;
+const CHUNK_ROWS: u64 = 8192;
 
-/// A parquet file being written.
+/// A parquet file being written. A row is a struct with the names of the file's columns; a column that a
+/// row does not name is null there, a name without a column is passed over.
 pub(super) struct ParquetFile {
     path: PathBuf,
-    schema: SchemaRef,
+    columns: ArrayBuilder,
     writer: ArrowWriter<Sink>,
     rows: u64,
 }
@@ -31,7 +33,7 @@ pub(super) struct ParquetFile {
 enum Sink {
     /// Into a file that gets its name in the end.
     File { file: File, partial: PathBuf },
-    /// To somebody who reads them as they come.
+    /// To a reader, as they come.
     Stream(Box<dyn Write + Send>),
 }
 
@@ -71,18 +73,18 @@ impl ParquetFile {
     pub(super) fn create(
         target: TableTarget,
         name: &str,
-        fields: Vec<Field>,
+        fields: Vec<FieldRef>,
     ) -> Result<Self, DatasetError> {
         let path = target.path(name);
         let sink = Sink::open(target, name)?;
-        let schema = Arc::new(Schema::new(fields));
+        let columns = ArrayBuilder::from_arrow(&fields).map_err(|error| failed(&path, &error))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .build();
-        let writer = ArrowWriter::try_new(sink, schema.clone(), Some(properties))
+        let writer = ArrowWriter::try_new(sink, Arc::new(Schema::new(fields)), Some(properties))
             .map_err(|error| failed(&path, &error))?;
-        Ok(Self { path, schema, writer, rows: 0 })
+        Ok(Self { path, columns, writer, rows: 0 })
     }
 
     /// The final path, for error messages.
@@ -90,22 +92,29 @@ impl ParquetFile {
         &self.path
     }
 
-    /// Rows written so far.
+    /// Rows so far: the number of the next one.
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Appends rows, given as columns in the order of the fields.
-    pub(super) fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), DatasetError> {
-        let batch = RecordBatch::try_new(self.schema.clone(), columns)
-            .map_err(|error| failed(&self.path, &error))?;
-        self.writer.write(&batch).map_err(|error| failed(&self.path, &error))?;
-        self.rows += batch.num_rows() as u64;
+    /// Appends a row.
+    pub(super) fn write(&mut self, row: &impl Serialize) -> Result<(), DatasetError> {
+        self.columns.push(row).map_err(|error| failed(&self.path, &error))?;
+        self.rows += 1;
+        if self.rows.is_multiple_of(CHUNK_ROWS) {
+            self.write_chunk()?;
+        }
         Ok(())
     }
 
+    fn write_chunk(&mut self) -> Result<(), DatasetError> {
+        let batch = self.columns.to_record_batch().map_err(|error| failed(&self.path, &error))?;
+        self.writer.write(&batch).map_err(|error| failed(&self.path, &error))
+    }
+
     /// Completes the file, one of a folder under its final name; how many rows it has.
-    pub(super) fn finish(self) -> Result<u64, DatasetError> {
+    pub(super) fn finish(mut self) -> Result<u64, DatasetError> {
+        self.write_chunk()?;
         let Self { path, writer, rows, .. } = self;
         let sink = writer.into_inner().map_err(|error| failed(&path, &error))?;
         match sink {

@@ -9,7 +9,7 @@ use std::{
 pub enum TableTarget {
     /// The folder; the file has the name of the table.
     Folder(PathBuf),
-    /// Whoever takes the bytes as they come.
+    /// A writer that takes the bytes as they come.
     Stream(Box<dyn Write + Send>),
 }
 

@@ -1,14 +1,14 @@
 //! `users.parquet`.
 
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, StringArray};
-use arrow_schema::{DataType, Field};
+use arrow_schema::DataType;
 use plugrank_contract::{User, UserId};
+use serde::Serialize;
 
 use super::{
     FeatureType, TableTarget, checks,
-    parquet_file::{CHUNK_ROWS, ParquetFile},
+    columns::required,
+    features::{FeatureColumns, FeatureRow},
+    parquet_file::ParquetFile,
 };
 use crate::{
     DatasetError,
@@ -18,8 +18,15 @@ use crate::{
 /// Writes `users.parquet`.
 pub struct UserWriter {
     file: ParquetFile,
-    features: Vec<(String, FeatureType)>,
-    waiting: Vec<User>,
+    features: FeatureColumns,
+}
+
+/// A row by the names of its columns.
+#[derive(Serialize)]
+struct UserColumns<'a> {
+    user_id: &'a str,
+    #[serde(flatten)]
+    features: FeatureRow<'a>,
 }
 
 impl UserWriter {
@@ -33,48 +40,31 @@ impl UserWriter {
         features: &[(&str, FeatureType)],
     ) -> Result<Self, DatasetError> {
         let target = target.into();
-        checks::feature_columns(&target.path(USERS), features, &USER_COLUMNS)?;
-        let mut fields = vec![Field::new(USER_ID, DataType::Utf8, false)];
-        let further = features.iter().map(|(name, of)| Field::new(*name, of.data_type(), true));
-        fields.extend(further);
-        let file = ParquetFile::create(target, USERS, fields)?;
-        let features = features.iter().map(|(name, of)| ((*name).to_owned(), *of)).collect();
-        Ok(Self { file, features, waiting: Vec::new() })
+        let features = FeatureColumns::new(&target.path(USERS), features, &USER_COLUMNS)?;
+        let mut fields = vec![required(USER_ID, DataType::Utf8)];
+        fields.extend(features.fields());
+        Ok(Self { file: ParquetFile::create(target, USERS, fields)?, features })
     }
 
-    /// Appends a user. That ids differ is the caller's promise; a reader checks it.
+    /// Appends a user. The caller sees to it that ids differ; a reader checks it.
     ///
     /// # Errors
     /// The id is empty or too long, a feature has no column that holds it, or the disk refuses.
     pub fn write(&mut self, row: User) -> Result<(), DatasetError> {
-        let number = self.file.rows() + self.waiting.len() as u64;
-        let path = self.file.path();
+        let (path, number) = (self.file.path(), self.file.rows());
         checks::id(path, USER_ID, number, row.user_id.as_str(), UserId::MAX_BYTES)?;
-        checks::known_features(path, number, &row.features, &self.features)?;
-        self.waiting.push(row);
-        if self.waiting.len() == CHUNK_ROWS {
-            self.flush()?;
-        }
-        Ok(())
+        self.features.check(path, number, &row.features)?;
+        self.file.write(&UserColumns {
+            user_id: row.user_id.as_str(),
+            features: self.features.row(&row.features),
+        })
     }
 
     /// Completes the file; how many rows it has.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(mut self) -> Result<u64, DatasetError> {
-        self.flush()?;
+    pub fn finish(self) -> Result<u64, DatasetError> {
         self.file.finish()
-    }
-
-    fn flush(&mut self) -> Result<(), DatasetError> {
-        let rows = std::mem::take(&mut self.waiting);
-        let ids = rows.iter().map(|row| Some(row.user_id.as_str()));
-        let mut columns = vec![Arc::new(ids.collect::<StringArray>()) as ArrayRef];
-        for (name, of) in &self.features {
-            let values = rows.iter().map(|row| row.features.get(name));
-            columns.push(of.column(values));
-        }
-        self.file.write(columns)
     }
 }

@@ -6,3 +6,4 @@ mod common;
 mod foreign_writers;
 mod images;
 mod round_trip;
+mod schemas;

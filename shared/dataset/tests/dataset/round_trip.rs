@@ -9,7 +9,7 @@ use plugrank_dataset::{
     UserWriter,
 };
 
-fn item(number: usize) -> DatasetItem {
+pub(crate) fn item(number: usize) -> DatasetItem {
     let present = |every: usize, name: &str, value: FeatureValue| {
         (!number.is_multiple_of(every)).then(|| (name.to_owned(), value))
     };
@@ -40,7 +40,7 @@ fn item(number: usize) -> DatasetItem {
 }
 
 /// The columns that the first items' features need.
-fn columns() -> Vec<(&'static str, FeatureType)> {
+pub(crate) fn columns() -> Vec<(&'static str, FeatureType)> {
     let of = |name: &'static str| {
         let items = (0..10).map(item);
         let types =
@@ -50,7 +50,7 @@ fn columns() -> Vec<(&'static str, FeatureType)> {
     ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(of).to_vec()
 }
 
-fn impression(number: usize) -> InteractionRow {
+pub(crate) fn impression(number: usize) -> InteractionRow {
     InteractionRow {
         user_id: format!("u{}", number / 10).into(),
         item_id: format!("i{}", 100 + number % 10).into(),

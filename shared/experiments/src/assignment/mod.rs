@@ -8,4 +8,4 @@ mod hash;
 mod subject;
 
 pub use assigner::{Assigner, Assignment, ForcedError};
-pub use subject::{Feature, Subject, UserFeatures};
+pub use subject::{Subject, SubjectFeature, UserFeatures};

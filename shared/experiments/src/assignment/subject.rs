@@ -29,18 +29,18 @@ impl fmt::Debug for Subject<'_> {
 /// Features of a user by name. `()` has none.
 pub trait UserFeatures {
     /// The value of the feature, if the user has it.
-    fn feature(&self, name: &str) -> Option<Feature<'_>>;
+    fn feature(&self, name: &str) -> Option<SubjectFeature<'_>>;
 }
 
 impl UserFeatures for () {
-    fn feature(&self, _name: &str) -> Option<Feature<'_>> {
+    fn feature(&self, _name: &str) -> Option<SubjectFeature<'_>> {
         None
     }
 }
 
 /// The value of a user feature.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Feature<'a> {
+pub enum SubjectFeature<'a> {
     /// A number.
     Number(f64),
     /// A text.

@@ -19,7 +19,7 @@ pub struct Arm {
     /// Stopped, by a guardrail or by hand: its units get the control.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// Users who always get this arm, whatever the split, the target and the ramp say. They are
+    /// Users who always get this arm, regardless of the split, the target and the ramp. They are
     /// left out of the results.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<String>,
@@ -34,8 +34,8 @@ impl Arm {
     }
 }
 
-/// What an arm changes for its requests. Whoever applies an override knows what it may hold; here
-/// it is only carried.
+/// What an arm changes for its requests. The code that applies an override knows what it may hold;
+/// here it is only carried.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArmSettings {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Guardrail, HistoryEntry, Plan, Ramp, Slots, Target};
+use super::{AnalysisPlan, Arm, DefinitionChange, Guardrail, Ramp, Slots, Target};
 
 /// An experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct Experiment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
     /// What was planned.
-    pub plan: Plan,
+    pub plan: AnalysisPlan,
     /// What must not get worse.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Guardrail>,
@@ -33,7 +33,7 @@ pub struct Experiment {
     pub arms: Vec<Arm>,
     /// What became of it, kept by the server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<HistoryEntry>,
+    pub history: Vec<DefinitionChange>,
 }
 
 /// A part of the hash space `0..2^64` and the arm, by its place in the list, that has it. Bounds

@@ -1,6 +1,6 @@
 //! How an experiment follows the one it replaces: with its history, and what changes.
 
-use super::{Experiment, HistoryEntry};
+use super::{DefinitionChange, Experiment};
 
 /// Entries that are kept; the oldest go first.
 const KEPT: usize = 200;
@@ -33,8 +33,12 @@ impl Experiment {
                 || before.slots != self.slots
                 || before.target != self.target
         });
-        let entry =
-            HistoryEntry { at, change: changes.join(", "), cause: cause.to_owned(), moved_units };
+        let entry = DefinitionChange {
+            at,
+            change: changes.join(", "),
+            cause: cause.to_owned(),
+            moved_units,
+        };
         self.history.push(entry);
         let over = self.history.len().saturating_sub(KEPT);
         // The first one tells when it began.

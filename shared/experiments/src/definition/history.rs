@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A change of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct HistoryEntry {
+pub struct DefinitionChange {
     /// When, in milliseconds since 1970.
     pub at: i64,
     /// What changed, such as `ramp 5% to 25%`.

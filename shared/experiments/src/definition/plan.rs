@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What was planned before the first unit came. Changing it afterwards makes its promises void.
+/// What was planned before the first unit came. Changing it afterwards makes its guarantees void.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Plan {
+pub struct AnalysisPlan {
     /// Share of false alarms that is accepted, of an experiment without a difference.
     pub alpha: f64,
     /// Share of differences of `lift` that are to be found.
@@ -16,13 +16,13 @@ pub struct Plan {
     pub units: u64,
 }
 
-impl Default for Plan {
+impl Default for AnalysisPlan {
     fn default() -> Self {
         Self { alpha: 0.05, power: 0.8, lift: 0.03, units: 20_000 }
     }
 }
 
-/// A measure that must not get worse, whatever the experiment is for.
+/// A measure that must not get worse in any experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guardrail {

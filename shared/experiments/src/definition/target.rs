@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::assignment::{Feature, Subject};
+use crate::assignment::{Subject, SubjectFeature};
 
 /// Whom an experiment is for. Everybody, if nothing is said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl UserCondition {
         self.any.is_none() && bounds.iter().all(Option::is_none)
     }
 
-    fn holds(&self, value: &Feature<'_>) -> bool {
+    fn holds(&self, value: &SubjectFeature<'_>) -> bool {
         let bounded = |number: f64| {
             self.gte.is_none_or(|bound| number >= bound)
                 && self.gt.is_none_or(|bound| number > bound)
@@ -70,8 +70,10 @@ impl UserCondition {
         };
         let bounds = [self.gte, self.gt, self.lte, self.lt];
         let in_bounds = match value {
-            Feature::Number(number) => bounded(*number),
-            Feature::Text(_) | Feature::Texts(_) => bounds.iter().all(Option::is_none),
+            SubjectFeature::Number(number) => bounded(*number),
+            SubjectFeature::Text(_) | SubjectFeature::Texts(_) => {
+                bounds.iter().all(Option::is_none)
+            }
         };
         in_bounds && self.any.as_ref().is_none_or(|any| any.iter().any(|one| one.is(value)))
     }
@@ -88,11 +90,11 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    fn is(&self, value: &Feature<'_>) -> bool {
+    fn is(&self, value: &SubjectFeature<'_>) -> bool {
         match (self, value) {
-            (Self::Number(one), Feature::Number(other)) => one == other,
-            (Self::Text(one), Feature::Text(other)) => one == other,
-            (Self::Text(one), Feature::Texts(others)) => others.contains(&one.as_str()),
+            (Self::Number(one), SubjectFeature::Number(other)) => one == other,
+            (Self::Text(one), SubjectFeature::Text(other)) => one == other,
+            (Self::Text(one), SubjectFeature::Texts(others)) => others.contains(&one.as_str()),
             _ => false,
         }
     }

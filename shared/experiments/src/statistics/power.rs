@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::{Comparison, Sequential};
-use crate::Plan;
+use crate::AnalysisPlan;
 
-/// Beyond this many units nobody waits.
+/// More units than this are never waited for.
 const UNITS_MAX: f64 = 1e12;
 
 /// Power of a comparison for the lift that was planned.
@@ -29,7 +29,7 @@ pub struct Power {
 /// Power of a comparison, if its units keep coming as they did in `days` days. Normal
 /// approximation of two independent means; `None` where there is no lift to speak of.
 #[must_use]
-pub fn power(comparison: &Comparison, plan: &Plan, days: Option<f64>) -> Option<Power> {
+pub fn power(comparison: &Comparison, plan: &AnalysisPlan, days: Option<f64>) -> Option<Power> {
     if comparison.control <= 0.0 {
         return None;
     }

@@ -8,7 +8,7 @@ use super::{
     collect::{EXPOSURES, TASKS},
     guardrail, power, sample_ratio,
 };
-use crate::{Guardrail, Plan};
+use crate::{AnalysisPlan, Guardrail};
 
 /// Share of units seen in several arms from which on no lift is shown.
 const CROSSED_MAX: f64 = 0.001;
@@ -21,7 +21,7 @@ pub struct ResultsOptions {
     /// The share of units each arm should have.
     pub shares: Vec<f64>,
     /// What was planned.
-    pub plan: Plan,
+    pub plan: AnalysisPlan,
     /// What must not get worse.
     pub guardrails: Vec<Guardrail>,
     /// Whether this is the one look that was planned, so that the sample ratio is judged by the

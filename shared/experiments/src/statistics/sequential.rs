@@ -14,7 +14,7 @@
 ///
 /// `d +- sqrt(v (1 + g) / g * (ln(1 + g) + 2 ln(1 / alpha)))`.
 ///
-/// Both promise at most `alpha` false alarms over all looks together, in the limit of many units.
+/// Both keep to at most `alpha` false alarms over all looks together, in the limit of many units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sequential {
     alpha: f64,

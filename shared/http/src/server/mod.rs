@@ -69,8 +69,8 @@ impl Default for HttpServer {
 impl HttpServer {
     /// Serves the application that `app` makes, one for each worker, until `shutdown` is requested. From
     /// then on `health` says that the process is not ready, and every answer closes its connection, so that
-    /// clients go elsewhere by themselves; after the drain delay no connection is taken, idle ones are
-    /// closed, and requests in flight get the grace time to end.
+    /// clients turn to other processes by themselves; after the drain delay no connection is taken, idle
+    /// ones are closed, and requests in flight get the grace time to end.
     ///
     /// # Errors
     /// When the listener or the application cannot be served.

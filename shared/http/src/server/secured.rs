@@ -3,7 +3,7 @@
 use std::io;
 
 use actix_web::dev::Extensions;
-use plugrank_tls::{ServerTls, Shown};
+use plugrank_tls::{ServerTls, ShownCertificate};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -69,7 +69,7 @@ async fn handshake(acceptor: TlsAcceptor, mut io: TcpStream) -> io::Result<Io> {
 /// Notes in the data of a connection whether its caller has shown a certificate.
 pub(super) fn note(io: &Io, data: &mut Extensions) {
     if let Either::Right(stream) = io
-        && let Some(shown) = Shown::of(stream.get_ref().1)
+        && let Some(shown) = ShownCertificate::of_connection(stream.get_ref().1)
     {
         data.insert(shown);
     }

@@ -75,7 +75,7 @@ enum Next {
     Head(HeadScan),
     Body(u64),
     Chunked(Chunks),
-    /// Whatever comes is handed over: actix-http is about to close the connection.
+    /// All that comes is handed over: actix-http is about to close the connection.
     Unchecked,
 }
 

@@ -6,7 +6,7 @@ pub enum BatchError {
     /// Its deadline passed before it ran.
     #[error("the deadline passed before a batch had room")]
     Expired,
-    /// It could not be run, whatever it ran with.
+    /// It could not be run, alone or with others.
     #[error("the model did not run: {0}")]
     Failed(String),
     /// The batcher stopped.

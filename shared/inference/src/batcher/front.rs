@@ -115,7 +115,7 @@ impl<M: BatchModel> Batcher<M> {
             Submitted::Waits(answer) => received(answer.instrument(span.clone()).await),
         };
         let (output, batch_rows) = answer?;
-        span.record("batch.padded_rows", batch_rows as i64);
+        span.record("plugrank.batch.padded_rows", batch_rows as i64);
         Ok(Ran { output, batch_rows })
     }
 
@@ -155,7 +155,7 @@ impl<M: BatchModel> Batcher<M> {
             ran.push(Ran { output, batch_rows });
         }
         if let Some(last) = ran.last() {
-            span.record("batch.padded_rows", last.batch_rows as i64);
+            span.record("plugrank.batch.padded_rows", last.batch_rows as i64);
         }
         Ok(ran)
     }
@@ -246,7 +246,7 @@ fn work<M: BatchModel>(queue: &Queue<M>) {
     }
 }
 
-/// A model on a caller's thread. It goes back whatever happens.
+/// A model on a caller's thread. It goes back in any case.
 struct Lease<'a, M: BatchModel> {
     runner: Option<Box<Runner<M>>>,
     queue: &'a Queue<M>,

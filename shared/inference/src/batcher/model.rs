@@ -45,10 +45,10 @@ pub trait BatchModel: Send + 'static {
     /// What one entry gets.
     type Output: Send + 'static;
 
-    /// Runs `entries` padded to `shape` (at most `shape.users` of them, none larger than it).
-    /// Adds one answer an entry to `answers` (empty before), in their order, padding cut off; an
-    /// entry that is wrong by itself gets an error there, and the others run. After `deadline`, if
-    /// there is one, nobody waits any more.
+    /// Runs `entries` padded to `shape` (at most `shape.users` of them, none larger than it). Adds
+    /// one answer an entry to `answers` (empty before), in their order, padding cut off; an entry
+    /// that is wrong by itself gets an error there, and the others run. After `deadline`, if there
+    /// is one, no call waits any more.
     ///
     /// # Errors
     /// Why the run failed. Where an entry may be the reason, each is then tried alone.

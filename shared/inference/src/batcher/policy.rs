@@ -63,8 +63,8 @@ pub struct Policy {
     /// Kept free between the predicted end of a run and a deadline.
     pub margin: Duration,
     /// Longest predicted run of a lone entry that happens on the thread that polls the call, where
-    /// all models are idle; zero: none. It spares two switches between threads, and
-    /// keeps whatever else that thread has to do waiting for as long.
+    /// all models are idle; zero: none. It spares two switches between threads, and keeps the
+    /// thread's other work waiting for as long.
     pub run_in_place: Duration,
     /// Predicted run from which an entry is better run in two halves at a time, where all models are
     /// idle; zero: never. It spares half of the run, and costs another thread's waking and the second run's

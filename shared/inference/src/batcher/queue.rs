@@ -58,7 +58,7 @@ pub(super) struct Queue<M: BatchModel> {
 
 /// What became of an entry.
 pub(super) enum Submitted<M: BatchModel> {
-    /// An idle model holds it; whoever submitted it runs the model.
+    /// An idle model holds it; the caller that submitted it runs the model.
     Taken(Box<Runner<M>>),
     /// It waits, and the answer will be here.
     Waits(oneshot::Receiver<Answer<M::Output>>),
@@ -66,7 +66,7 @@ pub(super) enum Submitted<M: BatchModel> {
 
 /// What became of the parts of a request.
 pub(super) struct SubmittedParts<M: BatchModel> {
-    /// An idle model that holds the first; whoever submitted it runs the model.
+    /// An idle model that holds the first; the caller that submitted it runs the model.
     pub(super) taken: Option<Box<Runner<M>>>,
     /// Where the answers of the others will be, in their order.
     pub(super) answers: Vec<oneshot::Receiver<Answer<M::Output>>>,

@@ -169,7 +169,7 @@ impl<M: BatchModel> Runner<M> {
         }
         shared.backlog.ended(self.number);
         let padded_rows = shared.policy.buckets.row_axis().padded_rows(shape);
-        // Reported first, so that whoever has the answer also finds it in the metrics.
+        // Reported first, so that who has the answer also finds it in the metrics.
         shared.observer.batch(&BatchReport {
             reason,
             entries: entries.len(),

@@ -18,8 +18,8 @@ pub(super) fn call(name: &str, entries: usize) -> Span {
         "batch.call",
         otel.name = format!("{name} wait and run"),
         otel.kind = "internal",
-        batch.entries = entries as i64,
-        batch.padded_rows = Empty,
+        plugrank.batch.entries = entries as i64,
+        plugrank.batch.padded_rows = Empty,
     )
 }
 
@@ -43,12 +43,12 @@ pub(super) fn batch<'a>(
         otel.kind = "internal",
         otel.status_code = Empty,
         otel.status_description = Empty,
-        batch.close_reason = batch.reason.name(),
-        batch.shape = %batch.shape,
-        batch.entries = entries as i64,
-        batch.rows = batch.rows as i64,
-        batch.padded_rows = padded_rows as i64,
-        batch.oldest_ms = batch.oldest.as_micros() as f64 / 1000.0,
+        plugrank.batch.close_reason = batch.reason.name(),
+        plugrank.batch.shape = %batch.shape,
+        plugrank.batch.entries = entries as i64,
+        plugrank.batch.rows = batch.rows as i64,
+        plugrank.batch.padded_rows = padded_rows as i64,
+        plugrank.batch.oldest_ms = batch.oldest.as_micros() as f64 / 1000.0,
     );
     let mut linked = HashSet::new();
     for call in calls {

@@ -184,7 +184,8 @@ pub(crate) enum Value<'a> {
     Elements(&'a [Atom]),
 }
 
-/// Writes a value where it differs from what is there, so that a page nobody changed is not copied.
+/// Writes a value where it differs from what is there, so that a page without changes is not
+/// copied.
 fn set<T: Copy>(
     pages: &mut PagesMut<Page<T>>,
     index: ItemIndex,

@@ -26,6 +26,8 @@ pub(crate) const CATEGORIES: &str = "categories";
 const REMEMBERED: usize = 1_000;
 
 /// What a column holds and takes.
+///
+/// [`ItemTable::columns`](crate::ItemTable::columns) lists them; [`TableColumns`](crate::TableColumns) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnStatus {
     /// Its name.

@@ -3,6 +3,8 @@
 use plugrank_contract::ItemIndex;
 
 /// A set of items, one bit each: those that can be shown and meet a filter.
+///
+/// [`CompiledFilter`](crate::CompiledFilter) has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matching {
     words: Vec<u64>,

@@ -19,6 +19,29 @@ use test::{PAGE_WORDS, PageBits, Test};
 use crate::View;
 
 /// A [`Filter`](plugrank_contract::Filter) against one table.
+///
+/// ```
+/// use plugrank_contract::{Filter, Item};
+/// use plugrank_items::{CompiledFilter, ItemTable};
+/// use plugrank_store::{ItemStats, content_hash};
+///
+/// let table = ItemTable::new();
+/// # let item = |id: &str, price: i64| -> Item { serde_json::from_value(serde_json::json!({"item_id": id,
+/// #     "title": "", "text": "", "categories": [], "created_at": null, "available": true,
+/// #     "image_hash": null, "features": {"price": price}})).unwrap() };
+/// let (lamp, sofa) = (item("lamp", 20), item("sofa", 900));
+/// let put = |item: &Item| table.put([(item, &content_hash(item), ItemStats::default())])[0];
+/// let (lamp, sofa) = (put(&lamp), put(&sofa));
+///
+/// let cheap: Filter =
+///     serde_json::from_str(r#"{"must": [{"field": "price", "lt": 100}]}"#).unwrap();
+/// let view = table.view();
+/// let filter = view.compile(&cheap).unwrap();
+/// assert!(filter.keeps(&view, lamp) && !filter.keeps(&view, sofa));
+/// let matching = CompiledFilter::matching(&[filter], &view);
+/// assert_eq!(matching.iter().collect::<Vec<_>>(), [lamp]);
+/// assert!(matching.contains(lamp) && matching.len() == 1);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct CompiledFilter {
     /// Of each, one test is passed.

@@ -26,7 +26,7 @@ pub(super) struct Apply {
 }
 
 impl Apply {
-    /// Applies what was read, until there is nobody who reads.
+    /// Applies what was read, until reading has ended.
     pub(super) async fn all(&self, mut steps: Receiver<Step>) {
         let followed = &self.followed;
         while let Some(step) = steps.recv().await {

@@ -1,8 +1,7 @@
-//! Follows what changes in a catalog, whoever writes it.
+//! Follows what any process changes in a catalog.
 //!
 //! One task reads the changes, on and on; another reads the changed items again, in the order of the
-//! changes; a third measures how far that is behind. Whatever fails is tried again, from where it
-//! was.
+//! changes; a third measures how far that is behind. What fails is tried again, from where it was.
 
 mod apply;
 mod read;
@@ -35,6 +34,8 @@ const MEASURE: Duration = Duration::from_secs(1);
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Applies changes to the item table and to what else a process keeps of items.
+///
+/// [`Follower`] has an example.
 #[async_trait]
 pub trait ChangeSink: Send + Sync + 'static {
     /// Items were written or removed: reads them from the store again. The ids are distinct; calls
@@ -45,6 +46,8 @@ pub trait ChangeSink: Send + Sync + 'static {
 }
 
 /// Applies changes to the item table alone.
+///
+/// [`Follower`] has an example.
 #[derive(Clone)]
 pub struct TableSink {
     /// The table.
@@ -62,6 +65,8 @@ impl ChangeSink for TableSink {
 }
 
 /// What a [`Follower`] works with.
+///
+/// [`Follower`] has an example.
 pub struct FollowParts {
     /// What changed items are read from.
     pub store: Arc<dyn Store>,
@@ -76,6 +81,8 @@ pub struct FollowParts {
 }
 
 /// How far a process is behind the catalog.
+///
+/// [`Followed::status`] tells it; [`Follower`] has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FollowStatus {
     /// Whether the store answered when it was last asked for changes.
@@ -89,6 +96,8 @@ pub struct FollowStatus {
 }
 
 /// What is known about following, for metrics and snapshots.
+///
+/// [`Follower`] has an example.
 #[derive(Debug)]
 pub struct Followed {
     connected: AtomicBool,
@@ -149,6 +158,38 @@ enum Step {
 }
 
 /// Tasks that end with this value.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use plugrank_contract::Item;
+/// use plugrank_items::{FollowParts, Follower, ItemTable, TableSink};
+/// use plugrank_store::{NewItem, Store};
+/// use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let file = folder.path().join("store.redb");
+/// let store: Arc<dyn Store> =
+///     Arc::new(EmbeddedStore::open(&file, EmbeddedOptions::default()).unwrap());
+/// let log = store.changes().unwrap();
+/// // The position comes first, then the catalog: what changes in between is applied twice, not missed.
+/// let position = log.end().await.unwrap();
+/// let items = ItemTable::new();
+/// items.load(store.as_ref(), &|_| {}).await.unwrap();
+/// # let lamp: Item = serde_json::from_value(serde_json::json!({"item_id": "lamp", "title": "Lamp", "text": "",
+/// #     "categories": [], "created_at": null, "available": true, "image_hash": null, "features": {}})).unwrap();
+/// store.put_items(vec![NewItem { item: lamp, image: None }]).await.unwrap();
+///
+/// let sink = Arc::new(TableSink { items: Arc::clone(&items), store: Arc::clone(&store) });
+/// let parts = FollowParts { store, items: Arc::clone(&items), log, position, sink };
+/// let follower = Follower::start(parts);
+/// follower.followed().caught_up().await;
+/// assert!(items.view().index_of("lamp").is_some());
+/// assert_eq!(follower.followed().status().resyncs, 0);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Follower {
     followed: Arc<Followed>,
@@ -198,6 +239,19 @@ async fn measure(followed: Arc<Followed>, log: Arc<dyn ChangeLog>) {
 }
 
 /// Waits longer from one failure to the next, and logs the first of a row.
+///
+/// ```
+/// use plugrank_items::follow::Pause;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let (mut pause, begun) = (Pause::new(), tokio::time::Instant::now());
+/// pause.after("the store cannot be read", &"it is not reachable").await;
+/// pause.after("the store cannot be read", &"it is not reachable").await;
+/// assert_eq!(begun.elapsed().as_millis(), 50 + 100);
+/// pause.over();
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pause {
     next: Duration,

@@ -100,7 +100,7 @@ impl Graph {
         let link = Arc::clone(&self.link);
         let running = async move {
             let ran = link.run(run).await;
-            // Whoever has gone in the meantime misses nothing.
+            // A caller that has gone in the meantime misses nothing.
             let _ = say.send(ran);
         };
         self.runtime.spawn(running.instrument(Span::current()));

@@ -1,4 +1,7 @@
-//! One registry of metrics, handed to whoever measures, and its text form.
+//! One registry of metrics, handed to all that measure, and its two text forms.
+
+mod process;
+mod text_format;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -9,23 +12,31 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use self::process::ProcessCollector;
 use crate::build;
 
 /// The metrics of a process, or of a part of it. Clones share one registry; nothing is global.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
+    /// Of the process, without the prefix; empty for a part.
+    process: Arc<Registry>,
     part: Arc<Mutex<Option<Metrics>>>,
 }
 
 impl Metrics {
     /// Media type of [`Metrics::encode`].
-    pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    /// Media type of [`Metrics::encode_text`].
+    pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// An empty registry; every name in it begins with `plugrank_`.
+    /// An empty registry; every name that is registered in it begins with `plugrank_`. Beside them are those of
+    /// the process (`process_*`).
     #[must_use]
     pub fn new() -> Self {
-        let metrics = Self::of_part();
+        let mut process = Registry::default();
+        process.register_collector(Box::new(ProcessCollector));
+        let metrics = Self { process: Arc::new(process), ..Self::of_part() };
         let build = Info::new(vec![("version", build::VERSION), ("commit", build::COMMIT)]);
         metrics.register(|registry| {
             registry.register("build", "What the program was built from", build)
@@ -38,7 +49,11 @@ impl Metrics {
     #[must_use]
     pub fn of_part() -> Self {
         let registry = Registry::with_prefix("plugrank");
-        Self { registry: Arc::new(Mutex::new(registry)), part: Arc::default() }
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            process: Arc::default(),
+            part: Arc::default(),
+        }
     }
 
     /// From now on the metrics of `part` are shown with these, in place of those of the part that was
@@ -52,7 +67,7 @@ impl Metrics {
         with(&mut self.registry.lock())
     }
 
-    /// All metrics as OpenMetrics text, which Prometheus reads.
+    /// All metrics as OpenMetrics text 1.0, which has exemplars.
     ///
     /// # Errors
     /// When a metric cannot be written, a defect of its type.
@@ -67,9 +82,17 @@ impl Metrics {
         Ok(page)
     }
 
+    /// All metrics in Prometheus' text format 0.0.4.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_text(&self) -> Result<String, std::fmt::Error> {
+        self.encode().map(|page| text_format::from_open_metrics(&page))
+    }
+
     fn encode_into(&self, page: &mut String) -> Result<(), std::fmt::Error> {
-        let registry = self.registry.lock();
-        text::encode_registry(page, &registry)
+        text::encode_registry(page, &self.registry.lock())?;
+        text::encode_registry(page, &self.process)
     }
 }
 
@@ -167,6 +190,30 @@ mod tests {
         assert_eq!(rows, ["plugrank_rows_total 2"], "{page}");
         assert!(page.contains("plugrank_build_info{version=\""), "{page}");
         assert_eq!(page.matches("# EOF\n").count(), 1, "{page}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_is_told_of_once() {
+        let metrics = Metrics::new();
+        metrics.show(&Metrics::of_part());
+        let page = metrics.encode_text().unwrap();
+        let value = |name: &str| -> f64 {
+            let lines: Vec<&str> = page.lines().filter(|line| line.starts_with(name)).collect();
+            let [line] = lines[..] else { panic!("{name}: {lines:?}") };
+            line[name.len()..].trim().parse().unwrap()
+        };
+        assert!(page.contains("# TYPE process_cpu_seconds_total counter\n"), "{page}");
+        assert!(value("process_cpu_seconds_total ") >= 0.0);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        let began = value("process_start_time_seconds ");
+        assert!((now - 86_400.0..now + 2.0).contains(&began), "{began} at {now}");
+        let (resident, all) =
+            (value("process_resident_memory_bytes "), value("process_virtual_memory_bytes "));
+        assert!(1e6 < resident && resident < all, "{resident} of {all}");
+        let (open, most) = (value("process_open_fds "), value("process_max_fds "));
+        assert!(3.0 <= open && open < most, "{open} of {most}");
+        assert!(value("process_threads ") >= 1.0);
     }
 
     #[test]

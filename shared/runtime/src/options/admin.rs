@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct AdminOptions {
     /// Address and port of the pages for operators, /debug/requests among them. They show what
-    /// callers sent, to keys with the scope admin where keys are asked for. Absent: no such port.
+    /// callers sent; where keys are required, a key with the scope admin may read them. Absent: no
+    /// such port.
     #[garde(skip)]
     #[schemars(example = &"127.0.0.1:9090")]
     pub bind: Option<SocketAddr>,

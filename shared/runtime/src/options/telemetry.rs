@@ -1,7 +1,9 @@
 //! Section `[telemetry]`.
 
+use std::path::PathBuf;
+
 use garde::Validate;
-use plugrank_settings::rules::{finite, holds, http_url};
+use plugrank_settings::rules::{finite, holds, optional_path, web_url};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -30,11 +32,15 @@ pub enum OtlpProtocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryOptions {
-    /// Where spans go, an OTLP receiver. Absent: no spans are exported.
+    /// Where spans go, an OTLP receiver; https:// for TLS. Absent: no spans are exported.
     #[serde(serialize_with = "plugrank_settings::without_password")]
-    #[garde(custom(http_url))]
+    #[garde(custom(web_url))]
     #[schemars(example = &"http://127.0.0.1:4318")]
     pub otlp_endpoint: Option<String>,
+    /// File of certificates (PEM) to trust for https://, in place of the system's.
+    #[garde(custom(optional_path))]
+    #[schemars(example = &"collector-ca.pem")]
+    pub otlp_ca_file: Option<PathBuf>,
     /// How they are sent there.
     #[garde(skip)]
     pub otlp_protocol: OtlpProtocol,
@@ -44,7 +50,7 @@ pub struct TelemetryOptions {
     /// afterwards.
     #[garde(range(min = 0.0, max = 1.0), custom(finite))]
     pub sample_share: f64,
-    /// Name of the service in traces.
+    /// Name of the service in traces; a process of one role adds it, as in plugrank-scoring.
     #[garde(custom(named))]
     pub service_name: String,
     /// Spans that may wait for export; more are dropped and counted.
@@ -65,6 +71,7 @@ impl Default for TelemetryOptions {
     fn default() -> Self {
         Self {
             otlp_endpoint: None,
+            otlp_ca_file: None,
             otlp_protocol: OtlpProtocol::Http,
             sample_share: 1.0,
             service_name: "plugrank".to_owned(),

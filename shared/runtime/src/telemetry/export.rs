@@ -9,7 +9,9 @@ use std::{
 };
 
 use opentelemetry::Context;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{
+    Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -22,6 +24,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{
     TelemetryError,
+    collector::{self, CollectorClient},
     counts::{Drop, SpanCounts},
 };
 use crate::options::{OtlpProtocol, TelemetryOptions};
@@ -31,7 +34,8 @@ const MESSAGE_SPANS: usize = 512;
 /// Maximum time a span waits for more spans.
 const SEND_EVERY: Duration = Duration::from_secs(1);
 
-/// Spans that wait for export. One that finds no room is dropped and counted; nobody ever waits.
+/// Spans that wait for export. One that finds no room is dropped and counted; no request ever
+/// waits.
 #[derive(Debug)]
 pub(crate) struct ExportQueue {
     sender: BatchSpanProcessor,
@@ -140,10 +144,14 @@ pub(crate) fn exporter(
     endpoint: &str,
 ) -> Result<(SpanExporter, Driver), TelemetryError> {
     let timeout = Duration::from_millis(settings.export_timeout_ms);
+    let ca_file = settings.otlp_ca_file.as_deref();
     match settings.otlp_protocol {
         OtlpProtocol::Http => {
+            let client = CollectorClient::new(endpoint, ca_file, timeout)
+                .map_err(TelemetryError::Authorities)?;
             let exporter = SpanExporter::builder()
                 .with_http()
+                .with_http_client(client)
                 .with_protocol(Protocol::HttpBinary)
                 .with_endpoint(traces_url(endpoint))
                 .with_timeout(timeout)
@@ -158,11 +166,15 @@ pub(crate) fn exporter(
                 .build()
                 .map_err(TelemetryError::Thread)?;
             let _inside = runtime.enter();
-            let exporter = SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(endpoint)
-                .with_timeout(timeout)
-                .build()?;
+            let builder =
+                SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(timeout);
+            let tls =
+                collector::grpc_tls(endpoint, ca_file).map_err(TelemetryError::Authorities)?;
+            let exporter = match tls {
+                Some(tls) => builder.with_tls_config(tls),
+                None => builder,
+            };
+            let exporter = exporter.build()?;
             drop(_inside);
             Ok((exporter, Driver(Some(runtime))))
         }

@@ -1,5 +1,6 @@
 //! Logs for people and machines, spans for a collector and for a [`TailSampler`].
 
+mod collector;
 mod counts;
 mod escape;
 mod export;
@@ -18,7 +19,7 @@ mod verdict;
 
 use std::{io, io::IsTerminal, sync::Arc, time::Duration};
 
-use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing::{Dispatch, Level, Metadata, level_filters::LevelFilter, subscriber::Interest};
@@ -59,13 +60,16 @@ pub enum TelemetryError {
     /// The exporter cannot be made.
     #[error("`telemetry.otlp_endpoint`: {0}")]
     Exporter(#[from] ExporterBuildError),
+    /// The file of authorities cannot be used.
+    #[error("`telemetry.otlp_ca_file`: {0}")]
+    Authorities(String),
     /// The system gives no thread to write from.
     #[error("no thread for the exporter or the log: {0}")]
     Thread(io::Error),
     /// The log filter cannot be read.
     #[error("`telemetry.log_level`: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Somebody else has set up logging in this process.
+    /// Logging is already set up in this process.
     #[error("logging is already set up: {0}")]
     Installed(#[from] tracing::dispatcher::SetGlobalDefaultError),
 }
@@ -114,7 +118,7 @@ impl Telemetry {
         let (recorder, telemetry) = Self::provider(settings, tail, log_thread)?;
         let recorded = recorder.sampler().records();
         let traces = tracing_opentelemetry::layer()
-            .with_tracer(telemetry.provider.tracer("plugrank"))
+            .with_tracer(telemetry.provider.tracer_with_scope(scope()))
             .with_location(false)
             .with_threads(false)
             .with_target(false)
@@ -179,7 +183,10 @@ impl Telemetry {
     ) -> Result<(Recorder, Self), TelemetryError> {
         let resource = Resource::builder()
             .with_service_name(settings.service_name.clone())
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_schema_url(
+                [KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))],
+                SCHEMA_URL,
+            )
             .build();
         let counts = SpanCounts::default();
         let (queue, driver) = match &settings.otlp_endpoint {
@@ -207,6 +214,18 @@ impl Telemetry {
         let level = LogLevel::default();
         Ok((recorder, Self { provider, counts, level, _driver: driver, _log: log }))
     }
+}
+
+/// The semantic conventions that attributes go by.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";
+
+/// What the spans of this program are made by.
+#[must_use]
+pub fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("plugrank")
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA_URL)
+        .build()
 }
 
 /// Only the product's own spans and warnings make up a trace; libraries' internals would bury them.

@@ -22,8 +22,8 @@ pub struct EndedRequest<'a> {
     pub exporting: bool,
 }
 
-/// Decides on requests when they have ended, whatever was decided when they began. Its own
-/// crate, `plugrank-tail-sampling`, has the one there is.
+/// Decides on requests when they have ended, regardless of what was decided when they began. Its
+/// own crate, `plugrank-tail-sampling`, has the one there is.
 pub trait TailSampler: fmt::Debug + Send + Sync + 'static {
     /// Whether it wants the spans of recorded traces: then a share is recorded even without a
     /// collector.

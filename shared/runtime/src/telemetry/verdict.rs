@@ -11,18 +11,18 @@ use super::span_data::{attribute, failed, number};
 /// Attribute of a request's span: whether its answer is less than it could be.
 pub const DEGRADED: &str = "plugrank.degraded";
 /// Attribute: the whole budget, in milliseconds.
-pub const TOTAL_MS: &str = "budget.total_ms";
+pub const TOTAL_MS: &str = "plugrank.budget.total_ms";
 /// Attribute: the part of the budget a stage or call was given, in milliseconds.
-pub const ALLOTTED_MS: &str = "budget.allotted_ms";
+pub const ALLOTTED_MS: &str = "plugrank.budget.allotted_ms";
 /// Attribute: the time it took, in milliseconds.
-pub const SPENT_MS: &str = "budget.spent_ms";
+pub const SPENT_MS: &str = "plugrank.budget.spent_ms";
 /// Attribute: how it ended.
-pub const OUTCOME: &str = "budget.outcome";
+pub const OUTCOME: &str = "plugrank.budget.outcome";
 /// Attribute of a stage's span: the rung of the ladder it took.
 pub const RUNG: &str = "plugrank.rung";
 const STATUS: &str = "http.response.status_code";
 
-/// Why an operator would look at a request. Its spans are exported whatever the sampled share.
+/// Why an operator would look at a request. Its spans are exported at any sampled share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {

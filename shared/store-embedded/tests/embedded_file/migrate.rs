@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use plugrank_contract::{Event, EventType, HistoryEntry, ItemId, User, UserId};
 use plugrank_store::{
-    Decayed, ItemStats, NewItem, Store, TimeRange, VectorSpace, codec, keys,
+    Store, VectorSpace, codec,
+    contract_tests::migration::{self, HALF_LIFE},
+    keys,
     schema3::{LoggedEvent, LoggedType},
 };
 use plugrank_store_embedded::EmbeddedStore;
@@ -12,8 +13,6 @@ use redb::{Database, ReadableTable, TableDefinition, TableHandle};
 use tempfile::TempDir;
 
 use super::{item, open, run};
-
-const DAY: i64 = 86_400_000;
 
 /// As that version wrote what this one writes in another way.
 mod before {
@@ -113,30 +112,6 @@ mod before {
     }
 }
 
-fn logged(id: &str, user: &str, item: &str, click: bool, at: i64) -> LoggedEvent {
-    LoggedEvent {
-        event_id: id.to_owned(),
-        event_type: if click { LoggedType::Click } else { LoggedType::Impression },
-        user_id: user.into(),
-        item_id: item.into(),
-        request_id: Some("r".to_owned()),
-        position: Some(4),
-        timestamp: at,
-    }
-}
-
-fn entry(item: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
-    HistoryEntry::new(item.into(), clicked, timestamp)
-}
-
-fn told(action: &str, entry: HistoryEntry) -> HistoryEntry {
-    HistoryEntry { action: Some(action.into()), ..entry }
-}
-
-async fn history(store: &EmbeddedStore, user: &str) -> Vec<HistoryEntry> {
-    store.history(&UserId::from(user), i64::MAX, 99, 99).await.unwrap().entries
-}
-
 #[test]
 fn a_store_of_the_version_before_goes_on() {
     let folder = TempDir::new().unwrap();
@@ -144,98 +119,25 @@ fn a_store_of_the_version_before_goes_on() {
     let modal = VectorSpace::Modal("1".to_owned());
     run(async {
         let store = open(&path).unwrap();
-        let image = Some(b"picture".to_vec());
-        store.put_items(vec![NewItem { image, ..item(1, 10) }, item(2, 20)]).await.unwrap();
-        let user = User { user_id: "u".into(), features: Default::default() };
-        store.put_users(vec![user]).await.unwrap();
-        let loaded =
-            [("u", entry("1", true, 0)), ("u", entry("2", false, 5)), ("v", entry("1", true, DAY))];
-        let loaded = loaded.map(|(user, entry)| (UserId::from(user), entry));
-        store.put_history(loaded.to_vec()).await.unwrap();
-        store.put_neighbours(vec![("1".into(), vec![("2".into(), 0.5)])]).await.unwrap();
-        store.put_document("rules", b"{}".to_vec(), 0).await.unwrap();
+        migration::fill(&store).await;
         store.put_vectors(&modal, vec![(b"k".to_vec(), b"v".to_vec())]).await.unwrap();
         store.close().await.unwrap();
     });
-    let events = [
-        logged("e1", "u", "2", false, 10 * DAY),
-        logged("e2", "u", "2", true, 11 * DAY),
-        logged("e3", "w", "1", false, 12 * DAY),
-        LoggedEvent { request_id: None, position: None, ..logged("e4", "w", "2", true, 13 * DAY) },
-    ];
-    before::write(&path, &events, &[("1", (7, 2)), ("2", (3, 0))]);
+    before::write(&path, &migration::events(), &[("1", (7, 2)), ("2", (3, 0))]);
 
     let refused = open(&path).err().unwrap().to_string();
     assert!(refused.contains("plugrank store migrate"), "{refused}");
-    let month = std::time::Duration::from_secs(30 * 86_400);
-    let migrated = EmbeddedStore::migrate(&path, month).unwrap().unwrap();
+    let migrated = EmbeddedStore::migrate(&path, HALF_LIFE).unwrap().unwrap();
     assert_eq!(migrated.events, 4);
     assert!(migrated.rows >= 10, "{migrated:?}");
     assert!(migrated.before.is_file());
-    assert_eq!(EmbeddedStore::migrate(&path, month), Ok(None), "it is of this version");
+    assert_eq!(EmbeddedStore::migrate(&path, HALF_LIFE), Ok(None), "it is of this version");
 
     run(async {
         let store = open(&path).unwrap();
-        let ids = ["1", "2"].map(ItemId::from);
-        assert_eq!(store.item_count().await.unwrap(), 2);
-        assert_eq!(store.images(&ids).await.unwrap(), [Some(b"picture".to_vec()), None]);
-        assert!(store.user(&"u".into()).await.unwrap().is_some());
-        let newest = HistoryEntry { action: Some("click".into()), ..entry("2", true, 11 * DAY) };
-        assert_eq!(history(&store, "u").await, [newest, entry("2", false, 5), entry("1", true, 0)]);
-        assert_eq!(
-            history(&store, "w").await,
-            [
-                told("click", entry("2", true, 13 * DAY)),
-                told("impression", entry("1", false, 12 * DAY)),
-            ]
-        );
-        assert_eq!(store.neighbours(&ids[..1]).await.unwrap(), [[("2".into(), 0.5)]]);
-        assert_eq!(store.document("rules").await.unwrap().unwrap().bytes, b"{}");
         let vectors = store.vectors(&modal, &[b"k".to_vec()]).await.unwrap();
         assert_eq!(vectors, [Some(b"v".to_vec())]);
-        // Two clicks were loaded of the one, a day apart; two are events of the other, two days apart.
-        let of = |value: f64, at| Decayed { value, at };
-        let left = |days: f64| (-days / 30.0).exp2();
-        let found = store.item_stats(&ids).await.unwrap();
-        let counts: Vec<_> = found.iter().map(|one| (one.impressions, one.clicks)).collect();
-        assert_eq!(counts, [(8, 2), (5, 2)]);
-        for (one, expected) in
-            found.iter().zip([of(1.0 + left(1.0), DAY), of(1.0 + left(2.0), 13 * DAY)])
-        {
-            let ItemStats { popularity, .. } = one;
-            assert_eq!(popularity.at, expected.at);
-            assert!((popularity.value - expected.value).abs() < 1e-9, "{popularity:?}");
-        }
-        let page = store.scan_events(TimeRange::ALL, None, 99).await.unwrap();
-        let times: Vec<_> = page.entries.iter().map(|event| event.timestamp / DAY).collect();
-        assert_eq!(times, [10, 11, 12, 13]);
-        let expected = Event {
-            event_id: "e2".to_owned(),
-            event_type: EventType::click(),
-            user_id: "u".into(),
-            item_id: "2".into(),
-            value: None,
-            request_id: Some("r".to_owned()),
-            position: Some(5),
-            surface: None,
-            timestamp: 11 * DAY,
-        };
-        assert_eq!(page.entries[1], expected);
-        // What was known goes on being known: repeats, and what a late click is of.
-        let late = Event {
-            event_id: "e5".to_owned(),
-            item_id: "1".into(),
-            user_id: "w".into(),
-            timestamp: 14 * DAY,
-            ..expected.clone()
-        };
-        assert_eq!(store.append_events(vec![expected, late]).await.unwrap(), [false, true]);
-        assert_eq!(
-            history(&store, "w").await,
-            [told("click", entry("1", true, 14 * DAY)), told("click", entry("2", true, 13 * DAY))]
-        );
-        let found = store.item_stats(&ids[..1]).await.unwrap();
-        assert_eq!((found[0].impressions, found[0].clicks), (8, 3));
+        migration::goes_on(&store, [(8, 2), (5, 2)]).await;
         store.close().await.unwrap();
     });
 }
@@ -244,8 +146,7 @@ fn a_store_of_the_version_before_goes_on() {
 fn what_is_no_store_of_the_version_before_is_left_alone() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store.redb");
-    let month = std::time::Duration::from_secs(30 * 86_400);
-    assert!(EmbeddedStore::migrate(&path, month).is_err());
+    assert!(EmbeddedStore::migrate(&path, HALF_LIFE).is_err());
     assert!(!path.exists());
     run(async {
         let store = open(&path).unwrap();
@@ -254,7 +155,7 @@ fn what_is_no_store_of_the_version_before_is_left_alone() {
     });
     before::write(&path, &[], &[]);
     std::fs::write(folder.path().join("store.redb.schema-3"), b"kept").unwrap();
-    let refused = EmbeddedStore::migrate(&path, month).unwrap_err().to_string();
+    let refused = EmbeddedStore::migrate(&path, HALF_LIFE).unwrap_err().to_string();
     assert!(refused.contains("store.redb.schema-3 is there"), "{refused}");
     assert!(open(&path).is_err(), "it is as it was");
 }

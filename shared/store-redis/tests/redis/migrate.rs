@@ -1,11 +1,11 @@
 //! A namespace of the version before this one (schema 3) is brought to this one.
 
-use std::time::Duration;
-
-use plugrank_contract::{EventType, HistoryEntry, ItemId, User, UserId};
 use plugrank_store::{
-    NewItem, Store, TimeRange, codec,
-    contract_tests::{fixtures::new_item, run},
+    codec,
+    contract_tests::{
+        migration::{self, HALF_LIFE},
+        run,
+    },
     keys,
     schema3::{LoggedEvent, LoggedType},
 };
@@ -13,8 +13,6 @@ use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
 use redis::{Script, cmd};
 
 use crate::server::RedisServer;
-
-const DAY: i64 = 86_400_000;
 
 /// The script by which that version wrote events, as it was.
 const APPEND_EVENTS: &str = r"
@@ -84,51 +82,11 @@ async fn append(to: &mut redis::aio::MultiplexedConnection, event: &LoggedEvent)
     let _: redis::Value = call.invoke_async(to).await.unwrap();
 }
 
-fn logged(id: &str, user: &str, item: &str, click: bool, at: i64) -> LoggedEvent {
-    LoggedEvent {
-        event_id: id.to_owned(),
-        event_type: if click { LoggedType::Click } else { LoggedType::Impression },
-        user_id: user.into(),
-        item_id: item.into(),
-        request_id: Some("r".to_owned()),
-        position: Some(4),
-        timestamp: at,
-    }
-}
-
-fn entry(item: &str, clicked: bool, timestamp: i64) -> HistoryEntry {
-    HistoryEntry::new(item.into(), clicked, timestamp)
-}
-
-fn told(action: &str, entry: HistoryEntry) -> HistoryEntry {
-    HistoryEntry { action: Some(action.into()), ..entry }
-}
-
-async fn history(store: &RedisStore, user: &str) -> Vec<HistoryEntry> {
-    store.history(&UserId::from(user), i64::MAX, 99, 99).await.unwrap().entries
-}
-
 /// Everything that this version wrote under the name of the version before.
 async fn write(servers: &RedisConnection, to: &mut redis::aio::MultiplexedConnection) {
     let store = RedisStore::connect(servers, RedisOptions::default()).await.unwrap();
-    let image = Some(b"picture".to_vec());
-    store.put_items(vec![NewItem { image, ..new_item("1") }, new_item("2")]).await.unwrap();
-    store
-        .put_users(vec![User { user_id: "u".into(), features: Default::default() }])
-        .await
-        .unwrap();
-    let loaded =
-        [("u", entry("1", true, 0)), ("u", entry("2", false, 5)), ("v", entry("1", true, DAY))];
-    let loaded = loaded.map(|(user, entry)| (UserId::from(user), entry));
-    store.put_history(loaded.to_vec()).await.unwrap();
-    store.put_neighbours(vec![("1".into(), vec![("2".into(), 0.5)])]).await.unwrap();
-    store.put_document("rules", b"{}".to_vec(), 0).await.unwrap();
-    for event in [
-        logged("e1", "u", "2", false, 10 * DAY),
-        logged("e2", "u", "2", true, 11 * DAY),
-        logged("e3", "w", "1", false, 12 * DAY),
-        LoggedEvent { request_id: None, position: None, ..logged("e4", "w", "2", true, 13 * DAY) },
-    ] {
+    migration::fill(&store).await;
+    for event in migration::events() {
         append(to, &event).await;
     }
     // More of item 2 than of the events that are still there: the servers forgot the others.
@@ -157,8 +115,7 @@ fn a_namespace_of_the_version_before_goes_on_in_another() {
 
         let refused = RedisStore::connect(&servers, RedisOptions::default()).await.unwrap_err();
         assert!(refused.to_string().contains("plugrank store migrate"), "{refused}");
-        let half_life = Duration::from_secs(30 * 86_400);
-        let options = RedisOptions { popularity_half_life: half_life, ..RedisOptions::default() };
+        let options = RedisOptions { popularity_half_life: HALF_LIFE, ..RedisOptions::default() };
         let done = RedisStore::migrate(&servers, options.clone(), "shop").await.unwrap();
         assert_eq!((done.items, done.users, done.events), (2, 1, 4));
         // Once more changes nothing.
@@ -168,52 +125,6 @@ fn a_namespace_of_the_version_before_goes_on_in_another() {
         assert!(again.to_string().contains("no store of the version before"), "{again}");
 
         let store = RedisStore::connect(&servers, options).await.unwrap();
-        let ids = ["1", "2"].map(ItemId::from);
-        assert_eq!(store.item_count().await.unwrap(), 2);
-        assert_eq!(store.images(&ids).await.unwrap(), [Some(b"picture".to_vec()), None]);
-        assert!(store.user(&"u".into()).await.unwrap().is_some());
-        let newest = HistoryEntry { action: Some("click".into()), ..entry("2", true, 11 * DAY) };
-        assert_eq!(history(&store, "u").await, [newest, entry("2", false, 5), entry("1", true, 0)]);
-        assert_eq!(
-            history(&store, "w").await,
-            [
-                told("click", entry("2", true, 13 * DAY)),
-                told("impression", entry("1", false, 12 * DAY)),
-            ]
-        );
-        assert_eq!(store.neighbours(&ids[..1]).await.unwrap(), [[("2".into(), 0.5)]]);
-        assert_eq!(store.document("rules").await.unwrap().unwrap().bytes, b"{}");
-        let found = store.item_stats(&ids).await.unwrap();
-        let counts: Vec<_> = found.iter().map(|one| (one.impressions, one.clicks)).collect();
-        assert_eq!(counts, [(8, 2), (105, 12)]);
-        let left = |days: f64| (-days / 30.0).exp2();
-        for (one, value) in found.iter().zip([1.0 + left(1.0), 1.0 + left(2.0)]) {
-            assert!((one.popularity.value - value).abs() < 1e-9, "{:?}", one.popularity);
-        }
-        let (mut events, mut from) = (Vec::new(), None);
-        loop {
-            let page = store.scan_events(TimeRange::ALL, from, 99).await.unwrap();
-            events.extend(page.entries);
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        events.sort_by_key(|event| event.timestamp);
-        assert_eq!(events.len(), 4);
-        assert_eq!(events[1].event_type, EventType::click());
-        assert_eq!((events[1].position, events[3].position), (Some(5), None));
-        // What was known goes on being known: repeats, and what a late click is of.
-        let mut late = events[1].clone();
-        (late.event_id, late.item_id, late.user_id) = ("e5".into(), "1".into(), "w".into());
-        late.timestamp = 14 * DAY;
-        let appended = store.append_events(vec![events[1].clone(), late]).await.unwrap();
-        assert_eq!(appended, [false, true]);
-        assert_eq!(
-            history(&store, "w").await,
-            [told("click", entry("1", true, 14 * DAY)), told("click", entry("2", true, 13 * DAY))]
-        );
-        let found = store.item_stats(&ids[..1]).await.unwrap();
-        assert_eq!((found[0].impressions, found[0].clicks), (8, 3));
+        migration::goes_on(&store, [(8, 2), (105, 12)]).await;
     });
 }

@@ -1,4 +1,4 @@
-//! The tests of the promises of [`Store`]: every implementation runs all of them.
+//! The tests of the guarantees of [`Store`]: every implementation runs all of them.
 //!
 //! Each is an async function that takes a fresh store; [`for_each_contract_test`](crate::for_each_contract_test)
 //! names them, so that an implementation makes a `#[test]` of each.
@@ -11,6 +11,7 @@ mod concurrency;
 mod documents;
 pub mod fixtures;
 pub mod logs;
+pub mod migration;
 mod model;
 mod reads_and_writes;
 mod views;
@@ -90,7 +91,7 @@ mod all {
     };
 }
 
-/// Exports what is named above and nothing else, so that the compiler tells of a test nobody runs.
+/// Exports what is named above and nothing else, so that the compiler tells of a test that is not run.
 macro_rules! export {
     ($($test:ident),+ $(,)?) => { pub use self::all::{$($test),+}; };
 }

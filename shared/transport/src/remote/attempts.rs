@@ -140,7 +140,7 @@ impl<R: Request> Attempts<'_, R> {
         match value {
             Err(error) if again != Again::No => Judged::Failed { error, again },
             value => {
-                // Whoever was asked before the one that answered was outrun.
+                // Endpoints asked before the one that answered were slower.
                 self.tickets[..at].iter_mut().for_each(SentCall::lost);
                 Judged::Final(value)
             }

@@ -67,11 +67,11 @@ pub(crate) struct Answer<R> {
 pub(crate) enum Again {
     /// It would be answered alike, or there is no time left.
     No,
-    /// Only by an endpoint that was not asked yet, whatever the call: this one did nothing.
+    /// Only by an endpoint that was not asked yet, for every call: this one did nothing.
     Elsewhere,
     /// When a second, identical call does no harm.
     IfHarmless,
-    /// Whatever the call: it did not get there.
+    /// Every call: it did not get there.
     Anyway,
 }
 

@@ -1,4 +1,5 @@
-//! The HTTP client of a service elsewhere: pooled HTTP/1.1, over TLS where its address says so.
+//! The HTTP client of a service in another process: pooled HTTP/1.1, over TLS where its address
+//! says so.
 
 use std::{error::Error, time::Duration};
 

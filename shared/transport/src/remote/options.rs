@@ -41,7 +41,7 @@ pub struct PeerOptions {
     pub reranking_url: Vec<String>,
     /// File with the token that roles show each other: a line each of 32 or more characters, the same
     /// file for all roles. The first is shown, all are taken; read again when it changes. Absent: roles
-    /// ask nobody, which is refused where their port is not on loopback.
+    /// do not authenticate their callers, which is refused where their port is not on loopback.
     #[garde(custom(optional_path))]
     #[schemars(example = &"/etc/plugrank/role-token")]
     pub token_file: Option<PathBuf>,
@@ -57,15 +57,15 @@ pub struct PeerOptions {
     /// Maximum wait for the answer to a call that has no deadline of its own, in milliseconds.
     #[garde(range(min = 1, max = 600_000))]
     pub call_timeout_ms: u64,
-    /// Whether a call that is slow to be answered is sent to another process as well, where that does
-    /// no harm; the first answer counts.
+    /// Whether a call that is slow to be answered is sent to another process as well, where the call
+    /// is idempotent; the first answer counts.
     #[garde(skip)]
     pub hedge: bool,
     /// After how long, in milliseconds. Absent: after what 95 of 100 recent calls of its kind took.
     #[garde(range(min = 1, max = 60_000))]
     #[schemars(example = 20)]
     pub hedge_after_ms: Option<u64>,
-    /// Such second calls and retries, as a share of first calls; 0: none. Ten a second are always
+    /// Hedged calls and retries, as a share of first calls; 0: none. Ten a second are always
     /// allowed unless it is 0.
     #[garde(range(min = 0.0, max = 1.0), custom(finite))]
     pub extra_calls_share: f64,

@@ -96,8 +96,8 @@ impl Pool {
                 endpoint.counts.failures.fetch_add(1, Ordering::Relaxed);
                 let turn = self.ejecting.lock();
                 let due = endpoint.breaker.lock().failed();
-                // Where all are slow or fail, the fault lies elsewhere, and leaving one out would
-                // only burden the rest.
+                // Where all are slow or fail, the cause is not one endpoint, and leaving one out
+                // would only burden the rest.
                 let eject = due && (verdict == Verdict::Gone || self.another_is_well(endpoint));
                 let wait = eject.then(|| endpoint.breaker.lock().eject(Instant::now()));
                 drop(turn);
