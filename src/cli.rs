@@ -85,7 +85,7 @@ pub enum Command {
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
 pub enum StoreCommand {
-    /// Bring a store that the version before this one wrote to this one. Nothing may use it meanwhile. The
+    /// Bring a store that an earlier version wrote to this one. Nothing may use it meanwhile. The
     /// embedded store is kept as it was beside the new one; in Redis the new one has another namespace.
     Migrate {
         /// Settings.
