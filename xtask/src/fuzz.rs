@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::process;
 
 /// The programs of `fuzz/fuzz_targets`.
-const TARGETS: [&str; 5] = ["bodies", "calls", "dataset", "filter", "manifest"];
+const TARGETS: [&str; 6] = ["bodies", "calls", "dataset", "filter", "formula", "manifest"];
 /// Longest input, in bytes: beyond the sizes at which the readers change what they do.
 const LONGEST: u32 = 65_536;
 
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let build = build()?;
+    let build = build(args.target.as_deref())?;
     let wanted = |target: &&str| args.target.as_deref().is_none_or(|one| one == *target);
     for target in TARGETS.into_iter().filter(wanted) {
         let begun = Instant::now();
@@ -38,9 +38,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the targets; the folder they are in. The flags are libFuzzer's: the counters that say which
+/// Builds a target, or all; the folder they are in. The flags are libFuzzer's: the counters that say which
 /// inputs reach new code are LLVM's and need no other compiler than the program.
-fn build() -> Result<PathBuf> {
+fn build(one: Option<&str>) -> Result<PathBuf> {
     let root = crate::root();
     let target = crate::target().join("fuzz");
     // The versions that the program is built of.
@@ -57,6 +57,10 @@ fn build() -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--bins", "--target", &triple, "--manifest-path"]);
     cargo.arg(root.join("fuzz/Cargo.toml"));
+    if let Some(one) = one {
+        // Of no more packages than it needs.
+        cargo.args(["--no-default-features", "--features", one]);
+    }
     // By the name of the host, so that build scripts and macros are built without the counters.
     cargo.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", flags.join(" "));
     process::run(&mut cargo)?;
@@ -79,6 +83,10 @@ fn one(program: &PathBuf, target: &str, args: &Args) -> Result<()> {
         .arg(format!("-max_len={LONGEST}"))
         .args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"])
         .arg(corpus);
+    let words = home.join("dictionaries").join(target).with_extension("dict");
+    if words.is_file() {
+        fuzz.arg(format!("-dict={}", words.display()));
+    }
     let seeds = home.join("seeds").join(target);
     if seeds.is_dir() {
         fuzz.arg(seeds);

@@ -58,8 +58,8 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     operation_id = "export",
     params(
         ("what" = String, Query, description = "`interactions`, `exposures`, `items`, `users` or `dataset`", example = "interactions"),
-        ("from" = Option<i64>, Query, description = "Only interactions and served lists from this moment on, milliseconds since 1970"),
-        ("to" = Option<i64>, Query, description = "Only those before this moment"),
+        ("from" = Option<i64>, Query, minimum = 0, description = "Only interactions and served lists from this moment on, milliseconds since 1970"),
+        ("to" = Option<i64>, Query, minimum = 0, description = "Only those before this moment, which is not before `from`"),
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/vnd.apache.parquet", description = "The table; `dataset` is JSON"),
@@ -236,15 +236,19 @@ impl Asked {
                 }
             };
             match value.parse() {
-                Ok(ms) => *moment = ms,
+                Ok(ms) => {
+                    errors.range(&name, ms, 0..=i64::MAX);
+                    *moment = ms;
+                }
                 Err(_) => {
                     let detail = format!("is {value:?}; it must be milliseconds since 1970");
                     errors.add(name, detail);
                 }
             }
         }
-        if range.from >= range.to {
-            errors.add("to", format!("is {}; it must be after `from`, {}", range.to, range.from));
+        if range.from > range.to {
+            let detail = format!("is {}; it must not be before `from`, {}", range.to, range.from);
+            errors.add("to", detail);
         }
         let what = match what.as_deref() {
             Some("dataset") => Some(Exported::Dataset),
@@ -278,11 +282,16 @@ mod tests {
         let asked = Asked::read("what=users&from=5&to=9").unwrap();
         let range = TimeRange { from: 5, to: 9 };
         assert_eq!(asked, Asked { what: Exported::Table(ExportTable::Users), range });
+        // What nothing lies in: an export of every hour may be asked for twice at once.
+        let asked = Asked::read("what=users&from=9&to=9").unwrap();
+        assert_eq!(asked.range, TimeRange { from: 9, to: 9 });
         for (query, field) in [
             ("", "what"),
             ("what=user", "what"),
             ("what=users&from=today", "from"),
-            ("what=users&from=9&to=9", "to"),
+            ("what=users&from=9&to=8", "to"),
+            ("what=users&from=-1", "from"),
+            ("what=users&to=-1", "to"),
             ("what=users&until=9", "until"),
         ] {
             let problem = Asked::read(query).unwrap_err();
