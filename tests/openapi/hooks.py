@@ -112,8 +112,8 @@ def similar(query: Body) -> None:
 
 def export(query: Body) -> None:
     """What ends does not end before it begins."""
-    if isinstance(query.get("from"), int) and isinstance(query.get("to"), int):
-        query["from"], query["to"] = sorted((query["from"], query["to"]))
+    if query.get("from") is not None and query.get("to") is not None:
+        query["from"], query["to"] = sorted((query["from"], query["to"]), key=int)
 
 
 def experiment(body: Body, name: str) -> None:
@@ -129,14 +129,17 @@ def experiment(body: Body, name: str) -> None:
     body["control"] = "0"
 
 
-def short(value: Any) -> Any:
-    """The same with texts of no more bytes than an id may have."""
+def plain(value: Any) -> Any:
+    """The same as others write it: texts of no more bytes than an id may have, whole numbers without a
+    fraction."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
     if isinstance(value, str):
         return value.encode()[:ID_BYTES].decode(errors="ignore") if len(value) > 64 else value
     if isinstance(value, list):
-        return [short(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, dict):
-        return {short(name): short(one) for name, one in value.items()}
+        return {plain(name): plain(one) for name, one in value.items()}
     return value
 
 
@@ -155,7 +158,7 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         return
     operation = case.operation.definition.raw.get("operationId")
     if isinstance(case.body, dict):
-        case.body = short(case.body)
+        case.body = plain(case.body)
         if operation in BODIES:
             BODIES[operation](case.body)
         elif operation == "putExperiment":

@@ -52,7 +52,7 @@ pub struct EventBody<'a> {
     pub surface: Option<String>,
     /// When, milliseconds since 1970; now when left out. From 1980 on, and no further ahead of the server's
     /// clock than `events.ahead_ms`.
-    #[schema(minimum = 315_532_800_000_i64)]
+    #[schema(value_type = Option<i64>, minimum = 315_532_800_000_i64)]
     pub timestamp: Option<TimestampMs>,
 }
 

@@ -214,6 +214,7 @@ pub struct RecentEvent<'a> {
     pub value: Option<f64>,
     /// When, in milliseconds since 1970; just before the request when left out, in the order of the
     /// list.
+    #[schema(value_type = Option<i64>)]
     pub timestamp: Option<TimestampMs>,
 }
 
@@ -229,7 +230,7 @@ pub struct RankContext<'a> {
     pub items: Vec<IdText<'a>>,
     /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
     /// Now when left out.
-    #[schema(minimum = 0)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
     pub timestamp: Option<TimestampMs>,
     /// Features of the request, by name: those of the bundle's `features.request` are read.
     #[serde(default, deserialize_with = "present")]

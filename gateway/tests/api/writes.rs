@@ -47,6 +47,7 @@ async fn a_profile_is_written_changed_and_forgotten() {
         problem(patch(&server, "/v1/users/u1", &body).await, 400).await;
     }
     let long = json!({"features": {"a": "x".repeat(300)}});
+    assert_eq!(server.put("/v1/users/u1", &profile).await.status(), StatusCode::NO_CONTENT);
     let found = problem(patch(&server, "/v1/users/u1", &long).await, 400).await;
     assert_eq!(found["field"], "features.a");
 }
