@@ -85,7 +85,7 @@ pub enum Command {
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
 pub enum StoreCommand {
-    /// Migrate a store written by the previous version to this one. It must not be in use meanwhile. The
+    /// Migrate a store that an earlier version wrote to this one. It must not be in use meanwhile. The
     /// embedded store is kept as it was beside the new one; in Redis the new one has another namespace.
     Migrate {
         /// Settings.

@@ -7,9 +7,10 @@ use plugrank_body::BodyMemory;
 use plugrank_contract::{
     Call,
     embedding::{Fetch, FetchVectors, Invalidate},
+    loading::{CheckBundle, LoadBundle},
     reranking::Rerank,
-    retrieval::{ObserveEvents, RefreshItems, Retrieve},
-    scoring::{Infer, Score},
+    retrieval::{ObserveEvents, RefreshItems, Retrieve, Similar},
+    scoring::{CheckFeatures, Infer, Score},
 };
 use plugrank_transport::{fuzzing, wire};
 
@@ -27,7 +28,7 @@ fn check<C: Call>(body: &[u8]) {
 
 fuzz_target!(|input: &[u8]| {
     let Some((kind, body)) = input.split_first() else { return };
-    match kind % 9 {
+    match kind % 13 {
         0 => check::<Retrieve>(body),
         1 => check::<ObserveEvents>(body),
         2 => check::<RefreshItems>(body),
@@ -36,6 +37,10 @@ fuzz_target!(|input: &[u8]| {
         5 => check::<Invalidate>(body),
         6 => check::<Score>(body),
         7 => check::<Infer>(body),
-        _ => check::<Rerank>(body),
+        8 => check::<Rerank>(body),
+        9 => check::<Similar>(body),
+        10 => check::<CheckFeatures>(body),
+        11 => check::<CheckBundle>(body),
+        _ => check::<LoadBundle>(body),
     }
 });

@@ -83,20 +83,36 @@ def running(line: list[str], log: pathlib.Path) -> Iterator[subprocess.Popen[byt
             process.wait()
 
 
+def toml(value: object) -> str:
+    """A value of a settings file. JSON strings are TOML basic strings too."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value)
+
+
+def authority(folder: pathlib.Path) -> pathlib.Path:
+    """A certificate of a new authority, whose end is told."""
+    certificate = folder / "ca.crt"
+    line = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    line += ["-nodes", "-subj", "/CN=test", "-days", "9", "-keyout", str(folder / "ca.key")]
+    subprocess.run([*line, "-out", str(certificate)], check=True, capture_output=True, timeout=60)
+    return certificate
+
+
 @contextlib.contextmanager
 def server(folder: pathlib.Path) -> Iterator[str]:
     """The shipped shop, with room for so few calls that some are refused."""
     port = free_port()
-    # JSON strings are TOML basic strings too.
     settings = {
         "server": {"bind": f"127.0.0.1:{port}", "workers": 2, "max_in_flight": 4},
         "store": {"path": str(folder / "store.redb")},
         "bundle": {"path": str(MODEL / "bundle")},
         "onnxruntime": {"library": str(onnxruntime())},
         "retrieval": {"max_in_flight": 2},
+        "peers": {"tls": {"ca_file": str(authority(folder))}},
     }
     lines = [
-        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+        f"[{section}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in keys.items())
         for section, keys in settings.items()
     ]
     config = folder / "plugrank.toml"

@@ -53,11 +53,13 @@ def test_thresholds_are_the_values():
             "storeReadFailuresPerSecond": 67,
             "notFiniteShare": 0.678,
             "noTrafficFor": "7m",
+            "eventInvalidShare": 0.789,
+            "certificateDays": 11,
         }
     }
     rendered = render(merged(SPLIT, ON, given))
     rules = yaml.safe_dump(groups(rendered), width=1000)
-    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", "0.678", "[7m]", 'le="0.1"', "1 - 0.995"):
+    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", "0.678", "[7m]", "> 0.789", f"< {11 * 86400}", 'le="0.1"', "1 - 0.995"):
         assert said in rules.replace('\\"', '"'), said
     assert "14.4 * (1 - 0.9999)" in rules
     assert "allows 0.5%" in rules

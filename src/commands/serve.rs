@@ -8,7 +8,7 @@ use plugrank_body::BodyMemory;
 use plugrank_gateway::{Gateway, GatewayParts, LiveOptions, LoadModel, REMOTE};
 use plugrank_runtime::{Health, Metrics, Shutdown, Telemetry, options::TelemetryOptions};
 use plugrank_store::Store;
-use plugrank_tls::ServerTls;
+use plugrank_tls::{CertificateExpiry, ServerTls};
 
 use tokio::sync::watch;
 
@@ -93,6 +93,8 @@ async fn serve(
     }
     let metrics = Metrics::new();
     telemetry.counts().register(&metrics);
+    let expiry = CertificateExpiry::watch(&settings.server.tls, &settings.peers.tls);
+    expiry.map_err(Failure::settings)?.register(&metrics);
     actix_web::rt::spawn(gate.clone().follow());
     let opened = OpenedStore::default();
     let gateway = matches!(role, Role::All | Role::Gateway);

@@ -68,10 +68,11 @@ fn migrate(settings: &StoreOptions, to: Option<&str>) -> Result<String> {
             Ok(match done.context("not migrated")? {
                 None => format!("{} is of this version already", path.display()),
                 Some(done) => format!(
-                    "{}: {} rows copied, {} events appended; the file of before is {}",
+                    "{}: {} rows copied, {} events and {} served lists appended; the file of before is {}",
                     path.display(),
                     done.rows,
                     done.events,
+                    done.exposures,
                     done.before.display()
                 ),
             })

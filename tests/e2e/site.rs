@@ -13,7 +13,12 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_plugrank");
+/// The program that is tested: that of these tests, unless `PLUGRANK` names another (a release build, to
+/// measure what breaks).
+fn program() -> PathBuf {
+    std::env::var_os("PLUGRANK")
+        .map_or_else(|| env!("CARGO_BIN_EXE_plugrank").into(), PathBuf::from)
+}
 
 /// A path inside the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
@@ -29,7 +34,7 @@ pub(crate) fn library() -> PathBuf {
 
 /// The binary with arguments, and nothing of the caller's settings.
 pub(crate) fn plugrank(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(program());
     command.args(arguments).env("ORT_DYLIB_PATH", library()).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PLUGRANK__") {

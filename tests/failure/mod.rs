@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod empty_store;
+mod hostile_ids;
 mod load;
 mod memory;
 mod model_server;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::process;
 
 /// The programs of `fuzz/fuzz_targets`.
-const TARGETS: [&str; 5] = ["bodies", "calls", "dataset", "filter", "manifest"];
+const TARGETS: [&str; 6] = ["bodies", "calls", "dataset", "filter", "formula", "manifest"];
 /// Longest input, in bytes: beyond the sizes at which the readers change what they do.
 const LONGEST: u32 = 65_536;
 
@@ -28,39 +28,36 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let build = build()?;
+    let build = build(args.target.as_deref())?;
     let wanted = |target: &&str| args.target.as_deref().is_none_or(|one| one == *target);
     for target in TARGETS.into_iter().filter(wanted) {
         let begun = Instant::now();
-        one(&build.join(target), target, args).with_context(|| format!("fuzz target {target}"))?;
+        one(&build.join(format!("fuzz-{target}")), target, args)
+            .with_context(|| format!("fuzz target {target}"))?;
         println!("{target}: nothing found in {} s", begun.elapsed().as_secs());
     }
     Ok(())
 }
 
-/// Builds the targets; the folder they are in. The flags are libFuzzer's: the counters that say which
-/// inputs reach new code are LLVM's and need no other compiler than the program.
-fn build() -> Result<PathBuf> {
+/// Builds a target, or all; the folder they are in. The packages of others are those of the tests' build, with the
+/// features of the whole workspace; the project's own are built with counters, beside those without.
+fn build(one: Option<&str>) -> Result<PathBuf> {
     let root = crate::root();
-    let target = crate::target().join("fuzz");
-    // The versions that the program is built of.
-    fs::copy(root.join("Cargo.lock"), root.join("fuzz/Cargo.lock"))?;
-    let triple = process::host()?;
-    let flags = [
-        "-Cpasses=sancov-module",
-        "-Cllvm-args=-sanitizer-coverage-level=4",
-        "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-        "-Cllvm-args=-sanitizer-coverage-pc-table",
-        "-Cllvm-args=-sanitizer-coverage-trace-compares",
-        "--cfg=fuzzing",
-    ];
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--bins", "--target", &triple, "--manifest-path"]);
-    cargo.arg(root.join("fuzz/Cargo.toml"));
-    // By the name of the host, so that build scripts and macros are built without the counters.
-    cargo.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", flags.join(" "));
-    process::run(&mut cargo)?;
-    Ok(target.join(triple).join("debug"))
+    cargo.args([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--examples",
+        "--features",
+        "plugrank-fuzz/targets",
+    ]);
+    for target in TARGETS.into_iter().filter(|target| one.is_none_or(|one| one == *target)) {
+        cargo.args(["--bin", &format!("fuzz-{target}")]);
+    }
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", root.join("fuzz/instrument.sh"));
+    process::run(cargo.env("CARGO_INCREMENTAL", "0").current_dir(root))?;
+    Ok(crate::target().join("debug"))
 }
 
 fn one(program: &PathBuf, target: &str, args: &Args) -> Result<()> {
@@ -77,8 +74,16 @@ fn one(program: &PathBuf, target: &str, args: &Args) -> Result<()> {
     fuzz.arg(format!("-max_total_time={}", args.minutes * 60))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(format!("-max_len={LONGEST}"))
-        .args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"])
-        .arg(corpus);
+        .args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"]);
+    if target == "dataset" {
+        // A file that is cut off is none: no short ones first.
+        fuzz.arg("-len_control=0");
+    }
+    fuzz.arg(corpus);
+    let words = home.join("dictionaries").join(target).with_extension("dict");
+    if words.is_file() {
+        fuzz.arg(format!("-dict={}", words.display()));
+    }
     let seeds = home.join("seeds").join(target);
     if seeds.is_dir() {
         fuzz.arg(seeds);

@@ -39,16 +39,20 @@ pub struct EventBody<'a> {
     #[schema(min_length = 1, max_length = 256, example = "i1")]
     pub item_id: Cow<'a, str>,
     /// How much: a price, seconds, stars.
+    #[schema(exclusive_minimum = -3.402_823_567_797_336_6e38, exclusive_maximum = 3.402_823_567_797_336_6e38)]
     pub value: Option<f64>,
     /// The `request_id` of the ranking that showed the item.
+    #[schema(min_length = 1, max_length = 256)]
     pub request_id: Option<String>,
     /// Where in the list it stood, from 1: the `rank` of the reply.
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 4_294_967_295_u32, example = 1)]
     pub position: Option<u32>,
     /// Where in the shop it was shown.
-    #[schema(max_length = 64, example = "home")]
+    #[schema(min_length = 1, max_length = 64, example = "home")]
     pub surface: Option<String>,
-    /// When, milliseconds since 1970; now when left out.
+    /// When, milliseconds since 1970; now when left out. From 1980 on, and no further ahead of the server's
+    /// clock than `events.ahead_ms`.
+    #[schema(value_type = Option<i64>, minimum = 315_532_800_000_i64)]
     pub timestamp: Option<TimestampMs>,
 }
 

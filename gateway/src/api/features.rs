@@ -15,11 +15,13 @@ const F32_END: f64 = 3.402_823_567_797_336_6e38;
 /// The schema of features by name.
 pub(crate) fn features_schema() -> RefOr<Schema> {
     let plain = |kind: Type| ObjectBuilder::new().schema_type(kind);
-    // Entries that are null are left out of a list; one that is null is missing.
-    let or_null = |kind: Type| {
-        let kinds = SchemaType::from_iter([kind, Type::Null]);
-        ObjectBuilder::new().schema_type(kinds)
+    let any_of = |kinds: &[Type]| {
+        ObjectBuilder::new().schema_type(SchemaType::from_iter(kinds.iter().cloned()))
     };
+    // Entries that are null are left out of a list; a value that is null is missing. `true` and `false` are
+    // texts, in a list too.
+    let text_entry = || any_of(&[Type::String, Type::Boolean, Type::Null]);
+    let number_entry = || any_of(&[Type::Number, Type::Null]);
     let text = |kind: ObjectBuilder| kind.max_length(Some(256));
     let number = |kind: ObjectBuilder| {
         kind.exclusive_minimum(Some(-F32_END)).exclusive_maximum(Some(F32_END))
@@ -27,11 +29,10 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
     let list = |entry: ObjectBuilder| ArrayBuilder::new().items(entry).max_items(Some(1024));
     // An empty list is both a list of texts and a list of numbers.
     let value = AnyOfBuilder::new()
-        .item(text(or_null(Type::String)))
+        .item(text(text_entry()))
         .item(number(plain(Type::Number)))
-        .item(plain(Type::Boolean))
-        .item(list(text(or_null(Type::String))))
-        .item(list(number(or_null(Type::Number))));
+        .item(list(text(text_entry())))
+        .item(list(number(number_entry())));
     let features = ObjectBuilder::new()
         .schema_type(Type::Object)
         .property_names(Some(plain(Type::String).min_length(Some(1)).max_length(Some(256))))

@@ -31,7 +31,7 @@ pub struct ItemContent {
     pub categories: Vec<String>,
     /// When the item entered the catalog, milliseconds since 1970. Left out: unchanged, or now for
     /// a new item.
-    #[schema(minimum = 0)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
     pub created_at: Option<TimestampMs>,
     /// Whether it may be shown.
     #[serde(default = "yes")]
@@ -69,7 +69,7 @@ pub struct ItemChanges {
     #[schema(schema_with = categories_schema)]
     pub categories: Option<Vec<String>>,
     /// When the item entered the catalog, milliseconds since 1970.
-    #[schema(minimum = 0)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
     pub created_at: Option<TimestampMs>,
     /// Whether it may be shown.
     pub available: Option<bool>,
@@ -105,6 +105,7 @@ pub struct ItemView {
     /// Categories, the main one first.
     pub categories: Vec<String>,
     /// When the item entered the catalog, milliseconds since 1970.
+    #[schema(value_type = Option<i64>)]
     pub created_at: Option<TimestampMs>,
     /// Whether it may be shown.
     pub available: bool,

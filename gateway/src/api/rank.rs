@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
+use plugrank_budget::Rung;
 use plugrank_contract::{
     FeatureValues, Filter, TimestampMs,
     feature::present,
@@ -16,7 +17,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         RefOr, Schema,
-        schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
+        schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type},
     },
 };
 use uuid::Uuid;
@@ -69,7 +70,7 @@ pub struct RankRequest<'a> {
     /// The highest rung to answer on, for comparisons: `ctr_order`, `fewer_candidates`,
     /// `missing_vectors`, `idrec` (the ID-based model alone) or `retrieval_order`.
     #[serde(borrow)]
-    #[schema(example = "idrec")]
+    #[schema(schema_with = rung_schema)]
     pub rung: Option<Cow<'a, str>>,
     /// What similarity to the items above counts against click probability, 0 (nothing) to 0.99; as
     /// configured when left out.
@@ -122,7 +123,23 @@ fn ids_schema() -> RefOr<Schema> {
 
 fn candidates_schema() -> RefOr<Schema> {
     let candidate = OneOfBuilder::new().item(id_schema()).item(GivenCandidate::schema());
-    RefOr::T(Schema::Array(ArrayBuilder::new().items(candidate).max_items(Some(1000)).build()))
+    let list = ArrayBuilder::new().items(candidate).min_items(Some(1)).max_items(Some(1000));
+    let kinds = SchemaType::from_iter([Type::Array, Type::Null]);
+    RefOr::T(Schema::Array(list.schema_type(kinds).build()))
+}
+
+fn context_items_schema() -> RefOr<Schema> {
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(id_schema()).max_items(Some(100)).build()))
+}
+
+fn rung_schema() -> RefOr<Schema> {
+    let names = Rung::ALL.map(|rung| Some(rung.as_str()));
+    let kinds = SchemaType::from_iter([Type::String, Type::Null]);
+    let rung = ObjectBuilder::new().schema_type(kinds);
+    let rung = rung
+        .enum_values(Some(names.into_iter().chain([None])))
+        .examples([serde_json::json!("idrec")]);
+    RefOr::T(Schema::Object(rung.build()))
 }
 
 impl<'a> Candidate<'a> {
@@ -175,7 +192,7 @@ pub struct RankUser<'a> {
     /// What the user did lately, the latest first, in place of the history that is stored: for users
     /// that is not stored. Only what lies before `context.timestamp` counts.
     #[serde(borrow)]
-    #[schema(example = json!([{"item_id": "i1"}, {"item_id": "i2", "type": "impression"}]))]
+    #[schema(max_items = 1000, example = json!([{"item_id": "i1"}, {"item_id": "i2", "type": "impression"}]))]
     pub recent: Option<Vec<RecentEvent<'a>>>,
 }
 
@@ -193,9 +210,11 @@ pub struct RecentEvent<'a> {
     #[schema(example = "click")]
     pub kind: Option<Cow<'a, str>>,
     /// How much: a price, seconds, stars.
+    #[schema(exclusive_minimum = -3.402_823_567_797_336_6e38, exclusive_maximum = 3.402_823_567_797_336_6e38)]
     pub value: Option<f64>,
     /// When, in milliseconds since 1970; just before the request when left out, in the order of the
     /// list.
+    #[schema(value_type = Option<i64>)]
     pub timestamp: Option<TimestampMs>,
 }
 
@@ -207,10 +226,11 @@ pub struct RankContext<'a> {
     /// most important first: candidates are looked for by them in place of the user's clicks. They are
     /// not ranked themselves.
     #[serde(default, borrow)]
-    #[schema(schema_with = ids_schema, example = json!(["i1"]))]
+    #[schema(schema_with = context_items_schema, example = json!(["i1"]))]
     pub items: Vec<IdText<'a>>,
     /// Rank as of this moment, milliseconds since 1970: only behaviour strictly before it counts.
     /// Now when left out.
+    #[schema(value_type = Option<i64>, minimum = 0)]
     pub timestamp: Option<TimestampMs>,
     /// Features of the request, by name: those of the bundle's `features.request` are read.
     #[serde(default, deserialize_with = "present")]

@@ -46,6 +46,7 @@ pub struct HistoryView {
     /// Whether it was clicked.
     pub clicked: bool,
     /// When, milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub timestamp: TimestampMs,
     /// What was done, where it is known: the type of an event, or the data set's `action`.
     #[serde(skip_serializing_if = "Option::is_none")]

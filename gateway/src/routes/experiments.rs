@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     Gateway, ServerOptions,
-    api::experiments::{ExperimentList, ExperimentView},
+    api::experiments::{ExperimentList, ExperimentSchema, ExperimentView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
     experiments::{Asked, ResultsError, Running, TallyError, WriteError},
@@ -83,8 +83,8 @@ pub(crate) async fn get(
     path = "/v1/experiments/{name}",
     tag = "experiments",
     operation_id = "putExperiment",
-    params(("name" = String, Path, description = "Its name", example = "ppm")),
-    request_body(content = Object, description = "The definition (docs/experiments.md)", examples(
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Its name", example = "ppm")),
+    request_body(content = ExperimentSchema, description = "The definition (docs/experiments.md)", examples(
         ("PPM against the ID-based model" = (value = json!({
             "layer": "ranking", "control": "idrec",
             "arms": [

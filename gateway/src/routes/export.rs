@@ -20,6 +20,7 @@ use plugrank_export::{
 };
 use plugrank_store::{Store, TimeRange};
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
+use utoipa::ToSchema;
 
 use crate::{
     Gateway,
@@ -57,12 +58,15 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     tag = "operation",
     operation_id = "export",
     params(
-        ("what" = String, Query, description = "`interactions`, `exposures`, `items`, `users` or `dataset`", example = "interactions"),
-        ("from" = Option<i64>, Query, description = "Only interactions and served lists from this moment on, milliseconds since 1970"),
-        ("to" = Option<i64>, Query, description = "Only those before this moment"),
+        ("what" = ExportWhat, Query, description = "`interactions`, `exposures`, `items`, `users` or `dataset`", example = "interactions"),
+        ("from" = Option<i64>, Query, minimum = 0, description = "Only interactions and served lists from this moment on, milliseconds since 1970"),
+        ("to" = Option<i64>, Query, minimum = 0, description = "Only those before this moment, which is not before `from`"),
     ),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "application/vnd.apache.parquet", description = "The table; `dataset` is JSON"),
+        (status = 200, description = "The table; `dataset` is JSON", content(
+            (Vec<u8> = "application/vnd.apache.parquet"),
+            (serde_json::Value = "application/json"),
+        )),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is wrong"),
         (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Another export is under way; try again after `Retry-After`"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
@@ -201,6 +205,18 @@ impl ExportWatch for Sending {
     fn end(&self) {}
 }
 
+/// What can be exported, in the API's documents.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[cfg_attr(not(test), expect(dead_code, reason = "only its names are used"))]
+pub(crate) enum ExportWhat {
+    Interactions,
+    Exposures,
+    Items,
+    Users,
+    Dataset,
+}
+
 /// What is exported.
 #[derive(Debug, PartialEq, Eq)]
 enum Exported {
@@ -236,15 +252,19 @@ impl Asked {
                 }
             };
             match value.parse() {
-                Ok(ms) => *moment = ms,
+                Ok(ms) => {
+                    errors.range(&name, ms, 0..=i64::MAX);
+                    *moment = ms;
+                }
                 Err(_) => {
                     let detail = format!("is {value:?}; it must be milliseconds since 1970");
                     errors.add(name, detail);
                 }
             }
         }
-        if range.from >= range.to {
-            errors.add("to", format!("is {}; it must be after `from`, {}", range.to, range.from));
+        if range.from > range.to {
+            let detail = format!("is {}; it must not be before `from`, {}", range.to, range.from);
+            errors.add("to", detail);
         }
         let what = match what.as_deref() {
             Some("dataset") => Some(Exported::Dataset),
@@ -277,12 +297,26 @@ mod tests {
     fn what_is_asked_for_is_read_and_named_when_wrong() {
         let asked = Asked::read("what=users&from=5&to=9").unwrap();
         let range = TimeRange { from: 5, to: 9 };
+        for what in [
+            ExportWhat::Interactions,
+            ExportWhat::Exposures,
+            ExportWhat::Items,
+            ExportWhat::Users,
+            ExportWhat::Dataset,
+        ] {
+            Asked::read(&format!("what={what:?}").to_lowercase()).unwrap();
+        }
         assert_eq!(asked, Asked { what: Exported::Table(ExportTable::Users), range });
+        // What nothing lies in: an export of every hour may be asked for twice at once.
+        let asked = Asked::read("what=users&from=9&to=9").unwrap();
+        assert_eq!(asked.range, TimeRange { from: 9, to: 9 });
         for (query, field) in [
             ("", "what"),
             ("what=user", "what"),
             ("what=users&from=today", "from"),
-            ("what=users&from=9&to=9", "to"),
+            ("what=users&from=9&to=8", "to"),
+            ("what=users&from=-1", "from"),
+            ("what=users&to=-1", "to"),
             ("what=users&until=9", "until"),
         ] {
             let problem = Asked::read(query).unwrap_err();

@@ -11,6 +11,13 @@ use plugrank_contract::ItemId;
 use plugrank_store::NewItem;
 use serde_json::Value;
 use tokio::{sync::SemaphorePermit, time::timeout};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type},
+    },
+};
 
 use crate::{
     Gateway,
@@ -36,6 +43,34 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     config.service(Endpoint::Items.resource().route(web::post().to(write)));
 }
 
+/// A line of the body, in the API's documents.
+#[derive(Debug)]
+pub(crate) enum ItemLine {}
+
+impl PartialSchema for ItemLine {
+    fn schema() -> RefOr<Schema> {
+        let id = ObjectBuilder::new().schema_type(Type::String);
+        let id = id.min_length(Some(1)).max_length(Some(256)).description(Some("Which item."));
+        // Beside the item's content, which has no further fields where it stands alone.
+        let mut item = match ItemContent::schema() {
+            RefOr::T(Schema::Object(item)) => item,
+            _ => return RefOr::T(Schema::default()),
+        };
+        item.properties.insert("item_id".to_owned(), id.into());
+        item.required.push("item_id".to_owned());
+        let other = ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Anything else is refused in its place."));
+        RefOr::T(Schema::AnyOf(AnyOfBuilder::new().item(item).item(other).build()))
+    }
+}
+
+impl ToSchema for ItemLine {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ItemLine".into()
+    }
+}
+
 /// Write many items
 ///
 /// One item a line (NDJSON), each replaced as a whole. The answer has a line for each, in order, and comes
@@ -46,7 +81,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     path = "/v1/items",
     tag = "catalog",
     operation_id = "writeItems",
-    request_body(content = ItemContent, content_type = "application/x-ndjson", description = "One item a line: its `item_id` beside its content", example = json!({"item_id": "mug-1", "title": "Blue mug"})),
+    request_body(content = ItemLine, content_type = "application/x-ndjson", description = "One item a line: its `item_id` beside its content", example = json!({"item_id": "mug-1", "title": "Blue mug"})),
     responses(
         (status = 200, body = BulkResult, content_type = "application/x-ndjson", description = "What became of each line"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not NDJSON"),

@@ -107,7 +107,8 @@ pub(crate) async fn put(
 
 /// Change a user's profile
 ///
-/// Features that are left out stay; one that is null is taken away. A user without a profile gets one.
+/// Features that are left out stay; one that is null is taken away. A user of whom only a history is known
+/// gets a profile; one of whom nothing is known, or nothing any more, is not there to be changed.
 #[utoipa::path(
     patch,
     path = "/v1/users/{id}",
@@ -120,6 +121,7 @@ pub(crate) async fn put(
     responses(
         (status = 204, description = "The profile is changed"),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong; nothing was written"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nothing is known about this user; `PUT` writes a profile"),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "The body is too large"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not JSON"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
@@ -134,6 +136,12 @@ pub(crate) async fn patch(
     // Two changes at a time would otherwise undo one another.
     let _turn = gateway.changes.turn(user_id.as_str()).await;
     let before = gateway.store.user(&user_id).await?;
+    // A change that comes late does not bring a user back who was forgotten.
+    if before.is_none() && gateway.store.history(&user_id, i64::MAX, 1, 1).await?.entries.is_empty()
+    {
+        let detail = format!("nothing is known about user {user_id}; PUT writes a profile");
+        return Err(Problem::not_found(detail));
+    }
     let features = before.map(|user| user.features.clone()).unwrap_or_default();
     let features = features::changed(&features, changes.features);
     write(&gateway, User { user_id, features }).await

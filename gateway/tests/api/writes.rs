@@ -22,8 +22,13 @@ async fn a_profile_is_written_changed_and_forgotten() {
     let change = json!({"features": {"country": null, "city": "Delft"}});
     assert_eq!(patch(&server, "/v1/users/u1", &change).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(user(&server, "u1").await["features"], json!({"age": "25", "city": "Delft"}));
+    problem(patch(&server, "/v1/users/new", &change).await, 404).await;
+    // Of whom there is a history, but no profile.
+    let click = json!({"event_id": "e0", "type": "click", "user_id": "new", "item_id": "i1"});
+    server.post("/v1/events", &json!({"events": [click]})).await;
     assert_eq!(patch(&server, "/v1/users/new", &change).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(user(&server, "new").await["features"], json!({"city": "Delft"}));
+    assert_eq!(server.delete("/v1/users/new").await.status(), StatusCode::NO_CONTENT);
 
     let click = json!({"event_id": "e1", "type": "click", "user_id": "u1", "item_id": "i1"});
     server.post("/v1/events", &json!({"events": [click]})).await;
@@ -34,11 +39,15 @@ async fn a_profile_is_written_changed_and_forgotten() {
     // The list was served before, and written before it was forgotten.
     assert!(server.store.exposures.lock().is_empty());
     assert_eq!(server.delete("/v1/users/u1").await.status(), StatusCode::NO_CONTENT);
+    // A change that comes late brings nobody back.
+    problem(patch(&server, "/v1/users/u1", &change).await, 404).await;
+    problem(server.get("/v1/users/u1").await, 404).await;
     for body in [json!({"features": {"a": {}}}), json!({"feature": {}})] {
         problem(server.put("/v1/users/u1", &body).await, 400).await;
         problem(patch(&server, "/v1/users/u1", &body).await, 400).await;
     }
     let long = json!({"features": {"a": "x".repeat(300)}});
+    assert_eq!(server.put("/v1/users/u1", &profile).await.status(), StatusCode::NO_CONTENT);
     let found = problem(patch(&server, "/v1/users/u1", &long).await, 400).await;
     assert_eq!(found["field"], "features.a");
 }

@@ -58,13 +58,9 @@ impl<'a> Copy<'a> {
 
     fn all(mut self) -> Result<u64, Failure> {
         self.catalog_and_users()?;
-        self.table(events::EVENT_IDS)?;
-        self.table(events::EVENTS)?;
-        self.table(events::SHOWINGS)?;
+        self.events()?;
         self.table(exposures::EXPOSURE_LOG)?;
         self.table(exposures::EXPOSED_USERS)?;
-        self.table(stats::STATS)?;
-        self.table(stats::LOADED_STATS)?;
         // Last: a file without it is no store.
         self.table(open::META)?;
         Ok(self.rows)
@@ -86,6 +82,15 @@ impl<'a> Copy<'a> {
             self.table(TableDefinition::<&[u8], &[u8]>::new(name))?;
         }
         Ok(())
+    }
+
+    /// Events, and what was counted of them.
+    pub(crate) fn events(&mut self) -> Result<(), Failure> {
+        self.table(events::EVENT_IDS)?;
+        self.table(events::EVENTS)?;
+        self.table(events::SHOWINGS)?;
+        self.table(stats::STATS)?;
+        self.table(stats::LOADED_STATS)
     }
 
     fn table<K: Key + 'static, V: Value + 'static>(

@@ -214,5 +214,5 @@ fn fingerprints(bytes: &[u8]) -> impl Iterator<Item = u32> {
 }
 
 fn decode(row: &[u8]) -> Result<Exposure, Failure> {
-    codec::decode(row).map_err(|error| Failure::unreadable("exposure_log", error))
+    codec::decode_exposure(row).map_err(|error| Failure::unreadable("exposure_log", error))
 }

@@ -1,8 +1,8 @@
-//! Brings a file of the schema before this one (3) to this one.
+//! Brings a file of a schema before this one (3 or 4) to this one.
 //!
-//! What is as it was is copied. Events are appended anew: from them come the logs by time, what is known of
-//! showings, and the statistics. Entries of histories are there already, and are written once more as they
-//! are.
+//! What is as it was is copied. Of schema 4 that is all but served lists, which lay a row each. Of schema 3
+//! events are appended anew: from them come the logs by time, what is known of showings, and the
+//! statistics. Entries of histories are there already, and are written once more as they are.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
 
 use plugrank_contract::{Event, HistoryEntry, UserId};
 use plugrank_store::{
-    HistoryCursor, ItemStats, StoreError, keys,
+    ExposureRow, HistoryCursor, ItemStats, StoreError, codec, keys,
     schema3::{self, LoadedPopularity},
 };
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
@@ -19,7 +19,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 use crate::{
     copy::Copy,
     error::{self, Failure},
-    events, history,
+    events, exposures, history,
     open::{META, SCHEMA_KEY, SCHEMA_VERSION, Schema, create_tables, stored_schema},
     stats,
 };
@@ -29,16 +29,23 @@ const EVENTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("events");
 /// Item id to impressions and clicks that the loader counted.
 const LOADED_STATS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("loaded_stats");
 
-/// Events appended, and entries read, at a time.
+/// Time, user and request id to the served list (postcard), in schema 4.
+const EXPOSURES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("exposures");
+
+/// The schema that differs from this one in served lists alone.
+pub(crate) const SCHEMA_4: u64 = 4;
+/// Events and served lists appended, and entries read, at a time.
 const CHUNK: usize = 20_000;
 
 /// What became of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileMigration {
-    /// Rows that were copied.
+    /// Rows that were copied as they are.
     pub rows: u64,
     /// Events that were appended anew.
     pub events: u64,
+    /// Served lists that were appended anew.
+    pub exposures: u64,
     /// Where the file of before is.
     pub before: PathBuf,
 }
@@ -52,18 +59,19 @@ pub(crate) fn migrate(
         name.push(ending);
         PathBuf::from(name)
     };
-    let (new, before) = (beside(".migrating"), beside(".schema-3"));
+    let new = beside(".migrating");
     let io = |error: std::io::Error| error::from_io(&error, path);
     let failed = |failure: Failure| failure.into_store_error(path);
     let old = error::caught(|| Ok(Database::open(path)?)).map_err(failed)?;
-    match error::caught(|| stored_schema(&old)).map_err(failed)? {
+    let version = match error::caught(|| stored_schema(&old)).map_err(failed)? {
         Schema::Version(SCHEMA_VERSION) => return Ok(None),
-        Schema::Version(schema3::VERSION) => {}
+        Schema::Version(version @ (schema3::VERSION | SCHEMA_4)) => version,
         Schema::Version(_) | Schema::Empty | Schema::Foreign => {
-            let what = "is no store of the version before this one (schema 3)";
+            let what = "is no store of a version before this one (schema 3 or 4)";
             return Err(StoreError::Corrupt(format!("{} {what}", path.display())));
         }
-    }
+    };
+    let before = beside(&format!(".schema-{version}"));
     if before.exists() {
         let there = before.display();
         let message = format!("{there} is there, from an earlier migration; move it away first");
@@ -73,7 +81,11 @@ pub(crate) fn migrate(
     if new.exists() {
         std::fs::remove_file(&new).map_err(io)?;
     }
-    let (rows, events) = error::caught(|| write(&old, &new, half_life)).map_err(failed)?;
+    let migrated = error::caught(|| match version {
+        SCHEMA_4 => write_from_4(&old, &new, &before),
+        _ => write_from_3(&old, &new, &before, half_life),
+    });
+    let migrated = migrated.map_err(failed)?;
     drop(old);
     // Both names are there before one of them changes what it names.
     std::fs::hard_link(path, &before).map_err(io)?;
@@ -81,10 +93,59 @@ pub(crate) fn migrate(
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
-    Ok(Some(FileMigration { rows, events, before }))
+    Ok(Some(migrated))
 }
 
-fn write(old: &Database, new: &Path, half_life: Duration) -> Result<(u64, u64), Failure> {
+fn write_from_4(old: &Database, new: &Path, before: &Path) -> Result<FileMigration, Failure> {
+    let from = old.begin_read()?;
+    let mut copy = Copy::new(&from, new)?;
+    copy.catalog_and_users()?;
+    copy.events()?;
+    let (to, rows) = (copy.to, copy.rows);
+    let txn = to.begin_write()?;
+    create_tables(&txn)?;
+    txn.commit()?;
+    let exposures = append_exposures(&from, &to)?;
+    finish(&to)?;
+    Ok(FileMigration { rows, events: 0, exposures, before: before.to_owned() })
+}
+
+/// Appends every served list; how many.
+fn append_exposures(from: &ReadTransaction, to: &Database) -> Result<u64, Failure> {
+    let (table, mut count) = (from.open_table(EXPOSURES)?, 0);
+    let mut rows = table.iter()?;
+    let row = |bytes: &[u8]| {
+        let exposure = codec::decode_exposure(bytes);
+        let exposure = exposure.map_err(|error| Failure::unreadable("exposures", error))?;
+        Ok(ExposureRow::from(&exposure))
+    };
+    loop {
+        let chunk = rows.by_ref().take(CHUNK).map(|stored| row(stored?.1.value()));
+        let chunk = chunk.collect::<Result<Vec<_>, Failure>>()?;
+        if chunk.is_empty() {
+            return Ok(count);
+        }
+        let txn = to.begin_write()?;
+        exposures::append(&txn, &chunk)?;
+        txn.commit()?;
+        count += chunk.len() as u64;
+    }
+}
+
+/// Last: a file without a version is no store.
+fn finish(to: &Database) -> Result<(), Failure> {
+    let txn = to.begin_write()?;
+    txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA_VERSION)?;
+    txn.commit()?;
+    Ok(())
+}
+
+fn write_from_3(
+    old: &Database,
+    new: &Path,
+    before: &Path,
+    half_life: Duration,
+) -> Result<FileMigration, Failure> {
     let from = old.begin_read()?;
     let mut copy = Copy::new(&from, new)?;
     copy.catalog_and_users()?;
@@ -94,11 +155,8 @@ fn write(old: &Database, new: &Path, half_life: Duration) -> Result<(u64, u64), 
     rows += loaded_stats(&from, &txn, &loaded_popularity(&from, half_life)?)?;
     txn.commit()?;
     let events = append_all(&from, &to, half_life)?;
-    // Last: a file without it is no store.
-    let txn = to.begin_write()?;
-    txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA_VERSION)?;
-    txn.commit()?;
-    Ok((rows, events))
+    finish(&to)?;
+    Ok(FileMigration { rows, events, exposures: 0, before: before.to_owned() })
 }
 
 fn read(bytes: &[u8]) -> Result<Event, Failure> {

@@ -14,8 +14,8 @@ use plugrank_store::{StoreError, schema3};
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use crate::{
-    EmbeddedOptions, catalog, changes, error, error::Failure, events, exposures, history, stats,
-    users,
+    EmbeddedOptions, catalog, changes, error, error::Failure, events, exposures, history, migrate,
+    stats, users,
 };
 
 /// Version of tables, keys and values. A change to any of them raises it.
@@ -94,12 +94,13 @@ impl Opener {
         match found {
             Schema::Version(SCHEMA_VERSION) => error::caught(|| begin_log(database))
                 .map_err(|failure| failure.into_store_error(&self.path)),
-            Schema::Version(schema3::VERSION) => Err(StoreError::Corrupt(format!(
-                "{} was written by the version before this one (schema {}); stop what uses it and run \
-                 `plugrank store migrate`, which keeps the file as it is beside the new one",
-                self.path.display(),
-                schema3::VERSION
-            ))),
+            Schema::Version(older @ (schema3::VERSION | migrate::SCHEMA_4)) => {
+                Err(StoreError::Corrupt(format!(
+                    "{} was written by a version before this one (schema {older}); stop what uses it and \
+                     run `plugrank store migrate`, which keeps the file as it is beside the new one",
+                    self.path.display(),
+                )))
+            }
             Schema::Version(other) => Err(StoreError::Corrupt(format!(
                 "{} has schema version {other}, this program reads {SCHEMA_VERSION}; use the \
                  program that wrote it, or load the data into a new store",

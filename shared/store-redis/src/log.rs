@@ -82,8 +82,8 @@ pub(crate) async fn scan_exposures(
     let (users, next) = users(server, keys, Log::Exposures, from.as_ref(), limit).await?;
     let mut entries = Vec::new();
     for bytes in members(server, keys, Log::Exposures, &users, range).await?.into_iter().flatten() {
-        let exposure: Exposure =
-            codec::decode(&bytes).map_err(|error| server.unreadable("an exposure", error))?;
+        let exposure = codec::decode_exposure(&bytes);
+        let exposure = exposure.map_err(|error| server.unreadable("an exposure", error))?;
         if range.contains(exposure.timestamp) {
             entries.push(exposure);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use plugrank_contract::{Item, ItemId, User, item::ContentHash};
+use plugrank_contract::{Exposure, Item, ItemId, User, item::ContentHash};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{StoredItem, content::image_hash, content_hash};
@@ -61,6 +61,15 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(value) } else { Err(postcard::Error::DeserializeBadEncoding) }
+}
+
+/// Reads a served list, as [`encode`] writes it now or as it was before lists could be logged in full: the
+/// same, but for the last field, which then is empty.
+pub fn decode_exposure(bytes: &[u8]) -> postcard::Result<Exposure> {
+    match decode(bytes) {
+        Err(postcard::Error::DeserializeUnexpectedEnd) => decode(&[bytes, &[0]].concat()),
+        read => read,
+    }
 }
 
 /// Of rows with equal keys keeps the last, else the order.

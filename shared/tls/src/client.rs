@@ -10,6 +10,7 @@ use rustls::{
 
 use crate::{
     PeerTlsOptions,
+    expiry::{PEER_AUTHORITIES, PEER_CERTIFICATE, PEER_KEY},
     files::{Authorities, Identity, provider},
     signatures::signatures_checked_by,
 };
@@ -35,7 +36,7 @@ pub fn client_config(options: &PeerTlsOptions, names: &[&str]) -> Result<ClientC
         name.map_err(|_| "a name in an address is no name of a server".to_owned())
     });
     let verifier = Servers {
-        authorities: Authorities::watch("peers.tls.ca_file", ca)?,
+        authorities: Authorities::watch(PEER_AUTHORITIES, ca)?,
         names: names.collect::<Result<_, _>>()?,
     };
     let config = ClientConfig::builder_with_provider(provider())
@@ -45,8 +46,8 @@ pub fn client_config(options: &PeerTlsOptions, names: &[&str]) -> Result<ClientC
         .with_custom_certificate_verifier(Arc::new(verifier));
     Ok(match options.files() {
         Some((certificate, key)) => config.with_client_cert_resolver(Arc::new(Identity::watch(
-            ("peers.tls.certificate_file", certificate),
-            ("peers.tls.key_file", key),
+            (PEER_CERTIFICATE, certificate),
+            (PEER_KEY, key),
         )?)),
         None => config.with_no_client_auth(),
     })

@@ -14,6 +14,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use crate::expiry::first_end;
+
 /// The cryptography of all TLS here.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
@@ -22,7 +24,14 @@ pub fn provider() -> Arc<CryptoProvider> {
 
 /// A certificate and its key, as the files say now.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity(Arc<WatchedFile<Arc<CertifiedKey>>>);
+pub(crate) struct Identity(Arc<WatchedFile<Certified>>);
+
+#[derive(Debug)]
+struct Certified {
+    key: Arc<CertifiedKey>,
+    /// When it, or one of those up to its authority, ends, in seconds since 1970.
+    ends: i64,
+}
 
 impl Identity {
     /// Reads both files, each with the setting that names it, and follows them.
@@ -37,8 +46,9 @@ impl Identity {
             let chain = certificates(&contents[0])?;
             let key = PrivateKeyDer::from_pem_slice(&contents[1])
                 .map_err(|error| format!("the key cannot be read: {error}"))?;
+            let ends = first_end(&chain)?;
             let both = CertifiedKey::from_der(chain, key, &provider());
-            both.map(Arc::new)
+            both.map(|both| Certified { key: Arc::new(both), ends })
                 .map_err(|error| format!("they are no certificate and its key: {error}"))
         })?;
         let file = Arc::new(file);
@@ -47,7 +57,12 @@ impl Identity {
     }
 
     fn now(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.get())
+        Arc::clone(&self.0.get().key)
+    }
+
+    /// When the first of its certificates ends, in seconds since 1970.
+    pub(crate) fn ends(&self) -> i64 {
+        self.0.get().ends
     }
 }
 
@@ -76,6 +91,8 @@ pub(crate) struct Authorities(Arc<WatchedFile<Verifiers>>);
 pub(crate) struct Verifiers {
     pub(crate) of_servers: Arc<dyn ServerCertVerifier>,
     pub(crate) of_clients: Arc<dyn ClientCertVerifier>,
+    /// When the first of the authorities ends, in seconds since 1970.
+    pub(crate) ends: i64,
 }
 
 impl Authorities {
@@ -86,7 +103,9 @@ impl Authorities {
     pub(crate) fn watch(setting: &'static str, path: &Path) -> Result<Self, String> {
         let file = Arc::new(WatchedFile::open(setting, path, |pem| {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(pem)? {
+            let authorities = certificates(pem)?;
+            let ends = first_end(&authorities)?;
+            for certificate in authorities {
                 let refused = |error| format!("an authority cannot be used: {error}");
                 roots.add(certificate).map_err(refused)?;
             }
@@ -98,6 +117,7 @@ impl Authorities {
             Ok(Verifiers {
                 of_servers: servers.build().map_err(refused)?,
                 of_clients: clients.build().map_err(refused)?,
+                ends,
             })
         })?);
         WatchedFile::follow(&file);

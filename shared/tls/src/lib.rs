@@ -4,6 +4,7 @@
 //! (`server.tls`); to other roles it shows one of the roles' own authority (`peers.tls`).
 
 mod client;
+mod expiry;
 mod files;
 mod options;
 mod server;
@@ -12,6 +13,7 @@ mod signatures;
 pub mod test_certificates;
 
 pub use client::{client_config, system_roots};
+pub use expiry::CertificateExpiry;
 pub use files::provider;
 pub use options::{PeerTlsOptions, ServerTlsOptions};
 pub use server::{ServerTls, ShownCertificate};

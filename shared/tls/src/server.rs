@@ -12,6 +12,7 @@ use rustls::{
 
 use crate::{
     PeerTlsOptions, ServerTlsOptions,
+    expiry::{PEER_AUTHORITIES, SERVER_CERTIFICATE, SERVER_KEY},
     files::{Authorities, Identity, provider},
     signatures::signatures_checked_by,
 };
@@ -35,16 +36,13 @@ impl ServerTls {
     /// Outside a tokio runtime.
     pub fn new(options: &ServerTlsOptions, peers: &PeerTlsOptions) -> Result<Option<Self>, String> {
         let Some((certificate, key)) = options.files() else { return Ok(None) };
-        let identity = Identity::watch(
-            ("server.tls.certificate_file", certificate),
-            ("server.tls.key_file", key),
-        )?;
+        let identity = Identity::watch((SERVER_CERTIFICATE, certificate), (SERVER_KEY, key))?;
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
         let config = match &peers.ca_file {
             Some(ca) if peers.is_mutual() => {
-                let authorities = Authorities::watch("peers.tls.ca_file", ca)?;
+                let authorities = Authorities::watch(PEER_AUTHORITIES, ca)?;
                 config.with_client_cert_verifier(Arc::new(Callers { authorities }))
             }
             _ => config.with_no_client_auth(),

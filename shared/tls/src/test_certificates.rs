@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// Signs certificates.
 pub struct TestAuthority {
@@ -52,9 +52,22 @@ impl TestAuthority {
 
     /// Writes a certificate for names and addresses, and its key, as `NAME.crt` and `NAME.key`.
     pub fn issue(&self, folder: &Path, name: &str, valid_for: &[&str]) -> CertificateFiles {
+        self.issue_until(folder, name, valid_for, (4096, 1, 1))
+    }
+
+    /// The same, of one that ends at the begin of a day (year, month, day; UTC).
+    pub fn issue_until(
+        &self,
+        folder: &Path,
+        name: &str,
+        valid_for: &[&str],
+        (year, month, day): (i32, u8, u8),
+    ) -> CertificateFiles {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = valid_for.iter().map(|name| (*name).to_owned()).collect();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer);
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = date_time_ymd(year, month, day);
+        let certificate = params.signed_by(&key, &self.issuer);
         let files = CertificateFiles {
             certificate: folder.join(format!("{name}.crt")),
             key: folder.join(format!("{name}.key")),

@@ -1,10 +1,14 @@
-//! A store of the version before this one (schema 3) is brought to this one.
+//! Stores of the versions before this one (schemas 3 and 4) are brought to this one.
 
 use std::path::Path;
 
+use plugrank_contract::{Event, EventType, Exposure, HistoryEntry, User};
 use plugrank_store::{
-    Store, VectorSpace, codec,
-    contract_tests::migration::{self, HALF_LIFE},
+    Store, TimeRange, VectorSpace, codec,
+    contract_tests::{
+        logs::exposure,
+        migration::{self, DAY, HALF_LIFE, history},
+    },
     keys,
     schema3::{LoggedEvent, LoggedType},
 };
@@ -51,6 +55,36 @@ mod before {
         txn.open_table(STATS).unwrap();
         for event in events {
             append(&txn, event);
+        }
+        txn.commit().unwrap();
+    }
+
+    /// Makes the file one of schema 4, which logged served lists a row each, without their last field.
+    pub(super) fn write_4(path: &Path, served: &[Exposure]) {
+        const LOG: TableDefinition<&[u8], &[u8]> = TableDefinition::new("exposures");
+        const OF_USERS: TableDefinition<&[u8], i64> = TableDefinition::new("user_exposures");
+        let database = Database::create(path).unwrap();
+        let txn = database.begin_write().unwrap();
+        let since = ["exposure_log", "exposed_users"];
+        for table in txn.list_tables().unwrap().filter(|table| since.contains(&table.name())) {
+            txn.delete_table(table).unwrap();
+        }
+        txn.open_table(META).unwrap().insert("schema_version", 4).unwrap();
+        {
+            let mut log = txn.open_table(LOG).unwrap();
+            let mut of_users = txn.open_table(OF_USERS).unwrap();
+            for exposure in served {
+                let mut name = Vec::new();
+                keys::push_string(&mut name, exposure.user_id.as_str());
+                name.extend_from_slice(exposure.request_id.as_bytes());
+                let mut key = Vec::new();
+                keys::push_timestamp(&mut key, exposure.timestamp);
+                key.extend_from_slice(&name);
+                let mut bytes = codec::encode(exposure);
+                assert_eq!(bytes.pop(), Some(0), "not logged in full");
+                log.insert(key.as_slice(), bytes.as_slice()).unwrap();
+                of_users.insert(name.as_slice(), exposure.timestamp).unwrap();
+            }
         }
         txn.commit().unwrap();
     }
@@ -138,6 +172,72 @@ fn a_store_of_the_version_before_goes_on() {
         let vectors = store.vectors(&modal, &[b"k".to_vec()]).await.unwrap();
         assert_eq!(vectors, [Some(b"v".to_vec())]);
         migration::goes_on(&store, [(8, 2), (5, 2)]).await;
+        store.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_store_of_schema_4_goes_on_with_its_served_lists() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store.redb");
+    let click = |id: &str, item: &str, at| Event {
+        event_id: id.to_owned(),
+        event_type: EventType::click(),
+        user_id: "u".into(),
+        item_id: item.into(),
+        value: None,
+        request_id: Some("r1".to_owned()),
+        position: Some(1),
+        surface: None,
+        timestamp: at,
+    };
+    let served =
+        [exposure("r1", "u", DAY), exposure("r2", "v", DAY + 5), exposure("r3", "u", 2 * DAY)];
+    let before = run(async {
+        let store = open(&path).unwrap();
+        store.put_items(vec![item(1, 10), item(2, 20)]).await.unwrap();
+        store
+            .put_users(vec![User { user_id: "u".into(), features: Default::default() }])
+            .await
+            .unwrap();
+        store.put_history(vec![("u".into(), HistoryEntry::new("2".into(), false, 5))]).await.unwrap();
+        store.put_document("models", b"[]".to_vec(), 0).await.unwrap();
+        let events = vec![click("e1", "1", DAY + 1), click("e2", "2", DAY + 2)];
+        store.append_events(events).await.unwrap();
+        let stats = store.item_stats(&["1".into(), "2".into()]).await.unwrap();
+        let found = (history(&store, "u").await, stats);
+        store.close().await.unwrap();
+        found
+    });
+    before::write_4(&path, &served);
+
+    let refused = open(&path).err().unwrap().to_string();
+    assert!(
+        refused.contains("schema 4") && refused.contains("plugrank store migrate"),
+        "{refused}"
+    );
+    let migrated = EmbeddedStore::migrate(&path, HALF_LIFE).unwrap().unwrap();
+    assert_eq!((migrated.events, migrated.exposures), (0, 3));
+    assert_eq!(migrated.before, folder.path().join("store.redb.schema-4"));
+    assert!(migrated.before.is_file());
+    assert_eq!(EmbeddedStore::migrate(&path, HALF_LIFE), Ok(None), "it is of this version");
+
+    run(async {
+        let store = open(&path).unwrap();
+        assert_eq!(store.item_count().await.unwrap(), 2);
+        assert!(store.user(&"u".into()).await.unwrap().is_some());
+        assert_eq!(store.document("models").await.unwrap().unwrap().bytes, b"[]");
+        let stats = store.item_stats(&["1".into(), "2".into()]).await.unwrap();
+        assert_eq!((history(&store, "u").await, stats), before);
+        let page = store.scan_events(TimeRange::ALL, None, 99).await.unwrap();
+        assert_eq!(page.entries.len(), 2);
+        let page = store.scan_exposures(TimeRange::ALL, None, 99).await.unwrap();
+        assert_eq!(page.entries, served);
+        // Repeats are known, and a user is forgotten in every log.
+        assert_eq!(store.append_events(vec![click("e1", "1", DAY + 1)]).await.unwrap(), [false]);
+        store.delete_user(&"u".into()).await.unwrap();
+        let page = store.scan_exposures(TimeRange::ALL, None, 99).await.unwrap();
+        assert_eq!(page.entries, served[1..2]);
         store.close().await.unwrap();
     });
 }

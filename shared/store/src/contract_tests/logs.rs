@@ -91,6 +91,18 @@ pub async fn events_are_read_by_time(store: AnyStore) {
     assert_eq!(all_events(&store, TimeRange { from: 50, to: 0 }, 2).await, []);
 }
 
+/// Rows of before lists could be logged in full end where that field begins.
+pub async fn exposures_of_before_are_read(store: AnyStore) {
+    let [old, new] = [exposure("r1", "u", 10), exposure("r2", "u", 20)];
+    let new = Exposure { rerank: vec![7; 9], ..new };
+    let mut rows = [&old, &new].map(ExposureRow::from);
+    let (empty, bytes) = rows[0].bytes.split_last().unwrap();
+    assert_eq!(*empty, 0);
+    rows[0].bytes = bytes.into();
+    store.append_exposures(rows.into()).await.unwrap();
+    assert_eq!(all_exposures(&store, TimeRange::ALL).await, [old, new]);
+}
+
 pub async fn exposures_are_read_by_time(store: AnyStore) {
     let exposures: Vec<Exposure> =
         (0..10).map(|n| exposure(&format!("r{n}"), ["u", "v"][n as usize % 2], n * 5)).collect();

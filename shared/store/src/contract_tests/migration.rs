@@ -10,7 +10,8 @@ use crate::{
     schema3::{LoggedEvent, LoggedType},
 };
 
-const DAY: i64 = 86_400_000;
+/// Milliseconds of a day.
+pub const DAY: i64 = 86_400_000;
 /// The half-life by which the migration weighs events.
 pub const HALF_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
@@ -54,7 +55,8 @@ fn told(action: &str, entry: HistoryEntry) -> HistoryEntry {
     HistoryEntry { action: Some(action.into()), ..entry }
 }
 
-async fn history(store: &dyn Store, user: &str) -> Vec<HistoryEntry> {
+/// A user's history.
+pub async fn history(store: &dyn Store, user: &str) -> Vec<HistoryEntry> {
     store.history(&UserId::from(user), i64::MAX, 99, 99).await.unwrap().entries
 }
 

@@ -60,6 +60,7 @@ macro_rules! for_each_contract_test {
             all_histories_are_scanned,
             events_are_read_by_time,
             exposures_are_read_by_time,
+            exposures_of_before_are_read,
             popularity_weighs_by_type_and_decays,
             old_behaviour_is_forgotten,
             a_deleted_user_is_forgotten,
