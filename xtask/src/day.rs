@@ -52,7 +52,8 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     demo::free_port(args.port)?;
     let (library, python) = (ort_library::ensure()?, python::ensure()?);
-    let binary = demo::build(if args.debug { Build::Debug } else { Build::Release })?;
+    let build = if args.debug { Build::Debug } else { Build::Release };
+    let (binary, mut simshop) = (demo::build(build)?, demo::simshop(build)?);
     let model = crate::root().join("models/simshop");
     let (dataset, bundle) = (model.join("dataset"), model.join("bundle"));
     let state = crate::target().join("day");
@@ -67,10 +68,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (server, _) = demo::serve_with(&binary, &library, &site, args.port, &more)?;
     let url = server.url();
 
-    let mut simshop = Command::new(env!("CARGO"));
-    simshop.args(["run", "--quiet", "--package", "plugrank-simshop", "--", "day"]).arg(&dataset);
+    simshop.arg("day").arg(&dataset);
     simshop.args(["--url", &url, "--shoppers", &args.shoppers.to_string()]);
-    process::run(simshop.current_dir(crate::root()))?;
+    process::run(&mut simshop)?;
 
     let (export, trained) = (state.join("export"), state.join("train"));
     process::run(Command::new(&binary).args(["export", "--url", &url, "--out"]).arg(&export))?;
