@@ -98,7 +98,7 @@ async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
 #[tokio::test]
 async fn a_shop_in_redis_is_exported_as_it_was_loaded_with_what_happened_since() {
     let fleet = Fleet::start().await;
-    let server = fleet.start_role("all", "").await;
+    let server = fleet.start_role("all", "store.redis.timeout_ms = 10000").await;
     let post = async |path: &str, body: Value| -> Value {
         let answer = fleet.http.post(server.url(path)).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{path} {body}");
