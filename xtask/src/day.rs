@@ -22,6 +22,11 @@ events.types.purchase = { task = \"purchase\", weight = 4.0 }
 events.types.favourite = { weight = 2.0 }
 events.types.hide = { positive = false, weight = -2.0 }
 ";
+/// A budget that debug builds and busy machines keep: what is shown here is that the parts fit, and not how fast.
+const PATIENT: &str = "\
+budget.default_ms = 5000
+budget.ceiling_ms = 20000
+";
 /// What the new model's bundle is called.
 const NEXT: &str = "next";
 /// Impressions that are compared.
@@ -64,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&models)?;
     let site = Site::new(dataset.clone(), bundle.clone(), state.clone());
     let folder = serde_json::Value::from(models.to_string_lossy());
-    let more = format!("models.folder = {folder}\nmodels.watch_ms = 0\n{EVENTS}");
+    let more = format!("models.folder = {folder}\nmodels.watch_ms = 0\n{EVENTS}{PATIENT}");
     let (server, _) = demo::serve_with(&binary, &library, &site, args.port, &more)?;
     let url = server.url();
 
