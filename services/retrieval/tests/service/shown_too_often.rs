@@ -1,7 +1,5 @@
 //! What a user was shown again and again and did not click, wherever it was shown.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use plugrank_contract::{Event, EventType, retrieval::Retrieve};
 use plugrank_retrieval::options::{ShownTooOftenOptions, SurfaceCandidates};
 
