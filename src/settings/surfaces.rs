@@ -7,7 +7,7 @@ use plugrank_contract::Filter;
 use plugrank_gateway::SurfaceParts;
 use plugrank_reranking::{RuleOptions, options::possible_rules, rule_inputs};
 use plugrank_retrieval::{
-    options::{Quota, SurfaceCandidates},
+    options::{Quota, ShownTooOftenOptions, SurfaceCandidates},
     source_names,
 };
 use plugrank_scoring::options::possible_formula;
@@ -45,6 +45,11 @@ pub struct SurfaceOptions {
     /// What every item meets, by the columns of the items, as a request's filter.
     #[garde(custom(possible_filter))]
     pub filter: Filter,
+    /// Items that a user was shown again and again and did not click, as `retrieval.shown_too_often` is.
+    /// Absent: as that says.
+    #[garde(dive)]
+    #[schemars(example = serde_json::json!({ "impressions": 5, "hours": 24 }))]
+    pub shown_too_often: Option<ShownTooOftenOptions>,
     /// What an item is worth here, a formula as `scoring.value` is. Absent: as that says.
     #[garde(custom(possible_formula))]
     #[schemars(example = "click * candidate.bid")]
@@ -129,7 +134,9 @@ impl Settings {
         };
         let of = |(name, surface): (&String, &SurfaceOptions)| {
             let sources = surface.sources.iter().map(quota).collect();
-            (name.clone(), SurfaceCandidates { sources, filter: surface.filter.clone() })
+            let filter = surface.filter.clone();
+            let shown_too_often = surface.shown_too_often.clone();
+            (name.clone(), SurfaceCandidates { sources, filter, shown_too_often })
         };
         self.surfaces.iter().map(of).collect()
     }

@@ -1,13 +1,14 @@
 //! `plugrank export` and `store backup`: what was loaded and what happened comes out, while the server runs too.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use plugrank_dataset::{DatasetFolder, DatasetItem, InteractionRow};
 use tempfile::TempDir;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::site::{Site, ids, loaded, plugrank, repository, settings, stderr};
+use crate::fleet::Fleet;
 
 /// Items by id, each with the bytes of its image.
 fn items(folder: &Path) -> Vec<(DatasetItem, Option<Vec<u8>>)> {
@@ -92,6 +93,55 @@ async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
     expected.sort_by_key(|(item, ..)| told.iter().position(|(id, ..)| id == item));
     assert_eq!(told, expected);
     assert!(out.join("exposures.parquet").is_file());
+}
+
+#[tokio::test]
+async fn a_shop_in_redis_is_exported_as_it_was_loaded_with_what_happened_since() {
+    let fleet = Fleet::start().await;
+    let server = fleet.start_role("all", "store.redis.timeout_ms = 10000").await;
+    let post = async |path: &str, body: Value| -> Value {
+        let answer = fleet.http.post(server.url(path)).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path} {body}");
+        answer.json().await.unwrap()
+    };
+    let reply = post("/v1/rank", json!({"user_id": "u1", "k": 5})).await;
+    let shown = ids(reply["items"].as_array().unwrap());
+    let event = |id: &str, kind: &str, place: usize| {
+        json!({"event_id": id, "type": kind, "user_id": "u1", "item_id": shown[place],
+            "request_id": reply["request_id"]})
+    };
+    let events = [event("e1", "impression", 0), event("e2", "click", 3)];
+    post("/v1/events", json!({"events": events})).await;
+    let out = fleet.folder("out");
+    let mut export = plugrank(&["export", "--url", &server.url(""), "--out"]);
+    let output = export.arg(&out).output().expect("plugrank can be started");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shop = repository("models/simshop/dataset");
+    assert_eq!(items(&out), items(&shop));
+    // Redis has no order of users.
+    let sorted = |folder: &Path| {
+        let mut rows = interactions(folder);
+        rows.sort_by(|a, b| {
+            let key = |row: &InteractionRow| {
+                (row.timestamp, row.user_id.clone(), row.item_id.clone(), row.clicked)
+            };
+            key(a).cmp(&key(b))
+        });
+        rows
+    };
+    let (found, loaded) = (sorted(&out), sorted(&shop));
+    assert_eq!(found.len(), loaded.len() + 2);
+    assert_eq!(found[..loaded.len()], loaded[..]);
+    let rows = DatasetFolder::open(&out).unwrap().interactions().unwrap().flat_map(Result::unwrap);
+    let rows: Vec<InteractionRow> = rows.filter(|row| row.request_id.is_some()).collect();
+    let told: BTreeMap<&str, _> = rows
+        .iter()
+        .map(|row| (row.item_id.as_str(), (row.clicked, row.request_id.as_deref(), row.position)))
+        .collect();
+    let request = reply["request_id"].as_str();
+    let expected = [(shown[0], (false, request, Some(0))), (shown[3], (true, request, Some(3)))];
+    assert_eq!(told, BTreeMap::from(expected));
+    assert!(out.join("exposures.parquet").is_file() && out.join("users.parquet").is_file());
 }
 
 #[tokio::test]

@@ -183,6 +183,15 @@ impl Site {
         self.child.wait().expect("the server ends").code()
     }
 
+    /// The same; the folder with its store, which is closed then.
+    pub(crate) fn stopped(mut self) -> TempDir {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(killed.is_ok_and(|status| status.success()));
+        assert_eq!(self.child.wait().expect("the server ends").code(), Some(0));
+        std::mem::replace(&mut self.folder, TempDir::new().expect("a temporary folder"))
+    }
+
     /// Writes the settings anew, with others added.
     pub(crate) fn set(&self, more: &str) {
         let settings =

@@ -104,7 +104,9 @@ async fn load() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     let redis = Redis::start("redis-server".into(), folder.path()).await;
     let config = folder.path().join("plugrank.toml");
-    let settings = settings(0, &Redis::settings(redis.port), "");
+    // Nothing is broken here, only slow where the machine is busy.
+    let patient = "store.redis.timeout_ms = 10000";
+    let settings = settings(0, &Redis::settings(redis.port), patient);
     fs::write(&config, settings).expect("the settings can be written");
     load_shop(&config);
     folder

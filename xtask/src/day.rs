@@ -22,6 +22,11 @@ events.types.purchase = { task = \"purchase\", weight = 4.0 }
 events.types.favourite = { weight = 2.0 }
 events.types.hide = { positive = false, weight = -2.0 }
 ";
+/// A budget that debug builds and busy machines keep: what is shown here is that the parts fit, and not how fast.
+const PATIENT: &str = "\
+budget.default_ms = 5000
+budget.ceiling_ms = 20000
+";
 /// What the new model's bundle is called.
 const NEXT: &str = "next";
 /// Impressions that are compared.
@@ -52,7 +57,8 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     demo::free_port(args.port)?;
     let (library, python) = (ort_library::ensure()?, python::ensure()?);
-    let binary = demo::build(if args.debug { Build::Debug } else { Build::Release })?;
+    let build = if args.debug { Build::Debug } else { Build::Release };
+    let (binary, mut simshop) = (demo::build(build)?, demo::simshop(build)?);
     let model = crate::root().join("models/simshop");
     let (dataset, bundle) = (model.join("dataset"), model.join("bundle"));
     let state = crate::target().join("day");
@@ -63,14 +69,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&models)?;
     let site = Site::new(dataset.clone(), bundle.clone(), state.clone());
     let folder = serde_json::Value::from(models.to_string_lossy());
-    let more = format!("models.folder = {folder}\nmodels.watch_ms = 0\n{EVENTS}");
+    let more = format!("models.folder = {folder}\nmodels.watch_ms = 0\n{EVENTS}{PATIENT}");
     let (server, _) = demo::serve_with(&binary, &library, &site, args.port, &more)?;
     let url = server.url();
 
-    let mut simshop = Command::new(env!("CARGO"));
-    simshop.args(["run", "--quiet", "--package", "plugrank-simshop", "--", "day"]).arg(&dataset);
+    simshop.arg("day").arg(&dataset);
     simshop.args(["--url", &url, "--shoppers", &args.shoppers.to_string()]);
-    process::run(simshop.current_dir(crate::root()))?;
+    process::run(&mut simshop)?;
 
     let (export, trained) = (state.join("export"), state.join("train"));
     process::run(Command::new(&binary).args(["export", "--url", &url, "--out"]).arg(&export))?;

@@ -172,6 +172,15 @@ pub(crate) fn any_port() -> Result<u16> {
 }
 
 pub(crate) fn build(profile: Build) -> Result<PathBuf> {
+    build_program(profile, "plugrank", "plugrank")
+}
+
+/// The shop simulator.
+pub(crate) fn simshop(profile: Build) -> Result<Command> {
+    build_program(profile, "plugrank-simshop", "simshop").map(Command::new)
+}
+
+fn build_program(profile: Build, package: &str, name: &str) -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.arg("build").current_dir(crate::root());
     let folder = match profile {
@@ -179,16 +188,16 @@ pub(crate) fn build(profile: Build) -> Result<PathBuf> {
         // tests included, which `--examples` asks for (there are none). By itself it would need
         // sixty crates built anew, Arrow and Actix among them.
         Build::Debug => {
-            cargo.args(["--workspace", "--bin", "plugrank", "--examples"]);
+            cargo.args(["--workspace", "--bin", name, "--examples"]);
             "debug"
         }
         Build::Release => {
-            cargo.args(["--release", "--package", "plugrank"]);
+            cargo.args(["--release", "--package", package]);
             "release"
         }
     };
     process::run(&mut cargo)?;
-    Ok(crate::target().join(folder).join("plugrank"))
+    Ok(crate::target().join(folder).join(name))
 }
 
 fn shipped() -> Site {

@@ -50,6 +50,12 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
 /// Changes of features: a value that is null takes one away.
 pub(crate) type FeatureChanges = BTreeMap<String, Option<FeatureValue>>;
 
+/// The values that changes write.
+pub(crate) fn written(changes: &FeatureChanges) -> FeatureValues {
+    let given = changes.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+    given.collect()
+}
+
 /// Features with changes over them.
 pub(crate) fn changed(features: &FeatureValues, changes: FeatureChanges) -> FeatureValues {
     let mut features = features.clone();

@@ -57,11 +57,13 @@ pub(crate) async fn check(
     let wrong = wrong_features(gateway, info, owner, vec![values.clone()]).await?;
     match wrong.into_iter().flatten().next() {
         None => Ok(()),
-        Some(WrongFeature { name, detail }) => {
-            // RFC 6901: `~` and `/` of a name are escaped.
-            let name = name.replace('~', "~0").replace('/', "~1");
-            let error = FieldError::at_pointer(format!("/features/{name}"), detail);
-            Err(Problem::invalid(vec![error]))
-        }
+        Some(wrong) => Err(problem(wrong)),
     }
+}
+
+/// What is wrong with a body whose `features` have it.
+pub(crate) fn problem(WrongFeature { name, detail }: WrongFeature) -> Problem {
+    // RFC 6901: `~` and `/` of a name are escaped.
+    let name = name.replace('~', "~0").replace('/', "~1");
+    Problem::invalid(vec![FieldError::at_pointer(format!("/features/{name}"), detail)])
 }

@@ -1,14 +1,14 @@
 //! `POST /v1/items`: many items, one a line.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Bytes, BytesMut, Data, Payload, ReqData, ServiceConfig},
 };
 use futures::{StreamExt, stream};
-use plugrank_contract::ItemId;
-use plugrank_store::NewItem;
+use plugrank_contract::{ItemId, scoring::FeatureOwner};
+use plugrank_store::StoredItem;
 use serde_json::Value;
 use tokio::{sync::SemaphorePermit, time::timeout};
 use utoipa::{
@@ -26,7 +26,11 @@ use crate::{
     endpoint::Endpoint,
     observe::RequestInfo,
     problem::{FieldError, Problem, ProblemDocument},
-    routes::{item_content, items::announce},
+    routes::{
+        feature_check,
+        item_content::{self, Checked},
+        items::announce,
+    },
     validate,
 };
 
@@ -194,7 +198,7 @@ async fn write_batch(
 ) -> Vec<BulkResult> {
     let _permit: Option<SemaphorePermit<'_>> = gateway.bulk_loads.acquire().await.ok();
     let mut results = Vec::with_capacity(lines.len());
-    let mut items: Vec<(u64, NewItem)> = Vec::with_capacity(lines.len());
+    let mut given: Vec<Given> = Vec::with_capacity(lines.len());
     for (line, text) in lines {
         let (item_id, parsed) = parse(&text);
         let checked = match parsed {
@@ -202,13 +206,39 @@ async fn write_batch(
             Err(problem) => Err(problem),
         };
         match checked {
-            Ok((id, checked)) => items.push((line, checked.into_item(id, None))),
+            Ok((id, content)) => given.push(Given { line, id, content }),
             Err(problem) => results.push(refused(line, item_id, &problem)),
         }
     }
-    results.extend(write_items(gateway, info, items).await);
+    let features = given.iter().map(|one| one.content.features.clone()).collect();
+    match feature_check::wrong_features(gateway, info, FeatureOwner::Item, features).await {
+        Ok(wrong) => {
+            let (mut readable, mut wrong) = (Vec::with_capacity(given.len()), wrong.into_iter());
+            for one in given {
+                match wrong.next().flatten() {
+                    None => readable.push(one),
+                    Some(wrong) => results.push(one.refused(&feature_check::problem(wrong))),
+                }
+            }
+            results.extend(write_items(gateway, info, readable).await);
+        }
+        Err(problem) => results.extend(given.iter().map(|one| one.refused(&problem))),
+    }
     results.sort_by_key(|result| result.line);
     results
+}
+
+/// A line that can be written.
+struct Given {
+    line: u64,
+    id: ItemId,
+    content: Checked,
+}
+
+impl Given {
+    fn refused(&self, problem: &Problem) -> BulkResult {
+        refused(self.line, Some(self.id.to_string()), problem)
+    }
 }
 
 /// The id and content of a line; the id also where the rest is wrong.
@@ -230,33 +260,25 @@ fn parse(text: &[u8]) -> (Option<String>, Result<(ItemId, ItemContent), Problem>
 async fn write_items(
     gateway: &Arc<Gateway>,
     info: &RequestInfo,
-    mut items: Vec<(u64, NewItem)>,
+    items: Vec<Given>,
 ) -> Vec<BulkResult> {
     if items.is_empty() {
         return Vec::new();
     }
-    let ids: Vec<ItemId> = items.iter().map(|(_, new)| new.item.item_id.clone()).collect();
+    let ids: Vec<ItemId> = items.iter().map(|one| one.id.clone()).collect();
     let known = match gateway.store.items(&ids).await {
         Ok(known) => known,
         Err(error) => {
             let problem = Problem::from(error);
-            let refuse = |(line, new): (u64, NewItem)| {
-                refused(line, Some(new.item.item_id.to_string()), &problem)
-            };
-            return items.into_iter().map(refuse).collect();
+            return items.iter().map(|one| one.refused(&problem)).collect();
         }
     };
-    let given: HashMap<&ItemId, _> =
-        ids.iter().zip(&known).filter_map(|(id, known)| Some((id, known.as_ref()?))).collect();
-    for (_, new) in &mut items {
-        // As with one item: when it came into the catalog stays, where nothing is said of it.
-        if let Some(known) = given.get(&new.item.item_id) {
-            new.item.created_at =
-                new.item.created_at.min(known.item.created_at).or(new.item.created_at);
-        }
-    }
-    let lines: Vec<u64> = items.iter().map(|(line, _)| *line).collect();
-    let written = gateway.store.put_items(items.into_iter().map(|(_, new)| new).collect()).await;
+    let lines: Vec<u64> = items.iter().map(|one| one.line).collect();
+    // As with one item: when it came into the catalog stays, where nothing is said of it.
+    let new = |(one, known): (Given, &Option<Arc<StoredItem>>)| {
+        one.content.into_item(one.id, known.as_deref())
+    };
+    let written = gateway.store.put_items(items.into_iter().zip(&known).map(new).collect()).await;
     let outcome = match written {
         Ok(()) => announce(gateway, info, &ids).await.map_err(|problem| (true, problem)),
         Err(error) => Err((false, Problem::from(error))),

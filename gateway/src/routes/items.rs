@@ -141,6 +141,8 @@ pub(crate) async fn patch(
     JsonBody(changes): JsonBody<ItemChanges>,
 ) -> Result<HttpResponse, Problem> {
     let id = validate::item_id(id.into_inner())?;
+    let written = features::written(&changes.features);
+    feature_check::check(&gateway, &info, FeatureOwner::Item, &written).await?;
     let _turn = gateway.changes.turn(id.as_str()).await;
     let before = stored(&gateway, &id).await?;
     let before =
@@ -183,6 +185,8 @@ pub(crate) async fn delete(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = validate::item_id(id.into_inner())?;
+    // One that is being changed would otherwise be written again after it.
+    let _turn = gateway.changes.turn(id.as_str()).await;
     gateway.store.delete_items(std::slice::from_ref(&id)).await?;
     announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -2,9 +2,9 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{self, Data, Path, Query, ServiceConfig},
+    web::{self, Data, Path, Query, ReqData, ServiceConfig},
 };
-use plugrank_contract::{TimestampMs, User, UserId};
+use plugrank_contract::{TimestampMs, User, UserId, scoring::FeatureOwner};
 
 use crate::{
     Gateway, ServerOptions,
@@ -14,7 +14,9 @@ use crate::{
     },
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
+    observe::RequestInfo,
     problem::{Problem, ProblemDocument},
+    routes::feature_check,
     validate::{self, Errors},
 };
 
@@ -98,10 +100,13 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn put(
     gateway: Data<Gateway>,
+    info: ReqData<RequestInfo>,
     id: Path<String>,
     JsonBody(content): JsonBody<UserContent>,
 ) -> Result<HttpResponse, Problem> {
     let user_id = validate::user_id(id.into_inner())?;
+    feature_check::check(&gateway, &info, FeatureOwner::User, &content.features).await?;
+    let _turn = gateway.changes.turn(user_id.as_str()).await;
     write(&gateway, User { user_id, features: content.features }).await
 }
 
@@ -129,10 +134,13 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn patch(
     gateway: Data<Gateway>,
+    info: ReqData<RequestInfo>,
     id: Path<String>,
     JsonBody(changes): JsonBody<UserChanges>,
 ) -> Result<HttpResponse, Problem> {
     let user_id = validate::user_id(id.into_inner())?;
+    let written = features::written(&changes.features);
+    feature_check::check(&gateway, &info, FeatureOwner::User, &written).await?;
     // Two changes at a time would otherwise undo one another.
     let _turn = gateway.changes.turn(user_id.as_str()).await;
     let before = gateway.store.user(&user_id).await?;

@@ -34,6 +34,42 @@ async fn an_item_that_the_model_cannot_read_is_not_written() {
 }
 
 #[actix_web::test]
+async fn what_the_model_cannot_read_is_refused_wherever_it_is_written() {
+    let server = Server::start();
+    server.put("/v1/items/mug", &json!({"title": "Mug", "features": {"price": 3}})).await;
+    let patch = async |path: &str, body: Value| {
+        server.request(Method::PATCH, path).json(&body).send().await.unwrap()
+    };
+    let wrong = || json!({"features": {"price": "cheap"}});
+    for refused in [
+        patch("/v1/items/mug", wrong()).await,
+        patch("/v1/users/u", wrong()).await,
+        server.put("/v1/users/u", &wrong()).await,
+    ] {
+        let problem = problem(refused, 400).await;
+        assert_eq!(problem["errors"][0]["pointer"], json!("/features/price"), "{problem}");
+    }
+    assert_eq!(server.get("/v1/users/u").await.status(), 404, "nothing was written");
+    let lines = [
+        json!({"item_id": "a", "title": "A", "features": {"price": "cheap"}}),
+        json!({"item_id": "b", "title": "B", "features": {"price": 4}}),
+    ];
+    let body = lines.map(|line| line.to_string()).join("\n");
+    let bulk =
+        server.request(Method::POST, "/v1/items").header("content-type", "application/x-ndjson");
+    let text = bulk.body(body).send().await.unwrap().text().await.unwrap();
+    let results: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(results[0]["status"], "refused", "{text}");
+    assert_eq!(results[0]["problem"]["errors"][0]["pointer"], "/features/price", "{text}");
+    assert_eq!(results[1]["status"], "created", "{text}");
+    assert_eq!(server.get("/v1/items/a").await.status(), 404);
+    // Nothing that the model reads changes: it is not asked.
+    server.check_features.next(Act::Fail(ErrorCode::Unavailable));
+    assert_eq!(patch("/v1/items/mug", json!({"available": false})).await.status(), 200);
+}
+
+#[actix_web::test]
 async fn an_item_is_written_seen_and_removed() {
     let server = Server::start();
     let path = "/v1/items/mug%201";

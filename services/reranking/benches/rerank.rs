@@ -8,8 +8,16 @@ use plugrank_contract::{
     reranking::{RankFacts, RuleFacts},
 };
 use plugrank_reranking::{
-    Facts, RerankingOptions, inputs::Inputs, order::by_value, rule_list, rules::Field,
-    selection::select, similarity::Similarity,
+    Facts, RerankingOptions, RuleOptions,
+    inputs::Inputs,
+    order::by_value,
+    rule_list,
+    rules::{
+        Field,
+        exploration::{Draw, ExplorationOptions},
+    },
+    selection::select,
+    similarity::Similarity,
 };
 
 const SCORED: usize = 500;
@@ -65,5 +73,52 @@ fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, benchmark);
+/// All 300 candidates take part, half of 20 places explore: the most that it costs.
+fn exploration(criterion: &mut Criterion) {
+    const EXPLORED: usize = 300;
+    let mut group = criterion.benchmark_group("explore among 300");
+    for draw in [Draw::Uniform, Draw::Thompson] {
+        let rule = ExplorationOptions {
+            share: 0.5,
+            max_impressions: Some(1_000_000),
+            draw,
+            ..ExplorationOptions::default()
+        };
+        let options = RerankingOptions {
+            lambda: 1.0,
+            category_cap: 0,
+            exploration_share: 0.0,
+            ..RerankingOptions::default()
+        };
+        let listed = [RuleOptions::Exploration(rule)];
+        let rules = rule_list::all(&options, &listed, &mut Inputs::default());
+        let mut facts = facts(32);
+        facts.rules.stats = (0..SCORED as u64).map(|n| (n % 200, n % 200 / 15)).collect();
+        let order: Vec<u32> = (0..EXPLORED as u32).collect();
+        let ctr: Vec<f32> = (0..EXPLORED).map(|n| 0.3 / (1.0 + n as f32 / 40.0)).collect();
+        let mut seed = 0;
+        group.bench_function(format!("{draw:?}"), |bench| {
+            bench.iter(|| {
+                seed += 1;
+                let field = Field {
+                    value: &ctr,
+                    ctr: &ctr,
+                    rule_facts: &facts.rules,
+                    order: &order,
+                    before: 0,
+                    facts: Facts::Given { facts: &facts, order: &order },
+                    pool: EXPLORED,
+                    similarity: Similarity::by_categories(),
+                    k: 20,
+                    as_of: 1_000,
+                    seed,
+                };
+                black_box(select(&field, rules.iter().map(|rule| &**rule)))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark, exploration);
 criterion_main!(benches);

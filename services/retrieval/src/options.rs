@@ -11,7 +11,9 @@ use plugrank_settings::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineOptions, RetrievalError, shown_too_often::ShownTooOftenOptions};
+use crate::{EngineOptions, RetrievalError};
+
+pub use crate::shown_too_often::ShownTooOftenOptions;
 
 /// The retrieval service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -103,6 +105,8 @@ pub struct SurfaceCandidates {
     pub sources: BTreeMap<String, Quota>,
     /// What every candidate meets. A column that no item has yet holds nothing.
     pub filter: Filter,
+    /// What was shown too often here; as for every request where it is absent.
+    pub shown_too_often: Option<ShownTooOftenOptions>,
 }
 
 /// A source's part of the candidates.

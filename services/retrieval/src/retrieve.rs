@@ -102,13 +102,13 @@ impl RetrievalService {
         let share = self.state.options.source_time_share;
         let until = context.deadline.part(share);
         let span = inner_span!("hydrate");
-        let user = self.read_user(call, until).instrument(span).await;
+        let often = &plan.shown_too_often;
+        let user = self.read_user(call, often.limits(), until).instrument(span).await;
         let view = self.state.items.view();
         let mut query = self.query(call, plan, &view)?;
         if !query.filters.is_empty() {
             query.narrowed = Some(Narrowed::new(&query.filters, &view, query.limit));
         }
-        let often = &self.state.options.shown_too_often;
         query.shown_too_often = often.items(&user, call.as_of, &self.state.items);
         query.read_clicks(user, self.state.options.seen_clicks, &self.state.items, &view);
         if !call.context.is_empty() {
@@ -125,10 +125,15 @@ impl RetrievalService {
     }
 
     /// The user, for the sources and the stages that come after.
-    async fn read_user(&self, call: &Retrieve, until: Deadline) -> UserRead {
+    async fn read_user(
+        &self,
+        call: &Retrieve,
+        impressions: HistoryLimits,
+        until: Deadline,
+    ) -> UserRead {
         let options = &self.state.options;
         let clicks = HistoryLimits { clicks: options.seen_clicks, impressions: 0 };
-        let limits = options.history.union(clicks).union(options.shown_too_often.limits());
+        let limits = options.history.union(clicks).union(impressions);
         let read = self.state.store.user_view(&call.user_id, call.as_of, limits);
         let read = match until.part(CLICKS_SHARE).limit(read).await {
             Some(read) => {

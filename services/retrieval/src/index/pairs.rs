@@ -4,60 +4,71 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use plugrank_contract::{ItemIndex, TimestampMs};
-use plugrank_store::Decayed;
 use quick_cache::sync::Cache;
 
 /// Neighbours kept of an item.
 const NEIGHBOURS: usize = 64;
 
-type Neighbours = Vec<(ItemIndex, Decayed)>;
+/// An item and its strength: the logarithm, to base 2, of what it weighs at moment 0 of time, in half-lives. All
+/// weights halve alike, so that strengths are compared, and the weakest is found, whatever the moment.
+type Neighbours = Vec<(ItemIndex, f64)>;
 
 /// Counts which items one user clicked one after the other, each pair half as much with every half-life.
 /// What the loader computed over the past lies in the store; this is what events told since. Bounded: of
 /// items it keeps those that are in use, of an item's neighbours the strongest.
 pub(crate) struct Pairs {
     items: Cache<ItemIndex, Arc<Mutex<Neighbours>>>,
-    half_life: Duration,
+    half_life_ms: f64,
 }
 
 impl Pairs {
     /// For at most so many items.
     pub(crate) fn new(items: u64, half_life: Duration) -> Self {
-        Self { items: Cache::new(usize::try_from(items).unwrap_or(usize::MAX)), half_life }
+        let half_life_ms = half_life.as_millis().max(1) as f64;
+        Self { items: Cache::new(usize::try_from(items).unwrap_or(usize::MAX)), half_life_ms }
     }
 
     /// Adds `weight`, of a moment, to the pair, in both directions.
     pub(crate) fn add(&self, a: ItemIndex, b: ItemIndex, weight: f64, at: TimestampMs) {
         if a != b && weight > 0.0 {
-            self.add_one_way(a, b, weight, at);
-            self.add_one_way(b, a, weight, at);
+            let strength = weight.log2() + self.half_lives(at);
+            self.add_one_way(a, b, strength);
+            self.add_one_way(b, a, strength);
         }
     }
 
     /// Neighbours of an item with what they weigh at a moment, in no order.
     pub(crate) fn neighbours(&self, item: ItemIndex, moment: TimestampMs) -> Vec<(ItemIndex, f32)> {
         let Some(neighbours) = self.items.get(&item) else { return Vec::new() };
-        let neighbours = neighbours.lock();
-        let now = |weight: &Decayed| weight.value_at(moment, self.half_life) as f32;
-        neighbours.iter().map(|(item, weight)| (*item, now(weight))).collect()
+        let passed = self.half_lives(moment);
+        let now = |(item, strength): &(ItemIndex, f64)| (*item, (strength - passed).exp2() as f32);
+        neighbours.lock().iter().map(now).collect()
     }
 
-    fn add_one_way(&self, from: ItemIndex, to: ItemIndex, weight: f64, at: TimestampMs) {
+    /// A moment, in half-lives.
+    fn half_lives(&self, moment: TimestampMs) -> f64 {
+        moment as f64 / self.half_life_ms
+    }
+
+    fn add_one_way(&self, from: ItemIndex, to: ItemIndex, strength: f64) {
         let Ok(neighbours) =
             self.items.get_or_insert_with(&from, || Ok::<_, Infallible>(Arc::default()));
         let mut neighbours = neighbours.lock();
-        let now = |weight: &Decayed| weight.value_at(at, self.half_life);
         if let Some((_, total)) = neighbours.iter_mut().find(|(item, _)| *item == to) {
-            total.add(weight, at, self.half_life);
+            *total = sum(*total, strength);
         } else if neighbours.len() < NEIGHBOURS {
-            neighbours.push((to, Decayed { value: weight, at }));
-        } else if let Some(weakest) =
-            neighbours.iter_mut().min_by(|a, b| now(&a.1).total_cmp(&now(&b.1)))
-            && now(&weakest.1) <= weight
+            neighbours.push((to, strength));
+        } else if let Some(weakest) = neighbours.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
+            && weakest.1 <= strength
         {
-            *weakest = (to, Decayed { value: weight, at });
+            *weakest = (to, strength);
         }
     }
+}
+
+/// The logarithm of a sum, of those of its parts.
+fn sum(a: f64, b: f64) -> f64 {
+    a.max(b) + (1.0 + (-(a - b).abs()).exp2()).log2()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::{
     answer::Answer,
     options::{Quota, SurfaceCandidates},
     query::RetrievalQuery,
+    shown_too_often::ShownTooOftenOptions,
     state::RetrievalState,
 };
 
@@ -111,6 +112,8 @@ pub(crate) struct Plan {
     quotas: Vec<(usize, Quota)>,
     /// What every candidate meets.
     pub(crate) filter: Filter,
+    /// What the user was shown too often to be a candidate.
+    pub(crate) shown_too_often: ShownTooOftenOptions,
 }
 
 /// The sources of a service.
@@ -151,17 +154,24 @@ impl Sources {
         });
         let own = |one: &Listed| Some(options.quotas.get(one.name).copied().unwrap_or(one.quota));
         let mut plans = HashMap::new();
-        for (surface, SurfaceCandidates { sources, filter }) in &options.surfaces {
+        for (surface, SurfaceCandidates { sources, filter, shown_too_often }) in &options.surfaces {
             check_quotas(listed, &format!("surfaces.{surface}.sources"), sources)?;
             let quotas = match sources.is_empty() {
                 true => asked(listed, own),
                 false => asked(listed, |one| sources.get(one.name).copied()),
             };
-            plans.insert(surface.as_str().into(), Plan { quotas, filter: filter.clone() });
+            let shown_too_often =
+                shown_too_often.clone().unwrap_or(options.shown_too_often.clone());
+            let plan = Plan { quotas, filter: filter.clone(), shown_too_often };
+            plans.insert(surface.as_str().into(), plan);
         }
         Ok(Self {
             all: all.collect(),
-            plan: Plan { quotas: asked(listed, own), filter: Filter::default() },
+            plan: Plan {
+                quotas: asked(listed, own),
+                filter: Filter::default(),
+                shown_too_often: options.shown_too_often.clone(),
+            },
             plans,
             names,
             popular: set(popular::Popular::NAME).unwrap_or_default(),

@@ -1,10 +1,13 @@
 //! What retrieval makes of changed items, events and bundles.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::shop::{Shop, from, ids, item, observe, refresh, request, retrieve, sources};
-use plugrank_contract::{CallError, Context, ErrorCode, Item, retrieval::RefreshItems};
-use plugrank_retrieval::RetrievalError;
+use plugrank_contract::{
+    CallError, Context, ErrorCode, Item,
+    retrieval::{RefreshItems, Retrieve},
+};
+use plugrank_retrieval::{RetrievalError, RetrievalService};
 use plugrank_transport::Service;
 
 async fn shop() -> Shop {
@@ -136,6 +139,41 @@ async fn what_others_click_together_is_found_from_then_on() {
     found.sort_unstable();
     assert_eq!(found, ["i2", "i4"]);
     assert_eq!(ids(&after).iter().filter(|id| ["i2", "i4"].contains(id)).count(), 2);
+}
+
+#[tokio::test]
+async fn what_was_clicked_together_and_how_long_ago_outlives_a_restart() {
+    let mut shop = shop().await;
+    shop.options.co_visitation.half_life_days = 1.0;
+    // No other source has a say in the order.
+    for source in ["ann", "category", "popular", "fresh"] {
+        shop.share(source, 0.0);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let day = 86_400_000;
+    let service = shop.build().await.unwrap();
+    // Twice three days ago, which is a quarter of a click now; once just now.
+    for (user, items, days) in
+        [("v", ["i9", "i4"], 3), ("w", ["i4", "i9"], 3), ("x", ["i9", "i2"], 0)]
+    {
+        let events = shop.clicks(user, &items, now - days * day - 60_000).await;
+        observe(&service, events).await;
+    }
+    let call = || Retrieve { as_of: now, ..request("u", 10) };
+    let found = async |service: &RetrievalService| {
+        let retrieved = retrieve(service, call()).await;
+        from(&retrieved, "co_visitation").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = found(&service).await;
+    assert_eq!(before, ["i2", "i4"], "what is older counts less");
+    drop(service);
+    let service = shop.build().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // The log is read again in the background.
+    while found(&service).await != before {
+        assert!(Instant::now() < deadline, "{:?} is not {before:?}", found(&service).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

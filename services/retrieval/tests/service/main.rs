@@ -7,5 +7,6 @@ mod following;
 mod redis;
 mod requests;
 mod shop;
+mod shown_too_often;
 mod similar;
 mod snapshots;

@@ -1,39 +1,23 @@
 //! What a file holds after users were deleted, and over a year.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc};
 
-use plugrank_contract::{Event, EventType, HistoryEntry, User};
 use plugrank_store::{
-    ExposureRow, NewItem, Retention, Store,
+    NewItem, Store,
     contract_tests::{
-        fixtures::{event, new_item, user},
-        logs::exposure,
+        AnyStore,
+        fixtures::new_item,
+        logs::{a_day, behave, logs_are_as_long_as_they_are_kept},
         run,
     },
 };
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
-const DAY: i64 = 86_400_000;
 /// No other bytes of the file are these.
 const WHO: &str = "user-who-wants-to-be-forgotten";
 
 fn holds(path: &Path, text: &str) -> bool {
     fs::read(path).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
-}
-
-async fn behave(store: &EmbeddedStore, id: &str) {
-    let click = |n: i64| Event {
-        user_id: id.into(),
-        request_id: Some(format!("request-{n}")),
-        timestamp: n,
-        ..event(&format!("{id}-{n}"), EventType::click())
-    };
-    store.append_events((0..50).map(click).collect()).await.unwrap();
-    let exposure = |n| ExposureRow::from(&exposure(&format!("request-{n}"), id, n));
-    store.append_exposures((0..50).map(exposure).collect()).await.unwrap();
-    let entry = |n: i64| HistoryEntry::new("i".into(), n % 2 == 0, -n);
-    store.put_history((1..50).map(|n| (id.into(), entry(n))).collect()).await.unwrap();
-    store.put_users(vec![User { user_id: id.into(), ..user("u") }]).await.unwrap();
 }
 
 #[test]
@@ -97,37 +81,17 @@ fn a_copy_made_while_others_write_is_a_store_of_one_moment() {
 
 #[test]
 fn over_a_year_the_file_stays_bounded() {
-    const EACH_DAY: i64 = 40;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let options = EmbeddedOptions { page_cache_mb: 8, ..EmbeddedOptions::default() };
-    let store = EmbeddedStore::open(&path, options).unwrap();
-    let days = |days: u64| Duration::from_secs(days * 86_400);
-    let retention = Retention { events: days(30), exposures: days(10), history: days(60) };
+    let store: AnyStore = Arc::new(EmbeddedStore::open(&path, options).unwrap());
     let mut sizes = Vec::new();
     run(async {
         for day in 0..365 {
-            let at = |n: i64| day * DAY + n * 1000;
-            let id = |n: i64| format!("{day}-{n}");
-            let click = |n: i64| Event {
-                user_id: format!("u{}", n % 7).into(),
-                item_id: format!("i{}", n % 11).into(),
-                request_id: Some(id(n)),
-                timestamp: at(n),
-                ..event(&id(n), EventType::click())
-            };
-            store.append_events((0..EACH_DAY).map(click).collect()).await.unwrap();
-            let shown = |n| exposure(&id(n), &format!("u{}", n % 7), at(n));
-            let shown = (0..EACH_DAY).map(|n| ExposureRow::from(&shown(n)));
-            store.append_exposures(shown.collect()).await.unwrap();
-            store.forget_older(&retention, (day + 1) * DAY).await.unwrap();
+            a_day(&*store, day).await;
             sizes.push(fs::metadata(&path).unwrap().len());
         }
-        let all = plugrank_store::TimeRange::ALL;
-        let events = store.scan_events(all, None, 100_000).await.unwrap().entries.len() as i64;
-        assert!((29 * EACH_DAY..=31 * EACH_DAY).contains(&events), "{events}");
-        let shown = store.scan_exposures(all, None, 100_000).await.unwrap().entries.len() as i64;
-        assert!((9 * EACH_DAY..=11 * EACH_DAY).contains(&shown), "{shown}");
+        logs_are_as_long_as_they_are_kept(&store).await;
     });
     // After the longest time anything is kept the file has its size.
     let (settled, end) = (sizes[120], sizes[364]);

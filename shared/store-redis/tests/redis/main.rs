@@ -8,6 +8,7 @@ mod cluster;
 mod failover;
 mod failures;
 mod migrate;
+mod retention;
 mod server;
 mod tls;
 mod vector_sets;

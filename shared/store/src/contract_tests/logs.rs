@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use plugrank_contract::{
-    Event, EventType, ExposedArm, ExposedItem, Exposure, Feedback, HistoryLimits, UserId,
+    Event, EventType, ExposedArm, ExposedItem, Exposure, Feedback, HistoryLimits, User, UserId,
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     fixtures::{by, entry, event, ids, user},
     reads_and_writes::{history, stats},
 };
-use crate::{ExposureRow, Retention, TimeRange};
+use crate::{ExposureRow, Retention, Store, TimeRange};
 
 const DAY: i64 = 86_400_000;
 
@@ -43,6 +43,58 @@ pub fn exposure(request: &str, user: &str, timestamp: i64) -> Exposure {
         items: vec![item("i", Some(0.5)), item("j", None)],
         rerank: Vec::new(),
     }
+}
+
+/// Gives a user all that a store keeps of one: a profile, a history, fifty events, and the lists they are of.
+pub async fn behave(store: &dyn Store, id: &str) {
+    let click = |n: i64| Event {
+        user_id: id.into(),
+        request_id: Some(format!("request-{n}")),
+        timestamp: n,
+        ..event(&format!("{id}-{n}"), EventType::click())
+    };
+    store.append_events((0..50).map(click).collect()).await.unwrap();
+    let exposure = |n| ExposureRow::from(&exposure(&format!("request-{n}"), id, n));
+    store.append_exposures((0..50).map(exposure).collect()).await.unwrap();
+    let entry = |n: i64| entry("i", n % 2 == 0, -n);
+    store.put_history((1..50).map(|n| by(id, entry(n))).collect()).await.unwrap();
+    store.put_users(vec![User { user_id: id.into(), ..user("u") }]).await.unwrap();
+}
+
+/// How long things are kept over the year of [`a_day`].
+#[must_use]
+pub fn kept_over_a_year() -> Retention {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    Retention { events: days(30), exposures: days(10), history: days(60) }
+}
+
+/// Events, and served lists, of a day of [`a_day`].
+pub const EACH_DAY: i64 = 40;
+
+/// Lets a day of a year pass: as many events and lists as on any other, and what is old is forgotten.
+pub async fn a_day(store: &dyn Store, day: i64) {
+    let at = |n: i64| day * DAY + n * 1000;
+    let id = |n: i64| format!("{day}-{n}");
+    let click = |n: i64| Event {
+        user_id: format!("u{}", n % 7).as_str().into(),
+        item_id: format!("i{}", n % 11).as_str().into(),
+        request_id: Some(id(n)),
+        timestamp: at(n),
+        ..event(&id(n), EventType::click())
+    };
+    store.append_events((0..EACH_DAY).map(click).collect()).await.unwrap();
+    let shown = |n| exposure(&id(n), &format!("u{}", n % 7), at(n));
+    let shown = (0..EACH_DAY).map(|n| ExposureRow::from(&shown(n)));
+    store.append_exposures(shown.collect()).await.unwrap();
+    store.forget_older(&kept_over_a_year(), (day + 1) * DAY).await.unwrap();
+}
+
+/// After the year: the logs have what is young enough, and no more.
+pub async fn logs_are_as_long_as_they_are_kept(store: &AnyStore) {
+    let events = all_events(store, TimeRange::ALL, 1000).await.len() as i64;
+    assert!((29 * EACH_DAY..=31 * EACH_DAY).contains(&events), "{events}");
+    let shown = all_exposures(store, TimeRange::ALL).await.len() as i64;
+    assert!((9 * EACH_DAY..=11 * EACH_DAY).contains(&shown), "{shown}");
 }
 
 async fn all_events(store: &AnyStore, range: TimeRange, limit: usize) -> Vec<Event> {
