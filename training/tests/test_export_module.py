@@ -86,7 +86,11 @@ def test_a_torch_model_is_served_as_it_scores(
 
 @pytest.mark.parametrize(
     ("name", "after", "most"),
-    [("torch_model", "# --- What Plugrank needs", 20), ("fuxictr_model", "# --- What Plugrank needs", 20), ("plug_ppm", "import sys", 15)],
+    [
+        ("torch_model", "# --- What Plugrank needs", 20),
+        ("fuxictr_model", "# --- What Plugrank needs", 20),
+        ("plug_ppm", "import sys", 15),
+    ],
 )
 def test_the_examples_are_short(name: str, after: str, most: int) -> None:
     """What a person writes for Plugrank, beside the model."""

@@ -1,7 +1,8 @@
 //! The range of what each input of a graph is given, and whether the graph can look all of it up.
 
 use plugrank_bundle::{
-    Bundle, Dim, FeatureEncoder, GraphName, GraphSpec, InputSource, TensorDtype, TextPreprocessor,
+    Bundle, BundleError, Dim, FeatureEncoder, GraphName, GraphSpec, InputSource, TensorDtype,
+    TextPreprocessor,
     features::{ACTION, FeatureSlot, VALUE},
     manifest::{InputSpec, TimeKind},
 };
@@ -31,6 +32,9 @@ pub struct LookupError {
 /// Why a graph is refused before it is used.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupsError {
+    /// Its tokenizer cannot be read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// It cannot be loaded.
     #[error(transparent)]
     Load(#[from] InferenceError),
@@ -81,7 +85,7 @@ impl<'a> InputRanges<'a> {
     }
 
     /// What a source gives; `None` where it gives no ids and no numbers of features.
-    pub(crate) fn of(&self, source: &InputSource) -> Option<InputRange> {
+    pub(crate) fn range(&self, source: &InputSource) -> Option<InputRange> {
         fn named<'f>(
             mut probes: impl Iterator<Item = (&'f FeatureSlot, Vec<u32>)>,
             name: &str,
@@ -127,7 +131,7 @@ impl<'a> InputRanges<'a> {
     ) -> Result<(), LookupError> {
         let Some(spec) = self.bundle.graph(graph) else { return Ok(()) };
         let ranges: Vec<Option<InputRange>> =
-            spec.inputs.iter().map(|input| self.of(&input.source)).collect();
+            spec.inputs.iter().map(|input| self.range(&input.source)).collect();
         let last = |at: usize| ranges.get(at)?.as_ref()?.last_id();
         let mut attempt = |at_its_largest: &dyn Fn(usize) -> bool| {
             let id = |at: usize| last(at).filter(|_| at_its_largest(at)).unwrap_or(0);
@@ -179,8 +183,7 @@ pub fn check_lookups(
     graphs: &[GraphName],
 ) -> Result<(), LookupsError> {
     let text = match graphs.contains(&GraphName::TextEncoder) {
-        true => TextPreprocessor::load(bundle)
-            .map_err(|error| InferenceError::Run(error.to_string()))?,
+        true => TextPreprocessor::load(bundle)?,
         false => None,
     };
     let ranges = InputRanges::new(bundle, features, text.as_ref());

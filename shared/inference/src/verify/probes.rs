@@ -16,7 +16,7 @@ pub(super) fn check(
     ranges: &InputRanges<'_>,
 ) -> Result<(), VerifyError> {
     for input in &spec.inputs {
-        let Some(range) = ranges.of(&input.source) else { continue };
+        let Some(range) = ranges.range(&input.source) else { continue };
         for &cell in &range.cells {
             let mut inputs = reference.inputs(graph, spec)?;
             let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == input.name) else {
