@@ -11,11 +11,14 @@ from pathlib import Path
 
 from plugrank_training import Number, Transform, export_module, from_fuxictr
 
+# --- The models, as model_config.yaml has them.
 PARAMS = {
     "DIN": {"dnn_hidden_units": [32, 16], "attention_hidden_units": [16]},
     "DCNv2": {"parallel_dnn_hidden_units": [32, 16]},
     "FinalMLP": {"mlp1_hidden_units": [32], "mlp2_hidden_units": [32], "use_fs": False},
 }
+
+# --- What Plugrank needs to know of them.
 MEAN, DEVIATION = 20.0, 12.5
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ use plugrank_bundle::Bundle;
 use plugrank_inference::{VerifyReport, verify_folder};
 use serde_json::{Value, json};
 
-use crate::cli::{BundleArgs, BundleCommand, WrapArgs};
+use crate::{
+    cli::{BundleArgs, BundleCommand, WrapArgs},
+    load::{ColumnLine, Reader, survey, table},
+};
 
 pub(super) fn run(command: &BundleCommand) -> Result<()> {
     match command {
@@ -41,8 +44,9 @@ fn wrap(args: &WrapArgs) -> Result<()> {
 
 fn verify(args: &BundleArgs) -> Result<()> {
     let (bundle, report) = verify_folder(&args.bundle, args.library.as_deref())?;
+    let columns = columns(args, &bundle)?;
     if args.json {
-        println!("{:#}", as_json(&bundle, &report));
+        println!("{:#}", as_json(&bundle, &report, columns.as_deref()));
         return Ok(());
     }
     println!("{}: {} files, all checksums right", bundle.version(), bundle.manifest().files.len());
@@ -56,11 +60,22 @@ fn verify(args: &BundleArgs) -> Result<()> {
             graph.run_time.as_secs_f64() * 1e3
         );
     }
+    if let Some(columns) = &columns {
+        print!("{}", table(columns));
+    }
     println!("verified");
     Ok(())
 }
 
-fn as_json(bundle: &Bundle, report: &VerifyReport) -> Value {
+/// What becomes of the columns of the dataset, where one is named.
+fn columns(args: &BundleArgs, bundle: &Bundle) -> Result<Option<Vec<ColumnLine>>> {
+    let Some(dataset) = &args.dataset else { return Ok(None) };
+    let encoder = bundle.feature_encoder()?;
+    let reader = Reader { bundle, encoder: &encoder, allow_absent: &args.allow_absent };
+    Ok(Some(survey(dataset, &reader)?))
+}
+
+fn as_json(bundle: &Bundle, report: &VerifyReport, columns: Option<&[ColumnLine]>) -> Value {
     let graphs = report.graphs.iter().map(|graph| {
         json!({
             "graph": graph.graph.as_str(),
@@ -73,5 +88,6 @@ fn as_json(bundle: &Bundle, report: &VerifyReport) -> Value {
         "version": bundle.version(),
         "files": bundle.manifest().files.len(),
         "graphs": graphs.collect::<Vec<_>>(),
+        "columns": columns,
     })
 }

@@ -31,8 +31,9 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
     let progress = Progress::shown();
     runtime()?.block_on(async {
         let model = Model::open(&settings)?;
-        let store = wiring::open_store(&settings.store).await?;
         let encoder = model.bundle.feature_encoder().context("the bundle's vocabularies")?;
+        model.check_lookups(&encoder, &settings)?;
+        let store = wiring::open_store(&settings.store).await?;
         let reader = Reader { bundle: &model.bundle, encoder: &encoder, allow_absent: &[] };
         let options = LoadOptions {
             reader: Some(&reader),
@@ -54,8 +55,11 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let telemetry = Telemetry::install(&settings.telemetry, None)?;
     // Opened first: a bundle that is refused should be known before minutes of loading.
     let model = (!args.no_encode).then(|| Model::open(&settings)).transpose()?;
-    let store = wiring::open_store(&settings.store).await?;
     let encoder = model.as_ref().map(|model| model.bundle.feature_encoder()).transpose()?;
+    if let (Some(model), Some(encoder)) = (&model, &encoder) {
+        model.check_lookups(encoder, &settings)?;
+    }
+    let store = wiring::open_store(&settings.store).await?;
     let reader = model.as_ref().zip(encoder.as_ref()).map(|(model, encoder)| Reader {
         bundle: &model.bundle,
         encoder,

@@ -83,6 +83,14 @@ fn told(absent: &[Absent]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// What becomes of the columns of a folder that the bundle is to rank, without loading any of it.
+///
+/// # Errors
+/// When the folder is not what it should be, or lacks what the bundle reads.
+pub fn survey(folder: &Path, reader: &Reader<'_>) -> Result<Vec<ColumnLine>, LoadError> {
+    columns::survey(&DatasetFolder::checked(folder)?, Some(reader))
+}
+
 /// Loads items with their images, users, histories, item statistics and co-visitation. Every write
 /// is keyed by what it writes, so a repeated load changes nothing. Statistics are only ever raised:
 /// events counted since an earlier load stay counted, and a load with an earlier `until` does not

@@ -23,8 +23,8 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use plugrank_access::RoleToken;
 use plugrank_body::BodyMemory;
-use plugrank_bundle::Bundle;
-use plugrank_inference::Library;
+use plugrank_bundle::{Bundle, FeatureEncoder, GraphName};
+use plugrank_inference::{Library, check_lookups};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_store::Store;
 use plugrank_transport::{Local, LocalOptions, Remote, RemoteOptions, Service};
@@ -99,6 +99,21 @@ impl Model {
         let bundle = Bundle::open(&path)
             .with_context(|| format!("the bundle {} ({named}) is refused", path.display()))?;
         Ok(Self { bundle: Arc::new(bundle), library, folder: folder.map(str::to_owned) })
+    }
+
+    /// Has each graph look up the largest ids that it will be given; what another server runs is left to it.
+    ///
+    /// # Errors
+    /// When a graph has no row for one, as where a vocabulary is longer than the embedding table.
+    pub fn check_lookups(&self, features: &FeatureEncoder, settings: &Settings) -> Result<()> {
+        let here = |graph: &GraphName| match graph {
+            GraphName::Unified | GraphName::Idrec => settings.scoring.open_inference.url.is_empty(),
+            _ => true,
+        };
+        let graphs: Vec<GraphName> =
+            self.bundle.manifest().graphs.keys().copied().filter(here).collect();
+        check_lookups(&self.bundle, features, &self.library, &graphs)
+            .with_context(|| format!("the bundle {} is refused", self.bundle.version()))
     }
 }
 

@@ -3,29 +3,11 @@
 use std::{fs, path::Path, process::Output};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
-use super::site::{plugrank, repository, stderr};
-
-fn copy_of_bundle() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    copy(&repository("models/simshop/bundle"), folder.path());
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
+use super::{
+    bundle_copy::{copy_of_bundle, edit_manifest, list},
+    site::{plugrank, repository, stderr},
+};
 
 fn verify(bundle: &Path) -> Output {
     plugrank(&["bundle", "verify"]).arg(bundle).output().unwrap()
@@ -35,13 +17,6 @@ fn refused(bundle: &Path) -> String {
     let output = verify(bundle);
     assert!(!output.status.success(), "a broken bundle was accepted");
     stderr(&output)
-}
-
-fn edit_manifest(bundle: &Path, edit: impl FnOnce(&mut Value)) {
-    let path = bundle.join("manifest.json");
-    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    edit(&mut manifest);
-    fs::write(path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
 }
 
 /// Changes bytes in the middle of a graph, where its weights are.
@@ -117,12 +92,7 @@ fn a_changed_weight_is_found_even_with_a_matching_checksum() {
     }
     assert!(changed > 100, "only {changed} weights found");
     fs::write(&graph, &bytes).unwrap();
-    let sha256 =
-        Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    edit_manifest(bundle.path(), |manifest| {
-        manifest["files"]["unified.onnx"]["sha256"] = Value::from(sha256);
-        manifest["files"]["unified.onnx"]["bytes"] = Value::from(bytes.len());
-    });
+    list(bundle.path(), "unified.onnx");
     let message = refused(bundle.path());
     assert!(message.contains("unified"), "{message}");
     assert!(!message.contains("SHA-256"), "the checksum fits: {message}");

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,10 @@ use plugrank_simshop::{Exchange, ShopServer, exchange};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::site::{Site, ids, repository};
+use super::{
+    bundle_copy::copy,
+    site::{Site, ids, repository},
+};
 
 /// The shipped bundle's manifest.
 pub(super) fn manifest() -> Value {
@@ -31,18 +33,6 @@ pub(super) fn models() -> TempDir {
     manifest["calibration"]["unified"]["click"]["b"] = json!(0.5);
     fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => _ = fs::copy(&path, &target).unwrap(),
-        }
-    }
 }
 
 async fn state(site: &Site, version: &str) -> String {

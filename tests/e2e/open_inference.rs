@@ -1,6 +1,11 @@
 //! Graphs served to others, and run by others, over the Open Inference Protocol.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -120,6 +125,77 @@ async fn answers_by_other_servers_are_those_of_the_session() {
     let said = refused(&other.settings());
     assert!(said.contains("of the bundle's reference rows, row"), "{said}");
     assert!(said.contains("deploy the graph `unified` of bundle simshop"), "{said}");
+}
+
+/// A request of one user and two candidates: zeros, and what is said of some inputs.
+async fn zeros_but(site: &Site, model: &str, said: &[(&str, i64)]) -> Value {
+    let (status, described) = site.get(&format!("/v2/models/{model}")).await;
+    assert_eq!(status, 200, "{described}");
+    let input = |input: &Value| {
+        let dims = input["shape"].as_array().unwrap().iter().enumerate();
+        let free = |place: usize| if place == 1 { 2 } else { 1 };
+        let length = |(place, dim): (usize, &Value)| match dim.as_i64().unwrap() {
+            -1 => free(place),
+            fixed => usize::try_from(fixed).unwrap(),
+        };
+        let shape: Vec<usize> = dims.map(length).collect();
+        let name = input["name"].as_str().unwrap();
+        let value = said.iter().find(|(of, _)| *of == name).map_or(0, |(_, value)| *value);
+        let data = vec![value; shape.iter().product()];
+        json!({"name": name, "datatype": input["datatype"], "shape": shape, "data": data})
+    };
+    let inputs: Vec<Value> = described["inputs"].as_array().unwrap().iter().map(input).collect();
+    json!({"inputs": inputs})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_out_of_range_is_refused_to_its_sender_alone() {
+    const RANKED: usize = 20;
+    let site = Site::start_with(FEW_SHAPES).await;
+    let asked = [
+        ("unified", "recency_bucket", 9_999_999),
+        ("unified", "recency_bucket", -1),
+        ("idrec", "candidate_item_id", 1_000_000),
+        ("idrec", "user_user_id", i64::MIN),
+        ("idrec", "history_label", 2),
+        ("idrec", "history_age_bucket", 32),
+    ];
+    let mut bodies = Vec::new();
+    for (model, input, value) in asked {
+        let path = format!("/v2/models/{model}/infer");
+        let (status, reply) = site.post_json(&path, &zeros_but(&site, model, &[]).await).await;
+        assert_eq!(status, 200, "{reply}");
+        bodies.push((path, input, zeros_but(&site, model, &[(input, value)]).await));
+    }
+    let sending = async {
+        for (path, input, body) in bodies.iter().cycle().take(60) {
+            let (status, reply) = site.post_json(path, body).await;
+            let error = reply["error"].as_str().unwrap_or_default();
+            assert_eq!(status, 400, "{reply}");
+            assert!(error.contains(input) && error.contains("must be 0 to"), "{error}");
+        }
+    };
+    let answered = AtomicUsize::new(0);
+    let ranking = |from: usize| {
+        let (site, answered) = (&site, &answered);
+        async move {
+            for user in from..from + RANKED {
+                let body = json!({"user_id": format!("u{user}"), "k": 10, "budget_ms": 20_000});
+                let (status, reply) = site.post_json("/v1/rank", &body).await;
+                // On a busy machine it may be late; that its batch failed is another matter.
+                assert!(status == 200 || status == 503, "{reply}");
+                let degraded = reply["degraded"].as_array().into_iter().flatten();
+                let causes: Vec<&Value> = degraded.map(|of| &of["cause"]).collect();
+                assert!(!causes.contains(&&json!("failed")), "{reply}");
+                answered.fetch_add(usize::from(status == 200), Ordering::Relaxed);
+            }
+        }
+    };
+    tokio::join!(sending, ranking(1), ranking(101));
+    let answered = answered.into_inner();
+    assert!(answered > RANKED, "{answered} of {} were ranked", 2 * RANKED);
+    let failed = metric(&site, "plugrank_batch_failed_total{role=\"scoring\"").await;
+    assert!(failed.abs() < 0.5, "{failed} batches failed");
 }
 
 /// The value of a metric with one line.

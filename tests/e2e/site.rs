@@ -121,7 +121,16 @@ impl Site {
     pub(crate) fn refused_on(bundle: &Path, dataset: &Path, more: &str) -> Output {
         let (folder, port) = loaded_on(bundle, dataset, "");
         settings_of(bundle, folder.path(), port, more);
-        serve(folder.path()).output().expect("plugrank can be started")
+        ended(serve(folder.path()))
+    }
+
+    /// The loaded shop, served with another bundle that is refused: what the server said.
+    pub(crate) fn refused_with(bundle: &Path) -> Output {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::copy(loaded().join("store.redb"), folder.path().join("store.redb"))
+            .expect("the store can be copied");
+        settings_of(bundle, folder.path(), 0, "");
+        ended(serve(folder.path()))
     }
 
     /// The same by another command that runs this one.
@@ -309,6 +318,20 @@ fn serve(folder: &Path) -> Command {
     let mut command = plugrank(&["serve", "--config"]);
     command.arg(folder.join("plugrank.toml")).stdout(Stdio::null());
     command
+}
+
+/// The output of a command that ends by itself.
+fn ended(mut command: Command) -> Output {
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("plugrank can be started");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while child.try_wait().expect("the server can be asked").is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("the server did not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().expect("the server's output")
 }
 
 fn start(mut command: Command) -> Child {

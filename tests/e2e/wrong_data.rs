@@ -1,10 +1,12 @@
 //! Data and stores that are not what their users think: said, and never served as if nothing were.
 
+use std::{fs, process::Output};
+
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    site::{Site, ids, repository, stderr},
+    site::{Site, ids, loaded, plugrank, repository, settings, stderr},
     typed::{dataset, dataset_with},
 };
 
@@ -33,19 +35,48 @@ async fn a_withdrawn_item_stays_so_through_a_load() {
 fn a_column_that_the_bundle_reads_and_the_data_lacks_is_refused() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset_with(folder.path(), "cost");
-    let refused = Site::load_for(&repository(BUNDLE), folder.path(), &[]);
-    let told = stderr(&refused);
-    assert!(!refused.status.success(), "{told}");
-    assert!(told.contains("price") && told.contains("--allow-absent"), "{told}");
+    let verify = |more: &[&str]| {
+        let mut verify = plugrank(&["bundle", "verify"]);
+        verify.arg(repository(BUNDLE)).arg("--dataset").arg(folder.path()).args(more);
+        verify.output().expect("plugrank can be started")
+    };
+    for refused in [Site::load_for(&repository(BUNDLE), folder.path(), &[]), verify(&[])] {
+        let told = stderr(&refused);
+        assert!(!refused.status.success(), "{told}");
+        assert!(told.contains("price") && told.contains("--allow-absent"), "{told}");
+    }
     let allowed = ["--allow-absent", "price"];
     let loaded = Site::load_for(&repository(BUNDLE), folder.path(), &allowed);
-    assert!(loaded.status.success(), "{}", stderr(&loaded));
-    let table = String::from_utf8_lossy(&loaded.stdout).into_owned();
-    assert!(table.contains("absent, as allowed") && table.contains("cost"), "{table}");
+    let table_of = |output: &Output| {
+        assert!(output.status.success(), "{}", stderr(output));
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(table.contains("absent, as allowed") && table.contains("cost"), "{table}");
+        table
+    };
+    table_of(&verify(&allowed));
+    let table = table_of(&loaded);
     let told: Vec<&str> = table.lines().filter(|line| line.contains("interactions")).collect();
     let of =
         |column: &str| told.iter().any(|line| line.contains(column) && line.contains("66.7 %"));
     assert!(of("action") && of("value"), "two of three have neither: {table}");
+}
+
+#[test]
+fn a_repeated_load_does_not_double_the_stores_file() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let store = folder.path().join("store.redb");
+    fs::copy(loaded().join("store.redb"), &store).expect("the store can be copied");
+    let config = settings(folder.path(), 0, "");
+    let size = || fs::metadata(&store).expect("the store's file").len();
+    let once = size();
+    for _ in 0..2 {
+        let mut load = plugrank(&["load", "--config"]);
+        load.arg(&config).arg("--dataset").arg(repository("models/simshop/dataset"));
+        let output = load.output().expect("plugrank can be started");
+        assert!(output.status.success(), "{}", stderr(&output));
+        let again = size();
+        assert!(again < once + once / 4, "{once} bytes became {again}");
+    }
 }
 
 #[tokio::test]

@@ -217,6 +217,15 @@ def test_a_criteo_file(tmp_path: Path) -> None:
     assert (dataset.rows, dataset.meta.time, dataset.timestamp.tolist()) == (20, "order", list(range(20)))
     assert dataset.item_ids[0] == "c20|c150"
     assert dataset.texts[0].startswith("C1 c00. C2 c10.")
+    numbers = pq.read_table(tmp_path / "out" / "interactions.parquet")
+    assert numbers["I13"].to_pylist()[:2] == [12.0, 12.0]
+    # The same as csv with a header line, as others keep it.
+    names = ["label", *(f"I{n}" for n in range(1, 14)), *(f"C{n}" for n in range(1, 27))]
+    lines = [",".join(names), *(row.replace("\t", ",") for row in rows)]
+    (tmp_path / "train.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "csv.toml").write_text('layout = "criteo"\n[log]\nfiles = "train.csv"\nformat = "csv"\nnames = []\n')
+    convert_log(tmp_path / "csv.toml", tmp_path / "csv", progress=False)
+    assert pq.read_table(tmp_path / "csv" / "interactions.parquet").equals(numbers)
 
 
 @pytest.mark.parametrize(

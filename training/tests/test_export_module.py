@@ -84,11 +84,21 @@ def test_a_torch_model_is_served_as_it_scores(
     assert "allowed is a difference of 0.0001" in capsys.readouterr().err
 
 
-def test_the_example_is_short() -> None:
-    """What a person writes for Plugrank, beside the model: at most 20 lines."""
-    text = (EXAMPLES / "torch_model.py").read_text(encoding="utf-8").split("# --- What Plugrank needs")[1]
-    lines = [line for line in text.splitlines()[1:] if line.strip()]
-    assert len(lines) <= 20
+@pytest.mark.parametrize(
+    ("name", "after", "most"),
+    [
+        ("torch_model", "# --- What Plugrank needs", 20),
+        ("fuxictr_model", "# --- What Plugrank needs", 20),
+        ("plug_ppm", "import sys", 15),
+    ],
+)
+def test_the_examples_are_short(name: str, after: str, most: int) -> None:
+    """What a person writes for Plugrank, beside the model."""
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").split(after)[1]
+    lines = [line.strip() for line in text.splitlines()[1:]]
+    code = [line for line in lines if line and not line.startswith(("#", '"""'))]
+    print(f"{name}: {len(code)} lines")
+    assert len(code) <= most
 
 
 def test_unread_inputs_are_left_out_of_graphs(trained: tuple[Any, Any], tmp_path: Path) -> None:

@@ -24,10 +24,13 @@ from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.train import FitOptions, fit
 from plugrank_training.models.build import make_idrec, make_pretrained, make_unified, make_with_vectors
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.features import Feature
 from plugrank_training.models.groups import groups_of
+from plugrank_training.models.hosts import HOSTS
 from plugrank_training.models.inputs import ItemInputs
 from plugrank_training.models.row_host import RowModel, Rows
 from plugrank_training.models.schema import Schema
+from plugrank_training.models.transforms import Transform
 
 KINDS = ("lr", "deepfm", "dcnv2", "din", "fuxictr:DCNv2", "fuxictr:DIN", "fuxictr:FinalMLP", "test_hosts:Factors")
 
@@ -80,6 +83,41 @@ def test_a_host_exports_alone_and_with_ppm(kind: str, tmp_path: Path) -> None:
     )
     manifest = export_bundle(bundle, tmp_path / "bundle")
     assert set(manifest["graphs"]) == {"item_encoder", "user_encoder", "unified", "idrec"}
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+@torch.no_grad()
+def test_a_host_of_ours_reads_what_was_done(kind: str, tmp_path: Path) -> None:
+    tiny, config = tiny_bundle(), configured(kind)
+    value_of = dataclasses.replace(Feature.number("value", Transform("log1p")), corners=(0.0, 1.0, 3.0))
+    past = (Feature.of("action", ("view", "buy")), value_of)
+    schema = dataclasses.replace(tiny.schema, history=past)
+    model = shaken(make_idrec(schema, config, 0))
+    ids = {f.name: torch.randint(0, f.size, (20,) if f.length == 1 else (20, f.length)) for f in schema.item}
+    made = model.encode_items(ItemInputs(torch.zeros(20, schema.modal_dim), torch.zeros(20, 2), ids))
+    users = {f.name: torch.randint(0, f.size, (3,)) for f in schema.user}
+    history, places, label = torch.randint(0, 20, (3, 7)), torch.randint(0, 20, (3, 4)), torch.ones(3, 7).long()
+    mask = torch.tensor([[1.0] * 5 + [0.0] * 2] * 3)
+
+    def score(action: Tensor, value: Tensor) -> Tensor:
+        told = users | {"past.action": action, "past.value": value}
+        entries = {name: rows[history] for name, rows in made.items()}
+        state = model.encode_users(entries, label, torch.ones_like(label), mask, told)
+        return model.score(state, {name: rows[places] for name, rows in made.items()}, torch.arange(3))
+
+    action, value = torch.full((3, 7), 2), torch.full((3, 7), 0.5)
+    plain = score(action, value)
+    padding = mask == 0
+    assert torch.allclose(plain, score(action + padding, value + padding), atol=1e-6)
+    assert (plain - score(action + 1, value)).abs().min() > 1e-5
+    assert (plain - score(action, value + 1.0)).abs().min() > 1e-5
+    # Both models of a bundle, in ONNX as in torch.
+    bundle = dataclasses.replace(
+        tiny, schema=schema, unified=shaken(make_unified(schema, config, 0)), idrec=model, text=None, image=None
+    )
+    graphs = export_bundle(bundle, tmp_path / "bundle")["graphs"]
+    for graph in ("user_encoder", "idrec"):
+        assert {"history.action", "history.value"} <= {port["source"] for port in graphs[graph]["inputs"]}
 
 
 @pytest.mark.parametrize("kind", KINDS)

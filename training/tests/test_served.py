@@ -211,7 +211,7 @@ def test_a_network_of_two_tasks_with_a_past(
 
 
 @needs_server
-@pytest.mark.parametrize("name", ["DIN", "DCNv2"])
+@pytest.mark.parametrize("name", ["DIN", "DCNv2", "FinalMLP"])
 def test_a_model_that_fuxictr_trained(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop = write_fuxi_shop(tmp_path / "fuxi")
     checkpoint, scores = train_fuxictr(shop, name, tmp_path)

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use plugrank_contract::scoring::ModelKind;
 
 /// Counts since the start; the edge turns them into metrics. Batches are told to the
 /// `BatchObserver` the service is built with.
@@ -12,7 +13,8 @@ pub struct ScoringMetrics {
     missing_rows: AtomicU64,
     not_finite: AtomicU64,
     without_value: AtomicU64,
-    recent: Mutex<Recent>,
+    /// Of each model: what the one below it on the ladder answers well says nothing of it.
+    recent: Mutex<[Recent; 2]>,
 }
 
 /// Scores of late; older ones count half as much each time the window is full.
@@ -68,18 +70,27 @@ impl ScoringCounts {
 }
 
 impl ScoringMetrics {
-    pub(crate) fn add(&self, rows: usize, missing: usize, not_finite: usize) {
+    /// A call's candidates, those of them without a vector, and what became of their scores: there are as many
+    /// for a candidate as the model has tasks.
+    pub(crate) fn add(
+        &self,
+        model: ModelKind,
+        (rows, missing): (usize, usize),
+        (scores, not_finite): (usize, usize),
+    ) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.missing_rows.fetch_add(missing as u64, Ordering::Relaxed);
         self.not_finite.fetch_add(not_finite as u64, Ordering::Relaxed);
-        self.recent.lock().add(rows, not_finite);
+        self.recent.lock()[place(model)].add(scores, not_finite);
     }
 
-    /// Share of recent scores that were no finite numbers, once there are enough to say.
+    /// Share of a model's recent scores that were no finite numbers, once there are enough to say; of two
+    /// models the larger one.
     #[must_use]
     pub fn not_finite_share(&self) -> Option<f64> {
         let recent = self.recent.lock();
-        (recent.scores >= Recent::LEAST).then(|| recent.not_finite / recent.scores)
+        let enough = recent.iter().filter(|of| of.scores >= Recent::LEAST);
+        enough.map(|of| of.not_finite / of.scores).reduce(f64::max)
     }
 
     pub(crate) fn add_without_value(&self, values: &[f32]) {
@@ -99,19 +110,34 @@ impl ScoringMetrics {
     }
 }
 
+fn place(model: ModelKind) -> usize {
+    match model {
+        ModelKind::Unified => 0,
+        ModelKind::Idrec => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use plugrank_contract::scoring::ModelKind;
+
     use super::ScoringMetrics;
 
     #[test]
     fn the_share_is_of_recent_scores_and_forgets() {
         let metrics = ScoringMetrics::default();
-        metrics.add(50, 0, 50);
+        let add = |model, scores, broken| metrics.add(model, (scores, 0), (scores, broken));
+        add(ModelKind::Unified, 50, 50);
         assert_eq!(metrics.not_finite_share(), None, "too few to say");
-        metrics.add(50, 0, 50);
+        add(ModelKind::Unified, 50, 50);
         assert_eq!(metrics.not_finite_share(), Some(1.0));
         for _ in 0..200 {
-            metrics.add(1000, 0, 0);
+            // What the model below it answers in its place does not hide it.
+            add(ModelKind::Idrec, 1000, 0);
+        }
+        assert_eq!(metrics.not_finite_share(), Some(1.0));
+        for _ in 0..200 {
+            add(ModelKind::Unified, 1000, 0);
         }
         assert!(metrics.not_finite_share().unwrap() < 0.001);
     }

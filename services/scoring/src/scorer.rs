@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use plugrank_bundle::{Bundle, FeatureEncoder, GraphName};
 use plugrank_contract::{CallError, Deadline, scoring::TaskScores};
 use plugrank_inference::{
-    Library, Provider, RemoteGraph, TensorData,
+    InputRanges, Library, Provider, RemoteGraph, TensorData,
     batcher::{
-        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphInput, GraphModel, Policy,
-        RowAxis, history_buckets, warm_up,
+        BatchError, BatchObserver, Batcher, Buckets, Dims, Entry, GraphInput, GraphModel,
+        GraphModelError, Policy, RowAxis, history_buckets, warm_up,
     },
 };
 
@@ -89,6 +89,10 @@ impl Scorer {
             Some(of) if of.reached => &mut models[..1],
             Some(_) => &mut [],
         };
+        if let Some(model) = warmed.first_mut() {
+            let ranges = InputRanges::new(bundle, features, None);
+            model.check_lookups(graph, &ranges).map_err(GraphModelError::from)?;
+        }
         let times = warm_up(warmed, &buckets, progress)?;
         let policy = Policy {
             max_wait: Duration::from_micros(options.batch_wait_us),

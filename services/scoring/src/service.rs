@@ -309,11 +309,11 @@ impl ScoringService {
     ) -> Result<Scored, CallError> {
         let rows = outcome.ctr.len();
         let count = outcome.not_finite;
-        self.metrics.add(rows, coverage.missing as usize, count);
+        // Those of all tasks count.
+        let scores = rows * outcome.scores.len().max(1);
+        self.metrics.add(model, (rows, coverage.missing as usize), (scores, count));
         if count > 0 {
             tracing::error!(count, rows, ?model, bundle = &*self.version, "scores were no numbers");
-            // Those of all tasks count.
-            let scores = rows * outcome.scores.len().max(1);
             if count as f64 > self.options.max_not_finite_share * scores as f64 {
                 let message = format!("{count} of {scores} scores were no finite numbers");
                 return Err(CallError::not_finite(message));

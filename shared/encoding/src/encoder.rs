@@ -52,7 +52,11 @@ impl Encoder {
         metrics: Arc<EncodingMetrics>,
     ) -> Result<Self, EncodingError> {
         let load = |encoders| ItemModels::load(library, bundle, &schema, session, encoders);
-        let full = (0..options.encode_threads).map(|_| load(true)).collect::<Result<_, _>>()?;
+        let mut full =
+            (0..options.encode_threads).map(|_| load(true)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(models) = full.first_mut() {
+            models.check_lookups(bundle)?;
+        }
         let light = vec![load(false)?];
         Ok(Self {
             full: WorkerPool::start("encode", full, WAITING_JOBS)?,

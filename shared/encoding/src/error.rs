@@ -3,7 +3,7 @@
 use plugrank_bundle::{BundleError, GraphName, InputSource};
 use plugrank_contract::CallError;
 use plugrank_inference::{
-    InferenceError,
+    InferenceError, LookupError,
     batcher::{BatcherStartError, BucketError, GraphModelError},
 };
 use plugrank_store::StoreError;
@@ -37,6 +37,9 @@ pub enum EncodingError {
     /// A graph could not be loaded or run.
     #[error(transparent)]
     Inference(#[from] InferenceError),
+    /// A graph cannot look up what it is given.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// The user encoder could not be loaded.
     #[error(transparent)]
     Graph(#[from] GraphModelError),

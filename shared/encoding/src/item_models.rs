@@ -7,7 +7,8 @@ use plugrank_bundle::{
     TextPreprocessor, features::FeatureSlot, manifest::Modal,
 };
 use plugrank_inference::{
-    Library, Session, SessionOptions, Tensor, TensorData, batcher::sources::feature_block,
+    InputRanges, Library, Session, SessionOptions, Tensor, TensorData,
+    batcher::sources::feature_block,
 };
 
 use crate::{error::EncodingError, modal::ModalVector, record_set::Record};
@@ -132,6 +133,17 @@ impl ItemModels {
             item,
             schema: Arc::clone(schema),
         })
+    }
+
+    /// Has the graphs look up the largest ids that they will be given.
+    pub(crate) fn check_lookups(&mut self, bundle: &Bundle) -> Result<(), EncodingError> {
+        let schema = Arc::clone(&self.schema);
+        let ranges = InputRanges::new(bundle, &schema.features, schema.text.as_ref());
+        ranges.check(GraphName::ItemEncoder, |inputs| self.item.probe(inputs))?;
+        if let Some(text) = &mut self.text {
+            ranges.check(GraphName::TextEncoder, |inputs| text.probe(inputs))?;
+        }
+        Ok(())
     }
 
     /// Modal vectors of contents, in their order, and how many images could not be used.

@@ -13,10 +13,10 @@ use plugrank_contract::{
     embedding::Tiers,
 };
 use plugrank_inference::{
-    Library, SessionOptions,
+    InputRanges, Library, SessionOptions,
     batcher::{
-        BatchError, BatchObserver, Batcher, Buckets, GraphModel, Policy, RowAxis, Variable,
-        history_buckets, sources::HistoryBlock, warm_up,
+        BatchError, BatchObserver, Batcher, Buckets, GraphModel, GraphModelError, Policy, RowAxis,
+        Variable, history_buckets, sources::HistoryBlock, warm_up,
     },
 };
 use plugrank_items::{FeatureColumn, ItemTable, View};
@@ -100,6 +100,11 @@ impl UserStates {
             RowAxis::History,
             options.user_batch_rows.max(longest),
         )?;
+        if let Some(model) = models.first_mut() {
+            let ranges = InputRanges::new(bundle, encoder, None);
+            let checked = model.check_lookups(GraphName::UserEncoder, &ranges);
+            checked.map_err(GraphModelError::from)?;
+        }
         let times = warm_up(&mut models, &buckets, progress)?;
         let policy = Policy {
             max_wait: Duration::from_micros(options.user_batch_wait_us),

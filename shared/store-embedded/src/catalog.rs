@@ -6,7 +6,7 @@ use plugrank_contract::{Item, ItemId};
 use plugrank_store::{NewItem, StoredItem, codec};
 use redb::{ReadTransaction, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
-use crate::error::Failure;
+use crate::{changed_rows::insert_changed, error::Failure};
 
 /// Item id to [`codec::encode_item`].
 pub(crate) const ITEMS: TableDefinition<&str, &[u8]> = TableDefinition::new("items");
@@ -54,7 +54,7 @@ pub(crate) fn rows_without_images(items: Vec<Item>) -> Vec<(ItemId, Vec<u8>)> {
 pub(crate) fn update(txn: &WriteTransaction, rows: &[(ItemId, Vec<u8>)]) -> Result<(), Failure> {
     let mut items = txn.open_table(ITEMS)?;
     for (id, item) in rows {
-        items.insert(id.as_str(), item.as_slice())?;
+        insert_changed(&mut items, id.as_str(), item)?;
     }
     Ok(())
 }
@@ -63,10 +63,10 @@ pub(crate) fn put(txn: &WriteTransaction, rows: &[Row]) -> Result<(), Failure> {
     let mut items = txn.open_table(ITEMS)?;
     let mut images = txn.open_table(IMAGES)?;
     for row in rows {
-        let known = items.insert(row.id.as_str(), row.item.as_slice())?.is_some();
+        let known = insert_changed(&mut items, row.id.as_str(), &row.item)?;
         match &row.image {
             Some(image) => {
-                images.insert(row.id.as_str(), image.as_slice())?;
+                insert_changed(&mut images, row.id.as_str(), image)?;
             }
             None if known => {
                 images.remove(row.id.as_str())?;

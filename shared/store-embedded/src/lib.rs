@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod cached_views;
 mod catalog;
+mod changed_rows;
 mod changes;
 mod copy;
 mod database;

@@ -6,7 +6,7 @@ use plugrank_contract::{ItemId, TimestampMs};
 use plugrank_store::{Decayed, ItemStats, codec, effect::Effect};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use crate::error::Failure;
+use crate::{changed_rows::insert_changed, error::Failure};
 
 /// Impressions, clicks, and the popularity with its moment.
 pub(crate) type Stats = (u64, u64, f64, i64);
@@ -84,7 +84,7 @@ pub(crate) fn put_neighbours(
 ) -> Result<(), Failure> {
     let mut table = txn.open_table(NEIGHBOURS)?;
     for (id, list) in neighbours {
-        table.insert(id.as_str(), codec::encode_neighbours(list).as_slice())?;
+        insert_changed(&mut table, id.as_str(), &codec::encode_neighbours(list))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use plugrank_contract::{HistoryLimits, TimestampMs, User, UserId, UserView};
 use plugrank_store::codec;
 use redb::{ReadTransaction, TableDefinition, WriteTransaction};
 
-use crate::{error::Failure, history};
+use crate::{changed_rows::insert_changed, error::Failure, history};
 
 /// User id to [`codec::encode_user`].
 pub(crate) const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("users");
@@ -14,7 +14,7 @@ pub(crate) const USERS: TableDefinition<&str, &[u8]> = TableDefinition::new("use
 pub(crate) fn put(txn: &WriteTransaction, users: &[User]) -> Result<(), Failure> {
     let mut table = txn.open_table(USERS)?;
     for user in users {
-        table.insert(user.user_id.as_str(), codec::encode_user(user).as_slice())?;
+        insert_changed(&mut table, user.user_id.as_str(), &codec::encode_user(user))?;
     }
     Ok(())
 }

@@ -63,6 +63,12 @@ impl TextPreprocessor {
         Ok(Some(Self { tokenizer }))
     }
 
+    /// The largest id that a token can have.
+    #[must_use]
+    pub fn largest_id(&self) -> u32 {
+        self.tokenizer.get_vocab(true).into_values().max().unwrap_or_default()
+    }
+
     /// Tokenises texts, none of them empty.
     ///
     /// # Errors

@@ -13,7 +13,10 @@ use super::{
     session_batches::SessionBatches,
     shape::Shape,
 };
-use crate::{InferenceError, Library, Provider, RemoteGraph, Session, SessionOptions, TensorData};
+use crate::{
+    InferenceError, InputRanges, Library, LookupError, Provider, RemoteGraph, Session,
+    SessionOptions, TensorData,
+};
 
 /// The graph cannot be batched.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,9 @@ pub enum GraphModelError {
         /// Which output.
         output: String,
     },
+    /// It cannot look up what it is given.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// It could not be loaded.
     #[error(transparent)]
     Load(#[from] InferenceError),
@@ -110,6 +116,22 @@ impl GraphModel {
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok((inputs.into(), outputs.into()))
+    }
+
+    /// Has the graph look up the largest ids that it will be given: one row that it cannot look up would
+    /// fail the batch that it is in.
+    ///
+    /// # Errors
+    /// When it has no row for one.
+    pub fn check_lookups(
+        &mut self,
+        graph: GraphName,
+        ranges: &InputRanges<'_>,
+    ) -> Result<(), LookupError> {
+        ranges.check(graph, |inputs| match &mut self.runs {
+            Runs::Session(runs) => runs.probe(inputs),
+            Runs::Remote(runs) => runs.probe(inputs),
+        })
     }
 
     /// What the graph runs on; `None` when another server runs it.

@@ -27,6 +27,11 @@ impl RemoteBatches {
         Self { server, inputs, outputs }
     }
 
+    pub(super) fn probe(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), String> {
+        let ran = self.server.run(inputs, Deadline::NONE);
+        ran.map(|_| ()).map_err(|error| error.to_string())
+    }
+
     pub(super) fn run_padding(&mut self, shape: Shape) -> Result<(), InferenceError> {
         self.forward(shape, &[], Deadline::NONE, &mut Vec::new()).map(|_| ())
     }

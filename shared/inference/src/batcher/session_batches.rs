@@ -8,7 +8,9 @@ use super::{
     model::RunError,
     shape::{Dims, Shape},
 };
-use crate::{InferenceError, Prepared, PreparedOutputs, Provider, Session, Slot, TensorData};
+use crate::{
+    InferenceError, Prepared, PreparedOutputs, Provider, Session, Slot, Tensor, TensorData,
+};
 
 /// Memory that the shapes of one session may take together. Those that ran longest ago make room.
 const MOST_BYTES: usize = 32 << 20;
@@ -37,6 +39,10 @@ impl SessionBatches {
 
     pub(super) fn provider(&self) -> Provider {
         self.session.provider()
+    }
+
+    pub(super) fn probe(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), String> {
+        self.session.probe(inputs)
     }
 
     pub(super) fn run_padding(&mut self, shape: Shape) -> Result<(), InferenceError> {

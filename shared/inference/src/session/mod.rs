@@ -170,6 +170,14 @@ impl Session {
             })
             .collect()
     }
+
+    /// Runs the graph for its failure alone.
+    ///
+    /// # Errors
+    /// What ONNX Runtime says.
+    pub fn probe(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), String> {
+        self.run(inputs).map(|_| ()).map_err(|error| error.to_string())
+    }
 }
 
 impl Session {

@@ -18,7 +18,9 @@ use self::{
     difference::{Difference, difference},
     reference::Reference,
 };
-use crate::{InferenceError, Library, RemoteGraph, Session, SessionOptions, Tensor};
+use crate::{
+    InferenceError, InputRanges, Library, LookupError, RemoteGraph, Session, SessionOptions, Tensor,
+};
 
 /// What was recomputed.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,27 +91,12 @@ pub enum VerifyError {
         /// Largest difference allowed.
         tolerance: f32,
     },
-    /// A feature has ids that the graph's table has no row for.
-    #[error(
-        "{graph}: id {id} of feature `{feature}`, whose ids go to {last}, cannot be looked up \
-         ({message}): the vocabulary, or the list of buckets, is longer than the embedding table; \
-         export both together"
-    )]
-    Vocabulary {
-        /// Which graph.
-        graph: GraphName,
-        /// Which feature.
-        feature: String,
-        /// The id that failed.
-        id: i64,
-        /// The largest id of the feature.
-        last: i64,
-        /// What ONNX Runtime said.
-        message: String,
-    },
+    /// A graph is given ids that its table has no row for.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// An output is no finite number.
     #[error(
-        "{graph}: output `{output}` is not finite where feature `{feature}` is {value}; a model that \
+        "{graph}: output `{output}` is not finite where {input} is {value}; a model that \
          overflows there would rank by nothing"
     )]
     NotFinite {
@@ -117,8 +104,8 @@ pub enum VerifyError {
         graph: GraphName,
         /// Which output.
         output: String,
-        /// Which feature was filled.
-        feature: String,
+        /// Which feature or source was filled.
+        input: String,
         /// With what.
         value: String,
     },
@@ -155,7 +142,8 @@ pub fn verify(
     options: SessionOptions,
 ) -> Result<VerifyReport, VerifyError> {
     let features = bundle.feature_encoder()?;
-    TextPreprocessor::load(bundle)?;
+    let text = TextPreprocessor::load(bundle)?;
+    let ranges = InputRanges::new(bundle, &features, text.as_ref());
     let reference = Reference::load(bundle)?;
     let mut graphs = Vec::new();
     for (&graph, spec) in &bundle.manifest().graphs {
@@ -163,7 +151,7 @@ pub fn verify(
         border::check(graph, spec, &session)?;
         graphs.push(recompute(graph, spec, &mut session, &reference)?);
         independence::check(graph, spec, &mut session, &reference, bundle.manifest())?;
-        probes::check(graph, spec, &mut session, &reference, &features)?;
+        probes::check(graph, spec, &mut session, &reference, &ranges)?;
     }
     Ok(VerifyReport { graphs })
 }

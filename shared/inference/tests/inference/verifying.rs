@@ -2,8 +2,11 @@
 
 use std::fs;
 
-use plugrank_bundle::{BundleError, GraphName};
-use plugrank_inference::{SessionOptions, VerifyError, verify, verify_folder};
+use plugrank_bundle::{Bundle, BundleError, GraphName};
+use plugrank_inference::{
+    InputRanges, SessionOptions, VerifyError, batcher::GraphModel, check_lookups, verify,
+    verify_folder,
+};
 
 use crate::copy::{Copy, fixture, library, small};
 
@@ -148,6 +151,45 @@ fn a_vocabulary_longer_than_its_table_is_refused() {
     let start = "item_encoder: id 5 of feature `categories`, whose ids go to 5, cannot be";
     assert!(message.starts_with(start), "{message}");
     assert!(message.contains("is longer than the embedding table"), "{message}");
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_its_table_is_refused() {
+    let copy = Copy::new()
+        .spoil("tokenizer.json", |json| {
+            let text = String::from_utf8(json.clone()).unwrap();
+            *json = text.replace("\"book\": 9", "\"book\": 9, \"later\": 10").into_bytes();
+        })
+        .list("tokenizer.json");
+    let message = copy.refused();
+    let start = "text_encoder: id 10 of `text.token_ids`, whose ids go to 10, cannot be looked up";
+    assert!(message.starts_with(start), "{message}");
+}
+
+#[test]
+fn graphs_are_asked_for_their_largest_ids_without_reference_rows() {
+    let check = |copy: &Copy, graphs: &[GraphName]| {
+        let bundle = Bundle::open(&copy.path("")).unwrap();
+        let features = bundle.feature_encoder().unwrap();
+        check_lookups(&bundle, &features, &library(), graphs).map_err(|error| error.to_string())
+    };
+    let all: Vec<GraphName> = small().manifest().graphs.keys().copied().collect();
+    assert_eq!(check(&Copy::new(), &all), Ok(()));
+    let longer =
+        |file: &str| Copy::new().spoil(file, |values| values.extend(b"later\n")).list(file);
+    let users = longer("vocab/user_id.txt");
+    let message = check(&users, &all).unwrap_err();
+    assert!(message.contains("of feature `user_id`, whose ids go to"), "{message}");
+    assert_eq!(check(&users, &[GraphName::ItemEncoder]), Ok(()), "it does not read users");
+    let model = |copy: &Copy| {
+        let bundle = Bundle::open(&copy.path("")).unwrap();
+        let features = bundle.feature_encoder().unwrap();
+        let options = SessionOptions::default();
+        let mut model = GraphModel::load(&library(), &bundle, GraphName::Idrec, options).unwrap();
+        let ranges = InputRanges::new(&bundle, &features, None);
+        model.check_lookups(GraphName::Idrec, &ranges).map_err(|error| error.id)
+    };
+    assert_eq!((model(&Copy::new()), model(&users)), (Ok(()), Err(5)));
 }
 
 #[test]

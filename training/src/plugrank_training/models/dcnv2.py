@@ -13,7 +13,7 @@ from plugrank_training.models.feature_embeddings import FeatureEmbeddings
 from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.lr import FirstOrder
-from plugrank_training.models.pooled_history import pooled_history
+from plugrank_training.models.pooled_history import PooledPast, pooled_history
 
 
 class DcnV2(Branch):
@@ -26,13 +26,17 @@ class DcnV2(Branch):
     history_outputs = ("cross_item",)
     candidate_outputs = ("cross_item",)
 
-    def __init__(self, item: Sequence[Feature], user: Sequence[Feature], config: HostConfig) -> None:
+    def __init__(
+        self, item: Sequence[Feature], user: Sequence[Feature], config: HostConfig, past: Sequence[Feature] = ()
+    ) -> None:
         super().__init__()
         self.item_embeddings = FeatureEmbeddings(item, config.embedding_dim)
         self.user_embeddings = FeatureEmbeddings(user, config.embedding_dim)
         self.item_bias = FirstOrder(item)
         self.item_dim = self.item_embeddings.dim
-        self.user_dim = self.user_embeddings.dim + 2 * self.item_dim
+        # Action and value of the history's entries, where the data has them.
+        self.past = PooledPast(past, config.embedding_dim) if past else None
+        self.user_dim = self.user_embeddings.dim + 2 * self.item_dim + (self.past.dim if self.past else 0)
         self.cross_dim = self.item_dim + self.user_dim
         self.layers = nn.ModuleList(nn.Linear(self.cross_dim, self.cross_dim) for _ in range(config.cross_layers))
 
@@ -44,7 +48,8 @@ class DcnV2(Branch):
     def user(self, history: History) -> UserParts:
         """Embeddings of the user, of clicked and of refused history, see `Branch.user`."""
         past = pooled_history(history.items["cross_item"], history.label, history.mask)
-        rows = torch.cat([self.user_embeddings(history.user_features), past], dim=-1)
+        parts = [self.user_embeddings(history.user_features), past]
+        rows = torch.cat([*parts, self.past(history)] if self.past is not None else parts, dim=-1)
         return UserParts({"cross_user": rows}, rows)
 
     def cross(self, state: Named, candidate: Named) -> Tensor:
@@ -58,7 +63,8 @@ class DcnV2(Branch):
 
     def groups(self) -> list[Group]:
         """Embeddings and cross layers, see `Branch.groups`."""
-        embeddings = (self.item_embeddings, self.user_embeddings, self.item_bias)
+        past = [] if self.past is None else [self.past]
+        embeddings = (self.item_embeddings, self.user_embeddings, self.item_bias, *past)
         return [
             Group("host.embeddings", embeddings, "inside item and user parts"),
             Group("host.cross", (self.layers,), "no"),

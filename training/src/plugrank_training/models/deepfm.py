@@ -13,7 +13,7 @@ from plugrank_training.models.feature_embeddings import FeatureEmbeddings
 from plugrank_training.models.features import Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
 from plugrank_training.models.lr import FirstOrder
-from plugrank_training.models.pooled_history import pooled_history
+from plugrank_training.models.pooled_history import PooledPast, pooled_history
 
 
 def pairs_within(fields: Tensor) -> Tensor:
@@ -36,14 +36,18 @@ class DeepFm(Branch):
     history_outputs = ("fm_fields",)
     candidate_outputs = ("fm_sum",)
 
-    def __init__(self, item: Sequence[Feature], user: Sequence[Feature], config: HostConfig) -> None:
+    def __init__(
+        self, item: Sequence[Feature], user: Sequence[Feature], config: HostConfig, past: Sequence[Feature] = ()
+    ) -> None:
         super().__init__()
         self.dim = config.embedding_dim
         self.item_embeddings = FeatureEmbeddings(item, self.dim)
         self.user_embeddings = FeatureEmbeddings(user, self.dim)
         self.item_weights, self.user_weights = FirstOrder(item), FirstOrder(user)
         self.item_dim = self.item_embeddings.dim
-        self.user_dim = self.user_embeddings.dim + 2 * self.item_dim
+        # Action and value of the history's entries, where the data has them.
+        self.past = PooledPast(past, config.embedding_dim) if past else None
+        self.user_dim = self.user_embeddings.dim + 2 * self.item_dim + (self.past.dim if self.past else 0)
         self.cross_dim = self.dim
 
     def fields(self, rows: Tensor) -> Tensor:
@@ -60,7 +64,8 @@ class DeepFm(Branch):
     def user(self, history: History) -> UserParts:
         """User fields, clicked and refused history as further fields, see `Branch.user`."""
         past = pooled_history(history.items["fm_fields"], history.label, history.mask)
-        rows = torch.cat([self.user_embeddings(history.user_features), past], dim=-1)
+        parts = [self.user_embeddings(history.user_features), past]
+        rows = torch.cat([*parts, self.past(history)] if self.past is not None else parts, dim=-1)
         fields = self.fields(rows)
         bias = self.user_weights(history.user_features) + pairs_within(fields)
         return UserParts({"fm_user": fields.sum(1)}, rows, bias)
@@ -71,7 +76,9 @@ class DeepFm(Branch):
 
     def groups(self) -> list[Group]:
         """Embeddings and first-order weights, see `Branch.groups`."""
+        past = [] if self.past is None else [self.past]
+        embeddings = (self.item_embeddings, self.user_embeddings, *past)
         return [
-            Group("host.embeddings", (self.item_embeddings, self.user_embeddings), "inside item and user parts"),
+            Group("host.embeddings", embeddings, "inside item and user parts"),
             Group("host.first_order", (self.item_weights, self.user_weights), "the same"),
         ]

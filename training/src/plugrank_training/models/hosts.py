@@ -24,10 +24,8 @@ def make_host(schema: Schema, config: HostConfig) -> Branch:
     `host.kind` is `lr`, `deepfm`, `dcnv2`, `din`, `fuxictr:MODEL`, or `MODULE:CLASS` of a class that is a `Branch` or a
     `RowModel` and is made from `(schema, config)`. Raises `ConfigError` where there is no such host.
     """
-    if config.kind == "din":
-        return Din(schema.item, schema.user, config, schema.history)
     if config.kind in HOSTS:
-        return HOSTS[config.kind](schema.item, schema.user, config)
+        return HOSTS[config.kind](schema.item, schema.user, config, schema.history)
     module, colon, name = config.kind.partition(":")
     if not colon:
         raise ConfigError(f"host.kind = `{config.kind}`: one of {', '.join(HOSTS)}, fuxictr:MODEL or MODULE:CLASS")

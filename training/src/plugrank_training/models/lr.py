@@ -11,7 +11,7 @@ from plugrank_training.config import HostConfig
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.feature_embeddings import FeatureEmbeddings
 from plugrank_training.models.features import Feature
-from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+from plugrank_training.models.inputs import PAST, History, ItemInputs, ItemParts, Named, UserParts, named
 from plugrank_training.models.pooled_history import pooled_history
 
 
@@ -32,7 +32,8 @@ class FirstOrder(nn.Module):
 
 
 class Lr(Branch):
-    """Weights of the candidate's, the user's and, averaged over the history, the clicked and refused items' values.
+    """Weights of the candidate's, the user's and, averaged over the history, the clicked and refused items' values and
+    what was told of those entries.
 
     What a user did moves all their candidates alike: a linear model cannot tell which of them it speaks for.
     """
@@ -41,10 +42,14 @@ class Lr(Branch):
     candidate_outputs = ()
     linear = True
 
-    def __init__(self, item: Sequence[Feature], user: Sequence[Feature], _: HostConfig) -> None:
+    def __init__(
+        self, item: Sequence[Feature], user: Sequence[Feature], _: HostConfig, past: Sequence[Feature] = ()
+    ) -> None:
         super().__init__()
         self.item_weights, self.user_weights = FirstOrder(item), FirstOrder(user)
         self.past = nn.ModuleList(FirstOrder(item) for _ in range(2))
+        # Action and value of the clicked and of the refused entries, where the data has them.
+        self.told = nn.ModuleList(FirstOrder(past) for _ in range(2)) if past else None
         self.item_dim, self.user_dim, self.cross_dim = 1, 1, 0
 
     def item(self, inputs: ItemInputs) -> ItemParts:
@@ -58,6 +63,11 @@ class Lr(Branch):
         pooled = pooled_history(history.items["lr_history"], history.label, history.mask)
         # Clicked items by the first weight, refused ones by the second.
         bias = self.user_weights(history.user_features) + pooled[:, 0:1] + pooled[:, 3:4]
+        if self.told is not None:
+            values = named(history.user_features, PAST)
+            told = torch.cat([weights(values) for weights in self.told], dim=-1)
+            pooled = pooled_history(told, history.label, history.mask)
+            bias = bias + pooled[:, 0:1] + pooled[:, 3:4]
         return UserParts({}, bias, bias)
 
     def cross(self, state: Named, candidate: Named) -> Tensor:
