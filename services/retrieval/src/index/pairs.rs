@@ -4,13 +4,44 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use plugrank_contract::{ItemIndex, TimestampMs};
-use plugrank_store::Decayed;
+use plugrank_store::share_left;
 use quick_cache::sync::Cache;
 
 /// Neighbours kept of an item.
 const NEIGHBOURS: usize = 64;
 
-type Neighbours = Vec<(ItemIndex, Decayed)>;
+/// Neighbours of one item, with what each weighs at the same moment: at another one all of them weigh by the
+/// same factor more or less, so that reading them takes one power and not one a neighbour.
+#[derive(Default)]
+struct Neighbours {
+    at: TimestampMs,
+    weights: Vec<(ItemIndex, f64)>,
+}
+
+impl Neighbours {
+    /// Adds a weight of a moment.
+    fn add(&mut self, to: ItemIndex, weight: f64, at: TimestampMs, half_life: Duration) {
+        if self.weights.is_empty() {
+            self.at = at;
+        } else if at > self.at {
+            let factor = share_left(self.at, at, half_life);
+            self.weights.iter_mut().for_each(|(_, weight)| *weight *= factor);
+            self.at = at;
+        }
+        // What comes late counts as if it had come in time.
+        let weight = weight * share_left(at, self.at, half_life);
+        if let Some((_, total)) = self.weights.iter_mut().find(|(item, _)| *item == to) {
+            *total += weight;
+        } else if self.weights.len() < NEIGHBOURS {
+            self.weights.push((to, weight));
+        } else if let Some(weakest) =
+            self.weights.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
+            && weakest.1 <= weight
+        {
+            *weakest = (to, weight);
+        }
+    }
+}
 
 /// Counts which items one user clicked one after the other, each pair half as much with every half-life.
 /// What the loader computed over the past lies in the store; this is what events told since. Bounded: of
@@ -38,25 +69,15 @@ impl Pairs {
     pub(crate) fn neighbours(&self, item: ItemIndex, moment: TimestampMs) -> Vec<(ItemIndex, f32)> {
         let Some(neighbours) = self.items.get(&item) else { return Vec::new() };
         let neighbours = neighbours.lock();
-        let now = |weight: &Decayed| weight.value_at(moment, self.half_life) as f32;
-        neighbours.iter().map(|(item, weight)| (*item, now(weight))).collect()
+        let factor = share_left(neighbours.at, moment, self.half_life);
+        let now = |(item, weight): &(ItemIndex, f64)| (*item, (weight * factor) as f32);
+        neighbours.weights.iter().map(now).collect()
     }
 
     fn add_one_way(&self, from: ItemIndex, to: ItemIndex, weight: f64, at: TimestampMs) {
         let Ok(neighbours) =
             self.items.get_or_insert_with(&from, || Ok::<_, Infallible>(Arc::default()));
-        let mut neighbours = neighbours.lock();
-        let now = |weight: &Decayed| weight.value_at(at, self.half_life);
-        if let Some((_, total)) = neighbours.iter_mut().find(|(item, _)| *item == to) {
-            total.add(weight, at, self.half_life);
-        } else if neighbours.len() < NEIGHBOURS {
-            neighbours.push((to, Decayed { value: weight, at }));
-        } else if let Some(weakest) =
-            neighbours.iter_mut().min_by(|a, b| now(&a.1).total_cmp(&now(&b.1)))
-            && now(&weakest.1) <= weight
-        {
-            *weakest = (to, Decayed { value: weight, at });
-        }
+        neighbours.lock().add(to, weight, at, self.half_life);
     }
 }
 
