@@ -34,8 +34,7 @@ impl Neighbours {
             *total += weight;
         } else if self.weights.len() < NEIGHBOURS {
             self.weights.push((to, weight));
-        } else if let Some(weakest) =
-            self.weights.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
+        } else if let Some(weakest) = self.weights.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
             && weakest.1 <= weight
         {
             *weakest = (to, weight);
