@@ -114,6 +114,7 @@ pub(crate) struct GatewayMetrics {
     events: Family<EventLabels, Counter>,
     failed_notices: Family<NoticeLabels, Counter>,
     arms_without_model: Counter,
+    arms_without_surface: Counter,
 }
 
 /// Bounds in seconds, 0.25 ms to 5 s: dense where budgets of tens of milliseconds lie.
@@ -228,6 +229,7 @@ impl GatewayMetrics {
             events: Family::default(),
             failed_notices: Family::default(),
             arms_without_model: Counter::default(),
+            arms_without_surface: Counter::default(),
         };
         let ladder = LadderMetrics::default();
         metrics.register(|to| {
@@ -281,6 +283,11 @@ impl GatewayMetrics {
                 "arms_without_model",
                 "Requests whose arm names a model that is not ready here; the active one answered",
                 ours.arms_without_model.clone(),
+            );
+            to.register(
+                "arms_without_surface",
+                "Requests whose arm names a surface that the settings do not have; the one asked for answered",
+                ours.arms_without_surface.clone(),
             );
         });
         (ours, ladder)
@@ -348,6 +355,11 @@ impl GatewayMetrics {
     /// Counts a request whose arm names a model that is not ready here.
     pub(crate) fn arm_without_model(&self) {
         self.arms_without_model.inc();
+    }
+
+    /// Counts a request whose arm names a surface that the settings do not have.
+    pub(crate) fn arm_without_surface(&self) {
+        self.arms_without_surface.inc();
     }
 
     pub(crate) fn failed_notice(&self, notice: &'static str) {

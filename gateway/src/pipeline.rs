@@ -37,8 +37,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct RankQuery {
     pub(crate) user_id: UserId,
-    /// Where the list is shown.
+    /// Whose sources, filter, rules, formula and k rank it: an experiment's arm may name another surface than the
+    /// request does.
     pub(crate) surface: Arc<Surface>,
+    /// Where the list is shown.
+    pub(crate) shown_on: Arc<Surface>,
     pub(crate) k: u32,
     pub(crate) candidates: Option<ItemList>,
     pub(crate) exclude: ItemList,

@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use plugrank_experiments::{Assigner, Definitions};
 
 pub(crate) use arms::{Arms, GivenArm, Who};
-pub(crate) use change::ArmChange;
+pub(crate) use change::{ArmChange, check_surfaces};
 pub(crate) use follow::follow;
 pub(crate) use judge::{Judge, LEASE};
 pub(crate) use metrics::ExperimentMetrics;

@@ -35,7 +35,7 @@ impl Served<'_> {
             request_id: self.request_id.to_string(),
             timestamp: self.at,
             user_id: self.query.user_id.clone(),
-            surface: Some(&*self.query.surface.name)
+            surface: Some(&*self.query.shown_on.name)
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
             arms: self.arms.list.iter().map(arm).collect(),
@@ -124,7 +124,8 @@ pub(crate) mod tests {
         };
         let query = RankQuery {
             user_id: user.into(),
-            surface: Arc::new(crate::surface::tests::surface("home")),
+            surface: Arc::new(crate::surface::tests::surface("home-b")),
+            shown_on: Arc::new(crate::surface::tests::surface("home")),
             shown: Arc::default(),
             context: ItemList::default(),
             diversity: None,

@@ -15,7 +15,7 @@ use crate::{
     api::experiments::{ExperimentList, ExperimentSchema, ExperimentView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
-    experiments::{Asked, ResultsError, Running, TallyError, WriteError},
+    experiments::{Asked, ResultsError, Running, TallyError, WriteError, check_surfaces},
     problem::{FieldError, Problem, ProblemDocument},
     validate,
 };
@@ -114,6 +114,10 @@ pub(crate) async fn put(
         return Err(Problem::invalid_field("name", detail));
     }
     experiment.name.clone_from(&name);
+    let unknown = check_surfaces(&experiment, &gateway.surfaces);
+    if !unknown.is_empty() {
+        return Err(Problem::invalid(unknown));
+    }
     let written = gateway.experiments.write(&gateway.store, by_request(), |definitions| {
         let experiment = experiment.clone();
         let layer = &experiment.layer;

@@ -52,7 +52,8 @@ pub(super) async fn answer<T>(
         Some(version) => named_model(gateway, version)?,
         None => gateway.model_of(&arms),
     };
-    let mut query = query_of(gateway, &model, request);
+    let arm_surface = arms.change.surface.as_deref();
+    let mut query = query_of(gateway, &model, request, arm_surface);
     let mut plan = gateway.controller.plan();
     if let Some(rung) = arms.change.rung {
         plan = plan.at_most(rung, DegradedCause::Experiment);
@@ -75,7 +76,7 @@ pub(super) async fn answer<T>(
         && let Some(broken) = ranked.broken_model()
     {
         let asked = std::mem::replace(&mut model, substitute);
-        query = read(gateway, &model, body)?;
+        query = read(gateway, &model, body, arm_surface)?;
         let budget = Budget::start(ranked.total.saturating_sub(ranked.spent), gateway.shares());
         let ranking = pipeline::rank(gateway, &model, info, &query, plan, budget);
         ranked = in_turns(ranking).await;
@@ -210,11 +211,11 @@ fn record(
     let cause = ranked.degraded.first().map(|degraded| degraded.cause.as_str());
     let stages = std::mem::take(&mut ranked.stages);
     let (total, spent, arms) = (ranked.total, ranked.spent, arms.to_text());
-    let surface = Arc::clone(&query.surface.name);
+    let surface = Arc::clone(&query.shown_on.name);
     info.record(RankOutcome { total, spent, degraded, rung, cause, surface, arms, stages });
     let Ok(set) = &ranked.ranking else { return };
     gateway.metrics.answer(ranked.rung());
-    query.surface.answers.inc();
+    query.shown_on.answers.inc();
     gateway.metrics.coverage(&set.coverage);
     for degraded in &ranked.degraded {
         gateway.metrics.degraded(degraded);

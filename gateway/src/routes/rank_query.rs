@@ -23,15 +23,16 @@ const MAX_RECENT: usize = 1_000;
 /// Most items of `context.items`.
 const MAX_CONTEXT: usize = 100;
 
-/// The request of a body, its items resolved for a model.
+/// The request of a body, its items resolved for a model; `arm_surface` as for [`query_of`].
 pub(super) fn read(
     gateway: &Gateway,
     model: &ServingModel,
     body: &[u8],
+    arm_surface: Option<&str>,
 ) -> Result<RankQuery, Problem> {
     let request = body::parse(body)?;
     check(gateway, &request)?;
-    Ok(query_of(gateway, model, request))
+    Ok(query_of(gateway, model, request, arm_surface))
 }
 
 /// Checks a request; its budget.
@@ -114,14 +115,24 @@ fn budget_of(gateway: &Gateway, request: &RankRequest<'_>) -> Duration {
     own.or_else(surface).unwrap_or_else(|| gateway.live.load().budget.default_budget())
 }
 
-/// The query of a checked request, its items resolved for a model.
+/// The query of a checked request, its items resolved for a model. `arm_surface` ranks in place of the surface
+/// that the request names, within the latter's budget.
 pub(super) fn query_of(
     gateway: &Gateway,
     model: &ServingModel,
     request: RankRequest<'_>,
+    arm_surface: Option<&str>,
 ) -> RankQuery {
     let surfaces = &gateway.surfaces;
-    let surface = surfaces.get(request.surface.as_deref()).unwrap_or(surfaces.unnamed());
+    let shown_on = surfaces.get(request.surface.as_deref()).unwrap_or(surfaces.unnamed());
+    let surface = match arm_surface.map(|name| surfaces.get(Some(name))) {
+        Some(Ok(other)) => other,
+        Some(Err(_)) => {
+            gateway.metrics.arm_without_surface();
+            shown_on
+        }
+        None => shown_on,
+    };
     let k = request.k.and_then(|k| u32::try_from(k).ok()).or(surface.k);
     let budget = budget_of(gateway, &request);
     let shown = shown(gateway, &request).and_then(Result::ok).unwrap_or_default();
@@ -133,6 +144,7 @@ pub(super) fn query_of(
     RankQuery {
         user_id: UserId::from(&*request.user_id),
         surface: Arc::clone(surface),
+        shown_on: Arc::clone(shown_on),
         k: k.unwrap_or(gateway.server.k_default),
         candidates: request
             .candidates

@@ -48,7 +48,7 @@ pub(super) fn respond<'a>(
         request_id,
         model: set.model.as_deref(),
         experiments: arms.list.iter().map(|arm| (&*arm.layer, &*arm.arm)).collect(),
-        surface: Some(&*query.surface.name).filter(|name| !name.is_empty()),
+        surface: Some(&*query.shown_on.name).filter(|name| !name.is_empty()),
         items: items.collect(),
         cursor: next_page(set, query),
         budget,
@@ -68,7 +68,7 @@ fn next_page(set: &CandidateSet, query: &RankQuery) -> Option<String> {
     }
     let fingerprint = |placed: &Placed| set.id(placed).map_or(0, ItemId::fingerprint);
     let page = set.places.iter().map(fingerprint);
-    cursor::write(query.user_id.as_str(), &query.surface.name, &query.shown, page)
+    cursor::write(query.user_id.as_str(), &query.shown_on.name, &query.shown, page)
 }
 
 /// Why a ranking has no items.

@@ -48,7 +48,7 @@ async fn rank_with(
     info: &RequestInfo,
     body: &[u8],
 ) -> Option<(Answer, f64)> {
-    let query = rank_query::read(gateway, model, body).ok()?;
+    let query = rank_query::read(gateway, model, body, None).ok()?;
     let budget = Budget::start(query.budget, gateway.shares());
     let plan = gateway.controller.plan();
     let ranked = pipeline::rank(gateway, model, info, &query, plan, budget).await;

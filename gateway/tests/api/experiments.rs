@@ -90,7 +90,7 @@ async fn all_that_is_wrong_with_a_definition_is_named_as_the_body_has_it() {
         "layer": "ranking", "control": "none",
         "arms": [
             {"name": "a", "permille": 400, "settings": {"rung": "best"}},
-            {"name": "b", "permille": 500, "settings": {"rules": []}},
+            {"name": "b", "permille": 500, "settings": {"rung": "full"}},
         ],
     });
     let refused = problem(server.put("/v1/experiments/e", &wrong).await, 400).await;
@@ -103,11 +103,13 @@ async fn all_that_is_wrong_with_a_definition_is_named_as_the_body_has_it() {
     assert_eq!(fields, ["control", "arms"], "{refused}");
     let mut wrong = experiment();
     wrong["arms"][0]["settings"] = json!({"rung": "best"});
-    wrong["arms"][1]["settings"] = json!({"surface": {"k": 3}});
     let refused = problem(server.put("/v1/experiments/e", &wrong).await, 400).await;
     assert_eq!(refused["errors"][0]["field"], "arms[0].settings.rung", "{refused}");
     assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("missing_vectors"));
-    assert_eq!(refused["errors"][1]["field"], "arms[1].settings.surface", "{refused}");
+    wrong = experiment();
+    wrong["arms"][1]["settings"] = json!({"surface": "hom"});
+    let refused = problem(server.put("/v1/experiments/e", &wrong).await, 400).await;
+    assert_eq!(refused["errors"][0]["field"], "arms[1].settings.surface", "{refused}");
     let mut other = experiment();
     other["name"] = json!("another");
     assert_eq!(problem(server.put("/v1/experiments/e", &other).await, 400).await["field"], "name");

@@ -54,6 +54,46 @@ async fn a_surface_says_what_the_request_does_not() {
 }
 
 #[actix_web::test]
+async fn an_arm_ranks_by_another_surface_where_the_list_is_shown() {
+    let server = server();
+    let arms = json!([
+        {"name": "as_is", "weight": 1},
+        {"name": "new", "weight": 1, "settings": {"surface": "home"}},
+    ]);
+    let experiment = json!({"layer": "page", "control": "as_is", "arms": arms});
+    assert_eq!(server.put("/v1/experiments/page", &experiment).await.status(), 200);
+    let mut met = HashSet::new();
+    for user in 0..20 {
+        let body = json!({"user_id": format!("u{user}"), "surface": "cart"});
+        let reply = server.rank(&body).await;
+        let (surface, limit) = {
+            let call = server.retrieve.calls().pop().unwrap().1;
+            (call.surface.to_string(), call.limit)
+        };
+        let arm = reply["experiments"]["page"].as_str().unwrap().to_owned();
+        let (by, candidates, items) =
+            if arm == "new" { ("home", 77, 3) } else { ("cart", 300, 20) };
+        assert_eq!((&*surface, limit), (by, candidates), "{reply}");
+        let reranked = server.rerank.calls().pop().unwrap().1;
+        assert_eq!(&*reranked.surface, by);
+        assert_eq!(reply["items"].as_array().unwrap().len(), items);
+        assert_eq!(reply["surface"], "cart", "where it is shown stays what the request says");
+        assert_ne!(reply["budget"]["total_ms"], 900.0, "the budget is that of where it is shown");
+        met.insert(arm);
+    }
+    assert_eq!(met.len(), 2);
+    let page = server.metrics().await;
+    assert!(page.contains("plugrank_surface_answers_total{surface=\"cart\"} 20"), "{page}");
+    let unknown = json!({"layer": "page", "control": "as_is", "arms": [
+        {"name": "as_is", "weight": 1},
+        {"name": "new", "weight": 1, "settings": {"surface": "hom"}},
+    ]});
+    let refused = problem(server.put("/v1/experiments/page", &unknown).await, 400).await;
+    assert_eq!(refused["field"], "arms[1].settings.surface");
+    assert!(refused["detail"].as_str().unwrap().contains("there are home, cart"), "{refused}");
+}
+
+#[actix_web::test]
 async fn an_unknown_surface_is_refused_with_the_known_ones() {
     let server = server();
     let refused = server.post("/v1/rank", &json!({"user_id": "u", "surface": "hom"})).await;

@@ -37,8 +37,7 @@ forced = ["u17"]
 [experiments.arms.settings]
 bundle = "shop-8"
 rung = "full"
-surface = { candidates = 500 }
-rules = [{ kind = "diversity", strength = 0.2 }]
+surface = "home-b"
 "#;
 
 #[test]
@@ -52,7 +51,7 @@ fn a_definition_is_read_with_its_defaults() {
     assert_eq!((ppm.plan.alpha, ppm.plan.lift, ppm.plan.units), (0.05, 0.02, 50_000));
     assert_eq!(ppm.ramp.as_ref().and_then(|ramp| ramp.next()), Some(25));
     assert_eq!(ppm.arms[1].settings.bundle.as_deref(), Some("shop-8"));
-    assert_eq!(ppm.arms[1].settings.surface["candidates"], 500);
+    assert_eq!(ppm.arms[1].settings.surface.as_deref(), Some("home-b"));
     let shares = ppm.shares();
     assert!((shares[0] - 0.95).abs() < 1e-12 && (shares[1] - 0.05).abs() < 1e-12, "{shares:?}");
 }

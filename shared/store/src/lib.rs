@@ -25,5 +25,5 @@ pub use document::Document;
 pub use error::StoreError;
 pub use item_vector::ItemVector;
 pub use log::{ExposureRow, LogCursor, LogPage, Retention, TimeRange};
-pub use popularity::{DEFAULT_HALF_LIFE, Decayed};
+pub use popularity::{DEFAULT_HALF_LIFE, Decayed, share_left};
 pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};

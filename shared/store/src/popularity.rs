@@ -59,9 +59,13 @@ impl Decayed {
 
 /// What is left at a moment of a weight.
 fn left(weight: f64, at: TimestampMs, moment: TimestampMs, half_life: Duration) -> f64 {
-    if weight == 0.0 {
-        return 0.0;
-    }
+    if weight == 0.0 { 0.0 } else { weight * share_left(at, moment, half_life) }
+}
+
+/// The share that is left at `moment` of a weight of `at`, which halves with every half-life; above 1 for a moment
+/// before `at`.
+#[must_use]
+pub fn share_left(at: TimestampMs, moment: TimestampMs, half_life: Duration) -> f64 {
     let passed = moment.saturating_sub(at) as f64 / half_life.as_millis().max(1) as f64;
-    weight * (-passed).exp2()
+    (-passed).exp2()
 }

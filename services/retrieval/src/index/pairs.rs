@@ -4,71 +4,80 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use plugrank_contract::{ItemIndex, TimestampMs};
+use plugrank_store::share_left;
 use quick_cache::sync::Cache;
 
 /// Neighbours kept of an item.
 const NEIGHBOURS: usize = 64;
 
-/// An item and its strength: the logarithm, to base 2, of what it weighs at moment 0 of time, in half-lives. All
-/// weights halve alike, so that strengths are compared, and the weakest is found, whatever the moment.
-type Neighbours = Vec<(ItemIndex, f64)>;
+/// Neighbours of one item, with what each weighs at the same moment: at another one all of them weigh by the
+/// same factor more or less, so that reading them takes one power and not one a neighbour.
+#[derive(Default)]
+struct Neighbours {
+    at: TimestampMs,
+    weights: Vec<(ItemIndex, f64)>,
+}
+
+impl Neighbours {
+    /// Adds a weight of a moment.
+    fn add(&mut self, to: ItemIndex, weight: f64, at: TimestampMs, half_life: Duration) {
+        if self.weights.is_empty() {
+            self.at = at;
+        } else if at > self.at {
+            let factor = share_left(self.at, at, half_life);
+            self.weights.iter_mut().for_each(|(_, weight)| *weight *= factor);
+            self.at = at;
+        }
+        // What comes late counts as if it had come in time.
+        let weight = weight * share_left(at, self.at, half_life);
+        if let Some((_, total)) = self.weights.iter_mut().find(|(item, _)| *item == to) {
+            *total += weight;
+        } else if self.weights.len() < NEIGHBOURS {
+            self.weights.push((to, weight));
+        } else if let Some(weakest) = self.weights.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
+            && weakest.1 <= weight
+        {
+            *weakest = (to, weight);
+        }
+    }
+}
 
 /// Counts which items one user clicked one after the other, each pair half as much with every half-life.
 /// What the loader computed over the past lies in the store; this is what events told since. Bounded: of
 /// items it keeps those that are in use, of an item's neighbours the strongest.
 pub(crate) struct Pairs {
     items: Cache<ItemIndex, Arc<Mutex<Neighbours>>>,
-    half_life_ms: f64,
+    half_life: Duration,
 }
 
 impl Pairs {
     /// For at most so many items.
     pub(crate) fn new(items: u64, half_life: Duration) -> Self {
-        let half_life_ms = half_life.as_millis().max(1) as f64;
-        Self { items: Cache::new(usize::try_from(items).unwrap_or(usize::MAX)), half_life_ms }
+        Self { items: Cache::new(usize::try_from(items).unwrap_or(usize::MAX)), half_life }
     }
 
     /// Adds `weight`, of a moment, to the pair, in both directions.
     pub(crate) fn add(&self, a: ItemIndex, b: ItemIndex, weight: f64, at: TimestampMs) {
         if a != b && weight > 0.0 {
-            let strength = weight.log2() + self.half_lives(at);
-            self.add_one_way(a, b, strength);
-            self.add_one_way(b, a, strength);
+            self.add_one_way(a, b, weight, at);
+            self.add_one_way(b, a, weight, at);
         }
     }
 
     /// Neighbours of an item with what they weigh at a moment, in no order.
     pub(crate) fn neighbours(&self, item: ItemIndex, moment: TimestampMs) -> Vec<(ItemIndex, f32)> {
         let Some(neighbours) = self.items.get(&item) else { return Vec::new() };
-        let passed = self.half_lives(moment);
-        let now = |(item, strength): &(ItemIndex, f64)| (*item, (strength - passed).exp2() as f32);
-        neighbours.lock().iter().map(now).collect()
+        let neighbours = neighbours.lock();
+        let factor = share_left(neighbours.at, moment, self.half_life);
+        let now = |(item, weight): &(ItemIndex, f64)| (*item, (weight * factor) as f32);
+        neighbours.weights.iter().map(now).collect()
     }
 
-    /// A moment, in half-lives.
-    fn half_lives(&self, moment: TimestampMs) -> f64 {
-        moment as f64 / self.half_life_ms
-    }
-
-    fn add_one_way(&self, from: ItemIndex, to: ItemIndex, strength: f64) {
+    fn add_one_way(&self, from: ItemIndex, to: ItemIndex, weight: f64, at: TimestampMs) {
         let Ok(neighbours) =
             self.items.get_or_insert_with(&from, || Ok::<_, Infallible>(Arc::default()));
-        let mut neighbours = neighbours.lock();
-        if let Some((_, total)) = neighbours.iter_mut().find(|(item, _)| *item == to) {
-            *total = sum(*total, strength);
-        } else if neighbours.len() < NEIGHBOURS {
-            neighbours.push((to, strength));
-        } else if let Some(weakest) = neighbours.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
-            && weakest.1 <= strength
-        {
-            *weakest = (to, strength);
-        }
+        neighbours.lock().add(to, weight, at, self.half_life);
     }
-}
-
-/// The logarithm of a sum, of those of its parts.
-fn sum(a: f64, b: f64) -> f64 {
-    a.max(b) + (1.0 + (-(a - b).abs()).exp2()).log2()
 }
 
 #[cfg(test)]

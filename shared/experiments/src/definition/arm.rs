@@ -1,7 +1,6 @@
 //! Arms: what differs between the units of an experiment.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// One arm of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,12 +41,10 @@ pub struct ArmSettings {
     /// Version of the model bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
-    /// Settings of the surface that are overridden.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub surface: Map<String, Value>,
-    /// Re-ranking rules, in place of the surface's.
+    /// Name of the surface whose sources, filter, rules, formula and k serve, in place of those of the surface
+    /// that the request names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Vec<Value>>,
+    pub surface: Option<String>,
     /// The rung of the ladder to serve at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rung: Option<String>,

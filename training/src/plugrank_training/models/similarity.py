@@ -7,6 +7,8 @@ of similarity, which `tiers` does too; the smooth numbers beside it weigh entrie
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -18,7 +20,8 @@ from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Name
 
 # Time constants, in entries of one label, of the means; the last weighs all alike.
 DECAYS = (3.0, 10.0, 1e6)
-# exp(sharpness * cosine) weighs an entry: the higher, the more the nearest count.
+# exp(sharpness * (cosine - 1)) weighs an entry: the higher, the more the nearest count. The others are the first one's
+# powers, so that one exponential a pair of candidate and entry is enough.
 SHARPNESS = (4.0, 12.0)
 # Entries' worth of nothing that each mean starts from.
 SHRINK = 1.0
@@ -114,27 +117,39 @@ class Similarity(Branch):
         )
 
     def cross(self, state: Named, candidate: Named) -> Tensor:
-        """What each space tells of a candidate, see `Branch.cross`."""
+        """What each space tells of a candidate, see `Branch.cross`.
+
+        Everything but the products with keys, means and values is done for all spaces at once: a graph of many small
+        steps takes longer than its arithmetic.
+        """
         queries = torch.split(candidate["similarity_vector"], list(self.spaces), dim=-1)
         keys = torch.split(state["similarity_keys"], list(self.spaces), dim=-1)
-        means = state["similarity_means"].unflatten(-1, (2 * len(DECAYS), -1))
-        told = []
-        for number, (query, key, mean) in enumerate(
-            zip(queries, keys, torch.split(means, list(self.spaces), dim=-1), strict=True)
-        ):
+        means = torch.split(state["similarity_means"].unflatten(-1, (2 * len(DECAYS), -1)), list(self.spaces), dim=-1)
+        # 1 for an entry that is equal; the part that is the same for every pair is put into the values.
+        values = [state["similarity_values"] * math.exp(-sharpness) for sharpness in SHARPNESS]
+        by_tier, near, mean_cosine = [], [], []
+        for query, key, mean in zip(queries, keys, means, strict=True):
             cosine = torch.matmul(query, key.transpose(1, 2))
-            told += self.by_tier(cosine, state["similarity_values"])
+            by_tier += self.by_tier(cosine, state["similarity_values"])
             if not self.smooth:
                 continue
-            told.append(torch.matmul(query, mean.transpose(1, 2)) * 3.0)
-            for column, sharpness in enumerate(SHARPNESS):
-                # 1 for an entry that is equal.
-                weight = ((cosine - 1.0) * sharpness).exp()
-                summed = torch.matmul(weight, state["similarity_values"])
-                near = summed[..., 1:]
-                shrink = functional.softplus(self.null[number, column])
-                told += [summed[..., :1] / (near.sum(-1, keepdim=True) + shrink), (near + 1.0).log()]
-        return torch.cat(told, dim=-1)
+            mean_cosine.append(torch.matmul(query, mean.transpose(1, 2)) * 3.0)
+            first = (cosine * SHARPNESS[0]).exp()
+            for sharpness, value in zip(SHARPNESS, values, strict=True):
+                near.append(torch.matmul(power(first, round(sharpness / SHARPNESS[0])), value))
+        spaces = len(self.spaces)
+        told = []
+        if by_tier:
+            told.append(torch.cat(by_tier, dim=-1).unflatten(-1, (spaces, 2 * self.tiers)))
+        if self.smooth:
+            told.append(torch.cat(mean_cosine, dim=-1).unflatten(-1, (spaces, 2 * len(DECAYS))))
+            # [users, candidates, spaces, sharpness, (residual, clicked, refused)]
+            summed = torch.cat(near, dim=-1).unflatten(-1, (spaces, len(SHARPNESS), 3))
+            counts = summed[..., 1:]
+            shrink = functional.softplus(self.null).unsqueeze(-1)
+            residual = summed[..., :1] / (counts.sum(-1, keepdim=True) + shrink)
+            told.append(torch.cat([residual, (counts + 1.0).log()], dim=-1).flatten(-2))
+        return torch.cat(told, dim=-1).flatten(-2)
 
     def by_tier(self, cosine: Tensor, counted: Tensor) -> list[Tensor]:
         """Logarithms of one more than the clicked and refused entries in each tier of cosine, from -1 to 1.
@@ -154,6 +169,14 @@ class Similarity(Branch):
     def groups(self) -> list[Group]:
         """What the nearest entries' means are shrunk by, see `Branch.groups`; the spaces do not train."""
         return [Group("similarity", (self,), "vectors per item, vectors and means per history")]
+
+
+def power(base: Tensor, exponent: int) -> Tensor:
+    """`base` to a whole power of at least 1, by products."""
+    raised = base
+    for _ in range(exponent - 1):
+        raised = raised * base
+    return raised
 
 
 def signs(size: int, dim: int) -> Tensor:
