@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     activate(&url, &next)?;
     let mut parity = python::training(&python);
     parity.arg("parity").arg(trained.join("predictions/unified.parquet"));
-    process::run(parity.args(["--url", &url, "--rows", ROWS]))?;
+    process::run(parity.args(["--url", &url, "--rows", ROWS, "--budget-ms", "10000"]))?;
     println!("the day's export, the model that went on with it, and what it serves agree");
     Ok(())
 }
