@@ -31,7 +31,7 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
     let progress = Progress::shown();
     runtime()?.block_on(async {
         let model = Model::open(&settings)?;
-        let store = wiring::open_store(&settings.store).await?;
+        let store = wiring::open_store(&settings.store.patient()).await?;
         let encoder = model.bundle.feature_encoder().context("the bundle's vocabularies")?;
         let reader = Reader { bundle: &model.bundle, encoder: &encoder, allow_absent: &[] };
         let options = LoadOptions {
@@ -54,7 +54,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     let telemetry = Telemetry::install(&settings.telemetry, None)?;
     // Opened first: a bundle that is refused should be known before minutes of loading.
     let model = (!args.no_encode).then(|| Model::open(&settings)).transpose()?;
-    let store = wiring::open_store(&settings.store).await?;
+    let store = wiring::open_store(&settings.store.patient()).await?;
     let encoder = model.as_ref().map(|model| model.bundle.feature_encoder()).transpose()?;
     let reader = model.as_ref().zip(encoder.as_ref()).map(|(model, encoder)| Reader {
         bundle: &model.bundle,
