@@ -1,6 +1,6 @@
 //! Which key each operation of the OpenAPI document asks for, out of the table that is kept.
 
-use plugrank_access::Scope;
+use plugrank_access::{MetricsAccess, Scope};
 use plugrank_http::problem::MEDIA_TYPE;
 use utoipa::openapi::{
     Content, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement,
@@ -24,7 +24,7 @@ const REFUSALS: [(&str, &str); 3] = [
 ];
 
 /// Writes the scopes of each operation into a document.
-pub(crate) fn describe(document: &mut OpenApi, other: Option<&OtherApi>) {
+pub(crate) fn describe(document: &mut OpenApi, other: Option<&OtherApi>, metrics: MetricsAccess) {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("API key or JWT");
     let scheme = scheme.description(Some(
         "An API key of `plugrank keys new`, or a token of the issuer that the server trusts. The scopes \
@@ -36,6 +36,9 @@ pub(crate) fn describe(document: &mut OpenApi, other: Option<&OtherApi>) {
         .insert(SCHEME.to_owned(), SecurityScheme::Http(scheme.build()).into());
     for (path, item) in &mut document.paths.paths {
         let endpoint = Endpoint::ALL.into_iter().find(|one| one.path().replace(":.*", "") == *path);
+        if *path == Endpoint::Metrics.path() && metrics == MetricsAccess::Open {
+            continue;
+        }
         for (method, operation) in operations(item) {
             let scopes = match (endpoint, other) {
                 (Some(endpoint), _) => scopes_of(method, endpoint.path()),
@@ -76,7 +79,7 @@ mod tests {
     #[test]
     fn every_operation_says_its_scopes_and_the_open_ones_none() {
         let mut document = crate::openapi::document();
-        describe(&mut document, None);
+        describe(&mut document, None, MetricsAccess::Key);
         let document = serde_json::to_value(document).unwrap();
         assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"], "bearer");
         for (path, item) in document["paths"].as_object().unwrap() {

@@ -65,7 +65,7 @@ async fn export_all(
     settings: Settings,
 ) -> anyhow::Result<()> {
     let telemetry = Telemetry::install(&settings.telemetry, None)?;
-    let store = wiring::open_store(&settings.store).await?;
+    let store = wiring::open_store(&settings.store.patient()).await?;
     let options = ExportOptions { tasks: settings.events.types.tasks(), ..options };
     let report = export(&store, &args.out, &options, &Progress::shown()).await?;
     store.close().await?;

@@ -33,7 +33,7 @@ pub(super) fn load_folder(settings: Settings, dataset: &Path) -> Result<LoadRepo
         let model = Model::open(&settings)?;
         let encoder = model.bundle.feature_encoder().context("the bundle's vocabularies")?;
         model.check_lookups(&encoder, &settings)?;
-        let store = wiring::open_store(&settings.store).await?;
+        let store = wiring::open_store(&settings.store.patient()).await?;
         let reader = Reader { bundle: &model.bundle, encoder: &encoder, allow_absent: &[] };
         let options = LoadOptions {
             reader: Some(&reader),
@@ -59,7 +59,7 @@ async fn load_all(args: &LoadArgs, settings: Settings) -> Result<()> {
     if let (Some(model), Some(encoder)) = (&model, &encoder) {
         model.check_lookups(encoder, &settings)?;
     }
-    let store = wiring::open_store(&settings.store).await?;
+    let store = wiring::open_store(&settings.store.patient()).await?;
     let reader = model.as_ref().zip(encoder.as_ref()).map(|(model, encoder)| Reader {
         bundle: &model.bundle,
         encoder,

@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
     match command {
         StoreCommand::Migrate { store, to_namespace } => {
-            let settings = super::settings::load(&store.config)?.store;
+            let settings = super::settings::load(&store.config)?.store.patient();
             println!("{}", migrate(&settings, to_namespace.as_deref())?);
         }
         StoreCommand::Compact(args) => {

@@ -70,6 +70,9 @@ impl Default for StoreOptions {
     }
 }
 
+/// What commands wait for servers at least, for one exchange.
+const COMMAND_TIMEOUT_MS: u64 = 30_000;
+
 impl StoreOptions {
     /// How long is kept what users did and saw.
     #[must_use]
@@ -84,6 +87,14 @@ impl StoreOptions {
     /// After how long an event counts half for the popularity of its item.
     pub(crate) fn popularity_half_life(&self) -> Duration {
         days(1).mul_f64(self.popularity_half_life_days)
+    }
+
+    /// For commands, on whom no request waits: what they write at a time may take longer than what a request
+    /// waits for, as on a busy machine.
+    pub(crate) fn patient(&self) -> Self {
+        let mut patient = self.clone();
+        patient.redis.timeout_ms = patient.redis.timeout_ms.max(COMMAND_TIMEOUT_MS);
+        patient
     }
 
     /// How the embedded store is opened.

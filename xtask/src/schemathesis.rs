@@ -12,6 +12,10 @@ use crate::{
 
 /// What the requests are drawn by. Others find others: `SCHEMATHESIS_SEED`.
 const SEEDS: [&str; 4] = ["1", "2", "3", "4"];
+/// No answer fails for want of time, however busy the machine is.
+const BUDGET: &str = "budget.default_ms = 10000\nbudget.ceiling_ms = 20000\n";
+/// Seconds that an answer may take.
+const TIMEOUT: &str = "60";
 /// Requests of each kind for each operation.
 const EXAMPLES: &str = "25";
 /// The same where it is one of many tests: one seed.
@@ -34,15 +38,11 @@ pub(crate) fn test(whole: bool) -> Result<()> {
         let shop = crate::root().join("models/simshop");
         let site = Site::new(shop.join("dataset"), shop.join("bundle"), state.clone());
         let key = if asks { Some(new_key(&binary, &state)?) } else { None };
-        let keys =
-            key.as_ref().map(|_| format!("access.keys_file = {:?}\n", state.join("keys.toml")));
-        let (server, _) = demo::serve_with(
-            &binary,
-            &library,
-            &site,
-            demo::any_port()?,
-            &keys.unwrap_or_default(),
-        )?;
+        let mut more = BUDGET.to_owned();
+        if key.is_some() {
+            more += &format!("access.keys_file = {:?}\n", state.join("keys.toml"));
+        }
+        let (server, _) = demo::serve_with(&binary, &library, &site, demo::any_port()?, &more)?;
         for seed in &seeds {
             println!("seed {seed}, {} key", if asks { "with a" } else { "without a" });
             run(&python, &server.url(), (seed, examples), key.as_deref())
@@ -59,7 +59,7 @@ fn run(python: &Path, url: &str, drawn: (&str, &str), key: Option<&str>) -> Resu
     run.args(["-m", "schemathesis.cli", "--config-file"]).arg(home.join("schemathesis.toml"));
     // Where the hooks are.
     run.env("PYTHONPATH", &home).env("PYTHONDONTWRITEBYTECODE", "1");
-    run.args(["run", "--no-color", "--seed", seed]);
+    run.args(["run", "--no-color", "--seed", seed, "--request-timeout", TIMEOUT]);
     run.args(["--max-examples", examples, "--suppress-health-check", "all", "--warnings", "off"]);
     if let Some(key) = key {
         run.arg("--header").arg(format!("Authorization: Bearer {key}"));

@@ -104,8 +104,7 @@ fn arm() -> Object {
             ("forced", list(plain(Type::String, "A user."), 0, "Users who always get this arm.")),
             (
                 "settings",
-                plain(Type::Object, "What it changes: `bundle`, `surface`, `rung`.")
-                    .into(),
+                plain(Type::Object, "What it changes: `bundle`, `surface`, `rung`.").into(),
             ),
         ],
         &["name"],

@@ -23,7 +23,8 @@ pub(crate) fn configure(config: &mut ServiceConfig, gateway: &Gateway) {
         document.merge(api.openapi.clone());
     }
     if gateway.gate.asks() {
-        openapi_security::describe(&mut document, gateway.open_inference.as_ref());
+        let other = gateway.open_inference.as_ref();
+        openapi_security::describe(&mut document, other, gateway.access.metrics);
     }
     let document = Data::new(document);
     let page = Data::new(Config::new([Endpoint::OpenApi.path()]).validator_url("none"));

@@ -58,7 +58,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     tag = "operation",
     operation_id = "export",
     params(
-        ("what" = ExportWhat, Query, description = "`interactions`, `exposures`, `items`, `users` or `dataset`", example = "interactions"),
+        ("what" = inline(ExportWhat), Query, description = "`interactions`, `exposures`, `items`, `users` or `dataset`", example = "interactions"),
         ("from" = Option<i64>, Query, minimum = 0, description = "Only interactions and served lists from this moment on, milliseconds since 1970"),
         ("to" = Option<i64>, Query, minimum = 0, description = "Only those before this moment, which is not before `from`"),
     ),

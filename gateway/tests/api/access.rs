@@ -89,6 +89,15 @@ async fn every_route_asks_for_the_scope_that_its_document_says() {
 }
 
 #[actix_web::test]
+async fn metrics_that_are_open_are_documented_so() {
+    let server = server(keys());
+    let document = document(&server).await;
+    assert!(document["paths"]["/metrics"]["get"]["security"].is_null());
+    assert!(!document["paths"]["/v1/rank"]["post"]["security"].is_null());
+    assert_eq!(status(&server.get("/metrics").await), 200);
+}
+
+#[actix_web::test]
 async fn another_spelling_of_a_path_is_the_same_path() {
     let server = server(keys());
     for (method, path) in [

@@ -205,7 +205,10 @@ mod tests {
         };
         assert!(page.contains("# TYPE process_cpu_seconds_total counter\n"), "{page}");
         assert!(value("process_cpu_seconds_total ") >= 0.0);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
         let began = value("process_start_time_seconds ");
         assert!((now - 86_400.0..now + 2.0).contains(&began), "{began} at {now}");
         let (resident, all) =

@@ -200,7 +200,10 @@ fn a_store_of_schema_4_goes_on_with_its_served_lists() {
             .put_users(vec![User { user_id: "u".into(), features: Default::default() }])
             .await
             .unwrap();
-        store.put_history(vec![("u".into(), HistoryEntry::new("2".into(), false, 5))]).await.unwrap();
+        store
+            .put_history(vec![("u".into(), HistoryEntry::new("2".into(), false, 5))])
+            .await
+            .unwrap();
         store.put_document("models", b"[]".to_vec(), 0).await.unwrap();
         let events = vec![click("e1", "1", DAY + 1), click("e2", "2", DAY + 2)];
         store.append_events(events).await.unwrap();
