@@ -147,3 +147,15 @@ fn searches_run_beside_writers() {
     });
     assert_eq!(index.len(), 900);
 }
+
+#[test]
+fn few_vectors_are_compared_and_many_are_searched_for() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let options = AnnOptions { expansion_search: 8, ..AnnOptions::default() };
+    let index = AnnIndex::new(2, 2_000, &options).unwrap();
+    let vectors: Vec<_> = (0..2_000).map(|key| (key, random(&mut rng, 2))).collect();
+    index.fill(&vectors).unwrap();
+    // Half a hundredth, an eighth, a little more, and all of them.
+    let taken = [10, 250, 251, 2_000].map(|wanted| index.scan_is_shorter(wanted, 1));
+    assert_eq!(taken, [true, true, false, false]);
+}
