@@ -167,6 +167,23 @@ impl EmbeddedStore {
     }
 }
 
+/// A copy that is removed unless somebody takes it.
+struct Unclaimed(PathBuf);
+
+impl Unclaimed {
+    fn claim(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+}
+
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn put_items(&self, items: Vec<NewItem>) -> Result<(), StoreError> {
@@ -415,11 +432,12 @@ impl Store for EmbeddedStore {
 
     async fn copy(&self) -> Result<Option<PathBuf>, StoreError> {
         let database = Arc::clone(&self.database);
-        let copied = tokio::task::spawn_blocking(move || copy::beside(&database));
+        // Goes on when nobody waits for it any more: then nothing is left of it at its end.
+        let copied = tokio::task::spawn_blocking(move || copy::beside(&database).map(Unclaimed));
         let copied = copied
             .await
             .map_err(|error| StoreError::Unavailable(format!("copying was cut short: {error}")))?;
-        copied.map(Some)
+        copied.map(|copy| Some(copy.claim()))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -7,8 +7,6 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, gauge::ConstGauge},
 };
-use rustls::pki_types::CertificateDer;
-use x509_parser::parse_x509_certificate;
 
 use crate::{
     PeerTlsOptions, ServerTlsOptions,
@@ -87,14 +85,3 @@ pub(crate) const SERVER_KEY: &str = "server.tls.key_file";
 pub(crate) const PEER_CERTIFICATE: &str = "peers.tls.certificate_file";
 pub(crate) const PEER_KEY: &str = "peers.tls.key_file";
 pub(crate) const PEER_AUTHORITIES: &str = "peers.tls.ca_file";
-
-/// When the first of these certificates ends, in seconds since 1970.
-pub(crate) fn first_end(certificates: &[CertificateDer<'_>]) -> Result<i64, String> {
-    let mut first = i64::MAX;
-    for certificate in certificates {
-        let (_, parsed) = parse_x509_certificate(certificate)
-            .map_err(|error| format!("a certificate cannot be read: {error}"))?;
-        first = first.min(parsed.validity().not_after.timestamp());
-    }
-    Ok(first)
-}

@@ -13,8 +13,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
-
-use crate::expiry::first_end;
+use x509_parser::parse_x509_certificate;
 
 /// The cryptography of all TLS here.
 #[must_use]
@@ -136,4 +135,15 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err("there is no certificate in PEM form".to_owned());
     }
     Ok(chain)
+}
+
+/// When the first of these certificates ends, in seconds since 1970.
+fn first_end(certificates: &[CertificateDer<'_>]) -> Result<i64, String> {
+    let mut first = i64::MAX;
+    for certificate in certificates {
+        let (_, parsed) = parse_x509_certificate(certificate)
+            .map_err(|error| format!("a certificate cannot be read: {error}"))?;
+        first = first.min(parsed.validity().not_after.timestamp());
+    }
+    Ok(first)
 }

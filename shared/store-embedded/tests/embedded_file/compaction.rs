@@ -97,3 +97,38 @@ fn over_a_year_the_file_stays_bounded() {
     let (settled, end) = (sizes[120], sizes[364]);
     assert!(end as f64 <= settled as f64 * 1.25, "{settled} after 120 days, {end} after a year");
 }
+
+#[test]
+fn a_copy_that_nobody_waits_for_any_more_is_removed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = EmbeddedStore::open(&folder.path().join("store.redb"), EmbeddedOptions::default());
+    let store = std::sync::Arc::new(store.unwrap());
+    let copies = || {
+        let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+        files.filter(|name| name.to_string_lossy().contains(".copy-")).count()
+    };
+    run(async {
+        store.put_items((0..200).map(|n| new_item(&n.to_string())).collect()).await.unwrap();
+        let copying = tokio::spawn({
+            let store = std::sync::Arc::clone(&store);
+            async move { store.copy().await }
+        });
+        while copies() == 0 && !copying.is_finished() {
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        assert_eq!(copies(), 1);
+        let finished = copying.is_finished();
+        copying.abort();
+        // Who had it already has it.
+        let left = usize::from(finished);
+        let gone = async {
+            while copies() != left {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
+        let copy = store.copy().await.unwrap().unwrap();
+        assert!(copy.is_file());
+        store.close().await.unwrap();
+    });
+}
