@@ -54,6 +54,8 @@ class Similarity(Branch):
             self.register_buffer(f"table_{number}", table)
             self.spaces += (dim,)
         self.smooth, self.tiers = config.smooth, config.tiers
+        self.register_buffer("middles", torch.linspace(-1.0, 1.0, max(1, config.tiers)).unsqueeze(1), persistent=False)
+        self.middles: Tensor
         if self.smooth:
             self.null = nn.Parameter(torch.ones(len(self.spaces), len(SHARPNESS)))
         self.item_dim = self.user_dim = 0
@@ -130,7 +132,8 @@ class Similarity(Branch):
         by_tier, near, mean_cosine = [], [], []
         for query, key, mean in zip(queries, keys, means, strict=True):
             cosine = torch.matmul(query, key.transpose(1, 2))
-            by_tier += self.by_tier(cosine, state["similarity_values"])
+            if self.tiers:
+                by_tier.append(self.by_tier(cosine, state["similarity_values"]))
             if not self.smooth:
                 continue
             mean_cosine.append(torch.matmul(query, mean.transpose(1, 2)) * 3.0)
@@ -151,20 +154,19 @@ class Similarity(Branch):
             told.append(torch.cat([residual, (counts + 1.0).log()], dim=-1).flatten(-2))
         return torch.cat(told, dim=-1).flatten(-2)
 
-    def by_tier(self, cosine: Tensor, counted: Tensor) -> list[Tensor]:
+    def by_tier(self, cosine: Tensor, counted: Tensor) -> Tensor:
         """Logarithms of one more than the clicked and refused entries in each tier of cosine, from -1 to 1.
 
         SimTier's histogram of similarities (arXiv 2407.19467), but that an entry between the middles of
         two tiers counts for both in parts that sum to 1: a hard border would turn the last bit of a cosine, which
         differs between machines, into a whole count. `cosine [users, candidates, L]`, `counted [users, L, 3]` as
-        `user` gives it -> for each tier `[users, candidates, 2]`.
+        `user` gives it -> `[users, candidates, tiers * 2]`, both counts of a tier side by side.
         """
         width = 2.0 / max(1, self.tiers - 1)
-        told = []
-        for tier in range(self.tiers):
-            share = (1.0 - (cosine - (tier * width - 1.0)).abs() / width).clamp(min=0.0)
-            told.append((torch.matmul(share, counted)[..., 1:] + 1.0).log())
-        return told
+        # [users, candidates, tiers, L]
+        share = (1.0 - (cosine.unsqueeze(2) - self.middles).abs() / width).clamp(min=0.0)
+        counts = torch.matmul(share, counted.unsqueeze(1))[..., 1:]
+        return (counts + 1.0).log().flatten(-2)
 
     def groups(self) -> list[Group]:
         """What the nearest entries' means are shrunk by, see `Branch.groups`; the spaces do not train."""
