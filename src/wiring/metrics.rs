@@ -123,7 +123,7 @@ pub(super) struct Reading {
 enum Value {
     Counter(u64),
     Gauge(u64),
-    Ratio(f64),
+    Real(f64),
 }
 
 impl Reading {
@@ -135,8 +135,8 @@ impl Reading {
         Self { name, help, value: Value::Gauge(value), labels: Vec::new() }
     }
 
-    pub(super) fn ratio(name: &'static str, help: &'static str, value: f64) -> Self {
-        Self { name, help, value: Value::Ratio(value), labels: Vec::new() }
+    pub(super) fn real(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self { name, help, value: Value::Real(value), labels: Vec::new() }
     }
 
     /// The same, with a label.
@@ -177,7 +177,7 @@ impl Collector for Readings {
             let Some((_, first)) = family.first() else { continue };
             let kind = match first.value {
                 Value::Counter(_) => MetricType::Counter,
-                Value::Gauge(_) | Value::Ratio(_) => MetricType::Gauge,
+                Value::Gauge(_) | Value::Real(_) => MetricType::Gauge,
             };
             let mut descriptor = encoder.encode_descriptor(name, first.help, None, kind)?;
             for (role, Reading { value, labels, .. }) in &family {
@@ -196,7 +196,7 @@ impl Value {
         match self {
             Self::Counter(value) => ConstCounter::new(value).encode(encoder),
             Self::Gauge(value) => ConstGauge::new(value as i64).encode(encoder),
-            Self::Ratio(value) => ConstGauge::new(value).encode(encoder),
+            Self::Real(value) => ConstGauge::new(value).encode(encoder),
         }
     }
 }

@@ -71,10 +71,10 @@ fn counts(status: &RetrievalStatus) -> Vec<Reading> {
                 u64::from(following.connected),
             ),
             Reading::gauge("changes_behind", "Entries of changes not applied yet", lag.entries),
-            Reading::gauge(
-                "changes_behind_milliseconds",
+            Reading::real(
+                "changes_behind_seconds",
                 "Age of the oldest of them",
-                lag.age.as_millis() as u64,
+                lag.age.as_secs_f64(),
             ),
             Reading::counter("changes_applied", "Items read again for a change", following.applied),
             Reading::counter(

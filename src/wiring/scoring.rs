@@ -126,7 +126,7 @@ fn features(service: &ScoringService) -> Vec<Reading> {
         let Some(trained) = trained else { continue };
         for (found, share) in [("missing", trained.missing), ("unknown", trained.unknown)] {
             let help = "Share of training rows without a value, or with one that is not known";
-            let reading = Reading::ratio("feature_trained_ratio", help, share);
+            let reading = Reading::real("feature_trained_ratio", help, share);
             let reading = reading.with("of", of).with("feature", feature.as_str());
             readings.push(reading.with("found", found));
         }
