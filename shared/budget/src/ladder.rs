@@ -107,8 +107,8 @@ impl Step {
 /// let mut ladder = Ladder::new(LadderOptions::default());
 /// let now = Instant::now();
 /// assert_eq!(ladder.rung(Stage::Scoring), Rung::Full);
-/// // Scoring took all of its share twice over.
-/// ladder.observe(Stage::Scoring, 2.0, now);
+/// // Scoring took all of its share twice over, again and again.
+/// (0..100).for_each(|_| ladder.observe(Stage::Scoring, 2.0, now));
 /// let steps = ladder.advance(now + Duration::from_millis(1));
 /// assert!(steps[0].is_down());
 /// assert_eq!(ladder.rung(Stage::Scoring), Rung::FewerCandidates);
