@@ -1,6 +1,6 @@
 //! What a file holds after users were deleted, and over a year.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use plugrank_store::{
     NewItem, Store,
