@@ -1,7 +1,5 @@
 //! When certificates end, as the metric tells.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use std::{fs, time::Duration};
 
 use plugrank_runtime::Metrics;

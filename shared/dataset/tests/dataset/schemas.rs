@@ -13,8 +13,8 @@ use plugrank_dataset::{
 
 /// `name type`, with `?` where a column may be null; every column is compressed by Snappy.
 fn written(folder: &Path, file: &str) -> Vec<String> {
-    let file = File::open(folder.join(file)).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let file = File::open(folder.join(file)).expect("the file was written");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is parquet");
     for group in reader.metadata().row_groups() {
         for column in group.columns() {
             assert_eq!(column.compression(), Compression::SNAPPY, "{}", column.column_path());
@@ -186,7 +186,7 @@ fn exposures() {
         ]
     );
     let file = File::open(dir.path().join("exposures.parquet")).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is parquet");
     let rows = reader.build().unwrap().next().unwrap().unwrap();
     let texts = |name: &str| -> Vec<Option<String>> {
         let column: &StringArray = rows.column_by_name(name).unwrap().as_string();
