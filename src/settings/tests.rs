@@ -154,7 +154,7 @@ fn impossible_values_name_the_key_and_the_range() {
         "`budget.shares` must be at most 1 when added up, not 1.300",
         "`store.redis.url`",
         "`scoring.user_buckets` is [4, 2]",
-        "`telemetry.otlp_endpoint` is \"collector:4318\"; it must be an http address",
+        "`telemetry.otlp_endpoint` is \"collector:4318\"; it must be an http or https address",
         "`telemetry.sample_share` is NaN; it must be 0 to 1",
         "`peers.scoring_url`",
         "not \"b:2\"",

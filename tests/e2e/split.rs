@@ -124,7 +124,7 @@ async fn five_processes_answer_like_one() {
         scoring.port
     );
     assert!(metrics.contains(&counted), "{metrics}");
-    assert_eq!(metrics.matches("# TYPE plugrank_peer_requests counter").count(), 1);
+    assert_eq!(metrics.matches("# TYPE plugrank_peer_requests_total counter").count(), 1);
 }
 
 fn uuid(number: usize) -> String {

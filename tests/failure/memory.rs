@@ -178,8 +178,8 @@ async fn uploads_that_never_end_are_cut_and_take_no_more_than_bodies_may() {
     };
     let what = "16 uploads of 64 MiB that stop at 63";
     let (answers, more) = measured(what, pid, rest, BODIES + ALLOCATOR, attack).await;
-    // However slowly they came: at least two were there whole.
-    assert!(more >= 2 * (63 << 20), "{what}: {} MiB more at most", more >> 20);
+    // However slowly they came: as much as one whole was there.
+    assert!(more >= 63 << 20, "{what}: {} MiB more at most", more >> 20);
     println!("{answers:?}");
     let refused = |answer: &String| {
         answer.is_empty() || ["408", "429"].iter().any(|status| answer.contains(status))
