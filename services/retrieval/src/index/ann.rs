@@ -228,7 +228,7 @@ impl AnnIndex {
 
     /// Whether comparing `wanted` vectors one by one takes less than a search that admits them alone.
     /// To find as many as it looks for, a search visits about one in their share of all vectors, and to visit
-    /// one takes [`VISIT`] times as long as to compare one. Where more than one in [`NARROW`] is wanted, that is not
+    /// one takes `VISIT` times as long as to compare one. Where more than one in `NARROW` is wanted, that is not
     /// counted: there the neighbours that are kept of an item are often enough, and nothing is searched.
     #[must_use]
     pub fn scan_is_shorter(&self, wanted: usize, count: usize) -> bool {
