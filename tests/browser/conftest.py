@@ -12,10 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 # Nothing here asks a host of the browser's maker.
@@ -101,6 +102,11 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def fulfilled(answer: object, route: Route) -> None:
+    """Answers a request in place of the server."""
+    route.fulfill(json=answer)
+
+
 class Opened:
     """Opens pages, and holds what went wrong on them."""
 
@@ -119,7 +125,7 @@ class Opened:
         page.on("console", lambda said: self.wrong.append(said.text) if is_error(said.type, said.text) else None)
         page.on("request", lambda asked: None if is_own(asked.url, origin) else self.wrong.append(asked.url))
         for pattern, answer in (answers or {}).items():
-            page.route(pattern, lambda route, answer=answer: route.fulfill(json=answer))
+            page.route(pattern, partial(fulfilled, answer))
         page.goto(url)
         return page
 

@@ -209,7 +209,7 @@ def test_experiments_show_lifts_with_intervals_over_time(opened: Opened, site: S
     # 0.2 / sqrt(12) is 5.77%.
     expect(panel).to_contain_text("ppm +8.00% (+2.23% to +13.8%) against idrec: better")
     chart = panel.get_by_role(
-        "img", name=re.compile(r"^Lift of ppm over idrec in click/exposure, from .*: now \+8.00%")
+        "img", name=re.compile(r"^Lift of ppm over idrec in click.exposure, from .*: now \+8.00%")
     )
     points = (chart.locator("polyline").get_attribute("points") or "").split()
     band = (chart.locator("polygon").get_attribute("points") or "").split()
