@@ -37,7 +37,7 @@ def promtool(
 ) -> subprocess.CompletedProcess[str]:
     """Runs it; `given` is what it reads from its standard input."""
     line = [tool("promtool"), *arguments]
-    return subprocess.run(line, input=given, capture_output=True, text=True, timeout=120)
+    return subprocess.run(line, input=given, capture_output=True, text=True, timeout=600)
 
 
 def groups(rendered: Rendered) -> list[dict]:
