@@ -18,19 +18,14 @@ const BUDGET: &str = "budget.default_ms = 10000\nbudget.ceiling_ms = 20000\n";
 const TIMEOUT: &str = "60";
 /// Requests of each kind for each operation.
 const EXAMPLES: &str = "25";
-/// The same where it is one of many tests: one seed.
-const FEW_EXAMPLES: &str = "5";
 
-/// All checks on all operations, without a key and with one: with every seed where it is to be `whole`, else a
-/// minute's worth.
-pub(crate) fn test(whole: bool) -> Result<()> {
+/// All checks on all operations, without a key and with one, with every seed.
+pub(crate) fn test() -> Result<()> {
     let python = venv::ensure("openapi-venv", "tests/openapi", "schemathesis")?;
     let (binary, library) = (demo::build(Build::Debug)?, ort_library::ensure()?);
     let state = crate::target().join("schemathesis");
     let given = std::env::var("SCHEMATHESIS_SEED").ok();
-    let all: &[&str] = if whole { &SEEDS } else { &SEEDS[..1] };
-    let seeds: Vec<&str> = given.as_deref().map_or(all.to_vec(), |seed| vec![seed]);
-    let examples = if whole { EXAMPLES } else { FEW_EXAMPLES };
+    let seeds: Vec<&str> = given.as_deref().map_or(SEEDS.to_vec(), |seed| vec![seed]);
     for asks in [false, true] {
         // Each server begins anew: what one deletes, another has.
         let _ = fs::remove_dir_all(&state);
@@ -45,22 +40,21 @@ pub(crate) fn test(whole: bool) -> Result<()> {
         let (server, _) = demo::serve_with(&binary, &library, &site, demo::any_port()?, &more)?;
         for seed in &seeds {
             println!("seed {seed}, {} key", if asks { "with a" } else { "without a" });
-            run(&python, &server.url(), (seed, examples), key.as_deref())
+            run(&python, &server.url(), seed, key.as_deref())
                 .with_context(|| format!("the server's log is in {}", state.display()))?;
         }
     }
     Ok(())
 }
 
-fn run(python: &Path, url: &str, drawn: (&str, &str), key: Option<&str>) -> Result<()> {
-    let (seed, examples) = drawn;
+fn run(python: &Path, url: &str, seed: &str, key: Option<&str>) -> Result<()> {
     let mut run = Command::new(python);
     let home = crate::root().join("tests/openapi");
     run.args(["-m", "schemathesis.cli", "--config-file"]).arg(home.join("schemathesis.toml"));
     // Where the hooks are.
     run.env("PYTHONPATH", &home).env("PYTHONDONTWRITEBYTECODE", "1");
     run.args(["run", "--no-color", "--seed", seed, "--request-timeout", TIMEOUT]);
-    run.args(["--max-examples", examples, "--suppress-health-check", "all", "--warnings", "off"]);
+    run.args(["--max-examples", EXAMPLES, "--suppress-health-check", "all", "--warnings", "off"]);
     if let Some(key) = key {
         run.arg("--header").arg(format!("Authorization: Bearer {key}"));
     }
