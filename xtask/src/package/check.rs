@@ -47,8 +47,10 @@ fn first_answer(folder: &Path, run: &str) -> Result<()> {
     let begun = Instant::now();
     server.wait_until(|| demo::ready(port))?;
     let url = format!("http://127.0.0.1:{port}/v1/rank");
-    let reply: Value =
-        ureq::post(url).send_json(json!({"user_id": "u1", "k": 5}))?.body_mut().read_json()?;
+    let reply: Value = ureq::post(url)
+        .send_json(json!({"user_id": "u1", "k": 5, "budget_ms": 1000}))?
+        .body_mut()
+        .read_json()?;
     let items = reply["items"].as_array().context("the answer has no items")?;
     ensure!(items.len() == 5, "5 items were asked for: {reply}");
     ensure!(reply["model"].is_string(), "no model scored them: {reply}");
