@@ -35,7 +35,7 @@ def items() -> ItemInputs:
 def fitted(dim: int = 8) -> Similarity:
     branch = Similarity((WIDTH,), NAMES, SimilarityConfig(dim))
     given = items()
-    branch.fit(given.modal, given.present)
+    branch.fit_directions(given.modal, given.present)
     return branch
 
 
@@ -121,7 +121,7 @@ def test_entries_are_counted_by_tiers_of_cosine(smooth: bool) -> None:
     tiers = 5
     branch = Similarity((WIDTH,), NAMES, SimilarityConfig(8, tiers, smooth))
     given = items()
-    branch.fit(given.modal, given.present)
+    branch.fit_directions(given.modal, given.present)
     history, label, candidate = [4, 7, 1, 4], [1, 0, 0, 1], 2
     state = branch.user(read_history(branch, given, history, label)).state
     vectors = branch.item(given).outputs["similarity_vector"]

@@ -70,7 +70,7 @@ def start_of(catalog: Catalog, config: Config, seed: int, plugin: Plugin = PPM) 
 def fit_content(part: Branch, catalog: Catalog, seed: int) -> None:
     """Take a branch's spaces or codes, which do not train, from the catalog's vectors, of a large one from a share."""
     if isinstance(part, Similarity):
-        part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
+        part.fit_directions(*catalog.modal.sample(catalog.present, WHITENED_ITEMS))
     if isinstance(part, SemanticIds):
         part.fit(*catalog.modal.sample(catalog.present, WHITENED_ITEMS), seed)
 

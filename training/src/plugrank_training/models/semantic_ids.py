@@ -15,9 +15,10 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from plugrank_training.config import SemanticIdConfig
-from plugrank_training.models.branch import Branch, Group, interest
-from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
-from plugrank_training.models.pooled_history import pooled_history
+from plugrank_training.models.branch import Group
+from plugrank_training.models.inputs import ItemInputs, ItemParts, Named
+from plugrank_training.models.principal_parts import PrincipalParts
+from plugrank_training.models.vector_branch import VectorBranch
 
 # Principal directions of each part that are quantised.
 SPACE = 32
@@ -41,7 +42,7 @@ class CodeEmbeddings(nn.Module):
         return torch.stack(rows).sum(0)
 
 
-class SemanticIds(Branch):
+class SemanticIds(PrincipalParts, VectorBranch):
     """Codes by residual quantisation of the modal vectors, their embeddings, and how these agree with the history's.
 
     Level `l` of an item is the nearest of `codes` centroids to what the centroids of the levels before leave of its
@@ -51,35 +52,25 @@ class SemanticIds(Branch):
     refusals.
     """
 
+    vector = "semantic"
     reads_vectors = True
     history_outputs = ("semantic_vector",)
     candidate_outputs = ("semantic_vector",)
 
     def __init__(self, parts: tuple[int, ...], config: SemanticIdConfig) -> None:
         super().__init__()
-        self.parts, self.levels, self.codes = parts, config.levels, config.codes
-        self.widths = [min(SPACE, width) for width in parts]
-        for number, (width, dim) in enumerate(zip(parts, self.widths, strict=True)):
-            self.register_buffer(f"mean_{number}", torch.zeros(width))
-            self.register_buffer(f"directions_{number}", torch.eye(dim, width))
-        self.register_buffer("centroids", torch.zeros(config.levels, config.codes, sum(self.widths)))
+        self.levels, self.codes = config.levels, config.codes
+        width = sum(self.keep_directions(parts, SPACE))
+        self.register_buffer("centroids", torch.zeros(config.levels, config.codes, width))
         self.centroids: Tensor
         self.code_embeddings = CodeEmbeddings(config.levels, config.codes, config.dim)
         self.prior = nn.Linear(config.dim, 1, bias=False)
-        self.item_dim, self.user_dim, self.cross_dim = config.dim, 2 * config.dim, config.dim
+        self.set_widths(config.dim)
 
     @torch.no_grad()
     def fit(self, modal: Tensor, present: Tensor, seed: int) -> None:
         """Take directions and centroids from items; `[items, sum of parts]`, `[items, parts]`."""
-        for number, piece in enumerate(torch.split(modal, list(self.parts), dim=-1)):
-            rows = piece[present[:, number] > 0].double()
-            if len(rows) < 2:
-                continue
-            mean = rows.mean(0)
-            _, _, directions = torch.linalg.svd(rows - mean, full_matrices=False)
-            found = directions[: self.widths[number]]
-            self.get_buffer(f"mean_{number}").copy_(mean)
-            self.get_buffer(f"directions_{number}")[: len(found)] = found.float()
+        self.fit_directions(modal, present)
         left = self.space(modal, present)[present.sum(1) > 0].double().cpu().numpy()
         for level in range(self.levels):
             count = min(self.codes, len(np.unique(left, axis=0)))
@@ -94,11 +85,8 @@ class SemanticIds(Branch):
 
     def space(self, modal: Tensor, present: Tensor) -> Tensor:
         """Each part as a unit vector along its principal directions, side by side; zeros where it is absent."""
-        found = []
-        for number, piece in enumerate(torch.split(modal, list(self.parts), dim=-1)):
-            centred = (piece - self.get_buffer(f"mean_{number}")) * present[:, number : number + 1]
-            found.append(functional.normalize(centred @ self.get_buffer(f"directions_{number}").T, dim=-1, eps=1e-6))
-        return torch.cat(found, dim=-1)
+        along = self.along_directions(modal, present)
+        return torch.cat([functional.normalize(rows, dim=-1, eps=1e-6) for rows in along], dim=-1)
 
     def quantised(self, inputs: ItemInputs) -> Tensor:
         """Codes from 1, 0 where an item has no content; f32 `[n, levels]`, as what is stored is f32."""
@@ -124,16 +112,6 @@ class SemanticIds(Branch):
     def frozen_item(self, inputs: ItemInputs) -> Named:
         """The codes, see `Branch.frozen_item`."""
         return {"semantic_codes": self.quantised(inputs)}
-
-    def user(self, history: History) -> UserParts:
-        """Interest and pooled history, see `Branch.user`."""
-        vectors = history.items["semantic_vector"]
-        likes = interest(vectors, history.residual, history.mask)
-        return UserParts({"semantic_interest": likes}, pooled_history(vectors, history.label, history.mask))
-
-    def cross(self, state: Named, candidate: Named) -> Tensor:
-        """The product of interest and candidate, see `Branch.cross`."""
-        return candidate["semantic_vector"] * state["semantic_interest"].unsqueeze(1) * 4.0
 
     def groups(self) -> list[Group]:
         """The codes' embeddings, see `Branch.groups`; the codes do not train."""

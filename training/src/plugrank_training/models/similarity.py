@@ -17,6 +17,7 @@ from plugrank_training.config import SimilarityConfig
 from plugrank_training.models.branch import Branch, Group
 from plugrank_training.models.features import MISSING, Feature
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+from plugrank_training.models.principal_parts import PrincipalParts
 
 # Time constants, in entries of one label, of the means; the last weighs all alike.
 DECAYS = (3.0, 10.0, 1e6)
@@ -27,7 +28,7 @@ SHARPNESS = (4.0, 12.0)
 SHRINK = 1.0
 
 
-class Similarity(Branch):
+class Similarity(PrincipalParts, Branch):
     """Cosines of candidate and history entries in each content space (text, image, each content feature but numbers).
 
     For each space: mean cosine with clicked and with refused entries, of the newest and of all; and among the entries
@@ -41,12 +42,8 @@ class Similarity(Branch):
 
     def __init__(self, parts: tuple[int, ...], item: tuple[Feature, ...], config: SimilarityConfig) -> None:
         super().__init__()
-        self.parts = parts
         self.features = tuple(one for one in item if one.name != "item_id" and not one.is_number)
-        self.spaces = tuple(min(config.dim, width) for width in parts)
-        for number, (width, dim) in enumerate(zip(parts, self.spaces, strict=True)):
-            self.register_buffer(f"mean_{number}", torch.zeros(width))
-            self.register_buffer(f"directions_{number}", torch.eye(dim, width))
+        self.spaces = self.keep_directions(parts, config.dim)
         for number, feature in enumerate(self.features):
             dim = min(config.dim, feature.size)
             table = torch.eye(feature.size) if dim == feature.size else signs(feature.size, dim)
@@ -62,20 +59,6 @@ class Similarity(Branch):
         smooth = 2 * len(DECAYS) + 3 * len(SHARPNESS) if self.smooth else 0
         self.cross_dim = len(self.spaces) * (smooth + 2 * self.tiers)
 
-    @torch.no_grad()
-    def fit(self, modal: Tensor, present: Tensor) -> None:
-        """Take each part's principal directions, over the items that have it; `[items, sum of parts]`,
-        `[items, parts]`."""
-        for number, piece in enumerate(torch.split(modal, list(self.parts), dim=-1)):
-            rows = piece[present[:, number] > 0].double()
-            if len(rows) < 2:
-                continue
-            mean = rows.mean(0)
-            _, _, directions = torch.linalg.svd(rows - mean, full_matrices=False)
-            found = directions[: self.spaces[number]]
-            self.get_buffer(f"mean_{number}").copy_(mean)
-            self.get_buffer(f"directions_{number}")[: len(found)] = found.float()
-
     def item(self, inputs: ItemInputs) -> ItemParts:
         """Unit vectors in every space, see `Branch.item`."""
         stored = inputs.frozen.get("similarity_vector")
@@ -88,10 +71,7 @@ class Similarity(Branch):
 
     def vectors(self, inputs: ItemInputs) -> Tensor:
         """Unit vectors in every space side by side, zeros where there is nothing, `[n, sum of dims]`."""
-        found = []
-        for number, piece in enumerate(torch.split(inputs.modal, list(self.parts), dim=-1)):
-            centred = (piece - self.get_buffer(f"mean_{number}")) * inputs.present[:, number : number + 1]
-            found.append(centred @ self.get_buffer(f"directions_{number}").T)
+        found = self.along_directions(inputs.modal, inputs.present)
         for number, feature in enumerate(self.features):
             rows = functional.embedding(inputs.features[feature.name], self.get_buffer(f"table_{number}"))
             found.append(rows if feature.length == 1 else rows.sum(-2))
