@@ -38,8 +38,7 @@ impl Lease {
         let now = self.clock.now_ms();
         let document = self.store.document(self.document).await?;
         let record = document.as_ref();
-        let record =
-            record.and_then(|one| serde_json::from_slice::<LeaseRecord>(&one.bytes).ok());
+        let record = record.and_then(|one| serde_json::from_slice::<LeaseRecord>(&one.bytes).ok());
         if record.is_some_and(|record| record.by != self.id && now < record.until) {
             return Ok(false);
         }

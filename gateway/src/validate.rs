@@ -18,8 +18,6 @@ pub(crate) const MAX_ERRORS: usize = 20;
 const MAX_FEATURES: usize = 256;
 /// Longest name or text of a feature, in bytes.
 const MAX_FEATURE_BYTES: usize = 256;
-/// Most entries of a feature that is a list.
-const MAX_FEATURE_ENTRIES: usize = 1024;
 
 /// Collects errors, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
@@ -96,12 +94,6 @@ impl Errors {
         for (name, value) in features {
             if name.is_empty() || name.len() > MAX_FEATURE_BYTES {
                 self.text(field, name, MAX_FEATURE_BYTES);
-                continue;
-            }
-            let entries = value.len();
-            if entries > MAX_FEATURE_ENTRIES {
-                let detail = format!("has {entries} entries; {MAX_FEATURE_ENTRIES} is the most");
-                self.add(format!("{field}.{name}"), detail);
                 continue;
             }
             let list = matches!(value, FeatureValue::Texts(_));

@@ -143,10 +143,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def model(body: Body) -> None:
+    """A bundle is in the folder of models."""
+    body["name"] = "bundle-idrec"
+
+
 BODIES: dict[str, Callable[[Body], None]] = {
     "rank": rank,
     "appendEvents": events,
     "putItem": item,
+    "loadModel": model,
 }
 QUERIES: dict[str, Callable[[Body], None]] = {"similarItems": similar, "export": export}
 
@@ -157,6 +163,8 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
     operation = case.operation.definition.raw.get("operationId")
+    if case.path_parameters:
+        case.path_parameters = plain(case.path_parameters)
     if isinstance(case.body, dict):
         case.body = plain(case.body)
         if operation in BODIES:

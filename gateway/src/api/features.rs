@@ -26,7 +26,9 @@ pub(crate) fn features_schema() -> RefOr<Schema> {
     let number = |kind: ObjectBuilder| {
         kind.exclusive_minimum(Some(-F32_END)).exclusive_maximum(Some(F32_END))
     };
-    let list = |entry: ObjectBuilder| ArrayBuilder::new().items(entry).max_items(Some(1024));
+    let list = |entry: ObjectBuilder| {
+        ArrayBuilder::new().items(entry).max_items(Some(FeatureValue::MAX_ENTRIES))
+    };
     // An empty list is both a list of texts and a list of numbers.
     let value = AnyOfBuilder::new()
         .item(text(text_entry()))

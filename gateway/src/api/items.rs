@@ -2,12 +2,12 @@
 
 use plugrank_contract::{FeatureValues, Item, TimestampMs, feature::present};
 use plugrank_store::{ItemStats, StoredItem};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{
     ToSchema,
     openapi::{
         RefOr, Schema,
-        schema::{ArrayBuilder, ObjectBuilder, Type},
+        schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type},
     },
 };
 
@@ -56,27 +56,47 @@ fn yes() -> bool {
     true
 }
 
-/// Changes of an item: what is left out stays, the image too.
+/// Changes of an item: what is left out stays, the image too; what is null is emptied.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ItemChanges {
     /// Short name, shown to people.
-    #[schema(max_length = 4096)]
-    pub title: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 4096)]
+    pub title: Option<Option<String>>,
     /// Description.
-    pub text: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub text: Option<Option<String>>,
     /// Categories, the main one first.
-    #[schema(schema_with = categories_schema)]
-    pub categories: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = no_categories_schema)]
+    pub categories: Option<Option<Vec<String>>>,
     /// When the item entered the catalog, milliseconds since 1970.
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 0)]
-    pub created_at: Option<TimestampMs>,
+    pub created_at: Option<Option<TimestampMs>>,
     /// Whether it may be shown.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool)]
     pub available: Option<bool>,
     /// Further features, by name, such as price and stock; null takes one away.
     #[serde(default)]
     #[schema(schema_with = features_schema)]
     pub features: FeatureChanges,
+}
+
+/// What was written, be it null, apart from what was left out.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+fn no_categories_schema() -> RefOr<Schema> {
+    let mut schema = categories_schema();
+    if let RefOr::T(Schema::Array(list)) = &mut schema {
+        list.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
+    }
+    schema
 }
 
 /// What became of a line.

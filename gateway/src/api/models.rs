@@ -10,7 +10,7 @@ use crate::models::ModelState;
 #[serde(deny_unknown_fields)]
 pub struct LoadModelRequest {
     /// Name of the bundle's folder in the folder of models (`models.folder`).
-    #[schema(min_length = 1, max_length = 255, example = "shop-8")]
+    #[schema(min_length = 1, max_length = 255, example = "bundle-idrec")]
     pub name: String,
 }
 

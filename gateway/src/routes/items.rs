@@ -54,9 +54,10 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "getItem",
-    params(("id" = String, Path, description = "The item's id", example = "i1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The item's id", example = "i1")),
     responses(
         (status = 200, body = ItemView, description = "The item"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The id is not one"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "The catalog has no such item"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
     ),
@@ -74,7 +75,7 @@ pub(crate) async fn get(gateway: Data<Gateway>, id: Path<String>) -> Result<Http
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "putItem",
-    params(("id" = String, Path, description = "The item's id", example = "mug-1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The item's id", example = "mug-1")),
     request_body(content = ItemContent, examples(
         ("1-title" = (summary = "The least", value = json!({"title": "Blue mug"}))),
         ("2-features" = (summary = "With features", value = json!({
@@ -120,7 +121,7 @@ pub(crate) async fn put(
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "patchItem",
-    params(("id" = String, Path, description = "The item's id", example = "i1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The item's id", example = "i1")),
     request_body(content = ItemChanges, examples(
         ("1-price" = (summary = "Another price", value = json!({"features": {"price": 9.5, "stock": 3}}))),
         ("2-missing" = (summary = "A value that is missing from now on", value = json!({"features": {"stock": null}}))),
@@ -148,17 +149,18 @@ pub(crate) async fn patch(
     let before =
         before.ok_or_else(|| Problem::not_found(format!("the catalog has no item {id}")))?;
     let Item { title, text, categories, created_at, available, features, .. } = before.item.clone();
+    let created_at = changes.created_at.unwrap_or(created_at);
     let content = ItemContent {
-        title: changes.title.unwrap_or(title),
-        text: changes.text.unwrap_or(text),
-        categories: changes.categories.unwrap_or(categories),
-        created_at: changes.created_at.or(created_at),
+        title: changes.title.map_or(title, Option::unwrap_or_default),
+        text: changes.text.map_or(text, Option::unwrap_or_default),
+        categories: changes.categories.map_or(categories, Option::unwrap_or_default),
+        created_at,
         available: changes.available.unwrap_or(available),
         features: features::changed(&features, changes.features),
         image: None,
     };
     let new = item_content::check(content).await?.into_item(id.clone(), Some(&before));
-    let item = Item { image_hash: before.item.image_hash, ..new.item };
+    let item = Item { image_hash: before.item.image_hash, created_at, ..new.item };
     gateway.store.update_items(vec![item]).await?;
     announce(&gateway.clone().into_inner(), &info, std::slice::from_ref(&id)).await?;
     Ok(HttpResponse::Ok().json(view(&gateway, &id).await?))
@@ -173,9 +175,10 @@ pub(crate) async fn patch(
     path = "/v1/items/{id}",
     tag = "catalog",
     operation_id = "deleteItem",
-    params(("id" = String, Path, description = "The item's id", example = "mug-1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The item's id", example = "mug-1")),
     responses(
         (status = 204, description = "There is no such item any more"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The id is not one"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Not removed, or removed and still retrievable; send it again"),
     ),
 )]
@@ -198,9 +201,10 @@ pub(crate) async fn delete(
     path = "/v1/items/{id}/image",
     tag = "catalog",
     operation_id = "getItemImage",
-    params(("id" = String, Path, description = "The item's id", example = "i1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The item's id", example = "i1")),
     responses(
         (status = 200, body = Vec<u8>, content_type = "image/*", description = "The image file"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The id is not one"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such item, or it has no image"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached"),
     ),

@@ -60,7 +60,7 @@ pub(crate) struct SimilarItem<'a> {
     tag = "ranking",
     operation_id = "similarItems",
     params(
-        ("id" = String, Path, description = "The item's id", example = "i1"),
+        ("id" = String, Path, min_length = 1, max_length = 256, description = "The item's id", example = "i1"),
         ("k" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 20 when left out, unless configured otherwise", example = 5),
         ("filter" = Option<String>, Query, description = "Only items that meet this filter, as JSON", example = json!("{\"must_not\": [{\"field\": \"categories\", \"any\": [\"c1\"]}]}")),
     ),

@@ -45,7 +45,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, settings: &ServerOptions) {
     tag = "behaviour",
     operation_id = "getUser",
     params(
-        ("id" = String, Path, description = "The user's id", example = "u1"),
+        ("id" = String, Path, min_length = 1, max_length = 256, description = "The user's id", example = "u1"),
         ("clicks" = Option<u32>, Query, maximum = 1000, description = "Clicked entries, newest first, 0 to 1000; 50 when left out"),
         ("impressions" = Option<u32>, Query, maximum = 1000, description = "Entries not clicked, 0 to 1000; 50 when left out"),
         ("before" = Option<i64>, Query, minimum = 0, description = "Only what came strictly before this moment, milliseconds since 1970"),
@@ -86,7 +86,7 @@ pub(crate) async fn get(
     path = "/v1/users/{id}",
     tag = "behaviour",
     operation_id = "putUser",
-    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The user's id", example = "u1")),
     request_body(content = UserContent, examples(
         ("1-features" = (summary = "What a model may read of them", value = json!({"features": {"age": "25", "country": "nl"}}))),
     )),
@@ -119,7 +119,7 @@ pub(crate) async fn put(
     path = "/v1/users/{id}",
     tag = "behaviour",
     operation_id = "patchUser",
-    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The user's id", example = "u1")),
     request_body(content = UserChanges, examples(
         ("1-one" = (summary = "One feature", value = json!({"features": {"country": "be"}}))),
     )),
@@ -172,9 +172,10 @@ async fn write(gateway: &Gateway, user: User) -> Result<HttpResponse, Problem> {
     path = "/v1/users/{id}",
     tag = "behaviour",
     operation_id = "deleteUser",
-    params(("id" = String, Path, description = "The user's id", example = "nobody")),
+    params(("id" = String, Path, min_length = 1, max_length = 256, description = "The user's id", example = "nobody")),
     responses(
         (status = 204, description = "Nothing is known of the user any more"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "The id is not one"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store cannot be reached; send it again"),
     ),
 )]

@@ -73,6 +73,21 @@ async fn an_item_is_changed_where_the_body_says_so() {
 }
 
 #[actix_web::test]
+async fn what_is_null_in_a_change_is_emptied() {
+    let server = Server::start();
+    let item = json!({"title": "Lamp", "text": "Bright"});
+    server.put("/v1/items/i1", &item).await;
+    let change = json!({"categories": ["Light"], "created_at": 5});
+    assert_eq!(patch(&server, "/v1/items/i1", &change).await.status(), StatusCode::OK);
+    let emptied = json!({"text": null, "categories": null, "created_at": null});
+    let emptied: Value = patch(&server, "/v1/items/i1", &emptied).await.json().await.unwrap();
+    let left = ["title", "text", "categories", "created_at"].map(|name| emptied[name].clone());
+    assert_eq!(left, [json!("Lamp"), json!(""), json!([]), json!(null)]);
+    let found = patch(&server, "/v1/items/i1", &json!({"available": null})).await;
+    assert_eq!(problem(found, 400).await["field"], "available");
+}
+
+#[actix_web::test]
 async fn many_items_are_written_with_a_result_a_line() {
     let server = Server::start();
     server.put("/v1/items/i2", &json!({"title": "Old"})).await;

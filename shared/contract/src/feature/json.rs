@@ -80,8 +80,9 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FeatureValue, A::Error> {
-        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+        let (mut texts, mut numbers, mut entries) = (Vec::new(), Vec::new(), 0);
         while let Some(entry) = list.next_element::<Option<ListEntry>>()? {
+            entries += 1;
             match entry.map(|entry| entry.0) {
                 Some(Scalar::Text(text)) => texts.push(text),
                 Some(Scalar::Number(number)) => numbers.push(number),
@@ -92,6 +93,11 @@ impl<'de> Visitor<'de> for Value {
                     "a list holds either texts or numbers, and this one has both",
                 ));
             }
+        }
+        // Those that are null count too: a caller writes as many.
+        if entries > FeatureValue::MAX_ENTRIES {
+            let most = FeatureValue::MAX_ENTRIES;
+            return Err(de::Error::custom(format!("has {entries} entries; {most} is the most")));
         }
         Ok(match numbers.is_empty() {
             true => FeatureValue::Texts(texts.into()),
@@ -168,6 +174,13 @@ mod tests {
             let message = read(json).unwrap_err();
             assert!(message.contains(part), "{json}: {message}");
         }
+    }
+
+    #[test]
+    fn entries_that_are_null_count() {
+        let list = |entries: usize| format!("[{}]", vec!["null"; entries].join(","));
+        assert_eq!(read(&list(1024)).unwrap(), read("[]").unwrap());
+        assert!(read(&list(1025)).unwrap_err().contains("has 1025 entries; 1024 is the most"));
     }
 
     #[test]

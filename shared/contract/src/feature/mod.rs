@@ -41,6 +41,9 @@ pub enum FeatureValue {
 }
 
 impl FeatureValue {
+    /// Most entries of a list that a caller writes.
+    pub const MAX_ENTRIES: usize = 1024;
+
     /// The text that stands for a flag: `true` or `false`.
     #[must_use]
     pub fn flag(flag: bool) -> Self {
