@@ -187,8 +187,8 @@ pub(crate) fn build_programs<const N: usize>(
     profile: Build,
     programs: [(&str, &str); N],
 ) -> Result<[PathBuf; N]> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.arg("build").current_dir(crate::root());
+    let mut cargo = process::cargo();
+    cargo.arg("build");
     let folder = match profile {
         // The programs that the tests build: with the features of the whole workspace, those of its
         // tests included, which `--examples` asks for (there are none). By themselves they would need

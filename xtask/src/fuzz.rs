@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// features of the whole workspace; the project's own are built with counters, beside those without.
 fn build(one: Option<&str>) -> Result<PathBuf> {
     let root = crate::root();
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = process::cargo();
     cargo.args([
         "build",
         "--quiet",

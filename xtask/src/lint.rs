@@ -7,18 +7,14 @@ use anyhow::Result;
 use crate::{audit, docs, parts, process, python, python_client};
 
 pub(crate) fn run() -> Result<()> {
-    let cargo = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(arguments).current_dir(crate::root());
-        process::run(&mut command)
-    };
+    let cargo = |arguments: &[&str]| process::run(process::cargo().args(arguments));
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     // `--examples` (there are none) keeps the features of dependencies those that clippy checked with,
     // so that only the pages themselves are made.
-    let mut doc = Command::new(env!("CARGO"));
+    let mut doc = process::cargo();
     doc.args(["doc", "--workspace", "--no-deps", "--lib", "--examples"]);
-    process::run(doc.env("RUSTDOCFLAGS", "-D warnings").current_dir(crate::root()))?;
+    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     parts::check()?;
     let mut check = Command::new(audit::cargo_deny()?);
     check.args(["--workspace", "check", "bans", "licenses", "sources"]).current_dir(crate::root());

@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::Path,
-    process::Command,
 };
 
 use anyhow::{Context, Result};
@@ -38,9 +37,9 @@ struct Package {
 
 /// Writes both files into `folder`.
 pub(crate) fn write(folder: &Path) -> Result<()> {
-    let mut metadata = Command::new(env!("CARGO"));
+    let mut metadata = process::cargo();
     metadata.args(["metadata", "--locked", "--format-version", "1", "--filter-platform"]);
-    metadata.arg(process::host()?).current_dir(crate::root());
+    metadata.arg(process::host()?);
     let metadata: Value = serde_json::from_str(&process::output(&mut metadata)?)?;
     let packages = packages(&metadata, "plugrank")?;
     let lock = fs::read_to_string(crate::root().join("Cargo.lock"))?;

@@ -18,7 +18,7 @@ pub(crate) fn check() -> Result<()> {
         fenced(package, dependency)?;
     }
     for left_out in FEATURES {
-        let mut clippy = cargo();
+        let mut clippy = process::cargo();
         clippy.args(["clippy", "--package", "plugrank", "--lib", "--bins", "--profile", "test"]);
         clippy.args([
             "--no-default-features",
@@ -37,7 +37,7 @@ pub(crate) fn check() -> Result<()> {
 /// nothing of its features.
 pub(crate) fn test(mut with: impl FnMut(&mut Command)) -> Result<()> {
     for left_out in FEATURES {
-        let mut test = cargo();
+        let mut test = process::cargo();
         test.args(["test", "--package", "plugrank", "--lib", "--bins", "--no-default-features"]);
         test.args(["--features", &without(left_out)]);
         with(&mut test);
@@ -51,7 +51,7 @@ fn without(left_out: &str) -> String {
 }
 
 fn fenced(package: &str, dependency: &str) -> Result<()> {
-    let mut tree = cargo();
+    let mut tree = process::cargo();
     tree.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none"]);
     let tree = process::output(&mut tree)?;
     let found = tree.lines().any(|line| line.split(' ').next() == Some(dependency));
@@ -60,10 +60,4 @@ fn fenced(package: &str, dependency: &str) -> Result<()> {
         "{package} depends on {dependency}; `cargo tree -p {package} -i {dependency}` says by what"
     );
     Ok(())
-}
-
-fn cargo() -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(crate::root());
-    cargo
 }

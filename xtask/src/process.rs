@@ -4,6 +4,22 @@ use std::{io::ErrorKind, process::Command};
 
 use anyhow::{Context, Result, bail};
 
+/// Cargo in the repository's root, as a shell starts it.
+///
+/// What `cargo run` says of this program is taken out: build scripts (that of `ring`) would take it for a change, and half
+/// of everything would be built again after a `cargo build` by hand, and by that after this.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo.current_dir(crate::root());
+    cargo
+}
+
 /// Prints the command, runs it, and fails when it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", display(command));

@@ -1,6 +1,6 @@
 //! `cargo xtask shop`: makes `models/simshop` again.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use anyhow::Result;
 
@@ -17,7 +17,7 @@ const PREDICTIONS: &str = "240";
 pub(crate) fn run() -> Result<()> {
     let folder = crate::root().join("models/simshop");
     let dataset = folder.join("dataset");
-    let mut simshop = Command::new(env!("CARGO"));
+    let mut simshop = process::cargo();
     simshop.args([
         "run",
         "--release",
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
         "generate",
         "--force",
     ]);
-    simshop.arg("--out").arg(&dataset).args(SHOP).current_dir(crate::root());
+    simshop.arg("--out").arg(&dataset).args(SHOP);
     process::run(&mut simshop)?;
 
     let out = crate::target().join("shop");

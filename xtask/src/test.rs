@@ -103,8 +103,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(arguments).current_dir(crate::root());
+    let mut cargo = process::cargo();
+    cargo.args(arguments);
     cargo
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
         return Ok(tool);
     }
     println!("building {name} {version} (some minutes, once)");
-    let mut install = Command::new(env!("CARGO"));
+    let mut install = process::cargo();
     // Unoptimised: it is built for longer than it runs.
     install.args(["install", "--quiet", "--locked", "--force", "--debug", "--root"]).arg(&root);
     install.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");

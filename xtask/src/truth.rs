@@ -1,6 +1,6 @@
 //! What shoppers of a simulated shop truly like, and the clicks that lists would truly get.
 
-use std::{collections::HashMap, path::Path, process::Command};
+use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -55,10 +55,10 @@ pub(crate) struct Truth {
 impl Truth {
     /// Of the shop in `dataset`, for some of its shoppers.
     pub(crate) fn of_shop(dataset: &Path, shoppers: usize) -> Result<Self> {
-        let mut simshop = Command::new(env!("CARGO"));
+        let mut simshop = process::cargo();
         simshop.args(["run", "--quiet", "--package", "plugrank-simshop", "--", "truth"]);
         simshop.arg(dataset).args(["--shoppers", &shoppers.to_string()]);
-        let printed = process::output(simshop.current_dir(crate::root()))?;
+        let printed = process::output(&mut simshop)?;
         Self::read(&printed)
     }
 

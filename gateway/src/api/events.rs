@@ -45,7 +45,7 @@ pub struct EventBody<'a> {
     #[schema(min_length = 1, max_length = 256)]
     pub request_id: Option<String>,
     /// Where in the list it stood, from 1: the `rank` of the reply.
-    #[schema(value_type = Option<i64>, minimum = 1, maximum = 4_294_967_295_u32, example = 1)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 2_147_483_647, example = 1)]
     pub position: Option<u32>,
     /// Where in the shop it was shown.
     #[schema(min_length = 1, max_length = 64, example = "home")]

@@ -15,6 +15,8 @@ use crate::{
 const MAX_ID_BYTES: usize = 256;
 /// Longest name of a surface, in bytes.
 const MAX_SURFACE_BYTES: usize = 64;
+/// Largest position: a data set keeps it as a signed number of 32 bits.
+const MAX_POSITION: u32 = i32::MAX.unsigned_abs();
 /// Moments in milliseconds that an event may have: 1980 to 2100. What lies outside and inside by another
 /// unit is of that unit.
 const PLAUSIBLE: std::ops::Range<TimestampMs> = 315_532_800_000..4_102_444_800_000;
@@ -66,8 +68,15 @@ impl Checks {
         if let Some(surface) = &body.surface {
             errors.text_at(&pointer("surface"), surface, MAX_SURFACE_BYTES);
         }
-        if body.position == Some(0) {
-            errors.at(&pointer("position"), "is 0; positions count from 1, as `rank` does");
+        match body.position {
+            Some(0) => {
+                errors.at(&pointer("position"), "is 0; positions count from 1, as `rank` does");
+            }
+            Some(position) if position > MAX_POSITION => {
+                let detail = format!("is {position}; {MAX_POSITION} is the most");
+                errors.at(&pointer("position"), detail);
+            }
+            _ => {}
         }
         if body.value.is_some_and(|value| Number::new(value).is_none()) {
             errors.at(&pointer("value"), "is no number that is finite as a float32");
@@ -164,6 +173,7 @@ mod tests {
             (",\"request_id\":\"\"", "/events/3/request_id"),
             (",\"surface\":\"\"", "/events/3/surface"),
             (",\"position\":0", "/events/3/position"),
+            (",\"position\":2147483648", "/events/3/position"),
             (",\"value\":1e39", "/events/3/value"),
         ] {
             assert_eq!(wrong(extra).0, pointer);
