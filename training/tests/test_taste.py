@@ -78,7 +78,8 @@ def test_it_starts_as_log_odds_and_is_off_by_default() -> None:
     assert model.wide_cross.weight[0].nonzero().flatten().tolist() == [model.wide_cross.weight.shape[1] - 1]
     unified = make_unified(schema, WITH_TASTE, 0)
     unified.start_from(model)
-    assert torch.equal(unified.branches["ppm"].taste.map.weight, model.branches["ppm"].taste.map.weight)  # type: ignore[union-attr]
+    taken, given = (one.state_dict()["branches.ppm.taste.map.weight"] for one in (unified, model))
+    assert torch.equal(taken, given)
     with_candidates = set(unified.candidate_outputs()) - set(make_unified(schema, Config(), 0).candidate_outputs())
     assert with_candidates == {"ppm_traits"}
 

@@ -86,8 +86,8 @@ class Ppm(Branch):
     """
 
     reads_vectors = True
-    history_outputs = ("item_vector",)
-    candidate_outputs = ("item_vector", "ppm_query", "ppm_target")
+    history_outputs: tuple[str, ...] = ("item_vector",)
+    candidate_outputs: tuple[str, ...] = ("item_vector", "ppm_query", "ppm_target")
 
     def __init__(
         self, parts: tuple[int, ...], item: Sequence[Feature], config: PpmConfig, history: HistoryConfig
