@@ -130,7 +130,7 @@ def server(folder: pathlib.Path) -> Iterator[str]:
 
 def traffic(url: str, number: int) -> None:
     """One request of each kind; every fourth with a budget that cannot be kept."""
-    user = f"u{1 + number % 800}"
+    user = f"u{1 + number % 500}"
     budget = [1, 5, 20, 2000][number % 4]
     ask(f"{url}/v1/rank", {"user_id": user, "k": 5, "budget_ms": budget})
     event = {

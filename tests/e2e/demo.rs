@@ -74,7 +74,7 @@ async fn a_second_run_finds_the_shop_and_what_was_clicked() {
     let state = TempDir::new().unwrap();
     let first = Demo::start(state.path(), &[]);
     assert!(first.said.contains("Loading the shop"), "{}", first.said);
-    assert!(first.said.contains("simshop-7 (1500 items, 800 users)"), "{}", first.said);
+    assert!(first.said.contains("simshop-7 (1500 items, 500 users)"), "{}", first.said);
     assert!(first.history("u1").await > 0, "the shop's users have clicked");
     assert_eq!(first.history("nobody").await, 0);
     let click = json!({"event_id": "1", "type": "click", "user_id": "nobody", "item_id": "i1"});

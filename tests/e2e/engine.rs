@@ -25,7 +25,7 @@ const USERS: usize = 10;
 
 async fn rank(fleet: &Fleet, process: &Process, user: usize) -> Value {
     let mut body = json!({
-        "user_id": format!("u{}", user * 13 % 800 + 1),
+        "user_id": format!("u{}", user * 13 % 500 + 1),
         "k": 100,
         "budget_ms": 10_000,
         "context": {"timestamp": 4_000_000_000_000_i64},

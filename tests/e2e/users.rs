@@ -56,6 +56,6 @@ async fn a_user_is_written_changed_and_forgotten_to_the_last_byte() {
     let output = plugrank(&["store", "compact", "--config"]).arg(&config).output();
     let output = output.expect("plugrank can be started");
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(holds(&folder, "stays") && holds(&folder, "u800"));
+    assert!(holds(&folder, "stays") && holds(&folder, "u500"));
     assert!(!holds(&folder, WHO));
 }

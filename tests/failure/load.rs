@@ -253,7 +253,7 @@ async fn rank(caller: Caller, number: usize) {
     let mut user = number;
     while !caller.stopped() {
         user += CALLERS;
-        let body = json!({"user_id": format!("u{}", user % 800 + 1), "k": 20, "budget_ms": caller.budget_ms});
+        let body = json!({"user_id": format!("u{}", user % 500 + 1), "k": 20, "budget_ms": caller.budget_ms});
         let asked = Instant::now();
         let (seen, why, spent_ms) = match caller.post("/v1/rank", &body).await {
             Ok((200, reply)) => {

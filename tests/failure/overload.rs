@@ -25,7 +25,7 @@ struct Seen {
 }
 
 async fn ask(site: &Site, user: usize) -> (u16, Value) {
-    let body = json!({"user_id": format!("u{}", user % 800 + 1), "k": 20, "budget_ms": BUDGET_MS});
+    let body = json!({"user_id": format!("u{}", user % 500 + 1), "k": 20, "budget_ms": BUDGET_MS});
     site.post_json("/v1/rank", &body).await
 }
 

@@ -11,6 +11,7 @@ import pytest
 from planted import write_planted
 from plugrank_training.cli import main
 from plugrank_training.data.dataset import Dataset
+from plugrank_training.evaluate.true_clicks.knowable import Log, knowable_lists, learned_taste, traits_of
 from plugrank_training.evaluate.true_clicks.measure import gains, told
 from plugrank_training.evaluate.true_clicks.shop_truth import ShopTruth, contrasting, read_truth
 
@@ -73,6 +74,47 @@ def test_rows_are_compared() -> None:
     assert set(contrasting(three, np.arange(3), 2)) in ({0, 2}, {1, 2})
 
 
+def made_shop(rows: int) -> tuple[ShopTruth, Log, np.ndarray]:
+    """Thirty shoppers and 200 items of three traits with a quality of their own; clicks on the first 150 items."""
+    random = np.random.default_rng(4)
+    tastes, traits, quality = random.normal(size=(30, 3)), random.normal(size=(200, 3)), random.normal(size=200)
+    truth = truth_of(tastes @ traits.T + quality - 1.0)
+    user, item = random.integers(0, 30, rows), random.integers(0, 150, rows)
+    label = (random.random(rows) < 1.0 / (1.0 + np.exp(-truth.logits[user, item]))).astype(np.int8)
+    return truth, Log(user, item, label), np.arange(150, 200)
+
+
+def test_what_can_be_known_of_fresh_items() -> None:
+    truth, log, fresh = made_shop(12_000)
+    items = np.arange(200)
+    traits = traits_of(truth, items)
+    assert traits.rows.shape == (200, 3)
+    again = traits.tastes @ traits.rows.T + traits.common
+    apart = truth.logits - again
+    # What a shopper thinks of all items alike orders nothing, and is left out.
+    assert np.abs(apart - apart.mean(axis=1, keepdims=True)).max() < 1e-9
+    lists = knowable_lists(truth, log, items, fresh, (10, 10))
+    assert next(iter(lists)) == "traits and taste known"
+    clicks = {
+        name: np.mean([truth.expected_clicks(place, row) for place, row in enumerate(rows)])
+        for name, rows in lists.items()
+    }
+    assert all(sorted(row.tolist()) == fresh.tolist() for rows in lists.values() for row in rows)
+    best = np.mean([truth.expected_clicks(place, truth.best(place, fresh)) for place in range(30)])
+    known, whole, short = clicks.values()
+    # Quality cannot be known, a taste only as far as there are clicks.
+    assert best > known > whole > short > np.mean([truth.expected_clicks(place, fresh) for place in range(30)])
+
+
+def test_taste_is_learned_from_clicks() -> None:
+    truth, log, _ = made_shop(60_000)
+    traits = traits_of(truth, np.arange(200))
+    mine = log.user == 3
+    taste = learned_taste(traits.rows[log.item[mine]], traits.common[log.item[mine]], log.label[mine])
+    assert np.abs(taste - traits.tastes[3]).max() < 0.3
+    assert np.abs(learned_taste(traits.rows[:0], traits.common[:0], log.label[:0])).max() == 0.0
+
+
 def test_the_command_ranks_for_every_shopper(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_planted(tmp_path / "set")
     data = Dataset.load(folder)
@@ -103,6 +145,10 @@ def test_the_command_ranks_for_every_shopper(tmp_path: Path, capsys: pytest.Capt
     assert list(report["all"]) == ["popularity", "idrec", "unified", "best possible"]
     values = {name: row["expected_clicks"]["value"] for name, row in report["all"].items()}
     assert values["best possible"] == max(values.values())
+    oracles = ("traits and taste known", "taste from the whole log", "taste from 15 clicks and 15 refusals")
+    known = list(report["knowable"])
+    assert len(known) == (len(oracles) if report["fresh_items"] else 0)
+    assert all(name.endswith(oracle) for name, oracle in zip(known, oracles, strict=False))
     truth = read_truth(file, data)
     clicked = [np.unique(data.item[(data.user == user) & (data.label == 1)]) for user in truth.users]
     rest = [np.setdiff1d(np.arange(len(data.item_ids)), seen) for seen in clicked]

@@ -187,7 +187,7 @@ impl Load<'_> {
         let (rate, scale) = if args.brief { (4, brief) } else { (args.rate, args.scale) };
         let mut set = vec![
             ("BASE_URL", self.server.url()),
-            ("USERS", "800".to_owned()),
+            ("USERS", "500".to_owned()),
             ("RATE", rate.to_string()),
             ("SCALE", scale.to_string()),
         ];

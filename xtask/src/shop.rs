@@ -8,7 +8,7 @@ use crate::{files, process, python, train};
 
 /// Size of the shipped shop: small enough to ship, large enough to learn from.
 const SHOP: [&str; 8] =
-    ["--seed", "7", "--items", "1500", "--users", "800", "--impressions", "120000"];
+    ["--seed", "7", "--items", "1500", "--users", "500", "--impressions", "200000"];
 /// How it is trained.
 const CONFIG: &str = "training/configs/simshop-small.toml";
 /// Test impressions whose torch predictions are shipped, for the parity test.

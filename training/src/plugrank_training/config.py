@@ -85,6 +85,9 @@ class PpmConfig:
     weight_decay: float = 1e-3
     # Chance that an item's vector is replaced by the learned missing-vector in a training step.
     drop_item: float = 0.05
+    # Traits that a ridge regression over the history weighs, read off the item vector, 0 for none; and its steps.
+    taste: int = 0
+    taste_steps: int = 8
 
 
 @dataclass(frozen=True)
@@ -378,6 +381,7 @@ MAY_BE_ZERO = SHARES | {
     "embedding_weight_decay",
     "impressions",
     "covisits.dim",
+    "ppm.taste",
     "similarity.dim",
     "similarity.tiers",
     "semantic_ids.levels",

@@ -52,6 +52,8 @@ class Branch(nn.Module, ABC):
     linear = False
     # Whether `item` reads modal vectors.
     reads_vectors = False
+    # Places in what `cross` gives that are log-odds: a click model starts from their sum.
+    log_odds: tuple[int, ...] = ()
 
     @abstractmethod
     def item(self, inputs: ItemInputs) -> ItemParts:

@@ -61,7 +61,7 @@ class ClickModel(CutModel):
         self.from_recency = nn.Embedding(AGE_BUCKETS, hidden)
         nn.init.normal_(self.from_recency.weight, std=0.02)
         if self.wide_cross is not None:
-            nn.init.zeros_(self.wide_cross.weight)
+            self.start_wide(self.wide_cross.weight)
         if not self.deep:
             return
         if not cross:
@@ -71,6 +71,16 @@ class ClickModel(CutModel):
         self.from_cross = nn.Linear(cross, hidden, bias=False)
         self.head = make_head(config, hidden)
         self.task_heads = nn.ModuleList(make_head(config, hidden) for _ in self.tasks[1:])
+
+    @torch.no_grad()
+    def start_wide(self, weight: Tensor) -> None:
+        """1 for what branches say are log-odds, 0 for all else; `[1, sum of cross_dim]`."""
+        weight.zero_()
+        start = 0
+        for part in self.parts():
+            for place in part.log_odds:
+                weight[:, start + place] = 1.0
+            start += part.cross_dim
 
     def head_modules(self) -> tuple[nn.Module, ...]:
         """Every module that belongs to no branch; those of further tasks too."""
@@ -118,6 +128,7 @@ class ClickModel(CutModel):
         """Start from the first branch's last cross output, PPM's next-click score, as the log-odds; the deep part
         begins silent."""
         if self.wide_cross is not None:
+            self.wide_cross.weight.zero_()
             self.wide_cross.weight[:, self.parts()[0].cross_dim - 1] = 1.0
         last = self.head[-1]
         if isinstance(last, nn.Linear):

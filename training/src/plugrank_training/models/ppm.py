@@ -15,6 +15,7 @@ from plugrank_training.models.feature_embeddings import FeatureEmbeddings
 from plugrank_training.models.features import Feature
 from plugrank_training.models.history_layer import HistoryLayer
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
+from plugrank_training.models.taste import Taste
 
 AGE_BUCKETS = 32
 # Keeps products of two state vectors near 1 at the start.
@@ -80,12 +81,13 @@ class Ppm(Branch):
     """Item projection, history transformer, target attention. Knows no user and no item identities.
 
     What the history leads to (`ppm_next`, the newest entry's state) and what a candidate is (`ppm_target`) meet in one
-    product, which next-click pre-training trains by itself.
+    product, which next-click pre-training trains by itself. With `ppm.taste` a regression over the history says of a
+    candidate what its traits are worth to the user.
     """
 
     reads_vectors = True
-    history_outputs = ("item_vector",)
-    candidate_outputs = ("item_vector", "ppm_query", "ppm_target")
+    history_outputs: tuple[str, ...] = ("item_vector",)
+    candidate_outputs: tuple[str, ...] = ("item_vector", "ppm_query", "ppm_target")
 
     def __init__(
         self, parts: tuple[int, ...], item: Sequence[Feature], config: PpmConfig, history: HistoryConfig
@@ -107,9 +109,15 @@ class Ppm(Branch):
         self.to_target = nn.Linear(dim, dim)
         self.attention = TargetAttention(dim, dim, config.attention_heads, config.key_dim, config.value_dim, length)
         self.prior = nn.Linear(dim, 1)
+        self.taste = Taste(dim, config.taste, config.taste_steps) if config.taste else None
         self.item_dim = dim
         self.user_dim = 2 * dim
         self.cross_dim = self.attention.output_dim + dim + 1
+        if self.taste is not None:
+            self.history_outputs += ("ppm_traits",)
+            self.candidate_outputs += ("ppm_traits",)
+            self.log_odds = (self.cross_dim - 1,)
+            self.cross_dim += 1
 
     @staticmethod
     def make_projection(parts: tuple[int, ...], item: Sequence[Feature], dim: int) -> nn.Module:
@@ -130,6 +138,8 @@ class Ppm(Branch):
             "ppm_query": self.attention.query(vector),
             "ppm_target": self.to_target(vector * self.scale),
         }
+        if self.taste is not None:
+            outputs["ppm_traits"] = self.taste.item(vector)
         return ItemParts(outputs, vector * self.scale, self.prior(vector))
 
     def states(self, vectors: Tensor, label: Tensor, age_bucket: Tensor, mask: Tensor) -> Tensor:
@@ -150,23 +160,26 @@ class Ppm(Branch):
         likes = interest(vectors, history.residual, history.mask)
         there = history.mask[:, :1]
         newest = states[:, 0] * there
-        return UserParts(
-            {
-                "ppm_keys": self.attention.key(vectors),
-                "ppm_values": self.attention.values(states, history.residual, history.mask),
-                "ppm_interest": likes,
-                "ppm_next": self.to_next(newest) * there,
-            },
-            torch.cat([likes, newest], dim=-1),
-        )
+        state = {
+            "ppm_keys": self.attention.key(vectors),
+            "ppm_values": self.attention.values(states, history.residual, history.mask),
+            "ppm_interest": likes,
+            "ppm_next": self.to_next(newest) * there,
+        }
+        if self.taste is not None:
+            state["ppm_taste"] = self.taste.user(history.items["ppm_traits"], history.residual, history.mask)
+        return UserParts(state, torch.cat([likes, newest], dim=-1))
 
     def cross(self, state: Named, candidate: Named) -> Tensor:
-        """Target attention, the product of interest and candidate, and how well the candidate comes next; see
+        """Target attention, the product of interest and candidate, what taste says of it, how well it comes next; see
         `Branch.cross`."""
         attended = self.attention.attend(candidate["ppm_query"], state["ppm_keys"], state["ppm_values"])
         product = candidate["item_vector"] * state["ppm_interest"].unsqueeze(1) * 4.0
         match = (candidate["ppm_target"] * state["ppm_next"].unsqueeze(1)).sum(-1, keepdim=True)
-        return torch.cat([attended, product, match * MATCH_SCALE], dim=-1)
+        told = [attended, product, match * MATCH_SCALE]
+        if self.taste is not None:
+            told.insert(2, self.taste.cross(state["ppm_taste"], candidate["ppm_traits"]))
+        return torch.cat(told, dim=-1)
 
     def stored_groups(self) -> tuple[str, ...]:
         """The projection, and above it the transformer, see `Branch.stored_groups`."""
@@ -196,10 +209,11 @@ class Ppm(Branch):
         return self
 
     def groups(self) -> list[Group]:
-        """Projection, transformer and attention, see `Branch.groups`."""
+        """Projection, transformer and attention with taste, see `Branch.groups`."""
         transformer = (self.age, self.label, self.layers, self.norm, self.to_next)
+        attention = (self.attention,) if self.taste is None else (self.attention, self.taste)
         return [
             Group("ppm.projection", (self.projection, self.prior, self.to_target), "item vector, per item"),
             Group("ppm.transformer", transformer, "user state, per history", (self.scale,)),
-            Group("ppm.attention", (self.attention,), "queries per item, keys and values per history"),
+            Group("ppm.attention", attention, "queries per item, keys and values per history"),
         ]

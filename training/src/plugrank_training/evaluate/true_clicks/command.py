@@ -109,6 +109,8 @@ def text_of(report: dict[str, Any]) -> str:
                 + ("" if way is None else f", {way:.0%} of the way from popularity")
                 + ("" if spent is None else f", {spent:.1f} ms a list")
             )
+        if kind == "fresh":
+            lines += [f"  at most, {name}: {way:.0%} of the way" for name, way in report["knowable"].items()]
         over = report["gains"][kind].get("over_rival")
         if over is not None:
             lines.append(f"  unified over idrec: {over:+.1%}")

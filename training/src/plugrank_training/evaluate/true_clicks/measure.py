@@ -18,6 +18,7 @@ from plugrank_training.evaluate.lists.requests import Request, Requests, distinc
 from plugrank_training.evaluate.lists.retrieval import SOURCES, Candidates, Retrieval, RetrievalOptions
 from plugrank_training.evaluate.lists.rows import popularity_order
 from plugrank_training.evaluate.trained import Trained
+from plugrank_training.evaluate.true_clicks.knowable import Log, knowable_lists
 from plugrank_training.evaluate.true_clicks.shop_truth import ShopTruth, contrasting
 from plugrank_training.fit.prepare import Prepared
 from plugrank_training.fit.run import Run
@@ -36,6 +37,9 @@ class Scene:
     replay: Replay
     # Items that nobody has clicked, int64 [n].
     fresh: np.ndarray
+    log: Log
+    # Entries of each label that models read of a history.
+    history: tuple[int, int]
 
 
 def open_scene(run: Run, prepared: Prepared, truth: ShopTruth, limit: int) -> Scene:
@@ -69,7 +73,8 @@ def open_scene(run: Run, prepared: Prepared, truth: ShopTruth, limit: int) -> Sc
         run.config.batch.eval_rows,
     )
     fresh = np.flatnonzero(retrieval.available & (retrieval.clicks == 0))
-    return Scene(truth, replay, fresh)
+    history = run.config.history
+    return Scene(truth, replay, fresh, Log(log.user, log.item, log.label), (history.clicks, history.impressions))
 
 
 def measure(scene: Scene, models: Mapping[str, Trained], titles: Sequence[str]) -> dict[str, Any]:
@@ -83,6 +88,7 @@ def measure(scene: Scene, models: Mapping[str, Trained], titles: Sequence[str]) 
         "fresh_items": len(scene.fresh),
         "all": {name: told(scene.truth, lists) for name, lists in everything.items()},
         "fresh": {name: told(scene.truth, lists) for name, lists in fresh.items()},
+        "knowable": knowable(scene, fresh),
         "gains": {kind: gains(scene.truth, lists) for kind, lists in (("all", everything), ("fresh", fresh))},
         "milliseconds": milliseconds,
         "contrast": [
@@ -160,6 +166,19 @@ def told(truth: ShopTruth, lists: Lists) -> dict[str, Any]:
         "expected_clicks": asdict(interval(clicks[None])),
         "distinct_items": int((member.sum(axis=0) > 0).sum()),
         "overlap": float(pairs.mean()) if len(pairs) else 1.0,
+    }
+
+
+def knowable(scene: Scene, fresh: Mapping[str, Lists]) -> dict[str, float]:
+    """How far oracles come from newest first to the best possible on fresh items, see `knowable.py`."""
+    if not fresh:
+        return {}
+    items = np.flatnonzero(scene.replay.retrieval.available)
+    oracles = knowable_lists(scene.truth, scene.log, items, scene.fresh, scene.history)
+    low, high = (expected(scene.truth, fresh[name]).mean() for name in (POPULARITY, BEST))
+    return {
+        name: float((expected(scene.truth, lists).mean() - low) / (high - low)) if high > low else 0.0
+        for name, lists in oracles.items()
     }
 
 
