@@ -13,6 +13,7 @@ use crate::{
     item_models::{Content, EncoderRow, ItemModels, ItemSchema},
     metrics::EncodingMetrics,
     modal::ModalVector,
+    modal_key::modal_key,
     options::EncodingOptions,
     record_set::Record,
 };
