@@ -44,16 +44,20 @@ def main() -> None:
     past = [call(f"{url}/v1/users/{user}?clicks={args.k}&impressions=0").get("history", []) for user in users]
     print(f"{'':24}  commonest  kinds  predicted clicks")
     print(row("newest clicks", [counted(kind(entry["item_id"]) for entry in clicks) for clicks in past if clicks]))
-    first = None
+    first, degraded = None, 0
     for surface in args.surface:
         lists, clicks = [], 0.0
         for user in users:
             body = {"user_id": user, "k": args.k, "surface": surface, "budget_ms": 2000}
-            items = call(f"{url}/v1/rank", body)["items"]
+            reply = call(f"{url}/v1/rank", body)
+            degraded += bool(reply["degraded"])
+            items = reply["items"]
             lists.append(counted(kind(item["item_id"]) for item in items))
             clicks += sum(item["ctr"] or 0.0 for item in items)
         first = first or clicks
         print(f"{row(surface, lists)}  {clicks / first:16.3f}")
+    if degraded:
+        raise SystemExit(f"{degraded} lists were degraded: a quicker machine tells more")
 
 
 def counted(kinds: Iterable[str | None]) -> tuple[float, int]:
