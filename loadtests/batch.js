@@ -3,7 +3,7 @@
 import { check } from 'k6';
 import http from 'k6/http';
 import { HEADERS, anyone, rank } from './lib/rank.js';
-import { BASE_URL, K, RATE, arrivals, options as shared, seconds } from './lib/settings.js';
+import { BASE_URL, BUDGET, K, RATE, arrivals, options as shared, seconds } from './lib/settings.js';
 
 const SIZE = 20;
 
@@ -20,7 +20,7 @@ export function single() {
 }
 
 export function batch() {
-  const requests = Array.from({ length: SIZE }, () => ({ user_id: anyone(), k: K }));
+  const requests = Array.from({ length: SIZE }, () => ({ user_id: anyone(), k: K, ...BUDGET }));
   const response = http.post(`${BASE_URL}/v1/rank/batch`, JSON.stringify({ requests }), { headers: HEADERS, tags: { name: 'batch' } });
   check(response, {
     'status is 200': (r) => r.status === 200,

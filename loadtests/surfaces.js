@@ -4,7 +4,7 @@
 import { check } from 'k6';
 import http from 'k6/http';
 import { HEADERS, anyone } from './lib/rank.js';
-import { BASE_URL, RATE, arrivals, options as shared, seconds } from './lib/settings.js';
+import { BASE_URL, BUDGET, RATE, arrivals, options as shared, seconds } from './lib/settings.js';
 
 const PAGES = 3;
 
@@ -15,7 +15,7 @@ export const options = shared(
 
 export default function surfaces() {
   const cart = Math.random() < 0.5;
-  const body = { user_id: anyone(), surface: cart ? 'cart' : 'home' };
+  const body = { user_id: anyone(), surface: cart ? 'cart' : 'home', ...BUDGET };
   if (cart) body.context = { items: [`i${1 + Math.floor(Math.random() * 1000)}`] };
   const shown = new Set();
   for (let page = 0; page < PAGES; page += 1) {

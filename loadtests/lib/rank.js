@@ -2,7 +2,7 @@
 import http from 'k6/http';
 import { check } from 'k6';
 import { Counter, Rate, Trend } from 'k6/metrics';
-import { BASE_URL, BUDGET_MS, K, KEY, USERS, USER_PREFIX } from './settings.js';
+import { BASE_URL, BUDGET, K, KEY, USERS, USER_PREFIX } from './settings.js';
 
 // A refusal is an answer that was asked for: 429, 503.
 http.setResponseCallback(http.expectedStatuses({ min: 200, max: 299 }, 429, 503));
@@ -35,8 +35,7 @@ export function anyone() {
 // "refused" or "failed".
 export function rank(more) {
   const user = anyone();
-  const body = { user_id: user, k: K, ...more };
-  if (BUDGET_MS > 0) body.budget_ms = BUDGET_MS;
+  const body = { user_id: user, k: K, ...BUDGET, ...more };
   const response = http.post(`${BASE_URL}/v1/rank`, JSON.stringify(body), {
     headers: HEADERS,
     tags: { name: 'rank' },

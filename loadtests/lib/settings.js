@@ -20,7 +20,9 @@ export const USER_PREFIX = __ENV.USER_PREFIX === undefined ? 'u' : __ENV.USER_PR
 // Items a request asks for.
 export const K = number('K', 20);
 // Sent as budget_ms; 0: not sent, the server's own default holds.
-export const BUDGET_MS = number('BUDGET_MS', 0);
+const BUDGET_MS = number('BUDGET_MS', 0);
+// What a request says of it.
+export const BUDGET = BUDGET_MS > 0 ? { budget_ms: BUDGET_MS } : {};
 // Rank requests a second, where a scenario has one rate.
 export const RATE = number('RATE', 50);
 // Scales every duration of a scenario: 0.1 is a tenth of it.

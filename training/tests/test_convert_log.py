@@ -86,9 +86,24 @@ def test_a_log_becomes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "rows that are heartbeat": 1,
         "rows without a label": 1,
     }
-    assert "left out: 1 rows without a user" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "left out: 1 rows without a user" in told
+    assert "no key of the map names" not in told
     assert main(["convert", "--map", str(tmp_path / "log.toml"), str(out)]) == 0
     assert "converted by this map before" in capsys.readouterr().out
+
+
+def test_columns_that_the_map_does_not_name_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "items.csv").write_text("product,name,weight\n9,Kettle,2\n", encoding="utf-8")
+    text = MAP.replace('keep = ["device"]\n', "").split("[items]")[0] + '[items]\nfiles = "items.csv"\ntitle = "name"\n'
+    assert main(["convert", "--map", str(write(tmp_path, text)), str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "columns of log that no key of the map names: price, device" in told
+    assert "columns of items that no key of the map names: weight" in told
+    assert meta(tmp_path / "out")["converted_from"]["not_mapped"] == {  # type: ignore[index]
+        "log": ["price", "device"],
+        "items": ["weight"],
+    }
 
 
 def test_items_and_users_of_their_own(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ use plugrank_inference::{InferenceError, Library, SessionOptions, worker_pool::W
 use plugrank_store::{Store, StoredItem, VectorSpace};
 
 use crate::{
+    encode_job::{self, EncodedItems, ItemToRun, ModalSource},
     error::EncodingError,
     item_models::{Content, EncoderRow, ItemModels, ItemSchema},
     metrics::EncodingMetrics,
@@ -15,20 +16,10 @@ use crate::{
     modal_key::modal_key,
     options::EncodingOptions,
     record_set::Record,
-    write_back::Vectors,
 };
 
 /// Jobs that may wait for the threads; callers bound what they have under way themselves.
 const WAITING_JOBS: usize = 4096;
-
-/// What an encoding of several items gave.
-#[derive(Debug)]
-pub(crate) struct EncodedItems {
-    /// Same order; `None` for an item whose content changed meanwhile.
-    pub(crate) records: Vec<Option<Record>>,
-    /// Modal vectors that were made and not read, ready to be stored.
-    pub(crate) modal: Vectors,
-}
 
 /// Makes records of items.
 pub(crate) struct Encoder {
@@ -81,44 +72,22 @@ impl Encoder {
     /// Encodes items.
     ///
     /// # Errors
-    /// When a graph or reading images fails; what was cached of modal vectors is then made anew.
+    /// When reading images fails, or none of the items can be encoded; what was cached of modal vectors is then made
+    /// anew.
     pub(crate) async fn encode(
         &self,
         items: &[Arc<StoredItem>],
     ) -> Result<EncodedItems, EncodingError> {
-        let mut known = self.known_modal(items).await;
-        let unknown: Vec<usize> = (0..items.len()).filter(|at| known[*at].is_none()).collect();
-        let (contents, changed) = self.contents(items, &unknown).await?;
-        let items: Vec<Arc<StoredItem>> = items.to_vec();
+        let known = self.known_modal(items).await;
+        let items = self.with_content(items, known).await?;
         let schema = Arc::clone(&self.schema);
-        let metrics = Arc::clone(&self.metrics);
         let job = move |models: &mut ItemModels| {
-            let (made, bad) = models.modal(contents).map_err(InferenceError::Run)?;
-            EncodingMetrics::add(&metrics.bad_images, bad);
-            let mut modal = Vectors::new();
-            for (at, vector) in unknown.iter().zip(made) {
-                if !changed.contains(at) {
-                    modal.push((modal_key(&items[*at].item), vector.to_bytes()));
-                }
-                known[*at] = Some(vector);
-            }
-            let absent = ModalVector::absent(&schema.modal);
-            let features: Vec<_> =
-                items.iter().map(|item| schema.features.item(&item.item)).collect();
-            let rows: Vec<EncoderRow<'_>> = known
-                .iter()
-                .zip(&features)
-                .map(|(vector, features)| EncoderRow {
-                    modal: vector.as_ref().unwrap_or(&absent),
-                    features,
-                })
-                .collect();
-            let records = models.records(&rows).map_err(InferenceError::Run)?.into_iter();
-            let unchanged = |(at, record)| (!changed.contains(&at)).then_some(record);
-            let records = records.enumerate().map(unchanged).collect();
-            Ok(EncodedItems { records, modal })
+            encode_job::encode(models, &schema, &items).map_err(InferenceError::Run)
         };
-        Ok(self.full.submit(Deadline::NONE, job).await?)
+        let encoded = self.full.submit(Deadline::NONE, job).await?;
+        EncodingMetrics::add(&self.metrics.bad_images, encoded.bad_images);
+        EncodingMetrics::add(&self.metrics.encode_failures, encoded.failed);
+        Ok(encoded)
     }
 
     /// Records of items of which nothing but the id is known, or whose vector is not at hand.
@@ -161,37 +130,41 @@ impl Encoder {
         }
     }
 
-    /// What the encoders read of the items at `places`; and the places of items whose image is
-    /// another than when they were read, because they were written in between.
-    async fn contents(
+    /// Items with their modal vectors, as far as they are known, else with what the encoders read. An image that is
+    /// another than when its item was read was written in between.
+    async fn with_content(
         &self,
         items: &[Arc<StoredItem>],
-        places: &[usize],
-    ) -> Result<(Vec<Content>, Vec<usize>), EncodingError> {
-        let with_image: Vec<usize> = places
-            .iter()
-            .copied()
-            .filter(|at| self.schema.reads_images() && items[*at].item.image_hash.is_some())
-            .collect();
-        let mut images = vec![None; items.len()];
-        let mut changed = Vec::new();
-        if !with_image.is_empty() {
-            let ids: Vec<ItemId> =
-                with_image.iter().map(|at| items[*at].item.item_id.clone()).collect();
-            let read = self.store.images(&ids).await?;
-            for (at, bytes) in with_image.into_iter().zip(read) {
-                let hash = bytes.as_deref().map(|bytes| *blake3::hash(bytes).as_bytes());
-                if hash == items[at].item.image_hash {
-                    images[at] = bytes;
-                } else {
-                    changed.push(at);
-                }
-            }
-        }
-        let content = |at: &usize| Content {
-            text: items[*at].item.encoder_text(),
-            image: images[*at].take(),
+        known: Vec<Option<ModalVector>>,
+    ) -> Result<Vec<ItemToRun>, EncodingError> {
+        let reads_images = self.schema.reads_images();
+        let with_image = |(item, known): &(&Arc<StoredItem>, &Option<ModalVector>)| {
+            known.is_none() && reads_images && item.item.image_hash.is_some()
         };
-        Ok((places.iter().map(content).collect(), changed))
+        let ids: Vec<ItemId> = items
+            .iter()
+            .zip(&known)
+            .filter(with_image)
+            .map(|(item, _)| item.item.item_id.clone())
+            .collect();
+        let mut images = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.store.images(&ids).await?,
+        }
+        .into_iter();
+        let mut modal = |item: &Arc<StoredItem>, known: Option<ModalVector>| {
+            let reads_image = with_image(&(item, &known));
+            if let Some(vector) = known {
+                return ModalSource::Known(vector);
+            }
+            let image = if reads_image { images.next().flatten() } else { None };
+            let hash = image.as_deref().map(|bytes| *blake3::hash(bytes).as_bytes());
+            if reads_image && hash != item.item.image_hash {
+                return ModalSource::Changed;
+            }
+            ModalSource::Made(Content { text: item.item.encoder_text(), image })
+        };
+        let run = |(item, known)| ItemToRun { modal: modal(item, known), item: Arc::clone(item) };
+        Ok(items.iter().zip(known).map(run).collect())
     }
 }

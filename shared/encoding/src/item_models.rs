@@ -149,14 +149,14 @@ impl ItemModels {
     /// Modal vectors of contents, in their order, and how many images could not be used.
     pub(crate) fn modal(
         &mut self,
-        contents: Vec<Content>,
+        contents: &[&Content],
     ) -> Result<(Vec<ModalVector>, usize), String> {
         let schema = Arc::clone(&self.schema);
         let mut vectors = vec![ModalVector::absent(&schema.modal); contents.len()];
         let (mut texts, mut pixels, mut bad) = (Batch::default(), Batch::default(), 0);
-        for (row, content) in contents.into_iter().enumerate() {
+        for (row, content) in contents.iter().enumerate() {
             if schema.text.is_some() && !content.text.is_empty() {
-                texts.push(row, content.text);
+                texts.push(row, content.text.clone());
             }
             if let (Some(image), Some(bytes)) = (&schema.image, &content.image) {
                 match image.pixels(bytes) {

@@ -13,6 +13,7 @@
 
 mod embeddings;
 mod encode_catalog;
+mod encode_job;
 mod encode_queue;
 mod encode_rate;
 mod encoder;

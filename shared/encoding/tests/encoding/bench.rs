@@ -68,7 +68,15 @@ pub(crate) fn event(number: u64, user: &str, item: &str, at: TimestampMs) -> Eve
 
 /// What an encoding is built from, with the item table of the store loaded.
 pub(crate) async fn parts(store: &Arc<dyn Store>, options: EncodingOptions) -> EncodingParts {
-    let bundle = small_bundle();
+    parts_of(small_bundle(), store, options).await
+}
+
+/// The same for another bundle.
+pub(crate) async fn parts_of(
+    bundle: Arc<Bundle>,
+    store: &Arc<dyn Store>,
+    options: EncodingOptions,
+) -> EncodingParts {
     let items = ItemTable::new();
     let features = FeatureColumn::new(Arc::new(bundle.feature_encoder().unwrap()));
     items.attach(Arc::clone(&features));

@@ -7,6 +7,7 @@ mod cached_states;
 mod catalog;
 mod fast_path;
 mod late;
+mod one_bad_item;
 mod records;
 mod slow_store;
 mod users;

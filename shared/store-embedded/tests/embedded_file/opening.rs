@@ -207,3 +207,30 @@ fn a_forbidden_directory_is_named() {
     assert!(message.contains("no permission to read and write"), "{message}");
     assert!(message.contains("forbidden"), "{message}");
 }
+
+/// The name and the `nice` value of each thread of this process.
+#[cfg(target_os = "linux")]
+fn threads() -> Vec<(String, i32)> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    // A thread may end while it is read.
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    let read = |stat: String| {
+        let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+        Some((name.to_owned(), fields.split_whitespace().nth(16)?.parse().ok()?))
+    };
+    stats.filter_map(read).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_thread_that_writes_yields_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("store.redb")).unwrap();
+    run(store.put_items(vec![item(1, 10)])).unwrap();
+    let threads = threads();
+    let own = threads.iter().filter(|(name, _)| name != "store-writer").map(|(_, nice)| *nice);
+    let lowered = (own.max().unwrap() + 5).min(19);
+    // Other tests have stores too, and their threads may just begin.
+    let writers: Vec<_> = threads.iter().filter(|(name, _)| name == "store-writer").collect();
+    assert!(writers.iter().any(|(_, nice)| *nice == lowered), "{writers:?} of {lowered}");
+}

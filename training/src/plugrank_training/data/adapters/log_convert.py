@@ -69,9 +69,10 @@ def convert_log(map_file: Path, out: Path, progress: bool = True) -> None:
         items = entities_of(plan.items, table, home, rows.item_ids, plan.item_id, "items", dropped)
         write_items(items, plan.items, part / ITEMS)
         users = entities_of(plan.users, table, home, rows.user_ids, plan.user_id, "users", dropped)
+        unmapped = unmapped_columns(plan, table, items.table, users.table)
         pq.write_table(pa.table({"user_id": users.ids} | features(users, plan.users, "users")), part / USERS)
         write_log(rows, table, plan, part / INTERACTIONS)
-        origin = {"map": map_file.name, "fingerprint": key, "dropped": dropped}
+        origin = {"map": map_file.name, "fingerprint": key, "dropped": dropped, "not_mapped": unmapped}
         meta = {
             "name": plan.name,
             "time": "ms" if plan.timestamp.column else "order",
@@ -84,11 +85,26 @@ def convert_log(map_file: Path, out: Path, progress: bool = True) -> None:
         print(f"{out}: {len(rows.label):,} interactions, {rows.label.mean():.2%} positive, {drawn:,} drawn negatives")
         print(f"  {len(rows.user_ids):,} users; {len(items.ids):,} items")
         print(f"  left out: {told(dropped)}")
+        for source, names in unmapped.items():
+            print(f"  columns of {source} that no key of the map names: {', '.join(names)}")
 
 
 def told(dropped: Mapping[str, int]) -> str:
     """What was left out, for a person."""
     return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "nothing"
+
+
+def unmapped_columns(plan: LogMap, log: pa.Table, items: pa.Table, users: pa.Table) -> dict[str, list[str]]:
+    """Columns that nothing is made of, by where they are."""
+    sources = [("log", log, plan.columns())]
+    for source, part, table, log_id in (
+        ("items", plan.items, items, plan.item_id),
+        ("users", plan.users, users, plan.user_id),
+    ):
+        if part.files:
+            sources.append((source, table, part.columns() | set(part.id or log_id)))
+    left = {source: [name for name in table.column_names if name not in read] for source, table, read in sources}
+    return {source: names for source, names in left.items() if names}
 
 
 def rows_of(plan: LogMap, table: pa.Table, dropped: dict[str, int]) -> Rows:

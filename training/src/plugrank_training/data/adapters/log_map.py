@@ -86,6 +86,12 @@ class Entities:
         """Where they come from."""
         return Files(self.files, self.format, self.separator, self.names)
 
+    def columns(self) -> set[str]:
+        """Columns that are read."""
+        single = {self.image, self.created_at.column, self.available} - {""}
+        lists = (self.id, self.title, self.text, self.categories, self.features, self.numbers)
+        return single.union(self.buckets, *lists)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -125,6 +131,13 @@ class LogMap:
     def clicks_only(self) -> bool:
         """Whether every row is a click and training draws the others."""
         return not self.label.column and not self.sample.per_positive
+
+    def columns(self) -> set[str]:
+        """Columns of the log that are read, those of items and users that have no files included."""
+        labels = {label.column for label in (self.label, *self.tasks.values())}
+        single = {self.timestamp.column, self.action, self.value, *labels} - {""}
+        parts = [part.columns() for part in (self.items, self.users) if not part.files]
+        return single.union(self.user_id, self.item_id, self.keep, self.numbers, *parts)
 
 
 def read_map(path: Path) -> LogMap:
