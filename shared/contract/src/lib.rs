@@ -22,6 +22,7 @@
 //! assert_eq!(error.code, ErrorCode::DeadlineExceeded);
 //! ```
 
+pub mod background;
 pub mod call;
 pub mod context;
 pub mod deadline;

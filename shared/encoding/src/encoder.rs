@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_bundle::Bundle;
-use plugrank_contract::{Deadline, ItemId};
+use plugrank_contract::{Deadline, ItemId, background};
 use plugrank_inference::{InferenceError, Library, SessionOptions, worker_pool::WorkerPool};
 use plugrank_store::{Store, StoredItem, VectorSpace};
 
@@ -29,6 +29,11 @@ pub(crate) struct EncodedItems {
     /// Modal vectors that were made and not read, ready to be stored.
     pub(crate) modal: Vectors,
 }
+
+type Encoded = Result<EncodedItems, InferenceError>;
+
+/// One batch of items, on the models of a worker.
+type EncodeJob<'a> = Box<dyn FnOnce() -> Encoded + Send + 'a>;
 
 /// Makes records of items.
 pub(crate) struct Encoder {
@@ -78,13 +83,32 @@ impl Encoder {
         self.full.alive() && self.light.alive()
     }
 
-    /// Encodes items.
+    /// Encodes items that somebody waits for.
     ///
     /// # Errors
     /// When a graph or reading images fails; what was cached of modal vectors is then made anew.
     pub(crate) async fn encode(
         &self,
         items: &[Arc<StoredItem>],
+    ) -> Result<EncodedItems, EncodingError> {
+        self.encode_by(items, |job| job()).await
+    }
+
+    /// Encodes items ahead of requests, and gives way to those that are answered meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) async fn encode_beside(
+        &self,
+        items: &[Arc<StoredItem>],
+    ) -> Result<EncodedItems, EncodingError> {
+        self.encode_by(items, |job| background::beside(job)).await
+    }
+
+    async fn encode_by(
+        &self,
+        items: &[Arc<StoredItem>],
+        run: impl FnOnce(EncodeJob<'_>) -> Encoded + Send + 'static,
     ) -> Result<EncodedItems, EncodingError> {
         let mut known = self.known_modal(items).await;
         let unknown: Vec<usize> = (0..items.len()).filter(|at| known[*at].is_none()).collect();
@@ -118,6 +142,7 @@ impl Encoder {
             let records = records.enumerate().map(unchanged).collect();
             Ok(EncodedItems { records, modal })
         };
+        let job = move |models: &mut ItemModels| run(Box::new(move || job(models)));
         Ok(self.full.submit(Deadline::NONE, job).await?)
     }
 

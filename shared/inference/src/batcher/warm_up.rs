@@ -1,12 +1,14 @@
 //! Every shape is run before the first request.
 
+use plugrank_contract::background;
+
 use super::{
     front::BatcherStartError, model::BatchModel, run_times::RunTimes, runner::guarded,
     shape::Buckets,
 };
 
 /// Runs every shape a batch can have on every model, so that none is met for the first time by a
-/// request, and measures them. `progress` receives the number of shapes done and of all there are.
+/// request, and measures them. Beside requests it rests after each. `progress` receives the number of shapes done and of all there are.
 ///
 /// # Errors
 /// When a shape does not run.
@@ -27,6 +29,7 @@ pub fn warm_up<M: BatchModel>(
             let begun = std::time::Instant::now();
             guarded(|| model.warm(shape)).map_err(failed)?;
             times.record(shape, begun.elapsed());
+            background::pause_after(2 * begun.elapsed());
             done += 1;
             progress(done, total);
         }
