@@ -20,8 +20,9 @@ pub(crate) struct Lease {
     clock: Clock,
 }
 
+/// The document: who has the lease, and until when, in Unix milliseconds.
 #[derive(Serialize, Deserialize)]
-struct Held {
+struct LeaseRecord {
     by: Uuid,
     until: i64,
 }
@@ -36,15 +37,16 @@ impl Lease {
     pub(crate) async fn is_held(&self, every: Duration) -> Result<bool, StoreError> {
         let now = self.clock.now_ms();
         let document = self.store.document(self.document).await?;
-        let held =
-            document.as_ref().and_then(|one| serde_json::from_slice::<Held>(&one.bytes).ok());
-        if held.is_some_and(|held| held.by != self.id && now < held.until) {
+        let record = document.as_ref();
+        let record =
+            record.and_then(|one| serde_json::from_slice::<LeaseRecord>(&one.bytes).ok());
+        if record.is_some_and(|record| record.by != self.id && now < record.until) {
             return Ok(false);
         }
         let until = now + i64::try_from((every * TURNS).as_millis()).unwrap_or(i64::MAX / 2);
-        let held = serde_json::to_vec(&Held { by: self.id, until })
+        let record = serde_json::to_vec(&LeaseRecord { by: self.id, until })
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let revision = document.map_or(0, |document| document.revision);
-        Ok(self.store.put_document(self.document, held, revision).await?.is_some())
+        Ok(self.store.put_document(self.document, record, revision).await?.is_some())
     }
 }

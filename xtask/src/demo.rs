@@ -177,32 +177,41 @@ pub(crate) fn any_port() -> Result<u16> {
 }
 
 pub(crate) fn build(profile: Build) -> Result<PathBuf> {
-    build_program(profile, "plugrank", "plugrank")
+    let [program] = build_programs(profile, [("plugrank", "plugrank")])?;
+    Ok(program)
 }
 
 /// The shop simulator.
 pub(crate) fn simshop(profile: Build) -> Result<Command> {
-    build_program(profile, "plugrank-simshop", "simshop").map(Command::new)
+    let [program] = build_programs(profile, [("plugrank-simshop", "simshop")])?;
+    Ok(Command::new(program))
 }
 
-fn build_program(profile: Build, package: &str, name: &str) -> Result<PathBuf> {
+/// Builds programs, each given as its package and its name, and returns their paths.
+pub(crate) fn build_programs<const N: usize>(
+    profile: Build,
+    programs: [(&str, &str); N],
+) -> Result<[PathBuf; N]> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.arg("build").current_dir(crate::root());
     let folder = match profile {
-        // The program that the tests build: with the features of the whole workspace, those of its
-        // tests included, which `--examples` asks for (there are none). By itself it would need
+        // The programs that the tests build: with the features of the whole workspace, those of its
+        // tests included, which `--examples` asks for (there are none). By themselves they would need
         // sixty crates built anew, Arrow and Actix among them.
         Build::Debug => {
-            cargo.args(["--workspace", "--bin", name, "--examples"]);
+            cargo.args(["--workspace", "--examples"]);
+            programs.iter().for_each(|(_, name)| _ = cargo.args(["--bin", name]));
             "debug"
         }
         Build::Release => {
-            cargo.args(["--release", "--package", package]);
+            cargo.arg("--release");
+            programs.iter().for_each(|(package, _)| _ = cargo.args(["--package", package]));
             "release"
         }
     };
     process::run(&mut cargo)?;
-    Ok(crate::target().join(folder).join(name))
+    let folder = crate::target().join(folder);
+    Ok(programs.map(|(_, name)| folder.join(name)))
 }
 
 fn shipped() -> Site {

@@ -245,7 +245,7 @@ impl Load<'_> {
     /// The same overload by a client that takes a tenth of k6's CPU: k6 is itself late by more than a
     /// budget now and then at thousands of requests a second on one core, and its clock counts that.
     fn by_the_clients_clock(&self, rate: f64) -> Result<()> {
-        let parts = Parts::make(crate::root().join("models/simshop/bundle"), "release")?;
+        let parts = Parts::make(crate::root().join("models/simshop/bundle"), Build::Release)?;
         let (_, pid) = *self.server.pids().first().context("no server runs")?;
         let mut load = self.cores.client(parts.bench_program());
         load.args(parts.bench("load").get_args());

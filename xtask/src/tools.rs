@@ -27,7 +27,9 @@ pub(crate) fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
     }
     println!("building {name} {version} (some minutes, once)");
     let mut install = Command::new(env!("CARGO"));
-    install.args(["install", "--quiet", "--locked", "--force", "--root"]).arg(&root);
+    // Unoptimised: it is built for longer than it runs.
+    install.args(["install", "--quiet", "--locked", "--force", "--debug", "--root"]).arg(&root);
+    install.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
     // Built once and not again: its own folder is thrown away.
     install.env_remove("CARGO_TARGET_DIR").arg(format!("{name}@{version}"));
     process::run(&mut install)?;

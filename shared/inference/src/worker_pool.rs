@@ -217,12 +217,12 @@ mod tests {
     use super::*;
 
     /// A job that says when it began and ends when told to.
-    struct Held {
+    struct BlockedJob {
         began: mpsc::Receiver<()>,
         release: mpsc::Sender<()>,
     }
 
-    impl Held {
+    impl BlockedJob {
         fn new() -> (Self, impl FnOnce(&mut usize) -> Result<(), InferenceError> + Send + 'static) {
             let (says, began) = mpsc::channel();
             let (release, released) = mpsc::channel::<()>();
@@ -244,11 +244,11 @@ mod tests {
     fn occupy(
         pool: &Arc<WorkerPool<usize>>,
     ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), InferenceError>>) {
-        let (held, job) = Held::new();
+        let (blocked, job) = BlockedJob::new();
         let pool = Arc::clone(pool);
         let running = tokio::spawn(async move { pool.submit(Deadline::NONE, job).await });
-        held.began.recv().unwrap();
-        (held.release, running)
+        blocked.began.recv().unwrap();
+        (blocked.release, running)
     }
 
     fn waits(pool: &WorkerPool<usize>, jobs: usize) {

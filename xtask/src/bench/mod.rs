@@ -17,6 +17,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 
+use crate::demo::Build;
+
 pub(crate) use self::{measure::Measured, servers::Parts};
 use self::{
     measure::{Results, Runner},
@@ -87,9 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         true => baseline::bundle(),
         false => crate::root().join("models/simshop/bundle"),
     };
-    // Ratios of two servers of one build need no optimised one, which takes twice as long to make.
-    let profile = if args.brief { "brief" } else { "release" };
-    let servers = Servers::start(Parts::make(bundle, profile)?, args.port, !args.brief, &args.set)?;
+    // Ratios of two servers of one build need no release one: that of the tests is there already.
+    let build = if args.brief { Build::Debug } else { Build::Release };
+    let servers = Servers::start(Parts::make(bundle, build)?, args.port, !args.brief, &args.set)?;
     if args.brief {
         return brief::run(&servers);
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::{subject::Subject, subjects};
 use crate::{
-    demo::{self, Server, Site},
+    demo::{self, Build, Server, Site},
     ort_library, process,
     running::Running,
     venv,
@@ -26,10 +26,11 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Builds the programs by a profile of Cargo and encodes the shipped shop for the peers.
-    pub(crate) fn make(bundle: PathBuf, profile: &str) -> Result<Self> {
+    /// Builds the programs and encodes the shipped shop for the peers.
+    pub(crate) fn make(bundle: PathBuf, build: Build) -> Result<Self> {
         let library = ort_library::ensure()?;
-        let (bench, plugrank) = build(profile)?;
+        let programs = [("plugrank-bench", "plugrank-bench"), ("plugrank", "plugrank")];
+        let [bench, plugrank] = demo::build_programs(build, programs)?;
         fs::create_dir_all(super::folder())?;
         let tables = super::folder().join("tables.safetensors");
         let mut prepare = Command::new(&bench);
@@ -195,23 +196,6 @@ impl Servers {
         }
         Ok(())
     }
-}
-
-/// The benchmark's program, and Plugrank.
-fn build(profile: &str) -> Result<(PathBuf, PathBuf)> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--profile",
-        profile,
-        "--package",
-        "plugrank-bench",
-        "--package",
-        "plugrank",
-    ]);
-    process::run(cargo.current_dir(crate::root()))?;
-    let folder = crate::target().join(profile);
-    Ok((folder.join("plugrank-bench"), folder.join("plugrank")))
 }
 
 /// The shipped shop.
