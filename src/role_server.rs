@@ -9,7 +9,6 @@ use actix_web::{
 };
 use anyhow::Result;
 use plugrank_body::BodyMemory;
-use plugrank_contract::background;
 use plugrank_gateway::ServerOptions;
 use plugrank_http::{HttpServer, Problem, operation_routes};
 use plugrank_runtime::{Health, Metrics, Shutdown};
@@ -69,7 +68,7 @@ pub async fn run(listener: TcpListener, parts: RoleParts, shutdown: Shutdown) ->
             }))
             .wrap(from_fn(role_access::admit))
     };
-    background::begin_serving();
+    plugrank_background::begin_serving();
     server.serve(listener, served, shutdown, app).await?;
     tracing::info!("stopped");
     Ok(())

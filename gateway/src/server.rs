@@ -7,7 +7,6 @@ use actix_web::{
     middleware::{Condition, from_fn},
     web,
 };
-use plugrank_contract::background;
 use plugrank_http::HttpServer;
 use plugrank_runtime::Shutdown;
 
@@ -80,7 +79,7 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 access::cors(&gateway.access.cors),
             ))
     };
-    background::begin_serving();
+    plugrank_background::begin_serving();
     let ended = tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,
         () = following => Ok(()),

@@ -10,7 +10,7 @@ use crate::{
     agreement::{Agreement, ArmTruth},
     dice::{Draw, dice, unit},
     shop::Shop,
-    shop_client::{Served, ShopClient, ShopServer},
+    shop_client::{ShopClient, ShopServer},
 };
 
 /// The layer that the experiments are in.

@@ -22,7 +22,6 @@
 //! assert_eq!(error.code, ErrorCode::DeadlineExceeded);
 //! ```
 
-pub mod background;
 pub mod call;
 pub mod context;
 pub mod deadline;

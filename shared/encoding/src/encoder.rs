@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugrank_bundle::Bundle;
-use plugrank_contract::{Deadline, ItemId, background};
+use plugrank_contract::{Deadline, ItemId};
 use plugrank_inference::{InferenceError, Library, SessionOptions, worker_pool::WorkerPool};
 use plugrank_store::{Store, StoredItem, VectorSpace};
 
@@ -102,7 +102,7 @@ impl Encoder {
         &self,
         items: &[Arc<StoredItem>],
     ) -> Result<EncodedItems, EncodingError> {
-        self.encode_by(items, |job| background::beside(job)).await
+        self.encode_by(items, |job| plugrank_background::beside(job)).await
     }
 
     async fn encode_by(

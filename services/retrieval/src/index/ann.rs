@@ -6,7 +6,6 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use plugrank_contract::background;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use crate::{
@@ -116,7 +115,7 @@ impl AnnIndex {
                 .map(|part| {
                     let (index, added) = (&*index, &added);
                     scope.spawn(move || {
-                        background::give_way();
+                        plugrank_background::give_way();
                         for (key, vector) in part {
                             let Some(vector) = self.prepared(vector)? else { continue };
                             index.add(u64::from(*key), &vector).map_err(refused)?;

@@ -1,7 +1,5 @@
 //! Every shape is run before the first request.
 
-use plugrank_contract::background;
-
 use super::{
     front::BatcherStartError, model::BatchModel, run_times::RunTimes, runner::guarded,
     shape::Buckets,
@@ -29,7 +27,7 @@ pub fn warm_up<M: BatchModel>(
             let begun = std::time::Instant::now();
             guarded(|| model.warm(shape)).map_err(failed)?;
             times.record(shape, begun.elapsed());
-            background::pause_after(2 * begun.elapsed());
+            plugrank_background::pause_after(2 * begun.elapsed());
             done += 1;
             progress(done, total);
         }
