@@ -108,3 +108,30 @@ fn text(out: &mut String, (x, y): (f64, f64), anchor: &str, colour: &str, what: 
         r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" fill="{colour}">{what}</text>"#
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_arm_has_a_line_in_both_panels_and_new_items_have_bounds() {
+        let day = |number: usize| {
+            let arm = |arm: &str, all: f64| json!({"arm": arm, "all": all, "of_fresh": 0.1, "fresh": all / 2.0});
+            json!({
+                "number": number, "arrived": 30 * number, "lists": 10, "clicks": 20,
+                "arms": [arm("popularity", 2.0), arm("ppm", 2.5 + number as f64)],
+                "fresh_best": 4.0, "fresh_any": 0.75, "found": [],
+            })
+        };
+        let days: Vec<Day> = serde_json::from_value(json!([day(1), day(2), day(3)])).unwrap();
+        let drawn = svg(&days);
+        assert_eq!(drawn.matches("<polyline").count(), 2 + 4, "{drawn}");
+        assert_eq!(drawn.matches("stroke-dasharray").count(), 2);
+        for name in ["popularity", "ppm", "best there is", "any order"] {
+            assert!(drawn.contains(&format!(">{name}</text>")), "{name}");
+        }
+        assert!(!svg(&[]).contains("polyline"), "nothing to draw");
+    }
+}

@@ -242,9 +242,9 @@ mod tests {
         let mean = differences.iter().sum::<f64>() / 40.0;
         let spread =
             (differences.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / 39.0).sqrt();
-        // In units of their own error: about normal, in the middle of nothing.
+        // In units of their own error, which the jackknife puts too large rather than too small.
         assert!(mean.abs() < 0.6, "{mean}");
-        assert!((0.6..1.4).contains(&spread), "{spread}");
+        assert!((0.2..1.2).contains(&spread), "{spread}");
     }
 
     #[test]
