@@ -68,6 +68,7 @@ pub async fn run(listener: TcpListener, parts: RoleParts, shutdown: Shutdown) ->
             }))
             .wrap(from_fn(role_access::admit))
     };
+    plugrank_background::begin_serving();
     server.serve(listener, served, shutdown, app).await?;
     tracing::info!("stopped");
     Ok(())

@@ -3,6 +3,7 @@
 //! A list counts once the time has passed in which its clicks come, and only where events say what of it was
 //! seen. Of many lists a sample is taken.
 
+pub(crate) mod kept;
 #[cfg(test)]
 #[path = "calibration_tests.rs"]
 mod tests;
@@ -21,6 +22,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use self::kept::{Began, ByExperiment};
 use crate::{clock::Clock, lease::Lease, metrics::register_all};
 
 /// How often lists are counted.
@@ -43,6 +45,7 @@ struct CohortLabels {
     task: String,
     surface: String,
     cohort: &'static str,
+    cache: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,7 +68,12 @@ pub(crate) struct CalibrationMetrics {
 impl CalibrationMetrics {
     pub(crate) fn register(to: &mut Registry) -> Self {
         let ours = Self::default();
-        let all = CohortLabels { task: MAIN.to_owned(), surface: String::new(), cohort: "warm" };
+        let all = CohortLabels {
+            task: MAIN.to_owned(),
+            surface: String::new(),
+            cohort: "warm",
+            cache: "whole",
+        };
         for family in [&ours.predicted, &ours.observed] {
             drop(family.get_or_create(&all));
         }
@@ -118,6 +126,7 @@ pub(crate) async fn run(mut watch: CalibrationWatch, lease: Lease, clock: Clock)
 /// Counts lists, from a moment on.
 pub(crate) struct CalibrationWatch {
     store: Arc<dyn Store>,
+    began: Began,
     /// Type of event to the further task it is the label of.
     tasks: BTreeMap<String, String>,
     metrics: CalibrationMetrics,
@@ -133,12 +142,12 @@ struct Seen {
 
 impl CalibrationWatch {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        (store, began): (Arc<dyn Store>, Began),
         tasks: BTreeMap<String, String>,
         metrics: CalibrationMetrics,
         now: TimestampMs,
     ) -> Self {
-        Self { store, tasks, metrics, counted_until: now - DELAY_MS }
+        Self { store, began, tasks, metrics, counted_until: now - DELAY_MS }
     }
 
     /// Counts the lists whose time has passed since the last turn.
@@ -146,14 +155,15 @@ impl CalibrationWatch {
         let to = now - DELAY_MS;
         let lists = self.sample(TimeRange { from: self.counted_until, to }).await?;
         let mut seen = self.seen(&lists, TimeRange { from: self.counted_until, to: now }).await?;
+        let mut by_arm = ByExperiment::new();
         for exposure in lists.into_values() {
             match seen.remove(&exposure.request_id) {
-                Some(items) => self.add(&exposure, &items).await?,
+                Some(items) => self.add(&exposure, &items, &mut by_arm).await?,
                 None => _ = self.metrics.unseen.inc(),
             }
         }
-        self.counted_until = to;
-        Ok(())
+        let from = std::mem::replace(&mut self.counted_until, to);
+        kept::add(&self.store, by_arm, from, &self.began).await
     }
 
     /// Lists by request, those of the least ids where there are too many: ids end in random bits, so their
@@ -210,6 +220,7 @@ impl CalibrationWatch {
         &self,
         exposure: &Exposure,
         seen: &HashMap<ItemId, Seen>,
+        by_arm: &mut ByExperiment,
     ) -> Result<(), StoreError> {
         let items: Vec<&ExposedItem> =
             exposure.items.iter().filter(|item| seen.contains_key(&item.item_id)).collect();
@@ -225,12 +236,15 @@ impl CalibrationWatch {
                 (true, true) => "cold_both",
             };
             let Some(did) = seen.get(&item.item_id) else { continue };
+            let mut add = |task: &str, said: (f32, bool)| {
+                self.add_task(exposure, cohort, (task, said), by_arm);
+            };
             if let Some(ctr) = item.ctr {
-                self.add_task(exposure, cohort, MAIN, (ctr, did.clicked));
+                add(MAIN, (ctr, did.clicked));
             }
             for (task, probability) in exposure.tasks.iter().zip(&item.scores) {
                 if self.tasks.values().any(|known| known == task) {
-                    self.add_task(exposure, cohort, task, (*probability, did.tasks.contains(task)));
+                    add(task, (*probability, did.tasks.contains(task)));
                 }
             }
         }
@@ -241,18 +255,22 @@ impl CalibrationWatch {
         &self,
         exposure: &Exposure,
         cohort: &'static str,
-        task: &str,
-        (predicted, happened): (f32, bool),
+        (task, (predicted, happened)): (&str, (f32, bool)),
+        by_arm: &mut ByExperiment,
     ) {
         let (predicted, observed) = (f64::from(predicted), f64::from(u8::from(happened)));
         if !predicted.is_finite() || predicted < 0.0 {
             return;
         }
         let surface = exposure.surface.clone().unwrap_or_default();
-        let labels = CohortLabels { task: task.to_owned(), surface, cohort };
+        let cache = if exposure.coverage < 1.0 { "partial" } else { "whole" };
+        let labels = CohortLabels { task: task.to_owned(), surface, cohort, cache };
         self.metrics.predicted.get_or_create(&labels).inc_by(predicted);
         self.metrics.observed.get_or_create(&labels).inc_by(observed);
         for given in exposure.arms.iter().filter(|_| !exposure.forced_arms) {
+            let arms = by_arm.entry(given.experiment.clone()).or_default();
+            let tasks = arms.entry(given.arm.clone()).or_default();
+            tasks.entry(task.to_owned()).or_default().add(predicted, observed);
             let labels = ArmLabels {
                 task: task.to_owned(),
                 experiment: given.experiment.clone(),

@@ -2,6 +2,7 @@
 
 use plugrank_contract::{EventType, ExposedArm};
 use plugrank_store::ExposureRow;
+use serde_json::json;
 
 use super::*;
 use crate::memory_store as store;
@@ -67,7 +68,8 @@ async fn what_was_seen_is_held_against_what_was_predicted_once() {
     store.append_events(events).await.unwrap();
     let metrics = CalibrationMetrics::register(&mut Registry::default());
     let tasks = BTreeMap::from([("buy".to_owned(), "purchase".to_owned())]);
-    let mut watch = CalibrationWatch::new(Arc::clone(&store), tasks, metrics.clone(), NOW);
+    let began: Began = Box::new(|name| (name == "e").then_some(NOW - 1));
+    let mut watch = CalibrationWatch::new((Arc::clone(&store), began), tasks, metrics.clone(), NOW);
     for minutes in [20, 40, 50, 90] {
         watch.count(NOW + minutes * 60_000).await.unwrap();
     }
@@ -75,6 +77,7 @@ async fn what_was_seen_is_held_against_what_was_predicted_once() {
         task: task.to_owned(),
         surface: "home".to_owned(),
         cohort: "cold_both",
+        cache: "whole",
     };
     let sums = |task: &str| {
         let labels = of(task);
@@ -89,4 +92,37 @@ async fn what_was_seen_is_held_against_what_was_predicted_once() {
         metrics.arm_predicted.get_or_create(&labels).get()
     };
     assert_eq!((arm("x"), arm("y"), metrics.unseen.get()), (0.75, 0.0, 1));
+    let kept = |began| {
+        let store = Arc::clone(&store);
+        async move { json!(kept::of_experiment(&store, "e", began).await.unwrap()) }
+    };
+    let found = kept(NOW - 1).await;
+    let expected = json!([
+        {"arm": "x", "task": "main", "items": 2, "predicted": 0.75, "observed": 1.0, "ratio": 1.0 / 0.75},
+        {"arm": "x", "task": "purchase", "items": 2, "predicted": 0.09375, "observed": 1.0, "ratio": 1.0 / 0.09375},
+    ]);
+    assert_eq!(found, expected);
+    assert_eq!(kept(NOW + 1).await, json!([]), "an experiment of the name that began later");
+}
+
+#[tokio::test]
+async fn lists_whose_vectors_were_missing_are_watched_apart() {
+    let store: Arc<dyn Store> = Arc::new(store::MemoryStore::default());
+    let lists = [exposure("r1", "x"), Exposure { coverage: 0.5, ..exposure("r2", "x") }];
+    store.append_exposures(lists.iter().map(ExposureRow::from).collect()).await.unwrap();
+    let shown = EventType::impression();
+    let events = ["r1", "r2"].map(|request| event(request, "a", &shown, NOW));
+    store.append_events(events.to_vec()).await.unwrap();
+    let metrics = CalibrationMetrics::register(&mut Registry::default());
+    let began: Began = Box::new(|_| None);
+    let parts = (Arc::clone(&store), began);
+    let mut watch = CalibrationWatch::new(parts, BTreeMap::new(), metrics.clone(), NOW);
+    watch.count(NOW + 40 * 60_000).await.unwrap();
+    for cache in ["whole", "partial"] {
+        let (task, surface) = (MAIN.to_owned(), "home".to_owned());
+        let labels = CohortLabels { task, surface, cohort: "cold_both", cache };
+        assert_eq!(metrics.predicted.get_or_create(&labels).get(), 0.5, "{cache}");
+    }
+    let gone = kept::of_experiment(&store, "e", 0).await.unwrap();
+    assert_eq!(gone, [], "the experiment is gone");
 }

@@ -12,7 +12,7 @@ use plugrank_runtime::Shutdown;
 
 use crate::{
     Gateway, access,
-    calibration::{self, CalibrationWatch},
+    calibration::{self, CalibrationWatch, kept::Began},
     clock::Clock,
     experiments::{self, Judge},
     exposures,
@@ -79,6 +79,7 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
                 access::cors(&gateway.access.cors),
             ))
     };
+    plugrank_background::begin_serving();
     let ended = tokio::select! {
         ended = server.serve(listener, health, shutdown, app) => ended,
         () = following => Ok(()),
@@ -98,7 +99,13 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
 fn calibration(gateway: &Gateway, clock: Clock) -> impl Future<Output = ()> + use<> {
     let (store, metrics) = (Arc::clone(&gateway.store), gateway.calibration.clone());
     let lease = Lease::new(Arc::clone(&store), "calibration", clock);
-    let watch = CalibrationWatch::new(store, gateway.labels.clone(), metrics, clock.now_ms());
+    let experiments = Arc::clone(&gateway.experiments);
+    let began: Began = Box::new(move |name| {
+        let running = experiments.running();
+        running.definitions().experiment(name).map(|found| found.began().unwrap_or_default())
+    });
+    let labels = gateway.labels.clone();
+    let watch = CalibrationWatch::new((store, began), labels, metrics, clock.now_ms());
     calibration::run(watch, lease, clock)
 }
 

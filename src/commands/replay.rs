@@ -3,11 +3,18 @@
 use anyhow::ensure;
 
 use super::Failure;
-use crate::experiment::{args::ReplayArgs, lists_report, replay, replay_lists, replay_report};
+use crate::experiment::{
+    args::ReplayArgs, lists_report, log_report, replay, replay_lists, replay_log, replay_report,
+};
 
 pub(super) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     if args.lists {
         return lists(args);
+    }
+    if args.model.is_some() {
+        let settings = super::settings::load(&args.config)?;
+        let found = replay_log(args, &settings)?;
+        return print(args.json, &found, || log_report(&found));
     }
     let found = replay(args)?;
     print(args.json, &found, || replay_report(&found))

@@ -97,7 +97,8 @@ and day: rows of a user add up. Columns that are read, where they are there (oth
   value           what the row was worth
   covariate       what the user did before the experiment; makes intervals narrower (CUPED)
   late, degraded, errors, coverage
-                  sums over the row's exposures, for guardrails
+                  sums over the row's exposures, for guardrails (coverage: vector_coverage; how much of
+                  the catalog is shown is known to a running server alone)
   timestamp       milliseconds, for --from, --until and the days still needed
   forced          rows that are true are left out, as are those of another --experiment
 
@@ -176,21 +177,42 @@ DECISIONS is a parquet or CSV file with one row per decision of the log: an item
               what a model expects of the choice, and of the other policy here; for the doubly robust
               estimate. Without them it is the inverse-propensity one.
 
+With --model the decisions are made of the log itself: FILE is the folder of an export of a server that logs lists in
+full (exposures.full_share) and explores. The model is one that a running server has loaded beside the active one, of
+which it asks values as of then; --config has the rules. A decision is a place at which something was drawn, given
+the places above as they were shown; its reward is 1 where the item was clicked, or --task happened.
+
 A log that says too little of the other policy is refused: below 100 effective decisions or 1% of all, a
 mean weight more than 10% from 1, or one decision with over 5% of all weight.
 
 Examples:
   plugrank replay decisions.parquet --json
+  plugrank replay today --model shop-8 --url http://127.0.0.1:8080 --config plugrank.toml
   plugrank replay --lists today/exposures.parquet --config plugrank.toml")]
 pub struct ReplayArgs {
-    /// Decisions (.parquet or .csv); with --lists the `exposures.parquet` of an export.
+    /// Decisions (.parquet or .csv); with --lists the `exposures.parquet` of an export, with --model its folder.
     #[arg(value_name = "DECISIONS")]
     pub file: PathBuf,
+    /// Estimate what this version of the model would have been worth, from the log of an export.
+    #[arg(long, value_name = "VERSION", conflicts_with = "lists")]
+    pub model: Option<String>,
+    /// With --model: the server that has it loaded.
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// With --model: the rung that it ranks on, such as idrec; full when left out.
+    #[arg(long, value_name = "RUNG", requires = "model")]
+    pub rung: Option<String>,
+    /// With --model: the task that is the reward, a column label_TASK of the interactions; a click when left out.
+    #[arg(long, value_name = "TASK", requires = "model")]
+    pub task: Option<String>,
+    /// With --model: budget of the requests that ask for values; the server's when left out.
+    #[arg(long, value_name = "MS", requires = "model")]
+    pub budget_ms: Option<u32>,
     /// Re-rank the requests that were logged in full (exposures.full_share) again, by the settings of
     /// --config, and say which lists come out otherwise than they were served.
     #[arg(long)]
     pub lists: bool,
-    /// With --lists: settings, as the server had them.
+    /// With --lists and --model: settings, as the server had them.
     #[command(flatten)]
     pub config: ConfigArg,
     /// Column of the unit.

@@ -8,8 +8,10 @@ mod exposures;
 mod online;
 mod replay;
 mod replay_lists;
+mod replay_log;
 mod report;
 mod rows;
+mod served;
 mod table;
 
 pub use analyse::{Analysis, analyse};
@@ -17,6 +19,7 @@ pub use check::check;
 pub use online::online;
 pub use replay::{replay, replay_report};
 pub use replay_lists::{ReplayedLists, lists_report, replay_lists};
+pub use replay_log::{ReplayedLog, log_report, replay_log};
 pub use report::report;
 
 #[cfg(test)]

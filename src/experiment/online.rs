@@ -7,7 +7,7 @@ use plugrank_experiments::{AnalysisPlan, DefinitionChange, statistics::Results};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{args::ResultsArgs, report::tables};
+use super::{args::ResultsArgs, report::tables, table::aligned};
 use crate::server_client::{ServerClient, escaped};
 
 /// The results as `GET /v1/experiments/NAME/results` gives them.
@@ -20,6 +20,19 @@ struct Online {
     history: Vec<DefinitionChange>,
     #[serde(flatten)]
     results: Results,
+    #[serde(default)]
+    calibration: Vec<ArmCalibration>,
+}
+
+/// What an arm predicted against what users did.
+#[derive(Debug, Deserialize)]
+struct ArmCalibration {
+    arm: String,
+    task: String,
+    items: u64,
+    predicted: f64,
+    observed: f64,
+    ratio: Option<f64>,
 }
 
 /// The results of an experiment on a running server, for people or as JSON.
@@ -38,9 +51,10 @@ pub fn online(args: &ResultsArgs) -> Result<String> {
 }
 
 fn text(online: &Online) -> String {
-    let Online { experiment, to, days, plan, history, results } = online;
+    let Online { experiment, to, days, plan, history, results, calibration } = online;
     let mut text = format!("{experiment}: {days:.2} days since its shares changed last\n");
     text.push_str(&tables(results, plan));
+    text.push_str(&watched(calibration));
     if !history.is_empty() {
         text.push_str("\nhistory\n");
     }
@@ -49,6 +63,26 @@ fn text(online: &Online) -> String {
         let _ = writeln!(text, "  {:>10} ago  {change} ({cause})", ago(to - at));
     }
     text
+}
+
+/// Calibration by arm and task; nothing where none was counted.
+fn watched(calibration: &[ArmCalibration]) -> String {
+    if calibration.is_empty() {
+        return String::new();
+    }
+    let header = ["calibration", "task", "items seen", "predicted", "observed", "ratio"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(calibration.iter().map(|one| {
+        vec![
+            one.arm.clone(),
+            one.task.clone(),
+            one.items.to_string(),
+            format!("{:.1}", one.predicted),
+            format!("{:.0}", one.observed),
+            one.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}")),
+        ]
+    }));
+    format!("\n{}", aligned(&rows))
 }
 
 fn ago(ms: i64) -> String {
@@ -69,6 +103,16 @@ mod tests {
     fn times_are_told_in_their_size() {
         let told = [5_000, 600_000, 7_200_000, 864_000_000].map(ago);
         assert_eq!(told, ["5 s", "10 min", "2.0 h", "10.0 days"]);
+    }
+
+    #[test]
+    fn calibration_is_a_table_where_it_was_counted() {
+        assert_eq!(watched(&[]), "");
+        let one = serde_json::json!({
+            "arm": "ppm", "task": "main", "items": 8, "predicted": 2.0, "observed": 3.0, "ratio": 1.5
+        });
+        let text = watched(&[serde_json::from_value(one).unwrap()]);
+        assert!(text.contains("ppm") && text.contains("1.500"), "{text}");
     }
 
     #[test]

@@ -53,6 +53,8 @@ fn arms(results: &Results) -> String {
     let mut header = ["arm", "users", "due", "exposures"].map(str::to_owned).to_vec();
     let tasks = results.arms.first().map_or(&[][..], |arm| &arm.outcomes);
     header.extend(tasks.iter().map(|outcome| outcome.task.clone()));
+    let catalog = results.arms.iter().any(|arm| arm.catalog_coverage.is_some());
+    header.extend(catalog.then(|| "of the catalog".to_owned()));
     let mut rows = vec![header];
     for (arm, due) in results.arms.iter().zip(&results.sample_ratio.expected) {
         let mut row = vec![
@@ -62,6 +64,7 @@ fn arms(results: &Results) -> String {
             amount(arm.exposures),
         ];
         row.extend(arm.outcomes.iter().map(|outcome| amount(outcome.sum)));
+        row.extend(arm.catalog_coverage.map(percent));
         rows.push(row);
     }
     aligned(&rows)

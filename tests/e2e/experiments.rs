@@ -15,6 +15,7 @@ async fn shoppers_browse_and_what_an_experiment_counts_is_what_they_did() {
         runs: 2,
         seed: 1,
         shoppers: 60,
+        before: 1,
         visits: 2,
         k: 5,
         threads: 4,
@@ -27,6 +28,7 @@ async fn shoppers_browse_and_what_an_experiment_counts_is_what_they_did() {
         let lists: usize = outcome.truth.iter().map(|arm| arm.lists).sum();
         assert_eq!(lists, 120, "{outcome:?}");
         assert_ne!(outcome.conclusion, Conclusion::Hidden, "{outcome:?}");
+        assert!(outcome.cuped, "shoppers came before it began: {outcome:?}");
         for arm in &outcome.truth {
             assert!(arm.lists > 20 && arm.served > 0.0 && arm.everyone.is_some(), "{outcome:?}");
         }

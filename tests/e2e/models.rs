@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    bundle_copy::copy,
+    bundle_copy::{copy, list},
     site::{Site, ids, repository},
 };
 
@@ -235,6 +235,37 @@ async fn a_hang_up_signal_reads_the_settings_again() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(site.alive(), "settings that cannot be used change nothing");
     assert_eq!(site.rank(request(1)).await["budget"]["total_ms"], 3000.0);
+}
+
+/// A graph whose last bias is no number: it verifies by checksum, loads, and then gives nothing that can be ranked by.
+#[tokio::test]
+async fn a_model_that_gives_no_numbers_is_withdrawn_and_every_request_is_answered_by_the_one_before()
+ {
+    let folder = models();
+    let two = folder.path().join("two");
+    let mut graph = fs::read(two.join("unified.onnx")).unwrap();
+    // Its name in the file, then the field of raw data with 4 bytes.
+    let name = b"model.head.5.biasJ\x04";
+    let at = graph.windows(name.len()).position(|part| part == name).unwrap() + name.len();
+    graph[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(two.join("unified.onnx"), graph).unwrap();
+    list(&two, "unified.onnx");
+    let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
+    let first = manifest()["version"].as_str().unwrap().to_owned();
+    let before = answer(&site.rank(request(1)).await);
+    load(&site).await;
+    activate(&site, "two").await;
+    for number in 1..=20 {
+        let reply = site.rank(request(1)).await;
+        assert_eq!((&reply["model"], &reply["rung"]), (&json!(first), &json!("full")), "{number}");
+        assert_eq!(answer(&reply), before, "request {number}");
+    }
+    assert_eq!(state(&site, "two").await, "failed");
+    assert_eq!(state(&site, &first).await, "active");
+    let (_, list) = site.get("/v1/models").await;
+    let models = list["models"].as_array().unwrap();
+    let two = models.iter().find(|model| model["version"] == "two").unwrap();
+    assert!(two["reason"].as_str().is_some_and(|reason| reason.contains("number")), "{two}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ events.types.favourite = { weight = 2.0 }
 events.types.hide = { positive = false, weight = -2.0 }
 ";
 /// A budget that debug builds and busy machines keep: what is shown here is that the parts fit, and not how fast.
-const PATIENT: &str = "\
+pub(crate) const PATIENT: &str = "\
 budget.default_ms = 5000
 budget.ceiling_ms = 20000
 ";
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     process::run(&mut verify)?;
 
     files::replace(&next, &models.join(NEXT))?;
-    activate(&url, &next)?;
+    activate(&url, NEXT, &next)?;
     let mut parity = python::training(&python);
     parity.arg("parity").arg(trained.join("predictions/unified.parquet"));
     process::run(parity.args(["--url", &url, "--rows", ROWS, "--budget-ms", "10000"]))?;
@@ -96,11 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Has the server load the bundle and answer by it.
-fn activate(url: &str, bundle: &Path) -> Result<()> {
+/// Has the server load the bundle, which its folder of models has under `name`, and answer by it; its version.
+pub(crate) fn activate(url: &str, name: &str, bundle: &Path) -> Result<String> {
     let manifest: Value = serde_json::from_str(&fs::read_to_string(bundle.join("manifest.json"))?)?;
     let version = manifest["version"].as_str().context("the manifest names no version")?;
-    ureq::post(format!("{url}/v1/models")).send_json(json!({"name": NEXT}))?;
+    ureq::post(format!("{url}/v1/models")).send_json(json!({ "name": name }))?;
     let deadline = Instant::now() + Duration::from_secs(600);
     loop {
         let list: Value = ureq::get(format!("{url}/v1/models")).call()?.body_mut().read_json()?;
@@ -117,5 +117,5 @@ fn activate(url: &str, bundle: &Path) -> Result<()> {
     }
     ureq::post(format!("{url}/v1/models/{version}/activate")).send_json(json!({}))?;
     println!("model {version} answers");
-    Ok(())
+    Ok(version.to_owned())
 }

@@ -49,11 +49,11 @@ impl Site {
         Self { dataset, bundle, state }
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.state.join("plugrank.toml")
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.state.join("server.log")
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(dataset) => trained(dataset)?,
     };
     let split = |binary: &Path, library: &Path, site: &Site, port| {
-        demo_split::serve(demo_split::ROLES, binary, library, site, port)
+        demo_split::serve(demo_split::ROLES, binary, library, site, (port, ""))
     };
     let serve = if args.split { split } else { serve };
     let (mut server, users) = serve(&binary, &library, &site, args.port)?;
@@ -122,11 +122,16 @@ pub(crate) fn serve_with(
     fs::write(&config, settings(site, port, library) + more)?;
     let users = load(binary, library, site, &config)?;
     println!("starting the server");
+    Ok((start(binary, site, port)?, users))
+}
+
+/// Starts the server of a site that is loaded.
+pub(crate) fn start(binary: &Path, site: &Site, port: u16) -> Result<Server> {
     let mut command = Command::new(binary);
-    command.args(["serve", "--role", "all", "--config"]).arg(config);
+    command.args(["serve", "--role", "all", "--config"]).arg(site.config());
     let mut server = Running::start("the server", &command, &site.log())?;
     server.wait_until(|| ready(port))?;
-    Ok((Server::new(vec![server], port), users))
+    Ok(Server::new(vec![server], port))
 }
 
 /// Verifies the bundle and loads the data set with the settings of `config`; some of its users.

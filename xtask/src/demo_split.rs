@@ -30,22 +30,25 @@ struct Split<'a> {
     roles: &'static [&'static str],
     /// In the order of the roles.
     ports: Vec<u16>,
+    /// Further settings of every role.
+    more: &'a str,
 }
 
-/// Loads and serves `site` by `roles`; the REST API is on `port`. Some of its users as well.
+/// Loads and serves `site` by `roles`; the REST API is on `port`, and every role has the further settings. Some of its
+/// users as well.
 pub(crate) fn serve(
     roles: &'static [&'static str],
     binary: &Path,
     library: &Path,
     site: &Site,
-    port: u16,
+    (port, more): (u16, &str),
 ) -> Result<(Server, Vec<String>)> {
     system_packages::redis()?;
     let folder = site.state.join("split");
     fs::create_dir_all(&folder)?;
     let mut ports = free_ports(roles.len())?;
     let redis_port = std::mem::replace(&mut ports[roles.len() - 1], port);
-    let split = Split { binary, library, site, folder, redis_port, roles, ports };
+    let split = Split { binary, library, site, folder, redis_port, roles, ports, more };
     let mut running = vec![split.redis()?];
     for role in 0..roles.len() {
         fs::write(split.config(role), split.settings(role))?;
@@ -95,6 +98,7 @@ impl Split<'_> {
         for (name, port) in others.filter(|(name, _)| calls(name)) {
             text.push_str(&format!("peers.{name}_url = \"http://127.0.0.1:{port}\"\n"));
         }
+        text.push_str(self.more);
         text
     }
 

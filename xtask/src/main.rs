@@ -4,10 +4,12 @@ mod audit;
 mod bench;
 mod browser;
 mod chart;
+mod closed_loop;
 mod day;
 mod demo;
 mod demo_split;
 mod docs;
+mod exchange;
 mod faults;
 mod files;
 mod fuzz;
@@ -74,6 +76,10 @@ enum Command {
     },
     /// Let a simulated day pass on the shipped shop, train on with it, and serve what came of it.
     Day(day::Args),
+    /// Let simulated shoppers browse the shipped shop, and hold what experiments conclude against the truth.
+    ClosedLoop(closed_loop::Args),
+    /// Measure what loading and exchanging a second model cost under requests, in one process and over the roles.
+    Exchange(exchange::Args),
     /// Look for known vulnerabilities in what the program is built of and the checks run.
     Audit,
     /// Give anything to what reads requests, calls between roles, bundles, data sets and filters.
@@ -106,6 +112,8 @@ fn main() -> ExitCode {
         Command::Package(args) => package::run(&args),
         Command::Notices { folder } => notices::write(&folder),
         Command::Day(args) => day::run(&args),
+        Command::ClosedLoop(args) => closed_loop::run(&args),
+        Command::Exchange(args) => exchange::run(&args),
         Command::Audit => audit::run(),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Chart => chart::run(),

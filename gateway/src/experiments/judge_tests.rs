@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use plugrank_contract::{ExposedArm, Exposure};
+use plugrank_contract::{ExposedArm, ExposedItem, Exposure, Item};
 use plugrank_experiments::{
     Arm, DefinitionChange, Experiment, Guardrail, GuardrailMetric, Layer, Ramp,
 };
-use plugrank_store::{ExposureRow, Store};
+use plugrank_store::{ExposureRow, NewItem, Store};
 use prometheus_client::registry::Registry;
 
 use super::{ExperimentMetrics, Experiments, ExperimentsOptions, Judge, LEASE, Who};
@@ -42,6 +42,10 @@ impl Shop {
 
     /// Lets an experiment in at 1%, a step every half hour, unless lists come late.
     async fn begin(&self) {
+        self.begin_with(GuardrailMetric::Late, 0.01).await;
+    }
+
+    async fn begin_with(&self, metric: GuardrailMetric, margin: f64) {
         let arm = |name: &str, bundle: Option<&str>| {
             let mut arm = Arm { name: name.to_owned(), permille: Some(500), ..Arm::default() };
             arm.settings.bundle = bundle.map(str::to_owned);
@@ -53,7 +57,7 @@ impl Shop {
             control: "old".to_owned(),
             arms: vec![arm("old", None), arm("new", Some("m2"))],
             ramp: Some(Ramp { every_ms: Some(30 * 60_000), ..Ramp::default() }),
-            guardrails: vec![Guardrail { metric: GuardrailMetric::Late, margin: 0.01 }],
+            guardrails: vec![Guardrail { metric, margin }],
             ..Experiment::default()
         };
         let layer = Layer { name: "models".to_owned(), ..Layer::default() };
@@ -68,6 +72,15 @@ impl Shop {
 
     /// Every user is shown a list now; of those of the new arm some come late.
     async fn serve(&self, late_every: usize) {
+        self.serve_lists(late_every, |_, _| Vec::new()).await;
+    }
+
+    /// The same, with lists of items by whether the arm is the new one, and by user.
+    async fn serve_lists(
+        &self,
+        late_every: usize,
+        items: impl Fn(bool, usize) -> Vec<ExposedItem>,
+    ) {
         let running = self.experiments.running();
         let nothing = BTreeMap::new();
         let exposure = |user: usize| {
@@ -94,7 +107,7 @@ impl Shop {
                 coverage: 1.0,
                 features: Default::default(),
                 tasks: Vec::new(),
-                items: Vec::new(),
+                items: items(given.arm == "new", user),
                 rerank: Vec::new(),
             }
         };
@@ -140,6 +153,61 @@ async fn a_ramp_goes_on_in_its_time_until_a_guardrail_stops_the_arm() {
     assert!(shop.last().cause.starts_with("guardrail late: worse"), "{}", shop.last().cause);
     tokio::time::sleep(600 * MINUTE).await;
     assert_eq!(shop.at(), 25, "nothing is let in further");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arm_whose_lists_show_less_of_the_catalog_is_stopped() {
+    let shop = Shop::start();
+    shop.store.put_items((0..4_000).map(item).collect()).await.unwrap();
+    shop.begin_with(GuardrailMetric::CatalogCoverage, 0.05).await;
+    tokio::spawn(shop.judge(|_| None).run());
+    // Both arms show everything; the new one has a hundredth of the users, and is not held narrower for it.
+    let broad =
+        |_: bool, user: usize| (0..10).map(|n| exposed((user * 7 + n * 401) % 4_000)).collect();
+    shop.serve_lists(usize::MAX, broad).await;
+    tokio::time::sleep(32 * MINUTE).await;
+    assert_eq!(shop.at(), 5, "{:?}", shop.experiment().history);
+    shop.serve_lists(usize::MAX, broad).await;
+    tokio::time::sleep(2 * MINUTE).await;
+    assert!(!shop.experiment().arms[1].stopped);
+    let narrow = |new: bool, user: usize| {
+        let of = if new { 200 } else { 4_000 };
+        (0..10).map(|n| exposed((user * 7 + n * 401) % of)).collect()
+    };
+    let shop = Shop::start();
+    shop.store.put_items((0..4_000).map(item).collect()).await.unwrap();
+    shop.begin_with(GuardrailMetric::CatalogCoverage, 0.05).await;
+    tokio::spawn(shop.judge(|_| None).run());
+    shop.serve_lists(usize::MAX, narrow).await;
+    tokio::time::sleep(2 * MINUTE).await;
+    assert!(shop.experiment().arms[1].stopped, "{:?}", shop.experiment());
+    let cause = shop.last().cause;
+    assert!(cause.starts_with("guardrail catalog_coverage: worse"), "{cause}");
+}
+
+fn item(number: usize) -> NewItem {
+    let item = Item {
+        item_id: format!("i{number}").as_str().into(),
+        title: String::new(),
+        text: String::new(),
+        categories: Vec::new(),
+        created_at: None,
+        available: true,
+        image_hash: None,
+        features: Default::default(),
+    };
+    NewItem { item, image: None }
+}
+
+fn exposed(item: usize) -> ExposedItem {
+    ExposedItem {
+        item_id: format!("i{item}").as_str().into(),
+        score: None,
+        ctr: None,
+        scores: Vec::new(),
+        propensity: None,
+        features: Default::default(),
+    }
 }
 
 #[tokio::test(start_paused = true)]

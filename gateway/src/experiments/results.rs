@@ -15,6 +15,7 @@ use super::{
     Running,
     tally::{Design, Tally, TallyError},
 };
+use crate::calibration::kept::{self, ArmCalibration};
 
 /// How long a look may take before it is told to come again: what it counted meanwhile is kept.
 const TIME: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub(crate) struct Found {
     pub(crate) history: Vec<DefinitionChange>,
     #[serde(flatten)]
     pub(crate) results: Results,
+    /// What each arm predicted against what users did, as far as the calibration watch has counted.
+    pub(crate) calibration: Vec<ArmCalibration>,
     /// The lifts as they were at earlier looks, oldest first, and as they are.
     pub(crate) over_time: Vec<LiftsAt>,
 }
@@ -102,7 +105,7 @@ pub(crate) struct Asked<'a> {
     /// The experiment.
     pub(crate) name: &'a str,
     pub(crate) now: TimestampMs,
-    /// Whether to work out the lifts of earlier looks too.
+    /// Whether to work out the lifts of earlier looks too, and calibration.
     pub(crate) over_time: bool,
 }
 
@@ -141,6 +144,12 @@ impl Tallies {
         };
         let counted = tokio::time::timeout(TIME, counting).await;
         let (collected, looks) = counted.map_err(|_| ResultsError::Counting)??;
+        let calibration = match over_time {
+            true => {
+                kept::of_experiment(store, name, design.began).await.map_err(TallyError::from)?
+            }
+            false => Vec::new(),
+        };
         let days = |until: TimestampMs| (until - design.from).max(0) as f64 / DAY_MS;
         let options = |until| options(experiment, days(until));
         let found = results(&collected, &options(now)).ok_or(ResultsError::OneArm)?;
@@ -162,6 +171,7 @@ impl Tallies {
             plan: experiment.plan.clone(),
             history: experiment.history.clone(),
             results: found,
+            calibration,
             over_time: course,
         })
     }

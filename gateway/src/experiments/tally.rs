@@ -12,8 +12,8 @@ use std::{
 
 use plugrank_contract::{Event, Exposure, TimestampMs};
 use plugrank_experiments::{
-    Experiment, UnitKind,
-    statistics::{Collected, Collector, Row, Schema},
+    Experiment, GuardrailMetric, UnitKind,
+    statistics::{CatalogShown, Collected, Collector, Row, Schema, ShownItems},
 };
 use plugrank_store::{Store, StoreError, TimeRange};
 
@@ -40,9 +40,11 @@ pub(super) struct Design {
     name: String,
     /// Since when its shares are what they are.
     pub(super) from: TimestampMs,
-    began: TimestampMs,
+    pub(super) began: TimestampMs,
     unit: UnitKind,
     surfaces: Vec<String>,
+    /// Whether a guardrail watches how much of the catalog is shown.
+    catalog: bool,
     pub(super) schema: Schema,
 }
 
@@ -54,6 +56,10 @@ impl Design {
             began: experiment.began().unwrap_or_default(),
             unit,
             surfaces: experiment.target.surfaces.clone(),
+            catalog: experiment
+                .guardrails
+                .iter()
+                .any(|guardrail| guardrail.metric == GuardrailMetric::CatalogCoverage),
             schema: Schema {
                 arms: experiment.arms.iter().map(|arm| arm.name.clone()).collect(),
                 tasks: tasks.to_vec(),
@@ -80,10 +86,19 @@ pub(super) struct Look {
     pub(super) collected: Collected,
 }
 
+/// A part of the logs.
+struct Chunk {
+    units: Collector,
+    /// What its lists have shown, where that is watched.
+    shown: Option<ShownItems>,
+}
+
 /// An experiment, counted up to a moment.
 pub(super) struct Tally {
     pub(super) design: Design,
     closed: Collector,
+    /// What the lists of `closed` have shown, once that is watched.
+    shown: Option<ShownItems>,
     /// Everything before this is in `closed`.
     settled: TimestampMs,
     /// How `closed` was, oldest first.
@@ -98,6 +113,7 @@ impl Tally {
     pub(super) fn new(design: Design) -> Self {
         Self {
             closed: Collector::new(design.schema.clone()),
+            shown: None,
             settled: design.from,
             looks: Vec::new(),
             before: HashMap::new(),
@@ -120,17 +136,29 @@ impl Tally {
             }
             self.before_until = to;
         }
+        let items = if self.design.catalog { store.item_count().await? } else { 0 };
+        if self.design.catalog && self.shown.is_none() {
+            self.shown = Some(ShownItems::new(self.design.schema.arms.len(), items));
+        }
         while self.settled < now - SETTLE_MS {
             let to = (self.settled + CHUNK_MS).min(now - SETTLE_MS);
-            let chunk = self.chunk(store, TimeRange { from: self.settled, to }).await?;
-            self.closed.merge(chunk);
+            let Chunk { units, shown } =
+                self.chunk(store, TimeRange { from: self.settled, to }).await?;
+            self.closed.merge(units);
+            if let Some((all, new)) = self.shown.as_mut().zip(shown) {
+                all.merge(&new);
+            }
             self.settled = to;
             self.keep_look();
         }
         // Clocks of gateways differ a little.
         let open = TimeRange { from: self.settled, to: now + SETTLE_MS };
-        let open = self.chunk(store, open).await?;
-        Ok(self.closed.collected_with(&open))
+        let Chunk { units, shown } = self.chunk(store, open).await?;
+        let catalog = self.shown.as_ref().zip(shown).map(|(closed, mut shown)| {
+            shown.merge(closed);
+            CatalogShown { shown, items }
+        });
+        Ok(Collected { catalog, ..self.closed.collected_with(&units) })
     }
 
     fn keep_look(&mut self) {
@@ -165,16 +193,15 @@ impl Tally {
         }
     }
 
-    async fn chunk(
-        &self,
-        store: &Arc<dyn Store>,
-        range: TimeRange,
-    ) -> Result<Collector, TallyError> {
+    async fn chunk(&self, store: &Arc<dyn Store>, range: TimeRange) -> Result<Chunk, TallyError> {
         let mut chunk = Collector::new(self.design.schema.clone());
+        let mut shown = self.shown.as_ref().map(ShownItems::empty);
         let mut next = None;
         loop {
             let page = store.scan_exposures(range, next, PAGE).await?;
-            page.entries.iter().for_each(|exposure| self.add_exposure(&mut chunk, exposure));
+            for exposure in &page.entries {
+                self.add_exposure((&mut chunk, shown.as_mut()), exposure);
+            }
             if self.closed.units() + chunk.units() > MAX_UNITS {
                 return Err(TallyError::TooManyUnits);
             }
@@ -198,12 +225,16 @@ impl Tally {
             }
             next = page.next;
             if next.is_none() {
-                return Ok(chunk);
+                return Ok(Chunk { units: chunk, shown });
             }
         }
     }
 
-    fn add_exposure(&self, chunk: &mut Collector, exposure: &Exposure) {
+    fn add_exposure(
+        &self,
+        (chunk, shown): (&mut Collector, Option<&mut ShownItems>),
+        exposure: &Exposure,
+    ) {
         let Design { name, schema, unit, .. } = &self.design;
         let given = exposure.arms.iter().find(|given| given.experiment == *name);
         let place = |arm: &str| schema.arms.iter().position(|known| known == arm);
@@ -227,6 +258,9 @@ impl Tally {
             coverage: f64::from(exposure.coverage),
         };
         chunk.add(arm, unit, &row);
+        if let Some(shown) = shown {
+            shown.add(arm, unit, exposure.items.iter().map(|item| item.item_id.as_str()));
+        }
     }
 
     fn add_event(&self, chunk: &mut Collector, event: &Event) {

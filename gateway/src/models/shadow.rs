@@ -39,6 +39,15 @@ pub(crate) struct Shadow {
 /// An answer, for the comparison: items in their order with their probabilities.
 pub(crate) type Answer = Vec<(ItemId, Option<f32>)>;
 
+/// What a model in the shadow answered.
+pub(crate) struct ShadowAnswer {
+    pub(crate) answer: Answer,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// Share of what it scored whose vectors were not there.
+    pub(crate) missing: f64,
+}
+
 impl Shadow {
     pub(crate) fn new(share: f64, registry: &mut Registry) -> Self {
         let free = Arc::new(Semaphore::new(AT_A_TIME));
@@ -60,9 +69,8 @@ impl Shadow {
         permit
     }
 
-    /// Compares an answer with that of the model in the shadow, which took so many seconds; `None` where
-    /// it had none.
-    pub(crate) fn compare(&self, model: &str, answered: &Answer, shadow: Option<&(Answer, f64)>) {
+    /// Compares an answer with that of the model in the shadow; `None` where it had none.
+    pub(crate) fn compare(&self, model: &str, answered: &Answer, shadow: Option<&ShadowAnswer>) {
         self.metrics.compared(&ModelLabel::new(model), answered, shadow);
     }
 
@@ -120,6 +128,7 @@ struct ShadowMetrics {
     overlap: Histograms,
     correlation: Histograms,
     difference: Histograms,
+    missing: Histograms,
     seconds: Histograms,
 }
 
@@ -133,6 +142,7 @@ impl ShadowMetrics {
             overlap: histograms(Buckets::Share),
             correlation: histograms(Buckets::Correlation),
             difference: histograms(Buckets::Difference),
+            missing: histograms(Buckets::Share),
             seconds: histograms(Buckets::Seconds),
         };
         let counts = [
@@ -153,19 +163,25 @@ impl ShadowMetrics {
                 "Absolute difference of the probabilities of an item that both answered",
                 &ours.difference,
             ),
+            (
+                "shadow_missing_share",
+                "Share of the candidates it scored whose vectors were not there",
+                &ours.missing,
+            ),
             ("shadow_seconds", "Time it took", &ours.seconds),
         ];
         register_all(to, histograms);
         ours
     }
 
-    fn compared(&self, model: &ModelLabel, answered: &Answer, shadow: Option<&(Answer, f64)>) {
-        let Some((shadow, seconds)) = shadow else {
+    fn compared(&self, model: &ModelLabel, answered: &Answer, shadow: Option<&ShadowAnswer>) {
+        let Some(ShadowAnswer { answer: shadow, seconds, missing }) = shadow else {
             self.failed.get_or_create(model).inc();
             return;
         };
         self.ranked.get_or_create(model).inc();
         self.seconds.get_or_create(model).observe(*seconds);
+        self.missing.get_or_create(model).observe(*missing);
         let Comparison { overlap, correlation, differences } = compare(answered, shadow);
         self.overlap.get_or_create(model).observe(overlap);
         if let Some(correlation) = correlation {

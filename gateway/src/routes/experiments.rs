@@ -139,8 +139,8 @@ pub(crate) async fn put(
 /// Counted by user (or request, by its layer) since its shares changed last. The sample ratio comes first: if
 /// the arms do not have the units they should have, `hidden` says so and no lift is shown. Then, by metric, the
 /// lift with its interval and p at one look and at every look, less what users did before (`cuped`), power
-/// and the time still needed; the guardrails' verdicts in any case. `over_time` has the lifts with their intervals
-/// as they were at earlier moments.
+/// and the time still needed; the guardrails' verdicts in any case. `calibration` has what each arm predicted against
+/// what users did. `over_time` has the lifts with their intervals as they were at earlier moments.
 #[utoipa::path(
     get,
     path = "/v1/experiments/{name}/results",
@@ -157,6 +157,7 @@ pub(crate) async fn put(
             "control": "idrec",
             "sample_ratio": {"units": [4031, 3969], "expected": [4000.0, 4000.0], "p": 0.49, "always_valid_p": 1.0},
             "crossed": 0, "hidden": null, "metrics": [], "guardrails": [], "history": [],
+            "calibration": [{"arm": "ppm", "task": "main", "items": 8120, "predicted": 1701.4, "observed": 1688.0, "ratio": 0.992}],
             "over_time": [{"at": 1_790_600_000_000_i64, "units": 8000, "lifts": [
                 {"metric": "click/exposure", "arm": "ppm", "lift": 0.072, "interval": {"low": 0.021, "high": 0.123}}]}]
         })),

@@ -136,7 +136,8 @@ fn log_exposure(
 }
 
 /// The arms of a request. Without experiments this asks nothing and allocates nothing. A profile that one
-/// asks for is read within the request's budget.
+/// asks for is read within the request's budget. A request that names its model or rung compares them, so that no arm
+/// is to change what it gets.
 async fn arms(
     gateway: &Gateway,
     info: &RequestInfo,
@@ -145,7 +146,8 @@ async fn arms(
 ) -> Result<Arms, Problem> {
     let named = request.arms.as_ref();
     let experiments = &gateway.experiments;
-    if named.is_none() && experiments.none() {
+    let compares = request.model.is_some() || request.rung.is_some();
+    if named.is_none() && (compares || experiments.none()) {
         return Ok(Arms::default());
     }
     if named.is_some() && !experiments.options().forced_arms {

@@ -8,7 +8,7 @@ use plugrank_transport::{expected_wait, in_turns};
 use super::rank_query;
 use crate::{
     Gateway, ServingModel,
-    models::shadow::Answer,
+    models::shadow::{Answer, ShadowAnswer},
     observe::RequestInfo,
     pipeline::{self, CandidateSet},
 };
@@ -41,13 +41,13 @@ pub(super) fn consider(
     });
 }
 
-/// The answer of a model and its time in seconds; `None` when it has none.
+/// The answer of a model; `None` when it has none.
 async fn rank_with(
     gateway: &Gateway,
     model: &ServingModel,
     info: &RequestInfo,
     body: &[u8],
-) -> Option<(Answer, f64)> {
+) -> Option<ShadowAnswer> {
     let query = rank_query::read(gateway, model, body, None).ok()?;
     let budget = Budget::start(query.budget, gateway.shares());
     let plan = gateway.controller.plan();
@@ -56,7 +56,10 @@ async fn rank_with(
         return None;
     }
     let seconds = ranked.spent.as_secs_f64();
-    ranked.ranking.ok().map(|set| (answer(&set), seconds))
+    ranked.ranking.ok().map(|set| {
+        let missing = f64::from(set.coverage.missing) / f64::from(set.coverage.scored.max(1));
+        ShadowAnswer { answer: answer(&set), seconds, missing }
+    })
 }
 
 fn answer(set: &CandidateSet) -> Answer {

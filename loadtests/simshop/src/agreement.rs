@@ -12,8 +12,8 @@ pub struct ArmTruth {
     pub lists: usize,
     /// Clicks that those lists truly get, on average.
     pub served: f64,
-    /// Clicks that a list of this arm truly gets, on average over all shoppers, where the server lets
-    /// requests name their arm.
+    /// Clicks that a list of this arm truly gets, on average over all visits of all shoppers, those whom another arm
+    /// was shown among them; where the server lets requests name their arm.
     pub everyone: Option<f64>,
     /// Clicks that were drawn.
     pub clicks: usize,
@@ -33,6 +33,36 @@ pub enum Conclusion {
     Hidden,
 }
 
+/// What an experiment found of an arm's clicks for each list shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// The arm.
+    pub arm: String,
+    /// Whether it is less what behaviour before the experiment explains.
+    pub cuped: bool,
+    /// The lift over the control.
+    pub lift: Option<f64>,
+    /// Its interval at every look.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Found {
+    /// Of each arm but the control, from what `GET /v1/experiments/NAME/results` says; none where it hides them.
+    pub(crate) fn read(results: &Value) -> Vec<Self> {
+        let metrics = results["metrics"].as_array().into_iter().flatten();
+        let of_clicks = metrics.filter(|one| one["metric"] == "click/exposure");
+        let found = of_clicks.map(|one| {
+            let cuped = one["cuped"].is_object();
+            let compared = &one[if cuped { "cuped" } else { "plain" }];
+            let interval = &compared["always_valid_lift_interval"];
+            let ends = || Some([interval["low"].as_f64()?, interval["high"].as_f64()?]);
+            let arm = one["arm"].as_str().unwrap_or_default().to_owned();
+            Self { arm, cuped, lift: compared["lift"].as_f64(), interval: ends() }
+        });
+        found.collect()
+    }
+}
+
 /// An experiment beside the truth.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
@@ -44,6 +74,8 @@ pub struct Agreement {
     pub true_lift: f64,
     /// What the experiment estimated.
     pub lift: Option<f64>,
+    /// Whether that is less what behaviour before the experiment explains.
+    pub cuped: bool,
     /// Its interval at every look.
     pub interval: Option<[f64; 2]>,
     /// What it concluded.
@@ -66,15 +98,9 @@ impl Agreement {
             [control, arm, ..] if worth(control) > 0.0 => worth(arm) / worth(control) - 1.0,
             _ => 0.0,
         };
-        let metrics = results["metrics"].as_array().into_iter().flatten();
-        let found = metrics
-            .filter(|one| one["metric"] == "click/exposure")
-            .map(|one| if one["cuped"].is_object() { &one["cuped"] } else { &one["plain"] })
-            .next();
-        let interval = found.and_then(|found| {
-            let interval = &found["always_valid_lift_interval"];
-            Some([interval["low"].as_f64()?, interval["high"].as_f64()?])
-        });
+        let found = Found::read(results).into_iter().next();
+        let cuped = found.as_ref().is_some_and(|found| found.cuped);
+        let interval = found.as_ref().and_then(|found| found.interval);
         let conclusion = match interval {
             None => Conclusion::Hidden,
             Some([low, _]) if low > 0.0 => Conclusion::Better,
@@ -87,12 +113,13 @@ impl Agreement {
             Conclusion::Open => true_lift.abs() < matters,
             Conclusion::Hidden => false,
         };
-        let lift = found.and_then(|found| found["lift"].as_f64());
+        let lift = found.and_then(|found| found.lift);
         Self {
             experiment: experiment.to_owned(),
             truth,
             true_lift,
             lift,
+            cuped,
             interval,
             conclusion,
             agrees,

@@ -62,6 +62,11 @@ struct Brand {
 impl Catalog {
     /// Draws a catalog.
     pub(crate) fn draw(plan: &ShopPlan) -> Self {
+        Self::draw_with(plan, 0)
+    }
+
+    /// Draws a catalog with so many items more than planned, which come after the log's end.
+    pub(crate) fn draw_with(plan: &ShopPlan, more: usize) -> Self {
         let mut world = dice(plan.seed, Draw::World, 0);
         let styles = std::array::from_fn(|_| unit_vector(&mut world));
         let brands: Vec<Brand> = (0..BRANDS.len())
@@ -73,7 +78,9 @@ impl Catalog {
             departments: vec![(Vec::new(), Weights::default()); DEPARTMENTS.len()],
             styles,
         };
-        for (index, created_at) in creation_times(plan).into_iter().enumerate() {
+        let end = plan.start_ms + plan.days_ms();
+        let times = creation_times(plan).into_iter().chain(std::iter::repeat_n(end, more));
+        for (index, created_at) in times.enumerate() {
             let mut rng = dice(plan.seed, Draw::ItemTraits, index as u64);
             catalog.push(draw_traits(&mut rng, created_at, &brands), normal(&mut rng));
         }

@@ -10,11 +10,11 @@ use crate::{
     agreement::{Agreement, ArmTruth},
     dice::{Draw, dice, unit},
     shop::Shop,
-    shop_client::{Served, ShopClient, ShopServer},
+    shop_client::{ShopClient, ShopServer},
 };
 
 /// The layer that the experiments are in.
-const LAYER: &str = "simshop";
+pub(crate) const LAYER: &str = "simshop";
 
 /// How shoppers browse.
 #[derive(Clone, Debug)]
@@ -31,7 +31,9 @@ pub struct Browsing {
     pub seed: u64,
     /// Shoppers, at most: the first ones.
     pub shoppers: usize,
-    /// How often each shopper comes.
+    /// How often each shopper comes before the first experiment begins: what they do then is what CUPED reads.
+    pub before: usize,
+    /// How often each shopper comes in an experiment.
     pub visits: usize,
     /// Items of a list.
     pub k: usize,
@@ -51,12 +53,34 @@ pub fn idrec_against_ppm() -> Value {
     })
 }
 
+/// Popularity against the ID-based model and PPM, a third of the shoppers each. Popularity is a surface of the
+/// server's settings, whose one source it is, at the rung that ranks nothing.
+#[must_use]
+pub fn three_ways() -> Value {
+    json!({
+        "control": "popularity",
+        "arms": [
+            {"name": "popularity", "weight": 1, "settings": {"rung": "retrieval_order", "surface": "popular"}},
+            {"name": "idrec", "weight": 1, "settings": {"rung": "idrec"}},
+            {"name": "ppm", "weight": 1},
+        ],
+    })
+}
+
 /// What one arm served.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     lists: usize,
     expected: f64,
     clicks: usize,
+}
+
+impl Counted {
+    fn add(&mut self, expected: f64, clicks: usize) {
+        self.lists += 1;
+        self.expected += expected;
+        self.clicks += clicks;
+    }
 }
 
 type ByArm = BTreeMap<String, Counted>;
@@ -73,18 +97,20 @@ pub fn closed_loop(
 ) -> anyhow::Result<Vec<Agreement>> {
     let shop = Shop::open(folder, browsing.shoppers)?;
     let client = ShopClient::new(&browsing.server);
-    let mut definition = browsing.definition.clone();
-    definition["layer"] = json!(LAYER);
+    let definition = planned(&browsing.definition, shop.shoppers.users.len());
     let names: Vec<String> = arms(&definition)?;
     let matters = definition["plan"]["lift"].as_f64().unwrap_or(0.03);
-    let (mut outcomes, mut everyone) = (Vec::new(), None);
+    let draw = |draw, seed, visits| Draws { draw, seed, visits };
+    browse(&shop, &client, browsing, draw(Draw::Before, browsing.seed, browsing.before), None)?;
+    let mut outcomes = Vec::new();
     for run in 0..browsing.runs {
-        let name = format!("{}-{}", browsing.experiment, browsing.seed + run);
+        let seed = browsing.seed + run;
+        let name = format!("{}-{seed}", browsing.experiment);
         client.begin(&name, &definition)?;
-        let counted = browse(&shop, &client, browsing, browsing.seed + run)?;
-        if everyone.is_none() {
-            everyone = Some(worth_to_everyone(&shop, &client, browsing, &name, &names)?);
-        }
+        let every = Every { experiment: &name, arms: &names };
+        let every = client.rank(0, 1, Some((&name, &names[0]))).is_ok().then_some(every);
+        let draws = draw(Draw::Clicks, seed, browsing.visits);
+        let Browsed { counted, everyone } = browse(&shop, &client, browsing, draws, every)?;
         let lists = counted.values().map(|arm| arm.lists).sum();
         let results = client.results(&name, lists)?;
         client.end(&name)?;
@@ -94,7 +120,7 @@ pub fn closed_loop(
                 arm: arm.clone(),
                 lists: counted.lists,
                 served: counted.expected / counted.lists.max(1) as f64,
-                everyone: everyone.as_ref().and_then(|all| all.get(arm).copied()),
+                everyone: everyone.get(arm).map(|worth| worth.expected / worth.lists as f64),
                 clicks: counted.clicks,
             }
         });
@@ -105,8 +131,27 @@ pub fn closed_loop(
     Ok(outcomes)
 }
 
+/// The definition in its layer. Where it plans no number of units, the plan is made for the shoppers there are, as
+/// whoever knows how many users will come would make it.
+fn planned(definition: &Value, shoppers: usize) -> Value {
+    let mut definition = definition.clone();
+    definition["layer"] = json!(LAYER);
+    if definition["plan"]["units"].is_null() {
+        definition["plan"]["units"] = json!(shoppers);
+    }
+    definition
+}
+
+/// Visits, and which clicks are drawn in them.
+#[derive(Clone, Copy)]
+struct Draws {
+    draw: Draw,
+    seed: u64,
+    visits: usize,
+}
+
 /// Names of the arms, the control first.
-fn arms(definition: &Value) -> anyhow::Result<Vec<String>> {
+pub(crate) fn arms(definition: &Value) -> anyhow::Result<Vec<String>> {
     let control = definition["control"].as_str().context("the definition has no `control`")?;
     let all = definition["arms"].as_array().context("the definition has no `arms`")?;
     let others = all.iter().filter_map(|arm| arm["name"].as_str()).filter(|arm| *arm != control);
@@ -115,57 +160,78 @@ fn arms(definition: &Value) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Every arm of an experiment, to be asked for every shopper's list beside the one that is shown.
+#[derive(Clone, Copy)]
+struct Every<'a> {
+    experiment: &'a str,
+    arms: &'a [String],
+}
+
+/// What came of shoppers' visits.
+#[derive(Default)]
+struct Browsed {
+    /// Of the lists that were shown.
+    counted: ByArm,
+    /// Of the lists that each arm would have shown to everyone who came; nothing where the server lets no request name
+    /// its arm.
+    everyone: ByArm,
+}
+
 /// Every shopper comes so many times; in each round everyone once.
 fn browse(
     shop: &Shop,
     client: &ShopClient,
     browsing: &Browsing,
-    seed: u64,
-) -> anyhow::Result<ByArm> {
-    let mut all = ByArm::new();
-    for visit in 0..browsing.visits {
+    Draws { draw, seed, visits }: Draws,
+    every: Option<Every<'_>>,
+) -> anyhow::Result<Browsed> {
+    let mut all = Browsed::default();
+    for visit in 0..visits {
         let visits = shop.for_everyone(browsing.threads, |user| {
             let served = client.rank(user, browsing.k, None)?;
             let probabilities = shop.probabilities(user, &served.items)?;
+            let expected = probabilities.iter().sum::<f64>();
+            let arm = served.arms.get(LAYER).cloned();
+            // Before anything of this visit is told: all arms know the same of the shopper.
+            let mut others = Vec::new();
+            if let Some(Every { experiment, arms }) = every {
+                for other in arms.iter().filter(|other| Some(*other) != arm.as_ref()) {
+                    let list = client.rank(user, browsing.k, Some((experiment, other)))?.items;
+                    others.push((other, shop.probabilities(user, &list)?.iter().sum::<f64>()));
+                }
+            }
             let stream = (visit * shop.shoppers.users.len() + user) as u64;
-            let mut rng = dice(seed, Draw::Clicks, stream);
+            let mut rng = dice(seed, draw, stream);
             let clicked: Vec<usize> = (0..probabilities.len())
                 .filter(|place| unit(&mut rng) < probabilities[*place])
                 .collect();
             client.report(user, &served, &clicked)?;
-            let Served { arms, .. } = served;
-            Ok((arms.get(LAYER).cloned(), probabilities.iter().sum::<f64>(), clicked.len()))
+            Ok((arm, expected, clicked.len(), others))
         })?;
-        for (arm, expected, clicks) in visits {
+        for (arm, expected, clicks, others) in visits {
+            for (other, expected) in others {
+                all.everyone.entry(other.clone()).or_default().add(expected, 0);
+            }
             let Some(arm) = arm else { continue };
-            let counted = all.entry(arm).or_default();
-            counted.lists += 1;
-            counted.expected += expected;
-            counted.clicks += clicks;
+            if every.is_some() {
+                all.everyone.entry(arm.clone()).or_default().add(expected, 0);
+            }
+            all.counted.entry(arm).or_default().add(expected, clicks);
         }
     }
     Ok(all)
 }
 
-/// Mean true clicks of a list of each arm over all shoppers; nothing where the server lets no request name its
-/// arm.
-fn worth_to_everyone(
-    shop: &Shop,
-    client: &ShopClient,
-    browsing: &Browsing,
-    experiment: &str,
-    names: &[String],
-) -> anyhow::Result<BTreeMap<String, f64>> {
-    let mut worth = BTreeMap::new();
-    for arm in names {
-        if client.rank(0, 1, Some((experiment, arm))).is_err() {
-            return Ok(BTreeMap::new());
-        }
-        let lists = shop.for_everyone(browsing.threads, |user| {
-            let served = client.rank(user, browsing.k, Some((experiment, arm)))?;
-            Ok(shop.probabilities(user, &served.items)?.iter().sum::<f64>())
-        })?;
-        worth.insert(arm.clone(), lists.iter().sum::<f64>() / lists.len().max(1) as f64);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_is_made_for_the_shoppers_there_are_unless_it_was_made() {
+        let ours = planned(&idrec_against_ppm(), 800);
+        assert_eq!((&ours["plan"]["units"], &ours["layer"]), (&json!(800), &json!("simshop")));
+        let mut definition = idrec_against_ppm();
+        definition["plan"] = json!({"units": 5_000});
+        assert_eq!(planned(&definition, 800)["plan"]["units"], 5_000);
     }
-    Ok(worth)
 }

@@ -19,6 +19,8 @@ pub(crate) enum Draw {
     Pilot,
     Day,
     Visit,
+    Before,
+    Round,
 }
 
 /// The stream of one thing.

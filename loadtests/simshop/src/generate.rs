@@ -118,8 +118,7 @@ fn write_items(plan: &ShopPlan, catalog: &Catalog, folder: &Path) -> anyhow::Res
     for (index, item) in catalog.items.iter().enumerate() {
         let row = item_row(plan, item, index);
         if let Some(image) = &row.image {
-            let mut rng = dice(plan.seed, Draw::ItemPicture, index as u64);
-            save(&folder.join(image), &picture::draw(item, &mut rng)?)?;
+            save(&folder.join(image), &item_picture(plan, item, index)?)?;
             images += 1;
         }
         writer.write(row)?;
@@ -129,7 +128,7 @@ fn write_items(plan: &ShopPlan, catalog: &Catalog, folder: &Path) -> anyhow::Res
     Ok((writer.finish()?, images))
 }
 
-fn item_row(plan: &ShopPlan, item: &Traits, index: usize) -> DatasetItem {
+pub(crate) fn item_row(plan: &ShopPlan, item: &Traits, index: usize) -> DatasetItem {
     let mut rng = dice(plan.seed, Draw::ItemText, index as u64);
     let has_text = unit(&mut rng) < plan.text_share;
     let has_image = unit(&mut rng) < plan.image_share && !plan.no_images;
@@ -157,6 +156,15 @@ fn item_row(plan: &ShopPlan, item: &Traits, index: usize) -> DatasetItem {
         },
         image: has_image.then_some(image),
     }
+}
+
+/// The picture of an item that has one, as a JPEG.
+pub(crate) fn item_picture(
+    plan: &ShopPlan,
+    item: &Traits,
+    index: usize,
+) -> anyhow::Result<Vec<u8>> {
+    picture::draw(item, &mut dice(plan.seed, Draw::ItemPicture, index as u64))
 }
 
 /// Fifths of the standard normal distribution.

@@ -1,13 +1,17 @@
 //! `simshop`: makes and describes simulated shops.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use plugrank_simshop::{
-    Agreement, ArmTruth, Browsing, Day, Exchange, ShopPlan, ShopServer, closed_loop, day, describe,
-    exchange, generate, idrec_against_ppm, truth,
+    Agreement, ArmTruth, Browsing, Day, Exchange, Round, ShopPlan, ShopServer, closed_loop, day,
+    describe, exchange, generate, idrec_against_ppm, round, three_ways, truth,
 };
+use serde_json::Value;
 
 /// Makes shops that do not exist, with clicks whose true probabilities are known.
 #[derive(Debug, Parser)]
@@ -50,8 +54,9 @@ The server has the shop loaded. Every shopper comes --visits times, is shown a l
 their hidden taste; half of them, by the experiment, get another arm than the others. Printed are, for each run,
 the clicks that a list of each arm truly gets and what GET /v1/experiments/NAME/results concluded from the clicks
 that were drawn. A run agrees if that is true: better, worse, or no difference found where there is none of
-3% (the definition's plan.lift). With experiments.forced_arms = true the truth is that of every list for
-every shopper, else of those that were served.
+3% (the definition's plan.lift). With experiments.forced_arms = true the truth is that of the lists that each arm
+would have shown at every visit of every shopper, else of those that were served. Where the definition plans no
+number of units, the plan is made for the shoppers there are.
 
 Example:
   simshop run models/simshop/dataset --url http://127.0.0.1:8080 --runs 10 --visits 8";
@@ -63,6 +68,17 @@ list and do with it what they do. It fails where a list shows what was withdrawn
 
 Example:
   simshop day models/simshop/dataset --url http://127.0.0.1:8080";
+
+const ROUND: &str = "\
+The server has the shop loaded, lets requests name their arms (experiments.forced_arms = true) and has a surface
+`popular` whose only source are popular items. On each day --arrivals items arrive by PUT /v1/items, every shopper
+comes --visits times and sees what their arm shows: popularity, the ID-based model, or PPM. Printed is JSON: the
+clicks that a list of each arm truly gets, of all items and of those that have arrived since the first day alone,
+the best and any order of the latter, and what the experiment has found so far. Run it once a day, with a model
+trained on with the day's log activated in between; `cargo xtask closed-loop days` does.
+
+Example:
+  simshop round models/simshop/dataset --url http://127.0.0.1:8080 --number 1";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -79,6 +95,9 @@ enum Command {
     /// Let a day pass on a running server: six types of events, new prices, withdrawn items.
     #[command(after_help = DAY)]
     Day(DayArgs),
+    /// Let a day pass on which items arrive, and print what each arm of an experiment is truly worth.
+    #[command(after_help = ROUND)]
+    Round(RoundArgs),
     /// Measure what loading and activating a second model cost those who are served meanwhile.
     #[command(after_help = EXCHANGE)]
     Exchange(ExchangeArgs),
@@ -142,7 +161,10 @@ struct RunArgs {
     /// Shoppers, at most: the first ones.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     shoppers: usize,
-    /// How often each shopper comes.
+    /// How often each shopper comes before the first experiment begins. CUPED reads what they do then.
+    #[arg(long, default_value_t = 0)]
+    before: usize,
+    /// How often each shopper comes in an experiment.
     #[arg(long, default_value_t = 8)]
     visits: usize,
     /// Items of a list.
@@ -184,6 +206,43 @@ struct DayArgs {
     /// Items that are withdrawn in an hour.
     #[arg(long, default_value_t = 2)]
     withdrawn: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct RoundArgs {
+    /// Folder that `generate` made.
+    #[arg(value_name = "DIR")]
+    dataset: PathBuf,
+    #[command(flatten)]
+    server: ShopServer,
+    /// Which day, from 1. The experiment begins on the first.
+    #[arg(long)]
+    number: usize,
+    /// Items that arrive on each day.
+    #[arg(long, default_value_t = 30)]
+    arrivals: usize,
+    /// Name of the experiment.
+    #[arg(long, default_value = "days")]
+    experiment: String,
+    /// Its definition (JSON, as PUT /v1/experiments/NAME takes it, without the layer); popularity, the ID-based
+    /// model and PPM when left out.
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
+    /// Seed of the clicks.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Shoppers, at most: the first ones.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    shoppers: usize,
+    /// How often each shopper comes.
+    #[arg(long, default_value_t = 2)]
+    visits: usize,
+    /// Items of a list.
+    #[arg(long, default_value_t = 10)]
+    k: usize,
+    /// Shoppers at a time.
+    #[arg(long, default_value_t = 4)]
+    threads: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -243,6 +302,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Run(args) => browse(&args)?,
         Command::Day(args) => pass(args)?,
+        Command::Round(args) => go_on(args)?,
         Command::Exchange(args) => measure(&args)?,
     }
     Ok(())
@@ -255,15 +315,36 @@ fn pass(args: DayArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn browse(args: &RunArgs) -> anyhow::Result<()> {
-    let definition = match &args.definition {
-        None => idrec_against_ppm(),
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?
-        }
+fn go_on(args: RoundArgs) -> anyhow::Result<()> {
+    let definition = definition(args.definition.as_deref(), three_ways)?;
+    let RoundArgs { dataset, server, number, arrivals, experiment, .. } = args;
+    let RoundArgs { seed, shoppers, visits, k, threads, .. } = args;
+    let one = Round {
+        server,
+        number,
+        arrivals,
+        experiment,
+        definition,
+        seed,
+        shoppers,
+        visits,
+        k,
+        threads,
     };
+    println!("{}", serde_json::to_string_pretty(&round(&dataset, &one)?)?);
+    Ok(())
+}
+
+/// The definition of a file, or ours.
+fn definition(file: Option<&Path>, ours: fn() -> Value) -> anyhow::Result<Value> {
+    let Some(file) = file else { return Ok(ours()) };
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
+}
+
+fn browse(args: &RunArgs) -> anyhow::Result<()> {
+    let definition = definition(args.definition.as_deref(), idrec_against_ppm)?;
     let browsing = Browsing {
         server: args.server.clone(),
         experiment: args.experiment.clone(),
@@ -271,6 +352,7 @@ fn browse(args: &RunArgs) -> anyhow::Result<()> {
         runs: args.runs,
         seed: args.seed,
         shoppers: args.shoppers,
+        before: args.before,
         visits: args.visits,
         k: args.k,
         threads: args.threads,

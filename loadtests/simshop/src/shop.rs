@@ -7,11 +7,13 @@ use anyhow::Context;
 use crate::{
     catalog::Catalog,
     click_model::{ClickModel, sigmoid},
+    plan::ShopPlan,
     shoppers::Shoppers,
     truth::{Simulator, simulator},
 };
 
 pub(crate) struct Shop {
+    pub(crate) plan: ShopPlan,
     pub(crate) catalog: Catalog,
     pub(crate) shoppers: Shoppers,
     click_model: ClickModel,
@@ -20,10 +22,16 @@ pub(crate) struct Shop {
 impl Shop {
     /// The shop that `generate` made in a folder, with the first so many of its shoppers.
     pub(crate) fn open(folder: &Path, most: usize) -> anyhow::Result<Self> {
+        Self::open_with(folder, most, 0)
+    }
+
+    /// The same with so many items more, which came after the log's end.
+    pub(crate) fn open_with(folder: &Path, most: usize, more: usize) -> anyhow::Result<Self> {
         let Simulator { plan, click_model } = simulator(folder)?;
         let mut shoppers = Shoppers::draw(&plan);
         shoppers.users.truncate(most);
-        Ok(Self { catalog: Catalog::draw(&plan), shoppers, click_model })
+        let catalog = Catalog::draw_with(&plan, more);
+        Ok(Self { plan, catalog, shoppers, click_model })
     }
 
     /// True probabilities of a click, by position, at the end of the log.

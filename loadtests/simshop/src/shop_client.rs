@@ -97,9 +97,23 @@ impl ShopClient {
         k: usize,
         arms: Option<(&str, &str)>,
     ) -> anyhow::Result<Served> {
+        self.rank_among(user, k, arms, None)
+    }
+
+    /// The same of these items alone.
+    pub(crate) fn rank_among(
+        &self,
+        user: usize,
+        k: usize,
+        arms: Option<(&str, &str)>,
+        items: Option<&[String]>,
+    ) -> anyhow::Result<Served> {
         let mut body = json!({"user_id": user_id(user), "k": k});
         if let Some((experiment, arm)) = arms {
             body["arms"] = json!({ experiment: arm });
+        }
+        if let Some(items) = items {
+            body["filter"] = json!({"must": [{"field": "item_id", "any": items}]});
         }
         let reply = self.send("POST", "/v1/rank", Some(&body))?;
         let items = reply["items"].as_array().context("a reply without items")?;
@@ -145,7 +159,7 @@ impl ShopClient {
                 "event_id": format!("{}-{kind}-{place}", served.request_id),
                 "type": kind,
                 "user_id": user_id(user),
-                "item_id": format!("i{}", served.items[place] + 1),
+                "item_id": item_id(served.items[place]),
                 "request_id": served.request_id,
                 "position": place + 1,
             })
@@ -167,7 +181,12 @@ impl ShopClient {
 
     /// Changes an item.
     pub(crate) fn change_item(&self, item: usize, body: &Value) -> anyhow::Result<()> {
-        self.send("PATCH", &format!("/v1/items/i{}", item + 1), Some(body)).map(drop)
+        self.send("PATCH", &format!("/v1/items/{}", item_id(item)), Some(body)).map(drop)
+    }
+
+    /// Writes an item.
+    pub(crate) fn put_item(&self, item: usize, body: &Value) -> anyhow::Result<()> {
+        self.send("PUT", &format!("/v1/items/{}", item_id(item)), Some(body)).map(drop)
     }
 
     /// The models there are.
@@ -229,6 +248,10 @@ impl ShopClient {
 
 pub(crate) fn user_id(user: usize) -> String {
     format!("u{}", user + 1)
+}
+
+pub(crate) fn item_id(item: usize) -> String {
+    format!("i{}", item + 1)
 }
 
 fn item_index(id: Option<&str>) -> anyhow::Result<usize> {

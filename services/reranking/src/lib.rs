@@ -22,4 +22,5 @@ pub mod similarity;
 pub use facts::Facts;
 pub use options::RerankingOptions;
 pub use rules::RuleOptions;
+pub use selection::PlaceChance;
 pub use service::{ItemFacts, RerankingParts, RerankingService, rule_inputs};

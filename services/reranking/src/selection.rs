@@ -25,6 +25,30 @@ pub fn select<'r>(
     Filling::new(field, &mut rules).fill()
 }
 
+/// What a policy would have done at a place of a list that was shown, given the places above as they were shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlaceChance {
+    /// With which probability it would have put there what was shown.
+    pub chance: f64,
+    /// What it would have expected: over all candidates, their probability times what is expected of them.
+    pub expected: f64,
+}
+
+/// Goes through a list that was shown, candidates by their place in the order, and says at each place what the rules
+/// would have done there. `worth` is what is expected of each candidate. It ends where nothing can be placed.
+#[must_use]
+pub fn chances<'r>(
+    field: &Field<'_>,
+    rules: impl IntoIterator<Item = &'r dyn Rule>,
+    list: &[usize],
+    worth: &[f64],
+) -> Vec<PlaceChance> {
+    let begun =
+        |rule: &'r dyn Rule| Some(Running { name: rule.name(), applied: rule.begin(field)? });
+    let mut rules: Vec<Running> = rules.into_iter().filter_map(begun).collect();
+    Filling::new(field, &mut rules).follow(list, worth)
+}
+
 /// A rule at work.
 struct Running {
     name: &'static str,
@@ -82,6 +106,39 @@ impl<'a> Filling<'a> {
             self.place(item, 0.0, if admitted { RANKED } else { CAP_RELAXED }, None);
         }
         self.places
+    }
+
+    /// What could have stood at each place of a list, which is filled as it was shown.
+    fn follow(mut self, list: &[usize], worth: &[f64]) -> Vec<PlaceChance> {
+        let mut found = Vec::with_capacity(list.len());
+        for shown in list {
+            let Some((item, drawn)) = self.next() else { break };
+            let rules = &*self.rules;
+            let chance = |other: usize| match drawn {
+                true => rules
+                    .iter()
+                    .find_map(|rule| rule.applied.propensity(other, item))
+                    .map_or(f64::from(u8::from(other == item)), f64::from),
+                false => f64::from(u8::from(other == item)),
+            };
+            let left = (0..self.numbers).filter(|other| self.open[*other]);
+            let expected = left.map(|other| chance(other) * worth[other]).sum();
+            found.push(PlaceChance { chance: chance(*shown), expected });
+            let value = self.field.value[*shown];
+            self.place(*shown, if value.is_finite() { value } else { 0.0 }, RANKED, None);
+        }
+        found
+    }
+
+    /// Who has the next place, and whether it is drawn: then it is who has it where the draw changes nothing.
+    fn next(&mut self) -> Option<(usize, bool)> {
+        let Some(best) = self.best(|rules, item| admits(rules, self.field, item)) else {
+            return self.best(|_, _| true).map(|item| (item, false));
+        };
+        match self.claimed(best) {
+            Some((item, rule)) if rule != exploration::NAME => Some((item, false)),
+            _ => Some((best, true)),
+        }
     }
 
     /// The item that a rule gives the next place to, and that rule's name.

@@ -25,7 +25,7 @@ use crate::{
     place::FilledPlace,
     rule_list,
     rules::{Field, Rule, RuleOptions, Turn, diversity::Diversity},
-    selection::select,
+    selection::{self, PlaceChance, select},
     similarity::Similarity,
 };
 
@@ -70,6 +70,15 @@ impl Plan {
         let rules = rule_list::all(options, listed, &mut inputs);
         Self { rules, inputs: inputs.done() }
     }
+
+    /// The rules, with a request's own diversity in place of the settings'.
+    fn with<'a>(&'a self, own: Option<&'a Diversity>) -> Vec<&'a dyn Rule> {
+        let of = |rule: &'a Box<dyn Rule>| match own {
+            Some(own) if rule.name() == own.name() => own as &dyn Rule,
+            _ => &**rule,
+        };
+        self.rules.iter().map(of).collect()
+    }
 }
 
 /// What the rules of requests read of items, where a surface has these rules beside those of every
@@ -106,14 +115,7 @@ impl RerankingService {
 
     fn rerank(&self, call: &Rerank, plan: &Plan) -> Reranked {
         let own = call.diversity.map(Diversity::of_request);
-        let rules: Vec<&dyn Rule> = plan
-            .rules
-            .iter()
-            .map(|rule| match &own {
-                Some(own) if rule.name() == own.name() => own,
-                _ => &**rule,
-            })
-            .collect();
+        let rules = plan.with(own.as_ref());
         let facts = self.rule_facts(call, &plan.inputs);
         let mut skipped = Vec::new();
         let places = self.order_by(call, &facts, &rules, &mut skipped).1;
@@ -124,6 +126,39 @@ impl RerankingService {
         Reranked { places, moves, skipped }
     }
 
+    /// What the rules of a call would have done at each place of a list that was shown in answer to it: candidates by
+    /// their place in [`Rerank::items`]. `worth` is what is expected of each candidate.
+    ///
+    /// # Errors
+    /// When the call cannot be answered, or the list is not of its candidates.
+    pub fn chances(
+        &self,
+        call: &Rerank,
+        list: &[u32],
+        worth: &[f64],
+    ) -> Result<Vec<PlaceChance>, CallError> {
+        let count = call.items.len();
+        if call.ctr.len() != count || worth.len() != count {
+            return Err(CallError::invalid(
+                "a candidate has no value, or nothing is expected of it",
+            ));
+        }
+        let plan = self.plan(&call.surface)?;
+        let own = call.diversity.map(Diversity::of_request);
+        let rules = plan.with(own.as_ref());
+        let facts = self.rule_facts(call, &plan.inputs);
+        let found = self.in_order(call, &facts, &rules, &mut Vec::new(), |field, order| {
+            let place_of: HashMap<u32, usize> = order.iter().copied().zip(0..).collect();
+            let list: Option<Vec<usize>> =
+                list.iter().map(|candidate| place_of.get(candidate).copied()).collect();
+            let worth: Vec<f64> = order.iter().map(|place| worth[*place as usize]).collect();
+            list.map(|list| selection::chances(field, rules.iter().copied(), &list, &worth))
+        });
+        found
+            .flatten()
+            .ok_or_else(|| CallError::invalid("the list is not of the call's candidates"))
+    }
+
     /// The order by value under some rules, and the places that they give.
     fn order_by(
         &self,
@@ -132,13 +167,35 @@ impl RerankingService {
         rules: &[&dyn Rule],
         skipped: &mut Vec<String>,
     ) -> (Vec<u32>, Vec<Place>) {
+        let found = self.in_order(call, rule_facts, rules, skipped, |field, order| {
+            let place = |place: FilledPlace| Place {
+                candidate: order[place.item],
+                score: place.score,
+                rule: place.rule,
+                propensity: place.propensity,
+            };
+            let places = select(field, rules.iter().copied()).into_iter().map(place).collect();
+            (order.to_vec(), places)
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Brings the candidates into their order, and does something with it; nothing where there are none.
+    fn in_order<T>(
+        &self,
+        call: &Rerank,
+        rule_facts: &RuleFacts,
+        rules: &[&dyn Rule],
+        skipped: &mut Vec<String>,
+        then: impl FnOnce(&Field<'_>, &[u32]) -> T,
+    ) -> Option<T> {
         let mut value: Cow<'_, [f32]> = Cow::Borrowed(&call.ctr);
         for rule in rules.iter().filter(|rule| rule.turn() == Turn::Weighs) {
             rule.weigh(rule_facts, value.to_mut());
         }
         let order = self.order(&call.items, &value);
         if order.is_empty() {
-            return (order, Vec::new());
+            return None;
         }
         let sorted = |values: &[f32]| -> Vec<f32> {
             order.iter().map(|place| values[*place as usize]).collect()
@@ -160,14 +217,7 @@ impl RerankingService {
             as_of: call.as_of,
             seed: call.seed,
         };
-        let place = |place: FilledPlace| Place {
-            candidate: order[place.item],
-            score: place.score,
-            rule: place.rule,
-            propensity: place.propensity,
-        };
-        let places = select(&field, rules.iter().copied()).into_iter().map(place).collect();
-        (order, places)
+        Some(then(&field, &order))
     }
 
     /// What each rule did to each placed item: the places without the rule and those that are applied

@@ -266,3 +266,47 @@ async fn an_item_named_twice_by_another_process_stays_once() {
     let reranked = ask(&apart, call(&scored, 5)).await;
     assert_eq!(reranked.places.iter().map(|place| place.candidate).collect::<Vec<_>>(), [2, 1]);
 }
+
+/// What may stand at a place is known without drawing: as the propensities say of a list that was made so, and as often
+/// as other seeds make it of one that was not.
+#[tokio::test]
+async fn the_chances_of_a_list_are_those_it_is_made_by() {
+    let options = RerankingOptions { exploration_share: 0.4, lambda: 1.0, ..Default::default() };
+    let service = service(None, options);
+    let mut given = facts(&[]);
+    // Two fresh ones, so that a draw has a choice.
+    given.created_at[3] = Some(AS_OF - DAY);
+    let given = Some(Arc::new(given));
+    let made = |seed| Rerank { facts: given.clone(), seed, ..call(&SCORED, 4) };
+    let mut seen = std::collections::HashMap::<Vec<u32>, usize>::new();
+    for seed in 0..4_000 {
+        let reply = ask(&service, made(seed)).await;
+        let list: Vec<u32> = reply.places.iter().map(|place| place.candidate).collect();
+        let chances = service.chances(&made(0), &list, &[1.0; 5]).unwrap();
+        for (place, chance) in reply.places.iter().zip(&chances) {
+            let propensity = f64::from(place.propensity.unwrap());
+            assert!((chance.chance - propensity).abs() < 1e-6, "{place:?} {chance:?}");
+            assert!((chance.expected - 1.0).abs() < 1e-6, "something stands there: {chance:?}");
+        }
+        *seen.entry(list).or_default() += 1;
+    }
+    for (list, times) in seen.iter().filter(|(_, times)| **times > 200) {
+        let chances = service.chances(&made(0), list, &[1.0; 5]).unwrap();
+        let chance: f64 = chances.iter().map(|place| place.chance).product();
+        let share = *times as f64 / 4_000.0;
+        let error = (chance * (1.0 - chance) / 4_000.0).sqrt();
+        assert!((share - chance).abs() < 4.0 * error, "{list:?}: {share} {chance}");
+    }
+    // Under other values: the best is another, and the fresh ones keep their part of the draw.
+    let other = Rerank { ctr: [0.1, 0.2, 0.9, 0.3, 0.4].into(), ..made(0) };
+    let chances = service.chances(&other, &[2, 4], &[0.0, 0.0, 0.0, 1.0, 0.0]).unwrap();
+    assert_eq!(
+        (chances[0].chance, chances[0].expected),
+        (1.0, 0.0),
+        "the first place draws nothing"
+    );
+    let explores = 0.4 * 4.0 / 3.0;
+    assert!((chances[1].chance - (1.0 - explores + explores / 2.0)).abs() < 1e-6, "{chances:?}");
+    assert!((chances[1].expected - explores / 2.0).abs() < 1e-6, "{chances:?}");
+    assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "it is no candidate");
+}

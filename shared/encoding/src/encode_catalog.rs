@@ -118,7 +118,7 @@ impl Encoding {
     async fn encode_batch(&self, items: &[Arc<StoredItem>]) -> Result<Part, EncodingError> {
         let seen = items.len() as u64;
         let encoder = &self.tiers.queue.core.encoder;
-        let encoded = match encoder.encode(items).await {
+        let encoded = match encoder.encode_beside(items).await {
             Ok(encoded) => encoded,
             Err(EncodingError::Store(error)) => return Err(error.into()),
             Err(error) => {

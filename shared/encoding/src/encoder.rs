@@ -21,6 +21,11 @@ use crate::{
 /// Jobs that may wait for the threads; callers bound what they have under way themselves.
 const WAITING_JOBS: usize = 4096;
 
+type Encoded = Result<EncodedItems, InferenceError>;
+
+/// One batch of items, on the models of a worker.
+type EncodeJob<'a> = Box<dyn FnOnce() -> Encoded + Send + 'a>;
+
 /// Makes records of items.
 pub(crate) struct Encoder {
     pub(crate) schema: Arc<ItemSchema>,
@@ -69,7 +74,7 @@ impl Encoder {
         self.full.alive() && self.light.alive()
     }
 
-    /// Encodes items.
+    /// Encodes items that somebody waits for.
     ///
     /// # Errors
     /// When reading images fails, or none of the items can be encoded; what was cached of modal vectors is then made
@@ -78,12 +83,32 @@ impl Encoder {
         &self,
         items: &[Arc<StoredItem>],
     ) -> Result<EncodedItems, EncodingError> {
+        self.encode_by(items, |job| job()).await
+    }
+
+    /// Encodes items ahead of requests, and gives way to those that are answered meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) async fn encode_beside(
+        &self,
+        items: &[Arc<StoredItem>],
+    ) -> Result<EncodedItems, EncodingError> {
+        self.encode_by(items, |job| plugrank_background::beside(job)).await
+    }
+
+    async fn encode_by(
+        &self,
+        items: &[Arc<StoredItem>],
+        run: impl FnOnce(EncodeJob<'_>) -> Encoded + Send + 'static,
+    ) -> Result<EncodedItems, EncodingError> {
         let known = self.known_modal(items).await;
         let items = self.with_content(items, known).await?;
         let schema = Arc::clone(&self.schema);
         let job = move |models: &mut ItemModels| {
             encode_job::encode(models, &schema, &items).map_err(InferenceError::Run)
         };
+        let job = move |models: &mut ItemModels| run(Box::new(move || job(models)));
         let encoded = self.full.submit(Deadline::NONE, job).await?;
         EncodingMetrics::add(&self.metrics.bad_images, encoded.bad_images);
         EncodingMetrics::add(&self.metrics.encode_failures, encoded.failed);

@@ -9,11 +9,11 @@ use plugrank_experiments::{
     AnalysisPlan, Arm, Assigner, Definitions, Experiment, Guardrail, GuardrailMetric, Layer,
     Subject,
     statistics::{
-        Collected, Collector, GuardrailVerdict, Interval, MetricResult, Results, ResultsOptions,
-        Row, SAMPLE_RATIO_ALPHA, Schema, power, results,
+        CatalogShown, Collected, Collector, GuardrailVerdict, Interval, MetricResult, Results,
+        ResultsOptions, Row, SAMPLE_RATIO_ALPHA, Schema, ShownItems, power, results,
     },
 };
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution, Exp1, Geometric, StandardNormal};
 use statrs::distribution::{Binomial as BinomialTail, DiscreteCDF};
@@ -303,7 +303,7 @@ fn judged(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
         guardrails: vec![
             guardrail(GuardrailMetric::Late),
             guardrail(GuardrailMetric::Errors),
-            guardrail(GuardrailMetric::Coverage),
+            guardrail(GuardrailMetric::VectorCoverage),
         ],
         one_look: false,
         days: None,
@@ -323,6 +323,55 @@ fn a_guardrail_stops_what_is_worse_beyond_doubt() {
     assert_eq!(verdicts(&judged([2_000, 2_000], [0.05, 0.25], even)), [Stop, Ok, Stop]);
     assert_eq!(verdicts(&judged([300, 300], [0.05, 0.08], even)), [Watch, Ok, Ok]);
     assert_eq!(verdicts(&judged([50, 50], [0.05, 0.9], even)), [Unknown; 3]);
+}
+
+/// Experiments whose arms show lists of ten, the arm of a twentieth of the users out of the first share of the catalog;
+/// the verdict at each of ten looks.
+fn catalog_verdicts(seed: u64, breadth: f64) -> Vec<GuardrailVerdict> {
+    const CATALOG: u64 = 2_000;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut collector = Collector::new(schema());
+    let mut shown = ShownItems::new(2, CATALOG);
+    let options = ResultsOptions {
+        control: 0,
+        shares: vec![0.95, 0.05],
+        plan: AnalysisPlan { units: 4_000, ..AnalysisPlan::default() },
+        guardrails: vec![Guardrail { metric: GuardrailMetric::CatalogCoverage, margin: 0.02 }],
+        one_look: false,
+        days: None,
+    };
+    let look = |look: usize| {
+        for number in look * 400..(look + 1) * 400 {
+            let (unit, arm) = (format!("{seed}-{number}"), usize::from(random.random_bool(0.05)));
+            // What a user likes is a part of the catalog, so that the lists of one are alike.
+            let (liked, whole) = (random.random::<f64>(), if arm == 1 { breadth } else { 1.0 });
+            for _ in 0..3 {
+                let item = |_| {
+                    let place = (liked + 0.2 * random.random::<f64>()).fract().powi(2);
+                    format!("i{}", (place * whole * CATALOG as f64) as u64)
+                };
+                let list: Vec<String> = (0..10).map(item).collect();
+                shown.add(arm, &unit, list.iter().map(String::as_str));
+                let row = Row { exposures: 1.0, outcomes: vec![0.0], ..Row::default() };
+                collector.add(arm, &unit, &row);
+            }
+        }
+        let catalog = Some(CatalogShown { shown: shown.clone(), items: CATALOG });
+        let collected = Collected { catalog, ..collector.collected() };
+        results(&collected, &options).expect("two arms").guardrails[0].verdict
+    };
+    (0..10).map(look).collect()
+}
+
+#[test]
+fn an_arm_that_shows_as_much_of_the_catalog_is_seldom_stopped_and_a_narrower_one_is() {
+    let runs = runs() / 5;
+    let stopped = |breadth: f64| {
+        let stops = |seed| catalog_verdicts(seed, breadth).contains(&GuardrailVerdict::Stop);
+        (0..runs as u64).filter(|seed| stops(*seed)).count()
+    };
+    at_most("catalog coverage, no difference, every look", stopped(1.0), runs, ALPHA);
+    at_least("catalog coverage, 30% narrower, every look", stopped(0.7), runs, 0.9);
 }
 
 #[test]

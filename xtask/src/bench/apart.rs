@@ -43,7 +43,8 @@ fn measure_by(
     let _ = fs::remove_dir_all(&state);
     let site = parts.site(state);
     let mut text = String::new();
-    let (server, _users) = demo_split::serve(roles, &parts.plugrank, &parts.library, &site, port)?;
+    let (server, _users) =
+        demo_split::serve(roles, &parts.plugrank, &parts.library, &site, (port, ""))?;
     for candidates in [500, Setting::RETRIEVED] {
         let setting = Setting::new(candidates, 8);
         let load = |seconds: u32| {

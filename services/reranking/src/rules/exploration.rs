@@ -218,7 +218,7 @@ impl Applied for Drawing {
 
     fn propensity(&self, item: usize, best: usize) -> Option<f32> {
         if !self.asked {
-            return Some(1.0);
+            return Some(f32::from(u8::from(item == best)));
         }
         let drawn = self.open.iter().find(|at| self.eligible[**at] == item);
         let drawn = drawn.map_or(0.0, |at| self.chance_of(*at));

@@ -115,6 +115,7 @@ impl AnnIndex {
                 .map(|part| {
                     let (index, added) = (&*index, &added);
                     scope.spawn(move || {
+                        plugrank_background::give_way();
                         for (key, vector) in part {
                             let Some(vector) = self.prepared(vector)? else { continue };
                             index.add(u64::from(*key), &vector).map_err(refused)?;

@@ -32,9 +32,9 @@ pub struct Guardrail {
     pub margin: f64,
 }
 
-/// What a guardrail watches: a share of the exposures.
+/// What a guardrail watches: a share of the exposures, or of the catalog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum GuardrailMetric {
     /// Exposures that came after their deadline.
     #[default]
@@ -43,8 +43,11 @@ pub enum GuardrailMetric {
     Degraded,
     /// Exposures that failed.
     Errors,
-    /// Share of the candidates whose vectors were there; less is worse.
-    Coverage,
+    /// Share of the candidates whose vectors were there; less is worse. It was called `coverage` before.
+    #[serde(alias = "coverage")]
+    VectorCoverage,
+    /// Share of the catalog that an arm's lists show, at an equal number of lists; less is worse.
+    CatalogCoverage,
 }
 
 impl GuardrailMetric {
@@ -55,7 +58,8 @@ impl GuardrailMetric {
             Self::Late => "late",
             Self::Degraded => "degraded",
             Self::Errors => "errors",
-            Self::Coverage => "coverage",
+            Self::VectorCoverage => "vector_coverage",
+            Self::CatalogCoverage => "catalog_coverage",
         }
     }
 }

@@ -2,17 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Moments;
-
-/// Quantities of a unit beside its tasks.
-pub(super) const EXPOSURES: usize = 0;
-pub(super) const VALUE: usize = 1;
-pub(super) const COVARIATE: usize = 2;
-pub(super) const LATE: usize = 3;
-pub(super) const DEGRADED: usize = 4;
-pub(super) const ERRORS: usize = 5;
-pub(super) const COVERAGE: usize = 6;
-pub(super) const TASKS: usize = 7;
+use super::{
+    Moments, ShownItems,
+    quantities::{COVARIATE, COVERAGE, DEGRADED, ERRORS, EXPOSURES, LATE, TASKS, VALUE},
+};
 
 /// The arms and tasks of an experiment's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +71,17 @@ pub struct Collected {
     pub arms: Vec<Moments>,
     /// Units that were seen in more than one arm. They are in the moments of none.
     pub crossed: u64,
+    /// What their lists have shown of the catalog, where that is watched.
+    pub catalog: Option<CatalogShown>,
+}
+
+/// What the arms' lists have shown, and of how many items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogShown {
+    /// What they have shown.
+    pub shown: ShownItems,
+    /// Items in the catalog.
+    pub items: u64,
 }
 
 impl Collector {
@@ -183,7 +187,7 @@ impl Collector {
             quantities[COVARIATE] = unit.covariate.unwrap_or(0.0);
             arms[unit.arm].add(&quantities);
         }
-        Collected { schema, arms, crossed }
+        Collected { schema, arms, crossed, catalog: None }
     }
 }
 

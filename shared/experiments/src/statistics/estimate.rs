@@ -2,7 +2,7 @@
 
 use super::{
     Moments,
-    collect::{COVARIATE, COVERAGE, DEGRADED, ERRORS, EXPOSURES, LATE, TASKS, VALUE},
+    quantities::{COVARIATE, COVERAGE, DEGRADED, ERRORS, EXPOSURES, LATE, TASKS, VALUE},
 };
 
 /// A quantity that units add up.
@@ -20,8 +20,8 @@ pub enum Measure {
     Degraded,
     /// Failed exposures.
     Errors,
-    /// Coverage.
-    Coverage,
+    /// Share of the candidates whose vectors were there.
+    VectorCoverage,
 }
 
 impl Measure {
@@ -33,7 +33,7 @@ impl Measure {
             Self::Late => LATE,
             Self::Degraded => DEGRADED,
             Self::Errors => ERRORS,
-            Self::Coverage => COVERAGE,
+            Self::VectorCoverage => COVERAGE,
         }
     }
 }
@@ -106,6 +106,18 @@ impl Estimate {
             covariate_mean: moments.mean(COVARIATE),
             covariate_variance: moments.covariance(COVARIATE, COVARIATE),
         })
+    }
+
+    /// A value whose squared error is known, and of which no covariate says anything.
+    pub(super) fn known(units: u64, value: f64, squared_error: f64) -> Self {
+        Self {
+            units,
+            value,
+            variance: squared_error * units as f64,
+            covariance: 0.0,
+            covariate_mean: 0.0,
+            covariate_variance: 0.0,
+        }
     }
 
     /// Variance of `value`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, Estimate, Measure, Metric, Moments, Sequential};
+use super::{Collected, Comparison, Estimate, Measure, Metric, Sequential};
 use crate::{Guardrail, GuardrailMetric};
 
 /// Units an arm needs before a guardrail judges it: below them a mean is not about normal.
@@ -39,25 +39,34 @@ pub struct GuardrailResult {
     pub verdict: GuardrailVerdict,
 }
 
-/// Judges an arm. It is stopped once the whole always-valid interval is beyond the margin, so that
-/// of arms within it at most `alpha` are stopped, however often one looks.
+/// Judges an arm, by the places of the control and of it. It is stopped once the whole always-valid interval is
+/// beyond the margin, so that of arms within it at most `alpha` are stopped, however often one looks.
 pub(super) fn judge(
     guardrail: &Guardrail,
-    name: &str,
-    (control, arm): (&Moments, &Moments),
+    collected: &Collected,
+    [control, arm]: [usize; 2],
     (alpha, sequential): (f64, &Sequential),
 ) -> GuardrailResult {
-    let measure = match guardrail.metric {
-        GuardrailMetric::Late => Measure::Late,
-        GuardrailMetric::Degraded => Measure::Degraded,
-        GuardrailMetric::Errors => Measure::Errors,
-        GuardrailMetric::Coverage => Measure::Coverage,
+    let share_of_exposures = |measure| {
+        let metric = Metric::Ratio(measure, Measure::Exposures);
+        let estimate = |arm: usize| Estimate::new(&collected.arms[arm], metric);
+        estimate(control).zip(estimate(arm))
     };
-    let sign = if guardrail.metric == GuardrailMetric::Coverage { -1.0 } else { 1.0 };
-    let metric = Metric::Ratio(measure, Measure::Exposures);
-    let estimates = Estimate::new(control, metric).zip(Estimate::new(arm, metric));
+    let estimates = match guardrail.metric {
+        GuardrailMetric::Late => share_of_exposures(Measure::Late),
+        GuardrailMetric::Degraded => share_of_exposures(Measure::Degraded),
+        GuardrailMetric::Errors => share_of_exposures(Measure::Errors),
+        GuardrailMetric::VectorCoverage => share_of_exposures(Measure::VectorCoverage),
+        GuardrailMetric::CatalogCoverage => collected.catalog.as_ref().and_then(|catalog| {
+            let arms = [control, arm];
+            let units = arms.map(|arm| collected.arms[arm].units());
+            catalog.shown.compared(arms, units, catalog.items).map(Into::into)
+        }),
+    };
+    let less_is_worse = [GuardrailMetric::VectorCoverage, GuardrailMetric::CatalogCoverage];
+    let sign = if less_is_worse.contains(&guardrail.metric) { -1.0 } else { 1.0 };
     let mut result = GuardrailResult {
-        arm: name.to_owned(),
+        arm: collected.schema.arms[arm].clone(),
         metric: guardrail.metric,
         margin: guardrail.margin,
         worse: None,

@@ -5,6 +5,7 @@
 //! ratios, CUPED, intervals and p-values. The unit of every variance is the assigned unit, not the
 //! exposure: exposures of one user are not independent.
 
+mod catalog;
 mod collect;
 mod comparison;
 mod estimate;
@@ -12,11 +13,13 @@ mod fixed;
 mod guardrail;
 mod moments;
 mod power;
+mod quantities;
 mod results;
 mod sample_ratio;
 mod sequential;
 
-pub use collect::{Collected, Collector, Row, Schema};
+pub use catalog::ShownItems;
+pub use collect::{CatalogShown, Collected, Collector, Row, Schema};
 pub use comparison::{Comparison, Interval};
 pub(crate) use estimate::linearised;
 pub use estimate::{Estimate, Measure, Metric};

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Collected, Comparison, Estimate, GuardrailResult, Measure, Metric, Power, SAMPLE_RATIO_ALPHA,
-    SampleRatio, Sequential,
-    collect::{EXPOSURES, TASKS},
-    guardrail, power, sample_ratio,
+    SampleRatio, Sequential, guardrail, power,
+    quantities::{EXPOSURES, TASKS},
+    sample_ratio,
 };
 use crate::{AnalysisPlan, Guardrail};
 
@@ -61,6 +61,9 @@ pub struct ArmResult {
     pub exposures: f64,
     /// Outcomes by task.
     pub outcomes: Vec<TaskSum>,
+    /// Share of the catalog that its lists have shown, where a guardrail watches that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog_coverage: Option<f64>,
 }
 
 /// Outcomes of a task.
@@ -101,7 +104,6 @@ pub fn results(collected: &Collected, options: &ResultsOptions) -> Option<Result
     let ratio = sample_ratio(&units, &options.shares)?;
     let hidden = hidden(&ratio, collected, options);
     let sequential = Sequential::new(options.plan.alpha, options.plan.units);
-    let control = &collected.arms[options.control];
     let others = || (0..names.len()).filter(|arm| *arm != options.control);
     let metrics = metrics(collected);
     let of_arm = |arm: usize| {
@@ -113,10 +115,10 @@ pub fn results(collected: &Collected, options: &ResultsOptions) -> Option<Result
     let shown: Vec<MetricResult> =
         if hidden.is_some() { Vec::new() } else { others().flat_map(of_arm).collect() };
     let judged = others().flat_map(|arm| {
-        let (moments, sequential) = (&collected.arms[arm], &sequential);
+        let sequential = &sequential;
         options.guardrails.iter().map(move |one| {
             let rule = (options.plan.alpha, sequential);
-            guardrail::judge(one, &names[arm], (control, moments), rule)
+            guardrail::judge(one, collected, [options.control, arm], rule)
         })
     });
     Some(Results {
@@ -150,7 +152,8 @@ fn hidden(ratio: &SampleRatio, collected: &Collected, options: &ResultsOptions) 
 }
 
 fn arms(collected: &Collected) -> Vec<ArmResult> {
-    let one = |(name, moments): (&String, &super::Moments)| {
+    let catalog = collected.catalog.as_ref();
+    let one = |(arm, (name, moments)): (usize, (&String, &super::Moments))| {
         let outcome = |(index, task): (usize, &String)| TaskSum {
             task: task.clone(),
             sum: moments.sum(TASKS + index),
@@ -160,9 +163,10 @@ fn arms(collected: &Collected) -> Vec<ArmResult> {
             units: moments.units(),
             exposures: moments.sum(EXPOSURES),
             outcomes: collected.schema.tasks.iter().enumerate().map(outcome).collect(),
+            catalog_coverage: catalog.and_then(|catalog| catalog.shown.share(arm, catalog.items)),
         }
     };
-    collected.schema.arms.iter().zip(&collected.arms).map(one).collect()
+    collected.schema.arms.iter().zip(&collected.arms).enumerate().map(one).collect()
 }
 
 fn metrics(collected: &Collected) -> Vec<(String, Metric)> {

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Runs every shape a batch can have on every model, so that none is met for the first time by a
-/// request, and measures them. `progress` receives the number of shapes done and of all there are.
+/// request, and measures them. Beside requests it rests after each. `progress` receives the number of shapes done and of all there are.
 ///
 /// # Errors
 /// When a shape does not run.
@@ -27,6 +27,7 @@ pub fn warm_up<M: BatchModel>(
             let begun = std::time::Instant::now();
             guarded(|| model.warm(shape)).map_err(failed)?;
             times.record(shape, begun.elapsed());
+            plugrank_background::pause_after(2 * begun.elapsed());
             done += 1;
             progress(done, total);
         }

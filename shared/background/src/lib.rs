@@ -1,0 +1,93 @@
+//! Work that gives way to requests: what fills a second model while the first one answers.
+//!
+//! Until the process serves, such work runs as any other, so that a start takes no longer than it must. From then on
+//! it runs at the lowest priority the system has, on threads of its own that end with it: a thread that has given up its
+//! priority may not be allowed to take it back.
+
+use std::{
+    panic::resume_unwind,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// Whether requests are answered in this process.
+static SERVING: AtomicBool = AtomicBool::new(false);
+/// How much longer than its runs [`pause_after`] waits.
+const REST: u32 = 2;
+/// The least priority there is.
+#[cfg(target_os = "linux")]
+const LOWEST: i32 = 19;
+
+/// From here on requests are answered in this process.
+pub fn begin_serving() {
+    SERVING.store(true, Ordering::Relaxed);
+}
+
+/// Does something that no request waits for, on a thread of low priority while requests are answered.
+///
+/// ```
+/// let sum = plugrank_background::beside(|| (1..=4).sum::<u32>());
+/// assert_eq!(sum, 10);
+/// ```
+///
+/// # Panics
+/// As the work does.
+pub fn beside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if !SERVING.load(Ordering::Relaxed) {
+        return work();
+    }
+    thread::scope(|scope| {
+        let done = scope.spawn(|| {
+            give_way();
+            work()
+        });
+        done.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// Has this thread, which was started for such work alone, run at low priority while requests are answered.
+pub fn give_way() {
+    #[cfg(target_os = "linux")]
+    if SERVING.load(Ordering::Relaxed) {
+        // Of the calling thread alone; where the system refuses, the work is only less polite.
+        let _ = rustix::process::setpriority_process(None, LOWEST);
+    }
+}
+
+/// Waits after something that ran so long, while requests are answered: for work whose own time is measured, so that it
+/// cannot run at low priority. It takes a third of a core then, in pieces.
+pub fn pause_after(ran: Duration) {
+    if SERVING.load(Ordering::Relaxed) {
+        thread::sleep(ran * REST);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{panic::catch_unwind, time::Instant};
+
+    use super::*;
+
+    fn priority() -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+
+    // One test, as the process serves from its middle on.
+    #[test]
+    fn work_beside_gives_way_once_the_process_serves() {
+        let before = priority();
+        assert_eq!(beside(priority), before, "nobody is served yet");
+        let begun = Instant::now();
+        pause_after(Duration::from_secs(60));
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        begin_serving();
+        assert_eq!(beside(priority), LOWEST);
+        assert_eq!(priority(), before, "who waits for it keeps theirs");
+        let panic = catch_unwind(|| beside::<()>(|| panic!("no luck"))).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"no luck"));
+        let begun = Instant::now();
+        pause_after(Duration::from_millis(5));
+        assert!(begun.elapsed() >= Duration::from_millis(10));
+    }
+}
