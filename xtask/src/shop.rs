@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
         "plugrank-simshop",
         "--",
         "generate",
-        "--force",
+        "--overwrite",
     ]);
     simshop.arg("--out").arg(&dataset).args(SHOP);
     process::run(&mut simshop)?;
