@@ -91,7 +91,7 @@ fn add(
     let propensities = propensities
         .as_primitive_opt::<Float32Type>()
         .context("the column propensity holds no float32")?;
-    for row in 0..batch.num_rows() {
+    for (row, forced) in forced.into_iter().enumerate() {
         let request_id = requests.value(row);
         if calls.is_valid(row) || list.as_ref().is_some_and(|list| list.request_id != request_id) {
             list.take().map_or(Ok(()), &mut done)?;
@@ -100,7 +100,7 @@ fn add(
             *list = Some(Served {
                 request_id: request_id.to_owned(),
                 user_id: users.value(row).to_owned(),
-                forced: forced[row],
+                forced,
                 features: features.is_valid(row).then(|| features.value(row).to_owned()),
                 gave_features: false,
                 call: calls.value(row).to_vec(),

@@ -73,11 +73,11 @@ impl Plan {
 
     /// The rules, with a request's own diversity in place of the settings'.
     fn with<'a>(&'a self, own: Option<&'a Diversity>) -> Vec<&'a dyn Rule> {
-        let of = |rule: &'a Box<dyn Rule>| match own {
+        let of = |rule: &'a dyn Rule| match own {
             Some(own) if rule.name() == own.name() => own as &dyn Rule,
-            _ => &**rule,
+            _ => rule,
         };
-        self.rules.iter().map(of).collect()
+        self.rules.iter().map(|rule| of(&**rule)).collect()
     }
 }
 

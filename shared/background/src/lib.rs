@@ -63,7 +63,8 @@ pub fn pause_after(ran: Duration) {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::{panic::catch_unwind, time::Instant};
 
