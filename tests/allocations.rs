@@ -25,8 +25,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Most allocations of a request, whatever the number of its candidates. About 15 of them are the HTTP
-/// library's, and 18 the price of running it in two halves, as each is here that finds both workers idle.
-const MOST: f64 = 115.0;
+/// library's. Running it in two halves, where that pays on a machine, costs some 18 more, and is left out here: whether
+/// it does goes by how long the model takes.
+const MOST: f64 = 100.0;
 const REQUESTS: usize = 200;
 const ROUNDS: usize = 5;
 
@@ -110,7 +111,7 @@ fn a_request_allocates_little_and_no_more_for_more_candidates() {
     let settings = format!(
         "[server]\nbind = \"127.0.0.1:{port}\"\nworkers = 1\n\
          [store]\npath = {:?}\n[bundle]\npath = {:?}\n[budget]\ndefault_ms = 1000\n\
-         ceiling_ms = 1000\n[exposures]\nlog = false\n[telemetry]\nlog_level = \"warn\"\n",
+         ceiling_ms = 1000\n[exposures]\nlog = false\n[scoring]\nhalve_from_us = 0\n[telemetry]\nlog_level = \"warn\"\n",
         folder.path().join("store.redb"),
         root.join("models/simshop/bundle"),
     );

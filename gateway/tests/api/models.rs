@@ -313,7 +313,8 @@ async fn a_model_in_the_shadow_ranks_too_and_nobody_waits_for_it() {
         ("shadow_ctr_difference_count", 5.0),
         ("shadow_seconds_count", 1.0),
         ("shadow_missing_share_count", 1.0),
-        ("shadow_missing_share_sum", 0.0),
+        // The stage that stands in misses one of its 40 rows.
+        ("shadow_missing_share_sum", 0.025),
     ] {
         assert_eq!(metric(&page, name), Some(value), "{name}: {page}");
     }

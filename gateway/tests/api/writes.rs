@@ -46,6 +46,11 @@ async fn a_profile_is_written_changed_and_forgotten() {
         problem(server.put("/v1/users/u1", &body).await, 400).await;
         problem(patch(&server, "/v1/users/u1", &body).await, 400).await;
     }
+    let many = json!({"features": {"a": vec![Value::Null; 1025]}});
+    assert_eq!(
+        problem(patch(&server, "/v1/users/u1", &many).await, 400).await["field"],
+        "features.a"
+    );
     let long = json!({"features": {"a": "x".repeat(300)}});
     assert_eq!(server.put("/v1/users/u1", &profile).await.status(), StatusCode::NO_CONTENT);
     let found = problem(patch(&server, "/v1/users/u1", &long).await, 400).await;
