@@ -43,8 +43,7 @@ pub enum GuardrailMetric {
     Degraded,
     /// Exposures that failed.
     Errors,
-    /// Share of the candidates whose vectors were there; less is worse. It was called `coverage` before.
-    #[serde(alias = "coverage")]
+    /// Share of the candidates whose vectors were there; less is worse.
     VectorCoverage,
     /// Share of the catalog that an arm's lists show, at an equal number of lists; less is worse.
     CatalogCoverage,
