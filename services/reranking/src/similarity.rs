@@ -1,7 +1,7 @@
 //! How similar two candidates are.
 
 use plugrank_contract::{ItemIndex, matrix::decode_f32, reranking::RankFacts};
-use plugrank_items::{Records, View};
+use plugrank_items::{RecordElements, Records, View};
 use pulp::Arch;
 
 use crate::Facts;
@@ -39,13 +39,20 @@ impl Similarity {
     pub fn of_table(records: &Records, view: &View<'_>, pool: &[ItemIndex]) -> Self {
         let Some(part) = records.layout().vector() else { return Self::by_categories() };
         let mut similarity = Self::with_room(part.dim, pool.len());
+        // Found first and read then, so that the processor waits for several rows at a time.
+        let row = |index: &ItemIndex| records.of_content(*index, view.content(*index));
+        let rows: Vec<_> = pool.iter().map(row).collect();
         let mut vector = Vec::with_capacity(part.dim);
-        for index in pool {
-            vector.clear();
-            if let Some(row) = records.of_content(*index, view.content(*index)) {
-                row.part(part).append_to(&mut vector);
+        for row in rows {
+            match row.map(|row| row.part(part)) {
+                Some(RecordElements::F32(elements)) => similarity.add(elements),
+                Some(elements) => {
+                    vector.clear();
+                    elements.append_to(&mut vector);
+                    similarity.add(&vector);
+                }
+                None => similarity.add(&[]),
             }
-            similarity.add(&vector);
         }
         similarity
     }
