@@ -23,7 +23,7 @@ pub use library::{Library, find_library};
 pub use lookups::{InputRanges, LookupError, LookupsError, check_lookups};
 pub use options::{ModelServerOptions, OnnxRuntimeOptions, Provider};
 pub use remote_graph::RemoteGraph;
-pub use session::{Port, Prepared, PreparedOutputs, Session, SessionOptions, Slot};
+pub use session::{Port, Prepared, PreparedOutputs, Session, SessionOptions, Slot, SpareInputs};
 pub use tensor::{Tensor, TensorData};
 pub use verify::{GraphReport, VerifyError, VerifyReport, verify, verify_folder, verify_remote};
 pub use worker_pool::{PoolCounts, WorkerPool};

@@ -28,6 +28,15 @@ impl BatchRows {
         Self { shape, written: vec![None; shape.users] }
     }
 
+    /// Goes over to histories of another length, the inputs that vary with it being others, with anything in them.
+    pub(super) fn set_history(&mut self, history: usize) {
+        self.shape.history = history;
+        for written in &mut self.written {
+            let candidates = written.map_or(0, |dims| dims.candidates);
+            *written = Some(Dims { candidates, history });
+        }
+    }
+
     /// Has every entry write its rows into `inputs`, which are whole and as the last call left
     /// them, and makes the rest zero again. An entry that cannot be written leaves zeros, and the
     /// reason in `failed`.

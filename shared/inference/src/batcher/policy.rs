@@ -103,8 +103,9 @@ impl Policy {
         let Some(anchor) = waiting.iter().min_by_key(|entry| self.urgency(entry.as_ref())) else {
             return BatchDecision::Wait { until: None };
         };
-        let padded = self.buckets.pad(anchor.as_ref().dims);
-        let shape = self.choose(waiting, padded, times, chosen);
+        let candidates = self.buckets.pad(anchor.as_ref().dims).candidates;
+        let shape = self.choose(waiting, candidates, times, chosen);
+        let padded = Dims { candidates, history: shape.history };
         if chosen.len() >= self.buckets.max_users(padded) {
             return BatchDecision::Run { reason: CloseReason::RowLimit, shape };
         }
@@ -137,29 +138,29 @@ impl Policy {
         entry.deadline.moment().map_or(due, |deadline| deadline.min(due))
     }
 
-    /// Chooses the entries that run together with those that pad to `padded`, and their shape.
+    /// Chooses the entries that run together, those of so many padded candidates first, and their shape. A batch is
+    /// as long as the longest history in it.
     fn choose<W: AsRef<Waiting>>(
         &self,
         waiting: &[W],
-        padded: Dims,
+        candidates: usize,
         times: &RunTimes,
         chosen: &mut Vec<usize>,
     ) -> Shape {
         let dims = |at: usize| waiting[at].as_ref().dims;
         let pads = |at: &usize| self.buckets.pad(dims(*at));
-        chosen.extend((0..waiting.len()).filter(|at| pads(at) == padded));
-        self.keep_most_urgent(waiting, chosen, 0, self.buckets.max_users(padded));
-        let users = self.most_efficient(chosen.iter().map(|at| dims(*at)), padded, times);
+        chosen.extend((0..waiting.len()).filter(|at| pads(at).candidates == candidates));
+        self.keep_most_urgent(waiting, chosen, 0, self.buckets.most_users());
+        let (users, shape) = self.most_efficient(chosen.iter().map(|at| dims(*at)), times);
         chosen.truncate(users);
-        let shape = self.buckets.shape(users, padded);
         if users < shape.users {
-            let smaller = |at: &usize| {
-                let pad = pads(at);
-                pad != padded
-                    && pad.candidates <= padded.candidates
-                    && pad.history <= padded.history
-            };
-            chosen.extend((0..waiting.len()).filter(smaller));
+            for at in 0..waiting.len() {
+                let pad = pads(&at);
+                let fits = pad.candidates <= candidates && pad.history <= shape.history;
+                if fits && !chosen[..users].contains(&at) {
+                    chosen.push(at);
+                }
+            }
             self.keep_most_urgent(waiting, chosen, users, shape.users);
         }
         shape
@@ -182,19 +183,25 @@ impl Policy {
         places[from..].sort_unstable_by_key(key);
     }
 
-    /// How many of the first entries give the most rows per predicted second.
+    /// How many of the first entries give the most rows per predicted second, and the shape that they run in.
     fn most_efficient(
         &self,
         entries: impl Iterator<Item = Dims>,
-        padded: Dims,
         times: &RunTimes,
-    ) -> usize {
+    ) -> (usize, Shape) {
         let axis = self.buckets.row_axis();
-        let (mut rows, mut best) = (0, (1, f64::MIN));
+        let (mut rows, mut longest) = (0, Dims { candidates: 1, history: 1 });
+        let mut best = (0, self.buckets.shape(1, longest), f64::MIN);
         let mut known: Option<(Shape, f64)> = None;
-        for (at, dims) in entries.enumerate() {
+        for (users, dims) in (1..).zip(entries) {
+            let pad = self.buckets.pad(dims);
+            longest.candidates = pad.candidates;
+            longest.history = longest.history.max(pad.history);
+            if users > self.buckets.max_users(longest) {
+                break;
+            }
             rows += axis.rows(dims);
-            let shape = self.buckets.shape(at + 1, padded);
+            let shape = self.buckets.shape(users, longest);
             let cost = match known {
                 Some((same, cost)) if same == shape => cost,
                 _ => match times.predict(shape) {
@@ -204,11 +211,11 @@ impl Policy {
             };
             known = Some((shape, cost));
             let efficiency = rows as f64 / cost;
-            if efficiency >= best.1 {
-                best = (at + 1, efficiency);
+            if efficiency >= best.2 {
+                best = (users, shape, efficiency);
             }
         }
-        best.0
+        (best.0, best.1)
     }
 
     /// Whether waiting for the next entry lowers the mean time to completion, for the only idle

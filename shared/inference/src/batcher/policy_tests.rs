@@ -157,6 +157,24 @@ fn requests_of_one_size_run_together_and_others_fill_only_free_places() {
 }
 
 #[test]
+fn histories_of_any_length_run_together_where_that_pays() {
+    let (policy, now) = (policy(0), start());
+    let of = |history| Waiting { dims: Dims { candidates: 20, history }, ..entry(20, now) };
+    let waiting = [of(10), of(40)];
+    let decided = |times| run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &times));
+    let (_, entries, shape) = decided(flat(&policy, ms(4)));
+    assert_eq!((entries, shape.users, shape.history), (vec![0, 1], 2, 50));
+    // Where every padded entry of a history costs the same, the short one would pay for the long one.
+    let mut by_history = RunTimes::default();
+    for shape in policy.buckets.shapes() {
+        let entries = shape.users * shape.candidates * shape.history;
+        by_history.record(shape, Duration::from_micros(entries as u64));
+    }
+    let (_, entries, shape) = decided(by_history);
+    assert_eq!((entries, shape.users, shape.history), (vec![0], 1, 25));
+}
+
+#[test]
 fn a_batch_is_not_padded_where_padding_costs_as_much_as_rows() {
     let (policy, now) = (policy(0), start());
     let waiting: Vec<_> = (0..5).map(|_| entry(32, now)).collect();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{
     batch_rows::{BatchRows, GraphEntry},
-    layout::Layout,
+    layout::{Layout, Variable},
     model::RunError,
     shape::{Dims, Shape},
 };
 use crate::{
-    InferenceError, Prepared, PreparedOutputs, Provider, Session, Slot, Tensor, TensorData,
+    InferenceError, Prepared, PreparedOutputs, Provider, Session, Slot, SpareInputs, Tensor,
+    TensorData,
 };
 
 /// Memory that the shapes of one session may take together. Those that ran longest ago make room.
@@ -20,21 +21,25 @@ pub(super) struct SessionBatches {
     session: Session,
     inputs: Arc<[Layout]>,
     outputs: Arc<[Layout]>,
-    /// The shape that ran last is the last.
-    shapes: Vec<PreparedShape>,
+    /// The size that ran last is the last.
+    sizes: Vec<PreparedSize>,
     /// Entries of the present batch that could not be written.
     failed: Vec<(usize, String)>,
 }
 
-struct PreparedShape {
+/// Memory for so many users and candidates. Candidates, which are nearly all of what is written for a run, have the
+/// same memory however long the histories are, so that it is in the processor's cache.
+struct PreparedSize {
     shape: Shape,
     rows: BatchRows,
     memory: Prepared,
+    /// Memory of histories of other lengths.
+    histories: Vec<(usize, SpareInputs)>,
 }
 
 impl SessionBatches {
     pub(super) fn new(session: Session, inputs: Arc<[Layout]>, outputs: Arc<[Layout]>) -> Self {
-        Self { session, inputs, outputs, shapes: Vec::new(), failed: Vec::new() }
+        Self { session, inputs, outputs, sizes: Vec::new(), failed: Vec::new() }
     }
 
     pub(super) fn provider(&self) -> Provider {
@@ -49,7 +54,7 @@ impl SessionBatches {
         let mut memory = self.prepared(shape)?;
         memory.rows.write(&self.inputs, &[], memory.memory.inputs()?, &mut self.failed);
         let ran = self.session.run_prepared(&memory.memory).map(|_| ());
-        self.shapes.push(memory);
+        self.sizes.push(memory);
         ran
     }
 
@@ -84,29 +89,70 @@ impl SessionBatches {
                 });
             }
         });
-        self.shapes.push(prepared);
+        self.sizes.push(prepared);
         answered
     }
 
-    /// Memory of a shape, taken out of `shapes`, where it is the last afterwards.
-    fn prepared(&mut self, shape: Shape) -> Result<PreparedShape, InferenceError> {
-        if let Some(at) = self.shapes.iter().rposition(|known| known.shape == shape) {
-            return Ok(self.shapes.remove(at));
-        }
-        let dims = |layouts: &[Layout]| -> Vec<Vec<usize>> {
-            layouts.iter().map(|layout| layout.dims(shape)).collect()
+    /// Memory of a shape, taken out of `sizes`, where it is the last afterwards.
+    fn prepared(&mut self, shape: Shape) -> Result<PreparedSize, InferenceError> {
+        // Outputs of other lengths need memory of their own.
+        let varies = self.outputs.iter().any(|output| output.variable == Some(Variable::History));
+        let fits = |known: &PreparedSize| {
+            let Shape { users, candidates, history } = known.shape;
+            (users, candidates) == (shape.users, shape.candidates)
+                && (!varies || history == shape.history)
         };
-        let (input_dims, output_dims) = (dims(&self.inputs), dims(&self.outputs));
+        if let Some(at) = self.sizes.iter().rposition(fits) {
+            let mut known = self.sizes.remove(at);
+            if known.shape.history != shape.history {
+                self.set_history(&mut known, shape)?;
+            }
+            return Ok(known);
+        }
+        let (input_dims, output_dims) = (dims(&self.inputs, shape), dims(&self.outputs, shape));
         let inputs = slots(&self.inputs, &input_dims);
         let memory = self.session.prepare(&inputs, &slots(&self.outputs, &output_dims))?;
-        let bytes = |shapes: &[PreparedShape]| -> usize {
-            shapes.iter().map(|known| known.memory.bytes()).sum()
-        };
-        while !self.shapes.is_empty() && bytes(&self.shapes) + memory.bytes() > MOST_BYTES {
-            self.shapes.remove(0);
+        let bytes =
+            |sizes: &[PreparedSize]| -> usize { sizes.iter().map(PreparedSize::bytes).sum() };
+        while !self.sizes.is_empty() && bytes(&self.sizes) + memory.bytes() > MOST_BYTES {
+            self.sizes.remove(0);
         }
-        Ok(PreparedShape { shape, rows: BatchRows::new(shape), memory })
+        Ok(PreparedSize { shape, rows: BatchRows::new(shape), memory, histories: Vec::new() })
     }
+
+    /// Has a size take histories of the length of `shape`.
+    fn set_history(&self, size: &mut PreparedSize, shape: Shape) -> Result<(), InferenceError> {
+        let PreparedSize { shape: before, rows, memory, histories } = size;
+        let known = histories.iter().position(|(history, _)| *history == shape.history);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let dims = dims(&self.inputs, shape);
+                let varies = |layout: &Layout| layout.variable == Some(Variable::History);
+                let inputs = slots(&self.inputs, &dims).into_iter().enumerate();
+                let inputs = inputs.filter(|(place, _)| varies(&self.inputs[*place]));
+                histories.push((shape.history, memory.spare(inputs)?));
+                histories.len() - 1
+            }
+        };
+        let (history, spare) = &mut histories[at];
+        memory.exchange(spare);
+        *history = before.history;
+        before.history = shape.history;
+        rows.set_history(shape.history);
+        Ok(())
+    }
+}
+
+impl PreparedSize {
+    fn bytes(&self) -> usize {
+        let spare = self.histories.iter().map(|(_, spare)| spare.bytes());
+        self.memory.bytes() + spare.sum::<usize>()
+    }
+}
+
+fn dims(layouts: &[Layout], shape: Shape) -> Vec<Vec<usize>> {
+    layouts.iter().map(|layout| layout.dims(shape)).collect()
 }
 
 fn slots<'a>(layouts: &'a [Layout], dims: &'a [Vec<usize>]) -> Vec<Slot<'a>> {

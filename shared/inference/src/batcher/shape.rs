@@ -173,6 +173,12 @@ impl Buckets {
         self.users.iter().rev().find(fits).copied().unwrap_or(1)
     }
 
+    /// Most users any batch may have.
+    #[must_use]
+    pub fn most_users(&self) -> usize {
+        self.users.last().copied().unwrap_or(1)
+    }
+
     /// The shape that `users` entries padded to `padded` run in.
     #[must_use]
     pub fn shape(&self, users: usize, padded: Dims) -> Shape {
@@ -206,11 +212,16 @@ fn ceiling(buckets: &[usize], size: usize) -> usize {
     buckets.iter().copied().find(|bucket| *bucket >= size).unwrap_or(size)
 }
 
-/// Buckets for histories of up to `longest` entries: a quarter, a half and the whole.
+/// Parts that the longest history is cut into for its buckets. A run over a history costs by its padded length: with
+/// four parts it was a fifth longer than it is on average, with eight a tenth.
+const HISTORY_PARTS: usize = 8;
+
+/// Buckets for histories of up to `longest` entries: each eighth of it.
 #[must_use]
 pub fn history_buckets(longest: usize) -> Vec<usize> {
     let longest = longest.max(1);
-    let mut buckets = vec![longest.div_ceil(4), longest.div_ceil(2), longest];
+    let part = |parts: usize| (parts * longest).div_ceil(HISTORY_PARTS);
+    let mut buckets: Vec<usize> = (1..=HISTORY_PARTS).map(part).collect();
     buckets.dedup();
     buckets
 }
@@ -263,7 +274,8 @@ mod tests {
 
     #[test]
     fn history_buckets_end_with_the_longest() {
-        assert_eq!(history_buckets(100), [25, 50, 100]);
+        assert_eq!(history_buckets(100), [13, 25, 38, 50, 63, 75, 88, 100]);
+        assert_eq!(history_buckets(3), [1, 2, 3]);
         assert_eq!(history_buckets(1), [1]);
         assert_eq!(history_buckets(0), [1]);
     }

@@ -13,7 +13,7 @@ use ort::{
 };
 use plugrank_bundle::{Dim, TensorDtype};
 
-pub use self::prepared::{Prepared, PreparedOutputs, Slot};
+pub use self::prepared::{Prepared, PreparedOutputs, Slot, SpareInputs};
 use crate::{InferenceError, Library, Provider, Tensor, TensorData};
 
 /// How a graph is loaded.

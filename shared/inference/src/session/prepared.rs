@@ -32,10 +32,27 @@ pub struct Slot<'a> {
 pub struct Prepared {
     /// In the graph's order.
     inputs: Vec<SessionInputValue<'static>>,
+    /// Of each of the caller's inputs, its place in the graph's order.
+    places: Vec<usize>,
     /// Exchanges that bring the graph's order into the caller's.
     swaps: Vec<(usize, usize)>,
     options: RunOptions<HasSelectedOutputs>,
     bytes: usize,
+}
+
+/// Other memory for some of the inputs of a [`Prepared`], of other shapes; the others stay as they are.
+pub struct SpareInputs {
+    /// Each with its place in the graph's order.
+    values: Vec<(usize, SessionInputValue<'static>)>,
+    bytes: usize,
+}
+
+impl SpareInputs {
+    /// Bytes of what is in it now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl fmt::Debug for Prepared {
@@ -59,6 +76,7 @@ impl Session {
             return Err(InferenceError::Run(format!("the graph has no input `{}`", slot.name)));
         }
         let mut order = Vec::with_capacity(inputs.len());
+        let mut places = vec![0; inputs.len()];
         let mut values = Vec::with_capacity(inputs.len());
         for port in &self.inputs {
             let name = &port.name;
@@ -70,6 +88,7 @@ impl Session {
                 let got = slot.dtype;
                 return Err(InferenceError::Dtype { input: name.clone(), got, expected });
             }
+            places[place] = values.len();
             values.push(SessionInputValue::Owned(zeros(slot)?));
             order.push(place);
         }
@@ -83,7 +102,7 @@ impl Session {
         let options = RunOptions::new().map_err(|error| InferenceError::Run(error.to_string()))?;
         let bytes = inputs.iter().chain(outputs).map(Slot::bytes).sum();
         let options = options.with_outputs(selector);
-        Ok(Prepared { inputs: values, swaps: swaps(order), options, bytes })
+        Ok(Prepared { inputs: values, places, swaps: swaps(order), options, bytes })
     }
 
     /// Runs the graph on what [`Prepared::inputs`] hold.
@@ -116,6 +135,31 @@ impl Prepared {
             blocks.swap(*a, *b);
         }
         Ok(blocks)
+    }
+
+    /// Memory, all zero, for some of the inputs, given with their places in the order they were prepared in.
+    ///
+    /// # Errors
+    /// When there is no memory, or no such place.
+    pub fn spare<'s>(
+        &self,
+        inputs: impl IntoIterator<Item = (usize, Slot<'s>)>,
+    ) -> Result<SpareInputs, InferenceError> {
+        let mut spare = SpareInputs { values: Vec::new(), bytes: 0 };
+        for (place, slot) in inputs {
+            let at = self.places.get(place).copied();
+            let at = at.ok_or_else(|| InferenceError::Run(format!("no input `{}`", slot.name)))?;
+            spare.bytes += slot.bytes();
+            spare.values.push((at, SessionInputValue::Owned(zeros(slot)?)));
+        }
+        Ok(spare)
+    }
+
+    /// Takes spare memory into use; what was used so far is the spare one then.
+    pub fn exchange(&mut self, spare: &mut SpareInputs) {
+        for (at, value) in &mut spare.values {
+            std::mem::swap(&mut self.inputs[*at], value);
+        }
     }
 
     /// Bytes of the inputs and outputs.

@@ -76,8 +76,12 @@ fn near(got: &[TensorData], expected: &[f64]) {
 }
 
 fn run(model: &mut GraphModel, entries: &[GraphEntry]) -> Answers {
+    run_as(SHAPE, model, entries)
+}
+
+fn run_as(shape: Shape, model: &mut GraphModel, entries: &[GraphEntry]) -> Answers {
     let mut answers = Vec::new();
-    model.run(SHAPE, entries, Deadline::NONE, &mut answers).unwrap();
+    model.run(shape, entries, Deadline::NONE, &mut answers).unwrap();
     answers
 }
 
@@ -95,7 +99,9 @@ fn every_entry_gets_what_it_gets_alone_whatever_ran_before_in_its_place() {
             let seed = |user: usize| round * 10 + user;
             let entries: Vec<_> =
                 (0..users).map(|user| entry(&layouts, dims(user), seed(user))).collect();
-            let answers = run(&mut model, &entries);
+            // Padded to another length each time: candidates keep their memory, histories have their own.
+            let shape = Shape { history: [5, 7, 6][round % 3], ..SHAPE };
+            let answers = run_as(shape, &mut model, &entries);
             assert_eq!(answers.len(), users);
             for (user, answer) in answers.into_iter().enumerate() {
                 let expected = alone(&mut session, &layouts, dims(user), seed(user));
@@ -158,6 +164,13 @@ fn blocks_are_zero_unless_everything_is_written() {
     let expected = run(&mut model, &silent());
     run(&mut model, &[entry(&layouts, dims, 3), entry(&layouts, dims, 4)]);
     assert_eq!(run(&mut model, &silent()), expected);
+    // What another length of history left behind is zero too.
+    let longer = Shape { history: 9, ..SHAPE };
+    let expected = run_as(longer, &mut model, &silent());
+    run(&mut model, &[entry(&layouts, dims, 5), entry(&layouts, dims, 6)]);
+    run_as(longer, &mut model, &[entry(&layouts, Dims { candidates: 6, history: 9 }, 7)]);
+    run(&mut model, &[entry(&layouts, dims, 5)]);
+    assert_eq!(run_as(longer, &mut model, &silent()), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
