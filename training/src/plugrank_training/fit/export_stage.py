@@ -101,8 +101,13 @@ def export_run(run: Run, prepared: Prepared, models: Mapping[str, Trained], last
     bundle = bundle_of(last.run, last.prepared, last.models, verdict)
     told = export_summary(bundle, run.options.out / "bundle")
     if bundle.idrec is not None:
-        told["idrec_alone"] = export_summary(idrec_alone(bundle, bundle.idrec), run.options.out / "bundle-idrec")
+        told["idrec_alone"] = export_idrec_alone(bundle, bundle.idrec, run.options.out)
     return told | ({"verdict": verdict.summary()} if verdict else {})
+
+
+def export_idrec_alone(bundle: Bundle, idrec: CutModel, out: Path) -> dict[str, Any]:
+    """Write `OUT/bundle-idrec`; what the report says of it."""
+    return export_summary(idrec_alone(bundle, idrec), out / "bundle-idrec")
 
 
 def idrec_alone(bundle: Bundle, idrec: CutModel) -> Bundle:
