@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use plugrank_contract::{
     Call, CallError, Context,
     loading::{
-        BundlesListed, CheckBundle, CheckedBundle, ListModels, ListBundles, LoadBundle, ModelsListed,
+        BundlesListed, CheckBundle, CheckedBundle, ListBundles, ListModels, LoadBundle,
+        ModelsListed,
     },
 };
 use plugrank_transport::{Client, Service, server::route};

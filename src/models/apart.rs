@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use plugrank_contract::{
     Call, CallError, Context,
-    loading::{self, CheckBundle, ListModels, LoadState, ListBundles, LoadBundle},
+    loading::{self, CheckBundle, ListBundles, ListModels, LoadBundle, LoadState},
 };
 use plugrank_gateway::{
     BundleFolder, KeptModel, KeptModels, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader,

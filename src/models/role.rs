@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use plugrank_body::BodyMemory;
 use plugrank_contract::{
     Call, CallError, Context,
-    loading::{self, LoadState, ListedModel, ModelsListed},
+    loading::{self, ListedModel, LoadState, ModelsListed},
 };
 use plugrank_gateway::{KeptModel, KeptModels};
 use plugrank_runtime::{Health, Metrics};

@@ -17,6 +17,7 @@ mod lint;
 mod load;
 mod model_servers;
 mod notices;
+mod once;
 mod ort_library;
 mod package;
 mod parts;
@@ -28,6 +29,7 @@ mod rungs;
 mod running;
 mod schemathesis;
 mod settings;
+mod setup;
 mod shop;
 mod shop_check;
 mod system_packages;
@@ -93,11 +95,7 @@ enum Command {
     /// Build the documentation as a site that loads nothing from elsewhere.
     Docs(docs::Args),
     /// Fetch what the other commands need, without running anything.
-    Setup {
-        /// Also what training needs (PyTorch: several GB).
-        #[arg(long)]
-        training: bool,
-    },
+    Setup(setup::Args),
 }
 
 fn main() -> ExitCode {
@@ -120,7 +118,7 @@ fn main() -> ExitCode {
         Command::Settings => settings::run(),
         Command::Shop => shop::run(),
         Command::Docs(args) => docs::run(&args),
-        Command::Setup { training } => setup(training),
+        Command::Setup(args) => setup::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -129,18 +127,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn setup(training: bool) -> anyhow::Result<()> {
-    let library = ort_library::ensure()?;
-    println!("ONNX Runtime: {}", library.display());
-    system_packages::redis()?;
-    system_packages::faketime()?;
-    model_servers::ensure()?;
-    if training {
-        println!("Python:       {}", python::ensure()?.display());
-    }
-    Ok(())
 }
 
 /// The repository's root.

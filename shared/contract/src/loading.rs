@@ -193,7 +193,8 @@ impl Call for ListModels {
             .models
             .iter()
             .filter(|model| !other.models.iter().any(|known| known.name == model.name));
-        let mut models: Vec<ListedModel> = other.models.iter().chain(only_one).map(behind).collect();
+        let mut models: Vec<ListedModel> =
+            other.models.iter().chain(only_one).map(behind).collect();
         models.sort_by(|a, b| a.name.cmp(&b.name));
         ModelsListed { models }
     }

@@ -12,8 +12,8 @@ use plugrank_contract::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
     loading::{
-        BundlesListed, CheckBundle, CheckedBundle, ListModels, LoadState, ListBundles, LoadBundle,
-        ListedModel, ModelsListed,
+        BundlesListed, CheckBundle, CheckedBundle, ListBundles, ListModels, ListedModel,
+        LoadBundle, LoadState, ModelsListed,
     },
     reranking::{Move, Place, RankFacts, Rerank, Reranked, RuleFacts},
     retrieval::{
