@@ -76,7 +76,7 @@ enum Command {
         /// The folder.
         folder: PathBuf,
     },
-    /// Let a simulated day pass on the shipped shop, train on with it, and serve what came of it.
+    /// Let a simulated day pass on the shipped shop, train on with it, and serve the result.
     Day(day::Args),
     /// Let simulated shoppers browse the shipped shop, and hold what experiments conclude against the truth.
     ClosedLoop(closed_loop::Args),

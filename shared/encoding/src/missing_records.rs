@@ -1,4 +1,4 @@
-//! Missing records: what stands in for the record of an item whose content is not at hand.
+//! Missing records: what stands in for the record of an item whose content is not available.
 
 use std::sync::{
     Arc, OnceLock,

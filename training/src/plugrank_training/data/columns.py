@@ -1,4 +1,4 @@
-"""What became of every column: the table that training prints, and what a model reads that a folder lacks."""
+"""What happened to every column: the table that training prints, and what a model reads that a folder lacks."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def feature_use(table: str, feature: Feature, column: RawColumn) -> ColumnUse:
 
 
 def told_transform(transform: Transform) -> str:
-    """What becomes of a number, for a person."""
+    """What happens to a number, for a person."""
     if transform.kind == "standard":
         return f"number, less {transform.mean:.4g}, over {transform.deviation:.4g}"
     if transform.kind == "buckets":

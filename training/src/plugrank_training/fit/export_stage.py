@@ -113,7 +113,7 @@ def export_idrec_alone(bundle: Bundle, idrec: CutModel, out: Path) -> dict[str, 
 def idrec_alone(bundle: Bundle, idrec: CutModel) -> Bundle:
     """IDRec as a bundle of its own, for a fair comparison: cut where the unified model is cut, its item part kept in
     records and its user part in states, and found by its own vectors. In the other bundle it is what is left when
-    records cannot be had, and so computes all of itself for every request."""
+    records are not available, and so computes all of itself for every request."""
     widths, _ = sizes(idrec, schema := dataclasses.replace(bundle.schema, parts=()))
     calibration = {"unified": bundle.calibration["idrec"]} if "idrec" in bundle.calibration else {}
     return Bundle(
