@@ -71,28 +71,28 @@ enum Command {
     Rungs(rungs::Args),
     /// Make a Python wheel with the program and the shipped shop.
     Package(package::Args),
-    /// Write the notices of what the program is built of, and its bill of materials, into a folder.
+    /// Write third-party notices and the bill of materials of the program into a folder.
     Notices {
         /// The folder.
         folder: PathBuf,
     },
     /// Let a simulated day pass on the shipped shop, train on with it, and serve the result.
     Day(day::Args),
-    /// Let simulated shoppers browse the shipped shop, and hold what experiments conclude against the truth.
+    /// Run experiments with simulated shoppers on the shipped shop, and compare their conclusions with the true effect.
     ClosedLoop(closed_loop::Args),
     /// Measure what loading and exchanging a second model cost under requests, in one process and over the roles.
     Exchange(exchange::Args),
-    /// Look for known vulnerabilities in what the program is built of and the checks run.
+    /// Check dependencies of the program and of the checks for known vulnerabilities.
     Audit,
-    /// Give anything to what reads requests, calls between roles, bundles, data sets and filters.
+    /// Fuzz the parsers of requests, calls between roles, bundles, data sets and filters.
     Fuzz(fuzz::Args),
     /// Lint the Helm chart and check what it renders.
     Chart,
-    /// Write what is made from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
+    /// Write the files generated from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
     Settings,
     /// Make the shipped shop, its model and the parity test's predictions again.
     Shop,
-    /// Build the documentation as a site that loads nothing from elsewhere.
+    /// Build the documentation as a site that loads nothing from other hosts.
     Docs(docs::Args),
     /// Fetch what the other commands need, without running anything.
     Setup(setup::Args),
