@@ -69,7 +69,7 @@ def write_onnx(graph: Graph, example: Sequence[np.ndarray], folder: Path) -> Gra
 def keep_registry() -> None:
     """Have torch make its table of operators once a process: it parses the source of some 500 functions for each graph
     otherwise. Nothing writes into the table where no `custom_translation_table` is given."""
-    ONNXRegistry.from_torchlib = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
+    ONNXRegistry.from_torchlib = staticmethod(functools.cache(ONNXRegistry.from_torchlib))  # type: ignore[method-assign]
 
 
 @contextmanager
