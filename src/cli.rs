@@ -473,7 +473,7 @@ pub struct BundleArgs {
     /// The ONNX Runtime library; by default ORT_DYLIB_PATH, or what lies beside this program.
     #[arg(long, value_name = "FILE")]
     pub library: Option<PathBuf>,
-    /// A dataset folder that it is to rank: what becomes of its columns is told, and it is refused where the
+    /// A dataset folder that it is to rank: what happens to its columns is told, and it is refused where the
     /// bundle reads a column that it lacks.
     #[arg(long, value_name = "DIR")]
     pub dataset: Option<PathBuf>,

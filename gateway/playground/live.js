@@ -72,7 +72,7 @@ async function look() {
   try {
     now = { at: performance.now(), all: samples(await text("/metrics")) };
   } catch (refusal) {
-    $("live").replaceChildren(fact("Metrics", refusal.lines?.[0] ?? "not at hand"));
+    $("live").replaceChildren(fact("Metrics", refusal.lines?.[0] ?? "not available"));
     before = null;
     return;
   }

@@ -268,7 +268,7 @@ impl GatewayMetrics {
                 "Candidates callers named that the catalog does not have",
                 ours.unknown.clone(),
             );
-            to.register("events", "Events received, by what became of them", ours.events.clone());
+            to.register("events", "Events received, by what happened to them", ours.events.clone());
             to.register(
                 "events_unknown_items",
                 "Events whose item the catalog does not have",

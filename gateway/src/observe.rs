@@ -59,7 +59,7 @@ pub(crate) struct RequestFacts {
     caller: OnceLock<Arc<Caller>>,
 }
 
-/// What became of a ranking's budget. Spans, and whether they are wanted, are made from it.
+/// What happened to a ranking's budget. Spans, and whether they are wanted, are made from it.
 #[derive(Debug)]
 pub(crate) struct RankOutcome {
     pub(crate) total: Duration,
@@ -115,7 +115,7 @@ impl RequestInfo {
         part
     }
 
-    /// Takes over what became of a part.
+    /// Takes over what happened to a part.
     pub(crate) fn take_outcome(self) -> Option<RankOutcome> {
         Arc::into_inner(self.0)?.outcome.into_inner()
     }
@@ -164,7 +164,7 @@ impl RequestFacts {
         self.caller.get().map_or(Ok(()), |caller| caller.count_batch(requests))
     }
 
-    /// Notes what became of the request's budget. The first of several counts.
+    /// Notes what happened to the request's budget. The first of several counts.
     pub(crate) fn record(&self, outcome: RankOutcome) {
         self.outcome.get_or_init(|| outcome);
     }

@@ -2,6 +2,7 @@
 """Runs the chart's tests in an environment of their own.
 
     python3 helm/tests/run.py [pytest arguments]
+    python3 helm/tests/run.py --setup              makes the environment alone
 
 The environment lies in target/helm-venv and is made again when requirements.lock has changed.
 """
@@ -38,6 +39,9 @@ def environment() -> pathlib.Path:
 
 
 def main() -> int:
+    if sys.argv[1:] == ["--setup"]:
+        environment()
+        return 0
     variables = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     tests = [environment(), "-m", "pytest", TESTS, *sys.argv[1:]]
     return subprocess.run(tests, env=variables).returncode

@@ -5,7 +5,7 @@ import pytest
 
 from chart import CHART, RELEASE, Rendered, component, matches, run
 
-# The oldest release of Chart.yaml, and the newest whose schemas are at hand.
+# The oldest release of Chart.yaml, and the newest whose schemas are available.
 KUBERNETES = ["1.30", "1.37"]
 # Of the Prometheus operator; Kubernetes has no schemas of them.
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}

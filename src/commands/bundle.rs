@@ -67,7 +67,7 @@ fn verify(args: &BundleArgs) -> Result<()> {
     Ok(())
 }
 
-/// What becomes of the columns of the dataset, where one is named.
+/// What happens to the columns of the dataset, where one is named.
 fn columns(args: &BundleArgs, bundle: &Bundle) -> Result<Option<Vec<ColumnLine>>> {
     let Some(dataset) = &args.dataset else { return Ok(None) };
     let encoder = bundle.feature_encoder()?;

@@ -58,7 +58,7 @@ pub(super) fn run(command: &StoreCommand) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Brings the store to this version; what became of it.
+/// Brings the store to this version; what happened to it.
 fn migrate(settings: &StoreOptions, to: Option<&str>) -> Result<String> {
     match (settings.kind, to) {
         (StoreKind::Embedded, None) => {

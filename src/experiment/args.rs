@@ -170,7 +170,7 @@ pub struct AnalyseArgs {
 #[command(after_help = "\
 DECISIONS is a parquet or CSV file with one row per decision of the log: an item at a place. Columns:
   user_id     whose decisions are not independent (--unit names another column)
-  reward      what came of it: 1 for a click
+  reward      outcome: 1 for a click
   propensity  chance with which the log's policy chose it, above 0; known where it explored
   target      chance with which the other policy, such as a new bundle, would have chosen it
   expected, expected_target

@@ -81,7 +81,7 @@ pub(super) async fn items(
 }
 
 /// Holds rows against what the store has of their items. Those that were withdrawn from it stay so, unless
-/// told otherwise; what becomes of them, and how many others change, is counted.
+/// told otherwise; what happens to them, and how many others change, is counted.
 async fn compare(
     store: &Arc<dyn Store>,
     rows: &mut [DatasetItem],

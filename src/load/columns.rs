@@ -1,4 +1,4 @@
-//! What becomes of a folder's columns: one table, and a refusal where the bundle reads what is not there.
+//! What happens to a folder's columns: one table, and a refusal where the bundle reads what is not there.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -23,7 +23,7 @@ pub struct Reader<'a> {
     pub allow_absent: &'a [String],
 }
 
-/// What became of one column, or of one feature of it.
+/// What happened to one column, or of one feature of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ColumnLine {
     /// The file.
@@ -53,7 +53,7 @@ pub struct Absent {
     pub feature: String,
 }
 
-/// Reads items and users once and says what becomes of every column.
+/// Reads items and users once and says what happens to every column.
 pub(super) fn survey(
     folder: &DatasetFolder,
     reader: Option<&Reader<'_>>,
@@ -170,7 +170,7 @@ impl Table<'_> {
         }
     }
 
-    /// What became of the features of the bundle.
+    /// What happened to the features of the bundle.
     fn tell_features(
         &self,
         found: &Found,

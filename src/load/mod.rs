@@ -83,7 +83,7 @@ fn told(absent: &[Absent]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What becomes of the columns of a folder that the bundle is to rank, without loading any of it.
+/// What happens to the columns of a folder that the bundle is to rank, without loading any of it.
 ///
 /// # Errors
 /// When the folder is not what it should be, or lacks what the bundle reads.

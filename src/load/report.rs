@@ -31,7 +31,7 @@ pub struct LoadReport {
     pub unknown_items: u64,
     /// Items that the store held with other content, which is gone now.
     pub overwritten: u64,
-    /// What became of each column.
+    /// What happened to each column.
     pub columns: Vec<ColumnLine>,
     /// Items that the folder has as available and the store had withdrawn: the store won.
     pub withdrawn_kept: u64,

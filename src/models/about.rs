@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use plugrank_contract::{
     Call, CallError, Context,
     loading::{
-        BundlesListed, CheckBundle, CheckedBundle, HeldModels, ListBundles, LoadBundle, ModelsHere,
+        BundlesListed, CheckBundle, CheckedBundle, ListBundles, ListModels, LoadBundle,
+        ModelsListed,
     },
 };
 use plugrank_transport::{Client, Service, server::route};
@@ -25,7 +26,7 @@ pub fn role_routes<T: RoleCalls>(models: &Arc<RoleModels<T>>, config: &mut Servi
     route::<CheckBundle>(config, about(models));
     route::<ListBundles>(config, about(models));
     route::<LoadBundle>(config, about(models));
-    route::<HeldModels>(config, about(models));
+    route::<ListModels>(config, about(models));
 }
 
 fn about<T: RoleCalls, C: Call>(models: &Arc<RoleModels<T>>) -> Client<C>
@@ -81,8 +82,8 @@ impl<T: RoleCalls> Service<LoadBundle> for AboutModels<T> {
 }
 
 #[async_trait]
-impl<T: RoleCalls> Service<HeldModels> for AboutModels<T> {
-    async fn call(&self, _: Context, _: HeldModels) -> Result<ModelsHere, CallError> {
+impl<T: RoleCalls> Service<ListModels> for AboutModels<T> {
+    async fn call(&self, _: Context, _: ListModels) -> Result<ModelsListed, CallError> {
         Ok(self.0.here())
     }
 }

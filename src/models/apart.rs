@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use plugrank_contract::{
     Call, CallError, Context,
-    loading::{self, CheckBundle, HeldModels, HeldState, ListBundles, LoadBundle},
+    loading::{self, CheckBundle, ListBundles, ListModels, LoadBundle, LoadState},
 };
 use plugrank_gateway::{
     BundleFolder, KeptModel, KeptModels, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader,
@@ -67,13 +67,13 @@ pub async fn begin(roles: &RemoteRoles, store: &Arc<dyn Store>) -> ServingModel 
 async fn first(roles: &RemoteRoles, active: Option<KeptModel>) -> Result<ServingModel> {
     if let Some(KeptModel { version, folder }) = active {
         let (name, folder) = (loading::name(&version, folder.as_deref()), folder.as_deref());
-        if held(roles, name).await? == HeldState::Ready {
+        if state_of(roles, name).await? == LoadState::Ready {
             return Ok(roles.model(&version, folder));
         }
         tracing::warn!(version, "not every role has the model that was active before");
     }
-    match held(roles, loading::SETTINGS).await? {
-        HeldState::Ready => {
+    match state_of(roles, loading::SETTINGS).await? {
+        LoadState::Ready => {
             let check = CheckBundle { folder: None };
             let version = ask(&roles.scoring, check).await?.version;
             Ok(roles.model(&version, None))
@@ -83,10 +83,10 @@ async fn first(roles: &RemoteRoles, active: Option<KeptModel>) -> Result<Serving
 }
 
 /// State of a model in the role that is furthest behind.
-async fn held(roles: &RemoteRoles, name: &str) -> Result<HeldState, CallError> {
-    let mut state = HeldState::Ready;
+async fn state_of(roles: &RemoteRoles, name: &str) -> Result<LoadState, CallError> {
+    let mut state = LoadState::Ready;
     for (_, remote) in with_models(roles) {
-        state = state.max(ask::<HeldModels>(remote, HeldModels {}).await?.state(name));
+        state = state.max(ask::<ListModels>(remote, ListModels {}).await?.state(name));
     }
     Ok(state)
 }
@@ -159,7 +159,7 @@ impl Opened {
         let (mut moved, mut unanswered) = (Instant::now(), 0_u32);
         loop {
             sleep(LOOK_EVERY).await;
-            let state = match ask::<HeldModels>(remote, HeldModels {}).await {
+            let state = match ask::<ListModels>(remote, ListModels {}).await {
                 Ok(here) => {
                     unanswered = 0;
                     here.state(name)
@@ -173,9 +173,9 @@ impl Opened {
                 }
             };
             match state {
-                HeldState::Ready => return Ok(()),
-                HeldState::Failed(reason) => bail!(reason),
-                HeldState::Loading { phase, done, of } => {
+                LoadState::Ready => return Ok(()),
+                LoadState::Failed(reason) => bail!(reason),
+                LoadState::Loading { phase, done, of } => {
                     seen = Instant::now();
                     let now = ModelLoadProgress { phase: format!("{role}: {phase}"), done, of };
                     let mut progress = self.progress.lock();
@@ -184,12 +184,12 @@ impl Opened {
                         moved = seen;
                     }
                 }
-                HeldState::Absent if seen.elapsed() < ABSENT => {}
-                HeldState::Absent if told < TOLD => {
+                LoadState::Absent if seen.elapsed() < ABSENT => {}
+                LoadState::Absent if told < TOLD => {
                     tell().await?;
                     (told, seen) = (told + 1, Instant::now());
                 }
-                HeldState::Absent => bail!("a process does not keep it: it ends while it loads"),
+                LoadState::Absent => bail!("a process does not keep it: it ends while it loads"),
             }
             if moved.elapsed() > STILL {
                 bail!("loading has stood still for {STILL:?}");

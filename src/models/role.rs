@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use plugrank_body::BodyMemory;
 use plugrank_contract::{
     Call, CallError, Context,
-    loading::{self, HeldState, ModelHere, ModelsHere},
+    loading::{self, ListedModel, LoadState, ModelsListed},
 };
 use plugrank_gateway::{KeptModel, KeptModels};
 use plugrank_runtime::{Health, Metrics};
@@ -107,7 +107,7 @@ struct RoleModel<T> {
 }
 
 /// A model that is not the active one.
-enum Other<T> {
+enum OtherModel<T> {
     Loading(Named, Progress),
     Ready(Arc<RoleModel<T>>),
     Failed(Named, String),
@@ -119,7 +119,7 @@ impl<T> RoleModel<T> {
     }
 }
 
-impl<T> Other<T> {
+impl<T> OtherModel<T> {
     fn named(&self) -> &Named {
         match self {
             Self::Loading(named, _) | Self::Failed(named, _) => named,
@@ -128,16 +128,17 @@ impl<T> Other<T> {
     }
 }
 
-struct Held<T> {
+/// The models of a process by state.
+struct ModelSet<T> {
     active: Arc<RoleModel<T>>,
     /// By what calls name them.
-    others: BTreeMap<String, Other<T>>,
+    others: BTreeMap<String, OtherModel<T>>,
 }
 
 /// The models of a process.
 pub struct RoleModels<T> {
     process: RoleProcess,
-    held: RwLock<Held<T>>,
+    set: RwLock<ModelSet<T>>,
     system: actix::System,
 }
 
@@ -158,8 +159,8 @@ impl<T: RoleCalls> RoleModels<T> {
         let threads = Threads::default();
         let active = process.node(&named, progress, threads.clone());
         let active = start(active, named, model, threads).await?;
-        let held = RwLock::new(Held { active: Arc::new(active), others: BTreeMap::new() });
-        let models = Arc::new(Self { process, held, system: actix::System::current() });
+        let set = RwLock::new(ModelSet { active: Arc::new(active), others: BTreeMap::new() });
+        let models = Arc::new(Self { process, set, system: actix::System::current() });
         models.show(&models.active());
         Ok(models)
     }
@@ -180,7 +181,7 @@ impl<T: RoleCalls> RoleModels<T> {
     }
 
     fn active(&self) -> Arc<RoleModel<T>> {
-        Arc::clone(&self.held.read().active)
+        Arc::clone(&self.set.read().active)
     }
 
     fn show(&self, model: &RoleModel<T>) {
@@ -191,13 +192,13 @@ impl<T: RoleCalls> RoleModels<T> {
 
     /// Who answers a call.
     fn find(&self, name: Option<&str>) -> Result<Arc<RoleModel<T>>, CallError> {
-        let held = self.held.read();
-        let Some(name) = name else { return Ok(Arc::clone(&held.active)) };
-        if held.active.named.name() == name {
-            return Ok(Arc::clone(&held.active));
+        let set = self.set.read();
+        let Some(name) = name else { return Ok(Arc::clone(&set.active)) };
+        if set.active.named.name() == name {
+            return Ok(Arc::clone(&set.active));
         }
-        match held.others.get(name) {
-            Some(Other::Ready(model)) => Ok(Arc::clone(model)),
+        match set.others.get(name) {
+            Some(OtherModel::Ready(model)) => Ok(Arc::clone(model)),
             _ => {
                 let role = self.process.role;
                 Err(CallError::no_model(format!("{role}: model {name} is not loaded here")))
@@ -213,26 +214,26 @@ impl<T: RoleCalls> RoleModels<T> {
         let name = named.name().to_owned();
         let progress = Progress::hidden();
         {
-            let mut held = self.held.write();
-            if held.active.named.name() == name {
-                held.active.want_for(UNLISTED);
+            let mut set = self.set.write();
+            if set.active.named.name() == name {
+                set.active.want_for(UNLISTED);
                 return Ok(());
             }
-            match held.others.get(&name) {
-                Some(Other::Ready(model)) => {
+            match set.others.get(&name) {
+                Some(OtherModel::Ready(model)) => {
                     model.want_for(UNLISTED);
                     return Ok(());
                 }
-                Some(Other::Loading(..)) => return Ok(()),
-                Some(Other::Failed(..)) | None => {}
+                Some(OtherModel::Loading(..)) => return Ok(()),
+                Some(OtherModel::Failed(..)) | None => {}
             }
-            held.others.insert(name.clone(), Other::Loading(named.clone(), progress.clone()));
+            set.others.insert(name.clone(), OtherModel::Loading(named.clone(), progress.clone()));
         }
         let model = match self.open(&named).await {
             Ok(model) => model,
             Err(error) => {
                 let reason = format!("{error:#}");
-                self.held.write().others.insert(name, Other::Failed(named, reason.clone()));
+                self.set.write().others.insert(name, OtherModel::Failed(named, reason.clone()));
                 return Err(reason);
             }
         };
@@ -244,14 +245,14 @@ impl<T: RoleCalls> RoleModels<T> {
                 Ok(model) => {
                     let seconds = begun.elapsed().as_secs_f64();
                     tracing::info!(version = named.version, seconds, "a model is loaded");
-                    Other::Ready(Arc::new(model))
+                    OtherModel::Ready(Arc::new(model))
                 }
                 Err(reason) => {
                     tracing::error!(version = named.version, reason, "a model cannot be loaded");
-                    Other::Failed(named, reason)
+                    OtherModel::Failed(named, reason)
                 }
             };
-            models.held.write().others.insert(name, other);
+            models.set.write().others.insert(name, other);
         });
         Ok(())
     }
@@ -319,37 +320,37 @@ impl<T: RoleCalls> RoleModels<T> {
 
     /// Makes a model that is here the one for calls that name none.
     fn activate(&self, name: &str) {
-        let mut held = self.held.write();
-        if held.active.named.name() == name
-            || !matches!(held.others.get(name), Some(Other::Ready(_)))
+        let mut set = self.set.write();
+        if set.active.named.name() == name
+            || !matches!(set.others.get(name), Some(OtherModel::Ready(_)))
         {
             return;
         }
-        let Some(Other::Ready(model)) = held.others.remove(name) else { return };
-        let before = std::mem::replace(&mut held.active, Arc::clone(&model));
-        held.others.insert(before.named.name().to_owned(), Other::Ready(before));
-        drop(held);
+        let Some(OtherModel::Ready(model)) = set.others.remove(name) else { return };
+        let before = std::mem::replace(&mut set.active, Arc::clone(&model));
+        set.others.insert(before.named.name().to_owned(), OtherModel::Ready(before));
+        drop(set);
         tracing::info!(version = model.named.version, "a model was activated");
         self.show(&model);
     }
 
     /// Whether a model is here or on its way.
     fn is_here(&self, name: &str) -> bool {
-        let held = self.held.read();
-        let beside = held.others.get(name);
-        held.active.named.name() == name
-            || beside.is_some_and(|other| !matches!(other, Other::Failed(..)))
+        let set = self.set.read();
+        let beside = set.others.get(name);
+        set.active.named.name() == name
+            || beside.is_some_and(|other| !matches!(other, OtherModel::Failed(..)))
     }
 
     /// Gives up what was listed and is no longer, and what has not been listed for long.
     fn give_up(&self, listed: &[Named]) {
         let is_listed = |model: &RoleModel<T>| listed.contains(&model.named);
-        let mut held = self.held.write();
-        if is_listed(&held.active) {
-            held.active.want_for(GIVEN_UP_AFTER);
+        let mut set = self.set.write();
+        if is_listed(&set.active) {
+            set.active.want_for(GIVEN_UP_AFTER);
         }
-        held.others.retain(|_, other| {
-            let Other::Ready(model) = other else { return true };
+        set.others.retain(|_, other| {
+            let OtherModel::Ready(model) = other else { return true };
             if is_listed(model) {
                 model.want_for(GIVEN_UP_AFTER);
                 return true;
@@ -363,28 +364,28 @@ impl<T: RoleCalls> RoleModels<T> {
     }
 
     /// Every model and its state.
-    pub(super) fn here(&self) -> ModelsHere {
-        let held = self.held.read();
-        let here = |named: &Named, state| ModelHere {
+    pub(super) fn here(&self) -> ModelsListed {
+        let set = self.set.read();
+        let here = |named: &Named, state| ListedModel {
             name: named.name().to_owned(),
             version: named.version.clone(),
             state,
         };
-        let others = held.others.values().map(|other| {
+        let others = set.others.values().map(|other| {
             let state = match other {
-                Other::Ready(_) => HeldState::Ready,
-                Other::Failed(_, reason) => HeldState::Failed(reason.clone()),
-                Other::Loading(_, progress) => {
+                OtherModel::Ready(_) => LoadState::Ready,
+                OtherModel::Failed(_, reason) => LoadState::Failed(reason.clone()),
+                OtherModel::Loading(_, progress) => {
                     let (phase, done, of) = progress.present().unwrap_or_default();
-                    HeldState::Loading { phase, done, of }
+                    LoadState::Loading { phase, done, of }
                 }
             };
             here(other.named(), state)
         });
-        let active = here(&held.active.named, HeldState::Ready);
-        let mut models: Vec<ModelHere> = std::iter::once(active).chain(others).collect();
+        let active = here(&set.active.named, LoadState::Ready);
+        let mut models: Vec<ListedModel> = std::iter::once(active).chain(others).collect();
         models.sort_by(|one, other| one.name.cmp(&other.name));
-        ModelsHere { models }
+        ModelsListed { models }
     }
 }
 

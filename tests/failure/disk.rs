@@ -56,7 +56,7 @@ async fn the_disk_is_full_for_a_while() {
     sleep(Duration::from_secs(1)).await;
     let meanwhile = load.since(broken);
     println!("disk full: {meanwhile}");
-    // Popular items are at hand.
+    // Popular items are available.
     meanwhile.assert_ranked();
 
     limit("unlimited");

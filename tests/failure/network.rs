@@ -25,7 +25,7 @@ async fn the_network_between_two_roles_is_cut() {
     line.mend();
     let took = load.recovered(Instant::now()).await;
     println!("the line to scoring cut: {meanwhile}; recovered in {took:?}");
-    // Retrieval's order is at hand.
+    // Retrieval's order is available.
     meanwhile.assert_ranked();
     assert!(meanwhile.degraded > 0);
     load.end().await;

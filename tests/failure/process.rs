@@ -47,7 +47,7 @@ async fn a_process_is_killed() {
     sleep(Duration::from_millis(1500)).await;
     let none_left = load.since(broken);
     println!("both killed: {none_left}");
-    // Retrieval's order is at hand.
+    // Retrieval's order is available.
     none_left.assert_ranked();
     assert!(none_left.degraded > 0);
     second.restart();
@@ -76,7 +76,7 @@ async fn a_process_is_paused() {
     sleep(Duration::from_secs(2)).await;
     let none_left = load.since(broken);
     println!("both paused: {none_left}");
-    // Retrieval's order is at hand.
+    // Retrieval's order is available.
     none_left.assert_ranked();
     assert!(none_left.degraded > 0);
     first.resume();

@@ -21,7 +21,7 @@ async fn redis_is_killed_and_restarted() {
     fleet.redis.restart().await;
     let took = load.recovered(Instant::now()).await;
     println!("Redis killed and restarted: {meanwhile}; recovered in {took:?}");
-    // Popular items are at hand.
+    // Popular items are available.
     meanwhile.assert_ranked();
     assert!(meanwhile.degraded > 0, "without a store nobody's history can be read");
     load.end().await;

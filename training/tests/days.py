@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from bundles import without_idrec_bundle
 from planted import COLD, ITEMS, write_planted
 
 QUICK = """
@@ -42,8 +43,13 @@ class Days:
     new: Path
     first: Path
 
+    @classmethod
+    def at(cls, home: Path) -> Days:
+        """Those that `write_days` wrote."""
+        return cls(home / "old", home / "new", home / "first" / "bundle")
 
-def write_days(home: Path) -> Days:
+
+def write_days(home: Path) -> None:
     """The planted set; and the same without its last tenth, in which the cold items appear, with a bundle of it."""
     from plugrank_training.cli import main
 
@@ -57,5 +63,5 @@ def write_days(home: Path) -> Days:
     config = home / "quick.toml"
     config.write_text(QUICK, encoding="utf-8")
     arguments = ["train", "--dataset", str(old), "--out", str(home / "first"), "--config", str(config)]
-    assert main(arguments) == 0
-    return Days(old, new, home / "first" / "bundle")
+    with without_idrec_bundle():
+        assert main(arguments) == 0

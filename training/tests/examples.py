@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import runpy
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from unittest import mock
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -19,6 +24,20 @@ def example(name: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def run_script(name: str, *arguments: object) -> tuple[dict[str, Any], str]:
+    """Runs a script with arguments, as a shell would, but in this process, where torch is loaded already; what it left,
+    unless it called `sys.exit`, and what it printed. Fails where it ends with a status."""
+    path, printed = str(EXAMPLES / f"{name}.py"), io.StringIO()
+    left: dict[str, Any] = {}
+    with mock.patch.object(sys, "argv", [path, *map(str, arguments)]), redirect_stdout(printed):
+        try:
+            left = runpy.run_path(path, run_name="__main__")
+        except SystemExit as ended:
+            if ended.code:
+                raise RuntimeError(f"{name}.py ended with {ended.code}:\n{printed.getvalue()}") from ended
+    return left, printed.getvalue()
 
 
 def own_lines(name: str) -> int:

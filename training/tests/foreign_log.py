@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from examples import EXAMPLES
+from bundles import without_idrec_bundle
+from examples import run_script
 
 
 @dataclass(frozen=True)
@@ -19,15 +18,17 @@ class ForeignRun:
 
     columns: int
     out: Path
+    # What `convert` and `train` said.
+    printed: str
 
 
 def run_foreign(folder: Path) -> ForeignRun:
     """One `convert` and one `train`."""
     columns = write_foreign_log(folder / "clicks.parquet")
     (folder / "log.toml").write_text(FOREIGN_MAP, encoding="utf-8")
-    script = str(EXAMPLES / "our_training.py")
-    subprocess.run([sys.executable, script, str(folder / "log.toml"), str(folder / "run")], check=True)
-    return ForeignRun(columns, folder / "run")
+    with without_idrec_bundle():
+        _, printed = run_script("our_training", folder / "log.toml", folder / "run")
+    return ForeignRun(columns, folder / "run", printed)
 
 
 FOREIGN_MAP = """\

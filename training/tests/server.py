@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 PROGRAM = os.environ.get("PLUGRANK", "")
+needs_server = pytest.mark.skipif(not PROGRAM, reason="PLUGRANK names no server; cargo xtask test training does")
 # Two seconds a request: a program without optimization takes its time.
 SETTINGS = """\
 server.bind = "127.0.0.1:{port}"

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
+from bundles import without_idrec_bundle
 from planted import write_clicks
 from plugrank_training.config import (
     BatchConfig,
@@ -54,7 +55,8 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
 
 
 def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    report = run_experiment(options, CONFIG)
+    with without_idrec_bundle():
+        report = run_experiment(options, CONFIG)
     assert report["split"] == "warm"
     losses = report["ppm"]["next_clicks"]["train_loss"]
     assert len(losses) == CONFIG.next_clicks.epochs

@@ -1,4 +1,4 @@
-"""What becomes of every column is told, and what a model reads and the data lacks is refused."""
+"""What happens to every column is told, and what a model reads and the data lacks is refused."""
 
 from __future__ import annotations
 

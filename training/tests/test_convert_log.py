@@ -1,4 +1,4 @@
-"""Any log by a map: what becomes of its columns, what is dropped and counted, what is refused with which words."""
+"""Any log by a map: what happens to its columns, what is dropped and counted, what is refused with which words."""
 
 from __future__ import annotations
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import subprocess
-import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from examples import EXAMPLES, example
+from examples import EXAMPLES, example, run_script
 from planted import write_planted
 from plugrank_training import Branch, Category, Features, RowModel, Rows, export_module
 from plugrank_training.cli import main
@@ -32,17 +29,20 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_planted(tmp_path_factory.mktemp("planted") / "set")
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What the script of the docs trained and wrote."""
+
+    model: nn.Module
+    ids: dict[str, dict[str, int]]
+    bundle: Path
+
+
 @pytest.fixture(scope="module")
-def trained(planted: Path) -> tuple[Any, Any]:
-    found: tuple[Any, Any] = example("torch_model").train(planted)
-    return found
-
-
-def export_example(trained: tuple[Any, Any], out: Path) -> None:
-    """Write the bundle as the example does."""
-    model, ids = trained
-    script = example("torch_model")
-    export_module(script.Host(model), script.features(ids), item_vector=model.item, out=out)
+def exported(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    bundle = tmp_path_factory.mktemp("exported") / "bundle"
+    left, _ = run_script("torch_model", planted, bundle)
+    return Exported(left["net"], left["known"], bundle)
 
 
 def own_scores(dataset: Path, model: nn.Module, ids: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
@@ -68,14 +68,12 @@ def own_scores(dataset: Path, model: nn.Module, ids: dict[str, dict[str, int]]) 
 
 
 def test_a_torch_model_is_served_as_it_scores(
-    planted: Path, trained: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    planted: Path, exported: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "bundle"
-    export_example(trained, out)
-    rows = own_scores(planted, *trained)
+    rows = own_scores(planted, exported.model, exported.ids)
     assert len(rows) > 1000
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "scores.parquet")
-    compared = ["parity", str(tmp_path / "scores.parquet"), "--bundle", str(out), "--dataset", str(planted)]
+    compared = ["parity", str(tmp_path / "scores.parquet"), "--bundle", str(exported.bundle), "--dataset", str(planted)]
     assert main([*compared, "--rows", "1000"]) == 0
     assert "1000 impressions" in capsys.readouterr().out
     rows[7]["score"] += 0.01
@@ -101,12 +99,11 @@ def test_the_examples_are_short(name: str, after: str, most: int) -> None:
     assert len(code) <= most
 
 
-def test_unread_inputs_are_left_out_of_graphs(trained: tuple[Any, Any], tmp_path: Path) -> None:
-    export_example(trained, tmp_path / "bundle")
-    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text(encoding="utf-8"))
+def test_unread_inputs_are_left_out_of_graphs(exported: Exported) -> None:
+    manifest = json.loads((exported.bundle / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["modal"] == {"dim": 0}
     for name, graph in manifest["graphs"].items():
-        model = onnx.load(tmp_path / "bundle" / graph["file"])
+        model = onnx.load(exported.bundle / graph["file"])
         assert [port["name"] for port in graph["inputs"]] == [port.name for port in model.graph.input], name
     unified = [port["source"] for port in manifest["graphs"]["unified"]["inputs"]]
     assert "request.recency_bucket" not in unified
@@ -196,43 +193,3 @@ def test_ppm_is_plugged_into_a_host_that_stays_as_it_is(
     assert set(manifest["graphs"]) >= {"text_encoder", "item_encoder", "user_encoder", "unified", "idrec"}
     assert np.isfinite(manifest["calibration"]["unified"]["click"]["a"])
     assert max(manifest["metrics"]["onnx_difference"].values()) < 1e-4
-
-
-def run_example(name: str, *arguments: Path) -> str:
-    """What a script prints."""
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def test_the_torch_example_runs_as_a_script(planted: Path, tmp_path: Path) -> None:
-    run_example("torch_model", planted, tmp_path / "bundle")
-    assert (tmp_path / "bundle" / "manifest.json").is_file()
-
-
-def test_a_foreign_log_becomes_a_bundle(planted: Path, tmp_path: Path) -> None:
-    """Of 20 columns, with other names, another order and texts in the log itself: one convert, one train."""
-    log = pq.read_table(planted / "interactions.parquet")
-    items = pq.read_table(planted / "items.parquet", columns=["item_id", "title", "text", "brand"])
-    joined = log.join(items, "item_id").combine_chunks()
-    columns = {
-        "visitor": joined["user_id"],
-        "sku": joined["item_id"],
-        "at": pa.array([value / 1000 + 1_700_000_000 for value in joined["timestamp"].to_pylist()]),
-        "action": pa.array(["click" if label else "view" for label in joined["label"].to_pylist()]),
-        "name": joined["title"],
-        "body": joined["text"],
-        "maker": joined["brand"],
-    }
-    columns |= {f"more_{number}": pa.array([number] * len(joined)) for number in range(13)}
-    pq.write_table(pa.table(columns), tmp_path / "log.parquet", compression="zstd")
-    (tmp_path / "log.toml").write_text(
-        'name = "foreign"\nuser_id = "visitor"\nitem_id = "sku"\ntimestamp = { column = "at", unit = "s" }\n'
-        'keep = ["more_1"]\n[log]\nfiles = "log.parquet"\n[label]\ncolumn = "action"\npositive = "click"\n'
-        '[items]\ntitle = "name"\ntext = "body"\nfeatures = "maker"\n'
-    )
-    told = run_example("our_training", tmp_path / "log.toml", tmp_path / "run")
-    assert "feature `maker`, 2 values" in told
-    # Numbers are features of the request, whatever they are called.
-    assert re.search(r"interactions.parquet +more_1 .*feature `more_1`", told), told
-    assert (tmp_path / "run" / "bundle" / "manifest.json").is_file()
-    assert (tmp_path / "run" / "report.json").is_file()

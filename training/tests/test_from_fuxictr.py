@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from examples import run_script
 from fuxi_shop import PARAMS, FuxiShop, train_fuxictr, write_fuxi_shop
 from plugrank_training import Number, from_fuxictr
 from plugrank_training.cli import main
-
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "fuxictr_model.py"
+from server import needs_server, served
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +22,47 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> FuxiShop:
     return write_fuxi_shop(tmp_path_factory.mktemp("fuxi"))
 
 
-@pytest.mark.parametrize("name", PARAMS)
-def test_a_trained_model_is_served_as_fuxictr_scores_it(
-    shop: FuxiShop, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoint, scores = train_fuxictr(shop, name, tmp_path)
+@dataclass(frozen=True)
+class Served:
+    """A model as a bundle, and the file of FuxiCTR's own predictions."""
+
+    bundle: Path
+    scores: Path
+
+
+@pytest.fixture(scope="module", params=list(PARAMS))
+def trained(shop: FuxiShop, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """Trained by FuxiCTR, made a bundle by the script of the docs."""
+    home = tmp_path_factory.mktemp("trained")
+    checkpoint, scores = train_fuxictr(shop, request.param, home)
     assert scores.std() > 0.02
-    out = tmp_path / "bundle"
-    subprocess.run([sys.executable, str(EXAMPLE), name, str(checkpoint), str(shop.data), str(out)], check=True)
-    predictions = {name: pa.array(shop.events[name]) for name in ("user_id", "item_id", "timestamp", "label")}
-    pq.write_table(pa.table(predictions | {"score": pa.array(scores)}), tmp_path / "scores.parquet")
-    compared = ["parity", str(tmp_path / "scores.parquet"), "--bundle", str(out), "--dataset", str(shop.dataset)]
-    assert main([*compared, "--rows", "1000"]) == 0
+    run_script("fuxictr_model", request.param, checkpoint, shop.data, home / "bundle")
+    columns = {name: pa.array(shop.events[name]) for name in ("user_id", "item_id", "timestamp", "label")}
+    columns["context.device"] = pa.array(shop.events["device"])
+    pq.write_table(pa.table(columns | {"score": pa.array(scores)}), home / "scores.parquet")
+    return Served(home / "bundle", home / "scores.parquet")
+
+
+def compared(trained: Served, capsys: pytest.CaptureFixture[str], *asked: str) -> None:
+    """`parity` over 1,000 impressions, which fails above 1e-4."""
+    capsys.readouterr()
+    assert main(["parity", str(trained.scores), *asked, "--rows", "1000"]) == 0
     assert "1000 impressions, largest difference" in capsys.readouterr().out
+
+
+@needs_server
+def test_a_server_answers_as_fuxictr_scores(
+    shop: FuxiShop, trained: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(trained.bundle, shop.dataset, tmp_path / "server") as url:
+        compared(trained, capsys, "--url", url, "--budget-ms", "20000")
+
+
+def test_the_bundle_says_what_fuxictr_scores(
+    shop: FuxiShop, trained: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared(trained, capsys, "--bundle", str(trained.bundle), "--dataset", str(shop.dataset))
+    out = trained.bundle
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     columns = {side: [one["column"] for one in found] for side, found in manifest["features"].items()}
     assert columns == {

@@ -1,4 +1,4 @@
-"""Facts of the real MovieLens data, where it is at hand (`PLUGRANK_SHARED_DATA`, or `../shared/data`)."""
+"""Facts of the real MovieLens data, where it is available (`PLUGRANK_SHARED_DATA`, or `../shared/data`)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def data_folder(name: str) -> Path:
-    """The source; skips the test where it is not at hand."""
+    """The source; skips the test where it is not available."""
     given = os.environ.get("PLUGRANK_SHARED_DATA")
     folder = (Path(given) if given else REPOSITORY.parent / "shared" / "data") / name
     if not folder.is_dir():
-        pytest.skip(f"{name} is not at hand: set PLUGRANK_SHARED_DATA to the folder that holds it")
+        pytest.skip(f"{name} is not available: set PLUGRANK_SHARED_DATA to the folder that holds it")
     return folder
 
 

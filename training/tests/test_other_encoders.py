@@ -102,7 +102,7 @@ def test_frozen_weights_encode_once_for_all_seeds_and_none_leaves_a_modality_out
         image_stage(shown, ImageConfig(objective="text"), training(0), None)
 
 
-def test_encoders_that_cannot_be_had_are_named(tmp_path: Path) -> None:
+def test_unavailable_encoders_are_named(tmp_path: Path) -> None:
     for name in ("package:no_such_package", str(tmp_path / "none"), "package:json"):
         with pytest.raises(ConfigError, match=r"text\.encoder"):
             make_text_encoder([], dataclasses.replace(MINILM, encoder=name), 0)

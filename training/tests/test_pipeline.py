@@ -105,6 +105,9 @@ def test_training_lowers_the_loss(run: Run) -> None:
 def test_report_and_predictions_are_written(run: Run) -> None:
     report = json.loads((run.out / "report.json").read_text(encoding="utf-8"))
     assert report["split"] == "global"
+    alone = json.loads((run.out / "bundle-idrec" / "manifest.json").read_text(encoding="utf-8"))
+    assert report["bundle"]["idrec_alone"]["version"] == alone["version"]
+    assert list(alone["graphs"]) == ["item_encoder", "user_encoder", "unified"]
     for name in ("idrec", "unified"):
         table = pq.read_table(run.out / "predictions" / f"{name}.parquet")
         assert table.column_names == ["user_id", "item_id", "timestamp", "label", "score", "score_seed0"]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from bundles import without_idrec_bundle
 from planted import write_planted
 from plugrank_training.config import Config, HistoryConfig, ImageConfig, PpmConfig, TextConfig, UnifiedConfig
 from plugrank_training.data.splits import make_split
@@ -56,7 +57,8 @@ def options(folder: Path, out: Path, **more: object) -> Options:
 
 
 def test_the_refit_has_read_what_validation_held(folder: Path, tmp_path: Path) -> None:
-    report = run_experiment(options(folder, tmp_path), CONFIG)
+    with without_idrec_bundle():
+        report = run_experiment(options(folder, tmp_path), CONFIG)
     split = make_split(open_run(options(folder, tmp_path), CONFIG).dataset, "global")
     for name in ("idrec", "unified"):
         one = report[name]

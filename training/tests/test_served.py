@@ -1,13 +1,14 @@
 """Models that their own frameworks trained, to the answer of `POST /v1/rank`: numbers, lists, the request's context,
-what was done before, two tasks. The three paths of docs/serve-your-own-model.md, each by its script.
+what was done before, two tasks. Two of the three paths of docs/serve-your-own-model.md, each by its script; FuxiCTR's
+is in test_from_fuxictr.py.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import re
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from examples import EXAMPLES, example, own_lines
+from examples import example, own_lines, run_script
 from foreign_log import ForeignRun, run_foreign
 from foreign_shop import BRANDS, DEVICES, TAGS, Impressions, write_predictions, write_shop
-from fuxi_shop import train_fuxictr, write_fuxi_shop
 from plugrank_training import Category, Features, Number, RowModel, Rows, Transform, export_module
 from plugrank_training.cli import main
-from server import PROGRAM, served
+from server import needs_server, served
 
-needs_server = pytest.mark.skipif(not PROGRAM, reason="PLUGRANK names no server; cargo xtask test training does")
 ROWS = "1000"
 
 
@@ -61,7 +60,7 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
 def test_trees_of_two_tasks(shop: tuple[Path, Impressions], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset, impressions = shop
     script = example("onnx_model")
-    subprocess.run([sys.executable, str(EXAMPLES / "onnx_model.py"), str(dataset), str(tmp_path / "out")], check=True)
+    run_script("onnx_model", dataset, tmp_path / "out")
     rows, labels = script.rows_of(dataset)
     models = script.train(rows, labels, tmp_path / "again.onnx")
     with served(tmp_path / "out" / "bundle", dataset, tmp_path / "server") as url:
@@ -182,10 +181,16 @@ def rows_of(shop: Impressions, dataset: Path) -> tuple[Tensor, Tensor, Tensor, T
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", ["graphs", pytest.param("server", marks=needs_server)])
-def test_a_network_of_two_tasks_with_a_past(
-    asked: str, shop: tuple[Path, Impressions], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@dataclass(frozen=True)
+class Network:
+    """A trained `Net` as a bundle, and its own probabilities of every impression, `[n, tasks]`."""
+
+    bundle: Path
+    own: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def network(shop: tuple[Path, Impressions], tmp_path_factory: pytest.TempPathFactory) -> Network:
     dataset, impressions = shop
     net, given = Net(60), rows_of(impressions, dataset)
     labels = torch.from_numpy(np.stack([impressions.click, impressions.purchase], axis=1).astype(np.float32))
@@ -196,37 +201,32 @@ def test_a_network_of_two_tasks_with_a_past(
         loss.backward()
         optimizer.step()
     net.eval()
-    export_module(Hosted(net), features_of(60), item_vector=net.item, out=tmp_path / "bundle")
+    bundle = tmp_path_factory.mktemp("network") / "bundle"
+    export_module(Hosted(net), features_of(60), item_vector=net.item, out=bundle)
     with torch.no_grad():
-        own = net(*given).sigmoid().numpy()
-    bundle, scores = tmp_path / "bundle", tmp_path / "scores.parquet"
+        return Network(bundle, net(*given).sigmoid().numpy())
+
+
+@pytest.mark.parametrize("asked", ["graphs", pytest.param("server", marks=needs_server)])
+def test_a_network_of_two_tasks_with_a_past(
+    asked: str, shop: tuple[Path, Impressions], network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, impressions = shop
+    scores = tmp_path / "scores.parquet"
     with ExitStack() as stack:
-        where = ["--bundle", str(bundle), "--dataset", str(dataset)]
+        where = ["--bundle", str(network.bundle), "--dataset", str(dataset)]
         if asked == "server":
-            where = ["--url", stack.enter_context(served(bundle, dataset, tmp_path / "server"))]
+            where = ["--url", stack.enter_context(served(network.bundle, dataset, tmp_path / "server"))]
         for column, task in enumerate(("click", "purchase")):
-            assert own[:, column].std() > 0.05
-            write_predictions(scores, impressions, own[:, column], task)
+            assert network.own[:, column].std() > 0.05
+            write_predictions(scores, impressions, network.own[:, column], task)
             compared(capsys, str(scores), *where, "--task", task)
-
-
-@needs_server
-@pytest.mark.parametrize("name", ["DIN", "DCNv2", "FinalMLP"])
-def test_a_model_that_fuxictr_trained(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shop = write_fuxi_shop(tmp_path / "fuxi")
-    checkpoint, scores = train_fuxictr(shop, name, tmp_path)
-    bundle, script = tmp_path / "bundle", str(EXAMPLES / "fuxictr_model.py")
-    subprocess.run([sys.executable, script, name, str(checkpoint), str(shop.data), str(bundle)], check=True)
-    predictions = {one: pa.array(shop.events[one]) for one in ("user_id", "item_id", "timestamp")}
-    predictions |= {f"context.{one}": pa.array(shop.events[one]) for one in ("device",)}
-    pq.write_table(pa.table(predictions | {"score": pa.array(scores)}), tmp_path / "scores.parquet")
-    with served(bundle, shop.dataset, tmp_path / "server") as url:
-        compared(capsys, str(tmp_path / "scores.parquet"), "--url", url)
 
 
 def test_a_foreign_log_of_twenty_columns_becomes_a_report(foreign_run: ForeignRun) -> None:
     """One file of somebody's warehouse, one `convert`, one `train`: what docs/examples/our_training.py does."""
     assert foreign_run.columns == 20
+    assert re.search(r"items.parquet +brand .*feature `brand`, 4 values", foreign_run.printed), foreign_run.printed
     run = foreign_run.out
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     assert report["unified"]["tasks"]["purchase"]["test"]["rows"] > 0

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
+from bundles import unified_alone
 from plugrank_training.config import Config, PpmConfig
 from plugrank_training.export.bundle import export_bundle
 from plugrank_training.export.tiny import tiny_bundle
@@ -89,7 +90,7 @@ def test_a_bundle_with_it_computes_what_torch_computes(tmp_path: Path, dtype: st
     """`export_bundle` runs every graph on ONNX Runtime and refuses one that differs."""
     bundle = tiny_bundle()
     model = make_unified(bundle.schema, dataclasses.replace(WITH_TASTE, cache_dtype=dtype), 0).eval()
-    manifest = export_bundle(dataclasses.replace(bundle, unified=model), tmp_path / "bundle")
+    manifest = export_bundle(unified_alone(bundle, model), tmp_path / "bundle")
     stored = {port["name"] for port in manifest["graphs"]["user_encoder"]["outputs"]}
     assert "ppm_taste" in stored
     assert max(manifest["metrics"]["onnx_difference"].values()) < 1e-5

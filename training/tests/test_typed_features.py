@@ -13,6 +13,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from bundles import without_idrec_bundle
 from planted import write_planted
 from plugrank_training import Category, Features, RowModel, Rows, export_module
 from plugrank_training.cli import main
@@ -161,7 +162,8 @@ def test_a_training_reads_and_exports_all_of_it(tmp_path: Path) -> None:
     config = tmp_path / "train.toml"
     config.write_text('[features]\nderive = ["hour"]\n[features.interactions.distance]\ncandidate = true\n')
     out = tmp_path / "out"
-    assert main(["train", "--dataset", str(folder), "--out", str(out), "--quick", "--config", str(config)]) == 0
+    with without_idrec_bundle():
+        assert main(["train", "--dataset", str(folder), "--out", str(out), "--quick", "--config", str(config)]) == 0
     manifest = json.loads((out / "bundle" / "manifest.json").read_text())
     assert (manifest["format"], manifest["tasks"], manifest["timezone"]) == (2, ["click", "buy"], "UTC")
     features = manifest["features"]

@@ -19,6 +19,6 @@ pub(crate) fn test() -> Result<()> {
     process::run(pytest.env("ORT_DYLIB_PATH", ort_library::ensure()?))
 }
 
-fn python() -> Result<PathBuf> {
+pub(crate) fn python() -> Result<PathBuf> {
     venv::ensure("browser-venv", "tests/browser", "what the tests of pages need")
 }

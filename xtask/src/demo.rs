@@ -268,7 +268,7 @@ fn announce(server: &Server, user: &str, site: &Site, split: bool) {
         "  curl -s {url}/v1/rank -H 'content-type: application/json' -d '{{\"user_id\": \"{user}\", \"k\": 5}}'"
     );
     if split {
-        println!("\nKill a role, and see here what becomes of the answers:");
+        println!("\nKill a role, and see here what happens to the answers:");
         for (name, pid) in server.pids() {
             println!("  kill -9 {pid:<8} # {name}");
         }

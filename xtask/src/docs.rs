@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use crate::{process, venv};
+use crate::{once, process, venv};
 
 /// Draws the diagrams; from the npm registry, where there is npm. Without it they are shown as text.
 const MERMAID: &str = "mermaid@11.17.2";
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Builds the site; a link that leads nowhere is an error.
 pub(crate) fn build() -> Result<PathBuf> {
-    let python = venv::ensure("docs-venv", "docs/site", "what the site needs")?;
+    let python = python()?;
     let site = crate::target().join("docs-site");
     let mut mkdocs = Command::new(python);
     mkdocs.args(["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]).arg(&site);
@@ -40,8 +40,22 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(site)
 }
 
+/// What building the site needs.
+pub(crate) fn fetch() -> Result<()> {
+    python()?;
+    mermaid().map(drop)
+}
+
+fn python() -> Result<PathBuf> {
+    venv::ensure("docs-venv", "docs/site", "what the site needs")
+}
+
 /// The script of diagrams, fetched once.
 fn mermaid() -> Result<Option<PathBuf>> {
+    once::at_a_time("mermaid", fetch_mermaid)
+}
+
+fn fetch_mermaid() -> Result<Option<PathBuf>> {
     let folder = crate::target().join("mermaid");
     let script = folder.join("package/dist/mermaid.min.js");
     if script.is_file() {

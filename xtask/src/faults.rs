@@ -1,4 +1,4 @@
-//! `demo --split`: parts that are killed come back, and what becomes of the answers meanwhile is told.
+//! `demo --split`: parts that are killed come back, and what happens to the answers meanwhile is told.
 
 use std::{
     thread,

@@ -17,6 +17,7 @@ mod lint;
 mod load;
 mod model_servers;
 mod notices;
+mod once;
 mod ort_library;
 mod package;
 mod parts;
@@ -28,6 +29,7 @@ mod rungs;
 mod running;
 mod schemathesis;
 mod settings;
+mod setup;
 mod shop;
 mod shop_check;
 mod system_packages;
@@ -69,35 +71,31 @@ enum Command {
     Rungs(rungs::Args),
     /// Make a Python wheel with the program and the shipped shop.
     Package(package::Args),
-    /// Write the notices of what the program is built of, and its bill of materials, into a folder.
+    /// Write third-party notices and the bill of materials of the program into a folder.
     Notices {
         /// The folder.
         folder: PathBuf,
     },
-    /// Let a simulated day pass on the shipped shop, train on with it, and serve what came of it.
+    /// Let a simulated day pass on the shipped shop, train on with it, and serve the result.
     Day(day::Args),
-    /// Let simulated shoppers browse the shipped shop, and hold what experiments conclude against the truth.
+    /// Run experiments with simulated shoppers on the shipped shop, and compare their conclusions with the true effect.
     ClosedLoop(closed_loop::Args),
     /// Measure what loading and exchanging a second model cost under requests, in one process and over the roles.
     Exchange(exchange::Args),
-    /// Look for known vulnerabilities in what the program is built of and the checks run.
+    /// Check dependencies of the program and of the checks for known vulnerabilities.
     Audit,
-    /// Give anything to what reads requests, calls between roles, bundles, data sets and filters.
+    /// Fuzz the parsers of requests, calls between roles, bundles, data sets and filters.
     Fuzz(fuzz::Args),
     /// Lint the Helm chart and check what it renders.
     Chart,
-    /// Write what is made from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
+    /// Write the files generated from the settings: docs/settings.md, docs/defaults.toml, the chart's schema.
     Settings,
     /// Make the shipped shop, its model and the parity test's predictions again.
     Shop,
-    /// Build the documentation as a site that loads nothing from elsewhere.
+    /// Build the documentation as a site that loads nothing from other hosts.
     Docs(docs::Args),
     /// Fetch what the other commands need, without running anything.
-    Setup {
-        /// Also what training needs (PyTorch: several GB).
-        #[arg(long)]
-        training: bool,
-    },
+    Setup(setup::Args),
 }
 
 fn main() -> ExitCode {
@@ -120,7 +118,7 @@ fn main() -> ExitCode {
         Command::Settings => settings::run(),
         Command::Shop => shop::run(),
         Command::Docs(args) => docs::run(&args),
-        Command::Setup { training } => setup(training),
+        Command::Setup(args) => setup::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -129,18 +127,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn setup(training: bool) -> anyhow::Result<()> {
-    let library = ort_library::ensure()?;
-    println!("ONNX Runtime: {}", library.display());
-    system_packages::redis()?;
-    system_packages::faketime()?;
-    model_servers::ensure()?;
-    if training {
-        println!("Python:       {}", python::ensure()?.display());
-    }
-    Ok(())
 }
 
 /// The repository's root.

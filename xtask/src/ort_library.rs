@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::wheel;
+use crate::{once, wheel};
 
 /// The release that `ort` in Cargo.toml was built for.
 pub(crate) const VERSION: &str = "1.31.1";
@@ -23,6 +23,10 @@ pub(crate) fn ensure() -> Result<PathBuf> {
         }
         return Ok(given);
     }
+    once::at_a_time("onnxruntime", fetch)
+}
+
+fn fetch() -> Result<PathBuf> {
     let folder = crate::target().join(format!("onnxruntime-{VERSION}"));
     if let Some(library) = find(&folder) {
         return Ok(library);

@@ -4,11 +4,15 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{once, process};
 
 /// The environment's interpreter; makes the environment, or brings it up to date, when
 /// `training/pyproject.toml` has changed since.
 pub(crate) fn ensure() -> Result<PathBuf> {
+    once::at_a_time("venv", make)
+}
+
+fn make() -> Result<PathBuf> {
     let folder = crate::target().join("venv");
     let python = folder.join("bin/python");
     let project = crate::root().join("training/pyproject.toml");

@@ -25,10 +25,12 @@ pub(crate) fn lint() -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn python() -> Result<PathBuf> {
+    venv::ensure("client-venv", "clients/python", "what the Python client needs")
+}
+
 fn in_client(arguments: &[&str]) -> Result<Command> {
-    let home = "clients/python";
-    let python: PathBuf = venv::ensure("client-venv", home, "what the Python client needs")?;
-    let mut command = Command::new(python);
+    let mut command = Command::new(python()?);
     command.args(arguments).current_dir(crate::root().join("clients/python"));
     Ok(command)
 }

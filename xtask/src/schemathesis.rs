@@ -10,7 +10,7 @@ use crate::{
     ort_library, process, venv,
 };
 
-/// What the requests are drawn by. Others find others: `SCHEMATHESIS_SEED`.
+/// Seeds of the generated requests; `SCHEMATHESIS_SEED` sets another.
 const SEEDS: [&str; 4] = ["1", "2", "3", "4"];
 /// No answer fails for want of time, however busy the machine is.
 const BUDGET: &str = "budget.default_ms = 10000\nbudget.ceiling_ms = 20000\n";

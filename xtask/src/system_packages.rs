@@ -4,32 +4,35 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use crate::{once, process};
 
 /// Makes sure that a real `redis-server` can be started.
 pub(crate) fn redis() -> Result<()> {
-    ensure("redis-server", process::works("redis-server", &["--version"]))
+    ensure("redis-server", || process::works("redis-server", &["--version"]))
 }
 
 /// Makes sure that a process's clock can be faked.
 pub(crate) fn faketime() -> Result<()> {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    ensure("libfaketime", libraries.any(|library| library.is_file()))
+    ensure("libfaketime", || {
+        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+        libraries.any(|library| library.is_file())
+    })
 }
 
 /// The browser that pages are tested in.
 pub(crate) fn chromium() -> Result<PathBuf> {
     let program = PathBuf::from("/usr/bin/chromium");
-    ensure("chromium", program.is_file())?;
+    ensure("chromium", || program.is_file())?;
     Ok(program)
 }
 
 /// Installs a package that is not there yet, where that is possible.
-fn ensure(package: &str, there: bool) -> Result<()> {
-    if there {
-        return Ok(());
-    }
+fn ensure(package: &str, there: impl Fn() -> bool) -> Result<()> {
+    once::at_a_time("system-packages", || if there() { Ok(()) } else { install(package) })
+}
+
+fn install(package: &str) -> Result<()> {
     let root_user = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0");
     if !(root_user && process::works("apt-get", &["--version"])) {
         bail!(

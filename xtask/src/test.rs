@@ -77,9 +77,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let python = python::ensure()?;
         let mut pytest = Command::new(python);
         pytest.args(["-m", "pytest", "-q", "--durations=5"]);
-        // A process a core, each with whole files: what a file's tests share is made once.
+        // A process a core, each with whole files: what a file's tests share is made once. In the order of
+        // conftest.py, the slowest first.
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         pytest.args(["--numprocesses", &cores.min(MOST_PROCESSES).to_string(), "--dist=loadfile"]);
+        pytest.arg("--no-loadscope-reorder");
         pytest.env("OMP_NUM_THREADS", "1");
         // Some ask a server for what their models say.
         pytest.env("PLUGRANK", demo::build(Build::Debug)?);

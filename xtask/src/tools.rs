@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{once, process};
 
 /// A load generator.
 pub(crate) fn k6() -> Result<PathBuf> {
@@ -19,6 +19,10 @@ pub(crate) fn helm() -> Result<PathBuf> {
 
 /// A program of crates.io at a pinned version, so that what it says does not change by itself.
 pub(crate) fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
+    once::at_a_time(name, || install(name, version))
+}
+
+fn install(name: &str, version: &str) -> Result<PathBuf> {
     let root = crate::target().join("tools");
     let tool = root.join("bin").join(name);
     let stamp = root.join(format!("{name}.version"));
@@ -38,6 +42,10 @@ pub(crate) fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
 }
 
 fn built(name: &str, package: &str) -> Result<PathBuf> {
+    once::at_a_time(name, || build(name, package))
+}
+
+fn build(name: &str, package: &str) -> Result<PathBuf> {
     let folder = crate::target().join("tools/bin");
     let tool = folder.join(name);
     if tool.is_file() {
@@ -45,7 +53,9 @@ fn built(name: &str, package: &str) -> Result<PathBuf> {
     }
     println!("building {name} (some minutes, once)");
     let mut go = Command::new("go");
-    go.args(["build", "-C"]).arg(crate::root().join("tools")).arg("-o").arg(&tool).arg(package);
+    go.args(["build", "-C"]).arg(crate::root().join("tools"));
+    // Without what debuggers read: less to write and link.
+    go.args(["-ldflags=-s -w", "-gcflags=all=-dwarf=false", "-o"]).arg(&tool).arg(package);
     process::run(&mut go).with_context(|| format!("{name} is built with Go 1.26 or later"))?;
     Ok(tool)
 }
@@ -53,6 +63,10 @@ fn built(name: &str, package: &str) -> Result<PathBuf> {
 /// Makes sure that `promtool` and `prometheus` are there: on the `PATH`, or unpacked from Debian's
 /// package under `target/tools/prometheus`. Nothing is installed, so no service starts either.
 pub(crate) fn prometheus() -> Result<()> {
+    once::at_a_time("prometheus", unpack_prometheus)
+}
+
+fn unpack_prometheus() -> Result<()> {
     let folder = crate::target().join("tools/prometheus");
     let unpacked = folder.join("usr/bin/promtool").is_file();
     let installed =

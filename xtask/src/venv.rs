@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::process;
+use crate::{once, process};
 
 /// The interpreter of the environment `target/NAME`; makes it when `requirements.lock` of `home` (a
 /// folder, from the repository's root) has changed since. `what` is what is announced.
@@ -12,6 +12,10 @@ use crate::process;
 /// The lock names each file of a package by its hash; `requirements.txt` beside it is what it is made
 /// from (CONTRIBUTING.md).
 pub(crate) fn ensure(name: &str, home: &str, what: &str) -> Result<PathBuf> {
+    once::at_a_time(name, || make(name, home, what))
+}
+
+fn make(name: &str, home: &str, what: &str) -> Result<PathBuf> {
     let folder = crate::target().join(name);
     let python = folder.join("bin/python");
     let path = crate::root().join(home).join("requirements.lock");

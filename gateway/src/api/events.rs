@@ -56,14 +56,14 @@ pub struct EventBody<'a> {
     pub timestamp: Option<TimestampMs>,
 }
 
-/// What became of each event.
+/// What happened to each event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventsResponse {
     /// One an event, in the order they came.
     pub results: Vec<EventResult>,
 }
 
-/// What became of an event.
+/// What happened to an event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventResult {
     /// Its id; null where it cannot be read.

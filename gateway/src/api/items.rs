@@ -99,7 +99,7 @@ fn no_categories_schema() -> RefOr<Schema> {
     schema
 }
 
-/// What became of a line.
+/// What happened to a line.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct BulkResult {
     /// The line, from 1.

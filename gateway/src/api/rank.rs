@@ -265,7 +265,7 @@ pub struct RankResponse<'a> {
     pub note: Option<String>,
     /// Where the answer is less than it could be; empty when it is whole.
     pub degraded: Vec<DegradedReport<'a>>,
-    /// What was ranked, and how far vectors were at hand.
+    /// What was ranked, and how many vectors were available.
     pub coverage: Coverage,
     /// The trace the request belongs to.
     pub trace_id: Option<&'a str>,
@@ -375,7 +375,7 @@ pub struct DegradedReport<'a> {
     pub detail: &'a str,
 }
 
-/// What was ranked, and how far vectors were at hand.
+/// What was ranked, and how many vectors were available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Coverage {
     /// Candidates after retrieval and its filters.

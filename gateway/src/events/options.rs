@@ -21,7 +21,7 @@ pub struct EventsOptions {
     /// it happened when it came; one further ahead is refused.
     #[garde(range(min = 0, max = 86_400_000))]
     pub ahead_ms: u64,
-    /// What becomes of an event whose item the catalog does not have. Either way it is counted.
+    /// What happens to an event whose item the catalog does not have. Either way it is counted.
     #[garde(skip)]
     pub unknown_items: UnknownItems,
     /// The types of events, each by its name. `click` and `impression` are there unless changed.
@@ -43,7 +43,7 @@ impl EventsOptions {
     }
 }
 
-/// What becomes of an event whose item the catalog does not have.
+/// What happens to an event whose item the catalog does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownItems {

@@ -1,4 +1,4 @@
-//! What becomes of experiments, as metrics.
+//! What happens to experiments, as metrics.
 
 use plugrank_experiments::{automatic::Action, statistics::Results};
 use prometheus_client::{
@@ -19,7 +19,7 @@ struct ArmLabels {
     arm: String,
 }
 
-/// What becomes of experiments.
+/// What happens to experiments.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExperimentMetrics {
     actions: Family<ActionLabels, Counter>,

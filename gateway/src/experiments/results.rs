@@ -35,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) days: f64,
     /// What was planned.
     pub(crate) plan: AnalysisPlan,
-    /// What became of it.
+    /// What happened to it.
     pub(crate) history: Vec<DefinitionChange>,
     #[serde(flatten)]
     pub(crate) results: Results,

@@ -37,7 +37,7 @@ pub struct KeptModel {
     pub folder: Option<String>,
 }
 
-/// What became of a model.
+/// What happened to a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum KeptChange {
     /// It is ready.
@@ -114,7 +114,7 @@ impl Models {
         Ok(())
     }
 
-    /// Writes what became of models, in the background.
+    /// Writes what happened to models, in the background.
     pub(super) fn keep_later(self: &Arc<Self>, active: KeptModel, changes: Vec<KeptChange>) {
         let models = Arc::clone(self);
         tokio::spawn(async move {
@@ -125,7 +125,7 @@ impl Models {
         });
     }
 
-    /// Writes what became of models; `active` was the active one before, where the document does not say.
+    /// Writes what happened to models; `active` was the active one before, where the document does not say.
     async fn keep(&self, active: KeptModel, changes: &[KeptChange]) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let (revision, mut kept) = KeptModels::revision(&self.store).await?;

@@ -84,8 +84,8 @@ impl Models {
             {
                 return Err(ModelError::Known(version));
             }
-            let held = |other: &&Other| !matches!(other, Other::Failed(_));
-            let loaded = 1 + others.values().filter(held).count();
+            let not_failed = |other: &&Other| !matches!(other, Other::Failed(_));
+            let loaded = 1 + others.values().filter(not_failed).count();
             if loaded >= self.max_loaded.load(Ordering::Relaxed) {
                 return Err(ModelError::TooMany(loaded));
             }

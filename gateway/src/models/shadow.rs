@@ -28,7 +28,7 @@ const AT_A_TIME: usize = 1;
 /// Items that both answers must have for their order to be compared.
 const LEAST_COMMON: usize = 3;
 
-/// What is needed to rank in the shadow, and what came of it.
+/// What a ranking in the shadow needs, and its result.
 pub(crate) struct Shadow {
     /// Bits of an `f64`, so that it can be changed.
     share: AtomicU64,

@@ -49,7 +49,7 @@ pub(crate) struct CandidateSet {
     pub(crate) moves: Vec<(u32, Vec<Move>)>,
     /// For explain: of each place the probabilities of each task without the pre-trained model.
     pub(crate) without_ppm: Vec<TaskScores>,
-    /// What was ranked, and how far vectors were at hand.
+    /// What was ranked, and how many vectors were available.
     pub(crate) coverage: Coverage,
 }
 

@@ -87,7 +87,7 @@ impl ToSchema for ItemLine {
     operation_id = "writeItems",
     request_body(content = ItemLine, content_type = "application/x-ndjson", description = "One item a line: its `item_id` beside its content", example = json!({"item_id": "mug-1", "title": "Blue mug"})),
     responses(
-        (status = 200, body = BulkResult, content_type = "application/x-ndjson", description = "What became of each line"),
+        (status = 200, body = BulkResult, content_type = "application/x-ndjson", description = "What happened to each line"),
         (status = 415, body = ProblemDocument, content_type = "application/problem+json", description = "The body is not NDJSON"),
         (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "Too many bulk writes at a time; try again after `Retry-After`"),
     ),

@@ -1,8 +1,6 @@
 //! `/v1/items/{id}`.
 
-use std::time::Duration;
-
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -227,10 +225,7 @@ pub(crate) async fn image(
         .body(bytes))
 }
 
-async fn stored(
-    gateway: &Gateway,
-    id: &ItemId,
-) -> Result<Option<std::sync::Arc<StoredItem>>, Problem> {
+async fn stored(gateway: &Gateway, id: &ItemId) -> Result<Option<Arc<StoredItem>>, Problem> {
     let found = gateway.store.items(std::slice::from_ref(id)).await?;
     Ok(found.into_iter().next().flatten())
 }

@@ -194,7 +194,7 @@ fn unranked(error: &CallError) -> Problem {
     }
 }
 
-/// Writes what became of a request into metrics and the controller, and hands its stages to whoever
+/// Writes what happened to a request into metrics and the controller, and hands its stages to whoever
 /// makes spans of them.
 fn record(
     gateway: &Gateway,

@@ -141,7 +141,7 @@ async fn one(
     (BatchResult { status, ranking, problem }, info.take_outcome())
 }
 
-/// Notes of the batch what became of its parts together.
+/// Notes of the batch what happened to its parts together.
 fn note(info: &RequestInfo, outcomes: impl Iterator<Item = RankOutcome>) {
     let nothing = RankOutcome {
         total: Duration::ZERO,

@@ -179,7 +179,7 @@ impl OpenLoop<'_> {
         Ok(outcomes)
     }
 
-    /// What became of one connection's requests, as far as they were due within the window.
+    /// What happened to one connection's requests, as far as they were due within the window.
     fn send(&self, mut connection: Connection) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some((number, due)) = self.take() {

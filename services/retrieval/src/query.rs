@@ -117,7 +117,7 @@ impl RetrievalQuery {
     }
 
     /// Whether the filters will take out an available item because of this user or this request, so
-    /// that a source had better name another as well.
+    /// that a source should name another as well.
     pub(crate) fn blocks(&self, index: ItemIndex) -> bool {
         self.seen.contains(index)
             || self.excluded.contains(index)

@@ -70,7 +70,7 @@ impl ScoringCounts {
 }
 
 impl ScoringMetrics {
-    /// A call's candidates, those of them without a vector, and what became of their scores: there are as many
+    /// A call's candidates, those of them without a vector, and what happened to their scores: there are as many
     /// for a candidate as the model has tasks.
     pub(crate) fn add(
         &self,

@@ -11,7 +11,7 @@ use crate::ScoringService;
 
 impl ScoringService {
     /// Categories and ages of all candidates, vectors of those that are worth most, when the call asks for
-    /// them. Where no records were fetched, vectors are those at hand here.
+    /// them. Where no records were fetched, vectors are those available here.
     pub(crate) fn rank_facts(
         &self,
         call: &Score,

@@ -37,7 +37,7 @@ pub struct BudgetOptions {
     /// Candidates scored on every rung below the best; never fewer than a request's k.
     #[garde(range(min = 1, max = 10_000))]
     pub fewer_candidates: u32,
-    /// What becomes of a request that could not be answered in time at the present backlog.
+    /// What happens to a request that could not be answered in time at the present backlog.
     #[garde(skip)]
     pub on_overload: OnOverload,
     /// Share of the budget each stage may take, together at most 1. What a stage leaves unspent is lent
@@ -70,7 +70,7 @@ impl BudgetOptions {
     }
 }
 
-/// What becomes of a request that could not be answered in time at the present backlog.
+/// What happens to a request that could not be answered in time at the present backlog.
 ///
 /// [`BudgetOptions`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

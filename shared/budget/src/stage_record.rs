@@ -1,4 +1,4 @@
-//! What became of a stage of a request.
+//! What happened to a stage of a request.
 
 use std::time::Duration;
 

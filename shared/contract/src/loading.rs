@@ -54,7 +54,7 @@ impl Call for CheckBundle {
 }
 
 /// Has a process load a bundle beside the models it has. Answered when the bundle is checked; how far loading
-/// is, [`HeldModels`] tells. One that is there or loading already is left as it is.
+/// is, [`ListModels`] tells. One that is there or loading already is left as it is.
 ///
 /// [`CheckBundle`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,53 +104,53 @@ impl Call for ListBundles {
 
 /// Asks which models a process has. The answer of several is what all of them have.
 ///
-/// [`ModelsHere`] has an example.
+/// [`ModelsListed`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldModels {}
+pub struct ListModels {}
 
-/// Reply to [`HeldModels`].
+/// Reply to [`ListModels`].
 ///
 /// ```
 /// use plugrank_contract::{
 ///     Call,
-///     loading::{HeldModels, HeldState, ModelHere, ModelsHere},
+///     loading::{ListModels, LoadState, ListedModel, ModelsListed},
 /// };
 ///
-/// let has = |name: &str| ModelsHere {
-///     models: vec![ModelHere {
+/// let has = |name: &str| ModelsListed {
+///     models: vec![ListedModel {
 ///         name: name.to_owned(),
 ///         version: name.to_owned(),
-///         state: HeldState::Ready,
+///         state: LoadState::Ready,
 ///     }],
 /// };
-/// assert_eq!(has("7").state("7"), HeldState::Ready);
+/// assert_eq!(has("7").state("7"), LoadState::Ready);
 /// // Two processes together have what both have.
-/// assert_eq!(HeldModels::merge(has("7"), has("8")).state("7"), HeldState::Absent);
+/// assert_eq!(ListModels::merge(has("7"), has("8")).state("7"), LoadState::Absent);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelsHere {
+pub struct ModelsListed {
     /// By name, ascending.
-    pub models: Vec<ModelHere>,
+    pub models: Vec<ListedModel>,
 }
 
 /// A model of a process.
 ///
-/// [`ModelsHere`] has an example.
+/// [`ModelsListed`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelHere {
+pub struct ListedModel {
     /// Its [`name`].
     pub name: String,
     /// Version of its bundle.
     pub version: String,
     /// Whether it can be called.
-    pub state: HeldState,
+    pub state: LoadState,
 }
 
 /// State of a model in a process, or in the one of several that is furthest behind.
 ///
-/// [`ModelsHere`] has an example.
+/// [`ModelsListed`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HeldState {
+pub enum LoadState {
     /// It answers calls that name it.
     Ready,
     /// It is being loaded.
@@ -168,34 +168,35 @@ pub enum HeldState {
     Failed(String),
 }
 
-impl ModelsHere {
+impl ModelsListed {
     /// State of a model; absent where it is not listed.
     #[must_use]
-    pub fn state(&self, name: &str) -> HeldState {
+    pub fn state(&self, name: &str) -> LoadState {
         let model = self.models.iter().find(|model| model.name == name);
-        model.map_or(HeldState::Absent, |model| model.state.clone())
+        model.map_or(LoadState::Absent, |model| model.state.clone())
     }
 }
 
-impl Call for HeldModels {
-    type Reply = ModelsHere;
-    const PATH: &'static str = "/rpc/v1/models/held";
+impl Call for ListModels {
+    type Reply = ModelsListed;
+    const PATH: &'static str = "/rpc/v1/models/states";
     const IDEMPOTENT: bool = true;
     const EVERY_REPLICA: bool = true;
 
     /// Each model that either has, in the state of the process that is further behind.
-    fn merge(one: ModelsHere, other: ModelsHere) -> ModelsHere {
-        let behind = |model: &ModelHere| {
+    fn merge(one: ModelsListed, other: ModelsListed) -> ModelsListed {
+        let behind = |model: &ListedModel| {
             let state = one.state(&model.name).max(other.state(&model.name));
-            ModelHere { state, ..model.clone() }
+            ListedModel { state, ..model.clone() }
         };
         let only_one = one
             .models
             .iter()
             .filter(|model| !other.models.iter().any(|known| known.name == model.name));
-        let mut models: Vec<ModelHere> = other.models.iter().chain(only_one).map(behind).collect();
+        let mut models: Vec<ListedModel> =
+            other.models.iter().chain(only_one).map(behind).collect();
         models.sort_by(|a, b| a.name.cmp(&b.name));
-        ModelsHere { models }
+        ModelsListed { models }
     }
 }
 
@@ -203,33 +204,33 @@ impl Call for HeldModels {
 mod tests {
     use super::*;
 
-    fn here(models: &[(&str, HeldState)]) -> ModelsHere {
-        let model = |(name, state): &(&str, HeldState)| ModelHere {
+    fn here(models: &[(&str, LoadState)]) -> ModelsListed {
+        let model = |(name, state): &(&str, LoadState)| ListedModel {
             name: (*name).to_owned(),
             version: (*name).to_owned(),
             state: state.clone(),
         };
-        ModelsHere { models: models.iter().map(model).collect() }
+        ModelsListed { models: models.iter().map(model).collect() }
     }
 
     #[test]
     fn several_have_what_the_last_of_them_has() {
-        let loading = |done| HeldState::Loading { phase: "items".to_owned(), done, of: 9 };
-        let failed = HeldState::Failed("no room".to_owned());
-        let one = here(&[("a", HeldState::Ready), ("b", HeldState::Ready), ("c", loading(3))]);
+        let loading = |done| LoadState::Loading { phase: "items".to_owned(), done, of: 9 };
+        let failed = LoadState::Failed("no room".to_owned());
+        let one = here(&[("a", LoadState::Ready), ("b", LoadState::Ready), ("c", loading(3))]);
         let other =
-            here(&[("a", HeldState::Ready), ("c", HeldState::Ready), ("d", failed.clone())]);
-        let both = HeldModels::merge(one, other);
+            here(&[("a", LoadState::Ready), ("c", LoadState::Ready), ("d", failed.clone())]);
+        let both = ListModels::merge(one, other);
         assert_eq!(
             both,
             here(&[
-                ("a", HeldState::Ready),
-                ("b", HeldState::Absent),
+                ("a", LoadState::Ready),
+                ("b", LoadState::Absent),
                 ("c", loading(3)),
                 ("d", failed),
             ])
         );
-        assert_eq!(both.state("e"), HeldState::Absent);
+        assert_eq!(both.state("e"), LoadState::Absent);
     }
 
     #[test]

@@ -194,7 +194,7 @@ pub struct Reranked {
     /// For each place, when asked for: its candidate's place in the order by value, and what moved it
     /// from there, rule by rule in the order in which they are applied.
     pub moves: Vec<(u32, Vec<Move>)>,
-    /// Rules that could not be applied, with the reason (e.g. vectors not at hand).
+    /// Rules that could not be applied, with the reason (e.g. vectors not available).
     pub skipped: Vec<String>,
 }
 

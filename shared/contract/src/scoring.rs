@@ -165,7 +165,7 @@ pub struct GivenCandidateFeatures {
     pub features: Arc<FeatureValues>,
 }
 
-/// How far vectors were at hand.
+/// How many vectors were available.
 ///
 /// ```
 /// use plugrank_contract::scoring::RecordCoverage;
@@ -274,7 +274,7 @@ pub struct Scored {
     pub fell: Option<CallError>,
     /// What could not be read in time, so that something else stands in for it.
     pub late: Option<String>,
-    /// Vectors at hand.
+    /// Vectors available.
     pub coverage: RecordCoverage,
     /// Rows of the batch this request ran in, its padding included.
     pub batch_rows: u32,

@@ -12,8 +12,8 @@ use plugrank_contract::{
         Fetch, FetchUser, FetchVectors, Fetched, Invalidate, RecordOrigin, Tiers, UserState,
     },
     loading::{
-        BundlesListed, CheckBundle, CheckedBundle, HeldModels, HeldState, ListBundles, LoadBundle,
-        ModelHere, ModelsHere,
+        BundlesListed, CheckBundle, CheckedBundle, ListBundles, ListModels, ListedModel,
+        LoadBundle, LoadState, ModelsListed,
     },
     reranking::{Move, Place, RankFacts, Rerank, Reranked, RuleFacts},
     retrieval::{
@@ -301,15 +301,15 @@ fn loading() {
     assert_eq!(hex(&CheckBundle { folder: folder.clone() }), "01016d");
     assert_eq!(hex(&CheckedBundle { version: "7".to_owned() }), "0137");
     assert_eq!(hex(&LoadBundle { folder, version: "7".to_owned() }), "01016d0137");
-    assert_eq!(hex(&HeldModels {}), "");
+    assert_eq!(hex(&ListModels {}), "");
     assert_eq!(hex(&ListBundles {}), "");
     assert_eq!(hex(&BundlesListed { folders: vec![("m".to_owned(), 300)] }), "01016dac02");
-    let state = HeldState::Loading { phase: "items".to_owned(), done: 3, of: 9 };
-    let model = |state| ModelHere { name: "7".to_owned(), version: "7".to_owned(), state };
-    let states = [HeldState::Ready, state, HeldState::Absent, HeldState::Failed("x".to_owned())];
+    let state = LoadState::Loading { phase: "items".to_owned(), done: 3, of: 9 };
+    let model = |state| ListedModel { name: "7".to_owned(), version: "7".to_owned(), state };
+    let states = [LoadState::Ready, state, LoadState::Absent, LoadState::Failed("x".to_owned())];
     let models = states.map(model).to_vec();
     assert_eq!(
-        hex(&ModelsHere { models }),
+        hex(&ModelsListed { models }),
         "0401370137000137013701056974656d7303090137013702013701370301".to_owned() + "78"
     );
 }

@@ -115,7 +115,7 @@ impl Encoder {
         Ok(encoded)
     }
 
-    /// Records of items of which nothing but the id is known, or whose vector is not at hand.
+    /// Records of items of which nothing but the id is known, or whose vector is not available.
     pub(crate) async fn missing(&self, ids: Vec<ItemId>) -> Result<Vec<Record>, EncodingError> {
         let schema = Arc::clone(&self.schema);
         let job = move |models: &mut ItemModels| {

@@ -1,4 +1,4 @@
-//! Missing records: what stands in for the record of an item whose content is not at hand.
+//! Missing records: what stands in for the record of an item whose content is not available.
 
 use std::sync::{
     Arc, OnceLock,
@@ -39,13 +39,13 @@ pub(crate) struct MissingRecords {
     /// Where the item's own id is among its features, when the bundle reads it.
     id_slot: Option<FeatureSlot>,
     /// The record of an id outside the vocabulary: the last resort.
-    nameless: OnceLock<Record>,
+    of_unknown: OnceLock<Record>,
     /// Whether some are being made behind a call.
     making: AtomicBool,
 }
 
 /// An item that needs a missing record.
-pub(crate) struct Nameless {
+pub(crate) struct MissingRecordKey {
     /// Its id in the vocabulary.
     pub(crate) vocabulary_id: u32,
     pub(crate) id: ItemId,
@@ -59,7 +59,7 @@ pub(crate) struct MadeMissing {
 }
 
 /// An id with a line break is in no vocabulary, which has one value a line.
-const NOBODY: &str = "\n";
+const UNKNOWN_ITEM_ID: &str = "\n";
 
 impl MissingRecords {
     pub(crate) fn new(
@@ -76,19 +76,19 @@ impl MissingRecords {
         });
         let record_bytes = (bundle.record().bytes() + ENTRY_OVERHEAD) as u64;
         let kept = Cache::with_weighter((bytes / record_bytes) as usize, bytes, RecordBytes);
-        let (nameless, making) = (OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { encoder, features, runtime, kept, id_slot, nameless, making })
+        let (of_unknown, making) = (OnceLock::new(), AtomicBool::new(false));
+        Arc::new(Self { encoder, features, runtime, kept, id_slot, of_unknown, making })
     }
 
     /// Makes the record of an id outside the vocabulary, and keeps it.
     pub(crate) async fn warm_up(&self) -> Result<(), EncodingError> {
-        let nobody = ItemId::from(NOBODY);
-        let record = self.encoder.missing(vec![nobody.clone()]).await?.into_iter().next();
+        let unknown = ItemId::from(UNKNOWN_ITEM_ID);
+        let record = self.encoder.missing(vec![unknown.clone()]).await?.into_iter().next();
         let record = record.ok_or_else(|| EncodingError::Encode("no record".to_owned()))?;
-        let id = self.vocabulary_id(None, &nobody);
+        let id = self.vocabulary_id(None, &unknown);
         self.kept.insert(id, Arc::clone(&record));
         // A second warm-up finds the first one's record, which is the same.
-        let _ = self.nameless.set(record);
+        let _ = self.of_unknown.set(record);
         Ok(())
     }
 
@@ -107,14 +107,19 @@ impl MissingRecords {
     }
 
     /// What an item needs.
-    pub(crate) fn wanted(&self, features: &FeatureRows, index: u32, id: &ItemId) -> Nameless {
+    pub(crate) fn wanted(
+        &self,
+        features: &FeatureRows,
+        index: u32,
+        id: &ItemId,
+    ) -> MissingRecordKey {
         let vocabulary_id = self.vocabulary_id(features.row(index), id);
-        Nameless { vocabulary_id, id: id.clone() }
+        MissingRecordKey { vocabulary_id, id: id.clone() }
     }
 
-    /// Nobody: any item of a bundle that reads no id.
-    pub(crate) fn nobody() -> Nameless {
-        Nameless { vocabulary_id: 0, id: ItemId::from(NOBODY) }
+    /// Any item of a bundle that reads no id.
+    pub(crate) fn any_item() -> MissingRecordKey {
+        MissingRecordKey { vocabulary_id: 0, id: ItemId::from(UNKNOWN_ITEM_ID) }
     }
 
     /// Records of items. Those that are not kept are made, by `deadline` if there is one that can be
@@ -124,13 +129,13 @@ impl MissingRecords {
     /// Before the first warm-up, when they cannot be made.
     pub(crate) async fn records(
         self: &Arc<Self>,
-        wanted: &[Nameless],
+        wanted: &[MissingRecordKey],
         deadline: Deadline,
         wait: bool,
     ) -> Result<MadeMissing, EncodingError> {
         let mut found: Vec<Option<Record>> =
             wanted.iter().map(|one| self.kept.get(&one.vocabulary_id)).collect();
-        let mut unmade: Vec<&Nameless> = wanted
+        let mut unmade: Vec<&MissingRecordKey> = wanted
             .iter()
             .zip(&found)
             .filter(|(_, kept)| kept.is_none())
@@ -142,20 +147,20 @@ impl MissingRecords {
             unmade.dedup_by_key(|one| one.vocabulary_id);
             let (keys, ids): (Vec<u32>, Vec<ItemId>) =
                 unmade.iter().map(|one| (one.vocabulary_id, one.id.clone())).unzip();
-            let nameless = self.nameless.get();
-            let made = match nameless {
+            let of_unknown = self.of_unknown.get();
+            let made = match of_unknown {
                 Some(_) if !wait => {
                     self.make_behind(keys.clone(), ids);
                     None
                 }
                 _ => deadline.limit(self.make(&keys, ids)).await,
             };
-            let made = match (made, nameless) {
+            let made = match (made, of_unknown) {
                 (Some(Ok(made)), _) => made,
                 // No time even for that: as if the ids were outside the vocabulary.
-                (_, Some(nameless)) => {
+                (_, Some(of_unknown)) => {
                     stand_in = true;
-                    vec![Arc::clone(nameless); keys.len()]
+                    vec![Arc::clone(of_unknown); keys.len()]
                 }
                 (Some(Err(error)), None) => return Err(error),
                 (None, None) => {

@@ -15,7 +15,7 @@ use crate::{
     encode_queue::EncodeQueue,
     error::EncodingError,
     metrics::EncodingMetrics,
-    missing_records::{Hasher, MissingRecords, Nameless},
+    missing_records::{Hasher, MissingRecordKey, MissingRecords},
     record_key::record_key,
     record_set::{OtherRecord, Record, RecordSet},
     single_flight::ItemToEncode,
@@ -244,10 +244,10 @@ impl RecordTiers {
         if unfound.is_empty() {
             return Ok(false);
         }
-        let wanted: Vec<Nameless> = if self.missing.reads_ids() {
+        let wanted: Vec<MissingRecordKey> = if self.missing.reads_ids() {
             self.nameless(set, unfound.iter().map(|place| rest[*place] as usize), names, view)
         } else {
-            vec![MissingRecords::nobody()]
+            vec![MissingRecords::any_item()]
         };
         let made = self.missing.records(&wanted, deadline, wait).await?;
         for (number, place) in unfound.into_iter().enumerate() {
@@ -265,14 +265,14 @@ impl RecordTiers {
         positions: impl Iterator<Item = usize>,
         names: Names<'_>,
         view: &View<'_>,
-    ) -> Vec<Nameless> {
+    ) -> Vec<MissingRecordKey> {
         let features = self.features.view();
         let mut wanted = Vec::new();
         for (position, listed) in at_positions(names.ids(), positions) {
             let index = set.items()[position];
             wanted.push(match view.id(index).or(listed) {
                 Some(id) => self.missing.wanted(&features, index, id),
-                None => MissingRecords::nobody(),
+                None => MissingRecords::any_item(),
             });
         }
         wanted

@@ -1,4 +1,4 @@
-//! Experiments: who gets which arm, and what came of it.
+//! Experiments: who gets which arm, and the results.
 //!
 //! - [`Definitions`] are layers and experiments, read from TOML or JSON; [`DefinitionProblems`] are all that
 //!   is wrong with them.

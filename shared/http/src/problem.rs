@@ -338,7 +338,7 @@ impl Problem {
         self
     }
 
-    /// The same problem, as what became of one request.
+    /// The same problem, as what happened to one request.
     #[must_use]
     pub fn with_request_id(mut self, request_id: Uuid) -> Self {
         self.0.instance = Some(format!("urn:uuid:{request_id}"));

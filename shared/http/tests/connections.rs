@@ -1,4 +1,4 @@
-//! What becomes of connections, over real sockets.
+//! What happens to connections, over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 

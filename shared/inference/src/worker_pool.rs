@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::InferenceError;
 
-/// What became of the jobs so far.
+/// What happened to the jobs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolCounts {
     /// Ran to their end, with or without an error of their own.
@@ -121,7 +121,7 @@ impl<S: Send + 'static> WorkerPool<S> {
         answer.await.map_err(|_| stopped())?
     }
 
-    /// What became of the jobs so far.
+    /// What happened to the jobs so far.
     #[must_use]
     pub fn counts(&self) -> PoolCounts {
         let counters = &self.shared.counters;

@@ -27,6 +27,7 @@ mod records;
 mod row;
 mod rule_facts;
 mod saved;
+mod stats_cell;
 mod table;
 #[cfg(test)]
 mod testing;

@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use plugrank_contract::{
     Item, ItemId, ItemIds, ItemIndex, TimestampMs, UNKNOWN_ITEM, item::ContentHash,
 };
-use plugrank_store::{Decayed, ItemStats, Store, StoreError};
+use plugrank_store::{ItemStats, Store, StoreError};
 
 use crate::{
     ColumnStatus, EncodedFeatures, FeatureColumn, ItemsOptions,
@@ -24,6 +24,7 @@ use crate::{
     interner::Interner,
     pages::{Pages, PagesMut},
     row::{Availability, CategoryIndex, ItemRow, PAGE_ROWS, RowPage},
+    stats_cell::StatsCell,
 };
 
 /// Items read from the store at a time.
@@ -112,43 +113,6 @@ impl Writer {
         self.rows.page_mut(index as usize / PAGE_ROWS).0[index as usize % PAGE_ROWS] = row;
         self.available.set(index, row.availability == Availability::Available);
     }
-}
-
-/// How often an item was shown and clicked, and how popular it is.
-#[derive(Debug, Default)]
-pub(crate) struct StatsCell {
-    impressions: AtomicU32,
-    clicks: AtomicU32,
-    /// The value's bits (f32) above its moment, in seconds since 1970: so both are of one write.
-    popularity: AtomicU64,
-}
-
-impl StatsCell {
-    pub(crate) fn get(&self) -> ItemStats {
-        ItemStats {
-            impressions: self.impressions.load(Ordering::Relaxed).into(),
-            clicks: self.clicks.load(Ordering::Relaxed).into(),
-            popularity: unpacked(self.popularity.load(Ordering::Relaxed)),
-        }
-    }
-
-    fn set(&self, stats: ItemStats) {
-        // Counts beyond four thousand million are all alike.
-        let saturated = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        self.impressions.store(saturated(stats.impressions), Ordering::Relaxed);
-        self.clicks.store(saturated(stats.clicks), Ordering::Relaxed);
-        self.popularity.store(packed(stats.popularity), Ordering::Relaxed);
-    }
-}
-
-fn packed(Decayed { value, at }: Decayed) -> u64 {
-    let seconds = u32::try_from((at / 1000).max(0)).unwrap_or(u32::MAX);
-    u64::from((value as f32).to_bits()) << 32 | u64::from(seconds)
-}
-
-fn unpacked(packed: u64) -> Decayed {
-    let value = f32::from_bits((packed >> 32) as u32);
-    Decayed { value: value.into(), at: i64::from(packed as u32) * 1000 }
 }
 
 /// What reading items again came to.

@@ -127,7 +127,11 @@ impl<'a> View<'a> {
     /// Impressions and clicks of an item.
     #[must_use]
     pub fn stats(&self, index: ItemIndex) -> ItemStats {
-        self.table.stats.get(index as usize).map(crate::table::StatsCell::get).unwrap_or_default()
+        self.table
+            .stats
+            .get(index as usize)
+            .map(crate::stats_cell::StatsCell::get)
+            .unwrap_or_default()
     }
 
     /// Available items created at `as_of` or before, newest first.

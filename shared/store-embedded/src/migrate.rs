@@ -37,7 +37,7 @@ pub(crate) const SCHEMA_4: u64 = 4;
 /// Events and served lists appended, and entries read, at a time.
 const CHUNK: usize = 20_000;
 
-/// What became of a file.
+/// What happened to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileMigration {
     /// Rows that were copied as they are.

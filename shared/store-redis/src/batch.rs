@@ -6,7 +6,7 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value};
 
 use crate::{keys::Key, scripts::Script};
 
-/// What becomes of a batch's writes.
+/// What happens to a batch's writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Reads, or writes that may be lost.

@@ -1,4 +1,4 @@
-//! Tail sampling: what becomes of a request's spans is decided when it has ended.
+//! Tail sampling: what happens to a request's spans is decided when it has ended.
 //!
 //! Requests that were degraded, late or failed get their spans at any sampled share, and the
 //! slowest recent ones are remembered beside them for the operator's pages.

@@ -19,7 +19,7 @@ def reused_note(reused: bool) -> str:
 
 
 def fit_note(report: dict[str, Any]) -> str:
-    """What a fit measured, in one line."""
+    """Metrics of a fit, in one line."""
     summary = report["fit"]
     if not summary["rows"]:
         return "not trained on rows (0 epochs)"

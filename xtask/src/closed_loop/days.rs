@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Seed of the clicks.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where to draw what came of it, as SVG.
+    /// Where to draw the results, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Draw what an earlier run found (its `days.json`), and run nothing.

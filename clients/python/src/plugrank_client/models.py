@@ -57,7 +57,7 @@ class Degraded(Reply):
 
 
 class Coverage(Reply):
-    """What was ranked, and how far vectors were at hand."""
+    """What was ranked, and how many vectors were available."""
 
     candidates: int
     unknown: int
@@ -185,7 +185,7 @@ class Event(BaseModel):
 
 
 class EventResult(Reply):
-    """What became of an event: `accepted`, `repeat` or `refused`, and then why."""
+    """What happened to an event: `accepted`, `repeat` or `refused`, and then why."""
 
     event_id: str | None
     status: str
@@ -193,7 +193,7 @@ class EventResult(Reply):
 
 
 class Recorded(Reply):
-    """What became of each event, in the order they were sent."""
+    """What happened to each event, in the order they were sent."""
 
     results: list[EventResult]
 

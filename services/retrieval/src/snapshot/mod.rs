@@ -95,11 +95,11 @@ struct Kept {
     features: Vec<(String, Vec<u32>)>,
 }
 
-/// What became of the snapshots of this process.
+/// What happened to the snapshots of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots(Mutex<SnapshotStatus>);
 
-/// What became of the snapshots of this process.
+/// What happened to the snapshots of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotStatus {
     /// Snapshots that were made.

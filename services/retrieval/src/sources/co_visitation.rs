@@ -88,7 +88,7 @@ impl CoVisitation {
         let now = Instant::now();
         let read = state.store.neighbours(&ids).await.map_err(|error| error.to_string())?;
         let lists = ids.into_iter().zip(read).map(|(id, list)| {
-            // Items that the catalog does not have are named too: a filter says what became of them.
+            // Items that the catalog does not have are named too: a filter says what happened to them.
             let indices = state.items.indices_or_new(list.iter().map(|(id, _)| id));
             let list: Neighbours =
                 indices.into_iter().zip(list.iter().map(|(_, score)| *score)).collect();

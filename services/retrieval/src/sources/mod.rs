@@ -255,7 +255,7 @@ fn newest<'a>(request: SourceRequest<'a>) -> impl Iterator<Item = ItemIndex> + '
 }
 
 /// The first items of a ranking until `enough` of them are not blocked. Blocked ones that are
-/// passed on the way are named too, so that the filters can say what became of them.
+/// passed on the way are named too, so that the filters can say what happened to them.
 fn until_enough(
     ranking: impl Iterator<Item = ItemIndex>,
     query: &RetrievalQuery,

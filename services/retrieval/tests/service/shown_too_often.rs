@@ -58,7 +58,7 @@ async fn every_process_of_a_store_goes_by_what_any_of_them_was_told_and_each_sur
             assert!(ids(&found).contains(&"i2"), "{surface:?}");
         }
     }
-    // The newest is named by the sources, which say what became of it.
+    // The newest is named by the sources, which say what happened to it.
     let often = [400, 500, 600].map(|at| shown("u", "i5", at));
     shop.store.append_events(often.to_vec()).await.unwrap();
     let found = retrieve(&services[0], call("")).await;

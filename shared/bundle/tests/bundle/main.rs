@@ -1,4 +1,4 @@
-//! A small committed bundle, and what becomes of it when something about it is wrong.
+//! A small committed bundle, and what happens to it when something about it is wrong.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

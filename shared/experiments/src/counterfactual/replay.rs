@@ -29,7 +29,7 @@ const SUPPORT_MARGIN: f64 = 0.1;
 /// One logged choice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoggedDecision {
-    /// What came of it.
+    /// The outcome.
     pub reward: f64,
     /// Chance of the choice under the policy that made it, above 0.
     pub propensity: f64,

@@ -31,7 +31,7 @@ pub struct Experiment {
     pub guardrails: Vec<Guardrail>,
     /// Arms, at least two.
     pub arms: Vec<Arm>,
-    /// What became of it, kept by the server.
+    /// What happened to it, kept by the server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<DefinitionChange>,
 }

@@ -1,4 +1,4 @@
-//! What became of an experiment: when which arm got how much, and why.
+//! What happened to an experiment: when which arm got how much, and why.
 
 use serde::{Deserialize, Serialize};
 

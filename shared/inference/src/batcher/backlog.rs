@@ -1,4 +1,4 @@
-//! How long the work at hand takes, read without the queue's lock.
+//! How long the pending work takes, read without the queue's lock.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -56,7 +56,7 @@ pub(super) struct Queue<M: BatchModel> {
     changed: Condvar,
 }
 
-/// What became of an entry.
+/// What happened to an entry.
 pub(super) enum Submitted<M: BatchModel> {
     /// An idle model holds it; the caller that submitted it runs the model.
     Taken(Box<Runner<M>>),
@@ -64,7 +64,7 @@ pub(super) enum Submitted<M: BatchModel> {
     Waits(oneshot::Receiver<Answer<M::Output>>),
 }
 
-/// What became of the parts of a request.
+/// What happened to the parts of a request.
 pub(super) struct SubmittedParts<M: BatchModel> {
     /// An idle model that holds the first; the caller that submitted it runs the model.
     pub(super) taken: Option<Box<Runner<M>>>,

@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::{
 #[derive(Clone, Debug)]
 pub(crate) struct HeadSampler {
     share: f64,
-    /// What becomes of a trace that is in the share.
+    /// What happens to a trace that is in the share.
     in_share: SamplingDecision,
 }
 
@@ -41,7 +41,7 @@ impl HeadSampler {
         self.in_share != SamplingDecision::Drop
     }
 
-    /// What becomes of a trace without a caller. It goes by the id, so that the entry and the SDK
+    /// What happens to a trace without a caller. It goes by the id, so that the entry and the SDK
     /// decide alike.
     pub(crate) fn decide(&self, trace: TraceId) -> SamplingDecision {
         let ratio = Sampler::TraceIdRatioBased(self.share);

@@ -55,7 +55,7 @@ pub(crate) async fn call<R: Request>(
     let send = |at: usize, endpoint: Arc<Endpoint>| async move {
         (at, request.exchange(&remote.client, &endpoint.target).await)
     };
-    let first = remote.pool.pick(&[]).ok_or_else(|| remote.nobody())?;
+    let first = remote.pool.pick(&[]).ok_or_else(|| remote.no_replica())?;
     running.push(send(attempts.open(&first, Why::First), first));
 
     let hedge_at =
@@ -68,7 +68,7 @@ pub(crate) async fn call<R: Request>(
         let why = tokio::select! {
             answered = running.next() => {
                 let Some((at, answer)) = answered else {
-                    return Err(failure.unwrap_or_else(|| remote.nobody()));
+                    return Err(failure.unwrap_or_else(|| remote.no_replica()));
                 };
                 attempts.tickets[at].settle(answer.verdict);
                 match attempts.judge(at, answer) {

@@ -79,6 +79,6 @@ pub(crate) async fn call<C: Call>(
     match (failed, taken) {
         (Some(error), _) => Err(error),
         (None, Some(reply)) => Ok(reply),
-        (None, None) => Err(absent.unwrap_or_else(|| remote.nobody())),
+        (None, None) => Err(absent.unwrap_or_else(|| remote.no_replica())),
     }
 }

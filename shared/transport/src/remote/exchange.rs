@@ -55,7 +55,7 @@ impl<C: Call> Request for Rpc<'_, C> {
     }
 }
 
-/// What came of it.
+/// The outcome.
 pub(crate) struct Answer<R> {
     pub(crate) value: Result<R, CallError>,
     pub(crate) verdict: Verdict,

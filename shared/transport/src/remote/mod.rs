@@ -185,7 +185,7 @@ impl<C: Call> Service<C> for Remote {
 }
 
 impl Shared {
-    fn nobody(&self) -> CallError {
+    fn no_replica(&self) -> CallError {
         let name = self.pool.name;
         CallError::unavailable(format!("{name}: no process of it can be reached"))
     }

@@ -1,4 +1,4 @@
-"""What became of every column: the table that training prints, and what a model reads that a folder lacks."""
+"""What happened to every column: the table that training prints, and what a model reads that a folder lacks."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def feature_use(table: str, feature: Feature, column: RawColumn) -> ColumnUse:
 
 
 def told_transform(transform: Transform) -> str:
-    """What becomes of a number, for a person."""
+    """Description of a number's transform."""
     if transform.kind == "standard":
         return f"number, less {transform.mean:.4g}, over {transform.deviation:.4g}"
     if transform.kind == "buckets":
@@ -144,7 +144,7 @@ def column_table(uses: Sequence[ColumnUse]) -> str:
 
 
 def unlisted_note(dataset: Dataset) -> str:
-    """What only the log names, for a person; empty where that is nothing."""
+    """Description of the ids that only the log has; empty without any."""
     found = []
     if dataset.unlisted_items:
         found.append(f"{dataset.unlisted_items:,} items without content")

@@ -61,7 +61,7 @@ class PairDrawer:
         self.random = random
 
     def possible(self) -> bool:
-        """Whether there is anything to contrast."""
+        """Whether there are pairs to contrast."""
         return len(self.both) + len(self.clicked) > 1
 
     def draw(self, batch: int, clicked_share: float) -> tuple[list[str], list[str], np.ndarray]:

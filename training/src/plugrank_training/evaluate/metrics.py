@@ -63,7 +63,7 @@ def normalised_entropy(label: np.ndarray, probability: np.ndarray) -> float:
 
 
 def calibration_ratio(label: np.ndarray, probability: np.ndarray) -> float:
-    """Mean prediction over the click rate: above 1 promises too much. NaN where nothing was clicked."""
+    """Mean prediction divided by the click rate: above 1 it overestimates. NaN without clicks."""
     clicks = float(np.sum(label))
     return float(np.sum(probability, dtype=np.float64)) / clicks if clicks else float("nan")
 

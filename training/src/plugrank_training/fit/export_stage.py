@@ -101,14 +101,19 @@ def export_run(run: Run, prepared: Prepared, models: Mapping[str, Trained], last
     bundle = bundle_of(last.run, last.prepared, last.models, verdict)
     told = export_summary(bundle, run.options.out / "bundle")
     if bundle.idrec is not None:
-        told["idrec_alone"] = export_summary(idrec_alone(bundle, bundle.idrec), run.options.out / "bundle-idrec")
+        told["idrec_alone"] = export_idrec_alone(bundle, bundle.idrec, run.options.out)
     return told | ({"verdict": verdict.summary()} if verdict else {})
+
+
+def export_idrec_alone(bundle: Bundle, idrec: CutModel, out: Path) -> dict[str, Any]:
+    """Write `OUT/bundle-idrec`; what the report says of it."""
+    return export_summary(idrec_alone(bundle, idrec), out / "bundle-idrec")
 
 
 def idrec_alone(bundle: Bundle, idrec: CutModel) -> Bundle:
     """IDRec as a bundle of its own, for a fair comparison: cut where the unified model is cut, its item part kept in
     records and its user part in states, and found by its own vectors. In the other bundle it is what is left when
-    records cannot be had, and so computes all of itself for every request."""
+    records are not available, and so computes all of itself for every request."""
     widths, _ = sizes(idrec, schema := dataclasses.replace(bundle.schema, parts=()))
     calibration = {"unified": bundle.calibration["idrec"]} if "idrec" in bundle.calibration else {}
     return Bundle(

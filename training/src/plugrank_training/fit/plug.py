@@ -36,7 +36,7 @@ from plugrank_training.options import Options
 
 @dataclass(frozen=True)
 class Plugged:
-    """What came of it."""
+    """The outcome."""
 
     # Metrics of the validation part: the host alone, and with PPM.
     host: dict[str, Any]

@@ -122,7 +122,7 @@ def tasks_of(dataset: Dataset, config: Config) -> tuple[str, ...]:
 def prepare(
     run: Run, show_groups: bool, features: Features | None = None, encoders: Encoders | None = None
 ) -> Prepared:
-    """Stage 1; `show_groups` prints what became of every column, what trains when and what is cached. `features`: see
+    """Stage 1; `show_groups` prints what happened to every column, what trains when and what is cached. `features`: see
     `schema_of`; `encoders` that are given do not train again.
 
     Modal vectors stay f32, as the serving side keeps them: whitening stretches them, so a rounding that falls the

@@ -1,4 +1,4 @@
-"""What becomes of a number before a model reads it (docs/bundle-format.md, "Numbers")."""
+"""What happens to a number before a model reads it (docs/bundle-format.md, "Numbers")."""
 
 from __future__ import annotations
 

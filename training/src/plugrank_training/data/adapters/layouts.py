@@ -145,7 +145,7 @@ def convert(source: Path, out: Path, progress: bool = True) -> None:
 
 
 def summary(out: Path, layout: Layout, source: Recorded, images: int) -> None:
-    """What was written, for the person at the terminal."""
+    """Summary of the written files for the terminal."""
     events, items = source.events, source.items
     rate = f", {events.label.mean():.2%} clicks" if len(events.label) else ""
     texts = sum(bool(text) for text in items.texts)

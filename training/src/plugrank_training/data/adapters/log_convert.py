@@ -90,7 +90,7 @@ def convert_log(map_file: Path, out: Path, progress: bool = True) -> None:
 
 
 def told(dropped: Mapping[str, int]) -> str:
-    """What was left out, for a person."""
+    """Summary of the rows that were left out."""
     return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "nothing"
 
 

@@ -19,7 +19,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def read(folder: Path, progress: bool) -> Source:
-    """Everything but plots and posters."""
+    """All tables except plots and posters."""
     genres = read_genres(folder / "u.genre")
     films = in_id_order(read_films(folder / "u.item", genres))
     users = read_users(folder / "u.user")

@@ -25,7 +25,7 @@ TAGS = 10
 
 
 def read(folder: Path, progress: bool) -> Source:
-    """Everything but plots and posters."""
+    """All tables except plots and posters."""
     tags = read_tags(folder / "tags.csv") if (folder / "tags.csv").is_file() else {}
     films = read_films(folder / "movies.csv", tags)
     user_ids, events = read_ratings(folder / "ratings.csv", film_rows(films), progress)

@@ -15,7 +15,7 @@ ENCODING, SEPARATOR = "latin-1", "::"
 
 
 def read(folder: Path, progress: bool) -> Source:
-    """Everything but plots and posters."""
+    """All tables except plots and posters."""
     films = read_films(folder / "movies.dat")
     user_ids, user_columns = read_users(folder / "users.dat")
     lines = read_lines(folder / "ratings.dat", SEPARATOR, RATING_FIELDS, ENCODING, progress=progress)

@@ -21,7 +21,7 @@ SCALE = Scale(lowest=0.0, highest=10.0, click_from=8.0)
 
 
 def read(folder: Path, progress: bool) -> Source:
-    """Everything but plots and posters."""
+    """All tables except plots and posters."""
     films = read_films(folder / "movies.dat")
     path = folder / "ratings.dat"
     named = {line.identity(0, "user id") for line in read_lines(path, SEPARATOR, RATING_FIELDS, ENCODING)}

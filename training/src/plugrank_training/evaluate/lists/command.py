@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def text_of(report: dict[str, Any]) -> str:
-    """What was measured, for the person at the terminal."""
+    """The measurements as text for the terminal."""
     from plugrank_training.evaluate.lists.table import list_table, row_table, source_table
 
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in report["left_out"].items())

@@ -117,7 +117,7 @@ def report(
 
 
 def describe_requests(lists: ListOptions, context: Context) -> dict[str, Any]:
-    """Whom lists were asked for, and who was left out."""
+    """Users with a request, and users left out."""
     requests = context.requests
     return {
         "part": lists.part,

@@ -46,7 +46,7 @@ def recent_clicks(log: LogSnapshot, days: float) -> np.ndarray:
 
 
 def served(log: LogSnapshot) -> np.ndarray:
-    """What the service lists popular items by, f64 `[items]`."""
+    """Popularity score of each item as the service has it, f64 `[items]`."""
     return recent_clicks(log, HALF_LIFE_DAYS) if log.timed else clicks(log)
 
 

@@ -13,7 +13,7 @@ from plugrank_training.fit.run import Run
 
 
 class NoRequestsError(ValueError):
-    """Nobody clicks anything new in a part: there is nothing to hold lists against."""
+    """No user of a part clicks an item that is new to them, so that lists cannot be evaluated."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What became of listed items that the user was then shown.
+"""What happened to listed items that the user was then shown.
 
 Recall asks which items a user clicks later, and nobody clicks what is not shown: it is as much about what the logging
 policy shows as about what is liked. The share that is clicked of the listed items that were shown is about the latter.

@@ -128,7 +128,7 @@ def calibration(probability: np.ndarray, label: np.ndarray) -> float | None:
 
 
 def mean_or_none(values: np.ndarray) -> float | None:
-    """The mean; None of nothing and of what is not predicted."""
+    """The mean; None without values and without predictions."""
     return None if not len(values) or np.isnan(values).any() else float(values.mean())
 
 

@@ -66,12 +66,12 @@ def source_table(report: dict[str, Any], kind: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Two digits; nothing where there is no number."""
+    """Two digits; the empty string for None."""
     return "" if value is None else f"{value:.2f}"
 
 
 def bounded(found: dict[str, float] | None, sign: str = "") -> str:
-    """A value with its interval; nothing where it is not defined."""
+    """A value with its interval; the empty string where it is not defined."""
     return "" if found is None else f"{found['value']:{sign}.4f} [{found['low']:{sign}.4f}, {found['high']:{sign}.4f}]"
 
 
