@@ -23,13 +23,13 @@ from plugrank_training.models.schema import MAIN_TASK, Schema
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """What every task reads of pairs `[users, candidates]`."""
+    """What tasks read of pairs `[users, candidates]`."""
 
-    # Log-odds of item, user and request, [users, candidates], and what branches tell of pairs, [users, candidates, d].
+    # Log-odds of item, user and request, [users, candidates]; with what branches tell of pairs, and without it.
+    logit: Tensor
     prior: Tensor
+    # What branches tell of pairs, [users, candidates, d].
     told: Tensor
-    # Of the time since the newest entry, [users, hidden]; of a linear model [users, 1], a part of the log-odds.
-    recency: Tensor
     # Of a deep model the first layer before its ReLU, [users, candidates, hidden].
     hidden: Tensor | None
 
@@ -245,10 +245,9 @@ class ClickModel(CutModel):
 
     def logit(self, first: FirstLayer, task: int) -> Tensor:
         """Logits of one task, by its place."""
-        wide = self.wide_lists if task and task == self.list_place else self.wide_cross
-        logit = first.prior if wide is None else first.prior + wide(first.told).squeeze(-1)
-        if not self.deep:
-            logit = logit + first.recency
+        logit = first.logit
+        if self.wide_lists is not None and task == self.list_place:
+            logit = first.prior + self.wide_lists(first.told).squeeze(-1)
         if task and self.task_scale is not None and self.task_base is not None:
             logit = logit * self.task_scale[task - 1] + self.task_base[task - 1]
         if first.hidden is None:
@@ -267,17 +266,23 @@ class ClickModel(CutModel):
             for place, part in enumerate(self.parts())
             if part.cross_dim
         ]
+        cross = torch.cat(told, dim=-1) if told else None
         recency = self.from_recency(recency_bucket)
         prior = candidate["prior"].squeeze(-1) + state["bias_user"]
-        cross = torch.cat(told, dim=-1) if told else prior.new_zeros(*prior.shape, 0)
+        logit = prior
+        if self.wide_cross is not None:
+            logit = logit + self.wide_cross(cross).squeeze(-1)
         if self.context is not None:
-            prior = prior + self.context.bias(state, candidate)
+            given = self.context.bias(state, candidate)
+            logit, prior = logit + given, prior + given
+        if cross is None:
+            cross = prior.new_zeros(*prior.shape, 0)
         if not self.deep:
-            return FirstLayer(prior, cross, recency, None)
+            return FirstLayer(logit + recency, prior + recency, cross, None)
         hidden = self.from_cross(cross) + candidate["dense_item"]
         hidden = hidden + (state["dense_user"] + recency).unsqueeze(1)
         hidden = hidden if self.context is None else self.context.layer(hidden, state, candidate)
-        return FirstLayer(prior, cross, recency, hidden)
+        return FirstLayer(logit, prior, cross, hidden)
 
 
 def make_head(config: UnifiedConfig, hidden: int) -> nn.Sequential:
