@@ -149,6 +149,8 @@ class ListConfig:
 
     # Share of the list loss in what click models train and are judged by; 0 leaves it out.
     share: float = 0.0
+    # Which output it trains: that of `click`, `joint`, or one that lists alone are ordered by, `own`.
+    output: str = "joint"
     # Drawn for each list of impressions (one user and time).
     negatives: int = 40
     # Share drawn as retrieval's sources name items to that user; the rest from the whole catalog.
@@ -157,6 +159,11 @@ class ListConfig:
     popular: float = 0.5
     # Half-life, in days, of the clicks that popular items are drawn by, as of each list's own moment; 0: all alike.
     popular_days: float = 0.0
+
+    @property
+    def own(self) -> bool:
+        """Whether lists are ordered by an output of their own."""
+        return self.share > 0 and self.output == "own"
 
 
 @dataclass(frozen=True)
@@ -331,6 +338,10 @@ class Config:
             raise ConfigError("categories_length must be at least 1")
         if any(days <= 0 for days in self.host.recent_clicks_days):
             raise ConfigError("host.recent_clicks_days: half-lives must be above 0")
+        if self.lists.output not in ("joint", "own"):
+            raise ConfigError(f"lists.output = `{self.lists.output}`: `joint` or `own`")
+        if self.lists.own and self.lists.share == 1.0:
+            raise ConfigError("lists.share must be below 1 where lists.output is `own`: `click` would not train")
         if self.lists.share == 1.0 and self.lists.hard == 1.0:
             raise ConfigError("lists.hard must be below 1: users without clicks have no hard negatives")
         if self.similarity.dim and not self.similarity.smooth and not self.similarity.tiers:

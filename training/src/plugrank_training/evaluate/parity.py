@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.raw_column import RawColumn, Words
 from plugrank_training.evaluate.metrics import auc
+from plugrank_training.models.schema import MAIN_TASK
 from plugrank_training.progress_bar import progress_bar
 
 COLUMNS = ("user_id", "item_id", "timestamp", "score")
@@ -218,7 +219,8 @@ def rows_of(predictions: Sequence[Prediction], data: Dataset, places: Mapping[st
 
 
 def ask(url: str, one: Prediction, task: str = "", budget_ms: int = 2000) -> float | None:
-    """`ctr`, or a task's score, of an impression's item for its user, as of its moment.
+    """A task's score of an impression's item for its user, as of its moment; without a name that of `click`, or else
+    `ctr`: where lists have an output of their own, `ctr` is what they are ordered by.
 
     None for an item that is not available: it is not ranked.
     """
@@ -244,7 +246,8 @@ def ask(url: str, one: Prediction, task: str = "", budget_ms: int = 2000) -> flo
     item = reply["items"][0]
     if task and "scores" in item and task not in item["scores"]:
         raise ValueError(f"the model has no task `{task}`; it has {', '.join(item['scores'])}")
-    return float(item["scores"][task] if task and "scores" in item else item["ctr"])
+    wanted = task or MAIN_TASK
+    return float(item["scores"][wanted] if wanted in item.get("scores", {}) else item["ctr"])
 
 
 def is_available(url: str, item_id: str) -> bool:

@@ -13,7 +13,7 @@ from plugrank_training.data.splits import Split
 from plugrank_training.evaluate.calibrate import apply, calibrate
 from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.models.click_model import ClickModel
-from plugrank_training.models.schema import MAIN_TASK
+from plugrank_training.models.schema import LIST_TASK, MAIN_TASK
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ class Trained:
 
     def calibrations(self) -> dict[str, Any]:
         """Of all tasks, as a manifest has them."""
-        return {MAIN_TASK: self.calibration} | {task: one.calibration for task, one in self.further.items()}
+        made = {MAIN_TASK: self.calibration} | {task: one.calibration for task, one in self.further.items()}
+        level = self.report.get("list_level")
+        return made if level is None else made | {LIST_TASK: list_calibration(level)}
 
     def network(self) -> ClickModel:
         """The model. Raises `TypeError` for a baseline, which is no network."""
@@ -108,6 +110,11 @@ class Trained:
     def probability(self) -> np.ndarray | None:
         """Calibrated click probabilities of the test part, f64 `[n]`."""
         return None if self.test is None else apply(self.calibration, self.test)
+
+
+def list_calibration(level: float) -> dict[str, Any]:
+    """Of the output of lists, from its `list_level`: the sigmoid of a small share's logarithm is about that share."""
+    return {"method": "platt", "a": 1.0, "b": -level}
 
 
 def task_metrics(part: Examples, task: str, probability: np.ndarray) -> dict[str, float | None]:

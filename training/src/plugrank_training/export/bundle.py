@@ -38,7 +38,7 @@ from plugrank_training.export.reference import (
 from plugrank_training.models.branch_model import ITEM_VECTOR
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.features import Feature
-from plugrank_training.models.schema import Schema
+from plugrank_training.models.schema import LIST_TASK, Schema
 
 FORMAT = 2
 # Largest allowed difference of ONNX Runtime and torch on the reference rows.
@@ -315,6 +315,8 @@ def write_inside(bundle: Bundle, folder: Path) -> dict[str, Any]:
             for graph in graphs
         },
         "tasks": list(bundle.schema.tasks),
+        # Lists are ordered by what a reply's `ctr` is.
+        **({"value": {"task": LIST_TASK}} if LIST_TASK in bundle.schema.tasks else {}),
         **({"retrieval": {"item_vector": bundle.item_vector}} if bundle.item_vector else {}),
         "calibration": bundle.calibration,
         "metrics": bundle.metrics | {"onnx_difference": writer.largest},

@@ -403,12 +403,12 @@ def score_encoded(model: CutModel, encoded: EncodedBatch, batch: Batch) -> Tenso
 
 
 def score_drawn(model: CutModel, encoded: EncodedBatch, drawn: DrawnItems) -> Tensor:
-    """Logits of the main task of the drawn items, for which nothing is given, `[D, N]`."""
+    """Logits, of the task that lists are ordered by, of the drawn items, for which nothing is given, `[D, N]`."""
     state = {name: value.index_select(0, drawn.lists) for name, value in encoded.state.items()}
     items = candidate_rows(encoded, model, drawn.places, drawn.recent)
     shape = drawn.places.shape
     items |= {name: value.expand(*shape, *value.shape[2:]) for name, value in encoded.absent.items()}
-    return model.score(state, items, encoded.recency.index_select(0, drawn.lists))
+    return model.score_lists(state, items, encoded.recency.index_select(0, drawn.lists))
 
 
 def score_batch(model: CutModel, catalog: Catalog, batch: Batch, dropping: Dropping = Dropping()) -> Tensor:

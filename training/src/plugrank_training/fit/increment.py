@@ -23,6 +23,7 @@ from plugrank_training.console import say
 from plugrank_training.data.bundle_features import read_schema
 from plugrank_training.data.catalog import Catalog, item_features, make_catalog, user_features
 from plugrank_training.data.columns import column_table, column_uses, refuse_absent
+from plugrank_training.data.content_vectors import content_vectors
 from plugrank_training.data.dataset import Dataset
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.history import HistoryIndex
@@ -44,19 +45,20 @@ from plugrank_training.encoders.stage import (
 from plugrank_training.evaluate.calibrate import apply, calibrate
 from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.evaluate.predictions import Scored, write_predictions
-from plugrank_training.evaluate.trained import finite
+from plugrank_training.evaluate.trained import finite, list_calibration
 from plugrank_training.export.bundle import Bundle, ImagePart, TextPart, export_bundle
 from plugrank_training.feature_config import ColumnConfig, FeaturesConfig
 from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.frozen_cache import FrozenCache
+from plugrank_training.fit.list_negatives import ListNegatives
 from plugrank_training.fit.run import recent_clicks
-from plugrank_training.fit.train import FitOptions, fit, predict, predict_tasks
+from plugrank_training.fit.train import FitOptions, fit, list_level, predict, predict_tasks
 from plugrank_training.models.build import make_idrec, make_unified
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.features import OTHER, Feature
 from plugrank_training.models.groups import freeze
 from plugrank_training.models.recent_clicks import RecentPopularity
-from plugrank_training.models.schema import MAIN_TASK
+from plugrank_training.models.schema import LIST_TASK, MAIN_TASK
 from plugrank_training.options import Options
 
 DAY_MS = 86_400_000
@@ -161,6 +163,12 @@ class Increment:
         """The bundle's own."""
         return self.past.config
 
+    def negatives(self, catalog: Catalog) -> ListNegatives:
+        """Items to train clicks against, drawn by what the log holds before its rows that judge."""
+        data = self.dataset
+        earlier = Examples.of(data, data.timestamp < self.valid.timestamp[0])
+        return ListNegatives(earlier, data.categories, content_vectors(catalog), self.config.lists)
+
 
 def open_increment(options: Options, bundle: Path, days: int) -> Increment:
     """Read bundle and data set, cut the newest days off. Raises `ValueError` where they do not suit."""
@@ -238,7 +246,7 @@ def catalog_of(increment: Increment) -> tuple[TextPart | None, ImagePart | None,
         parts.append(("image", pictures.dim))
     old = read_schema(past.folder, past.manifest)
     refuse_absent(old, data, options.allow_absent)
-    lacking = [task for task in old.tasks if task not in (MAIN_TASK, *data.task_labels)]
+    lacking = [task for task in old.tasks if task not in (MAIN_TASK, LIST_TASK, *data.task_labels)]
     if lacking:
         raise ValueError(f"interactions.parquet has no column `label_{lacking[0]}`, which the model was trained on")
     all_rows = Examples.of(data, slice(None))
@@ -283,11 +291,12 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
     model.to(increment.options.device)
     freeze(model, config.unified.freeze if name == "unified" else ())
     requests = request_keys(increment.dataset, config.features)
+    drawn = increment.negatives(catalog) if config.lists.share else None
 
     def batcher(examples: Examples, rows: int) -> Batcher:
         device = increment.options.device
         made = Batcher(examples, increment.history, sizes.candidates, rows, device, requests=requests)
-        made.recent = increment.recent
+        made.recent, made.negatives = increment.recent, drawn
         return made
 
     train, valid = batcher(increment.train, sizes.rows), batcher(increment.valid, sizes.eval_rows)
@@ -313,6 +322,7 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
         ),
         seed=increment.options.seed,
         sparse=config.unified.sparse_embeddings,
+        lists=config.lists.share,
         task_weights=config.tasks.weights,
     )
     result = fit(model, catalog, train, valid, options)
@@ -321,17 +331,20 @@ def train_on(increment: Increment, name: str, model: ClickModel, catalog: Catalo
     if kept:
         model.load_state_dict(start)
     every = predict_tasks(model, catalog, valid)
+    level = list_level(model, catalog, valid) if model.list_place else 0.0
     logits = every[:, 0]
     model.cpu().eval()
     say(f"{name}: log loss {before['log_loss']:.4f} -> {after['log_loss']:.4f}" + (", kept as it was" if kept else ""))
     measured = finite(evaluate(user, label, 1 / (1 + np.exp(-logits))))
     calibration = {MAIN_TASK: calibrate(config.calibration, logits, label)}
-    for column, task in enumerate(model.tasks[1:], 1):
+    for column, task in enumerate(model.labelled_tasks, 1):
         known = increment.valid.further[task] >= 0
         calibration[task] = calibrate(config.calibration, every[known, column], increment.valid.further[task][known])
     scores = {task: apply(entry, every[:, at])[None] for at, (task, entry) in enumerate(calibration.items())}
     scored = Scored(increment.valid, scores.pop(MAIN_TASK), (increment.options.seed,), scores)
     write_predictions(scored, increment.dataset, increment.options.out / "predictions" / f"{name}.parquet")
+    if model.list_place:
+        calibration[LIST_TASK] = list_calibration(level)
     return {
         "fit": result.summary(),
         "before": finite(before),

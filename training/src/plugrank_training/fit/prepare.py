@@ -33,7 +33,7 @@ from plugrank_training.fit.run import Run
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.groups import GroupRow, freeze, group_table, groups_of, stored_groups
 from plugrank_training.models.own_features import Features
-from plugrank_training.models.schema import MAIN_TASK, Schema
+from plugrank_training.models.schema import LIST_TASK, MAIN_TASK, Schema
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,19 @@ def schema_of(run: Run, encoders: Encoders, features: Features | None = None) ->
 
 
 def tasks_of(dataset: Dataset, config: Config) -> tuple[str, ...]:
-    """What is predicted. Raises `ConfigError` for weights of tasks that the data set does not have."""
+    """What is predicted. Raises `ConfigError` for weights of tasks that the data set does not have, and where one has
+    the name of the output of lists."""
     weights = config.tasks.weights
     strange = [task for task in weights if task not in dataset.task_labels]
     if strange:
         raise ConfigError(f"tasks.weights.{strange[0]}: interactions.parquet has no column `label_{strange[0]}`")
-    return MAIN_TASK, *(task for task in dataset.task_labels if weights.get(task, 1.0) > 0)
+    labelled = [task for task in dataset.task_labels if weights.get(task, 1.0) > 0]
+    if LIST_TASK in labelled:
+        raise ConfigError(
+            f"interactions.parquet has a column `label_{LIST_TASK}`, which is the name of the output of lists "
+            f"(lists.output); name it otherwise, or set tasks.weights.{LIST_TASK} = 0"
+        )
+    return MAIN_TASK, *labelled, *([LIST_TASK] if config.lists.own else [])
 
 
 def prepare(

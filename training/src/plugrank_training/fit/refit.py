@@ -59,7 +59,8 @@ def refit(run: Run, prepared: Prepared, fitted: FittedModels) -> Served:
         model, key, report = made_network(again, made, name, plugin)
         test = None if run.options.no_test else test_logits(again, made, name, model, key)
         reads = {"test_reads": run.ledger.readings(run.split_key, name, run.options.seed)}
-        models[name] = first.refitted(model.cpu().eval(), test, run.split, {"refit": report["fit"]} | reads)
+        told = {"refit": report["fit"]} | {key: report[key] for key in ("list_level",) if key in report}
+        models[name] = first.refitted(model.cpu().eval(), test, run.split, told | reads)
     return Served(again, made, models)
 
 

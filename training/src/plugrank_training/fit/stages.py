@@ -23,7 +23,7 @@ from plugrank_training.fit.covisit_factors import fill_covisits
 from plugrank_training.fit.prepare import Prepared
 from plugrank_training.fit.pretrain import fit_content, newest, pretrain, pretrain_next_clicks, whiten
 from plugrank_training.fit.run import Run
-from plugrank_training.fit.train import FitOptions, fit, predict_tasks
+from plugrank_training.fit.train import FitOptions, fit, list_level, predict_tasks
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.groups import freeze
@@ -108,6 +108,7 @@ def pretrained_config(config: Config) -> tuple[Any, ...]:
         config.categories_length,
         config.features,
         config.tasks,
+        config.lists.own,
     )
 
 
@@ -255,7 +256,10 @@ def made_network(
         batchers = run.batcher(part, True, drawn), run.batcher(run.split.valid, negatives=drawn)
         stored = run.frozen.attach(model, prepared.catalog, batchers)
         result = fit(model, stored, *batchers, options, run.checkpoint(stage, key))
-        return model.state_dict(), {"fit": result.summary()}
+        told: dict[str, Any] = {"fit": result.summary()}
+        if model.list_place:
+            told["list_level"] = list_level(model, stored, batchers[1])
+        return model.state_dict(), told
 
     made = run.cache.get_or_make(stage, key, make)
     model.load_state_dict(made.tensors)
@@ -295,5 +299,5 @@ def calibrated(
 ) -> Trained:
     """Calibrate on the validation part and measure."""
     reads = {"test_reads": run.ledger.readings(run.split_key, name, run.options.seed)}
-    tasks = model.tasks[1:] if model is not None else ()
+    tasks = model.labelled_tasks if model is not None else ()
     return Trained.measured(model, (valid, test), run.split, run.config.calibration, report | reads, tasks)

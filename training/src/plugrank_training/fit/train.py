@@ -28,7 +28,7 @@ from plugrank_training.fit.batches import (
 )
 from plugrank_training.fit.checkpoint import Checkpoint
 from plugrank_training.fit.lazy_adam import LazyAdamW, clip_sparse
-from plugrank_training.fit.list_loss import list_loss, list_losses, retrieval_loss, retrieval_query
+from plugrank_training.fit.list_loss import BLOCKED, list_loss, list_losses, retrieval_loss, retrieval_query
 from plugrank_training.fit.ranking_loss import ranking_log_loss, ranking_loss
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.cut_model import CutModel
@@ -188,8 +188,10 @@ class Scorer(nn.Module):
         """Logits by task `[G, C, tasks]`; mean loss of lists and of item vectors, 0 without one."""
         encoded = encode_batch(self.model, self.catalog, batch, self.options.dropping)
         logits = score_encoded(self.model, encoded, batch)
-        logit = logits[..., 0]
-        lists = vectors = logit.new_zeros(())
+        logit = logits[..., self.model.list_place]
+        # Where lists have an output of their own it is part of every step, as several processes want it.
+        lists = logit.sum() * 0.0 if self.model.list_place else logit.new_zeros(())
+        vectors = logit.new_zeros(())
         if self.options.lists > 0.0 and batch.drawn is not None:
             losses = drawn_losses(self.model, encoded, batch.drawn, logit)
             lists = list_loss(losses, (batch.label * batch.there).index_select(0, batch.drawn.lists))
@@ -218,7 +220,10 @@ class Scorer(nn.Module):
 
 
 def drawn_losses(model: ClickModel, encoded: EncodedBatch, drawn: DrawnItems, logit: Tensor) -> Tensor:
-    """`list_losses` of a batch's lists with clicks, `[D, C]`; `logit [G, C]` are the candidates'."""
+    """`list_losses` of a batch's lists with clicks, `[D, C]`.
+
+    `logit [G, C]` are the candidates', of the task that lists are ordered by.
+    """
     against = score_drawn(model, encoded, drawn)
     candidates = logit.index_select(0, drawn.lists)
     return list_losses(candidates, against, drawn.log_chance_candidates, drawn.log_chance, drawn.blocked)
@@ -234,7 +239,7 @@ def combined_loss(
     scored: tuple[Tensor, Tensor, Tensor], batch: Batch, options: FitOptions, tasks: Sequence[str]
 ) -> Tensor:
     """All that is trained by: log loss, the in-user ranking loss, the list loss, the loss of item vectors, and the
-    losses of the further `tasks`."""
+    losses of the further `tasks` that have labels."""
     logits, lists, vectors = scored
     loss = (1.0 - options.lists) * logged_loss(logits[..., 0], batch, options.ranking)
     for place, task in enumerate(tasks, 1):
@@ -277,29 +282,48 @@ def valid_loss(logits: np.ndarray, examples: Examples, ranking: float) -> float:
 
 
 @torch.no_grad()
+def list_level(model: CutModel, catalog: Catalog, batcher: Batcher) -> float:
+    """What has to be taken off the logits of lists, so that those of the whole catalog are logarithms of shares: the
+    mean over lists of the logarithm of their sum, estimated from the drawn items. The list loss leaves it open.
+
+    0 where no list has a click.
+    """
+    model.eval()
+    levels = []
+    for batch in batcher.passes(None):
+        if batch.drawn is None:
+            continue
+        encoded = encode_batch(model, catalog, batch, Dropping())
+        weighed = score_drawn(model, encoded, batch.drawn) - batch.drawn.log_chance
+        weighed = torch.where(batch.drawn.blocked, torch.full_like(weighed, BLOCKED), weighed)
+        levels.append(torch.logsumexp(weighed, dim=1) - np.log(weighed.shape[1]))
+    return float(torch.cat(levels).double().mean()) if levels else 0.0
+
+
+@torch.no_grad()
 def judged(model: ClickModel, catalog: Catalog, batcher: Batcher, options: FitOptions) -> float:
     """What `combined_loss` is over a whole part but for the item vectors; drawn items are the same every time."""
     model.eval()
     logits = np.full(len(batcher.examples), np.nan)
     summed, clicks = 0.0, 0.0
     # Of each further task: the sum of its losses, and how many there are.
-    tasks = np.zeros((len(model.tasks) - 1, 2))
+    tasks = np.zeros((len(model.labelled_tasks), 2))
     for batch in batcher.passes(None):
         encoded = encode_batch(model, catalog, batch, Dropping())
         every = score_encoded(model, encoded, batch)
         logit = every[..., 0]
-        for place, task in enumerate(model.tasks[1:]):
+        for place, task in enumerate(model.labelled_tasks):
             label = batch.further[task]
             known = float((~label.isnan()).sum())
             tasks[place] += float(task_loss(every[..., place + 1], label)) * known, known
         there = batch.example >= 0
         logits[batch.example[there]] = logit.double().cpu().numpy()[there]
         if batch.drawn is not None and options.lists > 0.0:
-            losses = drawn_losses(model, encoded, batch.drawn, logit)
+            losses = drawn_losses(model, encoded, batch.drawn, every[..., model.list_place])
             clicked = (batch.label * batch.there).index_select(0, batch.drawn.lists)
             summed, clicks = summed + float((losses * clicked).sum()), clicks + float(clicked.sum())
     loss = valid_loss(logits, batcher.examples, options.ranking)
-    weights = [options.task_weights.get(task, 1.0) for task in model.tasks[1:]]
+    weights = [options.task_weights.get(task, 1.0) for task in model.labelled_tasks]
     further = float(np.dot(weights, tasks[:, 0] / np.maximum(tasks[:, 1], 1.0)))
     if options.lists == 0.0 or not clicks:
         return loss + further
@@ -414,7 +438,7 @@ def fit(
     while not run.ended(options):
         for batch in train.passes(run.random, skip=run.done, by_user=options.ranking > 0):
             model.train()
-            loss = combined_loss(scorer(batch), batch, options, model.tasks[1:])
+            loss = combined_loss(scorer(batch), batch, options, model.labelled_tasks)
             run.optimizers.zero_grad()
             loss.backward()
             run.optimizers.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,19 @@ from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.request_context import RequestContext
 from plugrank_training.models.rounding import through_f16
 from plugrank_training.models.schema import MAIN_TASK, Schema
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """What tasks read of pairs `[users, candidates]`."""
+
+    # Log-odds of item, user and request, [users, candidates]; with what branches tell of pairs, and without it.
+    logit: Tensor
+    prior: Tensor
+    # What branches tell of pairs, [users, candidates, d].
+    told: Tensor
+    # Of a deep model the first layer before its ReLU, [users, candidates, hidden].
+    hidden: Tensor | None
 
 
 class ClickModel(CutModel):
@@ -50,6 +64,9 @@ class ClickModel(CutModel):
         self.habits = Habits(history.clicks + history.impressions)
         self.wide_user = nn.Linear(Habits.dim, 1, bias=False)
         self.wide_cross = nn.Linear(cross, 1, bias=False) if cross else None
+        # Of lists with an output of their own: what makes an item the next click of all need not make a shown one
+        # clicked.
+        self.wide_lists = nn.Linear(cross, 1, bias=False) if cross and self.list_place else None
         self.base = nn.Parameter(torch.zeros(1))
         # A linear model reads recency as one weight a bucket, a deep one as a vector.
         hidden = config.hidden if self.deep else 1
@@ -60,8 +77,9 @@ class ClickModel(CutModel):
         self.task_base = nn.Parameter(torch.zeros(further)) if further else None
         self.from_recency = nn.Embedding(AGE_BUCKETS, hidden)
         nn.init.normal_(self.from_recency.weight, std=0.02)
-        if self.wide_cross is not None:
-            self.start_wide(self.wide_cross.weight)
+        for wide in (self.wide_cross, self.wide_lists):
+            if wide is not None:
+                self.start_wide(wide.weight)
         if not self.deep:
             return
         if not cross:
@@ -102,6 +120,7 @@ class ClickModel(CutModel):
             (self.from_item, other.from_item),
             (self.from_cross, other.from_cross),
             (self.wide_cross, other.wide_cross),
+            (self.wide_lists, other.wide_lists),
         ):
             if mine is None or theirs is None:
                 continue
@@ -126,22 +145,32 @@ class ClickModel(CutModel):
     @torch.no_grad()
     def trust_match(self) -> None:
         """Start from the first branch's last cross output, PPM's next-click score, as the log-odds; the deep part
-        begins silent."""
-        if self.wide_cross is not None:
-            self.wide_cross.weight.zero_()
-            self.wide_cross.weight[:, self.parts()[0].cross_dim - 1] = 1.0
-        last = self.head[-1]
+        begins silent. Where lists have an output of their own it is theirs that does so."""
+        wide = self.wide_of_lists()
+        if wide is not None:
+            wide.weight.zero_()
+            wide.weight[:, self.parts()[0].cross_dim - 1] = 1.0
+        last = self.heads()[self.list_place][-1]
         if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)
 
     @torch.no_grad()
     def trust_recent(self) -> None:
-        """Start from the share of recent clicks, of the last half-life that is given, as log-odds."""
-        start = 0
+        """Start from the share of recent clicks, of the last half-life that is given, as log-odds; of lists alone where
+        they have an output of their own."""
+        start, wide = 0, self.wide_of_lists()
         for part in self.parts():
-            if isinstance(part, RecentPopularity) and self.wide_cross is not None:
-                self.wide_cross.weight[:, start + part.cross_dim - 1] = 1.0
+            if isinstance(part, RecentPopularity) and wide is not None:
+                wide.weight[:, start + part.cross_dim - 1] = 1.0
             start += part.cross_dim
+
+    def wide_of_lists(self) -> nn.Linear | None:
+        """What weighs pairs in the log-odds that lists are ordered by; None where no branch tells of pairs."""
+        return self.wide_lists if self.list_place else self.wide_cross
+
+    def heads(self) -> list[nn.Sequential]:
+        """Of a deep model, one a task."""
+        return [self.head, *(head for head in self.task_heads if isinstance(head, nn.Sequential))]
 
     def history_outputs(self) -> list[str]:
         """Item outputs that `encode_users` reads."""
@@ -203,45 +232,57 @@ class ClickModel(CutModel):
 
     def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
         """See `CutModel.score`."""
-        logit, hidden = self.first_layer(state, candidate, recency_bucket)
-        if hidden is None:
-            return logit
-        deep: Tensor = self.head(hidden).squeeze(-1)
-        return deep + logit
+        return self.logit(self.first_layer(state, candidate, recency_bucket), 0)
 
     def score_tasks(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
         """See `CutModel.score_tasks`: the first layer is common to all tasks."""
-        logit, hidden = self.first_layer(state, candidate, recency_bucket)
-        every = [logit]
-        if self.task_scale is not None and self.task_base is not None:
-            every += (logit.unsqueeze(-1) * self.task_scale + self.task_base).unbind(-1)
-        if hidden is not None:
-            heads = [self.head, *self.task_heads]
-            every = [head(hidden).squeeze(-1) + wide for head, wide in zip(heads, every, strict=True)]
-        return torch.stack(every, dim=-1)
+        first = self.first_layer(state, candidate, recency_bucket)
+        return torch.stack([self.logit(first, place) for place in range(len(self.tasks))], dim=-1)
+
+    def score_lists(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
+        """See `CutModel.score_lists`."""
+        return self.logit(self.first_layer(state, candidate, recency_bucket), self.list_place)
+
+    def logit(self, first: FirstLayer, task: int) -> Tensor:
+        """Logits of one task, by its place."""
+        logit = first.logit
+        if self.wide_lists is not None and task == self.list_place:
+            logit = first.prior + self.wide_lists(first.told).squeeze(-1)
+        if task and self.task_scale is not None and self.task_base is not None:
+            logit = logit * self.task_scale[task - 1] + self.task_base[task - 1]
+        if first.hidden is None:
+            return logit
+        deep: Tensor = self.heads()[task](first.hidden).squeeze(-1)
+        return deep + logit
 
     def gated(self, told: Tensor, state: Named, branch: int) -> Tensor:
         """What a branch, by its place, tells of pairs `[users, candidates, d]`, scaled by its gate if it has one."""
         return told if self.gate is None else told * state["past_gate"][:, branch].view(-1, 1, 1)
 
-    def first_layer(self, state: Named, candidate: Named, recency_bucket: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The wide part's logits `[users, candidates]` and, of a deep model, the first layer before its ReLU."""
+    def first_layer(self, state: Named, candidate: Named, recency_bucket: Tensor) -> FirstLayer:
+        """What all tasks have in common."""
         told = [
             self.gated(part.cross(state, candidate), state, place)
             for place, part in enumerate(self.parts())
             if part.cross_dim
         ]
+        cross = torch.cat(told, dim=-1) if told else None
         recency = self.from_recency(recency_bucket)
-        logit = candidate["prior"].squeeze(-1) + state["bias_user"]
+        prior = candidate["prior"].squeeze(-1) + state["bias_user"]
+        logit = prior
         if self.wide_cross is not None:
-            logit = logit + self.wide_cross(torch.cat(told, dim=-1)).squeeze(-1)
+            logit = logit + self.wide_cross(cross).squeeze(-1)
         if self.context is not None:
-            logit = logit + self.context.bias(state, candidate)
+            given = self.context.bias(state, candidate)
+            logit, prior = logit + given, prior + given
+        if cross is None:
+            cross = prior.new_zeros(*prior.shape, 0)
         if not self.deep:
-            return logit + recency, None
-        hidden = self.from_cross(torch.cat(told, dim=-1)) + candidate["dense_item"]
+            return FirstLayer(logit + recency, prior + recency, cross, None)
+        hidden = self.from_cross(cross) + candidate["dense_item"]
         hidden = hidden + (state["dense_user"] + recency).unsqueeze(1)
-        return logit, hidden if self.context is None else self.context.layer(hidden, state, candidate)
+        hidden = hidden if self.context is None else self.context.layer(hidden, state, candidate)
+        return FirstLayer(logit, prior, cross, hidden)
 
 
 def make_head(config: UnifiedConfig, hidden: int) -> nn.Sequential:

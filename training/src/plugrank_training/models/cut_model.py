@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from plugrank_training.models.inputs import ItemInputs, Named
-from plugrank_training.models.schema import MAIN_TASK
+from plugrank_training.models.schema import LIST_TASK, MAIN_TASK
 
 
 class CutModel(nn.Module, ABC):
@@ -15,6 +15,16 @@ class CutModel(nn.Module, ABC):
 
     # What it predicts, the main task first.
     tasks: tuple[str, ...] = (MAIN_TASK,)
+
+    @property
+    def labelled_tasks(self) -> tuple[str, ...]:
+        """Further tasks whose labels the log has, as they stand behind the main one."""
+        return tuple(task for task in self.tasks[1:] if task != LIST_TASK)
+
+    @property
+    def list_place(self) -> int:
+        """Which of the tasks lists are ordered by: an output of their own, or else the main one."""
+        return self.tasks.index(LIST_TASK) if LIST_TASK in self.tasks else 0
 
     @property
     @abstractmethod
@@ -62,3 +72,7 @@ class CutModel(nn.Module, ABC):
     def score_tasks(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
         """The same for all tasks, `[users, candidates, tasks]`."""
         return self.score(state, candidate, recency_bucket).unsqueeze(-1)
+
+    def score_lists(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:
+        """Logits `[users, candidates]` of the task that lists are ordered by."""
+        return self.score_tasks(state, candidate, recency_bucket)[..., self.list_place]

@@ -8,6 +8,9 @@ from plugrank_training.models.features import Feature
 
 # The task that every data set has, whose label is the column `label`.
 MAIN_TASK = "click"
+# The task that lists are ordered by where they have an output of their own: how likely the item, of the whole catalog,
+# is the next click of the user. It has no label of its own and is the last of a model's tasks.
+LIST_TASK = "next_click"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from plugrank_training.evaluate.lists.retrieval import Candidates, Retrieval
 from plugrank_training.evaluate.lists.rows import ListRow, ranked
 from plugrank_training.evaluate.trained import Trained
 from plugrank_training.fit.batches import Batcher
-from plugrank_training.fit.train import predict
+from plugrank_training.fit.train import predict_tasks
 from plugrank_training.progress_bar import progress_bar
 
 RETRIEVALS = ("own", "fixed")
@@ -49,7 +49,7 @@ class Replay:
         return [self.retrieval.retrieve(request.clicks, vectors) for request in self.requests.requests]
 
     def network(self, trained: Trained, candidates: Sequence[Candidates], name: str) -> RankedLists:
-        """Lists of a network, by its calibrated click probability."""
+        """Lists of a network, by its output of lists, or else of clicks; with calibrated click probabilities."""
         device = self.catalog.present.device
         model = trained.network().to(device)
         requests = self.requests.requests
@@ -60,8 +60,8 @@ class Replay:
         examples = Examples(user, item, moment, np.zeros(len(user), dtype=np.int8))
         batcher = Batcher(examples, self.history, max(lengths), self.rows, device)
         batcher.recent = self.recent
-        logits = predict(model, self.catalog, batcher, f"{name} lists")
-        probability = apply(trained.calibration, logits)
+        every = predict_tasks(model, self.catalog, batcher, f"{name} lists")
+        logits, probability = every[:, model.list_place], apply(trained.calibration, every[:, 0])
         rows = []
         ends = np.cumsum(lengths)
         for one, first, end in zip(candidates, ends - lengths, ends, strict=True):
