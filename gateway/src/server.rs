@@ -37,6 +37,8 @@ pub async fn run(listener: TcpListener, gateway: Gateway, shutdown: Shutdown) ->
     // Before the first request, as far as the store answers; then in turns until the server ends.
     if let Err(error) = gateway.experiments.read(&gateway.store).await {
         tracing::warn!(error, "the experiments cannot be read yet");
+    } else if let Err(error) = gateway.experiments.define(&gateway.store).await {
+        tracing::warn!(error, "the experiments of the settings cannot be written yet");
     }
     let following =
         experiments::follow(Arc::clone(&gateway.experiments), Arc::clone(&gateway.store));

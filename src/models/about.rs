@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 use anyhow::ensure;
 use async_trait::async_trait;
+use plugrank_background::beside;
 use plugrank_contract::{
     Call, CallError, Context,
     loading::{
@@ -44,7 +45,7 @@ impl<T: RoleCalls> Service<CheckBundle> for AboutModels<T> {
     async fn call(&self, _: Context, call: CheckBundle) -> Result<CheckedBundle, CallError> {
         let settings = self.0.settings().clone();
         let opened = tokio::task::spawn_blocking(move || {
-            let model = Model::open_folder(&settings, call.folder.as_deref())?;
+            let model = beside(|| Model::open_folder(&settings, call.folder.as_deref()))?;
             let version = model.bundle.version().to_owned();
             let fits = version.bytes().all(|byte| byte.is_ascii_graphic());
             ensure!(

@@ -14,6 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use async_trait::async_trait;
+use plugrank_background::beside;
 use plugrank_body::BodyMemory;
 use plugrank_gateway::{
     BundleFolder, LoadModel, ModelLoadProgress, OpenedModel, ProgressReader, ServingModel,
@@ -81,7 +82,7 @@ impl LoadModel for Loader {
             (Arc::clone(&self.store), self.bodies.clone(), self.system.clone());
         let open_inference = self.open_inference.clone();
         let opened = tokio::task::spawn_blocking(move || -> Result<Opened> {
-            let model = Model::open_folder(&settings, folder.as_deref())?;
+            let model = beside(|| Model::open_folder(&settings, folder.as_deref()))?;
             memory::check(&model.bundle, items)?;
             let progress = Progress::hidden();
             Ok(Opened { model, settings, store, bodies, open_inference, system, progress })

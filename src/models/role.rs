@@ -14,6 +14,7 @@ use actix_web::web::ServiceConfig;
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
+use plugrank_background::beside;
 use plugrank_body::BodyMemory;
 use plugrank_contract::{
     Call, CallError, Context,
@@ -265,7 +266,7 @@ impl<T: RoleCalls> RoleModels<T> {
         let items = self.process.store.item_count().await?;
         let (settings, named) = (self.process.settings.clone(), named.clone());
         let opened = tokio::task::spawn_blocking(move || {
-            let model = Model::open_folder(&settings, named.folder.as_deref())?;
+            let model = beside(|| Model::open_folder(&settings, named.folder.as_deref()))?;
             let found = model.bundle.version();
             ensure!(found == named.version, "it has version {found}, not {}", named.version);
             memory::check(&model.bundle, items)?;

@@ -55,7 +55,7 @@ pub struct Settings {
     pub events: EventsOptions,
     #[garde(dive)]
     pub exposures: ExposuresOptions,
-    #[garde(dive)]
+    #[garde(dive, custom(surfaces::of_arms(&self.surfaces)))]
     pub experiments: ExperimentsOptions,
     /// Places of the shop where lists are shown, each by its name.
     #[garde(dive, custom(surfaces::possible_names))]

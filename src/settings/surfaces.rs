@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use garde::Validate;
 use plugrank_contract::Filter;
-use plugrank_gateway::SurfaceParts;
+use plugrank_gateway::{ExperimentsOptions, SurfaceParts};
 use plugrank_reranking::{RuleOptions, options::possible_rules, rule_inputs};
 use plugrank_retrieval::{
     options::{Quota, ShownTooOftenOptions, SurfaceCandidates},
@@ -89,6 +89,19 @@ pub(super) fn possible_names(surfaces: &Surfaces, _: &()) -> garde::Result {
     };
     let wrong = surfaces.keys().find(|name| !plain(name));
     holds(wrong.is_none(), || "named by 1 to 64 lower-case letters, digits, `_` and `-`".to_owned())
+}
+
+/// Whether the surfaces that arms of the settings' experiments name are there.
+pub(super) fn of_arms(surfaces: &Surfaces) -> impl Fn(&ExperimentsOptions, &()) -> garde::Result {
+    move |experiments: &ExperimentsOptions, (): &()| {
+        let named = experiments.arm_surfaces();
+        let Some(unknown) = named.iter().find(|name| !surfaces.contains_key(*name)) else {
+            return Ok(());
+        };
+        Err(garde::Error::new(format!(
+            "such that arms of `defined` name surfaces of the section `surfaces`; {unknown} is none"
+        )))
+    }
 }
 
 impl Settings {

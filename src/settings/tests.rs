@@ -169,6 +169,27 @@ fn impossible_values_name_the_key_and_the_range() {
 }
 
 #[test]
+fn experiments_are_defined_in_the_settings() {
+    let defined = |control: &str, surface: &str| {
+        format!(
+            "[[experiments.defined]]\nname = \"b\"\nlayer = \"l\"\ncontrol = \"{control}\"\n\
+             arms = [{{ name = \"a\", weight = 1 }}, \
+             {{ name = \"b\", weight = 1, settings = {{ surface = \"{surface}\" }} }}]\n\
+             [surfaces.home-b]\nk = 5\n"
+        )
+    };
+    let settings = from_file(&defined("a", "home-b")).unwrap();
+    assert_eq!(settings.experiments.arm_surfaces().into_iter().collect::<Vec<_>>(), ["home-b"]);
+    assert_eq!(from_file(&settings.to_file()).unwrap(), settings);
+    for (control, surface, wrong) in
+        [("c", "home-b", "defined[0].control"), ("a", "home-c", "home-c is none")]
+    {
+        let error = from_file(&defined(control, surface)).unwrap_err().to_string();
+        assert!(error.contains("`experiments") && error.contains(wrong), "{error}");
+    }
+}
+
+#[test]
 fn a_broken_or_missing_file_is_named() {
     let file = file("[server\n");
     let error = Settings::from_sources(Some(file.path()), HashMap::new()).unwrap_err();

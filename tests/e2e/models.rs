@@ -274,12 +274,13 @@ async fn what_an_exchange_costs_is_measured() {
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let plan = Exchange {
         server: ShopServer { url: site.url(""), key: None },
-        folder: "two".to_owned(),
+        folders: vec!["two".to_owned()],
         rate: 20.0,
         threads: 4,
         alone: Duration::from_secs(2),
         activations: 6,
         users: 10,
+        whole: 0.3,
     };
     let phases = tokio::task::spawn_blocking(move || exchange(&plan)).await.unwrap().unwrap();
     let first = manifest()["version"].as_str().unwrap().to_owned();

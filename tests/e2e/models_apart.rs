@@ -69,12 +69,13 @@ async fn models_are_exchanged_over_five_processes_and_every_gateway() {
     // Twenty activations and rollbacks under requests; every answer is one of the two it can be.
     let plan = Exchange {
         server: ShopServer { url: gateway.url(""), key: None },
-        folder: "two".to_owned(),
+        folders: vec!["two".to_owned()],
         rate: 20.0,
         threads: 4,
         alone: Duration::from_secs(2),
         activations: 20,
         users: 8,
+        whole: 0.3,
     };
     let phases = tokio::task::spawn_blocking(move || exchange(&plan)).await.unwrap().unwrap();
     let by: Vec<_> = phases.iter().map(|phase| (phase.name, phase.models.len())).collect();

@@ -51,7 +51,7 @@ fn request(number: usize) -> Value {
     let moment = 4_000_000_000_000_i64;
     let user = match number % 10 {
         0 => format!("stranger-{number}"),
-        _ => format!("u{}", number * 7 % 800 + 1),
+        _ => format!("u{}", number * 7 % 500 + 1),
     };
     let k = [1, 5, 20, 20, 60, 150][number % 6];
     let mut body =

@@ -14,13 +14,18 @@ pub(crate) async fn follow(experiments: Arc<Experiments>, store: Arc<dyn Store>)
     let mut failing = false;
     loop {
         sleep(experiments.options().follow_every()).await;
-        match experiments.read(&store).await {
+        let kept = match experiments.read(&store).await {
+            Ok(()) => experiments.define(&store).await,
+            Err(error) => Err(error),
+        };
+        match kept {
             Ok(()) => failing = false,
             Err(error) => {
                 if !failing {
                     tracing::warn!(
                         error,
-                        "the experiments cannot be read; those before stay in force"
+                        "the experiments cannot be read, or those of the settings not be written; those before stay \
+                         in force"
                     );
                 }
                 failing = true;

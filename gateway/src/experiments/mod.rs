@@ -5,6 +5,7 @@
 
 mod arms;
 mod change;
+mod defined;
 mod follow;
 mod judge;
 mod metrics;
@@ -19,6 +20,7 @@ mod judge_tests;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use plugrank_experiments::{Assigner, Definitions};
 
 pub(crate) use arms::{Arms, GivenArm, Who};
@@ -29,7 +31,7 @@ pub(crate) use metrics::ExperimentMetrics;
 pub use options::ExperimentsOptions;
 pub(crate) use results::{Asked, ResultsError, Tallies};
 pub(crate) use tally::TallyError;
-pub(crate) use write::WriteError;
+pub(crate) use write::{WriteError, put_experiment};
 
 /// Name of the document in the store.
 const DOCUMENT: &str = "experiments";
@@ -38,6 +40,8 @@ const DOCUMENT: &str = "experiments";
 pub(crate) struct Experiments {
     running: ArcSwap<Running>,
     options: ArcSwap<ExperimentsOptions>,
+    /// The options whose experiments are written.
+    defined: Mutex<Option<Arc<ExperimentsOptions>>>,
 }
 
 /// Definitions in force.
@@ -52,7 +56,11 @@ pub(crate) struct Running {
 impl Experiments {
     pub(crate) fn new(options: ExperimentsOptions) -> Self {
         let running = Running::new(Definitions::default(), 0);
-        Self { running: ArcSwap::from_pointee(running), options: ArcSwap::from_pointee(options) }
+        Self {
+            running: ArcSwap::from_pointee(running),
+            options: ArcSwap::from_pointee(options),
+            defined: Mutex::default(),
+        }
     }
 
     /// How experiments are followed and forced.

@@ -1,9 +1,9 @@
 //! Writing definitions: read, changed, checked, and written if no other write came first.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use plugrank_contract::TimestampMs;
-use plugrank_experiments::{DefinitionProblems, Definitions};
+use plugrank_experiments::{DefinitionProblems, Definitions, Experiment, Layer};
 use plugrank_store::{Store, StoreError};
 
 use super::{DOCUMENT, Experiments, change, follow};
@@ -27,6 +27,22 @@ pub(crate) enum WriteError {
     Unreadable(String),
     /// The store failed.
     Store(StoreError),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(errors) => {
+                let told = errors.iter().map(|error| format!("{}: {}", error.field, error.detail));
+                f.write_str(&told.collect::<Vec<_>>().join("; "))
+            }
+            Self::Moves(problems) => problems.fmt(f),
+            Self::Unknown => f.write_str("there is no such experiment"),
+            Self::Busy => f.write_str("others wrote experiments at the same time"),
+            Self::Unreadable(detail) => f.write_str(detail),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<StoreError> for WriteError {
@@ -69,6 +85,19 @@ impl Experiments {
             }
         }
         Err(WriteError::Busy)
+    }
+}
+
+/// Puts an experiment in the place of the one of its name, or beside the others. A layer that does not exist yet deals
+/// users.
+pub(crate) fn put_experiment(definitions: &mut Definitions, experiment: Experiment) {
+    let layer = &experiment.layer;
+    if !layer.is_empty() && !definitions.layers.iter().any(|known| known.name == *layer) {
+        definitions.layers.push(Layer { name: layer.clone(), ..Layer::default() });
+    }
+    match definitions.experiments.iter_mut().find(|known| known.name == experiment.name) {
+        Some(known) => *known = experiment,
+        None => definitions.experiments.push(experiment),
     }
 }
 

@@ -7,7 +7,7 @@ use actix_web::{
     web::{self, Data, Path, ServiceConfig},
 };
 use plugrank_contract::TimestampMs;
-use plugrank_experiments::{Experiment, Layer};
+use plugrank_experiments::Experiment;
 use serde_json::json;
 
 use crate::{
@@ -15,7 +15,9 @@ use crate::{
     api::experiments::{ExperimentList, ExperimentSchema, ExperimentView},
     body::{BodyLimit, JsonBody},
     endpoint::{Endpoint, get_or_head},
-    experiments::{Asked, ResultsError, Running, TallyError, WriteError, check_surfaces},
+    experiments::{
+        Asked, ResultsError, Running, TallyError, WriteError, check_surfaces, put_experiment,
+    },
     problem::{FieldError, Problem, ProblemDocument},
     validate,
 };
@@ -119,15 +121,7 @@ pub(crate) async fn put(
         return Err(Problem::invalid(unknown));
     }
     let written = gateway.experiments.write(&gateway.store, by_request(), |definitions| {
-        let experiment = experiment.clone();
-        let layer = &experiment.layer;
-        if !layer.is_empty() && !definitions.layers.iter().any(|known| known.name == *layer) {
-            definitions.layers.push(Layer { name: layer.clone(), ..Layer::default() });
-        }
-        match definitions.experiments.iter_mut().find(|known| known.name == name) {
-            Some(known) => *known = experiment,
-            None => definitions.experiments.push(experiment),
-        }
+        put_experiment(definitions, experiment.clone());
         Ok(())
     });
     written.await.map_err(|error| problem(error, &name))?;

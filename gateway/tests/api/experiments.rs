@@ -155,6 +155,73 @@ async fn every_gateway_of_a_store_follows() {
     panic!("the second gateway never followed");
 }
 
+/// A server whose settings define an experiment at a step of its ramp.
+fn defining(store: &Server, step: u8) -> Server {
+    let setup =
+        Setup { store: Arc::clone(&store.store), experiments: defined(step), ..Setup::default() };
+    Server::start_as(setup, |_, _| {})
+}
+
+fn defined(step: u8) -> ExperimentsOptions {
+    let mut experiment = experiment();
+    experiment["name"] = json!("ppm");
+    experiment["ramp"] = json!({"steps": [5, 25, 50], "at": step});
+    let layers = vec![json!({"name": "ranking", "salt": "of the settings"})];
+    ExperimentsOptions {
+        follow_ms: 100,
+        layers,
+        defined: vec![experiment],
+        ..ExperimentsOptions::default()
+    }
+}
+
+async fn share(server: &Server) -> f64 {
+    let view: Value = server.get("/v1/experiments/ppm").await.json().await.unwrap();
+    view["shares"]["ppm"].as_f64().unwrap_or_else(|| panic!("{view}"))
+}
+
+#[actix_web::test]
+async fn what_the_settings_define_is_written_once_for_each_wording() {
+    let store = Server::start();
+    let server = defining(&store, 5);
+    while server.get("/v1/experiments/ppm").await.status() != 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(share(&server).await, 0.05);
+    let list: Value = server.get("/v1/experiments").await.json().await.unwrap();
+    assert_eq!(list["layers"][0]["salt"], "of the settings", "{list}");
+    let view: Value = server.get("/v1/experiments/ppm").await.json().await.unwrap();
+    assert_eq!(view["definition"]["history"][0]["cause"], "settings", "{view}");
+    let mut further = view["definition"].clone();
+    further["ramp"]["at"] = json!(25);
+    put(&server, "ppm", &further).await;
+    // The same wording after a restart: what the API made of it stays.
+    let again = defining(&store, 5);
+    for _ in 0..10 {
+        again.rank(&json!({"user_id": "u", "k": 3})).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(share(&again).await, 0.25);
+    // Another one, taken up while it serves.
+    let mut options = again.live.borrow().clone();
+    options.experiments = defined(50);
+    again.live.send(options).unwrap();
+    while share(&again).await != 0.5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // One that would move users from arm to arm changes nothing.
+    let mut options = again.live.borrow().clone();
+    options.experiments.defined[0]["salt"] = json!("another");
+    again.live.send(options).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let view: Value = again.get("/v1/experiments/ppm").await.json().await.unwrap();
+    assert_eq!(view["definition"].get("salt"), None, "{view}");
+    assert_eq!(again.delete("/v1/experiments/ppm").await.status(), 204);
+    let last = defining(&store, 50);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    problem(last.get("/v1/experiments/ppm").await, 404).await;
+}
+
 #[actix_web::test]
 async fn arms_are_named_only_where_that_is_allowed() {
     let body = json!({"user_id": "u", "arms": {"ppm": "idrec"}});

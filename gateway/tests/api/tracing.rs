@@ -92,6 +92,9 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     let telemetry = Telemetry::install(&settings, Some(Arc::new(TailSampling::new(None)))).unwrap();
 
     let server = Server::start();
+    let arms = json!([{"name": "old", "weight": 1}, {"name": "new", "weight": 1}]);
+    let experiment = json!({"layer": "ranking", "control": "old", "arms": arms});
+    assert_eq!(server.put("/v1/experiments/two", &experiment).await.status(), 200);
     server.rerank.next(Act::Hang);
     let response = server
         .request(Method::POST, "/v1/rank")
@@ -162,8 +165,10 @@ async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
     );
 }
 
-/// One span for each stage of the reply, below the request's.
+/// One span for each stage of the reply, below the request's, which names the arms of the reply.
 fn has_stages(spans: &[&Span], http: &Span, reply: &Value) {
+    let arm = reply["experiments"]["ranking"].as_str().unwrap();
+    assert_eq!(text(http, "plugrank.experiments"), format!("ranking={arm}"));
     for stage in reply["budget"]["stages"].as_array().unwrap() {
         let name = format!("rank.{}", stage["stage"].as_str().unwrap());
         let span = spans.iter().find(|span| span.name == name).unwrap();

@@ -133,7 +133,7 @@ pub fn closed_loop(
 
 /// The definition in its layer. Where it plans no number of units, the plan is made for the shoppers there are, as
 /// whoever knows how many users will come would make it.
-fn planned(definition: &Value, shoppers: usize) -> Value {
+pub(crate) fn planned(definition: &Value, shoppers: usize) -> Value {
     let mut definition = definition.clone();
     definition["layer"] = json!(LAYER);
     if definition["plan"]["units"].is_null() {

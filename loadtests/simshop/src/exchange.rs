@@ -19,8 +19,9 @@ use crate::shop_client::{Fixed, ShopClient, ShopServer};
 pub struct Exchange {
     /// Which, and by which key.
     pub server: ShopServer,
-    /// Folder of the second model, among the server's models.
-    pub folder: String,
+    /// Folders of second models, among the server's models. Each is loaded in turn and removed again; the last and the
+    /// first model are activated in turns.
+    pub folders: Vec<String>,
     /// Rank requests a second.
     pub rate: f64,
     /// Requests at a time, at most.
@@ -31,6 +32,9 @@ pub struct Exchange {
     pub activations: usize,
     /// Users that are ranked for: `u1` and on.
     pub users: usize,
+    /// Share of the requests that rank the whole catalog. They are timed only; the others name their candidates, so
+    /// that each has one answer a model.
+    pub whole: f64,
 }
 
 /// Latencies of a phase, in milliseconds.
@@ -38,6 +42,8 @@ pub struct Exchange {
 pub struct ExchangePhase {
     /// What went on.
     pub name: &'static str,
+    /// How long.
+    pub seconds: f64,
     /// Answers.
     pub requests: usize,
     /// Requests that were not answered with a ranking.
@@ -57,9 +63,49 @@ pub struct ExchangePhase {
 /// Asked all the time; a phase takes what has come since the one before.
 struct Asked {
     /// Milliseconds, for whom, and the answer.
-    answers: Mutex<Vec<(f64, usize, Option<Fixed>)>>,
+    answers: Mutex<Vec<(f64, usize, Answer)>>,
+    /// When the phase began.
+    since: Mutex<Instant>,
     stop: AtomicBool,
     next: AtomicUsize,
+}
+
+/// What came of a request.
+enum Answer {
+    Failed,
+    /// A ranking of the whole catalog, and whether nothing about it is degraded.
+    Catalog {
+        whole: bool,
+    },
+    /// One of fixed candidates.
+    Fixed(Fixed),
+}
+
+impl Answer {
+    fn is_degraded(&self) -> bool {
+        match self {
+            Self::Fixed(Fixed { whole, .. }) | Self::Catalog { whole } => !whole,
+            Self::Failed => false,
+        }
+    }
+
+    fn fixed(&self) -> Option<&Fixed> {
+        match self {
+            Self::Fixed(fixed) => Some(fixed),
+            Self::Failed | Self::Catalog { .. } => None,
+        }
+    }
+}
+
+impl Asked {
+    fn new() -> Self {
+        Self {
+            answers: Mutex::default(),
+            since: Mutex::new(Instant::now()),
+            stop: AtomicBool::new(false),
+            next: AtomicUsize::new(0),
+        }
+    }
 }
 
 /// Measures.
@@ -68,13 +114,10 @@ struct Asked {
 /// When the server cannot be reached, or the model is not loaded.
 pub fn exchange(plan: &Exchange) -> anyhow::Result<Vec<ExchangePhase>> {
     ensure!(plan.rate > 0.0 && plan.threads > 0 && plan.users > 0, "nothing would be asked");
+    ensure!((0.0..=1.0).contains(&plan.whole), "--whole is a share, is {}", plan.whole);
     let client = ShopClient::new(&plan.server);
     let first = client.models()?.active;
-    let asked = Asked {
-        answers: Mutex::default(),
-        stop: AtomicBool::new(false),
-        next: AtomicUsize::new(0),
-    };
+    let asked = Asked::new();
     thread::scope(|scope| {
         let begun = Instant::now();
         let asked = &asked;
@@ -93,15 +136,23 @@ fn phases(
     asked: &Asked,
     first: &str,
 ) -> anyhow::Result<Vec<ExchangePhase>> {
-    // What the first requests warm is not measured.
-    thread::sleep(plan.alone / 4);
-    asked.take("warming", &HashMap::new());
-    thread::sleep(plan.alone);
     let mut given = known(client, plan.users)?;
-    let alone = asked.take("alone", &given);
-    let second = client.load(&plan.folder)?;
-    loaded(client, &second)?;
-    let loading = asked.take("loading", &given);
+    let (mut phases, mut second) = (Vec::new(), None::<String>);
+    for folder in &plan.folders {
+        if let Some(before) = second {
+            client.remove(&before)?;
+        }
+        // What the first requests warm is not measured, nor what a removed model leaves to be done.
+        thread::sleep(plan.alone / 4);
+        asked.take("warming", &given);
+        thread::sleep(plan.alone);
+        phases.push(asked.take("alone", &given));
+        let version = client.load(folder)?;
+        loaded(client, &version)?;
+        phases.push(asked.take("loading", &given));
+        second = Some(version);
+    }
+    let second = second.context("no folder of a second model is named")?;
     client.activate(&second)?;
     given.extend(known(client, plan.users)?);
     asked.take("known", &given);
@@ -109,10 +160,10 @@ fn phases(
         client.activate(if number % 2 == 0 { first } else { &second })?;
         thread::sleep(Duration::from_millis(250));
     }
-    let exchanging = asked.take("exchanging", &given);
+    phases.push(asked.take("exchanging", &given));
     client.activate(first)?;
     client.remove(&second)?;
-    Ok(vec![alone, loading, exchanging])
+    Ok(phases)
 }
 
 /// What the active model gives each user.
@@ -127,6 +178,9 @@ fn known(client: &ShopClient, users: usize) -> anyhow::Result<Given> {
 
 /// Probabilities by model and user.
 type Given = HashMap<(String, usize), Vec<f64>>;
+
+/// Items of a list of the whole catalog.
+const LIST: usize = 20;
 
 /// How far probabilities may be from what the same model gave: their last digits depend on the batch.
 const ALIKE: f64 = 1e-4;
@@ -163,18 +217,27 @@ impl Asked {
             thread::sleep(due.saturating_sub(begun.elapsed()));
             let at = Instant::now();
             let user = number % plan.users;
-            let served = client.fixed(user).ok();
-            self.answers.lock().push((at.elapsed().as_secs_f64() * 1e3, user, served));
+            // Spread evenly over all.
+            let of_catalog = (number as f64 * plan.whole).fract() + plan.whole >= 1.0;
+            let answer = match of_catalog {
+                true => client
+                    .rank(user, LIST, None)
+                    .map(|served| Answer::Catalog { whole: served.whole }),
+                false => client.fixed(user).map(Answer::Fixed),
+            };
+            let answer = answer.unwrap_or(Answer::Failed);
+            self.answers.lock().push((at.elapsed().as_secs_f64() * 1e3, user, answer));
         }
     }
 
     fn take(&self, name: &'static str, given: &Given) -> ExchangePhase {
         let answers = std::mem::take(&mut *self.answers.lock());
-        let ranked = || answers.iter().filter_map(|(_, user, one)| Some((*user, one.as_ref()?)));
+        let since = std::mem::replace(&mut *self.since.lock(), Instant::now());
+        let ranked = || answers.iter().filter_map(|(_, user, one)| Some((*user, one.fixed()?)));
         let mut models: Vec<String> = ranked().map(|(_, one)| one.model.clone()).collect();
         models.sort_unstable();
         models.dedup();
-        let degraded = ranked().filter(|(_, one)| !one.whole).count();
+        let degraded = answers.iter().filter(|(.., one)| one.is_degraded()).count();
         let mixed =
             ranked().filter(|(user, one)| one.whole && !as_given(given, *user, one)).count();
         let mut times: Vec<f64> = answers.iter().map(|(ms, ..)| *ms).collect();
@@ -183,10 +246,12 @@ impl Asked {
             let place = (times.len() as f64 * share).ceil() as usize;
             times.get(place.saturating_sub(1)).copied().unwrap_or(f64::NAN)
         };
-        let failed = answers.len() - ranked().count();
+        let failed = answers.iter().filter(|(.., one)| matches!(one, Answer::Failed)).count();
+        let seconds = since.elapsed().as_secs_f64();
         let (p50_ms, p99_ms) = (at(0.5), at(0.99));
         ExchangePhase {
             name,
+            seconds,
             requests: times.len(),
             failed,
             degraded,
@@ -209,12 +274,13 @@ mod tests {
             whole: ms != 9,
             ctr: vec![if ms == 8 { 0.7 } else { 0.5 }],
         };
-        let answers = (1..=200).map(|ms| (ms as f64, 0, (ms != 7).then(|| fixed(ms))));
-        let asked = Asked {
-            answers: Mutex::new(answers.collect()),
-            stop: AtomicBool::new(false),
-            next: AtomicUsize::new(0),
+        let answer = |ms: usize| match ms {
+            7 => Answer::Failed,
+            6 => Answer::Catalog { whole: true },
+            ms => Answer::Fixed(fixed(ms)),
         };
+        let answers = (1..=200).map(|ms| (ms as f64, 0, answer(ms)));
+        let asked = Asked { answers: Mutex::new(answers.collect()), ..Asked::new() };
         let given = Given::from([(("m".to_owned(), 0), vec![0.500_01])]);
         let phase = asked.take("alone", &given);
         assert_eq!((phase.requests, phase.failed, phase.degraded, phase.mixed), (200, 1, 1, 1));

@@ -41,10 +41,11 @@ Examples:
 const EXCHANGE: &str = "\
 The server has a folder of models (models.folder) with the second bundle in it. Rank requests come at --rate all
 the time; printed are the latencies alone, while the second model is loaded, and while the two are activated in
-turns, four times a second. Then the first is active again and the second is removed. Each request has the same
-candidates at the same moment, so that a model has one answer to it: one that names a model and is not
-its answer is mixed. Loading is within its bounds while p99 stays below 1.5 times that alone, no request fails,
-and none is mixed.
+turns, four times a second. Then the first is active again and the second is removed. Several names are loaded one
+after another, each after a time alone, and the last is exchanged. A request that does not rank the whole catalog
+(--whole) has the same candidates at the same moment, so that a model has one answer to it: one that names
+a model and is not its answer is mixed. Loading is within its bounds while p99 stays below 1.5 times that alone, no
+request fails, and none is mixed.
 
 Example:
   simshop exchange shop-8 --url http://127.0.0.1:8080 --rate 200";
@@ -247,9 +248,9 @@ struct RoundArgs {
 
 #[derive(Debug, clap::Args)]
 struct ExchangeArgs {
-    /// Folder of the second model, among those of the server.
-    #[arg(value_name = "NAME")]
-    folder: String,
+    /// Folders of second models, among those of the server: each is loaded in turn, and the last one is activated.
+    #[arg(value_name = "NAME", required = true)]
+    folders: Vec<String>,
     #[command(flatten)]
     server: ShopServer,
     /// Rank requests a second.
@@ -267,6 +268,10 @@ struct ExchangeArgs {
     /// Users that are ranked for: u1 and on.
     #[arg(long, default_value_t = 100)]
     users: usize,
+    /// Share of the requests that rank the whole catalog; the others rank forty candidates, and their answers are
+    /// compared.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    whole: f64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -400,12 +405,13 @@ fn told(outcome: &Agreement) -> String {
 fn measure(args: &ExchangeArgs) -> anyhow::Result<()> {
     let phases = exchange(&Exchange {
         server: args.server.clone(),
-        folder: args.folder.clone(),
+        folders: args.folders.clone(),
         rate: args.rate,
         threads: args.threads,
         alone: std::time::Duration::try_from_secs_f64(args.seconds).context("--seconds")?,
         activations: args.activations,
         users: args.users,
+        whole: args.whole,
     })?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&phases)?);
@@ -414,8 +420,10 @@ fn measure(args: &ExchangeArgs) -> anyhow::Result<()> {
     let alone = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
     for phase in &phases {
         println!(
-            "{:<11} {:>6} requests, {} failed, {} degraded, {} mixed, p50 {:.1} ms, p99 {:.1} ms ({:.2} times that alone), by {}",
+            "{:<11} {:>5.1} s, {:>6} requests, {} failed, {} degraded, {} mixed, p50 {:.1} ms, p99 {:.1} ms ({:.2} times that \
+             alone), by {}",
             phase.name,
+            phase.seconds,
             phase.requests,
             phase.failed,
             phase.degraded,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     agreement::Found,
-    closed_loop::{LAYER, arms},
+    closed_loop::{arms, planned},
     dice::{Draw, dice, unit},
     generate::{item_picture, item_row},
     shop::Shop,
@@ -91,8 +91,7 @@ pub fn round(folder: &Path, round: &Round) -> anyhow::Result<RoundReport> {
     for index in &fresh[(round.number - 1) * round.arrivals..] {
         client.put_item(*index, &arriving(&shop, *index)?)?;
     }
-    let mut definition = round.definition.clone();
-    definition["layer"] = json!(LAYER);
+    let definition = planned(&round.definition, shop.shoppers.users.len());
     let names = arms(&definition)?;
     if round.number == 1 {
         client.begin(&round.experiment, &definition)?;

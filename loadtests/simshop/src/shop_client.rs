@@ -16,6 +16,8 @@ pub(crate) struct Served {
     pub(crate) items: Vec<usize>,
     /// The arm by layer.
     pub(crate) arms: HashMap<String, String>,
+    /// Whether nothing about it is degraded.
+    pub(crate) whole: bool,
 }
 
 /// The models of a server.
@@ -123,6 +125,7 @@ impl ShopClient {
         Ok(Served {
             request_id: reply["request_id"].as_str().unwrap_or_default().to_owned(),
             items: items?,
+            whole: reply["rung"] == "full",
             arms: arms
                 .filter_map(|(layer, arm)| Some((layer.clone(), arm.as_str()?.to_owned())))
                 .collect(),

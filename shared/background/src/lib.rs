@@ -8,7 +8,7 @@ use std::{
     panic::resume_unwind,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Whether requests are answered in this process.
@@ -55,8 +55,44 @@ pub fn give_way() {
     }
 }
 
-/// Waits after something that ran so long, while requests are answered: for work whose own time is measured, so that it
-/// cannot run at low priority. It takes a third of a core then, in pieces.
+/// How long something runs on this thread, for who expects the same of later runs. While requests are answered it is the
+/// processor time of the thread: at low priority what others take in between is no time of the work.
+#[derive(Debug)]
+pub struct WorkClock {
+    begun: Instant,
+    processor: Option<Duration>,
+}
+
+impl WorkClock {
+    /// From now on.
+    #[must_use]
+    pub fn start() -> Self {
+        let processor = if SERVING.load(Ordering::Relaxed) { processor_time() } else { None };
+        Self { begun: Instant::now(), processor }
+    }
+
+    /// Until now, on the same thread.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        let processor = self.processor.and_then(|begun| processor_time()?.checked_sub(begun));
+        processor.unwrap_or_else(|| self.begun.elapsed())
+    }
+}
+
+/// Processor time of the calling thread, where the system says so.
+fn processor_time() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Some(Duration::new(spent.tv_sec.try_into().ok()?, spent.tv_nsec.try_into().ok()?))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// Waits after something that ran so long, while requests are answered: for work that is done elsewhere than on the
+/// thread that asks for it, so that the priority of this one changes nothing. It takes a third of the time then, in
+/// pieces.
 pub fn pause_after(ran: Duration) {
     if SERVING.load(Ordering::Relaxed) {
         thread::sleep(ran * REST);
@@ -66,7 +102,7 @@ pub fn pause_after(ran: Duration) {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::{panic::catch_unwind, time::Instant};
+    use std::panic::catch_unwind;
 
     use super::*;
 
@@ -82,7 +118,21 @@ mod tests {
         let begun = Instant::now();
         pause_after(Duration::from_secs(60));
         assert!(begun.elapsed() < Duration::from_secs(30));
+        let slept = || {
+            let clock = WorkClock::start();
+            thread::sleep(Duration::from_millis(50));
+            clock.elapsed()
+        };
+        assert!(slept() >= Duration::from_millis(50), "time goes by");
         begin_serving();
+        assert!(beside(slept) < Duration::from_millis(25), "who does not run takes no time");
+        let clock = WorkClock::start();
+        let begun = Instant::now();
+        let mut turns = 0_u64;
+        while begun.elapsed() < Duration::from_millis(20) {
+            turns = std::hint::black_box(turns + 1);
+        }
+        assert!(clock.elapsed() > Duration::ZERO && clock.elapsed() <= begun.elapsed());
         assert_eq!(beside(priority), LOWEST);
         assert_eq!(priority(), before, "who waits for it keeps theirs");
         let panic = catch_unwind(|| beside::<()>(|| panic!("no luck"))).unwrap_err();

@@ -16,6 +16,9 @@ use crate::process;
 
 /// Share of the runs that conclude what is true, at least.
 const AGREE: f64 = 0.95;
+/// How often a run is begun that breaks off, as where the machine was held up for a minute. It says nothing then, and
+/// begins anew from the same store with the same clicks.
+const TRIES: usize = 3;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -58,15 +61,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     fs::copy(&store, &begin).context("the store cannot be copied")?;
     let path = crate::target().join("closed-loop/seeds.jsonl");
     let mut file = fs::File::create(&path)?;
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut broken) = (Vec::new(), 0);
     for seed in args.seed..args.seed + args.runs {
-        fs::copy(&begin, &store).context("the store cannot be put back")?;
-        let begun = Instant::now();
-        let outcome = one(&shop, args, seed, &mut file)?;
-        println!("{} ({:.0} s)", line(&outcome), begun.elapsed().as_secs_f64());
+        let mut tries = 1;
+        let (outcome, seconds) = loop {
+            fs::copy(&begin, &store).context("the store cannot be put back")?;
+            let begun = Instant::now();
+            match one(&shop, args, seed, &mut file) {
+                Ok(outcome) => break (outcome, begun.elapsed().as_secs_f64()),
+                Err(error) if tries < TRIES => println!("seed {seed} broke off: {error:#}"),
+                Err(error) => return Err(error.context(format!("seed {seed} broke off each time"))),
+            }
+            (tries, broken) = (tries + 1, broken + 1);
+        };
+        println!("{} ({seconds:.0} s)", line(&outcome));
         outcomes.push(outcome);
     }
-    println!("{}", summary(&outcomes, &path));
+    println!("{}", summary(&outcomes, broken, &path));
     let agree = outcomes.iter().filter(|one| one.agrees).count();
     ensure!(
         agree as f64 >= AGREE * outcomes.len() as f64,
@@ -103,7 +114,7 @@ fn line(outcome: &Outcome) -> String {
     format!("{experiment}: truly {}, found {found}: {conclusion}, {agrees}", percent(*true_lift))
 }
 
-fn summary(outcomes: &[Outcome], path: &Path) -> String {
+fn summary(outcomes: &[Outcome], broken: usize, path: &Path) -> String {
     let count = outcomes.len().max(1) as f64;
     let mean = |of: &dyn Fn(&Outcome) -> f64| outcomes.iter().map(of).sum::<f64>() / count;
     let mut by = BTreeMap::<&str, usize>::new();
@@ -115,7 +126,7 @@ fn summary(outcomes: &[Outcome], path: &Path) -> String {
     let shown: PathBuf = path.strip_prefix(crate::root()).unwrap_or(path).into();
     format!(
         "{agree} of {} runs concluded what is true ({by:?}); true lift {} on average, found {}; {covers} intervals at \
-         every look have the true lift; each run is in {}",
+         every look have the true lift; {broken} broke off and were begun anew; each run is in {}",
         outcomes.len(),
         percent(mean(&|one| one.true_lift)),
         percent(mean(&|one| one.lift.unwrap_or(0.0))),
@@ -137,10 +148,11 @@ mod tests {
             conclusion: conclusion.to_owned(),
             agrees,
         };
-        let text = summary(&[one("better", true), one("open", false)], Path::new("x.jsonl"));
+        let text = summary(&[one("better", true), one("open", false)], 3, Path::new("x.jsonl"));
         assert!(text.starts_with("1 of 2 runs"), "{text}");
         assert!(text.contains(r#"{"better": 1, "open": 1}"#), "{text}");
         assert!(text.contains("+10.0% on average, found +12.0%; 2 intervals"), "{text}");
+        assert!(text.contains("3 broke off"), "{text}");
         assert!(line(&one("open", false)).contains("DISAGREES"));
     }
 }

@@ -190,4 +190,8 @@ impl BatchModel for GraphModel {
     fn only_computes(&self) -> bool {
         matches!(self.runs, Runs::Session(_))
     }
+
+    fn computes_here(&self) -> bool {
+        matches!(&self.runs, Runs::Session(runs) if runs.computes_here())
+    }
 }

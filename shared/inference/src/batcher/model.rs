@@ -71,4 +71,9 @@ pub trait BatchModel: Send + 'static {
     fn only_computes(&self) -> bool {
         true
     }
+
+    /// Whether the thread that runs it does all of the work: no GPU, and no threads of the graph's own.
+    fn computes_here(&self) -> bool {
+        false
+    }
 }

@@ -46,6 +46,10 @@ impl SessionBatches {
         self.session.provider()
     }
 
+    pub(super) fn computes_here(&self) -> bool {
+        self.session.computes_here()
+    }
+
     pub(super) fn probe(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), String> {
         self.session.probe(inputs)
     }

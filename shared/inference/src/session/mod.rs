@@ -35,6 +35,13 @@ impl Default for SessionOptions {
     }
 }
 
+impl SessionOptions {
+    /// Whether the thread that runs the graph does all of the work.
+    fn computes_here(self) -> bool {
+        self.provider == Provider::Cpu && self.threads <= 1
+    }
+}
+
 /// An input or output as the graph itself declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -53,6 +60,7 @@ pub struct Port {
 pub struct Session {
     session: ort::session::Session,
     provider: Provider,
+    threads: usize,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
@@ -81,7 +89,20 @@ impl Session {
         }
     }
 
+    /// At low priority beside requests: reading and optimising a graph takes long. Threads of the graph's own would keep
+    /// that priority, so one that has some is loaded as anything else.
     fn load_on(
+        library: &Library,
+        path: &Path,
+        options: SessionOptions,
+    ) -> Result<Self, InferenceError> {
+        match options.computes_here() {
+            true => plugrank_background::beside(|| Self::build(library, path, options)),
+            false => Self::build(library, path, options),
+        }
+    }
+
+    fn build(
         library: &Library,
         path: &Path,
         options: SessionOptions,
@@ -124,13 +145,21 @@ impl Session {
         let session = builder.commit_from_file(path).map_err(|error| built(&error))?;
         let ports = |outlets: &[ort::value::Outlet]| outlets.iter().map(port).collect();
         let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
-        Ok(Self { session, provider: options.provider, inputs, outputs })
+        let SessionOptions { provider, threads, .. } = options;
+        Ok(Self { session, provider, threads, inputs, outputs })
     }
 
     /// What the graph really runs on.
     #[must_use]
     pub fn provider(&self) -> Provider {
         self.provider
+    }
+
+    /// Whether the thread that runs it does all of the work.
+    #[must_use]
+    pub fn computes_here(&self) -> bool {
+        let (provider, threads) = (self.provider, self.threads);
+        SessionOptions { provider, threads, ..SessionOptions::default() }.computes_here()
     }
 
     /// The graph's inputs.
