@@ -1,7 +1,7 @@
 //! Work that gives way to requests: what fills a second model while the first one answers.
 //!
 //! Until the process serves, such work runs as any other, so that a start takes no longer than it must. From then on
-//! it runs at the lowest priority the system has, on threads of its own that end with it: a thread that has given up its
+//! it runs when nothing else wants to (`SCHED_IDLE` of Linux), on threads of its own that end with it: a thread that has given up its
 //! priority may not be allowed to take it back.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 static SERVING: AtomicBool = AtomicBool::new(false);
 /// How much longer than its runs [`pause_after`] waits.
 const REST: u32 = 2;
-/// The least priority there is.
+/// The least priority there is, for where the idle class is refused.
 #[cfg(target_os = "linux")]
 const LOWEST: i32 = 19;
 
@@ -46,11 +46,18 @@ pub fn beside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Has this thread, which was started for such work alone, run at low priority while requests are answered.
+/// Has this thread, which was started for such work alone, give way to all others while requests are answered.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     if SERVING.load(Ordering::Relaxed) {
-        // Of the calling thread alone; where the system refuses, the work is only less polite.
+        use thread_priority::{
+            NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy,
+            set_thread_priority_and_policy, thread_native_id,
+        };
+        // Of the calling thread alone; where the system refuses, the work is only less polite. A thread that wakes takes
+        // the processor from one of the idle class at once, which it does not from one that is merely nice.
+        let idle = ThreadSchedulePolicy::Normal(Idle);
+        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
         let _ = rustix::process::setpriority_process(None, LOWEST);
     }
 }
@@ -134,6 +141,9 @@ mod tests {
         }
         assert!(clock.elapsed() > Duration::ZERO && clock.elapsed() <= begun.elapsed());
         assert_eq!(beside(priority), LOWEST);
+        let policy = || thread_priority::thread_schedule_policy().unwrap();
+        let idle = thread_priority::NormalThreadSchedulePolicy::Idle;
+        assert_eq!(beside(policy), thread_priority::ThreadSchedulePolicy::Normal(idle));
         assert_eq!(priority(), before, "who waits for it keeps theirs");
         let panic = catch_unwind(|| beside::<()>(|| panic!("no luck"))).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"no luck"));

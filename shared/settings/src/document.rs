@@ -10,7 +10,7 @@ use crate::{Section, schema};
 /// Columns of a comment.
 const WIDTH: usize = 100;
 
-/// A settings file with every key and what it means. Keys without a value are commented out.
+/// A settings file with every key and what it means. Keys without a value and absent sections are commented out.
 #[must_use]
 pub fn settings_file<S: Section>(settings: &S) -> String {
     let values = Toml::try_from(settings).unwrap_or(Toml::Boolean(false));
@@ -24,7 +24,9 @@ fn write_table(text: &mut String, name: &str, node: &Value, values: Option<&Toml
     if !name.is_empty() {
         text.push('\n');
         write_comment(text, &schema::description(node));
-        _ = writeln!(text, "[{name}]");
+        // A section that is absent is not the same as one of defaults.
+        let absent = if values.is_none() { "# " } else { "" };
+        _ = writeln!(text, "{absent}[{name}]");
     }
     let value_of = |key: &str| values.and_then(|values| values.get(key));
     // Names of sections of which there are none are shown as a single setting is.
