@@ -1,8 +1,8 @@
 //! Work that gives way to requests: what fills a second model while the first one answers.
 //!
 //! Until the process serves, such work runs as any other, so that a start takes no longer than it must. From then on
-//! it runs when nothing else wants to (`SCHED_IDLE` of Linux), on threads of its own that end with it: a thread that has given up its
-//! priority may not be allowed to take it back.
+//! it runs when nothing else wants to (`SCHED_IDLE` of Linux), on threads of its own that end with it: a thread that has
+//! given up its priority may not be allowed to take it back.
 
 use std::{
     panic::resume_unwind,

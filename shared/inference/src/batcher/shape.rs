@@ -212,8 +212,8 @@ fn ceiling(buckets: &[usize], size: usize) -> usize {
     buckets.iter().copied().find(|bucket| *bucket >= size).unwrap_or(size)
 }
 
-/// Parts that the longest history is cut into for its buckets. A run over a history costs by its padded length: with
-/// four parts it was a fifth longer than it is on average, with eight a tenth.
+/// Parts that the longest history is cut into for its buckets. A run over a history costs by its padded length, and each
+/// bucket has a memory of its own.
 const HISTORY_PARTS: usize = 8;
 
 /// Buckets for histories of up to `longest` entries: each eighth of it.
