@@ -11,10 +11,10 @@ COPY . .
 # The caches outlive the step and are not part of the image, so the program is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --package plugrank --bin plugrank \
-    && install -D --mode=0755 target/release/plugrank /out/plugrank \
+    cargo build --profile dist --locked --package plugrank --bin plugrank \
+    && install -D --mode=0755 target/dist/plugrank /out/plugrank \
     && install --directory /out/data \
-    && cargo run --release --locked --package xtask -- notices /out/doc \
+    && cargo run --locked --package xtask -- notices /out/doc \
     && install --mode=0644 LICENSE /out/doc/LICENSE
 # Four fifths of the program are symbols: they go into a file of their own that debuggers, perf and
 # panics' backtraces find beside it by the link.

@@ -61,8 +61,11 @@ impl Site {
 /// Which build is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
+    /// That of the tests.
     Debug,
     Release,
+    /// What is shipped: optimised over all crates at once, which takes longer to build.
+    Dist,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -207,6 +210,11 @@ pub(crate) fn build_programs<const N: usize>(
             cargo.arg("--release");
             programs.iter().for_each(|(package, _)| _ = cargo.args(["--package", package]));
             "release"
+        }
+        Build::Dist => {
+            cargo.args(["--profile", "dist"]);
+            programs.iter().for_each(|(package, _)| _ = cargo.args(["--package", package]));
+            "dist"
         }
     };
     process::run(&mut cargo)?;

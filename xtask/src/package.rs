@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let binary = match &args.binary {
         Some(binary) => binary.clone(),
-        None => demo::build(if args.debug { Build::Debug } else { Build::Release })?,
+        None => demo::build(if args.debug { Build::Debug } else { Build::Dist })?,
     };
     let wheel = build(&binary)?;
     let size = fs::metadata(&wheel)?.len();
