@@ -15,5 +15,6 @@ mod overload;
 mod process;
 mod proxy;
 mod redis;
+mod restart;
 mod rolling_restart;
 mod stops;

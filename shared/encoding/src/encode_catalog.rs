@@ -14,6 +14,8 @@ use crate::{
 
 /// Items looked at in one read of the store.
 const PAGE: usize = 1024;
+/// Pages whose records are looked up while the next ones are read.
+const PAGES_AT_ONCE: usize = 4;
 /// Records that the table takes at a time: publishing them costs about the same for one as for many.
 const ROWS_AT_ONCE: usize = 1024;
 /// Batches under way for each thread that encodes, so that none waits for the store.
@@ -61,10 +63,11 @@ impl Encoding {
             let page = self.store.scan_items(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else { return Ok(None) };
             let after = last.item.item_id.clone();
-            let looked = self.with_record(page).await?;
-            Ok::<_, EncodingError>(Some((looked, Some(after))))
+            Ok::<_, EncodingError>(Some((page, Some(after))))
         });
         let parts = pages
+            .map_ok(|page| self.with_record(page))
+            .try_buffer_unordered(PAGES_AT_ONCE)
             .map_ok(|(found, missing)| {
                 let batches: Vec<_> =
                     missing.chunks(batch).map(|batch| Either::Right(batch.to_vec())).collect();
