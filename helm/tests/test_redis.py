@@ -25,7 +25,7 @@ def password(rendered) -> str:
     return base64.b64decode(secret["data"]["password"]).decode()
 
 
-def test_a_password_is_made_and_stands_in_the_secret_alone():
+def test_a_generated_password_is_in_the_secret_only():
     rendered = render(BUNDLED)
     made = password(rendered)
     # It becomes part of an address, so it must need no escapes.

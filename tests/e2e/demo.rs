@@ -70,7 +70,7 @@ impl Drop for Demo {
 }
 
 #[tokio::test]
-async fn a_second_run_finds_the_shop_and_what_was_clicked() {
+async fn a_second_run_finds_the_shop_and_its_clicks() {
     let state = TempDir::new().unwrap();
     let first = Demo::start(state.path(), &[]);
     assert!(first.said.contains("Loading the shop"), "{}", first.said);
@@ -92,7 +92,7 @@ async fn a_second_run_finds_the_shop_and_what_was_clicked() {
 }
 
 #[test]
-fn each_error_is_said_once() {
+fn each_error_is_printed_once() {
     let state = TempDir::new().unwrap();
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();

@@ -67,7 +67,7 @@ fn prelude(site: &Site) -> String {
 }
 
 #[tokio::test]
-async fn every_command_is_run_or_says_why_not() {
+async fn every_documented_command_is_run_or_marked_as_not_run() {
     let site = Site::start().await;
     let address = site.url("").replace("http://", "");
     let (mut run, mut wrong) = (0, Vec::new());
@@ -103,7 +103,7 @@ async fn every_command_is_run_or_says_why_not() {
 }
 
 #[test]
-fn fences_are_found_with_what_stands_above() {
+fn fences_are_found_with_the_comment_above() {
     let page = "text\n```sh\na\nb\n```\n<!-- not run: it takes long -->\n```sh\nc\n```\n```json\n{}\n```\n";
     let found = fences(page);
     assert_eq!(found.len(), 2);

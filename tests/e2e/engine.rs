@@ -82,7 +82,7 @@ async fn indexed(fleet: &Fleet, process: &Process) -> u64 {
 }
 
 #[tokio::test]
-async fn a_shared_engine_ranks_like_the_embedded_index_and_may_fail() {
+async fn a_shared_engine_ranks_like_the_embedded_index_and_survives_failures() {
     let fleet = Fleet::start().await;
     let mut vectors = Redis::with_vector_sets(&fleet.folder("vectors")).await;
     let at = format!(

@@ -32,7 +32,7 @@ fn interactions(folder: &Path) -> Vec<InteractionRow> {
 }
 
 #[test]
-fn an_exported_shop_is_the_one_that_was_loaded() {
+fn an_exported_shop_equals_the_loaded_one() {
     let folder = TempDir::new().unwrap();
     fs::copy(loaded().join("store.redb"), folder.path().join("store.redb")).unwrap();
     let config = settings(folder.path(), 0, "");
@@ -53,7 +53,7 @@ fn an_exported_shop_is_the_one_that_was_loaded() {
 }
 
 #[tokio::test]
-async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
+async fn a_running_shop_is_exported_with_its_served_lists() {
     let site =
         Site::start_with("events.types.purchase = { task = \"purchase\", weight = 4.0 }").await;
     let reply = site.rank(json!({"user_id": "u1", "k": 5})).await;
@@ -96,7 +96,7 @@ async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
 }
 
 #[tokio::test]
-async fn a_shop_in_redis_is_exported_as_it_was_loaded_with_what_happened_since() {
+async fn a_shop_in_redis_is_exported_with_later_events() {
     let fleet = Fleet::start().await;
     let server = fleet.start_role("all", "store.redis.timeout_ms = 10000").await;
     let post = async |path: &str, body: Value| -> Value {

@@ -22,7 +22,7 @@ async fn call(site: &Site, method: Method, id: &str, body: &Value) -> (u16, Valu
 }
 
 #[tokio::test]
-async fn an_item_is_written_listed_changed_and_removed() {
+async fn an_item_is_written_listed_changed_and_deleted() {
     let site = Site::start().await;
     let mug = json!({"title": "Blue mug", "categories": ["kitchen"], "features": {"price": 12.5, "brand": "Acme"}});
     let begun = Instant::now();
@@ -56,7 +56,7 @@ async fn an_item_is_written_listed_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn many_items_come_line_by_line_and_a_wrong_line_is_named() {
+async fn bulk_items_are_read_by_line_and_invalid_lines_named() {
     let site = Site::start().await;
     let line = |n: usize| json!({"item_id": format!("new-{n}"), "title": format!("Item {n}")});
     let mut lines: Vec<String> = (0..300).map(|n| line(n).to_string()).collect();

@@ -87,7 +87,7 @@ impl Redis {
 }
 
 #[test]
-fn a_load_that_was_killed_is_completed_by_the_next() {
+fn a_killed_load_is_completed_by_the_next() {
     let (whole, killed) = (Redis::start(), Redis::start());
     assert!(whole.load(whole.folder.path()).wait().unwrap().success());
     let all = whole.keys();

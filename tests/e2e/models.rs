@@ -79,7 +79,7 @@ fn threads(site: &Site) -> usize {
 }
 
 #[tokio::test]
-async fn models_are_exchanged_under_requests_and_no_answer_mixes_two() {
+async fn activation_under_load_never_mixes_two_models() {
     const USERS: usize = 8;
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
@@ -123,7 +123,7 @@ async fn models_are_exchanged_under_requests_and_no_answer_mixes_two() {
 }
 
 #[tokio::test]
-async fn a_removed_model_gives_its_threads_back_and_the_other_sees_new_items() {
+async fn a_removed_model_ends_its_threads_and_the_other_sees_new_items() {
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let first = manifest()["version"].as_str().unwrap().to_owned();
@@ -171,7 +171,7 @@ async fn a_bundle_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_restart_begins_with_what_was_activated_while_its_folder_is_there() {
+async fn a_restart_loads_the_activated_model_while_its_folder_exists() {
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let first = manifest()["version"].as_str().unwrap().to_owned();
@@ -193,7 +193,7 @@ async fn a_restart_begins_with_what_was_activated_while_its_folder_is_there() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_comes_into_the_watched_folder_is_ready_soon() {
+async fn a_bundle_copied_into_the_watched_folder_is_loaded() {
     let folder = models();
     let watched = TempDir::new().unwrap();
     let more = format!("models.folder = {:?}\nmodels.watch_ms = 50", watched.path());
@@ -219,7 +219,7 @@ async fn a_bundle_that_comes_into_the_watched_folder_is_ready_soon() {
 }
 
 #[tokio::test]
-async fn a_hang_up_signal_reads_the_settings_again() {
+async fn sighup_reloads_the_settings() {
     let mut site = Site::start().await;
     assert_eq!(site.rank(request(1)).await["budget"]["total_ms"], 2000.0);
     site.set("budget.default_ms = 3000\nserver.k_max = 30");
@@ -239,7 +239,7 @@ async fn a_hang_up_signal_reads_the_settings_again() {
 
 /// A graph whose last bias is no number: it verifies by checksum, loads, and then gives nothing that can be ranked by.
 #[tokio::test]
-async fn a_model_that_gives_no_numbers_is_withdrawn_and_every_request_is_answered_by_the_one_before()
+async fn a_model_that_returns_nan_is_withdrawn_without_failed_requests()
  {
     let folder = models();
     let two = folder.path().join("two");
@@ -269,7 +269,7 @@ async fn a_model_that_gives_no_numbers_is_withdrawn_and_every_request_is_answere
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_exchange_costs_is_measured() {
+async fn the_cost_of_activation_under_load_is_measured() {
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let plan = Exchange {

@@ -42,7 +42,7 @@ async fn reaches(http: &Client, of: &Process, version: &str, wanted: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_are_exchanged_over_five_processes_and_every_gateway() {
+async fn activation_over_five_processes_reaches_every_gateway() {
     let folder = models();
     let own = format!("models.folder = {:?}\n", folder.path());
     let fleet = Fleet::start().await;

@@ -85,7 +85,7 @@ async fn every_example_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn a_ranking_of_unknown_candidates_says_so() {
+async fn a_ranking_of_unknown_candidates_has_a_note() {
     let site = Site::start().await;
     let ask = serde_json::json!({"user_id": "u1", "candidates": ["no", "such", "items"]});
     let reply = site.rank(ask).await;

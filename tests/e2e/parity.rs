@@ -17,7 +17,7 @@ struct Prediction {
 }
 
 #[tokio::test]
-async fn served_probabilities_equal_the_torch_models() {
+async fn served_probabilities_equal_those_of_torch() {
     let text = fs::read_to_string(repository("models/simshop/predictions.json")).unwrap();
     let predictions: Vec<Prediction> = serde_json::from_str(&text).unwrap();
     assert!(predictions.len() >= 200, "only {} test impressions", predictions.len());

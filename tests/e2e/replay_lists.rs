@@ -19,7 +19,7 @@ surfaces.home.rules = [
 const LISTS: usize = 120;
 
 #[tokio::test]
-async fn lists_that_were_logged_in_full_come_out_again() {
+async fn replaying_lists_logged_in_full_reproduces_them() {
     let asked = std::env::var("PLUGRANK_REPLAYED_LISTS").ok().and_then(|text| text.parse().ok());
     let lists = asked.unwrap_or(LISTS);
     let site = Site::start_with(RULES).await;
@@ -72,7 +72,7 @@ surfaces.home.rules = [
 /// Another model is estimated from the log of an export: the one that made it is worth what was logged, and the
 /// ID-based one is another. Without exploration there is nothing to say.
 #[tokio::test]
-async fn a_model_is_estimated_from_the_log_before_a_test() {
+async fn another_model_is_estimated_from_the_log() {
     let site = Site::start_with(EXPLORING).await;
     let mut model = Value::Null;
     for n in 0..240 {

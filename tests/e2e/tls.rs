@@ -90,7 +90,7 @@ fn ready(agent: &Agent, port: u16) {
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_is_called_over_tls() {
+async fn a_server_with_a_certificate_serves_tls() {
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
     let ca = authority.write(folder.path(), "ca.crt");
     let files = authority.issue(folder.path(), "server", &["localhost"]);
@@ -115,7 +115,7 @@ async fn a_server_with_a_certificate_is_called_over_tls() {
 }
 
 #[tokio::test]
-async fn five_roles_know_one_another_by_their_certificates() {
+async fn five_roles_authenticate_by_certificates() {
     let fleet = Fleet::start().await;
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
     let ca = authority.write(folder.path(), "ca.crt");
@@ -152,7 +152,7 @@ async fn five_roles_know_one_another_by_their_certificates() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_named_at_the_start() {
+fn unusable_certificates_are_named_at_start() {
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
     let one = authority.issue(folder.path(), "one", &["localhost"]);
     let other = authority.issue(folder.path(), "other", &["localhost"]);

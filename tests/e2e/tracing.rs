@@ -37,7 +37,7 @@ fn trace_id(number: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_is_reached_by_https() {
+async fn spans_are_exported_over_https() {
     let folder = tempfile::tempdir().unwrap();
     let authority = TestAuthority::new();
     let ca_file = authority.write(folder.path(), "collector-ca.pem");
@@ -118,7 +118,7 @@ fn is_whole(spans: &[Span], reply: &Value) {
 }
 
 #[tokio::test]
-async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
+async fn a_degraded_request_is_exported_with_sampling_off() {
     let collector = Collector::start(Protocol::Http);
     let settings = collector.settings() + "telemetry.sample_share = 0.0\n";
     let site = Site::start_with(&settings).await;
@@ -206,17 +206,17 @@ fn has_its_stages(spans: &[Span], reply: &Value) {
 #[tokio::test]
 async fn an_unreachable_collector_costs_no_request() {
     let gone = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    costs_nothing(&format!("http://{gone}")).await;
+    check_requests_are_not_delayed(&format!("http://{gone}")).await;
 }
 
 #[tokio::test]
 async fn a_collector_that_never_answers_costs_no_request() {
-    costs_nothing(&silent()).await;
+    check_requests_are_not_delayed(&silent()).await;
 }
 
 /// Every request is answered at once, what cannot be sent is dropped and counted, and the process
 /// ends when it is asked to.
-async fn costs_nothing(endpoint: &str) {
+async fn check_requests_are_not_delayed(endpoint: &str) {
     for protocol in ["http", "grpc"] {
         let site = Site::start_with(&format!(
             "telemetry.otlp_endpoint = \"{endpoint}\"\ntelemetry.otlp_protocol = \"{protocol}\"\n\

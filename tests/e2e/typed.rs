@@ -145,7 +145,7 @@ fn near(reply: &Value, item: &str, expected: [f64; 2]) {
 }
 
 #[tokio::test]
-async fn typed_values_reach_the_model_from_everywhere() {
+async fn typed_values_of_every_source_reach_the_model() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let bundle = repository("shared/bundle/tests/fixtures/typed");
@@ -231,7 +231,7 @@ async fn typed_values_reach_the_model_from_everywhere() {
 }
 
 #[tokio::test]
-async fn action_and_value_of_the_past_reach_both_models() {
+async fn action_and_value_of_history_entries_reach_both_models() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let bundle = repository("shared/bundle/tests/fixtures/typed");
@@ -290,7 +290,7 @@ async fn action_and_value_of_the_past_reach_both_models() {
 }
 
 #[tokio::test]
-async fn values_that_the_model_cannot_read_are_named() {
+async fn values_of_the_wrong_type_are_named() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let bundle = repository("shared/bundle/tests/fixtures/typed");

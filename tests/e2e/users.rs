@@ -22,7 +22,7 @@ fn holds(folder: &TempDir, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_user_is_written_changed_and_forgotten_to_the_last_byte() {
+async fn a_deleted_user_leaves_no_byte_in_the_store() {
     let site = Site::start().await;
     let path = format!("/v1/users/{WHO}");
     assert_eq!(site.get(&path).await.0, 404);

@@ -24,7 +24,7 @@ fn number(value: &Value) -> f64 {
 }
 
 #[tokio::test]
-async fn items_are_ordered_by_what_they_are_worth() {
+async fn items_sort_by_the_value_formula() {
     const FORMULA: &str =
         "click * purchase * coalesce(item.price, 1) + candidate.bid - request.temperature * 0.1";
     let site = site(FORMULA).await;
@@ -84,7 +84,7 @@ async fn items_are_ordered_by_what_they_are_worth() {
 }
 
 #[tokio::test]
-async fn an_item_without_a_number_sinks_and_a_written_one_counts() {
+async fn an_item_without_a_value_sorts_last_until_it_is_written() {
     let site = site("-1 / item.price").await;
     let candidates = json!(["i3", "i2", "i1"]);
     let reply = site.rank(json!({"user_id": "u1", "candidates": candidates})).await;
@@ -101,7 +101,7 @@ async fn an_item_without_a_number_sinks_and_a_written_one_counts() {
 }
 
 #[tokio::test]
-async fn a_surface_has_a_formula_of_its_own() {
+async fn a_surface_can_have_its_own_formula() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let more = format!(
@@ -135,7 +135,7 @@ async fn a_surface_has_a_formula_of_its_own() {
 }
 
 #[test]
-fn a_formula_that_names_nothing_is_refused_before_a_port_is_bound() {
+fn a_formula_with_unknown_names_is_refused_before_a_port_is_bound() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     for (formula, said) in [

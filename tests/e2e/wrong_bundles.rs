@@ -53,7 +53,7 @@ fn a_vocabulary_longer_than_its_table_is_refused_by_verify_load_and_serve() {
 }
 
 #[tokio::test]
-async fn a_model_that_cannot_look_up_its_ids_is_not_taken_in() {
+async fn a_model_with_ids_beyond_its_table_fails_to_load() {
     let models = TempDir::new().unwrap();
     super::bundle_copy::copy(&repository("models/simshop/bundle"), &models.path().join("two"));
     let two = models.path().join("two");

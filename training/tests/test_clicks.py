@@ -54,7 +54,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
     return Options(data, home / "out", None, "plugrank", None, 0, torch.device("cpu"), models=models)
 
 
-def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_is_trained_from_clicks_alone(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
     with without_idrec_bundle():
         report = run_experiment(options, CONFIG)
     assert report["split"] == "warm"

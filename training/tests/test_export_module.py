@@ -162,7 +162,7 @@ class Wide(RowModel):
         (Features({"item_id": Category(["a"])}), "output_dim is 2"),
     ],
 )
-def test_features_that_cannot_be_written_are_named(features: Features, message: str, tmp_path: Path) -> None:
+def test_invalid_features_are_named(features: Features, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         export_module(Wide(), features, item_vector=nn.Embedding(3, 2), out=tmp_path / "bundle")
 

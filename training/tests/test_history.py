@@ -100,7 +100,7 @@ def test_buckets_at_every_power_of_two() -> None:
     assert interval_bucket(np.array([1999, 2000, 3999, 4000])).tolist() == [1, 2, 2, 3]
 
 
-def test_bounds_must_make_sense() -> None:
+def test_invalid_history_limits_are_refused() -> None:
     dataset = random_dataset(3)
     for clicks, impressions in ((0, 0), (-1, 5), (5, -1)):
         with pytest.raises(ValueError, match="one must be above 0, none below"):

@@ -60,7 +60,7 @@ def test_new_values_start_as_any_other() -> None:
         warm_start(torch.nn.Embedding(3, 3), before.state_dict())
 
 
-def test_what_cannot_be_gone_on_from_is_named(
+def test_invalid_increments_are_refused(
     days: Days, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = ["train", "--dataset", str(days.new), "--out", str(tmp_path / "out")]
@@ -74,7 +74,7 @@ def test_what_cannot_be_gone_on_from_is_named(
         assert message in capsys.readouterr().err
 
 
-def test_encoding_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_interrupted_encoding_resumes(tmp_path: Path) -> None:
     keys = [content_hash(bytes([n])) if n % 5 else None for n in range(20)]
     calls: list[int] = []
 

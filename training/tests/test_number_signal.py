@@ -72,7 +72,7 @@ def auc_of(folder: Path, out: Path) -> float:
     return found
 
 
-def test_numbers_tell_at_least_as_much_as_buckets_made_by_hand(tmp_path: Path) -> None:
+def test_numbers_rank_at_least_as_well_as_manual_buckets(tmp_path: Path) -> None:
     raw = auc_of(write(tmp_path / "raw", by_hand=False), tmp_path / "raw-run")
     by_hand = auc_of(write(tmp_path / "hand", by_hand=True), tmp_path / "hand-run")
     print(f"test AUC: numbers {raw:.4f}, buckets by hand {by_hand:.4f}")

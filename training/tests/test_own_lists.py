@@ -207,7 +207,7 @@ def check_next_days(shop: Shop, bundle: Path, out: Path) -> None:
     assert moved != told["kept"]
 
 
-def test_what_cannot_be_is_named(tmp_path: Path) -> None:
+def test_invalid_combinations_are_named(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('[lists]\noutput = "both"\n')
     with pytest.raises(ConfigError, match=r"lists\.output = `both`: `joint` or `own`"):

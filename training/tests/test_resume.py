@@ -49,7 +49,7 @@ def kill_after(checkpoint: Path, process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_killed_training_resumes_to_equal_weights(tmp_path: Path) -> None:
     """One kill in next-click pre-training, one in the fit."""
     data, whole, parts = write_clicks(tmp_path / "set"), tmp_path / "whole", tmp_path / "parts"
     subprocess.run(command(data, whole), check=True, env=environment(), timeout=300)

@@ -84,7 +84,7 @@ def made_shop(rows: int) -> tuple[ShopTruth, Log, np.ndarray]:
     return truth, Log(user, item, label), np.arange(150, 200)
 
 
-def test_what_can_be_known_of_fresh_items() -> None:
+def test_oracle_lists_of_fresh_items() -> None:
     truth, log, fresh = made_shop(12_000)
     items = np.arange(200)
     traits = traits_of(truth, items)

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn types_come_beside_the_default_ones_and_change_what_they_name() {
+    fn configured_types_extend_and_override_the_defaults() {
         let options = read(serde_json::json!({"types": {
             "purchase": {"task": "purchase", "weight": 4.0},
             "hide": {"positive": false, "weight": -1.0},
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn contradictory_settings_are_named() {
         for (given, key) in [
             (serde_json::json!({"click": {"impression": true}}), "types.click.impression"),
             (serde_json::json!({"buy": {"weight": 1e9}}), "types.buy.weight"),

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_come_first_and_equals_as_retrieved() {
+    fn candidates_sort_by_score_and_ties_keep_retrieval_order() {
         let mut set = CandidateSet {
             items: ["a", "b", "c", "d"].map(ItemId::from).to_vec().into(),
             ctr: Some(Arc::from([0.2, 0.5, 0.2, 0.9])),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shoppers_are_told_by_what_others_click_less() {
+    fn a_shoppers_taste_is_what_others_click_less() {
         let item = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let (lamp, mug) = (item(&["lamps", "boho"]), item(&["mugs", "boho"]));
         let many = |item, count| std::iter::repeat_n(item, count).collect::<Vec<&[String]>>();

@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_read_and_named_when_wrong() {
+    fn export_parameters_are_parsed_and_errors_name_them() {
         let asked = Asked::read("what=users&from=5&to=9").unwrap();
         let range = TimeRange { from: 5, to: 9 };
         for what in [

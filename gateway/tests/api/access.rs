@@ -50,7 +50,7 @@ fn status(response: &Response) -> u16 {
 }
 
 #[actix_web::test]
-async fn every_route_asks_for_the_scope_that_its_document_says() {
+async fn every_route_requires_its_documented_scope() {
     let access = AccessOptions { metrics: MetricsAccess::Key, ..keys() };
     let server = server(access);
     let operations = operations(&document(&server).await);
@@ -89,7 +89,7 @@ async fn every_route_asks_for_the_scope_that_its_document_says() {
 }
 
 #[actix_web::test]
-async fn metrics_that_are_open_are_documented_so() {
+async fn open_metrics_are_documented_as_open() {
     let server = server(keys());
     let document = document(&server).await;
     assert!(document["paths"]["/metrics"]["get"]["security"].is_null());
@@ -98,7 +98,7 @@ async fn metrics_that_are_open_are_documented_so() {
 }
 
 #[actix_web::test]
-async fn another_spelling_of_a_path_is_the_same_path() {
+async fn percent_encoded_paths_need_the_same_scopes() {
     let server = server(keys());
     for (method, path) in [
         (Method::GET, "/v1/user%73/u1"),
@@ -115,7 +115,7 @@ async fn another_spelling_of_a_path_is_the_same_path() {
 }
 
 #[actix_web::test]
-async fn unknown_paths_and_methods_are_told_as_before() {
+async fn unknown_paths_and_methods_are_404_and_405_without_a_key() {
     let server = server(keys());
     problem(server.get("/v1/nothing").await, 404).await;
     let answer = server.get("/v1/rank").await;
@@ -124,7 +124,7 @@ async fn unknown_paths_and_methods_are_told_as_before() {
 }
 
 #[actix_web::test]
-async fn without_keys_nobody_is_asked_and_the_document_says_so() {
+async fn without_keys_requests_are_unauthenticated_and_documented_so() {
     let server = Server::start();
     server.rank(&json!({"user_id": "u1"})).await;
     let document = document(&server).await;
@@ -133,7 +133,7 @@ async fn without_keys_nobody_is_asked_and_the_document_says_so() {
 }
 
 #[actix_web::test]
-async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
+async fn a_caller_over_its_rate_or_quota_gets_retry_after() {
     let limited = |per_second, per_day| KeyEntry {
         per_second,
         per_day,
@@ -213,7 +213,7 @@ async fn arms_are_forced_by_admin_alone() {
 }
 
 #[actix_web::test]
-async fn other_hosts_are_refused_where_ours_are_known() {
+async fn unlisted_host_headers_are_refused() {
     let access =
         AccessOptions { hosts: vec!["rank.example.com".into()], ..AccessOptions::default() };
     let server = server(access);
@@ -230,7 +230,7 @@ async fn other_hosts_are_refused_where_ours_are_known() {
 }
 
 #[actix_web::test]
-async fn pages_of_other_origins_may_call_only_where_the_settings_say() {
+async fn cross_origin_calls_are_allowed_only_for_configured_origins() {
     const SHOP: &str = "https://shop.example.com";
     let preflight = async |server: &Server, origin: &str| {
         let request = server.request(Method::OPTIONS, "/v1/rank").header("origin", origin);

@@ -33,7 +33,7 @@ async fn refused(response: Response, status: u16) -> Value {
 }
 
 #[actix_web::test]
-async fn one_ranking_too_many_is_429_at_once() {
+async fn a_ranking_over_the_concurrency_limit_is_429_at_once() {
     let server = Server::start_with(|server, _| server.max_in_flight = 1);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 900});
@@ -52,7 +52,7 @@ async fn one_ranking_too_many_is_429_at_once() {
 
 /// Makes the gateway know that scoring holds more work than `budget_ms` allows for, and that
 /// answers have been slow.
-async fn pile_up(server: &Server) {
+async fn make_scoring_report_a_backlog(server: &Server) {
     for _ in 0..3 {
         server.score.next(Act::Hang);
         server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
@@ -62,9 +62,9 @@ async fn pile_up(server: &Server) {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_answered_in_time_is_503_at_once() {
+async fn a_request_that_would_miss_its_budget_is_503_at_once() {
     let server = Server::start();
-    pile_up(&server).await;
+    make_scoring_report_a_backlog(&server).await;
     let before = server.retrieve.calls().len();
     let response = server.post("/v1/rank", &json!({"user_id": "u1", "budget_ms": 300})).await;
     let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
@@ -77,9 +77,9 @@ async fn what_cannot_be_answered_in_time_is_503_at_once() {
 }
 
 #[actix_web::test]
-async fn or_it_is_answered_in_retrievals_order() {
+async fn a_request_that_would_miss_its_budget_may_be_answered_in_retrieval_order() {
     let server = Server::start_with(|_, budget| budget.on_overload = OnOverload::Degrade);
-    pile_up(&server).await;
+    make_scoring_report_a_backlog(&server).await;
     let reply = server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
     assert_eq!(reply["rung"], "retrieval_order");
     assert_eq!(reply["degraded"][0]["cause"], "backlog");
@@ -87,7 +87,7 @@ async fn or_it_is_answered_in_retrievals_order() {
 }
 
 #[actix_web::test]
-async fn an_overload_that_scoring_tells_of_counts_at_the_door() {
+async fn overload_reported_by_scoring_counts_for_admission() {
     let server = Server::start();
     for _ in 0..3 {
         server.score.next(Act::Hang);
@@ -113,7 +113,7 @@ fn rank_head(length: usize) -> String {
 }
 
 #[actix_web::test]
-async fn a_caller_that_hangs_up_stops_costing() {
+async fn a_client_that_disconnects_cancels_its_request() {
     let server = Server::start();
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 2000}).to_string();
@@ -127,7 +127,7 @@ async fn a_caller_that_hangs_up_stops_costing() {
 }
 
 #[actix_web::test]
-async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
+async fn a_client_that_stalls_in_its_body_gets_408_and_holds_no_permit() {
     let server = Server::start_with(|server, _| server.client_timeout_ms = 300);
     let mut stream = raw(&server, &(rank_head(100) + "{\"user_id\":"));
     let mut answer = [0; 12];
@@ -142,7 +142,7 @@ async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
 
 /// Large bodies share what memory there is for them; small ones always find room.
 #[actix_web::test]
-async fn a_body_for_which_there_is_no_memory_is_429() {
+async fn a_body_over_the_body_memory_limit_is_429() {
     let server = Server::start_with(|server, _| {
         server.body_memory_mb = 16;
         server.client_timeout_ms = 2000;
@@ -191,7 +191,7 @@ async fn a_body_for_which_there_is_no_memory_is_429() {
 }
 
 #[actix_web::test]
-async fn a_connection_too_many_is_429() {
+async fn a_connection_over_the_limit_is_429() {
     let server = Server::start_with(|server, _| server.max_connections = 2);
     let body = json!({"user_id": "u1"}).to_string();
     let ask = |mut stream: TcpStream| {

@@ -57,7 +57,7 @@ async fn fields_out_of_range_are_named() {
 }
 
 #[actix_web::test]
-async fn a_wrong_filter_is_named_by_a_pointer_too() {
+async fn an_invalid_filter_is_named_by_field_and_pointer() {
     let server = Server::start();
     let ask = async |filter: Value| {
         server.post("/v1/rank", &json!({"user_id": "u", "filter": filter})).await
@@ -86,7 +86,7 @@ async fn a_wrong_filter_is_named_by_a_pointer_too() {
 }
 
 #[actix_web::test]
-async fn all_wrong_fields_are_named_at_once() {
+async fn all_invalid_fields_are_named_at_once() {
     let server = Server::start();
     let body = json!({"user_id": "", "k": 0, "budget_ms": 0});
     let found = problem(server.post("/v1/rank", &body).await, 400).await;
@@ -142,7 +142,7 @@ async fn a_body_of_50_mb_is_refused() {
 
 /// Only the head is sent; the answer must come without the body.
 #[actix_web::test]
-async fn a_body_that_says_it_is_too_large_is_not_read() {
+async fn a_body_with_too_large_a_content_length_is_not_read() {
     let server = Server::start();
     let address = server.address.strip_prefix("http://").unwrap().to_owned();
     let answer = actix_web::web::block(move || {

@@ -42,7 +42,7 @@ async fn each_request_of_a_batch_has_its_own_answer_or_problem() {
 }
 
 #[actix_web::test]
-async fn the_same_batch_has_the_same_ids() {
+async fn request_ids_of_a_batch_are_derived_from_its_header() {
     let server = Server::start();
     let ask = || async {
         let response = server
@@ -61,7 +61,7 @@ async fn the_same_batch_has_the_same_ids() {
 }
 
 #[actix_web::test]
-async fn a_ranking_that_fails_leaves_the_others_alone() {
+async fn a_failed_ranking_does_not_affect_the_rest_of_its_batch() {
     let server = Server::start();
     server.retrieve.next(Act::Fail(ErrorCode::Internal));
     let results = batch(&server, &json!([{"user_id": "u1"}, {"user_id": "u2"}])).await;
@@ -121,7 +121,7 @@ async fn similar_items_have_the_shape_of_the_api() {
 }
 
 #[actix_web::test]
-async fn what_the_user_did_and_what_to_go_with_reach_the_stages() {
+async fn recent_events_and_context_items_reach_the_stages() {
     let server = Server::start();
     let body = json!({
         "user_id": "u1",

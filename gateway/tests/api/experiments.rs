@@ -42,7 +42,7 @@ async fn arm(server: &Server, user: usize) -> Option<String> {
 }
 
 #[actix_web::test]
-async fn users_are_dealt_arms_that_stay_and_change_what_serves_them() {
+async fn users_keep_their_arm_and_arms_change_the_ranking() {
     let server = Server::start();
     let reply = put(&server, "ppm", &experiment()).await;
     assert_eq!(reply["shares"], json!({"idrec": 0.5, "ppm": 0.5}));
@@ -69,7 +69,7 @@ async fn users_are_dealt_arms_that_stay_and_change_what_serves_them() {
 }
 
 #[actix_web::test]
-async fn an_arm_does_not_raise_what_the_ladder_lowered() {
+async fn an_arm_does_not_raise_a_rung_that_the_ladder_lowered() {
     let server = Server::start_with(|_, budget| {
         budget.ladder.pin = Some("retrieval_order".parse().unwrap());
     });
@@ -84,7 +84,7 @@ async fn an_arm_does_not_raise_what_the_ladder_lowered() {
 }
 
 #[actix_web::test]
-async fn all_that_is_wrong_with_a_definition_is_named_as_the_body_has_it() {
+async fn all_problems_of_a_definition_name_their_path_in_the_body() {
     let server = Server::start();
     let wrong = json!({
         "layer": "ranking", "control": "none",
@@ -137,7 +137,7 @@ async fn a_change_that_moves_users_between_arms_is_refused() {
 }
 
 #[actix_web::test]
-async fn every_gateway_of_a_store_follows() {
+async fn gateways_of_one_store_share_their_definitions() {
     let one = Server::start();
     let experiments = ExperimentsOptions { follow_ms: 100, ..ExperimentsOptions::default() };
     let setup = Setup { store: Arc::clone(&one.store), experiments, ..Setup::default() };
@@ -181,7 +181,7 @@ async fn share(server: &Server) -> f64 {
 }
 
 #[actix_web::test]
-async fn what_the_settings_define_is_written_once_for_each_wording() {
+async fn experiments_of_the_settings_are_written_once_per_version() {
     let store = Server::start();
     let server = defining(&store, 5);
     while server.get("/v1/experiments/ppm").await.status() != 200 {
@@ -223,7 +223,7 @@ async fn what_the_settings_define_is_written_once_for_each_wording() {
 }
 
 #[actix_web::test]
-async fn arms_are_named_only_where_that_is_allowed() {
+async fn arms_can_be_forced_only_where_the_settings_allow_it() {
     let body = json!({"user_id": "u", "arms": {"ppm": "idrec"}});
     let server = Server::start();
     put(&server, "ppm", &experiment()).await;
@@ -242,7 +242,7 @@ async fn arms_are_named_only_where_that_is_allowed() {
 }
 
 #[actix_web::test]
-async fn a_target_asks_for_features_of_the_profile() {
+async fn a_target_reads_features_of_the_user_profile() {
     let server = Server::start();
     let user = |id: &str, country: &str| User {
         user_id: id.into(),
@@ -258,7 +258,7 @@ async fn a_target_asks_for_features_of_the_profile() {
 }
 
 #[actix_web::test]
-async fn a_profile_is_read_by_who_is_let_in_and_within_the_budget() {
+async fn a_profile_is_read_after_admission_and_within_the_budget() {
     let server = Server::start_with(|server, _| server.max_in_flight = 1);
     let mut targeted = experiment();
     targeted["target"] = json!({"must": [{"feature": "country", "any": ["de"]}]});
@@ -299,7 +299,7 @@ async fn results(server: &Server, name: &str, lists: usize) -> Value {
 }
 
 #[actix_web::test]
-async fn results_count_users_by_what_they_were_shown_and_did() {
+async fn results_count_exposures_and_outcomes_by_user() {
     let experiments = ExperimentsOptions { forced_arms: true, ..ExperimentsOptions::default() };
     let server = Server::start_as(Setup { experiments, ..Setup::default() }, |_, _| {});
     problem(server.get("/v1/experiments/ppm/results").await, 404).await;
@@ -374,7 +374,7 @@ async fn results_count_users_by_what_they_were_shown_and_did() {
 }
 
 #[actix_web::test]
-async fn what_could_not_be_ranked_counts_as_an_error_of_its_arm() {
+async fn a_failed_ranking_counts_as_an_error_of_its_arm() {
     let server = Server::start();
     put(&server, "ppm", &experiment()).await;
     server.retrieve.next(Act::Fail(ErrorCode::Unavailable));

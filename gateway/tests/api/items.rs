@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[actix_web::test]
-async fn an_item_that_the_model_cannot_read_is_not_written() {
+async fn an_item_with_a_feature_of_the_wrong_type_is_refused() {
     let server = Server::start();
     let put = async |price: Value| {
         let content = json!({"title": "Mug", "features": {"brand": 7, "price": price}});
@@ -34,7 +34,7 @@ async fn an_item_that_the_model_cannot_read_is_not_written() {
 }
 
 #[actix_web::test]
-async fn what_the_model_cannot_read_is_refused_wherever_it_is_written() {
+async fn features_of_the_wrong_type_are_refused_by_every_write() {
     let server = Server::start();
     server.put("/v1/items/mug", &json!({"title": "Mug", "features": {"price": 3}})).await;
     let patch = async |path: &str, body: Value| {
@@ -70,7 +70,7 @@ async fn what_the_model_cannot_read_is_refused_wherever_it_is_written() {
 }
 
 #[actix_web::test]
-async fn an_item_is_written_seen_and_removed() {
+async fn an_item_is_written_read_and_deleted() {
     let server = Server::start();
     let path = "/v1/items/mug%201";
     problem(server.get(path).await, 404).await;
@@ -130,7 +130,7 @@ async fn an_item_is_written_seen_and_removed() {
 }
 
 #[actix_web::test]
-async fn wrong_content_is_named_and_nothing_is_written() {
+async fn invalid_content_is_named_and_not_written() {
     let server = Server::start();
     for (content, field) in [
         (json!({"text": "no title"}), "title"),
@@ -151,7 +151,7 @@ async fn wrong_content_is_named_and_nothing_is_written() {
 }
 
 #[actix_web::test]
-async fn a_change_that_rankings_may_not_see_is_not_confirmed() {
+async fn an_item_change_that_retrieval_did_not_take_is_an_error() {
     let server = Server::start();
     server.refresh_items.next(Act::Fail(ErrorCode::Unavailable));
     let content = json!({"title": "Mug"});

@@ -29,7 +29,7 @@ fn pinned(rung: &str) -> Server {
 }
 
 #[actix_web::test]
-async fn every_rung_can_be_stood_on_and_is_named() {
+async fn every_rung_can_be_pinned_and_is_reported() {
     let fewer = ("scoring", "fewer_candidates", "pinned");
     for (rung, expected) in [
         ("full", vec![]),
@@ -66,7 +66,7 @@ async fn every_rung_can_be_stood_on_and_is_named() {
 }
 
 #[actix_web::test]
-async fn the_callers_candidates_are_ranked_as_a_whole_on_every_rung() {
+async fn all_candidates_of_the_caller_are_ranked_on_the_fewer_candidates_rung() {
     let server = pinned("fewer_candidates");
     let named: Vec<String> = (1..=CATALOG).map(|n| format!("i{n}")).collect();
     let reply = server.rank(&json!({"user_id": "u1", "k": 40, "candidates": named})).await;
@@ -86,7 +86,7 @@ async fn fewer_candidates_are_never_fewer_than_k() {
 }
 
 #[actix_web::test]
-async fn a_stage_without_room_steps_down_says_so_and_comes_back() {
+async fn a_stage_under_load_steps_down_is_reported_and_recovers() {
     // Quick to step and to recover, so that the test is.
     let server = Server::start_with(|_, budget| {
         budget.ladder.settle_ms = 10;

@@ -39,7 +39,7 @@ struct Second {
     loaded: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
     folders: Mutex<Vec<BundleFolder>>,
     /// How often they were looked at.
-    looks: AtomicUsize,
+    listings: AtomicUsize,
     /// Folders that were opened.
     opened: Mutex<Vec<String>>,
 }
@@ -55,14 +55,14 @@ impl Second {
             health: Health::new(),
             loaded: Mutex::new(Some(told)),
             folders: Mutex::default(),
-            looks: AtomicUsize::new(0),
+            listings: AtomicUsize::new(0),
             opened: Mutex::default(),
         };
         (Arc::new(second), tell)
     }
 
-    fn looks(&self) -> usize {
-        self.looks.load(Ordering::Relaxed)
+    fn listings(&self) -> usize {
+        self.listings.load(Ordering::Relaxed)
     }
 }
 
@@ -81,7 +81,7 @@ impl LoadModel for Loader {
     }
 
     async fn folders(&self) -> Result<Vec<BundleFolder>, String> {
-        self.0.looks.fetch_add(1, Ordering::Relaxed);
+        self.0.listings.fetch_add(1, Ordering::Relaxed);
         Ok(self.0.folders.lock().clone())
     }
 }
@@ -164,7 +164,7 @@ async fn activate(server: &Server, version: &str) {
 }
 
 #[actix_web::test]
-async fn a_model_is_loaded_activated_and_left_again() {
+async fn a_model_is_loaded_activated_and_rolled_back() {
     let (second, tell) = Second::new();
     let server = start(Arc::clone(&second));
     let response = server.post("/v1/models", &json!({"name": "two"})).await;
@@ -196,7 +196,7 @@ async fn a_model_is_loaded_activated_and_left_again() {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_loaded_is_refused_or_has_failed() {
+async fn invalid_model_names_are_refused_and_failed_loads_are_listed() {
     let (second, tell) = Second::new();
     let server = start(second);
     for name in ["", ".", "..", "a/b", "\\a", "none"] {
@@ -219,7 +219,7 @@ async fn what_cannot_be_loaded_is_refused_or_has_failed() {
 }
 
 #[actix_web::test]
-async fn a_new_model_that_cannot_answer_is_withdrawn_and_nobody_notices() {
+async fn a_failing_new_model_is_withdrawn_without_failed_requests() {
     for act in [Act::Fail(ErrorCode::Internal), Act::Misbehave] {
         let (server, second) = with_second().await;
         activate(&server, "m2").await;
@@ -249,7 +249,7 @@ async fn a_late_or_busy_answer_does_not_withdraw_a_model() {
 }
 
 #[actix_web::test]
-async fn every_ready_model_hears_of_events_and_items() {
+async fn every_ready_model_receives_events_and_item_changes() {
     let (server, second) = with_second().await;
     let item = json!({"title": "Lamp", "text": "", "categories": []});
     assert_eq!(server.put("/v1/items/i1", &item).await.status(), 201);
@@ -290,7 +290,7 @@ fn metric(page: &str, name: &str) -> Option<f64> {
 }
 
 #[actix_web::test]
-async fn a_model_in_the_shadow_ranks_too_and_nobody_waits_for_it() {
+async fn a_shadow_model_ranks_without_delaying_requests() {
     let (second, tell) = Second::new();
     let loader = Some(Arc::new(Loader(Arc::clone(&second))) as _);
     let setup = Setup { loader, shadow_share: 1.0, ..Setup::default() };
@@ -362,7 +362,7 @@ async fn a_write_does_not_depend_on_a_model_that_is_only_ready() {
 }
 
 #[actix_web::test]
-async fn a_model_that_answers_for_an_arm_is_watched_too() {
+async fn a_failing_model_of_an_arm_is_withdrawn() {
     let (server, second) = with_second().await;
     let arms = json!([
         {"name": "old", "permille": 100},
@@ -391,7 +391,7 @@ async fn kept(server: &Server) -> Value {
 }
 
 #[actix_web::test]
-async fn which_models_there_are_outlives_a_restart() {
+async fn the_list_of_models_survives_a_restart() {
     let (server, _) = with_second().await;
     let one = json!({"version": "m1", "folder": null});
     let two = json!({"version": "m2", "folder": "two"});
@@ -418,7 +418,7 @@ async fn which_models_there_are_outlives_a_restart() {
 }
 
 #[actix_web::test]
-async fn a_bundle_that_comes_into_the_folder_is_loaded() {
+async fn a_bundle_copied_into_the_folder_is_loaded() {
     let (second, tell) = Second::new();
     tell.send(Ok(())).unwrap();
     let loader = Some(Arc::new(Loader(Arc::clone(&second))) as _);
@@ -430,8 +430,8 @@ async fn a_bundle_that_comes_into_the_folder_is_loaded() {
     put(&[("two", 1)]);
     let watch_models = Some(Duration::from_millis(5));
     let server = Server::start_as(Setup { loader, watch_models, ..Setup::default() }, |_, _| {});
-    let looks = second.looks();
-    while second.looks() < looks + 4 {
+    let listings = second.listings();
+    while second.listings() < listings + 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(states(&server).await, pairs([("m1", "active")]), "it was there at the start");
@@ -439,8 +439,8 @@ async fn a_bundle_that_comes_into_the_folder_is_loaded() {
     while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let looks = second.looks();
-    while second.looks() < looks + 4 {
+    let listings = second.listings();
+    while second.listings() < listings + 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let mut opened = second.opened.lock().clone();
@@ -449,7 +449,7 @@ async fn a_bundle_that_comes_into_the_folder_is_loaded() {
 }
 
 #[actix_web::test]
-async fn options_are_taken_up_while_it_serves() {
+async fn options_are_applied_without_a_restart() {
     let server = Server::start();
     let mut options = server.live.borrow().clone();
     assert_eq!(server.rank(&json!({"user_id": "u"})).await["budget"]["total_ms"], 1000.0);

@@ -36,7 +36,7 @@ async fn readiness_says_what_is_missing() {
 }
 
 #[actix_web::test]
-async fn metrics_name_routes_and_not_paths() {
+async fn metrics_are_labelled_by_route_and_not_by_path() {
     let server = Server::start();
     for id in ["a", "b", "c"] {
         server.get(&format!("/v1/items/{id}")).await;
@@ -59,7 +59,7 @@ async fn metrics_name_routes_and_not_paths() {
 }
 
 #[actix_web::test]
-async fn the_pages_load_nothing_from_elsewhere() {
+async fn pages_load_nothing_from_other_hosts() {
     let server = Server::start();
     let response = server.get("/").await;
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
@@ -94,7 +94,7 @@ async fn head_is_answered_where_get_is() {
 }
 
 #[actix_web::test]
-async fn requests_in_flight_end_before_the_process_does() {
+async fn a_shutdown_waits_for_requests_in_flight() {
     let server = Server::start_with(|server, _| server.drain_delay_ms = 150);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 700});

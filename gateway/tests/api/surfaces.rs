@@ -24,7 +24,7 @@ fn server() -> Server {
 }
 
 #[actix_web::test]
-async fn a_surface_says_what_the_request_does_not() {
+async fn a_surface_supplies_what_the_request_leaves_out() {
     let server = server();
     let reply = server.rank(&json!({"user_id": "u1", "surface": "home"})).await;
     assert_eq!(reply["surface"], "home");
@@ -94,7 +94,7 @@ async fn an_arm_ranks_by_another_surface_where_the_list_is_shown() {
 }
 
 #[actix_web::test]
-async fn an_unknown_surface_is_refused_with_the_known_ones() {
+async fn an_unknown_surface_is_refused_with_the_list_of_surfaces() {
     let server = server();
     let refused = server.post("/v1/rank", &json!({"user_id": "u", "surface": "hom"})).await;
     let refused = problem(refused, 400).await;
@@ -105,7 +105,7 @@ async fn an_unknown_surface_is_refused_with_the_known_ones() {
 }
 
 #[actix_web::test]
-async fn pages_hand_on_what_was_shown() {
+async fn later_pages_exclude_what_earlier_pages_showed() {
     let server = server();
     let mut body = json!({"user_id": "u1", "surface": "home"});
     let mut shown: HashSet<u32> = HashSet::new();
@@ -125,7 +125,7 @@ async fn pages_hand_on_what_was_shown() {
 }
 
 #[actix_web::test]
-async fn a_cursor_is_of_its_list_alone() {
+async fn a_cursor_is_valid_for_its_own_list_only() {
     let server = server();
     let reply = server.rank(&json!({"user_id": "u1", "surface": "home"})).await;
     let cursor = reply["cursor"].as_str().unwrap();

@@ -14,7 +14,7 @@ async fn patch(server: &Server, path: &str, body: &Value) -> reqwest::Response {
 }
 
 #[actix_web::test]
-async fn a_profile_is_written_changed_and_forgotten() {
+async fn a_profile_is_written_changed_and_deleted() {
     let server = Server::start();
     let profile = json!({"features": {"age": "25", "country": "nl", "none": null}});
     assert_eq!(server.put("/v1/users/u1", &profile).await.status(), StatusCode::NO_CONTENT);
@@ -58,7 +58,7 @@ async fn a_profile_is_written_changed_and_forgotten() {
 }
 
 #[actix_web::test]
-async fn an_item_is_changed_where_the_body_says_so() {
+async fn a_patch_changes_only_the_fields_it_names() {
     let server = Server::start();
     let item = json!({"title": "Lamp", "text": "Bright", "features": {"price": 5, "stock": 3}});
     server.put("/v1/items/i1", &item).await;
@@ -78,7 +78,7 @@ async fn an_item_is_changed_where_the_body_says_so() {
 }
 
 #[actix_web::test]
-async fn what_is_null_in_a_change_is_emptied() {
+async fn null_in_a_patch_clears_the_field() {
     let server = Server::start();
     let item = json!({"title": "Lamp", "text": "Bright"});
     server.put("/v1/items/i1", &item).await;
@@ -93,7 +93,7 @@ async fn what_is_null_in_a_change_is_emptied() {
 }
 
 #[actix_web::test]
-async fn many_items_are_written_with_a_result_a_line() {
+async fn a_bulk_write_has_a_result_for_each_line() {
     let server = Server::start();
     server.put("/v1/items/i2", &json!({"title": "Old"})).await;
     let lines = [

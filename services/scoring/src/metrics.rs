@@ -124,7 +124,7 @@ mod tests {
     use super::ScoringMetrics;
 
     #[test]
-    fn the_share_is_of_recent_scores_and_forgets() {
+    fn the_non_finite_share_covers_recent_scores_only() {
         let metrics = ScoringMetrics::default();
         let add = |model, scores, broken| metrics.add(model, (scores, 0), (scores, broken));
         add(ModelKind::Unified, 50, 50);

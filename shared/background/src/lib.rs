@@ -119,7 +119,7 @@ mod tests {
 
     // One test, as the process serves from its middle on.
     #[test]
-    fn work_beside_gives_way_once_the_process_serves() {
+    fn background_work_yields_to_requests() {
         let before = priority();
         assert_eq!(beside(priority), before, "nobody is served yet");
         let begun = Instant::now();

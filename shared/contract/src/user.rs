@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_handed_what_models_read_and_sees_that_it_is_not_all() {
+    fn a_user_view_is_cut_on_the_wire_and_reports_its_limits() {
         let limits = HistoryLimits { clicks: 1_000, impressions: 50 };
         let entries = (0..200).map(|item| entry(item, item % 2 == 0)).collect();
         let view = UserView::new("u".into(), None, entries, limits);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_tells_of_every_part() {
+    fn the_user_version_depends_on_every_part() {
         let limits = HistoryLimits::default();
         let user = || User { user_id: "u".into(), features: FeatureValues::new() };
         let of = |profile: Option<User>, entries: Vec<HistoryEntry>| {

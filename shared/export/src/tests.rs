@@ -112,7 +112,7 @@ fn interactions(folder: &DatasetFolder) -> Vec<(String, String, i64, bool)> {
 }
 
 #[tokio::test]
-async fn what_the_store_holds_is_written() {
+async fn the_content_of_the_store_is_exported() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let out = dir.path().join("out");
@@ -158,7 +158,7 @@ async fn what_the_store_holds_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
+async fn rows_before_the_range_are_left_out_and_click_only_logs_are_marked() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let later = dir.path().join("later");
@@ -172,7 +172,7 @@ async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
 }
 
 #[tokio::test]
-async fn requests_and_positions_are_those_of_events_and_served_lists() {
+async fn requests_and_positions_come_from_events_and_served_lists() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let click = |id: &str, item: &str, position: Option<u32>, timestamp| Event {
@@ -209,7 +209,7 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_over() {
+async fn existing_files_are_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let taken = export(&store, dir.path(), &options(None), &Unwatched).await;

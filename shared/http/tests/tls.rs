@@ -136,7 +136,7 @@ async fn ask(
 }
 
 #[actix_web::test]
-async fn requests_are_answered_over_one_connection() {
+async fn several_requests_are_answered_over_one_tls_connection() {
     let server = Server::start();
     let mut stream = server.connect(&server.authority, None).await.unwrap();
     for _ in 0..3 {
@@ -157,7 +157,7 @@ async fn requests_are_answered_over_one_connection() {
 }
 
 #[actix_web::test]
-async fn a_caller_is_known_by_a_certificate_of_the_roles_authority_alone() {
+async fn only_certificates_of_the_roles_authority_identify_a_caller() {
     let server = Server::start();
     let known = server.authority.issue(server.folder.path(), "gateway", &["gateway"]);
     let mut stream = server.connect(&server.authority, Some(&known)).await.unwrap();
@@ -174,7 +174,7 @@ async fn a_caller_is_known_by_a_certificate_of_the_roles_authority_alone() {
 }
 
 #[actix_web::test]
-async fn another_certificate_is_shown_without_a_restart() {
+async fn a_renewed_certificate_is_served_without_a_restart() {
     let server = Server::start();
     let mut before = server.connect(&server.authority, None).await.unwrap();
     let shown = |stream: &TlsStream<TcpStream>| {
@@ -200,7 +200,7 @@ async fn another_certificate_is_shown_without_a_restart() {
 }
 
 #[actix_web::test]
-async fn what_speaks_no_tls_is_told_and_what_says_nothing_is_not() {
+async fn plain_http_gets_an_error_and_an_idle_connection_none() {
     let server = Server::start();
     let mut plain = TcpStream::connect(server.address).await.unwrap();
     plain.write_all(GET).await.unwrap();

@@ -61,7 +61,7 @@ mod tests {
     use crate::testing::item;
 
     #[test]
-    fn only_what_is_read_changes_the_version() {
+    fn only_features_that_are_read_change_the_version() {
         let plain = item("a", &[], None);
         let with = |name: &str, value: i64| {
             let mut item = plain.clone();

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_named_alike_where_they_are_alike() {
+    fn equal_values_have_equal_keys() {
         let columns = ["categories", "brand", "price", "nothing"].map(str::to_owned).to_vec();
         let facts = facts(&RuleInputs { columns, ..RuleInputs::default() });
         let same = |column: usize, a: usize, b: usize| {

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_through_in_both_forms_and_mixed() {
+    fn a_request_round_trips_as_json_binary_and_mixed() {
         let (x, ids) = (x(&[1.5, -2.25]), ids(&[7, i64::MAX]));
         for binary in [(true, true), (false, false), (true, false), (false, true)] {
             let inputs = [(&x, binary.0), (&ids, binary.1)];
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_tensors_are_named() {
         let read = |json: &str, rest: &str| {
             let body = format!("{json}{rest}");
             let (read, rest) = head::<Request>(body.as_bytes(), Some(json.len()))?;

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_hold_for_what_they_are_about_alone() {
+    fn range_rules_check_their_own_value_only() {
         assert!(finite(&1.0, &()).is_ok());
         assert!(finite(&f64::NAN, &()).is_err() && finite(&f64::INFINITY, &()).is_err());
         assert!(share(&1.0, &()).is_ok() && share(&1e-9, &()).is_ok());

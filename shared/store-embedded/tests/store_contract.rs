@@ -27,7 +27,7 @@ macro_rules! on_a_file {
 plugrank_store::for_each_contract_test!(on_a_file);
 
 #[test]
-fn every_change_is_told() {
+fn every_change_is_in_the_change_log() {
     let dir = tempfile::tempdir().unwrap();
     let open = async |kept| -> Opened {
         let options = EmbeddedOptions { changes_kept: kept, ..EmbeddedOptions::default() };

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_one_trace_at_a_time_end_together() {
+    fn concurrent_calls_of_one_trace_end_together() {
         let mut pending = PendingTraces::new(100);
         let now = Instant::now();
         pending.begin(trace(1), now);

@@ -14,7 +14,7 @@ fn told(page: &str, file: &str) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn the_first_certificate_of_each_file_is_told_and_a_renewal_is_seen() {
+async fn the_expiry_of_each_first_certificate_is_exported_and_updated() {
     let (authority, folder) = (TestAuthority::new(), tempfile::tempdir().unwrap());
     let folder = folder.path();
     let own = authority.issue_until(folder, "server", &["localhost"], (2031, 2, 3));
@@ -51,7 +51,7 @@ async fn the_first_certificate_of_each_file_is_told_and_a_renewal_is_seen() {
 }
 
 #[tokio::test]
-async fn without_certificates_nothing_is_told() {
+async fn without_certificates_no_expiry_is_exported() {
     let metrics = Metrics::new();
     let (server, peers) = (ServerTlsOptions::default(), PeerTlsOptions::default());
     CertificateExpiry::watch(&server, &peers).unwrap().register(&metrics);

@@ -197,7 +197,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[actix::test]
-async fn calls_are_spread() {
+async fn calls_are_balanced() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     let remote = remote(&options(&[a.address, b.address]));
     for _ in 0..40 {
@@ -209,7 +209,7 @@ async fn calls_are_spread() {
 }
 
 #[actix::test]
-async fn one_that_is_gone_is_left_out_and_brought_back() {
+async fn an_unreachable_replica_is_ejected_and_restored() {
     let here = serve(1, None, ANYWHERE);
     let gone = nobody();
     let remote = remote(&options(&[here.address, gone]));
@@ -230,7 +230,7 @@ async fn one_that_is_gone_is_left_out_and_brought_back() {
 }
 
 #[actix::test]
-async fn one_that_hangs_is_hedged_then_left_out() {
+async fn a_hanging_replica_is_hedged_then_ejected() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     let remote = remote(&hedged(&[a.address, b.address]));
     a.replica.stuck.store(true, Ordering::SeqCst);
@@ -245,7 +245,7 @@ async fn one_that_hangs_is_hedged_then_left_out() {
 }
 
 #[actix::test]
-async fn a_second_call_that_fails_is_followed_by_a_third() {
+async fn a_failed_hedge_is_followed_by_a_third_call() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     a.replica.stuck.store(true, Ordering::SeqCst);
     let addresses = [a.address, b.address, nobody()];
@@ -256,7 +256,7 @@ async fn a_second_call_that_fails_is_followed_by_a_third() {
 }
 
 #[actix::test]
-async fn what_does_harm_twice_is_sent_once() {
+async fn calls_that_are_not_idempotent_are_sent_once() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     for served in [&a, &b] {
         served.replica.stuck.store(true, Ordering::SeqCst);
@@ -269,7 +269,7 @@ async fn what_does_harm_twice_is_sent_once() {
 }
 
 #[actix::test]
-async fn no_room_here_is_asked_elsewhere_and_no_failure() {
+async fn an_overloaded_replica_is_retried_elsewhere_without_a_failure() {
     let full = serve(1, Some(CallError::overloaded("full")), ANYWHERE);
     let free = serve(2, None, ANYWHERE);
     let remote = remote(&options(&[full.address, free.address]));
@@ -281,7 +281,7 @@ async fn no_room_here_is_asked_elsewhere_and_no_failure() {
 }
 
 #[actix::test]
-async fn one_that_fails_is_left_out_while_another_is_well() {
+async fn a_failing_replica_is_ejected_while_another_is_healthy() {
     let broken = serve(1, Some(CallError::unavailable("no store")), ANYWHERE);
     let well = serve(2, None, ANYWHERE);
     let remote = remote(&options(&[broken.address, well.address]));
@@ -297,7 +297,7 @@ async fn one_that_fails_is_left_out_while_another_is_well() {
 }
 
 #[actix::test]
-async fn where_nobody_is_left_the_answer_comes_at_once() {
+async fn without_a_reachable_replica_calls_fail_at_once() {
     let gone = nobody();
     let remote = remote(&options(&[gone]));
     for _ in 0..3 {
@@ -310,7 +310,7 @@ async fn where_nobody_is_left_the_answer_comes_at_once() {
 }
 
 #[actix::test]
-async fn further_calls_have_a_budget() {
+async fn retries_have_a_budget() {
     let here = serve(1, None, ANYWHERE);
     let gone = nobody();
     let mut none = never_ejecting(options(&[here.address, gone]));
@@ -334,7 +334,7 @@ async fn further_calls_have_a_budget() {
 }
 
 #[actix::test]
-async fn a_notice_reaches_everybody_who_is_there() {
+async fn a_notice_reaches_every_reachable_replica() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     let remote = remote(&options(&[a.address, b.address, nobody()]));
     let client: Client<Notice> = Arc::new(remote.clone());

@@ -124,7 +124,7 @@ async fn ask(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apart_is_as_together() {
+async fn a_remote_embedding_role_returns_what_a_local_one_does() {
     let bench = Bench::new().await;
     let names = ["i3", "nobody", "i1", "i3"];
     let wide = HistoryLimits { clicks: 1_000, impressions: 1_000 };
@@ -158,7 +158,7 @@ impl Service<Fetch> for Altered {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_does_not_fit_the_bundle_is_refused() {
+async fn an_answer_that_does_not_match_the_bundle_is_refused() {
     let bench = Bench::new().await;
     let alterations: [(Alter, ErrorCode); 4] = [
         (|fetched| fetched.bundle = "another".to_owned(), ErrorCode::Unavailable),
@@ -176,7 +176,7 @@ async fn an_answer_that_does_not_fit_the_bundle_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_without_a_user_has_a_row_and_an_origin_an_item() {
+async fn a_fetch_without_a_user_has_one_row_and_origin_per_item() {
     let bench = Bench::new().await;
     let items = ItemList::named(ids(&["i1", "nobody"]));
     let call = Fetch { items, user: None, tiers: Tiers::All };
@@ -190,7 +190,7 @@ async fn a_fetch_without_a_user_has_a_row_and_an_origin_an_item() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn vectors_are_the_part_that_candidates_are_found_by() {
+async fn fetched_vectors_are_the_retrieval_part_of_the_record() {
     let bench = Bench::new().await;
     let items = ItemList::named(ids(&["i1", "i2"]));
     let call = Fetch { items, user: None, tiers: Tiers::All };

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_thing_comes_last() {
+    fn duplicates_are_placed_last() {
         let (ranked, relaxed) = ("ranked", "relaxed");
         let places = placed(true, &[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
         assert_eq!(places, [(0, ranked), (2, ranked), (1, relaxed)]);

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_objection_is_the_reason() {
+    fn the_first_filter_that_removes_an_item_is_the_reason() {
         let query = RetrievalQuery {
             seen: [1, 2].into_iter().collect(),
             excluded: [2, 4].into_iter().collect(),

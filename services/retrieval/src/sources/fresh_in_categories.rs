@@ -60,7 +60,7 @@ mod tests {
     };
 
     #[test]
-    fn new_items_of_clicked_categories_and_no_others() {
+    fn only_new_items_of_clicked_categories_are_found() {
         let bench = Bench::new();
         let items = &bench.state.items;
         let [shoe, hat, newer_shoe, newest_hat, future_shoe] = [

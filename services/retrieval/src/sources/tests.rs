@@ -43,7 +43,7 @@ source!(LatePanic, "late_panic", |_, _| Answer::Later(async { panic!("another") 
 source!(Hanging, "hanging", |_, _| Answer::Later(std::future::pending().boxed()));
 
 #[tokio::test(start_paused = true)]
-async fn the_others_still_answer() {
+async fn a_failing_or_hanging_source_does_not_affect_the_others() {
     let sources = [
         listed::<Panicking>(),
         listed::<LatePanic>(),
@@ -107,7 +107,7 @@ async fn one_more_source_is_one_line() {
 }
 
 #[test]
-fn blocked_items_do_not_count() {
+fn blocked_items_do_not_count_towards_the_quota() {
     let query =
         RetrievalQuery { seen: [0, 1, 3].into_iter().collect(), ..RetrievalQuery::default() };
     assert_eq!(take_unblocked(0..100, &query, 2), [0, 1, 2, 3, 4]);
@@ -115,7 +115,7 @@ fn blocked_items_do_not_count() {
 }
 
 #[test]
-fn quotas_are_of_sources_there_are_and_possible() {
+fn quotas_of_unknown_sources_or_out_of_range_are_refused() {
     let wrong = |name: &str, share: f64| {
         let mut options = RetrievalOptions::default();
         options.quotas.insert("ann".to_owned(), Quota { share: 0.7, weight: 2.0 });

@@ -18,7 +18,7 @@ async fn near(service: &RetrievalService) -> Retrieved {
 }
 
 /// Waits until a service names the same neighbours as one with an index of its own.
-async fn until_like(service: &RetrievalService, embedded: &RetrievalService) {
+async fn until_equal(service: &RetrievalService, embedded: &RetrievalService) {
     until("they name the same", async || {
         let (a, b) = (near(service).await, near(embedded).await);
         a.failed.is_empty() && from(&a, "ann") == from(&b, "ann")
@@ -27,7 +27,7 @@ async fn until_like(service: &RetrievalService, embedded: &RetrievalService) {
 }
 
 #[tokio::test]
-async fn replicas_share_what_one_of_them_keeps_up() {
+async fn replicas_share_vectors_that_one_of_them_maintains() {
     let mut engine = Redis::with_vector_sets();
     let redis = Redis::start();
     let mut shop = Shop::over(redis.store(1_000_000).await);
@@ -59,7 +59,7 @@ async fn replicas_share_what_one_of_them_keeps_up() {
     until("it is sold", async || !from(&near(&embedded).await, "ann").contains(&"i3")).await;
     until("it is gone", async || !ids(&near(&embedded).await).contains(&"i8")).await;
     for service in [&first, &second] {
-        until_like(service, &embedded).await;
+        until_equal(service, &embedded).await;
         until("its vector is gone", async || service.status().indexed == 10).await;
     }
 
@@ -76,7 +76,7 @@ async fn replicas_share_what_one_of_them_keeps_up() {
     engine.restart();
     until("it is told", async || from(&near(&embedded).await, "ann").contains(&"later")).await;
     for service in [&first, &second] {
-        until_like(service, &embedded).await;
+        until_equal(service, &embedded).await;
         assert!(from(&near(service).await, "ann").contains(&"later"));
     }
 

@@ -37,7 +37,7 @@ fn status(service: &RetrievalService) -> FollowStatus {
 }
 
 #[tokio::test]
-async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
+async fn changes_of_another_process_are_followed_through_failures() {
     let mut redis = Redis::start();
     let shop = Shop::over(redis.store(1_000).await);
     fill(&shop).await;
@@ -83,7 +83,7 @@ async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
 }
 
 #[tokio::test]
-async fn who_missed_changes_reads_the_catalog_again() {
+async fn a_follower_that_missed_changes_reloads_the_catalog() {
     let redis = Redis::start();
     let shop = Shop::over(redis.store(256).await);
     fill(&shop).await;

@@ -24,7 +24,7 @@ fn after(impressions: u32) -> ShownTooOftenOptions {
 }
 
 #[tokio::test]
-async fn every_process_of_a_store_goes_by_what_any_of_them_was_told_and_each_surface_by_its_settings()
+async fn processes_of_a_store_share_impression_counts_and_surfaces_set_their_limit()
  {
     let mut shop = Shop::new();
     for n in 0..6 {

@@ -43,7 +43,7 @@ async fn snapshot(shop: &Shop, folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_start_from_a_snapshot_equals_one_from_nothing() {
+async fn a_start_from_a_snapshot_equals_a_full_build() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(1_000_000).await);
@@ -88,7 +88,7 @@ async fn a_start_from_a_snapshot_equals_one_from_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_or_of_another_bundle_is_refused() {
+async fn a_snapshot_damaged_or_of_another_bundle_is_refused() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(1_000_000).await);
@@ -144,7 +144,7 @@ async fn what_is_damaged_or_of_another_bundle_is_refused() {
 }
 
 #[tokio::test]
-async fn a_snapshot_too_old_to_go_on_from_is_made_up_for() {
+async fn a_snapshot_older_than_the_change_log_is_reconciled() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(256).await);

@@ -77,7 +77,7 @@ impl<'a> Asked<'a> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn re_ranking_is_told_categories_and_ages_of_all_and_vectors_of_the_best() {
+async fn scoring_sends_categories_and_ages_of_all_and_vectors_of_the_best() {
     let bench = Bench::new().await;
     let offline = Offline::new(&bench.bundle);
     let asked = Asked::new(&candidates(), &offline, bench.store.as_ref()).await;
@@ -98,7 +98,7 @@ async fn re_ranking_is_told_categories_and_ages_of_all_and_vectors_of_the_best()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_id_based_model_tells_re_ranking_the_vectors_at_hand() {
+async fn the_id_based_model_sends_the_vectors_that_are_cached() {
     let bench = Bench::new().await;
     let offline = Offline::new(&bench.bundle);
     let asked = Asked::new(&candidates(), &offline, bench.store.as_ref()).await;

@@ -74,7 +74,7 @@ fn pool(bench: &Bench, workers: usize) -> Pool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_workers_go_on_when_one_hangs() {
+async fn other_workers_continue_when_one_hangs() {
     let bench = Bench::new().await;
     let pool = pool(&bench, 2);
     pool.graph.hangs.store(1, Ordering::SeqCst);

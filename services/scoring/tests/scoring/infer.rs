@@ -31,7 +31,7 @@ async fn infer(bench: &Bench, inputs: Vec<NamedTensor>) -> Result<Inferred, Call
 }
 
 #[tokio::test]
-async fn ids_beyond_a_table_and_numbers_that_are_none_are_refused() {
+async fn ids_out_of_range_and_non_finite_numbers_are_refused() {
     let bench = Bench::new().await;
     let inferred = infer(&bench, zeros(&bench)).await.unwrap();
     assert_eq!(inferred.outputs[0].shape, [1, 2]);

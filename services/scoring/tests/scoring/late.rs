@@ -35,7 +35,7 @@ fn with_margin() -> ScoringOptions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_embedding_role_that_hangs_leaves_time_for_idrec() {
+async fn a_hanging_embedding_role_leaves_time_for_idrec() {
     let bench = Bench::new().await;
     let service = bench.beside(Arc::new(Hanging), with_margin());
     let begun = Instant::now();
@@ -49,7 +49,7 @@ async fn an_embedding_role_that_hangs_leaves_time_for_idrec() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stopped_leaves_idrec_without_history() {
+async fn a_hanging_store_leaves_idrec_without_history() {
     let bench = Bench::new().await;
     let store = SlowStore::new(Arc::clone(&bench.store));
     let behind: Arc<dyn Store> = store.clone();
@@ -66,7 +66,7 @@ async fn a_store_that_stopped_leaves_idrec_without_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_that_a_stage_before_has_read_is_not_read_again() {
+async fn a_user_read_by_an_earlier_stage_is_not_read_again() {
     let bench = Bench::new().await;
     let asked = Score { model: ModelKind::Idrec, ..call("u4", [1, 2]) };
     let expected = bench.score(asked.clone()).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_user_that_a_stage_before_has_read_is_not_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cached_vectors_score_like_all_once_they_are_cached() {
+async fn the_cached_tier_equals_all_tiers_once_vectors_are_cached() {
     let bench = Bench::new().await;
     let cached = Score { tiers: Tiers::Cached, ..call("u3", [1, 2, 3]) };
     let cold = bench.score(cached.clone()).await.unwrap();

@@ -33,7 +33,7 @@ pub(crate) async fn stored(store: &dyn Store, ids: &[ItemId]) -> Vec<Item> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scores_are_those_of_the_graphs_row_by_row() {
+async fn scores_equal_the_graphs_run_row_by_row() {
     let bench = Bench::new().await;
     let offline = Offline::new(&bench.bundle);
     for name in ["u1", "u3", "u6"] {
@@ -67,7 +67,7 @@ async fn different_users_and_items_have_different_scores() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scores_do_not_depend_on_who_is_scored_beside() {
+async fn scores_do_not_depend_on_the_rest_of_the_batch() {
     let bench = Bench::new().await;
     let calls: Vec<Score> = (0..40usize)
         .map(|number| {
@@ -100,7 +100,7 @@ async fn scores_do_not_depend_on_who_is_scored_beside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_larger_than_a_batch_is_split_and_comes_back_whole() {
+async fn a_request_larger_than_a_batch_is_split_and_reassembled() {
     let bench = Bench::new().await;
     let many: Vec<usize> = (0..150).map(|at| 1 + (at * 7) % 40).collect();
     let scored = bench.score(call("u4", many.iter().copied())).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_request_larger_than_a_batch_is_split_and_comes_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coverage_says_where_vectors_came_from() {
+async fn coverage_reports_the_origin_of_vectors() {
     let bench = Bench::new().await;
     let first = bench.score(call("u2", [1, 2, 999])).await.unwrap();
     let coverage = first.coverage;
@@ -126,7 +126,7 @@ async fn coverage_says_where_vectors_came_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_came_before_the_moment_counts() {
+async fn only_events_before_the_request_time_count() {
     let bench = Bench::new().await;
     for model in [ModelKind::Unified, ModelKind::Idrec] {
         let at = |as_of| Score { as_of, model, ..call("u4", [1, 2]) };
@@ -140,7 +140,7 @@ async fn only_what_came_before_the_moment_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
+async fn no_candidates_are_an_empty_answer_and_too_many_an_error() {
     let bench = Bench::new().await;
     let empty = bench.score(call("u1", [])).await.unwrap();
     assert_eq!((empty.ctr.len(), empty.coverage.rows), (0, 0));
@@ -184,7 +184,7 @@ async fn the_length_of_the_history_is_an_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
+async fn a_bundle_without_idrec_scores_with_unified_and_reports_it() {
     let (_folder, bundle) = changed(|manifest| {
         for list in ["graphs", "calibration"] {
             manifest[list].as_object_mut().unwrap().remove("idrec");
@@ -238,7 +238,7 @@ fn a_row_too_few(fetched: Fetched) -> Fetched {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
+async fn a_nan_score_sorts_last_and_does_not_affect_other_requests() {
     let bench = Bench::new().await;
     let whole = bench.score(call("u3", [1, 2, 3])).await.unwrap().ctr;
     let faulty = Faulty { inner: bench.embedding_role(), fault: not_a_number };
@@ -265,7 +265,7 @@ async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_embedding_role_must_not_answer_is_refused_and_idrec_scores() {
+async fn an_invalid_embedding_answer_is_refused_and_idrec_scores() {
     let bench = Bench::new().await;
     let faults: [(Fault, ErrorCode, &str); 2] = [
         (another_bundle, ErrorCode::Unavailable, "another-1"),
@@ -283,7 +283,7 @@ async fn what_an_embedding_role_must_not_answer_is_refused_and_idrec_scores() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_went_away_leaves_the_queue() {
+async fn a_cancelled_request_leaves_the_queue() {
     let bench = Bench::new().await;
     bench.score(call("u1", 1..=40)).await.unwrap();
     for _ in 0..20 {
@@ -311,7 +311,7 @@ async fn a_deadline_that_has_passed_is_an_error_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_is_run_before_the_service_is_there() {
+async fn every_shape_is_warmed_before_the_service_starts() {
     let bench = Bench::new().await;
     let mut steps = Vec::new();
     let options = ScoringOptions { workers: 2, ..options() };

@@ -18,7 +18,7 @@ fn id(number: usize) -> ItemId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_id_is_scored_without_content_and_its_neighbours_with_theirs() {
+async fn an_unknown_id_is_scored_without_content_and_others_of_its_batch_with_theirs() {
     let bench = Bench::new().await;
     let offline = Offline::new(&bench.bundle);
     // Its index stays, and the vocabulary knows its id.

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hours_and_days_are_those_of_the_place() {
+    fn hours_and_days_are_in_the_local_time_zone() {
         // 2026-03-29, a Sunday, on which Berlin's clocks went from 2 to 3.
         let before = 1_774_745_999_000;
         let time = |timezone| RequestTime { timezone, kind: TimeKind::Ms };

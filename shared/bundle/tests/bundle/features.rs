@@ -41,7 +41,7 @@ fn slots_say_where_a_feature_is() {
 }
 
 #[test]
-fn of_a_missing_item_only_the_id_is_known() {
+fn a_missing_item_has_its_id_only() {
     let encoder = small().feature_encoder().unwrap();
     assert_eq!(*encoder.missing_item(&ItemId::from("i3")), [4, 0, 0]);
     assert_eq!(*encoder.missing_item(&ItemId::from("i99")), [1, 0, 0]);

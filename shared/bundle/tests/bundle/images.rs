@@ -67,7 +67,7 @@ fn jpeg_pixels_are_pillows() {
 }
 
 #[test]
-fn what_is_no_image_is_an_error() {
+fn files_that_are_no_images_are_errors() {
     let preprocessor = preprocessor(24, 32);
     let png = fs::read(fixture("images/drawing.png")).unwrap();
     let refused = |bytes: &[u8]| preprocessor.pixels(bytes).unwrap_err().to_string();
@@ -80,7 +80,7 @@ fn what_is_no_image_is_an_error() {
 }
 
 #[test]
-fn spoiled_bytes_never_panic() {
+fn corrupt_bytes_never_panic() {
     let preprocessor = preprocessor(8, 8);
     for name in ["drawing.png", "drawing.jpg", "palette.png"] {
         let whole = fs::read(fixture("images").join(name)).unwrap();

@@ -109,7 +109,7 @@ fn links_may_stay_inside_and_not_lead_outside() {
 }
 
 #[test]
-fn another_format_is_refused_as_such() {
+fn an_unsupported_format_version_is_refused() {
     let copy = Copy::new().edit(|manifest| manifest["format"] = json!(3));
     let message = copy.refused();
     assert_eq!(
@@ -121,7 +121,7 @@ fn another_format_is_refused_as_such() {
 }
 
 #[test]
-fn an_unknown_key_is_told_with_its_path() {
+fn an_unknown_key_is_named_with_its_path() {
     let copy = Copy::new().edit(|manifest| manifest["modal"]["text"]["stem"] = json!(true));
     let message = copy.refused();
     assert!(message.contains("at `modal.text.stem`: unknown field `stem`"), "{message}");
@@ -130,7 +130,7 @@ fn an_unknown_key_is_told_with_its_path() {
 }
 
 #[test]
-fn what_is_not_json_is_refused() {
+fn a_manifest_that_is_not_json_is_refused() {
     let copy = Copy::new();
     fs::write(copy.path("manifest.json"), "{ \"format\": 1,").unwrap();
     assert!(copy.refused().starts_with("manifest.json, at `.`: EOF"));

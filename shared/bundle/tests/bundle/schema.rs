@@ -32,14 +32,14 @@ fn the_typed_manifest_conforms() {
 }
 
 #[test]
-fn what_the_code_writes_conforms() {
+fn written_manifests_conform_to_the_schema() {
     let manifest = Copy::new().open().unwrap().manifest().clone();
     let manifest = serde_json::to_value(manifest).unwrap();
     assert!(schema().is_valid(&manifest), "{manifest:#}");
 }
 
 #[test]
-fn optional_keys_may_be_absent_for_both() {
+fn optional_keys_may_be_absent_for_schema_and_code() {
     let copy = Copy::new().edit(|manifest| {
         let manifest = manifest.as_object_mut().unwrap();
         manifest.remove("calibration");
@@ -50,7 +50,7 @@ fn optional_keys_may_be_absent_for_both() {
 }
 
 #[test]
-fn what_the_schema_refuses_the_code_refuses() {
+fn the_code_refuses_what_the_schema_refuses() {
     let changes: [fn(&mut Value); 19] = [
         |m| m["format"] = json!(3),
         |m| m["extra"] = json!(1),
@@ -81,7 +81,7 @@ fn what_the_schema_refuses_the_code_refuses() {
 }
 
 #[test]
-fn the_schema_has_every_source_of_a_graph() {
+fn the_schema_lists_every_source_of_each_graph() {
     let schema = schema();
     let manifest = Copy::new().manifest();
     for graph in [

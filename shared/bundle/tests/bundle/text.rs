@@ -29,7 +29,7 @@ fn long_texts_are_cut_and_keep_their_end() {
 }
 
 #[test]
-fn no_text_is_no_row() {
+fn empty_text_has_no_row() {
     let tokens = preprocessor().encode(vec![]).unwrap();
     assert_eq!((tokens.rows, tokens.width, tokens.ids.len()), (0, 1, 0));
 }
@@ -49,7 +49,7 @@ fn a_bundle_without_text_has_no_tokenizer() {
 }
 
 #[test]
-fn what_is_no_tokenizer_is_refused() {
+fn an_invalid_tokenizer_is_refused() {
     let copy = Copy::new().write("tokenizer.json", b"{}");
     let error = TextPreprocessor::load(&copy.open().unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("tokenizer.json: not a tokenizer this version can read"), "{error}");

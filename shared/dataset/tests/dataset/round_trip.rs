@@ -64,7 +64,7 @@ pub(crate) fn impression(number: usize) -> InteractionRow {
 }
 
 #[test]
-fn rows_come_back_as_written_over_many_batches() {
+fn rows_round_trip_over_many_batches() {
     let (dir, folder) = folder();
     let count = 20_000;
 
@@ -128,7 +128,7 @@ fn stocked(stock: FeatureValue) -> DatasetItem {
 }
 
 #[test]
-fn an_unfinished_file_does_not_look_whole() {
+fn an_unfinished_file_is_not_visible() {
     let (dir, folder) = folder();
     let mut items = ItemWriter::create(dir.path(), &columns()).unwrap();
     items.write(item(1)).unwrap();
@@ -139,7 +139,7 @@ fn an_unfinished_file_does_not_look_whole() {
 }
 
 #[test]
-fn writers_refuse_what_readers_would() {
+fn writers_refuse_what_readers_refuse() {
     let (dir, _folder) = folder();
     let mut items = ItemWriter::create(dir.path(), &[]).unwrap();
     let message = items.write(item(1)).unwrap_err().to_string();

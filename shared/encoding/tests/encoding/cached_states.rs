@@ -19,7 +19,7 @@ async fn bench() -> Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_items_do_not_touch_it() {
+async fn changes_of_other_items_keep_the_cached_state() {
     let bench = bench().await;
     let epoch = bench.encoding.items().epoch();
     bench.write(vec![item("i5", "another title"), item("more", "a shoe")]).await;
@@ -31,7 +31,7 @@ async fn other_items_do_not_touch_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_item_of_the_history_changes_it() {
+async fn a_changed_history_item_invalidates_the_state() {
     let bench = bench().await;
     let before = bench.state("u1", LATER).await;
     bench.write(vec![item("i4", "blue blue lamp")]).await;
@@ -42,7 +42,7 @@ async fn a_changed_item_of_the_history_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_item_of_the_history_changes_it_and_so_does_its_return() {
+async fn deleting_and_restoring_a_history_item_invalidates_the_state() {
     let bench = bench().await;
     let before = bench.state("u1", LATER).await;
     bench.store.delete_items(&ids(&["i4"])).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_removed_item_of_the_history_changes_it_and_so_does_its_return() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_of_the_history_that_becomes_known_changes_it() {
+async fn adding_an_unknown_history_item_invalidates_the_state() {
     let bench = bench().await;
     bench.store.append_events(vec![event(8, "u1", "later", 4_500_000)]).await.unwrap();
     let unknown = bench.state("u1", LATER).await;
@@ -73,7 +73,7 @@ async fn an_item_of_the_history_that_becomes_known_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_profile_changes_it() {
+async fn a_changed_profile_invalidates_the_state() {
     let bench = bench().await;
     let features = BTreeMap::from([("country".to_owned(), "de".into())]);
     let user = User { user_id: UserId::from("u1"), features };
@@ -83,7 +83,7 @@ async fn a_changed_profile_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_made_from_rows_of_an_earlier_content_is_not_kept() {
+async fn a_state_made_from_outdated_records_is_not_cached() {
     let bench = bench().await;
     let old = bench.state("u1", LATER).await;
     bench.write(vec![item("i4", "blue blue lamp")]).await;

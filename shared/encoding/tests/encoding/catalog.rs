@@ -7,7 +7,7 @@ use plugrank_encoding::{CatalogProgress, EncodingOptions};
 use crate::bench::{Bench, all, encoding, item, list};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
+async fn the_catalog_is_encoded_once() {
     let options = EncodingOptions { encode_batch: 4, ..EncodingOptions::default() };
     let bench = Bench::new(options.clone()).await;
     bench.records(&["i2"]).await;
@@ -29,7 +29,7 @@ async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catalog_larger_than_the_table_drives_nothing_out_of_it() {
+async fn a_catalog_larger_than_the_table_evicts_nothing() {
     // A hundredth of a MiB for records.
     let options =
         EncodingOptions { memory_mb: 1, user_state_share: 0.99, ..EncodingOptions::default() };

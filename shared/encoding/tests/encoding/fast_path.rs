@@ -42,7 +42,7 @@ impl Counted {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_process_is_answered_at_once_and_no_store_is_read() {
+async fn cached_records_and_states_are_returned_at_once_without_store_reads() {
     let counted = Counted::new().await;
     let names = ["i1", "i2", "nobody", "i3", "i1"];
     let user = UserRead::Read(counted.bench.user("u1", LATER).await);
@@ -58,7 +58,7 @@ async fn what_is_in_process_is_answered_at_once_and_no_store_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_read_only_when_nobody_has_tried() {
+async fn a_user_is_read_only_when_no_earlier_stage_tried() {
     let counted = Counted::new().await;
     let users = counted.encoding.users();
     let id = UserId::from("u1");
@@ -81,7 +81,7 @@ async fn a_user_is_read_only_when_nobody_has_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cached_tier_waits_for_nothing() {
+async fn the_cached_tier_returns_without_waiting() {
     let counted = Counted::new().await;
     let names = list(&["i1", "i2", "nobody"]);
     let reads = counted.store.reads();

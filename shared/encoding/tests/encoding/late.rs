@@ -54,7 +54,7 @@ impl Slow {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stopped_leaves_the_records_and_a_nobody() {
+async fn a_hanging_store_leaves_cached_records_and_an_unknown_user() {
     let slow = Slow::new().await;
     let whole = slow.fetch(Tiers::All).await;
     assert_eq!(whole.late, None);
@@ -72,7 +72,7 @@ async fn a_store_that_stopped_leaves_the_records_and_a_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stopped_before_anything_was_read_leaves_missing_records() {
+async fn a_store_that_hangs_from_the_start_leaves_missing_records() {
     let slow = Slow::new().await;
     slow.store.delay(STOPPED);
     let late = slow.fetch(Tiers::All).await;
@@ -81,7 +81,7 @@ async fn a_store_that_stopped_before_anything_was_read_leaves_missing_records() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_known_user_has_a_state_of_missing_records_when_the_store_stopped() {
+async fn a_known_user_has_a_state_of_missing_records_when_the_store_hangs() {
     let slow = Slow::new().await;
     let user = UserRead::Read(slow.bench.user("u1", LATER).await);
     slow.store.delay(STOPPED);
@@ -97,7 +97,7 @@ async fn a_known_user_has_a_state_of_missing_records_when_the_store_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cached_tier_waits_for_no_vector_and_equals_the_whole_when_all_is_cached() {
+async fn the_cached_tier_equals_all_tiers_when_everything_is_cached() {
     let slow = Slow::new().await;
     let cold = slow.fetch(Tiers::Cached).await;
     assert_eq!(cold.late, None, "nothing was asked for that did not come");
@@ -113,7 +113,7 @@ async fn the_cached_tier_waits_for_no_vector_and_equals_the_whole_when_all_is_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_made_without_a_record_of_the_catalog_is_not_kept() {
+async fn a_state_made_without_a_record_of_a_known_item_is_not_cached() {
     let slow = Slow::new().await;
     slow.fetch(Tiers::All).await;
     slow.store.append_events(vec![event(8, "u1", "i5", 4_500_000)]).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_state_made_without_a_record_of_the_catalog_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forgotten_item_is_not_cached() {
+async fn an_invalidated_item_is_not_cached() {
     let slow = Slow::new().await;
     slow.fetch(Tiers::All).await;
     slow.store.put_items(vec![item("i1", "a changed title")]).await.unwrap();

@@ -48,7 +48,7 @@ async fn bench() -> (TempDir, Bench, Arc<Encoding>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_gets_the_records_of_all_others() {
+async fn an_item_that_fails_to_encode_does_not_affect_others_of_its_call() {
     let (_folder, _bench, encoding) = bench().await;
     let names = ["i1", "i2", "bad", "i3", "new"];
     let records = encoding.records(&list(&names), Deadline::NONE, Tiers::All).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_call_gets_the_records_of_all_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_of_the_catalog_is_encoded() {
+async fn an_item_that_fails_to_encode_does_not_stop_the_catalog() {
     let (_folder, _bench, encoding) = bench().await;
     let done = encoding.encode_catalog(&mut |_| {}).await.unwrap();
     assert_eq!(done, CatalogProgress { seen: 7, total: 7, cached: 0, encoded: 6, failed: 1 });

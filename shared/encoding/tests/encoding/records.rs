@@ -46,7 +46,7 @@ async fn a_record_is_encoded_once_and_then_found_in_every_tier() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_callers_of_one_new_item_encode_it_once() {
+async fn concurrent_callers_of_a_new_item_encode_it_once() {
     let bench = Bench::new(options()).await;
     let calls = (0..30).map(|_| bench.records(&["i1", "i2", "i3", "i4", "i5"]));
     let answers = futures::future::join_all(calls).await;
@@ -68,7 +68,7 @@ async fn a_changed_item_never_gets_its_old_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_the_store_is_ahead_with_is_kept_for_the_table() {
+async fn a_record_of_content_newer_than_the_table_is_kept_until_the_table_follows() {
     let bench = Bench::new(options()).await;
     // Nobody has told the table yet.
     bench.store.put_items(vec![item("i1", "blue book book")]).await.unwrap();
@@ -104,7 +104,7 @@ async fn an_unknown_item_gets_the_missing_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_call_does_not_wait_for_is_there_for_the_next() {
+async fn records_encoded_after_a_deadline_serve_the_next_call() {
     let bench = Bench::new(EncodingOptions { encode_on_miss: false, ..options() }).await;
     let names = list(&["i1", "i2"]);
     let call = || bench.encoding.records(&names, within(PATIENT), Tiers::All);
@@ -118,7 +118,7 @@ async fn what_a_call_does_not_wait_for_is_there_for_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_with_a_deadline_waits_for_no_more_items_than_it_may() {
+async fn a_call_with_a_deadline_waits_for_a_limited_number_of_items() {
     let bench = Bench::new(EncodingOptions { encode_per_call: 2, ..options() }).await;
     let names = list(&["i1", "i2", "i3", "i4"]);
     let fetched = bench.encoding.records(&names, within(PATIENT), Tiers::All).await.unwrap();
@@ -168,7 +168,7 @@ async fn an_image_changes_the_record_and_a_broken_one_counts_as_absent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_is_read_again_and_is_the_same_keeps_its_record() {
+async fn an_unchanged_item_keeps_its_record_when_read_again() {
     let bench = Bench::new(options()).await;
     bench.records(&["i1", "i2"]).await;
     bench.encoding.flush().await;
@@ -178,7 +178,7 @@ async fn an_item_that_is_read_again_and_is_the_same_keeps_its_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_is_written_is_seen_once_it_is_invalidated() {
+async fn a_new_item_is_found_once_it_is_invalidated() {
     let bench = Bench::new(options()).await;
     bench.store.put_items(vec![item("later", "a blue lamp")]).await.unwrap();
     assert!(all(&bench.records(&["later"]).await, RecordOrigin::Missing));
@@ -187,7 +187,7 @@ async fn an_item_that_is_written_is_seen_once_it_is_invalidated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_impossible_option_is_named() {
+async fn an_invalid_option_is_named() {
     let bench = Bench::new(options()).await;
     let impossible = EncodingOptions { encode_batch: 0, ..options() };
     let error = Encoding::new(parts(&bench.store, impossible).await, &mut |_, _| {}).err().unwrap();

@@ -18,7 +18,7 @@ fn rows(state: &UserEncoding) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_has_a_row_an_entry_and_is_made_once() {
+async fn a_state_has_one_row_per_entry_and_is_made_once() {
     let bench = bench().await;
     let first = bench.state("u1", LATER).await;
     assert!(!first.cached);
@@ -34,14 +34,14 @@ async fn a_state_has_a_row_an_entry_and_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_came_before_the_moment_is_read() {
+async fn only_events_before_the_request_time_are_read() {
     let bench = bench().await;
     assert_eq!(bench.state("u1", 3_000_000).await.state.history_len, 2, "strictly before");
     assert_eq!(bench.state("u1", 3_000_001).await.state.history_len, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_that_goes_further_back_than_the_bundle_makes_the_same_state() {
+async fn a_view_longer_than_the_bundle_reads_makes_the_same_state() {
     let bench = bench().await;
     let limits = bench.encoding.users().limits();
     let many = (limits.clicks + limits.impressions) as i64 * 2;
@@ -65,7 +65,7 @@ async fn a_view_that_goes_further_back_than_the_bundle_makes_the_same_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_makes_the_next_request_miss_the_old_state() {
+async fn an_event_invalidates_the_cached_state() {
     let bench = bench().await;
     let before = bench.state("u1", LATER).await;
     bench.store.append_events(vec![event(8, "u1", "i5", 4_500_000)]).await.unwrap();
@@ -76,7 +76,7 @@ async fn an_event_makes_the_next_request_miss_the_old_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_made_without_its_vectors_is_not_kept() {
+async fn a_state_made_without_its_vectors_is_not_cached() {
     let hurried = EncodingOptions { encode_on_miss: false, ..EncodingOptions::default() };
     let bench = Bench::new(hurried).await;
     let provisional = bench.state("u1", LATER).await;
@@ -88,7 +88,7 @@ async fn a_state_made_without_its_vectors_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_nobody_knows_has_a_state_too() {
+async fn an_unknown_user_has_a_state() {
     let bench = bench().await;
     let stranger = bench.state("stranger", LATER).await;
     assert_eq!((stranger.state.history_len, stranger.recency_bucket), (0, 0));
@@ -96,7 +96,7 @@ async fn a_user_nobody_knows_has_a_state_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn states_do_not_depend_on_who_is_encoded_beside() {
+async fn states_do_not_depend_on_the_rest_of_the_batch() {
     let one = bench().await;
     let alone = one.state("u1", LATER).await;
     let other = bench().await;

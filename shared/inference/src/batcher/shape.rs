@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lists_are_refused_by_name() {
+    fn invalid_bucket_lists_are_named() {
         let of = |users: Vec<usize>, limit| {
             Buckets::new(users, vec![32], vec![1], RowAxis::Candidates, limit).unwrap_err()
         };

@@ -42,7 +42,7 @@ mod tests {
     use crate::TensorData;
 
     #[test]
-    fn differences_are_found() {
+    fn differences_are_measured() {
         let f32s = |values: &[f32]| TensorData::F32(values.to_vec());
         let of = |a: &[f32], b: &[f32]| difference(&f32s(a), &f32s(b));
         assert_eq!(of(&[1.0, 2.0], &[1.0, 2.0]), Difference { at: 0, largest: 0.0 });
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn one_unit_in_the_last_place_of_f16_is_forgiven() {
+    fn one_unit_in_the_last_place_of_f16_is_tolerated() {
         let value = f16::from_f32(1.5);
         let next = f16::from_bits(value.to_bits() + 1);
         let further = f16::from_bits(value.to_bits() + 4);

@@ -80,7 +80,7 @@ fn a_graph_of_another_shape_is_found() {
 }
 
 #[test]
-fn inputs_and_outputs_are_those_of_the_graph() {
+fn inputs_and_outputs_must_match_the_graph() {
     let unknown = Copy::new().edit(|manifest| {
         manifest["graphs"]["idrec"]["inputs"][0]["name"] = "user".into();
     });
@@ -99,14 +99,14 @@ fn inputs_and_outputs_are_those_of_the_graph() {
 }
 
 #[test]
-fn what_is_no_graph_is_named() {
+fn an_invalid_graph_file_is_named() {
     let copy = Copy::new().spoil("unified.onnx", |bytes| bytes.truncate(300)).list("unified.onnx");
     let message = copy.refused();
     assert!(message.contains("unified.onnx cannot be loaded: "), "{message}");
 }
 
 #[test]
-fn reference_rows_are_there_and_finite() {
+fn reference_rows_must_be_present_and_finite() {
     let renamed = |bytes: &mut Vec<u8>| {
         let name = b"idrec/out/logit";
         let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
@@ -167,7 +167,7 @@ fn a_tokenizer_with_more_tokens_than_its_table_is_refused() {
 }
 
 #[test]
-fn graphs_are_asked_for_their_largest_ids_without_reference_rows() {
+fn the_largest_ids_are_checked_without_reference_rows() {
     let check = |copy: &Copy, graphs: &[GraphName]| {
         let bundle = Bundle::open(&copy.path("")).unwrap();
         let features = bundle.feature_encoder().unwrap();
@@ -193,7 +193,7 @@ fn graphs_are_asked_for_their_largest_ids_without_reference_rows() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_at_the_end_of_a_vocabulary_are_refused() {
+fn non_finite_outputs_of_the_largest_id_are_refused() {
     let poisoned = |weight: usize| {
         Copy::new().spoil("idrec.onnx", |graph| {
             let start = graph.windows(2).position(|bytes| bytes == [0x4a, 20]).unwrap() + 2;

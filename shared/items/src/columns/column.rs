@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_lists_lie_side_by_side() {
+    fn columns_hold_numbers_and_lists() {
         let mut column = ColumnMut::new("size");
         let texts = ["s", "m"].map(|text| Atom::Text(text.into()));
         let numbers = [38.0, 39.5].map(|number| Atom::number(number).unwrap());

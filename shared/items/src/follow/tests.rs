@@ -27,7 +27,7 @@ fn follow(store: &Arc<dyn Store>, items: &Arc<ItemTable>, position: ChangePositi
 }
 
 #[tokio::test]
-async fn the_table_alone_follows_the_store() {
+async fn the_item_table_follows_the_store() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = EmbeddedOptions { changes_kept: 8, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&folder.path().join("store.redb"), options);

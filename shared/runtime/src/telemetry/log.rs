@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_leave_together_and_in_order() {
+    fn log_lines_are_written_in_batches_and_in_order() {
         let output = Output::default();
         let (writer, thread) = LogWriter::start(output.clone()).unwrap();
         writer.0.add(b"one\n", false);

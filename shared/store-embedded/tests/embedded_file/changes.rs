@@ -78,7 +78,7 @@ fn a_position_in_another_store_is_lost() {
 }
 
 #[test]
-fn a_copy_that_was_put_back_is_noticed() {
+fn a_restored_backup_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("store.redb"), dir.path().join("copy.redb"));
     let store = open(&path).unwrap();
@@ -107,7 +107,7 @@ fn entries(path: &Path) -> u64 {
 }
 
 #[test]
-fn changes_are_kept_as_many_as_said() {
+fn the_configured_number_of_changes_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let options = EmbeddedOptions { changes_kept: 100, ..EmbeddedOptions::default() };
@@ -137,7 +137,7 @@ fn changes_are_kept_as_many_as_said() {
 }
 
 #[test]
-fn more_changes_than_fit_one_answer_come_in_several() {
+fn long_change_lists_are_paged() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("store.redb")).unwrap();
     let mut position = end(&store);

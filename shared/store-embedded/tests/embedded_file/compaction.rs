@@ -21,7 +21,7 @@ fn holds(path: &Path, text: &str) -> bool {
 }
 
 #[test]
-fn a_compacted_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
+fn a_compacted_file_has_no_byte_of_a_deleted_user_and_keeps_others() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let open = || EmbeddedStore::open(&path, EmbeddedOptions::default()).unwrap();
@@ -57,7 +57,7 @@ fn a_compacted_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
 }
 
 #[test]
-fn a_copy_made_while_others_write_is_a_store_of_one_moment() {
+fn a_copy_made_during_writes_is_a_consistent_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let open = |name: &str| {
         EmbeddedStore::open(&dir.path().join(name), EmbeddedOptions::default()).unwrap()
@@ -99,7 +99,7 @@ fn over_a_year_the_file_stays_bounded() {
 }
 
 #[test]
-fn a_copy_that_nobody_waits_for_any_more_is_removed() {
+fn a_cancelled_copy_is_removed() {
     let folder = tempfile::TempDir::new().unwrap();
     let store = EmbeddedStore::open(&folder.path().join("store.redb"), EmbeddedOptions::default());
     let store = std::sync::Arc::new(store.unwrap());

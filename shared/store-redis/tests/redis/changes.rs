@@ -28,13 +28,13 @@ pub(crate) async fn redis_tells_every_change(servers: &RedisConnection) {
 }
 
 #[test]
-fn one_server_tells_every_change() {
+fn every_change_is_in_the_change_stream() {
     let server = RedisServer::start();
     run(redis_tells_every_change(&server.servers()));
 }
 
 #[test]
-fn a_follower_outlives_its_server() {
+fn a_follower_survives_a_restart_of_its_server() {
     let mut server = RedisServer::start();
     run(async {
         let options = || RedisOptions { namespace: "wake".into(), ..RedisOptions::default() };

@@ -144,7 +144,7 @@ fn a_cluster_that_loses_a_master_loses_no_event() {
 
 /// Hundreds of commands are under way when the slots move, and each read goes to all of them.
 #[test]
-fn reads_of_many_slots_outlive_masters_that_hand_over() {
+fn reads_of_many_slots_survive_a_failover() {
     run(async {
         let cluster = RedisCluster::start();
         let store = RedisStore::connect(&few(cluster.servers()), options()).await.unwrap();
@@ -177,7 +177,7 @@ async fn read_all(store: Arc<RedisStore>, stop: Arc<AtomicBool>) -> usize {
 }
 
 #[test]
-fn a_sentinel_replaces_the_master_and_no_event_is_lost() {
+fn a_failover_by_sentinel_loses_no_event() {
     let data = ["--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0"];
     let mut master = RedisServer::start_with(&data);
     let port = master.port().to_string();

@@ -43,7 +43,7 @@ fn figure(server: &RedisServer, section: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn a_rewritten_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
+fn a_rewritten_file_has_no_byte_of_a_deleted_user_and_keeps_others() {
     let server = RedisServer::start();
     run(async {
         let store = redis_store(&server.servers(), "plugrank").await;

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_failures_ejects_once_enough_calls_were_seen() {
+    fn a_failure_rate_ejects_after_enough_calls() {
         let mut breaker = breaker();
         let mut calls = 0;
         loop {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_answered_while_open_counts_for_nothing() {
+    fn answers_while_open_are_not_counted() {
         let mut breaker = breaker();
         breaker.eject(Instant::now());
         breaker.succeeded();

@@ -11,7 +11,7 @@ proptest! {
 
     /// Every request gets its own rows in its own order, and no row runs twice or not at all.
     #[test]
-    fn everyone_gets_their_own_rows(
+    fn each_request_gets_its_own_rows(
         sizes in prop::collection::vec(prop::collection::vec(1usize..=32, 1..4), 1..60),
         workers in 1usize..4,
     ) {
@@ -51,7 +51,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn what_waits_while_a_batch_runs_goes_together() {
+async fn entries_that_wait_while_a_batch_runs_form_one_batch() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
     let first = bench.batcher.run(entry(vec![1]), Deadline::NONE);
@@ -78,7 +78,7 @@ async fn what_waits_while_a_batch_runs_goes_together() {
 }
 
 #[tokio::test]
-async fn the_backlog_is_what_waits_and_runs_and_then_nothing() {
+async fn the_backlog_covers_waiting_and_running_entries() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
     assert_eq!(bench.batcher.backlog(), Duration::ZERO);
@@ -102,7 +102,7 @@ async fn the_backlog_is_what_waits_and_runs_and_then_nothing() {
 }
 
 #[tokio::test]
-async fn who_went_away_or_came_too_late_costs_no_compute() {
+async fn cancelled_and_expired_entries_do_not_run() {
     let bench = bench(1, true);
     let gate = bench.gate.as_ref().unwrap();
     let first = bench.batcher.run(entry(vec![1]), Deadline::NONE);

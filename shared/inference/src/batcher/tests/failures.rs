@@ -39,7 +39,7 @@ async fn together(bench: &Bench, entries: Vec<Vec<u64>>) -> Vec<Result<Vec<u64>,
 }
 
 #[tokio::test]
-async fn the_neighbours_of_what_fails_or_panics_are_run_alone() {
+async fn entries_of_a_failed_batch_are_retried_alone() {
     for (bad, reason) in [(WRONG, "wrong"), (POISON, "it panicked: poisoned")] {
         let bench = bench(1, true);
         let answers = together(&bench, vec![vec![2], vec![3, bad], vec![4, 5]]).await;
@@ -60,7 +60,7 @@ async fn the_neighbours_of_what_fails_or_panics_are_run_alone() {
 }
 
 #[tokio::test]
-async fn what_every_entry_would_meet_is_not_tried_again() {
+async fn a_failure_of_the_model_is_not_retried() {
     let bench = bench(1, true);
     let answers = together(&bench, vec![vec![2], vec![3, AWAY]]).await;
     assert_eq!(answers, [(); 2].map(|()| Err(BatchError::Failed("away".to_owned()))));
@@ -68,7 +68,7 @@ async fn what_every_entry_would_meet_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_fails_alone_in_its_batch() {
+async fn an_unreadable_entry_fails_alone_in_its_batch() {
     let bench = bench(1, true);
     let answers = together(&bench, vec![vec![2], vec![3, UNREADABLE], vec![4]]).await;
     assert_eq!(answers[0], Ok(vec![4]));

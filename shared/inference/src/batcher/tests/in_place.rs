@@ -11,7 +11,7 @@ fn in_place(workers: usize, gated: bool) -> Arc<Bench> {
 }
 
 #[tokio::test]
-async fn a_lone_entry_runs_where_it_was_called() {
+async fn a_single_entry_runs_on_its_callers_thread() {
     let bench = in_place(1, false);
     let here = std::thread::current().name().unwrap_or_default().to_owned();
     let ran = bench.batcher.run(entry(vec![1, 2]), Deadline::NONE).await.unwrap();
@@ -28,7 +28,7 @@ async fn a_lone_entry_runs_where_it_was_called() {
 }
 
 #[tokio::test]
-async fn what_is_long_or_waits_for_others_runs_on_workers() {
+async fn runs_that_are_long_or_not_allowed_in_place_go_to_workers() {
     for bench in [
         started(1, false, Duration::from_nanos(1), true),
         started(1, false, Duration::ZERO, true),
@@ -40,7 +40,7 @@ async fn what_is_long_or_waits_for_others_runs_on_workers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_every_model_is_busy_an_entry_waits_for_the_next() {
+async fn with_every_model_busy_an_entry_waits() {
     let bench = in_place(1, true);
     let call = |number: u64| {
         let bench = Arc::clone(&bench);
@@ -61,7 +61,7 @@ async fn where_every_model_is_busy_an_entry_waits_for_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_another_model_runs_the_caller_is_not_held_up() {
+async fn a_run_in_place_does_not_block_other_models() {
     let bench = in_place(2, true);
     let call = |number: u64| {
         let bench = Arc::clone(&bench);
@@ -80,7 +80,7 @@ async fn where_another_model_runs_the_caller_is_not_held_up() {
 }
 
 #[tokio::test]
-async fn a_panic_gives_the_model_back() {
+async fn a_panic_returns_the_model() {
     let bench = in_place(1, false);
     let error = bench.batcher.run(entry(vec![POISON]), Deadline::NONE).await.unwrap_err();
     assert_eq!(error, BatchError::Failed("it panicked: poisoned".to_owned()));
@@ -92,7 +92,7 @@ async fn a_panic_gives_the_model_back() {
 }
 
 #[tokio::test]
-async fn what_comes_too_late_does_not_run() {
+async fn expired_entries_do_not_run() {
     let bench = in_place(1, false);
     let error =
         bench.batcher.run(entry(vec![1]), Deadline::after(Duration::ZERO)).await.unwrap_err();
@@ -102,7 +102,7 @@ async fn what_comes_too_late_does_not_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_and_workers_share_the_models_and_lose_nothing() {
+async fn callers_and_workers_share_models_without_losing_entries() {
     let bench = in_place(2, false);
     let callers = (0..8_u64).map(|caller| {
         let bench = Arc::clone(&bench);
@@ -133,7 +133,7 @@ async fn callers_and_workers_share_the_models_and_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_halves_one_runs_here_and_one_on_a_worker() {
+async fn of_two_halves_one_runs_in_place_and_one_on_a_worker() {
     let bench = in_place(2, true);
     let whole = Dims { candidates: 8, history: 1 };
     assert!(bench.batcher.halves(whole));
@@ -157,6 +157,6 @@ async fn of_two_halves_one_runs_here_and_one_on_a_worker() {
 }
 
 #[tokio::test]
-async fn one_model_runs_nothing_in_halves() {
+async fn a_single_model_runs_nothing_in_halves() {
     assert!(!in_place(1, false).batcher.halves(Dims { candidates: 8, history: 1 }));
 }
