@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// Names that a type takes, by the error about one that it does not.
+    /// Fields that a type accepts, read from the error about an unknown one.
     fn accepted_fields<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
         let error = serde_json::from_value::<T>(json!({"?": 1})).err().unwrap().to_string();
         error.split('`').skip(3).step_by(2).map(ToOwned::to_owned).collect()

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(set.places[0].score, Some(0.9));
         set.ctr = Some(Arc::from([0.2, f32::NAN, f32::INFINITY, 0.9]));
         set.place_by_worth(9);
-        assert_eq!(order(&set), ["d", "a", "b", "c"], "what is no number sinks");
+        assert_eq!(order(&set), ["d", "a", "b", "c"], "NaN sorts last");
         assert_eq!(set.places[2].score, None);
         set.place_as_retrieved(2);
         assert_eq!((order(&set), set.places[0].score), (vec!["a".into(), "b".into()], None));

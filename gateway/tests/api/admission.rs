@@ -1,4 +1,4 @@
-//! Who is let in, and who stops costing anything.
+//! Admission control, and cancellation of requests whose clients disconnect.
 
 use std::{
     io::{Read, Write},
@@ -16,14 +16,14 @@ use crate::{
     support::{Server, problem},
 };
 
-async fn until(mut done: impl FnMut() -> bool) {
+async fn wait_until(mut done: impl FnMut() -> bool) {
     for _ in 0..500 {
         if done() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it did not come about within five seconds");
+    panic!("the condition did not hold within five seconds");
 }
 
 async fn refused(response: Response, status: u16) -> Value {
@@ -38,7 +38,7 @@ async fn a_ranking_over_the_concurrency_limit_is_429_at_once() {
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 900});
     let (first, second) = tokio::join!(server.rank(&body), async {
-        until(|| !server.score.calls().is_empty()).await;
+        wait_until(|| !server.score.calls().is_empty()).await;
         server.post("/v1/rank", &body).await
     });
     assert_eq!(first["degraded"][0]["cause"], "cut");
@@ -50,8 +50,7 @@ async fn a_ranking_over_the_concurrency_limit_is_429_at_once() {
     assert!(page.contains("plugrank_rank_in_flight 0"), "{page}");
 }
 
-/// Makes the gateway know that scoring holds more work than `budget_ms` allows for, and that
-/// answers have been slow.
+/// Has scoring report a backlog longer than any budget here, after some slow answers.
 async fn make_scoring_report_a_backlog(server: &Server) {
     for _ in 0..3 {
         server.score.next(Act::Hang);
@@ -71,7 +70,7 @@ async fn a_request_that_would_miss_its_budget_is_503_at_once() {
     assert!((10..=20).contains(&after), "{after}");
     let problem = refused(response, 503).await;
     assert!(problem["detail"].as_str().unwrap().contains("backlog"), "{problem}");
-    assert_eq!(server.retrieve.calls().len(), before, "it cost nothing");
+    assert_eq!(server.retrieve.calls().len(), before, "no stage was called");
     let page = server.metrics().await;
     assert!(page.contains("plugrank_rejected_total{cause=\"backlog\"} 1"), "{page}");
 }
@@ -118,11 +117,11 @@ async fn a_client_that_disconnects_cancels_its_request() {
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 2000}).to_string();
     let stream = raw(&server, &(rank_head(body.len()) + &body));
-    until(|| server.score.dropped() == 0 && server.score.calls().len() == 1).await;
+    wait_until(|| server.score.dropped() == 0 && server.score.calls().len() == 1).await;
     drop(stream);
-    until(|| server.score.dropped() == 1).await;
+    wait_until(|| server.score.dropped() == 1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(server.rerank.calls().is_empty(), "nothing went on behind the caller's back");
+    assert!(server.rerank.calls().is_empty(), "later stages were not called");
     assert!(server.metrics().await.contains("plugrank_rank_in_flight 0"));
 }
 
@@ -135,12 +134,12 @@ async fn a_client_that_stalls_in_its_body_gets_408_and_holds_no_permit() {
         stream.read_exact(&mut answer).unwrap();
         answer
     });
-    // Meanwhile others are served.
+    // Other requests are served meanwhile.
     server.rank(&json!({"user_id": "u1"})).await;
     assert_eq!(read.await.unwrap(), *b"HTTP/1.1 408");
 }
 
-/// Large bodies share what memory there is for them; small ones always find room.
+/// Large bodies share a memory limit; small ones are not counted.
 #[actix_web::test]
 async fn a_body_over_the_body_memory_limit_is_429() {
     let server = Server::start_with(|server, _| {
@@ -148,7 +147,7 @@ async fn a_body_over_the_body_memory_limit_is_429() {
         server.client_timeout_ms = 2000;
     });
     let length = 3 << 20;
-    // Four bytes of memory for each of the body: 12 of 16 MiB, until it is given up.
+    // Four bytes of memory for each byte of the body: 12 of 16 MiB, until the body times out.
     let hold = || {
         let mut stream = raw(&server, &rank_head(length));
         stream.write_all(&vec![b' '; length - 1]).unwrap();
@@ -169,7 +168,7 @@ async fn a_body_over_the_body_memory_limit_is_429() {
             assert!(problem["detail"].as_str().unwrap().contains("server.body_memory_mb"));
             break;
         }
-        // Where the other was read first, it is the one that is kept waiting which was refused.
+        // Where the second body was read first, the stalled one was refused.
         holds = hold();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -177,7 +176,7 @@ async fn a_body_over_the_body_memory_limit_is_429() {
     server.rank(&json!({"user_id": "u1"})).await;
     let page = server.metrics().await;
     assert!(page.contains("plugrank_rejected_total{cause=\"body_memory\"}"), "{page}");
-    // Given up, or gone: its memory is free again.
+    // Timed out or disconnected: its memory is free again.
     drop(holds);
     for _ in 0..500 {
         let status = ask().await.unwrap().status().as_u16();

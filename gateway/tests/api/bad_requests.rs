@@ -1,4 +1,4 @@
-//! What is wrong with a request is named, and the process stays up.
+//! Invalid requests: the answer names the field, and the process stays up.
 
 use std::{
     io::{Read, Write},
@@ -78,7 +78,7 @@ async fn an_invalid_filter_is_named_by_field_and_pointer() {
     assert_eq!(unread["field"], "filter.must[0].from");
     assert!(server.retrieve.calls().is_empty());
 
-    // What the items have no answer to is known where they are.
+    // Whether items have such a column is known to retrieval only.
     server.retrieve.next(Act::Refuse("/filters/0/must/0/field"));
     let found = problem(ask(json!({"must": [{"field": "prise", "gt": 5}]})).await, 400).await;
     assert_eq!(found["errors"][0]["pointer"], "/filter/must/0/field");
@@ -217,7 +217,7 @@ async fn an_id_in_a_path_is_checked() {
     assert_eq!(found["field"], "id");
     let found = problem(server.get("/v1/users/u1?clicks=many").await, 400).await;
     assert_eq!(found["field"], "clicks");
-    // Read leniently, these would be one and the same id.
+    // Decoded leniently, these would be the same id.
     for path in ["/v1/items/%ff", "/v1/items/%fe", "/v1/items/%C3/image", "/v1/users/a%ed%a0%80"] {
         let found = problem(server.get(path).await, 400).await;
         assert_eq!(found["field"], "path", "{path}");

@@ -12,7 +12,7 @@ use crate::{
     support::{Server, Setup, problem},
 };
 
-/// A moment of the past.
+/// A time in the past.
 const NOON: i64 = 1_700_000_000_000;
 
 fn event(id: &str, kind: &str, timestamp: Option<i64>) -> Value {
@@ -55,7 +55,7 @@ async fn events_are_stored_once_and_forwarded_to_retrieval() {
         .flat_map(|(_, call)| call.events)
         .map(|event| event.event_id)
         .collect();
-    assert_eq!(told, ["e1", "e2", "e3"], "only new events are told");
+    assert_eq!(told, ["e1", "e2", "e3"], "only new events are forwarded");
 
     let user: Value = server.get("/v1/users/u1?before=1700000001001").await.json().await.unwrap();
     assert_eq!(
@@ -225,7 +225,7 @@ async fn a_served_list_is_logged_as_it_was_answered() {
         "context": {"features": {"hour": 12}},
     });
     let reply = server.rank(&body).await;
-    // Orderly: what waits is written before the server has ended.
+    // A graceful stop writes what is queued.
     server.shutdown.request();
     server.task.await.unwrap().unwrap();
     let logged = server.store.exposures.lock().clone();

@@ -1,4 +1,4 @@
-//! Experiments over the API: written, followed, dealt, applied.
+//! Experiments over the API: definition, assignment, application, results.
 
 use std::{
     collections::BTreeMap,
@@ -54,7 +54,7 @@ async fn users_keep_their_arm_and_arms_change_the_ranking() {
         assert_eq!(model == ModelKind::Idrec, given == "idrec");
         *counted.entry(given).or_insert(0) += 1;
     }
-    // Of 100 fair coins 30 to 70 show heads, but for one time in 30,000.
+    // Of 100 fair coins 30 to 70 show heads with probability 1 - 1/30,000.
     assert!((30..=70).contains(&counted["ppm"]), "{counted:?}");
     let reply = server.rank(&json!({"user_id": "u0"})).await;
     let rung = match reply["experiments"]["ranking"].as_str() {
@@ -152,7 +152,7 @@ async fn gateways_of_one_store_share_their_definitions() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the second gateway never followed");
+    panic!("the second gateway did not take up the definition");
 }
 
 /// A server whose settings define an experiment at a step of its ramp.
@@ -195,21 +195,21 @@ async fn experiments_of_the_settings_are_written_once_per_version() {
     let mut further = view["definition"].clone();
     further["ramp"]["at"] = json!(25);
     put(&server, "ppm", &further).await;
-    // The same wording after a restart: what the API made of it stays.
+    // Unchanged settings after a restart: changes by the API stay.
     let again = defining(&store, 5);
     for _ in 0..10 {
         again.rank(&json!({"user_id": "u", "k": 3})).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(share(&again).await, 0.25);
-    // Another one, taken up while it serves.
+    // Changed settings are applied without a restart.
     let mut options = again.live.borrow().clone();
     options.experiments = defined(50);
     again.live.send(options).unwrap();
     while share(&again).await != 0.5 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // One that would move users from arm to arm changes nothing.
+    // A change that would move users between arms is not applied.
     let mut options = again.live.borrow().clone();
     options.experiments.defined[0]["salt"] = json!("another");
     again.live.send(options).unwrap();
@@ -254,7 +254,7 @@ async fn a_target_reads_features_of_the_user_profile() {
     put(&server, "ppm", &experiment).await;
     assert!(arm(&server, 1).await.is_some());
     assert_eq!(arm(&server, 2).await, None);
-    assert_eq!(arm(&server, 3).await, None, "nobody knows this user");
+    assert_eq!(arm(&server, 3).await, None, "an unknown user");
 }
 
 #[actix_web::test]
@@ -266,7 +266,7 @@ async fn a_profile_is_read_after_admission_and_within_the_budget() {
     server.store.users_hang.store(true, Ordering::Relaxed);
     let reply = server.rank(&json!({"user_id": "u", "k": 3})).await;
     let spent = reply["budget"]["spent_ms"].as_f64().unwrap();
-    assert!(spent >= 5.0, "the profile was waited for, which the budget knows: {reply}");
+    assert!(spent >= 5.0, "reading the profile counts as time spent: {reply}");
     let reads = || server.store.user_reads.load(Ordering::Relaxed);
     assert_eq!(reads(), 1);
     server.score.next(Act::Hang);
@@ -278,10 +278,10 @@ async fn a_profile_is_read_after_admission_and_within_the_budget() {
         server.post("/v1/rank", &body).await
     });
     problem(refused, 429).await;
-    assert_eq!(reads(), 2, "who is refused costs no read");
+    assert_eq!(reads(), 2, "a refused request reads nothing");
 }
 
-/// The results, once they count so many lists.
+/// The results, once they count this number of lists.
 async fn results(server: &Server, name: &str, lists: usize) -> Value {
     for _ in 0..500 {
         let response = server.get(&format!("/v1/experiments/{name}/results")).await;
@@ -322,7 +322,7 @@ async fn results_count_exposures_and_outcomes_by_user() {
             if number % 3 == 0 && given == "ppm" {
                 event(&user, &reply["request_id"], "i1", clicks);
                 clicks += 1;
-                // Of one showing a task counts once.
+                // A task counts once per impression.
                 event(&user, &reply["request_id"], "i1", 1000 + clicks);
             }
             *users.entry(given.to_owned()).or_default() += 1;
@@ -342,7 +342,7 @@ async fn results_count_exposures_and_outcomes_by_user() {
             (arm["outcomes"].as_array().unwrap().len(), &arm["outcomes"][0]["task"]),
             (1, &json!("click"))
         );
-        // Sums of means: their last bits are not exact.
+        // Compared with a tolerance: the last bits depend on the order of the sums.
         let sum = arm["outcomes"][0]["sum"].as_f64().unwrap();
         assert!((sum - expected as f64).abs() < 1e-9, "{sum}, not {expected}");
     }

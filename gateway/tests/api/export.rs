@@ -1,4 +1,4 @@
-//! `GET /v1/export`: tables, while rankings go on.
+//! `GET /v1/export`, while rankings are served.
 
 use arrow_array::{
     RecordBatch,

@@ -1,4 +1,4 @@
-//! `/v1/items/{id}`: written, seen, removed.
+//! `/v1/items/{id}`: write, read, delete.
 
 use std::io::Cursor;
 
@@ -30,7 +30,7 @@ async fn an_item_with_a_feature_of_the_wrong_type_is_refused() {
     problem(put(json!(12.5)).await, 503).await;
     assert_eq!(server.get("/v1/items/mug").await.status(), 404, "nothing was written");
     assert_eq!(put(json!(12.5)).await.status(), 201);
-    assert_eq!(put(json!(null)).await.status(), 200, "a missing value is one");
+    assert_eq!(put(json!(null)).await.status(), 200, "null is a missing value");
 }
 
 #[actix_web::test]
@@ -64,7 +64,7 @@ async fn features_of_the_wrong_type_are_refused_by_every_write() {
     assert_eq!(results[0]["problem"]["errors"][0]["pointer"], "/features/price", "{text}");
     assert_eq!(results[1]["status"], "created", "{text}");
     assert_eq!(server.get("/v1/items/a").await.status(), 404);
-    // Nothing that the model reads changes: it is not asked.
+    // No feature changes: the model is not asked.
     server.check_features.next(Act::Fail(ErrorCode::Unavailable));
     assert_eq!(patch("/v1/items/mug", json!({"available": false})).await.status(), 200);
 }
@@ -117,7 +117,7 @@ async fn an_item_is_written_read_and_deleted() {
     assert_eq!(response.status(), 200);
     let item: Value = response.json().await.unwrap();
     assert_eq!((&item["title"], &item["text"]), (&json!("Red mug"), &json!("")));
-    assert_eq!(item["created_at"], created_at, "an item stays as old as it is");
+    assert_eq!(item["created_at"], created_at, "a rewrite keeps the creation time");
     assert_eq!((&item["available"], &item["has_image"]), (&json!(false), &json!(false)));
     problem(server.get("/v1/items/mug%201/image").await, 404).await;
 

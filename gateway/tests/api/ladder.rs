@@ -1,4 +1,4 @@
-//! The rungs a request begins on, and how the controller moves them.
+//! The rungs requests start on, and how the ladder's controller moves them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     support::Server,
 };
 
-/// Stage, rung and cause of what is degraded.
+/// Stage, rung and cause of each entry of `degraded`.
 fn rungs(reply: &Value) -> Vec<(&str, &str, &str)> {
     let list = reply["degraded"].as_array().unwrap();
     let of = |entry| {
@@ -87,7 +87,7 @@ async fn fewer_candidates_are_never_fewer_than_k() {
 
 #[actix_web::test]
 async fn a_stage_under_load_steps_down_is_reported_and_recovers() {
-    // Quick to step and to recover, so that the test is.
+    // Short windows, so that the test is quick.
     let server = Server::start_with(|_, budget| {
         budget.ladder.settle_ms = 10;
         budget.ladder.recover_ms = 100;
@@ -115,5 +115,5 @@ async fn a_stage_under_load_steps_down_is_reported_and_recovers() {
             return;
         }
     }
-    panic!("full quality did not come back");
+    panic!("the stage did not step up again");
 }

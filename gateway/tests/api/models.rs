@@ -1,4 +1,4 @@
-//! Models side by side: loading, activation, the trial of a new one.
+//! Several models in one gateway: loading, activation, and withdrawal of one that fails.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ struct Second {
     health: Health,
     loaded: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
     folders: Mutex<Vec<BundleFolder>>,
-    /// How often they were looked at.
+    /// How often `folders` was listed.
     listings: AtomicUsize,
     /// Folders that were opened.
     opened: Mutex<Vec<String>>,
@@ -232,7 +232,7 @@ async fn a_failing_new_model_is_withdrawn_without_failed_requests() {
         assert_eq!((server.score.calls().len(), second.score.calls().len()), (3, 3));
         assert_eq!(states(&server).await, pairs([("m1", "active"), ("m2", "failed")]));
         server.rank(&json!({"user_id": "u"})).await;
-        assert_eq!(second.score.calls().len(), 3, "it is asked no more");
+        assert_eq!(second.score.calls().len(), 3, "it is not called again");
     }
 }
 
@@ -283,7 +283,7 @@ async fn an_arm_names_its_model() {
     assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{page}");
 }
 
-/// What a metric says of the second model.
+/// The value of a metric of the second model.
 fn metric(page: &str, name: &str) -> Option<f64> {
     let start = format!("plugrank_{name}{{model=\"m2\"}} ");
     page.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
@@ -313,7 +313,7 @@ async fn a_shadow_model_ranks_without_delaying_requests() {
         ("shadow_ctr_difference_count", 5.0),
         ("shadow_seconds_count", 1.0),
         ("shadow_missing_share_count", 1.0),
-        // The stage that stands in misses one of its 40 rows.
+        // The fake stage has no record for one of its 40 rows.
         ("shadow_missing_share_sum", 0.025),
     ] {
         assert_eq!(metric(&page, name), Some(value), "{name}: {page}");
@@ -468,7 +468,10 @@ async fn options_are_applied_without_a_restart() {
     assert_eq!(reply["rung"], "retrieval_order", "{reply}");
     let named = json!({"user_id": "u", "arms": {"none": "a"}});
     let detail = problem(server.post("/v1/rank", &named).await, 400).await["detail"].to_string();
-    assert!(detail.contains("no experiment"), "it may be named, but there is none: {detail}");
+    assert!(
+        detail.contains("no experiment"),
+        "forcing arms is allowed, but there is no experiment: {detail}"
+    );
     let asked = server.retrieve.calls().last().unwrap().1.limit;
     assert_eq!(asked, 25);
 }

@@ -1,4 +1,4 @@
-//! Probes, metrics, pages, and the way out.
+//! Probes, metrics, pages, and shutdown.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -24,7 +24,7 @@ async fn readiness_says_what_is_missing() {
     let ready: Value = server.get("/readyz").await.json().await.unwrap();
     assert_eq!(ready["ready"], true);
     server.store.gone.store(true, Ordering::Relaxed);
-    // Without the store it answers less well, so it stays in service, and says so.
+    // Without the store answers are degraded: it stays ready, and reports the failed check.
     let response = server.get("/readyz").await;
     assert_eq!(response.status(), 200);
     let ready: Value = response.json().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_shutdown_waits_for_requests_in_flight() {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(draining, "load balancers are told while requests are still taken");
+    assert!(draining, "/readyz fails while requests are still accepted");
     let reply: Value = slow.await.unwrap().json().await.unwrap();
     assert_eq!(reply["degraded"][0]["cause"], "cut");
     let ended = tokio::time::timeout(Duration::from_secs(15), server.task).await;

@@ -1,4 +1,4 @@
-//! `POST /v1/rank`: answers, and the rungs below.
+//! `POST /v1/rank`: full and degraded answers.
 
 use plugrank_contract::{ErrorCode, ItemId};
 use serde_json::{Value, json};

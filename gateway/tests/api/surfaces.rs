@@ -77,8 +77,11 @@ async fn an_arm_ranks_by_another_surface_where_the_list_is_shown() {
         let reranked = server.rerank.calls().pop().unwrap().1;
         assert_eq!(&*reranked.surface, by);
         assert_eq!(reply["items"].as_array().unwrap().len(), items);
-        assert_eq!(reply["surface"], "cart", "where it is shown stays what the request says");
-        assert_ne!(reply["budget"]["total_ms"], 900.0, "the budget is that of where it is shown");
+        assert_eq!(reply["surface"], "cart", "the reply has the surface of the request");
+        assert_ne!(
+            reply["budget"]["total_ms"], 900.0,
+            "the budget is that of the request's surface"
+        );
         met.insert(arm);
     }
     assert_eq!(met.len(), 2);
@@ -101,7 +104,10 @@ async fn an_unknown_surface_is_refused_with_the_list_of_surfaces() {
     assert_eq!(refused["field"], "surface");
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("there are home, cart"), "{detail}");
-    assert!(!server.metrics().await.contains("surface=\"hom\""), "strangers add no series");
+    assert!(
+        !server.metrics().await.contains("surface=\"hom\""),
+        "unknown surfaces add no metric series"
+    );
 }
 
 #[actix_web::test]

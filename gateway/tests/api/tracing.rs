@@ -37,7 +37,7 @@ async fn receive(received: web::Data<Mutex<Vec<Span>>>, body: web::Bytes) -> Htt
     HttpResponse::Ok().content_type("application/x-protobuf").body(reply)
 }
 
-/// A collector on a port of its own.
+/// A collector on a free port.
 fn collector() -> (String, Received) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

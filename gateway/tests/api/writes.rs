@@ -23,7 +23,7 @@ async fn a_profile_is_written_changed_and_deleted() {
     assert_eq!(patch(&server, "/v1/users/u1", &change).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(user(&server, "u1").await["features"], json!({"age": "25", "city": "Delft"}));
     problem(patch(&server, "/v1/users/new", &change).await, 404).await;
-    // Of whom there is a history, but no profile.
+    // This user has a history, but no profile.
     let click = json!({"event_id": "e0", "type": "click", "user_id": "new", "item_id": "i1"});
     server.post("/v1/events", &json!({"events": [click]})).await;
     assert_eq!(patch(&server, "/v1/users/new", &change).await.status(), StatusCode::NO_CONTENT);
@@ -39,7 +39,7 @@ async fn a_profile_is_written_changed_and_deleted() {
     // The list was served before, and written before it was forgotten.
     assert!(server.store.exposures.lock().is_empty());
     assert_eq!(server.delete("/v1/users/u1").await.status(), StatusCode::NO_CONTENT);
-    // A change that comes late brings nobody back.
+    // A late patch does not recreate a deleted user.
     problem(patch(&server, "/v1/users/u1", &change).await, 404).await;
     problem(server.get("/v1/users/u1").await, 404).await;
     for body in [json!({"features": {"a": {}}}), json!({"feature": {}})] {
