@@ -1,4 +1,4 @@
-//! The rules that settings list, against what they say, for whatever candidates.
+//! Properties of the rules that the settings list, for arbitrary candidates.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -140,7 +140,7 @@ fn explore(share: f64, draw: Draw) -> RuleOptions {
     })
 }
 
-/// The greedy choice under caps, written down plainly: each place goes to the first candidate left that
+/// Reference implementation of the greedy choice under caps: each place goes to the first candidate left that
 /// leaves every window within its cap.
 fn capped(case: &Case, caps: &[(usize, usize, usize)]) -> Vec<(usize, bool)> {
     let mut places: Vec<(usize, bool)> = Vec::new();
@@ -340,7 +340,7 @@ fn thompson_propensities_equal_observed_frequencies() {
         // The second of two places explores with 0.8; each of 6 has its part of the uniform floor.
         assert!(p >= 0.8 * 0.2 / 6.0 - 1e-6);
     }
-    assert_eq!(found.len(), 6, "each that is not shown and was shown seldom has a chance");
+    assert_eq!(found.len(), 6, "each unplaced item with few impressions has a chance");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What every answer of the rules keeps, whatever the candidates.
+//! Properties that hold for every answer of the rules, for arbitrary candidates.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -159,7 +159,7 @@ proptest! {
             let count = counts.entry(category).or_default();
             *count += 1;
             if cap > 0 && *count > cap {
-                // Another of this category may be the one that says so.
+                // Another item of this category may be the one marked as relaxed.
                 let relaxed = places.iter().any(|other| {
                     other.rule == "cap_relaxed"
                         && case.items[other.item].main_category() == Some(category)
@@ -193,7 +193,7 @@ proptest! {
             if case.ctr[item].is_finite() && !shown.contains(&item) {
                 let full =
                     facts.main_category().is_some_and(|main| counts.get(&main) >= Some(&cap));
-                prop_assert!(full, "{item} would have fitted");
+                prop_assert!(full, "{item} would have been within its cap");
             }
         }
     }
@@ -252,7 +252,11 @@ fn propensities_equal_observed_frequencies() {
         for place in places {
             let at = seen.entry(before.clone()).or_default().entry(place.item);
             let (count, propensity) = at.or_insert((0, place.propensity.unwrap()));
-            assert_eq!(*propensity, place.propensity.unwrap(), "it depends on what is above alone");
+            assert_eq!(
+                *propensity,
+                place.propensity.unwrap(),
+                "it depends only on the places above"
+            );
             *count += 1;
             before.push(place.item);
         }
@@ -266,7 +270,7 @@ fn propensities_equal_observed_frequencies() {
             continue;
         }
         let sum: f32 = items.values().map(|(_, propensity)| propensity).sum();
-        assert!((sum - 1.0).abs() < 1e-4, "what can be there adds up to {sum}");
+        assert!((sum - 1.0).abs() < 1e-4, "propensities of a place add up to {sum}");
         for (count, propensity) in items.values() {
             let found = *count as f64 / all as f64;
             let deviation =

@@ -267,8 +267,8 @@ async fn a_repeated_item_of_a_remote_call_is_placed_once() {
     assert_eq!(reranked.places.iter().map(|place| place.candidate).collect::<Vec<_>>(), [2, 1]);
 }
 
-/// What may stand at a place is known without drawing: as the propensities say of a list that was made so, and as often
-/// as other seeds make it of one that was not.
+/// The chances of a place are known without drawing: equal to the propensities of the list, and to the frequencies over
+/// other seeds.
 #[tokio::test]
 async fn the_reported_chances_of_a_list_equal_those_it_was_drawn_with() {
     let options = RerankingOptions { exploration_share: 0.4, lambda: 1.0, ..Default::default() };
@@ -286,7 +286,7 @@ async fn the_reported_chances_of_a_list_equal_those_it_was_drawn_with() {
         for (place, chance) in reply.places.iter().zip(&chances) {
             let propensity = f64::from(place.propensity.unwrap());
             assert!((chance.chance - propensity).abs() < 1e-6, "{place:?} {chance:?}");
-            assert!((chance.expected - 1.0).abs() < 1e-6, "something stands there: {chance:?}");
+            assert!((chance.expected - 1.0).abs() < 1e-6, "the place is filled: {chance:?}");
         }
         *seen.entry(list).or_default() += 1;
     }
@@ -308,5 +308,5 @@ async fn the_reported_chances_of_a_list_equal_those_it_was_drawn_with() {
     let explores = 0.4 * 4.0 / 3.0;
     assert!((chances[1].chance - (1.0 - explores + explores / 2.0)).abs() < 1e-6, "{chances:?}");
     assert!((chances[1].expected - explores / 2.0).abs() < 1e-6, "{chances:?}");
-    assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "it is no candidate");
+    assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "item 7 is not a candidate");
 }

@@ -106,7 +106,7 @@ mod tests {
             [0, 1, 2, 3].map(|index| found.contains(index))
         };
         assert_eq!(found(2), [true, false, false, false]);
-        assert_eq!(found(1), [true, false, true, true], "what was clicked is not tired of");
+        assert_eq!(found(1), [true, false, true, true], "a click resets the count");
         assert_eq!(found(0), [false; 4]);
     }
 }

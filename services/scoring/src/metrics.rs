@@ -132,7 +132,7 @@ mod tests {
         add(ModelKind::Unified, 50, 50);
         assert_eq!(metrics.not_finite_share(), Some(1.0));
         for _ in 0..200 {
-            // What the model below it answers in its place does not hide it.
+            // Scores of the fallback model do not dilute the share.
             add(ModelKind::Idrec, 1000, 0);
         }
         assert_eq!(metrics.not_finite_share(), Some(1.0));

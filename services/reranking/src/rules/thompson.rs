@@ -237,7 +237,7 @@ mod tests {
             (0..40).map(arm).chain([Arm { prior: 0.9, shown: 5_000, clicked: 4_500 }]).collect();
         let mut arms = Arms::new(all.iter().copied());
         arms.run(|_| true);
-        assert!(arms.chance(40) > 0.99, "it leaves the others nothing");
+        assert!(arms.chance(40) > 0.99, "it dominates the others");
         arms.run(|arm| arm < 20);
         let few = chances(all[..20].iter().copied());
         for (arm, few) in few.iter().enumerate() {

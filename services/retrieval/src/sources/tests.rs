@@ -9,7 +9,7 @@ use super::{
     Found, RetrievalSource, SOURCES, SourceRequest, Sources, gather, listed, take_unblocked,
 };
 use crate::{
-    RetrievalOptions, answer::Answer, options::Quota, query::RetrievalQuery, testing::Bench,
+    RetrievalOptions, answer::Answer, options::Quota, query::RetrievalQuery, testing::Fixture,
 };
 
 /// A source with a behaviour of the test's.
@@ -52,12 +52,12 @@ async fn a_failing_or_hanging_source_does_not_affect_the_others() {
         listed::<Slow>(),
         listed::<Steady>(),
     ];
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let options = RetrievalOptions { quotas: BTreeMap::new(), ..RetrievalOptions::default() };
     let sources = Sources::listed(&sources, &options).unwrap();
     let query = Arc::new(RetrievalQuery { limit: 4, ..RetrievalQuery::default() });
-    let view = bench.state.items.view();
-    let request = SourceRequest { state: &bench.state, view: &view, query: &query };
+    let view = fixture.state.items.view();
+    let request = SourceRequest { state: &fixture.state, view: &view, query: &query };
     let until = Instant::now() + Duration::from_millis(25);
     let gathered = gather(sources.asked(&sources.plan), request, Deadline::at(until)).await;
     let failed: Vec<(&str, &str)> =
@@ -93,10 +93,10 @@ async fn one_more_source_is_one_line() {
         (SourceSet::only(3), SourceSet::only(last + 1))
     );
 
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let query = Arc::new(RetrievalQuery { limit: 3, ..RetrievalQuery::default() });
-    let view = bench.state.items.view();
-    let request = SourceRequest { state: &bench.state, view: &view, query: &query };
+    let view = fixture.state.items.view();
+    let request = SourceRequest { state: &fixture.state, view: &view, query: &query };
     // No deadline and nothing to wait for: the answer is there at the first poll.
     let gathered = gather(sources.asked(&sources.plan), request, Deadline::NONE)
         .now_or_never()

@@ -1,4 +1,4 @@
-//! What retrieval makes of changed items, events and bundles.
+//! Changes of items, events and bundles.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -48,7 +48,7 @@ async fn a_written_item_can_be_retrieved_at_once() {
     let retrieved = retrieve(&service, request("u", 100)).await;
     let new = sources(&retrieved, "new");
     assert!(new.contains(&"ann") && new.contains(&"fresh"));
-    // Nothing else is newer, yet it is known to nobody but the fill: that reaches it as well.
+    // The newest item, not yet clicked: the fill finds it too.
     shop.put(item("plain", &[], None)).await;
     refresh(&service, &["plain"]).await;
     assert!(ids(&retrieve(&service, request("nobody", 100)).await).contains(&"plain"));
@@ -59,7 +59,7 @@ async fn a_deleted_item_is_not_retrieved_and_can_be_written_again() {
     let shop = shop().await;
     let service = shop.build().await.unwrap();
     shop.store.delete_items(&["i8".into()]).await.unwrap();
-    shop.vectors.fail(Some(CallError::unavailable("embedding is away")));
+    shop.vectors.fail(Some(CallError::unavailable("embedding is unavailable")));
     refresh(&service, &["i8"]).await;
     shop.vectors.fail(None);
     assert!(!ids(&retrieve(&service, request("u", 100)).await).contains(&"i8"));
@@ -96,7 +96,7 @@ async fn a_changed_vector_moves_the_item() {
     assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
     shop.vectors.set("i0", &[1.0, 9.0]);
     refresh(&service, &["i0"]).await;
-    // No vector is fetched for an item that is what it was.
+    // No vector is fetched for an unchanged item.
     assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
     shop.put(renamed("i0")).await;
     refresh(&service, &["i0"]).await;
@@ -106,10 +106,10 @@ async fn a_changed_vector_moves_the_item() {
 #[tokio::test(start_paused = true)]
 async fn events_change_the_popular_items() {
     let mut shop = shop().await;
-    // Far longer than the time that passes by itself while nothing but timers is waited for.
+    // Far longer than the paused clock advances on its own.
     let refresh_ms = 3_600_000;
     shop.options.popular.refresh_ms = refresh_ms;
-    // Popularity alone, so that no other source moves the order.
+    // Popularity only, so that no other source affects the order.
     shop.share("category", 0.0);
     shop.share("fresh", 0.0);
     let service = shop.build().await.unwrap();
@@ -145,7 +145,7 @@ async fn new_co_visits_are_retrieved_at_once() {
 async fn decayed_co_visits_survive_a_restart() {
     let mut shop = shop().await;
     shop.options.co_visitation.half_life_days = 1.0;
-    // No other source has a say in the order.
+    // No other source affects the order.
     for source in ["ann", "category", "popular", "fresh"] {
         shop.share(source, 0.0);
     }
@@ -196,7 +196,7 @@ async fn vectors_of_another_bundle_replace_the_index() {
 #[tokio::test]
 async fn without_the_embedding_service_building_waits_and_a_refresh_fails() {
     let shop = shop().await;
-    let down = CallError::unavailable("embedding is away");
+    let down = CallError::unavailable("embedding is unavailable");
     shop.vectors.fail(Some(down.clone()));
     let error = shop.build().await.err().unwrap();
     assert!(matches!(&error, RetrievalError::Vectors(cause) if *cause == down), "{error}");
@@ -207,7 +207,7 @@ async fn without_the_embedding_service_building_waits_and_a_refresh_fails() {
     let call = RefreshItems { item_ids: vec!["i1".into()] };
     let error = service.call(Context::background(), call).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable);
-    assert!(error.message.contains("embedding is away"), "{}", error.message);
+    assert!(error.message.contains("embedding is unavailable"), "{}", error.message);
 }
 
 #[tokio::test]

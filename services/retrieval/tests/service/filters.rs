@@ -1,4 +1,4 @@
-//! Requests with filters: as many candidates as are asked for, whenever as many match.
+//! Requests with filters: `limit` candidates come back whenever that many match.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -142,7 +142,7 @@ async fn candidates_of_the_caller_keep_their_order() {
         dropped(&retrieved),
         [("no such", "unknown"), ("e2", "excluded"), ("e5", "unavailable"), ("n6", "over_limit")]
     );
-    assert_eq!(retrieved.user, UserRead::NotRead, "nobody asked for it");
+    assert_eq!(retrieved.user, UserRead::NotRead, "no filter needs the user");
     assert_eq!(retrieved.dropped_total, 4);
     let none = Retrieve { candidates: Some(Vec::new().into()), ..request("u", 4) };
     assert!(retrieve(&service(&shop).await, none).await.candidates.is_empty());
@@ -192,7 +192,7 @@ async fn recomputed_neighbours_are_read_after_the_refresh_interval() {
     let service = service(&shop).await;
     assert!(from(&retrieve(&service, request("u", 20)).await, "co_visitation").is_empty());
     shop.store.put_neighbours(vec![("n0".into(), vec![("e3".into(), 2.0)])]).await.unwrap();
-    crate::following::until("they are read again", async || {
+    crate::following::wait_until("they are read again", async || {
         from(&retrieve(&service, request("u", 20)).await, "co_visitation") == ["e3"]
     })
     .await;
