@@ -226,7 +226,7 @@ mod tests {
         let gate = Gate::new(&options).unwrap();
         let known = |key: &str| gate.admit(Some(&shown(key)), RANK).is_ok();
         assert!(known("k0") && known("k1") && !known("k2"));
-        // Both are valid while callers change over; then one.
+        // Both keys are valid during a rotation; then one.
         fs::write(&path, line("old", "k1") + &line("new", "k2")).unwrap();
         gate.refresh().await;
         assert!(known("k0") && known("k1") && known("k2"));

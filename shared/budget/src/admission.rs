@@ -149,7 +149,7 @@ mod tests {
         let first = admission.enter().unwrap();
         let _second = admission.enter().unwrap();
         assert_eq!(admission.enter().unwrap_err(), AdmissionRefusal::TooMany { limit: 2 });
-        // A caller that hangs up leaves as well.
+        // A cancelled request frees its place too.
         drop(first);
         assert!(admission.enter().is_ok());
     }
@@ -163,7 +163,7 @@ mod tests {
             inside.pop_front().unwrap().answered();
             inside.push_back(admission.enter().unwrap());
         }
-        // Hung up, so that nothing more is learned.
+        // Cancelled, so that its duration is not recorded.
         drop(inside);
     }
 

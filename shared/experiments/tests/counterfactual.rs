@@ -1,4 +1,4 @@
-//! Estimates of another policy's value, against simulations whose truth is known.
+//! Off-policy estimates, against simulations with known true values.
 
 use plugrank_experiments::counterfactual::{DecisionError, LoggedDecision, Replay, ReplayResults};
 use rand::{RngExt, SeedableRng};
@@ -106,7 +106,7 @@ fn the_effective_sample_size_follows_from_the_weights() {
 
 #[test]
 fn too_little_overlap_is_refused() {
-    // A choice that the log never has, where the other policy wants nothing else half the time.
+    // A choice that is not in the log, and that the other policy takes half of the time.
     let mut replay = Replay::default();
     let mut rare = Replay::default();
     for unit in 0..2_000 {

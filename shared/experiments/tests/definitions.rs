@@ -1,4 +1,4 @@
-//! Definitions: what is read, and that everything wrong with one is said at once.
+//! Definitions: parsing, and errors that list every problem at once.
 
 use plugrank_experiments::{Definitions, Experiment, UnitKind};
 

@@ -1,4 +1,4 @@
-//! Thousands of simulated experiments: how often the statistics are wrong, and how often right.
+//! Thousands of simulated experiments: false positive rate, power and coverage of the statistics.
 //!
 //! `PLUGRANK_EXPERIMENT_RUNS` sets the number of A/A experiments (1,000 by default, a fifth of them
 //! where the runs are larger). Seeds are fixed, so a run gives the same counts every time.
@@ -161,7 +161,7 @@ fn experiment(shop: &Shop, seed: u64) -> Vec<Results> {
     looks
 }
 
-/// What came of many experiments by one metric.
+/// Counts over many experiments, for one metric.
 #[derive(Default)]
 struct Tally {
     fixed: usize,
@@ -241,8 +241,8 @@ fn aa_experiments_keep_the_false_positive_rate() {
     }
 }
 
-/// Users come again, so that what a look knows of a unit still grows; the promises of always-valid
-/// inference are then not proved, but kept here.
+/// Users return, so that a unit's data grows between looks; the guarantee of always-valid
+/// inference is then not proved, but it holds here.
 #[test]
 fn aa_experiments_with_returning_users_keep_the_false_positive_rate() {
     let shop =
@@ -282,7 +282,7 @@ fn guardrail_results(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Resu
     let mut collector = Collector::new(schema());
     for arm in [0, 1] {
         for unit in 0..units[arm] {
-            // Every so many units one is late.
+            // One in `late_every` units is late.
             let before = (unit as f64 * late[arm]).floor();
             let is_late = ((unit + 1) as f64 * late[arm]).floor() - before;
             let row = Row {
@@ -343,7 +343,7 @@ fn catalog_verdicts(seed: u64, breadth: f64) -> Vec<GuardrailVerdict> {
     let look = |look: usize| {
         for number in look * 400..(look + 1) * 400 {
             let (unit, arm) = (format!("{seed}-{number}"), usize::from(random.random_bool(0.05)));
-            // What a user likes is a part of the catalog, so that the lists of one are alike.
+            // A user likes a part of the catalog, so that the lists of one user are similar.
             let (liked, whole) = (random.random::<f64>(), if arm == 1 { breadth } else { 1.0 });
             for _ in 0..3 {
                 let item = |_| {

@@ -145,7 +145,7 @@ async fn the_content_of_the_store_is_exported() {
     let names: Vec<&str> = users.iter().map(|user| user.user_id.as_str()).collect();
     assert_eq!(names, ["u2", "u10"]);
     assert_eq!(users[0].features["age"], 30.into());
-    // In the order that the format asks for: shorter ids first.
+    // In the order of the format: shorter ids first.
     let row = |user: &str, item: &str, at, clicked| (user.to_owned(), item.to_owned(), at, clicked);
     let expected = [
         row("u10", "i1", 10, true),
@@ -264,7 +264,7 @@ async fn a_stream_has_the_bytes_of_the_file_and_later_events_are_labels() {
             .map(|row| array_value_to_string(column, row).unwrap())
             .collect::<Vec<_>>()
     };
-    // Five of the loader, of which nobody knows whether they led to a purchase.
+    // Five of the loader: whether they led to a purchase is unknown.
     assert_eq!(text("label_bought"), ["", "", "", "", "", "1", "0"]);
     assert_eq!(text("surface"), ["", "", "", "", "", "home", ""]);
     assert_eq!(text("hour"), ["", "", "", "", "", "7", ""]);

@@ -1,4 +1,4 @@
-//! What happens to connections, over real sockets.
+//! Connection handling, over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -27,7 +27,7 @@ const POST: &[u8] = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\
 /// Long enough for anything here that does not hang.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Holds up the thread that serves, until its other end is dropped or told.
+/// Blocks the thread that serves, until its other end is dropped or sends.
 type Gate = Arc<Mutex<mpsc::Receiver<()>>>;
 
 struct Server {
@@ -154,7 +154,7 @@ async fn requests_are_answered_after_the_server_thread_was_blocked() {
     answer(&mut used).await;
     let mut stalled = server.connect().await;
     stalled.write_all(b"GET /stall HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    // The one thread that serves is held up from now on, for longer than a head or body may take.
+    // The one thread that serves is blocked from now on, for longer than a head or body may take.
     let held = Instant::now();
     fresh.push(server.connect().await);
     fresh.push(used);
@@ -267,7 +267,7 @@ async fn pipelined_requests_are_answered_in_order() {
     let chunked = b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n\
                     6;a=b\r\nchunks\r\n0\r\nx: y\r\n\r\n";
     let all = [GET, POST, chunked, GET].concat();
-    // However they are cut.
+    // However the bytes are split.
     for step in [1, 7, 64, all.len()] {
         for part in all.chunks(step) {
             stream.write_all(part).await.unwrap();
@@ -299,7 +299,7 @@ async fn a_method_that_is_not_allowed_gets_405_with_the_allowed_ones() {
     server.stop().await;
 }
 
-/// What twelve callers met while the server stopped.
+/// What twelve callers observed while the server stopped.
 #[derive(Default)]
 struct Met {
     answered: AtomicUsize,

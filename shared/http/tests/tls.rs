@@ -182,7 +182,7 @@ async fn a_renewed_certificate_is_served_without_a_restart() {
     };
     let old = shown(&before);
     let new = server.authority.issue(server.folder.path(), "new", &["localhost"]);
-    // One after the other: what does not go together does not hold meanwhile.
+    // One file after the other: a certificate without its key is not used.
     fs::rename(&new.key, &server.files.key).unwrap();
     fs::rename(&new.certificate, &server.files.certificate).unwrap();
     let changed = async {
@@ -222,7 +222,7 @@ async fn plain_http_gets_an_error_and_an_idle_connection_none() {
     let _ = timeout(LONG, wrong.read_to_end(&mut rest)).await.unwrap();
     let mut fine = server.connect(&server.authority, None).await.unwrap();
     assert_eq!(ask(&mut fine, GET).await.unwrap().1, "nobody");
-    // One that has not begun its handshake holds nothing up.
+    // A connection without a handshake does not delay the stop.
     let _idle = TcpStream::connect(server.address).await.unwrap();
     server.stop().await;
 }

@@ -240,7 +240,7 @@ mod tests {
         Arc::new(WorkerPool::start("test", vec![0; workers], capacity).unwrap())
     }
 
-    /// Occupies the only worker until the sender that is answered is used.
+    /// Occupies the only worker until the returned sender is used.
     fn occupy(
         pool: &Arc<WorkerPool<usize>>,
     ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), InferenceError>>) {

@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc};
 
 use plugrank_store::contract_tests::{
-    self, AnyStore, Opened, every_change_is_told_from_any_position, run,
+    self, AnyStore, Opened, every_change_is_followed_from_any_position, run,
 };
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
@@ -34,5 +34,5 @@ fn every_change_is_in_the_change_log() {
         let store = open(dir.path(), options);
         (Arc::clone(&store), store)
     };
-    run(every_change_is_told_from_any_position(open));
+    run(every_change_is_followed_from_any_position(open));
 }

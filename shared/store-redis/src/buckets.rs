@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_bucket_layout_is_unchanged() {
-        // Stored items lie where these say: a change must be meant, and raise SCHEMA_VERSION.
+        // Stored items are located by these values: a change must be deliberate, and raise SCHEMA_VERSION.
         assert_eq!((tag(0), tag(1), tag(255)), ("460", "14", "430"));
         assert_eq!((bucket_of(b""), bucket_of(b"i1"), bucket_of(b"i2")), (175, 226, 31));
     }

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_content_hash_is_unchanged() {
-        // Cached vectors and stored items carry it: a change must be meant, and change DOMAIN.
+        // Cached vectors and stored items carry it: a change must be deliberate, and change DOMAIN.
         let hex: String = content_hash(&item()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "f86faa9b3d07e7c4269e2cc10a1fb24d975f48bedef32ef19a44ea049980cc9c");
     }

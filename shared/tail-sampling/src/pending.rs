@@ -217,7 +217,7 @@ mod tests {
         let later = now + Duration::from_secs(3600);
         pending.begin(trace(20), later);
         assert_eq!((pending.open.len(), pending.spans), (1, 0));
-        // The request that ran for too long ends after all, and is shown by itself.
+        // The request that was dropped as too long ends after all, and is kept without its spans.
         assert_eq!(ended(pending.end(span(1, 1, None, vec![]))).spans.len(), 1);
     }
 }

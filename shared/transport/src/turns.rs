@@ -206,8 +206,8 @@ mod tests {
         }
     }
 
-    /// Ten requests stand before a loop that is busy with them, and while it works on the first, more
-    /// comes in over a socket: it is read before the second is begun.
+    /// While a busy loop works on the first of ten requests, more bytes arrive at a socket: they are read
+    /// before the second request starts.
     #[test]
     fn sockets_are_read_between_two_turns() {
         on_one_thread(async {
@@ -264,7 +264,7 @@ mod tests {
             assert_eq!(expected_wait(), Duration::ZERO, "all are done");
             let works: Vec<_> = (0..20).map(|_| spawn_local(busy())).collect();
             yield_now().await;
-            // One has had its turn, or two; a slow machine makes a turn longer, never shorter.
+            // One or two have run; a slow machine makes a turn longer, never shorter.
             assert!(expected_wait() >= EACH * 15, "{:?}", expected_wait());
             for work in works {
                 work.await.unwrap();

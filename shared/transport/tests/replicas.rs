@@ -1,4 +1,4 @@
-//! A service in several processes: balanced, hedged, retried, left out and brought back.
+//! A service in several processes: load balancing, hedging, retries, ejection.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::{
@@ -21,13 +21,13 @@ use plugrank_transport::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A question, which does no harm twice.
+/// An idempotent call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Ask;
-/// An order, which does.
+/// A call that is not idempotent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Order;
-/// A notice to everybody.
+/// A call to every replica.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Notice;
 
@@ -157,7 +157,7 @@ fn hedged(addresses: &[SocketAddr]) -> RemoteOptions {
     options
 }
 
-/// The same, by which no endpoint is ever left out.
+/// The same options, by which no endpoint is ever ejected.
 fn never_ejecting(mut options: RemoteOptions) -> RemoteOptions {
     options.peers = PeerOptions {
         eject_after: u32::MAX,
@@ -188,7 +188,7 @@ fn status(remote: &Remote, address: SocketAddr) -> EndpointStatus {
     all.into_iter().find(|status| status.address == address.to_string()).unwrap()
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
+async fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
@@ -215,14 +215,18 @@ async fn an_unreachable_replica_is_ejected_and_restored() {
     let remote = remote(&options(&[here.address, gone]));
     for _ in 0..30 {
         assert_eq!(ask(&remote).await, Ok(1));
-        assert_eq!(order(&remote, 20_000).await, Ok(1), "nothing was ordered where nobody is");
+        assert_eq!(
+            order(&remote, 20_000).await,
+            Ok(1),
+            "a failed connection is retried, as nothing was sent"
+        );
     }
     let out = status(&remote, gone);
     assert!(out.ejected && out.ejections == 1, "{out:?}");
     assert_eq!((out.requests, out.failures), (3, 3));
     assert_eq!(status(&remote, here.address).retries, 3);
     let back = serve(2, None, &gone.to_string());
-    until("it is called again", || !status(&remote, gone).ejected).await;
+    wait_until("it is called again", || !status(&remote, gone).ejected).await;
     for _ in 0..30 {
         ask(&remote).await.unwrap();
     }
@@ -241,7 +245,7 @@ async fn a_hanging_replica_is_hedged_then_ejected() {
     assert!(stuck.failures >= 3 && stuck.ejections > 0, "{stuck:?}");
     assert!(status(&remote, b.address).hedges >= 3);
     a.replica.stuck.store(false, Ordering::SeqCst);
-    until("it is called again", || !status(&remote, a.address).ejected).await;
+    wait_until("it is called again", || !status(&remote, a.address).ejected).await;
 }
 
 #[actix::test]
@@ -350,8 +354,8 @@ async fn a_notice_reaches_every_reachable_replica() {
         assert!(error.message.contains("did not take a notice"), "{error}");
         untold += 1;
     }
-    assert_eq!(untold, 3, "then it is left out");
-    assert!(begun.elapsed() < Duration::from_secs(15), "nobody waits as long as they might");
+    assert_eq!(untold, 3, "then it is ejected");
+    assert!(begun.elapsed() < Duration::from_secs(15), "an ejected replica is not waited for");
     a.handle.stop(false).await;
     b.handle.stop(false).await;
     // Their threads end by themselves, a little later.

@@ -1,4 +1,4 @@
-//! The same service, called in process and over HTTP, behaves alike.
+//! The same service behaves equally, called in process and over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::{
@@ -176,7 +176,7 @@ async fn a_name_is_resolved() {
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
 }
 
-/// What a caller that is no Plugrank sends costs little, and is told why it is refused.
+/// Bodies that Plugrank does not send are refused with the reason.
 #[actix::test]
 async fn compressed_and_slow_bodies_are_refused() {
     let both = both(8).await;

@@ -1,13 +1,13 @@
-//! Manifests that can be read and make no sense.
+//! Manifests that parse but are inconsistent.
 
 use plugrank_bundle::BundleError;
 use serde_json::{Value, json};
 
-use crate::copy::Copy;
+use crate::bundle_copy::BundleCopy;
 
 /// The message with which the small bundle is refused after a change of its manifest.
 fn after(change: impl FnOnce(&mut Value)) -> String {
-    Copy::new().edit(change).refused()
+    BundleCopy::new().edit(change).refused()
 }
 
 fn input<'a>(manifest: &'a mut Value, graph: &str, name: &str) -> &'a mut Value {
@@ -23,7 +23,7 @@ fn a_source_must_exist_and_be_allowed_in_its_graph() {
         ("item_encoder", "modal", "text.mask"),
         ("text_encoder", "mask", "history.mask"),
     ] {
-        let copy = Copy::new().edit(|m| input(m, graph, name)["source"] = json!(found));
+        let copy = BundleCopy::new().edit(|m| input(m, graph, name)["source"] = json!(found));
         let error = copy.open().unwrap_err();
         assert!(
             matches!(&error, BundleError::Source { graph: g, input, found: f }
@@ -77,7 +77,7 @@ fn required_graphs_must_be_present() {
     };
     assert!(gone("user_encoder").contains("the graph `user_encoder` is missing"));
     assert!(gone("text_encoder").contains("there is no graph `text_encoder`"));
-    let idrec = Copy::new().edit(|m| {
+    let idrec = BundleCopy::new().edit(|m| {
         m["graphs"].as_object_mut().unwrap().remove("idrec");
         m["calibration"].as_object_mut().unwrap().remove("idrec");
     });

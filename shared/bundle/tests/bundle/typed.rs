@@ -9,10 +9,10 @@ use plugrank_contract::{
 };
 use serde_json::{Value, json};
 
-use crate::copy::{Copy, fixture};
+use crate::bundle_copy::{BundleCopy, fixture};
 
 fn after(change: impl FnOnce(&mut Value)) -> String {
-    Copy::from("typed").edit(change).refused()
+    BundleCopy::from("typed").edit(change).refused()
 }
 
 fn encoder() -> FeatureEncoder {
@@ -49,7 +49,7 @@ fn item_values_become_ids_and_numbers() {
     assert_eq!(none, ([0], -1.0, [0, 0, 0, 0]));
     let missing = encoder().missing_item(&ItemId::from("i"));
     assert_eq!(f32::from_bits(missing[1]), -1.0, "what stands for a missing price");
-    // Whole numbers by all their digits, others by the fewest, flags by their word.
+    // Integers with all digits, other numbers with the fewest, booleans as `true` or `false`.
     for (brand, id) in [
         ("acme".into(), 2),
         (FeatureValue::from(9_007_199_254_740_993), 3),
@@ -134,14 +134,14 @@ fn a_text_in_a_number_feature_is_named() {
 
 #[test]
 fn the_manifest_has_main_task_time_zone_and_calibrations() {
-    let bundle = Copy::from("typed").open().unwrap();
+    let bundle = BundleCopy::from("typed").open().unwrap();
     let manifest = bundle.manifest();
     assert_eq!((manifest.main_task(), manifest.timezone.name()), ("click", "Europe/Berlin"));
     assert_eq!(bundle.record().vector(), None);
     let click = bundle.calibration(GraphName::Unified, "click").apply(1.0);
     assert!((click - 0.731_058_6).abs() < 1e-6);
     assert_eq!(bundle.calibration(GraphName::Unified, "purchase").apply(0.0), 0.5);
-    let purchase = Copy::from("typed").edit(|m| m["value"] = json!({ "task": "purchase" }));
+    let purchase = BundleCopy::from("typed").edit(|m| m["value"] = json!({ "task": "purchase" }));
     assert_eq!(purchase.open().unwrap().manifest().main_task(), "purchase");
 }
 
@@ -210,9 +210,9 @@ fn tasks_have_one_output_each() {
 
 #[test]
 fn keys_of_one_format_are_refused_in_the_other() {
-    let old = Copy::new().edit(|m| m["format"] = json!(2));
+    let old = BundleCopy::new().edit(|m| m["format"] = json!(2));
     assert!(old.refused().contains("at `calibration."), "one calibration a graph is of format 1");
-    let names: BTreeMap<_, _> = Copy::new().open().unwrap().manifest().calibration.clone();
+    let names: BTreeMap<_, _> = BundleCopy::new().open().unwrap().manifest().calibration.clone();
     let tasks: Vec<_> = names.values().flat_map(|tasks| tasks.keys()).collect();
     assert_eq!(tasks, ["click", "click"]);
 }

@@ -1,4 +1,4 @@
-//! Folders as other writers make them, right ones and wrong ones; training's tests read the same.
+//! Folders as other writers make them, valid and invalid ones; training's tests read the same.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What is written is what is read.
+//! Rows read back equal the rows written.
 
 use std::{collections::BTreeMap, fs};
 
@@ -21,7 +21,7 @@ pub(crate) fn item(number: usize) -> DatasetItem {
         present(6, "price", half.into()),
         present(7, "tags", FeatureValue::Texts(["a".into(), "b".into()].into())),
         present(8, "sizes", FeatureValue::Numbers([half, 3_i64.into()].into())),
-        // What no one column of numbers holds.
+        // Texts and numbers mixed, which no numeric column holds.
         present(9, "code", if number.is_multiple_of(2) { "x".into() } else { 7.into() }),
     ];
     DatasetItem {

@@ -1,4 +1,4 @@
-//! What is answered when the store is slow, and when it is not asked at all.
+//! Answers when the store is slow, and without reading it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use plugrank_store::Store;
 use tokio::time::Instant;
 
 use crate::{
-    bench::{Bench, all, encoding, event, ids, item, list, origins, rows},
+    fixture::{Fixture, all, encoding, event, ids, item, list, origins, rows},
     slow_store::SlowStore,
 };
 
@@ -20,22 +20,22 @@ const LATER: i64 = 5_000_000;
 const BUDGET: Duration = Duration::from_millis(500);
 /// A margin that a busy machine can keep.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Longer than any budget here: the store has stopped.
+/// Longer than any budget here: the store hangs.
 const STOPPED: Duration = Duration::from_secs(3600);
 
 struct Slow {
     store: Arc<SlowStore>,
     encoding: Arc<Encoding>,
-    bench: Bench,
+    fixture: Fixture,
 }
 
 impl Slow {
     async fn new() -> Self {
-        let bench = Bench::new(EncodingOptions::default()).await;
-        let store = SlowStore::new(Arc::clone(&bench.store));
+        let fixture = Fixture::new(EncodingOptions::default()).await;
+        let store = SlowStore::new(Arc::clone(&fixture.store));
         let behind: Arc<dyn Store> = store.clone();
         let encoding = encoding(&behind, EncodingOptions::default()).await;
-        Self { store, encoding, bench }
+        Self { store, encoding, fixture }
     }
 
     async fn fetch(&self, tiers: Tiers) -> UnifiedInputs {
@@ -83,7 +83,7 @@ async fn a_store_that_hangs_from_the_start_leaves_missing_records() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_user_has_a_state_of_missing_records_when_the_store_hangs() {
     let slow = Slow::new().await;
-    let user = UserRead::Read(slow.bench.user("u1", LATER).await);
+    let user = UserRead::Read(slow.fixture.user("u1", LATER).await);
     slow.store.delay(STOPPED);
     let late = slow.fetch_for(&user, Tiers::All).await;
     assert!(late.late.unwrap().contains("records"));
@@ -93,7 +93,7 @@ async fn a_known_user_has_a_state_of_missing_records_when_the_store_hangs() {
     let alone = slow.encoding.user_state(view, LATER, limit, Tiers::All).await.unwrap();
     assert!(alone.late.unwrap().contains("records"), "records of the history alone");
     let again = slow.fetch_for(&user, Tiers::All).await;
-    assert!(!again.user.cached, "it must not be kept");
+    assert!(!again.user.cached, "it must not be cached");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -235,7 +235,11 @@ mod tests {
             .map(|seed| {
                 let users = [1_900, 100];
                 let [many, few] = compared(&shown(seed, users, [1.0, 1.0]), users);
-                assert!(few.value < 0.5, "a hundred lists show no half of it: {}", few.value);
+                assert!(
+                    few.value < 0.5,
+                    "a hundred lists show less than half of it: {}",
+                    few.value
+                );
                 (few.value - many.value) / (few.squared_error() + many.squared_error()).sqrt()
             })
             .collect();

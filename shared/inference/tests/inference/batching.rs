@@ -14,7 +14,7 @@ use plugrank_inference::{
     },
 };
 
-use crate::copy::{library, session, small};
+use crate::bundle_copy::{library, session, small};
 
 type Answers = Vec<Result<Vec<TensorData>, String>>;
 type GraphEntry = Entry<Box<dyn GraphInput>>;

@@ -6,7 +6,7 @@ use plugrank_bundle::GraphName;
 use plugrank_contract::Deadline;
 use plugrank_inference::{InferenceError, Session, Tensor, TensorData, WorkerPool};
 
-use crate::copy::session;
+use crate::bundle_copy::session;
 
 fn logits(session: &mut Session, item: i64) -> Result<Vec<f64>, InferenceError> {
     let users = Tensor { shape: vec![1], data: TensorData::I64(vec![2]) };

@@ -7,7 +7,7 @@ use plugrank_inference::{
     InferenceError, Library, Provider, Session, SessionOptions, Slot, Tensor, TensorData,
 };
 
-use crate::copy::{fixture, library, reference, session, small};
+use crate::bundle_copy::{fixture, library, reference, session, small};
 
 fn ids(shape: &[usize], data: &[i64]) -> Tensor {
     Tensor { shape: shape.to_vec(), data: TensorData::I64(data.to_vec()) }

@@ -227,8 +227,8 @@ mod tests {
         assert_eq!([2, 3, 4, 5].map(|item| published.code(item)), [2, MISSING, 4, MISSING]);
         column.put(700, Value::Missing);
         assert!(!column.is_changed() || column.publish().number(700).is_nan());
-        assert_eq!(published.number(700), 38.0, "what was published stays");
+        assert_eq!(published.number(700), 38.0, "a published column does not change");
         column.put(700, Value::Missing);
-        assert!(!column.is_changed(), "nothing new is nothing to copy");
+        assert!(!column.is_changed(), "an equal value is no change");
     }
 }

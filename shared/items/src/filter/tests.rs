@@ -42,7 +42,7 @@ fn a_missing_value_meets_no_condition() {
     write(&table, &with("c", &[], &[("brand", "b2")]));
     assert_eq!(matching(&table, &must(any("brand", &["b1", "b3"]))), [0]);
     let not = Filter { must_not: vec![any("brand", &["b1"])], ..Filter::default() };
-    assert_eq!(matching(&table, &not), [1, 2], "what has no brand is not of that brand");
+    assert_eq!(matching(&table, &not), [1, 2], "an item without a brand is not of that brand");
     let should = Filter {
         should: vec![any("brand", &["b2"]), any("categories", &["y"])],
         ..Filter::default()
@@ -68,7 +68,7 @@ fn a_removed_value_is_missing_and_existing_views_are_unchanged() {
     let mut gone = with("b", &["x"], &[("brand", "b1")]);
     gone.available = false;
     write(&table, &gone);
-    assert_eq!(matching(&table, &brand), [] as [u32; 0], "what is not shown matches nothing");
+    assert_eq!(matching(&table, &brand), [] as [u32; 0], "unavailable items match nothing");
     assert!(table.view().compile(&brand).unwrap().keeps(&table.view(), 1));
 }
 
@@ -184,7 +184,7 @@ fn a_restored_table_filters_like_the_saved_one() {
     assert!(!other.restore(&table.saved()), "kept by other settings");
 }
 
-/// What an item has, by name; what the table must agree with.
+/// Values of an item by column: the reference for the table.
 type Known = BTreeMap<String, Vec<String>>;
 
 fn meets(condition: &Condition, known: &Known) -> bool {

@@ -176,6 +176,9 @@ mod tests {
         drop(thread);
         assert_eq!(output.0.lock().concat(), b"one\ntwo\nwarning\nlater\nlast\n");
         writer.0.add(b"after\n", false);
-        assert!(output.0.lock().concat().ends_with(b"last\nafter\n"), "nothing waits for nobody");
+        assert!(
+            output.0.lock().concat().ends_with(b"last\nafter\n"),
+            "without the thread, lines are written at once"
+        );
     }
 }

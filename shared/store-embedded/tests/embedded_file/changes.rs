@@ -1,4 +1,4 @@
-//! The log of changes in the file: made where there was none, told from every other, bounded.
+//! The change log in the file: created where missing, unique to its store, bounded.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -43,7 +43,7 @@ fn a_store_without_a_log_gets_one() {
     put(&store, [1, 2]);
     let before = end(&store);
     drop(store);
-    // As a program made it that knew of no log.
+    // As an older version without a log made it.
     let database = Database::open(&path).unwrap();
     let txn = database.begin_write().unwrap();
     assert!(txn.delete_table(CHANGES).unwrap() && txn.delete_table(LOG).unwrap());

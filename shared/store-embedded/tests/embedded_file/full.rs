@@ -1,4 +1,4 @@
-//! No room left, by the kernel's own limit on a file's size.
+//! A full disk, simulated by the kernel's limit on file size.
 
 use std::{path::Path, process::Command};
 

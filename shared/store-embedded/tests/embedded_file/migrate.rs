@@ -1,4 +1,4 @@
-//! Stores of the versions before this one (schemas 3 and 4) are brought to this one.
+//! Migration of stores of earlier versions (schemas 3 and 4).
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{item, open, run};
 
-/// As that version wrote what this one writes in another way.
+/// Tables as those versions wrote them.
 mod before {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Each way a file cannot be opened has its own message, which says what would help.
+//! Each way a file cannot be opened has its own message, which names the fix.
 
 use std::{
     fs,
@@ -62,7 +62,7 @@ fn closing_a_store_closes_it_for_every_handle() {
     }
     let store = open(&path).unwrap();
     let entries = run(store.history(&"u".into(), i64::MAX, 100, 0)).unwrap().entries;
-    assert!(!entries.is_empty(), "what was acknowledged is there");
+    assert!(!entries.is_empty(), "acknowledged events are stored");
     run(store.close()).unwrap();
     assert!(matches!(run(store.item_count()), Err(StoreError::Unavailable(_))));
     let write = run(store.put_items(vec![item(1, 10)]));

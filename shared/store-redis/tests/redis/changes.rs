@@ -6,7 +6,7 @@ use plugrank_store::{
     Store,
     changes::Next,
     contract_tests::{
-        AnyStore, every_change_is_told_from_any_position, fixtures::new_item, follow, run,
+        AnyStore, every_change_is_followed_from_any_position, fixtures::new_item, follow, run,
     },
 };
 use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
@@ -24,7 +24,7 @@ pub(crate) async fn redis_tells_every_change(servers: &RedisConnection) {
         store
     };
     let open = async |kept| (connect(kept).await, connect(kept).await);
-    every_change_is_told_from_any_position(open).await;
+    every_change_is_followed_from_any_position(open).await;
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Redis that is gone, silent, back again, or not ours.
+//! Redis down, hanging, restarted, full, or of another version.
 
 use std::{
     sync::Arc,

@@ -1,4 +1,4 @@
-//! A namespace of the version before this one (schema 3) is brought to this one.
+//! Migration of a namespace of the earlier version (schema 3).
 
 use plugrank_store::{
     codec,

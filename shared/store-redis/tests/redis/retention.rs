@@ -1,9 +1,9 @@
-//! What the servers hold after a user was deleted, and over a year.
+//! Retention: deleted users, memory over a year.
 
 use std::{fs, path::Path};
 
 use plugrank_store::contract_tests::{
-    logs::{a_day, behave, logs_are_as_long_as_they_are_kept},
+    logs::{a_day, behave, logs_hold_the_retention_period},
     run,
 };
 
@@ -76,7 +76,7 @@ fn over_a_year_the_memory_stays_bounded() {
             server.command(&["EVAL", A_DAY_PASSES, "0"]);
             sizes.push(used().saturating_sub(empty));
         }
-        logs_are_as_long_as_they_are_kept(&store).await;
+        logs_hold_the_retention_period(&store).await;
         // Of a few days each: what is in flight counts too.
         let of = |days: std::ops::Range<usize>| sizes[days].iter().copied().min().unwrap();
         let (settled, end) = (of(115..125), of(355..365));

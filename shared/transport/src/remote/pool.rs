@@ -207,11 +207,11 @@ mod tests {
         let pool = pool(2);
         let [first, second] = [0, 1].map(|at| Arc::clone(&pool.endpoints()[at]));
         pool.record(&first, Verdict::Struggling);
-        assert_eq!(closed(&pool), [false, true], "the other is well");
+        assert_eq!(closed(&pool), [false, true], "another endpoint is healthy");
         pool.record(&second, Verdict::Struggling);
-        assert_eq!(closed(&pool), [false, true], "it is all there is");
+        assert_eq!(closed(&pool), [false, true], "the last endpoint is kept");
         pool.record(&second, Verdict::Gone);
-        assert_eq!(closed(&pool), [false, false], "it is not there at all");
+        assert_eq!(closed(&pool), [false, false], "an unreachable endpoint is ejected");
         assert!(pool.pick(&[]).is_none());
     }
 
