@@ -1,4 +1,4 @@
-//! Keys on a running server: made by the command, changed while it runs; and starts that are refused.
+//! API keys on a running server: created by the command, rotated while it runs; and refused starts.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ fn new_key(file: &Path, more: &[&str]) -> String {
     let output = plugrank(&["keys", "new", "--append"]).arg(file).args(more).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let key = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    assert!(!fs::read_to_string(file).unwrap().contains(&key), "the file has the digest alone");
+    assert!(!fs::read_to_string(file).unwrap().contains(&key), "the file has the digest only");
     key
 }
 
@@ -30,7 +30,7 @@ async fn rank(site: &Site, key: Option<&str>) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-/// Waits until a key is answered like this: files are looked at every second.
+/// Waits until requests with a key get this status: key files are read every second.
 async fn wait_for_status(site: &Site, key: &str, status: u16) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while rank(site, Some(key)).await.0 != status {
@@ -54,7 +54,7 @@ async fn keys_are_created_rotated_and_revoked_while_the_server_runs() {
     let user = site.http.get(site.url("/v1/users/u1")).bearer_auth(&old).send().await.unwrap();
     assert_eq!(user.status().as_u16(), 403);
     assert_eq!(site.get("/readyz").await.0, 200);
-    // Both are valid while the shop changes over; then the new one alone.
+    // Both keys are valid during the rotation; then the new one only.
     let new = new_key(&file, &["--scope", "rank", "--name", "shop-2"]);
     wait_for_status(&site, &new, 200).await;
     assert_eq!(rank(&site, Some(&old)).await.0, 200);

@@ -1,4 +1,4 @@
-//! The port for operators.
+//! The admin port.
 
 use std::{
     net::TcpListener,
@@ -78,7 +78,7 @@ async fn degraded_requests_are_kept_and_shown_as_a_page() {
     assert!(page.contains(&degraded) && page.contains("rank.retrieval"), "{page}");
     assert!(
         !page.contains("<script>") && page.contains("&lt;script&gt;"),
-        "what callers send is text"
+        "text of callers is escaped"
     );
     let json = site.http.get(format!("{admin}/debug/requests.json")).send().await.unwrap();
     assert_eq!(json.headers()["content-type"], "application/json");

@@ -1,4 +1,4 @@
-//! What can be wrong with a request: a problem+json that names the field, and the process lives.
+//! Invalid requests get a problem+json that names the field, and the process stays up.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};

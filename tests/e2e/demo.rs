@@ -102,7 +102,7 @@ fn each_error_is_printed_once() {
     assert!(message.contains("choose another port with --port"), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
 
-    // One that comes once the log is there.
+    // An error after logging has started.
     let config = super::site::settings(state.path(), 0, "");
     fs::write(state.path().join("store.redb"), "this is no store, but long enough").unwrap();
     let output = plugrank(&["serve", "--config"]).arg(config).output().unwrap();

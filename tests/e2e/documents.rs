@@ -12,7 +12,7 @@ const PAGES: [&str; 4] =
     ["README.md", "CONTRIBUTING.md", "clients/python/README.md", "loadtests/README.md"];
 /// Folders of pages.
 const FOLDERS: [&str; 2] = ["docs", "docs/runbooks"];
-/// Of the repository, what commands read.
+/// Folders of the repository that commands read.
 const READ: [&str; 2] = ["models", "docs"];
 
 /// A block of commands.
@@ -52,8 +52,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// What the shell is told before the commands of a page: the server's port in place of the usual one, and an error
-/// wherever curl gets one as its answer.
+/// Shell prelude of a page's commands: the test server's port instead of 8080, and curl failing on HTTP errors.
 fn prelude(site: &Site) -> String {
     let program = plugrank(&[]).get_program().to_string_lossy().into_owned();
     let url = site.url("");

@@ -1,4 +1,4 @@
-//! An experiment from its beginning to what it concludes, with simulated shoppers.
+//! Experiments from start to conclusion, with simulated shoppers.
 
 use plugrank_simshop::{Browsing, Conclusion, ShopServer, closed_loop, idrec_against_ppm};
 use serde_json::{Value, json};

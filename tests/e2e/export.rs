@@ -1,4 +1,4 @@
-//! `plugrank export` and `store backup`: what was loaded and what happened comes out, while the server runs too.
+//! `plugrank export` and `store backup`: loaded data and events are exported, also from a running server.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -46,7 +46,7 @@ fn an_exported_shop_equals_the_loaded_one() {
     let shop = repository("models/simshop/dataset");
     assert_eq!(items(&out), items(&shop));
     assert_eq!(interactions(&out), interactions(&shop));
-    // Nothing is written over.
+    // Existing files are not overwritten.
     let again = export();
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("is not empty; name a folder that is"), "{}", stderr(&again));
@@ -118,7 +118,7 @@ async fn a_shop_in_redis_is_exported_with_later_events() {
     assert!(output.status.success(), "{}", stderr(&output));
     let shop = repository("models/simshop/dataset");
     assert_eq!(items(&out), items(&shop));
-    // Redis has no order of users.
+    // Redis returns users in no order.
     let sorted = |folder: &Path| {
         let mut rows = interactions(folder);
         rows.sort_by(|a, b| {

@@ -1,4 +1,4 @@
-//! Filters: as many items come back as are asked for, whenever as many match.
+//! Filters: k items come back whenever k items match.
 
 use std::collections::HashSet;
 
@@ -44,7 +44,7 @@ async fn k_items_are_returned_at_every_filter_selectivity() {
     }
 }
 
-/// What counts how often items were encoded.
+/// The metric of encoded items.
 async fn encoded(site: &Site) -> f64 {
     let (_, metrics) = site.get("/metrics").await;
     let Value::String(text) = metrics else { panic!("{metrics}") };

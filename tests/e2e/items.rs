@@ -1,4 +1,4 @@
-//! Items over the API: written, changed and taken away while lists are served.
+//! Items over the API: written, changed and deleted while lists are served.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,11 @@ async fn an_item_is_written_listed_changed_and_deleted() {
     assert_eq!(call(&site, Method::DELETE, "mug-1", &json!({})).await.0, 204);
     assert!(!is_listed(&site, "mug-1").await);
     assert_eq!(site.get("/v1/items/mug-1").await.0, 404);
-    assert_eq!(call(&site, Method::DELETE, "mug-1", &json!({})).await.0, 204, "twice is no error");
+    assert_eq!(
+        call(&site, Method::DELETE, "mug-1", &json!({})).await.0,
+        204,
+        "a repeated DELETE is no error"
+    );
 }
 
 #[tokio::test]

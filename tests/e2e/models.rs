@@ -1,4 +1,4 @@
-//! Models side by side in one process: a second bundle is loaded, activated and removed under requests.
+//! Two models in one process: a second bundle is loaded, activated and removed under requests.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -60,14 +60,14 @@ async fn activate(site: &Site, version: &str) {
     assert_eq!((status, &reply["active"]), (200, &json!(version)), "{reply}");
 }
 
-/// Who is ranked and what: a fixed moment and fixed candidates, so that a model has one answer.
+/// A request with a fixed time and fixed candidates, so that a model has one answer.
 pub(super) fn request(user: usize) -> Value {
     let candidates: Vec<String> = (1..=40).map(|item| format!("i{item}")).collect();
     let context = json!({"timestamp": 1_900_000_000_000_i64});
     json!({"user_id": format!("u{user}"), "k": 10, "candidates": candidates, "context": context})
 }
 
-/// Items with their probabilities: what one model and no mixture of two gives.
+/// Items with their probabilities, by which an answer identifies its model.
 pub(super) fn answer(reply: &Value) -> String {
     let items = reply["items"].as_array().unwrap();
     let of = |item: &Value| format!("{}={}", item["item_id"], item["ctr"]);
@@ -199,7 +199,7 @@ async fn a_bundle_copied_into_the_watched_folder_is_loaded() {
     let more = format!("models.folder = {:?}\nmodels.watch_ms = 50", watched.path());
     let site = Site::start_with(&more).await;
     let whole = folder.path().join("two");
-    // As a copy does it: the manifest may come first and a large file grows.
+    // As `cp` does it: the manifest may come first, and large files grow.
     let half = watched.path().join("half");
     fs::create_dir(&half).unwrap();
     fs::copy(whole.join("manifest.json"), half.join("manifest.json")).unwrap();
@@ -239,8 +239,7 @@ async fn sighup_reloads_the_settings() {
 
 /// A graph whose last bias is no number: it verifies by checksum, loads, and then gives nothing that can be ranked by.
 #[tokio::test]
-async fn a_model_that_returns_nan_is_withdrawn_without_failed_requests()
- {
+async fn a_model_that_returns_nan_is_withdrawn_without_failed_requests() {
     let folder = models();
     let two = folder.path().join("two");
     let mut graph = fs::read(two.join("unified.onnx")).unwrap();

@@ -1,4 +1,4 @@
-//! Graphs served to others, and run by others, over the Open Inference Protocol.
+//! Graphs served, and run remotely, over the Open Inference Protocol.
 
 use std::{
     fs,
@@ -182,7 +182,7 @@ async fn an_id_out_of_range_fails_its_own_request_only() {
             for user in from..from + RANKED {
                 let body = json!({"user_id": format!("u{user}"), "k": 10, "budget_ms": 20_000});
                 let (status, reply) = site.post_json("/v1/rank", &body).await;
-                // On a busy machine it may be late; that its batch failed is another matter.
+                // On a busy machine it may be late, but its batch must not fail.
                 assert!(status == 200 || status == 503, "{reply}");
                 let degraded = reply["degraded"].as_array().into_iter().flatten();
                 let causes: Vec<&Value> = degraded.map(|of| &of["cause"]).collect();
@@ -238,7 +238,7 @@ async fn ctr(site: &Site, body: &Value) -> Vec<(String, f64)> {
     ctr
 }
 
-/// A graph with the border of the shipped one and other weights.
+/// A graph with the inputs and outputs of the shipped one and other weights.
 fn other_weights(folder: &TempDir) -> PathBuf {
     let mut graph = fs::read(repository("models/simshop/bundle/unified.onnx")).unwrap();
     let middle = graph.len() / 2;

@@ -1,4 +1,4 @@
-//! Which test shows what each call of the API does, over a real server.
+//! The end-to-end test of each operation of the API.
 
 use std::{collections::BTreeSet, fs};
 
@@ -8,7 +8,10 @@ use super::site::{Site, repository};
 const SHOWN: &[(&str, &[&str])] = &[
     (
         "rank",
-        &["rank::the_reply_reports_stages_and_timing", "filters::k_items_are_returned_at_every_filter_selectivity"],
+        &[
+            "rank::the_reply_reports_stages_and_timing",
+            "filters::k_items_are_returned_at_every_filter_selectivity",
+        ],
     ),
     ("rankBatch", &["surfaces::a_batch_ranks_for_many_users"]),
     ("similarItems", &["surfaces::similar_items_are_of_the_same_kind"]),
@@ -32,16 +35,10 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("listModels", &["models::activation_under_load_never_mixes_two_models"]),
     ("loadModel", &["models::activation_under_load_never_mixes_two_models"]),
     ("activateModel", &["models::activation_under_load_never_mixes_two_models"]),
-    (
-        "deleteModel",
-        &["models::a_removed_model_ends_its_threads_and_the_other_sees_new_items"],
-    ),
+    ("deleteModel", &["models::a_removed_model_ends_its_threads_and_the_other_sees_new_items"]),
     ("listExperiments", &["openapi::every_example_gets_an_answer"]),
     ("getExperiment", &["openapi::every_example_gets_an_answer"]),
-    (
-        "putExperiment",
-        &["experiments::experiment_results_match_the_actions_of_simulated_shoppers"],
-    ),
+    ("putExperiment", &["experiments::experiment_results_match_the_actions_of_simulated_shoppers"]),
     ("deleteExperiment", &["openapi::every_example_gets_an_answer"]),
     (
         "getExperimentResults",

@@ -1,11 +1,11 @@
-//! Requests logged in full are re-ranked again, and come out as they were served.
+//! Replay of requests that were logged in full reproduces the served lists.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::site::{Site, plugrank, settings, stderr};
 
-/// Rules of every kind that go by chance, similarity and columns.
+/// Rules that use randomness, similarity and columns.
 const RULES: &str = r#"
 exposures.full_share = 1.0
 surfaces.home.rules = [
@@ -89,7 +89,7 @@ async fn another_model_is_estimated_from_the_log() {
         };
         let items = reply["items"].as_array().expect("items");
         let mut events: Vec<Value> = items.iter().map(|item| event(item, "impression")).collect();
-        // Whether an item is clicked is a matter of the item and the user, and not of chance.
+        // Clicks are a deterministic function of item and user.
         let clicked = |item: &&Value| {
             item["item_id"].as_str().expect("an id").bytes().map(usize::from).sum::<usize>() % 4
                 == n % 4

@@ -1,4 +1,4 @@
-//! Surfaces, pages, batches, similar items, and users that nobody stores.
+//! Surfaces, pages, batches, similar items, and users without a stored profile or history.
 
 use std::collections::HashSet;
 

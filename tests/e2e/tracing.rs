@@ -1,4 +1,4 @@
-//! Spans reach a real OTLP receiver, and one that does not receive costs requests nothing.
+//! Spans reach a real OTLP receiver; an unreachable one does not delay requests.
 
 use std::{
     net::TcpListener,
@@ -71,7 +71,7 @@ async fn a_request_is_one_trace_over_either_protocol() {
             })
             .await;
         is_whole(&spans, &reply);
-        // The latency histograms lead to it.
+        // The latency histograms have it as exemplar.
         let page = site.open_metrics().await;
         let exemplar = format!(" # {{trace_id=\"{trace}\"}} ");
         for histogram in ["http_request_duration_seconds", "stage_duration_seconds"] {
@@ -79,7 +79,7 @@ async fn a_request_is_one_trace_over_either_protocol() {
             let named = |line: &str| line.starts_with(&buckets) && line.contains(&exemplar);
             assert!(page.lines().any(named), "{histogram}: {page}");
         }
-        // The batches ran in traces of their own and link to the calls that waited for them.
+        // Batches have their own traces, which link to the calls that waited for them.
         let waiting = named(&spans, "score-unified wait and run").span_id.clone();
         let links = |span: &Span| span.links.iter().any(|link| link.span_id == waiting);
         let batch =
@@ -127,7 +127,7 @@ async fn a_degraded_request_is_exported_with_sampling_off() {
     assert_eq!(reply["degraded"], json!([]));
     let sampled = trace_id(2);
     rank_in(&site, &sampled, true, json!({"user_id": "u1", "k": 5})).await;
-    // Somewhere between nothing and plenty is a budget that some of the stages fit in.
+    // Budgets are tried until one fits only some of the stages.
     let mut cut = None;
     for number in 3..300 {
         let trace = trace_id(number);

@@ -195,7 +195,7 @@ async fn typed_values_of_every_source_reach_the_model() {
     near(&reply, "i2", second.probabilities());
     near(&reply, "i3", third.probabilities());
 
-    // What is said of the user holds for this request alone; of a user nobody knows too.
+    // User features of a request apply to this request only, also for an unknown user.
     let asked = |user: &str, features: Value| {
         json!({
             "user_id": user, "candidates": ["i3"], "user": {"features": features},
@@ -285,7 +285,7 @@ async fn action_and_value_of_history_entries_reach_both_models() {
     let (_, user) = site.get("/v1/users/u7").await;
     let entry = &user["history"][0];
     assert_eq!((&entry["action"], &entry["value"]), (&json!("buy"), &json!(9.5)), "{user}");
-    // Of an interaction that was loaded.
+    // The same for an interaction that was loaded.
     near(&site.rank(ask("u3", None)).await, "i3", expected(1.0, acts(&[(3.0, 20.0)]), None));
 }
 

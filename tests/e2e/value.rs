@@ -1,4 +1,4 @@
-//! The value formula, from the settings to the reply: items are ordered by what they are worth.
+//! The value formula, from the settings to the reply.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ async fn items_sort_by_the_value_formula() {
         let price = match item["item_id"].as_str() {
             Some("i1") => 9.5,
             Some("i2") => 0.25,
-            // Nobody said what it costs.
+            // This item has no price.
             _ => {
                 assert_eq!(of("item.price"), &Value::Null);
                 1.0
@@ -66,7 +66,7 @@ async fn items_sort_by_the_value_formula() {
         assert_eq!(item["ctr"], item["scores"]["click"]);
     }
 
-    // A text is no bid. Who gives none is told that nothing can be worked out, and gets an answer.
+    // A text is no bid. A request without bids is answered, with a note that no value can be computed.
     let mut wrong = ask.clone();
     wrong["candidates"][1]["features"]["bid"] = json!("much");
     let (status, problem) = site.post_json("/v1/rank", &wrong).await;

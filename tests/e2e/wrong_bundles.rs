@@ -1,4 +1,4 @@
-//! Bundles that would fail later: refused when data is loaded and when the server starts, with what is wrong.
+//! Invalid bundles are refused at load and at start, with the reason.
 
 use std::{
     fs,
@@ -69,14 +69,14 @@ async fn a_model_with_ids_beyond_its_table_fails_to_load() {
         let found = list["models"].as_array().unwrap().iter().find(of_two).cloned();
         match found {
             Some(model) if model["state"] == "failed" => break model,
-            Some(model) if model["state"] == "ready" => panic!("it was taken in: {model}"),
+            Some(model) if model["state"] == "ready" => panic!("it was loaded: {model}"),
             _ => {}
         }
         assert!(Instant::now() < deadline, "the model did not fail in time: {list}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(failed.to_string().contains("of feature `user_id`, whose ids go to"), "{failed}");
-    // Whoever it would have hurt is ranked by the model that was there.
+    // Users beyond its table are ranked by the earlier model.
     for user in ["u1", "later3"] {
         let reply = site.rank(json!({"user_id": user, "k": 2})).await;
         assert_eq!((&reply["rung"], &reply["degraded"]), (&json!("full"), &json!([])), "{reply}");

@@ -1,4 +1,4 @@
-//! Data and stores that are not what their users think: said, and never served as if nothing were.
+//! Data that does not fit the bundle, and stores without items, are reported.
 
 use std::{fs, process::Output};
 

@@ -56,7 +56,7 @@ async fn clock_jumps_do_not_affect_budgets() {
             "{jump}: {reply}"
         );
     }
-    // The clock really was another one in between.
+    // The clock really was changed in between.
     let (_, known) = site.get("/v1/users/jumper").await;
     let mut moments: Vec<i64> = known["history"]
         .as_array()

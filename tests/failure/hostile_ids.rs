@@ -1,4 +1,4 @@
-//! Ids that are more than ids: what would begin a log line of its own, clear a terminal, or be another id.
+//! Ids with line breaks, terminal escapes or invalid UTF-8: no log injection, and no two ids that are one.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What callers send to make a process large: its peak stays below what docs/deploy.md says.
+//! Requests that try to exhaust memory: the peak stays below the limits of docs/deploy.md.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ async fn bounded<T>(
     answer
 }
 
-/// The same, with what it took: what an attack takes that is turned away before it begins proves nothing.
+/// The same, returning the peak: an attack that is refused before it begins would prove nothing.
 async fn measured<T>(
     what: &str,
     pid: u32,
@@ -156,7 +156,7 @@ async fn unfinished_uploads_time_out_and_stay_within_body_memory() {
         stream.write_all(head.as_bytes()).unwrap();
         let part = vec![b' '; 1 << 20];
         for _ in 0..63 {
-            // Refused while it is sent: as good.
+            // Refused while it is sent: fine too.
             if stream.write_all(&part).is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Ten times the load that callers usually make.
+//! Overload: ten times the usual number of callers.
 
 use std::{
     collections::BTreeMap,
