@@ -1,4 +1,4 @@
-"""Who may call: the Secrets, where pods find them, and what is exposed where."""
+"""Authentication: the Secrets, their mounts, and what each ingress exposes."""
 
 import base64
 import hashlib

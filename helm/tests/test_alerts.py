@@ -1,4 +1,4 @@
-"""Alert rules: taken by Prometheus, and firing when, and only when, they should."""
+"""Alert rules: valid for Prometheus, and firing exactly when they should."""
 
 import pathlib
 import shutil

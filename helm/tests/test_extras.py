@@ -1,4 +1,4 @@
-"""What people add to a chart of others: labels, volumes, containers, paths; and the installation without values."""
+"""Extension points of the chart: labels, volumes, containers, paths; and the installation without values."""
 
 import kubernetes_validate
 
@@ -64,7 +64,7 @@ def test_helm_test_ranks():
         assert container["args"][-1] == f"http://{service}:80"
         key = container["env"][0]["valueFrom"]["secretKeyRef"]
         assert key == {"name": "shop-plugrank-access", "key": "admin-key"}
-    # Of keys that are the user's, the chart knows none in the clear.
+    # Of the user's own keys the chart has digests only.
     named = render(merged(ALL, {"access": {"keys": {"existingSecret": "keys"}}}))
     assert named.kind("Pod") == {}
 

@@ -29,7 +29,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def eventually(base: str, wanted: dict[str, str]) -> dict[str, str]:
-    """Those of the wanted queries that never find a series while traffic goes on."""
+    """The wanted queries that find no series while traffic is sent."""
     until = time.monotonic() + PATIENCE_S / 3
     left = dict(wanted)
     while left and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Who may talk to whom: the policies are carried out here, edge by edge, as a cluster would."""
+"""Network policies, evaluated here for each connection as a cluster would."""
 
 import pytest
 

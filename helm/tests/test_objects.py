@@ -1,4 +1,4 @@
-"""What holds of every rendering, whatever the values."""
+"""Properties of every rendering, for all values files."""
 
 import kubernetes_validate
 import pytest

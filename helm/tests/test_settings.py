@@ -1,4 +1,4 @@
-"""The settings files: readable, right for each role, and told about by a checksum."""
+"""The settings files: valid, right for each role, and part of the pods' checksum annotation."""
 
 import os
 import subprocess
@@ -159,7 +159,7 @@ def test_changed_settings_restart_only_the_affected_roles():
     own = {"roles": {"scoring": {"config": {"scoring": {"batch_rows": 4096}}}}}
     of_one = checksums(merged(SPLIT, own))
     assert {role for role in ROLES if of_one[role] != before[role]} == {"scoring"}
-    # What is no setting restarts nobody.
+    # Values that are no settings restart no pod.
     assert checksums(merged(SPLIT, {"service": {"port": 81}})) == before
 
 

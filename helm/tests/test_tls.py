@@ -1,4 +1,4 @@
-"""TLS of the processes themselves: Secrets, settings, probes, scraping, and what roles show one another."""
+"""TLS of the processes: Secrets, settings, probes, scraping, and mutual TLS between roles."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""Which workloads there are, and what each topology and option makes of them."""
+"""Workloads of each topology and option."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_all_with_the_embedded_store_is_one_pod_with_a_volume():
     path = rendered.settings_text("all").split('path = "/var')[1].split('"')[0]
     assert f"/var{path}".startswith(mounts[claim["metadata"]["name"]] + "/")
     assert workload["spec"]["serviceName"] in rendered.kind("Service")
-    # A budget of one of one would only be in the way.
+    # A disruption budget for one replica would only block node drains.
     assert not rendered.kind("PodDisruptionBudget")
 
 

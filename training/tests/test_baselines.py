@@ -1,4 +1,4 @@
-"""Models without a network, on clicks that follow the colour of the click before."""
+"""Baselines without a network, on clicks that follow the colour of the previous click."""
 
 from __future__ import annotations
 

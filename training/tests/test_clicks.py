@@ -79,7 +79,7 @@ def test_a_bundle_is_trained_from_clicks_alone(options: Options, capsys: pytest.
 
 
 def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same run again with the lower layers of PPM frozen; what came before is reused."""
+    """The same run again with the lower layers of PPM frozen; earlier stages are reused."""
     config = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, freeze=FROZEN))
     run = open_run(dataclasses.replace(options, no_test=True), config)
     fitted = fit_models(run, prepare(run, show_groups=True), ("unified",))

@@ -1,4 +1,4 @@
-"""What happens to every column is told, and what a model reads and the data lacks is refused."""
+"""The report of each column's use, and the error about columns that a model reads and the data lacks."""
 
 from __future__ import annotations
 

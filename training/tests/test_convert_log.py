@@ -1,4 +1,4 @@
-"""Any log by a map: what happens to its columns, what is dropped and counted, what is refused with which words."""
+"""Conversion of a log by a map: use of its columns, counts of dropped rows, error messages."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_numbers_tasks_actions_and_values(tmp_path: Path) -> None:
     data = Dataset.load(tmp_path / "out")
     assert (set(data.past_columns), set(data.log_columns)) == ({"action", "value"}, {"price"})
     assert data.task_labels["purchase"].tolist() == [0, 0, 1, -1]
-    # What a drawn negative was done with, nobody knows; nobody bought it.
+    # A drawn negative has no action, and its label of the purchase task is 0.
     drawn = (
         text.split("[label]")[0]
         + "[sample]\nper_positive = 1\n[tasks.purchase]\n"

@@ -1,4 +1,4 @@
-"""The dataset folder: what is read, and what is refused with which words."""
+"""The dataset folder: what is read, and error messages."""
 
 from __future__ import annotations
 

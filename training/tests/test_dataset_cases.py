@@ -1,4 +1,4 @@
-"""Folders as other writers make them, right ones and wrong ones; the loader's tests read the same."""
+"""Folders as other writers make them, valid and invalid ones; the loader's tests read the same."""
 
 from __future__ import annotations
 

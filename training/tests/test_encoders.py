@@ -1,4 +1,4 @@
-"""Text and image encoders: what they read, that they learn, that they repeat."""
+"""Text and image encoders: inputs, learning, determinism."""
 
 from __future__ import annotations
 
@@ -157,13 +157,13 @@ def test_image_encoder_learns_from_text_vectors() -> None:
     pixels = random.integers(0, 100, (96, 3, 16, 12), dtype=np.uint8)
     for channel in range(3):
         pixels[kind == channel, channel] += 120
-    # Texts of a kind lie about one direction each, which no category tells.
+    # Vectors of texts of a kind are near one direction, which is in no category.
     texts = (np.eye(8)[kind] * 4 + random.normal(size=(96, 8)) * 0.1).astype(np.float32)
     config = ImageConfig(dim=8, width=12, height=16, channels=4, epochs=15, batch=24, objective="text")
     torch.manual_seed(0)
     encoder = ImageEncoder(config)
     losses = train_image_encoder(encoder, pixels, texts, config, 0, CPU)
-    # A picture tells the kind: a third of the batch is left to choose from.
+    # A picture identifies the kind, which a third of the batch shares.
     assert losses[0] > np.log(16) > losses[-1]
     vectors = encode_images(encoder, pixels, CPU) / 8**0.5
     alike = vectors @ vectors.T

@@ -1,4 +1,4 @@
-"""Exported bundles: the manifest says what the graphs are, and they compute what torch computes."""
+"""Exported bundles: the manifest describes the graphs, and their outputs equal torch's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that were trained elsewhere, exported: the graphs say of a folder what the network says by itself."""
+"""Export of networks that other code trained: scores of the graphs equal those of the network."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_ppm_is_plugged_into_a_host_that_stays_as_it_is(
     planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    # What judges later the host has not seen.
+    # The host is not trained on the part that is evaluated later.
     earlier = tmp_path / "earlier"
     shutil.copytree(planted, earlier)
     log = pq.read_table(planted / "interactions.parquet")

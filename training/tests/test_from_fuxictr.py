@@ -1,4 +1,4 @@
-"""Models that FuxiCTR trained: what it predicts through its own loader is what the exported bundle says."""
+"""Models that FuxiCTR trained: predictions through its own loader equal those of the exported bundle."""
 
 from __future__ import annotations
 

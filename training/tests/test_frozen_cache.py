@@ -1,4 +1,4 @@
-"""What is read from files is what would have been computed."""
+"""The cache of frozen layers: values read from files equal computed ones."""
 
 from __future__ import annotations
 

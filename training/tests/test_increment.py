@@ -1,4 +1,4 @@
-"""A daily increment: new days, new items and new users go into an old bundle without losing what it knew."""
+"""Daily increments: a bundle is trained on with new days, items and users, and keeps what it learned."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_increment_learns_the_new_days(days: Days, tmp_path: Path) -> None:
     given = {k.removeprefix("unified/in/"): v for k, v in tensors.items() if k.startswith("unified/in/")}
     found = OnnxGraph(tmp_path / "bundle" / "unified.onnx").run(given)["logit"]
     assert np.abs(found - tensors["unified/out/logit"]).max() < 1e-4
-    # What it says of the rows it was judged by, for parity.
+    # Its predictions for the evaluated rows, for `parity`.
     for name in ("idrec", "unified"):
         predictions = pq.read_table(tmp_path / "predictions" / f"{name}.parquet")
         assert predictions.num_rows == report["rows"]["valid"]

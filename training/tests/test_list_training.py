@@ -1,4 +1,4 @@
-"""Training for lists: what is drawn, with what chance, and what the losses are worth."""
+"""Training for lists: sampled negatives, their probabilities, and the losses."""
 
 from __future__ import annotations
 

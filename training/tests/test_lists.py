@@ -1,4 +1,4 @@
-"""Lists: retrieval as the service does it, and what is measured of what a user would have seen."""
+"""Offline evaluation of lists: retrieval as in the service, and metrics of the resulting lists."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
     # The same candidates, in another order: all of them fit into the long list.
     assert len({round(row["recall@100"]["value"], 9) for row in fixed.values()}) == 1
     assert fixed["unified"]["retrieved"] == fixed["idrec"]["retrieved"]
-    # A user likes one colour: who knows it makes better lists than popularity.
+    # A user likes one colour: models that learn it make better lists than popularity.
     over = report["unified_over"]["popularity"]["fixed"]["recall@20"]
     assert over["low"] > 0
     gain = fixed["unified"]["recall@20"]["value"] - fixed["popularity"]["recall@20"]["value"]

@@ -1,4 +1,4 @@
-"""Encoders that are not ours: loaded offline, trained or frozen, exported."""
+"""Pre-trained encoders of other packages: loaded offline, trained or frozen, exported."""
 
 from __future__ import annotations
 

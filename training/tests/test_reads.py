@@ -1,4 +1,4 @@
-"""Who read which test part."""
+"""The ledger of reads of test parts."""
 
 from __future__ import annotations
 

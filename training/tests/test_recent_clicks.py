@@ -1,4 +1,4 @@
-"""How often items were clicked lately: counts at any moment, and what models read of them."""
+"""Recent clicks of items: counts at any time, and the model's input made of them."""
 
 from __future__ import annotations
 

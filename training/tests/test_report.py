@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, with the numbers it was made of."""
+"""The report: one self-contained page, with the numbers it was made of."""
 
 from __future__ import annotations
 

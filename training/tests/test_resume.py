@@ -1,4 +1,4 @@
-"""Training that is killed goes on as if nothing had happened; several processes compute what one does."""
+"""Killed training resumes to equal weights; several processes compute the same as one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
 
 
 def kill_after(checkpoint: Path, process: subprocess.Popen[bytes]) -> bool:
-    """SIGKILL a while after the first checkpoint: at any moment, also within a save. Says whether it came to that."""
+    """SIGKILL shortly after the first checkpoint, possibly during a save. Returns whether it was killed."""
     until = time.monotonic() + 240
     while time.monotonic() < until and process.poll() is None:
         if checkpoint.is_file():

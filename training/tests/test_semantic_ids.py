@@ -1,4 +1,4 @@
-"""Semantic ids: codes by residual quantisation, what is said of them, and that they export and are stored."""
+"""Semantic ids: codes by residual quantisation, their features, export and storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users without much past: gates by how much there is, and histories that are cut short in training."""
+"""Users with a short history: gates by its length, and histories shortened in training."""
 
 from __future__ import annotations
 

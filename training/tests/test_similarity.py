@@ -1,4 +1,4 @@
-"""How like a candidate is to a history: what is counted, what is left out, and that it exports and is stored."""
+"""Similarity of a candidate to a history: its features, export and storage."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_similarity_is_part_of_the_model_only_where_configured() -> None:
     assert list(make_unified(schema, Config(), 0).branches) == ["ppm", "host", "covisits"]
     assert list(make_unified(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity", "host", "covisits"]
     assert list(make_pretrained(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity"]
-    # A row of its own has it in any case, after what is taken over from PPM's pre-training.
+    # The model of this row always has it, after the parts taken from PPM's pre-training.
     alone = make_unified_with_similarity(schema, Config(), 0)
     assert list(alone.branches) == ["ppm", "host", "covisits", "similarity"]
     alone.start_from(make_pretrained(schema, Config(), 1))

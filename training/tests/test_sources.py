@@ -1,4 +1,4 @@
-"""Orders of popular items, and what is measured of retrieval's sources by them."""
+"""Orders of popular items, and the recall of retrieval's sources by them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every split promises."""
+"""Properties of every split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reuse of what was trained before, and the smaller helpers of the run."""
+"""The stage cache, and the smaller helpers of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taste: the answer of a regression, what is left out of it, and that it exports."""
+"""Taste: the solution of a regression, its invariances and export."""
 
 from __future__ import annotations
 

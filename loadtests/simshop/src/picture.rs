@@ -174,7 +174,7 @@ mod tests {
                 right += usize::from(nearest == Some(usize::from(style)));
             }
         }
-        // By colour alone, without the pattern; by chance it would be 10 of 120.
+        // By colour only, without the pattern; a random guess finds 10 of 120.
         assert!(right > 84, "{right} of 120");
     }
 

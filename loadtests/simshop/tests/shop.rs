@@ -1,4 +1,4 @@
-//! A generated shop keeps its promises.
+//! Properties of a generated shop.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -113,7 +113,7 @@ mod shop {
         let counted: Vec<u64> = found.items.iter().map(|id| clicked(id)).collect();
         assert_eq!(found.clicks, counted);
         assert_ne!(shopper.style, shopper.not_style);
-        // Items that are not there yet are not told about, and nobody is told about twice.
+        // Items that do not exist yet are not described, and no shopper is described twice.
         let early = truth(dir.path(), 7, Some(small.start_ms)).unwrap();
         assert!(early.items.len() < found.items.len() && early.shoppers.len() == 7);
         let users: HashSet<_> = early.shoppers.iter().map(|one| &one.user_id).collect();
@@ -169,7 +169,7 @@ mod shop {
         let mut new_items = 0;
         for row in folder.interactions().unwrap().flat_map(Result::unwrap) {
             let created = items[row.item_id.as_str()].item.created_at.unwrap();
-            assert!(created <= row.timestamp, "{row:?} was shown before it was there");
+            assert!(created <= row.timestamp, "{row:?} was shown before it existed");
             new_items += usize::from(created > plan.start_ms);
             assert!(users.contains(row.user_id.as_str()));
             lists.entry(row.request_id.clone().unwrap()).or_default().push(row);
