@@ -14,7 +14,9 @@ ON = {"alerts": {"enabled": True}}
 
 
 def alerts(rendered: Rendered) -> list[dict]:
-    return [rule for group in groups(rendered) for rule in group["rules"] if "alert" in rule]
+    found = [rule for group in groups(rendered) for rule in group["rules"] if "alert" in rule]
+    assert found, "the rendered PrometheusRule has no alert"
+    return found
 
 
 @pytest.mark.parametrize("values", [ALL, ALL_REDIS, SPLIT], ids=["all", "all-redis", "split"])

@@ -48,6 +48,11 @@ def test_queries_are_promql_without_a_variable_left(tmp_path):
 
 
 def test_legends_name_labels_that_the_query_keeps():
-    for name, query in queries().items():
-        for label in re.findall(r"{{(\w+)}}", name):
-            assert re.search(rf"by \([^)]*\b{label}\b", query), name
+    labels = [
+        (name, label, query)
+        for name, query in queries().items()
+        for label in re.findall(r"{{(\w+)}}", name)
+    ]
+    assert labels
+    for name, label, query in labels:
+        assert re.search(rf"by \([^)]*\b{label}\b", query), name

@@ -16,7 +16,7 @@ from schema import LATENCY_BOUNDS
 missing = program() is None or onnxruntime() is None
 # `cargo xtask chart` builds the program and says so: there, nothing may be left out.
 assert not (missing and "PLUGRANK" in os.environ), "PLUGRANK is set, but there is nothing to run"
-pytestmark = pytest.mark.skipif(missing, reason="no plugrank binary: run `cargo xtask chart`")
+pytestmark = pytest.mark.skipif(missing, reason="no plugrank binary or ONNX Runtime: run `cargo xtask chart`")
 
 RULES = {"alerts": {"enabled": True}}
 HISTOGRAM = re.compile(r"_(bucket|count|sum)$")

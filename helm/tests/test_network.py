@@ -190,7 +190,9 @@ def test_cluster_nodes_and_sentinels_are_reachable():
 def test_egress_to_an_external_redis_can_be_restricted():
     where = {"redis": {"to": [{"ipBlock": {"cidr": "10.20.0.0/16"}}], "port": 6380}}
     rendered = render(merged(SPLIT, {"networkPolicy": where}))
-    for policy in rendered.kind("NetworkPolicy").values():
+    policies = rendered.kind("NetworkPolicy")
+    assert policies
+    for policy in policies.values():
         [rule] = [
             r for r in policy["spec"]["egress"] if {"protocol": "TCP", "port": 6380} in r["ports"]
         ]

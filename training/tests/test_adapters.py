@@ -307,4 +307,6 @@ def test_read_only_sources_make_writable_folders(tmp_path: Path) -> None:
     for path in (source / "posters").iterdir():
         path.chmod(0o444)
     convert(source, tmp_path / "out", progress=False)
-    assert all(path.stat().st_mode & 0o200 for path in (tmp_path / "out" / "images").iterdir())
+    images = list((tmp_path / "out" / "images").iterdir())
+    assert images
+    assert all(path.stat().st_mode & 0o200 for path in images)

@@ -103,8 +103,11 @@ async fn states_do_not_depend_on_the_rest_of_the_batch() {
     let calls = ["u1", "u2", "stranger", "x", "y", "z"];
     let together = futures::future::join_all(calls.map(|user| other.state(user, LATER))).await;
     let values = |data: &TensorData| data.to_f64();
+    assert_eq!(alone.state.outputs.len(), 2);
+    assert_eq!(together[0].state.outputs.len(), 2);
     for (a, b) in alone.state.outputs.iter().zip(&together[0].state.outputs) {
         assert_eq!(a.rows, b.rows);
+        assert_eq!(values(&a.data).len(), values(&b.data).len());
         for (x, y) in values(&a.data).iter().zip(values(&b.data)) {
             assert!((x - y).abs() < 1e-3, "{x} and {y}: more than the rounding of f16");
         }

@@ -36,7 +36,9 @@ fn a_row_is_the_same_alone_and_in_a_batch() {
         for row in 0..2 {
             let alone: Vec<_> = inputs.iter().map(|(name, x)| (*name, one(x, row))).collect();
             let alone: Vec<_> = alone.iter().map(|(name, x)| (*name, x)).collect();
-            for (alone, together) in session.run(&alone).unwrap().iter().zip(&together) {
+            let alone = session.run(&alone).unwrap();
+            assert!(!alone.is_empty() && alone.len() == together.len(), "{graph}");
+            for (alone, together) in alone.iter().zip(&together) {
                 let together = one(together, row);
                 assert_eq!(alone.shape, together.shape);
                 let pairs = alone.data.to_f64().into_iter().zip(together.data.to_f64());
