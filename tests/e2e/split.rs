@@ -1,5 +1,7 @@
 //! The roles in processes of their own, Redis behind them, answer like one process.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, peers};
@@ -39,11 +41,36 @@ fn substance(mut reply: Value) -> Value {
     reply
 }
 
-/// Takes scores and probabilities out of a reply: their last digit depends on what was computed beside them.
-fn scores(reply: &mut Value) -> Vec<f64> {
+/// Takes scores, probabilities and propensities out of a reply, by item: their last digit depends on what was computed
+/// beside them.
+fn scores(reply: &mut Value) -> HashMap<String, [f64; 3]> {
     let items = reply["items"].as_array_mut().unwrap().iter_mut();
-    let of = |item: &mut Value| ["score", "ctr"].map(|name| item[name].take().as_f64().unwrap());
-    items.flat_map(of).collect()
+    let of = |item: &mut Value| {
+        let values = ["score", "ctr", "propensity"].map(|name| match item.get_mut(name) {
+            Some(value) => value.take().as_f64().unwrap(),
+            None => f64::NAN,
+        });
+        (item["item_id"].as_str().unwrap().to_owned(), values)
+    };
+    items.map(of).collect()
+}
+
+/// Where two replies differ, as JSON pointers with both values.
+fn differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
+            for (key, value) in left {
+                differences(&format!("{at}/{key}"), value, &right[key], found);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (place, (value, beside)) in left.iter().zip(right).enumerate() {
+                differences(&format!("{at}/{place}"), value, beside, found);
+            }
+        }
+        _ if one == other => {}
+        _ => found.push(format!("{at}: {one} and {other}")),
+    }
 }
 
 /// Requests of every kind.
@@ -111,23 +138,41 @@ async fn five_processes_answer_like_one() {
     };
     let compare = async |first: usize| {
         let mut items = 0;
+        let mut reordered = Vec::new();
         for number in (first..REQUESTS).step_by(PARALLEL) {
             let body = request(number);
             let mut together = rank(one.url("/v1/rank"), number, &body).await;
             let mut apart = rank(gateway.url("/v1/rank"), number, &body).await;
-            let pairs = [scores(&mut together), scores(&mut apart)];
-            assert_eq!(together, apart, "{body}");
-            for (one, other) in pairs[0].iter().zip(&pairs[1]) {
-                assert!((one - other).abs() < 1e-5, "{one} {other}: {body}");
+            let [mut here, mut there] = [&mut together, &mut apart].map(scores);
+            items += here.len();
+            let mut found = Vec::new();
+            differences("", &together, &apart, &mut found);
+            if !found.is_empty() {
+                // Two items whose scores differ by a last digit may change places, and a rule may then choose another
+                // item: nothing outside the list differs, and no item's score.
+                assert!(found.iter().all(|path| path.starts_with("/items/")), "{found:#?}: {body}");
+                reordered.push(format!("{} of {body}", found[0]));
+                here.retain(|item, _| there.contains_key(item));
+                there.retain(|item, _| here.contains_key(item));
             }
-            items += together["items"].as_array().unwrap().len();
+            for (item, values) in &here {
+                for (one, other) in values.iter().zip(&there[item]) {
+                    let near = (one - other).abs() < 1e-5 || one.is_nan() && other.is_nan();
+                    assert!(near, "{item}: {one} {other}: {body}");
+                }
+            }
         }
-        items
+        (items, reordered)
     };
-    let ranked = tokio::join!(compare(0), compare(1), compare(2), compare(3));
-    let items = ranked.0 + ranked.1 + ranked.2 + ranked.3;
-    println!("{REQUESTS} requests, {items} ranked items, equal in one process and five");
+    let (first, second, third, fourth) =
+        tokio::join!(compare(0), compare(1), compare(2), compare(3));
+    let compared = [first, second, third, fourth];
+    let items: usize = compared.iter().map(|(items, _)| items).sum();
+    let reordered: Vec<String> = compared.into_iter().flat_map(|(_, lists)| lists).collect();
+    println!("{REQUESTS} requests, {items} ranked items, {reordered:#?} in another order");
     assert!(items > 10 * REQUESTS, "{items}");
+    // Each kind of request is more than that.
+    assert!(reordered.len() <= REQUESTS / 100, "{reordered:#?}");
     let metrics = fleet.http.get(gateway.url("/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let counted = format!(
