@@ -78,7 +78,9 @@ def test_disabled_authentication_is_explicit_in_the_settings():
     for role in ROLES:
         assert settings(rendered, role)["access"] == {"auth": "none"}
         assert "token_file" not in settings(rendered, role).get("peers", {})
-    done = template(merged(SPLIT, {"access": {"auth": "none"}}), "--show-only", "templates/settings.yaml")
+    done = template(
+        merged(SPLIT, {"access": {"auth": "none"}}), "--show-only", "templates/settings.yaml"
+    )
     assert "etc/plugrank-access" not in done.stdout
 
 

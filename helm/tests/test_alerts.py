@@ -61,7 +61,20 @@ def test_thresholds_come_from_the_values():
     }
     rendered = render(merged(SPLIT, ON, given))
     rules = yaml.safe_dump(groups(rendered), width=1000)
-    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", "0.678", "[7m]", "> 0.789", f"< {11 * 86400}", 'le="0.1"', "1 - 0.995"):
+    for said in (
+        "0.123",
+        "0.234",
+        "0.345",
+        "0.456",
+        "0.567",
+        "> 67",
+        "0.678",
+        "[7m]",
+        "> 0.789",
+        f"< {11 * 86400}",
+        'le="0.1"',
+        "1 - 0.995",
+    ):
         assert said in rules.replace('\\"', '"'), said
     assert "14.4 * (1 - 0.9999)" in rules
     assert "allows 0.5%" in rules
@@ -92,7 +105,9 @@ def test_severities_and_runbooks_come_from_the_values():
     }
     rules = alerts(render(merged(SPLIT, ON, given)))
     assert {rule["labels"]["severity"] for rule in rules} == {"critical", "warning", "info"}
-    severities = {rule["labels"]["severity"] for rule in rules if rule["alert"] == "PlugrankNoTraffic"}
+    severities = {
+        rule["labels"]["severity"] for rule in rules if rule["alert"] == "PlugrankNoTraffic"
+    }
     assert severities == {"info"}
     for rule in rules:
         url = f"https://runbooks.example/plugrank/{rule['alert']}.md"

@@ -1,8 +1,8 @@
-"""Extension points of the chart: labels, volumes, containers, paths; and the installation without values."""
+"""Extension points of the chart (labels, volumes, containers, paths); a release without values."""
 
 import kubernetes_validate
 
-from chart import ALL, SPLIT, merged, render, run, CHART, RELEASE
+from chart import ALL, CHART, RELEASE, SPLIT, merged, render, run
 
 MORE = {
     "envFrom": [{"secretRef": {"name": "more"}}],

@@ -66,7 +66,11 @@ def test_the_build_gets_the_whole_workspace_and_little_else(tmp_path):
     shop = "models/simshop"
     for copied in re.findall(rf"^COPY ({shop}/\S+) ", DOCKERFILE, flags=re.M):
         assert (tmp_path / copied).is_dir(), copied
-    assert {path.name for path in (tmp_path / shop).iterdir()} == {"bundle", "bundle-idrec", "dataset"}
+    assert {path.name for path in (tmp_path / shop).iterdir()} == {
+        "bundle",
+        "bundle-idrec",
+        "dataset",
+    }
 
 
 def test_the_program_is_stripped_and_its_symbols_are_beside_it():

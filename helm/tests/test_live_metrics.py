@@ -16,7 +16,9 @@ from schema import LATENCY_BOUNDS
 missing = program() is None or onnxruntime() is None
 # `cargo xtask chart` builds the program and says so: there, nothing may be left out.
 assert not (missing and "PLUGRANK" in os.environ), "PLUGRANK is set, but there is nothing to run"
-pytestmark = pytest.mark.skipif(missing, reason="no plugrank binary or ONNX Runtime: run `cargo xtask chart`")
+pytestmark = pytest.mark.skipif(
+    missing, reason="no plugrank binary or ONNX Runtime: run `cargo xtask chart`"
+)
 
 RULES = {"alerts": {"enabled": True}}
 HISTOGRAM = re.compile(r"_(bucket|count|sum)$")
@@ -59,7 +61,9 @@ def test_every_metric_of_the_alerts_is_there_with_the_labels_it_is_chosen_by(bas
 def test_promtool_accepts_the_metrics_page(base: str):
     [up] = query(base, f'up{{job="{JOB}"}}')
     status, page = ask(f"http://{up['metric']['instance']}/metrics")
-    assert status == 200 and "process_cpu_seconds_total" in page and "plugrank_rung" in page
+    assert status == 200
+    assert "process_cpu_seconds_total" in page
+    assert "plugrank_rung" in page
     done = promtool("check", "metrics", given=page)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -86,7 +90,7 @@ def test_the_documented_adapter_rule_serves_the_autoscalers_metrics(base: str):
         [scaler] = rendered.kind("HorizontalPodAutoscaler").values()
         [pods] = [m["pods"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods"]
         assert pods["metric"]["name"] == rule["name"]["as"]
-        # What the adapter puts in: the namespace and the pod, and what the autoscaler's selector asks for.
+        # The adapter adds the namespace, the pod, and the labels of the autoscaler's selector.
         asked = pods["metric"]["selector"]["matchLabels"]
         assert asked == {"role": role}
         [series] = {one["metric"]["__name__"] for one in query(base, rule["seriesQuery"])}

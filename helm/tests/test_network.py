@@ -248,7 +248,8 @@ def test_network_policies_can_be_disabled():
 def test_only_retrieval_reaches_the_vector_engine():
     engine = {"kind": "redis", "redis": {"cluster_urls": ["redis://v-0:7001", "redis://v-1"]}}
     net = Network(render(merged(SPLIT, {"config": {"retrieval": {"engine": engine}}})))
-    assert net.leaves("retrieval", 7001, None) and net.leaves("retrieval", 6379, None)
+    assert net.leaves("retrieval", 7001, None)
+    assert net.leaves("retrieval", 6379, None)
     assert not any(net.leaves(pod, 7001, None) for pod in net.pods if pod != "retrieval")
     unused = {"config": {"retrieval": {"engine": engine | {"kind": "embedded"}}}}
     embedded = Network(render(merged(SPLIT, unused)))

@@ -53,7 +53,10 @@ def test_the_address_is_the_bundled_servers():
     assert url == f"redis://:$(REDIS_PASSWORD)@{name}:6379/0"
 
 
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server: install it (Debian: apt-get install redis-server)")
+@pytest.mark.skipif(
+    not shutil.which("redis-server"),
+    reason="no redis-server: install it (Debian: apt-get install redis-server)",
+)
 def test_the_servers_own_command_line_and_probe_work(tmp_path: pathlib.Path):
     rendered = render(BUNDLED)
     secret = password(rendered)

@@ -3,6 +3,7 @@
 import tomllib
 
 import pytest
+
 from chart import ALL, ROLES, SPLIT, Rendered, merged, refusal, render
 
 PUBLIC = {"tls": {"existingSecret": "shop-tls"}}
@@ -38,7 +39,8 @@ def test_tls_is_off_without_a_secret():
     rendered = render(SPLIT)
     for role in ROLES:
         of = settings(rendered, role)
-        assert "tls" not in of["server"] and "tls" not in of.get("peers", {})
+        assert "tls" not in of["server"]
+        assert "tls" not in of.get("peers", {})
         assert schemes(rendered, role) == {"HTTP"}
         assert folders(rendered, role) == {}
 
@@ -81,7 +83,8 @@ def test_prometheus_scrapes_with_the_scheme_of_each_role():
         [endpoint] = monitor["spec"]["endpoints"]
         return endpoint
 
-    assert "relabelings" not in endpoint() and "tlsConfig" not in endpoint()
+    assert "relabelings" not in endpoint()
+    assert "tlsConfig" not in endpoint()
     [relabeling] = endpoint(PUBLIC)["relabelings"]
     assert (relabeling["regex"], relabeling["replacement"]) == ("gateway", "https")
     checked = {"serviceMonitor": {"tlsConfig": {"insecureSkipVerify": False, "serverName": "shop"}}}

@@ -124,7 +124,11 @@ def test_probes():
         container = rendered.container(role)
         paths = {k: container[f"{k}Probe"]["httpGet"] for k in ("startup", "readiness", "liveness")}
         assert paths["readiness"] == {"path": "/readyz", "port": "http", "scheme": "HTTP"}
-        assert paths["startup"] == paths["liveness"] == {"path": "/healthz", "port": "http", "scheme": "HTTP"}
+        assert (
+            paths["startup"]
+            == paths["liveness"]
+            == {"path": "/healthz", "port": "http", "scheme": "HTTP"}
+        )
         # The process itself gives a check one second.
         assert container["readinessProbe"]["timeoutSeconds"] > 1
 
