@@ -44,7 +44,7 @@ def test_split_has_a_deployment_service_and_budget_per_role():
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_pod_is_told_its_role_and_where_its_settings_are(role):
+def test_each_pod_has_its_role_and_settings_path(role):
     rendered = render(SPLIT)
     container = rendered.container(role)
     assert container["args"] == ["serve", "--config", "/etc/plugrank/plugrank.toml", "--role", role]
