@@ -73,14 +73,14 @@ async fn predictions_are_compared_with_outcomes_once() {
     for minutes in [20, 40, 50, 90] {
         watch.count(NOW + minutes * 60_000).await.unwrap();
     }
-    let of = |task: &str| CohortLabels {
+    let labels_of = |task: &str| CohortLabels {
         task: task.to_owned(),
         surface: "home".to_owned(),
         cohort: "cold_both",
         cache: "whole",
     };
     let sums = |task: &str| {
-        let labels = of(task);
+        let labels = labels_of(task);
         let predicted = metrics.predicted.get_or_create(&labels).get();
         (predicted, metrics.observed.get_or_create(&labels).get())
     };

@@ -70,8 +70,8 @@ pub(super) fn request(user: usize) -> Value {
 /// Items with their probabilities, by which an answer identifies its model.
 pub(super) fn answer(reply: &Value) -> String {
     let items = reply["items"].as_array().unwrap();
-    let of = |item: &Value| format!("{}={}", item["item_id"], item["ctr"]);
-    items.iter().map(of).collect::<Vec<_>>().join(" ")
+    let item_and_ctr = |item: &Value| format!("{}={}", item["item_id"], item["ctr"]);
+    items.iter().map(item_and_ctr).collect::<Vec<_>>().join(" ")
 }
 
 fn threads(site: &Site) -> usize {

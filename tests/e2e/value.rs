@@ -46,22 +46,22 @@ async fn items_sort_by_the_value_formula() {
     assert_eq!(explain["value"], json!(FORMULA));
     let placements = explain["placements"].as_array().expect("placements");
     for (item, placement) in items.iter().zip(placements) {
-        let of = |name: &str| &placement["value"][name];
+        let explained = |name: &str| &placement["value"][name];
         for task in ["click", "purchase"] {
-            assert_eq!(of(task), &item["scores"][task], "{placement}");
+            assert_eq!(explained(task), &item["scores"][task], "{placement}");
         }
         let price = match item["item_id"].as_str() {
             Some("i1") => 9.5,
             Some("i2") => 0.25,
             // This item has no price.
             _ => {
-                assert_eq!(of("item.price"), &Value::Null);
+                assert_eq!(explained("item.price"), &Value::Null);
                 1.0
             }
         };
-        let worth = number(of("click")) * number(of("purchase")) * price
-            + number(of("candidate.bid"))
-            - number(of("request.temperature")) * 0.1;
+        let worth = number(explained("click")) * number(explained("purchase")) * price
+            + number(explained("candidate.bid"))
+            - number(explained("request.temperature")) * 0.1;
         assert!((number(&item["score"]) - worth).abs() < 1e-5, "{item}: {worth}");
         assert_eq!(item["ctr"], item["scores"]["click"]);
     }

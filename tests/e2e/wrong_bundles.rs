@@ -45,8 +45,8 @@ fn a_vocabulary_longer_than_its_table_is_refused_by_verify_load_and_serve() {
             let told = stderr(&output);
             assert!(!output.status.success(), "{command}, {vocabulary}: {told}");
             let named = format!("{graph}: id ");
-            let of = format!("of feature `{feature}`, whose ids go to ");
-            assert!(told.contains(&named) && told.contains(&of), "{command}: {told}");
+            let largest_id = format!("of feature `{feature}`, whose ids go to ");
+            assert!(told.contains(&named) && told.contains(&largest_id), "{command}: {told}");
             assert!(told.contains("longer than the embedding table"), "{command}: {told}");
         }
     }

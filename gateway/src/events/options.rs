@@ -198,11 +198,11 @@ mod tests {
             "impression": {"task": "seen"},
         }}));
         let types = options.types.resolved();
-        let of = |name: &str| (types[name].feedback, types[name].weight);
-        assert_eq!(of("purchase"), (Feedback::Positive, 4.0));
-        assert_eq!(of("hide"), (Feedback::Negative, -1.0));
-        assert_eq!(of("click"), (Feedback::Positive, 2.0));
-        assert_eq!(of("impression"), (Feedback::Impression, 0.0));
+        let feedback_and_weight = |name: &str| (types[name].feedback, types[name].weight);
+        assert_eq!(feedback_and_weight("purchase"), (Feedback::Positive, 4.0));
+        assert_eq!(feedback_and_weight("hide"), (Feedback::Negative, -1.0));
+        assert_eq!(feedback_and_weight("click"), (Feedback::Positive, 2.0));
+        assert_eq!(feedback_and_weight("impression"), (Feedback::Impression, 0.0));
         assert!(plugrank_settings::check(&options).is_ok());
         assert_eq!(EventsOptions::default().types.resolved()["click"], EventType::click());
         assert_eq!(

@@ -171,8 +171,8 @@ async fn an_arm_with_lower_catalog_coverage_is_stopped() {
     tokio::time::sleep(2 * MINUTE).await;
     assert!(!shop.experiment().arms[1].stopped);
     let narrow = |new: bool, user: usize| {
-        let of = if new { 200 } else { 4_000 };
-        (0..10).map(|n| exposed((user * 7 + n * 401) % of)).collect()
+        let catalog = if new { 200 } else { 4_000 };
+        (0..10).map(|n| exposed((user * 7 + n * 401) % catalog)).collect()
     };
     let shop = Shop::start();
     shop.store.put_items((0..4_000).map(item).collect()).await.unwrap();

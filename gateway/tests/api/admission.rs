@@ -13,18 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{
     stages::Act,
-    support::{Server, problem},
+    support::{Server, problem, wait_until},
 };
-
-async fn wait_until(mut done: impl FnMut() -> bool) {
-    for _ in 0..500 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the condition did not hold within five seconds");
-}
 
 async fn refused(response: Response, status: u16) -> Value {
     let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
@@ -38,7 +28,7 @@ async fn a_ranking_over_the_concurrency_limit_is_429_at_once() {
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 900});
     let (first, second) = tokio::join!(server.rank(&body), async {
-        wait_until(|| !server.score.calls().is_empty()).await;
+        wait_until("the call arrived", async || !server.score.calls().is_empty()).await;
         server.post("/v1/rank", &body).await
     });
     assert_eq!(first["degraded"][0]["cause"], "cut");
@@ -117,9 +107,12 @@ async fn a_client_that_disconnects_cancels_its_request() {
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 2000}).to_string();
     let stream = raw(&server, &(rank_head(body.len()) + &body));
-    wait_until(|| server.score.dropped() == 0 && server.score.calls().len() == 1).await;
+    wait_until("the call arrived", async || {
+        server.score.dropped() == 0 && server.score.calls().len() == 1
+    })
+    .await;
     drop(stream);
-    wait_until(|| server.score.dropped() == 1).await;
+    wait_until("the call was cancelled", async || server.score.dropped() == 1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(server.rerank.calls().is_empty(), "later stages were not called");
     assert!(server.metrics().await.contains("plugrank_rank_in_flight 0"));

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     stages::Act,
-    support::{Server, Setup, problem},
+    support::{Server, Setup, problem, wait_until},
 };
 
 /// Half of the users at the rung of the ID-based model.
@@ -184,9 +184,10 @@ async fn share(server: &Server) -> f64 {
 async fn experiments_of_the_settings_are_written_once_per_version() {
     let store = Server::start();
     let server = defining(&store, 5);
-    while server.get("/v1/experiments/ppm").await.status() != 200 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the experiment of the settings is written", async || {
+        server.get("/v1/experiments/ppm").await.status() == 200
+    })
+    .await;
     assert_eq!(share(&server).await, 0.05);
     let list: Value = server.get("/v1/experiments").await.json().await.unwrap();
     assert_eq!(list["layers"][0]["salt"], "of the settings", "{list}");
@@ -206,9 +207,7 @@ async fn experiments_of_the_settings_are_written_once_per_version() {
     let mut options = again.live.borrow().clone();
     options.experiments = defined(50);
     again.live.send(options).unwrap();
-    while share(&again).await != 0.5 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the changed ramp is applied", async || share(&again).await == 0.5).await;
     // A change that would move users between arms is not applied.
     let mut options = again.live.borrow().clone();
     options.experiments.defined[0]["salt"] = json!("another");
@@ -272,9 +271,7 @@ async fn a_profile_is_read_after_admission_and_within_the_budget() {
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u", "budget_ms": 900});
     let (_, refused) = tokio::join!(server.rank(&body), async {
-        while server.score.calls().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_until("the first request is scored", async || server.score.calls().len() >= 2).await;
         server.post("/v1/rank", &body).await
     });
     problem(refused, 429).await;

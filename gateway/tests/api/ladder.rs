@@ -13,12 +13,12 @@ use crate::{
 /// Stage, rung and cause of each entry of `degraded`.
 fn rungs(reply: &Value) -> Vec<(&str, &str, &str)> {
     let list = reply["degraded"].as_array().unwrap();
-    let of = |entry| {
+    let step = |entry| {
         let get = |key: &str| Value::get(entry, key)?.as_str();
         assert!(get("detail").is_some_and(|detail| !detail.is_empty()));
         Some((get("stage")?, get("rung")?, get("cause")?))
     };
-    list.iter().map(|entry| of(entry).unwrap()).collect()
+    list.iter().map(|entry| step(entry).unwrap()).collect()
 }
 
 fn pinned(rung: &str) -> Server {

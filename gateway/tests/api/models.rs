@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     stages::{Act, Fake},
-    support::{Server, Setup, problem},
+    support::{Server, Setup, problem, wait_until},
 };
 
 /// A model whose loading ends when the test says how.
@@ -149,13 +149,11 @@ async fn with_second() -> (Server, Arc<Second>) {
     let response = server.post("/v1/models", &json!({"name": "two"})).await;
     assert_eq!(response.status(), 202);
     tell.send(Ok(())).unwrap();
-    for _ in 0..500 {
-        if states(&server).await == pairs([("m1", "active"), ("m2", "ready")]) {
-            return (server, second);
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("the model was never ready: {:?}", states(&server).await);
+    wait_until("the second model is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
+    (server, second)
 }
 
 async fn activate(server: &Server, version: &str) {
@@ -176,9 +174,10 @@ async fn a_model_is_loaded_activated_and_rolled_back() {
     assert!(problem(early, 409).await["detail"].as_str().unwrap().contains("loading"));
     problem(server.post("/v1/models", &json!({"name": "two"})).await, 409).await;
     tell.send(Ok(())).unwrap();
-    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the second model is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
     server.rank(&json!({"user_id": "u"})).await;
     assert_eq!((server.score.calls().len(), second.score.calls().len()), (1, 0));
     activate(&server, "m2").await;
@@ -205,9 +204,10 @@ async fn invalid_model_names_are_refused_and_failed_loads_are_listed() {
     }
     server.post("/v1/models", &json!({"name": "two"})).await;
     tell.send(Err("it does not warm".to_owned())).unwrap();
-    while states(&server).await != pairs([("m1", "active"), ("m2", "failed")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the second model has failed", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "failed")])
+    })
+    .await;
     let refused = server.post("/v1/models/m2/activate", &json!({})).await;
     let detail = problem(refused, 409).await["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("it does not warm"), "{detail}");
@@ -297,14 +297,16 @@ async fn a_shadow_model_ranks_without_delaying_requests() {
     let server = Server::start_as(setup, |_, _| {});
     server.post("/v1/models", &json!({"name": "two"})).await;
     tell.send(Ok(())).unwrap();
-    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the second model is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
     let seen = |page: String| metric(&page, "shadow_ranked_total");
     server.rank(&json!({"user_id": "u", "k": 5})).await;
-    while seen(server.metrics().await) != Some(1.0) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the shadow model has ranked once", async || {
+        seen(server.metrics().await) == Some(1.0)
+    })
+    .await;
     let page = server.metrics().await;
     for (name, value) in [
         ("shadow_overlap_sum", 1.0),
@@ -325,14 +327,16 @@ async fn a_shadow_model_ranks_without_delaying_requests() {
     }
     let page = server.metrics().await;
     assert_eq!(metric(&page, "shadow_skipped_total"), Some(2.0), "one hangs: {page}");
-    while seen(server.metrics().await) != Some(2.0) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the shadow model has ranked twice", async || {
+        seen(server.metrics().await) == Some(2.0)
+    })
+    .await;
     second.score.next(Act::Fail(ErrorCode::Internal));
     server.rank(&json!({"user_id": "u"})).await;
-    while metric(&server.metrics().await, "shadow_failed_total") != Some(1.0) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the failure of the shadow model is counted", async || {
+        metric(&server.metrics().await, "shadow_failed_total") == Some(1.0)
+    })
+    .await;
     assert_eq!(states(&server).await, pairs([("m1", "active"), ("m2", "ready")]));
 }
 
@@ -395,9 +399,10 @@ async fn the_list_of_models_survives_a_restart() {
     let (server, _) = with_second().await;
     let one = json!({"version": "m1", "folder": null});
     let two = json!({"version": "m2", "folder": "two"});
-    while kept(&server).await != json!({"active": one, "beside": [two]}) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("both models are recorded", async || {
+        kept(&server).await == json!({"active": one, "beside": [two]})
+    })
+    .await;
     activate(&server, "m2").await;
     assert_eq!(kept(&server).await, json!({"active": two, "beside": [one]}));
     server.store.gone.store(true, Ordering::Relaxed);
@@ -412,9 +417,10 @@ async fn the_list_of_models_survives_a_restart() {
     let loader = Some(Arc::new(Loader(again)) as _);
     let setup = Setup { loader, store: Arc::clone(&server.store), ..Setup::default() };
     let restarted = Server::start_as(setup, |_, _| {});
-    while states(&restarted).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the restarted gateway has both models", async || {
+        states(&restarted).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
 }
 
 #[actix_web::test]
@@ -431,18 +437,16 @@ async fn a_bundle_copied_into_the_folder_is_loaded() {
     let watch_models = Some(Duration::from_millis(5));
     let server = Server::start_as(Setup { loader, watch_models, ..Setup::default() }, |_, _| {});
     let listings = second.listings();
-    while second.listings() < listings + 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the folder has been listed", async || second.listings() >= listings + 4).await;
     assert_eq!(states(&server).await, pairs([("m1", "active")]), "it was there at the start");
     put(&[("two", 2), ("broken", 1)]);
-    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the new bundle is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
     let listings = second.listings();
-    while second.listings() < listings + 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the folder has been listed again", async || second.listings() >= listings + 4)
+        .await;
     let mut opened = second.opened.lock().clone();
     opened.sort();
     assert_eq!(opened, ["broken", "two"], "each once");
@@ -458,13 +462,12 @@ async fn options_are_applied_without_a_restart() {
     options.candidate_limit = 25;
     options.experiments.forced_arms = true;
     server.live.send(options).unwrap();
-    let reply = loop {
-        let reply = server.rank(&json!({"user_id": "u"})).await;
-        if reply["budget"]["total_ms"] == 700.0 {
-            break reply;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    };
+    let body = json!({"user_id": "u"});
+    wait_until("the options are applied", async || {
+        server.rank(&body).await["budget"]["total_ms"] == 700.0
+    })
+    .await;
+    let reply = server.rank(&body).await;
     assert_eq!(reply["rung"], "retrieval_order", "{reply}");
     let named = json!({"user_id": "u", "arms": {"none": "a"}});
     let detail = problem(server.post("/v1/rank", &named).await, 400).await["detail"].to_string();

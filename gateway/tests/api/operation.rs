@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     stages::Act,
-    support::{Server, problem},
+    support::{Server, problem, wait_until},
 };
 
 #[actix_web::test]
@@ -100,9 +100,7 @@ async fn a_shutdown_waits_for_requests_in_flight() {
     let body = json!({"user_id": "u1", "budget_ms": 700});
     let slow = server.request(Method::POST, "/v1/rank").json(&body);
     let slow = actix_web::rt::spawn(async move { slow.send().await.unwrap() });
-    while server.score.calls().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the request is in scoring", async || !server.score.calls().is_empty()).await;
     server.shutdown.request();
     let mut draining = false;
     for _ in 0..20 {

@@ -197,3 +197,14 @@ pub(crate) async fn problem(response: Response, status: u16) -> Value {
     }
     problem
 }
+
+/// Waits until `done`, at most ten seconds.
+pub(crate) async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    for _ in 0..2_000 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}: not within ten seconds");
+}

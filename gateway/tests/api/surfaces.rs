@@ -44,8 +44,11 @@ async fn a_surface_supplies_what_the_request_leaves_out() {
         .iter()
         .map(|(_, call)| (call.surface.to_string(), call.limit))
         .collect();
-    let of = |name: &str, limit| (name.to_owned(), limit);
-    assert_eq!(asked, [of("home", 77), of("home", 77), of("cart", 300), of("", 300)]);
+    let expected = |name: &str, limit| (name.to_owned(), limit);
+    assert_eq!(
+        asked,
+        [expected("home", 77), expected("home", 77), expected("cart", 300), expected("", 300)]
+    );
     let page = server.metrics().await;
     for (surface, count) in [("home", 2), ("cart", 1), ("none", 1)] {
         let line = format!("plugrank_surface_answers_total{{surface=\"{surface}\"}} {count}");

@@ -230,23 +230,26 @@ mod tests {
     fn the_user_version_depends_on_every_part() {
         let limits = HistoryLimits::default();
         let user = || User { user_id: "u".into(), features: FeatureValues::new() };
-        let of = |profile: Option<User>, entries: Vec<HistoryEntry>| {
+        let version_of = |profile: Option<User>, entries: Vec<HistoryEntry>| {
             UserView::new("u".into(), profile.map(Arc::new), entries, limits).version
         };
         let mut other = user();
         other.features.insert("age".to_owned(), 30.into());
         let versions = [
-            of(None, vec![]),
-            of(Some(other), vec![]),
-            of(None, vec![entry(1, true)]),
-            of(None, vec![entry(1, false)]),
-            of(None, vec![entry(2, true)]),
-            of(None, vec![entry(1, true), entry(2, true)]),
-            of(None, vec![HistoryEntry { action: Some("buy".into()), ..entry(1, true) }]),
-            of(None, vec![HistoryEntry { value: Some(3_i64.into()), ..entry(1, true) }]),
+            version_of(None, vec![]),
+            version_of(Some(other), vec![]),
+            version_of(None, vec![entry(1, true)]),
+            version_of(None, vec![entry(1, false)]),
+            version_of(None, vec![entry(2, true)]),
+            version_of(None, vec![entry(1, true), entry(2, true)]),
+            version_of(None, vec![HistoryEntry { action: Some("buy".into()), ..entry(1, true) }]),
+            version_of(None, vec![HistoryEntry { value: Some(3_i64.into()), ..entry(1, true) }]),
         ];
         let distinct: std::collections::HashSet<u64> = versions.into_iter().collect();
         assert_eq!(distinct.len(), versions.len());
-        assert_eq!(of(Some(user()), vec![entry(1, true)]), of(Some(user()), vec![entry(1, true)]));
+        assert_eq!(
+            version_of(Some(user()), vec![entry(1, true)]),
+            version_of(Some(user()), vec![entry(1, true)])
+        );
     }
 }

@@ -254,10 +254,10 @@ fn each_ramp_step_takes_each_arms_share_from_the_control() {
     let mut before = arms(&ramped(1, false), 0);
     for at in [1, 5, 25, 50] {
         let now = arms(&ramped(at, false), 0);
-        let of = counts(&now);
+        let arm_counts = counts(&now);
         let share = f64::from(at).min(30.0) / 100.0;
         for arm in ["a", "b"] {
-            let (got, expected) = (of[&arm.to_owned()], UNITS as f64 * share);
+            let (got, expected) = (arm_counts[&arm.to_owned()], UNITS as f64 * share);
             let pairs = [(got, expected), (UNITS as f64 - got, UNITS as f64 - expected)];
             assert!(chi_square(&pairs, 1.0) > 1e-3, "{arm} at {at}%: {got}");
         }

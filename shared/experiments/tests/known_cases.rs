@@ -48,19 +48,19 @@ fn moments(units: &[[f64; 4]]) -> Moments {
 }
 
 fn estimates(metric: Metric) -> (Estimate, Estimate) {
-    let of = |units| Estimate::new(&moments(units), metric).expect("there are units");
-    (of(&CONTROL), of(&ARM))
+    let estimate = |units| Estimate::new(&moments(units), metric).expect("there are units");
+    (estimate(&CONTROL), estimate(&ARM))
 }
 
 /// `scipy.stats.ttest_ind([2, 1, 5, 7, 3, 9, 4], [1, 2, 4, 8, 16], equal_var=False)`.
 #[test]
 fn welchs_test_equals_scipy() {
-    let of = |values: &[f64]| {
+    let estimate = |values: &[f64]| {
         let units: Vec<_> = values.iter().map(|value| [1.0, 0.0, *value, 0.0]).collect();
         Estimate::new(&moments(&units), VALUE).expect("there are units")
     };
-    let control = of(&[1.0, 2.0, 4.0, 8.0, 16.0]);
-    let arm = of(&[2.0, 1.0, 5.0, 7.0, 3.0, 9.0, 4.0]);
+    let control = estimate(&[1.0, 2.0, 4.0, 8.0, 16.0]);
+    let arm = estimate(&[2.0, 1.0, 5.0, 7.0, 3.0, 9.0, 4.0]);
     let test = welch(&control, &arm, 0.05).expect("they vary");
     close(test.p, 0.570_519_443_286_353_2);
     close(test.freedom, 5.233_478_657_001_895);

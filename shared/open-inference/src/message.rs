@@ -273,7 +273,7 @@ mod tests {
             let (read, rest) = head::<Request>(body.as_bytes(), Some(json.len()))?;
             tensors(read.inputs, rest)
         };
-        let of = |tensor: &str| format!("{{\"inputs\": [{tensor}]}}");
+        let request = |tensor: &str| format!("{{\"inputs\": [{tensor}]}}");
         for (tensor, rest, says) in [
             (r#"{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}"#, "", "FP64"),
             (
@@ -319,7 +319,7 @@ mod tests {
                 "shared memory",
             ),
         ] {
-            let error = read(&of(tensor), rest).unwrap_err();
+            let error = read(&request(tensor), rest).unwrap_err();
             assert!(error.contains(says), "{tensor}: {error}");
         }
         let short = head::<Request>(b"{}", Some(3)).unwrap_err();

@@ -41,13 +41,13 @@ pub(crate) fn item(number: usize) -> DatasetItem {
 
 /// The columns that the first items' features need.
 pub(crate) fn columns() -> Vec<(&'static str, FeatureType)> {
-    let of = |name: &'static str| {
+    let column = |name: &'static str| {
         let items = (0..10).map(item);
         let types =
             items.filter_map(|row| row.item.features.get(name).map(FeatureType::from_value));
         (name, types.reduce(FeatureType::with).unwrap_or_default())
     };
-    ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(of).to_vec()
+    ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(column).to_vec()
 }
 
 pub(crate) fn impression(number: usize) -> InteractionRow {

@@ -159,8 +159,9 @@ fn requests_of_one_size_are_batched_and_others_fill_free_rows() {
 #[test]
 fn histories_of_different_length_are_batched_where_padding_is_cheap() {
     let (policy, now) = (policy(0), start());
-    let of = |history| Waiting { dims: Dims { candidates: 20, history }, ..entry(20, now) };
-    let waiting = [of(10), of(40)];
+    let waiting_with =
+        |history| Waiting { dims: Dims { candidates: 20, history }, ..entry(20, now) };
+    let waiting = [waiting_with(10), waiting_with(40)];
     let decided = |times| run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &times));
     let (_, entries, shape) = decided(flat(&policy, ms(4)));
     assert_eq!((entries, shape.users, shape.history), (vec![0, 1], 2, 50));

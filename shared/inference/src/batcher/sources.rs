@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn entry_features_have_a_row_per_entry() {
-        let of = |offset, dtype| FeatureSlot { name: "x".into(), offset, length: 1, dtype };
-        let (action, value) = (of(0, TensorDtype::I64), of(1, TensorDtype::F32));
+        let slot = |offset, dtype| FeatureSlot { name: "x".into(), offset, length: 1, dtype };
+        let (action, value) = (slot(0, TensorDtype::I64), slot(1, TensorDtype::F32));
         let rows = [3, 0.5_f32.to_bits(), 1, 2_f32.to_bits()];
         assert_eq!(told_block(&action, &rows, 2), TensorData::I64(vec![3, 1]));
         assert_eq!(told_block(&value, &rows, 2), TensorData::F32(vec![0.5, 2.0]));

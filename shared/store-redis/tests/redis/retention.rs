@@ -78,8 +78,8 @@ fn over_a_year_the_memory_stays_bounded() {
         }
         logs_hold_the_retention_period(&store).await;
         // Of a few days each: what is in flight counts too.
-        let of = |days: std::ops::Range<usize>| sizes[days].iter().copied().min().unwrap();
-        let (settled, end) = (of(115..125), of(355..365));
+        let smallest = |days: std::ops::Range<usize>| sizes[days].iter().copied().min().unwrap();
+        let (settled, end) = (smallest(115..125), smallest(355..365));
         println!("{settled} bytes after 120 days, {end} after a year");
         assert!(settled > 100_000, "{settled}");
         assert!(

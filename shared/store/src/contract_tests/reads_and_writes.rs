@@ -252,11 +252,11 @@ pub async fn action_and_value_come_from_the_event_of_greatest_weight(store: AnyS
     };
     let told = async || {
         let history = store.history(&"u".into(), i64::MAX, 9, 9).await.unwrap();
-        let of = |entry: HistoryEntry| {
+        let summary = |entry: HistoryEntry| {
             let action = entry.action.map(|action| action.to_string()).unwrap_or_default();
             (entry.clicked, entry.timestamp, action, entry.value.map(Number::as_f64))
         };
-        history.entries.into_iter().map(of).collect::<Vec<_>>()
+        history.entries.into_iter().map(summary).collect::<Vec<_>>()
     };
     let at = |timestamp, kind| Event { timestamp, ..event(&format!("{timestamp}"), kind) };
     store.append_events(vec![at(100, EventType::impression())]).await.unwrap();

@@ -21,8 +21,8 @@ proptest! {
             .iter()
             .enumerate()
             .map(|(number, parts)| {
-                let of = |part: usize, size: usize| (0..size).map(|at| (number * 10_000 + part * 100 + at) as u64 * 7 + 1).collect();
-                parts.iter().enumerate().map(|(part, size)| of(part, *size)).collect()
+                let numbers = |part: usize, size: usize| (0..size).map(|at| (number * 10_000 + part * 100 + at) as u64 * 7 + 1).collect();
+                parts.iter().enumerate().map(|(part, size)| numbers(part, *size)).collect()
             })
             .collect();
         let clean = |number: &u64| *number != POISON && *number != WRONG;
