@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_lies_in_its_folder() {
+    fn image_paths_outside_their_folder_are_refused() {
         assert!(inside("images/0af1.png").is_ok());
         for path in ["/etc/passwd", "images/../x.png", "images/.x", "images/", "images/a/b.png"] {
             assert!(inside(path).is_err(), "{path}");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_of_time_is_in_the_query() {
+    fn the_time_range_is_in_the_query() {
         assert_eq!(of_time(TimeRange::ALL), "");
         assert_eq!(of_time(TimeRange { from: 5, to: 9 }), "&from=5&to=9");
     }

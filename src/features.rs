@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_a_part_that_is_left_out_are_refused() {
+    fn settings_of_a_disabled_feature_are_refused() {
         const SERVE: (&str, &str) = ("OPEN_INFERENCE__SERVE", "false");
         const ENGINE: (&str, &str) = ("RETRIEVAL__ENGINE__KIND", "redis");
         const ADDRESS: (&str, &str) = ("RETRIEVAL__ENGINE__REDIS__URL", "redis://a:1");

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_changed_key_is_taken_up_or_needs_a_restart() {
+    fn changed_keys_are_applied_or_reported_as_needing_a_restart() {
         let before = Settings::default();
         let mut after = before.clone();
         assert_eq!(changes(&before, &after, true), (vec![], vec![]));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_live_key_is_a_setting() {
+    fn every_reloadable_key_is_a_setting() {
         let all = serde_json::to_value(Settings::default()).unwrap();
         for key in LIVE {
             let pointer = format!("/{}", key.replace('.', "/"));

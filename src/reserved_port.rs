@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn callers_are_refused_until_it_listens() {
+    async fn a_reserved_port_refuses_connections_until_it_listens() {
         let port = ReservedPort::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = port.socket.local_addr().unwrap();
         assert!(TcpStream::connect(address).is_err());

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_document_is_told_by_its_fields() {
+    fn a_problem_document_is_printed_with_its_fields() {
         let fields = r#"{"detail": "two", "errors": [{"field": "k", "detail": "is 0; 1 to 100"}]}"#;
         assert_eq!(refusal(400, fields), "the server answered 400: k: is 0; 1 to 100");
         assert_eq!(refusal(503, r#"{"detail": "busy"}"#), "the server answered 503: busy");

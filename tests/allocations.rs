@@ -1,4 +1,4 @@
-//! How often a rank request asks the allocator for memory.
+//! Allocations of a rank request.
 //!
 //! Alone in its process: the counts are the whole process's. The server is the real one; the client
 //! is a socket and two buffers. Served lists are not logged: that is done off the request path, and

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_has_its_line_and_no_other_has() {
+    fn the_table_lists_exactly_the_served_operations() {
         for endpoint in Endpoint::ALL {
             let listed = TABLE.iter().filter(|(_, of, _)| *of == endpoint);
             let mut listed: Vec<&str> = listed.map(|(method, ..)| *method).collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn head_is_as_get_and_other_methods_go_on_to_their_refusal() {
+    fn head_needs_the_scopes_of_get_and_other_methods_reach_the_router() {
         let user = Endpoint::User.path();
         assert_eq!(scopes_of("HEAD", user), Some(&[Admin][..]));
         assert_eq!(scopes_of("TRACE", user), Some(OPEN));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_no_part_of_a_name() {
+    fn the_host_name_excludes_the_port() {
         for (host, name) in [
             ("rank.example.com:8080", "rank.example.com"),
             ("rank.example.com", "rank.example.com"),

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_known_by_its_media_type() {
+    fn json_is_recognised_by_its_media_type() {
         for (media_type, json) in [
             ("application/json", true),
             ("Application/JSON", true),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_is_named() {
+    fn errors_name_the_field() {
         for (body, field) in [
             ("", "body"),
             ("{\"list\": [", "body"),

@@ -1,4 +1,4 @@
-//! Predictions against what came of them.
+//! Predicted probabilities against observed outcomes.
 
 use plugrank_contract::{EventType, ExposedArm};
 use plugrank_store::ExposureRow;
@@ -53,7 +53,7 @@ fn event(request: &str, item: &str, kind: &EventType, at: TimestampMs) -> Event 
 }
 
 #[tokio::test]
-async fn what_was_seen_is_held_against_what_was_predicted_once() {
+async fn predictions_are_compared_with_outcomes_once() {
     let store: Arc<dyn Store> = Arc::new(store::MemoryStore::default());
     let buy = EventType { name: "buy".into(), feedback: Feedback::Positive, weight: 1.0 };
     let (click, shown) = (EventType::click(), EventType::impression());
@@ -73,18 +73,18 @@ async fn what_was_seen_is_held_against_what_was_predicted_once() {
     for minutes in [20, 40, 50, 90] {
         watch.count(NOW + minutes * 60_000).await.unwrap();
     }
-    let of = |task: &str| CohortLabels {
+    let labels_of = |task: &str| CohortLabels {
         task: task.to_owned(),
         surface: "home".to_owned(),
         cohort: "cold_both",
         cache: "whole",
     };
     let sums = |task: &str| {
-        let labels = of(task);
+        let labels = labels_of(task);
         let predicted = metrics.predicted.get_or_create(&labels).get();
         (predicted, metrics.observed.get_or_create(&labels).get())
     };
-    assert_eq!(sums(MAIN), (0.75, 1.0), "what nobody saw does not count");
+    assert_eq!(sums(MAIN), (0.75, 1.0), "items that were not seen do not count");
     assert_eq!(sums("purchase"), (0.75 / 8.0, 1.0));
     let arm = |arm: &str| {
         let arm = arm.to_owned();
@@ -106,7 +106,7 @@ async fn what_was_seen_is_held_against_what_was_predicted_once() {
 }
 
 #[tokio::test]
-async fn lists_whose_vectors_were_missing_are_watched_apart() {
+async fn lists_with_missing_vectors_are_counted_separately() {
     let store: Arc<dyn Store> = Arc::new(store::MemoryStore::default());
     let lists = [exposure("r1", "x"), Exposure { coverage: 0.5, ..exposure("r2", "x") }];
     store.append_exposures(lists.iter().map(ExposureRow::from).collect()).await.unwrap();

@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(
+        fn a_cursor_round_trips(
             before in prop::collection::vec(any::<u32>(), 0..100),
             page in prop::collection::vec(any::<u32>(), 1..100),
         ) {
@@ -90,7 +90,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_one_is_refused(
+        fn a_modified_cursor_is_refused(
             page in prop::collection::vec(any::<u32>(), 1..50),
             at in any::<prop::sample::Index>(),
             to in "[A-Za-z0-9_=+-]",
@@ -103,13 +103,13 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(text in ".{0,60}") {
+        fn arbitrary_text_does_not_panic(text in ".{0,60}") {
             _ = read("u", "", &text);
         }
     }
 
     #[test]
-    fn a_list_has_an_end_and_a_cursor_a_length() {
+    fn the_last_page_has_no_cursor_and_a_cursor_has_a_maximum_length() {
         let most = write("u", "", &[], vec![7; MOST_SHOWN].into_iter()).unwrap();
         assert!(most.len() <= MAX_BYTES && read("u", "", &most).is_ok());
         assert_eq!(write("u", "", &[1], vec![7; MOST_SHOWN].into_iter()), None);

@@ -147,14 +147,14 @@ mod tests {
     use super::Endpoint;
 
     #[test]
-    fn only_machines_paths_are_probes() {
+    fn only_health_and_metrics_paths_are_probes() {
         let probes = Endpoint::ALL.into_iter().filter(|e| Endpoint::is_probe(e.path())).count();
         assert_eq!(probes, 3);
         assert!(!Endpoint::is_probe("/v1/rank"));
     }
 
     #[test]
-    fn paths_without_a_parameter_are_known_by_themselves() {
+    fn paths_without_parameters_are_matched_exactly() {
         for path in Endpoint::ALL.map(Endpoint::path) {
             assert_eq!(Endpoint::fixed(path).is_some(), !path.contains('{'), "{path}");
         }

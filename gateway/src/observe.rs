@@ -401,7 +401,7 @@ mod tests {
     use super::is_utf8;
 
     #[test]
-    fn paths_that_are_not_utf8_are_told() {
+    fn paths_that_are_not_utf8_are_detected() {
         for path in ["/v1/items/a", "/v1/items/%C3%bc", "/100%", "/%zz%", "/%e6%bc%a2", "/%00"] {
             assert!(is_utf8(path), "{path}");
         }

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         fn references<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
             match value {
                 Value::Object(map) => {

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_says_its_scopes_and_the_open_ones_none() {
+    fn every_operation_documents_its_scopes_and_open_ones_none() {
         let mut document = crate::openapi::document();
         describe(&mut document, None, MetricsAccess::Key);
         let document = serde_json::to_value(document).unwrap();

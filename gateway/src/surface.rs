@@ -109,7 +109,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn unknown_surfaces_are_refused_with_the_known_ones() {
+    fn unknown_surfaces_are_refused_with_the_list_of_surfaces() {
         let none = SurfaceParts::default();
         let named = |name: &str| SurfaceParts { name: name.into(), ..SurfaceParts::default() };
         let home = SurfaceParts { k: Some(5), ..named("home") };

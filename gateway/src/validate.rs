@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn all_errors_come_at_once_but_not_without_end() {
+    fn all_errors_are_reported_up_to_a_limit() {
         let mut errors = Errors::default();
         errors.range("k", 0, 1..=500);
         errors.item_ids("candidates", empty_ids(100).iter(), 1000);

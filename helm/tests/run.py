@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the chart's tests in an environment of their own.
+"""Runs the chart's tests in their own virtual environment.
 
     python3 helm/tests/run.py [pytest arguments]
     python3 helm/tests/run.py --setup              makes the environment alone

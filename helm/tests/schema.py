@@ -1,7 +1,7 @@
 """Makes helm/plugrank/values.schema.json.
 
-The part about `config` comes from the program, so a key that the program does not know is refused before
-anything is deployed; `cargo xtask settings` writes it. What is said here about the rest is written by
+The part about `config` comes from the program, so a key that the program does not know is refused
+before anything is deployed; `cargo xtask settings` writes it. This script writes the rest:
 
     python3 helm/tests/schema.py
 

@@ -1,4 +1,4 @@
-"""Who may call: the Secrets, where pods find them, and what is exposed where."""
+"""Authentication: the Secrets, their mounts, and what each ingress exposes."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ def files(rendered: Rendered, role: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_the_chart_makes_a_key_whose_digest_alone_the_pods_get():
+def test_the_chart_makes_a_key_and_pods_get_its_digest_only():
     rendered = render(ALL)
     [secret] = rendered.kind("Secret").values()
     parts = opened(secret)
@@ -45,7 +45,7 @@ def test_the_chart_makes_a_key_whose_digest_alone_the_pods_get():
     assert key not in str(others)
 
 
-def test_roles_apart_get_a_token_too():
+def test_split_roles_share_a_token():
     rendered = render(SPLIT)
     [secret] = rendered.kind("Secret").values()
     assert len(opened(secret)["token"]) >= 32
@@ -57,7 +57,7 @@ def test_roles_apart_get_a_token_too():
     assert "token_file" not in settings(render(ALL), "all").get("peers", {})
 
 
-def test_secrets_that_are_there_already_are_taken():
+def test_existing_secrets_are_used():
     values = {
         "access": {
             "keys": {"existingSecret": "shop-keys", "secretKey": "list"},
@@ -72,13 +72,15 @@ def test_secrets_that_are_there_already_are_taken():
     }
 
 
-def test_where_nobody_is_asked_it_is_written_down():
+def test_disabled_authentication_is_explicit_in_the_settings():
     rendered = render(merged(SPLIT, {"access": {"auth": "none"}}))
     assert rendered.kind("Secret") == {}
     for role in ROLES:
         assert settings(rendered, role)["access"] == {"auth": "none"}
         assert "token_file" not in settings(rendered, role).get("peers", {})
-    done = template(merged(SPLIT, {"access": {"auth": "none"}}), "--show-only", "templates/settings.yaml")
+    done = template(
+        merged(SPLIT, {"access": {"auth": "none"}}), "--show-only", "templates/settings.yaml"
+    )
     assert "etc/plugrank-access" not in done.stdout
 
 
@@ -89,7 +91,7 @@ def paths(ingress: dict) -> dict[str, list[str]]:
     }
 
 
-def test_reads_and_writes_are_exposed_apart():
+def test_reads_and_writes_have_separate_ingresses():
     values = {
         "ingress": {"enabled": True, "hosts": [{"host": "rank.example.com"}]},
         "ingressWrites": {
@@ -108,7 +110,7 @@ def test_reads_and_writes_are_exposed_apart():
     assert writes["spec"]["ingressClassName"] == "internal"
 
 
-def test_prometheus_shows_a_key_where_metrics_ask_for_one():
+def test_prometheus_sends_a_key_where_metrics_require_one():
     values = {
         "config": {"access": {"metrics": "key"}},
         "serviceMonitor": {"enabled": True, "key": {"existingSecret": "metrics-key"}},

@@ -1,4 +1,4 @@
-"""Alert rules: taken by Prometheus, and firing when, and only when, they should."""
+"""Alert rules: valid for Prometheus, and firing exactly when they should."""
 
 import pathlib
 import shutil
@@ -14,16 +14,18 @@ ON = {"alerts": {"enabled": True}}
 
 
 def alerts(rendered: Rendered) -> list[dict]:
-    return [rule for group in groups(rendered) for rule in group["rules"] if "alert" in rule]
+    found = [rule for group in groups(rendered) for rule in group["rules"] if "alert" in rule]
+    assert found, "the rendered PrometheusRule has no alert"
+    return found
 
 
 @pytest.mark.parametrize("values", [ALL, ALL_REDIS, SPLIT], ids=["all", "all-redis", "split"])
-def test_prometheus_takes_the_rules(values, tmp_path):
+def test_prometheus_accepts_the_rules(values, tmp_path):
     done = promtool("check", "rules", write_rules(render(merged(values, ON)), tmp_path))
     assert done.returncode == 0, done.stderr
 
 
-def test_alerts_fire_when_they_should(tmp_path):
+def test_alert_cases_pass_in_promtool(tmp_path):
     write_rules(render(merged(SPLIT, ON)), tmp_path)
     shutil.copy(CASES, tmp_path)
     done = promtool("test", "rules", tmp_path / CASES.name)
@@ -39,7 +41,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert all(outcomes == {True, False} for outcomes in expected.values()), expected
 
 
-def test_thresholds_are_the_values():
+def test_thresholds_come_from_the_values():
     given = {
         "alerts": {
             "latency": {"seconds": 0.1, "objective": 0.995},
@@ -59,14 +61,27 @@ def test_thresholds_are_the_values():
     }
     rendered = render(merged(SPLIT, ON, given))
     rules = yaml.safe_dump(groups(rendered), width=1000)
-    for said in ("0.123", "0.234", "0.345", "0.456", "0.567", "> 67", "0.678", "[7m]", "> 0.789", f"< {11 * 86400}", 'le="0.1"', "1 - 0.995"):
+    for said in (
+        "0.123",
+        "0.234",
+        "0.345",
+        "0.456",
+        "0.567",
+        "> 67",
+        "0.678",
+        "[7m]",
+        "> 0.789",
+        f"< {11 * 86400}",
+        'le="0.1"',
+        "1 - 0.995",
+    ):
         assert said in rules.replace('\\"', '"'), said
     assert "14.4 * (1 - 0.9999)" in rules
     assert "allows 0.5%" in rules
     assert "allows 0.01%" in rules
 
 
-def test_every_alert_says_how_bad_it_is_and_what_to_do():
+def test_every_alert_has_severity_and_runbook():
     for rule in alerts(render(merged(SPLIT, ON))):
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert {"summary", "description", "runbook_url"} <= rule["annotations"].keys()
@@ -80,7 +95,7 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
         assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{rule['alert']}.md")
 
 
-def test_severities_and_runbooks_are_values():
+def test_severities_and_runbooks_come_from_the_values():
     given = {
         "alerts": {
             "severityNames": {"page": "critical", "ticket": "warning"},
@@ -90,7 +105,9 @@ def test_severities_and_runbooks_are_values():
     }
     rules = alerts(render(merged(SPLIT, ON, given)))
     assert {rule["labels"]["severity"] for rule in rules} == {"critical", "warning", "info"}
-    severities = {rule["labels"]["severity"] for rule in rules if rule["alert"] == "PlugrankNoTraffic"}
+    severities = {
+        rule["labels"]["severity"] for rule in rules if rule["alert"] == "PlugrankNoTraffic"
+    }
     assert severities == {"info"}
     for rule in rules:
         url = f"https://runbooks.example/plugrank/{rule['alert']}.md"
@@ -107,6 +124,6 @@ def test_rules_are_made_where_they_can_be(enabled, api, made):
     assert len(rendered.kind("PrometheusRule")) == made
 
 
-def test_releases_side_by_side_do_not_mix():
+def test_rules_select_their_own_release():
     rule = groups(render(merged(SPLIT, ON)))[0]["rules"][0]
     assert rule["labels"] == {"namespace": "default", "release": "shop"}

@@ -14,7 +14,7 @@ def test_the_committed_file_is_up_to_date():
     assert FILE.read_text() == text(), "run: python3 helm/tests/dashboard.py"
 
 
-def test_grafana_gets_it_where_asked_for():
+def test_the_dashboard_configmap_is_optional():
     assert not [n for n in render(SPLIT).kind("ConfigMap") if n.endswith("-dashboard")]
     values = {"dashboard": {"enabled": True, "annotations": {"grafana_folder": "Ranking"}}}
     rendered = render(merged(SPLIT, values))
@@ -25,7 +25,7 @@ def test_grafana_gets_it_where_asked_for():
     assert json.loads(found["data"]["plugrank.json"]) == dashboard()
 
 
-def test_panels_have_places_of_their_own():
+def test_panels_do_not_overlap():
     taken: dict[tuple[int, int], int] = {}
     for panel in dashboard()["panels"]:
         at = panel["gridPos"]
@@ -48,6 +48,11 @@ def test_queries_are_promql_without_a_variable_left(tmp_path):
 
 
 def test_legends_name_labels_that_the_query_keeps():
-    for name, query in queries().items():
-        for label in re.findall(r"{{(\w+)}}", name):
-            assert re.search(rf"by \([^)]*\b{label}\b", query), name
+    labels = [
+        (name, label, query)
+        for name, query in queries().items()
+        for label in re.findall(r"{{(\w+)}}", name)
+    ]
+    assert labels
+    for name, label, query in labels:
+        assert re.search(rf"by \([^)]*\b{label}\b", query), name

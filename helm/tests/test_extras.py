@@ -1,8 +1,8 @@
-"""What people add to a chart of others: labels, volumes, containers, paths; and the installation without values."""
+"""Extension points of the chart (labels, volumes, containers, paths); a release without values."""
 
 import kubernetes_validate
 
-from chart import ALL, SPLIT, merged, render, run, CHART, RELEASE
+from chart import ALL, CHART, RELEASE, SPLIT, merged, render, run
 
 MORE = {
     "envFrom": [{"secretRef": {"name": "more"}}],
@@ -26,7 +26,7 @@ def test_without_values_the_shop_of_the_image_is_served_by_one_pod():
     assert "the simulated shop of the image" in done.stdout
 
 
-def test_pods_take_more():
+def test_pods_take_extra_labels_volumes_and_containers():
     for values, roles in ((ALL, ["all"]), (SPLIT, ["gateway", "scoring"])):
         rendered = render(merged(values, {"roleDefaults": MORE}))
         for role in roles:
@@ -38,7 +38,7 @@ def test_pods_take_more():
             assert MORE["extraVolumes"][0] in spec["volumes"]
 
 
-def test_common_labels_are_everywhere_but_in_selectors():
+def test_common_labels_are_on_every_object_and_in_no_selector():
     rendered = render(merged(SPLIT, {"commonLabels": {"team": "ranking"}}))
     for obj in rendered.objects:
         assert obj["metadata"]["labels"]["team"] == "ranking", obj["metadata"]["name"]
@@ -47,7 +47,7 @@ def test_common_labels_are_everywhere_but_in_selectors():
         assert "team" not in workload["spec"].get("selector", {}).get("matchLabels", {})
 
 
-def test_the_update_strategy_is_the_users():
+def test_the_update_strategy_comes_from_the_values():
     split = render(merged(SPLIT, {"roles": {"gateway": {"updateStrategy": {"type": "Recreate"}}}}))
     workloads = split.workloads()
     assert workloads["gateway"]["spec"]["strategy"] == {"type": "Recreate"}
@@ -64,12 +64,12 @@ def test_helm_test_ranks():
         assert container["args"][-1] == f"http://{service}:80"
         key = container["env"][0]["valueFrom"]["secretKeyRef"]
         assert key == {"name": "shop-plugrank-access", "key": "admin-key"}
-    # Of keys that are the user's, the chart knows none in the clear.
+    # Of the user's own keys the chart has digests only.
     named = render(merged(ALL, {"access": {"keys": {"existingSecret": "keys"}}}))
     assert named.kind("Pod") == {}
 
 
-def test_the_chart_shows_itself():
+def test_the_chart_has_icon_and_readme():
     done = run("show", "chart", str(CHART))
     assert "icon: data:image/svg+xml;base64," in done.stdout
     assert "helm test shop" in run("show", "readme", str(CHART)).stdout

@@ -66,7 +66,11 @@ def test_the_build_gets_the_whole_workspace_and_little_else(tmp_path):
     shop = "models/simshop"
     for copied in re.findall(rf"^COPY ({shop}/\S+) ", DOCKERFILE, flags=re.M):
         assert (tmp_path / copied).is_dir(), copied
-    assert {path.name for path in (tmp_path / shop).iterdir()} == {"bundle", "bundle-idrec", "dataset"}
+    assert {path.name for path in (tmp_path / shop).iterdir()} == {
+        "bundle",
+        "bundle-idrec",
+        "dataset",
+    }
 
 
 def test_the_program_is_stripped_and_its_symbols_are_beside_it():
@@ -117,7 +121,7 @@ def test_the_image_runs_as_the_charts_user_and_sets_nothing_that_beats_a_setting
 @pytest.mark.parametrize(
     ("final", "library"), [("cpu", "onnxruntime"), ("cuda", "onnxruntime-cuda")]
 )
-def test_the_library_lies_where_the_program_looks(final, library):
+def test_the_image_has_onnxruntime_where_the_program_looks(final, library):
     [path] = re.findall(r"ORT_DYLIB_PATH=(\S+)", stages()["base"])
     folder, name = path.rsplit("/", 1)
     assert f"COPY --from={library} /out {folder}" in stages()[final]
@@ -125,7 +129,7 @@ def test_the_library_lies_where_the_program_looks(final, library):
     assert stages()[final].startswith("FROM base\n")
 
 
-def test_the_shop_lies_where_the_demo_looks_and_its_store_where_it_may_be_written():
+def test_the_image_has_the_shop_and_a_writable_store_folder():
     base = stages()["base"]
     for part in ("bundle", "bundle-idrec", "dataset"):
         assert f"COPY models/simshop/{part} /usr/local/share/plugrank/simshop/{part}" in base
@@ -161,7 +165,7 @@ def test_compose_variables_are_settings_of_the_program():
             assert key.lower() in keys, variable
 
 
-def test_compose_roles_call_whom_they_must_and_never_themselves():
+def test_compose_roles_have_the_peers_they_call():
     calls = {
         role: {
             key.removeprefix("PLUGRANK__PEERS__").removesuffix("_URL").lower(): url
@@ -197,7 +201,7 @@ def test_compose_confines_every_container():
         assert of["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_compose_stops_no_sooner_than_the_program():
+def test_compose_grace_period_covers_the_drain_time():
     grace = default_settings()["server"]["grace_ms"]
     for role in [*ROLES, "plugrank"]:
         assert int(service(role)["stop_grace_period"].removesuffix("s")) * 1000 > grace

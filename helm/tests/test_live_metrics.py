@@ -16,7 +16,9 @@ from schema import LATENCY_BOUNDS
 missing = program() is None or onnxruntime() is None
 # `cargo xtask chart` builds the program and says so: there, nothing may be left out.
 assert not (missing and "PLUGRANK" in os.environ), "PLUGRANK is set, but there is nothing to run"
-pytestmark = pytest.mark.skipif(missing, reason="no plugrank binary: run `cargo xtask chart`")
+pytestmark = pytest.mark.skipif(
+    missing, reason="no plugrank binary or ONNX Runtime: run `cargo xtask chart`"
+)
 
 RULES = {"alerts": {"enabled": True}}
 HISTOGRAM = re.compile(r"_(bucket|count|sum)$")
@@ -29,7 +31,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def eventually(base: str, wanted: dict[str, str]) -> dict[str, str]:
-    """Those of the wanted queries that never find a series while traffic goes on."""
+    """The wanted queries that find no series while traffic is sent."""
     until = time.monotonic() + PATIENCE_S / 3
     left = dict(wanted)
     while left and time.monotonic() < until:
@@ -38,7 +40,7 @@ def eventually(base: str, wanted: dict[str, str]) -> dict[str, str]:
     return left
 
 
-def test_every_query_of_the_dashboard_finds_something(base: str):
+def test_every_dashboard_query_returns_a_series(base: str):
     # A short window, so that the test need not wait for the five minutes of a real scrape interval.
     assert eventually(base, queries(rate_interval="20s")) == {}
 
@@ -56,15 +58,17 @@ def test_every_metric_of_the_alerts_is_there_with_the_labels_it_is_chosen_by(bas
     assert eventually(base, wanted) == {}
 
 
-def test_promtool_finds_nothing_to_complain_of(base: str):
+def test_promtool_accepts_the_metrics_page(base: str):
     [up] = query(base, f'up{{job="{JOB}"}}')
     status, page = ask(f"http://{up['metric']['instance']}/metrics")
-    assert status == 200 and "process_cpu_seconds_total" in page and "plugrank_rung" in page
+    assert status == 200
+    assert "process_cpu_seconds_total" in page
+    assert "plugrank_rung" in page
     done = promtool("check", "metrics", given=page)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_name_that_is_not_exported_is_found_out(base: str):
+def test_the_check_finds_metrics_that_are_not_exported(base: str):
     assert query(base, "plugrank_no_such_thing_total") == []
     [(name, labels)] = selectors('rate(plugrank_x_total{job="a",pod=~"b"}[5m])')
     assert (name, labels) == ("plugrank_x_total", {"job", "pod"})
@@ -76,7 +80,7 @@ def test_the_latency_objective_can_only_be_a_bound_of_the_histogram(base: str):
     assert {str(bound) for bound in LATENCY_BOUNDS} <= bounds
 
 
-def test_the_adapters_rule_in_the_documentation_makes_what_the_autoscaler_asks_for(base: str):
+def test_the_documented_adapter_rule_serves_the_autoscalers_metrics(base: str):
     text = (ROOT / "docs/deploy.md").read_text()
     [block] = re.findall(r"```yaml\n(rules:.*?)```", text, re.S)
     [rule] = yaml.safe_load(block)["rules"]
@@ -86,7 +90,7 @@ def test_the_adapters_rule_in_the_documentation_makes_what_the_autoscaler_asks_f
         [scaler] = rendered.kind("HorizontalPodAutoscaler").values()
         [pods] = [m["pods"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods"]
         assert pods["metric"]["name"] == rule["name"]["as"]
-        # What the adapter puts in: the namespace and the pod, and what the autoscaler's selector asks for.
+        # The adapter adds the namespace, the pod, and the labels of the autoscaler's selector.
         asked = pods["metric"]["selector"]["matchLabels"]
         assert asked == {"role": role}
         [series] = {one["metric"]["__name__"] for one in query(base, rule["seriesQuery"])}

@@ -1,4 +1,4 @@
-"""Who may talk to whom: the policies are carried out here, edge by edge, as a cluster would."""
+"""Network policies, evaluated here for each connection as a cluster would."""
 
 import pytest
 
@@ -97,7 +97,7 @@ class Network:
         return self.leaves(of, port, self.pods[to]) and self.enters(to, port, self.pods[of])
 
 
-def test_roles_reach_exactly_whom_they_call():
+def test_roles_reach_exactly_their_peers():
     net = Network(render(merged(SPLIT, BUNDLED, LOAD)))
     reached = {
         (of, to) for of in net.pods for to in ROLES if of != to and net.connects(of, to, PORT)
@@ -106,7 +106,7 @@ def test_roles_reach_exactly_whom_they_call():
     assert reached == EDGES
 
 
-def test_everybody_with_data_reaches_redis_and_redis_nobody():
+def test_roles_with_data_reach_redis_and_redis_reaches_nothing():
     net = Network(render(merged(SPLIT, BUNDLED, LOAD)))
     callers = {of for of in net.pods if of != "redis" and net.connects(of, "redis", REDIS)}
     assert callers == {*ROLES, "load"}
@@ -115,13 +115,13 @@ def test_everybody_with_data_reaches_redis_and_redis_nobody():
     assert not net.enters("redis", REDIS, STRANGER, "elsewhere")
 
 
-def test_without_a_load_job_nobody_may_pretend_to_be_one():
+def test_without_a_load_job_its_label_gives_no_access():
     loader = Network(render(merged(SPLIT, BUNDLED, LOAD))).pods["load"]
     assert not Network(render(merged(SPLIT, BUNDLED))).enters("redis", REDIS, loader)
 
 
 @pytest.mark.parametrize("role", ["retrieval", "embedding", "scoring", "reranking"])
-def test_inner_roles_are_closed_to_strangers(role):
+def test_inner_roles_are_closed_to_other_pods(role):
     net = Network(render(SPLIT))
     assert not net.enters(role, PORT, STRANGER)
     assert not net.enters(role, PORT, STRANGER, "monitoring")
@@ -138,7 +138,7 @@ def test_the_public_port_is_open_to_all_or_to_those_named():
         assert not net.enters(role, PORT, STRANGER, "elsewhere")
 
 
-def test_prometheus_gets_in_where_it_is_to_scrape():
+def test_prometheus_reaches_every_role_when_scraping_is_enabled():
     for enabled in (True, False):
         net = Network(render(merged(SPLIT, {"serviceMonitor": {"enabled": enabled}})))
         for role in set(ROLES) - {"gateway"}:
@@ -146,7 +146,7 @@ def test_prometheus_gets_in_where_it_is_to_scrape():
             assert not net.enters(role, PORT, STRANGER, "elsewhere")
 
 
-def test_names_are_looked_up_in_the_clusters_own_service_alone():
+def test_dns_is_limited_to_the_cluster_service():
     net = Network(render(merged(SPLIT, LOAD)))
     for pod in net.pods:
         for protocol in ("UDP", "TCP"):
@@ -154,7 +154,7 @@ def test_names_are_looked_up_in_the_clusters_own_service_alone():
             assert not net.leaves(pod, 53, STRANGER, "elsewhere", protocol)
 
 
-def test_nobody_leaves_for_anywhere_else():
+def test_other_egress_is_denied():
     net = Network(render(merged(SPLIT, BUNDLED, LOAD)))
     for pod in net.pods:
         for port in (80, 443, 4318, PORT, REDIS):
@@ -170,14 +170,14 @@ def test_nobody_leaves_for_anywhere_else():
         ({}, 6379),
     ],
 )
-def test_the_way_to_a_redis_elsewhere_is_open(redis, port):
+def test_an_external_redis_is_reachable(redis, port):
     net = Network(render(merged(SPLIT, {"redis": redis})))
     for role in ROLES:
         assert net.leaves(role, port, None)
         assert not net.leaves(role, port + 1, None)
 
 
-def test_the_way_to_every_node_of_a_cluster_and_to_sentinels_and_servers_is_open():
+def test_cluster_nodes_and_sentinels_are_reachable():
     nodes = {"cluster": {"urls": ["redis://a:7000", "rediss://b:7001", "redis://c"]}}
     sentinels = {"sentinel": {"urls": ["redis://a:26379"], "master": "shop"}}
     for redis, ports in ((nodes, {7000, 7001, 6379}), (sentinels, {26379, 6379})):
@@ -187,10 +187,12 @@ def test_the_way_to_every_node_of_a_cluster_and_to_sentinels_and_servers_is_open
             assert {port for port in tried if net.leaves(role, port, None)} == ports
 
 
-def test_a_redis_elsewhere_can_be_narrowed_down():
+def test_egress_to_an_external_redis_can_be_restricted():
     where = {"redis": {"to": [{"ipBlock": {"cidr": "10.20.0.0/16"}}], "port": 6380}}
     rendered = render(merged(SPLIT, {"networkPolicy": where}))
-    for policy in rendered.kind("NetworkPolicy").values():
+    policies = rendered.kind("NetworkPolicy")
+    assert policies
+    for policy in policies.values():
         [rule] = [
             r for r in policy["spec"]["egress"] if {"protocol": "TCP", "port": 6380} in r["ports"]
         ]
@@ -201,14 +203,14 @@ def test_a_redis_elsewhere_can_be_narrowed_down():
     ("endpoint", "port"),
     [("http://otel:4318", 4318), ("http://otel/v1/traces", 80), ("http://otel:4317/x", 4317)],
 )
-def test_spans_reach_the_collector(endpoint, port):
+def test_the_trace_collector_is_reachable(endpoint, port):
     values = {"config": {"telemetry": {"otlp_endpoint": endpoint}}}
     net = Network(render(merged(SPLIT, BUNDLED, LOAD, values)))
     assert all(net.leaves(pod, port, None) for pod in net.pods if pod != "redis")
     assert not net.leaves("redis", port, None)
 
 
-def test_who_scores_reaches_the_server_that_runs_the_model():
+def test_scoring_reaches_the_remote_model_server():
     url = "http://triton:8000, http://10.0.0.3"
     values = {"config": {"scoring": {"open_inference": {"url": url}}}}
     net = Network(render(merged(SPLIT, BUNDLED, LOAD, values)))
@@ -223,7 +225,7 @@ def test_who_scores_reaches_the_server_that_runs_the_model():
     assert not net.leaves("scoring", 8000, {"app": "another"})
 
 
-def test_graphs_are_run_for_those_named():
+def test_open_inference_is_reachable_for_named_clients():
     client = {"podSelector": {"matchLabels": STRANGER}}
     values = {"networkPolicy": {"openInference": {"clients": [client]}}}
     net = Network(render(merged(SPLIT, BUNDLED, values)))
@@ -231,22 +233,23 @@ def test_graphs_are_run_for_those_named():
     assert not net.enters("scoring", PORT, {"app": "another"})
 
 
-def test_one_process_with_its_own_file_calls_nobody():
+def test_one_process_with_an_embedded_store_has_no_egress():
     net = Network(render(ALL))
     for port in (80, 443, PORT, REDIS):
         assert not net.leaves("all", port, None)
 
 
-def test_policies_can_be_left_to_others():
+def test_network_policies_can_be_disabled():
     assert not render(merged(SPLIT, BUNDLED, LOAD, {"networkPolicy": {"enabled": False}})).kind(
         "NetworkPolicy"
     )
 
 
-def test_only_who_retrieves_reaches_the_vector_engine():
+def test_only_retrieval_reaches_the_vector_engine():
     engine = {"kind": "redis", "redis": {"cluster_urls": ["redis://v-0:7001", "redis://v-1"]}}
     net = Network(render(merged(SPLIT, {"config": {"retrieval": {"engine": engine}}})))
-    assert net.leaves("retrieval", 7001, None) and net.leaves("retrieval", 6379, None)
+    assert net.leaves("retrieval", 7001, None)
+    assert net.leaves("retrieval", 6379, None)
     assert not any(net.leaves(pod, 7001, None) for pod in net.pods if pod != "retrieval")
     unused = {"config": {"retrieval": {"engine": engine | {"kind": "embedded"}}}}
     embedded = Network(render(merged(SPLIT, unused)))

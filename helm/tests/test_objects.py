@@ -1,4 +1,4 @@
-"""What holds of every rendering, whatever the values."""
+"""Properties of every rendering, for all values files."""
 
 import kubernetes_validate
 import pytest
@@ -17,7 +17,7 @@ def test_lint(values_file):
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_kubernetes_takes_every_object(rendered: Rendered, version: str):
+def test_every_object_is_valid_for_kubernetes(rendered: Rendered, version: str):
     checked = 0
     for obj in rendered.objects:
         if obj["kind"] in FOREIGN:
@@ -48,7 +48,7 @@ def test_labels(rendered: Rendered):
         assert labels["helm.sh/chart"].startswith("plugrank-")
 
 
-def test_workloads_select_their_own_pods_and_nobody_elses(rendered: Rendered):
+def test_workloads_select_their_own_pods_only(rendered: Rendered):
     workloads = rendered.workloads()
     pods = {name: rendered.pod(name)["metadata"]["labels"] for name in workloads}
     for name, workload in workloads.items():
@@ -59,7 +59,7 @@ def test_workloads_select_their_own_pods_and_nobody_elses(rendered: Rendered):
 
 
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "NetworkPolicy"])
-def test_selectors_meet_the_pods_of_their_component(rendered: Rendered, kind: str):
+def test_selectors_match_the_pods_of_their_component(rendered: Rendered, kind: str):
     pods = {name: rendered.pod(name)["metadata"]["labels"] for name in rendered.workloads()}
     for obj in rendered.kind(kind).values():
         spec = obj["spec"]
@@ -70,7 +70,7 @@ def test_selectors_meet_the_pods_of_their_component(rendered: Rendered, kind: st
         ]
 
 
-def test_services_name_ports_that_the_pods_have(rendered: Rendered):
+def test_service_ports_exist_in_the_pods(rendered: Rendered):
     for service in rendered.kind("Service").values():
         ports = {port["name"] for port in rendered.container(component(service))["ports"]}
         for port in service["spec"]["ports"]:
@@ -110,7 +110,7 @@ def test_mounts_and_volumes_agree(rendered: Rendered):
         assert used == set(volumes), name
 
 
-def test_what_is_referred_to_is_there_or_the_users(rendered: Rendered):
+def test_referenced_objects_exist_or_come_from_the_values(rendered: Rendered):
     """Secrets, ConfigMaps and accounts are made by the chart, or named in the values file."""
     given = {"shop-redis", "redis-login", "shop-keys", "shop-roles", "redis-ca"}
     secrets = rendered.kind("Secret").keys() | given
@@ -128,7 +128,7 @@ def test_what_is_referred_to_is_there_or_the_users(rendered: Rendered):
                     assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets
 
 
-def test_service_monitors_find_the_roles_services(rendered: Rendered):
+def test_service_monitors_select_the_roles_services(rendered: Rendered):
     monitors = rendered.kind("ServiceMonitor")
     for monitor in monitors.values():
         selector = monitor["spec"]["selector"]

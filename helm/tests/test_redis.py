@@ -25,7 +25,7 @@ def password(rendered) -> str:
     return base64.b64decode(secret["data"]["password"]).decode()
 
 
-def test_a_password_is_made_and_stands_in_the_secret_alone():
+def test_a_generated_password_is_in_the_secret_only():
     rendered = render(BUNDLED)
     made = password(rendered)
     # It becomes part of an address, so it must need no escapes.
@@ -53,7 +53,10 @@ def test_the_address_is_the_bundled_servers():
     assert url == f"redis://:$(REDIS_PASSWORD)@{name}:6379/0"
 
 
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server")
+@pytest.mark.skipif(
+    not shutil.which("redis-server"),
+    reason="no redis-server: install it (Debian: apt-get install redis-server)",
+)
 def test_the_servers_own_command_line_and_probe_work(tmp_path: pathlib.Path):
     rendered = render(BUNDLED)
     secret = password(rendered)

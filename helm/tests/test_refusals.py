@@ -26,7 +26,7 @@ CHART_SETS = [
 
 
 @pytest.mark.parametrize(("section", "key", "value", "why"), CHART_SETS)
-def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
+def test_settings_owned_by_the_chart_are_refused(section, key, value, why):
     inner: dict = {key: value}
     for name in reversed(section.split(".")):
         inner = {name: inner}
@@ -129,7 +129,7 @@ def test_what_the_chart_sets_is_not_set_twice(section, key, value, why):
         ),
     ],
 )
-def test_combinations(values, parts):
+def test_invalid_combinations_are_refused(values, parts):
     message = refusal(values)
     for part in parts:
         assert part in message
@@ -165,9 +165,9 @@ def test_combinations(values, parts):
         ({"store": {"persistence": {"accessModes": ["ReadWriteMany"]}}}, "accessModes"),
     ],
 )
-def test_single_values(values, where):
+def test_invalid_values_are_refused_by_the_schema(values, where):
     assert where in refusal(merged(SPLIT, values))
 
 
-def test_old_clusters():
+def test_unsupported_kubernetes_versions_are_refused():
     assert "1.30" in refusal(ALL, "--kube-version", "1.29.0")

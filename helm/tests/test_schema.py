@@ -11,7 +11,7 @@ def test_the_committed_file_is_up_to_date():
     assert SCHEMA.read_text() == text(), "run: python3 helm/tests/schema.py"
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid_json_schema():
     jsonschema.Draft7Validator.check_schema(schema())
 
 
@@ -36,7 +36,7 @@ def test_every_value_is_described_and_every_description_has_a_value():
     assert properties.keys() - values.keys() == {"global"}
 
 
-def test_settings_without_a_default_are_known_too():
+def test_settings_without_a_default_are_in_the_schema():
     settings = default_settings()
     assert "workers" in settings["server"]
     assert "otlp_endpoint" in settings["telemetry"]

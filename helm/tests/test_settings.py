@@ -1,4 +1,4 @@
-"""The settings files: readable, right for each role, and told about by a checksum."""
+"""The settings files: valid, right for each role, and part of the pods' checksum annotation."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def test_every_key_is_a_setting_of_the_program(rendered: Rendered):
 
 
 @pytest.mark.skipif(program() is None, reason="no plugrank binary: set PLUGRANK or build one")
-def test_the_program_itself_takes_the_settings(rendered: Rendered, tmp_path):
+def test_the_program_accepts_the_settings(rendered: Rendered, tmp_path):
     for role in roles(rendered):
         file = tmp_path / f"{role}.toml"
         file.write_text(rendered.settings_text(role))
@@ -69,7 +69,7 @@ def test_the_program_itself_takes_the_settings(rendered: Rendered, tmp_path):
                     assert in_force[section][key] in (value, [value]), f"{section}.{key}"
 
 
-def test_numbers_lists_and_texts_come_through_as_they_are():
+def test_numbers_lists_and_texts_are_rendered_unchanged():
     given = {
         "server": {"max_body_bytes": 4194304, "max_item_bytes": 67108864},
         "scoring": {"candidate_buckets": [32, 4096], "batch_rows": 1048576},
@@ -89,7 +89,7 @@ def test_numbers_lists_and_texts_come_through_as_they_are():
                 assert type(read[section][key]) is type(value)
 
 
-def test_each_role_knows_whom_it_calls_and_never_itself():
+def test_each_role_has_the_urls_of_its_peers():
     rendered = render(SPLIT)
     services = rendered.kind("Service")
     for role in ROLES:
@@ -106,7 +106,7 @@ def test_each_role_knows_whom_it_calls_and_never_itself():
         assert role not in called
 
 
-def test_one_process_calls_nobody():
+def test_one_process_has_no_peers():
     assert "peers" not in settings(render(ALL), "all")
 
 
@@ -132,7 +132,7 @@ def test_the_port_is_the_one_listened_on(address, bound):
         assert port["containerPort"] == 9000
 
 
-def test_a_roles_own_settings_are_over_those_of_all():
+def test_settings_of_a_role_override_common_ones():
     values = {
         "config": {"server": {"workers": 3}, "budget": {"default_ms": 40}},
         "roles": {"scoring": {"config": {"server": {"workers": 1}}}},
@@ -151,7 +151,7 @@ def checksums(values: dict) -> dict[str, str]:
     }
 
 
-def test_changed_settings_restart_whom_they_concern_and_nobody_else():
+def test_changed_settings_restart_only_the_affected_roles():
     before = checksums(SPLIT)
     assert checksums(SPLIT) == before
     of_all = checksums(merged(SPLIT, {"config": {"budget": {"default_ms": 41}}}))
@@ -159,11 +159,11 @@ def test_changed_settings_restart_whom_they_concern_and_nobody_else():
     own = {"roles": {"scoring": {"config": {"scoring": {"batch_rows": 4096}}}}}
     of_one = checksums(merged(SPLIT, own))
     assert {role for role in ROLES if of_one[role] != before[role]} == {"scoring"}
-    # What is no setting restarts nobody.
+    # Values that are no settings restart no pod.
     assert checksums(merged(SPLIT, {"service": {"port": 81}})) == before
 
 
-def test_a_changed_address_of_redis_restarts_everybody():
+def test_a_changed_redis_address_restarts_every_role():
     def annotations(url):
         redis = {"redis": {"existingSecret": "", "url": url}}
         rendered = render(merged(SPLIT, redis))
@@ -173,7 +173,7 @@ def test_a_changed_address_of_redis_restarts_everybody():
     assert all(before[role] != after[role] for role in ROLES)
 
 
-def test_no_address_of_redis_stands_outside_a_secret():
+def test_redis_addresses_are_in_secrets_only():
     url = "redis://plugrank:hush@redis.example.com:6379/0"
     rendered = render(merged(SPLIT, {"redis": {"existingSecret": "", "url": url}}))
     [secret] = [s for s in rendered.kind("Secret").values() if "stringData" in s]
@@ -186,7 +186,7 @@ def test_no_address_of_redis_stands_outside_a_secret():
         assert reference["secretKeyRef"] == named
 
 
-def test_default_memory_holds_the_default_caches():
+def test_the_default_memory_limit_covers_the_default_caches():
     """A limit below the caches that the defaults fill would end in kills for memory."""
     defaults = default_settings()
     cache = {
@@ -214,7 +214,7 @@ SENTINEL = {
 }
 
 
-def test_a_redis_cluster_is_reached_by_its_nodes():
+def test_a_redis_cluster_is_configured_by_its_nodes():
     rendered = render(merged(SPLIT, CLUSTER))
     for role in ROLES:
         store = settings(rendered, role)["store"]
@@ -223,7 +223,7 @@ def test_a_redis_cluster_is_reached_by_its_nodes():
         assert not [name for name in env(rendered.container(role)) if "REDIS" in name]
 
 
-def test_sentinels_are_asked_by_a_user_whose_password_stays_in_its_secret():
+def test_sentinel_credentials_stay_in_their_secret():
     rendered = render(merged(SPLIT, SENTINEL))
     for role in ROLES:
         store = settings(rendered, role)["store"]["redis"]
@@ -244,7 +244,7 @@ def test_sentinels_are_asked_by_a_user_whose_password_stays_in_its_secret():
         assert mount["readOnly"] is True
 
 
-def test_who_retrieves_keeps_snapshots_where_the_store_is_shared():
+def test_retrieval_has_a_snapshot_volume_with_a_shared_store():
     for values, role in [(SPLIT, "retrieval"), (ALL_REDIS, "all")]:
         rendered = render(values)
         path = settings(rendered, role)["retrieval"]["snapshot"]["path"]

@@ -1,8 +1,9 @@
-"""TLS of the processes themselves: Secrets, settings, probes, scraping, and what roles show one another."""
+"""TLS of the processes: Secrets, settings, probes, scraping, and mutual TLS between roles."""
 
 import tomllib
 
 import pytest
+
 from chart import ALL, ROLES, SPLIT, Rendered, merged, refusal, render
 
 PUBLIC = {"tls": {"existingSecret": "shop-tls"}}
@@ -34,17 +35,18 @@ def schemes(rendered: Rendered, role: str) -> set[str]:
     return {container[probe]["httpGet"]["scheme"] for probe in probes}
 
 
-def test_nothing_is_encrypted_unless_a_secret_is_named():
+def test_tls_is_off_without_a_secret():
     rendered = render(SPLIT)
     for role in ROLES:
         of = settings(rendered, role)
-        assert "tls" not in of["server"] and "tls" not in of.get("peers", {})
+        assert "tls" not in of["server"]
+        assert "tls" not in of.get("peers", {})
         assert schemes(rendered, role) == {"HTTP"}
         assert folders(rendered, role) == {}
 
 
 @pytest.mark.parametrize(("base", "role"), [(ALL, "all"), (SPLIT, "gateway")])
-def test_the_public_port_has_the_certificate_of_its_secret(base: dict, role: str):
+def test_the_public_port_uses_the_certificate_of_its_secret(base: dict, role: str):
     rendered = render(merged(base, PUBLIC))
     assert settings(rendered, role)["server"]["tls"] == {
         "certificate_file": "/etc/plugrank-tls/tls.crt",
@@ -56,7 +58,7 @@ def test_the_public_port_has_the_certificate_of_its_secret(base: dict, role: str
         assert schemes(rendered, "scoring") == {"HTTP"}
 
 
-def test_roles_show_one_another_certificates():
+def test_roles_authenticate_with_certificates():
     rendered = render(merged(SPLIT, MUTUAL))
     folder = "/etc/plugrank-role-tls"
     shown = {"certificate_file": f"{folder}/tls.crt", "key_file": f"{folder}/tls.key"}
@@ -74,14 +76,15 @@ def test_roles_show_one_another_certificates():
     assert settings(rendered, "gateway")["server"]["tls"]["key_file"] == "/etc/plugrank-tls/tls.key"
 
 
-def test_prometheus_scrapes_each_role_as_it_speaks():
+def test_prometheus_scrapes_with_the_scheme_of_each_role():
     def endpoint(*layers: dict) -> dict:
         values = merged(SPLIT, {"serviceMonitor": {"enabled": True}}, *layers)
         [monitor] = render(values).kind("ServiceMonitor").values()
         [endpoint] = monitor["spec"]["endpoints"]
         return endpoint
 
-    assert "relabelings" not in endpoint() and "tlsConfig" not in endpoint()
+    assert "relabelings" not in endpoint()
+    assert "tlsConfig" not in endpoint()
     [relabeling] = endpoint(PUBLIC)["relabelings"]
     assert (relabeling["regex"], relabeling["replacement"]) == ("gateway", "https")
     checked = {"serviceMonitor": {"tlsConfig": {"insecureSkipVerify": False, "serverName": "shop"}}}
@@ -90,5 +93,5 @@ def test_prometheus_scrapes_each_role_as_it_speaks():
     assert all_of_them["tlsConfig"] == {"insecureSkipVerify": False, "serverName": "shop"}
 
 
-def test_one_process_has_no_roles_apart():
+def test_peer_tls_is_refused_for_one_process():
     assert "tls.roles" in refusal(merged(ALL, {"tls": {"roles": {"existingSecret": "x"}}}))

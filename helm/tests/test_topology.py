@@ -1,4 +1,4 @@
-"""Which workloads there are, and what each topology and option makes of them."""
+"""Workloads of each topology and option."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_all_with_the_embedded_store_is_one_pod_with_a_volume():
     path = rendered.settings_text("all").split('path = "/var')[1].split('"')[0]
     assert f"/var{path}".startswith(mounts[claim["metadata"]["name"]] + "/")
     assert workload["spec"]["serviceName"] in rendered.kind("Service")
-    # A budget of one of one would only be in the way.
+    # A disruption budget for one replica would only block node drains.
     assert not rendered.kind("PodDisruptionBudget")
 
 
@@ -35,7 +35,7 @@ def test_all_with_redis_is_a_deployment_of_any_size():
     assert "data" not in {v["name"] for v in rendered.pod("all")["spec"]["volumes"]}
 
 
-def test_split_is_a_deployment_service_and_budget_a_role():
+def test_split_has_a_deployment_service_and_budget_per_role():
     rendered = render(SPLIT)
     assert sorted(rendered.workloads()) == sorted(ROLES)
     assert {w["kind"] for w in rendered.workloads().values()} == {"Deployment"}
@@ -44,7 +44,7 @@ def test_split_is_a_deployment_service_and_budget_a_role():
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_pod_is_told_its_role_and_where_its_settings_are(role):
+def test_each_pod_has_its_role_and_settings_path(role):
     rendered = render(SPLIT)
     container = rendered.container(role)
     assert container["args"] == ["serve", "--config", "/etc/plugrank/plugrank.toml", "--role", role]
@@ -76,7 +76,7 @@ def test_only_roles_that_run_graphs_have_the_bundle():
     assert have == {role for role in ROLES if "[bundle]" in rendered.settings_text(role)}
 
 
-def test_a_bundle_image_is_copied_to_where_the_settings_look():
+def test_a_bundle_image_is_copied_to_the_configured_path():
     values = {
         "bundle": {
             "path": "v2",
@@ -101,7 +101,7 @@ def test_a_bundle_image_is_copied_to_where_the_settings_look():
         ({"drain_delay_ms": 600000, "grace_ms": 0}, 0, 0 + 600 + 0 + 5),
     ],
 )
-def test_a_pod_is_given_the_time_its_process_takes_to_stop(server, sleep, seconds):
+def test_the_grace_period_covers_the_shutdown_time(server, sleep, seconds):
     values = {"config": {"server": server}, "drain": {"preStopSleepSeconds": sleep}}
     rendered = render(merged(SPLIT, values))
     for role in ROLES:
@@ -110,7 +110,7 @@ def test_a_pod_is_given_the_time_its_process_takes_to_stop(server, sleep, second
         assert lifecycle == ({"preStop": {"sleep": {"seconds": sleep}}} if sleep else None)
 
 
-def test_a_role_may_drain_longer_than_the_others():
+def test_a_role_can_have_a_longer_drain_time():
     own = {"roles": {"gateway": {"config": {"server": {"drain_delay_ms": 7000}}}}}
     rendered = render(merged(SPLIT, own))
     seconds = {r: rendered.pod(r)["spec"]["terminationGracePeriodSeconds"] for r in ROLES}
@@ -124,7 +124,11 @@ def test_probes():
         container = rendered.container(role)
         paths = {k: container[f"{k}Probe"]["httpGet"] for k in ("startup", "readiness", "liveness")}
         assert paths["readiness"] == {"path": "/readyz", "port": "http", "scheme": "HTTP"}
-        assert paths["startup"] == paths["liveness"] == {"path": "/healthz", "port": "http", "scheme": "HTTP"}
+        assert (
+            paths["startup"]
+            == paths["liveness"]
+            == {"path": "/healthz", "port": "http", "scheme": "HTTP"}
+        )
         # The process itself gives a check one second.
         assert container["readinessProbe"]["timeoutSeconds"] > 1
 
@@ -139,7 +143,7 @@ def test_pods_spread_over_zones_and_nodes_by_role():
         assert all(c["labelSelector"]["matchLabels"] == own for c in constraints)
 
 
-def test_autoscalers_take_over_the_number_of_replicas():
+def test_autoscaled_deployments_have_no_replica_count():
     scaling = {"enabled": True, "minReplicas": 2, "maxReplicas": 6, "cpuUtilization": 55}
     rendered = render(merged(SPLIT, {"roles": {"scoring": {"autoscaling": scaling}}}))
     [scaler] = rendered.kind("HorizontalPodAutoscaler").values()
@@ -155,7 +159,7 @@ def test_autoscalers_take_over_the_number_of_replicas():
     assert "cpu" in rendered.container("scoring")["resources"]["requests"]
 
 
-def test_custom_metrics_stand_beside_or_in_place_of_cpu():
+def test_custom_metrics_extend_or_replace_cpu():
     age = {
         "type": "Pods",
         "pods": {
@@ -170,7 +174,7 @@ def test_custom_metrics_stand_beside_or_in_place_of_cpu():
         assert [m["type"] for m in scaler["spec"]["metrics"]] == kinds
 
 
-def test_autoscaling_by_queue_age_asks_for_the_roles_own_batches():
+def test_autoscaling_by_queue_age_uses_the_metric_of_the_role():
     scaling = {"autoscaling": {"enabled": True, "queueAgeMs": 8, "cpuUtilization": 0}}
     for values, role, batches in (
         (ALL_REDIS, "all", "scoring"),
@@ -204,7 +208,7 @@ def gpu_roles(rendered, roles):
     return on
 
 
-def test_a_gpu_goes_to_whom_the_settings_give_one():
+def test_roles_with_a_gpu_provider_get_a_gpu():
     gpu = {"gpu": {"nodeSelector": {"gpu": "yes"}}}
     cuda = {"config": {"scoring": {"provider": "cuda"}}}
     embedding = {"roles": {"embedding": cuda}}
@@ -217,7 +221,7 @@ def test_a_gpu_goes_to_whom_the_settings_give_one():
     assert 'provider = "cpu"' in render(merged(SPLIT, gpu, cuda)).settings_text("embedding")
 
 
-def test_gpus_are_counted_as_said():
+def test_the_number_of_gpus_is_configurable():
     values = {"config": {"scoring": {"provider": "cuda"}}, "gpu": {"count": 2}}
     limits = render(merged(SPLIT, values)).container("scoring")["resources"]["limits"]
     assert limits[GPU] == 2
@@ -240,7 +244,7 @@ def test_data_is_loaded_before_the_embedded_store_is_served():
     assert load["image"] == server["image"]
 
 
-def test_data_is_loaded_into_redis_by_a_job_that_changes_its_name_with_what_it_does():
+def test_the_redis_load_job_is_named_by_its_content():
     names = []
     for change in ({}, {"load": {"args": ["--no-encode"]}}, {"bundle": {"path": "v2"}}):
         rendered = render(merged(SPLIT, DATASET, change))
@@ -262,7 +266,7 @@ def test_a_service_monitor_is_made_where_it_can_be(enabled, api, made):
     assert len(rendered.kind("ServiceMonitor")) == made
 
 
-def test_the_notes_say_what_to_do_next():
+def test_the_notes_list_the_next_steps():
     # `helm template` leaves the notes out; a dry run on the client has them.
     for values, expected in (
         (ALL, "one process, store: embedded"),

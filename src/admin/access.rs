@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_a_key() {
+    fn a_basic_auth_password_is_a_key() {
         // admin:plugrank_k
         assert_eq!(password(b"Basic YWRtaW46cGx1Z3Jhbmtfaw==").unwrap(), b"Bearer plugrank_k");
         for other in [&b"Bearer YWRtaW46cGx1Z3Jhbmtfaw=="[..], b"Basic !", b"Basic", b"Basic eA=="]

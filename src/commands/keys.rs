@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_knows_its_key_and_does_not_tell_it() {
+    fn a_key_entry_has_the_digest_and_not_the_key() {
         let key = new_key().unwrap();
         let line = line(&args("shop"), &key).unwrap();
         assert_eq!(line.lines().count(), 1);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_would_read_is_not_made() {
+    fn invalid_key_entries_are_refused() {
         assert!(line(&args("a b"), "k").is_err());
         let ends = NewKeyArgs { expires: Some("soon".into()), ..args("shop") };
         let error = line(&ends, "k").unwrap_err().to_string();

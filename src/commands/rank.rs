@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_not_be_scored_and_what_was_left_out_are_said() {
+    fn unscored_and_dropped_items_are_reported() {
         let reply = json!({
             "items": [{"item_id": "i1", "rank": 1, "score": null, "ctr": null, "sources": ["caller"]}],
             "coverage": {"candidates": 1, "unknown": 1},

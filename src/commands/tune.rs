@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn of_those_about_as_fast_the_steadiest_is_taken() {
+    fn among_similar_rates_the_lowest_p99_wins() {
         let outcomes = [outcome(1, 1000.0, 9), outcome(2, 980.0, 4), outcome(3, 900.0, 1)];
         assert_eq!(best(&outcomes).map(|best| best.workers), Some(2));
         assert_eq!(best(&[]), None);

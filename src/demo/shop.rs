@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_a_shop_changes_its_digest() {
+    fn any_change_of_the_shop_changes_its_digest() {
         let folder = TempDir::new().unwrap();
         shop(folder.path());
         let shop = Shop::open(folder.path()).unwrap();

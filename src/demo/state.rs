@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_again_until_it_is_forgotten() {
+    fn the_state_is_found_until_it_is_reset() {
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("store.redb");
         assert_eq!(DemoState::read(folder.path()), None);
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn another_shop_or_another_program_loads_again() {
+    fn another_shop_or_program_version_loads_again() {
         assert!(state().holds("a"));
         assert!(!state().holds("b"));
         assert!(!DemoState { version: "0.0.0".to_owned(), ..state() }.holds("a"));
     }
 
     #[test]
-    fn its_settings_can_be_used() {
+    fn the_written_settings_are_valid() {
         let folder = TempDir::new().unwrap();
         let shop = Shop::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/simshop"));
         let text = settings_file(&shop.unwrap(), folder.path(), 9000);

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_their_size() {
+    fn durations_are_formatted_by_magnitude() {
         let told = [5_000, 600_000, 7_200_000, 864_000_000].map(ago);
         assert_eq!(told, ["5 s", "10 min", "2.0 h", "10.0 days"]);
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_one_part_of_a_path() {
+    fn names_are_encoded_as_one_path_segment() {
         assert_eq!(escaped("ppm-1"), "ppm-1");
         assert_eq!(escaped("a/b ü"), "a%2Fb%20%C3%BC");
     }

@@ -157,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn too_thin_an_overlap_is_refused() {
+    fn too_little_overlap_is_refused() {
         let (_folder, args) = file(0.999, 4_000);
         let refused = format!("{:#}", replay(&args).unwrap_err());
         assert!(refused.contains("too thin"), "{refused}");
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_named() {
+    fn problems_of_a_file_are_named() {
         let (folder, mut args) = file(0.5, 10);
         args.propensity = "chance".to_owned();
         assert!(replay(&args).unwrap_err().to_string().contains("no column chance"));

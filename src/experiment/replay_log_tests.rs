@@ -1,4 +1,4 @@
-//! Logs whose truth is known.
+//! Simulated logs with known true values.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn at_place(position: usize) -> f64 {
     0.8_f64.powi(position as i32)
 }
 
-/// What the model thinks that made the log: half true.
+/// Expectations of the model that made the log: half true.
 fn logged(list: u64) -> Vec<f32> {
     let noise = |item: u64| 0.2 * drawn(2_000_000 + list * 8 + item);
     (0..).zip(truth(list)).map(|(item, truth)| (0.5 * truth + noise(item)) as f32).collect()
@@ -150,7 +150,7 @@ fn truly(list: u64) -> Vec<f32> {
 }
 
 #[test]
-fn what_another_model_would_have_been_worth_is_found() {
+fn the_value_of_another_model_is_estimated() {
     let log = Log::make(0.4);
     // Of a model that knows the truth: what it would choose at each place but the first, which draws nothing.
     let mut sums = (0.0, 0.0);
@@ -178,7 +178,7 @@ fn what_another_model_would_have_been_worth_is_found() {
 }
 
 #[test]
-fn the_model_that_made_the_log_is_worth_what_was_logged() {
+fn the_logging_models_estimate_equals_the_logged_value() {
     let found = Log::make(0.3).replay(logged).unwrap().results;
     assert!((found.effective - found.decisions).abs() < 1e-3 * found.decisions, "{found:?}");
     assert!((found.inverse_propensity.value - found.logged.value).abs() < 1e-5, "{found:?}");
@@ -196,7 +196,7 @@ fn a_log_without_exploration_or_with_too_little_is_refused() {
 }
 
 #[test]
-fn a_reply_that_lacks_a_candidate_values_none() {
+fn a_reply_without_a_candidate_has_no_values() {
     let item = |id: &str, ctr: f64| json!({"item_id": id, "ctr": ctr});
     let reply = json!({
         "items": [item("b", 0.25), item("a", 0.5)],

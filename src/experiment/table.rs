@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_stand_to_the_right_and_words_to_the_left() {
+    fn numbers_are_right_aligned_and_text_left_aligned() {
         let rows = [["arm", "units"], ["a", "1,000"], ["control", "9"]];
         let rows = rows.map(|row| row.map(str::to_owned));
         assert_eq!(aligned(&rows), "arm      units\na        1,000\ncontrol      9\n");

@@ -84,7 +84,7 @@ fn a_definition_is_printed_with_the_arms_of_users() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_definition_is_printed() {
+fn all_problems_of_a_definition_are_printed() {
     let bad = DEFINITION.replace("idrec\", permille = 500", "idrec\", permille = 400");
     let bad = bad.replace("layer = \"ranking\"", "layer = \"rankin\"\nowner = \"me\"");
     let other = DEFINITION.replace("control = \"idrec\"", "control = \"unim\"");
@@ -100,7 +100,7 @@ fn all_that_is_wrong_with_a_definition_is_printed() {
 }
 
 #[test]
-fn a_csv_file_is_analysed() {
+fn a_csv_file_is_analysed_with_power_and_guardrails() {
     let folder = folder(&[("e.csv", &exposures()), ("e.toml", DEFINITION)]);
     let text = checked(&folder, "analyse @e.csv --definition @e.toml --experiment ppm");
     let text = text.expect("it is good");
@@ -195,7 +195,7 @@ fn a_broken_split_shows_no_lift() {
 }
 
 #[test]
-fn files_that_cannot_be_counted_say_why() {
+fn files_that_cannot_be_analysed_are_errors_with_the_reason() {
     let folder = folder(&[
         ("number.csv", "user_id,arm,click\nu1,a,yes\n"),
         ("arm.csv", "user_id,arm,click\nu1,a,1\nu2,c,0\n"),

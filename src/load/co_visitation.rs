@@ -129,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_click_is_no_neighbour_of_itself() {
+    fn repeated_clicks_are_not_self_co_visits() {
         assert!(counted(&[(1, 0), (1, 0)], 1).is_empty());
     }
 
     #[test]
-    fn going_back_and_forth_counts_once() {
+    fn alternating_clicks_count_once() {
         let neighbours = counted(&[(1, 0), (1, 1), (1, 0), (1, 1), (2, 0)], 2);
         assert!((f64::from(neighbours[&0][0].1) - 1.0 / 2f64.sqrt()).abs() < 1e-6);
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn clicks_count_half_with_every_half_life() {
+    fn click_weights_halve_with_every_half_life() {
         let day = 86_400_000;
         let mut counts = CoVisitation::new(3, Some(Duration::from_secs(86_400)));
         // Items 0 and 1 clicked together twice, long ago; 0 and 2 once, now.
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_log_keeps_its_numbers_small() {
+    fn decayed_counts_stay_finite_over_a_long_log() {
         let day = 86_400_000;
         let mut counts = CoVisitation::new(2, Some(Duration::from_secs(86_400)));
         for at in 0..5_000 {

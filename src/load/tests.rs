@@ -131,7 +131,7 @@ fn stats(impressions: u64, clicks: u64) -> (u64, u64, String) {
 }
 
 #[tokio::test]
-async fn everything_arrives() {
+async fn a_load_writes_every_table() {
     let (dir, store) = fixture();
     let report = run(&store, dir.path(), None).await;
     assert_eq!((report.items, report.images, report.users, report.interactions), (3, 1, 2, 7));
@@ -190,7 +190,7 @@ async fn events_since_the_last_load_stay_counted() {
 }
 
 #[tokio::test]
-async fn until_leaves_out_that_moment_and_what_follows() {
+async fn until_excludes_that_time_and_later_rows() {
     let (dir, store) = fixture();
     let report = run(&store, dir.path(), Some(40)).await;
     assert_eq!((report.interactions, report.later), (4, 3));
@@ -241,7 +241,7 @@ async fn a_path_that_is_no_folder_is_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_store_where_nothing_may_be_written_is_named() {
+fn a_store_path_without_write_permission_is_named() {
     // Not even root may make files here.
     let path = Path::new("/proc/plugrank/store.redb");
     let error = EmbeddedStore::open(path, EmbeddedOptions::default()).unwrap_err().to_string();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_bundle_is_none() {
+    fn incomplete_bundles_are_not_listed() {
         let models = tempfile::tempdir().unwrap();
         let at = |path: &str| models.path().join(path);
         let names = || {

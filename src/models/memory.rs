@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_that_does_not_fit_beside_what_requests_need_is_refused_with_both_sizes() {
+    fn a_model_that_exceeds_available_memory_is_refused_with_both_sizes() {
         let needed = 100 << 20;
         assert!(fits(needed, needed + RESERVE, 7).is_ok());
         let error = fits(needed, needed + RESERVE - 1, 7).unwrap_err().to_string();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_refused_for_more_items_than_memory_has_room_for() {
+    fn a_bundle_whose_item_table_exceeds_memory_is_refused() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/simshop/bundle");
         let bundle = Bundle::open(&folder).unwrap();
         assert!(check(&bundle, 1_500).is_ok());

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_written() {
+    fn passwords_are_not_written() {
         let store = read(&[
             ("REDIS__URL", "redis://app:s3cret@host:6379/0"),
             ("REDIS__CLUSTER_URLS", "redis://app:s3cret@a:6379, rediss://:s3cret@b:6379"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_redis_is_possible() {
+    fn each_redis_topology_can_be_configured() {
         for ways in [
             &[("REDIS__URL", "rediss://host:6379"), ("REDIS__CA_FILE", "/ca.pem")][..],
             &[("REDIS__CLUSTER_URLS", "redis://a:6379,redis://b:6379")],
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn contradictory_settings_are_named() {
         const URL: (&str, &str) = ("REDIS__URL", "redis://u:s3cret@a:6379");
         const CLUSTER: (&str, &str) = ("REDIS__CLUSTER_URLS", "redis://u:s3cret@a:6379");
         const SENTINEL: (&str, &str) = ("REDIS__SENTINEL_URLS", "redis://u:s3cret@a:26379");

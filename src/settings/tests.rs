@@ -25,7 +25,7 @@ fn from_file(text: &str) -> Result<Settings, SettingsError> {
 }
 
 #[test]
-fn the_defaults_are_possible() {
+fn the_defaults_are_valid() {
     let settings = with(&[]).unwrap();
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.server.bind.to_string(), "127.0.0.1:8080");
@@ -48,7 +48,7 @@ fn with_examples() -> String {
 }
 
 #[test]
-fn commented_out_keys_of_the_settings_file_are_possible() {
+fn commented_out_examples_of_the_settings_file_are_valid() {
     let settings = from_file(&with_examples()).unwrap();
     assert_eq!(settings.server.workers, Some(2));
     assert_eq!(settings.peers.scoring_url.len(), 2);
@@ -62,7 +62,7 @@ fn commented_out_keys_of_the_settings_file_are_possible() {
 }
 
 #[test]
-fn every_key_stands_in_the_settings_file_once() {
+fn every_key_is_in_the_settings_file_once() {
     let text = with_examples();
     let all: toml::Table = text.parse().unwrap();
     let set = toml::Table::try_from(Settings::default()).unwrap();
@@ -74,7 +74,7 @@ fn every_key_stands_in_the_settings_file_once() {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn settings_round_trip() {
     let variables = [("SERVER__WORKERS", "3"), ("PEERS__SCORING_URL", "http://a:1,http://b:2")];
     let settings = with(&variables).unwrap();
     assert_eq!(from_file(&settings.to_file()).unwrap(), settings);
@@ -133,7 +133,7 @@ fn wrong_types_are_named() {
 }
 
 #[test]
-fn impossible_values_name_the_key_and_the_range() {
+fn out_of_range_values_name_the_key_and_the_range() {
     let error = message(&[
         ("SERVER__K_MAX", "0"),
         ("RERANKING__LAMBDA", "1.5"),
@@ -201,7 +201,7 @@ fn a_broken_or_missing_file_is_named() {
 }
 
 #[test]
-fn a_variable_that_is_nearly_a_setting_is_told_of() {
+fn misspelt_environment_variables_are_reported() {
     let told = |name: &str| plugrank_settings::near_misses::<Settings>([name].into_iter());
     for name in ["PLUGRANK_SERVER__BIND", "PLUGRANK_SERVER_BIND", "plugrank_server_bnid"] {
         let meant = format!("{name} sets nothing; PLUGRANK__SERVER__BIND would");
@@ -220,7 +220,7 @@ fn a_variable_that_is_nearly_a_setting_is_told_of() {
 const WRITE: &str = "is not what the settings make of it; run `cargo xtask settings`";
 
 #[test]
-fn the_documents_are_up_to_date() {
+fn the_generated_documents_are_up_to_date() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let read = |name: &str| fs::read_to_string(docs.join(name)).unwrap();
     assert!(read("settings.md") == Settings::table(), "docs/settings.md {WRITE}");

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_time_between_two_scrapes_counts() {
+    fn rates_cover_the_time_between_two_scrapes() {
         let (before, now) = (scrape(100, 100, 5), scrape(120, 110, 5));
         let figures = Figures::between(Some((&before, Duration::from_secs(2))), &now);
         assert_eq!(figures.rankings, 20.0);
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_asked_nothing() {
+    fn a_server_without_requests_has_no_latencies() {
         let figures = Figures::between(None, &Scrape::default());
         assert_eq!((figures.p50_ms, figures.hit_rate, figures.seconds), (None, None, None));
         assert!(figures.to_string().contains("p50 -, p99 -"), "{figures}");
     }
 
     #[test]
-    fn beyond_the_last_bound_nothing_is_known() {
+    fn quantiles_beyond_the_last_bucket_are_unknown() {
         assert_eq!(quantile(&[(0.1, 1.0), (f64::INFINITY, 10.0)], 0.99), Some(0.1));
         assert_eq!(quantile(&[(0.1, 0.0)], 0.5), None);
     }

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_exemplars_and_escapes() {
+    fn labels_exemplars_and_escapes_are_parsed() {
         let text = "# TYPE a counter\n\
             a_total{x=\"1\",y=\"p\"} 2\n\
             a_total{x=\"2\",y=\"say \\\"}\\\" 7\"} 3\n\

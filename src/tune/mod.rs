@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn configurations_fill_the_cores_and_pad_nothing_of_the_workload() {
+    fn configurations_use_all_cores_without_padding_the_workload() {
         let workload =
             Workload { candidates: vec![300, 50, 300], callers: 8, time: Duration::from_secs(1) };
         let all = configurations(4, Provider::Cpu, &workload);

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_as_settings_and_the_rest_stays() {
+    fn written_settings_are_valid_and_other_keys_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plugrank.toml");
         write(&configuration(), &path).unwrap();

@@ -350,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_described_once_and_has_a_value_of_each_role() {
+    fn a_metric_is_described_once_with_a_value_per_role() {
         let metrics = Metrics::new();
         let roles = RoleMetrics::register(&metrics);
         for (role, waiting) in [("scoring", 3), ("embedding", 5)] {

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_embedded_store_has_its_snapshots_beside_it() {
+    fn snapshots_of_an_embedded_store_are_beside_its_file() {
         let mut store = StoreOptions { path: "data/shop.redb".into(), ..StoreOptions::default() };
         let beside = Some("data/shop.redb.snapshots".into());
         assert_eq!(snapshot_folder(None, &store), beside);

@@ -115,7 +115,7 @@ class Opened:
         self.wrong: list[str] = []
 
     def page(self, url: str, mode: Mode = MODES[1], answers: dict[str, object] | None = None) -> Page:
-        """Opens a page. `answers` stand in for the server's, by a pattern of the address."""
+        """Opens a page. `answers` replace the server's, by a pattern of the address."""
         size: ViewportSize = {"width": mode.width, "height": mode.height}
         scheme = "dark" if mode.scheme == "dark" else "light"
         context = self.browser.new_context(viewport=size, color_scheme=scheme, has_touch=mode.width < 500)

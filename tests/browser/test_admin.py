@@ -17,7 +17,7 @@ def ask(site: Site, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-def test_everybody_can_use_it(opened: Opened, site: Site, mode: Mode) -> None:
+def test_the_admin_pages_are_accessible(opened: Opened, site: Site, mode: Mode) -> None:
     ask(site, b'{"user_id": "u1"}')
     page = opened.page(f"{site.admin}/debug/requests", mode)
     request = page.locator("details").last

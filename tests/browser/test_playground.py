@@ -20,7 +20,7 @@ def listed(side: Locator) -> list[str]:
     return [item.get_attribute("data-item") or "" for item in side.locator("ol.items > li").all()]
 
 
-def test_shoppers_are_picked_by_their_taste(play: Page) -> None:
+def test_shoppers_are_selected_by_taste(play: Page) -> None:
     shopper = play.get_by_role("combobox", name="Shopper")
     told = [option.inner_text() for option in shopper.locator("option").all()]
     assert len(told) >= 10
@@ -53,7 +53,7 @@ def test_a_click_moves_the_ranking(play: Page) -> None:
     expect(play.locator("ul.past li").first).to_contain_text(title)
 
 
-def test_two_ways_to_answer_stand_side_by_side(play: Page) -> None:
+def test_two_rungs_are_shown_side_by_side(play: Page) -> None:
     expect(column(play, 0)).to_have_attribute("aria-label", "as served")
     expect(column(play, 0).locator(".chip").first).to_have_text("full")
     expect(column(play, 1).locator(".chip").first).to_have_text("idrec")
@@ -67,7 +67,7 @@ def test_two_ways_to_answer_stand_side_by_side(play: Page) -> None:
     expect(play.locator("article.side")).to_have_count(1)
 
 
-def test_an_item_says_why_it_is_there(play: Page) -> None:
+def test_an_item_shows_its_explanation(play: Page) -> None:
     why = column(play, 0).get_by_role("button", name=re.compile("^Why:")).first
     why.focus()
     play.keyboard.press("Enter")
@@ -96,7 +96,7 @@ def png(path: Path) -> Path:
     return path
 
 
-def test_an_item_is_added_and_enters(play: Page, tmp_path: Path) -> None:
+def test_an_added_item_is_ranked(play: Page, tmp_path: Path) -> None:
     play.get_by_role("button", name="Add it").click()
     expect(play.get_by_role("alert")).to_contain_text("give it a name")
     item = play.get_by_role("form", name="A new item")
@@ -138,7 +138,7 @@ def test_filters_diversity_and_budget(play: Page) -> None:
     expect(play.get_by_role("alert")).to_be_visible()
 
 
-def test_errors_name_the_field_in_words(play: Page) -> None:
+def test_errors_name_the_field(play: Page) -> None:
     items = play.get_by_label("Items", exact=True)
     items.fill("0")
     items.press("Enter")
@@ -151,7 +151,7 @@ def test_errors_name_the_field_in_words(play: Page) -> None:
     expect(play.get_by_role("alert")).to_contain_text("The server does not answer")
 
 
-def test_what_was_left_out_is_told(play: Page) -> None:
+def test_dropped_candidates_are_listed(play: Page) -> None:
     left = play.get_by_role("region", name="Left out")
     left.locator("summary").click()
     expect(left.get_by_role("listitem").first).to_contain_text(re.compile(r"i\d+: seen"))
@@ -164,7 +164,7 @@ def test_time_and_rungs_are_shown(play: Page) -> None:
     expect(column(play, 1).locator(".lane").nth(1)).to_contain_text("idrec")
 
 
-def test_the_server_is_watched(play: Page) -> None:
+def test_server_metrics_are_shown(play: Page) -> None:
     live = play.locator("#live")
     for name in ("Rankings a second", "p50", "p99", "Rows from memory", "Answers by rung"):
         expect(live).to_contain_text(name)
@@ -226,7 +226,7 @@ def test_experiments_show_lifts_with_intervals_over_time(opened: Opened, site: S
     expect(panel.get_by_label("Metric")).to_be_focused()
 
 
-def test_an_experiment_whose_arms_are_off_shows_why_and_no_lift(opened: Opened, site: Site) -> None:
+def test_an_experiment_with_a_sample_ratio_mismatch_shows_no_lift(opened: Opened, site: Site) -> None:
     off = results(hidden="the arms have [10, 90] units where [50, 50] were due")
     answers = {"**/v1/experiments": EXPERIMENTS, "**/v1/experiments/ppm-first/results": off}
     panel = opened.page(site.url, answers=answers).get_by_role("region", name="Experiments")
@@ -234,7 +234,7 @@ def test_an_experiment_whose_arms_are_off_shows_why_and_no_lift(opened: Opened, 
     expect(panel.get_by_role("img")).to_have_count(0)
 
 
-def test_keys_are_enough(play: Page) -> None:
+def test_the_playground_works_by_keyboard_alone(play: Page) -> None:
     play.keyboard.press("Tab")
     expect(play.get_by_role("link", name="Skip to the ranking")).to_be_focused()
     play.keyboard.press("Enter")
@@ -244,7 +244,7 @@ def test_keys_are_enough(play: Page) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-def test_everybody_can_use_it(opened: Opened, site: Site, mode: Mode) -> None:
+def test_the_playground_is_accessible(opened: Opened, site: Site, mode: Mode) -> None:
     page = opened.page(site.url, mode)
     page.locator("ol.items > li").first.wait_for()
     page.get_by_role("button", name="Add a filter").click()

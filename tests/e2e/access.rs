@@ -1,4 +1,4 @@
-//! Keys on a running server: made by the command, changed while it runs; and starts that are refused.
+//! API keys on a running server: created by the command, rotated while it runs; and refused starts.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ fn new_key(file: &Path, more: &[&str]) -> String {
     let output = plugrank(&["keys", "new", "--append"]).arg(file).args(more).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let key = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    assert!(!fs::read_to_string(file).unwrap().contains(&key), "the file has the digest alone");
+    assert!(!fs::read_to_string(file).unwrap().contains(&key), "the file has the digest only");
     key
 }
 
@@ -30,8 +30,8 @@ async fn rank(site: &Site, key: Option<&str>) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-/// Waits until a key is answered like this: files are looked at every second.
-async fn becomes(site: &Site, key: &str, status: u16) {
+/// Waits until requests with a key get this status: key files are read every second.
+async fn wait_for_status(site: &Site, key: &str, status: u16) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while rank(site, Some(key)).await.0 != status {
         assert!(Instant::now() < deadline, "the file was not read again");
@@ -40,7 +40,7 @@ async fn becomes(site: &Site, key: &str, status: u16) {
 }
 
 #[tokio::test]
-async fn keys_are_made_changed_and_taken_away_while_the_server_runs() {
+async fn keys_are_created_rotated_and_revoked_while_the_server_runs() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("keys.toml");
     let old = new_key(&file, &["--scope", "rank,events", "--name", "shop"]);
@@ -54,9 +54,9 @@ async fn keys_are_made_changed_and_taken_away_while_the_server_runs() {
     let user = site.http.get(site.url("/v1/users/u1")).bearer_auth(&old).send().await.unwrap();
     assert_eq!(user.status().as_u16(), 403);
     assert_eq!(site.get("/readyz").await.0, 200);
-    // Both are valid while the shop changes over; then the new one alone.
+    // Both keys are valid during the rotation; then the new one only.
     let new = new_key(&file, &["--scope", "rank", "--name", "shop-2"]);
-    becomes(&site, &new, 200).await;
+    wait_for_status(&site, &new, 200).await;
     assert_eq!(rank(&site, Some(&old)).await.0, 200);
     let lines = fs::read_to_string(&file).unwrap();
     let kept: String = lines
@@ -64,12 +64,12 @@ async fn keys_are_made_changed_and_taken_away_while_the_server_runs() {
         .filter(|line| !line.starts_with("shop ="))
         .fold(String::new(), |kept, line| kept + line + "\n");
     fs::write(&file, kept).unwrap();
-    becomes(&site, &old, 401).await;
+    wait_for_status(&site, &old, 401).await;
     assert_eq!(rank(&site, Some(&new)).await.0, 200);
 }
 
 #[tokio::test]
-async fn the_command_line_shows_its_key() {
+async fn the_command_line_sends_its_key() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("keys.toml");
     let key = new_key(&file, &["--scope", "rank", "--name", "cli"]);
@@ -85,7 +85,7 @@ async fn the_command_line_shows_its_key() {
 }
 
 #[test]
-fn a_port_for_everybody_is_not_opened_without_keys() {
+fn a_public_port_is_not_opened_without_keys() {
     let folder = TempDir::new().unwrap();
     fs::copy(loaded().join("store.redb"), folder.path().join("store.redb")).unwrap();
     let config = settings(folder.path(), 0, "");
@@ -106,7 +106,7 @@ fn a_port_for_everybody_is_not_opened_without_keys() {
 }
 
 #[test]
-fn settings_that_cannot_be_kept_are_named() {
+fn unusable_access_settings_are_named() {
     let folder = TempDir::new().unwrap();
     for (more, named) in [
         ("access.keys_file = \"/nowhere/keys.toml\"", "/nowhere/keys.toml (access.keys_file)"),

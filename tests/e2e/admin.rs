@@ -1,4 +1,4 @@
-//! The port for operators.
+//! The admin port.
 
 use std::{
     net::TcpListener,
@@ -50,7 +50,7 @@ async fn recent_requests_show_their_waterfall() {
 }
 
 #[tokio::test]
-async fn degraded_requests_are_noted_and_shown_as_a_page() {
+async fn degraded_requests_are_kept_and_shown_as_a_page() {
     let (site, admin) = site_with_admin("budget.ladder.pin = \"idrec\"\n").await;
     let request = site.post("/v1/rank").header("user-agent", "<script>alert(1)</script>");
     let request = request.json(&json!({"user_id": "u1", "k": 5}));
@@ -78,7 +78,7 @@ async fn degraded_requests_are_noted_and_shown_as_a_page() {
     assert!(page.contains(&degraded) && page.contains("rank.retrieval"), "{page}");
     assert!(
         !page.contains("<script>") && page.contains("&lt;script&gt;"),
-        "what callers send is text"
+        "text of callers is escaped"
     );
     let json = site.http.get(format!("{admin}/debug/requests.json")).send().await.unwrap();
     assert_eq!(json.headers()["content-type"], "application/json");
@@ -104,7 +104,7 @@ async fn requests_that_are_not_sampled_show_their_stages() {
 }
 
 #[tokio::test]
-async fn the_pages_ask_for_a_key_where_keys_are_asked_for() {
+async fn admin_pages_require_a_key_where_keys_are_configured() {
     let digest = |key: &str| plugrank_access::Digest::of_key(key);
     let keys = format!(
         "access.keys.ops = {{ scopes = [\"admin\"], sha256 = \"{}\" }}\n\
@@ -128,13 +128,13 @@ async fn the_pages_ask_for_a_key_where_keys_are_asked_for() {
 }
 
 #[tokio::test]
-async fn the_pages_are_not_on_the_public_port() {
+async fn admin_pages_are_not_on_the_public_port() {
     let (site, _) = site_with_admin("").await;
     assert_eq!(site.get("/debug/requests").await.0, 404);
 }
 
 #[tokio::test]
-async fn what_is_logged_is_shown_and_changed() {
+async fn the_log_level_is_shown_and_changed() {
     let (site, admin) = site_with_admin("").await;
     let url = format!("{admin}/debug/log-level");
     let shown = async || site.http.get(&url).send().await.unwrap().text().await.unwrap();

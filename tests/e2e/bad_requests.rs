@@ -1,4 +1,4 @@
-//! What can be wrong with a request: a problem+json that names the field, and the process lives.
+//! Invalid requests get a problem+json that names the field, and the process stays up.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn refused_rank(site: &mut Site, body: Value, field: &str) {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json() {
+async fn a_body_that_is_not_json_is_refused_by_the_server() {
     let mut site = Site::start().await;
     let request = site.post("/v1/rank").header("content-type", "application/json").body("{user");
     refused(request, 400, None).await;
@@ -37,7 +37,7 @@ async fn a_body_that_is_no_json() {
 }
 
 #[tokio::test]
-async fn wrong_types_and_values() {
+async fn wrong_types_and_values_name_the_field() {
     let mut site = Site::start().await;
     let cases = [
         (json!({"user_id": 7, "k": 3}), "user_id"),
@@ -59,7 +59,7 @@ async fn wrong_types_and_values() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_candidates() {
+async fn a_hundred_thousand_candidates_are_refused() {
     let mut site = Site::start().await;
     let candidates: Vec<String> = (0..100_000).map(|n| format!("i{n}")).collect();
     refused_rank(
@@ -71,7 +71,7 @@ async fn a_hundred_thousand_candidates() {
 }
 
 #[tokio::test]
-async fn a_body_of_fifty_megabytes() {
+async fn a_body_of_fifty_megabytes_is_refused() {
     let mut site = Site::start().await;
     let body = vec![b' '; 50 << 20];
     let request = site.post("/v1/rank").header("content-type", "application/json").body(body);
@@ -89,7 +89,7 @@ async fn a_body_of_fifty_megabytes() {
 }
 
 #[tokio::test]
-async fn other_media_types_methods_and_paths() {
+async fn wrong_media_types_methods_and_paths_are_refused() {
     let mut site = Site::start().await;
     let body = r#"{"user_id": "u1", "k": 3}"#;
     let typed =
@@ -102,7 +102,7 @@ async fn other_media_types_methods_and_paths() {
 }
 
 #[tokio::test]
-async fn events_that_are_wrong() {
+async fn invalid_events_are_refused() {
     let mut site = Site::start().await;
     let event = |key: &str, value: Value| {
         let mut event = json!({"event_id": "e", "type": "click", "user_id": "u1", "item_id": "i1"});

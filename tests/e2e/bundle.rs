@@ -30,7 +30,7 @@ fn change_weight(path: &Path) {
 }
 
 #[test]
-fn the_shipped_bundle_is_good() {
+fn the_shipped_bundle_is_verified() {
     let output = verify(&repository("models/simshop/bundle"));
     assert!(output.status.success(), "{}", stderr(&output));
     let output =
@@ -99,7 +99,7 @@ fn a_changed_weight_is_found_even_with_a_matching_checksum() {
 }
 
 #[test]
-fn what_was_compared_and_the_manifest_as_json() {
+fn verify_and_inspect_print_json() {
     let bundle = repository("models/simshop/bundle");
     let json = |arguments: &[&str]| -> Value {
         let output = plugrank(arguments).arg(&bundle).output().unwrap();

@@ -1,4 +1,4 @@
-//! Collectors as a site meets them: OTLP over HTTP, over gRPC, and one that never answers.
+//! Trace collectors for tests: OTLP over HTTP, over gRPC, and one that never answers.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +27,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
-/// How spans come in.
+/// The OTLP transport.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Protocol {
     Http,

@@ -70,7 +70,7 @@ impl Drop for Demo {
 }
 
 #[tokio::test]
-async fn a_second_run_finds_the_shop_and_what_was_clicked() {
+async fn a_second_run_finds_the_shop_and_its_clicks() {
     let state = TempDir::new().unwrap();
     let first = Demo::start(state.path(), &[]);
     assert!(first.said.contains("Loading the shop"), "{}", first.said);
@@ -92,7 +92,7 @@ async fn a_second_run_finds_the_shop_and_what_was_clicked() {
 }
 
 #[test]
-fn each_error_is_said_once() {
+fn each_error_is_printed_once() {
     let state = TempDir::new().unwrap();
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -102,7 +102,7 @@ fn each_error_is_said_once() {
     assert!(message.contains("choose another port with --port"), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
 
-    // One that comes once the log is there.
+    // An error after logging has started.
     let config = super::site::settings(state.path(), 0, "");
     fs::write(state.path().join("store.redb"), "this is no store, but long enough").unwrap();
     let output = plugrank(&["serve", "--config"]).arg(config).output().unwrap();

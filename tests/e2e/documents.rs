@@ -12,7 +12,7 @@ const PAGES: [&str; 4] =
     ["README.md", "CONTRIBUTING.md", "clients/python/README.md", "loadtests/README.md"];
 /// Folders of pages.
 const FOLDERS: [&str; 2] = ["docs", "docs/runbooks"];
-/// Of the repository, what commands read.
+/// Folders of the repository that commands read.
 const READ: [&str; 2] = ["models", "docs"];
 
 /// A block of commands.
@@ -52,8 +52,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// What the shell is told before the commands of a page: the server's port in place of the usual one, and an error
-/// wherever curl gets one as its answer.
+/// Shell prelude of a page's commands: the test server's port instead of 8080, and curl failing on HTTP errors.
 fn prelude(site: &Site) -> String {
     let program = plugrank(&[]).get_program().to_string_lossy().into_owned();
     let url = site.url("");
@@ -67,7 +66,7 @@ fn prelude(site: &Site) -> String {
 }
 
 #[tokio::test]
-async fn every_command_is_run_or_says_why_not() {
+async fn every_documented_command_is_run_or_marked_as_not_run() {
     let site = Site::start().await;
     let address = site.url("").replace("http://", "");
     let (mut run, mut wrong) = (0, Vec::new());
@@ -103,7 +102,7 @@ async fn every_command_is_run_or_says_why_not() {
 }
 
 #[test]
-fn fences_are_found_with_what_stands_above() {
+fn fences_are_found_with_the_comment_above() {
     let page = "text\n```sh\na\nb\n```\n<!-- not run: it takes long -->\n```sh\nc\n```\n```json\n{}\n```\n";
     let found = fences(page);
     assert_eq!(found.len(), 2);

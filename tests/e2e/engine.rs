@@ -1,5 +1,5 @@
-//! Item vectors in a shared engine: the same answers as with the embedded index, and answers all the
-//! same while the engine is away.
+//! Item vectors in a shared engine: the same answers as with the embedded index, and degraded answers
+//! while the engine is down.
 
 use std::{
     cell::Cell,
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, Process, Redis};
 
-/// What makes two processes answer alike to the last digit (see `split.rs`); the embedded index looks
-/// at every vector, as the engine does; and nobody else names candidates, so that a difference shows.
+/// Settings that make two processes answer equally to the last digit (see `split.rs`); the embedded index
+/// searches exactly, as the engine does; and no other source names candidates, so that a difference shows.
 const ALIKE: &str = r#"
 retrieval.limit = 120
 retrieval.ann.threads = 1
@@ -41,14 +41,14 @@ async fn rank(fleet: &Fleet, process: &Process, user: usize) -> Value {
     answer.json().await.unwrap()
 }
 
-/// Whether an answer is less than it could be; by the engine, if so.
+/// Whether an answer is degraded, which only the engine may cause.
 fn is_degraded(reply: &Value) -> bool {
     let degraded = reply["degraded"].to_string();
     assert!(degraded == "[]" || degraded.contains("vector engine"), "{degraded}");
     degraded != "[]"
 }
 
-async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
@@ -82,7 +82,7 @@ async fn indexed(fleet: &Fleet, process: &Process) -> u64 {
 }
 
 #[tokio::test]
-async fn a_shared_engine_ranks_like_the_embedded_index_and_may_fail() {
+async fn a_shared_engine_ranks_like_the_embedded_index_and_survives_failures() {
     let fleet = Fleet::start().await;
     let mut vectors = Redis::with_vector_sets(&fleet.folder("vectors")).await;
     let at = format!(
@@ -103,13 +103,13 @@ async fn a_shared_engine_ranks_like_the_embedded_index_and_may_fail() {
     let item = json!({"title": "A new thing", "text": "for the table", "categories": ["Toys"]});
     let put = fleet.http.put(engine.url("/v1/items/new")).json(&item).send().await.unwrap();
     assert!(put.status().is_success(), "{}", put.status());
-    until("the engine has it", async || indexed(&fleet, &engine).await == items + 1).await;
-    until("the index has it", async || indexed(&fleet, &embedded).await == items + 1).await;
+    wait_until("the engine has it", async || indexed(&fleet, &engine).await == items + 1).await;
+    wait_until("the index has it", async || indexed(&fleet, &embedded).await == items + 1).await;
     compare(&fleet, &engine, &embedded).await;
     let gone = fleet.http.delete(embedded.url("/v1/items/i7")).send().await.unwrap();
     assert!(gone.status().is_success());
-    until("the engine lacks it", async || indexed(&fleet, &engine).await == items).await;
-    until("the index lacks it", async || indexed(&fleet, &embedded).await == items).await;
+    wait_until("the engine lacks it", async || indexed(&fleet, &engine).await == items).await;
+    wait_until("the index lacks it", async || indexed(&fleet, &embedded).await == items).await;
 
     // Killed and started again under requests: every one is answered, and in the end as before.
     let over = Cell::new(false);
@@ -125,9 +125,9 @@ async fn a_shared_engine_ranks_like_the_embedded_index_and_may_fail() {
     let degraded = async || is_degraded(&rank(&fleet, &engine, 0).await);
     let scenario = async {
         vectors.kill();
-        until("it is missed", &degraded).await;
+        wait_until("it is missed", &degraded).await;
         vectors.restart().await;
-        until("it is found", async || !degraded().await).await;
+        wait_until("it is found", async || !degraded().await).await;
         over.set(true);
     };
     let (one, two, ()) = tokio::join!(load(0), load(5), scenario);
@@ -135,9 +135,9 @@ async fn a_shared_engine_ranks_like_the_embedded_index_and_may_fail() {
     assert!(one.1 + two.1 > 0);
     compare(&fleet, &engine, &embedded).await;
 
-    // It has lost everything: nothing found is no answer, and it is filled again.
+    // It has lost its data: an empty result is treated as a failure, and the engine is filled again.
     vectors.flush();
-    until("it is filled again", async || {
+    wait_until("it is filled again", async || {
         let whole = !is_degraded(&rank(&fleet, &engine, 1).await);
         whole && indexed(&fleet, &engine).await == items
     })

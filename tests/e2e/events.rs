@@ -53,7 +53,7 @@ async fn an_event_counts_once() {
 }
 
 #[tokio::test]
-async fn an_acknowledged_event_outlives_a_crash() {
+async fn an_acknowledged_event_survives_a_crash() {
     let site = Site::start().await;
     let events: Vec<Value> =
         (0..50).map(|n| click(&format!("e{n}"), "survivor", &format!("i{}", n + 1))).collect();

@@ -1,4 +1,4 @@
-//! An experiment from its beginning to what it concludes, with simulated shoppers.
+//! Experiments from start to conclusion, with simulated shoppers.
 
 use plugrank_simshop::{Browsing, Conclusion, ShopServer, closed_loop, idrec_against_ppm};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::site::{Site, plugrank, repository, stderr};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shoppers_browse_and_what_an_experiment_counts_is_what_they_did() {
+async fn experiment_results_match_the_actions_of_simulated_shoppers() {
     let site = Site::start_with("experiments.forced_arms = true").await;
     let browsing = Browsing {
         server: ShopServer { url: site.url(""), key: None },
@@ -44,7 +44,7 @@ async fn shoppers_browse_and_what_an_experiment_counts_is_what_they_did() {
 }
 
 #[tokio::test]
-async fn the_command_prints_what_a_server_found() {
+async fn the_command_prints_results_of_a_server() {
     let site = Site::start().await;
     let experiment = json!({
         "layer": "ranking", "control": "idrec",

@@ -1,4 +1,4 @@
-//! `plugrank export` and `store backup`: what was loaded and what happened comes out, while the server runs too.
+//! `plugrank export` and `store backup`: loaded data and events are exported, also from a running server.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -32,7 +32,7 @@ fn interactions(folder: &Path) -> Vec<InteractionRow> {
 }
 
 #[test]
-fn an_exported_shop_is_the_one_that_was_loaded() {
+fn an_exported_shop_equals_the_loaded_one() {
     let folder = TempDir::new().unwrap();
     fs::copy(loaded().join("store.redb"), folder.path().join("store.redb")).unwrap();
     let config = settings(folder.path(), 0, "");
@@ -46,14 +46,14 @@ fn an_exported_shop_is_the_one_that_was_loaded() {
     let shop = repository("models/simshop/dataset");
     assert_eq!(items(&out), items(&shop));
     assert_eq!(interactions(&out), interactions(&shop));
-    // Nothing is written over.
+    // Existing files are not overwritten.
     let again = export();
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("is not empty; name a folder that is"), "{}", stderr(&again));
 }
 
 #[tokio::test]
-async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
+async fn a_running_shop_is_exported_with_its_served_lists() {
     let site =
         Site::start_with("events.types.purchase = { task = \"purchase\", weight = 4.0 }").await;
     let reply = site.rank(json!({"user_id": "u1", "k": 5})).await;
@@ -96,7 +96,7 @@ async fn a_running_shop_is_exported_with_the_requests_that_showed_its_items() {
 }
 
 #[tokio::test]
-async fn a_shop_in_redis_is_exported_as_it_was_loaded_with_what_happened_since() {
+async fn a_shop_in_redis_is_exported_with_later_events() {
     let fleet = Fleet::start().await;
     let server = fleet.start_role("all", "store.redis.timeout_ms = 10000").await;
     let post = async |path: &str, body: Value| -> Value {
@@ -118,7 +118,7 @@ async fn a_shop_in_redis_is_exported_as_it_was_loaded_with_what_happened_since()
     assert!(output.status.success(), "{}", stderr(&output));
     let shop = repository("models/simshop/dataset");
     assert_eq!(items(&out), items(&shop));
-    // Redis has no order of users.
+    // Redis returns users in no order.
     let sorted = |folder: &Path| {
         let mut rows = interactions(folder);
         rows.sort_by(|a, b| {

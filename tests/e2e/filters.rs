@@ -1,4 +1,4 @@
-//! Filters: as many items come back as are asked for, whenever as many match.
+//! Filters: k items come back whenever k items match.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::site::{Site, ids};
 const ITEMS: usize = 1500;
 
 #[tokio::test]
-async fn k_of_k_come_back_at_every_selectivity() {
+async fn k_items_are_returned_at_every_filter_selectivity() {
     let site = Site::start().await;
     let k = 20;
     for parts in [2, 20, 200, ITEMS] {
@@ -44,7 +44,7 @@ async fn k_of_k_come_back_at_every_selectivity() {
     }
 }
 
-/// What counts how often items were encoded.
+/// The metric of encoded items.
 async fn encoded(site: &Site) -> f64 {
     let (_, metrics) = site.get("/metrics").await;
     let Value::String(text) = metrics else { panic!("{metrics}") };
@@ -54,7 +54,7 @@ async fn encoded(site: &Site) -> f64 {
 }
 
 #[tokio::test]
-async fn a_price_changes_without_encoding_anything() {
+async fn a_price_change_encodes_nothing() {
     let site = Site::start().await;
     let patch = |change: Value| {
         let request = site.http.patch(site.url("/v1/items/i3")).json(&change);

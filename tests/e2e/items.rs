@@ -1,4 +1,4 @@
-//! Items over the API: written, changed and taken away while lists are served.
+//! Items over the API: written, changed and deleted while lists are served.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn call(site: &Site, method: Method, id: &str, body: &Value) -> (u16, Valu
 }
 
 #[tokio::test]
-async fn an_item_is_written_listed_changed_and_removed() {
+async fn an_item_is_written_listed_changed_and_deleted() {
     let site = Site::start().await;
     let mug = json!({"title": "Blue mug", "categories": ["kitchen"], "features": {"price": 12.5, "brand": "Acme"}});
     let begun = Instant::now();
@@ -52,11 +52,15 @@ async fn an_item_is_written_listed_changed_and_removed() {
     assert_eq!(call(&site, Method::DELETE, "mug-1", &json!({})).await.0, 204);
     assert!(!is_listed(&site, "mug-1").await);
     assert_eq!(site.get("/v1/items/mug-1").await.0, 404);
-    assert_eq!(call(&site, Method::DELETE, "mug-1", &json!({})).await.0, 204, "twice is no error");
+    assert_eq!(
+        call(&site, Method::DELETE, "mug-1", &json!({})).await.0,
+        204,
+        "a repeated DELETE is no error"
+    );
 }
 
 #[tokio::test]
-async fn many_items_come_line_by_line_and_a_wrong_line_is_named() {
+async fn bulk_items_are_read_by_line_and_invalid_lines_named() {
     let site = Site::start().await;
     let line = |n: usize| json!({"item_id": format!("new-{n}"), "title": format!("Item {n}")});
     let mut lines: Vec<String> = (0..300).map(|n| line(n).to_string()).collect();

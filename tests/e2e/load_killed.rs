@@ -1,4 +1,4 @@
-//! `plugrank load` into Redis, killed on its way and begun again.
+//! `plugrank load` into Redis, killed midway and repeated.
 
 use std::{
     fs,
@@ -63,8 +63,8 @@ impl Redis {
         self.ask("DBSIZE").and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// A hash of all that the server holds, but for the word of changes, where it is told that one was
-    /// killed, and for popularity, which is as of the moment of the load.
+    /// A hash of the server's data, except for the change stream, which records the interrupted load
+    /// too, and for popularity, which is as of the time of the load.
     fn digest(&self) -> String {
         let forget = "for _, key in ipairs(redis.call('KEYS', 'plugrank:changes:*')) do \
                       redis.call('DEL', key) end \
@@ -87,7 +87,7 @@ impl Redis {
 }
 
 #[test]
-fn a_load_that_was_killed_is_completed_by_the_next() {
+fn a_killed_load_is_completed_by_the_next() {
     let (whole, killed) = (Redis::start(), Redis::start());
     assert!(whole.load(whole.folder.path()).wait().unwrap().success());
     let all = whole.keys();

@@ -1,4 +1,4 @@
-//! Models side by side in one process: a second bundle is loaded, activated and removed under requests.
+//! Two models in one process: a second bundle is loaded, activated and removed under requests.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -60,18 +60,18 @@ async fn activate(site: &Site, version: &str) {
     assert_eq!((status, &reply["active"]), (200, &json!(version)), "{reply}");
 }
 
-/// Who is ranked and what: a fixed moment and fixed candidates, so that a model has one answer.
+/// A request with a fixed time and fixed candidates, so that a model has one answer.
 pub(super) fn request(user: usize) -> Value {
     let candidates: Vec<String> = (1..=40).map(|item| format!("i{item}")).collect();
     let context = json!({"timestamp": 1_900_000_000_000_i64});
     json!({"user_id": format!("u{user}"), "k": 10, "candidates": candidates, "context": context})
 }
 
-/// Items with their probabilities: what one model and no mixture of two gives.
+/// Items with their probabilities, by which an answer identifies its model.
 pub(super) fn answer(reply: &Value) -> String {
     let items = reply["items"].as_array().unwrap();
-    let of = |item: &Value| format!("{}={}", item["item_id"], item["ctr"]);
-    items.iter().map(of).collect::<Vec<_>>().join(" ")
+    let item_and_ctr = |item: &Value| format!("{}={}", item["item_id"], item["ctr"]);
+    items.iter().map(item_and_ctr).collect::<Vec<_>>().join(" ")
 }
 
 fn threads(site: &Site) -> usize {
@@ -79,7 +79,7 @@ fn threads(site: &Site) -> usize {
 }
 
 #[tokio::test]
-async fn models_are_exchanged_under_requests_and_no_answer_mixes_two() {
+async fn activation_under_load_never_mixes_two_models() {
     const USERS: usize = 8;
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
@@ -123,7 +123,7 @@ async fn models_are_exchanged_under_requests_and_no_answer_mixes_two() {
 }
 
 #[tokio::test]
-async fn a_removed_model_gives_its_threads_back_and_the_other_sees_new_items() {
+async fn a_removed_model_ends_its_threads_and_the_other_sees_new_items() {
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let first = manifest()["version"].as_str().unwrap().to_owned();
@@ -171,7 +171,7 @@ async fn a_bundle_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_restart_begins_with_what_was_activated_while_its_folder_is_there() {
+async fn a_restart_loads_the_activated_model_while_its_folder_exists() {
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let first = manifest()["version"].as_str().unwrap().to_owned();
@@ -193,13 +193,13 @@ async fn a_restart_begins_with_what_was_activated_while_its_folder_is_there() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_comes_into_the_watched_folder_is_ready_soon() {
+async fn a_bundle_copied_into_the_watched_folder_is_loaded() {
     let folder = models();
     let watched = TempDir::new().unwrap();
     let more = format!("models.folder = {:?}\nmodels.watch_ms = 50", watched.path());
     let site = Site::start_with(&more).await;
     let whole = folder.path().join("two");
-    // As a copy does it: the manifest may come first and a large file grows.
+    // As `cp` does it: the manifest may come first, and large files grow.
     let half = watched.path().join("half");
     fs::create_dir(&half).unwrap();
     fs::copy(whole.join("manifest.json"), half.join("manifest.json")).unwrap();
@@ -219,7 +219,7 @@ async fn a_bundle_that_comes_into_the_watched_folder_is_ready_soon() {
 }
 
 #[tokio::test]
-async fn a_hang_up_signal_reads_the_settings_again() {
+async fn sighup_reloads_the_settings() {
     let mut site = Site::start().await;
     assert_eq!(site.rank(request(1)).await["budget"]["total_ms"], 2000.0);
     site.set("budget.default_ms = 3000\nserver.k_max = 30");
@@ -239,8 +239,7 @@ async fn a_hang_up_signal_reads_the_settings_again() {
 
 /// A graph whose last bias is no number: it verifies by checksum, loads, and then gives nothing that can be ranked by.
 #[tokio::test]
-async fn a_model_that_gives_no_numbers_is_withdrawn_and_every_request_is_answered_by_the_one_before()
- {
+async fn a_model_that_returns_nan_is_withdrawn_without_failed_requests() {
     let folder = models();
     let two = folder.path().join("two");
     let mut graph = fs::read(two.join("unified.onnx")).unwrap();
@@ -269,7 +268,7 @@ async fn a_model_that_gives_no_numbers_is_withdrawn_and_every_request_is_answere
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_exchange_costs_is_measured() {
+async fn the_cost_of_activation_under_load_is_measured() {
     let folder = models();
     let site = Site::start_with(&format!("models.folder = {:?}", folder.path())).await;
     let plan = Exchange {

@@ -42,7 +42,7 @@ async fn reaches(http: &Client, of: &Process, version: &str, wanted: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_are_exchanged_over_five_processes_and_every_gateway() {
+async fn activation_over_five_processes_reaches_every_gateway() {
     let folder = models();
     let own = format!("models.folder = {:?}\n", folder.path());
     let fleet = Fleet::start().await;
@@ -83,7 +83,7 @@ async fn models_are_exchanged_over_five_processes_and_every_gateway() {
     assert!(phases.iter().all(|phase| phase.failed + phase.mixed == 0), "{phases:?}");
     reaches(http, &other, "two", "none").await;
 
-    // What one gateway does, the other does.
+    // The gateways follow each other.
     let (status, reply) = post(http, &other, "/v1/models", &json!({"name": "two"})).await;
     assert_eq!(status, 202, "{reply}");
     for one in [&other, &gateway] {
@@ -102,10 +102,10 @@ async fn models_are_exchanged_over_five_processes_and_every_gateway() {
     let mut named = request(3);
     named["model"] = json!(first);
     let (_, reply) = post(http, &other, "/v1/rank", &named).await;
-    assert_eq!(reply["model"], json!(first), "the one before is still held");
+    assert_eq!(reply["model"], json!(first), "the earlier model is still served");
     assert_ne!(answer(&reply), ranked[0]);
 
-    // A process that begins anew has what the gateways have.
+    // A restarted process loads the models of the gateways.
     parts[1].kill();
     parts[1].restart();
     parts[1].ready(http).await;

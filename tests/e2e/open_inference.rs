@@ -1,4 +1,4 @@
-//! Graphs served to others, and run by others, over the Open Inference Protocol.
+//! Graphs served, and run remotely, over the Open Inference Protocol.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ const FEW_SHAPES: &str =
     "scoring.candidate_buckets = [32, 128]\nscoring.user_buckets = [1, 2]\nretrieval.limit = 100\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tritons_client_gets_what_the_graphs_answer() {
+async fn tritons_client_gets_the_outputs_of_the_graphs() {
     let site = Site::start_with("open_inference.max_body_bytes = 8388608\n").await;
     let url = site.url("");
     let asked = Command::new(open_inference_python())
@@ -88,7 +88,7 @@ async fn errors_have_the_protocols_form(site: &Site) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_by_other_servers_are_those_of_the_session() {
+async fn remote_graphs_give_the_answers_of_local_sessions() {
     let graph = repository("models/simshop/bundle/unified.onnx");
     let folder = TempDir::new().unwrap();
     let other_graph = other_weights(&folder);
@@ -100,7 +100,7 @@ async fn answers_by_other_servers_are_those_of_the_session() {
     {
         let settings = format!("{FEW_SHAPES}open_inference.serve = false\n{server}");
         let there = Site::start_with(&settings).await;
-        let worst = alike(&here, &there).await;
+        let worst = largest_difference(&here, &there).await;
         let asked = metric(&there, "plugrank_peer_requests_total{role=\"open_inference\"").await;
         println!("{name}: largest difference {worst:.1e}, {asked} requests");
         assert!(worst <= 1e-5, "{worst}");
@@ -149,7 +149,7 @@ async fn zeros_but(site: &Site, model: &str, said: &[(&str, i64)]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_out_of_range_is_refused_to_its_sender_alone() {
+async fn an_id_out_of_range_fails_its_own_request_only() {
     const RANKED: usize = 20;
     let site = Site::start_with(FEW_SHAPES).await;
     let asked = [
@@ -182,7 +182,7 @@ async fn an_id_out_of_range_is_refused_to_its_sender_alone() {
             for user in from..from + RANKED {
                 let body = json!({"user_id": format!("u{user}"), "k": 10, "budget_ms": 20_000});
                 let (status, reply) = site.post_json("/v1/rank", &body).await;
-                // On a busy machine it may be late; that its batch failed is another matter.
+                // On a busy machine it may be late, but its batch must not fail.
                 assert!(status == 200 || status == 503, "{reply}");
                 let degraded = reply["degraded"].as_array().into_iter().flatten();
                 let causes: Vec<&Value> = degraded.map(|of| &of["cause"]).collect();
@@ -208,7 +208,7 @@ async fn metric(site: &Site, name: &str) -> f64 {
 
 /// Ranks the same candidates for many users at two sites: the largest difference of a click
 /// probability.
-async fn alike(one: &Site, other: &Site) -> f64 {
+async fn largest_difference(one: &Site, other: &Site) -> f64 {
     let mut worst: f64 = 0.0;
     for user in 0..40 {
         let candidates: Vec<String> =
@@ -238,7 +238,7 @@ async fn ctr(site: &Site, body: &Value) -> Vec<(String, f64)> {
     ctr
 }
 
-/// A graph with the border of the shipped one and other weights.
+/// A graph with the inputs and outputs of the shipped one and other weights.
 fn other_weights(folder: &TempDir) -> PathBuf {
     let mut graph = fs::read(repository("models/simshop/bundle/unified.onnx")).unwrap();
     let middle = graph.len() / 2;

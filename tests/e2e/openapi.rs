@@ -49,7 +49,7 @@ fn shown(document: &Value) -> Vec<Shown> {
             }));
         }
     }
-    // A thing is written before it is read, and read before it is taken away.
+    // Objects are written before they are read, and read before they are deleted.
     calls.sort_by_key(|call| match call.method {
         Method::PUT => 0,
         Method::DELETE => 2,
@@ -64,7 +64,7 @@ async fn every_example_gets_an_answer() {
     let (_, document) = site.get("/openapi.json").await;
     let calls = shown(&document);
     for Shown { method, path, body, media_type } in &calls {
-        // Another protocol; and what needs a folder of models, which the demo has not.
+        // The Open Inference Protocol, and calls that need a folder of models, are left out.
         if path.starts_with("/v2") || path.starts_with("/v1/models") && *method != Method::GET {
             continue;
         }
@@ -85,7 +85,7 @@ async fn every_example_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn a_ranking_of_unknown_candidates_says_so() {
+async fn a_ranking_of_unknown_candidates_has_a_note() {
     let site = Site::start().await;
     let ask = serde_json::json!({"user_id": "u1", "candidates": ["no", "such", "items"]});
     let reply = site.rank(ask).await;

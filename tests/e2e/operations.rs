@@ -1,4 +1,4 @@
-//! Which test shows what each call of the API does, over a real server.
+//! The end-to-end test of each operation of the API.
 
 use std::{collections::BTreeSet, fs};
 
@@ -8,46 +8,43 @@ use super::site::{Site, repository};
 const SHOWN: &[(&str, &[&str])] = &[
     (
         "rank",
-        &["rank::the_reply_says_what_happened", "filters::k_of_k_come_back_at_every_selectivity"],
+        &[
+            "rank::the_reply_reports_stages_and_timing",
+            "filters::k_items_are_returned_at_every_filter_selectivity",
+        ],
     ),
     ("rankBatch", &["surfaces::a_batch_ranks_for_many_users"]),
     ("similarItems", &["surfaces::similar_items_are_of_the_same_kind"]),
     ("appendEvents", &["events::a_click_changes_the_next_ranking", "events::an_event_counts_once"]),
-    ("putItem", &["items::an_item_is_written_listed_changed_and_removed"]),
+    ("putItem", &["items::an_item_is_written_listed_changed_and_deleted"]),
     (
         "patchItem",
         &[
-            "items::an_item_is_written_listed_changed_and_removed",
-            "filters::a_price_changes_without_encoding_anything",
+            "items::an_item_is_written_listed_changed_and_deleted",
+            "filters::a_price_change_encodes_nothing",
         ],
     ),
     ("getItem", &["rank::every_ranked_item_can_be_looked_up"]),
     ("getItemImage", &["rank::every_ranked_item_can_be_looked_up"]),
-    ("deleteItem", &["items::an_item_is_written_listed_changed_and_removed"]),
-    ("writeItems", &["items::many_items_come_line_by_line_and_a_wrong_line_is_named"]),
-    ("putUser", &["users::a_user_is_written_changed_and_forgotten_to_the_last_byte"]),
-    ("patchUser", &["users::a_user_is_written_changed_and_forgotten_to_the_last_byte"]),
-    ("getUser", &["users::a_user_is_written_changed_and_forgotten_to_the_last_byte"]),
-    ("deleteUser", &["users::a_user_is_written_changed_and_forgotten_to_the_last_byte"]),
-    ("listModels", &["models::models_are_exchanged_under_requests_and_no_answer_mixes_two"]),
-    ("loadModel", &["models::models_are_exchanged_under_requests_and_no_answer_mixes_two"]),
-    ("activateModel", &["models::models_are_exchanged_under_requests_and_no_answer_mixes_two"]),
-    (
-        "deleteModel",
-        &["models::a_removed_model_gives_its_threads_back_and_the_other_sees_new_items"],
-    ),
+    ("deleteItem", &["items::an_item_is_written_listed_changed_and_deleted"]),
+    ("writeItems", &["items::bulk_items_are_read_by_line_and_invalid_lines_named"]),
+    ("putUser", &["users::a_deleted_user_leaves_no_byte_in_the_store"]),
+    ("patchUser", &["users::a_deleted_user_leaves_no_byte_in_the_store"]),
+    ("getUser", &["users::a_deleted_user_leaves_no_byte_in_the_store"]),
+    ("deleteUser", &["users::a_deleted_user_leaves_no_byte_in_the_store"]),
+    ("listModels", &["models::activation_under_load_never_mixes_two_models"]),
+    ("loadModel", &["models::activation_under_load_never_mixes_two_models"]),
+    ("activateModel", &["models::activation_under_load_never_mixes_two_models"]),
+    ("deleteModel", &["models::a_removed_model_ends_its_threads_and_the_other_sees_new_items"]),
     ("listExperiments", &["openapi::every_example_gets_an_answer"]),
     ("getExperiment", &["openapi::every_example_gets_an_answer"]),
-    (
-        "putExperiment",
-        &["experiments::shoppers_browse_and_what_an_experiment_counts_is_what_they_did"],
-    ),
+    ("putExperiment", &["experiments::experiment_results_match_the_actions_of_simulated_shoppers"]),
     ("deleteExperiment", &["openapi::every_example_gets_an_answer"]),
     (
         "getExperimentResults",
-        &["experiments::shoppers_browse_and_what_an_experiment_counts_is_what_they_did"],
+        &["experiments::experiment_results_match_the_actions_of_simulated_shoppers"],
     ),
-    ("export", &["export::a_running_shop_is_exported_with_the_requests_that_showed_its_items"]),
+    ("export", &["export::a_running_shop_is_exported_with_its_served_lists"]),
     ("backup", &["export::a_store_is_backed_up_while_it_serves"]),
     ("liveness", &["rank::health_metrics_and_documents_are_served"]),
     ("readiness", &["rank::health_metrics_and_documents_are_served"]),
@@ -61,7 +58,7 @@ const SHOWN: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn every_call_is_made_by_a_test() {
+async fn every_operation_has_an_end_to_end_test() {
     let site = Site::start().await;
     let (_, document) = site.get("/openapi.json").await;
     let paths = document["paths"].as_object().expect("paths");

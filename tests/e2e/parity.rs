@@ -17,7 +17,7 @@ struct Prediction {
 }
 
 #[tokio::test]
-async fn served_probabilities_equal_the_torch_models() {
+async fn served_probabilities_equal_those_of_torch() {
     let text = fs::read_to_string(repository("models/simshop/predictions.json")).unwrap();
     let predictions: Vec<Prediction> = serde_json::from_str(&text).unwrap();
     assert!(predictions.len() >= 200, "only {} test impressions", predictions.len());
@@ -37,8 +37,8 @@ async fn served_probabilities_equal_the_torch_models() {
         let ctr = reply["items"][0]["ctr"].as_f64().unwrap();
         assert_eq!(reply["coverage"]["missing"], json!(0), "{reply}");
         let difference = (ctr - prediction.score).abs();
-        // A taste is the solution of a system of equations: it magnifies the last digits of text and image
-        // encoders, in which torch and ONNX Runtime differ.
+        // A taste is the solution of a linear system: it amplifies rounding differences between torch and ONNX
+        // Runtime in the text and image encoders.
         assert!(
             difference <= 1e-3,
             "user {} item {}: served {ctr}, torch {}",

@@ -58,7 +58,7 @@ async fn an_unknown_candidate_is_left_out_and_counted() {
 }
 
 #[tokio::test]
-async fn excluded_and_seen_items_stay_away() {
+async fn excluded_and_clicked_items_are_not_ranked() {
     let site = Site::start().await;
     let before = site.rank_for("u5", 20).await;
     let unwanted = ids(&before)[..5].to_vec();
@@ -78,7 +78,7 @@ async fn excluded_and_seen_items_stay_away() {
 }
 
 #[tokio::test]
-async fn the_reply_says_what_happened() {
+async fn the_reply_reports_stages_and_timing() {
     let site = Site::start().await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let request_id = "018f3f2e-7b1a-7c3d-9e4f-5a6b7c8d9e0f";
@@ -111,7 +111,7 @@ async fn the_reply_says_what_happened() {
 }
 
 #[tokio::test]
-async fn one_request_always_has_one_answer() {
+async fn equal_requests_have_equal_answers() {
     let site = Site::start().await;
     let ask = || {
         let body =
@@ -125,7 +125,7 @@ async fn one_request_always_has_one_answer() {
 }
 
 #[tokio::test]
-async fn a_request_is_answered_as_it_asks_for_comparison() {
+async fn a_request_can_override_rung_and_diversity() {
     let site = Site::start().await;
     let ask = |more: serde_json::Value| {
         let mut body =
@@ -187,7 +187,7 @@ async fn health_metrics_and_documents_are_served() {
 }
 
 #[tokio::test]
-async fn it_ends_cleanly_when_asked() {
+async fn sigterm_ends_the_server_cleanly() {
     let site = Site::start().await;
     site.rank_for("u1", 5).await;
     assert_eq!(site.terminate(), Some(0));

@@ -1,11 +1,11 @@
-//! Requests logged in full are re-ranked again, and come out as they were served.
+//! Replay of requests that were logged in full reproduces the served lists.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::site::{Site, plugrank, settings, stderr};
 
-/// Rules of every kind that go by chance, similarity and columns.
+/// Rules that use randomness, similarity and columns.
 const RULES: &str = r#"
 exposures.full_share = 1.0
 surfaces.home.rules = [
@@ -19,7 +19,7 @@ surfaces.home.rules = [
 const LISTS: usize = 120;
 
 #[tokio::test]
-async fn lists_that_were_logged_in_full_come_out_again() {
+async fn replaying_lists_logged_in_full_reproduces_them() {
     let asked = std::env::var("PLUGRANK_REPLAYED_LISTS").ok().and_then(|text| text.parse().ok());
     let lists = asked.unwrap_or(LISTS);
     let site = Site::start_with(RULES).await;
@@ -72,7 +72,7 @@ surfaces.home.rules = [
 /// Another model is estimated from the log of an export: the one that made it is worth what was logged, and the
 /// ID-based one is another. Without exploration there is nothing to say.
 #[tokio::test]
-async fn a_model_is_estimated_from_the_log_before_a_test() {
+async fn another_model_is_estimated_from_the_log() {
     let site = Site::start_with(EXPLORING).await;
     let mut model = Value::Null;
     for n in 0..240 {
@@ -89,7 +89,7 @@ async fn a_model_is_estimated_from_the_log_before_a_test() {
         };
         let items = reply["items"].as_array().expect("items");
         let mut events: Vec<Value> = items.iter().map(|item| event(item, "impression")).collect();
-        // Whether an item is clicked is a matter of the item and the user, and not of chance.
+        // Clicks are a deterministic function of item and user.
         let clicked = |item: &&Value| {
             item["item_id"].as_str().expect("an id").bytes().map(usize::from).sum::<usize>() % 4
                 == n % 4

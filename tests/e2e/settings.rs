@@ -22,14 +22,14 @@ fn refused(more: &str, environment: &[(&str, &str)], key: &str) {
 }
 
 #[test]
-fn unknown_keys() {
+fn unknown_keys_stop_the_server() {
     refused("scoring.batch_rowz = 5", &[], "batch_rowz");
     refused("serving.x = 5", &[], "serving");
     refused("", &[("PLUGRANK__SCORING__BATCH_ROWZ", "5")], "batch_rowz");
 }
 
 #[test]
-fn impossible_values() {
+fn out_of_range_values_stop_the_server() {
     refused("scoring.workers = 257", &[], "scoring.workers");
     refused("reranking.lambda = 1.5", &[], "reranking.lambda");
     refused("budget.shares.scoring = 0.95", &[], "budget.shares");
@@ -38,7 +38,7 @@ fn impossible_values() {
 }
 
 #[test]
-fn they_are_validated_without_a_start() {
+fn settings_are_validated_without_starting_a_server() {
     let folder = TempDir::new().unwrap();
     let validate = |more: &str| {
         let config = settings(folder.path(), 0, more);
@@ -69,7 +69,7 @@ fn they_are_validated_without_a_start() {
 }
 
 #[test]
-fn a_settings_file_that_is_missing_or_no_toml() {
+fn a_missing_or_invalid_settings_file_is_an_error() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("plugrank.toml");
     let run = || plugrank(&["serve", "--config"]).arg(&path).output().unwrap();

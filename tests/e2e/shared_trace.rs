@@ -1,4 +1,4 @@
-//! One request through five processes is one trace.
+//! A request through five processes is one trace.
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! A Plugrank of a test's own: the shipped shop in a temporary folder, served on a free port.
+//! A server for a test: the shipped shop in a temporary folder, on a free port.
 
 use std::{
     fs,
@@ -13,8 +13,8 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The program that is tested: that of these tests, unless `PLUGRANK` names another (a release build, to
-/// measure what breaks).
+/// The tested program: that of this build, unless `PLUGRANK` names another (a release build, for
+/// measurements).
 fn program() -> PathBuf {
     std::env::var_os("PLUGRANK")
         .map_or_else(|| env!("CARGO_BIN_EXE_plugrank").into(), PathBuf::from)

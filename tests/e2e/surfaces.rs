@@ -1,4 +1,4 @@
-//! Surfaces, pages, batches, similar items, and users that nobody stores.
+//! Surfaces, pages, batches, similar items, and users without a stored profile or history.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ fn names(reply: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_surface_has_its_filter_sources_and_length() {
+async fn a_surface_sets_filter_sources_and_length() {
     let site = Site::start_with(SURFACES).await;
     let plain = site.rank(json!({"user_id": "u1", "k": 100})).await;
     assert!(of_bags(&site, &names(&plain)).await > 0, "the test would show nothing");
@@ -52,7 +52,7 @@ async fn of_bags(site: &Site, ids: &[&str]) -> usize {
 }
 
 #[tokio::test]
-async fn pages_never_repeat_and_go_on_to_the_end() {
+async fn pages_never_repeat_items_up_to_the_end() {
     let site = Site::start().await;
     let mut body = json!({"user_id": "u1", "k": 50});
     let mut met: HashSet<String> = HashSet::new();
@@ -107,7 +107,7 @@ async fn similar_items_are_of_the_same_kind() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_did_shapes_their_list() {
+async fn events_of_the_request_personalise_an_unknown_user() {
     let site = Site::start().await;
     let (_, known) = site.get("/v1/users/u5").await;
     let history = known["history"].as_array().unwrap();
@@ -139,7 +139,7 @@ async fn what_a_stranger_did_shapes_their_list() {
 }
 
 #[tokio::test]
-async fn a_cart_is_gone_with() {
+async fn a_cart_gets_items_similar_to_its_content() {
     let site = Site::start_with("surfaces.cart.sources = { ann = 1.0 }").await;
     let (_, near) = site.get("/v1/items/i1/similar?k=50").await;
     let near: HashSet<&str> = names(&near).into_iter().collect();
@@ -168,7 +168,7 @@ surfaces.explore.rules = [{ rule = "exploration", share = 0.5, max_impressions =
 "#;
 
 #[tokio::test]
-async fn rules_of_a_surface_hold_and_are_explained() {
+async fn rules_of_a_surface_hold_and_are_in_explain() {
     let site = Site::start_with(RULES).await;
     let body = json!({"user_id": "u1", "surface": "home", "k": 20, "explain": true});
     let reply = site.rank(body).await;
@@ -200,7 +200,7 @@ async fn rules_of_a_surface_hold_and_are_explained() {
 }
 
 #[tokio::test]
-async fn explored_items_say_their_propensity() {
+async fn explored_items_report_their_propensity() {
     let site = Site::start_with(RULES).await;
     let mut explored = 0;
     for user in 1..=20 {

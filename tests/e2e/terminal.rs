@@ -17,7 +17,7 @@ fn stdout(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn a_ranking_as_a_table_and_as_json() {
+async fn rankings_are_printed_as_a_table_and_as_json() {
     let site = Site::start().await;
     let url = site.url("");
     let table = stdout(&run(&["rank", "u1", "-k", "3", "--url", &url]).await);
@@ -45,7 +45,7 @@ async fn a_ranking_as_a_table_and_as_json() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there() {
+async fn an_unreachable_server_is_an_error() {
     let output = run(&["rank", "u1", "--url", "http://127.0.0.1:1"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no server answers at http://127.0.0.1:1"));

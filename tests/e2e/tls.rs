@@ -1,4 +1,4 @@
-//! TLS: a server with a certificate, and roles that show one another theirs.
+//! TLS: a server with a certificate, and roles with mutual TLS.
 
 use std::{
     fs,
@@ -90,7 +90,7 @@ fn ready(agent: &Agent, port: u16) {
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_is_called_over_tls() {
+async fn a_server_with_a_certificate_serves_tls() {
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
     let ca = authority.write(folder.path(), "ca.crt");
     let files = authority.issue(folder.path(), "server", &["localhost"]);
@@ -103,7 +103,7 @@ async fn a_server_with_a_certificate_is_called_over_tls() {
     let url = format!("https://localhost:{port}");
     let answer = ranked(&url, &ca);
     assert!(String::from_utf8_lossy(&answer.stdout).contains("full"), "{answer:?}");
-    // Whom nobody vouches for is not called, and who does not encrypt is told.
+    // A server of an unknown authority is not called, and plain HTTP gets an error.
     let unknown = rank(&url, None);
     assert!(!unknown.status.success());
     let plain = rank(&format!("http://localhost:{port}"), None);
@@ -115,7 +115,7 @@ async fn a_server_with_a_certificate_is_called_over_tls() {
 }
 
 #[tokio::test]
-async fn five_roles_know_one_another_by_their_certificates() {
+async fn five_roles_authenticate_by_certificates() {
     let fleet = Fleet::start().await;
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
     let ca = authority.write(folder.path(), "ca.crt");
@@ -143,7 +143,7 @@ async fn five_roles_know_one_another_by_their_certificates() {
         let call = agent.post(url("/rpc/v1/scoring/score")).send(&b"x"[..]);
         assert_eq!(call.unwrap().status(), 403, "{}", role.role);
     }
-    // A gateway without one is no gateway of these roles.
+    // A gateway without a certificate is refused by the roles.
     let none = format!("peers.tls.ca_file = {ca:?}\nserver.tls = {{}}\n{all}");
     let stranger = fleet.spawn("gateway", &none);
     stranger.ready(&fleet.http).await;
@@ -152,7 +152,7 @@ async fn five_roles_know_one_another_by_their_certificates() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_named_at_the_start() {
+fn unusable_certificates_are_named_at_start() {
     let (authority, folder) = (TestAuthority::new(), TempDir::new().unwrap());
     let one = authority.issue(folder.path(), "one", &["localhost"]);
     let other = authority.issue(folder.path(), "other", &["localhost"]);

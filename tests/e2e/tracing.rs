@@ -1,4 +1,4 @@
-//! Spans reach a real OTLP receiver, and one that does not receive costs requests nothing.
+//! Spans reach a real OTLP receiver; an unreachable one does not delay requests.
 
 use std::{
     net::TcpListener,
@@ -37,7 +37,7 @@ fn trace_id(number: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_is_reached_by_https() {
+async fn spans_are_exported_over_https() {
     let folder = tempfile::tempdir().unwrap();
     let authority = TestAuthority::new();
     let ca_file = authority.write(folder.path(), "collector-ca.pem");
@@ -71,7 +71,7 @@ async fn a_request_is_one_trace_over_either_protocol() {
             })
             .await;
         is_whole(&spans, &reply);
-        // The latency histograms lead to it.
+        // The latency histograms have it as exemplar.
         let page = site.open_metrics().await;
         let exemplar = format!(" # {{trace_id=\"{trace}\"}} ");
         for histogram in ["http_request_duration_seconds", "stage_duration_seconds"] {
@@ -79,7 +79,7 @@ async fn a_request_is_one_trace_over_either_protocol() {
             let named = |line: &str| line.starts_with(&buckets) && line.contains(&exemplar);
             assert!(page.lines().any(named), "{histogram}: {page}");
         }
-        // The batches ran in traces of their own and link to the calls that waited for them.
+        // Batches have their own traces, which link to the calls that waited for them.
         let waiting = named(&spans, "score-unified wait and run").span_id.clone();
         let links = |span: &Span| span.links.iter().any(|link| link.span_id == waiting);
         let batch =
@@ -118,7 +118,7 @@ fn is_whole(spans: &[Span], reply: &Value) {
 }
 
 #[tokio::test]
-async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
+async fn a_degraded_request_is_exported_with_sampling_off() {
     let collector = Collector::start(Protocol::Http);
     let settings = collector.settings() + "telemetry.sample_share = 0.0\n";
     let site = Site::start_with(&settings).await;
@@ -127,7 +127,7 @@ async fn a_degraded_request_is_exported_though_nothing_is_sampled() {
     assert_eq!(reply["degraded"], json!([]));
     let sampled = trace_id(2);
     rank_in(&site, &sampled, true, json!({"user_id": "u1", "k": 5})).await;
-    // Somewhere between nothing and plenty is a budget that some of the stages fit in.
+    // Budgets are tried until one fits only some of the stages.
     let mut cut = None;
     for number in 3..300 {
         let trace = trace_id(number);
@@ -206,17 +206,17 @@ fn has_its_stages(spans: &[Span], reply: &Value) {
 #[tokio::test]
 async fn an_unreachable_collector_costs_no_request() {
     let gone = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    costs_nothing(&format!("http://{gone}")).await;
+    check_requests_are_not_delayed(&format!("http://{gone}")).await;
 }
 
 #[tokio::test]
 async fn a_collector_that_never_answers_costs_no_request() {
-    costs_nothing(&silent()).await;
+    check_requests_are_not_delayed(&silent()).await;
 }
 
 /// Every request is answered at once, what cannot be sent is dropped and counted, and the process
 /// ends when it is asked to.
-async fn costs_nothing(endpoint: &str) {
+async fn check_requests_are_not_delayed(endpoint: &str) {
     for protocol in ["http", "grpc"] {
         let site = Site::start_with(&format!(
             "telemetry.otlp_endpoint = \"{endpoint}\"\ntelemetry.otlp_protocol = \"{protocol}\"\n\

@@ -145,7 +145,7 @@ fn near(reply: &Value, item: &str, expected: [f64; 2]) {
 }
 
 #[tokio::test]
-async fn typed_values_reach_the_model_from_everywhere() {
+async fn typed_values_of_every_source_reach_the_model() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let bundle = repository("shared/bundle/tests/fixtures/typed");
@@ -195,7 +195,7 @@ async fn typed_values_reach_the_model_from_everywhere() {
     near(&reply, "i2", second.probabilities());
     near(&reply, "i3", third.probabilities());
 
-    // What is said of the user holds for this request alone; of a user nobody knows too.
+    // User features of a request apply to this request only, also for an unknown user.
     let asked = |user: &str, features: Value| {
         json!({
             "user_id": user, "candidates": ["i3"], "user": {"features": features},
@@ -231,7 +231,7 @@ async fn typed_values_reach_the_model_from_everywhere() {
 }
 
 #[tokio::test]
-async fn action_and_value_of_the_past_reach_both_models() {
+async fn action_and_value_of_history_entries_reach_both_models() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let bundle = repository("shared/bundle/tests/fixtures/typed");
@@ -285,12 +285,12 @@ async fn action_and_value_of_the_past_reach_both_models() {
     let (_, user) = site.get("/v1/users/u7").await;
     let entry = &user["history"][0];
     assert_eq!((&entry["action"], &entry["value"]), (&json!("buy"), &json!(9.5)), "{user}");
-    // Of an interaction that was loaded.
+    // The same for an interaction that was loaded.
     near(&site.rank(ask("u3", None)).await, "i3", expected(1.0, acts(&[(3.0, 20.0)]), None));
 }
 
 #[tokio::test]
-async fn values_that_the_model_cannot_read_are_named() {
+async fn values_of_the_wrong_type_are_named() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let bundle = repository("shared/bundle/tests/fixtures/typed");

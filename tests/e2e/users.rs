@@ -1,4 +1,4 @@
-//! Users over the API: written, changed, read, and forgotten to the last byte.
+//! Users over the API: written, changed, read, and deleted without a trace.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn holds(folder: &TempDir, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_user_is_written_changed_and_forgotten_to_the_last_byte() {
+async fn a_deleted_user_leaves_no_byte_in_the_store() {
     let site = Site::start().await;
     let path = format!("/v1/users/{WHO}");
     assert_eq!(site.get(&path).await.0, 404);
@@ -42,13 +42,13 @@ async fn a_user_is_written_changed_and_forgotten_to_the_last_byte() {
         .collect();
     assert_eq!(site.post_json("/v1/events", &json!({"events": clicks})).await.0, 202);
     let after = site.rank_for(WHO, 20).await;
-    assert_ne!(before, after, "what is written of a user counts from the next request on");
+    assert_ne!(before, after, "a profile counts from the next request on");
     let (_, user) = site.get(&path).await;
     assert_eq!(user["history"].as_array().map(Vec::len), Some(5), "{user}");
 
     assert_eq!(call(&site, Method::DELETE, &json!({})).await, 204);
     assert_eq!(site.get(&path).await.0, 404);
-    // Sent before, and new again: nothing is known of it any more.
+    // The same event again is new: its id was deleted too.
     let again = json!({"events": [{"event_id": "1", "type": "click", "user_id": "stays", "item_id": "i1"}]});
     assert_eq!(site.post_json("/v1/events", &again).await.0, 202);
     let folder = site.stopped();

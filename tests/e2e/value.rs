@@ -1,4 +1,4 @@
-//! The value formula, from the settings to the reply: items are ordered by what they are worth.
+//! The value formula, from the settings to the reply.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ fn number(value: &Value) -> f64 {
 }
 
 #[tokio::test]
-async fn items_are_ordered_by_what_they_are_worth() {
+async fn items_sort_by_the_value_formula() {
     const FORMULA: &str =
         "click * purchase * coalesce(item.price, 1) + candidate.bid - request.temperature * 0.1";
     let site = site(FORMULA).await;
@@ -46,27 +46,27 @@ async fn items_are_ordered_by_what_they_are_worth() {
     assert_eq!(explain["value"], json!(FORMULA));
     let placements = explain["placements"].as_array().expect("placements");
     for (item, placement) in items.iter().zip(placements) {
-        let of = |name: &str| &placement["value"][name];
+        let explained = |name: &str| &placement["value"][name];
         for task in ["click", "purchase"] {
-            assert_eq!(of(task), &item["scores"][task], "{placement}");
+            assert_eq!(explained(task), &item["scores"][task], "{placement}");
         }
         let price = match item["item_id"].as_str() {
             Some("i1") => 9.5,
             Some("i2") => 0.25,
-            // Nobody said what it costs.
+            // This item has no price.
             _ => {
-                assert_eq!(of("item.price"), &Value::Null);
+                assert_eq!(explained("item.price"), &Value::Null);
                 1.0
             }
         };
-        let worth = number(of("click")) * number(of("purchase")) * price
-            + number(of("candidate.bid"))
-            - number(of("request.temperature")) * 0.1;
+        let worth = number(explained("click")) * number(explained("purchase")) * price
+            + number(explained("candidate.bid"))
+            - number(explained("request.temperature")) * 0.1;
         assert!((number(&item["score"]) - worth).abs() < 1e-5, "{item}: {worth}");
         assert_eq!(item["ctr"], item["scores"]["click"]);
     }
 
-    // A text is no bid. Who gives none is told that nothing can be worked out, and gets an answer.
+    // A text is no bid. A request without bids is answered, with a note that no value can be computed.
     let mut wrong = ask.clone();
     wrong["candidates"][1]["features"]["bid"] = json!("much");
     let (status, problem) = site.post_json("/v1/rank", &wrong).await;
@@ -84,7 +84,7 @@ async fn items_are_ordered_by_what_they_are_worth() {
 }
 
 #[tokio::test]
-async fn an_item_without_a_number_sinks_and_a_written_one_counts() {
+async fn an_item_without_a_value_sorts_last_until_it_is_written() {
     let site = site("-1 / item.price").await;
     let candidates = json!(["i3", "i2", "i1"]);
     let reply = site.rank(json!({"user_id": "u1", "candidates": candidates})).await;
@@ -101,7 +101,7 @@ async fn an_item_without_a_number_sinks_and_a_written_one_counts() {
 }
 
 #[tokio::test]
-async fn a_surface_has_a_formula_of_its_own() {
+async fn a_surface_can_have_its_own_formula() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let more = format!(
@@ -135,7 +135,7 @@ async fn a_surface_has_a_formula_of_its_own() {
 }
 
 #[test]
-fn a_formula_that_names_nothing_is_refused_before_a_port_is_bound() {
+fn a_formula_with_unknown_names_is_refused_before_a_port_is_bound() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     for (formula, said) in [

@@ -1,4 +1,4 @@
-//! Bundles that would fail later: refused when data is loaded and when the server starts, with what is wrong.
+//! Invalid bundles are refused at load and at start, with the reason.
 
 use std::{
     fs,
@@ -45,15 +45,15 @@ fn a_vocabulary_longer_than_its_table_is_refused_by_verify_load_and_serve() {
             let told = stderr(&output);
             assert!(!output.status.success(), "{command}, {vocabulary}: {told}");
             let named = format!("{graph}: id ");
-            let of = format!("of feature `{feature}`, whose ids go to ");
-            assert!(told.contains(&named) && told.contains(&of), "{command}: {told}");
+            let largest_id = format!("of feature `{feature}`, whose ids go to ");
+            assert!(told.contains(&named) && told.contains(&largest_id), "{command}: {told}");
             assert!(told.contains("longer than the embedding table"), "{command}: {told}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_model_that_cannot_look_up_its_ids_is_not_taken_in() {
+async fn a_model_with_ids_beyond_its_table_fails_to_load() {
     let models = TempDir::new().unwrap();
     super::bundle_copy::copy(&repository("models/simshop/bundle"), &models.path().join("two"));
     let two = models.path().join("two");
@@ -69,14 +69,14 @@ async fn a_model_that_cannot_look_up_its_ids_is_not_taken_in() {
         let found = list["models"].as_array().unwrap().iter().find(of_two).cloned();
         match found {
             Some(model) if model["state"] == "failed" => break model,
-            Some(model) if model["state"] == "ready" => panic!("it was taken in: {model}"),
+            Some(model) if model["state"] == "ready" => panic!("it was loaded: {model}"),
             _ => {}
         }
         assert!(Instant::now() < deadline, "the model did not fail in time: {list}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(failed.to_string().contains("of feature `user_id`, whose ids go to"), "{failed}");
-    // Whoever it would have hurt is ranked by the model that was there.
+    // Users beyond its table are ranked by the earlier model.
     for user in ["u1", "later3"] {
         let reply = site.rank(json!({"user_id": user, "k": 2})).await;
         assert_eq!((&reply["rung"], &reply["degraded"]), (&json!("full"), &json!([])), "{reply}");

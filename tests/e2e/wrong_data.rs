@@ -1,4 +1,4 @@
-//! Data and stores that are not what their users think: said, and never served as if nothing were.
+//! Data that does not fit the bundle, and stores without items, are reported.
 
 use std::{fs, process::Output};
 
@@ -13,7 +13,7 @@ use super::{
 const BUNDLE: &str = "shared/bundle/tests/fixtures/typed";
 
 #[tokio::test]
-async fn a_withdrawn_item_stays_so_through_a_load() {
+async fn an_unavailable_item_stays_unavailable_through_a_load() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset(folder.path());
     let site = Site::start_on(&repository(BUNDLE), folder.path()).await;
@@ -32,7 +32,7 @@ async fn a_withdrawn_item_stays_so_through_a_load() {
 }
 
 #[test]
-fn a_column_that_the_bundle_reads_and_the_data_lacks_is_refused() {
+fn a_dataset_without_a_column_of_the_bundle_is_refused() {
     let folder = TempDir::new().expect("a temporary folder");
     dataset_with(folder.path(), "cost");
     let verify = |more: &[&str]| {
@@ -62,7 +62,7 @@ fn a_column_that_the_bundle_reads_and_the_data_lacks_is_refused() {
 }
 
 #[test]
-fn a_repeated_load_does_not_double_the_stores_file() {
+fn a_repeated_load_does_not_double_the_store_file() {
     let folder = TempDir::new().expect("a temporary folder");
     let store = folder.path().join("store.redb");
     fs::copy(loaded().join("store.redb"), &store).expect("the store can be copied");
@@ -80,7 +80,7 @@ fn a_repeated_load_does_not_double_the_stores_file() {
 }
 
 #[tokio::test]
-async fn an_empty_store_is_told_of() {
+async fn an_empty_store_is_reported_by_readiness() {
     let site = Site::start_empty(&repository(BUNDLE)).await;
     let (status, ready) = site.get("/readyz").await;
     assert_eq!((status, &ready["degraded"]), (200, &json!(true)), "{ready}");

@@ -33,7 +33,7 @@ fn by_another_clock(mut command: Command, offset: &Path) -> Command {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_costs_nobody_their_budget() {
+async fn clock_jumps_do_not_affect_budgets() {
     let folder = TempDir::new().unwrap();
     let offset = folder.path().join("offset");
     fs::write(&offset, "+0").unwrap();
@@ -56,7 +56,7 @@ async fn a_clock_that_jumps_costs_nobody_their_budget() {
             "{jump}: {reply}"
         );
     }
-    // The clock really was another one in between.
+    // The clock really was changed in between.
     let (_, known) = site.get("/v1/users/jumper").await;
     let mut moments: Vec<i64> = known["history"]
         .as_array()

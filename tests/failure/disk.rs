@@ -12,7 +12,7 @@ use super::load::Load;
 use crate::e2e::site::Site;
 
 #[tokio::test]
-async fn the_disk_is_full_for_a_while() {
+async fn writes_are_refused_on_a_full_disk_and_recover() {
     // The signal that comes with the limit below is ignored, so that writing fails as it does on a
     // full disk.
     let site = Site::start_as("", |command| {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_store_without_items_is_told_in_the_log_and_by_readiness() {
+async fn a_store_without_items_is_reported_by_log_and_readiness() {
     let (folder, http, port) = (TempDir::new().unwrap(), Client::new(), free_port());
     let config = settings(folder.path(), port, "");
     let process = Process::start("all", port, config.clone());

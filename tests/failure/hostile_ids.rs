@@ -1,4 +1,4 @@
-//! Ids that are more than ids: what would begin a log line of its own, clear a terminal, or be another id.
+//! Ids with line breaks, terminal escapes or invalid UTF-8: no log injection, and no two ids that are one.
 
 use std::fs;
 
@@ -77,7 +77,7 @@ async fn a_line_break_or_an_escape_in_an_id_forges_no_log_line() {
 }
 
 #[tokio::test]
-async fn ids_that_are_no_utf8_are_refused_and_none_is_another() {
+async fn ids_that_are_not_utf8_are_refused_and_never_conflated() {
     let folder = TempDir::new().unwrap();
     let ((process, _), http) = (start(&folder, "text").await, Client::new());
     for id in ["%ff", "%fe", "a%c3", "%ed%a0%80"] {

@@ -1,4 +1,4 @@
-//! Callers that rank and click without a pause, and what they saw.
+//! Callers that rank and click without a pause, and a record of their answers.
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ const RECOVERY: Duration = Duration::from_secs(5);
 /// Clicks of each user who clicks.
 const CLICKS: usize = 20;
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Full,
@@ -137,8 +137,8 @@ impl Load {
         }
     }
 
-    /// Ends the callers and holds what they saw against what was promised: every request was
-    /// answered within its budget, and every acknowledged click can be read. The whole's figures.
+    /// Ends the callers and checks the guarantees: every request was answered within its budget, and every
+    /// acknowledged click can be read. Returns the figures of the whole run.
     pub(super) async fn end(self) -> Figures {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers {

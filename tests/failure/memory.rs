@@ -1,4 +1,4 @@
-//! What callers send to make a process large: its peak stays below what docs/deploy.md says.
+//! Requests that try to exhaust memory: the peak stays below the limits of docs/deploy.md.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ async fn bounded<T>(
     answer
 }
 
-/// The same, with what it took: what an attack takes that is turned away before it begins proves nothing.
+/// The same, returning the peak: an attack that is refused before it begins would prove nothing.
 async fn measured<T>(
     what: &str,
     pid: u32,
@@ -119,7 +119,7 @@ async fn post(site: &Site, body: Vec<u8>, encoding: Option<&'static str>) -> Sta
 }
 
 #[tokio::test]
-async fn outputs_repeated_and_bodies_blown_up_take_no_more_than_bodies_may() {
+async fn repeated_outputs_and_decompressed_bodies_stay_within_body_memory() {
     let mut site = Site::start().await;
     let pid = site.pid();
     assert_eq!(post(&site, infer(&json!([{"name": "logit"}])), None).await, StatusCode::OK);
@@ -143,7 +143,7 @@ async fn outputs_repeated_and_bodies_blown_up_take_no_more_than_bodies_may() {
 }
 
 #[tokio::test]
-async fn uploads_that_never_end_are_cut_and_take_no_more_than_bodies_may() {
+async fn unfinished_uploads_time_out_and_stay_within_body_memory() {
     let mut site = Site::start_with("server.client_timeout_ms = 500").await;
     let (pid, address) = (site.pid(), site.url("").replace("http://", ""));
     let rest = memory(pid, "VmRSS");
@@ -156,7 +156,7 @@ async fn uploads_that_never_end_are_cut_and_take_no_more_than_bodies_may() {
         stream.write_all(head.as_bytes()).unwrap();
         let part = vec![b' '; 1 << 20];
         for _ in 0..63 {
-            // Refused while it is sent: as good.
+            // Refused while it is sent: fine too.
             if stream.write_all(&part).is_err() {
                 break;
             }
@@ -190,7 +190,7 @@ async fn uploads_that_never_end_are_cut_and_take_no_more_than_bodies_may() {
 }
 
 #[tokio::test]
-async fn the_largest_pictures_at_a_time_take_no_more_than_their_decodes() {
+async fn concurrent_image_decodes_stay_within_their_memory_limit() {
     let mut site = Site::start_with("embedding.encode_threads = 1").await;
     let pid = site.pid();
     let rest = memory(pid, "VmRSS");
@@ -233,7 +233,7 @@ async fn the_largest_pictures_at_a_time_take_no_more_than_their_decodes() {
 
 /// Bodies that are as large as a role takes them, and become larger when they are read.
 #[tokio::test]
-async fn calls_that_hold_millions_of_ids_take_no_more_than_bodies_may() {
+async fn calls_with_millions_of_ids_stay_within_body_memory() {
     let fleet = Fleet::start().await;
     let embedding = fleet.start_role("embedding", "").await;
     let near = peers(&[&embedding]);

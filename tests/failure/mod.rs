@@ -1,7 +1,7 @@
-//! What breaks, while load runs: what callers see of it, and how soon it is over.
+//! Failures under load: what callers see, and how soon full quality is back.
 //!
 //! Budgets are generous, since debug builds of several processes share a few cores with other
-//! tests; what is held to them is the time that the servers themselves report.
+//! tests; they are compared with the time that the servers themselves report.
 
 mod clock;
 mod disk;

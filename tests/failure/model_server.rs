@@ -1,4 +1,4 @@
-//! The server that runs the unified model is killed, or stopped in its tracks.
+//! The server that runs the unified model is killed, or paused (SIGSTOP).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The line between two roles is cut: connections stay, and nothing arrives.
+//! A network partition between two roles: connections stay, and nothing arrives.
 
 use std::time::{Duration, Instant};
 

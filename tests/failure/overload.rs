@@ -1,4 +1,4 @@
-//! Ten times the load that callers usually make.
+//! Overload: ten times the usual number of callers.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +51,7 @@ async fn caller(site: &Site, number: usize, until: Instant) -> Seen {
 }
 
 #[tokio::test]
-async fn a_flood_is_answered_in_time_or_refused_at_once_and_leaves_nothing_behind() {
+async fn overload_is_answered_in_time_or_refused_at_once_and_recovers() {
     let site = Site::start().await;
     let until = Instant::now() + LOAD;
     let callers = (0..CALLERS).map(|number| caller(&site, number, until));

@@ -1,4 +1,4 @@
-//! A process of a role is killed, or stopped in its tracks.
+//! A process of a role is killed, or paused (SIGSTOP).
 
 use std::time::{Duration, Instant};
 

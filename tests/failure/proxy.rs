@@ -1,4 +1,4 @@
-//! A TCP proxy whose line can be slow or cut.
+//! A TCP proxy that can delay or drop traffic.
 
 use std::time::Duration;
 

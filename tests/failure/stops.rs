@@ -1,4 +1,4 @@
-//! Stopping and starting again, over and over.
+//! Repeated stops and starts.
 
 use std::{fs, path::Path};
 
@@ -34,7 +34,7 @@ async fn start_and_stop(role: &'static str, folder: &Path, more: &str, turn: u32
 #[tokio::test]
 async fn fifty_clean_stops_leave_the_store_closed() {
     let folder = TempDir::new().unwrap();
-    // Without a model a start is quick; nothing is called that is elsewhere.
+    // Without a model a start is quick; the peers are never called.
     let elsewhere = "peers.retrieval_url = \"http://127.0.0.1:1\"\n\
                      peers.embedding_url = \"http://127.0.0.1:1\"\n\
                      peers.scoring_url = \"http://127.0.0.1:1\"\n\
@@ -47,7 +47,7 @@ async fn fifty_clean_stops_leave_the_store_closed() {
     for turn in 0..3 {
         start_and_stop("all", folder.path(), "", turn).await;
     }
-    // The check tells: a process that is killed leaves it open.
+    // Control: a killed process leaves the store open.
     let port = free_port();
     let config = settings(folder.path(), port, "");
     let http = Client::new();

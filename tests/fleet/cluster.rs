@@ -1,4 +1,4 @@
-//! A real Redis Cluster of a test's own: three masters, each with a replica.
+//! A real Redis Cluster for a test: three masters, each with a replica.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ impl Cluster {
             Node { port, bus, child: spawn(&folder, port, bus), folder }
         };
         let nodes: Vec<Node> = (0..6).map(node).collect();
-        until("its nodes answer", || nodes.iter().all(Node::answers)).await;
+        wait_until("its nodes answer", || nodes.iter().all(Node::answers)).await;
         let created = Command::new("redis-cli")
             .args(["--cluster", "create"])
             .args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)))
@@ -84,7 +84,7 @@ impl Cluster {
     /// Waits until a replica has taken the place of a dead master.
     pub(crate) async fn replaced(&self, dead: usize) {
         let live = || self.nodes.iter().enumerate().filter(move |(place, _)| *place != dead);
-        until("a replica takes over", || {
+        wait_until("a replica takes over", || {
             live().filter(|(_, node)| node.is_master()).count() == 3
                 && live().all(|(_, node)| node.knows_all_slots())
         })
@@ -100,7 +100,7 @@ impl Cluster {
 
     /// Waits until every node knows all slots covered, and every replica follows its master.
     async fn whole(&self) {
-        until("the cluster is whole", || {
+        wait_until("the cluster is whole", || {
             self.nodes.iter().all(|node| {
                 let replication = node.ask(&["INFO", "replication"]);
                 let follows = replication.contains("master_link_status:up")
@@ -158,7 +158,7 @@ fn spawn(folder: &Path, port: u16, bus: u16) -> Child {
         .expect("redis-server is installed (Debian: apt-get install redis-server)")
 }
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(90);
     while !done() {
         assert!(Instant::now() < deadline, "in 90 s not: {what}");

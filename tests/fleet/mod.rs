@@ -1,4 +1,4 @@
-//! Roles in processes of a test's own, and a Redis behind them.
+//! Roles in separate processes, with a Redis behind them.
 
 mod cluster;
 mod model_server;

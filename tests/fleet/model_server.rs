@@ -89,12 +89,12 @@ impl ModelServer {
         self.child = spawn(self.folder.path());
     }
 
-    /// SIGSTOP: it is there and does nothing.
+    /// Pauses it (SIGSTOP).
     pub(crate) fn pause(&self) {
         self.signal("-STOP");
     }
 
-    /// SIGCONT.
+    /// Resumes it (SIGCONT).
     pub(crate) fn resume(&self) {
         self.signal("-CONT");
     }

@@ -59,12 +59,12 @@ impl Process {
         self.child = spawn(self.role, &self.config);
     }
 
-    /// SIGSTOP: it is there and does nothing.
+    /// Pauses it (SIGSTOP).
     pub(crate) fn pause(&self) {
         self.signal("-STOP");
     }
 
-    /// SIGCONT.
+    /// Resumes it (SIGCONT).
     pub(crate) fn resume(&self) {
         self.signal("-CONT");
     }

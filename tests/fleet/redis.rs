@@ -1,4 +1,4 @@
-//! A real Redis of a test's own, which keeps what it has acknowledged.
+//! A real Redis for a test, durable for acknowledged writes.
 
 use std::{
     fs,
@@ -104,7 +104,7 @@ async fn load() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     let redis = Redis::start("redis-server".into(), folder.path()).await;
     let config = folder.path().join("plugrank.toml");
-    // Nothing is broken here, only slow where the machine is busy.
+    // Long timeouts: a busy machine is slow.
     let patient = "store.redis.timeout_ms = 10000";
     let settings = settings(0, &Redis::settings(redis.port), patient);
     fs::write(&config, settings).expect("the settings can be written");

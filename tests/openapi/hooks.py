@@ -90,7 +90,7 @@ def rank(body: Body) -> None:
 
 
 def events(body: Body) -> None:
-    """Types are those of the settings, and moments go by the server's clock."""
+    """Event types are those of the settings, and times are near the server's clock."""
     now = int(time.time() * 1000)
     for event in objects(body, "events"):
         event["type"] = "click"

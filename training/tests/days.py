@@ -1,4 +1,4 @@
-"""The planted set in two states, a bundle of the earlier one, and the run that made it."""
+"""The planted data set at two times, a bundle of the earlier one, and the run that made it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 PROGRAM = os.environ.get("PLUGRANK", "")
-needs_server = pytest.mark.skipif(not PROGRAM, reason="PLUGRANK names no server; cargo xtask test training does")
+needs_server = pytest.mark.skipif(
+    not PROGRAM, reason="PLUGRANK is not set to a plugrank binary: run `cargo xtask test training`"
+)
 # Two seconds a request: a program without optimization takes its time.
 SETTINGS = """\
 server.bind = "127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Models without a network, on clicks that follow the colour of the click before."""
+"""Baselines without a network, on clicks that follow the colour of the previous click."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def quality(inputs: BaselineInputs, name: str) -> float:
     return auc(inputs.split.test.label, BASELINES[name](inputs)[1])
 
 
-def test_what_is_clicked_close_together_tells_the_next_click(inputs: BaselineInputs) -> None:
+def test_cooccurrence_predicts_the_next_click(inputs: BaselineInputs) -> None:
     assert quality(inputs, "popularity") == 0.5
     assert quality(inputs, "cooccurrence") > 0.65
     assert quality(inputs, "content") > 0.8
     assert quality(inputs, "cooccurrence-content") > 0.8
 
 
-def test_the_newest_clicks_are_found_to_weigh_most(inputs: BaselineInputs) -> None:
+def test_the_fitted_decay_favours_recent_clicks(inputs: BaselineInputs) -> None:
     found = Cooccurrence(inputs)
     assert DECAYS[found.decay] < 32
     made = found.columns(inputs.split.valid)

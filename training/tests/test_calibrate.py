@@ -27,12 +27,12 @@ def test_calibration_restores_the_probabilities(method: str) -> None:
     assert np.abs(expit(fresh) - expit((fresh + 1.0) / 2.0)).mean() > 0.1
 
 
-def test_platt_never_turns_the_order_around() -> None:
+def test_platt_scaling_keeps_the_order() -> None:
     logits, labels = drawn(rows=2000)
     assert calibrate("platt", logits, 1 - labels)["a"] > 0
 
 
-def test_isotonic_corners_are_what_the_bundle_format_asks() -> None:
+def test_isotonic_points_are_strictly_ascending() -> None:
     logits, labels = drawn(rows=2000)
     entry = calibrate("isotonic", np.round(logits, 1), labels)
     assert np.all(np.diff(entry["x"]) > 0)
@@ -44,6 +44,6 @@ def test_isotonic_corners_are_what_the_bundle_format_asks() -> None:
     assert high == entry["y"][-1]
 
 
-def test_nothing_to_calibrate_on_is_an_error() -> None:
+def test_an_empty_validation_part_is_an_error() -> None:
     with pytest.raises(ValueError, match="validation part is empty"):
         calibrate("platt", np.zeros(0), np.zeros(0))

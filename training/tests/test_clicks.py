@@ -54,7 +54,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
     return Options(data, home / "out", None, "plugrank", None, 0, torch.device("cpu"), models=models)
 
 
-def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_is_trained_from_clicks_alone(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
     with without_idrec_bundle():
         report = run_experiment(options, CONFIG)
     assert report["split"] == "warm"
@@ -79,7 +79,7 @@ def test_clicks_alone_become_a_bundle(options: Options, capsys: pytest.CaptureFi
 
 
 def test_frozen_layers_are_read_from_files(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same run again with the lower layers of PPM frozen; what came before is reused."""
+    """The same run again with the lower layers of PPM frozen; earlier stages are reused."""
     config = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, freeze=FROZEN))
     run = open_run(dataclasses.replace(options, no_test=True), config)
     fitted = fit_models(run, prepare(run, show_groups=True), ("unified",))

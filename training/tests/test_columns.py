@@ -1,4 +1,4 @@
-"""What happens to every column is told, and what a model reads and the data lacks is refused."""
+"""The report of each column's use, and the error about columns that a model reads and the data lacks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def catalog(folder: Path) -> Catalog:
     return make_catalog(Dataset.load(folder), SCHEMA, [], torch.zeros(3, 0))
 
 
-def test_every_column_is_told(folder: Path) -> None:
+def test_the_use_of_every_column_is_reported(folder: Path) -> None:
     uses = {(use.table, use.column): use for use in column_uses(Dataset.load(folder), SCHEMA)}
     brand = uses["items.parquet", "brand"]
     assert (brand.use, brand.missing, brand.unknown) == ("feature `brand`, 1 values", 1 / 3, 1 / 3)
@@ -79,7 +79,7 @@ def test_a_column_that_the_model_reads_must_be_there(folder: Path) -> None:
     assert catalog(folder).item_ids["colour"].tolist() == [0, 0, 0]
 
 
-def test_what_only_the_log_names_is_told(folder: Path) -> None:
+def test_items_of_the_log_without_content_are_reported(folder: Path) -> None:
     assert unlisted_note(Dataset.load(folder)) == ""
     tables = valid_tables()
     tables["interactions"]["item_id"] = ["2", "new", "10"]

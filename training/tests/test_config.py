@@ -51,7 +51,7 @@ def test_a_file_overrides_single_keys(tmp_path: Path) -> None:
         ("[ppm\n", "TOML"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str) -> None:
+def test_invalid_configurations_are_named(tmp_path: Path, text: str, key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         load_config(written(tmp_path, text))
 

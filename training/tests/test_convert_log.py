@@ -1,4 +1,4 @@
-"""Any log by a map: what happens to its columns, what is dropped and counted, what is refused with which words."""
+"""Conversion of a log by a map: use of its columns, counts of dropped rows, error messages."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def meta(folder: Path) -> dict[str, object]:
     return found
 
 
-def test_a_log_becomes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_is_converted_to_a_dataset_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["convert", "--map", str(write(tmp_path)), str(out)]) == 0
     dataset = Dataset.load(out)
@@ -93,7 +93,7 @@ def test_a_log_becomes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "converted by this map before" in capsys.readouterr().out
 
 
-def test_columns_that_the_map_does_not_name_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unmapped_columns_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "items.csv").write_text("product,name,weight\n9,Kettle,2\n", encoding="utf-8")
     text = MAP.replace('keep = ["device"]\n', "").split("[items]")[0] + '[items]\nfiles = "items.csv"\ntitle = "name"\n'
     assert main(["convert", "--map", str(write(tmp_path, text)), str(tmp_path / "out")]) == 0
@@ -106,7 +106,7 @@ def test_columns_that_the_map_does_not_name_are_told(tmp_path: Path, capsys: pyt
     }
 
 
-def test_items_and_users_of_their_own(tmp_path: Path) -> None:
+def test_items_and_users_from_separate_files(tmp_path: Path) -> None:
     items = pa.table(
         {
             "sku": [9, 10, 9, 77],
@@ -163,7 +163,7 @@ def test_numbers_tasks_actions_and_values(tmp_path: Path) -> None:
     data = Dataset.load(tmp_path / "out")
     assert (set(data.past_columns), set(data.log_columns)) == ({"action", "value"}, {"price"})
     assert data.task_labels["purchase"].tolist() == [0, 0, 1, -1]
-    # What a drawn negative was done with, nobody knows; nobody bought it.
+    # A drawn negative has no action, and its label of the purchase task is 0.
     drawn = (
         text.split("[label]")[0]
         + "[sample]\nper_positive = 1\n[tasks.purchase]\n"
@@ -262,7 +262,7 @@ def test_a_criteo_file(tmp_path: Path) -> None:
         ("[label]", "[label", "not valid TOML"),
     ],
 )
-def test_a_map_that_cannot_be_used_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_invalid_map_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in MAP
     path = write(tmp_path, MAP.replace(old, new))
     with pytest.raises(DatasetError, match=message):

@@ -1,4 +1,4 @@
-"""The dataset folder: what is read, and what is refused with which words."""
+"""The dataset folder: what is read, and error messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_shorter_ids_come_first_then_bytes() -> None:
     assert ordered == ["9", "Z", "a", "b", "10", "ä", "100"]
 
 
-def test_a_valid_folder_is_read_in_whole(tmp_path: Path) -> None:
+def test_a_valid_folder_is_read(tmp_path: Path) -> None:
     dataset = Dataset.load(write_folder(tmp_path, valid_tables()))
     assert dataset.item_ids == ["2", "10", "a"]
     assert dataset.titles == ["Two", "Ten", ""]
@@ -57,7 +57,7 @@ def test_an_empty_log_is_no_error(tmp_path: Path) -> None:
     assert Dataset.load(write_folder(tmp_path, tables)).rows == 0
 
 
-def test_truth_is_read_and_must_be_of_the_same_impressions(tmp_path: Path) -> None:
+def test_truth_must_match_the_impressions(tmp_path: Path) -> None:
     tables = valid_tables()
     log = tables["interactions"]
     tables["truth"] = {name: log[name] for name in ("user_id", "item_id", "timestamp")}
@@ -91,7 +91,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("table", "column", "values", "message"), WRONG)
-def test_a_wrong_value_is_named(tmp_path: Path, table: str, column: str, values: Any, message: str) -> None:
+def test_an_invalid_value_is_named(tmp_path: Path, table: str, column: str, values: Any, message: str) -> None:
     tables = valid_tables()
     tables[table][column] = values
     with pytest.raises(DatasetError, match=message):
@@ -107,7 +107,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, table: str, column: str, values:
         ({"negatives": "matched"}, r"column `label`, row 1: 0, but dataset\.json says"),
     ],
 )
-def test_wrong_meta_is_named(tmp_path: Path, meta: dict[str, Any], message: str) -> None:
+def test_invalid_meta_is_named(tmp_path: Path, meta: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         Dataset.load(write_folder(tmp_path, valid_tables(), **meta))
 

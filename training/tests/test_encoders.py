@@ -1,4 +1,4 @@
-"""Text and image encoders: what they read, that they learn, that they repeat."""
+"""Text and image encoders: inputs, learning, determinism."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ TEXTS = [item_text(*pair) for pair in zip(TITLES, DESCRIPTIONS, strict=True)]
     ("title", "text", "expected"),
     [("  A ", " b\n", "A\nb"), ("A", "", "A"), (None, " b", "b"), ("", None, ""), (" ", "\n", "")],
 )
-def test_item_text_is_what_the_dataset_format_says(title: str | None, text: str | None, expected: str) -> None:
+def test_item_text_follows_the_dataset_format(title: str | None, text: str | None, expected: str) -> None:
     assert item_text(title, text) == expected
 
 
-def test_tokenizer_repeats_and_cuts_alike_with_its_special_token() -> None:
+def test_tokenizer_is_deterministic_and_truncates_like_the_tokenizers_library() -> None:
     first, second = (train_tokenizer(TEXTS, 120) for _ in range(2))
     assert first.to_str() == second.to_str()
     ids, mask = tokenize(first, [TEXTS[0], "red", ""], 6)
@@ -55,7 +55,7 @@ def test_clicked_pairs_are_of_one_user_and_close() -> None:
     assert (10, 13) in {tuple(pair) for pair in clicked_pairs(user, item, label, reach=2).tolist()}
 
 
-def test_pairs_that_share_an_item_are_no_negatives() -> None:
+def test_pairs_that_share_an_item_are_not_negatives() -> None:
     torch.manual_seed(0)
     left, right = torch.randn(3, 4), torch.randn(3, 4)
     apart = contrastive_loss(left, right, torch.tensor([[0, 1], [2, 3], [4, 5]]), 0.1)
@@ -76,7 +76,7 @@ def trained_text() -> tuple[list[float], np.ndarray]:
     return losses, encode_texts(encoder, tokenizer, [*TEXTS, ""], config.max_tokens, CPU)
 
 
-def test_text_encoder_learns_and_repeats() -> None:
+def test_text_encoder_learns_and_is_deterministic() -> None:
     losses, vectors = trained_text()
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.3
     assert np.all(vectors[-1] == 0)
@@ -90,7 +90,7 @@ def test_text_encoder_learns_and_repeats() -> None:
     assert np.array_equal(trained_text()[1], vectors)
 
 
-def test_halves_share_out_every_sentence() -> None:
+def test_text_halves_contain_every_sentence_once() -> None:
     text = "A red chair. It is wide! Who likes it? You."
     pairs = PairDrawer(["A red chair"], [text], [text], np.zeros((0, 2), np.int64), np.random.default_rng(0), 1.0)
     found = set()
@@ -107,7 +107,7 @@ def test_halves_share_out_every_sentence() -> None:
     assert pairs.two_halves("red") == ("red", "red")
 
 
-def test_nothing_to_contrast_leaves_the_encoder_alone() -> None:
+def test_without_pairs_the_text_encoder_is_unchanged() -> None:
     config = TextConfig(dim=16, heads=2)
     encoder = TextEncoder(10, config)
     before = encoder.out.weight.clone()
@@ -116,7 +116,7 @@ def test_nothing_to_contrast_leaves_the_encoder_alone() -> None:
     assert torch.equal(before, encoder.out.weight)
 
 
-def test_pixels_are_pillows(tmp_path: Path) -> None:
+def test_pixels_equal_those_of_pillow(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     picture = Image.fromarray(random.integers(0, 256, (40, 30, 4), dtype=np.uint8), "RGBA")
     picture.save(tmp_path / "a.png")
@@ -151,19 +151,19 @@ def test_image_encoder_learns_categories() -> None:
     assert np.mean(nearest == (label == 1)) > 0.95
 
 
-def test_image_encoder_learns_what_texts_tell() -> None:
+def test_image_encoder_learns_from_text_vectors() -> None:
     random = np.random.default_rng(0)
     kind = np.arange(96) % 3
     pixels = random.integers(0, 100, (96, 3, 16, 12), dtype=np.uint8)
     for channel in range(3):
         pixels[kind == channel, channel] += 120
-    # Texts of a kind lie about one direction each, which no category tells.
+    # Vectors of texts of a kind are near one direction, which is in no category.
     texts = (np.eye(8)[kind] * 4 + random.normal(size=(96, 8)) * 0.1).astype(np.float32)
     config = ImageConfig(dim=8, width=12, height=16, channels=4, epochs=15, batch=24, objective="text")
     torch.manual_seed(0)
     encoder = ImageEncoder(config)
     losses = train_image_encoder(encoder, pixels, texts, config, 0, CPU)
-    # A picture tells the kind: a third of the batch is left to choose from.
+    # A picture identifies the kind, which a third of the batch shares.
     assert losses[0] > np.log(16) > losses[-1]
     vectors = encode_images(encoder, pixels, CPU) / 8**0.5
     alike = vectors @ vectors.T

@@ -1,4 +1,4 @@
-"""Exported bundles: the manifest says what the graphs are, and they compute what torch computes."""
+"""Exported bundles: the manifest describes the graphs, and their outputs equal torch's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def reference(bundle: Path, graph: str, side: str) -> Arrays:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def test_files_are_those_that_are_listed(bundle: Path, manifest: dict[str, Any]) -> None:
+def test_the_manifest_lists_every_file(bundle: Path, manifest: dict[str, Any]) -> None:
     there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
     assert there == set(manifest["files"]) | {"manifest.json"}
     for name, entry in manifest["files"].items():
@@ -74,7 +74,7 @@ def test_manifest_matches_the_graphs(bundle: Path, manifest: dict[str, Any]) -> 
         assert set(reference(bundle, name, "out")) == {p["name"] for p in graph["outputs"]}
 
 
-def test_cut_is_complete(manifest: dict[str, Any]) -> None:
+def test_every_cached_output_is_read_and_every_input_is_cached(manifest: dict[str, Any]) -> None:
     """Every cached output is read by somebody, and nothing is read that is not cached."""
     graphs = manifest["graphs"]
     sources = [port["source"] for graph in graphs.values() for port in graph["inputs"]]
@@ -87,10 +87,12 @@ def test_cut_is_complete(manifest: dict[str, Any]) -> None:
     assert not any(".feature." in p["source"] for p in graphs["unified"]["inputs"])
 
 
-def test_reference_rows_repeat(bundle: Path, manifest: dict[str, Any]) -> None:
+def test_reference_rows_are_reproduced(bundle: Path, manifest: dict[str, Any]) -> None:
     for name, graph in manifest["graphs"].items():
         found = OnnxGraph(bundle / graph["file"]).run(reference(bundle, name, "in"))
-        for output, expected in reference(bundle, name, "out").items():
+        rows = reference(bundle, name, "out")
+        assert rows, name
+        for output, expected in rows.items():
             assert difference(expected, found[output]) <= manifest["reference"]["tolerance"]
 
 
@@ -109,7 +111,7 @@ def rows(values: Arrays, user: int, history: int | None) -> Arrays:
 
 
 @pytest.mark.parametrize("graph", ["unified", "idrec"])
-def test_alone_and_unpadded_scores_the_same(bundle: Path, graph: str) -> None:
+def test_scores_do_not_depend_on_batch_and_padding(bundle: Path, graph: str) -> None:
     loaded = OnnxGraph(bundle / f"{graph}.onnx")
     inputs, expected = reference(bundle, graph, "in"), reference(bundle, graph, "out")["logit"]
     lengths = reference(bundle, "user_encoder", "in")["history_mask"].sum(1).astype(int)
@@ -167,20 +169,22 @@ def test_text_encoder_ignores_padding(bundle: Path, manifest: dict[str, Any]) ->
     assert np.abs(wide["text_vector"] - both).max() < 1e-5
 
 
-def test_nothing_tells_of_the_machine(bundle: Path) -> None:
-    for path in bundle.glob("*.onnx"):
+def test_graphs_contain_no_build_metadata(bundle: Path) -> None:
+    graphs = list(bundle.glob("*.onnx"))
+    assert len(graphs) == 6
+    for path in graphs:
         model = onnx.load(path)
         assert not model.doc_string
         assert not model.metadata_props
         assert b".py" not in path.read_bytes()
 
 
-def test_equal_content_has_equal_versions(manifest: dict[str, Any], tmp_path: Path) -> None:
+def test_equal_bundles_have_equal_versions(manifest: dict[str, Any], tmp_path: Path) -> None:
     again = export_tiny(tmp_path / "again")
     assert (again["version"], again["encoder_version"]) == (manifest["version"], manifest["encoder_version"])
 
 
-def test_a_strange_folder_is_not_replaced(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "notes.txt").write_text("keep", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Networks that were trained elsewhere, exported: the graphs say of a folder what the network says by itself."""
+"""Export of networks that other code trained: scores of the graphs equal those of the network."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Wide(RowModel):
         (Features({"item_id": Category(["a"])}), "output_dim is 2"),
     ],
 )
-def test_features_that_cannot_be_written_are_named(features: Features, message: str, tmp_path: Path) -> None:
+def test_invalid_features_are_named(features: Features, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         export_module(Wide(), features, item_vector=nn.Embedding(3, 2), out=tmp_path / "bundle")
 
@@ -171,7 +171,7 @@ def test_ppm_is_plugged_into_a_host_that_stays_as_it_is(
     planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    # What judges later the host has not seen.
+    # The host is not trained on the part that is evaluated later.
     earlier = tmp_path / "earlier"
     shutil.copytree(planted, earlier)
     log = pq.read_table(planted / "interactions.parquet")

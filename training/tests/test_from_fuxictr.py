@@ -1,4 +1,4 @@
-"""Models that FuxiCTR trained: what it predicts through its own loader is what the exported bundle says."""
+"""Models that FuxiCTR trained: predictions through its own loader equal those of the exported bundle."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_server_answers_as_fuxictr_scores(
         compared(trained, capsys, "--url", url, "--budget-ms", "20000")
 
 
-def test_the_bundle_says_what_fuxictr_scores(
+def test_the_bundle_gives_the_scores_of_fuxictr(
     shop: FuxiShop, trained: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compared(trained, capsys, "--bundle", str(trained.bundle), "--dataset", str(shop.dataset))
@@ -74,7 +74,7 @@ def test_the_bundle_says_what_fuxictr_scores(
     assert manifest["history"] == {"clicks": 10, "impressions": 0}
 
 
-def test_what_a_bundle_cannot_carry_is_named(shop: FuxiShop, tmp_path: Path) -> None:
+def test_unsupported_features_are_named(shop: FuxiShop, tmp_path: Path) -> None:
     described = json.loads((shop.data / "feature_map.json").read_text())
     described["features"] += [
         {"picture": {"source": "item", "type": "embedding"}},

@@ -1,4 +1,4 @@
-"""What is read from files is what would have been computed."""
+"""The cache of frozen layers: values read from files equal computed ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_similarity_is_stored_beside_a_frozen_projection_alone(setup: Setup, tmp
     assert FrozenCache(tmp_path, "data").attach(trains, setup.catalog, []).frozen is None
 
 
-def test_an_item_that_is_dropped_is_the_missing_one(setup: Setup, tmp_path: Path) -> None:
+def test_a_dropped_item_reads_as_missing(setup: Setup, tmp_path: Path) -> None:
     model, items = setup.model(PROJECTION).eval(), torch.arange(20)
     stored = FrozenCache(tmp_path, "data").attach(model, setup.catalog, [])
     made = [model.encode_items(item_inputs(c, items, Dropping(item=1.0))) for c in (setup.catalog, stored)]
@@ -105,7 +105,7 @@ def test_training_is_the_same(setup: Setup, tmp_path: Path, frozen: tuple[str, .
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-3) for name in weights[0])
 
 
-def test_files_are_found_by_what_they_were_made_of(setup: Setup, tmp_path: Path) -> None:
+def test_cache_files_are_found_by_fingerprint(setup: Setup, tmp_path: Path) -> None:
     cache, model = FrozenCache(tmp_path, "data"), setup.model(LOWER)
 
     def folders() -> set[str]:
@@ -126,13 +126,13 @@ def test_files_are_found_by_what_they_were_made_of(setup: Setup, tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == 6
 
 
-def test_a_full_disk_is_named(setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insufficient_disk_space_is_an_error(setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
     with pytest.raises(ValueError, match=r"unified\.freeze: outputs of the frozen layers take"):
         FrozenCache(tmp_path, "data").attach(setup.model(LOWER), setup.catalog, [])
 
 
-def test_what_trains_is_not_stored(setup: Setup, tmp_path: Path) -> None:
+def test_outputs_of_trained_layers_are_not_cached(setup: Setup, tmp_path: Path) -> None:
     for frozen in ((), ("ppm.transformer",), ("host.embeddings",)):
         batcher = setup.batcher(setup.valid)
         catalog = FrozenCache(tmp_path, "data").attach(setup.model(frozen), setup.catalog, [batcher])

@@ -28,7 +28,7 @@ def reference(dataset: Dataset, user: int, before: int, clicks: int, impressions
         for u, item, time, label in zip(dataset.user, dataset.item, dataset.timestamp, dataset.label, strict=True)
         if u == user and time < before and item not in hidden
     ]
-    # Rows that are alike in time and item keep the order of the log, later ones first.
+    # Rows of equal time and item keep the order of the log, later ones first.
     past = sorted(past, key=lambda row: (row[0], shortlex_key(row[1])))[::-1]
     kept, left = [], {1: clicks, 0: impressions}
     for time, _, item, label in past:
@@ -47,7 +47,7 @@ def test_equals_the_reference(time: str, clicks: int, impressions: int, hide: bo
     index = HistoryIndex(dataset, clicks, impressions, hidden)
     random = np.random.default_rng(1)
     user = random.integers(0, len(dataset.user_ids), 300)
-    # Moments of interactions, moments between, before all and after all.
+    # Times of interactions, times between, before all and after all.
     moments = [*random.choice(dataset.timestamp, 280), 0, -5, 10**9, 350, 1, *([701] * 15)]
     before = np.array(moments, dtype=np.int64)
     found = index.gather(user, before)
@@ -100,7 +100,7 @@ def test_buckets_at_every_power_of_two() -> None:
     assert interval_bucket(np.array([1999, 2000, 3999, 4000])).tolist() == [1, 2, 2, 3]
 
 
-def test_bounds_must_make_sense() -> None:
+def test_invalid_history_limits_are_refused() -> None:
     dataset = random_dataset(3)
     for clicks, impressions in ((0, 0), (-1, 5), (5, -1)):
         with pytest.raises(ValueError, match="one must be above 0, none below"):

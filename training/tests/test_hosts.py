@@ -87,7 +87,7 @@ def test_a_host_exports_alone_and_with_ppm(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", HOSTS)
 @torch.no_grad()
-def test_a_host_of_ours_reads_what_was_done(kind: str, tmp_path: Path) -> None:
+def test_a_built_in_host_reads_actions_and_values(kind: str, tmp_path: Path) -> None:
     tiny, config = tiny_bundle(), configured(kind)
     value_of = dataclasses.replace(Feature.number("value", Transform("log1p")), corners=(0.0, 1.0, 3.0))
     past = (Feature.of("action", ("view", "buy")), value_of)
@@ -192,7 +192,7 @@ def test_groups_hold_every_parameter_once(kind: str) -> None:
         ("json:loads", "json:loads"),
     ],
 )
-def test_a_host_that_is_none_is_named(kind: str, message: str) -> None:
+def test_an_unknown_host_is_named(kind: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_idrec(tiny_bundle().schema, configured(kind), 0)
 

@@ -1,4 +1,4 @@
-"""A daily increment: new days, new items and new users go into an old bundle without losing what it knew."""
+"""Daily increments: a bundle is trained on with new days, items and users, and keeps what it learned."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_increment_learns_the_new_days(days: Days, tmp_path: Path) -> None:
     given = {k.removeprefix("unified/in/"): v for k, v in tensors.items() if k.startswith("unified/in/")}
     found = OnnxGraph(tmp_path / "bundle" / "unified.onnx").run(given)["logit"]
     assert np.abs(found - tensors["unified/out/logit"]).max() < 1e-4
-    # What it says of the rows it was judged by, for parity.
+    # Its predictions for the evaluated rows, for `parity`.
     for name in ("idrec", "unified"):
         predictions = pq.read_table(tmp_path / "predictions" / f"{name}.parquet")
         assert predictions.num_rows == report["rows"]["valid"]
@@ -60,7 +60,7 @@ def test_new_values_start_as_any_other() -> None:
         warm_start(torch.nn.Embedding(3, 3), before.state_dict())
 
 
-def test_what_cannot_be_gone_on_from_is_named(
+def test_invalid_increments_are_refused(
     days: Days, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = ["train", "--dataset", str(days.new), "--out", str(tmp_path / "out")]
@@ -74,7 +74,7 @@ def test_what_cannot_be_gone_on_from_is_named(
         assert message in capsys.readouterr().err
 
 
-def test_encoding_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_interrupted_encoding_resumes(tmp_path: Path) -> None:
     keys = [content_hash(bytes([n])) if n % 5 else None for n in range(20)]
     calls: list[int] = []
 

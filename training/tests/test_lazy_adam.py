@@ -35,7 +35,7 @@ def tables(rows: int = 5) -> tuple[nn.Embedding, nn.Embedding]:
     return lazy, dense
 
 
-def test_it_is_adamw_where_every_row_is_touched() -> None:
+def test_lazy_adamw_equals_adamw_where_every_row_is_touched() -> None:
     lazy, dense = tables()
     batches, rate = [[0, 1, 2, 3, 4, 1]] * 12, [RATE * (1 - step / 20) for step in range(12)]
     steps(lazy, LazyAdamW([lazy.weight], RATE, DECAY), batches, rate)
@@ -43,7 +43,7 @@ def test_it_is_adamw_where_every_row_is_touched() -> None:
     assert torch.allclose(lazy.weight, dense.weight, atol=1e-6)
 
 
-def test_rows_pay_the_decay_of_the_steps_they_missed() -> None:
+def test_skipped_rows_catch_up_on_weight_decay() -> None:
     lazy, _ = tables()
     before = lazy.weight.detach().clone()
     optimizer = LazyAdamW([lazy.weight], RATE, DECAY)
@@ -64,7 +64,7 @@ def test_rows_pay_the_decay_of_the_steps_they_missed() -> None:
     assert torch.allclose(alone.weight[1], settled[1], atol=1e-6)
 
 
-def test_clipping_takes_sparse_and_dense_gradients_together() -> None:
+def test_clipping_covers_sparse_and_dense_gradients() -> None:
     lazy, dense = tables()
     rest = nn.Linear(3, 1)
     norms = []
@@ -79,7 +79,7 @@ def test_clipping_takes_sparse_and_dense_gradients_together() -> None:
     assert torch.allclose(lazy.weight.grad.to_dense(), dense.weight.grad, atol=1e-6)
 
 
-def test_a_model_trains_its_id_tables_so_and_goes_on_from_a_checkpoint() -> None:
+def test_lazy_adamw_trains_id_tables_and_resumes_from_a_checkpoint() -> None:
     item = (Feature.of("item_id", (f"i{n}" for n in range(50))), Feature.of("categories", ("a", "b")))
     schema = Schema(item, (Feature.of("user_id", ("u1", "u2")),), (("text", 4),), 5, 5)
     options = FitOptions("x", 1, 1, 1, 1e-2, 1e-3, 1e-2, 0.5, Dropping(), 0, sparse=True)

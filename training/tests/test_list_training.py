@@ -1,4 +1,4 @@
-"""Training for lists: what is drawn, with what chance, and what the losses are worth."""
+"""Training for lists: sampled negatives, their probabilities, and the losses."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def past_of(*clicks: list[int]) -> HistoryBatch:
     return HistoryBatch(items, (items >= 0).astype(np.int64), zeros, mask, np.zeros(len(clicks), dtype=np.int64))
 
 
-def test_items_are_drawn_as_often_as_is_said() -> None:
+def test_negatives_are_drawn_with_the_reported_probability() -> None:
     drawer = negatives(negatives=40_000, hard=0.6, popular=0.5)
     past = past_of([3, 1], [])
     every = np.tile(np.arange(ITEMS), (2, 1))
@@ -84,7 +84,7 @@ def test_items_are_drawn_as_often_as_is_said() -> None:
     assert np.abs(chance[0] - chance[1]).max() > 0.02
 
 
-def test_what_the_user_clicked_before_is_not_trained_against() -> None:
+def test_past_clicks_are_not_negatives() -> None:
     found = negatives(negatives=300).draw(
         past_of([3, 1]), np.array([[5, 6]]), np.zeros(1, np.int64), np.random.default_rng(0)
     )
@@ -127,7 +127,7 @@ def test_an_order_of_clicks_has_no_moments(tmp_path: Path) -> None:
         prepare(open_run(options, config), show_groups=False)
 
 
-def test_hard_draws_follow_what_is_near() -> None:
+def test_hard_negatives_are_near_the_history() -> None:
     table = negatives().after.toarray()
     assert np.allclose(table.sum(axis=1), 1.0)
     assert (table[:, 0] >= 0).all()
@@ -161,7 +161,7 @@ def test_the_corrected_softmax_finds_the_share_of_the_whole_catalog() -> None:
     assert np.abs(ratio - share).max() > 0.1
 
 
-def test_the_list_loss_is_of_clicks_alone() -> None:
+def test_the_list_loss_covers_clicks_only() -> None:
     losses = torch.tensor([[1.0, 5.0], [3.0, 7.0]])
     assert list_loss(losses, torch.tensor([[1.0, 0.0], [1.0, 0.0]])).item() == 2.0
     assert list_loss(losses, torch.zeros(2, 2)).item() == 0.0
@@ -170,7 +170,7 @@ def test_the_list_loss_is_of_clicks_alone() -> None:
     assert np.isclose(against.item(), np.log(2.0))
 
 
-def test_a_query_is_what_retrieval_searches_by() -> None:
+def test_the_query_equals_that_of_retrieval() -> None:
     vectors = torch.eye(3).unsqueeze(0)
     clicked = torch.tensor([[1.0, 0.0, 1.0]])
     query = retrieval_query(vectors, clicked)[0]
@@ -221,7 +221,7 @@ def test_batches_with_drawn_items_repeat_and_can_be_skipped() -> None:
     assert not torch.equal(whole[0][:2], whole[1][:2])
 
 
-def test_impossible_shares_are_named(tmp_path: Path) -> None:
+def test_invalid_list_shares_are_named(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("[lists]\nshare = 1.5\n")
     with pytest.raises(ConfigError, match=r"lists\.share = 1\.5"):
@@ -246,7 +246,7 @@ def check_idrec_alone(bundle: Bundle, folder: Path) -> None:
     assert not any("modal" in source for source in read)
 
 
-def test_a_bundle_with_worse_lists_is_not_called_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_with_worse_lists_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_planted(tmp_path / "set")
     options = Options(data, tmp_path / "out", None, "plugrank", None, 0, torch.device("cpu"), no_test=True)
     quick = Config(

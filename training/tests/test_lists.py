@@ -1,4 +1,4 @@
-"""Lists: retrieval as the service does it, and what is measured of what a user would have seen."""
+"""Offline evaluation of lists: retrieval as in the service, and metrics of the resulting lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ids(*items: int) -> np.ndarray:
     return np.array(items, dtype=np.int64)
 
 
-def test_fusion_sums_reciprocal_ranks_and_keeps_the_order_of_equals() -> None:
+def test_fusion_sums_reciprocal_ranks_and_keeps_ties_in_order() -> None:
     merged = fuse([RankedList(ids(5, 6)), RankedList(ids(7, 5)), RankedList(ids(8))])
     assert merged.items.tolist() == [5, 7, 8, 6]
     assert merged.named[0].tolist() == [True, True, False]
@@ -92,7 +92,7 @@ def only(source: str, **more: object) -> RetrievalOptions:
     return dataclasses.replace(RetrievalOptions(limit=3, shares=shares), **more)  # type: ignore[arg-type]
 
 
-def test_every_source_names_what_the_service_would() -> None:
+def test_sources_find_what_the_service_finds() -> None:
     vectors = unit_rows(np.array([[1, 0], [0, 1], [1, 0.1], [0.9, 0.5], [0, 1], [1, 0]], dtype=np.float32))
     clicked = ids(0)
 
@@ -115,7 +115,7 @@ def test_every_source_names_what_the_service_would() -> None:
     assert set(named("category", ids())) == {0, 1, 2}
 
 
-def test_popular_is_what_was_clicked_lately_where_times_are_real() -> None:
+def test_popularity_decays_where_times_are_real() -> None:
     # Item 0 was clicked twice long ago, item 2 once 40 days later; a half-life is 30 days.
     late = 40 * 86_400_000
     log = snapshot(user=ids(0, 1, 2), item=ids(0, 0, 2), timestamp=ids(10, 20, late), label=ids(1, 1, 1))
@@ -144,7 +144,7 @@ def test_recall_and_ndcg_by_hand() -> None:
     assert np.allclose(found.ndcg_short, [(1 / np.log2(3)) / (1 + 1 / np.log2(3)), 1.0])
 
 
-def test_of_what_was_shown_later_the_share_that_was_clicked() -> None:
+def test_clicked_share_of_items_shown_later() -> None:
     # User 0 is shown 1 (clicked), 2 (refused), and 3 before the request only; user 1 is shown 5 twice, of which the
     # first time counts.
     part = Examples(
@@ -181,7 +181,7 @@ def test_of_what_was_shown_later_the_share_that_was_clicked() -> None:
     assert shown_clicks([lists([7] * SHORT + [1], [])], context).shown.sum() == 0
 
 
-def test_intervals_carry_seeds_and_users() -> None:
+def test_intervals_cover_seeds_and_users() -> None:
     random = np.random.default_rng(0)
     users = random.normal(0.1, 1.0, 400)
     same = interval(np.stack([users, users]))
@@ -289,7 +289,7 @@ def test_the_command_measures_every_row_once(planted: Path, tmp_path: Path, caps
     # The same candidates, in another order: all of them fit into the long list.
     assert len({round(row["recall@100"]["value"], 9) for row in fixed.values()}) == 1
     assert fixed["unified"]["retrieved"] == fixed["idrec"]["retrieved"]
-    # A user likes one colour: who knows it makes better lists than popularity.
+    # A user likes one colour: models that learn it make better lists than popularity.
     over = report["unified_over"]["popularity"]["fixed"]["recall@20"]
     assert over["low"] > 0
     gain = fixed["unified"]["recall@20"]["value"] - fixed["popularity"]["recall@20"]["value"]

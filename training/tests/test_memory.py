@@ -44,7 +44,7 @@ def write_large(folder: Path, rows: int, items: int, dim: int) -> Path:
     return folder
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by Linux's RLIMIT_DATA: run it on Linux")
 def test_a_data_set_larger_than_memory_trains(tmp_path: Path) -> None:
     rows, items, dim = 1_000_000, 40_000, 256
     data = write_large(tmp_path / "set", rows, items, dim)

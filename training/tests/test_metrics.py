@@ -54,7 +54,7 @@ def test_auc_and_log_loss_equal_scikit_learn(ties: bool) -> None:
     assert metrics.log_loss(label, probability) == pytest.approx(sklearn_log_loss(label, probability), abs=1e-12)
 
 
-def test_centred_auc_does_not_know_how_often_a_user_clicks() -> None:
+def test_centred_auc_ignores_the_click_rate_of_users() -> None:
     user, label, probability = rows(4, ties=False)
     logit = np.log(probability) - np.log1p(-probability)
     centred = logit - np.array([logit[user == one].mean() for one in user])
@@ -103,7 +103,7 @@ def test_one_class_has_no_area() -> None:
     assert math.isnan(WeightedAuc(np.array([1, 0]), score[:2], member=np.array([0, 1]))(np.array([2.0, 0.0])))
 
 
-def test_a_score_that_is_no_number_is_refused() -> None:
+def test_a_nan_score_is_refused() -> None:
     with pytest.raises(ValueError, match="score 1 is not a number"):
         metrics.auc(np.array([0, 1]), np.array([0.5, np.nan]))
 
@@ -138,7 +138,7 @@ def test_ece_bins_have_equal_mass() -> None:
     assert metrics.expected_calibration_error(label, probability) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_evaluate_has_them_all() -> None:
+def test_evaluate_reports_every_metric() -> None:
     user, label, probability = rows(6)
     found = metrics.evaluate(user, label, probability)
     assert list(found) == ["auc", "gauc", "centred_auc", "log_loss", "normalised_entropy", "calibration_ratio", "ece"]
@@ -173,7 +173,7 @@ def test_intervals_equal_resampling_row_by_row() -> None:
     assert found["auc"].low < found["auc"].difference < found["auc"].high
 
 
-def test_a_clear_gain_is_told_from_none() -> None:
+def test_a_clear_gain_is_distinguished_from_none() -> None:
     random = np.random.default_rng(0)
     user, truth = np.repeat(np.arange(200), 10), random.random(2000)
     label = (random.random(2000) < truth).astype(np.int8)
@@ -186,7 +186,7 @@ def test_a_clear_gain_is_told_from_none() -> None:
     assert not same["auc"].is_gain_or_loss
 
 
-def test_nothing_to_resample_is_refused() -> None:
+def test_an_empty_sample_is_refused() -> None:
     none = np.zeros(0)
     with pytest.raises(ValueError, match="no impressions"):
         paired_intervals(Compared(none, none, none, none), none)

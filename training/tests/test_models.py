@@ -1,4 +1,4 @@
-"""The click models: what is cached, what padding and missing items do."""
+"""The click models: cached values, padding, missing items."""
 
 from __future__ import annotations
 

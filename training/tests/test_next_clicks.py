@@ -61,13 +61,13 @@ def make_ppm(catalog: Catalog) -> Ppm:
     return next(part for part in make_pretrained(catalog.schema, Config(), 0).parts() if isinstance(part, Ppm))
 
 
-def test_sequences_end_where_training_does(sequences: ClickSequences) -> None:
+def test_sequences_end_at_the_training_cut(sequences: ClickSequences) -> None:
     assert len(sequences.item) == USERS * TRAIN
     assert sequences.item[:TRAIN].tolist() == list(range(TRAIN))
     assert sequences.clicked(np.array([0, 0]), np.array([TRAIN - 1, TRAIN])).tolist() == [True, False]
 
 
-def test_a_pass_trains_every_click_and_hides_what_was_clicked(sequences: ClickSequences) -> None:
+def test_a_pass_trains_every_click_and_masks_clicked_items(sequences: ClickSequences) -> None:
     random = np.random.default_rng(0)
     covered = np.zeros(len(sequences.item), dtype=bool)
     for first, end in sequences.chunks(CONFIG.length, random):
@@ -80,7 +80,7 @@ def test_a_pass_trains_every_click_and_hides_what_was_clicked(sequences: ClickSe
 
 
 @torch.no_grad()
-def test_one_pass_gives_the_state_of_every_moment(catalog: Catalog) -> None:
+def test_one_pass_gives_the_state_at_every_position(catalog: Catalog) -> None:
     ppm = make_ppm(catalog).eval()
     vectors, told, mask = torch.randn(2, 9, 32), torch.ones(2, 9, dtype=torch.long), torch.ones(2, 9)
     whole = ppm.states(vectors, told, told, mask)
@@ -89,7 +89,7 @@ def test_one_pass_gives_the_state_of_every_moment(catalog: Catalog) -> None:
         assert torch.allclose(whole[:, place], later[:, 0], atol=1e-5)
 
 
-def test_what_comes_next_is_learned_from_content_alone(sequences: ClickSequences, catalog: Catalog) -> None:
+def test_next_clicks_are_learned_from_content_alone(sequences: ClickSequences, catalog: Catalog) -> None:
     ppm = make_ppm(catalog)
     result = train_next_clicks(ppm, catalog, sequences, CONFIG, Dropping(), seed=0)
     assert result.train_loss[-1] < 0.5 * result.train_loss[0]
@@ -102,7 +102,7 @@ def test_what_comes_next_is_learned_from_content_alone(sequences: ClickSequences
     assert losses[0] == losses[1]
 
 
-def test_what_comes_next_is_learned_from_ids_alone(sequences: ClickSequences, catalog: Catalog) -> None:
+def test_next_clicks_are_learned_from_ids_alone(sequences: ClickSequences, catalog: Catalog) -> None:
     model = make_pretrained_sequence(catalog.schema, Config(), 0)
     sequence = next(part for part in model.parts() if isinstance(part, Ppm))
     result = train_next_clicks(sequence, catalog, sequences, CONFIG, Dropping(), seed=0)
@@ -120,7 +120,7 @@ def test_what_comes_next_is_learned_from_ids_alone(sequences: ClickSequences, ca
     assert ids > known + 1.0
 
 
-def test_covisits_bring_near_what_is_clicked_together(sequences: ClickSequences, catalog: Catalog) -> None:
+def test_covisit_factors_place_co_clicked_items_nearby(sequences: ClickSequences, catalog: Catalog) -> None:
     start, end = covisit_factors(sequences, ITEMS, reach=2, dim=16)
     near = np.diag(np.roll(start @ end.T, -1, axis=1))
     far = np.diag(np.roll(start @ end.T, -ITEMS // 2, axis=1))

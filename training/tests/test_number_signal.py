@@ -1,4 +1,4 @@
-"""Clicks that follow numbers: read as they are, they rank at least as well as in buckets that somebody made by hand."""
+"""Clicks that follow numbers: raw numbers rank at least as well as manual buckets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plugrank_training.cli import main
 
 ITEMS, USERS, ROWS = 400, 200, 9000
 DAY_MS = 86_400_000
-# As people cut prices, distances and ages.
+# Typical manual buckets of prices, distances and ages.
 EDGES = {"price": (5, 10, 20, 50, 100), "distance": (1, 5, 10, 25), "age": (25, 35, 50, 65)}
 
 
@@ -30,7 +30,7 @@ def write(folder: Path, by_hand: bool) -> Path:
     age = random.uniform(18, 80, USERS)
     user, item = random.integers(0, USERS, ROWS), random.integers(0, ITEMS, ROWS)
     distance = random.uniform(0, 40, ROWS)
-    # What a person can pay grows with the age; nobody goes far, least of all for little.
+    # The affordable price grows with age; short distances are preferred, most for cheap items.
     wanted = 1.5 + age / 25
     logit = 2.0 - 2.0 * np.abs(np.log(price[item]) - wanted[user]) - distance / 8
     label = (random.random(ROWS) < 1 / (1 + np.exp(-logit))).astype(np.int8)
@@ -72,7 +72,7 @@ def auc_of(folder: Path, out: Path) -> float:
     return found
 
 
-def test_numbers_tell_at_least_as_much_as_buckets_made_by_hand(tmp_path: Path) -> None:
+def test_numbers_rank_at_least_as_well_as_manual_buckets(tmp_path: Path) -> None:
     raw = auc_of(write(tmp_path / "raw", by_hand=False), tmp_path / "raw-run")
     by_hand = auc_of(write(tmp_path / "hand", by_hand=True), tmp_path / "hand-run")
     print(f"test AUC: numbers {raw:.4f}, buckets by hand {by_hand:.4f}")

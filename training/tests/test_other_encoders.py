@@ -1,4 +1,4 @@
-"""Encoders that are not ours: loaded offline, trained or frozen, exported."""
+"""Pre-trained encoders of other packages: loaded offline, trained or frozen, exported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def test_minilm_knows_what_texts_mean_and_exports(tmp_path: Path) -> None:
+def test_minilm_vectors_reflect_meaning_and_export(tmp_path: Path) -> None:
     encoder, tokenizer = make_text_encoder([], MINILM, 0)
     vectors = encode_texts(encoder, tokenizer, TEXTS, 24, CPU)
     assert vectors.shape == (4, 384)
@@ -53,7 +53,7 @@ def test_minilm_knows_what_texts_mean_and_exports(tmp_path: Path) -> None:
     assert np.abs(wide["text_vector"] - found).max() < 1e-3
 
 
-def test_it_can_be_fine_tuned_or_left_as_it_is() -> None:
+def test_a_pretrained_text_encoder_can_be_fine_tuned_or_frozen() -> None:
     encoder, tokenizer = make_text_encoder([], MINILM, 0)
     assert isinstance(encoder, PretrainedText)
     start = {name: value.clone() for name, value in encoder.state_dict().items()}

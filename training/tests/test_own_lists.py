@@ -1,4 +1,4 @@
-"""Lists with an output of their own: trained, replayed, exported and gone on from beside the one of clicks."""
+"""A separate model output for lists: trained, replayed, exported and trained on, beside that of clicks."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_lists_are_ordered_by_their_own_output(shop: Shop) -> None:
     order = np.argsort(-every[:, 1], kind="stable")
     listed = lists.items[0][lists.items[0] >= 0]
     assert listed.tolist() == given.items[order][: len(listed)].tolist()
-    # By `click` they would stand otherwise, and the probabilities are of `click`.
+    # By `click` the order would differ, and the probabilities are those of `click`.
     assert order.tolist() != np.argsort(-every[:, 0], kind="stable").tolist()
     calibration = trained.calibration
     expected = 1 / (1 + np.exp(-(calibration["a"] * every[order, 0] + calibration["b"])))
@@ -191,7 +191,7 @@ def test_a_bundle_has_both_and_goes_on(shop: Shop, tmp_path: Path) -> None:
 
 
 def check_next_days(shop: Shop, bundle: Path, out: Path) -> None:
-    """A bundle goes on by both losses, and the level of its lists is measured again."""
+    """A bundle is trained on with both losses, and the level of its lists is measured again."""
     increment = open_increment(replace(shop.run.options, out=out), bundle, 30)
     catalog = catalog_of(increment)[2]
     assert catalog.schema.tasks == BOTH
@@ -207,7 +207,7 @@ def check_next_days(shop: Shop, bundle: Path, out: Path) -> None:
     assert moved != told["kept"]
 
 
-def test_what_cannot_be_is_named(tmp_path: Path) -> None:
+def test_invalid_combinations_are_named(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('[lists]\noutput = "both"\n')
     with pytest.raises(ConfigError, match=r"lists\.output = `both`: `joint` or `own`"):

@@ -84,7 +84,7 @@ def cold_rows(table: Any) -> np.ndarray:
     return numbers > ITEMS - COLD
 
 
-def test_unified_knows_cold_items_by_their_content(run: Run) -> None:
+def test_unified_ranks_cold_items_by_content(run: Run) -> None:
     table = pq.read_table(run.out / "predictions" / "unified.parquet")
     cold = cold_rows(table)
     label, score = table["label"].to_numpy(), table["score"].to_numpy()
@@ -145,7 +145,7 @@ def test_every_model_is_measured_and_compared(run: Run) -> None:
     assert "without image" in run.report["unified"]["slices"]
 
 
-def test_the_test_part_is_not_read_again_unsaid(run: Run, tmp_path: Path) -> None:
+def test_a_second_read_of_the_test_part_is_refused(run: Run, tmp_path: Path) -> None:
     changed = dataclasses.replace(CONFIG, unified=dataclasses.replace(CONFIG.unified, epochs=1, hidden=8))
     one = {"models": ("idrec",)}
     with pytest.raises(ValueError, match="the test part was scored for `idrec`, seed 0"):

@@ -34,12 +34,12 @@ def test_the_loss_is_the_mean_over_pairs_of_each_user_weighted_by_rows() -> None
     assert found.item() == pytest.approx(by_hand(), rel=1e-6)
 
 
-def test_what_all_of_a_users_rows_share_does_not_matter() -> None:
+def test_ranking_loss_ignores_a_users_offset() -> None:
     shift = np.where(USER == 4, 5.0, np.where(USER == 9, -3.0, 1.0))
     assert ranking_log_loss(USER, LABEL, LOGIT + shift) == pytest.approx(by_hand())
 
 
-def test_without_pairs_it_is_0_and_has_a_gradient() -> None:
+def test_ranking_loss_without_pairs_is_0_and_has_a_gradient() -> None:
     logit = torch.zeros(3, requires_grad=True)
     loss = ranking_loss(logit, torch.ones(3), torch.tensor([1, 1, 2]))
     loss.backward()
@@ -48,7 +48,7 @@ def test_without_pairs_it_is_0_and_has_a_gradient() -> None:
     assert ranking_log_loss(USER[:1], LABEL[:1], LOGIT[:1]) == 0.0
 
 
-def test_judging_mixes_both_losses(tmp_path: Path) -> None:
+def test_validation_loss_mixes_both_losses(tmp_path: Path) -> None:
     part = make_split(Dataset.load(write_planted(tmp_path)), "global").valid
     logits = np.random.default_rng(0).normal(size=len(part))
     whole, rank = valid_loss(logits, part, 0.0), ranking_log_loss(part.user, part.label, logits)

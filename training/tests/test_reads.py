@@ -1,4 +1,4 @@
-"""Who read which test part."""
+"""The ledger of reads of test parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from plugrank_training.evaluate import test_ledger
 
 
-def test_other_weights_are_refused_and_equal_ones_tell_nothing_new(tmp_path: Path) -> None:
+def test_reading_with_other_weights_is_refused_and_with_equal_ones_allowed(tmp_path: Path) -> None:
     file = tmp_path / "reads.json"
     first = test_ledger.TestLedger(file, again=False, described={"data": "d", "salt": "plugrank"})
     first.read("part", "unified", 0, "weights-a")
@@ -29,7 +29,7 @@ def test_other_weights_are_refused_and_equal_ones_tell_nothing_new(tmp_path: Pat
     assert test_ledger.TestLedger(file, again=False).readings("part", "unified", 0) == 2
 
 
-def test_a_part_stays_the_same_under_another_version_of_torch(tmp_path: Path) -> None:
+def test_a_test_part_is_recognised_under_another_version_of_torch(tmp_path: Path) -> None:
     """Fingerprints change with it; what data, split, salt and fold are does not."""
     file, part = tmp_path / "reads.json", {"data": "d", "part": "global", "salt": "plugrank", "fold": None}
     test_ledger.TestLedger(file, again=False, described=part).read("before", "unified", 0, "weights-a")

@@ -1,4 +1,4 @@
-"""How often items were clicked lately: counts at any moment, and what models read of them."""
+"""Recent clicks of items: counts at any time, and the model's input made of them."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_counts_are_those_of_a_loop_over_all_clicks() -> None:
             assert abs(found[(*place, column)] - np.log(share)) < 1e-4
 
 
-def test_an_order_has_no_days() -> None:
+def test_an_order_of_clicks_has_no_half_lives() -> None:
     data = random_dataset(0)
     with pytest.raises(ValueError, match="an order, not times"):
         RecentClicks(replace(data, meta=replace(data.meta, time="order")), (30.0,))
 
 
-def test_candidates_have_the_shares_of_their_own_moment() -> None:
+def test_candidates_have_the_shares_of_their_own_time() -> None:
     data = random_dataset(3)
     # A click some days after another.
     data = replace(data, timestamp=data.timestamp * (DAY_MS // 700))
@@ -105,7 +105,7 @@ def test_candidates_have_the_shares_of_their_own_moment() -> None:
     )
 
 
-def test_what_is_not_known_counts_as_never_clicked() -> None:
+def test_unknown_items_count_as_never_clicked() -> None:
     branch = RecentPopularity(5, 1)
     branch.fill(torch.tensor([2, 1, 4]), np.array([[3.0], [-1.0], [0.5]], dtype=np.float32))
     assert branch.log_share[:, 0].tolist() == [-1.0, -1.0, 3.0, -1.0, 0.5]

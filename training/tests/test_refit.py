@@ -56,7 +56,7 @@ def options(folder: Path, out: Path, **more: object) -> Options:
     return replace(base, **more)  # type: ignore[arg-type]
 
 
-def test_the_refit_has_read_what_validation_held(folder: Path, tmp_path: Path) -> None:
+def test_the_refit_trains_on_the_validation_part(folder: Path, tmp_path: Path) -> None:
     with without_idrec_bundle():
         report = run_experiment(options(folder, tmp_path), CONFIG)
     split = make_split(open_run(options(folder, tmp_path), CONFIG).dataset, "global")

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, with the numbers it was made of."""
+"""The report: one self-contained page, with the numbers it was made of."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Tags(HTMLParser):
             self.open.pop()
 
 
-def test_a_run_becomes_a_page(days: Days, tmp_path: Path) -> None:
+def test_a_run_is_reported_on_a_page(days: Days, tmp_path: Path) -> None:
     run = days.first.parent
     arguments = ["report", str(run), "--out", str(tmp_path), "--dataset", str(days.old), "--seconds", "0.2"]
     assert main([*arguments, "--measure", "miss,iteration,serving", "--device", "cpu"]) == 0
@@ -118,7 +118,7 @@ def test_a_page_without_measurements(days: Days) -> None:
     assert "Miss tolerance" not in text
 
 
-def test_what_a_sceptic_reads_first() -> None:
+def test_sections_have_intervals_costs_and_commands() -> None:
     """Rows, gains with intervals, what each part adds, what it cost, and the command of each."""
     gain = {"difference": 0.02, "low": 0.01, "high": 0.03}
     none = {"difference": 0.001, "low": -0.01, "high": 0.012}
@@ -158,21 +158,21 @@ def test_what_a_sceptic_reads_first() -> None:
     assert over_others({"models": ["idrec"], "idrec": row(0.5)}) == ""
 
 
-def test_stars_mark_what_excludes_zero() -> None:
+def test_stars_mark_intervals_that_exclude_zero() -> None:
     assert interval({"difference": 0.02, "low": 0.01, "high": 0.03}).endswith("*")
     assert not interval({"difference": 0.02, "low": -0.01, "high": 0.03}).endswith("*")
     assert interval({"difference": 0.1, "low": None, "high": None}) == ""
     assert "<td>&lt;</td>" in table(["a"], [["<"]])
 
 
-def test_what_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
     assert "no report.json" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "o"), "--measure", "speed"]) == 1
     assert "no measurement `speed`" in capsys.readouterr().err
 
 
-def test_who_was_left_out_is_told() -> None:
+def test_excluded_users_are_reported() -> None:
     run = {"models": ["a"], "a": {"test": {"auc": 0.7}}, "seeds": [0], "split": "warm"}
     assert "Left out" not in quality(run)
     assert "Left out: 1,200 users with too few clicks; 9 clicks." in quality(

@@ -1,4 +1,4 @@
-"""Training that is killed goes on as if nothing had happened; several processes compute what one does."""
+"""Killed training resumes to equal weights; several processes compute the same as one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
 
 
 def kill_after(checkpoint: Path, process: subprocess.Popen[bytes]) -> bool:
-    """SIGKILL a while after the first checkpoint: at any moment, also within a save. Says whether it came to that."""
+    """SIGKILL shortly after the first checkpoint, possibly during a save. Returns whether it was killed."""
     until = time.monotonic() + 240
     while time.monotonic() < until and process.poll() is None:
         if checkpoint.is_file():
@@ -49,7 +49,7 @@ def kill_after(checkpoint: Path, process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_killed_training_resumes_to_equal_weights(tmp_path: Path) -> None:
     """One kill in next-click pre-training, one in the fit."""
     data, whole, parts = write_clicks(tmp_path / "set"), tmp_path / "whole", tmp_path / "parts"
     subprocess.run(command(data, whole), check=True, env=environment(), timeout=300)

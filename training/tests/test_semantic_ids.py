@@ -1,4 +1,4 @@
-"""Semantic ids: codes by residual quantisation, what is said of them, and that they export and are stored."""
+"""Semantic ids: codes by residual quantisation, their features, export and storage."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fitted() -> SemanticIds:
     return branch
 
 
-def test_codes_are_the_nearest_centroids_of_what_is_left() -> None:
+def test_codes_are_the_nearest_centroids_of_the_residual() -> None:
     branch, given = fitted(), items()
     codes = branch.quantised(given).numpy().astype(int)
     left = branch.space(given.modal, given.present).double().numpy()
@@ -65,7 +65,7 @@ def test_codes_are_the_nearest_centroids_of_what_is_left() -> None:
     assert (codes[-3] > 0).all()
 
 
-def test_what_is_learned_of_a_code_holds_for_all_its_items() -> None:
+def test_items_share_the_embedding_of_their_code() -> None:
     branch, given = fitted(), items()
     made = branch.item(given)
     codes = branch.quantised(given).numpy().astype(int)
@@ -98,7 +98,7 @@ def test_candidates_meet_the_interest_of_the_history() -> None:
     assert np.abs(told - rows[[2, 4]] * interest * 4.0).max() < 1e-6
 
 
-def test_fewer_kinds_of_items_than_codes() -> None:
+def test_fewer_distinct_items_than_codes() -> None:
     branch = SemanticIds(WIDTHS, dataclasses.replace(CODES, codes=16))
     given = items(8)
     branch.fit(given.modal, given.present, seed=0)
@@ -107,7 +107,7 @@ def test_fewer_kinds_of_items_than_codes() -> None:
     assert bool(torch.isfinite(branch.item(given).dense).all())
 
 
-def test_it_stands_beside_ppm_only_where_it_is_configured() -> None:
+def test_semantic_ids_are_part_of_the_model_only_where_configured() -> None:
     schema = tiny_bundle().schema
     config = dataclasses.replace(Config(), semantic_ids=CODES)
     assert "semantic_ids" not in make_unified(schema, Config(), 0).branches

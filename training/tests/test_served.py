@@ -32,7 +32,7 @@ ROWS = "1000"
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Impressions]:
     folder = tmp_path_factory.mktemp("shop") / "set"
     made = write_shop(folder)
-    # What was done, and for how much: a purchase has the price of the item.
+    # Action and value: a purchase has the price of the item.
     log = pq.read_table(folder / "interactions.parquet")
     done = np.where(made.purchase, "buy", np.where(made.click, "click", "view"))
     spent = pa.array(np.where(made.purchase, np.nan_to_num(made.price, nan=1.0), np.nan), from_pandas=True)

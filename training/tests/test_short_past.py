@@ -1,4 +1,4 @@
-"""Users without much past: gates by how much there is, and histories that are cut short in training."""
+"""Users with a short history: gates by its length, and histories shortened in training."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def scores(model: ClickModel, length: int) -> torch.Tensor:
     return model.score(state, candidates, torch.zeros(1, dtype=torch.long))
 
 
-def test_gates_start_from_one_and_change_what_branches_say() -> None:
+def test_gates_start_from_one_and_scale_branch_outputs() -> None:
     schema = tiny_bundle().schema
     plain, gated = make_unified(schema, Config(), 0).eval(), make_unified(schema, GATED, 0).eval()
     gated.load_state_dict(plain.state_dict(), strict=False)

@@ -1,4 +1,4 @@
-"""How like a candidate is to a history: what is counted, what is left out, and that it exports and is stored."""
+"""Similarity of a candidate to a history: its features, export and storage."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_spaces_keep_the_cosines_of_the_content() -> None:
     assert abs(found[2][~np.eye(ITEMS, dtype=bool)].mean()) < 0.3
 
 
-def test_a_missing_item_is_like_nothing() -> None:
+def test_a_missing_item_has_zero_similarity() -> None:
     given = items()
     absent = given.present.clone()
     absent[0] = 0.0
@@ -70,7 +70,7 @@ def test_a_missing_item_is_like_nothing() -> None:
     assert np.abs(found[:, 0]).max() == 0.0
 
 
-def test_what_is_told_of_a_candidate() -> None:
+def test_similarity_features_of_a_candidate() -> None:
     """Against loops over one history."""
     branch, given = fitted(), items()
     vectors = branch.item(given).outputs["similarity_vector"]
@@ -142,17 +142,17 @@ def test_entries_are_counted_by_tiers_of_cosine(smooth: bool) -> None:
             assert counts[:, column].sum() == pytest.approx(label.count(wanted), abs=1e-5)
 
 
-def test_tiers_alone_need_tiers() -> None:
+def test_tiers_are_required_without_smooth_similarity() -> None:
     with pytest.raises(ConfigError, match=r"similarity\.smooth = false leaves similarity\.tiers alone"):
         dataclasses.replace(Config(), similarity=SimilarityConfig(8, 0, False)).check()
 
 
-def test_it_stands_beside_ppm_only_where_it_is_configured() -> None:
+def test_similarity_is_part_of_the_model_only_where_configured() -> None:
     schema = tiny_bundle().schema
     assert list(make_unified(schema, Config(), 0).branches) == ["ppm", "host", "covisits"]
     assert list(make_unified(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity", "host", "covisits"]
     assert list(make_pretrained(schema, WITH_SIMILARITY, 0).branches) == ["ppm", "similarity"]
-    # A row of its own has it in any case, after what is taken over from PPM's pre-training.
+    # The model of this row always has it, after the parts taken from PPM's pre-training.
     alone = make_unified_with_similarity(schema, Config(), 0)
     assert list(alone.branches) == ["ppm", "host", "covisits", "similarity"]
     alone.start_from(make_pretrained(schema, Config(), 1))

@@ -1,4 +1,4 @@
-"""Orders of popular items, and what is measured of retrieval's sources by them."""
+"""Orders of popular items, and the recall of retrieval's sources by them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_half_lives_need_real_times() -> None:
     assert not any("half-life" in name for name in orders(timed=False))
 
 
-def test_recall_of_one_source_counts_nothing_that_fills_up() -> None:
+def test_recall_of_one_source_excludes_fill_items() -> None:
     data = random_dataset(4)
     part = make_split(data, "global").valid
     requests = make_requests(data, part, "valid", "cut", None).requests

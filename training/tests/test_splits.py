@@ -1,4 +1,4 @@
-"""What every split promises."""
+"""Properties of every split."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_no_user_is_left_out_without_a_count() -> None:
     assert make_split(logged(), "global").left_out == {}
 
 
-def test_a_split_repeats_itself_and_the_seed_changes_the_negatives_only() -> None:
+def test_splits_are_deterministic_and_the_seed_changes_negatives_only() -> None:
     dataset = matched()
     first, again, other = (make_split(dataset, "warm", seed=seed) for seed in (0, 0, 1))
     assert as_rows(first.train) == as_rows(again.train)
@@ -168,7 +168,7 @@ def test_impossible_negatives_are_refused() -> None:
         match_negatives(dataset, rows, Seen(dataset), np.random.default_rng(0))
 
 
-def test_seen_tells_pairs_apart() -> None:
+def test_seen_distinguishes_pairs() -> None:
     dataset = matched()
     users, items = np.meshgrid(np.arange(40), np.arange(120), indexing="ij")
     found = Seen(dataset)(users.ravel(), items.ravel()).reshape(40, 120)
@@ -189,7 +189,7 @@ def test_seen_tells_pairs_apart() -> None:
         ("matched", "time", None, "`time` needs real times"),
     ],
 )
-def test_splits_that_do_not_suit_are_refused(kind: str, name: str, fold: int | None, message: str) -> None:
+def test_splits_that_do_not_fit_the_data_are_refused(kind: str, name: str, fold: int | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_split(logged() if kind == "logged" else matched(), name, fold=fold)
 

@@ -1,4 +1,4 @@
-"""Reuse of what was trained before, and the smaller helpers of the run."""
+"""The stage cache, and the smaller helpers of a run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_groups_hold_every_matrix_once() -> None:
     assert matrices <= set(grouped)
 
 
-def test_whitening_tells_items_apart_at_the_start() -> None:
+def test_whitening_separates_items_initially() -> None:
     """Vectors with a large common part, as encoders give them."""
     torch.manual_seed(0)
     modal = torch.randn(200, 6) * torch.tensor([1.0, 0.3, 0.1, 1.0, 0.3, 0.1]) + 5.0
@@ -103,7 +103,7 @@ def test_benchmark_times_every_serving_graph(tiny_folder: Path) -> None:
     assert len(table(timings).splitlines()) == len(timings) + 1
 
 
-def test_bad_arguments_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--dataset", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
     assert "none: there is no such folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

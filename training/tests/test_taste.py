@@ -1,4 +1,4 @@
-"""Taste: the answer of a regression, what is left out of it, and that it exports."""
+"""Taste: the solution of a regression, its invariances and export."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def history() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return rows, residual * mask, mask
 
 
-def test_taste_is_the_answer_of_the_regression() -> None:
+def test_taste_is_the_solution_of_the_regression() -> None:
     rows, residual, mask = history()
     taste = Taste(ITEM_DIM, DIM, steps=30)
     found = taste.user(rows, residual, mask).detach().double().numpy()
@@ -57,7 +57,7 @@ def test_eight_steps_are_close_and_padding_changes_nothing() -> None:
     assert torch.equal(nobody, torch.zeros_like(nobody))
 
 
-def test_an_offset_of_all_labels_is_no_taste() -> None:
+def test_taste_ignores_an_offset_of_all_labels() -> None:
     """A history keeps so many clicks and so many refusals, whatever share of them a user clicks."""
     rows, residual, mask = history()
     taste = Taste(ITEM_DIM, DIM, steps=30)
@@ -66,7 +66,7 @@ def test_an_offset_of_all_labels_is_no_taste() -> None:
     assert moved.norm() < 0.1 * told.norm()
 
 
-def test_it_starts_as_log_odds_and_is_off_by_default() -> None:
+def test_taste_starts_as_log_odds_and_is_off_by_default() -> None:
     schema = tiny_bundle().schema
     plain, model = make_pretrained(schema, Config(), 0), make_pretrained(schema, WITH_TASTE, 0)
     assert plain.wide_cross is not None

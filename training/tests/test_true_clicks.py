@@ -1,4 +1,4 @@
-"""Lists of a simulated shop by the clicks they would truly get."""
+"""Lists of a simulated shop by their expected clicks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_rows_are_compared() -> None:
     assert abs(found["over_rival"] - (clicks["u"] / clicks["p"] - 1)) < 1e-12
     assert abs(found["way_to_best"]["unified"] - 0.5) < 1e-9
     assert found["way_to_best"]["idrec"] == 0
-    # Who is least alike is shown side by side.
+    # The most different shoppers are chosen.
     three = truth_of(np.array([[5.0, 0.0, 0.0], [4.9, 0.1, 0.0], [0.0, 4.0, 0.0]]))
     assert set(contrasting(three, np.arange(3), 2)) in ({0, 2}, {1, 2})
 
@@ -84,14 +84,14 @@ def made_shop(rows: int) -> tuple[ShopTruth, Log, np.ndarray]:
     return truth, Log(user, item, label), np.arange(150, 200)
 
 
-def test_what_can_be_known_of_fresh_items() -> None:
+def test_oracle_lists_of_fresh_items() -> None:
     truth, log, fresh = made_shop(12_000)
     items = np.arange(200)
     traits = traits_of(truth, items)
     assert traits.rows.shape == (200, 3)
     again = traits.tastes @ traits.rows.T + traits.common
     apart = truth.logits - again
-    # What a shopper thinks of all items alike orders nothing, and is left out.
+    # A shopper's offset for all items does not affect the order, and is left out.
     assert np.abs(apart - apart.mean(axis=1, keepdims=True)).max() < 1e-9
     lists = knowable_lists(truth, log, items, fresh, (10, 10))
     assert next(iter(lists)) == "traits and taste known"

@@ -60,7 +60,7 @@ def test_rows_are_cut_and_padded() -> None:
         number.encode(Words.of(["a"]), 1)
 
 
-def test_the_hour_is_told_in_the_time_zone() -> None:
+def test_the_hour_is_derived_in_the_time_zone() -> None:
     hour, weekday = derived_feature("hour"), derived_feature("weekday")
     # Thursday, 1 January 1970, 23:30 UTC is Friday half past midnight in Paris.
     moment = np.array([int(23.5 * 3_600_000)])
@@ -69,7 +69,7 @@ def test_the_hour_is_told_in_the_time_zone() -> None:
     assert (weekday.derived(moment, "UTC").tolist(), weekday.derived(moment, "Europe/Paris").tolist()) == ([5], [6])
 
 
-def test_what_a_column_becomes_by_itself() -> None:
+def test_columns_get_a_feature_type_by_their_values() -> None:
     random = np.random.default_rng(0)
     columns = {
         "skewed": Numbers(np.exp(random.normal(0, 2, 200))),
@@ -99,7 +99,7 @@ def test_what_a_column_becomes_by_itself() -> None:
         learn_columns("items", columns, {"tags": ColumnConfig(kind="number")}, np.arange(100))
 
 
-def test_columns_are_read_as_they_are(tmp_path: Path) -> None:
+def test_columns_are_read_with_their_types(tmp_path: Path) -> None:
     tables = valid_tables()
     tables["items"] |= {
         "sizes": pa.array([[1, 2], [], [3]]),
@@ -157,7 +157,7 @@ def write_typed(folder: Path) -> Path:
     return folder
 
 
-def test_a_training_reads_and_exports_all_of_it(tmp_path: Path) -> None:
+def test_training_reads_and_exports_every_feature_type(tmp_path: Path) -> None:
     folder = write_typed(tmp_path / "data")
     config = tmp_path / "train.toml"
     config.write_text('[features]\nderive = ["hour"]\n[features.interactions.distance]\ncandidate = true\n')
@@ -207,7 +207,7 @@ class TwoTasks(RowModel):
         )
 
 
-def test_a_model_of_all_kinds_says_the_same_as_its_bundle(tmp_path: Path) -> None:
+def test_a_model_of_all_feature_types_equals_its_bundle(tmp_path: Path) -> None:
     data = Dataset.load(write_typed(tmp_path / "data"))
     price, distance = Transform("log1p"), Transform("standard", 20.0, 10.0)
     devices = {"phone": 5, "desk": 7}
@@ -247,7 +247,7 @@ def test_a_model_of_all_kinds_says_the_same_as_its_bundle(tmp_path: Path) -> Non
     assert np.abs(scorer.probabilities(without) - scorer.probabilities(asked)).max() > 0.01
 
 
-def test_items_learn_from_training_rows(tmp_path: Path) -> None:
+def test_feature_rules_are_learned_from_training_rows(tmp_path: Path) -> None:
     data = Dataset.load(write_typed(tmp_path / "data"))
     part = Examples.of(data, slice(0, 50))
     shown = np.unique(part.item)

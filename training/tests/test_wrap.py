@@ -222,7 +222,9 @@ def tiny(folder: Path, shape: list[str | int], kind: int = TensorProto.FLOAT) ->
         (["n", 1], TensorProto.FLOAT, "[item.x]\nvalues = ['a', 'a']\n", "a value twice"),
     ],
 )
-def test_what_does_not_fit_is_named(shape: list[str | int], kind: int, text: str, message: str, tmp_path: Path) -> None:
+def test_mismatched_inputs_and_features_are_named(
+    shape: list[str | int], kind: int, text: str, message: str, tmp_path: Path
+) -> None:
     file = tiny(tmp_path, shape, kind)
     (tmp_path / "features.toml").write_text(text, encoding="utf-8")
     with pytest.raises((ValueError, ExportError), match=message):

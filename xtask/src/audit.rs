@@ -90,7 +90,7 @@ mod tests {
     use super::configuration;
 
     #[test]
-    fn the_database_is_that_of_the_environment() {
+    fn the_advisory_database_comes_from_the_environment() {
         let made = configuration("[licenses]\nallow = []\n", "file:///mirror");
         assert!(made.starts_with("[advisories]\ndb-urls = [\"file:///mirror\"]\n"));
         assert!(made.ends_with("[licenses]\nallow = []\n"));

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_and_mixed_answers_and_slow_ones_are_told() {
+    fn failed_mixed_and_slow_answers_are_reported() {
         let fine = [phase("alone", 0, 0, 4.0), phase("loading", 0, 0, 5.0)];
         assert!(judge(&fine, true).is_ok());
         let slow = [phase("alone", 0, 0, 4.0), phase("loading", 0, 0, 6.5)];

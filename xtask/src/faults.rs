@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_told_in_a_line() {
+    fn an_answer_is_summarised_in_one_line() {
         let full = json!({"items": [1, 2], "rung": "full", "degraded": []});
         assert_eq!(told(&full), "2 items, rung full");
         let low = json!({"items": [1], "rung": "retrieval_order",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_comes_back() {
+    fn processes_that_end_are_restarted() {
         let folder = std::env::temp_dir().join(format!("plugrank-faults-{}", std::process::id()));
         let process = Running::start("true", &Command::new("true"), &folder).unwrap();
         let mut part = Part::new(process);

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tests_alone_need_is_not_shipped() {
+    fn dev_dependencies_are_not_in_the_notices() {
         let package = |name: &str, source: Option<&str>| {
             let manifest = format!("{}/Cargo.toml", crate::root().display());
             json!({ "id": name, "name": name, "version": "1.0.0", "source": source,

@@ -24,7 +24,7 @@ mod tests {
     use super::at_a_time;
 
     #[test]
-    fn what_has_one_name_is_made_one_after_another() {
+    fn work_of_one_name_is_never_concurrent() {
         let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let make = || {
             most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);

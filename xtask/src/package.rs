@@ -90,7 +90,7 @@ mod tests {
     use super::newest_glibc;
 
     #[test]
-    fn the_newest_version_asked_for_decides() {
+    fn the_newest_required_version_is_taken() {
         let symbols = "\
             0000 DF *UND* 0000 (GLIBC_2.9)   strlen\n\
             0000 DF *UND* 0000 (GLIBC_2.2.5) memcpy\n\

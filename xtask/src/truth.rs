@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn shoppers_that_differ_are_shown() {
+    fn contrasting_shoppers_are_chosen() {
         assert_eq!(truth().contrasting(2), [0, 2]);
     }
 }

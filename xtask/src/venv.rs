@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn locks_are_of_the_requirements() {
+    fn lock_files_match_the_requirements() {
         for home in crate::audit::LOCKS {
             let read = |file| fs::read_to_string(crate::root().join(home).join(file)).unwrap();
             let (wanted, lock) = (read("requirements.txt"), read("requirements.lock"));

@@ -45,14 +45,14 @@ def lost(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("refused", request=request)
 
 
-def test_what_the_server_could_not_take_is_sent_again() -> None:
+def test_overloaded_and_unavailable_answers_are_retried() -> None:
     transport, seen = answers(lost, reply(503, BUSY), reply(429, BUSY), reply(200, RANKING))
     with Client("http://server", transport=transport) as client:
         client.rank("u1")
     assert len(seen) == 4
 
 
-def test_what_is_wrong_is_not_sent_again() -> None:
+def test_invalid_requests_are_not_retried() -> None:
     transport, seen = answers(reply(400, {"title": "Wrong", "status": 400}))
     with Client("http://server", transport=transport) as client, pytest.raises(RefusedError):
         client.rank("u1")
@@ -70,7 +70,7 @@ def test_the_last_error_is_raised(step: Step, raised: type[PlugrankError]) -> No
     assert len(seen) == 4
 
 
-def test_no_pause_is_longer_than_the_time_left() -> None:
+def test_retry_pauses_fit_the_time_left() -> None:
     transport, seen = answers(reply(503, BUSY, **{"retry-after": "30"}))
     begun = time.monotonic()
     with Client("http://server", timeout=1.0, transport=transport) as client, pytest.raises(RefusedError):
@@ -79,7 +79,7 @@ def test_no_pause_is_longer_than_the_time_left() -> None:
     assert time.monotonic() - begun < 1.0
 
 
-def test_a_repeated_ranking_has_the_budget_that_is_left() -> None:
+def test_a_retried_ranking_has_the_remaining_budget() -> None:
     def slow(request: httpx.Request) -> httpx.Response:
         time.sleep(0.1)
         return lost(request)
@@ -92,7 +92,7 @@ def test_a_repeated_ranking_has_the_budget_that_is_left() -> None:
     assert 0 < second <= 200
 
 
-def test_an_event_keeps_its_id_when_it_is_sent_again() -> None:
+def test_a_retried_event_keeps_its_id() -> None:
     transport, seen = answers(lost, reply(202, {"results": [{"event_id": "e", "status": "accepted"}]}))
     with Client("http://server", api_key="k", transport=transport) as client:
         client.events([Event(type="click", user_id="u1", item_id="i1")])

@@ -17,7 +17,7 @@ def plugrank(url: str) -> Iterator[Client]:
         yield client
 
 
-def test_a_ranking_has_what_was_asked_for(plugrank: Client) -> None:
+def test_a_ranking_follows_its_parameters(plugrank: Client) -> None:
     ranking = plugrank.rank("u1", k=5, budget_ms=2000, explain=True)
     assert [item.rank for item in ranking.items] == [1, 2, 3, 4, 5]
     assert ranking.rung == "full"
@@ -48,7 +48,7 @@ def test_pages_do_not_repeat(plugrank: Client) -> None:
     assert not {item.item_id for item in first.items} & {item.item_id for item in second.items}
 
 
-def test_a_stranger_and_a_cart(plugrank: Client) -> None:
+def test_an_unknown_user_with_history_and_a_cart(plugrank: Client) -> None:
     recent = [RecentEvent(item_id="i2"), RecentEvent(item_id="i5", type="impression")]
     ranking = plugrank.rank("stranger", k=5, recent=recent, goes_with=["i1"], explain=True)
     assert ranking.coverage.history == 2
@@ -57,7 +57,7 @@ def test_a_stranger_and_a_cart(plugrank: Client) -> None:
     assert all(placed.by_value for placed in ranking.explain.placements)
 
 
-def test_a_batch_answers_each(plugrank: Client) -> None:
+def test_a_batch_has_an_answer_for_each_request(plugrank: Client) -> None:
     results = plugrank.rank_batch([{"user_id": "u1", "k": 3}, {"user_id": "u2", "k": 0}])
     assert [result.status for result in results] == [200, 400]
     assert results[0].ranking is not None
@@ -72,7 +72,7 @@ def test_similar_items(plugrank: Client) -> None:
     assert plugrank.similar("none") is None
 
 
-def test_an_item_comes_and_goes(plugrank: Client) -> None:
+def test_an_item_is_written_and_deleted(plugrank: Client) -> None:
     content = ItemContent(title="A lamp / a light", categories=["lighting"], features={"price": 12.5})
     plugrank.put_item("lamp/1", content)
     item = plugrank.item("lamp/1")

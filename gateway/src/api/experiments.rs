@@ -157,19 +157,19 @@ mod tests {
 
     use super::*;
 
-    /// Names that a type takes, by the error about one that it does not.
-    fn taken<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+    /// Fields that a type accepts, read from the error about an unknown one.
+    fn accepted_fields<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
         let error = serde_json::from_value::<T>(json!({"?": 1})).err().unwrap().to_string();
         error.split('`').skip(3).step_by(2).map(ToOwned::to_owned).collect()
     }
 
     #[test]
-    fn the_schema_names_every_field_there_is() {
+    fn the_schema_lists_every_field() {
         let schema = serde_json::to_value(ExperimentSchema::schema()).unwrap();
         let names = |schema: &Value| -> BTreeSet<String> {
             schema["properties"].as_object().unwrap().keys().cloned().collect()
         };
-        assert_eq!(names(&schema), taken::<Experiment>());
-        assert_eq!(names(&schema["properties"]["arms"]["items"]), taken::<Arm>());
+        assert_eq!(names(&schema), accepted_fields::<Experiment>());
+        assert_eq!(names(&schema["properties"]["arms"]["items"]), accepted_fields::<Arm>());
     }
 }

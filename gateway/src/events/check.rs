@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_event_is_read() {
+    fn an_event_with_every_field_is_parsed() {
         let more = ",\"value\":9.5,\"request_id\":\"r\",\"position\":1,\"surface\":\"home\"";
         let event = checked(more).unwrap();
         assert_eq!((event.value, event.position, event.timestamp), (Some(9.5), Some(1), NOW));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_field_is_named() {
+    fn each_invalid_field_is_named() {
         for (extra, pointer) in [
             (",\"request_id\":\"\"", "/events/3/request_id"),
             (",\"surface\":\"\"", "/events/3/surface"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_a_little_ahead_count_as_now_and_other_units_are_told() {
+    fn slight_clock_skew_counts_as_now_and_wrong_time_units_are_errors() {
         let at = |timestamp: i64| format!(",\"timestamp\":{timestamp}");
         for (given, kept) in [(NOW - 5, NOW - 5), (NOW, NOW), (NOW + 1, NOW), (NOW + 300_000, NOW)]
         {

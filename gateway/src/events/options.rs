@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn types_come_beside_the_default_ones_and_change_what_they_name() {
+    fn configured_types_extend_and_override_the_defaults() {
         let options = read(serde_json::json!({"types": {
             "purchase": {"task": "purchase", "weight": 4.0},
             "hide": {"positive": false, "weight": -1.0},
@@ -198,11 +198,11 @@ mod tests {
             "impression": {"task": "seen"},
         }}));
         let types = options.types.resolved();
-        let of = |name: &str| (types[name].feedback, types[name].weight);
-        assert_eq!(of("purchase"), (Feedback::Positive, 4.0));
-        assert_eq!(of("hide"), (Feedback::Negative, -1.0));
-        assert_eq!(of("click"), (Feedback::Positive, 2.0));
-        assert_eq!(of("impression"), (Feedback::Impression, 0.0));
+        let feedback_and_weight = |name: &str| (types[name].feedback, types[name].weight);
+        assert_eq!(feedback_and_weight("purchase"), (Feedback::Positive, 4.0));
+        assert_eq!(feedback_and_weight("hide"), (Feedback::Negative, -1.0));
+        assert_eq!(feedback_and_weight("click"), (Feedback::Positive, 2.0));
+        assert_eq!(feedback_and_weight("impression"), (Feedback::Impression, 0.0));
         assert!(plugrank_settings::check(&options).is_ok());
         assert_eq!(EventsOptions::default().types.resolved()["click"], EventType::click());
         assert_eq!(
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn contradictory_settings_are_named() {
         for (given, key) in [
             (serde_json::json!({"click": {"impression": true}}), "types.click.impression"),
             (serde_json::json!({"buy": {"weight": 1e9}}), "types.buy.weight"),

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_layers_the_lower_rung_holds() {
+    fn the_lower_rung_of_two_layers_wins() {
         let change = |rung, model: Option<&str>| ArmChange {
             rung,
             model: model.map(str::to_owned),

@@ -1,4 +1,4 @@
-//! What happens to an experiment by itself, with a clock that is stopped.
+//! Automatic steps and stops of experiments, on a paused clock.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ impl Shop {
         }
     }
 
-    /// Lets an experiment in at 1%, a step every half hour, unless lists come late.
+    /// Starts an experiment at 1%, with a step every half hour and a guardrail on late lists.
     async fn begin(&self) {
         self.begin_with(GuardrailMetric::Late, 0.01).await;
     }
@@ -129,7 +129,7 @@ impl Shop {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ramp_goes_on_in_its_time_until_a_guardrail_stops_the_arm() {
+async fn a_ramp_advances_until_a_guardrail_stops_the_arm() {
     let shop = Shop::start();
     shop.begin().await;
     tokio::spawn(shop.judge(|_| None).run());
@@ -140,7 +140,7 @@ async fn a_ramp_goes_on_in_its_time_until_a_guardrail_stops_the_arm() {
     assert_eq!(shop.at(), 5);
     assert_eq!((&*shop.last().change, shop.last().moved_units), ("ramp 1% to 5%", true));
     tokio::time::sleep(60 * MINUTE).await;
-    assert_eq!(shop.at(), 5, "nobody was shown anything since, so no guardrail can say");
+    assert_eq!(shop.at(), 5, "no lists were shown since, so guardrails have no data");
     shop.serve(usize::MAX).await;
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(shop.at(), 25);
@@ -152,16 +152,16 @@ async fn a_ramp_goes_on_in_its_time_until_a_guardrail_stops_the_arm() {
     assert_eq!(shop.last().change, "arm new stopped");
     assert!(shop.last().cause.starts_with("guardrail late: worse"), "{}", shop.last().cause);
     tokio::time::sleep(600 * MINUTE).await;
-    assert_eq!(shop.at(), 25, "nothing is let in further");
+    assert_eq!(shop.at(), 25, "the ramp stays");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_arm_whose_lists_show_less_of_the_catalog_is_stopped() {
+async fn an_arm_with_lower_catalog_coverage_is_stopped() {
     let shop = Shop::start();
     shop.store.put_items((0..4_000).map(item).collect()).await.unwrap();
     shop.begin_with(GuardrailMetric::CatalogCoverage, 0.05).await;
     tokio::spawn(shop.judge(|_| None).run());
-    // Both arms show everything; the new one has a hundredth of the users, and is not held narrower for it.
+    // Both arms show everything; the new one has a hundredth of the users, which does not lower its coverage.
     let broad =
         |_: bool, user: usize| (0..10).map(|n| exposed((user * 7 + n * 401) % 4_000)).collect();
     shop.serve_lists(usize::MAX, broad).await;
@@ -171,8 +171,8 @@ async fn an_arm_whose_lists_show_less_of_the_catalog_is_stopped() {
     tokio::time::sleep(2 * MINUTE).await;
     assert!(!shop.experiment().arms[1].stopped);
     let narrow = |new: bool, user: usize| {
-        let of = if new { 200 } else { 4_000 };
-        (0..10).map(|n| exposed((user * 7 + n * 401) % of)).collect()
+        let catalog = if new { 200 } else { 4_000 };
+        (0..10).map(|n| exposed((user * 7 + n * 401) % catalog)).collect()
     };
     let shop = Shop::start();
     shop.store.put_items((0..4_000).map(item).collect()).await.unwrap();

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_is_not_listed_deals_users_and_surfaces_of_arms_are_named() {
+    fn an_unlisted_layer_assigns_by_user_and_arm_surfaces_are_collected() {
         let one = json!({"name": "one", "layer": "l", "control": "a", "arms": arms(json!({"surface": "home-b"}))});
         let two = json!({"name": "two", "layer": "m", "control": "a", "arms": arms(json!({}))});
         let options = options(json!([{"name": "m", "unit": "request"}]), json!([one, two]));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_named_by_its_place_in_the_settings() {
+    fn problems_name_their_path_in_the_settings() {
         let told = |layers: Value, defined: Value| {
             options(layers, defined).validate().unwrap_err().to_string()
         };

@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_kept_often_at_first_and_then_by_the_experiments_age() {
+    fn looks_are_kept_at_intervals_that_grow_with_the_experiments_age() {
         let experiment = Experiment { name: "e".to_owned(), ..Experiment::default() };
         let tasks = ["click".to_owned()];
         let mut design = Design::new(&experiment, UnitKind::User, &tasks);

@@ -151,7 +151,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_exposure_has_the_items_in_their_order_with_their_scores() {
+    fn an_exposure_keeps_order_and_scores_of_its_items() {
         let exposure = served("u", |served| served.exposure());
         assert_eq!((exposure.user_id.as_str(), exposure.timestamp), ("u", 7));
         let arm = ExposedArm { layer: "model".into(), experiment: "two".into(), arm: "b".into() };

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_models_is_kept() {
+    fn changes_of_model_state_are_recorded() {
         let mut kept = KeptModels { active: Some(model("1")), beside: Vec::new() };
         kept.apply(&KeptChange::Ready(model("2")));
         kept.apply(&KeptChange::Ready(model("2")));

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_answers_agree_and_reversed_ones_are_opposed() {
+    fn equal_lists_correlate_and_reversed_lists_anticorrelate() {
         let one = list(&[("a", 0.5), ("b", 0.25), ("c", 0.125)]);
         let whole = Comparison { overlap: 1.0, correlation: Some(1.0), differences: vec![0.0; 3] };
         assert_eq!(compare(&one, &one), whole);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_both_have_is_compared() {
+    fn only_items_of_both_lists_are_compared() {
         let one = list(&[("a", 0.5), ("x", 0.4), ("b", 0.25), ("c", 0.25)]);
         let other = list(&[("b", 0.5), ("a", 0.25), ("y", 0.2), ("c", 0.25)]);
         let Comparison { overlap, correlation, differences } = compare(&one, &other);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn about_its_share_of_requests_is_taken() {
+    fn the_sampled_share_of_requests_matches_the_setting() {
         let taken = |share| {
             let shadow = Shadow::new(share, &mut Registry::default());
             let ids = (0..2_000_u64)

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_come_first_and_equals_as_retrieved() {
+    fn candidates_sort_by_score_and_ties_keep_retrieval_order() {
         let mut set = CandidateSet {
             items: ["a", "b", "c", "d"].map(ItemId::from).to_vec().into(),
             ctr: Some(Arc::from([0.2, 0.5, 0.2, 0.9])),
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(set.places[0].score, Some(0.9));
         set.ctr = Some(Arc::from([0.2, f32::NAN, f32::INFINITY, 0.9]));
         set.place_by_worth(9);
-        assert_eq!(order(&set), ["d", "a", "b", "c"], "what is no number sinks");
+        assert_eq!(order(&set), ["d", "a", "b", "c"], "NaN sorts last");
         assert_eq!(set.places[2].score, None);
         set.place_as_retrieved(2);
         assert_eq!((order(&set), set.places[0].score), (vec!["a".into(), "b".into()], None));

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shoppers_are_told_by_what_others_click_less() {
+    fn a_shoppers_taste_is_what_others_click_less() {
         let item = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let (lamp, mug) = (item(&["lamps", "boho"]), item(&["mugs", "boho"]));
         let many = |item, count| std::iter::repeat_n(item, count).collect::<Vec<&[String]>>();
@@ -103,7 +103,7 @@ mod tests {
         let shoppers = contrasting(all, 4);
         let told: Vec<_> =
             shoppers.iter().map(|one| (one.user_id.as_str(), one.taste.join(" "))).collect();
-        // What everybody clicks tells nothing; a taste that was named comes after those that were not.
+        // Words that all shoppers click are no taste; shoppers with a taste already listed come later.
         assert_eq!(told[..2], [("b", "mugs".to_owned()), ("a", "lamps".to_owned())]);
         assert_eq!(told[2], ("c", "lamps".to_owned()));
         assert_eq!(told[3], ("few", String::new()));

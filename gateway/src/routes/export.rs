@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_read_and_named_when_wrong() {
+    fn export_parameters_are_parsed_and_errors_name_them() {
         let asked = Asked::read("what=users&from=5&to=9").unwrap();
         let range = TimeRange { from: 5, to: 9 };
         for what in [
@@ -307,7 +307,7 @@ mod tests {
             Asked::read(&format!("what={what:?}").to_lowercase()).unwrap();
         }
         assert_eq!(asked, Asked { what: Exported::Table(ExportTable::Users), range });
-        // What nothing lies in: an export of every hour may be asked for twice at once.
+        // An empty range: an hourly export that runs twice at once asks for one.
         let asked = Asked::read("what=users&from=9&to=9").unwrap();
         assert_eq!(asked.range, TimeRange { from: 9, to: 9 });
         for (query, field) in [

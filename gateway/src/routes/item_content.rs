@@ -148,7 +148,7 @@ mod tests {
     }
 
     /// A PNG of one colour: few bytes at any size.
-    fn claims(width: u32, height: u32) -> String {
+    fn one_colour_png(width: u32, height: u32) -> String {
         let mut bytes = Vec::new();
         image::GrayImage::new(width, height)
             .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
@@ -157,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_the_encoder_would_not_decode_is_refused_at_the_door() {
-        assert!(check_image(claims(8192, 6000)).is_ok());
-        let error = check_image(claims(8192, 6200)).unwrap_err();
+    fn an_image_that_the_encoder_cannot_decode_is_refused_on_upload() {
+        assert!(check_image(one_colour_png(8192, 6000)).is_ok());
+        let error = check_image(one_colour_png(8192, 6200)).unwrap_err();
         assert!(error.contains("8192 x 6200 pixels; at most 50000000"), "{error}");
-        let error = check_image(claims(MAX_SIDE + 1, 1)).unwrap_err();
+        let error = check_image(one_colour_png(MAX_SIDE + 1, 1)).unwrap_err();
         assert!(error.contains("can be read"), "{error}");
         let mut deep = Vec::new();
         image::DynamicImage::new_rgba16(6000, 6000)
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn each_wrong_field_is_named() {
+    async fn each_invalid_field_is_named() {
         use serde_json::json;
 
         assert_eq!(field(json!({"title": "", "image": png()})).await, None);

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_read_and_named_when_wrong() {
+    fn list_parameters_are_parsed_and_errors_name_them() {
         let window = Window::read("clicks=3&before=77").unwrap();
         assert_eq!(window, Window { clicks: 3, impressions: 50, before: 77 });
         for (query, field) in [

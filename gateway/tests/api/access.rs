@@ -1,4 +1,4 @@
-//! Who may ask what, over HTTP.
+//! Authentication, scopes, limits, hosts and origins, over HTTP.
 
 use plugrank_access::{AccessOptions, CorsOptions, Digest, KeyEntry, MetricsAccess, Scope};
 use plugrank_gateway::ExperimentsOptions;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, Setup, problem};
 
-/// A key for each scope, named as it; the key is `key-` and the name.
+/// A key for each scope, named after it; the key is `key-` and the name.
 fn keys() -> AccessOptions {
     let entry = |scope: Scope| {
         let name = scope.to_string();
@@ -44,13 +44,12 @@ fn operations(document: &Value) -> Vec<(Method, String, Vec<String>)> {
     each.collect()
 }
 
-/// Whether the refusal is of the door, and not of the route behind it.
 fn status(response: &Response) -> u16 {
     response.status().as_u16()
 }
 
 #[actix_web::test]
-async fn every_route_asks_for_the_scope_that_its_document_says() {
+async fn every_route_requires_its_documented_scope() {
     let access = AccessOptions { metrics: MetricsAccess::Key, ..keys() };
     let server = server(access);
     let operations = operations(&document(&server).await);
@@ -89,7 +88,7 @@ async fn every_route_asks_for_the_scope_that_its_document_says() {
 }
 
 #[actix_web::test]
-async fn metrics_that_are_open_are_documented_so() {
+async fn open_metrics_are_documented_as_open() {
     let server = server(keys());
     let document = document(&server).await;
     assert!(document["paths"]["/metrics"]["get"]["security"].is_null());
@@ -98,7 +97,7 @@ async fn metrics_that_are_open_are_documented_so() {
 }
 
 #[actix_web::test]
-async fn another_spelling_of_a_path_is_the_same_path() {
+async fn percent_encoded_paths_need_the_same_scopes() {
     let server = server(keys());
     for (method, path) in [
         (Method::GET, "/v1/user%73/u1"),
@@ -108,14 +107,14 @@ async fn another_spelling_of_a_path_is_the_same_path() {
         (Method::POST, "/v1/%72ank"),
     ] {
         let answer = server.request(method.clone(), path).send().await.unwrap();
-        // Refused, or not there at all; in no case answered.
+        // 401 or 404, but never an answer.
         assert!([401, 404].contains(&status(&answer)), "{method} {path}: {}", answer.status());
     }
     problem(server.get("/v1/user%73/u1").await, 401).await;
 }
 
 #[actix_web::test]
-async fn unknown_paths_and_methods_are_told_as_before() {
+async fn unknown_paths_and_methods_are_404_and_405_without_a_key() {
     let server = server(keys());
     problem(server.get("/v1/nothing").await, 404).await;
     let answer = server.get("/v1/rank").await;
@@ -124,7 +123,7 @@ async fn unknown_paths_and_methods_are_told_as_before() {
 }
 
 #[actix_web::test]
-async fn without_keys_nobody_is_asked_and_the_document_says_so() {
+async fn without_keys_requests_are_unauthenticated_and_documented_so() {
     let server = Server::start();
     server.rank(&json!({"user_id": "u1"})).await;
     let document = document(&server).await;
@@ -133,7 +132,7 @@ async fn without_keys_nobody_is_asked_and_the_document_says_so() {
 }
 
 #[actix_web::test]
-async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
+async fn a_caller_over_its_rate_or_quota_gets_retry_after() {
     let limited = |per_second, per_day| KeyEntry {
         per_second,
         per_day,
@@ -151,7 +150,7 @@ async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
         let request = server.request(Method::POST, "/v1/rank").json(&json!({"user_id": "u1"}));
         request.bearer_auth(key).send().await.unwrap()
     };
-    // A second passes between two requests of a burst of one only on a machine that stands still.
+    // On a very slow machine a second may pass between two requests: several are tried.
     let mut answers = Vec::new();
     for _ in 0..20 {
         answers.push(ask("key-Some(1)-None").await);
@@ -167,7 +166,7 @@ async fn a_caller_over_its_rate_or_quota_is_told_when_to_come_back() {
     assert!((43_000..=43_200).contains(&after), "{after}");
     let refused = problem(refused, 429).await;
     assert_eq!(refused["type"], "urn:problem-type:plugrank:quota-used-up");
-    // Others are let in as before.
+    // Other keys are not affected.
     assert_eq!(status(&ask("key-rank").await), 200);
 }
 
@@ -187,7 +186,7 @@ async fn a_batch_counts_towards_the_limits_as_the_requests_it_holds() {
     };
     let never = problem(ask(11).await, 429).await;
     assert!(never["detail"].as_str().unwrap().contains("10 at once"), "{never}");
-    // The refused call was one.
+    // The refused call counted as one.
     assert_eq!(status(&ask(8).await), 200);
     let refused = ask(2).await;
     assert!(refused.headers().contains_key("retry-after"));
@@ -208,12 +207,12 @@ async fn arms_are_forced_by_admin_alone() {
         with_key(request, scope).json(&body).send().await.unwrap()
     };
     problem(ask(Scope::Rank).await, 403).await;
-    // Let in, and told what is wrong with the arms: there is no such layer.
+    // Admitted, and refused by validation: there is no such layer.
     assert_eq!(problem(ask(Scope::Admin).await, 400).await["field"], "arms");
 }
 
 #[actix_web::test]
-async fn other_hosts_are_refused_where_ours_are_known() {
+async fn unlisted_host_headers_are_refused() {
     let access =
         AccessOptions { hosts: vec!["rank.example.com".into()], ..AccessOptions::default() };
     let server = server(access);
@@ -230,7 +229,7 @@ async fn other_hosts_are_refused_where_ours_are_known() {
 }
 
 #[actix_web::test]
-async fn pages_of_other_origins_may_call_only_where_the_settings_say() {
+async fn cross_origin_calls_are_allowed_only_for_configured_origins() {
     const SHOP: &str = "https://shop.example.com";
     let preflight = async |server: &Server, origin: &str| {
         let request = server.request(Method::OPTIONS, "/v1/rank").header("origin", origin);
@@ -250,7 +249,7 @@ async fn pages_of_other_origins_may_call_only_where_the_settings_say() {
     );
     let other = preflight(&open, "https://evil.example.com").await;
     assert!(!other.headers().contains_key("access-control-allow-origin"));
-    // A page is told of a refusal too, or it could not tell it from a network that is down.
+    // CORS headers are on refusals too, or a page could not tell them from a network error.
     let refused =
         open.request(Method::POST, "/v1/rank").header("origin", SHOP).send().await.unwrap();
     assert_eq!(refused.headers()["access-control-allow-origin"], SHOP);

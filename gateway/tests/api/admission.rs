@@ -1,4 +1,4 @@
-//! Who is let in, and who stops costing anything.
+//! Admission control, and cancellation of requests whose clients disconnect.
 
 use std::{
     io::{Read, Write},
@@ -13,18 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{
     stages::Act,
-    support::{Server, problem},
+    support::{Server, problem, wait_until},
 };
-
-async fn until(mut done: impl FnMut() -> bool) {
-    for _ in 0..500 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it did not come about within five seconds");
-}
 
 async fn refused(response: Response, status: u16) -> Value {
     let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
@@ -33,12 +23,12 @@ async fn refused(response: Response, status: u16) -> Value {
 }
 
 #[actix_web::test]
-async fn one_ranking_too_many_is_429_at_once() {
+async fn a_ranking_over_the_concurrency_limit_is_429_at_once() {
     let server = Server::start_with(|server, _| server.max_in_flight = 1);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 900});
     let (first, second) = tokio::join!(server.rank(&body), async {
-        until(|| !server.score.calls().is_empty()).await;
+        wait_until("the call arrived", async || !server.score.calls().is_empty()).await;
         server.post("/v1/rank", &body).await
     });
     assert_eq!(first["degraded"][0]["cause"], "cut");
@@ -50,9 +40,8 @@ async fn one_ranking_too_many_is_429_at_once() {
     assert!(page.contains("plugrank_rank_in_flight 0"), "{page}");
 }
 
-/// Makes the gateway know that scoring holds more work than `budget_ms` allows for, and that
-/// answers have been slow.
-async fn pile_up(server: &Server) {
+/// Has scoring report a backlog longer than any budget here, after some slow answers.
+async fn make_scoring_report_a_backlog(server: &Server) {
     for _ in 0..3 {
         server.score.next(Act::Hang);
         server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
@@ -62,24 +51,24 @@ async fn pile_up(server: &Server) {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_answered_in_time_is_503_at_once() {
+async fn a_request_that_would_miss_its_budget_is_503_at_once() {
     let server = Server::start();
-    pile_up(&server).await;
+    make_scoring_report_a_backlog(&server).await;
     let before = server.retrieve.calls().len();
     let response = server.post("/v1/rank", &json!({"user_id": "u1", "budget_ms": 300})).await;
     let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((10..=20).contains(&after), "{after}");
     let problem = refused(response, 503).await;
     assert!(problem["detail"].as_str().unwrap().contains("backlog"), "{problem}");
-    assert_eq!(server.retrieve.calls().len(), before, "it cost nothing");
+    assert_eq!(server.retrieve.calls().len(), before, "no stage was called");
     let page = server.metrics().await;
     assert!(page.contains("plugrank_rejected_total{cause=\"backlog\"} 1"), "{page}");
 }
 
 #[actix_web::test]
-async fn or_it_is_answered_in_retrievals_order() {
+async fn a_request_that_would_miss_its_budget_may_be_answered_in_retrieval_order() {
     let server = Server::start_with(|_, budget| budget.on_overload = OnOverload::Degrade);
-    pile_up(&server).await;
+    make_scoring_report_a_backlog(&server).await;
     let reply = server.rank(&json!({"user_id": "u1", "budget_ms": 300})).await;
     assert_eq!(reply["rung"], "retrieval_order");
     assert_eq!(reply["degraded"][0]["cause"], "backlog");
@@ -87,7 +76,7 @@ async fn or_it_is_answered_in_retrievals_order() {
 }
 
 #[actix_web::test]
-async fn an_overload_that_scoring_tells_of_counts_at_the_door() {
+async fn overload_reported_by_scoring_counts_for_admission() {
     let server = Server::start();
     for _ in 0..3 {
         server.score.next(Act::Hang);
@@ -113,21 +102,24 @@ fn rank_head(length: usize) -> String {
 }
 
 #[actix_web::test]
-async fn a_caller_that_hangs_up_stops_costing() {
+async fn a_client_that_disconnects_cancels_its_request() {
     let server = Server::start();
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 2000}).to_string();
     let stream = raw(&server, &(rank_head(body.len()) + &body));
-    until(|| server.score.dropped() == 0 && server.score.calls().len() == 1).await;
+    wait_until("the call arrived", async || {
+        server.score.dropped() == 0 && server.score.calls().len() == 1
+    })
+    .await;
     drop(stream);
-    until(|| server.score.dropped() == 1).await;
+    wait_until("the call was cancelled", async || server.score.dropped() == 1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(server.rerank.calls().is_empty(), "nothing went on behind the caller's back");
+    assert!(server.rerank.calls().is_empty(), "later stages were not called");
     assert!(server.metrics().await.contains("plugrank_rank_in_flight 0"));
 }
 
 #[actix_web::test]
-async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
+async fn a_client_that_stalls_in_its_body_gets_408_and_holds_no_permit() {
     let server = Server::start_with(|server, _| server.client_timeout_ms = 300);
     let mut stream = raw(&server, &(rank_head(100) + "{\"user_id\":"));
     let mut answer = [0; 12];
@@ -135,20 +127,20 @@ async fn a_client_that_stalls_in_its_body_is_told_to_hurry_and_costs_nothing() {
         stream.read_exact(&mut answer).unwrap();
         answer
     });
-    // Meanwhile others are served.
+    // Other requests are served meanwhile.
     server.rank(&json!({"user_id": "u1"})).await;
     assert_eq!(read.await.unwrap(), *b"HTTP/1.1 408");
 }
 
-/// Large bodies share what memory there is for them; small ones always find room.
+/// Large bodies share a memory limit; small ones are not counted.
 #[actix_web::test]
-async fn a_body_for_which_there_is_no_memory_is_429() {
+async fn a_body_over_the_body_memory_limit_is_429() {
     let server = Server::start_with(|server, _| {
         server.body_memory_mb = 16;
         server.client_timeout_ms = 2000;
     });
     let length = 3 << 20;
-    // Four bytes of memory for each of the body: 12 of 16 MiB, until it is given up.
+    // Four bytes of memory for each byte of the body: 12 of 16 MiB, until the body times out.
     let hold = || {
         let mut stream = raw(&server, &rank_head(length));
         stream.write_all(&vec![b' '; length - 1]).unwrap();
@@ -169,7 +161,7 @@ async fn a_body_for_which_there_is_no_memory_is_429() {
             assert!(problem["detail"].as_str().unwrap().contains("server.body_memory_mb"));
             break;
         }
-        // Where the other was read first, it is the one that is kept waiting which was refused.
+        // Where the second body was read first, the stalled one was refused.
         holds = hold();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -177,7 +169,7 @@ async fn a_body_for_which_there_is_no_memory_is_429() {
     server.rank(&json!({"user_id": "u1"})).await;
     let page = server.metrics().await;
     assert!(page.contains("plugrank_rejected_total{cause=\"body_memory\"}"), "{page}");
-    // Given up, or gone: its memory is free again.
+    // Timed out or disconnected: its memory is free again.
     drop(holds);
     for _ in 0..500 {
         let status = ask().await.unwrap().status().as_u16();
@@ -191,7 +183,7 @@ async fn a_body_for_which_there_is_no_memory_is_429() {
 }
 
 #[actix_web::test]
-async fn a_connection_too_many_is_429() {
+async fn a_connection_over_the_limit_is_429() {
     let server = Server::start_with(|server, _| server.max_connections = 2);
     let body = json!({"user_id": "u1"}).to_string();
     let ask = |mut stream: TcpStream| {

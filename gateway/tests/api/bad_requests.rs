@@ -1,4 +1,4 @@
-//! What is wrong with a request is named, and the process stays up.
+//! Invalid requests: the answer names the field, and the process stays up.
 
 use std::{
     io::{Read, Write},
@@ -57,7 +57,7 @@ async fn fields_out_of_range_are_named() {
 }
 
 #[actix_web::test]
-async fn a_wrong_filter_is_named_by_a_pointer_too() {
+async fn an_invalid_filter_is_named_by_field_and_pointer() {
     let server = Server::start();
     let ask = async |filter: Value| {
         server.post("/v1/rank", &json!({"user_id": "u", "filter": filter})).await
@@ -78,7 +78,7 @@ async fn a_wrong_filter_is_named_by_a_pointer_too() {
     assert_eq!(unread["field"], "filter.must[0].from");
     assert!(server.retrieve.calls().is_empty());
 
-    // What the items have no answer to is known where they are.
+    // Whether items have such a column is known to retrieval only.
     server.retrieve.next(Act::Refuse("/filters/0/must/0/field"));
     let found = problem(ask(json!({"must": [{"field": "prise", "gt": 5}]})).await, 400).await;
     assert_eq!(found["errors"][0]["pointer"], "/filter/must/0/field");
@@ -86,7 +86,7 @@ async fn a_wrong_filter_is_named_by_a_pointer_too() {
 }
 
 #[actix_web::test]
-async fn all_wrong_fields_are_named_at_once() {
+async fn all_invalid_fields_are_named_at_once() {
     let server = Server::start();
     let body = json!({"user_id": "", "k": 0, "budget_ms": 0});
     let found = problem(server.post("/v1/rank", &body).await, 400).await;
@@ -142,7 +142,7 @@ async fn a_body_of_50_mb_is_refused() {
 
 /// Only the head is sent; the answer must come without the body.
 #[actix_web::test]
-async fn a_body_that_says_it_is_too_large_is_not_read() {
+async fn a_body_with_too_large_a_content_length_is_not_read() {
     let server = Server::start();
     let address = server.address.strip_prefix("http://").unwrap().to_owned();
     let answer = actix_web::web::block(move || {
@@ -217,7 +217,7 @@ async fn an_id_in_a_path_is_checked() {
     assert_eq!(found["field"], "id");
     let found = problem(server.get("/v1/users/u1?clicks=many").await, 400).await;
     assert_eq!(found["field"], "clicks");
-    // Read leniently, these would be one and the same id.
+    // Decoded leniently, these would be the same id.
     for path in ["/v1/items/%ff", "/v1/items/%fe", "/v1/items/%C3/image", "/v1/users/a%ed%a0%80"] {
         let found = problem(server.get(path).await, 400).await;
         assert_eq!(found["field"], "path", "{path}");

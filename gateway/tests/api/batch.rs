@@ -35,14 +35,14 @@ async fn each_request_of_a_batch_has_its_own_answer_or_problem() {
     assert_eq!(results[2]["problem"]["field"], "body");
     assert_eq!(results[3]["ranking"]["items"][0]["item_id"], "i3");
     let id = |at: usize| results[at]["ranking"]["request_id"].as_str().unwrap();
-    assert_ne!(id(0), id(3), "events name the ranking that they come from");
+    assert_ne!(id(0), id(3), "events name their ranking by its id");
     let page = server.metrics().await;
     let line = "plugrank_stage_duration_seconds_count{stage=\"scoring\",outcome=\"completed\"} 2";
     assert!(page.contains(line), "{page}");
 }
 
 #[actix_web::test]
-async fn the_same_batch_has_the_same_ids() {
+async fn request_ids_of_a_batch_are_derived_from_its_header() {
     let server = Server::start();
     let ask = || async {
         let response = server
@@ -61,7 +61,7 @@ async fn the_same_batch_has_the_same_ids() {
 }
 
 #[actix_web::test]
-async fn a_ranking_that_fails_leaves_the_others_alone() {
+async fn a_failed_ranking_does_not_affect_the_rest_of_its_batch() {
     let server = Server::start();
     server.retrieve.next(Act::Fail(ErrorCode::Internal));
     let results = batch(&server, &json!([{"user_id": "u1"}, {"user_id": "u2"}])).await;
@@ -121,7 +121,7 @@ async fn similar_items_have_the_shape_of_the_api() {
 }
 
 #[actix_web::test]
-async fn what_the_user_did_and_what_to_go_with_reach_the_stages() {
+async fn recent_events_and_context_items_reach_the_stages() {
     let server = Server::start();
     let body = json!({
         "user_id": "u1",
@@ -143,7 +143,7 @@ async fn what_the_user_did_and_what_to_go_with_reach_the_stages() {
     assert_eq!(
         call.recent.as_deref(),
         Some(&history[..]),
-        "what lies in the future does not count"
+        "events after the request time do not count"
     );
     assert_eq!(call.context, ["i7", "i8"].map(ItemId::from).to_vec().into());
     let (_, score) = server.score.calls().remove(0);
@@ -158,5 +158,5 @@ async fn what_the_user_did_and_what_to_go_with_reach_the_stages() {
     }
     let none = json!({"user_id": "u", "user": {"recent": []}, "context": {"timestamp": 9}});
     server.rank(&none).await;
-    assert_eq!(server.retrieve.calls()[1].1.recent.as_deref(), Some(&[][..]), "they did nothing");
+    assert_eq!(server.retrieve.calls()[1].1.recent.as_deref(), Some(&[][..]), "an empty history");
 }

@@ -12,7 +12,7 @@ use crate::{
     support::{Server, Setup, problem},
 };
 
-/// A moment of the past.
+/// A time in the past.
 const NOON: i64 = 1_700_000_000_000;
 
 fn event(id: &str, kind: &str, timestamp: Option<i64>) -> Value {
@@ -33,7 +33,7 @@ async fn accepted(server: &Server, events: Value) -> (Value, Value) {
 }
 
 #[actix_web::test]
-async fn events_are_stored_once_and_retrieval_is_told() {
+async fn events_are_stored_once_and_forwarded_to_retrieval() {
     let server = Server::start();
     let mut first = event("e1", "impression", Some(NOON));
     first["request_id"] = "r1".into();
@@ -55,7 +55,7 @@ async fn events_are_stored_once_and_retrieval_is_told() {
         .flat_map(|(_, call)| call.events)
         .map(|event| event.event_id)
         .collect();
-    assert_eq!(told, ["e1", "e2", "e3"], "only new events are told");
+    assert_eq!(told, ["e1", "e2", "e3"], "only new events are forwarded");
 
     let user: Value = server.get("/v1/users/u1?before=1700000001001").await.json().await.unwrap();
     assert_eq!(
@@ -69,7 +69,7 @@ async fn events_are_stored_once_and_retrieval_is_told() {
 }
 
 #[actix_web::test]
-async fn retrieval_that_cannot_be_told_is_not_the_callers_problem() {
+async fn events_are_accepted_while_retrieval_is_unavailable() {
     let server = Server::start();
     server.observe_events.next(Act::Fail(ErrorCode::Unavailable));
     server.observe_events.next(Act::Hang);
@@ -83,7 +83,7 @@ async fn retrieval_that_cannot_be_told_is_not_the_callers_problem() {
 }
 
 #[actix_web::test]
-async fn nothing_is_accepted_that_is_not_durable() {
+async fn events_are_refused_while_the_store_is_unavailable() {
     let server = Server::start();
     server.store.gone.store(true, Ordering::Relaxed);
     let batch = json!({"events": [event("e1", "click", None)]});
@@ -92,7 +92,7 @@ async fn nothing_is_accepted_that_is_not_durable() {
 }
 
 #[actix_web::test]
-async fn a_batch_without_a_valid_event_is_refused_and_each_is_named() {
+async fn a_batch_without_a_valid_event_is_refused_with_each_problem() {
     let server = Server::start();
     let ok = event("e1", "click", None);
     let mut number = ok.clone();
@@ -127,7 +127,7 @@ async fn a_batch_without_a_valid_event_is_refused_and_each_is_named() {
 }
 
 #[actix_web::test]
-async fn the_good_events_of_a_batch_are_kept_and_the_bad_ones_named() {
+async fn valid_events_of_a_batch_are_stored_and_invalid_ones_named() {
     let server = Server::start();
     let mut wrong = event("e2", "click", None);
     wrong["position"] = 0.into();
@@ -173,7 +173,7 @@ async fn the_good_events_of_a_batch_are_kept_and_the_bad_ones_named() {
 }
 
 #[actix_web::test]
-async fn types_come_from_the_settings() {
+async fn event_types_come_from_the_settings() {
     let events: EventsOptions =
         serde_json::from_value(json!({"types": {"purchase": {"weight": 4.0}}})).unwrap();
     let server = Server::start_as(Setup { events, ..Setup::default() }, |_, _| {});
@@ -205,7 +205,7 @@ async fn events_of_unknown_items_are_refused_where_the_settings_say_so() {
 }
 
 #[actix_web::test]
-async fn an_event_a_little_ahead_counts_from_now_on() {
+async fn an_event_slightly_in_the_future_counts_as_now() {
     let server = Server::start();
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let ahead = now().as_millis() as i64 + 60_000;
@@ -225,7 +225,7 @@ async fn a_served_list_is_logged_as_it_was_answered() {
         "context": {"features": {"hour": 12}},
     });
     let reply = server.rank(&body).await;
-    // Orderly: what waits is written before the server has ended.
+    // A graceful stop writes what is queued.
     server.shutdown.request();
     server.task.await.unwrap().unwrap();
     let logged = server.store.exposures.lock().clone();

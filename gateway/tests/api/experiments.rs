@@ -1,4 +1,4 @@
-//! Experiments over the API: written, followed, dealt, applied.
+//! Experiments over the API: definition, assignment, application, results.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     stages::Act,
-    support::{Server, Setup, problem},
+    support::{Server, Setup, problem, wait_until},
 };
 
 /// Half of the users at the rung of the ID-based model.
@@ -42,7 +42,7 @@ async fn arm(server: &Server, user: usize) -> Option<String> {
 }
 
 #[actix_web::test]
-async fn users_are_dealt_arms_that_stay_and_change_what_serves_them() {
+async fn users_keep_their_arm_and_arms_change_the_ranking() {
     let server = Server::start();
     let reply = put(&server, "ppm", &experiment()).await;
     assert_eq!(reply["shares"], json!({"idrec": 0.5, "ppm": 0.5}));
@@ -54,7 +54,7 @@ async fn users_are_dealt_arms_that_stay_and_change_what_serves_them() {
         assert_eq!(model == ModelKind::Idrec, given == "idrec");
         *counted.entry(given).or_insert(0) += 1;
     }
-    // Of 100 fair coins 30 to 70 show heads, but for one time in 30,000.
+    // Of 100 fair coins 30 to 70 show heads with probability 1 - 1/30,000.
     assert!((30..=70).contains(&counted["ppm"]), "{counted:?}");
     let reply = server.rank(&json!({"user_id": "u0"})).await;
     let rung = match reply["experiments"]["ranking"].as_str() {
@@ -69,7 +69,7 @@ async fn users_are_dealt_arms_that_stay_and_change_what_serves_them() {
 }
 
 #[actix_web::test]
-async fn an_arm_does_not_raise_what_the_ladder_lowered() {
+async fn an_arm_does_not_raise_a_rung_that_the_ladder_lowered() {
     let server = Server::start_with(|_, budget| {
         budget.ladder.pin = Some("retrieval_order".parse().unwrap());
     });
@@ -84,7 +84,7 @@ async fn an_arm_does_not_raise_what_the_ladder_lowered() {
 }
 
 #[actix_web::test]
-async fn all_that_is_wrong_with_a_definition_is_named_as_the_body_has_it() {
+async fn all_problems_of_a_definition_name_their_path_in_the_body() {
     let server = Server::start();
     let wrong = json!({
         "layer": "ranking", "control": "none",
@@ -137,7 +137,7 @@ async fn a_change_that_moves_users_between_arms_is_refused() {
 }
 
 #[actix_web::test]
-async fn every_gateway_of_a_store_follows() {
+async fn gateways_of_one_store_share_their_definitions() {
     let one = Server::start();
     let experiments = ExperimentsOptions { follow_ms: 100, ..ExperimentsOptions::default() };
     let setup = Setup { store: Arc::clone(&one.store), experiments, ..Setup::default() };
@@ -152,7 +152,7 @@ async fn every_gateway_of_a_store_follows() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the second gateway never followed");
+    panic!("the second gateway did not take up the definition");
 }
 
 /// A server whose settings define an experiment at a step of its ramp.
@@ -181,12 +181,13 @@ async fn share(server: &Server) -> f64 {
 }
 
 #[actix_web::test]
-async fn what_the_settings_define_is_written_once_for_each_wording() {
+async fn experiments_of_the_settings_are_written_once_per_version() {
     let store = Server::start();
     let server = defining(&store, 5);
-    while server.get("/v1/experiments/ppm").await.status() != 200 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the experiment of the settings is written", async || {
+        server.get("/v1/experiments/ppm").await.status() == 200
+    })
+    .await;
     assert_eq!(share(&server).await, 0.05);
     let list: Value = server.get("/v1/experiments").await.json().await.unwrap();
     assert_eq!(list["layers"][0]["salt"], "of the settings", "{list}");
@@ -195,21 +196,19 @@ async fn what_the_settings_define_is_written_once_for_each_wording() {
     let mut further = view["definition"].clone();
     further["ramp"]["at"] = json!(25);
     put(&server, "ppm", &further).await;
-    // The same wording after a restart: what the API made of it stays.
+    // Unchanged settings after a restart: changes by the API stay.
     let again = defining(&store, 5);
     for _ in 0..10 {
         again.rank(&json!({"user_id": "u", "k": 3})).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(share(&again).await, 0.25);
-    // Another one, taken up while it serves.
+    // Changed settings are applied without a restart.
     let mut options = again.live.borrow().clone();
     options.experiments = defined(50);
     again.live.send(options).unwrap();
-    while share(&again).await != 0.5 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // One that would move users from arm to arm changes nothing.
+    wait_until("the changed ramp is applied", async || share(&again).await == 0.5).await;
+    // A change that would move users between arms is not applied.
     let mut options = again.live.borrow().clone();
     options.experiments.defined[0]["salt"] = json!("another");
     again.live.send(options).unwrap();
@@ -223,7 +222,7 @@ async fn what_the_settings_define_is_written_once_for_each_wording() {
 }
 
 #[actix_web::test]
-async fn arms_are_named_only_where_that_is_allowed() {
+async fn arms_can_be_forced_only_where_the_settings_allow_it() {
     let body = json!({"user_id": "u", "arms": {"ppm": "idrec"}});
     let server = Server::start();
     put(&server, "ppm", &experiment()).await;
@@ -242,7 +241,7 @@ async fn arms_are_named_only_where_that_is_allowed() {
 }
 
 #[actix_web::test]
-async fn a_target_asks_for_features_of_the_profile() {
+async fn a_target_reads_features_of_the_user_profile() {
     let server = Server::start();
     let user = |id: &str, country: &str| User {
         user_id: id.into(),
@@ -254,11 +253,11 @@ async fn a_target_asks_for_features_of_the_profile() {
     put(&server, "ppm", &experiment).await;
     assert!(arm(&server, 1).await.is_some());
     assert_eq!(arm(&server, 2).await, None);
-    assert_eq!(arm(&server, 3).await, None, "nobody knows this user");
+    assert_eq!(arm(&server, 3).await, None, "an unknown user");
 }
 
 #[actix_web::test]
-async fn a_profile_is_read_by_who_is_let_in_and_within_the_budget() {
+async fn a_profile_is_read_after_admission_and_within_the_budget() {
     let server = Server::start_with(|server, _| server.max_in_flight = 1);
     let mut targeted = experiment();
     targeted["target"] = json!({"must": [{"feature": "country", "any": ["de"]}]});
@@ -266,22 +265,20 @@ async fn a_profile_is_read_by_who_is_let_in_and_within_the_budget() {
     server.store.users_hang.store(true, Ordering::Relaxed);
     let reply = server.rank(&json!({"user_id": "u", "k": 3})).await;
     let spent = reply["budget"]["spent_ms"].as_f64().unwrap();
-    assert!(spent >= 5.0, "the profile was waited for, which the budget knows: {reply}");
+    assert!(spent >= 5.0, "reading the profile counts as time spent: {reply}");
     let reads = || server.store.user_reads.load(Ordering::Relaxed);
     assert_eq!(reads(), 1);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u", "budget_ms": 900});
     let (_, refused) = tokio::join!(server.rank(&body), async {
-        while server.score.calls().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_until("the first request is scored", async || server.score.calls().len() >= 2).await;
         server.post("/v1/rank", &body).await
     });
     problem(refused, 429).await;
-    assert_eq!(reads(), 2, "who is refused costs no read");
+    assert_eq!(reads(), 2, "a refused request reads nothing");
 }
 
-/// The results, once they count so many lists.
+/// The results, once they count this number of lists.
 async fn results(server: &Server, name: &str, lists: usize) -> Value {
     for _ in 0..500 {
         let response = server.get(&format!("/v1/experiments/{name}/results")).await;
@@ -299,7 +296,7 @@ async fn results(server: &Server, name: &str, lists: usize) -> Value {
 }
 
 #[actix_web::test]
-async fn results_count_users_by_what_they_were_shown_and_did() {
+async fn results_count_exposures_and_outcomes_by_user() {
     let experiments = ExperimentsOptions { forced_arms: true, ..ExperimentsOptions::default() };
     let server = Server::start_as(Setup { experiments, ..Setup::default() }, |_, _| {});
     problem(server.get("/v1/experiments/ppm/results").await, 404).await;
@@ -322,7 +319,7 @@ async fn results_count_users_by_what_they_were_shown_and_did() {
             if number % 3 == 0 && given == "ppm" {
                 event(&user, &reply["request_id"], "i1", clicks);
                 clicks += 1;
-                // Of one showing a task counts once.
+                // A task counts once per impression.
                 event(&user, &reply["request_id"], "i1", 1000 + clicks);
             }
             *users.entry(given.to_owned()).or_default() += 1;
@@ -342,7 +339,7 @@ async fn results_count_users_by_what_they_were_shown_and_did() {
             (arm["outcomes"].as_array().unwrap().len(), &arm["outcomes"][0]["task"]),
             (1, &json!("click"))
         );
-        // Sums of means: their last bits are not exact.
+        // Compared with a tolerance: the last bits depend on the order of the sums.
         let sum = arm["outcomes"][0]["sum"].as_f64().unwrap();
         assert!((sum - expected as f64).abs() < 1e-9, "{sum}, not {expected}");
     }
@@ -374,7 +371,7 @@ async fn results_count_users_by_what_they_were_shown_and_did() {
 }
 
 #[actix_web::test]
-async fn what_could_not_be_ranked_counts_as_an_error_of_its_arm() {
+async fn a_failed_ranking_counts_as_an_error_of_its_arm() {
     let server = Server::start();
     put(&server, "ppm", &experiment()).await;
     server.retrieve.next(Act::Fail(ErrorCode::Unavailable));

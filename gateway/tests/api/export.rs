@@ -1,4 +1,4 @@
-//! `GET /v1/export`: tables, while rankings go on.
+//! `GET /v1/export`, while rankings are served.
 
 use arrow_array::{
     RecordBatch,
@@ -29,7 +29,7 @@ fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
 }
 
 #[actix_web::test]
-async fn clicks_come_with_the_request_and_place_that_showed_them() {
+async fn exported_clicks_have_request_and_position() {
     let mut events = EventsOptions::default();
     let purchase = EventTypeOptions { task: Some("purchase".to_owned()), ..Default::default() };
     events.types.0.insert("purchase".to_owned(), purchase);
@@ -92,7 +92,7 @@ fn id(item: &Value) -> &str {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_exported_is_told_before_the_answer_begins() {
+async fn export_errors_come_before_the_body_begins() {
     let server = Server::start();
     let found = problem(server.get("/v1/export?what=things").await, 400).await;
     assert_eq!(found["field"], "what");

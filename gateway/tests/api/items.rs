@@ -1,4 +1,4 @@
-//! `/v1/items/{id}`: written, seen, removed.
+//! `/v1/items/{id}`: write, read, delete.
 
 use std::io::Cursor;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[actix_web::test]
-async fn an_item_that_the_model_cannot_read_is_not_written() {
+async fn an_item_with_a_feature_of_the_wrong_type_is_refused() {
     let server = Server::start();
     let put = async |price: Value| {
         let content = json!({"title": "Mug", "features": {"brand": 7, "price": price}});
@@ -30,11 +30,11 @@ async fn an_item_that_the_model_cannot_read_is_not_written() {
     problem(put(json!(12.5)).await, 503).await;
     assert_eq!(server.get("/v1/items/mug").await.status(), 404, "nothing was written");
     assert_eq!(put(json!(12.5)).await.status(), 201);
-    assert_eq!(put(json!(null)).await.status(), 200, "a missing value is one");
+    assert_eq!(put(json!(null)).await.status(), 200, "null is a missing value");
 }
 
 #[actix_web::test]
-async fn what_the_model_cannot_read_is_refused_wherever_it_is_written() {
+async fn features_of_the_wrong_type_are_refused_by_every_write() {
     let server = Server::start();
     server.put("/v1/items/mug", &json!({"title": "Mug", "features": {"price": 3}})).await;
     let patch = async |path: &str, body: Value| {
@@ -64,13 +64,13 @@ async fn what_the_model_cannot_read_is_refused_wherever_it_is_written() {
     assert_eq!(results[0]["problem"]["errors"][0]["pointer"], "/features/price", "{text}");
     assert_eq!(results[1]["status"], "created", "{text}");
     assert_eq!(server.get("/v1/items/a").await.status(), 404);
-    // Nothing that the model reads changes: it is not asked.
+    // No feature changes: the model is not asked.
     server.check_features.next(Act::Fail(ErrorCode::Unavailable));
     assert_eq!(patch("/v1/items/mug", json!({"available": false})).await.status(), 200);
 }
 
 #[actix_web::test]
-async fn an_item_is_written_seen_and_removed() {
+async fn an_item_is_written_read_and_deleted() {
     let server = Server::start();
     let path = "/v1/items/mug%201";
     problem(server.get(path).await, 404).await;
@@ -117,7 +117,7 @@ async fn an_item_is_written_seen_and_removed() {
     assert_eq!(response.status(), 200);
     let item: Value = response.json().await.unwrap();
     assert_eq!((&item["title"], &item["text"]), (&json!("Red mug"), &json!("")));
-    assert_eq!(item["created_at"], created_at, "an item stays as old as it is");
+    assert_eq!(item["created_at"], created_at, "a rewrite keeps the creation time");
     assert_eq!((&item["available"], &item["has_image"]), (&json!(false), &json!(false)));
     problem(server.get("/v1/items/mug%201/image").await, 404).await;
 
@@ -130,7 +130,7 @@ async fn an_item_is_written_seen_and_removed() {
 }
 
 #[actix_web::test]
-async fn wrong_content_is_named_and_nothing_is_written() {
+async fn invalid_content_is_named_and_not_written() {
     let server = Server::start();
     for (content, field) in [
         (json!({"text": "no title"}), "title"),
@@ -151,7 +151,7 @@ async fn wrong_content_is_named_and_nothing_is_written() {
 }
 
 #[actix_web::test]
-async fn a_change_that_rankings_may_not_see_is_not_confirmed() {
+async fn an_item_change_that_retrieval_did_not_take_is_an_error() {
     let server = Server::start();
     server.refresh_items.next(Act::Fail(ErrorCode::Unavailable));
     let content = json!({"title": "Mug"});

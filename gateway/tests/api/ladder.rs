@@ -1,4 +1,4 @@
-//! The rungs a request begins on, and how the controller moves them.
+//! The rungs requests start on, and how the ladder's controller moves them.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::{
     support::Server,
 };
 
-/// Stage, rung and cause of what is degraded.
+/// Stage, rung and cause of each entry of `degraded`.
 fn rungs(reply: &Value) -> Vec<(&str, &str, &str)> {
     let list = reply["degraded"].as_array().unwrap();
-    let of = |entry| {
+    let step = |entry| {
         let get = |key: &str| Value::get(entry, key)?.as_str();
         assert!(get("detail").is_some_and(|detail| !detail.is_empty()));
         Some((get("stage")?, get("rung")?, get("cause")?))
     };
-    list.iter().map(|entry| of(entry).unwrap()).collect()
+    list.iter().map(|entry| step(entry).unwrap()).collect()
 }
 
 fn pinned(rung: &str) -> Server {
@@ -29,7 +29,7 @@ fn pinned(rung: &str) -> Server {
 }
 
 #[actix_web::test]
-async fn every_rung_can_be_stood_on_and_is_named() {
+async fn every_rung_can_be_pinned_and_is_reported() {
     let fewer = ("scoring", "fewer_candidates", "pinned");
     for (rung, expected) in [
         ("full", vec![]),
@@ -66,7 +66,7 @@ async fn every_rung_can_be_stood_on_and_is_named() {
 }
 
 #[actix_web::test]
-async fn the_callers_candidates_are_ranked_as_a_whole_on_every_rung() {
+async fn all_candidates_of_the_caller_are_ranked_on_the_fewer_candidates_rung() {
     let server = pinned("fewer_candidates");
     let named: Vec<String> = (1..=CATALOG).map(|n| format!("i{n}")).collect();
     let reply = server.rank(&json!({"user_id": "u1", "k": 40, "candidates": named})).await;
@@ -86,8 +86,8 @@ async fn fewer_candidates_are_never_fewer_than_k() {
 }
 
 #[actix_web::test]
-async fn a_stage_without_room_steps_down_says_so_and_comes_back() {
-    // Quick to step and to recover, so that the test is.
+async fn a_stage_under_load_steps_down_is_reported_and_recovers() {
+    // Short windows, so that the test is quick.
     let server = Server::start_with(|_, budget| {
         budget.ladder.settle_ms = 10;
         budget.ladder.recover_ms = 100;
@@ -115,5 +115,5 @@ async fn a_stage_without_room_steps_down_says_so_and_comes_back() {
             return;
         }
     }
-    panic!("full quality did not come back");
+    panic!("the stage did not step up again");
 }

@@ -1,4 +1,4 @@
-//! The REST API over real HTTP, with stand-ins for the stages behind it.
+//! The REST API over real HTTP, with fakes of the stages behind it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;

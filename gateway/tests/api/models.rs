@@ -1,4 +1,4 @@
-//! Models side by side: loading, activation, the trial of a new one.
+//! Several models in one gateway: loading, activation, and withdrawal of one that fails.
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     stages::{Act, Fake},
-    support::{Server, Setup, problem},
+    support::{Server, Setup, problem, wait_until},
 };
 
 /// A model whose loading ends when the test says how.
@@ -38,8 +38,8 @@ struct Second {
     health: Health,
     loaded: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
     folders: Mutex<Vec<BundleFolder>>,
-    /// How often they were looked at.
-    looks: AtomicUsize,
+    /// How often `folders` was listed.
+    listings: AtomicUsize,
     /// Folders that were opened.
     opened: Mutex<Vec<String>>,
 }
@@ -55,14 +55,14 @@ impl Second {
             health: Health::new(),
             loaded: Mutex::new(Some(told)),
             folders: Mutex::default(),
-            looks: AtomicUsize::new(0),
+            listings: AtomicUsize::new(0),
             opened: Mutex::default(),
         };
         (Arc::new(second), tell)
     }
 
-    fn looks(&self) -> usize {
-        self.looks.load(Ordering::Relaxed)
+    fn listings(&self) -> usize {
+        self.listings.load(Ordering::Relaxed)
     }
 }
 
@@ -81,7 +81,7 @@ impl LoadModel for Loader {
     }
 
     async fn folders(&self) -> Result<Vec<BundleFolder>, String> {
-        self.0.looks.fetch_add(1, Ordering::Relaxed);
+        self.0.listings.fetch_add(1, Ordering::Relaxed);
         Ok(self.0.folders.lock().clone())
     }
 }
@@ -149,13 +149,11 @@ async fn with_second() -> (Server, Arc<Second>) {
     let response = server.post("/v1/models", &json!({"name": "two"})).await;
     assert_eq!(response.status(), 202);
     tell.send(Ok(())).unwrap();
-    for _ in 0..500 {
-        if states(&server).await == pairs([("m1", "active"), ("m2", "ready")]) {
-            return (server, second);
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("the model was never ready: {:?}", states(&server).await);
+    wait_until("the second model is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
+    (server, second)
 }
 
 async fn activate(server: &Server, version: &str) {
@@ -164,7 +162,7 @@ async fn activate(server: &Server, version: &str) {
 }
 
 #[actix_web::test]
-async fn a_model_is_loaded_activated_and_left_again() {
+async fn a_model_is_loaded_activated_and_rolled_back() {
     let (second, tell) = Second::new();
     let server = start(Arc::clone(&second));
     let response = server.post("/v1/models", &json!({"name": "two"})).await;
@@ -176,9 +174,10 @@ async fn a_model_is_loaded_activated_and_left_again() {
     assert!(problem(early, 409).await["detail"].as_str().unwrap().contains("loading"));
     problem(server.post("/v1/models", &json!({"name": "two"})).await, 409).await;
     tell.send(Ok(())).unwrap();
-    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the second model is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
     server.rank(&json!({"user_id": "u"})).await;
     assert_eq!((server.score.calls().len(), second.score.calls().len()), (1, 0));
     activate(&server, "m2").await;
@@ -196,7 +195,7 @@ async fn a_model_is_loaded_activated_and_left_again() {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_loaded_is_refused_or_has_failed() {
+async fn invalid_model_names_are_refused_and_failed_loads_are_listed() {
     let (second, tell) = Second::new();
     let server = start(second);
     for name in ["", ".", "..", "a/b", "\\a", "none"] {
@@ -205,9 +204,10 @@ async fn what_cannot_be_loaded_is_refused_or_has_failed() {
     }
     server.post("/v1/models", &json!({"name": "two"})).await;
     tell.send(Err("it does not warm".to_owned())).unwrap();
-    while states(&server).await != pairs([("m1", "active"), ("m2", "failed")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the second model has failed", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "failed")])
+    })
+    .await;
     let refused = server.post("/v1/models/m2/activate", &json!({})).await;
     let detail = problem(refused, 409).await["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("it does not warm"), "{detail}");
@@ -219,7 +219,7 @@ async fn what_cannot_be_loaded_is_refused_or_has_failed() {
 }
 
 #[actix_web::test]
-async fn a_new_model_that_cannot_answer_is_withdrawn_and_nobody_notices() {
+async fn a_failing_new_model_is_withdrawn_without_failed_requests() {
     for act in [Act::Fail(ErrorCode::Internal), Act::Misbehave] {
         let (server, second) = with_second().await;
         activate(&server, "m2").await;
@@ -232,7 +232,7 @@ async fn a_new_model_that_cannot_answer_is_withdrawn_and_nobody_notices() {
         assert_eq!((server.score.calls().len(), second.score.calls().len()), (3, 3));
         assert_eq!(states(&server).await, pairs([("m1", "active"), ("m2", "failed")]));
         server.rank(&json!({"user_id": "u"})).await;
-        assert_eq!(second.score.calls().len(), 3, "it is asked no more");
+        assert_eq!(second.score.calls().len(), 3, "it is not called again");
     }
 }
 
@@ -249,7 +249,7 @@ async fn a_late_or_busy_answer_does_not_withdraw_a_model() {
 }
 
 #[actix_web::test]
-async fn every_ready_model_hears_of_events_and_items() {
+async fn every_ready_model_receives_events_and_item_changes() {
     let (server, second) = with_second().await;
     let item = json!({"title": "Lamp", "text": "", "categories": []});
     assert_eq!(server.put("/v1/items/i1", &item).await.status(), 201);
@@ -283,28 +283,30 @@ async fn an_arm_names_its_model() {
     assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{page}");
 }
 
-/// What a metric says of the second model.
+/// The value of a metric of the second model.
 fn metric(page: &str, name: &str) -> Option<f64> {
     let start = format!("plugrank_{name}{{model=\"m2\"}} ");
     page.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
 }
 
 #[actix_web::test]
-async fn a_model_in_the_shadow_ranks_too_and_nobody_waits_for_it() {
+async fn a_shadow_model_ranks_without_delaying_requests() {
     let (second, tell) = Second::new();
     let loader = Some(Arc::new(Loader(Arc::clone(&second))) as _);
     let setup = Setup { loader, shadow_share: 1.0, ..Setup::default() };
     let server = Server::start_as(setup, |_, _| {});
     server.post("/v1/models", &json!({"name": "two"})).await;
     tell.send(Ok(())).unwrap();
-    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the second model is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
     let seen = |page: String| metric(&page, "shadow_ranked_total");
     server.rank(&json!({"user_id": "u", "k": 5})).await;
-    while seen(server.metrics().await) != Some(1.0) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the shadow model has ranked once", async || {
+        seen(server.metrics().await) == Some(1.0)
+    })
+    .await;
     let page = server.metrics().await;
     for (name, value) in [
         ("shadow_overlap_sum", 1.0),
@@ -313,7 +315,7 @@ async fn a_model_in_the_shadow_ranks_too_and_nobody_waits_for_it() {
         ("shadow_ctr_difference_count", 5.0),
         ("shadow_seconds_count", 1.0),
         ("shadow_missing_share_count", 1.0),
-        // The stage that stands in misses one of its 40 rows.
+        // The fake stage has no record for one of its 40 rows.
         ("shadow_missing_share_sum", 0.025),
     ] {
         assert_eq!(metric(&page, name), Some(value), "{name}: {page}");
@@ -325,14 +327,16 @@ async fn a_model_in_the_shadow_ranks_too_and_nobody_waits_for_it() {
     }
     let page = server.metrics().await;
     assert_eq!(metric(&page, "shadow_skipped_total"), Some(2.0), "one hangs: {page}");
-    while seen(server.metrics().await) != Some(2.0) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the shadow model has ranked twice", async || {
+        seen(server.metrics().await) == Some(2.0)
+    })
+    .await;
     second.score.next(Act::Fail(ErrorCode::Internal));
     server.rank(&json!({"user_id": "u"})).await;
-    while metric(&server.metrics().await, "shadow_failed_total") != Some(1.0) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the failure of the shadow model is counted", async || {
+        metric(&server.metrics().await, "shadow_failed_total") == Some(1.0)
+    })
+    .await;
     assert_eq!(states(&server).await, pairs([("m1", "active"), ("m2", "ready")]));
 }
 
@@ -362,7 +366,7 @@ async fn a_write_does_not_depend_on_a_model_that_is_only_ready() {
 }
 
 #[actix_web::test]
-async fn a_model_that_answers_for_an_arm_is_watched_too() {
+async fn a_failing_model_of_an_arm_is_withdrawn() {
     let (server, second) = with_second().await;
     let arms = json!([
         {"name": "old", "permille": 100},
@@ -391,13 +395,14 @@ async fn kept(server: &Server) -> Value {
 }
 
 #[actix_web::test]
-async fn which_models_there_are_outlives_a_restart() {
+async fn the_list_of_models_survives_a_restart() {
     let (server, _) = with_second().await;
     let one = json!({"version": "m1", "folder": null});
     let two = json!({"version": "m2", "folder": "two"});
-    while kept(&server).await != json!({"active": one, "beside": [two]}) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("both models are recorded", async || {
+        kept(&server).await == json!({"active": one, "beside": [two]})
+    })
+    .await;
     activate(&server, "m2").await;
     assert_eq!(kept(&server).await, json!({"active": two, "beside": [one]}));
     server.store.gone.store(true, Ordering::Relaxed);
@@ -412,13 +417,14 @@ async fn which_models_there_are_outlives_a_restart() {
     let loader = Some(Arc::new(Loader(again)) as _);
     let setup = Setup { loader, store: Arc::clone(&server.store), ..Setup::default() };
     let restarted = Server::start_as(setup, |_, _| {});
-    while states(&restarted).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    wait_until("the restarted gateway has both models", async || {
+        states(&restarted).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
 }
 
 #[actix_web::test]
-async fn a_bundle_that_comes_into_the_folder_is_loaded() {
+async fn a_bundle_copied_into_the_folder_is_loaded() {
     let (second, tell) = Second::new();
     tell.send(Ok(())).unwrap();
     let loader = Some(Arc::new(Loader(Arc::clone(&second))) as _);
@@ -430,26 +436,24 @@ async fn a_bundle_that_comes_into_the_folder_is_loaded() {
     put(&[("two", 1)]);
     let watch_models = Some(Duration::from_millis(5));
     let server = Server::start_as(Setup { loader, watch_models, ..Setup::default() }, |_, _| {});
-    let looks = second.looks();
-    while second.looks() < looks + 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let listings = second.listings();
+    wait_until("the folder has been listed", async || second.listings() >= listings + 4).await;
     assert_eq!(states(&server).await, pairs([("m1", "active")]), "it was there at the start");
     put(&[("two", 2), ("broken", 1)]);
-    while states(&server).await != pairs([("m1", "active"), ("m2", "ready")]) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let looks = second.looks();
-    while second.looks() < looks + 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the new bundle is ready", async || {
+        states(&server).await == pairs([("m1", "active"), ("m2", "ready")])
+    })
+    .await;
+    let listings = second.listings();
+    wait_until("the folder has been listed again", async || second.listings() >= listings + 4)
+        .await;
     let mut opened = second.opened.lock().clone();
     opened.sort();
     assert_eq!(opened, ["broken", "two"], "each once");
 }
 
 #[actix_web::test]
-async fn options_are_taken_up_while_it_serves() {
+async fn options_are_applied_without_a_restart() {
     let server = Server::start();
     let mut options = server.live.borrow().clone();
     assert_eq!(server.rank(&json!({"user_id": "u"})).await["budget"]["total_ms"], 1000.0);
@@ -458,17 +462,19 @@ async fn options_are_taken_up_while_it_serves() {
     options.candidate_limit = 25;
     options.experiments.forced_arms = true;
     server.live.send(options).unwrap();
-    let reply = loop {
-        let reply = server.rank(&json!({"user_id": "u"})).await;
-        if reply["budget"]["total_ms"] == 700.0 {
-            break reply;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    };
+    let body = json!({"user_id": "u"});
+    wait_until("the options are applied", async || {
+        server.rank(&body).await["budget"]["total_ms"] == 700.0
+    })
+    .await;
+    let reply = server.rank(&body).await;
     assert_eq!(reply["rung"], "retrieval_order", "{reply}");
     let named = json!({"user_id": "u", "arms": {"none": "a"}});
     let detail = problem(server.post("/v1/rank", &named).await, 400).await["detail"].to_string();
-    assert!(detail.contains("no experiment"), "it may be named, but there is none: {detail}");
+    assert!(
+        detail.contains("no experiment"),
+        "forcing arms is allowed, but there is no experiment: {detail}"
+    );
     let asked = server.retrieve.calls().last().unwrap().1.limit;
     assert_eq!(asked, 25);
 }

@@ -1,4 +1,4 @@
-//! Probes, metrics, pages, and the way out.
+//! Probes, metrics, pages, and shutdown.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     stages::Act,
-    support::{Server, problem},
+    support::{Server, problem, wait_until},
 };
 
 #[actix_web::test]
@@ -24,7 +24,7 @@ async fn readiness_says_what_is_missing() {
     let ready: Value = server.get("/readyz").await.json().await.unwrap();
     assert_eq!(ready["ready"], true);
     server.store.gone.store(true, Ordering::Relaxed);
-    // Without the store it answers less well, so it stays in service, and says so.
+    // Without the store answers are degraded: it stays ready, and reports the failed check.
     let response = server.get("/readyz").await;
     assert_eq!(response.status(), 200);
     let ready: Value = response.json().await.unwrap();
@@ -36,7 +36,7 @@ async fn readiness_says_what_is_missing() {
 }
 
 #[actix_web::test]
-async fn metrics_name_routes_and_not_paths() {
+async fn metrics_are_labelled_by_route_and_not_by_path() {
     let server = Server::start();
     for id in ["a", "b", "c"] {
         server.get(&format!("/v1/items/{id}")).await;
@@ -59,7 +59,7 @@ async fn metrics_name_routes_and_not_paths() {
 }
 
 #[actix_web::test]
-async fn the_pages_load_nothing_from_elsewhere() {
+async fn pages_load_nothing_from_other_hosts() {
     let server = Server::start();
     let response = server.get("/").await;
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
@@ -94,15 +94,13 @@ async fn head_is_answered_where_get_is() {
 }
 
 #[actix_web::test]
-async fn requests_in_flight_end_before_the_process_does() {
+async fn a_shutdown_waits_for_requests_in_flight() {
     let server = Server::start_with(|server, _| server.drain_delay_ms = 150);
     server.score.next(Act::Hang);
     let body = json!({"user_id": "u1", "budget_ms": 700});
     let slow = server.request(Method::POST, "/v1/rank").json(&body);
     let slow = actix_web::rt::spawn(async move { slow.send().await.unwrap() });
-    while server.score.calls().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_until("the request is in scoring", async || !server.score.calls().is_empty()).await;
     server.shutdown.request();
     let mut draining = false;
     for _ in 0..20 {
@@ -112,7 +110,7 @@ async fn requests_in_flight_end_before_the_process_does() {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(draining, "load balancers are told while requests are still taken");
+    assert!(draining, "/readyz fails while requests are still accepted");
     let reply: Value = slow.await.unwrap().json().await.unwrap();
     assert_eq!(reply["degraded"][0]["cause"], "cut");
     let ended = tokio::time::timeout(Duration::from_secs(15), server.task).await;

@@ -1,4 +1,4 @@
-//! `POST /v1/rank`: answers, and the rungs below.
+//! `POST /v1/rank`: full and degraded answers.
 
 use plugrank_contract::{ErrorCode, ItemId};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn a_ranking_has_the_shape_of_the_api() {
 }
 
 #[actix_web::test]
-async fn what_the_caller_says_reaches_the_stages() {
+async fn request_fields_reach_the_stages() {
     let server = Server::start();
     let reply = server
         .rank(&json!({
@@ -126,7 +126,7 @@ async fn what_the_caller_says_reaches_the_stages() {
 }
 
 #[actix_web::test]
-async fn one_request_id_has_one_seed() {
+async fn equal_request_ids_have_equal_seeds() {
     let server = Server::start();
     for _ in 0..2 {
         server
@@ -144,7 +144,7 @@ async fn one_request_id_has_one_seed() {
 }
 
 #[actix_web::test]
-async fn without_scores_the_order_is_retrievals() {
+async fn without_scores_retrieval_order_is_served() {
     let server = Server::start();
     for (act, outcome, cause) in [
         (Act::Fail(ErrorCode::Internal), "failed", "failed"),
@@ -171,7 +171,7 @@ async fn without_scores_the_order_is_retrievals() {
 }
 
 #[actix_web::test]
-async fn without_reranking_the_order_is_that_of_the_probabilities() {
+async fn without_reranking_items_sort_by_probability() {
     let server = Server::start();
     for (act, outcome) in [
         (Act::Fail(ErrorCode::Unavailable), "failed"),
@@ -189,7 +189,7 @@ async fn without_reranking_the_order_is_that_of_the_probabilities() {
 }
 
 #[actix_web::test]
-async fn a_score_that_is_no_number_sinks() {
+async fn a_nan_score_sorts_last() {
     let server = Server::start();
     let reply = server.rank(&json!({"user_id": "nan", "k": 40})).await;
     let order = ids(&reply);
@@ -208,7 +208,7 @@ async fn a_source_that_failed_is_named() {
 }
 
 #[actix_web::test]
-async fn without_candidates_there_is_no_answer() {
+async fn without_candidates_the_request_fails() {
     let server = Server::start();
     for act in [Act::Fail(ErrorCode::Unavailable), Act::Fail(ErrorCode::Overloaded), Act::Hang] {
         server.retrieve.next(act);

@@ -1,4 +1,4 @@
-//! Stand-ins for the services behind the gateway: each does what it is told to.
+//! Fakes of the services behind the gateway: each does what the test tells it to.
 
 use std::{
     collections::VecDeque,
@@ -25,23 +25,23 @@ use plugrank_contract::{
 };
 use plugrank_transport::Service;
 
-/// What a stand-in does next; it answers when it was told nothing.
+/// What a fake does next; without one it answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Fail(ErrorCode),
     /// Fails, with the time after which to try again.
     FailFor(ErrorCode, Duration),
-    /// Refuses the call, for what stands at this place in it.
+    /// Refuses the call for the value at this JSON pointer.
     Refuse(&'static str),
-    /// Answers, and says how long its queue would take.
+    /// Answers, and reports this backlog.
     Backlog(Duration),
     Hang,
     Panic,
-    /// Breaks the promise of its reply.
+    /// Answers with an invalid reply.
     Misbehave,
 }
 
-/// One stand-in: what it shall do, and what it was asked.
+/// A fake service: its next acts, and the calls that it received.
 pub(crate) struct Fake<C> {
     acts: Mutex<VecDeque<Act>>,
     calls: Mutex<Vec<(Context, C)>>,
@@ -81,7 +81,7 @@ impl<C: Call> Fake<C> {
         self.dropped.load(Ordering::SeqCst)
     }
 
-    /// Notes the call and does what it was told; whether to misbehave.
+    /// Records the call and performs the next act; whether the reply has to be invalid.
     async fn act(&self, context: Context, call: C) -> Result<bool, CallError> {
         self.calls.lock().push((context, call));
         let act = self.acts.lock().pop_front();
@@ -152,7 +152,7 @@ impl Service<Similar> for Fake<Similar> {
     }
 }
 
-/// The probability the stand-in gives an item: rising with its number, so that the order by
+/// The probability that the fake gives an item: rising with its number, so that the order by
 /// probability is the reverse of retrieval's.
 pub(crate) fn ctr(item_id: &str) -> f32 {
     item_id[1..].parse::<f32>().unwrap() / 100.0
@@ -167,7 +167,7 @@ impl Service<Score> for Fake<Score> {
         if misbehave {
             scores.pop();
         }
-        // One item the model goes wrong on.
+        // An item that the model scores NaN.
         for (id, score) in call.items.ids().zip(&mut scores) {
             if call.user_id.as_str() == "nan" && id.as_str() == "i40" {
                 *score = f32::NAN;

@@ -39,7 +39,7 @@ pub(crate) struct MemoryStore {
 impl MemoryStore {
     fn reach(&self) -> Result<(), StoreError> {
         if self.gone.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("told to be gone".to_owned()));
+            return Err(StoreError::Unavailable("told to be unavailable".to_owned()));
         }
         Ok(())
     }
@@ -207,7 +207,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_history(&self, _: Vec<(UserId, HistoryEntry)>) -> Result<(), StoreError> {
-        unreachable!("the gateway writes events alone")
+        unreachable!("the gateway only writes events")
     }
 
     async fn history(
@@ -251,7 +251,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_item_stats(&self, _: Vec<(ItemId, ItemStats)>) -> Result<(), StoreError> {
-        unreachable!("the gateway writes events alone")
+        unreachable!("the gateway only writes events")
     }
 
     async fn item_stats(&self, ids: &[ItemId]) -> Result<Vec<ItemStats>, StoreError> {
@@ -270,11 +270,11 @@ impl Store for MemoryStore {
     }
 
     async fn put_neighbours(&self, _: Vec<(ItemId, Vec<(ItemId, f32)>)>) -> Result<(), StoreError> {
-        unreachable!("the gateway knows no neighbours")
+        unreachable!("the gateway does not use neighbours")
     }
 
     async fn neighbours(&self, _: &[ItemId]) -> Result<Vec<Vec<(ItemId, f32)>>, StoreError> {
-        unreachable!("the gateway knows no neighbours")
+        unreachable!("the gateway does not use neighbours")
     }
 
     async fn put_vectors(
@@ -282,7 +282,7 @@ impl Store for MemoryStore {
         _: &VectorSpace,
         _: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        unreachable!("the gateway sees no vectors")
+        unreachable!("the gateway does not use vectors")
     }
 
     async fn vectors(
@@ -290,7 +290,7 @@ impl Store for MemoryStore {
         _: &VectorSpace,
         _: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        unreachable!("the gateway sees no vectors")
+        unreachable!("the gateway does not use vectors")
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! A gateway on a port of its own, and a client for it.
+//! A gateway on a free port, and a client for it.
 
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::{stages::Fake, store::MemoryStore};
 
-/// What a server of a test has beside the usual.
+/// What differs from the default server of a test.
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) loader: Option<Arc<dyn LoadModel>>,
@@ -49,7 +49,7 @@ pub(crate) struct Server {
     pub(crate) refresh_items: Arc<Fake<RefreshItems>>,
     pub(crate) invalidate: Arc<Fake<Invalidate>>,
     pub(crate) health: Health,
-    /// Options to take up.
+    /// Options to apply.
     pub(crate) live: watch::Sender<LiveOptions>,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<io::Result<()>>,
@@ -57,7 +57,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// With the default settings, but a budget that a busy machine can keep.
+    /// Default settings, with a budget that a busy machine can keep.
     pub(crate) fn start() -> Self {
         Self::start_with(|_, _| {})
     }
@@ -196,4 +196,15 @@ pub(crate) async fn problem(response: Response, status: u16) -> Value {
         assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
     }
     problem
+}
+
+/// Waits until `done`, at most ten seconds.
+pub(crate) async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    for _ in 0..2_000 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}: not within ten seconds");
 }

@@ -24,7 +24,7 @@ fn server() -> Server {
 }
 
 #[actix_web::test]
-async fn a_surface_says_what_the_request_does_not() {
+async fn a_surface_supplies_what_the_request_leaves_out() {
     let server = server();
     let reply = server.rank(&json!({"user_id": "u1", "surface": "home"})).await;
     assert_eq!(reply["surface"], "home");
@@ -44,8 +44,11 @@ async fn a_surface_says_what_the_request_does_not() {
         .iter()
         .map(|(_, call)| (call.surface.to_string(), call.limit))
         .collect();
-    let of = |name: &str, limit| (name.to_owned(), limit);
-    assert_eq!(asked, [of("home", 77), of("home", 77), of("cart", 300), of("", 300)]);
+    let expected = |name: &str, limit| (name.to_owned(), limit);
+    assert_eq!(
+        asked,
+        [expected("home", 77), expected("home", 77), expected("cart", 300), expected("", 300)]
+    );
     let page = server.metrics().await;
     for (surface, count) in [("home", 2), ("cart", 1), ("none", 1)] {
         let line = format!("plugrank_surface_answers_total{{surface=\"{surface}\"}} {count}");
@@ -77,8 +80,11 @@ async fn an_arm_ranks_by_another_surface_where_the_list_is_shown() {
         let reranked = server.rerank.calls().pop().unwrap().1;
         assert_eq!(&*reranked.surface, by);
         assert_eq!(reply["items"].as_array().unwrap().len(), items);
-        assert_eq!(reply["surface"], "cart", "where it is shown stays what the request says");
-        assert_ne!(reply["budget"]["total_ms"], 900.0, "the budget is that of where it is shown");
+        assert_eq!(reply["surface"], "cart", "the reply has the surface of the request");
+        assert_ne!(
+            reply["budget"]["total_ms"], 900.0,
+            "the budget is that of the request's surface"
+        );
         met.insert(arm);
     }
     assert_eq!(met.len(), 2);
@@ -94,18 +100,21 @@ async fn an_arm_ranks_by_another_surface_where_the_list_is_shown() {
 }
 
 #[actix_web::test]
-async fn an_unknown_surface_is_refused_with_the_known_ones() {
+async fn an_unknown_surface_is_refused_with_the_list_of_surfaces() {
     let server = server();
     let refused = server.post("/v1/rank", &json!({"user_id": "u", "surface": "hom"})).await;
     let refused = problem(refused, 400).await;
     assert_eq!(refused["field"], "surface");
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("there are home, cart"), "{detail}");
-    assert!(!server.metrics().await.contains("surface=\"hom\""), "strangers add no series");
+    assert!(
+        !server.metrics().await.contains("surface=\"hom\""),
+        "unknown surfaces add no metric series"
+    );
 }
 
 #[actix_web::test]
-async fn pages_hand_on_what_was_shown() {
+async fn later_pages_exclude_what_earlier_pages_showed() {
     let server = server();
     let mut body = json!({"user_id": "u1", "surface": "home"});
     let mut shown: HashSet<u32> = HashSet::new();
@@ -125,7 +134,7 @@ async fn pages_hand_on_what_was_shown() {
 }
 
 #[actix_web::test]
-async fn a_cursor_is_of_its_list_alone() {
+async fn a_cursor_is_valid_for_its_own_list_only() {
     let server = server();
     let reply = server.rank(&json!({"user_id": "u1", "surface": "home"})).await;
     let cursor = reply["cursor"].as_str().unwrap();

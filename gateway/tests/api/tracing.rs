@@ -37,7 +37,7 @@ async fn receive(received: web::Data<Mutex<Vec<Span>>>, body: web::Bytes) -> Htt
     HttpResponse::Ok().content_type("application/x-protobuf").body(reply)
 }
 
-/// A collector on a port of its own.
+/// A collector on a free port.
 fn collector() -> (String, Received) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -82,7 +82,7 @@ fn number(span: &Span, key: &str) -> f64 {
 /// The only test that sets up telemetry for the whole process; the others' spans are told apart by
 /// their trace.
 #[actix_web::test]
-async fn a_collector_gets_one_server_span_and_one_span_a_stage() {
+async fn a_trace_has_one_server_span_and_a_span_for_each_stage() {
     let (endpoint, received) = collector();
     let settings = TelemetryOptions {
         otlp_endpoint: Some(endpoint),

@@ -14,7 +14,7 @@ async fn patch(server: &Server, path: &str, body: &Value) -> reqwest::Response {
 }
 
 #[actix_web::test]
-async fn a_profile_is_written_changed_and_forgotten() {
+async fn a_profile_is_written_changed_and_deleted() {
     let server = Server::start();
     let profile = json!({"features": {"age": "25", "country": "nl", "none": null}});
     assert_eq!(server.put("/v1/users/u1", &profile).await.status(), StatusCode::NO_CONTENT);
@@ -23,7 +23,7 @@ async fn a_profile_is_written_changed_and_forgotten() {
     assert_eq!(patch(&server, "/v1/users/u1", &change).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(user(&server, "u1").await["features"], json!({"age": "25", "city": "Delft"}));
     problem(patch(&server, "/v1/users/new", &change).await, 404).await;
-    // Of whom there is a history, but no profile.
+    // This user has a history, but no profile.
     let click = json!({"event_id": "e0", "type": "click", "user_id": "new", "item_id": "i1"});
     server.post("/v1/events", &json!({"events": [click]})).await;
     assert_eq!(patch(&server, "/v1/users/new", &change).await.status(), StatusCode::NO_CONTENT);
@@ -39,7 +39,7 @@ async fn a_profile_is_written_changed_and_forgotten() {
     // The list was served before, and written before it was forgotten.
     assert!(server.store.exposures.lock().is_empty());
     assert_eq!(server.delete("/v1/users/u1").await.status(), StatusCode::NO_CONTENT);
-    // A change that comes late brings nobody back.
+    // A late patch does not recreate a deleted user.
     problem(patch(&server, "/v1/users/u1", &change).await, 404).await;
     problem(server.get("/v1/users/u1").await, 404).await;
     for body in [json!({"features": {"a": {}}}), json!({"feature": {}})] {
@@ -58,7 +58,7 @@ async fn a_profile_is_written_changed_and_forgotten() {
 }
 
 #[actix_web::test]
-async fn an_item_is_changed_where_the_body_says_so() {
+async fn a_patch_changes_only_the_fields_it_names() {
     let server = Server::start();
     let item = json!({"title": "Lamp", "text": "Bright", "features": {"price": 5, "stock": 3}});
     server.put("/v1/items/i1", &item).await;
@@ -78,7 +78,7 @@ async fn an_item_is_changed_where_the_body_says_so() {
 }
 
 #[actix_web::test]
-async fn what_is_null_in_a_change_is_emptied() {
+async fn null_in_a_patch_clears_the_field() {
     let server = Server::start();
     let item = json!({"title": "Lamp", "text": "Bright"});
     server.put("/v1/items/i1", &item).await;
@@ -93,7 +93,7 @@ async fn what_is_null_in_a_change_is_emptied() {
 }
 
 #[actix_web::test]
-async fn many_items_are_written_with_a_result_a_line() {
+async fn a_bulk_write_has_a_result_for_each_line() {
     let server = Server::start();
     server.put("/v1/items/i2", &json!({"title": "Old"})).await;
     let lines = [

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_one_score_may_change_places_and_no_others() {
+    fn only_items_of_equal_score_may_be_reordered() {
         let expected = answer(&[("a", 0.9), ("b", 0.5), ("c", 0.500_000_1)]);
         let same = |found: &[(&str, f64)]| same_order(&expected, &answer(found), 1e-5);
         assert!(same(&[("a", 0.9), ("c", 0.500_000_1), ("b", 0.5)]));

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_answers_count_as_rate_and_latency() {
+    fn only_undegraded_answers_count_for_rate_and_latency() {
         let mut outcomes: Vec<_> = (1..=100).map(|ms| Outcome::Whole(ms * 1_000_000)).collect();
         outcomes.extend([Outcome::Degraded(91_000_000), Outcome::Failed]);
         let budget = Duration::from_millis(85);

@@ -61,7 +61,7 @@ mod tests {
     use super::Mmr;
 
     #[test]
-    fn an_item_like_a_placed_one_comes_later() {
+    fn an_item_similar_to_a_placed_one_comes_later() {
         let vectors = vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0];
         let mmr = Mmr { vectors, dim: 2, lambda: 0.8, pool: 10 };
         let ranked = [(0, 0.4), (1, 0.35), (2, 0.3)];

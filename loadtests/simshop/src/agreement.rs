@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conclusion_is_held_against_the_truth() {
+    fn a_conclusion_is_compared_with_the_true_lift() {
         assert_eq!(outcome(2.2, 0.05, 0.15), (Conclusion::Better, true));
         assert_eq!(outcome(1.9, 0.05, 0.15), (Conclusion::Better, false));
         assert_eq!(outcome(1.9, -0.15, -0.05), (Conclusion::Worse, true));

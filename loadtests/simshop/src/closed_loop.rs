@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plan_is_made_for_the_shoppers_there_are_unless_it_was_made() {
+    fn a_plan_is_made_for_the_given_shoppers_unless_one_exists() {
         let ours = planned(&idrec_against_ppm(), 800);
         assert_eq!((&ours["plan"]["units"], &ours["layer"]), (&json!(800), &json!("simshop")));
         let mut definition = idrec_against_ppm();

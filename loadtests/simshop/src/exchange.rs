@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phase_has_the_percentiles_of_its_answers_and_finds_a_mixture() {
+    fn a_phase_reports_percentiles_and_mixed_answers() {
         let fixed = |ms: usize| Fixed {
             model: "m".to_owned(),
             whole: ms != 9,

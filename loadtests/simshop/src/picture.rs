@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn pictures_have_their_size() {
+    fn pictures_have_the_requested_size() {
         let picture = pixels(&item(0, 0), 0);
         assert_eq!((picture.width(), picture.height()), (SIDE, SIDE));
     }
 
     #[test]
-    fn the_background_tells_the_style() {
+    fn the_background_colour_identifies_the_style() {
         let kinds: Vec<[f64; 3]> = (0..STYLES.len() as u8)
             .map(|style| {
                 let many: Vec<[f64; 3]> =
@@ -174,7 +174,7 @@ mod tests {
                 right += usize::from(nearest == Some(usize::from(style)));
             }
         }
-        // By colour alone, without the pattern; by chance it would be 10 of 120.
+        // By colour only, without the pattern; a random guess finds 10 of 120.
         assert!(right > 84, "{right} of 120");
     }
 

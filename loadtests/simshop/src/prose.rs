@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn words_tell_the_main_style_and_the_second_one() {
+    fn words_identify_the_main_and_second_style() {
         for style in 0..STYLES.len() as u8 {
             let counts = mentions(&item(style, 0.7));
             let mut order: Vec<usize> = (0..STYLES.len()).collect();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn articles_go_by_sound() {
+    fn articles_follow_pronunciation() {
         assert_eq!([article("urban"), article("utilitarian"), article("leafy")], ["an", "a", "a"]);
     }
 

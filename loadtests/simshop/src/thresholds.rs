@@ -44,7 +44,7 @@ mod tests {
     use super::Thresholds;
 
     #[test]
-    fn counts_pairs_and_halves_ties() {
+    fn auc_counts_pairs_with_ties_as_half() {
         let mut thresholds = Thresholds::default();
         assert_eq!(thresholds.auc(), None);
         for (probability, clicked) in [(0.1, false), (0.4, true), (0.4, false), (1.0, true)] {

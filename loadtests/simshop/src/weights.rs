@@ -29,13 +29,13 @@ mod tests {
     fn chooses_by_weight_and_only_among_the_first() {
         let mut weights = Weights::default();
         [1.0, 3.0, 4.0].into_iter().for_each(|weight| weights.push(weight));
-        let of = |first, at| weights.choose(first, at);
+        let chosen = |first, at| weights.choose(first, at);
         assert_eq!(
-            [of(2, 0.0), of(2, 0.24), of(2, 0.26), of(2, 0.999)],
+            [chosen(2, 0.0), chosen(2, 0.24), chosen(2, 0.26), chosen(2, 0.999)],
             [Some(0), Some(0), Some(1), Some(1)]
         );
         assert_eq!(
-            [of(3, 0.49), of(3, 0.51), of(0, 0.5), of(4, 0.5)],
+            [chosen(3, 0.49), chosen(3, 0.51), chosen(0, 0.5), chosen(4, 0.5)],
             [Some(1), Some(2), None, None]
         );
     }

@@ -1,4 +1,4 @@
-//! A generated shop keeps its promises.
+//! Properties of a generated shop.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -43,7 +43,7 @@ mod shop {
     }
 
     #[test]
-    fn the_same_plan_gives_the_same_bytes() {
+    fn equal_plans_give_equal_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let small = "--items 60 --users 20 --impressions 505 --image-share 0.5";
         let make = |name: &str, arguments: &str| {
@@ -61,7 +61,7 @@ mod shop {
     }
 
     #[test]
-    fn clicks_follow_the_truth() {
+    fn clicks_follow_the_true_probabilities() {
         let dir = tempfile::tempdir().unwrap();
         let plan = plan("--items 500 --users 300 --impressions 60000 --no-images");
         generate(&plan, dir.path(), false).unwrap();
@@ -89,7 +89,7 @@ mod shop {
     }
 
     #[test]
-    fn the_truth_is_that_of_the_log() {
+    fn described_probabilities_equal_those_of_the_log() {
         let dir = tempfile::tempdir().unwrap();
         let small = plan("--items 80 --users 30 --impressions 3000 --no-images");
         generate(&small, dir.path(), false).unwrap();
@@ -113,7 +113,7 @@ mod shop {
         let counted: Vec<u64> = found.items.iter().map(|id| clicked(id)).collect();
         assert_eq!(found.clicks, counted);
         assert_ne!(shopper.style, shopper.not_style);
-        // Items that are not there yet are not told about, and nobody is told about twice.
+        // Items that do not exist yet are not described, and no shopper is described twice.
         let early = truth(dir.path(), 7, Some(small.start_ms)).unwrap();
         assert!(early.items.len() < found.items.len() && early.shoppers.len() == 7);
         let users: HashSet<_> = early.shoppers.iter().map(|one| &one.user_id).collect();
@@ -130,7 +130,7 @@ mod shop {
     }
 
     #[test]
-    fn what_stands_higher_is_clicked_more() {
+    fn higher_positions_are_clicked_more() {
         let dir = tempfile::tempdir().unwrap();
         let plan = plan("--items 500 --users 300 --impressions 60000 --no-images --seed 3");
         generate(&plan, dir.path(), false).unwrap();
@@ -140,7 +140,7 @@ mod shop {
     }
 
     #[test]
-    fn lists_hold_different_items_that_were_there() {
+    fn lists_hold_distinct_available_items() {
         let dir = tempfile::tempdir().unwrap();
         let plan = plan(
             "--items 200 --users 50 --impressions 5003 --list 7 --cold-share 0.6 --no-images \
@@ -169,7 +169,7 @@ mod shop {
         let mut new_items = 0;
         for row in folder.interactions().unwrap().flat_map(Result::unwrap) {
             let created = items[row.item_id.as_str()].item.created_at.unwrap();
-            assert!(created <= row.timestamp, "{row:?} was shown before it was there");
+            assert!(created <= row.timestamp, "{row:?} was shown before it existed");
             new_items += usize::from(created > plan.start_ms);
             assert!(users.contains(row.user_id.as_str()));
             lists.entry(row.request_id.clone().unwrap()).or_default().push(row);
@@ -187,7 +187,7 @@ mod shop {
     }
 
     #[test]
-    fn bad_arguments_are_named() {
+    fn invalid_arguments_are_named() {
         let dir = tempfile::tempdir().unwrap();
         for (arguments, expected) in [
             ("--ctr 0", "--ctr must be in"),
@@ -204,7 +204,7 @@ mod shop {
     }
 
     #[test]
-    fn a_dataset_is_replaced_only_when_asked() {
+    fn a_dataset_is_replaced_only_with_overwrite() {
         let dir = tempfile::tempdir().unwrap();
         let small = plan("--items 60 --users 20 --impressions 500");
         generate(&small, dir.path(), false).unwrap();

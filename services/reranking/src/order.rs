@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_number_sinks_and_equals_go_by_id() {
+    fn nan_sorts_last_and_ties_sort_by_id() {
         let given = [
             ("10", f32::NAN),
             ("9", 0.1),

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn one_sweep_says_the_same_as_pairs() {
+    fn one_pass_equals_pairwise_similarity() {
         // Several blocks, the last of them not full, of vectors that no lane divides.
         let (pool, dim) = (2 * LANES + 5, LANES + 3);
         let element = |n: usize| ((n * 2_654_435_761) % 1_009) as f32 / 1_009.0 - 0.3;
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn every_element_counts_once() {
+    fn the_dot_product_counts_every_element_once() {
         for len in [0usize, 1, 15, 16, 17, 32, 35] {
             let a: Vec<f32> = (0..len).map(|n| n as f32).collect();
             let expected: f32 = (0..len).map(|n| (n * n) as f32).sum();

@@ -1,4 +1,4 @@
-//! The rules that settings list, against what they say, for whatever candidates.
+//! Properties of the rules that the settings list, for arbitrary candidates.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -140,7 +140,7 @@ fn explore(share: f64, draw: Draw) -> RuleOptions {
     })
 }
 
-/// The greedy choice under caps, written down plainly: each place goes to the first candidate left that
+/// Reference implementation of the greedy choice under caps: each place goes to the first candidate left that
 /// leaves every window within its cap.
 fn capped(case: &Case, caps: &[(usize, usize, usize)]) -> Vec<(usize, bool)> {
     let mut places: Vec<(usize, bool)> = Vec::new();
@@ -165,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 2))]
 
     #[test]
-    fn caps_are_the_plain_greedy_choice(case in case(), max in 1usize..3, more in 1usize..8) {
+    fn caps_equal_a_plain_greedy_reference(case in case(), max in 1usize..3, more in 1usize..8) {
         let caps = [(0, max, max + more), (1, 2, 4)];
         let listed = [cap("colour", max, max + more), cap("brand", 2, 4)];
         let places: Vec<(usize, bool)> = case
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn caps_hold_in_every_window_whatever_else_is_asked(
+    fn caps_hold_in_every_window_with_other_rules(
         case in case(),
         max in 1usize..3,
         more in 1usize..8,
@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn a_share_is_kept_in_every_window_as_far_as_there_are_items(
+    fn a_minimum_share_holds_in_every_window_while_items_last(
         case in case(),
         min in 1usize..4,
         more in 0usize..6,
@@ -233,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pin_is_at_its_place_on_its_page(case in case(), place in 1usize..50) {
+    fn a_pinned_item_is_at_its_position_on_its_page(case in case(), place in 1usize..50) {
         let pin = RuleOptions::Pin(PinOptions { filter: filter("new"), place });
         let places = case.run(std::slice::from_ref(&pin));
         let best = case.met[0].iter().position(|met| *met);
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn sold_places_go_to_the_greatest_income(case in case(), at in 1usize..25) {
+    fn sponsored_places_go_to_the_highest_expected_income(case in case(), at in 1usize..25) {
         let rule = SponsoredOptions {
             bid: "bid".to_owned(),
             places: vec![case.before + at, case.before + at + 2],
@@ -277,7 +277,7 @@ proptest! {
     }
 
     #[test]
-    fn variety_is_the_plain_discount(case in case(), factor in 0.1f32..0.9) {
+    fn variety_equals_a_plain_discount_reference(case in case(), factor in 0.1f32..0.9) {
         let rule = VarietyOptions { column: "colour".to_owned(), factor };
         let places = case.items(&[RuleOptions::Variety(rule)]);
         let mut above: Vec<usize> = Vec::new();
@@ -297,7 +297,7 @@ proptest! {
     }
 
     #[test]
-    fn thompson_explores_what_was_seldom_shown(case in case()) {
+    fn thompson_sampling_explores_items_with_few_impressions(case in case()) {
         let places = case.run(&[explore(0.5, Draw::Thompson)]);
         for place in &places {
             prop_assert!(place.rule != "explored" || case.stats[place.item].0 < 20);
@@ -309,7 +309,7 @@ proptest! {
 
 /// How often Thompson sampling puts each item at the second place, against what is reported.
 #[test]
-fn thompson_propensities_are_the_frequencies() {
+fn thompson_propensities_equal_observed_frequencies() {
     let count = 8;
     let mut case = Case {
         value: (0..count).map(|n| 0.3 - n as f32 / 40.0).collect(),
@@ -340,11 +340,11 @@ fn thompson_propensities_are_the_frequencies() {
         // The second of two places explores with 0.8; each of 6 has its part of the uniform floor.
         assert!(p >= 0.8 * 0.2 / 6.0 - 1e-6);
     }
-    assert_eq!(found.len(), 6, "each that is not shown and was shown seldom has a chance");
+    assert_eq!(found.len(), 6, "each unplaced item with few impressions has a chance");
 }
 
 #[test]
-fn wrong_rules_are_refused_with_the_reason() {
+fn invalid_rules_are_refused_with_the_reason() {
     let problem = |rule: serde_json::Value| {
         let rules: Vec<RuleOptions> = serde_json::from_value(serde_json::json!([rule])).unwrap();
         let options = RerankingOptions { rules, ..RerankingOptions::default() };

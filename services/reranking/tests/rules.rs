@@ -1,4 +1,4 @@
-//! What every answer of the rules keeps, whatever the candidates.
+//! Properties that hold for every answer of the rules, for arbitrary candidates.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -130,14 +130,14 @@ proptest! {
     }
 
     #[test]
-    fn scores_fall_and_are_numbers(case in case()) {
+    fn scores_are_finite_and_descending(case in case()) {
         let places = case.run();
         prop_assert!(places.iter().all(|place| place.score.is_finite()));
         prop_assert!(places.is_sorted_by(|a, b| a.score >= b.score));
     }
 
     #[test]
-    fn what_is_no_number_comes_after_all_others(case in case()) {
+    fn nan_scores_sort_last(case in case()) {
         let places = case.run();
         let numbers: Vec<bool> =
             places.iter().map(|place| case.ctr[place.item].is_finite()).collect();
@@ -145,12 +145,12 @@ proptest! {
     }
 
     #[test]
-    fn one_seed_has_one_answer(case in case()) {
+    fn equal_seeds_give_equal_answers(case in case()) {
         prop_assert_eq!(case.run(), case.run());
     }
 
     #[test]
-    fn the_cap_holds_unless_a_place_says_otherwise(case in case()) {
+    fn the_cap_holds_except_where_a_place_reports_it_relaxed(case in case()) {
         let (cap, window) = (case.options.category_cap, case.options.category_window);
         let places = case.run();
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
@@ -159,7 +159,7 @@ proptest! {
             let count = counts.entry(category).or_default();
             *count += 1;
             if cap > 0 && *count > cap {
-                // Another of this category may be the one that says so.
+                // Another item of this category may be the one marked as relaxed.
                 let relaxed = places.iter().any(|other| {
                     other.rule == "cap_relaxed"
                         && case.items[other.item].main_category() == Some(category)
@@ -193,13 +193,13 @@ proptest! {
             if case.ctr[item].is_finite() && !shown.contains(&item) {
                 let full =
                     facts.main_category().is_some_and(|main| counts.get(&main) >= Some(&cap));
-                prop_assert!(full, "{item} would have fitted");
+                prop_assert!(full, "{item} would have been within its cap");
             }
         }
     }
 
     #[test]
-    fn explored_items_are_fresh_and_not_first(case in case()) {
+    fn explored_items_are_fresh_and_never_first(case in case()) {
         let places = case.run();
         for place in places.iter().filter(|place| place.rule == "explored") {
             let created_at = case.items[place.item].created_at;
@@ -215,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn without_rules_the_order_is_that_of_probability(case in case()) {
+    fn without_rules_items_sort_by_probability(case in case()) {
         let mut plain = case;
         plain.options.lambda = 1.0;
         plain.options.category_cap = 0;
@@ -228,7 +228,7 @@ proptest! {
 
 /// How often each item has each place, against what the answers say of it.
 #[test]
-fn propensities_are_the_frequencies() {
+fn propensities_equal_observed_frequencies() {
     let fresh = |n: usize| Some(if n.is_multiple_of(2) { AS_OF - DAY } else { AS_OF - 90 * DAY });
     let items: Vec<Item> =
         (0..12).map(|n| Item { categories: vec![n as u32 % 3], created_at: fresh(n) }).collect();
@@ -252,7 +252,11 @@ fn propensities_are_the_frequencies() {
         for place in places {
             let at = seen.entry(before.clone()).or_default().entry(place.item);
             let (count, propensity) = at.or_insert((0, place.propensity.unwrap()));
-            assert_eq!(*propensity, place.propensity.unwrap(), "it depends on what is above alone");
+            assert_eq!(
+                *propensity,
+                place.propensity.unwrap(),
+                "it depends only on the places above"
+            );
             *count += 1;
             before.push(place.item);
         }
@@ -266,7 +270,7 @@ fn propensities_are_the_frequencies() {
             continue;
         }
         let sum: f32 = items.values().map(|(_, propensity)| propensity).sum();
-        assert!((sum - 1.0).abs() < 1e-4, "what can be there adds up to {sum}");
+        assert!((sum - 1.0).abs() < 1e-4, "propensities of a place add up to {sum}");
         for (count, propensity) in items.values() {
             let found = *count as f64 / all as f64;
             let deviation =

@@ -112,7 +112,7 @@ fn without_exploration() -> RerankingOptions {
 
 /// The same list, whether the table is here or what the rules read comes with the scores.
 #[tokio::test]
-async fn similar_vectors_move_down_together_and_apart() {
+async fn similar_vectors_move_down_locally_and_remotely() {
     let here = service(Some(shop(&DIRECTIONS)), without_exploration());
     let together = ask(&here, call(&SCORED, 3)).await;
     assert_eq!(ids(&SCORED, &together), ["a1", "b1", "a2"]);
@@ -126,7 +126,7 @@ async fn similar_vectors_move_down_together_and_apart() {
 }
 
 #[tokio::test]
-async fn without_vectors_categories_are_compared_and_the_answer_says_so() {
+async fn without_vectors_categories_are_compared_and_it_is_reported() {
     let here = service(Some(shop(&[])), without_exploration());
     let reranked = ask(&here, call(&SCORED, 3)).await;
     assert_eq!(ids(&SCORED, &reranked), ["a1", "b1", "a2"]);
@@ -137,7 +137,7 @@ async fn without_vectors_categories_are_compared_and_the_answer_says_so() {
 }
 
 #[tokio::test]
-async fn a_vector_of_an_earlier_content_is_none() {
+async fn a_vector_of_an_earlier_content_version_is_ignored() {
     let shop = shop(&DIRECTIONS);
     let changed = Item { title: "another".to_owned(), ..item("b1", "b", 90) };
     shop.items.put([(&changed, &content_hash(&changed), ItemStats::default())]);
@@ -147,7 +147,7 @@ async fn a_vector_of_an_earlier_content_is_none() {
 }
 
 #[tokio::test]
-async fn nothing_known_is_said_and_the_order_is_that_of_probability() {
+async fn without_item_data_skipped_rules_are_reported_and_items_sort_by_probability() {
     let apart = service(None, without_exploration());
     let reranked = ask(&apart, call(&SCORED, 3)).await;
     assert_eq!(ids(&SCORED, &reranked), ["a1", "a2", "a3"]);
@@ -155,7 +155,7 @@ async fn nothing_known_is_said_and_the_order_is_that_of_probability() {
 }
 
 #[tokio::test]
-async fn caps_hold_and_are_relaxed_when_nothing_else_is_left() {
+async fn caps_are_relaxed_only_when_no_other_item_is_left() {
     let mut options = without_exploration();
     options.lambda = 1.0;
     options.category_cap = 1;
@@ -181,7 +181,7 @@ async fn a_fresh_item_gets_its_share() {
 }
 
 #[tokio::test]
-async fn a_request_says_how_much_diversity() {
+async fn a_request_can_set_the_weight_of_diversity() {
     let here = service(Some(shop(&DIRECTIONS)), without_exploration());
     let none = Rerank { diversity: Some(0.0), ..call(&SCORED, 3) };
     assert_eq!(ids(&SCORED, &ask(&here, none).await), ["a1", "a2", "a3"]);
@@ -192,7 +192,7 @@ async fn a_request_says_how_much_diversity() {
 }
 
 #[tokio::test]
-async fn explain_says_which_rule_moved_an_item_how_far() {
+async fn explain_reports_the_rule_and_distance_of_each_move() {
     let here = service(Some(shop(&DIRECTIONS)), without_exploration());
     let explained = ask(&here, Rerank { explain: true, ..call(&SCORED, 3) }).await;
     assert_eq!(ids(&SCORED, &explained), ["a1", "b1", "a2"]);
@@ -205,7 +205,7 @@ async fn explain_says_which_rule_moved_an_item_how_far() {
 /// The demo of `docs/rules.md`: rules of a surface, with the table here and with what comes with the
 /// scores.
 #[tokio::test]
-async fn rules_of_a_surface_are_the_same_here_and_apart() {
+async fn rules_of_a_surface_give_the_same_list_locally_and_remotely() {
     let rules = r#"[
         {"rule": "boost", "filter": {"must": [{"field": "categories", "any": ["b"]}]}, "factor": 2},
         {"rule": "pin", "filter": {"must": [{"field": "item_id", "any": ["a3"]}]}, "place": 2},
@@ -239,7 +239,7 @@ async fn rules_of_a_surface_are_the_same_here_and_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_edges() {
+async fn empty_and_inconsistent_calls() {
     let here = service(Some(shop(&DIRECTIONS)), RerankingOptions::default());
     let none = ask(&here, call(&[], 5)).await;
     assert_eq!((none.places.len(), none.skipped.len()), (0, 0));
@@ -260,17 +260,17 @@ async fn the_edges() {
 }
 
 #[tokio::test]
-async fn an_item_named_twice_by_another_process_stays_once() {
+async fn a_repeated_item_of_a_remote_call_is_placed_once() {
     let apart = service(None, without_exploration());
     let scored = [("a", 0.1), ("b", 0.2), ("a", 0.3)];
     let reranked = ask(&apart, call(&scored, 5)).await;
     assert_eq!(reranked.places.iter().map(|place| place.candidate).collect::<Vec<_>>(), [2, 1]);
 }
 
-/// What may stand at a place is known without drawing: as the propensities say of a list that was made so, and as often
-/// as other seeds make it of one that was not.
+/// The chances of a place are known without drawing: equal to the propensities of the list, and to the frequencies over
+/// other seeds.
 #[tokio::test]
-async fn the_chances_of_a_list_are_those_it_is_made_by() {
+async fn the_reported_chances_of_a_list_equal_those_it_was_drawn_with() {
     let options = RerankingOptions { exploration_share: 0.4, lambda: 1.0, ..Default::default() };
     let service = service(None, options);
     let mut given = facts(&[]);
@@ -286,7 +286,7 @@ async fn the_chances_of_a_list_are_those_it_is_made_by() {
         for (place, chance) in reply.places.iter().zip(&chances) {
             let propensity = f64::from(place.propensity.unwrap());
             assert!((chance.chance - propensity).abs() < 1e-6, "{place:?} {chance:?}");
-            assert!((chance.expected - 1.0).abs() < 1e-6, "something stands there: {chance:?}");
+            assert!((chance.expected - 1.0).abs() < 1e-6, "the place is filled: {chance:?}");
         }
         *seen.entry(list).or_default() += 1;
     }
@@ -308,5 +308,5 @@ async fn the_chances_of_a_list_are_those_it_is_made_by() {
     let explores = 0.4 * 4.0 / 3.0;
     assert!((chances[1].chance - (1.0 - explores + explores / 2.0)).abs() < 1e-6, "{chances:?}");
     assert!((chances[1].expected - explores / 2.0).abs() < 1e-6, "{chances:?}");
-    assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "it is no candidate");
+    assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "item 7 is not a candidate");
 }

@@ -51,7 +51,7 @@ mod tests {
     use super::Candidates;
 
     #[test]
-    fn columns_stay_side_by_side() {
+    fn filtering_keeps_columns_aligned() {
         let mut candidates = Candidates::default();
         for item in 0..6 {
             candidates.push(item, SourceSet::only(item as usize));

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn contradictory_settings_are_named() {
         const REDIS: (&str, &str) = ("KIND", "redis");
         const URL: (&str, &str) = ("REDIS__URL", "redis://u:s3cret@a:6379");
         const CLUSTER: (&str, &str) = ("REDIS__CLUSTER_URLS", "redis://a:1, redis://b:1");

@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_the_standard_map(
+        fn the_map_agrees_with_the_standard_hash_map(
             keys in prop::collection::vec(0u32..600, 0..400),
             room in 0usize..300,
         ) {

@@ -47,7 +47,7 @@ mod tests {
     use super::IndexedContents;
 
     #[test]
-    fn nothing_is_known_until_it_is_said() {
+    fn no_item_is_indexed_before_it_is_added() {
         let contents = IndexedContents::default();
         contents.set([(3, NonZeroU64::new(7)), (1, NonZeroU64::new(5)), (3, None)]);
         assert_eq!(

@@ -15,8 +15,8 @@ fn lists(lists: &[(usize, f64, &[ItemIndex])]) -> RankedLists {
     ranked
 }
 
-/// The formula as it is written: gains added rank by rank, a stable sort.
-fn by_the_book(lists: &RankedLists) -> Candidates {
+/// Reference implementation of the formula: gains added rank by rank, a stable sort.
+fn reference_merge(lists: &RankedLists) -> Candidates {
     let lists: Vec<_> = lists.iter().collect();
     let longest = lists.iter().map(|list| list.items.len()).max().unwrap_or(0);
     let mut place: HashMap<ItemIndex, usize> = HashMap::new();
@@ -47,7 +47,7 @@ fn by_the_book(lists: &RankedLists) -> Candidates {
 }
 
 #[test]
-fn lists_take_turns_and_agreement_comes_first() {
+fn lists_alternate_and_items_of_several_come_first() {
     let (ann, fresh) = (0, 4);
     let merged = fuse(&lists(&[(fresh, 1.0, &[1, 2, 9]), (ann, 1.0, &[3, 4, 9, 3, 5])]));
     assert_eq!(merged.indices, [9, 1, 3, 2, 4, 5]);
@@ -62,7 +62,7 @@ fn one_list_keeps_its_order() {
 }
 
 #[test]
-fn nothing_comes_of_nothing() {
+fn empty_lists_merge_to_nothing() {
     assert_eq!(fuse(&lists(&[])), Candidates::default());
     assert_eq!(fuse(&lists(&[(0, 1.0, &[]), (1, 1.0, &[])])), Candidates::default());
 }
@@ -73,7 +73,7 @@ fn items() -> impl Strategy<Value = Vec<ItemIndex>> {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_doubled_or_made_up(a in items(), b in items(), c in items()) {
+    fn a_merge_holds_each_item_once(a in items(), b in items(), c in items()) {
         let named = [(0, &a), (3, &b), (4, &c)];
         let merged = fuse(&lists(&named.map(|(source, items)| (source, 1.0, &**items))));
         let mut expected: BTreeMap<ItemIndex, BTreeSet<usize>> = BTreeMap::new();
@@ -91,12 +91,12 @@ proptest! {
 
     /// Same order, same ties, also where sums differ in the last bit only.
     #[test]
-    fn the_order_is_that_of_the_formula(
+    fn the_order_equals_the_reference(
         named in prop::collection::vec((items(), prop::sample::select(vec![1.0, 0.5, 3.0])), 0..9)
     ) {
         let named = named.iter().enumerate();
         let named: Vec<_> = named.map(|(at, (items, weight))| (at, *weight, &**items)).collect();
-        let (lists, expected) = (lists(&named), by_the_book(&lists(&named)));
+        let (lists, expected) = (lists(&named), reference_merge(&lists(&named)));
         prop_assert_eq!(fuse_items(&lists), &*expected.indices);
         prop_assert_eq!(fuse(&lists), expected);
     }

@@ -91,7 +91,7 @@ mod tests {
     use super::is_few;
 
     #[test]
-    fn few_is_a_matter_of_how_far_lists_are_walked() {
+    fn few_matches_depends_on_matches_catalog_and_limit() {
         assert!(is_few(50, 100_000, 300) && is_few(2_000, 100_000, 300));
         assert!(!is_few(5_000, 100_000, 300) && !is_few(50_000, 100_000, 300));
         assert!(is_few(200, 200, 300), "no list is long enough to be walked");

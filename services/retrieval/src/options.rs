@@ -424,7 +424,7 @@ mod tests {
     use super::{Quota, RetrievalOptions};
 
     #[test]
-    fn shares_of_sources_are_read_by_name_and_the_others_keep_theirs() {
+    fn source_shares_are_set_by_name_and_others_keep_defaults() {
         let text = r#"{"shares": {"ann": 0.7}}"#;
         let options: RetrievalOptions = serde_json::from_str(text).unwrap();
         assert_eq!(options.quotas["ann"], Quota { share: 0.7, weight: 1.0 });
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_values_are_named() {
+    fn invalid_values_are_named() {
         type Change = fn(&mut RetrievalOptions);
         let set: [(&str, Change); 6] = [
             ("max_candidates", |o| o.max_candidates = 0),

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_listed_by_clicks_and_unavailable_ones_left_out() {
+    fn popular_items_sort_by_clicks_without_unavailable_ones() {
         let items = table([]);
         let mut gone = item("gone", &["x"], None);
         gone.available = false;
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lists_are_made_again_after_a_while_and_only_when_something_changed() {
+    async fn lists_are_recomputed_after_the_interval_and_only_after_changes() {
         let options = RetrievalOptions::default();
         let items = table([]);
         let popularity = Popularity::new(&items, &options);

@@ -147,7 +147,7 @@ mod tests {
     use crate::testing::{item, table};
 
     #[test]
-    fn clicks_are_the_last_wanted_ones_and_each_item_once() {
+    fn clicks_are_the_newest_distinct_items_up_to_the_limit() {
         let items = table(["a", "b", "gone"].map(|id| item(id, &[], None)));
         items.remove([&"gone".into()]);
         let entry = |(id, clicked): (&str, bool)| HistoryEntry::new(id.into(), clicked, 0);

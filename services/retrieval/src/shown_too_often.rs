@@ -79,7 +79,7 @@ mod tests {
     use crate::testing::{item, table};
 
     #[test]
-    fn an_item_is_shown_too_often_after_so_many_impressions_without_a_click() {
+    fn an_item_with_too_many_impressions_since_its_last_click_is_shown_too_often() {
         let items = table(["a", "b", "c", "d"].map(|id| item(id, &[], None)));
         let hour = 3_600_000;
         let entry =
@@ -106,7 +106,7 @@ mod tests {
             [0, 1, 2, 3].map(|index| found.contains(index))
         };
         assert_eq!(found(2), [true, false, false, false]);
-        assert_eq!(found(1), [true, false, true, true], "what was clicked is not tired of");
+        assert_eq!(found(1), [true, false, true, true], "a click resets the count");
         assert_eq!(found(0), [false; 4]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers shared by tests.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(crate) fn table(items: impl IntoIterator<Item = Item>) -> Arc<ItemTable> {
     table
 }
 
-/// An embedding service that is away.
+/// An embedding service that is unavailable.
 struct Away;
 
 #[async_trait]
@@ -58,12 +58,12 @@ impl Service<FetchVectors> for Away {
 }
 
 /// What sources are tested on: an empty catalog, and no vectors.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) state: Arc<RetrievalState>,
     _folder: TempDir,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("store.redb");

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn broken_scores_sink_and_are_counted() {
+    fn non_finite_scores_sort_last_and_are_counted() {
         let logits = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0];
         for calibration in [
             Calibration::None,

@@ -124,7 +124,7 @@ mod tests {
     use super::ScoringMetrics;
 
     #[test]
-    fn the_share_is_of_recent_scores_and_forgets() {
+    fn the_non_finite_share_covers_recent_scores_only() {
         let metrics = ScoringMetrics::default();
         let add = |model, scores, broken| metrics.add(model, (scores, 0), (scores, broken));
         add(ModelKind::Unified, 50, 50);
@@ -132,7 +132,7 @@ mod tests {
         add(ModelKind::Unified, 50, 50);
         assert_eq!(metrics.not_finite_share(), Some(1.0));
         for _ in 0..200 {
-            // What the model below it answers in its place does not hide it.
+            // Scores of the fallback model do not dilute the share.
             add(ModelKind::Idrec, 1000, 0);
         }
         assert_eq!(metrics.not_finite_share(), Some(1.0));

@@ -173,14 +173,14 @@ mod tests {
     const RANK: &[Scope] = &[Scope::Rank];
 
     #[test]
-    fn without_keys_nobody_is_asked() {
+    fn without_keys_requests_are_unauthenticated() {
         let gate = Gate::new(&AccessOptions::default()).unwrap();
         assert!(!gate.asks());
         assert!(gate.admit(None, RANK).unwrap().is_none());
     }
 
     #[test]
-    fn a_key_opens_what_its_scopes_name() {
+    fn a_key_grants_its_scopes() {
         let key = new_key().unwrap();
         let gate = Gate::new(&options(&[("shop", entry(&key))])).unwrap();
         let caller = gate.admit(Some(&shown(&key)), RANK).unwrap().unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_ends_when_it_says() {
+    fn a_key_expires_at_its_time() {
         let ended = KeyEntry { expires: Some("2020-01-01T00:00:00Z".into()), ..entry("k") };
         let lasts = KeyEntry { expires: Some("2999-01-01T00:00:00Z".into()), ..entry("l") };
         let gate = Gate::new(&options(&[("old", ended), ("new", lasts)])).unwrap();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_keys_is_read_again_and_a_broken_one_changes_nothing() {
+    async fn a_key_file_is_reloaded_and_an_invalid_one_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         let line = |name: &str, key: &str| {
@@ -226,7 +226,7 @@ mod tests {
         let gate = Gate::new(&options).unwrap();
         let known = |key: &str| gate.admit(Some(&shown(key)), RANK).is_ok();
         assert!(known("k0") && known("k1") && !known("k2"));
-        // Both are valid while callers change over; then one.
+        // Both keys are valid during a rotation; then one.
         fs::write(&path, line("old", "k1") + &line("new", "k2")).unwrap();
         gate.refresh().await;
         assert!(known("k0") && known("k1") && known("k2"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_is_named_at_the_start() {
+    fn an_unusable_key_file_is_named_at_start() {
         let mut options = options(&[]);
         options.keys_file = Some("/nowhere/keys.toml".into());
         let error = Gate::new(&options).unwrap_err();

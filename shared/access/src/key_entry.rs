@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_read_or_named() {
+    fn expiry_times_are_parsed_and_errors_name_them() {
         let ends = |expires: &str| KeyEntry {
             expires: Some(expires.to_owned()),
             ..KeyEntry::new(Digest::of_key("k"), vec![Scope::Rank])
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_limits_has_those_of_everybody() {
+    fn a_key_without_limits_has_the_default_limits() {
         let everybody = LimitOptions { per_second: Some(10), burst: Some(20), per_day: Some(1000) };
         let plain = KeyEntry::new(Digest::of_key("k"), vec![Scope::Rank]);
         assert_eq!(plain.limits(&everybody), everybody);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_plain() {
+    fn key_names_are_plain() {
         let named = |name: &str| {
             let entry = KeyEntry::new(Digest::of_key("k"), vec![Scope::Rank]);
             names(&KeyEntries::from([(name.to_owned(), entry)]), &()).is_ok()

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_its_digest_alone() {
+    fn a_key_is_found_by_its_digest() {
         let everybody = LimitOptions::default();
         let keys = Keys::new(
             entries(&(line("old", "k1", "") + &line("new", "k2", ""))),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stays_keeps_what_it_has_used() {
+    fn a_key_kept_by_a_reload_keeps_its_usage() {
         let everybody = LimitOptions::default();
         let text = line("shop", "k", ", per_day = 1");
         let before = Keys::new(entries(&text), &everybody, &Keys::default());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_named() {
+    fn problems_of_a_key_file_are_named() {
         let wrong = |text: &str| read(text.as_bytes()).unwrap_err();
         assert!(wrong("shop = 3").contains("shop"), "{}", wrong("shop = 3"));
         let scope = line("shop", "k", "").replace("rank", "ranks");

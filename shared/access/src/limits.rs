@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_what_follows_is_told_when() {
+    fn a_burst_passes_and_further_requests_get_a_retry_time() {
         let some = LimitOptions { per_second: Some(1), burst: Some(3), per_day: None };
         let limits = limits(some);
         for _ in 0..3 {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_of_a_day() {
+    fn a_quota_resets_daily() {
         let limits = limits(LimitOptions { per_day: Some(2), ..LimitOptions::default() });
         assert_eq!((limits.take("shop"), limits.take("shop")), (Ok(()), Ok(())));
         let Err(Denied::Quota { after, .. }) = limits.take("shop") else { panic!("let in") };

@@ -233,7 +233,7 @@ mod tests {
         \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\" }\n";
 
     #[test]
-    fn keys_are_asked_for_as_soon_as_there_are_any() {
+    fn keys_are_required_once_one_is_configured() {
         assert!(!read("").unwrap().asks());
         assert!(read(KEY).unwrap().asks());
         assert!(read("keys_file = \"k\"").unwrap().asks());
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_for_everybody_needs_keys_or_the_word_none() {
+    fn a_public_port_needs_keys_or_auth_none() {
         let everywhere = "0.0.0.0:80".parse().unwrap();
         let error = read("").unwrap().check_bind("server.bind", everywhere).unwrap_err();
         for said in ["server.bind is 0.0.0.0:80", "plugrank keys new", "access.auth = \"none\""] {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_options_are_named() {
         for (text, field) in [
             ("jwt.jwks_file = \"k\"", "jwt.issuer"),
             ("jwt.jwks_file = \"k\"\njwt.issuer = \"i\"", "jwt.audience"),

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_is_shown_and_all_are_taken() {
+    async fn the_first_token_is_sent_and_all_are_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let (old, new) = ("o".repeat(32), "n".repeat(32));

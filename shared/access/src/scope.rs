@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn admin_includes_all_and_nothing_else_includes_another() {
+    fn admin_includes_all_scopes_and_others_only_themselves() {
         let admin = ScopeSet::from_iter([Scope::Admin]);
         assert!(Scope::ALL.into_iter().all(|scope| admin.allows(scope)));
         for one in [Scope::Rank, Scope::Events, Scope::Items, Scope::Metrics] {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_read_as_they_are_written() {
+    fn scopes_round_trip() {
         for scope in Scope::ALL {
             assert_eq!(scope.to_string().parse(), Ok(scope));
         }

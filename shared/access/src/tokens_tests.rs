@@ -121,7 +121,7 @@ fn ask(gate: &Gate, token: &str) -> Result<String, Denied> {
 }
 
 #[test]
-fn a_good_token_is_its_subjects() {
+fn a_valid_token_identifies_its_subject() {
     let issuer = Issuer::new();
     let (gate, _folder) = gate(&issuer.set(), LimitOptions::default()).unwrap();
     for token in [
@@ -132,7 +132,7 @@ fn a_good_token_is_its_subjects() {
         // Within the leeway.
         issuer.signed("ES256", "points", &with("exp", json!(now() - 5))),
     ] {
-        // Twice: the second time it is remembered.
+        // Twice: the second time it is cached.
         assert_eq!(ask(&gate, &token).as_deref(), Ok("shop"));
         assert_eq!(ask(&gate, &token).as_deref(), Ok("shop"));
     }
@@ -146,7 +146,7 @@ fn a_good_token_is_its_subjects() {
 }
 
 #[test]
-fn a_token_that_is_not_good_is_told_why() {
+fn an_invalid_token_is_refused_with_the_reason() {
     let issuer = Issuer::new();
     let (gate, _folder) = gate(&issuer.set(), LimitOptions::default()).unwrap();
     let signed = |claims: &Value| issuer.signed("ES256", "points", claims);
@@ -169,7 +169,7 @@ fn a_token_that_is_not_good_is_told_why() {
         ),
         (issuer.signed("ES256", "edwards", &claims()), "is not signed in the way of its key"),
         (issuer.signed("EdDSA", "points", &claims()), "is not signed in the way of its key"),
-        // A shared secret that is a public key: what a library that trusts the token would take.
+        // HS256 with the public key as its secret: the algorithm-confusion attack (RFC 8725, 2.1).
         (issuer.signed("HS256", "rsa", &claims()), "is not signed in the way of its key"),
         (signed(&with("iss", json!("https://evil.example.com/"))), "is of another issuer"),
         (signed(&with("aud", json!("another"))), "is for another audience (claim aud)"),
@@ -187,10 +187,10 @@ fn a_token_that_is_not_good_is_told_why() {
 }
 
 #[test]
-fn signatures_by_rsa_are_checked() {
+fn rsa_signatures_are_checked() {
     let set = json!({"keys": [Issuer::rsa_key()]});
     let (gate, _folder) = gate(&set, LimitOptions::default()).unwrap();
-    // Its signature is right; its claims are another's.
+    // Its signature is valid; its claims are those of another issuer.
     let refused = ask(&gate, RSA_TOKEN).unwrap_err();
     assert_ne!(refused, Denied::Token("has a wrong signature"));
     assert!(matches!(refused, Denied::Expired | Denied::Token(_)), "{refused}");
@@ -199,7 +199,7 @@ fn signatures_by_rsa_are_checked() {
 }
 
 #[test]
-fn key_sets_that_would_trust_too_much_are_refused() {
+fn unsafe_key_sets_are_refused() {
     let secret = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "s"}]});
     let encryption = json!({"keys": [{"kty": "RSA", "use": "enc", "n": RSA, "e": "AQAB"}]});
     let wrong =
@@ -217,7 +217,7 @@ fn key_sets_that_would_trust_too_much_are_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_leaves_the_set_takes_its_tokens_along() {
+async fn removing_a_key_invalidates_its_tokens() {
     let issuer = Issuer::new();
     let (gate, folder) = gate(&issuer.set(), LimitOptions::default()).unwrap();
     let token = issuer.signed("ES256", "points", &claims());
@@ -231,7 +231,7 @@ async fn a_key_that_leaves_the_set_takes_its_tokens_along() {
 }
 
 #[test]
-fn tokens_of_a_subject_have_one_limit_together() {
+fn tokens_of_a_subject_share_one_limit() {
     let issuer = Issuer::new();
     let limits = LimitOptions { per_day: Some(2), ..LimitOptions::default() };
     let (gate, _folder) = gate(&issuer.set(), limits).unwrap();

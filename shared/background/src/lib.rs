@@ -117,11 +117,11 @@ mod tests {
         rustix::process::getpriority_process(None).unwrap()
     }
 
-    // One test, as the process serves from its middle on.
+    // One test, because `begin_serving` changes the whole process.
     #[test]
-    fn work_beside_gives_way_once_the_process_serves() {
+    fn background_work_yields_to_requests() {
         let before = priority();
-        assert_eq!(beside(priority), before, "nobody is served yet");
+        assert_eq!(beside(priority), before, "the process does not serve yet");
         let begun = Instant::now();
         pause_after(Duration::from_secs(60));
         assert!(begun.elapsed() < Duration::from_secs(30));
@@ -130,9 +130,9 @@ mod tests {
             thread::sleep(Duration::from_millis(50));
             clock.elapsed()
         };
-        assert!(slept() >= Duration::from_millis(50), "time goes by");
+        assert!(slept() >= Duration::from_millis(50), "before serving, sleep counts");
         begin_serving();
-        assert!(beside(slept) < Duration::from_millis(25), "who does not run takes no time");
+        assert!(beside(slept) < Duration::from_millis(25), "CPU time: sleep does not count");
         let clock = WorkClock::start();
         let begun = Instant::now();
         let mut turns = 0_u64;
@@ -144,7 +144,7 @@ mod tests {
         let policy = || thread_priority::thread_schedule_policy().unwrap();
         let idle = thread_priority::NormalThreadSchedulePolicy::Idle;
         assert_eq!(beside(policy), thread_priority::ThreadSchedulePolicy::Normal(idle));
-        assert_eq!(priority(), before, "who waits for it keeps theirs");
+        assert_eq!(priority(), before, "the waiting thread keeps its priority");
         let panic = catch_unwind(|| beside::<()>(|| panic!("no luck"))).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"no luck"));
         let begun = Instant::now();

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_holds_memory_until_it_is_dropped() {
+    async fn a_body_reserves_memory_until_it_is_dropped() {
         let memory = BodyMemory::new(1 << 20);
         let reader = reader(1 << 20, &memory);
         let first = reader.collect(parts(&[100_000, 300_000, 400_000])).await.unwrap();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_cut_off_at_the_limit_whatever_its_head_said() {
+    async fn a_body_is_cut_off_at_the_limit_despite_its_content_length() {
         let memory = BodyMemory::new(1 << 20);
         let read = reader(1000, &memory).collect(parts(&[600, 600])).await;
         assert!(matches!(read, Err(BodyError::TooLarge { limit: 1000 })), "{read:?}");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_trickles_in_is_given_up() {
+    async fn a_body_that_arrives_too_slowly_times_out() {
         let memory = BodyMemory::new(64 << 20);
         let reader = reader(64 << 20, &memory);
         let trickle = stream::unfold((), |()| async {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_gives_away_what_will_not_be_read() {
+    async fn requests_that_will_be_refused_are_recognised_by_their_head() {
         let memory = BodyMemory::new(1 << 20);
         let plain = reader(1000, &memory);
         let zipped = BodyReader { encodings: Encodings::Compressed, ..plain.clone() };
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_compressed_body_becomes_is_limited() {
+    async fn the_decompressed_size_of_a_body_is_limited() {
         // A mebibyte of spaces by gzip, 1 KiB on the wire.
         let zeros = include_bytes!("../tests/spaces.gz");
         let memory = BodyMemory::new(8 << 20);

@@ -144,12 +144,12 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     #[tokio::test(start_paused = true)]
-    async fn one_too_many_is_refused_until_one_leaves() {
+    async fn a_request_over_the_limit_is_refused_until_another_ends() {
         let admission = Admission::new(2);
         let first = admission.enter().unwrap();
         let _second = admission.enter().unwrap();
         assert_eq!(admission.enter().unwrap_err(), AdmissionRefusal::TooMany { limit: 2 });
-        // A caller that hangs up leaves as well.
+        // A cancelled request frees its place too.
         drop(first);
         assert!(admission.enter().is_ok());
     }
@@ -163,12 +163,12 @@ mod tests {
             inside.pop_front().unwrap().answered();
             inside.push_back(admission.enter().unwrap());
         }
-        // Hung up, so that nothing more is learned.
+        // Cancelled, so that its duration is not recorded.
         drop(inside);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_backlog_that_takes_too_long_refuses() {
+    async fn a_request_is_refused_when_the_backlog_takes_too_long() {
         let admission = Admission::new(1_000);
         saturate(&admission, 50, MS(2), 300).await;
         let inside: Vec<Admitted> = (0..20).map(|_| admission.enter().unwrap()).collect();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_after_a_quiet_time_is_let_in() {
+    async fn a_burst_after_an_idle_period_is_admitted() {
         let admission = Admission::new(1_000);
         for _ in 0..100 {
             let one = admission.enter().unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_scoring_queue_counts_until_it_is_worked_off() {
+    async fn the_scoring_queue_counts_until_it_is_processed() {
         let admission = Admission::new(1_000);
         saturate(&admission, 30, MS(2), 300).await;
         let one = admission.enter().unwrap();

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unspent_time_is_lent_forward() {
+    async fn unspent_time_goes_to_later_stages() {
         let mut budget = budget();
         assert!(budget.run(Stage::Retrieval, Rung::Full, |_| takes(5)).await.value.is_ok());
         let scoring = budget.run(Stage::Scoring, Rung::Full, |_| takes(70)).await;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_is_not_a_cut() {
+    async fn an_error_is_not_reported_as_a_cut() {
         let mut budget = budget();
         let failing = |_| async { Err::<(), _>(CallError::internal("boom")) };
         let result = budget.run(Stage::Retrieval, Rung::Full, failing).await;

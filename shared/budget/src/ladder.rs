@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pressure_steps_down_rung_by_rung_to_the_lowest() {
+    async fn load_steps_down_rung_by_rung_to_the_lowest() {
         let mut ladder = Ladder::new(LadderOptions::default());
         let steps = load(&mut ladder, Stage::Scoring, 1.2, MS(2_000)).await;
         let rungs: Vec<Rung> = steps.iter().map(|step| step.to).collect();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn steps_down_are_apart_by_the_time_to_settle() {
+    async fn steps_down_are_separated_by_the_settling_time() {
         let mut ladder = Ladder::new(LadderOptions::default());
         let begun = Instant::now();
         let mut moments = Vec::new();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn between_the_thresholds_nothing_moves() {
+    async fn between_the_thresholds_the_rung_stays() {
         let mut ladder = Ladder::new(LadderOptions::default());
         load(&mut ladder, Stage::Scoring, 1.2, MS(30)).await;
         assert_eq!(ladder.rung(Stage::Scoring), Rung::FewerCandidates);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn room_brings_it_up_again_one_rung_at_a_time() {
+    async fn low_load_steps_up_one_rung_at_a_time() {
         let mut ladder = Ladder::new(LadderOptions::default());
         load(&mut ladder, Stage::Scoring, 1.2, MS(430)).await;
         let below = ladder.rung(Stage::Scoring);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_single_slow_request_moves_nothing() {
+    async fn a_single_slow_request_does_not_step_down() {
         let mut ladder = Ladder::new(LadderOptions::default());
         load(&mut ladder, Stage::Retrieval, 0.1, MS(500)).await;
         ladder.observe(Stage::Retrieval, 30.0, Instant::now());
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pin_holds_its_stage_and_leaves_the_others_whole() {
+    async fn a_pinned_rung_holds_its_stages_only() {
         for (pin, expected) in [
             (Rung::Idrec, [Rung::Full, Rung::Idrec, Rung::Full]),
             (Rung::FewerCandidates, [Rung::FewerCandidates, Rung::FewerCandidates, Rung::Full]),

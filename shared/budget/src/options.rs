@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_splits_are_refused() {
+    fn invalid_budget_shares_are_refused() {
         let refused = |retrieval, scoring, reranking| {
             let shares = Shares { retrieval, scoring, reranking };
             let problems = check(&BudgetOptions { shares, ..BudgetOptions::default() });

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_percentile_is_of_the_window_alone() {
+    async fn the_percentile_covers_the_window_only() {
         let mut recent = recent(199.0, 198.0);
         assert_eq!(recent.p99(), None);
         for sample in 1..=200 {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn two_slow_samples_are_no_percentile() {
+    fn too_few_samples_have_no_percentile() {
         let mut recent = recent(1.0, 0.6);
         (0..2).for_each(|_| recent.add(Instant::now(), 9.0));
         assert!(!recent.p99_reaches_down());
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_does_not_grow_it() {
+    fn memory_is_bounded_under_many_samples() {
         let mut recent = recent(1.0, 0.6);
         (0..2 * CAPACITY).for_each(|_| recent.add(Instant::now(), 1.0));
         assert_eq!(recent.samples.len(), CAPACITY);

@@ -92,7 +92,7 @@ mod tests {
     use super::Calibration;
 
     #[test]
-    fn platt_is_a_shifted_sigmoid() {
+    fn platt_scaling_is_a_shifted_sigmoid() {
         let platt = Calibration::Platt { a: 2.0, b: -1.0 };
         assert!((platt.apply(0.5) - 0.5).abs() < 1e-7);
         assert!(platt.apply(1e9) <= 1.0 && platt.apply(-1e9) >= 0.0);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn isotonic_interpolates_and_ends_flat() {
+    fn isotonic_calibration_interpolates_and_is_constant_outside() {
         let isotonic = Calibration::Isotonic { x: vec![-1.0, 0.0, 2.0], y: vec![0.1, 0.3, 0.7] };
         let near = |logit: f32, expected: f32| {
             assert!((isotonic.apply(logit) - expected).abs() < 1e-6, "{logit}");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_calibrations_are_refused() {
+    fn invalid_calibrations_are_refused() {
         let isotonic = |x: &[f64], y: &[f64]| Calibration::Isotonic { x: x.into(), y: y.into() };
         assert!(isotonic(&[0.0, 0.0], &[0.1, 0.2]).check().is_err());
         assert!(isotonic(&[0.0, 1.0], &[0.3, 0.2]).check().is_err());

@@ -279,7 +279,7 @@ mod tests {
     use super::{GraphName, InputSource};
 
     #[test]
-    fn a_source_is_written_as_it_is_read() {
+    fn source_names_round_trip() {
         for text in
             ["text.mask", "history.action", "history.item.item_vector", "candidate.feature.item_id"]
         {

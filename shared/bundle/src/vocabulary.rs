@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_by_their_line() {
+    fn values_are_looked_up_by_line() {
         let vocabulary = load("a\nbcd\nä b\nab".as_bytes()).unwrap();
         let place = |value| vocabulary.place(value);
         assert_eq!([place("a"), place("bcd"), place("ä b"), place("ab")], [0, 1, 2, 3].map(Some));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_vocabulary_is_refused_by_line() {
+    fn invalid_vocabularies_are_refused_with_the_line() {
         let error = load(b"a\nb\na\n").unwrap_err();
         assert_eq!(error, "vocab/values.txt: line 3 repeats `a` of line 1");
         assert!(load(b"a\n\nb\n").unwrap_err().contains("line 2 is empty"));

@@ -109,7 +109,7 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_after_keeps_its_time_but_not_all_of_it() {
+    async fn a_reserve_is_subtracted_but_never_all_of_a_short_deadline() {
         let deadline = Deadline::after(MS(20)).less(MS(2), 0.25);
         assert_eq!(deadline.remaining(), Some(MS(18)));
         assert_eq!(deadline.part(0.5).remaining(), Some(MS(9)));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_of_several_is_none_if_one_is() {
+    async fn the_latest_of_several_deadlines_is_none_if_one_is_none() {
         let (near, far) = (Deadline::after(MS(1)), Deadline::after(MS(2)));
         assert_eq!(Deadline::last([far, near]), far);
         assert_eq!(Deadline::last([near, Deadline::NONE]), Deadline::NONE);

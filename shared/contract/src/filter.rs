@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_the_same_on_the_wire() {
+    fn a_filter_round_trips_on_the_wire() {
         let range = Condition {
             field: "price".to_owned(),
             gte: Some(5.0),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn filter_problems_have_a_pointer() {
         let price = || Condition { field: "price".to_owned(), ..Condition::default() };
         for (condition, pointer) in [
             (Condition::default(), "/must/0/field"),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_listed_up_to_a_number() {
+    fn unknown_column_errors_list_a_limited_number_of_columns() {
         assert_eq!(list_columns(["price"]), "categories, created_at, item_id, price");
         let many: Vec<String> = (0..30).map(|n| format!("f{n}")).collect();
         assert!(list_columns(many.iter().map(String::as_str)).ends_with("13 more"));

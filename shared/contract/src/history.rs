@@ -93,9 +93,12 @@ mod tests {
     use super::time_bucket;
 
     #[test]
-    fn buckets_double() {
-        let of = |seconds: i64| time_bucket(seconds * 1000);
-        assert_eq!([of(-5), of(0), of(1), of(2), of(3), of(4), of(1024)], [1, 1, 1, 2, 2, 3, 11]);
+    fn time_buckets_double() {
+        let bucket = |seconds: i64| time_bucket(seconds * 1000);
+        assert_eq!(
+            [bucket(-5), bucket(0), bucket(1), bucket(2), bucket(3), bucket(4), bucket(1024)],
+            [1, 1, 1, 2, 2, 3, 11]
+        );
         assert_eq!(time_bucket(i64::MAX), super::LAST_TIME_BUCKET);
     }
 }

@@ -83,7 +83,7 @@ mod tests {
     use super::ItemId;
 
     #[test]
-    fn fingerprints_stay_what_they_are_and_differ() {
+    fn fingerprints_are_stable_and_distinct() {
         // FNV-1a of "a" is af63dc4c8601ec8c.
         assert_eq!(ItemId::from("a").fingerprint(), 0xaf63_dc4c ^ 0x8601_ec8c);
         let all = (0..10_000).map(|n| ItemId::from(format!("i{n}")).fingerprint());
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_sort_numerically() {
+    fn numeric_ids_sort_numerically() {
         let mut ids: Vec<ItemId> = ["10", "9", "100", "1"].map(ItemId::from).to_vec();
         ids.sort();
         assert_eq!(ids, ["1", "9", "10", "100"].map(ItemId::from));

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_has_other_indices_for_the_same_ids() {
+    fn ids_are_resolved_to_the_indices_of_the_local_table() {
         let (here, there) = (table(&["a", "b", "c"]), table(&["c", "a"]));
         let list = ItemList::named(["c", "x", "a", "y"].map(ItemId::from).to_vec()).resolve(&here);
         assert_eq!(*list.indices_in(&here), [2, UNKNOWN_ITEM, 0, UNKNOWN_ITEM]);

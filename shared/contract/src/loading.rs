@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn several_have_what_the_last_of_them_has() {
+    fn merged_load_states_are_the_least_advanced() {
         let loading = |done| LoadState::Loading { phase: "items".to_owned(), done, of: 9 };
         let failed = LoadState::Failed("no room".to_owned());
         let one = here(&[("a", LoadState::Ready), ("b", LoadState::Ready), ("c", loading(3))]);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_named_by_its_version_and_that_of_the_settings_as_such() {
+    fn a_model_is_named_by_its_version_and_the_configured_one_as_bundle_path() {
         assert_eq!((name("7", Some("shop-7")), name("7", None)), ("7", "bundle.path"));
     }
 }

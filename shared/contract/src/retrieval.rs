@@ -267,7 +267,7 @@ mod tests {
     use super::SourceSet;
 
     #[test]
-    fn a_set_holds_each_source_once() {
+    fn a_source_set_holds_each_source_once() {
         let both = SourceSet::only(0).union(SourceSet::only(31)).union(SourceSet::only(0));
         assert_eq!(both.iter().collect::<Vec<_>>(), [0, 31]);
         assert!(both.contains(SourceSet::only(31)) && !both.contains(SourceSet::only(1)));

@@ -76,14 +76,14 @@ mod tests {
     const TEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn parts_are_written_as_the_recommendation_has_them() {
+    fn traceparent_follows_the_w3c_format() {
         let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes();
         let span = 0xb7ad_6b71_6920_3331_u64.to_be_bytes();
         assert_eq!(Traceparent::new(trace, span, 1).as_str(), TEXT);
     }
 
     #[test]
-    fn a_header_is_taken_as_it_is() {
+    fn a_valid_header_round_trips() {
         let taken = |text: &str| Traceparent::from_header(text).map(|parent| parent.to_string());
         assert_eq!(taken(TEXT).as_deref(), Some(TEXT));
         assert_eq!(taken(&format!(" {TEXT}-more")).as_deref(), Some(TEXT));

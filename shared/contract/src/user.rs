@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_handed_what_models_read_and_sees_that_it_is_not_all() {
+    fn a_user_view_is_cut_on_the_wire_and_reports_its_limits() {
         let limits = HistoryLimits { clicks: 1_000, impressions: 50 };
         let entries = (0..200).map(|item| entry(item, item % 2 == 0)).collect();
         let view = UserView::new("u".into(), None, entries, limits);
@@ -227,26 +227,29 @@ mod tests {
     }
 
     #[test]
-    fn the_version_tells_of_every_part() {
+    fn the_user_version_depends_on_every_part() {
         let limits = HistoryLimits::default();
         let user = || User { user_id: "u".into(), features: FeatureValues::new() };
-        let of = |profile: Option<User>, entries: Vec<HistoryEntry>| {
+        let version_of = |profile: Option<User>, entries: Vec<HistoryEntry>| {
             UserView::new("u".into(), profile.map(Arc::new), entries, limits).version
         };
         let mut other = user();
         other.features.insert("age".to_owned(), 30.into());
         let versions = [
-            of(None, vec![]),
-            of(Some(other), vec![]),
-            of(None, vec![entry(1, true)]),
-            of(None, vec![entry(1, false)]),
-            of(None, vec![entry(2, true)]),
-            of(None, vec![entry(1, true), entry(2, true)]),
-            of(None, vec![HistoryEntry { action: Some("buy".into()), ..entry(1, true) }]),
-            of(None, vec![HistoryEntry { value: Some(3_i64.into()), ..entry(1, true) }]),
+            version_of(None, vec![]),
+            version_of(Some(other), vec![]),
+            version_of(None, vec![entry(1, true)]),
+            version_of(None, vec![entry(1, false)]),
+            version_of(None, vec![entry(2, true)]),
+            version_of(None, vec![entry(1, true), entry(2, true)]),
+            version_of(None, vec![HistoryEntry { action: Some("buy".into()), ..entry(1, true) }]),
+            version_of(None, vec![HistoryEntry { value: Some(3_i64.into()), ..entry(1, true) }]),
         ];
         let distinct: std::collections::HashSet<u64> = versions.into_iter().collect();
         assert_eq!(distinct.len(), versions.len());
-        assert_eq!(of(Some(user()), vec![entry(1, true)]), of(Some(user()), vec![entry(1, true)]));
+        assert_eq!(
+            version_of(Some(user()), vec![entry(1, true)]),
+            version_of(Some(user()), vec![entry(1, true)])
+        );
     }
 }

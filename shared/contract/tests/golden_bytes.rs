@@ -279,9 +279,9 @@ fn errors() {
         ErrorCode::Unavailable,
         ErrorCode::Internal,
     ];
-    let of = |code| hex(&Err::<(), _>(CallError::new(code, "x")));
+    let error = |code| hex(&Err::<(), _>(CallError::new(code, "x")));
     assert_eq!(
-        codes.map(of),
+        codes.map(error),
         [
             "010001780000",
             "010101780000",

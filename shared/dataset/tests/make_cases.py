@@ -1,4 +1,4 @@
-"""Writes `cases/`: dataset folders as other writers make them, right ones and wrong ones.
+"""Writes `cases/`: dataset folders as other writers make them, valid and invalid ones.
 
 `cases.json` says what a reader must find in each: nothing, or `file column rule` for every problem. The loader's tests
 and training's read the same folders. Needs pandas, polars, duckdb and pyarrow.

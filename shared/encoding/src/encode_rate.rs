@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_fits_the_time_left_behind_the_queue() {
+    fn only_items_that_fit_the_time_left_after_the_queue_are_encoded() {
         let rate = EncodeRate::default();
         let ms = Duration::from_millis;
         assert_eq!(rate.fit(ms(10), 0, 1, 16), 16);

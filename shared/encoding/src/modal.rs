@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_as_it_was_written_and_nothing_else_is() {
+    fn modal_vectors_round_trip_and_other_bytes_are_refused() {
         let modal: Modal = Modal { dim: 3, text: None, image: None };
         let vector = ModalVector { present: Vec::new(), values: vec![1.0, -2.0, 0.5] };
         let bytes = vector.to_bytes();

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_images_change_the_key_and_nothing_else_does() {
+    fn only_texts_and_images_change_the_modal_key() {
         let item = Item {
             item_id: "1".into(),
             title: "Lamp".into(),

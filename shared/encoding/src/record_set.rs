@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_the_table_and_others_come_in_the_order_of_the_items() {
+    fn records_come_in_the_order_of_the_items() {
         let part = RecordPart { name: "a".into(), offset: 0, dim: 1 };
         let layout =
             ItemRecordLayout { parts: vec![part], dim: 1, dtype: Dtype::F32, vector: Some(0) };

@@ -321,7 +321,7 @@ mod tests {
     use super::at_positions;
 
     #[test]
-    fn values_are_found_at_their_positions() {
+    fn cached_values_are_returned_at_their_positions() {
         let found = at_positions("abcdef".chars(), [0, 1, 4, 7].into_iter());
         let expected = [(0, Some('a')), (1, Some('b')), (4, Some('e')), (7, None)];
         assert!(found.eq(expected));

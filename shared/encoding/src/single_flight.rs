@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_come_second_wait_for_the_first() {
+    async fn later_callers_wait_for_the_first() {
         let single_flight = Arc::new(SingleFlight::default());
         let (first, ticket) = single_flight.begin(&item(1));
         let (second, none) = single_flight.begin(&item(1));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ticket_that_is_lost_ends_its_encoding() {
+    async fn a_dropped_ticket_ends_its_encoding() {
         let single_flight = Arc::new(SingleFlight::default());
         let (pending, ticket) = single_flight.begin(&item(1));
         drop(ticket);

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_an_item_that_changed_meanwhile_is_left_out() {
+    fn a_record_of_an_item_that_changed_meanwhile_is_not_written() {
         let part = RecordPart { name: "a".into(), offset: 0, dim: 1 };
         let layout =
             ItemRecordLayout { parts: vec![part], dim: 1, dtype: Dtype::F32, vector: Some(0) };

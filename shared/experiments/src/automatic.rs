@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_taken_in_its_time_if_no_guardrail_objects() {
+    fn a_ramp_step_is_taken_when_due_and_no_guardrail_stops_it() {
         let experiment = experiment(5);
         let fine = found(&experiment, [9_500, 500], 10_000);
         assert_eq!(actions(&experiment, &fine, HOUR - 1), []);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_that_is_worse_is_stopped_and_stays_so() {
+    fn a_worse_arm_is_stopped_and_stays_stopped() {
         let mut experiment = experiment(5);
         let late = found(&experiment, [9_500, 500], 3);
         let stop = actions(&experiment, &late, 0);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_another_took_is_not_taken_back() {
+    fn an_outdated_step_does_not_lower_the_ramp() {
         let mut experiment = experiment(25);
         Action::Step { to: 5, cause: String::new() }.apply(&mut experiment);
         assert_eq!(experiment.ramp.unwrap().at, 25);

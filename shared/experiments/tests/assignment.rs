@@ -65,7 +65,7 @@ fn chi_square(pairs: &[(f64, f64)], freedom: f64) -> f64 {
 }
 
 #[test]
-fn the_split_is_the_one_asked_for() {
+fn the_split_matches_the_configured_shares() {
     let split = [("control", 700), ("a", 200), ("b", 100)];
     let assigner = assigner(vec![layer("l")], vec![experiment("e", "l", &split)]);
     let counts = counts(arms(&assigner, 0));
@@ -78,7 +78,7 @@ fn the_split_is_the_one_asked_for() {
 
 /// Computed with the Python package blake3.
 #[test]
-fn assignment_is_the_one_of_the_first_version() {
+fn assignment_is_unchanged_since_the_first_version() {
     let split = [("control", 500), ("a", 250), ("b", 250)];
     let mut half = experiment("half", "ranking", &split);
     half.slots = Slots { from: 0, to: 500 };
@@ -150,7 +150,7 @@ fn experiments_of_a_layer_exclude_each_other_and_their_splits_are_independent() 
 }
 
 #[test]
-fn users_keep_their_arm_and_requests_are_dealt_one_by_one() {
+fn assignment_by_user_is_sticky_and_by_request_is_not() {
     let split = [("control", 500), ("a", 500)];
     let by_request = Layer { unit: UnitKind::Request, ..layer("requests") };
     let assigner = assigner(
@@ -186,7 +186,7 @@ impl UserFeatures for User {
 }
 
 #[test]
-fn targets_leave_out_whom_they_do_not_name() {
+fn targets_exclude_users_that_do_not_match() {
     let document = serde_json::json!({
         "layers": [{ "name": "l" }],
         "experiments": [{
@@ -216,7 +216,7 @@ fn targets_leave_out_whom_they_do_not_name() {
 }
 
 #[test]
-fn forced_arms_go_before_everything_else() {
+fn forced_arms_override_assignment() {
     let mut first = experiment("first", "l", &[("control", 500), ("a", 500)]);
     first.slots = Slots { from: 0, to: 1 };
     first.target.surfaces = vec!["nowhere".to_owned()];
@@ -250,14 +250,14 @@ fn ramped(at: u8, stopped: bool) -> Assigner {
 }
 
 #[test]
-fn each_step_of_a_ramp_gives_each_arm_its_share_out_of_the_control() {
+fn each_ramp_step_takes_each_arms_share_from_the_control() {
     let mut before = arms(&ramped(1, false), 0);
     for at in [1, 5, 25, 50] {
         let now = arms(&ramped(at, false), 0);
-        let of = counts(&now);
+        let arm_counts = counts(&now);
         let share = f64::from(at).min(30.0) / 100.0;
         for arm in ["a", "b"] {
-            let (got, expected) = (of[&arm.to_owned()], UNITS as f64 * share);
+            let (got, expected) = (arm_counts[&arm.to_owned()], UNITS as f64 * share);
             let pairs = [(got, expected), (UNITS as f64 - got, UNITS as f64 - expected)];
             assert!(chi_square(&pairs, 1.0) > 1e-3, "{arm} at {at}%: {got}");
         }
@@ -274,7 +274,7 @@ fn each_step_of_a_ramp_gives_each_arm_its_share_out_of_the_control() {
 proptest! {
     /// Whatever the shares and the step, a unit changes between the control and one arm only.
     #[test]
-    fn growth_never_moves_a_unit_between_other_arms(
+    fn ramp_steps_never_move_a_unit_between_treatment_arms(
         weights in prop::collection::vec(1_u16..100, 2..6),
         (from, to) in (1_u8..=100, 1_u8..=100),
         user in "[a-z0-9]{1,12}",

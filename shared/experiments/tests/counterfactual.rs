@@ -1,4 +1,4 @@
-//! Estimates of another policy's value, against simulations whose truth is known.
+//! Off-policy estimates, against simulations with known true values.
 
 use plugrank_experiments::counterfactual::{DecisionError, LoggedDecision, Replay, ReplayResults};
 use rand::{RngExt, SeedableRng};
@@ -58,7 +58,7 @@ fn mean(of: impl Iterator<Item = f64>) -> f64 {
 }
 
 #[test]
-fn every_estimate_finds_the_truth_and_covers_it() {
+fn every_estimator_is_unbiased_and_its_interval_covers_the_truth() {
     let truth = value(TARGET, REWARD);
     let floor = Binomial::new(1.0 - ALPHA, RUNS).expect("a share").inverse_cdf(0.005);
     let wrong = [[0.9, 0.0, 0.5], [0.0, 0.7, 0.1]];
@@ -82,7 +82,7 @@ fn every_estimate_finds_the_truth_and_covers_it() {
 }
 
 #[test]
-fn a_good_model_makes_the_doubly_robust_estimate_the_surest() {
+fn a_good_model_gives_the_doubly_robust_estimate_the_lowest_variance() {
     let results = all(REWARD);
     let (robust, inverse) = (
         mean(results.iter().map(|one| one.doubly_robust.standard_error)),
@@ -92,7 +92,7 @@ fn a_good_model_makes_the_doubly_robust_estimate_the_surest() {
 }
 
 #[test]
-fn effective_decisions_are_those_of_the_weights() {
+fn the_effective_sample_size_follows_from_the_weights() {
     let results = replay(1, LOGGED, REWARD).results(ALPHA).expect("it is the same policy");
     assert!((results.effective - results.decisions).abs() < 1e-6);
     assert!((results.inverse_propensity.value - results.logged.value).abs() < 1e-12);
@@ -105,8 +105,8 @@ fn effective_decisions_are_those_of_the_weights() {
 }
 
 #[test]
-fn too_thin_an_overlap_is_refused() {
-    // A choice that the log never has, where the other policy wants nothing else half the time.
+fn too_little_overlap_is_refused() {
+    // A choice that is not in the log, and that the other policy takes half of the time.
     let mut replay = Replay::default();
     let mut rare = Replay::default();
     for unit in 0..2_000 {

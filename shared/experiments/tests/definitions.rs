@@ -1,4 +1,4 @@
-//! Definitions: what is read, and that everything wrong with one is said at once.
+//! Definitions: parsing, and errors that list every problem at once.
 
 use plugrank_experiments::{Definitions, Experiment, UnitKind};
 
@@ -57,14 +57,14 @@ fn a_definition_is_read_with_its_defaults() {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn definitions_round_trip() {
     let definitions = Definitions::from_toml(GOOD).expect("it is good");
     let written = serde_json::to_value(&definitions).expect("it is JSON");
     assert_eq!(Definitions::from_json(written).expect("as before"), definitions);
 }
 
 #[test]
-fn everything_wrong_is_said_at_once() {
+fn all_problems_are_reported_at_once() {
     let bad = r#"
 [[layers]]
 name = "ranking"
@@ -144,7 +144,7 @@ fn documents_of_another_kind_are_refused() {
 }
 
 #[test]
-fn weights_are_shares_of_their_sum() {
+fn weights_are_normalised_to_shares() {
     let arms = |weights: [u16; 3]| {
         let arm = |(index, weight): (usize, &u16)| serde_json::json!({ "name": format!("arm{index}"), "weight": weight });
         let arms: Vec<_> = weights.iter().enumerate().map(arm).collect();

@@ -48,19 +48,19 @@ fn moments(units: &[[f64; 4]]) -> Moments {
 }
 
 fn estimates(metric: Metric) -> (Estimate, Estimate) {
-    let of = |units| Estimate::new(&moments(units), metric).expect("there are units");
-    (of(&CONTROL), of(&ARM))
+    let estimate = |units| Estimate::new(&moments(units), metric).expect("there are units");
+    (estimate(&CONTROL), estimate(&ARM))
 }
 
 /// `scipy.stats.ttest_ind([2, 1, 5, 7, 3, 9, 4], [1, 2, 4, 8, 16], equal_var=False)`.
 #[test]
-fn welch_is_that_of_scipy() {
-    let of = |values: &[f64]| {
+fn welchs_test_equals_scipy() {
+    let estimate = |values: &[f64]| {
         let units: Vec<_> = values.iter().map(|value| [1.0, 0.0, *value, 0.0]).collect();
         Estimate::new(&moments(&units), VALUE).expect("there are units")
     };
-    let control = of(&[1.0, 2.0, 4.0, 8.0, 16.0]);
-    let arm = of(&[2.0, 1.0, 5.0, 7.0, 3.0, 9.0, 4.0]);
+    let control = estimate(&[1.0, 2.0, 4.0, 8.0, 16.0]);
+    let arm = estimate(&[2.0, 1.0, 5.0, 7.0, 3.0, 9.0, 4.0]);
     let test = welch(&control, &arm, 0.05).expect("they vary");
     close(test.p, 0.570_519_443_286_353_2);
     close(test.freedom, 5.233_478_657_001_895);
@@ -89,7 +89,7 @@ fn ratios_have_the_variance_of_the_delta_method() {
 
 /// NumPy: `y - t (x - mean(x))` with `t = sum((n - 1) cov(y, x)) / sum((n - 1) var(x))`.
 #[test]
-fn cuped_takes_out_what_the_covariate_explains() {
+fn cuped_removes_the_variance_explained_by_the_covariate() {
     let (control, arm) = estimates(VALUE);
     let (control, arm, reduction) = Estimate::cuped(&control, &arm).expect("it varies");
     close(control.value, 2.100_478_468_899_521_7);
@@ -101,7 +101,7 @@ fn cuped_takes_out_what_the_covariate_explains() {
 
 /// `scipy.stats.chisquare`, and for every look the formula with `scipy.special.gammaln`.
 #[test]
-fn sample_ratios_are_those_of_scipy() {
+fn sample_ratio_tests_equal_scipy() {
     let p = |units: &[u64], shares: &[f64]| {
         let ratio = sample_ratio(units, shares).expect("two arms");
         (ratio.p, ratio.always_valid_p)
@@ -121,7 +121,7 @@ fn sample_ratios_are_those_of_scipy() {
 
 /// The mixture integrated with `scipy.integrate.quad`, and the interval's end with `brentq`.
 #[test]
-fn always_valid_inference_is_that_of_the_integrated_mixture() {
+fn always_valid_inference_equals_the_integrated_mixture() {
     let sequential = Sequential::new(0.05, 20_000);
     let near = |got: f64, expected: f64| assert!((got / expected - 1.0).abs() < 1e-6, "{got}");
     near(sequential.p(3.0, 5_000), 0.086_696_842_034_749_77);
@@ -138,7 +138,7 @@ fn always_valid_inference_is_that_of_the_integrated_mixture() {
 
 /// `scipy.stats.norm`: power, smallest lift and units of a comparison of known error.
 #[test]
-fn power_is_that_of_two_normal_means() {
+fn power_equals_that_of_two_normal_means() {
     let (control, arm) = estimates(VALUE);
     let mut compared =
         Comparison::new(&control, &arm, 0.05, &Sequential::new(0.05, 100)).expect("they vary");

@@ -1,4 +1,4 @@
-//! Thousands of simulated experiments: how often the statistics are wrong, and how often right.
+//! Thousands of simulated experiments: false positive rate, power and coverage of the statistics.
 //!
 //! `PLUGRANK_EXPERIMENT_RUNS` sets the number of A/A experiments (1,000 by default, a fifth of them
 //! where the runs are larger). Seeds are fixed, so a run gives the same counts every time.
@@ -161,7 +161,7 @@ fn experiment(shop: &Shop, seed: u64) -> Vec<Results> {
     looks
 }
 
-/// What came of many experiments by one metric.
+/// Counts over many experiments, for one metric.
 #[derive(Default)]
 struct Tally {
     fixed: usize,
@@ -205,7 +205,7 @@ impl Tally {
 }
 
 #[test]
-fn experiments_without_a_difference_raise_no_more_alarms_than_they_may() {
+fn aa_experiments_keep_the_false_positive_rate() {
     let shop =
         Shop { rate: 0.2, exposures: 5.0, lift: 0.0, days: 10, units_per_day: 100, returns: 0.0 };
     let runs = runs();
@@ -241,10 +241,10 @@ fn experiments_without_a_difference_raise_no_more_alarms_than_they_may() {
     }
 }
 
-/// Users come again, so that what a look knows of a unit still grows; the promises of always-valid
-/// inference are then not proved, but kept here.
+/// Users return, so that a unit's data grows between looks; the guarantee of always-valid
+/// inference is then not proved, but it holds here.
 #[test]
-fn returning_users_raise_no_more_alarms_either() {
+fn aa_experiments_with_returning_users_keep_the_false_positive_rate() {
     let shop =
         Shop { rate: 0.2, exposures: 5.0, lift: 0.0, days: 10, units_per_day: 60, returns: 0.3 };
     let runs = runs() / 5;
@@ -257,7 +257,7 @@ fn returning_users_raise_no_more_alarms_either() {
 }
 
 #[test]
-fn a_planted_lift_is_found_as_often_as_planned_and_covered() {
+fn a_known_lift_is_detected_with_planned_power_and_covered() {
     let shop =
         Shop { rate: 0.5, exposures: 40.0, lift: 0.03, days: 5, units_per_day: 400, returns: 0.0 };
     let runs = runs() / 5;
@@ -278,11 +278,11 @@ fn a_planted_lift_is_found_as_often_as_planned_and_covered() {
     at_least("coverage, every look together", clicks.always_covered, runs, 1.0 - ALPHA);
 }
 
-fn judged(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
+fn guardrail_results(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
     let mut collector = Collector::new(schema());
     for arm in [0, 1] {
         for unit in 0..units[arm] {
-            // Every so many units one is late.
+            // One in `late_every` units is late.
             let before = (unit as f64 * late[arm]).floor();
             let is_late = ((unit + 1) as f64 * late[arm]).floor() - before;
             let row = Row {
@@ -312,17 +312,17 @@ fn judged(units: [usize; 2], late: [f64; 2], split: [f64; 2]) -> Results {
 }
 
 #[test]
-fn a_guardrail_stops_what_is_worse_beyond_doubt() {
+fn a_guardrail_stops_a_significantly_worse_arm() {
     let verdicts = |results: &Results| -> Vec<GuardrailVerdict> {
         results.guardrails.iter().map(|one| one.verdict).collect()
     };
     use GuardrailVerdict::{Ok, Stop, Unknown, Watch};
     let even = [0.5, 0.5];
-    assert_eq!(verdicts(&judged([2_000, 2_000], [0.05, 0.05], even)), [Ok, Ok, Ok]);
-    assert_eq!(verdicts(&judged([2_000, 2_000], [0.05, 0.12], even)), [Stop, Ok, Watch]);
-    assert_eq!(verdicts(&judged([2_000, 2_000], [0.05, 0.25], even)), [Stop, Ok, Stop]);
-    assert_eq!(verdicts(&judged([300, 300], [0.05, 0.08], even)), [Watch, Ok, Ok]);
-    assert_eq!(verdicts(&judged([50, 50], [0.05, 0.9], even)), [Unknown; 3]);
+    assert_eq!(verdicts(&guardrail_results([2_000, 2_000], [0.05, 0.05], even)), [Ok, Ok, Ok]);
+    assert_eq!(verdicts(&guardrail_results([2_000, 2_000], [0.05, 0.12], even)), [Stop, Ok, Watch]);
+    assert_eq!(verdicts(&guardrail_results([2_000, 2_000], [0.05, 0.25], even)), [Stop, Ok, Stop]);
+    assert_eq!(verdicts(&guardrail_results([300, 300], [0.05, 0.08], even)), [Watch, Ok, Ok]);
+    assert_eq!(verdicts(&guardrail_results([50, 50], [0.05, 0.9], even)), [Unknown; 3]);
 }
 
 /// Experiments whose arms show lists of ten, the arm of a twentieth of the users out of the first share of the catalog;
@@ -343,7 +343,7 @@ fn catalog_verdicts(seed: u64, breadth: f64) -> Vec<GuardrailVerdict> {
     let look = |look: usize| {
         for number in look * 400..(look + 1) * 400 {
             let (unit, arm) = (format!("{seed}-{number}"), usize::from(random.random_bool(0.05)));
-            // What a user likes is a part of the catalog, so that the lists of one are alike.
+            // A user likes a part of the catalog, so that the lists of one user are similar.
             let (liked, whole) = (random.random::<f64>(), if arm == 1 { breadth } else { 1.0 });
             for _ in 0..3 {
                 let item = |_| {
@@ -364,7 +364,7 @@ fn catalog_verdicts(seed: u64, breadth: f64) -> Vec<GuardrailVerdict> {
 }
 
 #[test]
-fn an_arm_that_shows_as_much_of_the_catalog_is_seldom_stopped_and_a_narrower_one_is() {
+fn the_catalog_guardrail_stops_a_narrower_arm_and_seldom_an_equal_one() {
     let runs = runs() / 5;
     let stopped = |breadth: f64| {
         let stops = |seed| catalog_verdicts(seed, breadth).contains(&GuardrailVerdict::Stop);
@@ -376,11 +376,11 @@ fn an_arm_that_shows_as_much_of_the_catalog_is_seldom_stopped_and_a_narrower_one
 
 #[test]
 fn a_broken_split_hides_the_lift_but_not_the_guardrails() {
-    let broken = judged([2_000, 3_000], [0.05, 0.25], [0.5, 0.5]);
+    let broken = guardrail_results([2_000, 3_000], [0.05, 0.25], [0.5, 0.5]);
     assert!(broken.hidden.is_some_and(|why| why.contains("[2000, 3000] units")));
     assert!(broken.metrics.is_empty());
     assert_eq!(broken.guardrails[0].verdict, GuardrailVerdict::Stop);
-    let as_planned = judged([2_000, 3_000], [0.05, 0.25], [0.4, 0.6]);
+    let as_planned = guardrail_results([2_000, 3_000], [0.05, 0.25], [0.4, 0.6]);
     assert_eq!(as_planned.hidden, None);
     assert!(!as_planned.metrics.is_empty());
 }

@@ -24,11 +24,11 @@ fn flagged(tests: &BTreeMap<u32, (u32, Vec<u64>)>, from: u32, to: u32) -> (usize
 
 /// The counts are those of `scipy.stats.chisquare` on the same table.
 #[test]
-fn the_weeks_of_the_broken_randomisation_are_flagged() {
+fn weeks_of_broken_randomisation_are_flagged() {
     let path = table();
     let Ok(text) = fs::read_to_string(&path) else {
         assert!(env::var_os(VARIABLE).is_none(), "{VARIABLE}: cannot read {}", path.display());
-        eprintln!("not run: {} is not there; {VARIABLE} may name it", path.display());
+        eprintln!("not run: {} does not exist; set {VARIABLE} to the file", path.display());
         return;
     };
     let mut tests: BTreeMap<u32, (u32, Vec<u64>)> = BTreeMap::new();

@@ -112,7 +112,7 @@ fn interactions(folder: &DatasetFolder) -> Vec<(String, String, i64, bool)> {
 }
 
 #[tokio::test]
-async fn what_the_store_holds_is_written() {
+async fn the_content_of_the_store_is_exported() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let out = dir.path().join("out");
@@ -145,7 +145,7 @@ async fn what_the_store_holds_is_written() {
     let names: Vec<&str> = users.iter().map(|user| user.user_id.as_str()).collect();
     assert_eq!(names, ["u2", "u10"]);
     assert_eq!(users[0].features["age"], 30.into());
-    // In the order that the format asks for: shorter ids first.
+    // In the order of the format: shorter ids first.
     let row = |user: &str, item: &str, at, clicked| (user.to_owned(), item.to_owned(), at, clicked);
     let expected = [
         row("u10", "i1", 10, true),
@@ -158,7 +158,7 @@ async fn what_the_store_holds_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
+async fn rows_before_the_range_are_left_out_and_click_only_logs_are_marked() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let later = dir.path().join("later");
@@ -172,7 +172,7 @@ async fn what_is_earlier_is_left_out_and_clicks_alone_are_known_as_such() {
 }
 
 #[tokio::test]
-async fn requests_and_positions_are_those_of_events_and_served_lists() {
+async fn requests_and_positions_come_from_events_and_served_lists() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let click = |id: &str, item: &str, position: Option<u32>, timestamp| Event {
@@ -209,7 +209,7 @@ async fn requests_and_positions_are_those_of_events_and_served_lists() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_over() {
+async fn existing_files_are_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let taken = export(&store, dir.path(), &options(None), &Unwatched).await;
@@ -264,7 +264,7 @@ async fn a_stream_has_the_bytes_of_the_file_and_later_events_are_labels() {
             .map(|row| array_value_to_string(column, row).unwrap())
             .collect::<Vec<_>>()
     };
-    // Five of the loader, of which nobody knows whether they led to a purchase.
+    // Five of the loader: whether they led to a purchase is unknown.
     assert_eq!(text("label_bought"), ["", "", "", "", "", "1", "0"]);
     assert_eq!(text("surface"), ["", "", "", "", "", "home", ""]);
     assert_eq!(text("hour"), ["", "", "", "", "", "7", ""]);

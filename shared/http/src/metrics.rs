@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_what_the_caller_prefers() {
+    fn the_metrics_format_follows_the_accept_header() {
         let prefers = |accept: &str| {
             let request =
                 TestRequest::default().insert_header(("accept", accept)).to_http_request();

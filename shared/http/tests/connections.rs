@@ -1,4 +1,4 @@
-//! What happens to connections, over real sockets.
+//! Connection handling, over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -27,7 +27,7 @@ const POST: &[u8] = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\
 /// Long enough for anything here that does not hang.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Holds up the thread that serves, until its other end is dropped or told.
+/// Blocks the thread that serves, until its other end is dropped or sends.
 type Gate = Arc<Mutex<mpsc::Receiver<()>>>;
 
 struct Server {
@@ -143,7 +143,7 @@ async fn an_offer_of_h2c_is_ignored_and_the_connection_kept() {
 }
 
 #[actix_web::test]
-async fn requests_that_wait_for_a_server_held_up_are_answered() {
+async fn requests_are_answered_after_the_server_thread_was_blocked() {
     let server = Server::start(quick());
     let mut fresh = Vec::new();
     for _ in 0..4 {
@@ -154,7 +154,7 @@ async fn requests_that_wait_for_a_server_held_up_are_answered() {
     answer(&mut used).await;
     let mut stalled = server.connect().await;
     stalled.write_all(b"GET /stall HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    // The one thread that serves is held up from now on, for longer than a head or body may take.
+    // The one thread that serves is blocked from now on, for longer than a head or body may take.
     let held = Instant::now();
     fresh.push(server.connect().await);
     fresh.push(used);
@@ -173,7 +173,7 @@ async fn requests_that_wait_for_a_server_held_up_are_answered() {
 }
 
 #[actix_web::test]
-async fn silent_connections_are_kept_and_then_closed_silently() {
+async fn idle_connections_are_kept_and_then_closed_without_an_answer() {
     let server = Server::start(quick());
     let (mut fresh, mut used) = (server.connect().await, server.connect().await);
     let opened = Instant::now();
@@ -192,7 +192,7 @@ async fn silent_connections_are_kept_and_then_closed_silently() {
 }
 
 #[actix_web::test]
-async fn a_head_that_does_not_come_is_told_so() {
+async fn an_incomplete_head_gets_408() {
     let server = Server::start(quick());
     let mut stream = server.connect().await;
     stream.write_all(b"POST /echo HTTP/1.1\r\nhost:").await.unwrap();
@@ -209,7 +209,7 @@ async fn a_head_that_does_not_come_is_told_so() {
 }
 
 #[actix_web::test]
-async fn lines_that_end_in_lf_alone_are_refused() {
+async fn lines_that_end_in_lf_only_are_refused() {
     let server = Server::start(quick());
     for bad in ["GET /fast HTTP/1.1\nhost: x\n\n", "GET /fast HTTP/1.1\r\nhost: x\n\r\n", "\nGET /"]
     {
@@ -235,7 +235,7 @@ async fn lines_that_end_in_lf_alone_are_refused() {
 }
 
 #[actix_web::test]
-async fn http2_is_refused_in_its_own_words() {
+async fn http2_is_refused_with_an_http2_error() {
     let server = Server::start(quick());
     let mut stream = server.connect().await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
@@ -250,7 +250,7 @@ async fn http2_is_refused_in_its_own_words() {
 }
 
 #[actix_web::test]
-async fn what_is_no_http_is_refused_at_once() {
+async fn bytes_that_are_no_http_are_refused_at_once() {
     let server = Server::start(HttpServer { head_timeout: LONG, keep_alive: LONG, ..quick() });
     let began = Instant::now();
     let mut stream = server.connect().await;
@@ -261,13 +261,13 @@ async fn what_is_no_http_is_refused_at_once() {
 }
 
 #[actix_web::test]
-async fn requests_sent_at_once_are_answered_in_turn() {
+async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(quick());
     let mut stream = server.connect().await;
     let chunked = b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n\
                     6;a=b\r\nchunks\r\n0\r\nx: y\r\n\r\n";
     let all = [GET, POST, chunked, GET].concat();
-    // However they are cut.
+    // However the bytes are split.
     for step in [1, 7, 64, all.len()] {
         for part in all.chunks(step) {
             stream.write_all(part).await.unwrap();
@@ -290,7 +290,7 @@ async fn requests_sent_at_once_are_answered_in_turn() {
 }
 
 #[actix_web::test]
-async fn a_method_that_a_path_does_not_take_is_named_with_those_it_does() {
+async fn a_method_that_is_not_allowed_gets_405_with_the_allowed_ones() {
     let server = Server::start(quick());
     let mut stream = server.connect().await;
     stream.write_all(b"DELETE /echo HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -299,7 +299,7 @@ async fn a_method_that_a_path_does_not_take_is_named_with_those_it_does() {
     server.stop().await;
 }
 
-/// What twelve callers met while the server stopped.
+/// What twelve callers observed while the server stopped.
 #[derive(Default)]
 struct Met {
     answered: AtomicUsize,
@@ -336,7 +336,7 @@ async fn call_until_refused(address: SocketAddr, met: Arc<Met>) {
 }
 
 #[actix_web::test]
-async fn nobody_loses_a_request_while_the_server_stops() {
+async fn no_request_is_lost_while_the_server_stops() {
     for _ in 0..5 {
         let server = Server::start(HttpServer {
             workers: Some(2),

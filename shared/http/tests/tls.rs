@@ -136,7 +136,7 @@ async fn ask(
 }
 
 #[actix_web::test]
-async fn requests_are_answered_over_one_connection() {
+async fn several_requests_are_answered_over_one_tls_connection() {
     let server = Server::start();
     let mut stream = server.connect(&server.authority, None).await.unwrap();
     for _ in 0..3 {
@@ -157,7 +157,7 @@ async fn requests_are_answered_over_one_connection() {
 }
 
 #[actix_web::test]
-async fn a_caller_is_known_by_a_certificate_of_the_roles_authority_alone() {
+async fn only_certificates_of_the_roles_authority_identify_a_caller() {
     let server = Server::start();
     let known = server.authority.issue(server.folder.path(), "gateway", &["gateway"]);
     let mut stream = server.connect(&server.authority, Some(&known)).await.unwrap();
@@ -174,7 +174,7 @@ async fn a_caller_is_known_by_a_certificate_of_the_roles_authority_alone() {
 }
 
 #[actix_web::test]
-async fn another_certificate_is_shown_without_a_restart() {
+async fn a_renewed_certificate_is_served_without_a_restart() {
     let server = Server::start();
     let mut before = server.connect(&server.authority, None).await.unwrap();
     let shown = |stream: &TlsStream<TcpStream>| {
@@ -182,7 +182,7 @@ async fn another_certificate_is_shown_without_a_restart() {
     };
     let old = shown(&before);
     let new = server.authority.issue(server.folder.path(), "new", &["localhost"]);
-    // One after the other: what does not go together does not hold meanwhile.
+    // One file after the other: a certificate without its key is not used.
     fs::rename(&new.key, &server.files.key).unwrap();
     fs::rename(&new.certificate, &server.files.certificate).unwrap();
     let changed = async {
@@ -200,7 +200,7 @@ async fn another_certificate_is_shown_without_a_restart() {
 }
 
 #[actix_web::test]
-async fn what_speaks_no_tls_is_told_and_what_says_nothing_is_not() {
+async fn plain_http_gets_an_error_and_an_idle_connection_none() {
     let server = Server::start();
     let mut plain = TcpStream::connect(server.address).await.unwrap();
     plain.write_all(GET).await.unwrap();
@@ -222,7 +222,7 @@ async fn what_speaks_no_tls_is_told_and_what_says_nothing_is_not() {
     let _ = timeout(LONG, wrong.read_to_end(&mut rest)).await.unwrap();
     let mut fine = server.connect(&server.authority, None).await.unwrap();
     assert_eq!(ask(&mut fine, GET).await.unwrap().1, "nobody");
-    // One that has not begun its handshake holds nothing up.
+    // A connection without a handshake does not delay the stop.
     let _idle = TcpStream::connect(server.address).await.unwrap();
     server.stop().await;
 }

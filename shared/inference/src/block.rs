@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_is_copied_only_where_it_fits() {
+    fn data_is_copied_only_if_type_and_size_match() {
         let mut numbers = [1.0, 2.0, 3.0];
         let mut block = BlockMut::F32(&mut numbers);
         assert_eq!(block.split_front(1), BlockMut::F32(&mut [1.0]));

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_go_there_and_back() {
+    fn tensor_bytes_round_trip() {
         for data in [
             TensorData::F16(vec![f16::from_f32(1.5), f16::from_f32(-0.25)]),
             TensorData::F32(vec![1.5, -2.25]),

@@ -240,7 +240,7 @@ mod tests {
         Arc::new(WorkerPool::start("test", vec![0; workers], capacity).unwrap())
     }
 
-    /// Occupies the only worker until the sender that is answered is used.
+    /// Occupies the only worker until the returned sender is used.
     fn occupy(
         pool: &Arc<WorkerPool<usize>>,
     ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), InferenceError>>) {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn jobs_run_on_their_workers_state() {
+    async fn jobs_run_on_the_state_of_their_worker() {
         let pool = pool(1, 8);
         for expected in 1..=3 {
             let runs = pool.submit(Deadline::NONE, |runs| {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn what_nobody_waits_for_never_runs() {
+    async fn cancelled_jobs_never_run() {
         let pool = pool(1, 8);
         let (release, running) = occupy(&pool);
         let left = {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn what_comes_too_late_never_runs() {
+    async fn expired_jobs_never_run() {
         let pool = pool(1, 8);
         let (release, running) = occupy(&pool);
         let deadline = Instant::now() + Duration::from_millis(2);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_of_the_job_is_its_callers() {
+    async fn an_error_of_a_job_is_returned_to_its_caller() {
         let pool = pool(2, 8);
         let failed =
             pool.submit::<(), _>(Deadline::NONE, |_| Err(InferenceError::Run("no".into()))).await;

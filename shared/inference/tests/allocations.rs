@@ -1,4 +1,4 @@
-//! How often a run asks the allocator for memory.
+//! Allocations of a run.
 //!
 //! Alone in its process: the counts are the whole process's.
 

@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bits_are_those_that_were_set_last(
+        fn availability_is_the_last_value_set(
             changes in prop::collection::vec((0u32..70_000, any::<bool>()), 0..200),
         ) {
             let (mut bits, mut expected) = (AvailabilityBitsMut::default(), HashSet::new());

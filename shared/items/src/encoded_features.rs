@@ -61,7 +61,7 @@ mod tests {
     use crate::testing::item;
 
     #[test]
-    fn only_what_is_read_changes_the_version() {
+    fn only_features_that_are_read_change_the_version() {
         let plain = item("a", &[], None);
         let with = |name: &str, value: i64| {
             let mut item = plain.clone();
@@ -81,6 +81,6 @@ mod tests {
         assert_ne!(content(&brand, &renamed), content(&brand, &with("price", 1)));
         let all = EncodedFeatures::all();
         assert_ne!(content(&all, &with("price", 1)), content(&all, &with("price", 2)));
-        assert_eq!(content(&brand, &plain), content(&all, &plain), "there is nothing to leave out");
+        assert_eq!(content(&brand, &plain), content(&all, &plain), "no feature is left out");
     }
 }

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_find_all_that_was_there_when_they_began() {
+    fn readers_find_all_ids_added_before_they_began() {
         let index = IdIndex::default();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {

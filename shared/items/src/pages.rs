@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_published_stays_as_it_was() {
+    fn published_pages_do_not_change() {
         let mut pages = PagesMut::<Vec<u32>>::default();
         pages.page_mut(0).push(1);
         pages.page_mut(300).push(2);

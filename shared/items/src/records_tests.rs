@@ -20,7 +20,7 @@ fn put(table: &RecordTable, item: ItemIndex, content: Content, values: [f32; 3])
 }
 
 #[test]
-fn a_changed_item_does_not_find_its_old_record() {
+fn a_changed_item_does_not_get_its_old_record() {
     let table = RecordTable::new(layout(Dtype::F32), 1 << 20);
     let (old, new) = (content_of(&[1; 32]), content_of(&[2; 32]));
     put(&table, 5, old, [1.0, 2.0, 3.0]);
@@ -29,9 +29,9 @@ fn a_changed_item_does_not_find_its_old_record() {
     assert_eq!(row.bytes(), bytes([1.0, 2.0, 3.0]));
     assert_eq!(row.part(&table.layout().parts[1]), RecordElements::F32(&[3.0]));
     assert!(view.of_content(5, new).is_none());
-    assert_eq!(view.get(5).unwrap().content(), old, "as it was last known");
+    assert_eq!(view.get(5).unwrap().content(), old, "the last known content");
     put(&table, 5, new, [4.0, 5.0, 6.0]);
-    assert!(view.of_content(5, old).is_some(), "a view stays as it was");
+    assert!(view.of_content(5, old).is_some(), "an existing view does not change");
     assert!(table.view().of_content(5, new).is_some());
     table.forget(&[5, 6]);
     assert!(table.view().get(5).is_none());
@@ -39,7 +39,7 @@ fn a_changed_item_does_not_find_its_old_record() {
 }
 
 #[test]
-fn half_precision_lies_side_by_side() {
+fn half_precision_records_are_stored() {
     let table = RecordTable::new(layout(Dtype::F16), 1 << 20);
     let record: Vec<u8> =
         [1.5f32, -2.0, 0.25].iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
@@ -53,7 +53,7 @@ fn half_precision_lies_side_by_side() {
 }
 
 #[test]
-fn what_is_read_stays_when_the_table_is_full() {
+fn recently_read_records_are_not_evicted() {
     let table = RecordTable::new(layout(Dtype::F32), 0);
     let capacity = table.capacity() as u32;
     let content = content_of(&[1; 32]);
@@ -62,7 +62,7 @@ fn what_is_read_stays_when_the_table_is_full() {
     }
     assert_eq!(table.evicted(), 0);
     put(&table, capacity, content, [0.0; 3]);
-    // From now on reads are noted: these items are in use.
+    // From now on reads are recorded: these items are in use.
     let hot = [3, 4, 5];
     for item in capacity + 1..capacity * 3 {
         let view = table.view();
@@ -75,7 +75,7 @@ fn what_is_read_stays_when_the_table_is_full() {
     assert_eq!(held.count() as u32, capacity);
     for item in (0..capacity * 3).filter(|item| !hot.contains(item)) {
         if let Some(row) = view.get(item).filter(|_| item != capacity) {
-            assert_eq!(row.bytes(), bytes([item as f32; 3]), "a row is its owner's");
+            assert_eq!(row.bytes(), bytes([item as f32; 3]), "a row belongs to its item");
         }
     }
 }

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_named_alike_where_they_are_alike() {
+    fn equal_values_have_equal_keys() {
         let columns = ["categories", "brand", "price", "nothing"].map(str::to_owned).to_vec();
         let facts = facts(&RuleInputs { columns, ..RuleInputs::default() });
         let same = |column: usize, a: usize, b: usize| {
@@ -95,7 +95,7 @@ mod tests {
         let facts = facts(&RuleInputs { filters, stats: true, ..RuleInputs::default() });
         assert_eq!(facts.met[0], [false, true, false, false, false]);
         assert_eq!(facts.met[1], [true, false, true, true, false]);
-        assert_eq!(facts.met[2], [false; 5], "a column that is not there yet");
+        assert_eq!(facts.met[2], [false; 5], "a column that does not exist yet");
         assert_eq!(facts.shown_and_clicked(3), (10, 3));
     }
 }

@@ -123,7 +123,7 @@ mod tests {
     use crate::testing::put;
 
     #[test]
-    fn what_is_saved_is_the_same_again() {
+    fn a_saved_table_is_restored_unchanged() {
         let table = ItemTable::new();
         for (id, at) in [("a", Some(10)), ("b", Some(30)), ("c", None)] {
             let index = put(&table, id, &["x", id], at);

@@ -18,10 +18,10 @@ fn an_id_keeps_its_index() {
     assert_eq!((view.index_of("a"), view.availability(a)), (None, Availability::Removed));
     assert_eq!((view.categories(a), view.created_at(a)), (&[] as &[u32], None));
     assert_eq!(view.categories(UNKNOWN_ITEM), &[] as &[u32]);
-    assert_eq!(view.id(a), Some(&"a".into()), "whoever still holds it can name it");
+    assert_eq!(view.id(a), Some(&"a".into()), "its index still resolves to the id");
     assert_eq!(table.len(), 1);
     assert_eq!(put(&table, "a", &[], Some(3)), a);
-    assert_eq!(view.availability(a), Availability::Removed, "a view stays as it was");
+    assert_eq!(view.availability(a), Availability::Removed, "an existing view does not change");
     let view = table.view();
     assert_eq!(view.categories(a), &[] as &[u32]);
     assert_eq!(view.categories(b), &[0, 1]);
@@ -29,7 +29,7 @@ fn an_id_keeps_its_index() {
 }
 
 #[test]
-fn an_index_given_ahead_is_that_of_no_item_yet() {
+fn a_reserved_index_has_no_item_yet() {
     let table = ItemTable::new();
     let a = put(&table, "a", &["x"], Some(1));
     assert_eq!(table.indices_or_new(&["b".into(), "a".into(), "b".into()]), [1, a, 1]);
@@ -44,7 +44,7 @@ fn an_index_given_ahead_is_that_of_no_item_yet() {
 }
 
 #[test]
-fn newest_knows_changes_and_the_moment() {
+fn newest_follows_changes_and_the_request_time() {
     let table = ItemTable::new();
     for (id, at) in [("a", Some(10)), ("b", Some(30)), ("c", None), ("d", Some(20))] {
         put(&table, id, &[], at);
@@ -63,7 +63,7 @@ fn newest_knows_changes_and_the_moment() {
 }
 
 #[test]
-fn available_says_what_the_rows_say() {
+fn available_bits_agree_with_the_rows() {
     let table = ItemTable::new();
     let mut hidden = item("b", &[], None);
     hidden.available = false;
@@ -82,12 +82,12 @@ fn available_says_what_the_rows_say() {
     }
     table.remove([&"a".into()]);
     put(&table, "b", &[], None);
-    assert!(view.available(0) && !view.available(1), "a view stays as it was");
+    assert!(view.available(0) && !view.available(1), "an existing view does not change");
     assert!(!table.view().available(0) && table.view().available(1));
 }
 
 #[test]
-fn the_epoch_tells_of_contents_and_of_nothing_else() {
+fn only_content_changes_the_epoch() {
     let table = ItemTable::new();
     let index = put(&table, "a", &["x"], Some(1));
     let epoch = table.epoch();
@@ -103,11 +103,11 @@ fn the_epoch_tells_of_contents_and_of_nothing_else() {
     assert!(table.epoch() > epoch);
     let epoch = table.epoch();
     put(&table, "new", &[], None);
-    assert!(table.epoch() > epoch, "a history may name an item before it is there");
+    assert!(table.epoch() > epoch, "a history may name an item before it exists");
 }
 
 #[test]
-fn unlisted_items_are_those_written_since() {
+fn unlisted_items_are_those_written_since_the_last_list() {
     let table = ItemTable::new();
     let indices = ["a", "b", "c"].map(|id| put(&table, id, &[], None));
     table.listed(&indices[..2]);
@@ -116,9 +116,9 @@ fn unlisted_items_are_those_written_since() {
     assert_eq!(table.view().unlisted().collect::<Vec<_>>(), [0, 2]);
 }
 
-/// A row is never read half: categories, age and content of an item always belong together.
+/// Rows are read atomically: categories, age and content of an item always belong together.
 #[test]
-fn readers_see_whole_rows_while_they_are_written() {
+fn concurrent_readers_never_see_partial_rows() {
     let table = ItemTable::new();
     let versions: Vec<Item> =
         (0..4i64).map(|n| item("a", &["x", "y", "z", "w"][..n as usize], Some(n))).collect();

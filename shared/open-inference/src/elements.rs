@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_lists_are_laid_flat() {
+    fn nested_lists_are_flattened() {
         assert_eq!(read("[[1, 2], [3, 4]]").unwrap(), JsonNumbers::Whole(vec![1, 2, 3, 4]));
         assert_eq!(read("[1, [2.5], -3]").unwrap(), JsonNumbers::Real(vec![1.0, 2.5, -3.0]));
         for bad in ["1", "[\"a\"]", "[null]", "[true]", "[9223372036854775808]", "[[1]"] {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_back_to_the_bit() {
+    fn numbers_round_trip_bitwise() {
         let reals = [0.1_f32, -1.0e-38, 3.4e38, 1.0, f32::MIN_POSITIVE, 16_777_217.0];
         let wholes = [i64::MAX, i64::MIN, 0];
         let bytes = |dtype, data: Vec<u8>| {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_are_no_ids_and_nan_no_json() {
+    fn fractions_are_refused_as_ids_and_nan_as_json() {
         assert_eq!(read("[1.5]").unwrap().into_bytes(TensorDtype::I64), None);
         let data = f32::NAN.to_le_bytes().to_vec();
         let tensor = NamedTensor { name: "x".into(), dtype: TensorDtype::F32, shape: vec![], data };

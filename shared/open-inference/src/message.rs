@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_through_in_both_forms_and_mixed() {
+    fn a_request_round_trips_as_json_binary_and_mixed() {
         let (x, ids) = (x(&[1.5, -2.25]), ids(&[7, i64::MAX]));
         for binary in [(true, true), (false, false), (true, false), (false, true)] {
             let inputs = [(&x, binary.0), (&ids, binary.1)];
@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_tensors_are_named() {
         let read = |json: &str, rest: &str| {
             let body = format!("{json}{rest}");
             let (read, rest) = head::<Request>(body.as_bytes(), Some(json.len()))?;
             tensors(read.inputs, rest)
         };
-        let of = |tensor: &str| format!("{{\"inputs\": [{tensor}]}}");
+        let request = |tensor: &str| format!("{{\"inputs\": [{tensor}]}}");
         for (tensor, rest, says) in [
             (r#"{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}"#, "", "FP64"),
             (
@@ -319,7 +319,7 @@ mod tests {
                 "shared memory",
             ),
         ] {
-            let error = read(&of(tensor), rest).unwrap_err();
+            let error = read(&request(tensor), rest).unwrap_err();
             assert!(error.contains(says), "{tensor}: {error}");
         }
         let short = head::<Request>(b"{}", Some(3)).unwrap_err();

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_can_be_done_without_is_reported_and_does_not_decide() {
+    async fn optional_checks_are_reported_and_do_not_affect_readiness() {
         let health = Health::new();
         health.advise("store", || async { Err("it does not answer".to_owned()) });
         let readiness = health.readiness().await;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_part_is_included_at_a_time() {
+    async fn checks_of_one_component_are_included_at_a_time() {
         let (health, broken, whole) = (Health::new(), Health::new(), Health::new());
         let _flag = broken.flag("workers", "gone");
         health.include(&broken);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_check_that_hangs_has_failed() {
+    async fn a_hanging_check_fails() {
         let health = Health::new();
         health.probe("store", std::future::pending);
         let readiness = health.readiness().await;

@@ -75,7 +75,7 @@ mod tests {
     use super::Shutdown;
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_reaches_everybody_and_lasts() {
+    async fn a_shutdown_request_reaches_every_listener_and_persists() {
         let shutdown = Shutdown::manual();
         let early = tokio::spawn({
             let shutdown = shutdown.clone();

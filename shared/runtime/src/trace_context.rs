@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_there_without_telemetry() {
+    fn trace_ids_exist_without_telemetry() {
         let head = TraceHead::begin(None, None);
         let ours = head.traceparent();
         assert_eq!(ours.as_str(), format!("00-{}-{}-00", head.ids.trace, head.ids.span));

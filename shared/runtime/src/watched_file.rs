@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_file_says_changes_only_to_what_is_right() {
+    async fn a_watched_file_changes_only_to_valid_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("number");
         fs::write(&path, "1").unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_that_go_together_change_together() {
+    async fn watched_files_that_belong_together_change_together() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
         fs::write(&one, "1").unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_wrong_at_the_start_is_named_with_its_setting() {
+    fn an_invalid_file_is_named_with_its_setting_at_start() {
         let error = WatchedFile::open("a.b", Path::new("/nowhere"), number).unwrap_err();
         assert!(error.starts_with("the file /nowhere (a.b): "), "{error}");
     }

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_what_each_key_means_and_comments_out_those_without_a_value() {
+    fn the_settings_file_documents_each_key_and_comments_out_unset_ones() {
         let file = "\
 # The engine.
 [engine]
@@ -294,7 +294,7 @@ speed = \"slow\"
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_key() {
+    fn the_documentation_table_has_a_line_for_each_key() {
         let table = markdown::<All>();
         assert!(table.contains("## `[engine]`\nThe engine.\n"), "{table}");
         let line = "| `gears` | absent | 1 to 6 | Gears. Absent: as many as fit. |";
@@ -306,7 +306,7 @@ speed = \"slow\"
     }
 
     #[test]
-    fn a_schema_takes_lists_as_text_and_nothing_it_does_not_know() {
+    fn the_schema_accepts_lists_as_text_and_refuses_unknown_keys() {
         let schema = chart_schema::<All>();
         let engine = &schema["properties"]["engine"];
         assert_eq!(engine["additionalProperties"], false);

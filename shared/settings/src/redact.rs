@@ -44,7 +44,7 @@ mod tests {
     use super::hidden;
 
     #[test]
-    fn secrets_in_addresses_are_not_shown() {
+    fn passwords_in_urls_are_redacted() {
         for (url, shown) in [
             ("http://a:4318/v1/traces", "http://a:4318/v1/traces"),
             ("http://app:s3cret@a:4318", "http://app:***@a:4318"),

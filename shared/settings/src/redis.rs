@@ -191,7 +191,7 @@ mod tests {
     use super::RedisConnection;
 
     #[test]
-    fn no_password_is_shown() {
+    fn passwords_are_redacted() {
         let url = "redis://app:s3cret@host:6379/0".to_owned();
         let connection = RedisConnection {
             cluster_urls: vec![url.clone()],

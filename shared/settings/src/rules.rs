@@ -123,13 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_hold_for_what_they_are_about_alone() {
+    fn range_rules_check_their_own_value_only() {
         assert!(finite(&1.0, &()).is_ok());
         assert!(finite(&f64::NAN, &()).is_err() && finite(&f64::INFINITY, &()).is_err());
         assert!(share(&1.0, &()).is_ok() && share(&1e-9, &()).is_ok());
         assert!(share(&0.0, &()).is_err() && share(&f64::NAN, &()).is_err());
         assert!(at_most(5)(&5, &()).is_ok() && at_most(5)(&6, &()).is_err());
-        assert!(at_most(0)(&6, &()).is_ok(), "what is itself impossible is told about there");
+        assert!(at_most(0)(&6, &()).is_ok(), "an invalid bound is reported by its own rule");
         assert!(between(2, 4)(&2, &()).is_ok() && between(2, 4)(&5, &()).is_err());
         assert!(ascending(8)(&[1, 8], &()).is_ok());
         for list in [&[][..], &[0, 1], &[2, 2], &[3, 1], &[9]] {

@@ -1,4 +1,4 @@
-//! Tests of when a view of a user comes from memory, and when it must not.
+//! Tests of the cache of user views: hits, and invalidation.
 
 use std::{path::Path, sync::Arc};
 
@@ -37,7 +37,7 @@ async fn a_view_is_read_once_until_its_user_is_written() {
     let store = store(dir.path());
     store.append_events(vec![click("u", 1)]).await.unwrap();
     let first = view(&store, 2, LIMITS).await;
-    // Other moments, fewer entries, other users' events: nothing that it would not answer.
+    // Later times, fewer entries, other users' events: still served from the cache.
     store.append_events(vec![click("v", 1)]).await.unwrap();
     assert!(Arc::ptr_eq(&first, &view(&store, i64::MAX, LIMITS).await));
     let fewer = HistoryLimits { clicks: 1, impressions: 0 };
@@ -50,10 +50,10 @@ async fn a_view_is_read_once_until_its_user_is_written() {
 }
 
 #[tokio::test]
-async fn a_moment_in_the_past_takes_nothing_from_memory_and_leaves_it() {
+async fn reads_of_an_earlier_time_bypass_the_cache() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    // Dated ahead: all moments until then are before it.
+    // An event in the future: request times until then are before it.
     store.append_events(vec![click("u", 1), click("u", 1000)]).await.unwrap();
     let past = view(&store, 5, LIMITS).await;
     assert_eq!(past.entries.len(), 1);
@@ -64,7 +64,7 @@ async fn a_moment_in_the_past_takes_nothing_from_memory_and_leaves_it() {
 }
 
 #[tokio::test]
-async fn limits_grow_until_they_cover_all_who_ask() {
+async fn cached_limits_grow_to_the_largest_requested() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     let clicks = HistoryLimits { clicks: 9, impressions: 0 };
@@ -87,7 +87,7 @@ async fn overtaken(store: &EmbeddedStore, write: impl Future<Output = ()>) -> Ar
 }
 
 #[tokio::test]
-async fn what_a_write_overtook_is_not_kept() {
+async fn a_read_overtaken_by_a_write_is_not_cached() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     let seen = overtaken(&store, async {

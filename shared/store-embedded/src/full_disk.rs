@@ -1,4 +1,4 @@
-//! Tests of a disk that is full for a while, under a running store.
+//! Tests of a disk that fills up under a running store and gets space again.
 
 use std::{
     io,
@@ -134,7 +134,7 @@ fn assert_full<T: std::fmt::Debug>(result: Result<T, StoreError>) {
 }
 
 #[tokio::test]
-async fn writes_fail_whole_and_go_on_when_there_is_room() {
+async fn writes_fail_atomically_and_resume_with_space() {
     let dir = tempfile::tempdir().unwrap();
     let (store, disk) = store(dir.path());
     store.put_items(vec![item("before")]).await.unwrap();

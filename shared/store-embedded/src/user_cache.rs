@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_overtaken_by_a_write_does_not_fill() {
+    fn a_read_overtaken_by_a_write_does_not_fill_the_cache() {
         let cache = UserCache::new(1 << 20);
         let user = UserId::from("u");
         let stamp = cache.stamp(&user);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_of_other_users_do_not_stop_a_fill() {
+    fn writes_of_other_users_do_not_prevent_filling_the_cache() {
         let cache = UserCache::new(1 << 20);
         let user = UserId::from("u");
         let others: Vec<UserId> = (0..200)
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn without_memory_nothing_is_kept() {
+    fn without_memory_nothing_is_cached() {
         let cache = UserCache::new(0);
         cache.fill(cache.stamp(&"u".into()), &view("u", "a"));
         assert_eq!(cache.get(&"u".into()), None);
     }
 
     #[test]
-    fn a_view_answers_for_moments_after_its_newest_entry() {
+    fn a_cached_view_serves_times_after_its_newest_entry() {
         let view = view("u", "a");
         assert!(answers(&view, 2, LIMITS));
         assert!(!answers(&view, 1, LIMITS), "the entry at 1 is not strictly before");

@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc};
 
 use plugrank_store::contract_tests::{
-    self, AnyStore, Opened, every_change_is_told_from_any_position, run,
+    self, AnyStore, Opened, every_change_is_followed_from_any_position, run,
 };
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
@@ -27,12 +27,12 @@ macro_rules! on_a_file {
 plugrank_store::for_each_contract_test!(on_a_file);
 
 #[test]
-fn every_change_is_told() {
+fn every_change_is_in_the_change_log() {
     let dir = tempfile::tempdir().unwrap();
     let open = async |kept| -> Opened {
         let options = EmbeddedOptions { changes_kept: kept, ..EmbeddedOptions::default() };
         let store = open(dir.path(), options);
         (Arc::clone(&store), store)
     };
-    run(every_change_is_told_from_any_position(open));
+    run(every_change_is_followed_from_any_position(open));
 }

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_those_of_the_specification() {
+    fn hash_slots_follow_the_redis_specification() {
         // The specification's check value of CRC16 (XMODEM), and what `CLUSTER KEYSLOT` says.
         assert_eq!(slot(b"123456789"), 0x31C3 % SLOTS);
         assert_eq!(slot(b"somekey"), 11_058);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_slots_has_its_bucket() {
+    fn buckets_cover_all_slots() {
         for bucket in 0..COUNT {
             let slot = usize::from(slot(tag(bucket).as_bytes()));
             assert_eq!(slot * COUNT / usize::from(SLOTS), bucket, "{}", tag(bucket));
@@ -79,8 +79,8 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_pinned() {
-        // Stored items lie where these say: a change must be meant, and raise SCHEMA_VERSION.
+    fn the_bucket_layout_is_unchanged() {
+        // Stored items are located by these values: a change must be deliberate, and raise SCHEMA_VERSION.
         assert_eq!((tag(0), tag(1), tag(255)), ("460", "14", "430"));
         assert_eq!((bucket_of(b""), bucket_of(b"i1"), bucket_of(b"i2")), (175, 226, 31));
     }

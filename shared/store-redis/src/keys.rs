@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_things_share_a_key() {
+    fn different_objects_have_different_keys() {
         let keys = Keys::new("ns");
         let ids = ["", "a", "a}", "a}:", "}a", "{u:a}", ":", "1", "a}r", "r"];
         let mut all = vec![keys.schema(), keys.document("")];

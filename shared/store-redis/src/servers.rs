@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_password_is_shown() {
+    fn passwords_are_redacted() {
         let url = "redis://app:s3cret@host:6379/0".to_owned();
         let shown = format!(
             "{:?} {:?}",
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_cluster_has_is_refused() {
+    fn invalid_cluster_urls_are_refused() {
         for url in ["redis://host:6379/3", "unix:/tmp/redis.sock", "htp://host"] {
             let error = RedisServers::Cluster(vec![url.to_owned()]).parse().unwrap_err();
             assert!(error.to_string().contains("redis://"), "{error}");

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn content_changes_the_hash_and_nothing_else_does() {
+    fn only_content_changes_the_hash() {
         let base = content_hash(&item());
         let same = Item { available: false, created_at: None, item_id: "2".into(), ..item() };
         assert_eq!(content_hash(&same), base);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_never_reads_as_its_neighbour() {
+    fn adjacent_lists_hash_differently() {
         // The same strings, moved over the border between categories and features.
         let a =
             Item { categories: vec!["a".into(), "b".into()], features: BTreeMap::new(), ..item() };
@@ -143,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_pinned() {
-        // Cached vectors and stored items carry it: a change must be meant, and change DOMAIN.
+    fn the_content_hash_is_unchanged() {
+        // Cached vectors and stored items carry it: a change must be deliberate, and change DOMAIN.
         let hex: String = content_hash(&item()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "f86faa9b3d07e7c4269e2cc10a1fb24d975f48bedef32ef19a44ea049980cc9c");
     }

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_showing_counts_once_in_any_order() {
+    fn an_impression_counts_once_in_any_order() {
         let (click, shown) = (EventType::click(), EventType::impression());
         let counted = |events: &[&EventType]| {
             counted(&events.iter().map(|event| (*event).clone()).collect::<Vec<_>>())
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_showing_counts_with_its_strongest_event_in_any_order() {
+    fn an_impression_counts_with_its_strongest_event_in_any_order() {
         let click = EventType::click();
         let purchase = event(Feedback::Positive, 4.0);
         let hide = event(Feedback::Negative, -2.0);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_weighs_more_retells_the_entry() {
+    fn an_event_of_greater_weight_replaces_the_history_entry() {
         let (click, purchase) = (EventType::click(), event(Feedback::Positive, 4.0));
         let known = effect(&click, 5, None).showing;
         assert_eq!(known, Some(Showing { at: 5, clicked: true, weight: 1.0 }));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_read_back() {
+    fn entries_round_trip() {
         for (at, clicked) in [(-5, false), (i64::MAX, false), (7, true)] {
             let showing = Showing { at, clicked, weight: -2.5 };
             assert_eq!(from_bytes(to_bytes(showing)), Some(showing));

@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_sort_as_entries_do(
+        fn keys_sort_like_entries(
             a in (any::<i64>(), ".{0,12}"), b in (any::<i64>(), ".{0,12}"), near in -1i64..=1,
         ) {
             let (id_a, id_b) = (ItemId::from(a.1), ItemId::from(b.1));
@@ -125,7 +125,7 @@ mod tests {
         }
 
         #[test]
-        fn keys_read_back(
+        fn keys_round_trip(
             timestamp: i64, id in ".{0,300}", clicked: bool,
             action in prop::option::of(".{1,9}"), value in prop::option::of(-1e9..1e9),
         ) {
@@ -138,7 +138,7 @@ mod tests {
         }
 
         #[test]
-        fn other_bytes_are_refused_not_misread(
+        fn other_bytes_are_refused(
             head in prop_oneof![Just(key(7, &ItemId::from("i"))), any::<Vec<u8>>()],
             tail in prop_oneof![prop::collection::vec(0u8..2, 0..14), any::<Vec<u8>>()],
         ) {

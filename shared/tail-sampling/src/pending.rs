@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_one_trace_at_a_time_end_together() {
+    fn concurrent_calls_of_one_trace_end_together() {
         let mut pending = PendingTraces::new(100);
         let now = Instant::now();
         pending.begin(trace(1), now);
@@ -217,7 +217,7 @@ mod tests {
         let later = now + Duration::from_secs(3600);
         pending.begin(trace(20), later);
         assert_eq!((pending.open.len(), pending.spans), (1, 0));
-        // The request that ran for too long ends after all, and is shown by itself.
+        // The request that was dropped as too long ends after all, and is kept without its spans.
         assert_eq!(ended(pending.end(span(1, 1, None, vec![]))).spans.len(), 1);
     }
 }

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_and_the_latest_of_note_are_remembered() {
+    fn the_slowest_and_the_latest_degraded_requests_are_kept() {
         let recent = recent(2);
         let ms = Duration::from_millis;
         assert!(recent.wants(None, ms(1), true) && !recent.wants(None, ms(1), false));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_or_has_no_budget_is_not_among_the_slowest() {
+    fn spans_without_a_request_or_budget_are_not_among_the_slowest() {
         let recent = recent(2);
         let mut ended = request(1, 10, None);
         Arc::make_mut(&mut ended.spans[0]).span_kind = SpanKind::Internal;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_forgotten_in_time() {
+    fn requests_expire() {
         let recent = recent(2);
         let now = Instant::now();
         let Some(before) = now.checked_sub(Duration::from_secs(61)) else { return };
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_come_late_are_added() {
+    fn late_spans_are_added() {
         let recent = recent(2);
         recent.ended(&request(1, 10, Some(Cause::OverBudget)));
         recent.late(&span(1, 7, Some(1), vec![]));

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_stand_below_their_parents_in_order_of_time() {
+    fn spans_are_nested_by_parent_and_sorted_by_time() {
         let root = span(1, 1, None, vec![KeyValue::new(TOTAL_MS, 50.0)]);
         let spans = [
             at(span(1, 5, Some(3), vec![]), 5, 6),

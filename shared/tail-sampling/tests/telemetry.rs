@@ -31,7 +31,7 @@ fn tail(recent: Option<RecentRequests>) -> Option<Arc<dyn TailSampler>> {
 }
 
 #[test]
-fn a_request_of_note_gets_its_spans_afterwards() {
+fn a_degraded_request_gets_its_spans_afterwards() {
     let recent = recent();
     let mut settings = settings(Some("http://127.0.0.1:1"));
     settings.sample_share = 0.0;
@@ -70,7 +70,7 @@ fn a_request_of_note_gets_its_spans_afterwards() {
 }
 
 #[test]
-fn inner_spans_are_made_only_as_part_of_recorded_ones() {
+fn inner_spans_are_created_only_within_recorded_ones() {
     for (endpoint, recent, made) in [
         (None, None, false),
         (Some("http://127.0.0.1:1"), None, true),

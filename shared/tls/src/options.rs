@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_go_together_is_named() {
+    fn contradictory_settings_are_named() {
         let some = |name: &str| Some(PathBuf::from(name));
         let server = ServerTlsOptions { certificate_file: some("c"), key_file: None };
         let error = server.validate().unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! When certificates end, as the metric tells.
+//! The metric of certificate expiry.
 
 use std::{fs, time::Duration};
 
@@ -7,14 +7,14 @@ use plugrank_tls::{
     CertificateExpiry, PeerTlsOptions, ServerTlsOptions, test_certificates::TestAuthority,
 };
 
-/// The seconds that a page tells of a file.
+/// The expiry of a file on a metrics page, in seconds.
 fn told(page: &str, file: &str) -> Option<i64> {
     let name = format!("plugrank_certificate_expiry_timestamp_seconds{{file=\"{file}\"}} ");
     page.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok())
 }
 
 #[tokio::test]
-async fn the_first_certificate_of_each_file_is_told_and_a_renewal_is_seen() {
+async fn the_expiry_of_each_first_certificate_is_exported_and_updated() {
     let (authority, folder) = (TestAuthority::new(), tempfile::tempdir().unwrap());
     let folder = folder.path();
     let own = authority.issue_until(folder, "server", &["localhost"], (2031, 2, 3));
@@ -28,7 +28,7 @@ async fn the_first_certificate_of_each_file_is_told_and_a_renewal_is_seen() {
         certificate_file: Some(role.certificate.clone()),
         key_file: Some(role.key.clone()),
     };
-    // Behind the server's own lies one that ends before it.
+    // The intermediate after the server's certificate expires before it.
     let chain = [&own.certificate, &role.certificate].map(|file| fs::read_to_string(file).unwrap());
     fs::write(&own.certificate, chain.concat()).unwrap();
     let metrics = Metrics::new();
@@ -51,7 +51,7 @@ async fn the_first_certificate_of_each_file_is_told_and_a_renewal_is_seen() {
 }
 
 #[tokio::test]
-async fn without_certificates_nothing_is_told() {
+async fn without_certificates_no_expiry_is_exported() {
     let metrics = Metrics::new();
     let (server, peers) = (ServerTlsOptions::default(), PeerTlsOptions::default());
     CertificateExpiry::watch(&server, &peers).unwrap().register(&metrics);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_call_there_is_is_decoded() {
+    fn the_largest_allowed_call_is_decoded() {
         let memory = BodyMemory::new(512 << 20);
         let mut held = memory.hold();
         let call: RefreshItems =
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_large_is_not_decoded_to_its_end() {
+    fn decoding_stops_at_the_memory_limit() {
         let memory = BodyMemory::new(512 << 20);
         // 5 MiB on the wire.
         let body = ids(5 << 20, "");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_call_is_said() {
+    fn undecodable_calls_are_errors() {
         let memory = BodyMemory::new(1 << 20);
         let wrong = |body: &[u8]| match decode::<FetchVectors>(body, &mut memory.hold()) {
             Err(Undecoded::Wrong(why)) => why,

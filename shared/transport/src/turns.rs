@@ -206,8 +206,8 @@ mod tests {
         }
     }
 
-    /// Ten requests stand before a loop that is busy with them, and while it works on the first, more
-    /// comes in over a socket: it is read before the second is begun.
+    /// While a busy loop works on the first of ten requests, more bytes arrive at a socket: they are read
+    /// before the second request starts.
     #[test]
     fn sockets_are_read_between_two_turns() {
         on_one_thread(async {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_began_first_goes_on_first() {
+    fn work_continues_in_order_of_its_start() {
         on_one_thread(async {
             let log = Log::default();
             let works: Vec<_> =
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_is_told_how_long_the_queue_takes() {
+    fn the_expected_wait_follows_the_queue_length() {
         const EACH: Duration = Duration::from_millis(2);
         on_one_thread(async {
             assert_eq!(expected_wait(), Duration::ZERO, "nobody is there");
@@ -264,7 +264,7 @@ mod tests {
             assert_eq!(expected_wait(), Duration::ZERO, "all are done");
             let works: Vec<_> = (0..20).map(|_| spawn_local(busy())).collect();
             yield_now().await;
-            // One has had its turn, or two; a slow machine makes a turn longer, never shorter.
+            // One or two have run; a slow machine makes a turn longer, never shorter.
             assert!(expected_wait() >= EACH * 15, "{:?}", expected_wait());
             for work in works {
                 work.await.unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_dropped_keeps_nobody_waiting() {
+    fn dropped_work_gives_up_its_turn() {
         on_one_thread(async {
             let log = Log::default();
             let first = spawn_local(in_turns(work(Rc::clone(&log), 0, 0)));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn work_within_work_takes_no_turn_of_its_own() {
+    fn nested_work_takes_no_further_turn() {
         on_one_thread(async {
             let inner = Log::default();
             let steps = Rc::clone(&inner);

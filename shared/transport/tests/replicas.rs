@@ -1,4 +1,4 @@
-//! A service in several processes: balanced, hedged, retried, left out and brought back.
+//! A service in several processes: load balancing, hedging, retries, ejection.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::{
@@ -21,13 +21,13 @@ use plugrank_transport::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A question, which does no harm twice.
+/// An idempotent call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Ask;
-/// An order, which does.
+/// A call that is not idempotent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Order;
-/// A notice to everybody.
+/// A call to every replica.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Notice;
 
@@ -157,7 +157,7 @@ fn hedged(addresses: &[SocketAddr]) -> RemoteOptions {
     options
 }
 
-/// The same, by which no endpoint is ever left out.
+/// The same options, by which no endpoint is ever ejected.
 fn never_ejecting(mut options: RemoteOptions) -> RemoteOptions {
     options.peers = PeerOptions {
         eject_after: u32::MAX,
@@ -188,7 +188,7 @@ fn status(remote: &Remote, address: SocketAddr) -> EndpointStatus {
     all.into_iter().find(|status| status.address == address.to_string()).unwrap()
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
+async fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
@@ -197,7 +197,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[actix::test]
-async fn calls_are_spread() {
+async fn calls_are_balanced() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     let remote = remote(&options(&[a.address, b.address]));
     for _ in 0..40 {
@@ -209,20 +209,24 @@ async fn calls_are_spread() {
 }
 
 #[actix::test]
-async fn one_that_is_gone_is_left_out_and_brought_back() {
+async fn an_unreachable_replica_is_ejected_and_restored() {
     let here = serve(1, None, ANYWHERE);
     let gone = nobody();
     let remote = remote(&options(&[here.address, gone]));
     for _ in 0..30 {
         assert_eq!(ask(&remote).await, Ok(1));
-        assert_eq!(order(&remote, 20_000).await, Ok(1), "nothing was ordered where nobody is");
+        assert_eq!(
+            order(&remote, 20_000).await,
+            Ok(1),
+            "a failed connection is retried, as nothing was sent"
+        );
     }
     let out = status(&remote, gone);
     assert!(out.ejected && out.ejections == 1, "{out:?}");
     assert_eq!((out.requests, out.failures), (3, 3));
     assert_eq!(status(&remote, here.address).retries, 3);
     let back = serve(2, None, &gone.to_string());
-    until("it is called again", || !status(&remote, gone).ejected).await;
+    wait_until("it is called again", || !status(&remote, gone).ejected).await;
     for _ in 0..30 {
         ask(&remote).await.unwrap();
     }
@@ -230,7 +234,7 @@ async fn one_that_is_gone_is_left_out_and_brought_back() {
 }
 
 #[actix::test]
-async fn one_that_hangs_is_hedged_then_left_out() {
+async fn a_hanging_replica_is_hedged_then_ejected() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     let remote = remote(&hedged(&[a.address, b.address]));
     a.replica.stuck.store(true, Ordering::SeqCst);
@@ -241,11 +245,11 @@ async fn one_that_hangs_is_hedged_then_left_out() {
     assert!(stuck.failures >= 3 && stuck.ejections > 0, "{stuck:?}");
     assert!(status(&remote, b.address).hedges >= 3);
     a.replica.stuck.store(false, Ordering::SeqCst);
-    until("it is called again", || !status(&remote, a.address).ejected).await;
+    wait_until("it is called again", || !status(&remote, a.address).ejected).await;
 }
 
 #[actix::test]
-async fn a_second_call_that_fails_is_followed_by_a_third() {
+async fn a_failed_hedge_is_followed_by_a_third_call() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     a.replica.stuck.store(true, Ordering::SeqCst);
     let addresses = [a.address, b.address, nobody()];
@@ -256,7 +260,7 @@ async fn a_second_call_that_fails_is_followed_by_a_third() {
 }
 
 #[actix::test]
-async fn what_does_harm_twice_is_sent_once() {
+async fn calls_that_are_not_idempotent_are_sent_once() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     for served in [&a, &b] {
         served.replica.stuck.store(true, Ordering::SeqCst);
@@ -269,7 +273,7 @@ async fn what_does_harm_twice_is_sent_once() {
 }
 
 #[actix::test]
-async fn no_room_here_is_asked_elsewhere_and_no_failure() {
+async fn an_overloaded_replica_is_retried_elsewhere_without_a_failure() {
     let full = serve(1, Some(CallError::overloaded("full")), ANYWHERE);
     let free = serve(2, None, ANYWHERE);
     let remote = remote(&options(&[full.address, free.address]));
@@ -281,7 +285,7 @@ async fn no_room_here_is_asked_elsewhere_and_no_failure() {
 }
 
 #[actix::test]
-async fn one_that_fails_is_left_out_while_another_is_well() {
+async fn a_failing_replica_is_ejected_while_another_is_healthy() {
     let broken = serve(1, Some(CallError::unavailable("no store")), ANYWHERE);
     let well = serve(2, None, ANYWHERE);
     let remote = remote(&options(&[broken.address, well.address]));
@@ -297,7 +301,7 @@ async fn one_that_fails_is_left_out_while_another_is_well() {
 }
 
 #[actix::test]
-async fn where_nobody_is_left_the_answer_comes_at_once() {
+async fn without_a_reachable_replica_calls_fail_at_once() {
     let gone = nobody();
     let remote = remote(&options(&[gone]));
     for _ in 0..3 {
@@ -310,7 +314,7 @@ async fn where_nobody_is_left_the_answer_comes_at_once() {
 }
 
 #[actix::test]
-async fn further_calls_have_a_budget() {
+async fn retries_have_a_budget() {
     let here = serve(1, None, ANYWHERE);
     let gone = nobody();
     let mut none = never_ejecting(options(&[here.address, gone]));
@@ -334,7 +338,7 @@ async fn further_calls_have_a_budget() {
 }
 
 #[actix::test]
-async fn a_notice_reaches_everybody_who_is_there() {
+async fn a_notice_reaches_every_reachable_replica() {
     let [a, b] = [1, 2].map(|number| serve(number, None, ANYWHERE));
     let remote = remote(&options(&[a.address, b.address, nobody()]));
     let client: Client<Notice> = Arc::new(remote.clone());
@@ -350,8 +354,8 @@ async fn a_notice_reaches_everybody_who_is_there() {
         assert!(error.message.contains("did not take a notice"), "{error}");
         untold += 1;
     }
-    assert_eq!(untold, 3, "then it is left out");
-    assert!(begun.elapsed() < Duration::from_secs(15), "nobody waits as long as they might");
+    assert_eq!(untold, 3, "then it is ejected");
+    assert!(begun.elapsed() < Duration::from_secs(15), "an ejected replica is not waited for");
     a.handle.stop(false).await;
     b.handle.stop(false).await;
     // Their threads end by themselves, a little later.

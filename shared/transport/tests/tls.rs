@@ -133,7 +133,7 @@ async fn roles_with_certificates_of_one_authority_call_one_another() {
 }
 
 #[actix::test]
-async fn a_certificate_for_the_name_in_the_settings_will_do() {
+async fn a_certificate_for_the_configured_name_is_accepted() {
     let role = Role::start(&["localhost"]);
     let tls = peers(&role.authority, &role.folder, Some(&role.caller()));
     assert_eq!(role.ask("localhost", tls.clone()).await, Ok("hello".to_owned()));
@@ -143,7 +143,7 @@ async fn a_certificate_for_the_name_in_the_settings_will_do() {
 }
 
 #[actix::test]
-async fn who_is_not_trusted_gets_no_answer() {
+async fn untrusted_callers_and_roles_are_refused() {
     let role = Role::start(&["localhost"]);
     let nobody = peers(&role.authority, &role.folder, None);
     let refused = role.ask("localhost", nobody).await.unwrap_err();

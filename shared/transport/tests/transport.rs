@@ -1,4 +1,4 @@
-//! The same service, called in process and over HTTP, behaves alike.
+//! The same service behaves equally, called in process and over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::{
@@ -94,7 +94,7 @@ fn within(ms: u64) -> Context {
 }
 
 #[actix::test]
-async fn answers_errors_and_panics_are_alike() {
+async fn answers_errors_and_panics_are_equal_locally_and_remotely() {
     let both = both(8).await;
     for (name, client) in &both.clients {
         let echo = client.call(within(5000), Ask::Echo("grüße".into())).await;
@@ -111,7 +111,7 @@ async fn answers_errors_and_panics_are_alike() {
 }
 
 #[actix::test]
-async fn a_deadline_ends_the_call_and_frees_its_place() {
+async fn a_deadline_cancels_the_call_and_frees_its_permit() {
     let both = both(1).await;
     for (name, client) in &both.clients {
         let late = client.call(within(40), Ask::Sleep(60_000)).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn the_call_over_the_limit_is_refused_at_once() {
 }
 
 #[actix::test]
-async fn the_context_crosses_the_border() {
+async fn the_context_is_sent_to_a_remote_service() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     for (name, client) in both(8).await.clients {
         let mut context = within(5000);
@@ -176,9 +176,9 @@ async fn a_name_is_resolved() {
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
 }
 
-/// What a caller that is no Plugrank sends costs little, and is told why it is refused.
+/// Bodies that Plugrank does not send are refused with the reason.
 #[actix::test]
-async fn a_body_that_is_compressed_or_trickles_in_is_refused() {
+async fn compressed_and_slow_bodies_are_refused() {
     let both = both(8).await;
     let url = format!("http://127.0.0.1:{}{}", both.port, Ask::PATH);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

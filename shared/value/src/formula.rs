@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn formulas_are_what_they_say() {
+    fn formulas_are_evaluated() {
         for (formula, expected) in [
             ("1 + 2 * 3", 7.0),
             ("-2 - -3", 1.0),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn names_say_of_what_they_are() {
+    fn names_identify_their_source() {
         let formula = ValueFormula::parse(
             "click * {add-to-cart} + candidate.bid / request.basket - item.price.net * item.price.net",
         );
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_stays_missing_unless_something_stands_in() {
+    fn missing_values_propagate_except_through_coalesce() {
         for formula in
             ["price + 1", "min(price, 1)", "max(1, price)", "0 * price", "coalesce(price, price)"]
         {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_formula_is_refused_with_its_place() {
+    fn invalid_formulas_are_refused_with_the_position() {
         for (formula, said) in [
             ("", "empty"),
             ("click *", "operator"),
@@ -223,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[a-z0-9.+*/(){},^ \n-]{0,40}|\\PC{0,20}") {
+        fn arbitrary_text_does_not_panic(text in "[a-z0-9.+*/(){},^ \n-]{0,40}|\\PC{0,20}") {
             let _ = ValueFormula::parse(&text);
         }
     }

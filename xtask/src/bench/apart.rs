@@ -117,7 +117,7 @@ mod tests {
     use super::count;
 
     #[test]
-    fn bytes_are_found_by_name() {
+    fn socket_counters_are_found_by_name() {
         let line = "ESTAB 0 0 127.0.0.1:1 127.0.0.1:2 users:((\"a\",pid=7,fd=3)) bytes_sent:12 bytes_received:3";
         assert_eq!((count(line, "bytes_sent:"), count(line, "bytes_received:")), (12.0, 3.0));
         assert_eq!(count("bytes_acked:5", "bytes_sent:"), 0.0);

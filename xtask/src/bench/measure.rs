@@ -229,7 +229,7 @@ mod tests {
     use crate::bench::subject::{Setting, Subject};
 
     #[test]
-    fn a_ratio_is_that_of_rounds_and_not_of_medians() {
+    fn a_ratio_is_the_median_over_rounds() {
         let setting = Setting::new(500, 8);
         let mut results = Results::default();
         for (one, limit) in [(10.0, 20.0), (30.0, 60.0), (20.0, 40.0)] {

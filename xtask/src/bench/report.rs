@@ -179,7 +179,7 @@ mod tests {
     use super::{short, thousands};
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_are_rounded_with_thousands_separators() {
         assert_eq!(
             [thousands(27_400.2), thousands(999.6), thousands(12.0)],
             ["27,400", "1,000", "12"]

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_arm_has_a_line_in_both_panels_and_new_items_have_bounds() {
+    fn the_plot_has_a_line_per_arm_and_bounds_for_new_items() {
         let day = |number: usize| {
             let arm = |arm: &str, all: f64| json!({"arm": arm, "all": all, "of_fresh": 0.1, "fresh": all / 2.0});
             json!({

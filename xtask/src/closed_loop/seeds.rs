@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_counted_by_what_they_concluded() {
+    fn runs_are_counted_by_conclusion() {
         let one = |conclusion: &str, agrees| Outcome {
             experiment: "e".to_owned(),
             true_lift: 0.1,

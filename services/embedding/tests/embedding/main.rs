@@ -1,4 +1,4 @@
-//! The role over a real store and real graphs, and scoring's view of it.
+//! The embedding role over a real store and real graphs, called locally and remotely.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -23,7 +23,7 @@ use plugrank_transport::Service;
 
 const LATER: i64 = 5_000_000;
 
-struct Bench {
+struct Fixture {
     service: Arc<EmbeddingService>,
     store: Arc<dyn Store>,
     bundle: Arc<Bundle>,
@@ -62,7 +62,7 @@ fn event(number: i64) -> Event {
     }
 }
 
-impl Bench {
+impl Fixture {
     /// Three items, and a user `u1` who was shown all of them.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -124,14 +124,14 @@ async fn ask(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apart_is_as_together() {
-    let bench = Bench::new().await;
+async fn a_remote_embedding_role_returns_what_a_local_one_does() {
+    let fixture = Fixture::new().await;
     let names = ["i3", "nobody", "i1", "i3"];
     let wide = HistoryLimits { clicks: 1_000, impressions: 1_000 };
-    let view = bench.store.user_view(&UserId::from("u1"), LATER, wide).await.unwrap();
+    let view = fixture.store.user_view(&UserId::from("u1"), LATER, wide).await.unwrap();
     for user in [UserRead::NotRead, UserRead::Read(view), UserRead::Failed("away".to_owned())] {
-        let here = ask(&bench.here(), &names, &user).await.unwrap();
-        let remote = ask(&bench.remote(), &names, &user).await.unwrap();
+        let here = ask(&fixture.here(), &names, &user).await.unwrap();
+        let remote = ask(&fixture.remote(), &names, &user).await.unwrap();
         assert!(here.records.rows(0..4).eq(remote.records.rows(0..4)));
         assert_eq!(here.records.items(), remote.records.items());
         assert_eq!(remote.records.origins.missing, 1);
@@ -143,7 +143,7 @@ async fn apart_is_as_together() {
     }
 }
 
-/// Answers a call with something else.
+/// Alters the answer to a call.
 struct Altered(Arc<EmbeddingService>, Alter);
 
 type Alter = fn(&mut Fetched);
@@ -158,8 +158,8 @@ impl Service<Fetch> for Altered {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_does_not_fit_the_bundle_is_refused() {
-    let bench = Bench::new().await;
+async fn an_answer_that_does_not_match_the_bundle_is_refused() {
+    let fixture = Fixture::new().await;
     let alterations: [(Alter, ErrorCode); 4] = [
         (|fetched| fetched.bundle = "another".to_owned(), ErrorCode::Unavailable),
         (|fetched| fetched.origins.clear(), ErrorCode::Internal),
@@ -167,37 +167,37 @@ async fn an_answer_that_does_not_fit_the_bundle_is_refused() {
         (|fetched| fetched.user.as_mut().unwrap().outputs.reverse(), ErrorCode::Internal),
     ];
     for (alter, code) in alterations {
-        let client = Arc::new(Altered(Arc::clone(&bench.service), alter));
-        let items = Arc::clone(bench.service.encoding().items());
-        let remote = RemoteEncoding::new(client, Arc::clone(&bench.bundle), items);
+        let client = Arc::new(Altered(Arc::clone(&fixture.service), alter));
+        let items = Arc::clone(fixture.service.encoding().items());
+        let remote = RemoteEncoding::new(client, Arc::clone(&fixture.bundle), items);
         let asked = ask(&Embeddings::Remote(remote), &["i1"], &UserRead::NotRead).await;
         assert_eq!(asked.unwrap_err().code, code);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_without_a_user_has_a_row_and_an_origin_an_item() {
-    let bench = Bench::new().await;
+async fn a_fetch_without_a_user_has_one_row_and_origin_per_item() {
+    let fixture = Fixture::new().await;
     let items = ItemList::named(ids(&["i1", "nobody"]));
     let call = Fetch { items, user: None, tiers: Tiers::All };
-    let fetched = bench.service.call(Context::background(), call.clone()).await.unwrap();
-    assert_eq!((fetched.items.rows(), fetched.items.dim()), (2, bench.bundle.record().dim));
+    let fetched = fixture.service.call(Context::background(), call.clone()).await.unwrap();
+    assert_eq!((fetched.items.rows(), fetched.items.dim()), (2, fixture.bundle.record().dim));
     assert_eq!(fetched.origins, [RecordOrigin::Encoded, RecordOrigin::Missing]);
-    assert_eq!((fetched.bundle.as_str(), fetched.user), (bench.bundle.version(), None));
-    let again = bench.service.call(Context::background(), call).await.unwrap();
+    assert_eq!((fetched.bundle.as_str(), fetched.user), (fixture.bundle.version(), None));
+    let again = fixture.service.call(Context::background(), call).await.unwrap();
     assert_eq!(again.origins, [RecordOrigin::Memory, RecordOrigin::Missing]);
     assert_eq!(again.items, fetched.items);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn vectors_are_the_part_that_candidates_are_found_by() {
-    let bench = Bench::new().await;
+async fn fetched_vectors_are_the_retrieval_part_of_the_record() {
+    let fixture = Fixture::new().await;
     let items = ItemList::named(ids(&["i1", "i2"]));
     let call = Fetch { items, user: None, tiers: Tiers::All };
-    let records = bench.service.call(Context::background(), call).await.unwrap();
+    let records = fixture.service.call(Context::background(), call).await.unwrap();
     let call = FetchVectors { item_ids: ids(&["i1", "i2"]), changed: false };
-    let vectors = bench.service.call(Context::background(), call).await.unwrap();
-    let layout = bench.bundle.record();
+    let vectors = fixture.service.call(Context::background(), call).await.unwrap();
+    let layout = fixture.bundle.record();
     assert_eq!(vectors.vectors.dim(), layout.vector().unwrap().dim);
     for row in 0..2 {
         let expected = layout.slice(layout.vector().unwrap(), records.items.row(row));
@@ -207,24 +207,24 @@ async fn vectors_are_the_part_that_candidates_are_found_by() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalidated_item_is_read_again() {
-    let bench = Bench::new().await;
+    let fixture = Fixture::new().await;
     let call = FetchVectors { item_ids: ids(&["i1", "i2"]), changed: false };
-    let old = bench.service.call(Context::background(), call.clone()).await.unwrap();
-    bench.store.put_items(vec![item("i1", "blue book book")]).await.unwrap();
+    let old = fixture.service.call(Context::background(), call.clone()).await.unwrap();
+    fixture.store.put_items(vec![item("i1", "blue book book")]).await.unwrap();
     let invalidate = Invalidate { item_ids: ids(&["i1"]) };
-    bench.service.call(Context::background(), invalidate).await.unwrap();
-    let new = bench.service.call(Context::background(), call).await.unwrap();
+    fixture.service.call(Context::background(), invalidate).await.unwrap();
+    let new = fixture.service.call(Context::background(), call).await.unwrap();
     assert_eq!(new.origins, [RecordOrigin::Encoded, RecordOrigin::Memory]);
     assert_ne!(new.vectors.row(0), old.vectors.row(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_has_passed_is_an_error_at_once() {
-    let bench = Bench::new().await;
+    let fixture = Fixture::new().await;
     let user = FetchUser { user_id: UserId::from("u1"), as_of: LATER, user: UserRead::NotRead };
     let items = ItemList::named(ids(&["i1"]));
     let call = Fetch { items, user: Some(user), tiers: Tiers::All };
     let context = Context::background().within(Duration::ZERO);
-    let error = bench.service.call(context, call).await.unwrap_err();
+    let error = fixture.service.call(context, call).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::DeadlineExceeded);
 }

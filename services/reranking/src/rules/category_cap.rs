@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_category_has_no_room_and_others_have() {
+    fn a_full_category_is_skipped_and_others_are_not() {
         let mut cap = counts(1, 3);
         cap.count(Some(7));
         assert!(!cap.room(Some(7)) && cap.room(Some(8)) && cap.room(None));

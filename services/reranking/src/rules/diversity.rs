@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn similarity_to_what_is_placed_costs() {
+    fn similarity_to_placed_items_lowers_the_score() {
         // 0.4 * 0.2 / 0.8 = 0.1 is the price of full similarity.
         let values = values(0.8, &[0.4, 0.3, 0.25]);
         assert!((values[1] - 0.2).abs() < 1e-6);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn lambda_one_is_click_probability_alone() {
+    fn lambda_one_sorts_by_click_probability_alone() {
         assert_eq!(values(1.0, &[0.4, 0.3, 0.25]), [0.4, 0.3, 0.25]);
     }
 }

@@ -102,15 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn the_same_thing_comes_last() {
+    fn duplicates_are_placed_last() {
         let (ranked, relaxed) = ("ranked", "relaxed");
         let places = placed(true, &[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
         assert_eq!(places, [(0, ranked), (2, ranked), (1, relaxed)]);
         let places = placed(true, &[[1.0, 1.0], [1.0, 1.1], [1.0, 0.0]]);
-        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "alike is not the same");
+        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "similar is not identical");
         let places = placed(true, &[[1.0, 1.0], [1.0, 1.0]]);
-        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "not all have vectors");
+        assert_eq!(
+            places,
+            [0, 1, 2].map(|item| (item, ranked)),
+            "without vectors of all items the rule does nothing"
+        );
         let places = placed(false, &[[1.0, 1.0], [2.0, 2.0], [1.0, 0.0]]);
-        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "it is off");
+        assert_eq!(places, [0, 1, 2].map(|item| (item, ranked)), "the rule is off");
     }
 }

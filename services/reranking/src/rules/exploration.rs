@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fresh_is_a_window_that_ends_at_the_request() {
+    fn an_item_is_fresh_within_a_window_before_the_request() {
         let fresh = |created_at| is_fresh(created_at, 1_000, 100);
         assert!(fresh(Some(900)) && fresh(Some(1_000)));
         assert!(!fresh(Some(899)) && !fresh(Some(1_001)) && !fresh(None));

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn chances_are_those_of_sampling() {
+    fn probabilities_equal_those_of_simulated_draws() {
         let arm = |prior, shown, clicked| Arm { prior, shown, clicked };
         let cases = [
             vec![arm(0.1, 0, 0), arm(0.1, 0, 0)],
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_arms_have_chances_too() {
+    fn arms_with_extreme_counts_have_probabilities() {
         let odd = [0.0, 1.0, f32::NAN].map(|prior| Arm { prior, shown: 0, clicked: 9 });
         let chances = chances(odd.into_iter());
         assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)), "{chances:?}");
@@ -231,13 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn arms_that_leave_and_come_back_change_the_others_as_if_they_had_not_been_there() {
+    fn removing_and_restoring_arms_equals_recomputing_without_them() {
         let arm = |n: u16| Arm { prior: 0.02 + f32::from(n) / 50.0, shown: n.into(), clicked: 0 };
         let all: Vec<Arm> =
             (0..40).map(arm).chain([Arm { prior: 0.9, shown: 5_000, clicked: 4_500 }]).collect();
         let mut arms = Arms::new(all.iter().copied());
         arms.run(|_| true);
-        assert!(arms.chance(40) > 0.99, "it leaves the others nothing");
+        assert!(arms.chance(40) > 0.99, "it dominates the others");
         arms.run(|arm| arm < 20);
         let few = chances(all[..20].iter().copied());
         for (arm, few) in few.iter().enumerate() {

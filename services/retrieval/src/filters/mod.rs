@@ -15,7 +15,7 @@ use plugrank_items::View;
 use crate::{candidates::Candidates, query::RetrievalQuery};
 
 /// The filters, in the order in which they are asked: the first that objects gives the reason.
-const FILTERS: [&dyn CandidateFilter; 8] = [
+const FILTERS: &[&dyn CandidateFilter] = &[
     &unknown::Unknown,
     &excluded::Excluded,
     &shown::ShownBefore,
@@ -66,7 +66,7 @@ pub(crate) fn apply(
     query: &RetrievalQuery,
     view: &View<'_>,
 ) -> Removed {
-    apply_all(&FILTERS, candidates, query, view)
+    apply_all(FILTERS, candidates, query, view)
 }
 
 /// Whether no filter objects to an item.
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_objection_is_the_reason() {
+    fn the_first_filter_that_removes_an_item_is_the_reason() {
         let query = RetrievalQuery {
             seen: [1, 2].into_iter().collect(),
             excluded: [2, 4].into_iter().collect(),

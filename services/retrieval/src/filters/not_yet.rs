@@ -32,7 +32,7 @@ mod tests {
     };
 
     #[test]
-    fn an_item_is_there_from_its_time_of_creation_on() {
+    fn an_item_is_available_from_its_creation_time() {
         let items = table(
             [
                 ("old", Some(9)),

@@ -43,7 +43,7 @@ fn recall(index: &AnnIndex, vectors: &[(u32, Vec<f32>)], rng: &mut ChaCha8Rng) -
 }
 
 #[test]
-fn finds_the_nearest_and_does_so_after_a_third_was_replaced() {
+fn recall_is_high_also_after_a_third_was_replaced() {
     for storage in [VectorStorage::F32, VectorStorage::F16] {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let options = AnnOptions { storage, ..AnnOptions::default() };
@@ -64,7 +64,7 @@ fn finds_the_nearest_and_does_so_after_a_third_was_replaced() {
 }
 
 #[test]
-fn removed_and_unwanted_keys_do_not_come_back() {
+fn removed_and_filtered_keys_are_not_found() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let index = AnnIndex::new(8, 10, &AnnOptions::default()).unwrap();
     let vectors: Vec<(u32, Vec<f32>)> = (0..200).map(|k| (k, random(&mut rng, 8))).collect();
@@ -85,7 +85,7 @@ fn removed_and_unwanted_keys_do_not_come_back() {
 }
 
 #[test]
-fn what_is_saved_is_found_again_and_can_be_changed() {
+fn a_saved_index_is_restored_and_can_be_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
     let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -112,7 +112,7 @@ fn what_is_saved_is_found_again_and_can_be_changed() {
 }
 
 #[test]
-fn vectors_without_a_direction_stay_out() {
+fn zero_vectors_are_not_indexed() {
     let index = AnnIndex::new(2, 0, &AnnOptions::default()).unwrap();
     let vectors = [(0, vec![0.0, 0.0]), (1, vec![f32::NAN, 1.0]), (2, vec![0.0, 2.0])];
     assert_eq!(index.fill(&vectors).unwrap(), 1);
@@ -125,7 +125,7 @@ fn vectors_without_a_direction_stay_out() {
 }
 
 #[test]
-fn searches_run_beside_writers() {
+fn searches_run_concurrently_with_writes() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let threads = Some(4);
     let index = AnnIndex::new(8, 16, &AnnOptions { threads, ..Default::default() }).unwrap();
@@ -149,7 +149,7 @@ fn searches_run_beside_writers() {
 }
 
 #[test]
-fn few_vectors_are_compared_and_many_are_searched_for() {
+fn few_matches_are_scanned_and_many_are_searched() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let options = AnnOptions { expansion_search: 8, ..AnnOptions::default() };
     let index = AnnIndex::new(2, 2_000, &options).unwrap();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_a_search_finds() {
+    fn cached_neighbours_equal_those_of_a_search() {
         let (ann, cache) = (circle(600), NeighbourCache::new());
         let odd = |index: ItemIndex| index % 2 == 1;
         let few = |index: ItemIndex| index > 500;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_index_is_seen_by_the_next_request() {
+    fn an_index_change_invalidates_cached_neighbours() {
         let (ann, cache) = (circle(300), NeighbourCache::new());
         let vector = at(100.0);
         let nearest = || {

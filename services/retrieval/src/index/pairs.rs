@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_add_up_in_both_directions() {
+    fn pair_counts_are_symmetric() {
         let pairs = pairs();
         pairs.add(1, 2, 1.0, 0);
         pairs.add(2, 1, 0.5, 0);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_counts_less() {
+    fn older_pairs_count_less() {
         let pairs = pairs();
         pairs.add(1, 2, 4.0, 0);
         pairs.add(1, 3, 3.0, 60_000);

@@ -41,7 +41,7 @@ mod tests {
     use super::{normalised, recency_mean};
 
     #[test]
-    fn vectors_without_a_direction_are_refused() {
+    fn zero_vectors_are_refused() {
         assert_eq!(normalised(&[0.0, 0.0]), None);
         assert_eq!(normalised(&[f32::NAN, 1.0]), None);
         assert_eq!(normalised(&[f32::INFINITY, 1.0]), None);

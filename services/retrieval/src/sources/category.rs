@@ -100,7 +100,7 @@ mod tests {
     };
 
     #[test]
-    fn categories_by_clicks_then_by_the_latest() {
+    fn categories_sort_by_clicks_then_by_latest_click() {
         let items = [("a", &["x", "y"][..]), ("b", &["z"]), ("c", &["y"])];
         let items = table(items.map(|(id, categories)| item(id, categories, None)));
         let view = items.view();

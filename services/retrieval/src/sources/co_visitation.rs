@@ -169,7 +169,7 @@ mod tests {
     use crate::testing::{item, table};
 
     #[test]
-    fn scores_add_up_and_later_clicks_weigh_more() {
+    fn co_visitation_scores_sum_with_recency_weights() {
         let items = table(["d", "c", "b", "a"].map(|id| item(id, &[], None)));
         let view = items.view();
         let [d, c, b, a] = [0, 1, 2, 3];

@@ -56,13 +56,13 @@ mod tests {
         answer::Answer,
         query::{Click, RetrievalQuery},
         sources::SourceRequest,
-        testing::{Bench, item, put},
+        testing::{Fixture, item, put},
     };
 
     #[test]
-    fn new_items_of_clicked_categories_and_no_others() {
-        let bench = Bench::new();
-        let items = &bench.state.items;
+    fn only_new_items_of_clicked_categories_are_found() {
+        let fixture = Fixture::new();
+        let items = &fixture.state.items;
         let [shoe, hat, newer_shoe, newest_hat, future_shoe] = [
             ("shoe", "shoes", 1),
             ("hat", "hats", 2),
@@ -79,7 +79,7 @@ mod tests {
                 as_of: 10,
                 ..RetrievalQuery::default()
             });
-            let request = SourceRequest { state: &bench.state, view: &view, query: &query };
+            let request = SourceRequest { state: &fixture.state, view: &view, query: &query };
             let source = FreshInCategories::new(&RetrievalOptions::default());
             match source.retrieve(request, 5) {
                 Answer::Now(found) => found.unwrap(),

@@ -9,7 +9,7 @@ use super::{
     Found, RetrievalSource, SOURCES, SourceRequest, Sources, gather, listed, take_unblocked,
 };
 use crate::{
-    RetrievalOptions, answer::Answer, options::Quota, query::RetrievalQuery, testing::Bench,
+    RetrievalOptions, answer::Answer, options::Quota, query::RetrievalQuery, testing::Fixture,
 };
 
 /// A source with a behaviour of the test's.
@@ -43,7 +43,7 @@ source!(LatePanic, "late_panic", |_, _| Answer::Later(async { panic!("another") 
 source!(Hanging, "hanging", |_, _| Answer::Later(std::future::pending().boxed()));
 
 #[tokio::test(start_paused = true)]
-async fn the_others_still_answer() {
+async fn a_failing_or_hanging_source_does_not_affect_the_others() {
     let sources = [
         listed::<Panicking>(),
         listed::<LatePanic>(),
@@ -52,12 +52,12 @@ async fn the_others_still_answer() {
         listed::<Slow>(),
         listed::<Steady>(),
     ];
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let options = RetrievalOptions { quotas: BTreeMap::new(), ..RetrievalOptions::default() };
     let sources = Sources::listed(&sources, &options).unwrap();
     let query = Arc::new(RetrievalQuery { limit: 4, ..RetrievalQuery::default() });
-    let view = bench.state.items.view();
-    let request = SourceRequest { state: &bench.state, view: &view, query: &query };
+    let view = fixture.state.items.view();
+    let request = SourceRequest { state: &fixture.state, view: &view, query: &query };
     let until = Instant::now() + Duration::from_millis(25);
     let gathered = gather(sources.asked(&sources.plan), request, Deadline::at(until)).await;
     let failed: Vec<(&str, &str)> =
@@ -93,10 +93,10 @@ async fn one_more_source_is_one_line() {
         (SourceSet::only(3), SourceSet::only(last + 1))
     );
 
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let query = Arc::new(RetrievalQuery { limit: 3, ..RetrievalQuery::default() });
-    let view = bench.state.items.view();
-    let request = SourceRequest { state: &bench.state, view: &view, query: &query };
+    let view = fixture.state.items.view();
+    let request = SourceRequest { state: &fixture.state, view: &view, query: &query };
     // No deadline and nothing to wait for: the answer is there at the first poll.
     let gathered = gather(sources.asked(&sources.plan), request, Deadline::NONE)
         .now_or_never()
@@ -107,7 +107,7 @@ async fn one_more_source_is_one_line() {
 }
 
 #[test]
-fn blocked_items_do_not_count() {
+fn blocked_items_do_not_count_towards_the_quota() {
     let query =
         RetrievalQuery { seen: [0, 1, 3].into_iter().collect(), ..RetrievalQuery::default() };
     assert_eq!(take_unblocked(0..100, &query, 2), [0, 1, 2, 3, 4]);
@@ -115,7 +115,7 @@ fn blocked_items_do_not_count() {
 }
 
 #[test]
-fn quotas_are_of_sources_there_are_and_possible() {
+fn quotas_of_unknown_sources_or_out_of_range_are_refused() {
     let wrong = |name: &str, share: f64| {
         let mut options = RetrievalOptions::default();
         options.quotas.insert("ann".to_owned(), Quota { share: 0.7, weight: 2.0 });

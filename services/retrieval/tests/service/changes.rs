@@ -1,4 +1,4 @@
-//! What retrieval makes of changed items, events and bundles.
+//! Changes of items, events and bundles.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ async fn shop() -> Shop {
 }
 
 #[tokio::test]
-async fn items_without_a_direction_stay_out_of_the_index() {
+async fn items_with_a_zero_vector_are_not_indexed() {
     let shop = shop().await;
     shop.put(item("zero", &["x"], None)).await;
     shop.vectors.set("zero", &[0.0, 0.0]);
@@ -48,18 +48,18 @@ async fn a_written_item_can_be_retrieved_at_once() {
     let retrieved = retrieve(&service, request("u", 100)).await;
     let new = sources(&retrieved, "new");
     assert!(new.contains(&"ann") && new.contains(&"fresh"));
-    // Nothing else is newer, yet it is known to nobody but the fill: that reaches it as well.
+    // The newest item, not yet clicked: the fill finds it too.
     shop.put(item("plain", &[], None)).await;
     refresh(&service, &["plain"]).await;
     assert!(ids(&retrieve(&service, request("nobody", 100)).await).contains(&"plain"));
 }
 
 #[tokio::test]
-async fn a_removed_item_is_gone_and_may_come_back() {
+async fn a_deleted_item_is_not_retrieved_and_can_be_written_again() {
     let shop = shop().await;
     let service = shop.build().await.unwrap();
     shop.store.delete_items(&["i8".into()]).await.unwrap();
-    shop.vectors.fail(Some(CallError::unavailable("embedding is away")));
+    shop.vectors.fail(Some(CallError::unavailable("embedding is unavailable")));
     refresh(&service, &["i8"]).await;
     shop.vectors.fail(None);
     assert!(!ids(&retrieve(&service, request("u", 100)).await).contains(&"i8"));
@@ -70,7 +70,7 @@ async fn a_removed_item_is_gone_and_may_come_back() {
 }
 
 #[tokio::test]
-async fn an_item_that_became_unavailable_is_no_candidate_but_still_says_what_a_user_likes() {
+async fn an_unavailable_item_is_no_candidate_but_still_counts_as_history() {
     let shop = shop().await;
     let service = shop.build().await.unwrap();
     let mut sold = item("i9", &["x"], None);
@@ -96,7 +96,7 @@ async fn a_changed_vector_moves_the_item() {
     assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
     shop.vectors.set("i0", &[1.0, 9.0]);
     refresh(&service, &["i0"]).await;
-    // No vector is fetched for an item that is what it was.
+    // No vector is fetched for an unchanged item.
     assert_eq!(from(&retrieve(&service, request("u", 10)).await, "ann"), ["i8"]);
     shop.put(renamed("i0")).await;
     refresh(&service, &["i0"]).await;
@@ -104,12 +104,12 @@ async fn a_changed_vector_moves_the_item() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_change_what_is_popular() {
+async fn events_change_the_popular_items() {
     let mut shop = shop().await;
-    // Far longer than the time that passes by itself while nothing but timers is waited for.
+    // Far longer than the paused clock advances on its own.
     let refresh_ms = 3_600_000;
     shop.options.popular.refresh_ms = refresh_ms;
-    // Popularity alone, so that no other source moves the order.
+    // Popularity only, so that no other source affects the order.
     shop.share("category", 0.0);
     shop.share("fresh", 0.0);
     let service = shop.build().await.unwrap();
@@ -126,7 +126,7 @@ async fn events_change_what_is_popular() {
 }
 
 #[tokio::test]
-async fn what_others_click_together_is_found_from_then_on() {
+async fn new_co_visits_are_retrieved_at_once() {
     let shop = shop().await;
     let service = shop.build().await.unwrap();
     let before = retrieve(&service, request("u", 10)).await;
@@ -142,10 +142,10 @@ async fn what_others_click_together_is_found_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_was_clicked_together_and_how_long_ago_outlives_a_restart() {
+async fn decayed_co_visits_survive_a_restart() {
     let mut shop = shop().await;
     shop.options.co_visitation.half_life_days = 1.0;
-    // No other source has a say in the order.
+    // No other source affects the order.
     for source in ["ann", "category", "popular", "fresh"] {
         shop.share(source, 0.0);
     }
@@ -194,9 +194,9 @@ async fn vectors_of_another_bundle_replace_the_index() {
 }
 
 #[tokio::test]
-async fn without_the_embedding_service_nothing_is_built_and_a_refresh_says_so() {
+async fn without_the_embedding_service_building_waits_and_a_refresh_fails() {
     let shop = shop().await;
-    let down = CallError::unavailable("embedding is away");
+    let down = CallError::unavailable("embedding is unavailable");
     shop.vectors.fail(Some(down.clone()));
     let error = shop.build().await.err().unwrap();
     assert!(matches!(&error, RetrievalError::Vectors(cause) if *cause == down), "{error}");
@@ -207,11 +207,11 @@ async fn without_the_embedding_service_nothing_is_built_and_a_refresh_says_so() 
     let call = RefreshItems { item_ids: vec!["i1".into()] };
     let error = service.call(Context::background(), call).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable);
-    assert!(error.message.contains("embedding is away"), "{}", error.message);
+    assert!(error.message.contains("embedding is unavailable"), "{}", error.message);
 }
 
 #[tokio::test]
-async fn progress_counts_up_to_the_whole_catalog() {
+async fn build_progress_reaches_the_catalog_size() {
     let shop = Shop::new();
     for n in 0..2_500 {
         let id = format!("i{n}");

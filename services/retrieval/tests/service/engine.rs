@@ -8,7 +8,7 @@ use plugrank_retrieval::RetrievalService;
 use plugrank_transport::Service;
 
 use crate::{
-    following::{fill, until},
+    following::{fill, wait_until},
     redis::Redis,
     shop::{Shop, from, ids, item, refresh, request, retrieve},
 };
@@ -17,9 +17,9 @@ async fn near(service: &RetrievalService) -> Retrieved {
     retrieve(service, request("u", 100)).await
 }
 
-/// Waits until a service names the same neighbours as one with an index of its own.
-async fn until_like(service: &RetrievalService, embedded: &RetrievalService) {
-    until("they name the same", async || {
+/// Waits until a service finds the same neighbours as one with an embedded index.
+async fn until_equal(service: &RetrievalService, embedded: &RetrievalService) {
+    wait_until("they name the same", async || {
         let (a, b) = (near(service).await, near(embedded).await);
         a.failed.is_empty() && from(&a, "ann") == from(&b, "ann")
     })
@@ -27,7 +27,7 @@ async fn until_like(service: &RetrievalService, embedded: &RetrievalService) {
 }
 
 #[tokio::test]
-async fn replicas_share_what_one_of_them_keeps_up() {
+async fn replicas_share_vectors_that_one_of_them_maintains() {
     let mut engine = Redis::with_vector_sets();
     let redis = Redis::start();
     let mut shop = Shop::over(redis.store(1_000_000).await);
@@ -47,7 +47,7 @@ async fn replicas_share_what_one_of_them_keeps_up() {
         assert_eq!(from(&near(service).await, "ann"), from(&near(&embedded).await, "ann"));
     }
 
-    // A notice to one of them writes at once; the stream, once for all of them.
+    // A notice to one replica writes at once; the change stream is applied once for all.
     shop.vectors.set("new", &[0.9, 9.0]);
     shop.put(item("new", &["x"], Some(900_000))).await;
     refresh(&first, &["new"]).await;
@@ -56,14 +56,14 @@ async fn replicas_share_what_one_of_them_keeps_up() {
     sold.available = false;
     shop.put(sold).await;
     shop.store.delete_items(&["i8".into()]).await.unwrap();
-    until("it is sold", async || !from(&near(&embedded).await, "ann").contains(&"i3")).await;
-    until("it is gone", async || !ids(&near(&embedded).await).contains(&"i8")).await;
+    wait_until("it is sold", async || !from(&near(&embedded).await, "ann").contains(&"i3")).await;
+    wait_until("it is gone", async || !ids(&near(&embedded).await).contains(&"i8")).await;
     for service in [&first, &second] {
-        until_like(service, &embedded).await;
-        until("its vector is gone", async || service.status().indexed == 10).await;
+        until_equal(service, &embedded).await;
+        wait_until("its vector is gone", async || service.status().indexed == 10).await;
     }
 
-    // Away: the others still answer, changes are taken, and found when it is back.
+    // Engine down: other sources answer, and changes are found once it is back.
     engine.kill();
     let less = near(&second).await;
     assert_eq!(less.failed[0].0, "ann", "{:?}", less.failed);
@@ -74,24 +74,26 @@ async fn replicas_share_what_one_of_them_keeps_up() {
     let call = RefreshItems { item_ids: vec!["later".into()] };
     first.call(Context::background(), call).await.unwrap();
     engine.restart();
-    until("it is told", async || from(&near(&embedded).await, "ann").contains(&"later")).await;
+    wait_until("it is told", async || from(&near(&embedded).await, "ann").contains(&"later")).await;
     for service in [&first, &second] {
-        until_like(service, &embedded).await;
+        until_equal(service, &embedded).await;
         assert!(from(&near(service).await, "ann").contains(&"later"));
     }
 
-    // Who kept it up ends; another takes over.
+    // The replica that maintained the vectors ends; another takes over.
     drop(first);
     shop.vectors.set("last", &[0.7, 9.0]);
     shop.put(item("last", &["x"], Some(900_002))).await;
-    until("another keeps it up", async || from(&near(&second).await, "ann").contains(&"last"))
-        .await;
+    wait_until("another replica maintains the vectors", async || {
+        from(&near(&second).await, "ann").contains(&"last")
+    })
+    .await;
 
     // A new bundle fills vectors of its own.
     shop.vectors.activate("bundle-2", 3);
     shop.vectors.set("i9", &[1.0, 0.0, 9.0]);
     shop.vectors.set("i1", &[1.0, 0.0, 1.0]);
-    until("it has the new vectors", async || {
+    wait_until("it has the new vectors", async || {
         second.status().bundle.as_deref() == Some("bundle-2") && second.status().indexed == 2
     })
     .await;
@@ -109,18 +111,18 @@ async fn retrieval_starts_without_the_engine_and_over_an_embedded_store() {
     let less = near(&service).await;
     assert_eq!((less.failed.len(), less.candidates.len()), (1, 9), "{:?}", less.failed);
     engine.restart();
-    until("it is filled", async || near(&service).await.failed.is_empty()).await;
+    wait_until("it is filled", async || near(&service).await.failed.is_empty()).await;
     assert_eq!(from(&near(&service).await, "ann").len(), 9);
     drop(service);
-    // What changed while nobody was there is read from the store's changes.
+    // Changes made while no process ran are read from the store's change log.
     shop.store.delete_items(&["i8".into()]).await.unwrap();
     let service = shop.build().await.unwrap();
-    until("its vector is gone", async || service.status().indexed == 9).await;
-    // A write that does not arrive is made up for as soon as the engine is back.
+    wait_until("its vector is gone", async || service.status().indexed == 9).await;
+    // A failed write is repeated as soon as the engine is back.
     engine.kill();
     shop.vectors.set("later", &[0.8, 9.0]);
     shop.put(item("later", &["x"], Some(900_001))).await;
     refresh(&service, &["later"]).await;
     engine.restart();
-    until("it is told", async || from(&near(&service).await, "ann").contains(&"later")).await;
+    wait_until("it is told", async || from(&near(&service).await, "ann").contains(&"later")).await;
 }

@@ -1,4 +1,4 @@
-//! Requests with filters: as many candidates as are asked for, whenever as many match.
+//! Requests with filters: `limit` candidates come back whenever that many match.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -74,7 +74,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn as_many_come_as_match(
+    fn as_many_candidates_come_as_match_the_filter(
         (column, parts) in prop::sample::select(PARTS.to_vec()),
         value in 0usize..2_000,
         not in prop::option::of(0usize..20),
@@ -99,7 +99,7 @@ proptest! {
 }
 
 #[test]
-fn every_source_searches_among_what_matches() {
+fn every_source_searches_within_the_filter() {
     let Served { runtime, service, .. } = &*SERVED;
     for (column, parts) in PARTS {
         let filters = vec![must(vec![is(column, part(5, parts))])];
@@ -115,7 +115,7 @@ fn every_source_searches_among_what_matches() {
 }
 
 #[test]
-fn neighbours_among_what_matches_are_the_nearest() {
+fn filtered_neighbours_are_the_nearest_matching_items() {
     let Served { runtime, service, .. } = &*SERVED;
     let filters = vec![must(vec![is("of200", part(333, 200))])];
     let call = Retrieve { filters, ..request("u", 40) };
@@ -135,7 +135,7 @@ fn neighbours_among_what_matches_are_the_nearest() {
 }
 
 #[tokio::test]
-async fn what_the_caller_names_is_filtered_too() {
+async fn candidates_of_the_caller_are_filtered_too() {
     let shop = Shop::new();
     for n in 0..10 {
         shop.put(shop_item(n)).await;
@@ -155,7 +155,7 @@ async fn what_the_caller_names_is_filtered_too() {
 }
 
 #[tokio::test]
-async fn a_filter_that_no_column_answers_is_refused_with_its_place() {
+async fn a_filter_on_an_unknown_column_is_refused_with_its_pointer() {
     let shop = Shop::new();
     shop.put(shop_item(1)).await;
     let service = shop.build().await.unwrap();

@@ -1,4 +1,4 @@
-//! What another process changes in a shared store is seen without a notice.
+//! Changes by another process in a shared store are followed without a notice.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(crate) async fn fill(shop: &Shop) {
 }
 
 /// Waits until `done`, at most half a minute.
-pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "{what}: not within half a minute");
@@ -37,7 +37,7 @@ fn status(service: &RetrievalService) -> FollowStatus {
 }
 
 #[tokio::test]
-async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
+async fn changes_of_another_process_are_followed_through_failures() {
     let mut redis = Redis::start();
     let shop = Shop::over(redis.store(1_000).await);
     fill(&shop).await;
@@ -50,7 +50,7 @@ async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
     shop.vectors.set("new", &[0.9, 9.0]);
     writer.put(item("new", &["x"], Some(900_000))).await;
     writer.store.delete_items(&["i8".into()]).await.unwrap();
-    until("both are seen", async || known("new").await && !known("i8").await).await;
+    wait_until("both are seen", async || known("new").await && !known("i8").await).await;
     let near = retrieve(&service, request("u", 100)).await;
     assert!(from(&near, "ann").contains(&"new"));
     assert_eq!(shop.vectors.fetched(), ["new".into()], "no other vector is asked for");
@@ -60,37 +60,37 @@ async fn changes_elsewhere_are_seen_through_failures_and_gaps() {
     let mut sold = item("i3", &["x"], Some(3));
     sold.available = false;
     writer.put(sold).await;
-    until("it is sold", async || !known("i3").await).await;
+    wait_until("it is sold", async || !known("i3").await).await;
 
     // What fails is tried again.
-    shop.vectors.fail(Some(CallError::unavailable("embedding is away")));
+    shop.vectors.fail(Some(CallError::unavailable("embedding is unavailable")));
     shop.vectors.set("late", &[0.8, 9.0]);
     writer.put(item("late", &["x"], None)).await;
-    until("it is behind", async || status(&service).lag.entries > 0).await;
+    wait_until("it is behind", async || status(&service).lag.entries > 0).await;
     shop.vectors.fail(None);
-    until("late is seen", async || {
+    wait_until("late is seen", async || {
         from(&retrieve(&service, request("u", 100)).await, "ann").contains(&"late")
     })
     .await;
 
     redis.kill();
-    until("it notices", async || !status(&service).connected).await;
+    wait_until("it notices", async || !status(&service).connected).await;
     redis.restart();
     writer.put(item("i8", &["x"], None)).await;
-    until("it goes on", async || known("i8").await && status(&service).connected).await;
-    until("nothing is left", async || status(&service).lag.entries == 0).await;
+    wait_until("it goes on", async || known("i8").await && status(&service).connected).await;
+    wait_until("nothing is left", async || status(&service).lag.entries == 0).await;
     assert_eq!(status(&service).resyncs, 0, "it went on from where it was");
 }
 
 #[tokio::test]
-async fn who_missed_changes_reads_the_catalog_again() {
+async fn a_follower_that_missed_changes_reloads_the_catalog() {
     let redis = Redis::start();
     let shop = Shop::over(redis.store(256).await);
     fill(&shop).await;
     let service = shop.build().await.unwrap();
     shop.vectors.fetched();
-    // While it cannot go on, more happens than is kept, and than it holds unapplied.
-    shop.vectors.fail(Some(CallError::unavailable("embedding is away")));
+    // While it is blocked, more changes come than the log keeps and than it buffers.
+    shop.vectors.fail(Some(CallError::unavailable("embedding is unavailable")));
     shop.vectors.set("new", &[0.9, 9.0]);
     shop.put(item("new", &["x"], None)).await;
     shop.store.delete_items(&["i8".into()]).await.unwrap();
@@ -103,8 +103,8 @@ async fn who_missed_changes_reads_the_catalog_again() {
         join_all((0..100).map(write)).await;
     }
     shop.vectors.fail(None);
-    until("it reads all again", async || status(&service).resyncs > 0).await;
-    until("nothing is left", async || status(&service).lag.entries == 0).await;
+    wait_until("it reloads the catalog", async || status(&service).resyncs > 0).await;
+    wait_until("nothing is left", async || status(&service).lag.entries == 0).await;
     let retrieved = retrieve(&service, request("u", 100)).await;
     assert!(from(&retrieved, "ann").contains(&"new") && !ids(&retrieved).contains(&"i8"));
     assert_eq!((service.status().items, service.status().indexed), (10, 10));
@@ -118,7 +118,7 @@ async fn changes_of_an_embedded_store_are_followed() {
     shop.vectors.set("new", &[0.9, 9.0]);
     shop.put(item("new", &["x"], Some(900_000))).await;
     shop.store.delete_items(&["i8".into()]).await.unwrap();
-    until("both are seen", async || {
+    wait_until("both are seen", async || {
         let found = retrieve(&service, request("u", 100)).await;
         from(&found, "ann").contains(&"new") && !ids(&found).contains(&"i8")
     })

@@ -1,4 +1,4 @@
-//! A real Redis of a test's own.
+//! A real Redis for a test.
 
 use std::{
     io::{self, Read, Write},

@@ -32,7 +32,7 @@ async fn service(shop: &Shop) -> RetrievalService {
 }
 
 #[tokio::test]
-async fn neighbours_of_the_clicks_come_and_the_clicks_do_not() {
+async fn neighbours_of_clicked_items_are_retrieved_without_the_clicked_items() {
     let shop = two_sides().await;
     shop.clicks("u", &["n0", "n1", "n7"], 500).await;
     let service = service(&shop).await;
@@ -53,7 +53,7 @@ async fn neighbours_of_the_clicks_come_and_the_clicks_do_not() {
 }
 
 #[tokio::test]
-async fn several_interests_are_all_met() {
+async fn each_interest_of_a_user_gets_candidates() {
     let shop = two_sides().await;
     shop.clicks("u", &["n0", "e0"], 500).await;
     let retrieved = retrieve(&service(&shop).await, request("u", 20)).await;
@@ -63,7 +63,7 @@ async fn several_interests_are_all_met() {
 }
 
 #[tokio::test]
-async fn somebody_unknown_gets_popular_fresh_and_a_mix_of_categories() {
+async fn an_unknown_user_gets_popular_fresh_and_category_items() {
     let shop = two_sides().await;
     let retrieved = retrieve(&service(&shop).await, request("nobody", 20)).await;
     assert_eq!(retrieved.candidates.len(), 20);
@@ -78,7 +78,7 @@ async fn somebody_unknown_gets_popular_fresh_and_a_mix_of_categories() {
 }
 
 #[tokio::test]
-async fn only_what_came_before_the_moment_is_read() {
+async fn only_events_before_the_request_time_are_read() {
     let shop = two_sides().await;
     shop.clicks("u", &["n0"], 5_000).await;
     let service = service(&shop).await;
@@ -92,7 +92,7 @@ async fn only_what_came_before_the_moment_is_read() {
 }
 
 #[tokio::test]
-async fn co_visitation_names_what_was_clicked_together() {
+async fn co_visitation_finds_items_clicked_together() {
     let shop = two_sides().await;
     let neighbours = vec![("e3".into(), 2.0), ("vanished".into(), 1.5), ("e4".into(), 1.0)];
     shop.store.put_neighbours(vec![("n0".into(), neighbours)]).await.unwrap();
@@ -104,7 +104,7 @@ async fn co_visitation_names_what_was_clicked_together() {
 }
 
 #[tokio::test]
-async fn a_small_catalog_gives_all_it_has() {
+async fn a_small_catalog_is_returned_whole() {
     let shop = two_sides().await;
     shop.clicks("u", &["n0", "n1"], 500).await;
     let mut gone = item("e5", &["books"], None);
@@ -123,7 +123,7 @@ async fn a_small_catalog_gives_all_it_has() {
 }
 
 #[tokio::test]
-async fn the_callers_order_stays() {
+async fn candidates_of_the_caller_keep_their_order() {
     let shop = two_sides().await;
     shop.clicks("u", &["n3"], 500).await;
     let mut gone = item("e5", &["books"], None);
@@ -142,14 +142,14 @@ async fn the_callers_order_stays() {
         dropped(&retrieved),
         [("no such", "unknown"), ("e2", "excluded"), ("e5", "unavailable"), ("n6", "over_limit")]
     );
-    assert_eq!(retrieved.user, UserRead::NotRead, "nobody asked for it");
+    assert_eq!(retrieved.user, UserRead::NotRead, "no filter needs the user");
     assert_eq!(retrieved.dropped_total, 4);
     let none = Retrieve { candidates: Some(Vec::new().into()), ..request("u", 4) };
     assert!(retrieve(&service(&shop).await, none).await.candidates.is_empty());
 }
 
 #[tokio::test]
-async fn duplicates_count_once_and_unknown_ids_are_listed_only_when_asked_for() {
+async fn duplicates_count_once_and_unknown_ids_are_listed_on_request() {
     let shop = two_sides().await;
     let service = service(&shop).await;
     let candidates = ["n1", "what", "n0", "n1", "why", "what", "n0", "what"].map(ItemId::from);
@@ -166,7 +166,7 @@ async fn duplicates_count_once_and_unknown_ids_are_listed_only_when_asked_for() 
 }
 
 #[tokio::test]
-async fn the_user_is_handed_on() {
+async fn the_reply_includes_the_user_that_was_read() {
     let mut shop = two_sides().await;
     shop.options.history = HistoryLimits { clicks: 5, impressions: 7 };
     shop.options.seen_clicks = 2;
@@ -185,14 +185,14 @@ async fn the_user_is_handed_on() {
 }
 
 #[tokio::test]
-async fn what_the_loader_computes_again_is_read_when_the_old_is_old_enough() {
+async fn recomputed_neighbours_are_read_after_the_refresh_interval() {
     let mut shop = two_sides().await;
     shop.options.co_visitation.refresh_ms = 200;
     shop.clicks("u", &["n0"], 500).await;
     let service = service(&shop).await;
     assert!(from(&retrieve(&service, request("u", 20)).await, "co_visitation").is_empty());
     shop.store.put_neighbours(vec![("n0".into(), vec![("e3".into(), 2.0)])]).await.unwrap();
-    crate::following::until("they are read again", async || {
+    crate::following::wait_until("they are read again", async || {
         from(&retrieve(&service, request("u", 20)).await, "co_visitation") == ["e3"]
     })
     .await;
@@ -208,13 +208,13 @@ async fn at_most_a_thousand_drops_are_listed() {
 }
 
 #[tokio::test]
-async fn an_empty_catalog_answers() {
+async fn an_empty_catalog_returns_no_candidates() {
     let retrieved = retrieve(&service(&Shop::new()).await, request("u", 10)).await;
     assert!(retrieved.candidates.is_empty() && retrieved.failed.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_cannot_succeed_are_refused() {
+async fn invalid_requests_are_refused() {
     let shop = two_sides().await;
     let service = service(&shop).await;
     let many = vec![ItemId::from("e1"); 10_001].into();

@@ -23,7 +23,7 @@ use plugrank_transport::Service;
 use plugrank_vector_engine::RedisVectorEngine;
 use tempfile::TempDir;
 
-/// Stands in for the embedding service: answers what the test put there.
+/// Fake of the embedding service: answers what the test put there.
 pub(crate) struct Vectors {
     rows: Mutex<HashMap<ItemId, Vec<f32>>>,
     bundle: Mutex<String>,

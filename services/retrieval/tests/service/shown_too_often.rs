@@ -1,4 +1,4 @@
-//! What a user was shown again and again and did not click, wherever it was shown.
+//! Items shown too often without a click, counted over all processes of a store.
 
 use plugrank_contract::{Event, EventType, retrieval::Retrieve};
 use plugrank_retrieval::options::{ShownTooOftenOptions, SurfaceCandidates};
@@ -24,8 +24,7 @@ fn after(impressions: u32) -> ShownTooOftenOptions {
 }
 
 #[tokio::test]
-async fn every_process_of_a_store_goes_by_what_any_of_them_was_told_and_each_surface_by_its_settings()
- {
+async fn processes_of_a_store_share_impression_counts_and_surfaces_set_their_limit() {
     let mut shop = Shop::new();
     for n in 0..6 {
         shop.put(item(&format!("i{n}"), &["x"], Some(n))).await;
@@ -43,7 +42,7 @@ async fn every_process_of_a_store_goes_by_what_any_of_them_was_told_and_each_sur
     let first = retrieve(&services[1], call("")).await;
     assert!(ids(&first).contains(&"i1"), "nothing was shown yet");
 
-    // One process is told of two, then the other of the third; neither tells retrieval.
+    // Two impressions through one process, the third through the other; retrieval gets no notice.
     shop.store.append_events(vec![shown("u", "i1", 100), shown("u", "i1", 200)]).await.unwrap();
     for service in &services {
         assert!(ids(&retrieve(service, call("")).await).contains(&"i1"));
@@ -64,5 +63,5 @@ async fn every_process_of_a_store_goes_by_what_any_of_them_was_told_and_each_sur
     let found = retrieve(&services[0], call("")).await;
     assert!(dropped(&found).contains(&("i5", "shown_too_often")), "{:?}", dropped(&found));
     let another = retrieve(&services[0], request("v", 10)).await;
-    assert!(ids(&another).contains(&"i1"), "of another user nothing is said");
+    assert!(ids(&another).contains(&"i1"), "other users are not affected");
 }

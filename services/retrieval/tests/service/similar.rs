@@ -46,7 +46,7 @@ fn names(found: &SimilarItems) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_nearest_come_first_and_not_the_item_itself() {
+async fn the_nearest_items_come_first_without_the_item_itself() {
     let service = shop().await.build().await.unwrap();
     let found = similar(&service, "i0", 3, Vec::new()).await.unwrap();
     assert_eq!(names(&found), ["i1", "i2", "i3"]);
@@ -61,7 +61,7 @@ async fn the_nearest_come_first_and_not_the_item_itself() {
 }
 
 #[tokio::test]
-async fn as_many_come_as_match_the_filter() {
+async fn as_many_similar_items_come_as_match_the_filter() {
     let service = shop().await.build().await.unwrap();
     let found = similar(&service, "i21", 5, vec![ten()]).await.unwrap();
     assert_eq!(names(&found), ["i20", "i30", "i10", "i40", "i0"]);
@@ -70,7 +70,7 @@ async fn as_many_come_as_match_the_filter() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_compared_is_refused_with_the_reason() {
+async fn items_without_a_vector_are_refused_with_the_reason() {
     let shop = shop().await;
     let service = shop.build().await.unwrap();
     let code = |error: CallError| error.code;
@@ -87,7 +87,7 @@ async fn what_cannot_be_compared_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_sources_go_by_the_items_of_the_context() {
+async fn sources_search_by_the_items_of_the_context() {
     let shop = shop().await;
     shop.clicks("u", &["i80"], 1_000).await;
     let pairs = vec![(ItemId::from("i10"), vec![(ItemId::from("i33"), 1.0)])];
@@ -103,7 +103,7 @@ async fn the_sources_go_by_the_items_of_the_context() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_given_stands_for_the_one_that_is_stored() {
+async fn a_history_in_the_request_replaces_the_stored_one() {
     let shop = shop().await;
     shop.clicks("u", &["i80"], 1_000).await;
     let service = shop.build().await.unwrap();
@@ -121,7 +121,7 @@ async fn a_history_that_is_given_stands_for_the_one_that_is_stored() {
 }
 
 #[tokio::test]
-async fn what_earlier_pages_showed_does_not_come_again() {
+async fn items_of_earlier_pages_are_excluded() {
     let service = shop().await.build().await.unwrap();
     let mut shown: Vec<u32> = Vec::new();
     let mut met = std::collections::HashSet::new();

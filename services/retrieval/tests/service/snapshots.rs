@@ -1,4 +1,4 @@
-//! Retrieval begins with what it was, and makes up for what it missed.
+//! Retrieval starts from a snapshot and applies the changes since.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -12,7 +12,7 @@ use plugrank_retrieval::RetrievalService;
 use plugrank_store::NewItem;
 
 use crate::{
-    following::{fill, until},
+    following::{fill, wait_until},
     redis::Redis,
     shop::{Shop, ids, item, request, retrieve},
 };
@@ -37,13 +37,13 @@ async fn answers(service: &RetrievalService) -> Vec<Retrieved> {
 async fn snapshot(shop: &Shop, folder: &Path) -> PathBuf {
     let before = snapshots(folder);
     let service = shop.build().await.unwrap();
-    until("a snapshot", async || snapshots(folder).last() != before.last()).await;
+    wait_until("a snapshot", async || snapshots(folder).last() != before.last()).await;
     drop(service);
     snapshots(folder).pop().unwrap()
 }
 
 #[tokio::test]
-async fn a_start_from_a_snapshot_equals_one_from_nothing() {
+async fn a_start_from_a_snapshot_equals_a_full_build() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(1_000_000).await);
@@ -52,7 +52,7 @@ async fn a_start_from_a_snapshot_equals_one_from_nothing() {
     fill(&shop).await;
     snapshot(&shop, folder.path()).await;
 
-    // While nobody is there.
+    // While no process runs.
     shop.vectors.fetched();
     shop.vectors.set("new", &[0.9, 9.0]);
     shop.put(item("new", &["y"], Some(900_000))).await;
@@ -84,11 +84,11 @@ async fn a_start_from_a_snapshot_equals_one_from_nothing() {
         };
         sorted(&a) == sorted(&b)
     };
-    until("they answer alike", same).await;
+    wait_until("both give the same answers", same).await;
 }
 
 #[tokio::test]
-async fn what_is_damaged_or_of_another_bundle_is_refused() {
+async fn a_snapshot_damaged_or_of_another_bundle_is_refused() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(1_000_000).await);
@@ -99,7 +99,7 @@ async fn what_is_damaged_or_of_another_bundle_is_refused() {
     let older = snapshot(&shop, folder.path()).await;
     shop.put(item("i0", &["changed"], Some(0))).await;
     let newer = snapshot(&shop, folder.path()).await;
-    // No further ones from here on.
+    // No further snapshots from here on.
     shop.options.snapshot.every_ms = 3_600_000;
     assert_eq!(snapshots(folder.path()).len(), 2, "one to fall back to");
     assert_eq!(shop.build().await.unwrap().status().restored, name(&newer));
@@ -144,7 +144,7 @@ async fn what_is_damaged_or_of_another_bundle_is_refused() {
 }
 
 #[tokio::test]
-async fn a_snapshot_too_old_to_go_on_from_is_made_up_for() {
+async fn a_snapshot_older_than_the_change_log_is_reconciled() {
     let redis = Redis::start();
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::over(redis.store(256).await);

@@ -1,4 +1,4 @@
-//! What re-ranking in another process is told about the candidates.
+//! The item data that a reply carries for re-ranking in another process.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use plugrank_store::{Store, StoredItem};
 use plugrank_transport::Service;
 
 use crate::{
-    bench::{Bench, call, near},
+    fixture::{Fixture, call, near},
     offline::Offline,
 };
 
@@ -77,12 +77,12 @@ impl<'a> Asked<'a> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn re_ranking_is_told_categories_and_ages_of_all_and_vectors_of_the_best() {
-    let bench = Bench::new().await;
-    let offline = Offline::new(&bench.bundle);
-    let asked = Asked::new(&candidates(), &offline, bench.store.as_ref()).await;
-    let apart = bench.apart().await;
-    let here = (Arc::clone(&bench.scoring), Arc::clone(&bench.items));
+async fn scoring_sends_categories_and_ages_of_all_and_vectors_of_the_best() {
+    let fixture = Fixture::new().await;
+    let offline = Offline::new(&fixture.bundle);
+    let asked = Asked::new(&candidates(), &offline, fixture.store.as_ref()).await;
+    let apart = fixture.apart().await;
+    let here = (Arc::clone(&fixture.scoring), Arc::clone(&fixture.items));
     for (service, table) in [here, apart] {
         for facts_for in [1, 2, 5, 100] {
             let call = Score { facts_for, ..candidates() };
@@ -98,23 +98,23 @@ async fn re_ranking_is_told_categories_and_ages_of_all_and_vectors_of_the_best()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_id_based_model_tells_re_ranking_the_vectors_at_hand() {
-    let bench = Bench::new().await;
-    let offline = Offline::new(&bench.bundle);
-    let asked = Asked::new(&candidates(), &offline, bench.store.as_ref()).await;
+async fn the_id_based_model_sends_the_vectors_that_are_cached() {
+    let fixture = Fixture::new().await;
+    let offline = Offline::new(&fixture.bundle);
+    let asked = Asked::new(&candidates(), &offline, fixture.store.as_ref()).await;
     let idrec = |facts_for| Score { model: ModelKind::Idrec, facts_for, ..candidates() };
-    let cold = bench.score(idrec(100)).await.unwrap();
+    let cold = fixture.score(idrec(100)).await.unwrap();
     let facts = cold.facts.as_deref().unwrap();
-    asked.check_rows(facts, &bench.items);
+    asked.check_rows(facts, &fixture.items);
     asked.check_vectors(facts, &[]);
     // Fetches the records.
-    bench.score(candidates()).await.unwrap();
+    fixture.score(candidates()).await.unwrap();
     let mut met = Vec::new();
     for facts_for in 1..=9 {
-        let scored = bench.score(idrec(facts_for)).await.unwrap();
+        let scored = fixture.score(idrec(facts_for)).await.unwrap();
         assert_eq!((scored.model, &scored.fell), (ModelKind::Idrec, &None));
         let facts = scored.facts.as_deref().unwrap();
-        asked.check_rows(facts, &bench.items);
+        asked.check_rows(facts, &fixture.items);
         asked.check_vectors(facts, &asked.best(&scored, facts_for));
         met.extend(scored.ctr.iter().map(|ctr| ctr.to_bits()));
     }
@@ -125,14 +125,14 @@ async fn the_id_based_model_tells_re_ranking_the_vectors_at_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_item_has_neither_category_nor_vector() {
-    let bench = Bench::new().await;
-    bench.score(call("u3", [1, 4])).await.unwrap();
+    let fixture = Fixture::new().await;
+    fixture.score(call("u3", [1, 4])).await.unwrap();
     let gone = [ItemId::from("i4")];
-    bench.store.delete_items(&gone).await.unwrap();
-    bench.encoding.invalidate(&gone).await.unwrap();
+    fixture.store.delete_items(&gone).await.unwrap();
+    fixture.encoding.invalidate(&gone).await.unwrap();
     for model in [ModelKind::Unified, ModelKind::Idrec] {
         let asked = Score { model, facts_for: 2, ..call("u3", [4, 1]) };
-        let facts = bench.score(asked).await.unwrap().facts.unwrap();
+        let facts = fixture.score(asked).await.unwrap().facts.unwrap();
         assert_eq!(facts.with_vector, [1], "{model:?}");
         assert_eq!(facts.categories[0], [0; 0], "{model:?}");
         assert_eq!(facts.categories[1].len(), 1, "{model:?}");

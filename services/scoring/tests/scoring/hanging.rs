@@ -16,7 +16,7 @@ use plugrank_inference::{InferenceError, RemoteGraph, Session, SessionOptions, T
 use plugrank_scoring::{RemoteModel, ScoringOptions, ScoringParts, ScoringService};
 use plugrank_transport::Service;
 
-use crate::bench::{Bench, call, library, near, options, scoring};
+use crate::fixture::{Fixture, call, library, near, options, scoring};
 
 /// Room that a busy machine needs.
 const BUDGET: Duration = Duration::from_millis(800);
@@ -55,8 +55,8 @@ struct Pool {
 }
 
 /// A service with `workers` workers; none hangs yet.
-fn pool(bench: &Bench, workers: usize) -> Pool {
-    let path = bench.bundle.graph_path(GraphName::Unified).unwrap();
+fn pool(fixture: &Fixture, workers: usize) -> Pool {
+    let path = fixture.bundle.graph_path(GraphName::Unified).unwrap();
     let session = || Session::load(&library(), &path, SessionOptions::default()).unwrap();
     let (release, held) = mpsc::channel();
     let graph = Arc::new(Hanging {
@@ -68,15 +68,15 @@ fn pool(bench: &Bench, workers: usize) -> Pool {
     let service = scoring(ScoringParts {
         options: ScoringOptions { workers, margin_us: 200_000, ..options() },
         remote: Some(RemoteModel { server: graph.clone(), reached: true }),
-        ..bench.parts()
+        ..fixture.parts()
     });
     Pool { _release: release, service, graph }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_workers_go_on_when_one_hangs() {
-    let bench = Bench::new().await;
-    let pool = pool(&bench, 2);
+async fn other_workers_continue_when_one_hangs() {
+    let fixture = Fixture::new().await;
+    let pool = pool(&fixture, 2);
     pool.graph.hangs.store(1, Ordering::SeqCst);
     let stuck = {
         let service = Arc::clone(&pool.service);
@@ -86,10 +86,10 @@ async fn the_other_workers_go_on_when_one_hangs() {
     while pool.graph.hung.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // Many rounds, also while the first request still waits: none falls to a lesser model.
+    // Many rounds, also while the first request still waits: none falls back to another model.
     for round in 0..60_usize {
         let asked = call(&format!("u{}", round % 6 + 1), 1..=20);
-        let expected = bench.score(asked.clone()).await.unwrap();
+        let expected = fixture.score(asked.clone()).await.unwrap();
         let context = Context::background().within(BUDGET);
         let scored = pool.service.call(context, asked).await.unwrap();
         assert_eq!((scored.model, scored.fell), (ModelKind::Unified, None), "round {round}");
@@ -105,8 +105,8 @@ async fn the_other_workers_go_on_when_one_hangs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_all_hang_the_id_based_model_answers_within_the_budget() {
-    let bench = Bench::new().await;
-    let pool = pool(&bench, 2);
+    let fixture = Fixture::new().await;
+    let pool = pool(&fixture, 2);
     pool.graph.hangs.store(usize::MAX, Ordering::SeqCst);
     let asked = (0..12).map(|number| {
         let call = call(&format!("u{}", number % 6 + 1), 1..=20);

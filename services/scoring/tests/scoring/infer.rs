@@ -1,4 +1,4 @@
-//! Tensors of callers: what a graph cannot compute with is refused to whoever sent it.
+//! Tensors of callers: values that a graph cannot compute with are refused.
 
 use plugrank_bundle::{Dim, GraphName};
 use plugrank_contract::{
@@ -7,11 +7,11 @@ use plugrank_contract::{
 };
 use plugrank_transport::Service;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 /// Every input of the unified graph for one user, two candidates and one history entry: zeros.
-fn zeros(bench: &Bench) -> Vec<NamedTensor> {
-    let graph = bench.bundle.graph(GraphName::Unified).unwrap();
+fn zeros(fixture: &Fixture) -> Vec<NamedTensor> {
+    let graph = fixture.bundle.graph(GraphName::Unified).unwrap();
     let length = |dim: &Dim| match dim {
         Dim::Fixed(length) => *length,
         Dim::Named(name) if name == "candidates" => 2,
@@ -25,19 +25,19 @@ fn zeros(bench: &Bench) -> Vec<NamedTensor> {
     graph.inputs.iter().map(tensor).collect()
 }
 
-async fn infer(bench: &Bench, inputs: Vec<NamedTensor>) -> Result<Inferred, CallError> {
+async fn infer(fixture: &Fixture, inputs: Vec<NamedTensor>) -> Result<Inferred, CallError> {
     let call = Infer { model: ModelKind::Unified, inputs };
-    Service::<Infer>::call(&*bench.scoring, Context::background(), call).await
+    Service::<Infer>::call(&*fixture.scoring, Context::background(), call).await
 }
 
 #[tokio::test]
-async fn ids_beyond_a_table_and_numbers_that_are_none_are_refused() {
-    let bench = Bench::new().await;
-    let inferred = infer(&bench, zeros(&bench)).await.unwrap();
+async fn ids_out_of_range_and_non_finite_numbers_are_refused() {
+    let fixture = Fixture::new().await;
+    let inferred = infer(&fixture, zeros(&fixture)).await.unwrap();
     assert_eq!(inferred.outputs[0].shape, [1, 2]);
     let (mut ids, mut numbers) = (0, 0);
-    for place in 0..zeros(&bench).len() {
-        let good = zeros(&bench);
+    for place in 0..zeros(&fixture).len() {
+        let good = zeros(&fixture);
         let NamedTensor { name, dtype, data, .. } = &good[place];
         let values: &[&[u8]] = match dtype {
             TensorDtype::I64 => {
@@ -54,7 +54,7 @@ async fn ids_beyond_a_table_and_numbers_that_are_none_are_refused() {
             let mut inputs = good.clone();
             let last = data.len() - value.len();
             inputs[place].data[last..].copy_from_slice(value);
-            let refused = infer(&bench, inputs).await.unwrap_err();
+            let refused = infer(&fixture, inputs).await.unwrap_err();
             assert_eq!(refused.code, ErrorCode::InvalidArgument, "{refused}");
             assert!(refused.message.starts_with(&format!("input `{name}` is ")), "{refused}");
         }

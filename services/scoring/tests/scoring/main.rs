@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod bench;
 mod facts;
+mod fixture;
 mod hanging;
 mod infer;
 mod late;

@@ -5,7 +5,7 @@ use plugrank_bundle::{Bundle, FeatureEncoder, GraphName, ItemFeatures, TextPrepr
 use plugrank_contract::{History, Item, ItemId, UserId, history::time_bucket};
 use plugrank_inference::{Session, SessionOptions, Tensor, TensorData};
 
-use crate::bench::library;
+use crate::fixture::library;
 
 pub(crate) struct Offline<'a> {
     bundle: &'a Bundle,

@@ -1,4 +1,4 @@
-//! What the scores are, whoever is scored beside.
+//! Scores, alone and in batches with others.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use plugrank_store::Store;
 use plugrank_transport::Service;
 
 use crate::{
-    bench::{Bench, LATER, call, near, options, small_folder},
+    fixture::{Fixture, LATER, call, near, options, small_folder},
     offline::Offline,
 };
 
-pub(crate) async fn history(bench: &Bench, user: &str) -> (UserId, History, Vec<Item>) {
+pub(crate) async fn history(fixture: &Fixture, user: &str) -> (UserId, History, Vec<Item>) {
     let user = UserId::from(user);
-    let lengths = bench.bundle.manifest().history;
-    let read = bench.store.history(&user, LATER, lengths.clicks, lengths.impressions).await;
+    let lengths = fixture.bundle.manifest().history;
+    let read = fixture.store.history(&user, LATER, lengths.clicks, lengths.impressions).await;
     let history = read.unwrap();
     let ids: Vec<ItemId> = history.entries.iter().map(|entry| entry.item_id.clone()).collect();
-    (user, history, stored(bench.store.as_ref(), &ids).await)
+    (user, history, stored(fixture.store.as_ref(), &ids).await)
 }
 
 pub(crate) async fn stored(store: &dyn Store, ids: &[ItemId]) -> Vec<Item> {
@@ -33,15 +33,15 @@ pub(crate) async fn stored(store: &dyn Store, ids: &[ItemId]) -> Vec<Item> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scores_are_those_of_the_graphs_row_by_row() {
-    let bench = Bench::new().await;
-    let offline = Offline::new(&bench.bundle);
+async fn scores_equal_the_graphs_run_row_by_row() {
+    let fixture = Fixture::new().await;
+    let offline = Offline::new(&fixture.bundle);
     for name in ["u1", "u3", "u6"] {
-        let (user, history, items) = history(&bench, name).await;
+        let (user, history, items) = history(&fixture, name).await;
         let asked = call(name, [1, 7, 2, 40, 7]);
-        let scored = bench.score(asked.clone()).await.unwrap();
+        let scored = fixture.score(asked.clone()).await.unwrap();
         let ids: Vec<ItemId> = asked.items.ids().cloned().collect();
-        let candidates = stored(bench.store.as_ref(), &ids).await;
+        let candidates = stored(fixture.store.as_ref(), &ids).await;
         let expected: Vec<f32> = candidates
             .iter()
             .map(|item| offline.unified(&user, &history, &items, LATER, &offline.record(item)))
@@ -50,7 +50,7 @@ async fn scores_are_those_of_the_graphs_row_by_row() {
         assert_eq!(scored.ctr[1], scored.ctr[4], "an item named twice");
 
         let idrec = Score { model: ModelKind::Idrec, ..asked };
-        let scored = bench.score(idrec).await.unwrap();
+        let scored = fixture.score(idrec).await.unwrap();
         let expected: Vec<f32> =
             candidates.iter().map(|item| offline.idrec(&user, &offline.item(item))).collect();
         near(&scored.ctr, &expected, 1e-5);
@@ -59,16 +59,16 @@ async fn scores_are_those_of_the_graphs_row_by_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn different_users_and_items_have_different_scores() {
-    let bench = Bench::new().await;
-    let one = bench.score(call("u3", 1..=20)).await.unwrap().ctr;
-    let other = bench.score(call("u6", 1..=20)).await.unwrap().ctr;
+    let fixture = Fixture::new().await;
+    let one = fixture.score(call("u3", 1..=20)).await.unwrap().ctr;
+    let other = fixture.score(call("u6", 1..=20)).await.unwrap().ctr;
     assert_ne!(one, other);
     assert!(one.iter().any(|ctr| *ctr != one[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scores_do_not_depend_on_who_is_scored_beside() {
-    let bench = Bench::new().await;
+async fn scores_do_not_depend_on_the_rest_of_the_batch() {
+    let fixture = Fixture::new().await;
     let calls: Vec<Score> = (0..40usize)
         .map(|number| {
             let user = format!("u{}", number % 8);
@@ -81,12 +81,12 @@ async fn scores_do_not_depend_on_who_is_scored_beside() {
         .collect();
     let mut alone = Vec::new();
     for call in &calls {
-        alone.push(bench.score(call.clone()).await.unwrap());
+        alone.push(fixture.score(call.clone()).await.unwrap());
     }
-    // Who meets whom in a batch is up to the threads; a few rounds are enough for some to meet.
+    // Which requests share a batch depends on the threads; a few rounds are enough for some to.
     let mut merged = 0;
     for _ in 0..50 {
-        let together = calls.iter().cloned().map(|call| bench.score(call));
+        let together = calls.iter().cloned().map(|call| fixture.score(call));
         for (one, other) in alone.iter().zip(futures::future::join_all(together).await) {
             let other = other.unwrap();
             near(&one.ctr, &other.ctr, 1e-5);
@@ -100,38 +100,38 @@ async fn scores_do_not_depend_on_who_is_scored_beside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_larger_than_a_batch_is_split_and_comes_back_whole() {
-    let bench = Bench::new().await;
+async fn a_request_larger_than_a_batch_is_split_and_reassembled() {
+    let fixture = Fixture::new().await;
     let many: Vec<usize> = (0..150).map(|at| 1 + (at * 7) % 40).collect();
-    let scored = bench.score(call("u4", many.iter().copied())).await.unwrap();
+    let scored = fixture.score(call("u4", many.iter().copied())).await.unwrap();
     assert_eq!(scored.coverage.rows, 150);
-    let each = bench.score(call("u4", 1..=30)).await.unwrap().ctr;
-    let rest = bench.score(call("u4", 31..=40)).await.unwrap().ctr;
+    let each = fixture.score(call("u4", 1..=30)).await.unwrap().ctr;
+    let rest = fixture.score(call("u4", 31..=40)).await.unwrap().ctr;
     let each: Vec<f32> = each.iter().chain(rest.iter()).copied().collect();
     let expected: Vec<f32> = many.iter().map(|item| each[item - 1]).collect();
     near(&scored.ctr, &expected, 1e-5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coverage_says_where_vectors_came_from() {
-    let bench = Bench::new().await;
-    let first = bench.score(call("u2", [1, 2, 999])).await.unwrap();
+async fn coverage_reports_the_origin_of_vectors() {
+    let fixture = Fixture::new().await;
+    let first = fixture.score(call("u2", [1, 2, 999])).await.unwrap();
     let coverage = first.coverage;
     assert_eq!((coverage.rows, coverage.encoded, coverage.missing), (3, 2, 1));
     assert_eq!(coverage.history, 2);
     assert!(first.batch_rows >= 3);
-    let second = bench.score(call("u2", [1, 2, 999])).await.unwrap().coverage;
+    let second = fixture.score(call("u2", [1, 2, 999])).await.unwrap().coverage;
     assert_eq!((second.memory, second.missing), (2, 1));
-    assert_eq!(bench.scoring.counts().missing_rows, 2);
+    assert_eq!(fixture.scoring.counts().missing_rows, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_came_before_the_moment_counts() {
-    let bench = Bench::new().await;
+async fn only_events_before_the_request_time_count() {
+    let fixture = Fixture::new().await;
     for model in [ModelKind::Unified, ModelKind::Idrec] {
         let at = |as_of| Score { as_of, model, ..call("u4", [1, 2]) };
-        let early = bench.score(at(2_000_001)).await.unwrap();
-        let late = bench.score(at(LATER)).await.unwrap();
+        let early = fixture.score(at(2_000_001)).await.unwrap();
+        let late = fixture.score(at(LATER)).await.unwrap();
         assert_eq!((early.coverage.history, late.coverage.history), (2, 4), "{model:?}");
         if model == ModelKind::Unified {
             assert_ne!(early.ctr, late.ctr);
@@ -140,11 +140,11 @@ async fn only_what_came_before_the_moment_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_to_score_is_an_empty_answer_and_too_much_an_error() {
-    let bench = Bench::new().await;
-    let empty = bench.score(call("u1", [])).await.unwrap();
+async fn no_candidates_are_an_empty_answer_and_too_many_an_error() {
+    let fixture = Fixture::new().await;
+    let empty = fixture.score(call("u1", [])).await.unwrap();
     assert_eq!((empty.ctr.len(), empty.coverage.rows), (0, 0));
-    let error = bench.score(call("u1", 0..201)).await.unwrap_err();
+    let error = fixture.score(call("u1", 0..201)).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidArgument);
     assert!(error.message.contains("items") && error.message.contains("200"), "{error}");
 }
@@ -165,7 +165,7 @@ fn changed(change: impl FnOnce(&mut serde_json::Value)) -> (tempfile::TempDir, A
     (folder, bundle)
 }
 
-/// One more bundle input is a source, and who reads it: `history.length` came so.
+/// One more bundle input is a source and its reader: `history.length` was added so.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_length_of_the_history_is_an_input() {
     let (_folder, bundle) = changed(|manifest| {
@@ -173,34 +173,34 @@ async fn the_length_of_the_history_is_an_input() {
         let recency = inputs.iter_mut().find(|input| input["name"] == "recency").unwrap();
         recency["source"] = "history.length".into();
     });
-    let (plain, bench) = (Bench::new().await, Bench::with(bundle, options()).await);
+    let (plain, fixture) = (Fixture::new().await, Fixture::with(bundle, options()).await);
     // Three seconds after the second entry the recency bucket is 2, and so is the length.
     let soon = Score { as_of: 2_003_000, ..call("u2", [1, 7, 2]) };
     let late = Score { as_of: LATER, ..soon.clone() };
     let expected = plain.score(soon.clone()).await.unwrap().ctr;
-    assert_eq!(bench.score(soon).await.unwrap().ctr, expected);
-    assert_eq!(bench.score(late.clone()).await.unwrap().ctr, expected);
+    assert_eq!(fixture.score(soon).await.unwrap().ctr, expected);
+    assert_eq!(fixture.score(late.clone()).await.unwrap().ctr, expected);
     assert_ne!(plain.score(late).await.unwrap().ctr, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bundle_without_idrec_scores_with_what_it_has_and_says_so() {
+async fn a_bundle_without_idrec_scores_with_unified_and_reports_it() {
     let (_folder, bundle) = changed(|manifest| {
         for list in ["graphs", "calibration"] {
             manifest[list].as_object_mut().unwrap().remove("idrec");
         }
     });
-    let bench = Bench::with(bundle, options()).await;
+    let fixture = Fixture::with(bundle, options()).await;
     let idrec = Score { model: ModelKind::Idrec, ..call("u1", [1]) };
-    let scored = bench.score(idrec).await.unwrap();
+    let scored = fixture.score(idrec).await.unwrap();
     let fell = scored.fell.unwrap();
     assert_eq!((scored.model, fell.code), (ModelKind::Unified, ErrorCode::InvalidArgument));
     assert!(fell.message.contains("idrec"), "{fell}");
-    let unified = bench.score(call("u1", [1])).await.unwrap();
+    let unified = fixture.score(call("u1", [1])).await.unwrap();
     assert_eq!((unified.ctr, unified.fell), (scored.ctr, None));
 }
 
-/// What is done to an answer.
+/// An alteration of an answer.
 type Fault = fn(Fetched) -> Fetched;
 
 /// The real embedding role, with one fault.
@@ -238,21 +238,21 @@ fn a_row_too_few(fetched: Fetched) -> Fetched {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
-    let bench = Bench::new().await;
-    let whole = bench.score(call("u3", [1, 2, 3])).await.unwrap().ctr;
-    let faulty = Faulty { inner: bench.embedding_role(), fault: not_a_number };
+async fn a_nan_score_sorts_last_and_does_not_affect_other_requests() {
+    let fixture = Fixture::new().await;
+    let whole = fixture.score(call("u3", [1, 2, 3])).await.unwrap().ctr;
+    let faulty = Faulty { inner: fixture.embedding_role(), fault: not_a_number };
     let faulty = Arc::new(faulty);
     let some = ScoringOptions { max_not_finite_share: 0.5, ..options() };
-    let service = bench.beside(faulty.clone(), some);
+    let service = fixture.beside(faulty.clone(), some);
     let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
     assert!(scored.ctr[1].is_nan());
     near(&[scored.ctr[0], scored.ctr[2]], &[whole[0], whole[2]], 1e-6);
     assert_eq!(service.counts().not_finite, 1);
 
-    // With more of them than may be, the rung below answers, and says why.
+    // Above the allowed share the rung below answers, with the reason.
     let few = ScoringOptions { max_not_finite_share: 0.1, ..options() };
-    let service = bench.beside(faulty, few);
+    let service = fixture.beside(faulty, few);
     for _ in 0..40 {
         let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
         assert_eq!(scored.model, ModelKind::Idrec);
@@ -261,19 +261,19 @@ async fn a_score_that_is_no_number_sinks_and_harms_nobody_else() {
         assert_eq!(fell.code, ErrorCode::NotFinite, "{fell}");
         assert!(fell.message.contains("1 of 3"), "{fell}");
     }
-    assert!(service.not_finite_share().unwrap() > 0.1, "readiness says so");
+    assert!(service.not_finite_share().unwrap() > 0.1, "readiness reports it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_embedding_role_must_not_answer_is_refused_and_idrec_scores() {
-    let bench = Bench::new().await;
+async fn an_invalid_embedding_answer_is_refused_and_idrec_scores() {
+    let fixture = Fixture::new().await;
     let faults: [(Fault, ErrorCode, &str); 2] = [
         (another_bundle, ErrorCode::Unavailable, "another-1"),
         (a_row_too_few, ErrorCode::Internal, "2 x"),
     ];
     for (fault, code, says) in faults {
-        let faulty = Faulty { inner: bench.embedding_role(), fault };
-        let service = bench.beside(Arc::new(faulty), options());
+        let faulty = Faulty { inner: fixture.embedding_role(), fault };
+        let service = fixture.beside(Arc::new(faulty), options());
         let scored = service.call(Context::background(), call("u3", [1, 2, 3])).await.unwrap();
         assert_eq!((scored.model, scored.ctr.len()), (ModelKind::Idrec, 3));
         let error = scored.fell.unwrap();
@@ -283,39 +283,39 @@ async fn what_an_embedding_role_must_not_answer_is_refused_and_idrec_scores() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_went_away_leaves_the_queue() {
-    let bench = Bench::new().await;
-    bench.score(call("u1", 1..=40)).await.unwrap();
+async fn a_cancelled_request_leaves_the_queue() {
+    let fixture = Fixture::new().await;
+    fixture.score(call("u1", 1..=40)).await.unwrap();
     for _ in 0..20 {
-        let scored = bench.score(call("u1", 1..=40));
+        let scored = fixture.score(call("u1", 1..=40));
         // Polled at most a few times, then dropped wherever it is.
         let _ = tokio::time::timeout(std::time::Duration::from_micros(50), scored).await;
     }
     for _ in 0..2_000 {
-        if bench.scoring.waiting() == 0 {
+        if fixture.scoring.waiting() == 0 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
-    assert_eq!(bench.scoring.waiting(), 0);
-    assert!(bench.scoring.alive());
-    assert_eq!(bench.score(call("u1", [1])).await.unwrap().ctr.len(), 1);
+    assert_eq!(fixture.scoring.waiting(), 0);
+    assert!(fixture.scoring.alive());
+    assert_eq!(fixture.score(call("u1", [1])).await.unwrap().ctr.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_has_passed_is_an_error_at_once() {
-    let bench = Bench::new().await;
+    let fixture = Fixture::new().await;
     let context = Context::background().within(std::time::Duration::ZERO);
-    let error = bench.scoring.call(context, call("u1", [1])).await.unwrap_err();
+    let error = fixture.scoring.call(context, call("u1", [1])).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::DeadlineExceeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_is_run_before_the_service_is_there() {
-    let bench = Bench::new().await;
+async fn every_shape_is_warmed_before_the_service_starts() {
+    let fixture = Fixture::new().await;
     let mut steps = Vec::new();
     let options = ScoringOptions { workers: 2, ..options() };
-    let parts = ScoringParts { options, ..bench.parts() };
+    let parts = ScoringParts { options, ..fixture.parts() };
     let service = ScoringService::new(parts, &mut |graph, done, total| {
         steps.push((graph, done, total));
     });

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn transforms_are_those_of_the_format() {
+    fn transforms_follow_the_bundle_format() {
         assert_eq!(read(Transform::None, 0.1), 0.1);
         assert_eq!(read(Transform::Log1p, 1.0), std::f32::consts::LN_2);
         assert_eq!(read(Transform::Log1p, -1.0), -std::f32::consts::LN_2);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_number_is_what_the_bundle_says() {
+    fn a_missing_number_has_the_default_of_the_bundle() {
         let coding = NumberCoding::new(Some(Transform::Log1p), Some(-1.0));
         assert_eq!(f32::from_bits(coding.missing()), -1.0);
     }

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_of_what_was_looked_at() {
+    fn presence_shares_are_of_the_inspected_values() {
         let seen = SeenFeatures::new(2);
         for presence in [Presence::Known, Presence::Missing, Presence::Unknown, Presence::Known] {
             seen.add(1, presence);

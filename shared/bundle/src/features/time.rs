@@ -34,18 +34,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hours_and_days_are_those_of_the_place() {
+    fn hours_and_days_are_in_the_local_time_zone() {
         // 2026-03-29, a Sunday, on which Berlin's clocks went from 2 to 3.
         let before = 1_774_745_999_000;
         let time = |timezone| RequestTime { timezone, kind: TimeKind::Ms };
-        let of = |timezone, at, derive| time(timezone).value_at(at, derive).unwrap().to_string();
+        let derived =
+            |timezone, at, derive| time(timezone).value_at(at, derive).unwrap().to_string();
         let berlin = Tz::Europe__Berlin;
-        let hours = [before, before + 1_000].map(|at| of(berlin, at, Derive::Hour));
+        let hours = [before, before + 1_000].map(|at| derived(berlin, at, Derive::Hour));
         assert_eq!(hours, ["1", "3"]);
-        assert_eq!(of(Tz::UTC, before, Derive::Hour), "0");
-        assert_eq!(of(Tz::UTC, before, Derive::Weekday), "6");
-        assert_eq!(of(Tz::Asia__Tokyo, before + 82_800_000, Derive::Weekday), "0");
-        assert_eq!(of(Tz::UTC, 0, Derive::Weekday), "3", "a Thursday");
+        assert_eq!(derived(Tz::UTC, before, Derive::Hour), "0");
+        assert_eq!(derived(Tz::UTC, before, Derive::Weekday), "6");
+        assert_eq!(derived(Tz::Asia__Tokyo, before + 82_800_000, Derive::Weekday), "0");
+        assert_eq!(derived(Tz::UTC, 0, Derive::Weekday), "3", "a Thursday");
         let order = RequestTime { timezone: berlin, kind: TimeKind::Order };
         assert_eq!(order.value_at(before, Derive::Hour), None);
         assert_eq!(time(berlin).value_at(i64::MAX, Derive::Hour), None);

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn halving_weighs_the_neighbours() {
+    fn halving_averages_neighbouring_pixels() {
         let row = grey(4, &[0, 80, 160, 240]);
         assert_eq!(row.resize(2, 1), grey(2, &[57, 183]));
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pixel_fills_any_size() {
+    fn one_pixel_is_scaled_to_any_size() {
         assert_eq!(grey(1, &[77]).resize(3, 2), grey(3, &[77; 6]));
     }
 }

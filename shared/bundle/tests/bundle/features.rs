@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plugrank_contract::{Item, ItemId, User, UserId};
 use serde_json::json;
 
-use crate::copy::{Copy, small};
+use crate::bundle_copy::{BundleCopy, small};
 
 fn item(id: &str, categories: &[&str]) -> Item {
     Item {
@@ -41,7 +41,7 @@ fn slots_say_where_a_feature_is() {
 }
 
 #[test]
-fn of_a_missing_item_only_the_id_is_known() {
+fn a_missing_item_has_its_id_only() {
     let encoder = small().feature_encoder().unwrap();
     assert_eq!(*encoder.missing_item(&ItemId::from("i3")), [4, 0, 0]);
     assert_eq!(*encoder.missing_item(&ItemId::from("i99")), [1, 0, 0]);
@@ -49,7 +49,7 @@ fn of_a_missing_item_only_the_id_is_known() {
 
 #[test]
 fn users_may_be_unknown_or_without_a_profile() {
-    let copy = Copy::new().write("vocab/gender.txt", b"f\nm\n").edit(|manifest| {
+    let copy = BundleCopy::new().write("vocab/gender.txt", b"f\nm\n").edit(|manifest| {
         let gender =
             json!({ "name": "sex", "column": "gender", "vocab": "vocab/gender.txt", "length": 1 });
         manifest["features"]["user"].as_array_mut().unwrap().push(gender);
@@ -68,7 +68,7 @@ fn users_may_be_unknown_or_without_a_profile() {
 
 #[test]
 fn a_vocabulary_that_repeats_a_value_is_refused() {
-    let copy = Copy::new().write("vocab/item_id.txt", b"i1\ni2\ni1\n");
+    let copy = BundleCopy::new().write("vocab/item_id.txt", b"i1\ni2\ni1\n");
     let error = copy.open().unwrap().feature_encoder().unwrap_err();
     assert_eq!(error.to_string(), "vocab/item_id.txt: line 3 repeats `i1` of line 1");
 }

@@ -1,18 +1,18 @@
-//! Pixels as Pillow makes them, and files that are no images.
+//! Pixels equal Pillow's; files that are no images are errors.
 
 use std::fs;
 
 use plugrank_bundle::ImagePreprocessor;
 use serde_json::json;
 
-use crate::copy::{Copy, fixture};
+use crate::bundle_copy::{BundleCopy, fixture};
 
 const MEAN: [f32; 3] = [0.5, 0.4, 0.3];
 const STD: [f32; 3] = [0.25, 0.5, 1.0];
 
 /// The image preprocessor of a bundle whose images have this size.
 fn preprocessor(width: u32, height: u32) -> ImagePreprocessor {
-    let copy = Copy::new().edit(|manifest| {
+    let copy = BundleCopy::new().edit(|manifest| {
         manifest["modal"]["image"]["width"] = json!(width);
         manifest["modal"]["image"]["height"] = json!(height);
         manifest["graphs"]["image_encoder"]["inputs"][0]["shape"] =
@@ -67,7 +67,7 @@ fn jpeg_pixels_are_pillows() {
 }
 
 #[test]
-fn what_is_no_image_is_an_error() {
+fn files_that_are_no_images_are_errors() {
     let preprocessor = preprocessor(24, 32);
     let png = fs::read(fixture("images/drawing.png")).unwrap();
     let refused = |bytes: &[u8]| preprocessor.pixels(bytes).unwrap_err().to_string();
@@ -80,7 +80,7 @@ fn what_is_no_image_is_an_error() {
 }
 
 #[test]
-fn spoiled_bytes_never_panic() {
+fn corrupt_bytes_never_panic() {
     let preprocessor = preprocessor(8, 8);
     for name in ["drawing.png", "drawing.jpg", "palette.png"] {
         let whole = fs::read(fixture("images").join(name)).unwrap();

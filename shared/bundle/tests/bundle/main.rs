@@ -1,8 +1,8 @@
-//! A small committed bundle, and what happens to it when something about it is wrong.
+//! A small committed bundle, and errors about corrupted copies of it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod copy;
+mod bundle_copy;
 mod features;
 mod images;
 mod open;

@@ -1,11 +1,11 @@
-//! Files that are missing, changed or elsewhere; manifests that cannot be read.
+//! Files that are missing, changed or outside the folder; manifests that cannot be parsed.
 
 use std::fs;
 
 use plugrank_bundle::{BundleError, Dim, GraphName, InputSource};
 use serde_json::json;
 
-use crate::copy::{Copy, fixture, small};
+use crate::bundle_copy::{BundleCopy, fixture, small};
 
 #[test]
 fn the_small_bundle_opens() {
@@ -46,7 +46,7 @@ fn the_description_names_what_is_inside() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     fs::remove_file(copy.path("unified.onnx")).unwrap();
     assert!(matches!(copy.open(), Err(BundleError::Missing { .. })));
     let message = copy.refused();
@@ -55,7 +55,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn a_missing_manifest_or_folder_is_named() {
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     fs::remove_file(copy.path("manifest.json")).unwrap();
     assert!(copy.refused().contains("manifest.json is missing from the bundle"));
     let error = plugrank_bundle::Bundle::open(&copy.path("nowhere")).unwrap_err();
@@ -64,7 +64,7 @@ fn a_missing_manifest_or_folder_is_named() {
 
 #[test]
 fn a_cut_off_file_is_named_with_both_sizes() {
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     fs::write(copy.path("idrec.onnx"), b"short").unwrap();
     assert!(matches!(copy.open(), Err(BundleError::Size { .. })));
     let message = copy.refused();
@@ -74,7 +74,7 @@ fn a_cut_off_file_is_named_with_both_sizes() {
 
 #[test]
 fn a_changed_file_is_named_with_both_checksums() {
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     let mut content = fs::read(copy.path("idrec.onnx")).unwrap();
     let last = content.len() - 1;
     content[last] ^= 1;
@@ -88,7 +88,7 @@ fn a_changed_file_is_named_with_both_checksums() {
 fn files_outside_the_folder_are_refused() {
     for name in ["../secret.txt", "/etc/hostname", "vocab/../../secret.txt", ""] {
         let entry = json!({ "sha256": "0", "bytes": 0 });
-        let copy = Copy::new().edit(|manifest| manifest["files"][name] = entry);
+        let copy = BundleCopy::new().edit(|manifest| manifest["files"][name] = entry);
         let error = copy.open().unwrap_err();
         assert!(matches!(&error, BundleError::Outside { file } if file == name), "{error}");
     }
@@ -99,7 +99,7 @@ fn files_outside_the_folder_are_refused() {
 fn links_may_stay_inside_and_not_lead_outside() {
     use std::os::unix::fs::symlink;
 
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     fs::rename(copy.path("idrec.onnx"), copy.path("real.onnx")).unwrap();
     symlink("real.onnx", copy.path("idrec.onnx")).unwrap();
     copy.open().unwrap();
@@ -109,29 +109,29 @@ fn links_may_stay_inside_and_not_lead_outside() {
 }
 
 #[test]
-fn another_format_is_refused_as_such() {
-    let copy = Copy::new().edit(|manifest| manifest["format"] = json!(3));
+fn an_unsupported_format_version_is_refused() {
+    let copy = BundleCopy::new().edit(|manifest| manifest["format"] = json!(3));
     let message = copy.refused();
     assert_eq!(
         message,
         "manifest.json has format 3; this version of Plugrank reads formats 1 to 2"
     );
-    let copy = Copy::new().edit(|manifest| manifest["format"] = json!("one"));
+    let copy = BundleCopy::new().edit(|manifest| manifest["format"] = json!("one"));
     assert!(copy.refused().contains("at `format`"));
 }
 
 #[test]
-fn an_unknown_key_is_told_with_its_path() {
-    let copy = Copy::new().edit(|manifest| manifest["modal"]["text"]["stem"] = json!(true));
+fn an_unknown_key_is_named_with_its_path() {
+    let copy = BundleCopy::new().edit(|manifest| manifest["modal"]["text"]["stem"] = json!(true));
     let message = copy.refused();
     assert!(message.contains("at `modal.text.stem`: unknown field `stem`"), "{message}");
-    let copy = Copy::new().edit(|manifest| manifest["history"]["clicks"] = json!(-1));
+    let copy = BundleCopy::new().edit(|manifest| manifest["history"]["clicks"] = json!(-1));
     assert!(copy.refused().contains("at `history.clicks`"));
 }
 
 #[test]
-fn what_is_not_json_is_refused() {
-    let copy = Copy::new();
+fn a_manifest_that_is_not_json_is_refused() {
+    let copy = BundleCopy::new();
     fs::write(copy.path("manifest.json"), "{ \"format\": 1,").unwrap();
     assert!(copy.refused().starts_with("manifest.json, at `.`: EOF"));
     fs::write(copy.path("manifest.json"), "[]").unwrap();
@@ -153,7 +153,7 @@ fn with_external_weight(location: &str) -> Vec<u8> {
 
 #[test]
 fn weights_in_a_file_that_is_not_listed_are_refused() {
-    let copy = Copy::new().write("unified.onnx", &with_external_weight("w.bin"));
+    let copy = BundleCopy::new().write("unified.onnx", &with_external_weight("w.bin"));
     fs::write(copy.path("w.bin"), b"weights").unwrap();
     let message = copy.refused();
     assert!(
@@ -161,13 +161,13 @@ fn weights_in_a_file_that_is_not_listed_are_refused() {
         "{message}"
     );
     assert!(copy.write("w.bin", b"weights").open().is_ok());
-    let outside = Copy::new().write("unified.onnx", &with_external_weight("../w.bin"));
+    let outside = BundleCopy::new().write("unified.onnx", &with_external_weight("../w.bin"));
     assert!(outside.refused().contains("`../w.bin`"));
 }
 
 #[test]
 fn a_byte_order_mark_is_named() {
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     let manifest = fs::read_to_string(copy.path("manifest.json")).unwrap();
     fs::write(copy.path("manifest.json"), format!("\u{feff}{manifest}")).unwrap();
     assert_eq!(

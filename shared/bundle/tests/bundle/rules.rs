@@ -1,13 +1,13 @@
-//! Manifests that can be read and make no sense.
+//! Manifests that parse but are inconsistent.
 
 use plugrank_bundle::BundleError;
 use serde_json::{Value, json};
 
-use crate::copy::Copy;
+use crate::bundle_copy::BundleCopy;
 
 /// The message with which the small bundle is refused after a change of its manifest.
 fn after(change: impl FnOnce(&mut Value)) -> String {
-    Copy::new().edit(change).refused()
+    BundleCopy::new().edit(change).refused()
 }
 
 fn input<'a>(manifest: &'a mut Value, graph: &str, name: &str) -> &'a mut Value {
@@ -16,14 +16,14 @@ fn input<'a>(manifest: &'a mut Value, graph: &str, name: &str) -> &'a mut Value 
 }
 
 #[test]
-fn a_source_must_exist_and_fit_its_graph() {
+fn a_source_must_exist_and_be_allowed_in_its_graph() {
     for (graph, name, found) in [
         ("unified", "vector", "candidate.vector"),
         ("unified", "vector", "history.item.item_vector"),
         ("item_encoder", "modal", "text.mask"),
         ("text_encoder", "mask", "history.mask"),
     ] {
-        let copy = Copy::new().edit(|m| input(m, graph, name)["source"] = json!(found));
+        let copy = BundleCopy::new().edit(|m| input(m, graph, name)["source"] = json!(found));
         let error = copy.open().unwrap_err();
         assert!(
             matches!(&error, BundleError::Source { graph: g, input, found: f }
@@ -59,7 +59,7 @@ fn an_input_has_its_sources_type_and_shape() {
 }
 
 #[test]
-fn a_source_names_what_there_is() {
+fn a_source_must_name_an_existing_feature_or_output() {
     let brand = json!("item.feature.brand");
     let message = after(|m| input(m, "item_encoder", "categories")["source"] = brand);
     assert!(message.ends_with("there is no feature `brand`"), "{message}");
@@ -69,7 +69,7 @@ fn a_source_names_what_there_is() {
 }
 
 #[test]
-fn required_graphs_are_there() {
+fn required_graphs_must_be_present() {
     let gone = |graph: &'static str| {
         after(move |m| {
             m["graphs"].as_object_mut().unwrap().remove(graph);
@@ -77,7 +77,7 @@ fn required_graphs_are_there() {
     };
     assert!(gone("user_encoder").contains("the graph `user_encoder` is missing"));
     assert!(gone("text_encoder").contains("there is no graph `text_encoder`"));
-    let idrec = Copy::new().edit(|m| {
+    let idrec = BundleCopy::new().edit(|m| {
         m["graphs"].as_object_mut().unwrap().remove("idrec");
         m["calibration"].as_object_mut().unwrap().remove("idrec");
     });
@@ -87,7 +87,7 @@ fn required_graphs_are_there() {
 }
 
 #[test]
-fn inputs_and_outputs_are_named_once() {
+fn input_and_output_names_are_unique() {
     let message = after(|m| input(m, "unified", "mask")["name"] = json!("keys"));
     assert!(message.contains("at `graphs.unified.inputs`: `keys` is there twice"), "{message}");
     let twice = |m: &mut Value| {
@@ -97,7 +97,7 @@ fn inputs_and_outputs_are_named_once() {
 }
 
 #[test]
-fn outputs_are_what_their_graph_must_give() {
+fn graphs_must_have_the_required_outputs() {
     let message = after(|m| m["graphs"]["idrec"]["outputs"][0]["dtype"] = json!("f16"));
     assert!(message.contains("there must be one output, the task's logit"), "{message}");
     let message = after(|m| m["graphs"]["idrec"]["outputs"][0]["shape"] = json!(["users"]));
@@ -120,7 +120,7 @@ fn a_record_has_one_dtype() {
 }
 
 #[test]
-fn sizes_add_up_and_stay_small() {
+fn sizes_must_add_up_and_stay_in_range() {
     let message = after(|m| m["modal"]["dim"] = json!(8));
     assert!(message.contains("at `modal.dim`: is 8, but its parts add up to 7"), "{message}");
     let message = after(|m| m["modal"]["text"]["dim"] = json!(u64::MAX));
@@ -136,7 +136,7 @@ fn sizes_add_up_and_stay_small() {
 }
 
 #[test]
-fn every_file_that_is_used_is_listed() {
+fn every_referenced_file_must_be_listed() {
     for (file, key) in [
         ("unified.onnx", "graphs.unified.file"),
         ("tokenizer.json", "modal.text.tokenizer"),
@@ -154,7 +154,7 @@ fn every_file_that_is_used_is_listed() {
 }
 
 #[test]
-fn impossible_calibrations_are_refused() {
+fn invalid_calibrations_are_refused() {
     let calibrated = |graph: &str, with: Value| after(|m| m["calibration"][graph] = with);
     let message = calibrated("unified", json!({ "method": "isotonic", "x": [1, 0], "y": [0, 1] }));
     assert!(message.contains("at `calibration.unified.click`: `x` must be strictly ascending"));

@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use plugrank_bundle::{GraphName, InputSource};
 use serde_json::{Value, json};
 
-use crate::copy::Copy;
+use crate::bundle_copy::BundleCopy;
 
 fn schema() -> Validator {
     let text = include_str!("../../manifest.schema.json");
@@ -15,14 +15,14 @@ fn schema() -> Validator {
 
 #[test]
 fn the_small_manifest_conforms() {
-    let manifest = Copy::new().manifest();
+    let manifest = BundleCopy::new().manifest();
     let errors: Vec<_> = schema().iter_errors(&manifest).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
 #[test]
 fn the_typed_manifest_conforms() {
-    let copy = Copy::from("typed");
+    let copy = BundleCopy::from("typed");
     let written = serde_json::to_value(copy.open().unwrap().manifest()).unwrap();
     for manifest in [copy.manifest(), written] {
         let errors: Vec<_> =
@@ -32,15 +32,15 @@ fn the_typed_manifest_conforms() {
 }
 
 #[test]
-fn what_the_code_writes_conforms() {
-    let manifest = Copy::new().open().unwrap().manifest().clone();
+fn written_manifests_conform_to_the_schema() {
+    let manifest = BundleCopy::new().open().unwrap().manifest().clone();
     let manifest = serde_json::to_value(manifest).unwrap();
     assert!(schema().is_valid(&manifest), "{manifest:#}");
 }
 
 #[test]
-fn optional_keys_may_be_absent_for_both() {
-    let copy = Copy::new().edit(|manifest| {
+fn optional_keys_may_be_absent_for_schema_and_code() {
+    let copy = BundleCopy::new().edit(|manifest| {
         let manifest = manifest.as_object_mut().unwrap();
         manifest.remove("calibration");
         manifest.remove("metrics");
@@ -50,7 +50,7 @@ fn optional_keys_may_be_absent_for_both() {
 }
 
 #[test]
-fn what_the_schema_refuses_the_code_refuses() {
+fn the_code_refuses_what_the_schema_refuses() {
     let changes: [fn(&mut Value); 19] = [
         |m| m["format"] = json!(3),
         |m| m["extra"] = json!(1),
@@ -74,16 +74,16 @@ fn what_the_schema_refuses_the_code_refuses() {
     ];
     let schema = schema();
     for (number, change) in changes.into_iter().enumerate() {
-        let copy = Copy::new().edit(change);
+        let copy = BundleCopy::new().edit(change);
         assert!(!schema.is_valid(&copy.manifest()), "the schema takes change {number}");
         assert!(copy.open().is_err(), "the code takes change {number}");
     }
 }
 
 #[test]
-fn the_schema_has_every_source_of_a_graph() {
+fn the_schema_lists_every_source_of_each_graph() {
     let schema = schema();
-    let manifest = Copy::new().manifest();
+    let manifest = BundleCopy::new().manifest();
     for graph in [
         GraphName::TextEncoder,
         GraphName::ImageEncoder,

@@ -2,7 +2,7 @@
 
 use plugrank_bundle::TextPreprocessor;
 
-use crate::copy::{Copy, small};
+use crate::bundle_copy::{BundleCopy, small};
 
 fn preprocessor() -> TextPreprocessor {
     TextPreprocessor::load(&small()).unwrap().unwrap()
@@ -29,14 +29,14 @@ fn long_texts_are_cut_and_keep_their_end() {
 }
 
 #[test]
-fn no_text_is_no_row() {
+fn empty_text_has_no_row() {
     let tokens = preprocessor().encode(vec![]).unwrap();
     assert_eq!((tokens.rows, tokens.width, tokens.ids.len()), (0, 1, 0));
 }
 
 #[test]
 fn a_bundle_without_text_has_no_tokenizer() {
-    let copy = Copy::new().edit(|manifest| {
+    let copy = BundleCopy::new().edit(|manifest| {
         let manifest = manifest.as_object_mut().unwrap();
         manifest["modal"].as_object_mut().unwrap().remove("text");
         manifest["modal"]["dim"] = 3.into();
@@ -49,8 +49,8 @@ fn a_bundle_without_text_has_no_tokenizer() {
 }
 
 #[test]
-fn what_is_no_tokenizer_is_refused() {
-    let copy = Copy::new().write("tokenizer.json", b"{}");
+fn an_invalid_tokenizer_is_refused() {
+    let copy = BundleCopy::new().write("tokenizer.json", b"{}");
     let error = TextPreprocessor::load(&copy.open().unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("tokenizer.json: not a tokenizer this version can read"), "{error}");
 }

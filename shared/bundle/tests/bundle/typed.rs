@@ -9,10 +9,10 @@ use plugrank_contract::{
 };
 use serde_json::{Value, json};
 
-use crate::copy::{Copy, fixture};
+use crate::bundle_copy::{BundleCopy, fixture};
 
 fn after(change: impl FnOnce(&mut Value)) -> String {
-    Copy::from("typed").edit(change).refused()
+    BundleCopy::from("typed").edit(change).refused()
 }
 
 fn encoder() -> FeatureEncoder {
@@ -44,12 +44,12 @@ fn item(features: &[(&str, FeatureValue)]) -> ([u32; 1], f32, [u32; 4]) {
 }
 
 #[test]
-fn values_become_ids_and_numbers() {
+fn item_values_become_ids_and_numbers() {
     let none = item(&[]);
     assert_eq!(none, ([0], -1.0, [0, 0, 0, 0]));
     let missing = encoder().missing_item(&ItemId::from("i"));
     assert_eq!(f32::from_bits(missing[1]), -1.0, "what stands for a missing price");
-    // Whole numbers by all their digits, others by the fewest, flags by their word.
+    // Integers with all digits, other numbers with the fewest, booleans as `true` or `false`.
     for (brand, id) in [
         ("acme".into(), 2),
         (FeatureValue::from(9_007_199_254_740_993), 3),
@@ -73,7 +73,7 @@ fn values_become_ids_and_numbers() {
 }
 
 #[test]
-fn users_requests_and_candidates_have_rows() {
+fn users_requests_and_candidates_are_encoded_to_rows() {
     let encoder = encoder();
     let id = UserId::from("u");
     let user = User { user_id: id.clone(), features: values(&[("age", 55.into())]) };
@@ -121,7 +121,7 @@ fn entries_of_a_history_have_an_action_and_a_value() {
 }
 
 #[test]
-fn a_text_where_a_number_is_read_is_named() {
+fn a_text_in_a_number_feature_is_named() {
     let encoder = encoder();
     let wrong = encoder.wrong_request(&values(&[("temperature", "warm".into())])).unwrap();
     assert_eq!(wrong.column, "temperature");
@@ -133,20 +133,20 @@ fn a_text_where_a_number_is_read_is_named() {
 }
 
 #[test]
-fn the_manifest_says_what_is_read() {
-    let bundle = Copy::from("typed").open().unwrap();
+fn the_manifest_has_main_task_time_zone_and_calibrations() {
+    let bundle = BundleCopy::from("typed").open().unwrap();
     let manifest = bundle.manifest();
     assert_eq!((manifest.main_task(), manifest.timezone.name()), ("click", "Europe/Berlin"));
     assert_eq!(bundle.record().vector(), None);
     let click = bundle.calibration(GraphName::Unified, "click").apply(1.0);
     assert!((click - 0.731_058_6).abs() < 1e-6);
     assert_eq!(bundle.calibration(GraphName::Unified, "purchase").apply(0.0), 0.5);
-    let purchase = Copy::from("typed").edit(|m| m["value"] = json!({ "task": "purchase" }));
+    let purchase = BundleCopy::from("typed").edit(|m| m["value"] = json!({ "task": "purchase" }));
     assert_eq!(purchase.open().unwrap().manifest().main_task(), "purchase");
 }
 
 #[test]
-fn features_that_make_no_sense_are_refused() {
+fn invalid_features_are_refused() {
     type Change = fn(&mut Value);
     let cases: [(Change, &str); 15] = [
         (|m| m["timezone"] = json!("Mars/Base"), "timezone"),
@@ -209,10 +209,10 @@ fn tasks_have_one_output_each() {
 }
 
 #[test]
-fn the_formats_do_not_mix() {
-    let old = Copy::new().edit(|m| m["format"] = json!(2));
+fn keys_of_one_format_are_refused_in_the_other() {
+    let old = BundleCopy::new().edit(|m| m["format"] = json!(2));
     assert!(old.refused().contains("at `calibration."), "one calibration a graph is of format 1");
-    let names: BTreeMap<_, _> = Copy::new().open().unwrap().manifest().calibration.clone();
+    let names: BTreeMap<_, _> = BundleCopy::new().open().unwrap().manifest().calibration.clone();
     let tasks: Vec<_> = names.values().flat_map(|tasks| tasks.keys()).collect();
     assert_eq!(tasks, ["click", "click"]);
 }

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_told() {
+    fn invalid_feature_values_are_named() {
         for (json, part) in [
             ("null", "expected a text, a number, true, false, or a list"),
             ("{}", "expected a text, a number"),

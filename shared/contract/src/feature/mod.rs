@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_comes_back_from_both_forms() {
+    fn values_round_trip_in_json_and_postcard() {
         let number = |number: f64| Number::new(number).unwrap();
         let values: [FeatureValue; 9] = [
             "".into(),

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_model_reads_is_finite() {
+    fn numbers_read_by_a_model_are_finite() {
         for number in [Number::from(u64::MAX), i64::MIN.into(), Number::new(-3.4e38).unwrap()] {
             assert!(number.as_f32().is_finite() && number.as_f64().is_finite());
         }

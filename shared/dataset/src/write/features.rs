@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_holds_all_exactly() {
+    fn the_column_type_holds_every_value_exactly() {
         let number = |number: f64| FeatureValue::from(Number::new(number).unwrap());
         let large = FeatureValue::from(Number::from(u64::MAX));
         let wide = FeatureValue::from((1_i64 << 53) + 1);

@@ -1,4 +1,4 @@
-//! Folders as other writers make them, right ones and wrong ones; training's tests read the same.
+//! Folders as other writers make them, valid and invalid ones; training's tests read the same.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -37,7 +37,7 @@ fn problems(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn all_problems_are_told_with_counts_and_first_rows() {
+fn all_problems_are_reported_with_counts_and_first_rows() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/many_problems");
     let message = DatasetFolder::checked(&folder).unwrap_err().to_string();
     for part in [
@@ -52,7 +52,7 @@ fn all_problems_are_told_with_counts_and_first_rows() {
 }
 
 #[test]
-fn what_is_not_available_stays_so() {
+fn unavailable_items_stay_unavailable() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/available");
     let folder = DatasetFolder::checked(&folder).unwrap();
     let items = folder.items().unwrap();

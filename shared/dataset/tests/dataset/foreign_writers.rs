@@ -31,7 +31,7 @@ fn with(column: &'static str, array: ArrayRef) -> Columns {
 }
 
 #[test]
-fn types_of_the_same_meaning_are_read() {
+fn equivalent_arrow_types_are_read() {
     let (dir, folder) = folder();
     let dictionary: DictionaryArray<Int32Type> = ["i1", "i2"].into_iter().collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -111,7 +111,7 @@ fn errors_name_file_column_row_and_fix() {
 }
 
 #[test]
-fn an_item_that_comes_twice_is_named() {
+fn a_repeated_item_is_named() {
     let (dir, folder) = folder();
     let columns = vec![
         ("item_id", text(&[Some("i1"), Some("i7"), Some("i7")])),
@@ -158,7 +158,7 @@ fn profiles(column: ArrayRef) -> Result<Vec<Option<String>>, String> {
 }
 
 #[test]
-fn further_columns_are_typed_values() {
+fn additional_columns_are_typed_values() {
     let list = |entry: DataType, array: ArrayRef| -> ArrayRef {
         let field = Field::new("element", entry, true).into();
         let fixed = FixedSizeListArray::new(field, 2, array, Some(vec![true, true, false].into()));
@@ -221,7 +221,7 @@ fn further_columns_are_typed_values() {
 }
 
 #[test]
-fn a_number_that_no_model_can_read_is_named_by_its_row() {
+fn a_non_finite_number_is_named_by_its_row() {
     let column = Float64Array::from(vec![1.0, f64::INFINITY, 0.0]);
     let message = profiles(Arc::new(column)).unwrap_err();
     assert!(message.contains("`x`, row 1: is inf; a number is finite"), "{message}");

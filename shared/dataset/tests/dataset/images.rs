@@ -16,7 +16,7 @@ fn an_image_inside_the_folder_is_read() {
 }
 
 #[test]
-fn paths_out_of_the_folder_are_refused() {
+fn image_paths_outside_the_folder_are_refused() {
     let (dir, folder) = folder();
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("a.png"), PNG).unwrap();
@@ -36,7 +36,7 @@ fn paths_out_of_the_folder_are_refused() {
 }
 
 #[test]
-fn what_is_no_image_is_refused() {
+fn files_that_are_no_images_are_refused() {
     let (dir, folder) = folder();
     fs::write(dir.path().join("a.png"), "GIF89a").unwrap();
     let message = folder.image("a.png").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What is written is what is read.
+//! Rows read back equal the rows written.
 
 use std::{collections::BTreeMap, fs};
 
@@ -21,7 +21,7 @@ pub(crate) fn item(number: usize) -> DatasetItem {
         present(6, "price", half.into()),
         present(7, "tags", FeatureValue::Texts(["a".into(), "b".into()].into())),
         present(8, "sizes", FeatureValue::Numbers([half, 3_i64.into()].into())),
-        // What no one column of numbers holds.
+        // Texts and numbers mixed, which no numeric column holds.
         present(9, "code", if number.is_multiple_of(2) { "x".into() } else { 7.into() }),
     ];
     DatasetItem {
@@ -41,13 +41,13 @@ pub(crate) fn item(number: usize) -> DatasetItem {
 
 /// The columns that the first items' features need.
 pub(crate) fn columns() -> Vec<(&'static str, FeatureType)> {
-    let of = |name: &'static str| {
+    let column = |name: &'static str| {
         let items = (0..10).map(item);
         let types =
             items.filter_map(|row| row.item.features.get(name).map(FeatureType::from_value));
         (name, types.reduce(FeatureType::with).unwrap_or_default())
     };
-    ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(of).to_vec()
+    ["brand", "stock", "hash", "price", "tags", "sizes", "code"].map(column).to_vec()
 }
 
 pub(crate) fn impression(number: usize) -> InteractionRow {
@@ -64,7 +64,7 @@ pub(crate) fn impression(number: usize) -> InteractionRow {
 }
 
 #[test]
-fn rows_come_back_as_written_over_many_batches() {
+fn rows_round_trip_over_many_batches() {
     let (dir, folder) = folder();
     let count = 20_000;
 
@@ -128,7 +128,7 @@ fn stocked(stock: FeatureValue) -> DatasetItem {
 }
 
 #[test]
-fn an_unfinished_file_does_not_look_whole() {
+fn an_unfinished_file_is_not_visible() {
     let (dir, folder) = folder();
     let mut items = ItemWriter::create(dir.path(), &columns()).unwrap();
     items.write(item(1)).unwrap();
@@ -139,7 +139,7 @@ fn an_unfinished_file_does_not_look_whole() {
 }
 
 #[test]
-fn writers_refuse_what_readers_would() {
+fn writers_refuse_what_readers_refuse() {
     let (dir, _folder) = folder();
     let mut items = ItemWriter::create(dir.path(), &[]).unwrap();
     let message = items.write(item(1)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! A cached state lasts as long as what it was made from stays as it was.
+//! A cached user state is valid until one of its inputs changes.
 
 use std::collections::BTreeMap;
 
@@ -6,93 +6,93 @@ use plugrank_contract::Deadline;
 use plugrank_contract::{TimestampMs, User, UserId, embedding::Tiers};
 use plugrank_encoding::EncodingOptions;
 
-use crate::bench::{Bench, event, ids, item};
+use crate::fixture::{Fixture, event, ids, item};
 
 const LATER: TimestampMs = 5_000_000;
 
-/// A bench whose user `u1` has a cached state.
-async fn bench() -> Bench {
-    let bench = Bench::new(EncodingOptions::default()).await;
-    bench.state("u1", LATER).await;
-    assert!(bench.state("u1", LATER).await.cached);
-    bench
+/// A fixture whose user `u1` has a cached state.
+async fn fixture() -> Fixture {
+    let fixture = Fixture::new(EncodingOptions::default()).await;
+    fixture.state("u1", LATER).await;
+    assert!(fixture.state("u1", LATER).await.cached);
+    fixture
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_items_do_not_touch_it() {
-    let bench = bench().await;
-    let epoch = bench.encoding.items().epoch();
-    bench.write(vec![item("i5", "another title"), item("more", "a shoe")]).await;
-    assert!(bench.encoding.items().epoch() > epoch);
-    assert!(bench.state("u1", LATER).await.cached);
-    bench.store.delete_items(&ids(&["more"])).await.unwrap();
-    bench.refresh(&ids(&["more"])).await;
-    assert!(bench.state("u1", LATER).await.cached);
+async fn changes_of_other_items_keep_the_cached_state() {
+    let fixture = fixture().await;
+    let epoch = fixture.encoding.items().epoch();
+    fixture.write(vec![item("i5", "another title"), item("more", "a shoe")]).await;
+    assert!(fixture.encoding.items().epoch() > epoch);
+    assert!(fixture.state("u1", LATER).await.cached);
+    fixture.store.delete_items(&ids(&["more"])).await.unwrap();
+    fixture.refresh(&ids(&["more"])).await;
+    assert!(fixture.state("u1", LATER).await.cached);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_item_of_the_history_changes_it() {
-    let bench = bench().await;
-    let before = bench.state("u1", LATER).await;
-    bench.write(vec![item("i4", "blue blue lamp")]).await;
-    let after = bench.state("u1", LATER).await;
+async fn a_changed_history_item_invalidates_the_state() {
+    let fixture = fixture().await;
+    let before = fixture.state("u1", LATER).await;
+    fixture.write(vec![item("i4", "blue blue lamp")]).await;
+    let after = fixture.state("u1", LATER).await;
     assert!(!after.cached);
     assert_ne!(after.state, before.state);
-    assert!(bench.state("u1", LATER).await.cached);
+    assert!(fixture.state("u1", LATER).await.cached);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_item_of_the_history_changes_it_and_so_does_its_return() {
-    let bench = bench().await;
-    let before = bench.state("u1", LATER).await;
-    bench.store.delete_items(&ids(&["i4"])).await.unwrap();
-    bench.refresh(&ids(&["i4"])).await;
-    let without = bench.state("u1", LATER).await;
+async fn deleting_and_restoring_a_history_item_invalidates_the_state() {
+    let fixture = fixture().await;
+    let before = fixture.state("u1", LATER).await;
+    fixture.store.delete_items(&ids(&["i4"])).await.unwrap();
+    fixture.refresh(&ids(&["i4"])).await;
+    let without = fixture.state("u1", LATER).await;
     assert!(!without.cached);
     assert_ne!(without.state, before.state);
-    assert!(bench.state("u1", LATER).await.cached, "the missing record is what it has for good");
-    bench.write(vec![item("i4", "red shoe")]).await;
-    let again = bench.state("u1", LATER).await;
+    assert!(fixture.state("u1", LATER).await.cached, "the missing record is what it has for good");
+    fixture.write(vec![item("i4", "red shoe")]).await;
+    let again = fixture.state("u1", LATER).await;
     assert!(!again.cached);
     assert_eq!(again.state, before.state);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_of_the_history_that_becomes_known_changes_it() {
-    let bench = bench().await;
-    bench.store.append_events(vec![event(8, "u1", "later", 4_500_000)]).await.unwrap();
-    let unknown = bench.state("u1", LATER).await;
+async fn adding_an_unknown_history_item_invalidates_the_state() {
+    let fixture = fixture().await;
+    fixture.store.append_events(vec![event(8, "u1", "later", 4_500_000)]).await.unwrap();
+    let unknown = fixture.state("u1", LATER).await;
     assert_eq!((unknown.cached, unknown.state.history_len), (false, 5));
-    assert!(bench.state("u1", LATER).await.cached);
-    bench.write(vec![item("other", "an item that has nothing to do with it")]).await;
-    assert!(bench.state("u1", LATER).await.cached);
-    bench.write(vec![item("later", "a blue book")]).await;
-    let known = bench.state("u1", LATER).await;
+    assert!(fixture.state("u1", LATER).await.cached);
+    fixture.write(vec![item("other", "an item that has nothing to do with it")]).await;
+    assert!(fixture.state("u1", LATER).await.cached);
+    fixture.write(vec![item("later", "a blue book")]).await;
+    let known = fixture.state("u1", LATER).await;
     assert!(!known.cached);
     assert_ne!(known.state, unknown.state);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_profile_changes_it() {
-    let bench = bench().await;
+async fn a_changed_profile_invalidates_the_state() {
+    let fixture = fixture().await;
     let features = BTreeMap::from([("country".to_owned(), "de".into())]);
     let user = User { user_id: UserId::from("u1"), features };
-    bench.store.put_users(vec![user]).await.unwrap();
-    assert!(!bench.state("u1", LATER).await.cached);
-    assert!(bench.state("u1", LATER).await.cached);
+    fixture.store.put_users(vec![user]).await.unwrap();
+    assert!(!fixture.state("u1", LATER).await.cached);
+    assert!(fixture.state("u1", LATER).await.cached);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_made_from_rows_of_an_earlier_content_is_not_kept() {
-    let bench = bench().await;
-    let old = bench.state("u1", LATER).await;
-    bench.write(vec![item("i4", "blue blue lamp")]).await;
-    let view = bench.user("u1", LATER).await;
-    let cached = bench.encoding.user_state(&view, LATER, Deadline::NONE, Tiers::Cached);
+async fn a_state_made_from_outdated_records_is_not_cached() {
+    let fixture = fixture().await;
+    let old = fixture.state("u1", LATER).await;
+    fixture.write(vec![item("i4", "blue blue lamp")]).await;
+    let view = fixture.user("u1", LATER).await;
+    let cached = fixture.encoding.user_state(&view, LATER, Deadline::NONE, Tiers::Cached);
     let cached = cached.await.unwrap();
     assert!(!cached.cached);
     assert_eq!(cached.state, old.state, "the row of `i4` is that of before");
-    let whole = bench.state("u1", LATER).await;
+    let whole = fixture.state("u1", LATER).await;
     assert!(!whole.cached);
     assert_ne!(whole.state, old.state);
 }

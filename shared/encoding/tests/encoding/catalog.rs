@@ -1,26 +1,26 @@
-//! The catalog encoded ahead of requests.
+//! Encoding the catalog ahead of requests.
 
 use plugrank_contract::Deadline;
 use plugrank_contract::embedding::{RecordOrigin, Tiers};
 use plugrank_encoding::{CatalogProgress, EncodingOptions};
 
-use crate::bench::{Bench, all, encoding, item, list};
+use crate::fixture::{Fixture, all, encoding, item, list};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
+async fn the_catalog_is_encoded_once() {
     let options = EncodingOptions { encode_batch: 4, ..EncodingOptions::default() };
-    let bench = Bench::new(options.clone()).await;
-    bench.records(&["i2"]).await;
-    bench.encoding.flush().await;
+    let fixture = Fixture::new(options.clone()).await;
+    fixture.records(&["i2"]).await;
+    fixture.encoding.flush().await;
     let mut steps = Vec::new();
-    let done = bench.encoding.encode_catalog(&mut |step| steps.push(step)).await.unwrap();
+    let done = fixture.encoding.encode_catalog(&mut |step| steps.push(step)).await.unwrap();
     let expected = CatalogProgress { seen: 6, total: 6, cached: 1, encoded: 5, failed: 0 };
     assert_eq!(done, expected);
     assert_eq!(steps.last(), Some(&expected));
     assert!(steps.is_sorted_by_key(|step| step.seen), "{steps:?}");
-    assert!(all(&bench.records(&["i1", "new"]).await, RecordOrigin::Memory));
+    assert!(all(&fixture.records(&["i1", "new"]).await, RecordOrigin::Memory));
 
-    let other = encoding(&bench.store, options).await;
+    let other = encoding(&fixture.store, options).await;
     let again = other.encode_catalog(&mut |_| {}).await.unwrap();
     assert_eq!((again.cached, again.encoded), (6, 0));
     let names = list(&["i1", "new"]);
@@ -29,16 +29,16 @@ async fn the_catalog_is_encoded_once_and_what_was_done_is_not_done_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catalog_larger_than_the_table_drives_nothing_out_of_it() {
+async fn a_catalog_larger_than_the_table_evicts_nothing() {
     // A hundredth of a MiB for records.
     let options =
         EncodingOptions { memory_mb: 1, user_state_share: 0.99, ..EncodingOptions::default() };
-    let bench = Bench::new(options).await;
-    let table = bench.encoding.records_table();
+    let fixture = Fixture::new(options).await;
+    let table = fixture.encoding.records_table();
     let more = table.capacity() + 10;
     let items = (0..more).map(|number| item(&format!("more-{number}"), "red shoe")).collect();
-    bench.write(items).await;
-    let done = bench.encoding.encode_catalog(&mut |_| {}).await.unwrap();
+    fixture.write(items).await;
+    let done = fixture.encoding.encode_catalog(&mut |_| {}).await.unwrap();
     assert_eq!((done.seen, done.failed), (more as u64 + 6, 0));
     assert_eq!(table.evicted(), 0);
     let view = table.view();

@@ -1,4 +1,4 @@
-//! What costs a request nothing when all is in process.
+//! Requests whose data is all in process: no waiting and no store reads.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use plugrank_encoding::{Encoding, EncodingOptions, UnifiedInputs};
 use plugrank_store::Store;
 
 use crate::{
-    bench::{Bench, all, encoding, item, list, rows},
+    fixture::{Fixture, all, encoding, item, list, rows},
     slow_store::SlowStore,
 };
 
@@ -21,16 +21,16 @@ const LATER: i64 = 5_000_000;
 struct Counted {
     store: Arc<SlowStore>,
     encoding: Arc<Encoding>,
-    bench: Bench,
+    fixture: Fixture,
 }
 
 impl Counted {
     async fn new() -> Self {
-        let bench = Bench::new(EncodingOptions::default()).await;
-        let store = SlowStore::new(Arc::clone(&bench.store));
+        let fixture = Fixture::new(EncodingOptions::default()).await;
+        let store = SlowStore::new(Arc::clone(&fixture.store));
         let behind: Arc<dyn Store> = store.clone();
         let encoding = encoding(&behind, EncodingOptions::default()).await;
-        Self { store, encoding, bench }
+        Self { store, encoding, fixture }
     }
 
     async fn inputs(&self, names: &[&str], user: &UserRead, tiers: Tiers) -> UnifiedInputs {
@@ -42,10 +42,10 @@ impl Counted {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_process_is_answered_at_once_and_no_store_is_read() {
+async fn cached_records_and_states_are_returned_at_once_without_store_reads() {
     let counted = Counted::new().await;
     let names = ["i1", "i2", "nobody", "i3", "i1"];
-    let user = UserRead::Read(counted.bench.user("u1", LATER).await);
+    let user = UserRead::Read(counted.fixture.user("u1", LATER).await);
     let first = counted.inputs(&names, &user, Tiers::All).await;
     let reads = counted.store.reads();
     let second = counted.inputs(&names, &user, Tiers::All).now_or_never();
@@ -58,15 +58,15 @@ async fn what_is_in_process_is_answered_at_once_and_no_store_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_read_only_when_nobody_has_tried() {
+async fn a_user_is_read_only_when_no_earlier_stage_tried() {
     let counted = Counted::new().await;
     let users = counted.encoding.users();
     let id = UserId::from("u1");
     let reads = counted.store.reads();
-    let failed = UserRead::Failed("the store is away".to_owned());
+    let failed = UserRead::Failed("the store is unavailable".to_owned());
     let (view, why) = users.read(&id, LATER, &failed, Deadline::NONE).await;
-    assert_eq!((view.entries.len(), why.as_deref()), (0, Some("the store is away")));
-    let given = counted.bench.user("u1", LATER).await;
+    assert_eq!((view.entries.len(), why.as_deref()), (0, Some("the store is unavailable")));
+    let given = counted.fixture.user("u1", LATER).await;
     let (view, why) =
         users.read(&id, LATER, &UserRead::Read(Arc::clone(&given)), Deadline::NONE).await;
     assert!(Arc::ptr_eq(&view, &given) && why.is_none());
@@ -81,7 +81,7 @@ async fn a_user_is_read_only_when_nobody_has_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cached_tier_waits_for_nothing() {
+async fn the_cached_tier_returns_without_waiting() {
     let counted = Counted::new().await;
     let names = list(&["i1", "i2", "nobody"]);
     let reads = counted.store.reads();
@@ -93,10 +93,10 @@ async fn the_cached_tier_waits_for_nothing() {
     assert_eq!(counted.store.reads(), reads);
     let whole = counted.encoding.records(&names, Deadline::NONE, Tiers::All).await.unwrap();
     assert_eq!(rows(&cached()), rows(&whole));
-    // As last known, though its content has changed.
-    counted.bench.store.put_items(vec![item("i1", "a changed title")]).await.unwrap();
+    // The last known record, though its content has changed.
+    counted.fixture.store.put_items(vec![item("i1", "a changed title")]).await.unwrap();
     let table = counted.encoding.items();
-    table.refresh(counted.bench.store.as_ref(), &["i1".into()]).await.unwrap();
+    table.refresh(counted.fixture.store.as_ref(), &["i1".into()]).await.unwrap();
     assert_eq!(rows(&cached()), rows(&whole));
     let changed = counted.encoding.records(&names, Deadline::NONE, Tiers::All).await.unwrap();
     assert_ne!(changed.bytes(0), whole.bytes(0));

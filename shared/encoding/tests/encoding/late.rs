@@ -1,4 +1,4 @@
-//! What is answered when the store is slow, and when it is not asked at all.
+//! Answers when the store is slow, and without reading it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use plugrank_store::Store;
 use tokio::time::Instant;
 
 use crate::{
-    bench::{Bench, all, encoding, event, ids, item, list, origins, rows},
+    fixture::{Fixture, all, encoding, event, ids, item, list, origins, rows},
     slow_store::SlowStore,
 };
 
@@ -20,22 +20,22 @@ const LATER: i64 = 5_000_000;
 const BUDGET: Duration = Duration::from_millis(500);
 /// A margin that a busy machine can keep.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Longer than any budget here: the store has stopped.
+/// Longer than any budget here: the store hangs.
 const STOPPED: Duration = Duration::from_secs(3600);
 
 struct Slow {
     store: Arc<SlowStore>,
     encoding: Arc<Encoding>,
-    bench: Bench,
+    fixture: Fixture,
 }
 
 impl Slow {
     async fn new() -> Self {
-        let bench = Bench::new(EncodingOptions::default()).await;
-        let store = SlowStore::new(Arc::clone(&bench.store));
+        let fixture = Fixture::new(EncodingOptions::default()).await;
+        let store = SlowStore::new(Arc::clone(&fixture.store));
         let behind: Arc<dyn Store> = store.clone();
         let encoding = encoding(&behind, EncodingOptions::default()).await;
-        Self { store, encoding, bench }
+        Self { store, encoding, fixture }
     }
 
     async fn fetch(&self, tiers: Tiers) -> UnifiedInputs {
@@ -54,7 +54,7 @@ impl Slow {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stopped_leaves_the_records_and_a_nobody() {
+async fn a_hanging_store_leaves_cached_records_and_an_unknown_user() {
     let slow = Slow::new().await;
     let whole = slow.fetch(Tiers::All).await;
     assert_eq!(whole.late, None);
@@ -72,7 +72,7 @@ async fn a_store_that_stopped_leaves_the_records_and_a_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stopped_before_anything_was_read_leaves_missing_records() {
+async fn a_store_that_hangs_from_the_start_leaves_missing_records() {
     let slow = Slow::new().await;
     slow.store.delay(STOPPED);
     let late = slow.fetch(Tiers::All).await;
@@ -81,9 +81,9 @@ async fn a_store_that_stopped_before_anything_was_read_leaves_missing_records() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_known_user_has_a_state_of_missing_records_when_the_store_stopped() {
+async fn a_known_user_has_a_state_of_missing_records_when_the_store_hangs() {
     let slow = Slow::new().await;
-    let user = UserRead::Read(slow.bench.user("u1", LATER).await);
+    let user = UserRead::Read(slow.fixture.user("u1", LATER).await);
     slow.store.delay(STOPPED);
     let late = slow.fetch_for(&user, Tiers::All).await;
     assert!(late.late.unwrap().contains("records"));
@@ -93,11 +93,11 @@ async fn a_known_user_has_a_state_of_missing_records_when_the_store_stopped() {
     let alone = slow.encoding.user_state(view, LATER, limit, Tiers::All).await.unwrap();
     assert!(alone.late.unwrap().contains("records"), "records of the history alone");
     let again = slow.fetch_for(&user, Tiers::All).await;
-    assert!(!again.user.cached, "it must not be kept");
+    assert!(!again.user.cached, "it must not be cached");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cached_tier_waits_for_no_vector_and_equals_the_whole_when_all_is_cached() {
+async fn the_cached_tier_equals_all_tiers_when_everything_is_cached() {
     let slow = Slow::new().await;
     let cold = slow.fetch(Tiers::Cached).await;
     assert_eq!(cold.late, None, "nothing was asked for that did not come");
@@ -113,7 +113,7 @@ async fn the_cached_tier_waits_for_no_vector_and_equals_the_whole_when_all_is_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_made_without_a_record_of_the_catalog_is_not_kept() {
+async fn a_state_made_without_a_record_of_a_known_item_is_not_cached() {
     let slow = Slow::new().await;
     slow.fetch(Tiers::All).await;
     slow.store.append_events(vec![event(8, "u1", "i5", 4_500_000)]).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_state_made_without_a_record_of_the_catalog_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forgotten_item_is_not_cached() {
+async fn an_invalidated_item_is_not_cached() {
     let slow = Slow::new().await;
     slow.fetch(Tiers::All).await;
     slow.store.put_items(vec![item("i1", "a changed title")]).await.unwrap();

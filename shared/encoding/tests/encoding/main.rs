@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod bench;
 mod cached_states;
 mod catalog;
 mod fast_path;
+mod fixture;
 mod late;
 mod one_bad_item;
 mod records;

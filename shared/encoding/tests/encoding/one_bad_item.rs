@@ -1,4 +1,4 @@
-//! An item that the graph cannot encode takes no record of those that are encoded with it.
+//! An item that the graph cannot encode does not affect the items encoded with it.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::bench::{Bench, item, list, origins, parts_of};
+use crate::fixture::{Fixture, item, list, origins, parts_of};
 
 /// The small bundle with an item encoder that fails for an item whose only category is `books`.
 fn picky_bundle() -> (TempDir, Arc<Bundle>) {
@@ -34,22 +34,22 @@ fn picky_bundle() -> (TempDir, Arc<Bundle>) {
 }
 
 /// Six items that can be encoded, and `bad`, which cannot.
-async fn bench() -> (TempDir, Bench, Arc<Encoding>) {
+async fn fixture() -> (TempDir, Fixture, Arc<Encoding>) {
     let options = EncodingOptions::default();
     let (folder, bundle) = picky_bundle();
-    let bench = Bench::new(options.clone()).await;
+    let fixture = Fixture::new(options.clone()).await;
     let mut bad = item("bad", "a red book");
     bad.item.categories = vec!["books".to_owned()];
-    bench.store.put_items(vec![bad]).await.unwrap();
-    let parts = parts_of(bundle, &bench.store, options).await;
+    fixture.store.put_items(vec![bad]).await.unwrap();
+    let parts = parts_of(bundle, &fixture.store, options).await;
     let encoding = Encoding::new(parts, &mut |_, _| {}).unwrap();
     encoding.warm_up().await.unwrap();
-    (folder, bench, Arc::new(encoding))
+    (folder, fixture, Arc::new(encoding))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_gets_the_records_of_all_others() {
-    let (_folder, _bench, encoding) = bench().await;
+async fn an_item_that_fails_to_encode_does_not_affect_others_of_its_call() {
+    let (_folder, _bench, encoding) = fixture().await;
     let names = ["i1", "i2", "bad", "i3", "new"];
     let records = encoding.records(&list(&names), Deadline::NONE, Tiers::All).await.unwrap();
     let (encoded, missing) = (RecordOrigin::Encoded, RecordOrigin::Missing);
@@ -63,8 +63,8 @@ async fn a_call_gets_the_records_of_all_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_of_the_catalog_is_encoded() {
-    let (_folder, _bench, encoding) = bench().await;
+async fn an_item_that_fails_to_encode_does_not_stop_the_catalog() {
+    let (_folder, _bench, encoding) = fixture().await;
     let done = encoding.encode_catalog(&mut |_| {}).await.unwrap();
     assert_eq!(done, CatalogProgress { seen: 7, total: 7, cached: 0, encoded: 6, failed: 1 });
     let names = list(&["i1", "i2", "i3", "i4", "i5", "new"]);

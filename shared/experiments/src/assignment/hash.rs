@@ -27,7 +27,7 @@ mod tests {
 
     /// Computed with the Python package blake3 from the description above.
     #[test]
-    fn the_mapping_is_the_one_of_the_first_version() {
+    fn the_hash_mapping_is_unchanged_since_the_first_version() {
         let golden = [
             ("slot", ["ranking", "u1"], 1_587_429_567_267_052_271),
             ("slot", ["ranking", "u2"], 16_731_886_641_950_575_679),
@@ -40,13 +40,13 @@ mod tests {
     }
 
     #[test]
-    fn parts_do_not_run_into_each_other() {
+    fn adjacent_parts_hash_differently() {
         assert_ne!(hash("slot", &["ab", "c"]), hash("slot", &["a", "bc"]));
         assert_ne!(hash("slot", &["a", "b"]), hash("arm", &["a", "b"]));
     }
 
     #[test]
-    fn the_ends_of_the_space_are_the_ends_of_the_range() {
+    fn extreme_hashes_map_to_the_ends_of_the_range() {
         assert_eq!(below(0, 1_000), 0);
         assert_eq!(below(u64::MAX, 1_000), 999);
         assert_eq!(below(1 << 63, 1_000), 500);

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_units_between_arms_is_refused() {
+    fn changes_that_move_units_between_arms_are_refused() {
         let running = definitions(&THREE, 50);
         let swapped = [("control", 400), ("b", 300), ("a", 300)];
         assert!(definitions(&swapped, 50).may_follow(&running).is_err());

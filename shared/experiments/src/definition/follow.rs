@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_and_those_that_move_units_are_marked() {
+    fn changes_are_described_and_those_that_move_units_are_marked() {
         let mut first = experiment();
         first.follow(None, 1, "request");
         let mut next = experiment();

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_steps_lead_up_and_down() {
+    fn ramp_steps_lead_up_and_down() {
         let ramp = Ramp { at: 5, ..Ramp::default() };
         assert_eq!((ramp.previous(), ramp.next()), (Some(1), Some(25)));
         assert_eq!(Ramp { at: 50, ..ramp.clone() }.next(), None);

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chance_of_none_is_that_of_drawing_without_putting_back() {
+    fn the_chance_of_no_hit_is_hypergeometric() {
         // C(7, 3) / C(10, 3) = 35 / 120.
         assert!((none_of(10, 3, 3.0) - 35.0 / 120.0).abs() < 1e-12);
         assert_eq!(none_of(10, 8, 3.0), 0.0);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn all_groups_see_what_was_shown_and_a_merge_sees_both() {
+    fn shown_items_are_counted_by_group_and_merge() {
         let (one, two) = (shown(1, [40, 40], [1.0, 1.0]), shown(2, [40, 40], [1.0, 1.0]));
         let mut both = one.clone();
         both.merge(&two);
@@ -230,12 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_with_fewer_users_is_not_held_narrower_for_it() {
+    fn catalog_coverage_does_not_depend_on_the_size_of_the_arm() {
         let differences: Vec<f64> = (0..40)
             .map(|seed| {
                 let users = [1_900, 100];
                 let [many, few] = compared(&shown(seed, users, [1.0, 1.0]), users);
-                assert!(few.value < 0.5, "a hundred lists show no half of it: {}", few.value);
+                assert!(
+                    few.value < 0.5,
+                    "a hundred lists show less than half of it: {}",
+                    few.value
+                );
                 (few.value - many.value) / (few.squared_error() + many.squared_error()).sqrt()
             })
             .collect();
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrower_arm_is_seen() {
+    fn a_narrower_arm_is_detected() {
         let users = [1_900, 400];
         let [broad, narrow] = compared(&shown(3, users, [1.0, 0.5]), users);
         let error = (broad.squared_error() + narrow.squared_error()).sqrt();
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_large_catalog_a_sample_is_followed() {
+    fn a_large_catalog_is_sampled() {
         let mut shown = ShownItems::new(1, FOLLOWED * 8);
         let items: Vec<String> = (0..40_000).map(|item| format!("i{item}")).collect();
         for (unit, list) in items.chunks(100).enumerate() {

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_a_unit_add_up_whatever_collector_read_them() {
+    fn rows_of_a_unit_add_up_over_collectors() {
         let (mut whole, mut one, mut two) = (collector(), collector(), collector());
         let rows = [
             (0, "u1", row(1.0, 1.0, Some(5.0))),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_of_two_arms_is_counted_and_in_none() {
+    fn a_unit_of_two_arms_is_counted_and_excluded() {
         let mut both = collector();
         both.add(0, "u1", &row(1.0, 0.0, None));
         both.add(1, "u1", &row(1.0, 0.0, None));

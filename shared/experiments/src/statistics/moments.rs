@@ -113,7 +113,7 @@ mod tests {
 
     /// `numpy.cov([1, 2, 4, 8, 16], [2, 1, 5, 7, 3])`.
     #[test]
-    fn means_and_covariances_are_those_of_numpy() {
+    fn means_and_covariances_equal_numpy() {
         let moments = moments(&UNITS);
         close(moments.mean(0), 6.2);
         close(moments.mean(1), 3.6);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_moments_are_those_of_all_units() {
+    fn merged_moments_equal_those_of_all_units() {
         for cut in 0..=UNITS.len() {
             let (mut merged, other) = (moments(&UNITS[..cut]), moments(&UNITS[cut..]));
             merged.merge(&other);

@@ -72,7 +72,7 @@ mod tests {
     use super::Chunks;
 
     #[test]
-    fn a_body_ends_behind_its_last_chunk_however_it_comes() {
+    fn the_end_of_a_chunked_body_is_found_however_it_is_split() {
         let bytes = b"5;a=b\r\n\r\n\r\n0\r\n3 \r\nabc\r\n0\r\nx: y\r\n\r\nGET / HTTP/1.1\r\n\r\n";
         let end = bytes.len() - b"GET / HTTP/1.1\r\n\r\n".len();
         for step in 1..=bytes.len() {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk_is_told() {
+    fn invalid_chunks_are_errors() {
         for bytes in ["0x16\r\n", "16\nabc", "g\r\n", "fffffffffffffffff\r\n", "1;\n"] {
             let mut chunks = Chunks::BEGIN;
             assert_eq!(chunks.advance(bytes.as_bytes()), None, "{bytes:?}");

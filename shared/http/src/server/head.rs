@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_ends_where_its_empty_line_does_however_it_comes() {
+    fn the_end_of_a_head_is_found_however_it_is_split() {
         let bytes = b"\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\nbody\r\n\r\n";
         let end = bytes.len() - b"body\r\n\r\n".len();
         for step in 1..=bytes.len() {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_line_feed_is_told_wherever_it_is() {
+    fn a_bare_line_feed_is_an_error() {
         for bytes in ["\nGET", "GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nhost: x\n\r\n", "\r\n\n"] {
             assert_eq!(HeadScan::default().advance(bytes.as_bytes()), Scanned::BareLf, "{bytes:?}");
         }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_as_long_as_actix_http_takes_it_to_be() {
+    fn body_framing_agrees_with_actix_http() {
         for (headers, framing) in [
             ("", Framing::Length(0)),
             ("Content-Length: 12 \r\n", Framing::Length(12)),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn offers_of_other_protocols_are_taken_out() {
+    fn upgrade_headers_are_removed() {
         let mut head =
             b"GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
                 .to_vec();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_become_a_head_is_known_early() {
+    fn invalid_heads_are_refused_before_they_end() {
         assert!(is_plausible(b"") && is_plausible(b"POST /v1/ra"));
         assert!(!is_plausible(b"\x16\x03\x01\x02\x00\x01\x00"));
     }

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expects_the_next_after_the_mean_gap_and_then_gives_up() {
+    fn the_next_arrival_is_expected_after_the_mean_gap() {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut arrivals = Arrivals::default();

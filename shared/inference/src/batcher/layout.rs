@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_different_sizes_lie_in_a_rectangle() {
+    fn entries_of_different_sizes_are_padded_to_one_shape() {
         let dims = [named("users"), named("candidates"), Dim::Fixed(2)];
         let layout = Layout::from_spec("x", TensorDtype::F32, &dims).unwrap();
         let shape = Shape { users: 3, candidates: 2, history: 1 };
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_batched_is_refused() {
+    fn entries_that_cannot_be_batched_are_refused() {
         for shape in
             [vec![], vec![named("items")], vec![named("users"), Dim::Fixed(1), named("history")]]
         {

@@ -78,14 +78,14 @@ fn run((decision, entries): Decided) -> (CloseReason, Vec<usize>, Shape) {
 }
 
 #[test]
-fn nothing_to_do_waits_for_an_arrival() {
+fn an_empty_queue_waits_for_an_arrival() {
     let decision =
         decide(&policy(1), start(), &[], 1, &Arrivals::default(), &RunTimes::default()).0;
     assert_eq!(decision, BatchDecision::Wait { until: None });
 }
 
 #[test]
-fn an_idle_worker_takes_a_lone_request_at_once() {
+fn an_idle_worker_takes_a_single_request_at_once() {
     let (policy, now) = (policy(5), start());
     let decision =
         decide(&policy, now, &[entry(20, now)], 1, &Arrivals::default(), &linear(&policy));
@@ -95,7 +95,7 @@ fn an_idle_worker_takes_a_lone_request_at_once() {
 }
 
 #[test]
-fn it_waits_where_company_is_near_and_runs_cost_the_same() {
+fn a_batch_waits_for_near_arrivals_where_run_time_is_constant() {
     let (policy, now) = (policy(5), start());
     let (times, arrivals) = (flat(&policy, ms(4)), every(ms(1), now));
     let waiting = [entry(20, now)];
@@ -106,7 +106,7 @@ fn it_waits_where_company_is_near_and_runs_cost_the_same() {
         run(decide(&policy, now, &waiting, 2, &arrivals, &times)).0,
         CloseReason::WorkerIdle
     );
-    // Where time goes with rows there is nothing to gain either.
+    // Where run time is proportional to rows there is nothing to gain either.
     let decision = decide(&policy, now, &waiting, 1, &arrivals, &linear(&policy));
     assert_eq!(run(decision).0, CloseReason::WorkerIdle);
     // The traffic ended.
@@ -141,7 +141,7 @@ fn a_batch_closes_at_its_row_limit() {
 }
 
 #[test]
-fn requests_of_one_size_run_together_and_others_fill_only_free_places() {
+fn requests_of_one_size_are_batched_and_others_fill_free_rows() {
     let (policy, now) = (policy(0), start());
     let sizes = [20, 400, 30, 50, 25];
     let waiting: Vec<_> = sizes.iter().map(|size| entry(*size, now)).collect();
@@ -157,10 +157,11 @@ fn requests_of_one_size_run_together_and_others_fill_only_free_places() {
 }
 
 #[test]
-fn histories_of_any_length_run_together_where_that_pays() {
+fn histories_of_different_length_are_batched_where_padding_is_cheap() {
     let (policy, now) = (policy(0), start());
-    let of = |history| Waiting { dims: Dims { candidates: 20, history }, ..entry(20, now) };
-    let waiting = [of(10), of(40)];
+    let waiting_with =
+        |history| Waiting { dims: Dims { candidates: 20, history }, ..entry(20, now) };
+    let waiting = [waiting_with(10), waiting_with(40)];
     let decided = |times| run(decide(&policy, now, &waiting, 1, &Arrivals::default(), &times));
     let (_, entries, shape) = decided(flat(&policy, ms(4)));
     assert_eq!((entries, shape.users, shape.history), (vec![0, 1], 2, 50));
@@ -184,7 +185,7 @@ fn a_batch_is_not_padded_where_padding_costs_as_much_as_rows() {
 }
 
 #[test]
-fn the_most_urgent_goes_first_and_patience_has_an_end() {
+fn the_most_urgent_entry_runs_first_until_patience_ends() {
     let (policy, now) = (policy(0), start());
     let arrived = now - ms(10);
     let mut waiting = vec![
@@ -236,7 +237,7 @@ proptest! {
     /// Requests that keep arriving with nearer deadlines do not starve one without a deadline:
     /// once patience has ended it is in the next batch.
     #[test]
-    fn nobody_starves(others in prop::collection::vec(1usize..=512, 20..60)) {
+    fn no_entry_starves(others in prop::collection::vec(1usize..=512, 20..60)) {
         let (policy, begin) = (policy(0), start());
         let mut waiting = vec![entry(40, begin)];
         let mut now = begin;

@@ -75,7 +75,7 @@ mod tests {
     const LARGE: Shape = Shape { users: 2, candidates: 32, history: 10 };
 
     #[test]
-    fn follows_measurements_and_scales_to_sizes_not_measured() {
+    fn run_times_follow_measurements_and_scale_to_unmeasured_sizes() {
         let mut times = RunTimes::default();
         assert_eq!(times.predict(SMALL), None);
         times.expect(LARGE);

@@ -264,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn bad_lists_are_refused_by_name() {
-        let of = |users: Vec<usize>, limit| {
+    fn invalid_bucket_lists_are_named() {
+        let problem = |users: Vec<usize>, limit| {
             Buckets::new(users, vec![32], vec![1], RowAxis::Candidates, limit).unwrap_err()
         };
-        assert!(of(vec![2, 1], 64).to_string().contains("user buckets"));
-        assert_eq!(of(vec![1], 16), BucketError::RowLimit { row_limit: 16, smallest: 32 });
+        assert!(problem(vec![2, 1], 64).to_string().contains("user buckets"));
+        assert_eq!(problem(vec![1], 16), BucketError::RowLimit { row_limit: 16, smallest: 32 });
     }
 
     #[test]

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_measured_from_the_newest_entry() {
+    fn recency_is_measured_from_the_newest_entry() {
         let entries = [entry(true, 9_000), entry(false, 5_000), entry(true, 1_000)];
         let history = HistoryBlock { entries: &entries, time: TimeKind::Ms };
         assert_eq!(history.label(), TensorData::I64(vec![1, 0, 1]));
@@ -183,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_entries_is_a_row_each() {
-        let of = |offset, dtype| FeatureSlot { name: "x".into(), offset, length: 1, dtype };
-        let (action, value) = (of(0, TensorDtype::I64), of(1, TensorDtype::F32));
+    fn entry_features_have_a_row_per_entry() {
+        let slot = |offset, dtype| FeatureSlot { name: "x".into(), offset, length: 1, dtype };
+        let (action, value) = (slot(0, TensorDtype::I64), slot(1, TensorDtype::F32));
         let rows = [3, 0.5_f32.to_bits(), 1, 2_f32.to_bits()];
         assert_eq!(told_block(&action, &rows, 2), TensorData::I64(vec![3, 1]));
         assert_eq!(told_block(&value, &rows, 2), TensorData::F32(vec![0.5, 2.0]));

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_requests_what_one_thread_computes_is_warmed_on_another_one() {
+    fn warm_up_of_in_place_models_runs_on_another_thread() {
         plugrank_background::begin_serving();
         let buckets = Buckets::new(vec![1], vec![8, 32], vec![1], RowAxis::Candidates, 32).unwrap();
         let shapes = buckets.shapes();

@@ -42,24 +42,24 @@ mod tests {
     use crate::TensorData;
 
     #[test]
-    fn differences_are_found() {
+    fn differences_are_measured() {
         let f32s = |values: &[f32]| TensorData::F32(values.to_vec());
-        let of = |a: &[f32], b: &[f32]| difference(&f32s(a), &f32s(b));
-        assert_eq!(of(&[1.0, 2.0], &[1.0, 2.0]), Difference { at: 0, largest: 0.0 });
-        assert_eq!(of(&[1.0, 2.5], &[1.0, 2.0]), Difference { at: 1, largest: 0.5 });
-        assert!(of(&[f32::NAN], &[2.0]).largest.is_nan());
-        assert_eq!(of(&[f32::INFINITY], &[2.0]).largest, f64::INFINITY);
+        let between = |a: &[f32], b: &[f32]| difference(&f32s(a), &f32s(b));
+        assert_eq!(between(&[1.0, 2.0], &[1.0, 2.0]), Difference { at: 0, largest: 0.0 });
+        assert_eq!(between(&[1.0, 2.5], &[1.0, 2.0]), Difference { at: 1, largest: 0.5 });
+        assert!(between(&[f32::NAN], &[2.0]).largest.is_nan());
+        assert_eq!(between(&[f32::INFINITY], &[2.0]).largest, f64::INFINITY);
     }
 
     #[test]
-    fn one_unit_in_the_last_place_of_f16_is_forgiven() {
+    fn one_unit_in_the_last_place_of_f16_is_tolerated() {
         let value = f16::from_f32(1.5);
         let next = f16::from_bits(value.to_bits() + 1);
         let further = f16::from_bits(value.to_bits() + 4);
-        let of = |value| TensorData::F16(vec![value]);
-        assert_eq!(difference(&of(value), &of(next)).largest, 0.0);
-        assert!(difference(&of(value), &of(further)).largest > 1e-3);
-        let infinite = difference(&of(f16::INFINITY), &of(value)).largest;
+        let tensor = |value| TensorData::F16(vec![value]);
+        assert_eq!(difference(&tensor(value), &tensor(next)).largest, 0.0);
+        assert!(difference(&tensor(value), &tensor(further)).largest > 1e-3);
+        let infinite = difference(&tensor(f16::INFINITY), &tensor(value)).largest;
         assert!(infinite.is_nan(), "{infinite}");
     }
 }

@@ -155,7 +155,7 @@ mod tests {
     use super::{Limits, cut_to};
 
     #[test]
-    fn padding_stays_within_what_the_bundle_reads() {
+    fn padding_stays_within_the_limits_of_the_bundle() {
         let limits = Limits { history: 5, tokens: 48 };
         let padded = |length, name: &str| limits.padded(length, &Dim::Named(name.to_owned()));
         assert_eq!([padded(1, "history"), padded(4, "history"), padded(5, "history")], [4, 5, 5]);

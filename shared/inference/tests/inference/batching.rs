@@ -14,7 +14,7 @@ use plugrank_inference::{
     },
 };
 
-use crate::copy::{library, session, small};
+use crate::bundle_copy::{library, session, small};
 
 type Answers = Vec<Result<Vec<TensorData>, String>>;
 type GraphEntry = Entry<Box<dyn GraphInput>>;
@@ -86,7 +86,7 @@ fn run_as(shape: Shape, model: &mut GraphModel, entries: &[GraphEntry]) -> Answe
 }
 
 #[test]
-fn every_entry_gets_what_it_gets_alone_whatever_ran_before_in_its_place() {
+fn batched_entries_equal_single_runs_whatever_ran_before() {
     for graph in [GraphName::Unified, GraphName::UserEncoder, GraphName::Idrec] {
         let (mut model, mut session) = (model(graph), session(graph));
         let layouts = model.inputs();

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod batching;
-mod copy;
+mod bundle_copy;
 mod pool;
 mod sessions;
 mod verifying;

@@ -6,7 +6,7 @@ use plugrank_bundle::GraphName;
 use plugrank_contract::Deadline;
 use plugrank_inference::{InferenceError, Session, Tensor, TensorData, WorkerPool};
 
-use crate::copy::session;
+use crate::bundle_copy::session;
 
 fn logits(session: &mut Session, item: i64) -> Result<Vec<f64>, InferenceError> {
     let users = Tensor { shape: vec![1], data: TensorData::I64(vec![2]) };
@@ -16,7 +16,7 @@ fn logits(session: &mut Session, item: i64) -> Result<Vec<f64>, InferenceError> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_answer_like_one_and_outlive_panics_and_bad_inputs() {
+async fn a_pool_of_sessions_equals_one_and_survives_panics_and_invalid_inputs() {
     let sessions = vec![session(GraphName::Idrec), session(GraphName::Idrec)];
     let pool = Arc::new(WorkerPool::start("encode", sessions, 64).unwrap());
     let expected: Vec<_> =

@@ -7,14 +7,14 @@ use plugrank_inference::{
     InferenceError, Library, Provider, Session, SessionOptions, Slot, Tensor, TensorData,
 };
 
-use crate::copy::{fixture, library, reference, session, small};
+use crate::bundle_copy::{fixture, library, reference, session, small};
 
 fn ids(shape: &[usize], data: &[i64]) -> Tensor {
     Tensor { shape: shape.to_vec(), data: TensorData::I64(data.to_vec()) }
 }
 
 #[test]
-fn inputs_and_outputs_are_listed_as_the_graph_has_them() {
+fn inputs_and_outputs_are_listed_in_graph_order() {
     let session = session(GraphName::UserEncoder);
     let history = &session.inputs()[0];
     assert_eq!((history.name.as_str(), history.dtype), ("history_vector", Some(TensorDtype::F16)));
@@ -26,7 +26,7 @@ fn inputs_and_outputs_are_listed_as_the_graph_has_them() {
 }
 
 #[test]
-fn a_row_is_the_same_alone_and_among_others() {
+fn a_row_is_the_same_alone_and_in_a_batch() {
     for graph in [GraphName::Idrec, GraphName::Unified, GraphName::UserEncoder] {
         let mut session = session(graph);
         let rows = reference(&fixture("small"), graph);
@@ -36,7 +36,9 @@ fn a_row_is_the_same_alone_and_among_others() {
         for row in 0..2 {
             let alone: Vec<_> = inputs.iter().map(|(name, x)| (*name, one(x, row))).collect();
             let alone: Vec<_> = alone.iter().map(|(name, x)| (*name, x)).collect();
-            for (alone, together) in session.run(&alone).unwrap().iter().zip(&together) {
+            let alone = session.run(&alone).unwrap();
+            assert!(!alone.is_empty() && alone.len() == together.len(), "{graph}");
+            for (alone, together) in alone.iter().zip(&together) {
                 let together = one(together, row);
                 assert_eq!(alone.shape, together.shape);
                 let pairs = alone.data.to_f64().into_iter().zip(together.data.to_f64());
@@ -61,7 +63,7 @@ fn one(tensor: &Tensor, row: usize) -> Tensor {
 }
 
 #[test]
-fn runs_repeat_to_the_bit() {
+fn runs_are_bitwise_reproducible() {
     let mut session = session(GraphName::Unified);
     let rows = reference(&fixture("small"), GraphName::Unified);
     let inputs: Vec<_> =
@@ -73,7 +75,7 @@ fn runs_repeat_to_the_bit() {
 }
 
 #[test]
-fn wrong_inputs_are_errors_and_the_session_lives_on() {
+fn invalid_inputs_are_errors_and_the_session_stays_usable() {
     let mut session = session(GraphName::Idrec);
     let (users, items) = (ids(&[1], &[2]), ids(&[1, 3], &[2, 3, 4]));
     let short = ids(&[1, 4], &[2, 3, 4]);
@@ -104,7 +106,7 @@ fn no_rows_are_no_outputs() {
 }
 
 #[test]
-fn a_provider_that_is_not_there_is_an_error_or_replaced_and_said_so() {
+fn an_unavailable_provider_is_an_error_or_falls_back_with_a_notice() {
     let path = small().graph_path(GraphName::Idrec).unwrap();
     let absent =
         SessionOptions { provider: Provider::Cuda, device: 999, ..SessionOptions::default() };
@@ -162,7 +164,7 @@ fn prepared_inputs_keep_the_order_they_were_given_in() {
 }
 
 #[test]
-fn what_does_not_fit_the_graph_is_not_prepared() {
+fn slots_that_do_not_match_the_graph_are_refused() {
     let session = session(GraphName::Idrec);
     let user = Slot { name: "user_id", dtype: TensorDtype::I64, shape: &[1] };
     let item = Slot { name: "item_id", dtype: TensorDtype::I64, shape: &[1, 3] };

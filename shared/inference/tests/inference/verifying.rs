@@ -8,7 +8,7 @@ use plugrank_inference::{
     verify_folder,
 };
 
-use crate::copy::{Copy, fixture, library, small};
+use crate::bundle_copy::{BundleCopy, fixture, library, small};
 
 /// Moves each of the five weights by which `idrec.onnx` knows users.
 fn move_user_weights(graph: &mut [u8]) {
@@ -39,7 +39,7 @@ fn the_small_bundle_is_verified() {
 
 #[test]
 fn a_changed_weight_is_found_by_its_checksum() {
-    let copy = Copy::new().spoil("idrec.onnx", |graph| move_user_weights(graph));
+    let copy = BundleCopy::new().spoil("idrec.onnx", |graph| move_user_weights(graph));
     let error = copy.verify().unwrap_err();
     assert!(matches!(&error, VerifyError::Bundle(BundleError::Checksum { .. })), "{error}");
     assert!(error.to_string().starts_with("the SHA-256 of idrec.onnx is "), "{error}");
@@ -47,7 +47,8 @@ fn a_changed_weight_is_found_by_its_checksum() {
 
 #[test]
 fn a_changed_weight_with_its_checksum_is_found_by_the_reference_rows() {
-    let copy = Copy::new().spoil("idrec.onnx", |graph| move_user_weights(graph)).list("idrec.onnx");
+    let copy =
+        BundleCopy::new().spoil("idrec.onnx", |graph| move_user_weights(graph)).list("idrec.onnx");
     match copy.verify().unwrap_err() {
         VerifyError::Difference { graph, output, got, expected, max_difference, .. } => {
             assert_eq!((graph, output.as_str()), (GraphName::Idrec, "logit"));
@@ -63,7 +64,7 @@ fn a_changed_weight_with_its_checksum_is_found_by_the_reference_rows() {
 
 #[test]
 fn a_missing_file_is_found() {
-    let copy = Copy::new();
+    let copy = BundleCopy::new();
     fs::remove_file(copy.path("user_encoder.onnx")).unwrap();
     let error = copy.verify().unwrap_err();
     assert!(matches!(error, VerifyError::Bundle(BundleError::Missing { .. })), "{error}");
@@ -71,7 +72,7 @@ fn a_missing_file_is_found() {
 
 #[test]
 fn a_graph_of_another_shape_is_found() {
-    let message = Copy::new().with_wrong("wider", GraphName::ItemEncoder).refused();
+    let message = BundleCopy::new().with_wrong("wider", GraphName::ItemEncoder).refused();
     assert_eq!(
         message,
         "item_encoder: output `item_vector` has the shape [items, 6] and not [items, 4]; the \
@@ -80,17 +81,17 @@ fn a_graph_of_another_shape_is_found() {
 }
 
 #[test]
-fn inputs_and_outputs_are_those_of_the_graph() {
-    let unknown = Copy::new().edit(|manifest| {
+fn inputs_and_outputs_must_match_the_graph() {
+    let unknown = BundleCopy::new().edit(|manifest| {
         manifest["graphs"]["idrec"]["inputs"][0]["name"] = "user".into();
     });
     assert!(unknown.refused().starts_with("idrec: the graph has no input `user`"));
-    let missing = Copy::new().edit(|manifest| {
+    let missing = BundleCopy::new().edit(|manifest| {
         manifest["graphs"]["unified"]["inputs"].as_array_mut().unwrap().pop();
     });
     let message = missing.refused();
     assert!(message.starts_with("unified: the manifest does not name the input `recency`"));
-    let dtype = Copy::new().edit(|manifest| {
+    let dtype = BundleCopy::new().edit(|manifest| {
         manifest["graphs"]["user_encoder"]["outputs"][1]["dtype"] = "f16".into();
         manifest["graphs"]["unified"]["inputs"][1]["dtype"] = "f16".into();
     });
@@ -99,37 +100,38 @@ fn inputs_and_outputs_are_those_of_the_graph() {
 }
 
 #[test]
-fn what_is_no_graph_is_named() {
-    let copy = Copy::new().spoil("unified.onnx", |bytes| bytes.truncate(300)).list("unified.onnx");
+fn an_invalid_graph_file_is_named() {
+    let copy =
+        BundleCopy::new().spoil("unified.onnx", |bytes| bytes.truncate(300)).list("unified.onnx");
     let message = copy.refused();
     assert!(message.contains("unified.onnx cannot be loaded: "), "{message}");
 }
 
 #[test]
-fn reference_rows_are_there_and_finite() {
+fn reference_rows_must_be_present_and_finite() {
     let renamed = |bytes: &mut Vec<u8>| {
         let name = b"idrec/out/logit";
         let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
         bytes[at + name.len() - 1] = b'X';
     };
     let file = "reference.safetensors";
-    let message = Copy::new().spoil(file, renamed).list(file).refused();
+    let message = BundleCopy::new().spoil(file, renamed).list(file).refused();
     assert!(message.contains("there is no tensor `idrec/out/logit`"), "{message}");
     // The elements of f16 tensors come last.
     let spoiled = |bytes: &mut Vec<u8>| {
         let end = bytes.len();
         bytes[end - 2..].fill(0xff);
     };
-    let message = Copy::new().spoil(file, spoiled).list(file).refused();
+    let message = BundleCopy::new().spoil(file, spoiled).list(file).refused();
     assert!(message.contains("holds values that are no finite numbers"), "{message}");
-    let message = Copy::new().spoil(file, |bytes| bytes.truncate(99)).list(file).refused();
+    let message = BundleCopy::new().spoil(file, |bytes| bytes.truncate(99)).list(file).refused();
     assert!(message.starts_with("reference.safetensors: "), "{message}");
 }
 
 #[test]
 fn a_graph_that_mixes_rows_is_refused() {
     let idrec = GraphName::Idrec;
-    let message = Copy::new().with_wrong("mixing", idrec).with_reference_of(idrec).refused();
+    let message = BundleCopy::new().with_wrong("mixing", idrec).with_reference_of(idrec).refused();
     assert!(message.starts_with("idrec: output `logit`, row 0, changes by "), "{message}");
     assert!(message.contains("when it runs alone"), "{message}");
 }
@@ -137,14 +139,14 @@ fn a_graph_that_mixes_rows_is_refused() {
 #[test]
 fn a_graph_that_reads_padding_is_refused() {
     let user = GraphName::UserEncoder;
-    let message = Copy::new().with_wrong("unmasked", user).with_reference_of(user).refused();
+    let message = BundleCopy::new().with_wrong("unmasked", user).with_reference_of(user).refused();
     assert!(message.starts_with("user_encoder: output `"), "{message}");
     assert!(message.contains("when it runs with padding"), "{message}");
 }
 
 #[test]
 fn a_vocabulary_longer_than_its_table_is_refused() {
-    let copy = Copy::new()
+    let copy = BundleCopy::new()
         .spoil("vocab/categories.txt", |values| values.extend(b"later\n"))
         .list("vocab/categories.txt");
     let message = copy.refused();
@@ -155,7 +157,7 @@ fn a_vocabulary_longer_than_its_table_is_refused() {
 
 #[test]
 fn a_tokenizer_with_more_tokens_than_its_table_is_refused() {
-    let copy = Copy::new()
+    let copy = BundleCopy::new()
         .spoil("tokenizer.json", |json| {
             let text = String::from_utf8(json.clone()).unwrap();
             *json = text.replace("\"book\": 9", "\"book\": 9, \"later\": 10").into_bytes();
@@ -167,21 +169,21 @@ fn a_tokenizer_with_more_tokens_than_its_table_is_refused() {
 }
 
 #[test]
-fn graphs_are_asked_for_their_largest_ids_without_reference_rows() {
-    let check = |copy: &Copy, graphs: &[GraphName]| {
+fn the_largest_ids_are_checked_without_reference_rows() {
+    let check = |copy: &BundleCopy, graphs: &[GraphName]| {
         let bundle = Bundle::open(&copy.path("")).unwrap();
         let features = bundle.feature_encoder().unwrap();
         check_lookups(&bundle, &features, &library(), graphs).map_err(|error| error.to_string())
     };
     let all: Vec<GraphName> = small().manifest().graphs.keys().copied().collect();
-    assert_eq!(check(&Copy::new(), &all), Ok(()));
+    assert_eq!(check(&BundleCopy::new(), &all), Ok(()));
     let longer =
-        |file: &str| Copy::new().spoil(file, |values| values.extend(b"later\n")).list(file);
+        |file: &str| BundleCopy::new().spoil(file, |values| values.extend(b"later\n")).list(file);
     let users = longer("vocab/user_id.txt");
     let message = check(&users, &all).unwrap_err();
     assert!(message.contains("of feature `user_id`, whose ids go to"), "{message}");
     assert_eq!(check(&users, &[GraphName::ItemEncoder]), Ok(()), "it does not read users");
-    let model = |copy: &Copy| {
+    let model = |copy: &BundleCopy| {
         let bundle = Bundle::open(&copy.path("")).unwrap();
         let features = bundle.feature_encoder().unwrap();
         let options = SessionOptions::default();
@@ -189,13 +191,13 @@ fn graphs_are_asked_for_their_largest_ids_without_reference_rows() {
         let ranges = InputRanges::new(&bundle, &features, None);
         model.check_lookups(GraphName::Idrec, &ranges).map_err(|error| error.id)
     };
-    assert_eq!((model(&Copy::new()), model(&users)), (Ok(()), Err(5)));
+    assert_eq!((model(&BundleCopy::new()), model(&users)), (Ok(()), Err(5)));
 }
 
 #[test]
-fn numbers_that_are_not_finite_at_the_end_of_a_vocabulary_are_refused() {
+fn non_finite_outputs_of_the_largest_id_are_refused() {
     let poisoned = |weight: usize| {
-        Copy::new().spoil("idrec.onnx", |graph| {
+        BundleCopy::new().spoil("idrec.onnx", |graph| {
             let start = graph.windows(2).position(|bytes| bytes == [0x4a, 20]).unwrap() + 2;
             let place = start + 4 * weight;
             graph[place..place + 4].copy_from_slice(&f32::NAN.to_le_bytes());

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_lists_lie_side_by_side() {
+    fn columns_hold_numbers_and_lists() {
         let mut column = ColumnMut::new("size");
         let texts = ["s", "m"].map(|text| Atom::Text(text.into()));
         let numbers = [38.0, 39.5].map(|number| Atom::number(number).unwrap());
@@ -227,8 +227,8 @@ mod tests {
         assert_eq!([2, 3, 4, 5].map(|item| published.code(item)), [2, MISSING, 4, MISSING]);
         column.put(700, Value::Missing);
         assert!(!column.is_changed() || column.publish().number(700).is_nan());
-        assert_eq!(published.number(700), 38.0, "what was published stays");
+        assert_eq!(published.number(700), 38.0, "a published column does not change");
         column.put(700, Value::Missing);
-        assert!(!column.is_changed(), "nothing new is nothing to copy");
+        assert!(!column.is_changed(), "an equal value is no change");
     }
 }

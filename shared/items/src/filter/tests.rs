@@ -42,7 +42,7 @@ fn a_missing_value_meets_no_condition() {
     write(&table, &with("c", &[], &[("brand", "b2")]));
     assert_eq!(matching(&table, &must(any("brand", &["b1", "b3"]))), [0]);
     let not = Filter { must_not: vec![any("brand", &["b1"])], ..Filter::default() };
-    assert_eq!(matching(&table, &not), [1, 2], "what has no brand is not of that brand");
+    assert_eq!(matching(&table, &not), [1, 2], "an item without a brand is not of that brand");
     let should = Filter {
         should: vec![any("brand", &["b2"]), any("categories", &["y"])],
         ..Filter::default()
@@ -57,7 +57,7 @@ fn a_missing_value_meets_no_condition() {
 }
 
 #[test]
-fn a_value_that_is_taken_back_is_missing_and_views_stay_as_they_were() {
+fn a_removed_value_is_missing_and_existing_views_are_unchanged() {
     let table = ItemTable::new();
     write(&table, &with("a", &["x"], &[("brand", "b1")]));
     let before = table.view();
@@ -68,7 +68,7 @@ fn a_value_that_is_taken_back_is_missing_and_views_stay_as_they_were() {
     let mut gone = with("b", &["x"], &[("brand", "b1")]);
     gone.available = false;
     write(&table, &gone);
-    assert_eq!(matching(&table, &brand), [] as [u32; 0], "what is not shown matches nothing");
+    assert_eq!(matching(&table, &brand), [] as [u32; 0], "unavailable items match nothing");
     assert!(table.view().compile(&brand).unwrap().keeps(&table.view(), 1));
 }
 
@@ -121,7 +121,7 @@ fn numbers_and_lists_meet_bounds_and_values() {
 }
 
 #[test]
-fn what_no_column_can_answer_is_a_problem() {
+fn a_condition_that_no_column_can_answer_is_a_problem() {
     let table = ItemTable::new();
     write(&table, &with("a", &["x"], &[("brand", "b1")]));
     let range = |field: &str| Condition { any: None, gte: Some(5.0), ..any(field, &[]) };
@@ -164,7 +164,7 @@ fn settings_say_which_columns_are_kept() {
 }
 
 #[test]
-fn what_is_saved_filters_alike() {
+fn a_restored_table_filters_like_the_saved_one() {
     let table = ItemTable::new();
     for n in 0..1_500 {
         let brand = format!("b{}", n % 7);
@@ -184,7 +184,7 @@ fn what_is_saved_filters_alike() {
     assert!(!other.restore(&table.saved()), "kept by other settings");
 }
 
-/// What an item has, by name; what the table must agree with.
+/// Values of an item by column: the reference for the table.
 type Known = BTreeMap<String, Vec<String>>;
 
 fn meets(condition: &Condition, known: &Known) -> bool {
@@ -214,7 +214,7 @@ fn any_bool() -> impl Strategy<Value = bool> {
 
 proptest! {
     #[test]
-    fn a_filter_finds_what_asking_each_item_finds(
+    fn a_filter_equals_evaluating_each_item(
         items in prop::collection::vec((prop::option::of(0u8..6), 0u8..64, any_bool()), 1..1_200),
         must in prop::collection::vec(condition(), 0..3),
         must_not in prop::collection::vec(condition(), 0..2),

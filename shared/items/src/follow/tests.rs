@@ -6,7 +6,7 @@ use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use super::*;
 use crate::testing::item;
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{what}: not within half a minute");
@@ -21,13 +21,13 @@ async fn put(store: &dyn Store, id: &str, created_at: i64) {
 
 fn follow(store: &Arc<dyn Store>, items: &Arc<ItemTable>, position: ChangePosition) -> Follower {
     let (store, items) = (Arc::clone(store), Arc::clone(items));
-    let log = store.changes().expect("it tells of changes");
+    let log = store.changes().expect("it has a change log");
     let sink = Arc::new(TableSink { items: Arc::clone(&items), store: Arc::clone(&store) });
     Follower::start(FollowParts { store, items, log, position, sink })
 }
 
 #[tokio::test]
-async fn the_table_alone_follows_the_store() {
+async fn the_item_table_follows_the_store() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = EmbeddedOptions { changes_kept: 8, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(&folder.path().join("store.redb"), options);
@@ -45,18 +45,18 @@ async fn the_table_alone_follows_the_store() {
     store.delete_items(&["old".into()]).await.expect("it is deleted");
     let stats = ItemStats { impressions: 5, clicks: 1, ..ItemStats::default() };
     store.put_item_stats(vec![("new".into(), stats)]).await.expect("they are written");
-    until("all of it is seen", || {
+    wait_until("all of it is seen", || {
         let view = items.view();
         let new = view.index_of("new");
         view.index_of("old").is_none() && new.is_some_and(|new| view.stats(new) == stats)
     })
     .await;
     let end = store.changes().expect("a log").end().await.expect("an end");
-    until("it says so", || follower.followed().position() == end).await;
+    wait_until("it says so", || follower.followed().position() == end).await;
     assert_eq!(follower.followed().status().resyncs, 0);
     drop(follower);
 
-    // More than is kept happens while nobody follows.
+    // More changes than are kept come while there is no follower.
     for at in 0..20 {
         put(&*store, &format!("item-{at}"), at).await;
     }

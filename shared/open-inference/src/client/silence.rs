@@ -46,7 +46,7 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     #[test]
-    fn only_long_waits_in_a_row_count() {
+    fn only_consecutive_long_waits_count() {
         let mut silence = Silence::default();
         silence.answered(MS(10));
         assert!(!silence.lasts(MS(30)) && !silence.lasts(MS(30)));

@@ -149,7 +149,7 @@ mod tests {
     use super::{LatencyHistogram, Metrics};
 
     #[test]
-    fn buckets_name_the_last_trace_that_fell_into_them() {
+    fn buckets_have_the_latest_trace_as_exemplar() {
         let metrics = Metrics::new();
         let latency = LatencyHistogram::new([0.1, 1.0]);
         metrics.register(|to| to.register("latency_seconds", "Latency", latency.clone()));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn one_part_is_shown_at_a_time() {
+    fn metrics_of_one_component_are_shown_at_a_time() {
         let metrics = Metrics::new();
         let part = |value| {
             let (part, counter) = (Metrics::of_part(), Counter::<u64>::default());
@@ -194,7 +194,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_process_is_told_of_once() {
+    fn process_metrics_are_exported_once() {
         let metrics = Metrics::new();
         metrics.show(&Metrics::of_part());
         let page = metrics.encode_text().unwrap();

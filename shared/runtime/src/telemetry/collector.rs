@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_authorities_that_cannot_be_used_is_named() {
+    fn an_unusable_ca_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let (missing, empty) = (folder.path().join("none.pem"), folder.path().join("empty.pem"));
         std::fs::write(&empty, "no certificate").unwrap();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_one_line_and_silent_to_the_terminal() {
+    fn control_characters_in_log_lines_are_escaped() {
         let output = Output::default();
         let to = tracing_subscriber::fmt()
             .with_ansi(false)

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_never_answers_costs_a_bounded_queue_and_no_time() {
+    fn a_hanging_collector_costs_a_bounded_queue_and_no_time() {
         let (silent, counts) = (Silent::default(), SpanCounts::default());
         let resource = Resource::builder().build();
         let queue = ExportQueue::new(silent, 100, counts.clone(), &resource);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_path_gets_the_usual_one() {
+    fn an_address_without_a_path_gets_the_default_path() {
         assert_eq!(traces_url("http://c:4318"), "http://c:4318/v1/traces");
         assert_eq!(traces_url("http://c:4318/"), "http://c:4318/v1/traces");
         assert_eq!(traces_url("http://c/otlp/v1/traces"), "http://c/otlp/v1/traces");

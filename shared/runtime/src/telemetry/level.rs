@@ -59,7 +59,7 @@ mod tests {
     use crate::{options::TelemetryOptions, telemetry::Telemetry};
 
     #[test]
-    fn what_is_logged_can_be_changed() {
+    fn the_log_level_can_be_changed() {
         let settings = TelemetryOptions { log_level: "warn".to_owned(), ..Default::default() };
         let (dispatch, telemetry) = Telemetry::build(&settings, None).unwrap();
         tracing::dispatcher::with_default(&dispatch, || {

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_leave_together_and_in_order() {
+    fn log_lines_are_written_in_batches_and_in_order() {
         let output = Output::default();
         let (writer, thread) = LogWriter::start(output.clone()).unwrap();
         writer.0.add(b"one\n", false);
@@ -176,6 +176,9 @@ mod tests {
         drop(thread);
         assert_eq!(output.0.lock().concat(), b"one\ntwo\nwarning\nlater\nlast\n");
         writer.0.add(b"after\n", false);
-        assert!(output.0.lock().concat().ends_with(b"last\nafter\n"), "nothing waits for nobody");
+        assert!(
+            output.0.lock().concat().ends_with(b"last\nafter\n"),
+            "without the thread, lines are written at once"
+        );
     }
 }

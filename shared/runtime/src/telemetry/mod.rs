@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_goes_through_with_and_without_a_collector() {
+    fn trace_context_is_propagated_with_and_without_a_collector() {
         for endpoint in [None, Some("http://127.0.0.1:1")] {
             let (dispatch, _telemetry) = Telemetry::build(&settings(endpoint), None).unwrap();
             tracing::dispatcher::with_default(&dispatch, || {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_and_the_callers_flag_decide_at_the_door() {
+    fn sample_share_and_the_callers_flag_decide_sampling() {
         let unsampled = CALLER.replace("-01", "-00");
         for (share, caller, recorded) in [
             (0.0, None, false),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_is_gone_costs_spans_nothing_and_drops_are_counted() {
+    fn an_unreachable_collector_does_not_delay_spans_and_drops_are_counted() {
         for protocol in [OtlpProtocol::Http, OtlpProtocol::Grpc] {
             let mut settings = settings(Some("http://127.0.0.1:1"));
             settings.otlp_protocol = protocol;

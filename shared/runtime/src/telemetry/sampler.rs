@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_flag_goes_before_the_share() {
+    fn the_callers_flag_overrides_the_share() {
         let (all, none) = (HeadSampler::new(1.0, true), HeadSampler::new(0.0, true));
         let caller = |sampled| Some(context(1, 9, sampled));
         assert_eq!(decision(&none, caller(true), &[]), SamplingDecision::RecordAndSample);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exported_is_not_announced_as_sampled() {
+    fn spans_that_are_not_exported_are_not_flagged_as_sampled() {
         let pages = HeadSampler::new(1.0, false);
         assert_eq!(decision(&pages, None, &[]), SamplingDecision::RecordOnly);
         let caller = Some(context(1, 9, true));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_goes_with_the_traces_it_links_to() {
+    fn a_batch_is_sampled_with_the_traces_it_links_to() {
         let sampler = HeadSampler::new(0.0, true);
         let link = |sampled| Link::with_context(context(1, 9, sampled));
         let sampled = [link(false), link(true)];
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_given_to_one_trace() {
+    fn a_given_trace_id_is_used_once() {
         let (ids, given) = (Ids::default(), TraceId::from(7_u128));
         assert_eq!(Ids::with_trace(given, || ids.new_trace_id()), given);
         Ids::with_trace(given, || ());

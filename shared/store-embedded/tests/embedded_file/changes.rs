@@ -1,4 +1,4 @@
-//! The log of changes in the file: made where there was none, told from every other, bounded.
+//! The change log in the file: created where missing, unique to its store, bounded.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -43,7 +43,7 @@ fn a_store_without_a_log_gets_one() {
     put(&store, [1, 2]);
     let before = end(&store);
     drop(store);
-    // As a program made it that knew of no log.
+    // As an older version without a log made it.
     let database = Database::open(&path).unwrap();
     let txn = database.begin_write().unwrap();
     assert!(txn.delete_table(CHANGES).unwrap() && txn.delete_table(LOG).unwrap());
@@ -78,7 +78,7 @@ fn a_position_in_another_store_is_lost() {
 }
 
 #[test]
-fn a_copy_that_was_put_back_is_noticed() {
+fn a_restored_backup_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("store.redb"), dir.path().join("copy.redb"));
     let store = open(&path).unwrap();
@@ -107,7 +107,7 @@ fn entries(path: &Path) -> u64 {
 }
 
 #[test]
-fn changes_are_kept_as_many_as_said() {
+fn the_configured_number_of_changes_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let options = EmbeddedOptions { changes_kept: 100, ..EmbeddedOptions::default() };
@@ -137,7 +137,7 @@ fn changes_are_kept_as_many_as_said() {
 }
 
 #[test]
-fn more_changes_than_fit_one_answer_come_in_several() {
+fn long_change_lists_are_paged() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("store.redb")).unwrap();
     let mut position = end(&store);

@@ -1,4 +1,4 @@
-//! This test program once more, as another process that uses a store.
+//! This test program as a child process that uses a store.
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,4 +1,4 @@
-//! What a file holds after users were deleted, and over a year.
+//! Compaction and copies: deleted users, file size over a year.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use plugrank_store::{
     contract_tests::{
         AnyStore,
         fixtures::new_item,
-        logs::{a_day, behave, logs_are_as_long_as_they_are_kept},
+        logs::{a_day, behave, logs_hold_the_retention_period},
         run,
     },
 };
@@ -21,7 +21,7 @@ fn holds(path: &Path, text: &str) -> bool {
 }
 
 #[test]
-fn a_compacted_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
+fn a_compacted_file_has_no_byte_of_a_deleted_user_and_keeps_others() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let open = || EmbeddedStore::open(&path, EmbeddedOptions::default()).unwrap();
@@ -57,7 +57,7 @@ fn a_compacted_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
 }
 
 #[test]
-fn a_copy_made_while_others_write_is_a_store_of_one_moment() {
+fn a_copy_made_during_writes_is_a_consistent_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let open = |name: &str| {
         EmbeddedStore::open(&dir.path().join(name), EmbeddedOptions::default()).unwrap()
@@ -71,7 +71,7 @@ fn a_copy_made_while_others_write_is_a_store_of_one_moment() {
             behave(&store, "v"),
         );
         assert!(rows > 200, "{rows}");
-        assert!(store.copy_to(&backup).is_err(), "nothing is written over");
+        assert!(store.copy_to(&backup).is_err(), "existing files are not overwritten");
         let copy = open("backup.redb");
         let events = copy.scan_events(plugrank_store::TimeRange::ALL, None, 1000).await.unwrap();
         assert!(events.entries.iter().filter(|event| event.user_id.as_str() == "u").count() == 50);
@@ -91,7 +91,7 @@ fn over_a_year_the_file_stays_bounded() {
             a_day(&*store, day).await;
             sizes.push(fs::metadata(&path).unwrap().len());
         }
-        logs_are_as_long_as_they_are_kept(&store).await;
+        logs_hold_the_retention_period(&store).await;
     });
     // After the longest time anything is kept the file has its size.
     let (settled, end) = (sizes[120], sizes[364]);
@@ -99,7 +99,7 @@ fn over_a_year_the_file_stays_bounded() {
 }
 
 #[test]
-fn a_copy_that_nobody_waits_for_any_more_is_removed() {
+fn a_cancelled_copy_is_removed() {
     let folder = tempfile::TempDir::new().unwrap();
     let store = EmbeddedStore::open(&folder.path().join("store.redb"), EmbeddedOptions::default());
     let store = std::sync::Arc::new(store.unwrap());
@@ -119,7 +119,7 @@ fn a_copy_that_nobody_waits_for_any_more_is_removed() {
         assert_eq!(copies(), 1);
         let finished = copying.is_finished();
         copying.abort();
-        // Who had it already has it.
+        // A finished copy stays.
         let left = usize::from(finished);
         let gone = async {
             while copies() != left {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn what_was_confirmed_survives_a_kill() {
+fn confirmed_writes_survive_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let mut confirmed: u64 = 0;

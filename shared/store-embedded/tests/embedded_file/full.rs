@@ -1,4 +1,4 @@
-//! No room left, by the kernel's own limit on a file's size.
+//! A full disk, simulated by the kernel's limit on file size.
 
 use std::{path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn a_full_disk_loses_nothing_confirmed_and_writes_go_on_with_room() {
+fn a_full_disk_loses_no_confirmed_write_and_writes_resume_with_space() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     drop(open(&path).unwrap());

@@ -1,4 +1,4 @@
-//! The embedded store's file: opened wrongly, damaged, locked, forbidden, killed over, full.
+//! The embedded store's file: open errors, damage, locks, permissions, crashes, a full disk.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Stores of the versions before this one (schemas 3 and 4) are brought to this one.
+//! Migration of stores of earlier versions (schemas 3 and 4).
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{item, open, run};
 
-/// As that version wrote what this one writes in another way.
+/// Tables as those versions wrote them.
 mod before {
     use super::*;
 
@@ -147,7 +147,7 @@ mod before {
 }
 
 #[test]
-fn a_store_of_the_version_before_goes_on() {
+fn a_store_of_schema_3_is_migrated() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store.redb");
     let modal = VectorSpace::Modal("1".to_owned());
@@ -177,7 +177,7 @@ fn a_store_of_the_version_before_goes_on() {
 }
 
 #[test]
-fn a_store_of_schema_4_goes_on_with_its_served_lists() {
+fn a_store_of_schema_4_is_migrated_with_its_served_lists() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store.redb");
     let click = |id: &str, item: &str, at| Event {
@@ -246,7 +246,7 @@ fn a_store_of_schema_4_goes_on_with_its_served_lists() {
 }
 
 #[test]
-fn what_is_no_store_of_the_version_before_is_left_alone() {
+fn migration_refuses_missing_files_and_existing_backups() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store.redb");
     assert!(EmbeddedStore::migrate(&path, HALF_LIFE).is_err());

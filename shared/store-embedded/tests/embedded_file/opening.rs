@@ -1,4 +1,4 @@
-//! Each way a file cannot be opened has its own message, which says what would help.
+//! Each way a file cannot be opened has its own message, which names the fix.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ fn corrupt(path: &Path) -> String {
 }
 
 #[test]
-fn a_store_is_found_again_and_its_directory_made() {
+fn a_store_is_reopened_and_its_directory_created() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("not/there/yet/store.redb");
     let store = open(&path).unwrap();
@@ -51,7 +51,7 @@ fn was_closed(path: &Path) -> bool {
 }
 
 #[test]
-fn a_process_that_closes_the_store_leaves_it_closed_whoever_holds_it() {
+fn closing_a_store_closes_it_for_every_handle() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     for turn in 0..50 {
@@ -62,7 +62,7 @@ fn a_process_that_closes_the_store_leaves_it_closed_whoever_holds_it() {
     }
     let store = open(&path).unwrap();
     let entries = run(store.history(&"u".into(), i64::MAX, 100, 0)).unwrap().entries;
-    assert!(!entries.is_empty(), "what was acknowledged is there");
+    assert!(!entries.is_empty(), "acknowledged events are stored");
     run(store.close()).unwrap();
     assert!(matches!(run(store.item_count()), Err(StoreError::Unavailable(_))));
     let write = run(store.put_items(vec![item(1, 10)]));
@@ -83,7 +83,7 @@ fn vectors_survive_a_clean_close() {
 }
 
 #[test]
-fn another_schema_version_is_refused() {
+fn an_unsupported_schema_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     drop(open(&path).unwrap());
@@ -99,7 +99,7 @@ fn another_schema_version_is_refused() {
 }
 
 #[test]
-fn another_programs_database_is_refused_and_left_alone() {
+fn a_database_of_another_program_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let database = Database::create(&path).unwrap();
@@ -114,7 +114,7 @@ fn another_programs_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_store_is_refused_and_left_alone() {
+fn a_file_that_is_no_store_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     for content in ["text".into(), "x".repeat(100_000), "redb".repeat(50_000)] {
         let path = dir.path().join("store.redb");
@@ -139,7 +139,7 @@ fn a_truncated_file_is_refused() {
 }
 
 #[test]
-fn damage_is_found_on_opening_when_asked_for_else_on_reading() {
+fn damage_is_detected_on_opening_with_verification_else_on_reading() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let store = open(&path).unwrap();
@@ -162,7 +162,7 @@ fn damage_is_found_on_opening_when_asked_for_else_on_reading() {
 }
 
 #[test]
-fn a_file_in_use_is_refused_here_and_in_another_process() {
+fn a_file_in_use_is_refused_in_this_and_other_processes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let mut holder = Running::start(command(&this_program(), "hold", &path));
@@ -183,7 +183,7 @@ fn a_directory_is_not_a_store() {
 }
 
 #[test]
-fn a_forbidden_directory_is_named() {
+fn a_directory_without_permission_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let forbidden = dir.path().join("forbidden");
     fs::create_dir(&forbidden).unwrap();
@@ -223,7 +223,7 @@ fn threads() -> Vec<(String, i32)> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_thread_that_writes_yields_to_others() {
+fn the_writer_thread_has_lower_priority() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("store.redb")).unwrap();
     run(store.put_items(vec![item(1, 10)])).unwrap();

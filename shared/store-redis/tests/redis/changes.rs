@@ -6,7 +6,7 @@ use plugrank_store::{
     Store,
     changes::Next,
     contract_tests::{
-        AnyStore, every_change_is_told_from_any_position, fixtures::new_item, follow, run,
+        AnyStore, every_change_is_followed_from_any_position, fixtures::new_item, follow, run,
     },
 };
 use plugrank_store_redis::{RedisConnection, RedisOptions, RedisStore};
@@ -24,17 +24,17 @@ pub(crate) async fn redis_tells_every_change(servers: &RedisConnection) {
         store
     };
     let open = async |kept| (connect(kept).await, connect(kept).await);
-    every_change_is_told_from_any_position(open).await;
+    every_change_is_followed_from_any_position(open).await;
 }
 
 #[test]
-fn one_server_tells_every_change() {
+fn every_change_is_in_the_change_stream() {
     let server = RedisServer::start();
     run(redis_tells_every_change(&server.servers()));
 }
 
 #[test]
-fn a_follower_outlives_its_server() {
+fn a_follower_survives_a_restart_of_its_server() {
     let mut server = RedisServer::start();
     run(async {
         let options = || RedisOptions { namespace: "wake".into(), ..RedisOptions::default() };

@@ -56,12 +56,12 @@ impl RedisCluster {
         RedisConnection::cluster(self.nodes[1..3].iter().map(RedisServer::url).collect())
     }
 
-    /// Has every master change places with its replica, without a loss.
+    /// Fails every master over to its replica, without a loss.
     pub(crate) fn hand_over(&self) {
         let replicas = self.nodes.iter().filter(|node| node.ask(&["ROLE"]).contains("slave"));
         for replica in replicas.collect::<Vec<_>>() {
             wait_until("the replica is the master", || {
-                // Its master says nothing to the first wish if it has just met its replica.
+                // The first command is ignored if the master has only just connected to its replica.
                 replica.ask(&["CLUSTER", "FAILOVER"]);
                 std::thread::sleep(Duration::from_millis(500));
                 replica.ask(&["ROLE"]).contains("master")

@@ -1,4 +1,4 @@
-//! Redis that is gone, silent, back again, or not ours.
+//! Redis down, hanging, restarted, full, or of another version.
 
 use std::{
     sync::Arc,
@@ -44,7 +44,7 @@ async fn unavailable(store: &RedisStore) -> String {
 }
 
 #[test]
-fn a_dead_server_is_unavailable_and_used_again_once_back() {
+fn a_stopped_server_is_unavailable_and_reconnected() {
     run(async {
         let mut server = RedisServer::start();
         let store = connect(&server).await.unwrap();
@@ -68,7 +68,7 @@ fn a_dead_server_is_unavailable_and_used_again_once_back() {
 }
 
 #[test]
-fn a_silent_server_is_unavailable_in_time_and_used_again_once_it_speaks() {
+fn a_hanging_server_times_out_and_is_reconnected() {
     run(async {
         let server = RedisServer::start();
         let store = connect(&server).await.unwrap();
@@ -82,7 +82,7 @@ fn a_silent_server_is_unavailable_in_time_and_used_again_once_it_speaks() {
 }
 
 #[test]
-fn more_callers_than_connections_all_get_their_answer() {
+fn more_callers_than_connections_are_all_answered() {
     run(async {
         let server = RedisServer::start();
         let few = RedisConnection { pool: 2, ..server.servers() };
@@ -102,7 +102,7 @@ fn more_callers_than_connections_all_get_their_answer() {
 }
 
 #[test]
-fn no_server_and_no_url_are_named() {
+fn an_unreachable_server_and_an_invalid_url_are_named() {
     run(async {
         let mut server = RedisServer::start();
         server.kill();
@@ -117,7 +117,7 @@ fn no_server_and_no_url_are_named() {
 }
 
 #[test]
-fn namespaces_are_kept_apart_and_other_versions_refused() {
+fn namespaces_are_separate_and_other_versions_refused() {
     run(async {
         let server = RedisServer::start();
         let named =
@@ -143,7 +143,7 @@ fn namespaces_are_kept_apart_and_other_versions_refused() {
 }
 
 #[test]
-fn a_full_server_changes_nothing_and_is_used_again() {
+fn a_write_to_a_full_server_changes_nothing_and_later_writes_succeed() {
     run(async {
         let server = RedisServer::start();
         let store = connect(&server).await.unwrap();
@@ -164,7 +164,7 @@ fn a_full_server_changes_nothing_and_is_used_again() {
 }
 
 #[test]
-fn an_append_that_was_interrupted_is_completed_by_repeating_it() {
+fn an_interrupted_append_is_completed_by_a_retry() {
     run(async {
         let server = RedisServer::start();
         let store = connect(&server).await.unwrap();

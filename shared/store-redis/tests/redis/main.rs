@@ -46,7 +46,7 @@ macro_rules! on_redis {
             )+
         }
         #[test]
-        fn a_cluster_keeps_every_promise() {
+        fn a_cluster_passes_the_store_contract() {
             let cluster = cluster::RedisCluster::start();
             run(async {
                 let servers = cluster.servers();

@@ -1,4 +1,4 @@
-//! A namespace of the version before this one (schema 3) is brought to this one.
+//! Migration of a namespace of the earlier version (schema 3).
 
 use plugrank_store::{
     codec,
@@ -104,7 +104,7 @@ async fn write(servers: &RedisConnection, to: &mut redis::aio::MultiplexedConnec
 }
 
 #[test]
-fn a_namespace_of_the_version_before_goes_on_in_another() {
+fn a_namespace_of_schema_3_is_migrated_to_another() {
     let server = RedisServer::start();
     run(async {
         let servers = server.servers();

@@ -1,9 +1,9 @@
-//! What the servers hold after a user was deleted, and over a year.
+//! Retention: deleted users, memory over a year.
 
 use std::{fs, path::Path};
 
 use plugrank_store::contract_tests::{
-    logs::{a_day, behave, logs_are_as_long_as_they_are_kept},
+    logs::{a_day, behave, logs_hold_the_retention_period},
     run,
 };
 
@@ -43,7 +43,7 @@ fn figure(server: &RedisServer, section: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn a_rewritten_file_has_no_byte_of_a_deleted_user_and_all_of_the_others() {
+fn a_rewritten_file_has_no_byte_of_a_deleted_user_and_keeps_others() {
     let server = RedisServer::start();
     run(async {
         let store = redis_store(&server.servers(), "plugrank").await;
@@ -76,10 +76,10 @@ fn over_a_year_the_memory_stays_bounded() {
             server.command(&["EVAL", A_DAY_PASSES, "0"]);
             sizes.push(used().saturating_sub(empty));
         }
-        logs_are_as_long_as_they_are_kept(&store).await;
+        logs_hold_the_retention_period(&store).await;
         // Of a few days each: what is in flight counts too.
-        let of = |days: std::ops::Range<usize>| sizes[days].iter().copied().min().unwrap();
-        let (settled, end) = (of(115..125), of(355..365));
+        let smallest = |days: std::ops::Range<usize>| sizes[days].iter().copied().min().unwrap();
+        let (settled, end) = (smallest(115..125), smallest(355..365));
         println!("{settled} bytes after 120 days, {end} after a year");
         assert!(settled > 100_000, "{settled}");
         assert!(

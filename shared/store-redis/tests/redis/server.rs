@@ -29,7 +29,7 @@ impl RedisServer {
         Self::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    /// One with these arguments. Where `{port}` or `{dir}` stands in them, its own is put.
+    /// One with these arguments; `{port}` and `{dir}` in them are replaced by its own.
     pub(crate) fn start_with(args: &[&str]) -> Self {
         Self::start_program("redis-server", args)
     }
@@ -118,7 +118,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// Waits until `done`, at most 20 seconds.
+/// Waits until `done`, at most a minute.
 pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {

@@ -1,4 +1,4 @@
-//! TLS with a certificate authority of our own, and a user who may do no more than is needed.
+//! TLS with a test certificate authority, and an ACL user with the fewest permissions.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -94,7 +94,7 @@ fn tls_and_an_acl_user() {
         };
         let error = refused(&secure, "wrong", Some("ca.pem")).await;
         assert!(error.contains("WRONGPASS") && !error.contains("wrong"), "{error}");
-        // A certificate that nobody vouches for.
+        // A certificate of an unknown authority.
         let error = refused(&secure, "s3cret", None).await;
         assert!(error.contains("certificate"), "{error}");
         let error = refused(&secure, "s3cret", Some("none.pem")).await;

@@ -42,7 +42,7 @@ fn item(number: usize) -> ItemVector {
     ItemVector { id, vector: vector(number), available: !number.is_multiple_of(7) }
 }
 
-async fn near_is_what_is_near(servers: &RedisConnection) {
+async fn check_nearest_neighbours(servers: &RedisConnection) {
     let sets = |options| VectorSets::new(servers, options).unwrap();
     let exact = sets(EXACT);
     let items: Vec<ItemVector> = (0..600).map(item).collect();
@@ -110,13 +110,13 @@ fn number(id: &ItemId) -> usize {
 }
 
 #[test]
-fn one_server_finds_what_is_near() {
+fn one_server_finds_nearest_neighbours() {
     let server = redis8(&["--save", ""]);
-    run(near_is_what_is_near(&server.servers()));
+    run(check_nearest_neighbours(&server.servers()));
 }
 
 #[test]
-fn a_cluster_finds_what_is_near() {
+fn a_cluster_finds_nearest_neighbours() {
     let args = ["--save", "", "--cluster-enabled", "yes", "--cluster-config-file", "{dir}/nodes"];
     let nodes: Vec<RedisServer> = (0..3).map(|_| redis8(&args)).collect();
     let created = Command::new("redis-cli")
@@ -129,5 +129,5 @@ fn a_cluster_finds_what_is_near() {
     wait_until("the cluster is whole", || {
         nodes.iter().all(|node| node.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
     });
-    run(near_is_what_is_near(&RedisConnection::cluster(vec![nodes[0].url()])));
+    run(check_nearest_neighbours(&RedisConnection::cluster(vec![nodes[0].url()])));
 }

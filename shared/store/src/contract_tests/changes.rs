@@ -42,7 +42,7 @@ fn set(names: impl IntoIterator<Item = String>) -> BTreeSet<ItemId> {
 pub type Opened = (AnyStore, AnyStore);
 
 /// To be run with a way to open a store anew, told how many changes it keeps.
-pub async fn every_change_is_told_from_any_position(open: impl AsyncFn(u64) -> Opened) {
+pub async fn every_change_is_followed_from_any_position(open: impl AsyncFn(u64) -> Opened) {
     let (writer, reader) = open(1_000_000).await;
     let log: Arc<dyn ChangeLog> = reader.changes().unwrap();
     let start = log.end().await.unwrap();
@@ -64,7 +64,7 @@ pub async fn every_change_is_told_from_any_position(open: impl AsyncFn(u64) -> O
     let (items, stats, end) = follow(&*log, written).await;
     assert_eq!((items, stats), (names(&["i1", "never"]), names(&["i2"])));
     assert_eq!(end, log.end().await.unwrap());
-    // What changes no item is none of it.
+    // Writes that change no item are not in it.
     writer.put_items(vec![]).await.unwrap();
     writer.put_neighbours(vec![("i1".into(), vec![])]).await.unwrap();
     assert_eq!(log.after(&end).await.unwrap(), Next::Nothing);
@@ -76,7 +76,7 @@ pub async fn every_change_is_told_from_any_position(open: impl AsyncFn(u64) -> O
     let (items, _, position) = follow(&*log, start.clone()).await;
     assert_eq!((items, &position), (set(many().chain(["never".to_owned()])), &end));
 
-    // One that looks away while more changes than are kept.
+    // A follower that misses more changes than are kept.
     for _ in 0..300 {
         forgetful.put_items(vec![new_item("i5")]).await.unwrap();
     }
@@ -105,7 +105,7 @@ pub async fn a_follower_is_woken(store: AnyStore) {
     let (items, _, position) = follow(&*log, start.clone()).await;
     assert_eq!(items.len(), 1);
 
-    // What is there already is not waited for; what is not, not for ever.
+    // Existing changes are returned at once; waiting for new ones times out.
     let begun = Instant::now();
     log.wait(&start, Duration::from_secs(60)).await.unwrap();
     log.wait(&position, Duration::from_millis(100)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Promises about callers side by side. Each gets a fresh store.
+//! Contract tests with concurrent callers. Each gets a fresh store.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub async fn concurrent_repeats_are_new_once(store: AnyStore) {
     assert_eq!(stats(&store, "i").await, (1, 1));
 }
 
-pub async fn readers_never_see_less_than_was_confirmed(store: AnyStore) {
+pub async fn readers_see_every_confirmed_write(store: AnyStore) {
     let (confirmed, seen) = tokio::sync::watch::channel(0);
     let writer = tokio::spawn({
         let store = Arc::clone(&store);
@@ -85,7 +85,7 @@ pub async fn readers_never_see_less_than_was_confirmed(store: AnyStore) {
     assert_eq!(found[0].as_deref().unwrap().item.title, "60");
 }
 
-pub async fn views_are_never_older_than_what_was_confirmed(store: AnyStore) {
+pub async fn views_include_every_confirmed_write(store: AnyStore) {
     let (confirmed, seen) = tokio::sync::watch::channel(0_i64);
     let writer = tokio::spawn({
         let store = Arc::clone(&store);

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use super::AnyStore;
 use crate::Document;
 
-pub async fn documents_are_replaced_by_who_knows_them(store: AnyStore) {
+pub async fn documents_are_replaced_by_compare_and_swap(store: AnyStore) {
     assert_eq!(store.document("a").await.unwrap(), None);
     assert_eq!(store.put_document("a", b"one".to_vec(), 1).await.unwrap(), None);
     assert_eq!(store.put_document("a", b"one".to_vec(), 0).await.unwrap(), Some(1));
@@ -17,7 +17,7 @@ pub async fn documents_are_replaced_by_who_knows_them(store: AnyStore) {
     assert_eq!(store.document("b").await.unwrap(), document(b"\0\xff", 1));
 }
 
-pub async fn one_of_many_writers_of_a_document_is_first(store: AnyStore) {
+pub async fn one_of_many_concurrent_document_writers_wins(store: AnyStore) {
     let writes = (0..16_u8).map(|writer| store.put_document("d", vec![writer], 0));
     let written = join_all(writes).await.into_iter().map(Result::unwrap);
     let first: Vec<u8> =

@@ -1,4 +1,4 @@
-//! Promises about the logs of events and exposures. Each gets a fresh store.
+//! Contract tests of the logs of events and exposures. Each gets a fresh store.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -90,7 +90,7 @@ pub async fn a_day(store: &dyn Store, day: i64) {
 }
 
 /// After the year: the logs have what is young enough, and no more.
-pub async fn logs_are_as_long_as_they_are_kept(store: &AnyStore) {
+pub async fn logs_hold_the_retention_period(store: &AnyStore) {
     let events = all_events(store, TimeRange::ALL, 1000).await.len() as i64;
     assert!((29 * EACH_DAY..=31 * EACH_DAY).contains(&events), "{events}");
     let shown = all_exposures(store, TimeRange::ALL).await.len() as i64;
@@ -143,8 +143,8 @@ pub async fn events_are_read_by_time(store: AnyStore) {
     assert_eq!(all_events(&store, TimeRange { from: 50, to: 0 }, 2).await, []);
 }
 
-/// Rows of before lists could be logged in full end where that field begins.
-pub async fn exposures_of_before_are_read(store: AnyStore) {
+/// Rows written before lists could be logged in full end where that field begins.
+pub async fn exposures_of_the_previous_format_are_read(store: AnyStore) {
     let [old, new] = [exposure("r1", "u", 10), exposure("r2", "u", 20)];
     let new = Exposure { rerank: vec![7; 9], ..new };
     let mut rows = [&old, &new].map(ExposureRow::from);
@@ -166,7 +166,7 @@ pub async fn exposures_are_read_by_time(store: AnyStore) {
     assert_eq!(all_exposures(&store, TimeRange { from: 5, to: 15 }).await, exposures[1..3]);
 }
 
-/// A showing counts for popularity with its strongest event, and all halve with time.
+/// An impression counts for popularity with its strongest event, and all counts halve with time.
 pub async fn popularity_weighs_by_type_and_decays(store: AnyStore) {
     let of_type = |id: &str, request: &str, weight: f32, timestamp| Event {
         request_id: Some(request.into()),
@@ -192,8 +192,8 @@ pub async fn popularity_weighs_by_type_and_decays(store: AnyStore) {
     assert_eq!(stats(&store, "i").await, (4, 3));
 }
 
-/// What is old goes, with what told repeats; what is young stays.
-pub async fn old_behaviour_is_forgotten(store: AnyStore) {
+/// Expired events are deleted, with the ids that identified repeats; recent ones stay.
+pub async fn expired_events_are_deleted(store: AnyStore) {
     let at = |id: &str, day: i64| Event {
         timestamp: day * DAY,
         request_id: Some(id.to_owned()),
@@ -228,7 +228,7 @@ pub async fn old_behaviour_is_forgotten(store: AnyStore) {
 }
 
 /// Nothing of a deleted user is read any more, and all of the others.
-pub async fn a_deleted_user_is_forgotten(store: AnyStore) {
+pub async fn a_deleted_user_leaves_no_data(store: AnyStore) {
     let users = ["u", "uu", "", "v"];
     for id in users {
         let click = Event { user_id: id.into(), ..event("1", EventType::click()) };
@@ -258,7 +258,7 @@ pub async fn a_deleted_user_is_forgotten(store: AnyStore) {
     assert!(store.user(&"v".into()).await.unwrap().is_some());
     let view = store.user_view(&"u".into(), i64::MAX, limits).await.unwrap();
     assert!(view.entries.is_empty() && view.profile.is_none());
-    // A click that the same user makes again is new, and what it is of is not known any more.
+    // A click that the same user sends again is new, and its impression is not known any more.
     let again = event("1", EventType::click());
     assert_eq!(store.append_events(vec![again]).await.unwrap(), [true]);
 }
@@ -280,7 +280,7 @@ pub async fn an_update_keeps_the_image(store: AnyStore) {
 }
 
 /// Which items there are.
-pub async fn known_items_are_told(store: AnyStore) {
+pub async fn known_items_are_reported(store: AnyStore) {
     store.put_items(vec![super::fixtures::new_item("a")]).await.unwrap();
     assert_eq!(store.has_items(&ids(&["b", "a", "b"])).await.unwrap(), [false, true, false]);
 }

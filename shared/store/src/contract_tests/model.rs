@@ -1,4 +1,4 @@
-//! What a store must hold, as plainly and slowly as it can be said, and random steps compared with it.
+//! A plain model of a store, and random steps whose results are compared with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},

@@ -80,7 +80,7 @@ pub async fn an_item_is_replaced_whole(store: AnyStore) {
     assert_eq!(store.item_count().await.unwrap(), 1);
 }
 
-pub async fn the_last_of_equal_items_stays(store: AnyStore) {
+pub async fn the_last_of_repeated_items_is_stored(store: AnyStore) {
     let titled = |title: &str, image: Option<Vec<u8>>| NewItem {
         item: Item { title: title.into(), ..item("a") },
         image,
@@ -198,8 +198,8 @@ pub async fn a_click_may_come_first(store: AnyStore) {
     assert_eq!(stats(&store, "i").await, (1, 1));
 }
 
-pub async fn requests_items_and_users_are_kept_apart(store: AnyStore) {
-    // Ids chosen so that naively glued keys would be equal.
+pub async fn requests_items_and_users_are_separate(store: AnyStore) {
+    // Ids chosen so that keys concatenated without separators would be equal.
     let batch = vec![
         event("1", EventType::impression()),
         Event { request_id: Some("r2".into()), timestamp: 200, ..event("2", EventType::click()) },
@@ -227,7 +227,7 @@ pub async fn requests_items_and_users_are_kept_apart(store: AnyStore) {
     assert_eq!(stats(&store, "i2").await, (1, 1));
 }
 
-pub async fn events_without_request_stand_alone(store: AnyStore) {
+pub async fn events_without_request_are_separate(store: AnyStore) {
     let alone =
         |id: &str, kind, timestamp| Event { request_id: None, timestamp, ..event(id, kind) };
     let batch = vec![
@@ -242,7 +242,7 @@ pub async fn events_without_request_stand_alone(store: AnyStore) {
     assert_eq!(stats(&store, "i").await, (4, 2));
 }
 
-pub async fn action_and_value_are_those_of_the_event_that_weighs_most(store: AnyStore) {
+pub async fn action_and_value_come_from_the_event_of_greatest_weight(store: AnyStore) {
     let purchase = EventType { name: "buy".into(), feedback: Feedback::Positive, weight: 4.0 };
     let bought = |id: &str, request: Option<&str>, timestamp| Event {
         value: Some(19.99),
@@ -252,11 +252,11 @@ pub async fn action_and_value_are_those_of_the_event_that_weighs_most(store: Any
     };
     let told = async || {
         let history = store.history(&"u".into(), i64::MAX, 9, 9).await.unwrap();
-        let of = |entry: HistoryEntry| {
+        let summary = |entry: HistoryEntry| {
             let action = entry.action.map(|action| action.to_string()).unwrap_or_default();
             (entry.clicked, entry.timestamp, action, entry.value.map(Number::as_f64))
         };
-        history.entries.into_iter().map(of).collect::<Vec<_>>()
+        history.entries.into_iter().map(summary).collect::<Vec<_>>()
     };
     let at = |timestamp, kind| Event { timestamp, ..event(&format!("{timestamp}"), kind) };
     store.append_events(vec![at(100, EventType::impression())]).await.unwrap();
@@ -330,7 +330,7 @@ pub async fn history_orders_equal_times_by_id(store: AnyStore) {
     assert_eq!(cut, [entry("100", false, 7), entry("10", false, 7)]);
 }
 
-pub async fn history_takes_any_time_and_id(store: AnyStore) {
+pub async fn history_accepts_any_time_and_id(store: AnyStore) {
     let long = "x".repeat(ItemId::MAX_BYTES);
     let entries = [
         entry(&long, true, i64::MAX - 1),
@@ -386,7 +386,7 @@ pub async fn all_histories_are_scanned(store: AnyStore) {
         written.insert((user, "i".to_owned(), true, i64::MAX));
     }
     store.put_history(entries).await.unwrap();
-    // What else the namespace holds is in nobody's way.
+    // Other data of the namespace does not disturb it.
     store.put_items(vec![new_item("a")]).await.unwrap();
     store.put_users(vec![user("u")]).await.unwrap();
     store.append_events(vec![event("e", EventType::click())]).await.unwrap();

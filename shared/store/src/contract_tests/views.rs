@@ -1,4 +1,4 @@
-//! Promises about users as requests see them. Each gets a fresh store.
+//! Contract tests of user views. Each gets a fresh store.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub async fn a_view_is_profile_and_history(store: AnyStore) {
     }
 }
 
-pub async fn a_view_has_what_was_written_before(store: AnyStore) {
+pub async fn a_view_has_every_earlier_write(store: AnyStore) {
     let done = |id: &str, action: &str, timestamp| HistoryEntry {
         action: Some(action.into()),
         ..entry(id, action == "click", timestamp)
@@ -75,7 +75,7 @@ pub async fn a_view_has_what_was_written_before(store: AnyStore) {
     expect(&[done("i", "click", 150), entry("j", true, 50)], true).await;
 }
 
-pub async fn a_view_has_as_much_as_is_asked_for(store: AnyStore) {
+pub async fn a_view_has_the_requested_number_of_entries(store: AnyStore) {
     let mut rows: Vec<_> = (0..40).map(|at| by("u", entry("shown", false, at))).collect();
     rows.extend((0..9).map(|at| by("u", entry("clicked", true, at))));
     store.put_history(rows).await.unwrap();
@@ -88,7 +88,7 @@ pub async fn a_view_has_as_much_as_is_asked_for(store: AnyStore) {
     }
 }
 
-pub async fn a_view_ends_before_its_moment(store: AnyStore) {
+pub async fn a_view_ends_before_its_time(store: AnyStore) {
     let limits = HistoryLimits { clicks: 2, impressions: 2 };
     let times = async |before| -> Vec<i64> {
         let view = view(&store, before, limits).await;

@@ -128,15 +128,16 @@ mod tests {
         breaker.succeeded();
         assert!(!breaker.failed() && !breaker.failed());
         assert!(breaker.failed());
-        assert!(breaker.closed(), "whoever asks decides");
+        assert!(breaker.closed(), "closed until the caller ejects");
     }
 
     #[test]
-    fn a_share_of_failures_ejects_once_enough_calls_were_seen() {
+    fn a_failure_rate_ejects_after_enough_calls() {
         let mut breaker = breaker();
         let mut calls = 0;
         loop {
             calls += 1;
+            assert!(calls < 1_000, "never ejected");
             if breaker.failed() {
                 break;
             }
@@ -156,14 +157,18 @@ mod tests {
         breaker.restore(Instant::now());
         assert!(breaker.well());
         advance(MS(200)).await;
-        assert_eq!(breaker.eject(Instant::now()), MS(1000), "it did not hold for long");
+        assert_eq!(
+            breaker.eject(Instant::now()),
+            MS(1000),
+            "ejections shortly after a recovery grow longer"
+        );
         breaker.restore(Instant::now());
         advance(MS(6000)).await;
         assert_eq!(breaker.eject(Instant::now()), MS(100), "it held");
     }
 
     #[test]
-    fn what_is_answered_while_open_counts_for_nothing() {
+    fn answers_while_open_are_not_counted() {
         let mut breaker = breaker();
         breaker.eject(Instant::now());
         breaker.succeeded();

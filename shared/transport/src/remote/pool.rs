@@ -203,20 +203,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_all_struggle_none_is_left_out() {
+    async fn the_last_endpoint_is_ejected_only_when_unreachable() {
         let pool = pool(2);
         let [first, second] = [0, 1].map(|at| Arc::clone(&pool.endpoints()[at]));
         pool.record(&first, Verdict::Struggling);
-        assert_eq!(closed(&pool), [false, true], "the other is well");
+        assert_eq!(closed(&pool), [false, true], "another endpoint is healthy");
         pool.record(&second, Verdict::Struggling);
-        assert_eq!(closed(&pool), [false, true], "it is all there is");
+        assert_eq!(closed(&pool), [false, true], "the last endpoint is kept");
         pool.record(&second, Verdict::Gone);
-        assert_eq!(closed(&pool), [false, false], "it is not there at all");
+        assert_eq!(closed(&pool), [false, false], "an unreachable endpoint is ejected");
         assert!(pool.pick(&[]).is_none());
     }
 
     #[tokio::test]
-    async fn no_room_is_no_failure() {
+    async fn an_overload_answer_is_not_a_failure() {
         let pool = pool(1);
         ticket(&pool, 0, 1000).settle(Verdict::Busy);
         assert_eq!(closed(&pool), [true]);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_was_outrun_counts_when_it_was_slow() {
+    async fn a_hedged_call_counts_as_a_failure_when_it_was_slow() {
         let pool = pool(2);
         let mut outrun = ticket(&pool, 0, 1000);
         outrun.lost();

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn endpoints_follow_the_name_and_outlive_a_resolver_that_fails() {
+    async fn endpoints_follow_dns_and_survive_a_failing_resolver() {
         let pool = Pool::new(
             "test",
             Arc::new(PeerOptions::default()),

@@ -1,4 +1,4 @@
-//! The batcher over a model that can be read at a glance.
+//! The batcher over a trivial model.
 
 use std::{
     sync::{
@@ -96,7 +96,7 @@ impl BatchObserver for Reports {
     }
 }
 
-struct Bench {
+struct Fixture {
     // Dropped before the batcher, which waits for its worker, which may wait for the gate.
     gate: Option<mpsc::Sender<()>>,
     batcher: Batcher<Doubler>,
@@ -106,18 +106,18 @@ struct Bench {
     threads: Arc<Mutex<Vec<String>>>,
 }
 
-impl Bench {
+impl Fixture {
     /// Whether the first run has begun (and waits at the gate).
     fn begun(&self) -> bool {
         self.begun.load(Ordering::SeqCst) > 0
     }
 }
 
-fn bench(workers: usize, gated: bool) -> Bench {
+fn fixture(workers: usize, gated: bool) -> Fixture {
     started(workers, gated, Duration::ZERO, true)
 }
 
-fn started(workers: usize, gated: bool, run_in_place: Duration, only_computes: bool) -> Bench {
+fn started(workers: usize, gated: bool, run_in_place: Duration, only_computes: bool) -> Fixture {
     let (users, candidates) = (vec![1, 2, 4, 8], vec![8, 32]);
     let buckets = Buckets::new(users, candidates, vec![1], RowAxis::Candidates, 128).unwrap();
     let (ran, reports) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Reports::default()));
@@ -151,7 +151,7 @@ fn started(workers: usize, gated: bool, run_in_place: Duration, only_computes: b
     };
     let observer = Arc::new(Arc::clone(&reports));
     let batcher = Batcher::start("test", models, policy, times, observer).unwrap();
-    Bench { gate: gated.then_some(gate), batcher, begun, reports, ran, threads }
+    Fixture { gate: gated.then_some(gate), batcher, begun, reports, ran, threads }
 }
 
 fn entry(numbers: Vec<u64>) -> Entry<Vec<u64>> {
@@ -164,12 +164,12 @@ fn block_on<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Lets tasks run until `done`.
-async fn until(mut done: impl FnMut() -> bool) {
+async fn wait_until(mut done: impl FnMut() -> bool) {
     for _ in 0..20_000 {
         if done() {
             return;
         }
         tokio::time::sleep(Duration::from_micros(100)).await;
     }
-    panic!("it did not come about within two seconds");
+    panic!("the condition did not hold within two seconds");
 }

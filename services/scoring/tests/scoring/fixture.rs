@@ -21,7 +21,7 @@ use plugrank_store::{NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use plugrank_transport::{Client, Service};
 
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) scoring: Arc<ScoringService>,
     pub(crate) encoding: Arc<Encoding>,
     pub(crate) items: Arc<ItemTable>,
@@ -88,7 +88,7 @@ fn events() -> Vec<Event> {
     (0..=6).flat_map(|user| (1..=user).map(move |at| event(user, at))).collect()
 }
 
-/// The item table of one process, and the bundle's features of its items.
+/// The item table of one process, with the features that the bundle reads.
 pub(crate) struct Catalog {
     pub(crate) items: Arc<ItemTable>,
     pub(crate) features: Arc<FeatureColumn>,
@@ -106,7 +106,7 @@ impl Catalog {
     }
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::with(Arc::new(Bundle::open(&small_folder()).unwrap()), options()).await
     }

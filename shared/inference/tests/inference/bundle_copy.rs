@@ -1,4 +1,4 @@
-//! A copy of the small bundle that a test may spoil.
+//! Copies of the small bundle that a test may corrupt.
 
 use std::{
     collections::BTreeMap,
@@ -55,11 +55,11 @@ pub(crate) fn reference(folder: &Path, graph: GraphName) -> BTreeMap<String, Ten
 }
 
 /// A copy of the small bundle.
-pub(crate) struct Copy {
+pub(crate) struct BundleCopy {
     folder: TempDir,
 }
 
-impl Copy {
+impl BundleCopy {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let small = fixture("small");

@@ -14,7 +14,7 @@ use plugrank_items::{FeatureColumn, ItemTable};
 use plugrank_store::{NewItem, Store};
 use plugrank_store_embedded::{EmbeddedOptions, EmbeddedStore};
 
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) encoding: Arc<Encoding>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bundle: Arc<Bundle>,
@@ -100,7 +100,7 @@ pub(crate) async fn encoding(store: &Arc<dyn Store>, options: EncodingOptions) -
     Arc::new(encoding)
 }
 
-impl Bench {
+impl Fixture {
     /// Six items (`i1` to `i5`, and `new`, which the vocabulary lacks) and two users, of whom `u1`
     /// has a history of four entries at 1000 to 4000 s.
     pub(crate) async fn new(options: EncodingOptions) -> Self {
@@ -154,20 +154,20 @@ impl Bench {
     }
 }
 
-/// So much time from now.
+/// A context whose deadline is this far from now.
 pub(crate) fn within(time: Duration) -> Deadline {
     Deadline::after(time)
 }
 
-/// Lets background work come to its end.
-pub(crate) async fn until(mut done: impl FnMut() -> bool) {
+/// Waits until background work has reached a condition.
+pub(crate) async fn wait_until(mut done: impl FnMut() -> bool) {
     for _ in 0..5_000 {
         if done() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("it did not come about within five seconds");
+    panic!("the condition did not hold within five seconds");
 }
 
 pub(crate) fn origins(records: &RecordSet) -> Vec<RecordOrigin> {

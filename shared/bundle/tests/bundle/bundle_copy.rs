@@ -1,4 +1,4 @@
-//! A copy of the small bundle that a test may spoil.
+//! Copies of the small bundle that a test may corrupt.
 
 use std::{
     fs,
@@ -21,11 +21,11 @@ pub(crate) fn small() -> Bundle {
 }
 
 /// A copy of the small bundle.
-pub(crate) struct Copy {
+pub(crate) struct BundleCopy {
     folder: TempDir,
 }
 
-impl Copy {
+impl BundleCopy {
     pub(crate) fn new() -> Self {
         Self::from("small")
     }
