@@ -89,6 +89,7 @@ def read_lists(folder: Path) -> list[dict[str, Any]]:
 
 def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     """What the first run's models do beyond quality; its stages are found again on disk."""
+    from plugrank_training.config import Config, from_mapping
     from plugrank_training.data.loaded import Loaded
     from plugrank_training.device import choose_device
     from plugrank_training.fit.increment import Past
@@ -101,12 +102,18 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
 
     folder: Path = arguments.runs[0]
     told = read_run(folder)
+    if "serving" in wanted and not (folder / "bundle" / "manifest.json").is_file():
+        raise ValueError(
+            f"{folder}: has no bundle (--no-bundle), whose serving could be measured; leave `serving` out of --measure"
+        )
     fold = 0 if told["split"] == "items" and told["fold"] is None else told["fold"]
     options = Options(
         arguments.dataset, folder, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
     )
     loaded = Loaded.read(arguments.dataset, folder / "stages")
-    run = open_run(options, Past.read(folder / "bundle").config, loaded)
+    # `train --from` has its configuration from the bundle.
+    config = from_mapping(Config, told["config"]) if "config" in told else Past.read(folder / "bundle").config
+    run = open_run(options, config, loaded)
     prepared = prepare(run, show_groups=False)
     found: dict[str, Any] = {}
     if "serving" in wanted:
