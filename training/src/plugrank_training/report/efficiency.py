@@ -158,8 +158,8 @@ def peak_memory(device: torch.device, reset: bool) -> float | None:
     return None if high is None else int(high) * 1024 / 1e6
 
 
-def kinds(run: Run, prepared: Prepared) -> dict[str, Measured]:
-    """IDRec and UniM, with fresh weights, on the newest training rows; the run's encoders train along."""
+def kinds(run: Run, prepared: Prepared, end_to_end: bool) -> dict[str, Measured]:
+    """IDRec and UniM, with fresh weights, on the newest training rows; `end_to_end` trains the run's encoders along."""
     catalog = prepared.catalog
     schema, config, device = catalog.schema, run.config, run.options.device
     part = run.split.train.take(slice(max(0, len(run.split.train) - NEWEST_ROWS), None))
@@ -179,22 +179,23 @@ def kinds(run: Run, prepared: Prepared) -> dict[str, Measured]:
     def unified(frozen: tuple[str, ...] = ()) -> Measured:
         return over_caches("unified", make_unified(schema, config, 0), frozen)
 
-    end_to_end = EndToEnd(run, prepared, make_unified(schema, config, 0), options("unified"))
     made = {
         "idrec": over_caches("idrec", make_idrec(schema, config, 0)),
         "unified, cached vectors": unified(),
         "unified, lower layers frozen and cached": unified(LOWER_LAYERS),
         "unified, PPM frozen and cached": unified(ALL_LAYERS),
-        "unified, end to end": Measured(end_to_end, run.batcher(part, True), END_TO_END_EVERY),
     }
     if set(config.unified.freeze) not in (set(), set(LOWER_LAYERS), set(ALL_LAYERS)):
         made["unified, frozen as configured"] = unified(config.unified.freeze)
+    if end_to_end:
+        scorer = EndToEnd(run, prepared, make_unified(schema, config, 0), options("unified"))
+        made["unified, end to end"] = Measured(scorer, run.batcher(part, True), END_TO_END_EVERY)
     return made
 
 
-def iteration_efficiency(run: Run, prepared: Prepared, seconds: float) -> dict[str, Any]:
+def iteration_efficiency(run: Run, prepared: Prepared, seconds: float, end_to_end: bool) -> dict[str, Any]:
     """What a step costs, in one process, the kinds taking turns on each batch, for about `seconds` a kind."""
-    measured = kinds(run, prepared)
+    measured = kinds(run, prepared, end_to_end)
     gc.collect()
     started, number = time.perf_counter(), 0
     least = WARM_UP_ROUNDS + LEAST_ROUNDS
