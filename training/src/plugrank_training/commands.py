@@ -72,6 +72,7 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--models", default="idrec,unified", metavar="LIST", help="default: idrec,unified; or all")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="default: OUT/predictions")
     parser.add_argument("--no-test", action="store_true", help="leave the test part alone, to choose on validation")
+    parser.add_argument("--no-bundle", action="store_true", help="measure only: judge and write no bundle")
     parser.add_argument(
         "--ledger", type=Path, metavar="FILE", help="of test readings, shared by runs; default: OUT/test_reads.json"
     )
@@ -116,6 +117,8 @@ def run_train(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--days {arguments.days}: must be at least 1")
     if arguments.bundle is not None and arguments.config is not None:
         raise ValueError("--config: with --from, the configuration is the bundle's")
+    if arguments.bundle is not None and arguments.no_bundle:
+        raise ValueError("--no-bundle: with --from, a bundle is what is made")
     if arguments.seeds < 1:
         raise ValueError(f"--seeds {arguments.seeds}: must be at least 1")
     options = Options(
@@ -132,6 +135,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         again=arguments.again,
         ledger=arguments.ledger,
         no_test=arguments.no_test,
+        no_bundle=arguments.no_bundle,
         resume=arguments.resume,
         accept_worse_lists=arguments.accept_worse_lists,
         allow_absent=tuple(arguments.allow_absent),

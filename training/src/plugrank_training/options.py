@@ -33,6 +33,8 @@ class Options:
     again: bool = False
     # Leave the test part alone: for choosing on validation.
     no_test: bool = False
+    # Measure only: no bundle is judged or written.
+    no_bundle: bool = False
     # Call a bundle better whose lists are worse.
     accept_worse_lists: bool = False
     # Columns that a model reads and the data may lack.

@@ -71,6 +71,8 @@ class ImageResult:
     vectors: np.ndarray
     present: Tensor
     reused: bool
+    # Changes with the encoder's weights.
+    version: str
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ def encoded_images(content: Content, encoder: AnyImage, config: ImageConfig, pla
 
     vectors = stored_vectors("image", config.dim, keys, encode, place)
     present = torch.tensor([key is not None for key in keys], dtype=torch.float32)
-    return ImageResult(encoder.cpu().eval(), vectors, present, place.reused)
+    return ImageResult(encoder.cpu().eval(), vectors, present, place.reused, place.version)
 
 
 def stored_vectors(

@@ -80,7 +80,7 @@ def run_experiment(options: Options, config: Config) -> dict[str, Any]:
         tested = judge(scope, outcomes)
         measured = {name: measured[name] | tested[name] for name in tested}
     report = report | {name: merged(report[name], measured[name]) for name in measured}
-    report |= description(scope) | {"seconds": round(time.perf_counter() - started, 1)}
+    report |= description(scope, config) | {"seconds": round(time.perf_counter() - started, 1)}
     write_report(options, report)
     return report
 
@@ -93,7 +93,7 @@ def merged(told: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_all(scope: Scope, config: Config) -> Outcomes:
-    """Every run; the first one's bundle is exported."""
+    """Every run; the first one's bundle is exported, unless none is wanted."""
     found: dict[tuple[int | None, int], dict[str, Trained]] = {}
     parts: dict[str, list[tuple[Examples, dict[str, np.ndarray]]]] = {"test": [], "valid": []}
     report: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def run_all(scope: Scope, config: Config) -> Outcomes:
                     found_parts.append((examples, slices_of_run(run, prepared, examples)))
             if first:
                 report = describe(run, fitted, last)
-                if "unified" in fitted.models and is_main():
+                if "unified" in fitted.models and not run.options.no_bundle and is_main():
                     report["bundle"] = export_run(run, prepared, fitted.models, last)
             # Weights of further runs are on the disk; only what they said is kept.
             found[fold, seed] = {name: replace(one, model=None) for name, one in last.models.items()}
@@ -230,8 +230,8 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
-def description(scope: Scope) -> dict[str, Any]:
-    """What was run."""
+def description(scope: Scope, config: Config) -> dict[str, Any]:
+    """What was run, and with which configuration: `report` measures with it again."""
     options = scope.options
     return {
         "dataset": scope.loaded.dataset.meta.name,
@@ -244,6 +244,7 @@ def description(scope: Scope) -> dict[str, Any]:
         "models": list(options.models),
         "device": str(options.device),
         "command": options.command,
+        "config": asdict(config),
     }
 
 

@@ -8,7 +8,6 @@ softmax's scores are log P(item | history) / P(item), up to a constant of the hi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from plugrank_training.data.click_sequences import ClickSequences
 from plugrank_training.distributed import is_main
 from plugrank_training.fit.batches import Dropping, item_inputs, take_rows
 from plugrank_training.fit.checkpoint import Checkpoint
-from plugrank_training.fit.train import FitResult
+from plugrank_training.fit.train import FitResult, Stopwatch
 from plugrank_training.models.ppm import MATCH_SCALE, Ppm
 from plugrank_training.progress_bar import progress_bar
 
@@ -180,7 +179,7 @@ def train_next_clicks(
     left = checkpoint.load() if checkpoint else None
     if left is not None:
         run.restore(left)
-    before, started = run.result.seconds, time.perf_counter()
+    watch = Stopwatch(run.result)
     bar = progress_bar(total=steps, initial=run.schedule.last_epoch, desc="next clicks", unit="step")
     ppm.train()
     while run.epoch < config.epochs:
@@ -188,11 +187,11 @@ def train_next_clicks(
             run.step(next_click_loss(ppm, catalog, batch, dropping), int(batch.mask.sum()))
             bar.update()
             if checkpoint and checkpoint.due() and is_main():
-                run.result.seconds = before + time.perf_counter() - started
+                watch.note()
                 checkpoint.save(run.state())
         run.end_pass()
         bar.set_postfix(loss=f"{run.result.train_loss[-1]:.4f}", refresh=False)
     bar.close()
     ppm.eval()
-    run.result.seconds = before + time.perf_counter() - started
+    watch.note()
     return run.result

@@ -23,13 +23,14 @@ from plugrank_training.fit.covisit_factors import fill_covisits
 from plugrank_training.fit.prepare import Prepared
 from plugrank_training.fit.pretrain import fit_content, newest, pretrain, pretrain_next_clicks, whiten
 from plugrank_training.fit.run import Run
-from plugrank_training.fit.train import FitOptions, fit, list_level, predict_tasks
+from plugrank_training.fit.train import FitOptions, FitResult, Stopwatch, fit, list_level, predict_tasks
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.frozen_vectors import FrozenVectors
 from plugrank_training.models.groups import freeze
 from plugrank_training.models.item_popularity import ItemPopularity
 from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.models.registry import NETWORKS, PPM, Network, Plugin
+from plugrank_training.stage_cache import fingerprint
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -75,24 +76,28 @@ def fit_models(run: Run, prepared: Prepared, names: Sequence[str]) -> FittedMode
 
 
 def fit_baseline(run: Run, prepared: Prepared, name: str) -> Trained:
-    """A model without a network; equal for all seeds but for the vectors it reads."""
-    no_test = run.options.no_test
-    key = run.key(name, BASELINES_VERSION, run.config.text, run.config.image, run.config.features, no_test)
+    """A model without a network. Seeds with the same encoders, as published ones that stay frozen are, share it."""
+    no_test, config = run.options.no_test, run.config
+    encoders = [part.version for part in (prepared.encoders.text, prepared.encoders.image) if part is not None]
+    reads = config.history, config.categories_length, config.features
+    key = fingerprint(run.split_key, name, BASELINES_VERSION, *reads, encoders, no_test)
     stored = run.cache.path(name, key, "json").is_file()
     if not stored and not no_test:
         run.ledger.read(run.split_key, name, run.options.seed, key)
 
     def make() -> Made:
+        watch = Stopwatch(spent := FitResult())
         on_cpu = prepared.catalog.to(torch.device("cpu"))
         valid, test = BASELINES[name](BaselineInputs(run.dataset, run.split, run.history, on_cpu))
         found = {"valid": torch.from_numpy(valid.astype(np.float64))}
         if not no_test:
             found["test"] = torch.from_numpy(test.astype(np.float64))
-        return found, {}
+        watch.note()
+        return found, {"baseline": {"seconds": round(spent.seconds, 2), "cpu_seconds": round(spent.cpu_seconds, 2)}}
 
     made = run.cache.get_or_make(name, key, make)
     test = None if no_test else made.tensors["test"].numpy()
-    return calibrated(run, name, None, made.tensors["valid"].numpy(), test, {})
+    return calibrated(run, name, None, made.tensors["valid"].numpy(), test, made.report)
 
 
 def pretrained_config(config: Config) -> tuple[Any, ...]:

@@ -72,18 +72,36 @@ class FitResult:
     train_loss: list[float] = field(default_factory=list)
     valid_loss: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    # Of all threads of this process: what other work on the machine hardly changes.
+    cpu_seconds: float = 0.0
     rows: int = 0
 
     def summary(self) -> dict[str, float | list[float]]:
         """For the report."""
-        per_million = self.seconds / self.rows * 1e6 if self.rows else 0.0
+        millions = self.rows / 1e6 if self.rows else float("inf")
         return {
             "train_loss": [round(value, 5) for value in self.train_loss],
             "valid_loss": [round(value, 5) for value in self.valid_loss],
             "seconds": round(self.seconds, 2),
+            "cpu_seconds": round(self.cpu_seconds, 2),
             "rows": self.rows,
-            "seconds_per_million_rows": round(per_million, 1),
+            "seconds_per_million_rows": round(self.seconds / millions, 1),
+            "cpu_seconds_per_million_rows": round(self.cpu_seconds / millions, 1),
         }
+
+
+class Stopwatch:
+    """Counts what a fit takes on top of what its `result` has already, as after a checkpoint."""
+
+    def __init__(self, result: FitResult) -> None:
+        self.result = result
+        self.wall = result.seconds - time.perf_counter()
+        self.cpu = result.cpu_seconds - time.process_time()
+
+    def note(self) -> None:
+        """Write it into the result."""
+        self.result.seconds = self.wall + time.perf_counter()
+        self.result.cpu_seconds = self.cpu + time.process_time()
 
 
 # In the names of vocabularies' tables: ours, DIN's biases, FuxiCTR's.
@@ -113,7 +131,7 @@ def sparse_tables(model: nn.Module) -> list[nn.Parameter]:
 class Optimizers:
     """AdamW for most parameters, and for id tables where they are to move by the rows of a batch alone."""
 
-    def __init__(self, model: ClickModel, options: FitOptions) -> None:
+    def __init__(self, model: nn.Module, options: FitOptions) -> None:
         lazy = sparse_tables(model) if options.sparse and world() == 1 else []
         apart = {id(parameter) for parameter in lazy}
         tables = [parameter for parameter in id_tables(model) if id(parameter) not in apart]
@@ -432,7 +450,7 @@ def fit(
         run.restore(left)
     every = max(1, len(train) // options.evaluations)
     scorer = wrap(Scorer(model, catalog, options))
-    before, started = run.result.seconds, time.perf_counter()
+    watch = Stopwatch(run.result)
     step = run.schedules[0].last_epoch
     bar = progress_bar(total=steps, initial=step, desc=options.name, unit="step", shown=is_main())
     while not run.ended(options):
@@ -461,7 +479,7 @@ def fit(
                     train=f"{run.result.train_loss[-1]:.4f}", valid=f"{run.result.valid_loss[-1]:.4f}", refresh=False
                 )
             if checkpoint and checkpoint.due() and is_main():
-                run.result.seconds = before + time.perf_counter() - started
+                watch.note()
                 checkpoint.save(run.state())
         run.epoch, run.done, run.epoch_random = run.epoch + 1, 0, run.random.bit_generator.state
     bar.close()
@@ -469,5 +487,5 @@ def fit(
         raise ValueError(f"{options.name}: the validation loss was never finite; lower the learning rate")
     model.load_state_dict(run.best)
     model.eval()
-    run.result.seconds = before + time.perf_counter() - started
+    watch.note()
     return run.result

@@ -17,10 +17,12 @@ first run:
   miss        AUC against the share of items whose vectors are missing, over all seeds of the run
   history     quality against the pre-training window (trains UniM once for each length)
   iteration   seconds per 1M examples and peak memory of IDRec, UniM with cached vectors, with PPM's lower layers or all
-              of it frozen and cached, and UniM end to end, its encoders running and training on every batch's items
+              of it frozen and cached
+  end-to-end  iteration, and UniM end to end: its encoders running and training on every batch's items, which takes
+              minutes a batch with a published text encoder
   serving     ms and rows per second of IDRec, UniM cached, UniM without any cache
 """
-MEASUREMENTS = ("miss", "history", "iteration", "serving")
+MEASUREMENTS = ("miss", "history", "iteration", "end-to-end", "serving")
 
 
 def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -89,6 +91,7 @@ def read_lists(folder: Path) -> list[dict[str, Any]]:
 
 def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     """What the first run's models do beyond quality; its stages are found again on disk."""
+    from plugrank_training.config import Config, from_mapping
     from plugrank_training.data.loaded import Loaded
     from plugrank_training.device import choose_device
     from plugrank_training.fit.increment import Past
@@ -101,12 +104,18 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
 
     folder: Path = arguments.runs[0]
     told = read_run(folder)
+    if "serving" in wanted and not (folder / "bundle" / "manifest.json").is_file():
+        raise ValueError(
+            f"{folder}: has no bundle (--no-bundle), whose serving could be measured; leave `serving` out of --measure"
+        )
     fold = 0 if told["split"] == "items" and told["fold"] is None else told["fold"]
     options = Options(
         arguments.dataset, folder, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
     )
     loaded = Loaded.read(arguments.dataset, folder / "stages")
-    run = open_run(options, Past.read(folder / "bundle").config, loaded)
+    # `train --from` has its configuration from the bundle.
+    config = from_mapping(Config, told["config"]) if "config" in told else Past.read(folder / "bundle").config
+    run = open_run(options, config, loaded)
     prepared = prepare(run, show_groups=False)
     found: dict[str, Any] = {}
     if "serving" in wanted:
@@ -115,7 +124,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
         found["miss_tolerance"] = miss_tolerance(run, loaded, told["seeds"])
     if "history" in wanted:
         found["longer_history"] = longer_history(run, loaded)
-    if "iteration" in wanted:
-        # Last: it trains the run's encoders along.
-        found["iteration"] = iteration_efficiency(run, prepared, arguments.seconds)
+    if "iteration" in wanted or "end-to-end" in wanted:
+        # Last: it may train the run's encoders along.
+        found["iteration"] = iteration_efficiency(run, prepared, arguments.seconds, "end-to-end" in wanted)
     return found

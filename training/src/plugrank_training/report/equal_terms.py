@@ -65,19 +65,28 @@ def ablation(run: dict[str, Any]) -> str:
 
 
 def cost(run: dict[str, Any]) -> str:
-    """Seconds that each network trained, as the run measured them."""
+    """Seconds that each network trained and each baseline took, as the run measured them."""
+    # Other work on the machine hardly changes processor time; a GPU's work is not in it.
+    told = [run[name].get("fit", {}) for name in run["models"]]
+    by_processor = run.get("device") == "cpu" and all("cpu_seconds" in fit for fit in told if fit.get("rows"))
+    compared = "cpu_seconds_per_million_rows" if by_processor else "seconds_per_million_rows"
+    base = run.get("idrec", {}).get("fit", {}).get(compared)
     rows = []
-    base = run.get("idrec", {}).get("fit", {}).get("seconds_per_million_rows")
     for name in run["models"]:
         fit = run[name].get("fit")
+        if "baseline" in run[name]:
+            rows.append([name, "-", number(run[name]["baseline"]["seconds"], 1), "-", "-", "-"])
         if not fit or not fit.get("rows"):
             continue
-        rate = fit["seconds_per_million_rows"]
         again = run[name].get("refit", {}).get("seconds")
-        cells = [f"{fit['rows']:,}", number(fit["seconds"], 1), number(again, 1), number(rate, 1)]
-        rows.append([name, *cells, number(rate / base, 2) if base else "-"])
+        cells = [f"{fit['rows']:,}", number(fit["seconds"], 1), number(again, 1), number(fit[compared], 1)]
+        rows.append([name, *cells, number(fit[compared] / base, 2) if base else "-"])
     if not rows:
         return ""
-    head = ["network", "rows trained", "seconds", "seconds of the refit", "seconds per 1M rows", "times IDRec"]
-    note = "Wall time of the first run's fits, evaluations on the validation part included, on whatever else ran then."
+    kind = "processor seconds" if by_processor else "seconds"
+    head = ["model", "rows trained", "seconds", "seconds of the refit", f"{kind} per 1M rows", "times IDRec"]
+    note = (
+        "Of the first run's fits, evaluations on the validation part included and pre-training not. Seconds are wall "
+        "time, on whatever else ran then."
+    )
     return f'<h2>Cost of training</h2>{table(head, rows)}<p class="note">{note}</p>{command_note(run)}'

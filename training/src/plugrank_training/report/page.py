@@ -171,12 +171,13 @@ def measured(found: dict[str, Any]) -> list[str]:
                 name,
                 f"{c['seconds_per_million']:.1f}",
                 f"{c['times_idrec']:.2f}",
+                number(c.get("cpu_times_idrec"), 2),
                 number(c["peak_megabytes"], 0),
             ]
             for name, c in costs.items()
         ]
-        head = ["training", "seconds per 1M examples", "times IDRec", "peak memory, MB"]
-        note = "Medians over batches; all take turns on the same batches in one process."
+        head = ["training", "seconds per 1M examples", "times IDRec", "by processor time", "peak memory, MB"]
+        note = "Medians over batches; all take turns on the same batches in one process, by its losses and optimizers."
         made.append(f'<h2>Iteration efficiency</h2>{table(head, rows)}<p class="note">{note}</p>')
     if "serving" in found:
         one = found["serving"]
