@@ -1,14 +1,24 @@
 //! Each role in a process of its own: what a request costs each, and what crosses their borders.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, process::Command};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::{measure::Measured, servers::Parts, subject::Setting};
 use crate::{demo, demo_split, process};
 
 /// Seconds measured.
 const SECONDS: u32 = 5;
+/// Between two looks at the connections: what passes in one after its last look is not counted.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Clock ticks a second in `/proc/PID/stat`.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -56,9 +66,11 @@ fn measure_by(
         };
         println!("apart, {how}: {}", setting.heading());
         load(SECONDS)?;
-        let before = usage(&server.pids())?;
-        let measured = load(SECONDS)?;
-        let after = usage(&server.pids())?;
+        let mut traffic = Traffic::default();
+        traffic.look()?;
+        let before = usage(&server.pids(), &traffic);
+        let measured = traffic.watch_while(|| load(SECONDS))?;
+        let after = usage(&server.pids(), &traffic);
         let requests = measured.answered.max(1.0);
         let _ = writeln!(
             text,
@@ -83,20 +95,65 @@ fn measure_by(
     Ok(text)
 }
 
-/// What each process took so far: CPU from `/proc`, bytes of its TCP connections from `ss`.
-fn usage(processes: &[(&'static str, u32)]) -> Result<BTreeMap<&'static str, Usage>> {
-    let sockets = process::output(Command::new("ss").args(["-tinpHO"]))?;
-    let mut usages = BTreeMap::new();
-    for (name, pid) in processes {
-        let mut usage = Usage { cpu_s: cpu_seconds(*pid), ..Usage::default() };
-        let owner = format!("pid={pid},");
-        for line in sockets.lines().filter(|line| line.contains(&owner)) {
-            usage.received += count(line, "bytes_received:");
-            usage.sent += count(line, "bytes_sent:");
-        }
-        usages.insert(*name, usage);
+/// What each process took so far: CPU from `/proc`, bytes of its TCP connections.
+fn usage(processes: &[(&'static str, u32)], traffic: &Traffic) -> BTreeMap<&'static str, Usage> {
+    let of = |pid: u32| {
+        let (received, sent) = traffic.of(pid);
+        Usage { cpu_s: cpu_seconds(pid), received, sent }
+    };
+    processes.iter().map(|(name, pid)| (*name, of(*pid))).collect()
+}
+
+/// Bytes that connections received and sent, also of those that were closed since.
+#[derive(Default)]
+struct Traffic {
+    /// By both addresses and the owning processes, as `ss` prints them.
+    connections: BTreeMap<String, (f64, f64)>,
+}
+
+impl Traffic {
+    /// Reads the counters of all connections.
+    fn look(&mut self) -> Result<()> {
+        let sockets = process::output(Command::new("ss").args(["-tinpHO"]))?;
+        self.read(&sockets);
+        Ok(())
     }
-    Ok(usages)
+
+    fn read(&mut self, sockets: &str) {
+        for line in sockets.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, _, _, own, other, owners, ..] = &words[..] else { continue };
+            let counted = (count(line, "bytes_received:"), count(line, "bytes_sent:"));
+            self.connections.insert(format!("{own} {other} {owners}"), counted);
+        }
+    }
+
+    /// Reads them again and again while something runs.
+    fn watch_while<T>(&mut self, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    self.look()?;
+                    thread::sleep(LOOK_EVERY);
+                }
+                self.look()
+            });
+            let done = run();
+            ended.store(true, Ordering::Relaxed);
+            let watched = watching.join().map_err(|_| anyhow!("reading the connections panicked"));
+            let done = done?;
+            watched??;
+            Ok(done)
+        })
+    }
+
+    /// What a process received and sent.
+    fn of(&self, pid: u32) -> (f64, f64) {
+        let owner = format!("pid={pid},");
+        let own = self.connections.iter().filter(|(connection, _)| connection.contains(&owner));
+        own.fold((0.0, 0.0), |sum, (_, bytes)| (sum.0 + bytes.0, sum.1 + bytes.1))
+    }
 }
 
 fn cpu_seconds(pid: u32) -> f64 {
@@ -114,7 +171,20 @@ fn count(line: &str, key: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use super::{Traffic, count};
+
+    #[test]
+    fn closed_connections_stay_counted() {
+        let line = |port: u16, bytes: u32| {
+            format!(
+                "ESTAB 0 0 127.0.0.1:{port} 127.0.0.1:2 users:((\"a\",pid=7,fd=3)) bytes_received:{bytes}"
+            )
+        };
+        let mut traffic = Traffic::default();
+        traffic.read(&[line(1, 10), line(3, 5)].join("\n"));
+        traffic.read(&line(3, 8));
+        assert_eq!((traffic.of(7), traffic.of(70)), ((18.0, 0.0), (0.0, 0.0)));
+    }
 
     #[test]
     fn socket_counters_are_found_by_name() {
