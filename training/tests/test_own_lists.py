@@ -45,11 +45,11 @@ QUICK = Config(
     text=TextConfig(dim=16, layers=1, heads=2, vocabulary=200, max_tokens=12, steps=100, learning_rate=5e-3),
     image=ImageConfig(encoder="none"),
     history=HistoryConfig(clicks=15, impressions=15),
-    host=HostConfig(recent_clicks_days=(30.0,)),
+    host=HostConfig(recent_clicks_days=(30.0,), click_rates=True),
     next_clicks=NextClickConfig(epochs=1, logged=True),
     ppm=PpmConfig(epochs=2, learning_rate=5e-3),
     lists=LISTS,
-    unified=UnifiedConfig(epochs=6, learning_rate=5e-3),
+    unified=UnifiedConfig(epochs=6, learning_rate=5e-3, user_level=True),
 )
 BOTH = ("click", "next_click")
 

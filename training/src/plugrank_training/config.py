@@ -193,6 +193,9 @@ class HostConfig:
     # Half-lives, in days, of the clicks on a candidate up to the impression's own moment, which click models then read;
     # none leave it out.
     recent_clicks_days: tuple[float, ...] = ()
+    # Whether click models also read the click rate of a candidate's impressions up to the impression's own moment, as
+    # log-odds that enter the logit with a weight of 1 to begin with.
+    click_rates: bool = False
     # Passed on to the constructor of a FuxiCTR model.
     options: dict[str, Any] = field(default_factory=dict)
     # An id with fewer training rows than this has no embedding of its own.
@@ -201,6 +204,11 @@ class HostConfig:
     drop_item_id: float = 0.1
     # The same for user ids; high, because most future users are new and the history already tells a user apart.
     drop_user_id: float = 0.5
+
+    @property
+    def reads_recent(self) -> bool:
+        """Whether anything is read of what was known of candidates at each moment."""
+        return self.click_rates or bool(self.recent_clicks_days)
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,8 @@ class UnifiedConfig:
     shorten_history: float = 0.0
     # Whether what each branch says of a pair is scaled by how much past there is.
     gate: bool = False
+    # Whether a user's own click rate enters the logit as log-odds with a weight of 1 to begin with.
+    user_level: bool = False
     # Whether a step touches only the rows of id tables that its batch reads (one process only).
     sparse_embeddings: bool = False
     weight_decay: float = 1e-3
@@ -240,7 +250,8 @@ class UnifiedConfig:
 
     def pretraining(self) -> tuple[float, ...]:
         """What PPM's pre-training reads of it: the head, and how a fit is judged."""
-        return self.hidden, self.hidden2, self.dropout, self.evaluations, self.patience, self.ranking, self.gate
+        head = self.hidden, self.hidden2, self.dropout, self.gate, self.user_level
+        return *head, self.evaluations, self.patience, self.ranking
 
 
 @dataclass(frozen=True)

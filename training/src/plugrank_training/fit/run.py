@@ -75,8 +75,8 @@ class Run:
 
 def recent_clicks(config: Config, dataset: Dataset, hidden: np.ndarray | None = None) -> RecentClicks | None:
     """What the configuration's models read of recent clicks; None where they read nothing of them."""
-    days = config.host.recent_clicks_days
-    return RecentClicks(dataset, days, hidden) if days else None
+    host = config.host
+    return RecentClicks(dataset, host.recent_clicks_days, hidden, host.click_rates) if host.reads_recent else None
 
 
 def open_run(options: Options, config: Config, loaded: Loaded | None = None) -> Run:

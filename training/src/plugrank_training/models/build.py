@@ -62,8 +62,8 @@ def make_host_branches(schema: Schema, config: Config) -> dict[str, Branch]:
     size = next(feature.size for feature in schema.item if feature.name == "item_id")
     if config.host.popularity:
         branches["popularity"] = ItemPopularity(size)
-    if config.host.recent_clicks_days:
-        branches["recent_clicks"] = RecentPopularity(size, len(config.host.recent_clicks_days))
+    if config.host.reads_recent:
+        branches["recent_clicks"] = RecentPopularity(size, len(config.host.recent_clicks_days), config.host.click_rates)
     if config.covisits.dim:
         branches["covisits"] = Covisits(size, config.covisits.dim, config.history.clicks + config.history.impressions)
     return branches

@@ -12,7 +12,7 @@ from plugrank_training.config import HistoryConfig, UnifiedConfig
 from plugrank_training.models.branch import Branch
 from plugrank_training.models.cut_model import CutModel
 from plugrank_training.models.gate import PastGate
-from plugrank_training.models.habits import Habits
+from plugrank_training.models.habits import Habits, UserLevel
 from plugrank_training.models.inputs import History, ItemInputs, Named
 from plugrank_training.models.ppm import AGE_BUCKETS
 from plugrank_training.models.recent_clicks import RecentPopularity
@@ -63,6 +63,7 @@ class ClickModel(CutModel):
         self.gate = PastGate(len(parts)) if config.gate else None
         self.habits = Habits(history.clicks + history.impressions)
         self.wide_user = nn.Linear(Habits.dim, 1, bias=False)
+        self.level = UserLevel() if config.user_level else None
         self.wide_cross = nn.Linear(cross, 1, bias=False) if cross else None
         # Of lists with an output of their own: what makes an item the next click of all need not make a shown one
         # clicked.
@@ -135,6 +136,8 @@ class ClickModel(CutModel):
                 own.copy_(learned)
         if self.gate is not None and other.gate is not None:
             self.gate.start_from(other.gate)
+        if self.level is not None and other.level is not None:
+            self.level.load_state_dict(other.level.state_dict())
         self.from_item.bias.copy_(other.from_item.bias)
         self.base.copy_(other.base)
         user = other.from_user.weight.shape[1] - Habits.dim
@@ -160,8 +163,11 @@ class ClickModel(CutModel):
         they have an output of their own."""
         start, wide = 0, self.wide_of_lists()
         for part in self.parts():
-            if isinstance(part, RecentPopularity) and wide is not None:
+            if isinstance(part, RecentPopularity) and wide is not None and part.half_lives:
                 wide.weight[:, start + part.cross_dim - 1] = 1.0
+                if self.list_place:
+                    # A click rate says how good an item is once it is shown.
+                    wide.weight[:, start : start + part.rates] = 0.0
             start += part.cross_dim
 
     def wide_of_lists(self) -> nn.Linear | None:
@@ -227,7 +233,10 @@ class ClickModel(CutModel):
             dense = [rows * state["past_gate"][:, place : place + 1] for place, rows in enumerate(dense)]
         if self.deep:
             state["dense_user"] = self.from_user(torch.cat([*dense, habits], dim=-1))
-        state["bias_user"] = sum((part.bias for part in made if part.bias is not None), self.wide_user(habits))
+        bias = self.wide_user(habits)
+        if self.level is not None:
+            bias = bias + self.level(label, expected, mask)
+        state["bias_user"] = sum((part.bias for part in made if part.bias is not None), bias)
         return self.cached(state)
 
     def score(self, state: Named, candidate: Named, recency_bucket: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How often a candidate was clicked lately, as an input of a click model."""
+"""How often a candidate was clicked lately, and of how many impressions, as an input of a click model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from plugrank_training.data.recent_clicks import RATE_COLUMNS
 from plugrank_training.models.branch import Branch, Group
 from plugrank_training.models.features import OTHER
 from plugrank_training.models.inputs import History, ItemInputs, ItemParts, Named, UserParts
@@ -16,31 +17,38 @@ RECENT = "recent_clicks"
 
 
 class RecentPopularity(Branch):
-    """Log shares of recent clicks (`data/recent_clicks.py`), one a half-life.
+    """Log shares of recent clicks (`data/recent_clicks.py`), one a half-life; before them, where `rates` are read, the
+    log-odds of the click rate and how many impressions it is of.
 
     What a list is trained for is the share of clicks that an item gets now, so the last half-life's enters the logit
-    with a weight of 1 to begin with, and the rest of the network learns what it leaves. In training each candidate has
-    the shares of the impression's own moment (`Batch.recent`); a bundle carries those of the end of the log, and for
-    an item without an id of its own those of one that was never clicked.
+    with a weight of 1 to begin with, and the rest of the network learns what it leaves; of the logit of clicks the same
+    is true of the click rate. In training each candidate has the numbers of the impression's own moment
+    (`Batch.recent`); a bundle carries those of the end of the log, and for an item without an id of its own those of
+    one that was never clicked, or never shown.
     """
 
     history_outputs = ()
     candidate_outputs = (RECENT,)
     linear = True
 
-    def __init__(self, items: int, half_lives: int) -> None:
+    def __init__(self, items: int, half_lives: int, rates: bool = False) -> None:
         super().__init__()
-        self.register_buffer("log_share", torch.zeros(items, half_lives))
+        self.half_lives = half_lives
+        self.rates = RATE_COLUMNS if rates else 0
+        self.cross_dim = self.rates + half_lives
+        self.register_buffer("log_share", torch.zeros(items, self.cross_dim))
         self.log_share: Tensor
         self.item_dim = self.user_dim = 0
-        self.cross_dim = half_lives
+        self.log_odds = (0,) if rates else ()
 
     @torch.no_grad()
-    def fill(self, ids: Tensor, log_share: np.ndarray) -> None:
-        """Take over the shares of items, f32 `[items, half-lives]`; `ids [items]` are theirs in the vocabulary."""
-        rows = torch.from_numpy(log_share).to(self.log_share)
+    def fill(self, ids: Tensor, told: np.ndarray) -> None:
+        """Take over what is known of items, f32 `[items, cross_dim]`; `ids [items]` are theirs in the vocabulary."""
+        rows = torch.from_numpy(told).to(self.log_share)
         known = (ids > OTHER).to(rows.device)
-        table = rows.min(dim=0).values.expand_as(self.log_share).clone()
+        never = rows.min(dim=0).values
+        never[: self.rates] = 0.0
+        table = never.expand_as(self.log_share).clone()
         table[ids.to(rows.device)[known]] = rows[known]
         self.log_share.copy_(table)
 
