@@ -33,10 +33,11 @@ from plugrank_training.fit.export_stage import bundle_of
 from plugrank_training.fit.increment import catalog_of, open_increment, train_on, warm_start
 from plugrank_training.fit.prepare import Prepared, prepare, tasks_of
 from plugrank_training.fit.run import Run, open_run
-from plugrank_training.fit.stages import FittedModels, fit_models
+from plugrank_training.fit.stages import FittedModels, fit_models, start_network
 from plugrank_training.fit.train import FitOptions, Scorer, combined_loss, predict_tasks
 from plugrank_training.models.build import make_unified
 from plugrank_training.models.click_model import ClickModel
+from plugrank_training.models.recent_clicks import RecentPopularity
 from plugrank_training.options import Options
 from shops import random_dataset
 
@@ -131,6 +132,19 @@ def test_lists_are_ordered_by_their_own_output(shop: Shop) -> None:
     calibration = trained.calibration
     expected = 1 / (1 + np.exp(-(calibration["a"] * every[order, 0] + calibration["b"])))
     assert np.allclose(lists.probability[0][: len(listed)], expected[: len(listed)])
+
+
+def test_recent_clicks_start_the_logit_where_lists_are_trained(shop: Shop) -> None:
+    def weight_of_shares(config: Config) -> float:
+        model = start_network(replace(shop.run, config=config), shop.prepared, "idrec", None)
+        parts = model.parts()
+        place = next(n for n, part in enumerate(parts) if isinstance(part, RecentPopularity))
+        last = sum(part.cross_dim for part in parts[: place + 1]) - 1
+        assert model.wide_lists is not None
+        return float(model.wide_lists.weight[0, last])
+
+    assert weight_of_shares(QUICK) == 1.0
+    assert weight_of_shares(replace(QUICK, lists=replace(LISTS, share=0.0))) == 0.0
 
 
 def test_each_loss_trains_its_own_head(shop: Shop) -> None:

@@ -237,7 +237,8 @@ def start_network(run: Run, prepared: Prepared, name: str, plugin: Pretrained | 
             raise ValueError(f"`{name}` starts from a pre-trained {network.plugin.name}")
         model.start_from(plugin.model)
         freeze(model, config.unified.freeze)
-    model.trust_recent()
+    if config.lists.share:
+        model.trust_recent()
     return model.to(run.options.device)
 
 
