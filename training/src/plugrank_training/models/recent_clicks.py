@@ -22,9 +22,9 @@ class RecentPopularity(Branch):
 
     What a list is trained for is the share of clicks that an item gets now, so the last half-life's enters the logit
     with a weight of 1 to begin with where a list loss trains it, and the rest of the network learns what it leaves; of
-    the logit of clicks the same is true of the click rate. In training each candidate has the numbers of the impression's own moment
-    (`Batch.recent`); a bundle carries those of the end of the log, and for an item without an id of its own those of
-    one that was never clicked, or never shown.
+    the logit of clicks the same is true of the click rate. In training each candidate has the numbers of the
+    impression's own moment (`Batch.recent`); a bundle carries those of the end of the log, and for an item without an
+    id of its own those of one that was never clicked, or never shown.
     """
 
     history_outputs = ()
