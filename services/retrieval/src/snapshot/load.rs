@@ -105,7 +105,8 @@ fn load(path: &Path, wanted: &Wanted) -> Result<(Restored, ChangePosition), Refu
         let file = path.join(INDEX);
         let found = fingerprint(&file).map_err(|error| format!("{INDEX}: {error}"))?;
         check_file(INDEX, &found, &manifest)?;
-        let ann = AnnIndex::load(&file, index.dim, options)?;
+        let end = u32::try_from(manifest.items).unwrap_or(u32::MAX);
+        let ann = AnnIndex::load(&file, index.dim, end, options)?;
         let items = Arc::clone(&wanted.items);
         let vectors = Arc::new(Embedded::new(Arc::new(ann), items, options.clone()));
         Ok::<_, Refused>(Arc::new(Indexed { bundle: index.bundle.clone(), vectors }))
