@@ -7,6 +7,8 @@ use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError, WriteTra
 
 use crate::error::Failure;
 
+/// Most vectors of a page that memory is taken for at once.
+const ROWS_RESERVED: usize = 8_192;
 /// How the names of these tables begin.
 pub(crate) const PREFIX: &str = "vectors/";
 
@@ -73,6 +75,9 @@ pub(crate) fn scan(
         if page.len() == limit {
             page.next = Some(key.value().to_vec());
             break;
+        }
+        if page.is_empty() {
+            page.reserve(limit.min(ROWS_RESERVED), key.value(), vector.value());
         }
         page.push(key.value(), vector.value());
     }

@@ -23,6 +23,12 @@ pub struct VectorPage {
 }
 
 impl VectorPage {
+    /// Makes room for so many vectors like this one.
+    pub fn reserve(&mut self, rows: usize, key: &[u8], vector: &[u8]) {
+        self.ends.reserve(rows);
+        self.bytes.reserve(rows.saturating_mul(key.len() + vector.len()));
+    }
+
     /// Adds a vector.
     pub fn push(&mut self, key: &[u8], vector: &[u8]) {
         self.bytes.extend_from_slice(key);
