@@ -79,8 +79,8 @@ pub(super) async fn apply_changes(
     Ok(())
 }
 
-/// Reads every item again, and forgets those that are there no longer. Requests are answered
-/// meanwhile.
+/// Reads every item again, and forgets those that are there no longer, also where the table does not have them any
+/// more: an index may. Requests are answered meanwhile.
 pub(super) async fn reread(
     store: &dyn Store,
     items: &ItemTable,
@@ -88,8 +88,7 @@ pub(super) async fn reread(
 ) -> Result<(), SinkError> {
     let mut missing: HashSet<ItemId> = {
         let view = items.view();
-        let ids = (0..view.index_end()).filter_map(|index| view.id(index));
-        ids.filter(|id| view.index_of(id.as_str()).is_some()).cloned().collect()
+        (0..view.index_end()).filter_map(|index| view.id(index)).cloned().collect()
     };
     let mut after: Option<ItemId> = None;
     loop {
