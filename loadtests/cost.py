@@ -33,6 +33,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
+    """Of a process up to now."""
     process = pathlib.Path(f"/proc/{pid}")
     # Fields after the name, which may hold spaces: utime and stime are the 14th and 15th of all.
     fields = (process / "stat").read_text().rpartition(")")[2].split()
@@ -52,6 +53,7 @@ class Wire:
         self.before = dict(self.seen)
 
     def look(self) -> None:
+        """Notes what each connection has carried."""
         lines = subprocess.run(["ss", "-tinpHO"], capture_output=True, text=True, check=True)
         for line in lines.stdout.splitlines():
             for name, pid in self.pids.items():
@@ -65,18 +67,18 @@ class Wire:
     def total(self, name: str, direction: int) -> int:
         """Received (0) or sent (1) since this was made."""
         return sum(
-            now[direction] - self.before.get(key, (0, 0))[direction]
-            for key, now in self.seen.items()
-            if key[0] == name
+            now[direction] - self.before.get(key, (0, 0))[direction] for key, now in self.seen.items() if key[0] == name
         )
 
 
 def count(line: str, key: str) -> int:
+    """A number of a line of `ss`; 0 where it has none."""
     found = re.search(rf"\b{key}:(\d+)", line)
     return int(found[1]) if found else 0
 
 
 def main(arguments: list[str]) -> int:
+    """Runs the command and prints what it cost."""
     if "--" not in arguments or arguments.index("--") == 0:
         print(__doc__, file=sys.stderr)
         return 64

@@ -165,7 +165,8 @@ fn decisions(
     let list = list.context("it shows an item that is no candidate of it; the file is damaged")?;
     let number = |value: &f32| if value.is_finite() { f64::from(*value) } else { 0.0 };
     let expected: Vec<f64> = valued.ctr.iter().map(number).collect();
-    let call = Rerank { ctr: valued.worth.into(), explain: false, ..call.clone() };
+    let (ctr, worth) = (valued.ctr.into(), Some(valued.worth.into()));
+    let call = Rerank { ctr, worth, explain: false, ..call.clone() };
     let chances = service.chances(&call, &list, &expected)?;
     let mut places = Vec::with_capacity(list.len());
     for (position, chance) in chances.into_iter().enumerate() {

@@ -81,6 +81,7 @@ impl Log {
             let call = Rerank {
                 items: ids.collect(),
                 ctr: logged(list).into(),
+                worth: None,
                 facts: Some(Arc::new(facts)),
                 surface: "home".into(),
                 k: 4,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use parking_lot::Mutex;
 use plugrank_export::{ExportError, ExportWatch};
 
@@ -19,8 +19,10 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Progress {
     shown: bool,
-    /// The bar of the present phase, for reports of progress.
-    present: Arc<Mutex<Option<ProgressBar>>>,
+    /// All bars, on lines of their own: phases may run side by side.
+    bars: MultiProgress,
+    /// Those of the present phases, in the order in which they began, for reports of progress.
+    present: Arc<Mutex<Vec<ProgressBar>>>,
 }
 
 impl Progress {
@@ -28,20 +30,21 @@ impl Progress {
     /// minute.
     #[must_use]
     pub fn shown() -> Self {
-        Self { shown: true, present: Arc::default() }
+        Self { shown: true, bars: MultiProgress::new(), present: Arc::default() }
     }
 
     /// No bars.
     #[must_use]
     pub fn hidden() -> Self {
-        Self { shown: false, present: Arc::default() }
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        Self { shown: false, bars, present: Arc::default() }
     }
 
-    /// The present phase, rows of it that are done, and rows there are; `None` before the first.
+    /// The present phase, of several the first, rows of it that are done, and rows there are; `None` before the first.
     #[must_use]
     pub fn present(&self) -> Option<(String, u64, u64)> {
-        let bar = self.present.lock();
-        let bar = bar.as_ref()?;
+        let bars = self.present.lock();
+        let bar = bars.iter().find(|bar| !bar.is_finished()).or(bars.last())?;
         Some((bar.message(), bar.position(), bar.length().unwrap_or(0)))
     }
 
@@ -59,9 +62,11 @@ impl Progress {
     }
 
     fn drawn(&self, name: &'static str, rows: Option<u64>, template: &str) -> ProgressBar {
-        let target =
-            if self.shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(rows, target);
+        let bar = match rows {
+            Some(rows) => ProgressBar::new(rows),
+            None => ProgressBar::no_length(),
+        };
+        let bar = self.bars.add(bar);
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
@@ -72,7 +77,9 @@ impl Progress {
         } else {
             bar.enable_steady_tick(Duration::from_millis(500));
         }
-        *self.present.lock() = Some(bar.clone());
+        let mut present = self.present.lock();
+        present.retain(|bar| !bar.is_finished());
+        present.push(bar.clone());
         bar
     }
 }
@@ -87,14 +94,14 @@ impl ExportWatch for Progress {
     }
 
     async fn advance(&self, rows: u64) -> Result<(), ExportError> {
-        if let Some(bar) = &*self.present.lock() {
+        if let Some(bar) = self.present.lock().last() {
             bar.inc(rows);
         }
         Ok(())
     }
 
     fn end(&self) {
-        if let Some(bar) = &*self.present.lock() {
+        if let Some(bar) = self.present.lock().last() {
             bar.finish();
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use futures::try_join;
 use plugrank_transport::server::route;
 
 use super::role::{Named, RoleCalls, RoleModels, by_model};
@@ -49,6 +50,7 @@ impl RoleCalls for EmbeddingRole {
         let model = model.context(NO_MODEL)?;
         let catalog = Catalog::load(node, Some(model), &named.version).await?;
         let calls = wiring::start_embedding(node, model, &catalog).await?;
+        wiring::fill_records(node, &calls).await?;
         catalog.follow(node).await;
         Ok(Self { calls, _catalog: catalog })
     }
@@ -65,6 +67,7 @@ impl RoleCalls for RetrievalRole {
     async fn start(node: &Node, named: &Named, model: Option<&Model>) -> Result<Self> {
         let catalog = Catalog::load(node, model, &named.version).await?;
         let embedding = embedding(node, named, model, &catalog).await?;
+        wiring::fill_records(node, &embedding).await?;
         Ok(Self { calls: wiring::start_retrieval(node, model, &catalog, &embedding).await? })
     }
 
@@ -81,9 +84,14 @@ impl RoleCalls for ScoringRole {
     async fn start(node: &Node, named: &Named, model: Option<&Model>) -> Result<Self> {
         let catalog = Catalog::load(node, model, &named.version).await?;
         let embedding = embedding(node, named, model, &catalog).await?;
-        catalog.follow(node).await;
+        let records = async {
+            wiring::fill_records(node, &embedding).await?;
+            catalog.follow(node).await;
+            Ok(())
+        };
         let model = model.context(NO_MODEL)?;
-        let calls = wiring::start_scoring(node, model, &catalog, &embedding).await?;
+        let scores = wiring::start_scoring(node, model, &catalog, &embedding);
+        let ((), calls) = try_join!(records, scores)?;
         Ok(Self { calls, _catalog: catalog })
     }
 

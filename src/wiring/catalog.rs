@@ -30,12 +30,21 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Restores the newest snapshot into a new table, or reads the whole catalog.
+    /// A new table, with what was kept in the newest snapshot or is in the store.
     ///
     /// # Errors
     /// When the store or the bundle cannot be read.
     pub async fn load(node: &Node, model: Option<&Model>, bundle: &str) -> Result<Self> {
-        let begun = Instant::now();
+        let catalog = Self::empty(node, model)?;
+        catalog.fill(node, model, bundle).await?;
+        Ok(catalog)
+    }
+
+    /// A new table without items.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    pub fn empty(node: &Node, model: Option<&Model>) -> Result<Self> {
         let encoded = model.map_or_else(EncodedFeatures::all, |model| encoded_by(&model.bundle));
         let items = ItemTable::encoding(node.settings.items.clone(), encoded);
         let features = match model {
@@ -43,10 +52,20 @@ impl Catalog {
             None => None,
         };
         features.iter().for_each(|column| items.attach(Arc::clone(column)));
+        Ok(Self { items, features, loaded: Mutex::default(), follower: Mutex::default() })
+    }
+
+    /// Restores the newest snapshot into the table and applies what changed since, or reads the whole catalog.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn fill(&self, node: &Node, model: Option<&Model>, bundle: &str) -> Result<()> {
+        let begun = Instant::now();
+        let (items, features) = (&self.items, &self.features);
         let bar = node.progress.bar("items", node.store.item_count().await?);
         let parts = LoadTable {
             store: &node.store,
-            items: &items,
+            items,
             features: features.iter().map(|one| (bundle.to_owned(), Arc::clone(one))).collect(),
             bundle,
             options: &options::retrieval(&node.settings, model),
@@ -65,8 +84,8 @@ impl Catalog {
             "the item table is filled"
         );
         tell_of_columns(&items.columns());
-        if let (Some(model), Some(column)) = (model, &features) {
-            tell_of_features(&items, column, &model.bundle.manifest().features.item);
+        if let (Some(model), Some(column)) = (model, features) {
+            tell_of_features(items, column, &model.bundle.manifest().features.item);
         }
         if model.is_some() && items.is_empty() {
             tracing::warn!(
@@ -75,7 +94,7 @@ impl Catalog {
                  Redis right? `plugrank load` fills it"
             );
         }
-        let watched = Arc::clone(&items);
+        let watched = Arc::clone(items);
         node.health.advise("catalog", move || {
             let empty = watched.is_empty();
             async move {
@@ -85,7 +104,8 @@ impl Catalog {
                 }
             }
         });
-        Ok(Self { items, features, loaded: Mutex::new(Some(loaded)), follower: Mutex::default() })
+        *self.loaded.lock() = Some(loaded);
+        Ok(())
     }
 
     /// What the table was filled from, once.

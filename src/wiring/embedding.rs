@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use plugrank_embedding::EmbeddingService;
 use plugrank_encoding::{CatalogProgress, Encoding, EncodingParts};
 use plugrank_transport::ForModel;
+use tokio::task::spawn_blocking;
 
 use super::{Catalog, Embedding, Model, Node, metrics::Reading};
 use crate::load::Progress;
@@ -20,13 +21,12 @@ pub fn remote_embedding(node: &Node, model: Option<&str>) -> Result<Embedding> {
     Ok(Embedding::from_service(ForModel::new(remote, model.map(Into::into)), None))
 }
 
-/// The encoders here, every item of the catalog encoded.
+/// The encoders here. No item has a record yet: see [`fill_records`].
 ///
 /// # Errors
-/// When a graph, an option or the store cannot be used.
+/// When a graph or an option cannot be used.
 pub async fn start(node: &Node, model: &Model, catalog: &Catalog) -> Result<Embedding> {
-    let encoding = Arc::new(build(node, model, catalog)?);
-    encode(node, &encoding, &node.progress).await?;
+    let encoding = Arc::new(build(node, model, catalog).await?);
     encoding.warm_up().await?;
     let counted = Arc::clone(&encoding);
     node.roles.readings("embedding", move || counts(&counted));
@@ -40,34 +40,45 @@ pub async fn start(node: &Node, model: &Model, catalog: &Catalog) -> Result<Embe
     Ok(Embedding::from_service(node.run("embedding", service, limit)?, Some(encoding)))
 }
 
+/// Reads the records of all items, and encodes every item that has none, where the encoders are here.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn fill_records(node: &Node, embedding: &Embedding) -> Result<()> {
+    let Some(encoding) = &embedding.here else { return Ok(()) };
+    let begun = Instant::now();
+    let CatalogProgress { cached, encoded, .. } = encode(encoding, &node.progress).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    tracing::info!(cached, encoded, seconds, "item records are in memory");
+    Ok(())
+}
+
 /// Encodes every item that has no record yet; answers how many items the catalog has.
 ///
 /// # Errors
 /// When a graph, an option or the store cannot be used.
 pub async fn encode_catalog(node: &Node, model: &Model, progress: &Progress) -> Result<u64> {
     let catalog = Catalog::load(node, Some(model), model.bundle.version()).await?;
-    let encoding = build(node, model, &catalog)?;
-    let done = encode(node, &encoding, progress).await?;
+    let encoding = build(node, model, &catalog).await?;
+    let done = encode(&encoding, progress).await?;
     encoding.flush().await;
     Ok(done.seen)
 }
 
-fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
+async fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
     let begun = Instant::now();
     let features = catalog.features.clone().context("the item table has no features")?;
-    let encoding = Encoding::new(
-        EncodingParts {
-            library: model.library.clone(),
-            bundle: Arc::clone(&model.bundle),
-            store: Arc::clone(&node.store),
-            items: Arc::clone(&catalog.items),
-            features,
-            session: node.settings.scoring.session(),
-            options: node.settings.embedding.clone(),
-            observer: Some(node.roles.batches("embedding")),
-        },
-        &mut |_, _| {},
-    )?;
+    let parts = EncodingParts {
+        library: model.library.clone(),
+        bundle: Arc::clone(&model.bundle),
+        store: Arc::clone(&node.store),
+        items: Arc::clone(&catalog.items),
+        features,
+        session: node.settings.scoring.session(),
+        options: node.settings.embedding.clone(),
+        observer: Some(node.roles.batches("embedding")),
+    };
+    let encoding = spawn_blocking(move || Encoding::new(parts, &mut |_, _| {})).await??;
     tracing::info!(
         bundle = model.bundle.version(),
         seconds = begun.elapsed().as_secs_f64(),
@@ -76,8 +87,8 @@ fn build(node: &Node, model: &Model, catalog: &Catalog) -> Result<Encoding> {
     Ok(encoding)
 }
 
-async fn encode(node: &Node, encoding: &Encoding, progress: &Progress) -> Result<CatalogProgress> {
-    let bar = progress.bar("encoding", node.store.item_count().await?);
+async fn encode(encoding: &Encoding, progress: &Progress) -> Result<CatalogProgress> {
+    let bar = progress.bar("encoding", encoding.items().len() as u64);
     let told = bar.clone();
     let done = encoding
         .encode_catalog(&mut |progress: CatalogProgress| told.set_position(progress.seen))

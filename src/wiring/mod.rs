@@ -33,7 +33,7 @@ use crate::{Settings, load::Progress};
 
 pub use catalog::{Catalog, bundle_in_use};
 pub use clients::{Embedding, Reranking, Retrieval, Scoring};
-pub use embedding::{encode_catalog, remote_embedding, start as start_embedding};
+pub use embedding::{encode_catalog, fill_records, remote_embedding, start as start_embedding};
 pub use metrics::{RoleMetrics, watch_bodies};
 pub use open_inference::ServedNow;
 pub use reranking::{remote_reranking, start as start_reranking};

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use plugrank_encoding::{Embeddings, RemoteEncoding};
 use plugrank_inference::Provider;
 use plugrank_scoring::{FeatureSeen, ScoringParts, ScoringService};
+use tokio::task::spawn_blocking;
 
 use super::{
     Catalog, Embedding, Model, Node, Scoring, client, metrics::Reading, open_inference, options,
@@ -33,25 +34,27 @@ pub async fn start(
 ) -> Result<Scoring> {
     let begun = Instant::now();
     let bar = node.progress.bar("warming", 0);
-    let service = ScoringService::new(
-        ScoringParts {
-            library: model.library.clone(),
-            bundle: Arc::clone(&model.bundle),
-            embeddings: embeddings(model, catalog, embedding),
-            store: Arc::clone(&node.store),
-            items: Arc::clone(&catalog.items),
-            features: catalog.features.clone().context("the item table has no features")?,
-            options: node.settings.scoring.clone(),
-            max_candidates: options::max_candidates(&node.settings),
-            formulas: node.settings.surface_formulas(),
-            observer: Some(node.roles.batches("scoring")),
-            remote: open_inference::model_server(node, model).await?,
-        },
-        &mut |_, done, of| {
-            bar.set_length(of as u64);
-            bar.set_position(done as u64);
-        },
-    )?;
+    let parts = ScoringParts {
+        library: model.library.clone(),
+        bundle: Arc::clone(&model.bundle),
+        embeddings: embeddings(model, catalog, embedding),
+        store: Arc::clone(&node.store),
+        items: Arc::clone(&catalog.items),
+        features: catalog.features.clone().context("the item table has no features")?,
+        options: node.settings.scoring.clone(),
+        max_candidates: options::max_candidates(&node.settings),
+        formulas: node.settings.surface_formulas(),
+        observer: Some(node.roles.batches("scoring")),
+        remote: open_inference::model_server(node, model).await?,
+    };
+    let told = bar.clone();
+    let warmed = spawn_blocking(move || {
+        ScoringService::new(parts, &mut |_, done, of| {
+            told.set_length(of as u64);
+            told.set_position(done as u64);
+        })
+    });
+    let service = warmed.await??;
     bar.finish_and_clear();
     let in_use = service.provider().map_or("open_inference", Provider::as_str);
     tracing::info!(

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use futures::try_join;
 use plugrank_contract::loading;
 use plugrank_gateway::{Clients, OtherApi, REMOTE, ServingModel};
 use plugrank_runtime::{Health, Metrics};
 use plugrank_transport::{ForModel, Remote};
 
 use super::{
-    Catalog, Model, Node, Retrieval, Scoring, client, remote_embedding, remote_reranking,
-    remote_retrieval, remote_scoring, start_embedding, start_reranking, start_retrieval,
-    start_scoring,
+    Catalog, Model, Node, Retrieval, Scoring, client, fill_records, remote_embedding,
+    remote_reranking, remote_retrieval, remote_scoring, start_embedding, start_reranking,
+    start_retrieval, start_scoring,
 };
 
 /// A model that was started.
@@ -28,21 +29,31 @@ pub struct Started {
 /// When the catalog, a graph or an option cannot be used.
 pub async fn start(node: &Node, model: &Model) -> Result<Started> {
     let peers = &node.settings.peers;
-    let catalog = Catalog::load(node, Some(model), model.bundle.version()).await?;
-    let embedding = match peers.embedding_url.is_empty() {
-        true => start_embedding(node, model, &catalog).await?,
-        false => remote_embedding(node, None)?,
+    let catalog = Catalog::empty(node, Some(model))?;
+    let encoders = async {
+        match peers.embedding_url.is_empty() {
+            true => start_embedding(node, model, &catalog).await,
+            false => remote_embedding(node, None),
+        }
     };
-    let retrieval = if peers.retrieval_url.is_empty() {
-        start_retrieval(node, Some(model), &catalog, &embedding).await?
-    } else {
+    let filled = catalog.fill(node, Some(model), model.bundle.version());
+    let ((), embedding) = try_join!(filled, encoders)?;
+    let candidates = async {
+        fill_records(node, &embedding).await?;
+        if peers.retrieval_url.is_empty() {
+            return start_retrieval(node, Some(model), &catalog, &embedding).await;
+        }
         catalog.follow(node).await;
-        remote_retrieval(node)?
+        remote_retrieval(node)
     };
-    let scoring = match peers.scoring_url.is_empty() {
-        true => start_scoring(node, model, &catalog, &embedding).await?,
-        false => remote_scoring(node)?,
+    let scores = async {
+        match peers.scoring_url.is_empty() {
+            true => start_scoring(node, model, &catalog, &embedding).await,
+            false => remote_scoring(node),
+        }
     };
+    // Records are read and every shape of a graph is run side by side: neither needs the other.
+    let (retrieval, scoring) = try_join!(candidates, scores)?;
     let reranking = match peers.reranking_url.is_empty() {
         true => start_reranking(node, Some((&catalog, &embedding)))?,
         false => remote_reranking(node)?,

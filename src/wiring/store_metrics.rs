@@ -10,7 +10,7 @@ use plugrank_contract::{
 use plugrank_runtime::Metrics;
 use plugrank_store::{
     ChangeLog, Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage,
-    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace,
+    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorPage, VectorSpace,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -258,6 +258,16 @@ impl Store for MeasuredStore {
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         measured!(self.vectors(space, keys))
+    }
+
+    async fn scan_vectors(
+        &self,
+        space: &VectorSpace,
+        from: &[u8],
+        to: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<VectorPage>, StoreError> {
+        measured!(self.scan_vectors(space, from, to, limit))
     }
 
     async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {

@@ -45,6 +45,4 @@ class OnnxRuntime(MLModel):
         names = [output.name for output in self._session.get_outputs()]
         arrays = self._session.run(names, feed)
         outputs = [NumpyCodec.encode_output(*pair) for pair in zip(names, arrays, strict=True)]
-        return InferenceResponse(
-            model_name=self.name, model_version=self.version, id=payload.id, outputs=outputs
-        )
+        return InferenceResponse(model_name=self.name, model_version=self.version, id=payload.id, outputs=outputs)

@@ -76,9 +76,7 @@ def check_metadata(client: http.InferenceServerClient, reference: Reference) -> 
         metadata = client.get_model_metadata(model, version)
         assert metadata["versions"] == [version], metadata
         for kind in ("inputs", "outputs"):
-            for found, spec in zip(
-                metadata[kind], reference.manifest["graphs"][model][kind], strict=True
-            ):
+            for found, spec in zip(metadata[kind], reference.manifest["graphs"][model][kind], strict=True):
                 dtype = {"f16": "FP16", "f32": "FP32", "i64": "INT64"}[spec["dtype"]]
                 shape = [length if isinstance(length, int) else -1 for length in spec["shape"]]
                 assert found == {"name": spec["name"], "datatype": dtype, "shape": shape}, found

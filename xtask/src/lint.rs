@@ -31,10 +31,12 @@ pub(crate) fn run() -> Result<()> {
         "--config",
         "pyproject.toml",
         ".",
-        "../loadtests/bench/fastapi",
-        "../packaging/wheel",
-        "../tests/browser",
+        "../docs/examples",
         "../docs/site",
+        "../loadtests",
+        "../packaging",
+        "../shared",
+        "../tests",
     ];
     training(&[&["ruff", "check"], &config[..]].concat())?;
     training(&[&["ruff", "format", "--check"], &config[..]].concat())?;

@@ -14,7 +14,7 @@ use super::{CandidateSet, Degraded, Fallback, Placed, RankRun, stage::stage};
 /// candidates are worth where re-ranking fails.
 pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     let k = run.query.k;
-    let Some(worth) = set.worth().cloned() else { return set.place_as_retrieved(k) };
+    let Some(ctr) = set.ctr.clone() else { return set.place_as_retrieved(k) };
     if run.plan.reranking > Rung::Full {
         let rung = run.plan.reranking;
         run.degraded.push(Degraded::planned(
@@ -27,7 +27,8 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     let (_, seed) = run.info.request_id.as_u64_pair();
     let call = Rerank {
         items: set.items.clone(),
-        ctr: Arc::clone(&worth),
+        ctr: Arc::clone(&ctr),
+        worth: set.value.as_ref().map(|value| Arc::clone(&value.values)),
         facts: set.facts.take(),
         surface: Arc::clone(&run.query.surface.name),
         k,
@@ -40,7 +41,7 @@ pub(super) async fn rerank(run: &mut RankRun<'_>, set: &mut CandidateSet) {
     let in_full = run.gateway.exposures.in_full(run.info.request_id);
     let logged = in_full.then(|| Rerank { explain: false, ..call.clone() });
     let client = &run.model.clients.rerank;
-    let check = |reply: &Reranked| check(reply, worth.len(), k);
+    let check = |reply: &Reranked| check(reply, ctr.len(), k);
     match stage(run, Stage::Reranking, client, call, check).await {
         Ok(reply) => {
             let partial = |rule| Degraded::partial(Stage::Reranking, Fallback::RuleSkipped, rule);

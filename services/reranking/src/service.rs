@@ -138,7 +138,7 @@ impl RerankingService {
         worth: &[f64],
     ) -> Result<Vec<PlaceChance>, CallError> {
         let count = call.items.len();
-        if call.ctr.len() != count || worth.len() != count {
+        if call.ctr.len() != count || call.worth().len() != count || worth.len() != count {
             return Err(CallError::invalid(
                 "a candidate has no value, or nothing is expected of it",
             ));
@@ -189,7 +189,7 @@ impl RerankingService {
         skipped: &mut Vec<String>,
         then: impl FnOnce(&Field<'_>, &[u32]) -> T,
     ) -> Option<T> {
-        let mut value: Cow<'_, [f32]> = Cow::Borrowed(&call.ctr);
+        let mut value: Cow<'_, [f32]> = Cow::Borrowed(call.worth());
         for rule in rules.iter().filter(|rule| rule.turn() == Turn::Weighs) {
             rule.weigh(rule_facts, value.to_mut());
         }
@@ -340,9 +340,12 @@ impl Service<Rerank> for RerankingService {
         if call.k == 0 {
             return Err(CallError::invalid("`k` is 0; ask for at least 1 item"));
         }
-        if call.items.len() != call.ctr.len() {
-            let (items, ctr) = (call.items.len(), call.ctr.len());
-            return Err(CallError::invalid(format!("{ctr} entries of `ctr` for {items} `items`")));
+        let items = call.items.len();
+        for (field, entries) in [("ctr", call.ctr.len()), ("worth", call.worth().len())] {
+            if entries != items {
+                let message = format!("{entries} entries of `{field}` for {items} `items`");
+                return Err(CallError::invalid(message));
+            }
         }
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before re-ranking was begun"));

@@ -87,6 +87,7 @@ fn call(scored: &[(&str, f32)], k: u32) -> Rerank {
     Rerank {
         items: scored.iter().map(|(id, _)| ItemId::from(*id)).collect::<ItemList>(),
         ctr: scored.iter().map(|(_, ctr)| *ctr).collect(),
+        worth: None,
         facts: None,
         surface: Arc::default(),
         k,
@@ -309,4 +310,55 @@ async fn the_reported_chances_of_a_list_equal_those_it_was_drawn_with() {
     assert!((chances[1].chance - (1.0 - explores + explores / 2.0)).abs() < 1e-6, "{chances:?}");
     assert!((chances[1].expected - explores / 2.0).abs() < 1e-6, "{chances:?}");
     assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "item 7 is not a candidate");
+}
+
+/// A formula of values says the order; what is sold and drawn goes by click probability.
+#[tokio::test]
+async fn the_order_goes_by_worth_and_sponsored_places_by_click_probability() {
+    let rules = r#"[{"rule": "sponsored", "bid": "bid", "places": [2]}]"#;
+    let rules: Vec<RuleOptions> = serde_json::from_str(rules).unwrap();
+    let surfaces = [("home".to_owned(), rules)].into();
+    let options = RerankingOptions { lambda: 1.0, ..without_exploration() };
+    let service = RerankingService::new(RerankingParts { items: None, options, surfaces }).unwrap();
+    let mut given = facts(&[]);
+    // Of a2, a3, b1 and new: equal bids but the last, whose probability is no number.
+    given.rules.numbers = vec![vec![f32::NAN, 1.0, 1.0, 1.0, 9.0]];
+    let asked = Rerank {
+        ctr: [0.50, 0.49, 0.48, 0.45, f32::NAN].into(),
+        worth: Some([1.0, 2.0, 9.0, 8.0, 7.0].into()),
+        facts: Some(Arc::new(given)),
+        surface: "home".into(),
+        ..call(&SCORED, 5)
+    };
+    let answer = ask(&service, asked.clone()).await;
+    assert_eq!(ids(&SCORED, &answer), ["a3", "a2", "b1", "new", "a1"]);
+    assert_eq!(answer.places[1].rule, "sponsored");
+    let short = Rerank { worth: Some([1.0].into()), ..asked };
+    let error = service.call(Context::background(), short).await.unwrap_err();
+    assert!(error.message.contains("1 entries of `worth` for 5"), "{error}");
+}
+
+#[tokio::test]
+async fn thompson_sampling_draws_by_click_probability_whatever_items_are_worth() {
+    let rules = r#"[{"rule": "exploration", "share": 0.5, "draw": "thompson"}]"#;
+    let rules: Vec<RuleOptions> = serde_json::from_str(rules).unwrap();
+    let surfaces = [("home".to_owned(), rules)].into();
+    let options = RerankingOptions { lambda: 1.0, ..without_exploration() };
+    let service = RerankingService::new(RerankingParts { items: None, options, surfaces }).unwrap();
+    let mut given = facts(&[]);
+    given.created_at = vec![Some(AS_OF - DAY); 5];
+    given.rules.stats = vec![(0, 0); 5];
+    let by_ctr =
+        Rerank { facts: Some(Arc::new(given)), surface: "home".into(), ..call(&SCORED, 3) };
+    let prices: Arc<[f32]> = by_ctr.ctr.iter().map(|ctr| ctr * 1_000.0).collect();
+    let by_price = Rerank { worth: Some(prices), ..by_ctr.clone() };
+    for seed in 0..20 {
+        let of = |call: &Rerank| Rerank { seed, ..call.clone() };
+        let (plain, priced) =
+            (ask(&service, of(&by_ctr)).await, ask(&service, of(&by_price)).await);
+        for (plain, priced) in plain.places.iter().zip(&priced.places) {
+            assert_eq!((plain.candidate, &plain.rule), (priced.candidate, &priced.rule));
+            assert_eq!(plain.propensity, priced.propensity, "the same prior, the same draw");
+        }
+    }
 }

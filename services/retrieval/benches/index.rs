@@ -1,5 +1,5 @@
 //! Measures the index of item vectors: build time, memory, recall against an exact search, time of
-//! a query; and both with filters that half, a twentieth and a two-hundredth of the items meet.
+//! a query; and both with filters that half, an eighth, a twentieth and a two-hundredth of the items meet.
 //!
 //! `cargo bench -p plugrank-retrieval --bench index -- [ITEMS] [DIM] [THREADS]`
 //!
@@ -98,7 +98,7 @@ fn filtered(
     vectors: &[(u32, Vec<f32>)],
     queries: &[&[f32]],
 ) -> Result<(), RetrievalError> {
-    for parts in [1u64, 2, 20, 200] {
+    for parts in [1u64, 2, 4, 8, 20, 200] {
         let meets = |key: u32| {
             u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 & 0xFFFF < 0x1_0000 / parts
         };

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use plugrank_items::{ItemTable, TableLoadProgress};
-use plugrank_store::{ChangePosition, Store};
+use plugrank_items::{
+    ItemTable, TableLoadProgress,
+    follow::{SinkError, catch_up},
+};
+use plugrank_store::{ChangePosition, Store, StoreError};
 
 use crate::{
     RetrievalError, RetrievalOptions,
@@ -33,6 +36,8 @@ pub struct LoadedTable {
     pub(crate) features: FeatureColumns,
     /// What it stands for, where the store tells of changes.
     pub(crate) position: Option<ChangePosition>,
+    /// What the index of its snapshot stands for; `position` where there is none.
+    pub(crate) indexed_at: Option<ChangePosition>,
     pub(crate) restored: Option<Restored>,
 }
 
@@ -56,8 +61,8 @@ impl LoadedTable {
     }
 }
 
-/// Restores the newest snapshot of the bundle into the table, or reads the whole catalog. What
-/// changes from then on is applied once the service is built, or by a
+/// Restores the newest snapshot of the bundle into the table and applies what changed since to it, or reads the whole
+/// catalog. What changes from then on is applied once the service is built, or by a
 /// [`Follower`](plugrank_items::Follower) from [`LoadedTable::position`] on.
 ///
 /// # Errors
@@ -81,9 +86,15 @@ pub async fn load_table(
         let newest = newest.map_err(|error| {
             RetrievalError::Snapshot(format!("reading it ended early: {error}"))
         })?;
-        if let Some((restored, position)) = newest? {
-            let (position, restored) = (Some(position), Some(restored));
-            return Ok(LoadedTable { items, features, position, restored });
+        if let (Some((restored, at)), Some(log)) = (newest?, &log) {
+            let unread = |error: SinkError| match error.downcast::<StoreError>() {
+                Ok(error) => RetrievalError::Store(*error),
+                Err(error) => RetrievalError::Snapshot(error.to_string()),
+            };
+            let position =
+                catch_up(&items, store, log.as_ref(), at.clone()).await.map_err(unread)?;
+            let (position, indexed_at, restored) = (Some(position), Some(at), Some(restored));
+            return Ok(LoadedTable { items, features, position, indexed_at, restored });
         }
     }
     // The position before the catalog: what changes while it is read comes after.
@@ -92,5 +103,6 @@ pub async fn load_table(
         None => None,
     };
     items.load(store.as_ref(), &progress).await?;
-    Ok(LoadedTable { items, features, position, restored: None })
+    let indexed_at = position.clone();
+    Ok(LoadedTable { items, features, position, indexed_at, restored: None })
 }

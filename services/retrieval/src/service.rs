@@ -91,7 +91,8 @@ impl RetrievalService {
         let RetrievalParts { store, table, vectors, engine, options } = parts;
         options.validate()?;
         let sources = Sources::new(&options)?;
-        let LoadedTable { items, features, position, restored } = table;
+        // The table may be ahead of the index: what changed in between is applied to both once more.
+        let LoadedTable { items, features, indexed_at: position, restored, .. } = table;
         let (name, index, indexed) = match restored {
             Some(Restored { name, index, indexed }) => (Some(name), index, indexed),
             None => (None, None, IndexedContents::default()),

@@ -104,6 +104,7 @@ pub const MAX_DIVERSITY: f32 = 0.99;
 /// let call = Rerank {
 ///     items: ItemList::named(vec!["lamp".into(), "sofa".into()]),
 ///     ctr: [0.1, 0.3].into(),
+///     worth: None,
 ///     facts: Some(Arc::new(RankFacts {
 ///         categories: vec![vec![1], vec![2]],
 ///         created_at: vec![None, Some(1_000)],
@@ -128,9 +129,11 @@ pub const MAX_DIVERSITY: f32 = 0.99;
 pub struct Rerank {
     /// Candidates, any order, no duplicates.
     pub items: ItemList,
-    /// What each is worth: its value, or its calibrated click probability where there is no formula of
-    /// values; what is no finite number sinks.
+    /// Calibrated click probability of each, for rules that go by it.
     pub ctr: Arc<[f32]>,
+    /// What each is worth by a formula of values, which is what the order goes by; `None` where there is no formula: what
+    /// [`Self::worth`] gives then is `ctr`. What is no finite number sinks.
+    pub worth: Option<Arc<[f32]>>,
     /// What the rules read, where the re-ranking role cannot look it up.
     pub facts: Option<Arc<RankFacts>>,
     /// Where they are shown: its rules count.
@@ -196,6 +199,14 @@ pub struct Reranked {
     pub moves: Vec<(u32, Vec<Move>)>,
     /// Rules that could not be applied, with the reason (e.g. vectors not available).
     pub skipped: Vec<String>,
+}
+
+impl Rerank {
+    /// What each candidate is worth.
+    #[must_use]
+    pub fn worth(&self) -> &Arc<[f32]> {
+        self.worth.as_ref().unwrap_or(&self.ctr)
+    }
 }
 
 impl Call for Rerank {

@@ -238,6 +238,7 @@ fn reranking() {
     let call = Rerank {
         items: items(&["a"]).into(),
         ctr: [0.5].into(),
+        worth: Some([2.0].into()),
         facts: Some(Arc::new(facts)),
         surface: "h".into(),
         k: 20,
@@ -249,7 +250,7 @@ fn reranking() {
     };
     assert_eq!(
         hex(&call),
-        "010161010000003f010102030401010a0100010201080000803f000000c001010600000001681428010000003f01d00f09"
+        "010161010000003f010100000040010102030401010a0100010201080000803f000000c001010600000001681428010000003f01d00f09"
     );
     let place = Place {
         candidate: 7,

@@ -30,6 +30,7 @@ mod record_set;
 mod record_tiers;
 mod single_flight;
 mod state_cache;
+mod stored_records;
 mod table_writer;
 mod unified_inputs;
 mod user_inputs;

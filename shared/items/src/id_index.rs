@@ -69,8 +69,20 @@ impl IdIndex {
         index
     }
 
+    /// Makes room for so many ids in all, so that it need not grow until then. One caller at a time.
+    pub(crate) fn reserve(&self, ids: usize) {
+        let slots = (ids * 2).next_power_of_two();
+        if slots > self.slots.load().len() {
+            self.resize(slots);
+        }
+    }
+
     fn grow(&self) {
-        let slots = empty(self.slots.load().len() * 2);
+        self.resize(self.slots.load().len() * 2);
+    }
+
+    fn resize(&self, slots: usize) {
+        let slots = empty(slots);
         for (index, id) in self.ids.iter() {
             place(&slots, self.hash(id.as_str()), index as ItemIndex);
         }
@@ -148,6 +160,11 @@ mod tests {
         }
         assert_eq!(index.id(49_999), Some(&id(49_999)));
         assert_eq!(index.id(50_000), None);
+        index.reserve(10);
+        index.reserve(100_000);
+        let slots = index.slots.load().len();
+        assert_eq!((50_000..100_000).map(|number| index.insert(&id(number))).max(), Some(99_999));
+        assert_eq!((index.insert(&id(7)), index.slots.load().len()), (7, slots));
     }
 
     #[test]

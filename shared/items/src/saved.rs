@@ -105,12 +105,11 @@ impl ItemTable {
         if !fits {
             return false;
         }
-        let rows =
-            ids.iter().zip(rows).zip(stats).map(|((id, row), (impressions, clicks, value, at))| {
-                let popularity = Decayed { value: *value, at: *at };
-                (id, *row, ItemStats { impressions: *impressions, clicks: *clicks, popularity })
-            });
-        self.restore_rows(rows, columns);
+        let stats = stats.iter().map(|(impressions, clicks, value, at)| {
+            let popularity = Decayed { value: *value, at: *at };
+            ItemStats { impressions: *impressions, clicks: *clicks, popularity }
+        });
+        self.restore_rows(ids, rows, stats, columns);
         self.ids.len() == ids.len()
     }
 }

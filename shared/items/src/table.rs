@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
 };
 
 use arc_swap::ArcSwap;
@@ -436,20 +437,46 @@ impl ItemTable {
     }
 
     /// Gives indices and rows, in order, to what was kept of a table, with its columns.
-    pub(crate) fn restore_rows<'a>(
+    pub(crate) fn restore_rows(
         &self,
-        rows: impl Iterator<Item = (&'a ItemId, ItemRow, ItemStats)>,
+        ids: &[ItemId],
+        rows: &[ItemRow],
+        stats: impl Iterator<Item = ItemStats>,
         columns: ColumnsMut,
     ) {
         let mut writer = self.writer.lock();
         writer.columns = columns;
-        for (id, row, stats) in rows {
-            let index = self.ids.insert(id);
-            self.stats.push(StatsCell::default());
-            self.set_stats(index, stats);
-            self.set_row(&mut writer, index, row);
-        }
+        self.ids.reserve(ids.len());
+        thread::scope(|scope| {
+            scope.spawn(|| self.restore_order(rows));
+            for ((id, row), stats) in ids.iter().zip(rows).zip(stats) {
+                let index = self.ids.insert(id);
+                let cell = StatsCell::default();
+                cell.set(stats);
+                self.stats.push(cell);
+                let there = row.availability != Availability::Removed;
+                self.present.fetch_add(usize::from(there), Ordering::Relaxed);
+                writer.epoch += u64::from(there || row.content.is_some());
+                writer.set(index, *row);
+            }
+        });
         self.publish(&mut writer);
+    }
+
+    /// Lists available items by their time of creation, and as unlisted. In the order of each list: where the last one
+    /// was put is known to the processor's caches then.
+    fn restore_order(&self, rows: &[ItemRow]) {
+        let shown = |(_, row): &(ItemIndex, &ItemRow)| row.availability == Availability::Available;
+        let shown = || (0..).zip(rows).filter(shown);
+        let mut created: Vec<_> =
+            shown().filter_map(|(index, row)| Some(Reverse((row.created_at?, index)))).collect();
+        created.sort_unstable();
+        created.into_iter().for_each(|entry| {
+            self.by_creation.insert(entry);
+        });
+        shown().for_each(|(index, _)| {
+            self.unlisted.insert(index);
+        });
     }
 }
 

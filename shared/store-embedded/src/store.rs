@@ -14,7 +14,8 @@ use plugrank_contract::{
 };
 use plugrank_store::{
     ChangeLog, Document, ExposureRow, HistoryCursor, HistoryPage, ItemStats, LogCursor, LogPage,
-    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorSpace, changes::Change,
+    NewItem, Retention, Store, StoreError, StoredItem, TimeRange, VectorPage, VectorSpace,
+    changes::Change,
 };
 use redb::{ReadTransaction, WriteTransaction};
 use tokio::sync::watch;
@@ -408,6 +409,19 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (space, keys) = (space.clone(), keys.to_vec());
         self.database.read_rows(keys.len(), move |txn| vectors::get(txn, &space, &keys)).await
+    }
+
+    async fn scan_vectors(
+        &self,
+        space: &VectorSpace,
+        from: &[u8],
+        to: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<VectorPage>, StoreError> {
+        let (space, from, to) = (space.clone(), from.to_vec(), to.map(<[u8]>::to_vec));
+        let read =
+            move |txn: &ReadTransaction| vectors::scan(txn, &space, &from, to.as_deref(), limit);
+        self.database.read_rows(limit, read).await.map(Some)
     }
 
     async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {

@@ -18,6 +18,7 @@ mod log;
 mod popularity;
 pub mod schema3;
 mod store;
+mod vector_page;
 
 pub use changes::{ChangeLag, ChangeLog, ChangePosition, Changes};
 pub use content::content_hash;
@@ -27,3 +28,4 @@ pub use item_vector::ItemVector;
 pub use log::{ExposureRow, LogCursor, LogPage, Retention, TimeRange};
 pub use popularity::{DEFAULT_HALF_LIFE, Decayed, share_left};
 pub use store::{HistoryCursor, HistoryPage, ItemStats, NewItem, Store, StoredItem, VectorSpace};
+pub use vector_page::VectorPage;

@@ -9,7 +9,8 @@ use plugrank_contract::{
 };
 
 use crate::{
-    ChangeLog, Decayed, Document, ExposureRow, LogCursor, LogPage, Retention, StoreError, TimeRange,
+    ChangeLog, Decayed, Document, ExposureRow, LogCursor, LogPage, Retention, StoreError,
+    TimeRange, VectorPage,
 };
 
 /// An item to write, with its image's bytes (JPEG or PNG) when it has one.
@@ -197,6 +198,17 @@ pub trait Store: Send + Sync + 'static {
         space: &VectorSpace,
         keys: &[Vec<u8>],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+    /// Up to `limit` cached vectors of a space in the order of their keys' bytes, from the key `from` on and before the
+    /// key `to`, or to the end. `None` where the store does not keep them in order: look them up by key.
+    async fn scan_vectors(
+        &self,
+        _space: &VectorSpace,
+        _from: &[u8],
+        _to: Option<&[u8]>,
+        _limit: usize,
+    ) -> Result<Option<VectorPage>, StoreError> {
+        Ok(None)
+    }
 
     /// The document of a name.
     async fn document(&self, name: &str) -> Result<Option<Document>, StoreError>;

@@ -94,7 +94,7 @@ pub enum Turn {
 pub struct Field<'a> {
     /// What the candidates are worth, in the order.
     pub value: &'a [f32],
-    /// Click probabilities, in the order.
+    /// Click probabilities, in the order. One may be no finite number though its candidate is worth something.
     pub ctr: &'a [f32],
     /// Categories and ages.
     pub facts: Facts<'a>,

@@ -69,7 +69,8 @@ impl Applied for Sponsored {
         vacancy.greatest(|item| {
             let bid = field.number(self.bid, item);
             let takes_part = self.filter.is_none_or(|filter| field.meets(filter, item));
-            (bid > 0.0 && takes_part).then(|| bid * field.ctr[item])
+            let income = bid * field.ctr[item];
+            (bid > 0.0 && takes_part && income.is_finite()).then_some(income)
         })
     }
 }

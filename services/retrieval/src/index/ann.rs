@@ -1,24 +1,26 @@
 //! The index: HNSW by the `usearch` library.
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::path::Path;
 
 use parking_lot::RwLock;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use crate::{
     RetrievalError,
-    index::vector::normalised,
+    index::{
+        codes::{CodedQuery, Codes, NearestCodes},
+        vector::normalised,
+    },
     options::{AnnOptions, VectorStorage},
 };
 
 /// Vectors that are compared one by one in the time in which a search visits one of its graph, with its
-/// neighbours: 13 of 10,000 items, at least, by the bench `index`; of more than fit into the processor's caches fewer.
-const VISIT: usize = 8;
-/// One wanted vector in so many is few.
-const NARROW: usize = 8;
+/// neighbours: 120 of 50,000 items by the bench `index`, more of larger catalogs.
+const VISIT: usize = 150;
+/// One wanted vector in so many is few: of fewer a search finds too few of the nearest (0.984 of them at an eighth).
+const NARROW: usize = 4;
+/// How many more than are looked for are compared exactly, beside half as many again.
+const SPARE: usize = 32;
 
 /// Nearest neighbours by cosine, over vectors under `u32` keys.
 ///
@@ -29,9 +31,28 @@ const NARROW: usize = 8;
 /// were reserved. It does not let the memory grow, nor a removed vector's place be used again,
 /// while others read. So once an index serves, writers have it alone.
 pub struct AnnIndex {
-    index: RwLock<Index>,
+    vectors: RwLock<Vectors>,
     dim: usize,
     threads: usize,
+}
+
+struct Vectors {
+    index: Index,
+    /// The same vectors, for comparing many of them.
+    codes: Codes,
+}
+
+impl Vectors {
+    fn remove(&mut self, key: u32) -> Result<(), RetrievalError> {
+        self.codes.remove(key);
+        self.index.remove(u64::from(key)).map(drop).map_err(refused)
+    }
+
+    fn add(&mut self, key: u32, vector: &[f32]) -> Result<(), RetrievalError> {
+        self.index.add(u64::from(key), vector).map_err(refused)?;
+        self.codes.put(key, vector);
+        Ok(())
+    }
 }
 
 impl AnnIndex {
@@ -59,7 +80,8 @@ impl AnnIndex {
         .map_err(refused)?;
         let threads = options.threads();
         index.reserve_capacity_and_threads(capacity, threads).map_err(refused)?;
-        Ok(Self { index: RwLock::new(index), dim, threads })
+        let vectors = Vectors { index, codes: Codes::new(dim) };
+        Ok(Self { vectors: RwLock::new(vectors), dim, threads })
     }
 
     /// Elements of a vector.
@@ -77,7 +99,7 @@ impl AnnIndex {
     /// Vectors in the index.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.index.read().size()
+        self.vectors.read().index.size()
     }
 
     /// Whether it has no vectors.
@@ -86,10 +108,11 @@ impl AnnIndex {
         self.len() == 0
     }
 
-    /// Memory the library holds for it, in bytes.
+    /// Memory it takes, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.index.read().memory_usage()
+        let vectors = self.vectors.read();
+        vectors.index.memory_usage() + vectors.codes.bytes()
     }
 
     /// Adds many vectors under new keys, on all threads. Only for an index that is not searched
@@ -99,39 +122,47 @@ impl AnnIndex {
     /// When a key is there already, a vector is of another size, or memory is short.
     pub fn fill(&self, vectors: &[(u32, Vec<f32>)]) -> Result<usize, RetrievalError> {
         {
-            let index = self.index.write();
+            let index = &self.vectors.write().index;
             let needed = index.size() + vectors.len();
             if needed > index.capacity() {
                 let capacity = needed.max(index.capacity() * 3 / 2);
                 index.reserve_capacity_and_threads(capacity, self.threads).map_err(refused)?;
             }
         }
-        let index = self.index.read();
-        let added = AtomicUsize::new(0);
         let part = vectors.len().div_ceil(self.threads).max(1);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = vectors
-                .chunks(part)
-                .map(|part| {
-                    let (index, added) = (&*index, &added);
-                    scope.spawn(move || {
-                        plugrank_background::give_way();
-                        for (key, vector) in part {
-                            let Some(vector) = self.prepared(vector)? else { continue };
-                            index.add(u64::from(*key), &vector).map_err(refused)?;
-                            added.fetch_add(1, Ordering::Relaxed);
-                        }
-                        Ok(())
-                    })
-                })
-                .collect();
-            workers.into_iter().try_for_each(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|_| Err(RetrievalError::Index("a thread panicked".to_owned())))
-            })
-        })?;
-        Ok(added.into_inner())
+        let added = {
+            let index = &self.vectors.read().index;
+            std::thread::scope(|scope| {
+                let workers: Vec<_> = vectors
+                    .chunks(part)
+                    .map(|part| scope.spawn(move || self.add_part(index, part)))
+                    .collect();
+                let panicked = || RetrievalError::Index("a thread panicked".to_owned());
+                let joined = workers
+                    .into_iter()
+                    .map(|worker| worker.join().unwrap_or_else(|_| Err(panicked())));
+                joined.collect::<Result<Vec<_>, _>>()
+            })?
+        };
+        let mut vectors = self.vectors.write();
+        let added = added.into_iter().flatten();
+        Ok(added.map(|(key, vector)| vectors.codes.put(key, &vector)).count())
+    }
+
+    /// Adds vectors to the graph; those that had a direction, as they were added.
+    fn add_part(
+        &self,
+        index: &Index,
+        part: &[(u32, Vec<f32>)],
+    ) -> Result<Vec<(u32, Vec<f32>)>, RetrievalError> {
+        plugrank_background::give_way();
+        let mut added = Vec::with_capacity(part.len());
+        for (key, vector) in part {
+            let Some(vector) = self.prepared(vector)? else { continue };
+            index.add(u64::from(*key), &vector).map_err(refused)?;
+            added.push((*key, vector));
+        }
+        Ok(added)
     }
 
     /// Puts a vector in the place of the one under the same key, if any. A vector without a
@@ -141,14 +172,15 @@ impl AnnIndex {
     /// When the vector is of another size, or memory is short.
     pub fn put(&self, key: u32, vector: &[f32]) -> Result<bool, RetrievalError> {
         let prepared = self.prepared(vector)?;
-        let index = self.index.write();
-        index.remove(u64::from(key)).map_err(refused)?;
+        let mut vectors = self.vectors.write();
+        vectors.remove(key)?;
         let Some(vector) = prepared else { return Ok(false) };
+        let index = &vectors.index;
         if index.size() >= index.capacity() {
             let capacity = (index.size() * 3 / 2).max(1_024);
             index.reserve_capacity_and_threads(capacity, self.threads).map_err(refused)?;
         }
-        index.add(u64::from(key), &vector).map_err(refused)?;
+        vectors.add(key, &vector)?;
         Ok(true)
     }
 
@@ -157,13 +189,13 @@ impl AnnIndex {
     /// # Errors
     /// When memory is short.
     pub fn remove(&self, key: u32) -> Result<(), RetrievalError> {
-        self.index.write().remove(u64::from(key)).map(drop).map_err(refused)
+        self.vectors.write().remove(key)
     }
 
     /// Whether there is a vector under a key.
     #[must_use]
     pub fn contains(&self, key: u32) -> bool {
-        self.index.read().contains(u64::from(key))
+        self.vectors.read().index.contains(u64::from(key))
     }
 
     /// Writes it to a file. Searches go on meanwhile, writers wait.
@@ -171,17 +203,22 @@ impl AnnIndex {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), RetrievalError> {
-        self.index.read().save(text(path)?).map_err(refused)
+        self.vectors.read().index.save(text(path)?).map_err(refused)
     }
 
-    /// Reads what [`Self::save`] wrote, with room for a tenth more.
+    /// Reads what [`Self::save`] wrote, with room for a tenth more. Its keys are below `end`.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds vectors of another size or kind than is set.
-    pub fn load(path: &Path, dim: usize, options: &AnnOptions) -> Result<Self, RetrievalError> {
+    /// When the file cannot be read, or holds vectors of another size or kind than is set, or under other keys.
+    pub fn load(
+        path: &Path,
+        dim: usize,
+        end: u32,
+        options: &AnnOptions,
+    ) -> Result<Self, RetrievalError> {
         let ann = Self::new(dim, 0, options)?;
         {
-            let index = ann.index.write();
+            let Vectors { index, codes } = &mut *ann.vectors.write();
             index.load(text(path)?).map_err(refused)?;
             if index.dimensions() != dim {
                 return Err(RetrievalError::Index(format!(
@@ -193,6 +230,24 @@ impl AnnIndex {
             let capacity = index.size() + index.size() / 10 + 1_024;
             index.reserve_capacity_and_threads(capacity, ann.threads).map_err(refused)?;
             index.change_expansion_search(options.expansion_search);
+            let mut row = vec![0.0f32; dim];
+            let there = |key: &u32, row: &mut [f32]| {
+                index.get(u64::from(*key), row).is_ok_and(|found| found == 1)
+            };
+            let mut found = 0;
+            for key in 0..end {
+                if there(&key, &mut row) {
+                    codes.put(key, &row);
+                    found += 1;
+                }
+            }
+            if found != index.size() {
+                return Err(RetrievalError::Index(format!(
+                    "{} holds {} vectors, of which {found} are of known items",
+                    path.display(),
+                    index.size()
+                )));
+            }
         }
         Ok(ann)
     }
@@ -202,7 +257,7 @@ impl AnnIndex {
     #[must_use]
     pub fn vector(&self, key: u32, to: &mut [f32]) -> bool {
         to.len() == self.dim
-            && self.index.read().get(u64::from(key), to).is_ok_and(|found| found == 1)
+            && self.vectors.read().index.get(u64::from(key), to).is_ok_and(|found| found == 1)
     }
 
     /// The `count` nearest keys that `wanted` admits, nearest first. No more than [`Self::threads`]
@@ -217,7 +272,7 @@ impl AnnIndex {
         wanted: impl Fn(u32) -> bool,
     ) -> Result<Vec<u32>, RetrievalError> {
         let Some(query) = self.prepared(query)? else { return Ok(Vec::new()) };
-        let index = self.index.read();
+        let index = &self.vectors.read().index;
         if count == 0 || index.size() == 0 {
             return Ok(Vec::new());
         }
@@ -233,7 +288,7 @@ impl AnnIndex {
     /// counted: there the neighbours that are kept of an item are often enough, and nothing is searched.
     #[must_use]
     pub fn scan_is_shorter(&self, wanted: usize, count: usize) -> bool {
-        let index = self.index.read();
+        let index = &self.vectors.read().index;
         let visited = index.size().saturating_mul(count.max(index.expansion_search()));
         let visit = if wanted.saturating_mul(NARROW) <= index.size() { VISIT } else { 1 };
         wanted.saturating_mul(wanted) < visited.saturating_mul(visit)
@@ -247,29 +302,34 @@ impl AnnIndex {
         queries: &[(&[f32], usize)],
         keys: impl Iterator<Item = u32>,
     ) -> Vec<Vec<u32>> {
-        let mut found: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len()];
-        let index = self.index.read();
-        let mut row = vec![0.0f32; self.dim];
+        let vectors = self.vectors.read();
+        let coded: Vec<CodedQuery> =
+            queries.iter().map(|(query, _)| CodedQuery::new(query)).collect();
+        let more = |count: usize| count + count / 2 + SPARE;
+        let mut nearest: Vec<NearestCodes> =
+            queries.iter().map(|(_, count)| NearestCodes::new(more(*count))).collect();
         for key in keys {
-            if !index.get(u64::from(key), &mut row).is_ok_and(|found| found == 1) {
-                continue;
-            }
-            for ((query, _), found) in queries.iter().zip(&mut found) {
-                let product: f32 = query.iter().zip(&row).map(|(a, b)| a * b).sum();
-                found.push((product, key));
+            let Some(compared) = vectors.codes.compare(key, &coded) else { continue };
+            for (near, nearest) in compared.zip(&mut nearest) {
+                nearest.add(near, key);
             }
         }
-        drop(index);
-        let nearest = found.into_iter().zip(queries).map(|(mut found, (_, count))| {
-            let nearer = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-            if *count < found.len() {
-                found.select_nth_unstable_by(*count, nearer);
-                found.truncate(*count);
-            }
-            found.sort_unstable_by(nearer);
+        let exactly = |(nearest, (query, count)): (NearestCodes, &(&[f32], usize))| {
+            let mut row = vec![0.0f32; self.dim];
+            let product = |key: u32| {
+                vectors.index.get(u64::from(key), &mut row).is_ok_and(|found| found == 1).then(
+                    || {
+                        let product: f32 = query.iter().zip(&row).map(|(a, b)| a * b).sum();
+                        (product, key)
+                    },
+                )
+            };
+            let mut found: Vec<(f32, u32)> = nearest.keys().filter_map(product).collect();
+            found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            found.truncate(*count);
             found.into_iter().map(|(_, key)| key).collect()
-        });
-        nearest.collect()
+        };
+        nearest.into_iter().zip(queries).map(exactly).collect()
     }
 
     fn prepared(&self, vector: &[f32]) -> Result<Option<Vec<f32>>, RetrievalError> {

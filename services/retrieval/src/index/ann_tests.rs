@@ -95,20 +95,23 @@ fn a_saved_index_is_restored_and_can_be_changed() {
     index.fill(&vectors).unwrap();
     (0..50).for_each(|key| index.remove(key).unwrap());
     index.save(&path).unwrap();
-    let loaded = AnnIndex::load(&path, 8, &options).unwrap();
+    let loaded = AnnIndex::load(&path, 8, 500, &options).unwrap();
     assert_eq!((loaded.len(), vector(&loaded, 7)), (450, None));
     assert_eq!(vector(&loaded, 70), vector(&index, 70));
     for (_, query) in vectors.iter().take(20) {
         let found = |index: &AnnIndex| index.search(query, 20, |_| true).unwrap();
         assert_eq!(found(&loaded), found(&index));
     }
+    let scanned = |index: &AnnIndex| index.scan(&[(&vectors[9].1, 20)], 0..600);
+    assert_eq!(scanned(&loaded), scanned(&index));
     for (key, vector) in &vectors {
         assert!(loaded.put(*key, vector).unwrap());
     }
     assert_eq!(loaded.search(&vectors[7].1, 1, |_| true).unwrap()[0], 7);
-    assert!(AnnIndex::load(&path, 9, &options).is_err(), "another size");
+    assert!(AnnIndex::load(&path, 9, 500, &options).is_err(), "another size");
+    assert!(AnnIndex::load(&path, 8, 499, &options).is_err(), "a key of an unknown item");
     std::fs::write(&path, b"no index").unwrap();
-    assert!(AnnIndex::load(&path, 8, &options).is_err(), "no index");
+    assert!(AnnIndex::load(&path, 8, 500, &options).is_err(), "no index");
 }
 
 #[test]
@@ -149,13 +152,47 @@ fn searches_run_concurrently_with_writes() {
 }
 
 #[test]
+fn a_scan_finds_the_nearest_of_its_keys() {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    for storage in [VectorStorage::F32, VectorStorage::F16] {
+        let options = AnnOptions { storage, ..AnnOptions::default() };
+        let index = AnnIndex::new(24, 10, &options).unwrap();
+        let mut vectors: Vec<(u32, Vec<f32>)> =
+            (0..4_000).map(|key| (key, random(&mut rng, 24))).collect();
+        index.fill(&vectors).unwrap();
+        for (key, vector) in vectors.iter_mut().step_by(5) {
+            *vector = random(&mut rng, 24);
+            index.put(*key, vector).unwrap();
+        }
+        index.remove(7).unwrap();
+        let wanted = |key: u32| key % 3 == 1 && key != 7;
+        let there: Vec<_> = vectors.iter().filter(|(key, _)| wanted(*key)).cloned().collect();
+        let (mut hits, mut sought) = (0, 0);
+        for _ in 0..20 {
+            let queries = [random(&mut rng, 24), random(&mut rng, 24)];
+            let found = index.scan(
+                &[(&queries[0], 50), (&queries[1], 5)],
+                (0..9_000).filter(|key| key % 3 == 1),
+            );
+            for (query, found) in queries.iter().zip(found) {
+                let truth = exact(&there, query, found.len());
+                hits += found.iter().filter(|key| truth.contains(key)).count();
+                sought += found.len();
+            }
+        }
+        assert_eq!(sought, 20 * 55);
+        assert!(hits >= sought - 2, "{storage:?}: {hits} of {sought}");
+    }
+}
+
+#[test]
 fn few_matches_are_scanned_and_many_are_searched() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let options = AnnOptions { expansion_search: 8, ..AnnOptions::default() };
     let index = AnnIndex::new(2, 2_000, &options).unwrap();
     let vectors: Vec<_> = (0..2_000).map(|key| (key, random(&mut rng, 2))).collect();
     index.fill(&vectors).unwrap();
-    // Half a hundredth, an eighth, a little more, and all of them.
-    let taken = [10, 250, 251, 2_000].map(|wanted| index.scan_is_shorter(wanted, 1));
+    // Half a hundredth, a quarter, a little more, and all of them.
+    let taken = [10, 500, 501, 2_000].map(|wanted| index.scan_is_shorter(wanted, 1));
     assert_eq!(taken, [true, true, false, false]);
 }

@@ -1,6 +1,7 @@
 //! Nearest neighbours over item vectors, and items clicked together.
 
 mod ann;
+mod codes;
 pub(crate) mod embedded;
 pub(crate) mod external;
 pub(crate) mod interests;

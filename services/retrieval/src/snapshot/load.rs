@@ -1,13 +1,13 @@
 //! Reads snapshots.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, thread};
 
 use plugrank_items::{Content, ItemTable, SavedTable};
 use plugrank_store::ChangePosition;
 
 use super::{
-    FORMAT, INDEX, IndexManifest, IndexSettings, Kept, MANIFEST, Manifest, TABLE, fingerprint,
-    finished,
+    FORMAT, FileManifest, INDEX, IndexManifest, IndexSettings, Kept, MANIFEST, Manifest, TABLE,
+    fingerprint, finished,
 };
 use crate::{
     RetrievalError,
@@ -101,31 +101,48 @@ fn load(path: &Path, wanted: &Wanted) -> Result<(Restored, ChangePosition), Refu
             return Err(format!("it has no features as bundle {bundle} encodes them").into());
         }
     }
-    for name in std::iter::once(TABLE).chain(index.is_some().then_some(INDEX)) {
-        let expected = manifest.files.get(name).ok_or_else(|| format!("{name} has no checksum"))?;
-        let found = fingerprint(&path.join(name)).map_err(|error| format!("{name}: {error}"))?;
-        if found != *expected {
-            return Err(format!(
-                "{name} is damaged: {} bytes with checksum {}, not {} with {}",
-                found.bytes, found.blake3, expected.bytes, expected.blake3
-            )
-            .into());
-        }
-    }
-    let bytes = fs::read(path.join(TABLE)).map_err(|error| format!("{TABLE}: {error}"))?;
-    let kept: Kept = postcard::from_bytes(&bytes).map_err(|error| format!("{TABLE}: {error}"))?;
-    drop(bytes);
-    let index = index
-        .map(|(options, index)| {
-            let ann = AnnIndex::load(&path.join(INDEX), index.dim, options)?;
-            let items = Arc::clone(&wanted.items);
-            let vectors = Arc::new(Embedded::new(Arc::new(ann), items, options.clone()));
-            Ok::<_, RetrievalError>(Arc::new(Indexed { bundle: index.bundle.clone(), vectors }))
-        })
-        .transpose()?;
+    let read_index = |(options, index): (&AnnOptions, &IndexManifest)| {
+        let file = path.join(INDEX);
+        let found = fingerprint(&file).map_err(|error| format!("{INDEX}: {error}"))?;
+        check_file(INDEX, &found, &manifest)?;
+        let end = u32::try_from(manifest.items).unwrap_or(u32::MAX);
+        let ann = AnnIndex::load(&file, index.dim, end, options)?;
+        let items = Arc::clone(&wanted.items);
+        let vectors = Arc::new(Embedded::new(Arc::new(ann), items, options.clone()));
+        Ok::<_, Refused>(Arc::new(Indexed { bundle: index.bundle.clone(), vectors }))
+    };
+    // Side by side: each keeps a core busy.
+    let (kept, index) = thread::scope(|scope| {
+        let index = index.map(|index| scope.spawn(move || read_index(index)));
+        let kept = read_table(path, &manifest)?;
+        let joined = index.map(|index| {
+            index.join().unwrap_or_else(|_| Err(format!("reading {INDEX} panicked").into()))
+        });
+        Ok::<_, Refused>((kept, joined.transpose()?))
+    })?;
     let indexed = fill(kept.indexed, kept.features, &kept.table, wanted)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok((Restored { name, index, indexed }, kept.position))
+}
+
+/// Reads what is kept of the table.
+fn read_table(path: &Path, manifest: &Manifest) -> Result<Kept, Refused> {
+    let bytes = fs::read(path.join(TABLE)).map_err(|error| format!("{TABLE}: {error}"))?;
+    let blake3 = blake3::hash(&bytes).to_hex().to_string();
+    check_file(TABLE, &FileManifest { bytes: bytes.len() as u64, blake3 }, manifest)?;
+    postcard::from_bytes(&bytes).map_err(|error| format!("{TABLE}: {error}").into())
+}
+
+/// Whether a file is the one that was written.
+fn check_file(name: &str, found: &FileManifest, manifest: &Manifest) -> Result<(), String> {
+    let expected = manifest.files.get(name).ok_or_else(|| format!("{name} has no checksum"))?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} is damaged: {} bytes with checksum {}, not {} with {}",
+        found.bytes, found.blake3, expected.bytes, expected.blake3
+    ))
 }
 
 /// Fills the table, last of all: what comes before leaves it as it was.

@@ -46,7 +46,7 @@ impl Apply {
                 }
                 Step::Resync(position) => {
                     tracing::warn!("changes were missed: the whole catalog is read again");
-                    while let Err(error) = self.resync().await {
+                    while let Err(error) = reread(&*self.store, &self.items, &*self.sink).await {
                         pause.after("the catalog cannot be read again", &error).await;
                     }
                     followed.resyncs.fetch_add(1, Ordering::Relaxed);
@@ -58,42 +58,55 @@ impl Apply {
     }
 
     async fn apply(&self, changes: &Changes) -> Result<(), SinkError> {
-        for ids in changes.items.chunks(CHUNK) {
-            self.sink.changed(ids.to_vec()).await?;
-        }
-        for ids in changes.stats.chunks(STATS) {
-            self.items.refresh_stats(self.store.as_ref(), ids).await?;
-            self.sink.stats_changed();
-        }
-        Ok(())
+        apply_changes(&*self.store, &self.items, &*self.sink, changes).await
     }
+}
 
-    /// Reads every item again, and forgets those that are there no longer. Requests are answered
-    /// meanwhile.
-    async fn resync(&self) -> Result<(), SinkError> {
-        let mut missing: HashSet<ItemId> = {
-            let view = self.items.view();
-            let ids = (0..view.index_end()).filter_map(|index| view.id(index));
-            ids.filter(|id| view.index_of(id.as_str()).is_some()).cloned().collect()
-        };
-        let mut after: Option<ItemId> = None;
-        loop {
-            let page = self.store.scan_items(after.as_ref(), CHUNK).await?;
-            let ids: Vec<ItemId> = page.iter().map(|stored| stored.item.item_id.clone()).collect();
-            let Some(last) = ids.last().cloned() else { break };
-            ids.iter().for_each(|id| {
-                missing.remove(id);
-            });
-            let mut met = HashSet::new();
-            let distinct = ids.into_iter().filter(|id| met.insert(id.clone())).collect();
-            self.sink.changed(distinct).await?;
-            after = Some(last);
-        }
-        // Read again, not just removed: one of them may have come back.
-        let missing: Vec<ItemId> = missing.into_iter().collect();
-        for ids in missing.chunks(CHUNK) {
-            self.sink.changed(ids.to_vec()).await?;
-        }
-        Ok(())
+/// Has changed items read again.
+pub(super) async fn apply_changes(
+    store: &dyn Store,
+    items: &ItemTable,
+    sink: &dyn ChangeSink,
+    changes: &Changes,
+) -> Result<(), SinkError> {
+    for ids in changes.items.chunks(CHUNK) {
+        sink.changed(ids.to_vec()).await?;
     }
+    for ids in changes.stats.chunks(STATS) {
+        items.refresh_stats(store, ids).await?;
+        sink.stats_changed();
+    }
+    Ok(())
+}
+
+/// Reads every item again, and forgets those that are there no longer, also where the table does not have them any
+/// more: an index may. Requests are answered meanwhile.
+pub(super) async fn reread(
+    store: &dyn Store,
+    items: &ItemTable,
+    sink: &dyn ChangeSink,
+) -> Result<(), SinkError> {
+    let mut missing: HashSet<ItemId> = {
+        let view = items.view();
+        (0..view.index_end()).filter_map(|index| view.id(index)).cloned().collect()
+    };
+    let mut after: Option<ItemId> = None;
+    loop {
+        let page = store.scan_items(after.as_ref(), CHUNK).await?;
+        let ids: Vec<ItemId> = page.iter().map(|stored| stored.item.item_id.clone()).collect();
+        let Some(last) = ids.last().cloned() else { break };
+        ids.iter().for_each(|id| {
+            missing.remove(id);
+        });
+        let mut met = HashSet::new();
+        let distinct = ids.into_iter().filter(|id| met.insert(id.clone())).collect();
+        sink.changed(distinct).await?;
+        after = Some(last);
+    }
+    // Read again, not just removed: one of them may have come back.
+    let missing: Vec<ItemId> = missing.into_iter().collect();
+    for ids in missing.chunks(CHUNK) {
+        sink.changed(ids.to_vec()).await?;
+    }
+    Ok(())
 }

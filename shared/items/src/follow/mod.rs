@@ -4,6 +4,7 @@
 //! changes; a third measures how far that is behind. What fails is tried again, from where it was.
 
 mod apply;
+mod catch_up;
 mod read;
 
 use std::{
@@ -24,6 +25,8 @@ use tokio::{
 };
 
 use crate::ItemTable;
+
+pub use catch_up::catch_up;
 
 /// Reads that may wait to be applied.
 const STEPS: usize = 64;

@@ -69,6 +69,7 @@ macro_rules! for_each_contract_test {
             statistics_are_replaced_and_extended,
             neighbours_read_back,
             vector_spaces_never_mix,
+            vectors_are_scanned_in_the_order_of_keys,
             documents_are_replaced_by_compare_and_swap,
             one_of_many_concurrent_document_writers_wins,
             empty_calls_are_no_error,

@@ -460,6 +460,43 @@ pub async fn vector_spaces_never_mix(store: AnyStore) {
     assert_eq!(store.vectors(&spaces[0], &[key(b"1k")]).await.unwrap(), [Some(vec![7])]);
 }
 
+pub async fn vectors_are_scanned_in_the_order_of_keys(store: AnyStore) {
+    let (space, other) = (VectorSpace::Record("1".into()), VectorSpace::Record("11".into()));
+    let Some(empty) = store.scan_vectors(&space, b"", None, 5).await.unwrap() else {
+        assert_eq!(store.scan_vectors(&other, b"", None, 5).await.unwrap(), None);
+        return;
+    };
+    assert_eq!((empty.len(), empty.next), (0, None), "nothing was written to the space");
+    let keys: [&[u8]; 6] = [b"b", b"", b"a\xff", b"a", b"c", b"aa"];
+    let entries = keys.iter().map(|key| (key.to_vec(), [key, &b"!"[..]].concat())).collect();
+    store.put_vectors(&space, entries).await.unwrap();
+    store.put_vectors(&other, vec![(b"ab".to_vec(), vec![1])]).await.unwrap();
+    let sorted: [&[u8]; 6] = [b"", b"a", b"aa", b"a\xff", b"b", b"c"];
+    let parts: [(&[u8], Option<&[u8]>, &[&[u8]]); 6] = [
+        (b"", None, &sorted),
+        (b"a", Some(b"b"), &sorted[1..4]),
+        (b"ab", None, &sorted[3..]),
+        (b"a", Some(b"a"), &[]),
+        (b"b", Some(b"a"), &[]),
+        (b"d", None, &[]),
+    ];
+    for limit in [1, 2, 100] {
+        for (from, to, expected) in parts {
+            let (mut found, mut next) = (Vec::new(), Some(from.to_vec()));
+            while let Some(from) = next {
+                let page = store.scan_vectors(&space, &from, to, limit).await.unwrap().unwrap();
+                assert!(page.len() <= limit && (page.next.is_none() || page.len() == limit));
+                for (key, vector) in page.iter() {
+                    assert_eq!(vector, [key, b"!"].concat());
+                    found.push(key.to_vec());
+                }
+                next = page.next;
+            }
+            assert_eq!(found, expected, "from {from:?} to {to:?}, {limit} at a time");
+        }
+    }
+}
+
 pub async fn empty_calls_are_no_error(store: AnyStore) {
     let space = VectorSpace::Modal("1".into());
     store.ping().await.unwrap();
