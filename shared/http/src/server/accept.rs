@@ -8,9 +8,17 @@ use std::{
 };
 
 use actix_rt::Arbiter;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedSender, oneshot};
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
+use tokio::{
+    net::TcpListener as TokioListener,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedSender, oneshot},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
+/// How long handshakes that have begun may take once no further one begins.
+const HANDSHAKES: Duration = Duration::from_millis(50);
 /// How long nothing is taken after the system refused a connection, for want of file descriptors say.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,7 +57,8 @@ impl Accept {
         Ok(Self { stop, stopped, thread })
     }
 
-    /// Ends it. Connections that clients have already made are taken first, so that none of them is lost.
+    /// Ends it. Connections that clients have already made are taken first, so that none of them is lost: closing
+    /// the listener resets those that are made meanwhile, so on Linux none is begun for a moment before.
     pub(super) async fn stop(self) {
         self.stop.cancel();
         let _ = self.stopped.await;
@@ -63,21 +72,21 @@ async fn take(
     permits: &Arc<Semaphore>,
     stop: &CancellationToken,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = TokioListener::from_std(listener)?;
     let mut workers = workers.iter().cycle();
     let mut hand_over = |(io, peer), permit| {
         if let Some(worker) = workers.next() {
             let _ = worker.send(Connection { io, peer, permit });
         }
     };
+    let one = async || {
+        let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+        let (io, peer) = listener.accept().await?;
+        Ok::<_, io::Error>(((io.into_std()?, peer), permit))
+    };
     loop {
-        let one = async {
-            let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-            let (io, peer) = listener.accept().await?;
-            Ok::<_, io::Error>(((io.into_std()?, peer), permit))
-        };
         tokio::select! {
-            taken = one => match taken {
+            taken = one() => match taken {
                 Ok((taken, permit)) => hand_over(taken, permit),
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
@@ -88,15 +97,43 @@ async fn take(
             () = stop.cancelled() => break,
         }
     }
-    let listener = listener.into_std()?;
-    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        match listener.accept() {
-            Ok(taken) => hand_over(taken, permit),
+    if let Err(error) = begin_no_more(&listener) {
+        tracing::debug!(%error, "connections that are made while the listener is closed are reset");
+    }
+    let until = Instant::now() + HANDSHAKES;
+    while let Ok(taken) = timeout_at(until, one()).await {
+        match taken {
+            Ok((taken, permit)) => hand_over(taken, permit),
             Err(error) if is_of_the_client(&error) => {}
             Err(_) => break,
         }
     }
     Ok(())
+}
+
+/// From now on no handshake begins: its first packet is dropped, as if it had been lost on its way, so that the client
+/// sends it again, and is refused by then. Handshakes under way go on, and so do connections.
+#[cfg(target_os = "linux")]
+fn begin_no_more(listener: &TokioListener) -> io::Result<()> {
+    // A program of the packet filter (linux/filter.h) over the TCP header.
+    const LOAD_BYTE: u16 = 0x30;
+    const SKIP_UNLESS_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    let (dropped, whole) = (0, u32::MAX);
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(SKIP_UNLESS_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, dropped),
+        SockFilter::new(RETURN, 0, 0, whole),
+    ])
+}
+
+/// Elsewhere there is no such filter.
+#[cfg(not(target_os = "linux"))]
+fn begin_no_more(_: &TokioListener) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Errors of one connection, which say nothing about the next.
