@@ -7,6 +7,9 @@ use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError, WriteTra
 
 use crate::error::Failure;
 
+/// Vectors of a space by their keys.
+type Vectors = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
 /// Most vectors of a page that memory is taken for at once.
 const ROWS_RESERVED: usize = 8_192;
 /// How the names of these tables begin.
@@ -33,10 +36,7 @@ pub(crate) fn put(
 }
 
 /// The table of a space; `None` before something is written to it.
-fn open(
-    txn: &ReadTransaction,
-    space: &VectorSpace,
-) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, Failure> {
+fn open(txn: &ReadTransaction, space: &VectorSpace) -> Result<Option<Vectors>, Failure> {
     let name = table_name(space);
     match txn.open_table(TableDefinition::new(&name)) {
         Ok(table) => Ok(Some(table)),
