@@ -312,14 +312,18 @@ async fn the_reported_chances_of_a_list_equal_those_it_was_drawn_with() {
     assert!(service.chances(&other, &[7], &[0.0; 5]).is_err(), "item 7 is not a candidate");
 }
 
-/// A formula of values says the order; what is sold and drawn goes by click probability.
-#[tokio::test]
-async fn the_order_goes_by_worth_and_sponsored_places_by_click_probability() {
-    let rules = r#"[{"rule": "sponsored", "bid": "bid", "places": [2]}]"#;
+/// A role without an item table, without diversity, whose surface `home` has these rules.
+fn with_rules(rules: &str) -> RerankingService {
     let rules: Vec<RuleOptions> = serde_json::from_str(rules).unwrap();
     let surfaces = [("home".to_owned(), rules)].into();
     let options = RerankingOptions { lambda: 1.0, ..without_exploration() };
-    let service = RerankingService::new(RerankingParts { items: None, options, surfaces }).unwrap();
+    RerankingService::new(RerankingParts { items: None, options, surfaces }).unwrap()
+}
+
+/// A formula of values says the order; what is sold and drawn goes by click probability.
+#[tokio::test]
+async fn the_order_goes_by_worth_and_sponsored_places_by_click_probability() {
+    let service = with_rules(r#"[{"rule": "sponsored", "bid": "bid", "places": [2]}]"#);
     let mut given = facts(&[]);
     // Of a2, a3, b1 and new: equal bids but the last, whose probability is no number.
     given.rules.numbers = vec![vec![f32::NAN, 1.0, 1.0, 1.0, 9.0]];
@@ -340,11 +344,7 @@ async fn the_order_goes_by_worth_and_sponsored_places_by_click_probability() {
 
 #[tokio::test]
 async fn thompson_sampling_draws_by_click_probability_whatever_items_are_worth() {
-    let rules = r#"[{"rule": "exploration", "share": 0.5, "draw": "thompson"}]"#;
-    let rules: Vec<RuleOptions> = serde_json::from_str(rules).unwrap();
-    let surfaces = [("home".to_owned(), rules)].into();
-    let options = RerankingOptions { lambda: 1.0, ..without_exploration() };
-    let service = RerankingService::new(RerankingParts { items: None, options, surfaces }).unwrap();
+    let service = with_rules(r#"[{"rule": "exploration", "share": 0.5, "draw": "thompson"}]"#);
     let mut given = facts(&[]);
     given.created_at = vec![Some(AS_OF - DAY); 5];
     given.rules.stats = vec![(0, 0); 5];

@@ -1,5 +1,5 @@
 //! Measures the index of item vectors: build time, memory, recall against an exact search, time of
-//! a query; and both with filters that half, an eighth, a twentieth and a two-hundredth of the items meet.
+//! a query; and both with filters that from half down to a two-hundredth of the items meet.
 //!
 //! `cargo bench -p plugrank-retrieval --bench index -- [ITEMS] [DIM] [THREADS]`
 //!

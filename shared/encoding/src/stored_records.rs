@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use plugrank_contract::{ItemId, ItemIndex};
+use plugrank_contract::ItemIndex;
 use plugrank_items::{Availability, Content, ItemTable, NewRecord, RecordTable};
 use plugrank_store::{Store, VectorPage, VectorSpace};
 
@@ -171,18 +171,16 @@ impl StoredRecords<'_> {
         start: ItemIndex,
         end: ItemIndex,
     ) -> Result<Vec<ItemIndex>, EncodingError> {
-        let asked: Vec<(ItemIndex, Content)> = {
+        let (asked, keys): (Vec<(ItemIndex, Content)>, Vec<Vec<u8>>) = {
             let view = self.items.view();
             let part = start..end.min(start + LOOKED_UP as ItemIndex);
-            part.filter(|item| view.availability(*item) != Availability::Removed)
-                .map(|item| (item, view.content(item)))
-                .collect()
+            let there = part.filter(|item| view.availability(*item) != Availability::Removed);
+            let asked = |item| {
+                let content = view.content(item);
+                Some(((item, content), record_key(view.id(item)?, content)))
+            };
+            there.filter_map(asked).unzip()
         };
-        let key = |(item, content): &(ItemIndex, Content)| {
-            let view = self.items.view();
-            view.id(*item).map(|id: &ItemId| record_key(id, *content)).unwrap_or_default()
-        };
-        let keys: Vec<Vec<u8>> = asked.iter().map(key).collect();
         let read = self.store.vectors(self.space, &keys).await?;
         let read = asked.iter().zip(&read);
         Ok(self.keeper.keep(

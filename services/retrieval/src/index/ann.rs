@@ -231,12 +231,9 @@ impl AnnIndex {
             index.reserve_capacity_and_threads(capacity, ann.threads).map_err(refused)?;
             index.change_expansion_search(options.expansion_search);
             let mut row = vec![0.0f32; dim];
-            let there = |key: &u32, row: &mut [f32]| {
-                index.get(u64::from(*key), row).is_ok_and(|found| found == 1)
-            };
             let mut found = 0;
             for key in 0..end {
-                if there(&key, &mut row) {
+                if read(index, key, &mut row) {
                     codes.put(key, &row);
                     found += 1;
                 }
@@ -256,8 +253,7 @@ impl AnnIndex {
     /// is one.
     #[must_use]
     pub fn vector(&self, key: u32, to: &mut [f32]) -> bool {
-        to.len() == self.dim
-            && self.vectors.read().index.get(u64::from(key), to).is_ok_and(|found| found == 1)
+        to.len() == self.dim && read(&self.vectors.read().index, key, to)
     }
 
     /// The `count` nearest keys that `wanted` admits, nearest first. No more than [`Self::threads`]
@@ -317,12 +313,9 @@ impl AnnIndex {
         let exactly = |(nearest, (query, count)): (NearestCodes, &(&[f32], usize))| {
             let mut row = vec![0.0f32; self.dim];
             let product = |key: u32| {
-                vectors.index.get(u64::from(key), &mut row).is_ok_and(|found| found == 1).then(
-                    || {
-                        let product: f32 = query.iter().zip(&row).map(|(a, b)| a * b).sum();
-                        (product, key)
-                    },
-                )
+                let there = read(&vectors.index, key, &mut row);
+                let product = || query.iter().zip(&row).map(|(a, b)| a * b).sum::<f32>();
+                there.then(|| (product(), key))
             };
             let mut found: Vec<(f32, u32)> = nearest.keys().filter_map(product).collect();
             found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -347,6 +340,11 @@ impl AnnIndex {
 fn text(path: &Path) -> Result<&str, RetrievalError> {
     let odd = || RetrievalError::Index(format!("the path {} is not UTF-8", path.display()));
     path.to_str().ok_or_else(odd)
+}
+
+/// Reads the vector under a key; `false` without one.
+fn read(index: &Index, key: u32, to: &mut [f32]) -> bool {
+    index.get(u64::from(key), to).is_ok_and(|found| found == 1)
 }
 
 fn refused(error: impl std::fmt::Display) -> RetrievalError {

@@ -14,6 +14,7 @@ pub mod logs;
 pub mod migration;
 mod model;
 mod reads_and_writes;
+mod vectors;
 mod views;
 
 use std::sync::Arc;
@@ -89,7 +90,8 @@ macro_rules! for_each_contract_test {
 
 mod all {
     pub use super::{
-        changes::*, concurrency::*, documents::*, logs::*, model::*, reads_and_writes::*, views::*,
+        changes::*, concurrency::*, documents::*, logs::*, model::*, reads_and_writes::*,
+        vectors::*, views::*,
     };
 }
 

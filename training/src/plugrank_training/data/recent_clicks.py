@@ -16,6 +16,8 @@ SMOOTHING = 0.1
 SHRINK = 5.0
 # Keeps the logarithm of impressions near 1.
 LOG_SCALE = 0.2
+# Numbers of `ClickRates`.
+RATE_COLUMNS = 2
 
 
 class RecentClicks:
@@ -68,10 +70,6 @@ class RecentClicks:
         end = int(dataset.timestamp[-1]) + 1 if dataset.rows else 0
         items = np.arange(self.items)
         return self.at(items, np.full(self.items, end, dtype=np.int64))
-
-
-# Numbers of `ClickRates`.
-RATE_COLUMNS = 2
 
 
 class ClickRates:
