@@ -23,6 +23,7 @@ from plugrank_training.fit.prepare import prepare
 from plugrank_training.fit.refit import refit, served
 from plugrank_training.fit.run import open_run
 from plugrank_training.fit.stages import fit_models
+from plugrank_training.fit.train import predict_tasks
 from plugrank_training.options import Options
 
 CONFIG = Config(
@@ -77,7 +78,7 @@ def test_the_refit_trains_on_the_validation_part(folder: Path, tmp_path: Path) -
     assert len(reads) == 3
 
 
-def test_calibration_and_validation_stay_those_of_the_first_fit(folder: Path, tmp_path: Path) -> None:
+def test_the_slope_and_validation_stay_those_of_the_first_fit(folder: Path, tmp_path: Path) -> None:
     run = open_run(options(folder, tmp_path), CONFIG)
     prepared = prepare(run, show_groups=False)
     fitted = fit_models(run, prepared, ("content", "unified"))
@@ -85,10 +86,14 @@ def test_calibration_and_validation_stay_those_of_the_first_fit(folder: Path, tm
     last = served(run, prepared, fitted)
     first, again = fitted.models["unified"], last.models["unified"]
     assert last.models["content"] is fitted.models["content"]
-    assert again.calibration == first.calibration
+    # The level is that of the validation part by the network that is served.
+    assert again.calibration["a"] == first.calibration["a"]
+    assert again.report["calibration"] == again.calibration != first.calibration
+    valid = predict_tasks(again.network(), last.prepared.catalog, run.batcher(run.split.valid), "valid")[:, 0]
+    assert apply(again.calibration, valid).mean() == pytest.approx(run.split.valid.label.mean(), abs=1e-4)
     assert again.report["valid"] == first.report["valid"]
     assert again.test is not None
-    probability = apply(first.calibration, again.test)
+    probability = apply(again.calibration, again.test)
     assert again.report["test"]["auc"] == evaluate(run.split.test.user, run.split.test.label, probability)["auc"]
     mine, theirs = first.network().state_dict(), again.network().state_dict()
     grown = next(name for name in mine if mine[name].shape != theirs[name].shape)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
+# The largest change of a model's logits as a whole.
+MOST_SHIFT = 5.0
 # Isotonic outputs stay this far from 0 and 1: a step seen on a few rows is no certainty.
 EDGE = 1e-3
 
@@ -47,6 +49,26 @@ def calibrate(method: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, 
     if len(logits) == 0:
         raise ValueError("the validation part is empty: nothing to calibrate on; take a larger data set or other split")
     return isotonic(logits, labels) if method == "isotonic" else platt(logits, labels)
+
+
+def recentred(entry: dict[str, Any], logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """`entry` for another model of the same kind: its shape as it is, moved along the logits until the mean probability
+    of these rows is their click rate.
+
+    For a model that has read the rows. How far its logits are from 0 says little of what they are on others, so the
+    slope cannot be fitted on them; their mean is what it is elsewhere: the levels it has learned are those of its rows.
+    """
+    rate = float(labels.mean())
+
+    def off(shift: float) -> float:
+        return float(apply(entry, logits + shift).mean()) - rate
+
+    if not off(-MOST_SHIFT) < 0.0 < off(MOST_SHIFT):
+        return entry
+    shift = float(brentq(off, -MOST_SHIFT, MOST_SHIFT, xtol=1e-9))
+    if entry["method"] == "isotonic":
+        return entry | {"x": [x - shift for x in entry["x"]]}
+    return entry | {"b": entry["b"] + entry["a"] * shift}
 
 
 def apply(entry: dict[str, Any], logits: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from plugrank_training.data.examples import Examples
 from plugrank_training.data.splits import Split
-from plugrank_training.evaluate.calibrate import apply, calibrate
+from plugrank_training.evaluate.calibrate import apply, calibrate, recentred
 from plugrank_training.evaluate.metrics import evaluate
 from plugrank_training.models.click_model import ClickModel
 from plugrank_training.models.schema import LIST_TASK, MAIN_TASK
@@ -80,20 +80,33 @@ class Trained:
             further[task] = TaskScores(entry, None if test is None else test[:, column])
         return cls(model, valid[:, 0], None if test is None else test[:, 0], calibration, report | measured, further)
 
-    def refitted(self, model: ClickModel, test: np.ndarray | None, split: Split, report: dict[str, Any]) -> Trained:
-        """What is served after a refit: `model`, its logits of the test part (`[n, tasks]`), and this one's calibration
-        and figures of the validation part, which the refit has read."""
-        told = dict(self.report) | report
-        if test is None:
-            return replace(self, model=model, report=told)
-        told["test"] = finite(evaluate(split.test.user, split.test.label, apply(self.calibration, test[:, 0])))
+    def refitted(
+        self,
+        model: ClickModel,
+        logits: tuple[np.ndarray, np.ndarray | None],
+        split: Split,
+        report: dict[str, Any],
+    ) -> Trained:
+        """What is served after a refit: `model`, with its `logits` (`[n, tasks]`) of the validation and the test part.
+
+        The validation part, which it has read, gives the level of the calibration; slope and figures of that part are
+        the first fit's."""
+        valid, test = logits
+        calibration = recentred(self.calibration, valid[:, 0], split.valid.label)
+        told = dict(self.report) | report | {"calibration": calibration}
+        if test is not None:
+            told["test"] = finite(evaluate(split.test.user, split.test.label, apply(calibration, test[:, 0])))
         further, tasks = {}, dict(told.get("tasks", {}))
         for column, (task, one) in enumerate(self.further.items(), 1):
-            probability = apply(one.calibration, test[:, column])
-            tasks[task] = tasks[task] | {"test": task_metrics(split.test, task, probability)}
-            further[task] = replace(one, test=test[:, column])
+            known = split.valid.further[task] >= 0
+            entry = recentred(one.calibration, valid[known, column], split.valid.further[task][known])
+            tasks[task] = tasks[task] | {"calibration": entry}
+            if test is not None:
+                tasks[task] |= {"test": task_metrics(split.test, task, apply(entry, test[:, column]))}
+            further[task] = TaskScores(entry, None if test is None else test[:, column])
         told |= {"tasks": tasks} if tasks else {}
-        return replace(self, model=model, test=test[:, 0], report=told, further=further)
+        main = None if test is None else test[:, 0]
+        return replace(self, model=model, test=main, calibration=calibration, report=told, further=further)
 
     def calibrations(self) -> dict[str, Any]:
         """Of all tasks, as a manifest has them."""

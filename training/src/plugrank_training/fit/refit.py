@@ -1,6 +1,7 @@
 """Networks trained once more, with the validation part among what they learn from.
 
-The first fit says how long to train, calibrates and is judged on the validation part. What is then scored on the test
+The first fit says how long to train, calibrates and is judged on the validation part; the level of the calibration is
+the refit's own. What is then scored on the test
 part, listed or exported has read all that came before the test part, as popularity and histories have: else a model
 knows the newest items of the log by nothing but their content.
 """
@@ -19,7 +20,14 @@ from plugrank_training.evaluate.trained import Trained
 from plugrank_training.fit.frozen_cache import FrozenCache
 from plugrank_training.fit.prepare import Prepared, prepare
 from plugrank_training.fit.run import Run
-from plugrank_training.fit.stages import FittedModels, Pretrained, made_network, pretrain_plugin, test_logits
+from plugrank_training.fit.stages import (
+    FittedModels,
+    Pretrained,
+    made_network,
+    part_logits,
+    pretrain_plugin,
+    test_logits,
+)
 from plugrank_training.models.registry import NETWORKS, Plugin
 from plugrank_training.stage_cache import fingerprint
 
@@ -57,10 +65,11 @@ def refit(run: Run, prepared: Prepared, fitted: FittedModels) -> Served:
             plugins[network.plugin] = pretrain_plugin(again, made, network.plugin)
         plugin = plugins[network.plugin] if network.plugin is not None else None
         model, key, report = made_network(again, made, name, plugin)
+        valid = part_logits(again, made, name, model, key, "valid")
         test = None if run.options.no_test else test_logits(again, made, name, model, key)
         reads = {"test_reads": run.ledger.readings(run.split_key, name, run.options.seed)}
         told = {"refit": report["fit"]} | {key: report[key] for key in ("list_level",) if key in report}
-        models[name] = first.refitted(model.cpu().eval(), test, run.split, told | reads)
+        models[name] = first.refitted(model.cpu().eval(), (valid, test), run.split, told | reads)
     return Served(again, made, models)
 
 
