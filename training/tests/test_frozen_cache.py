@@ -69,6 +69,18 @@ def test_scores_are_the_same(setup: Setup, tmp_path: Path, frozen: tuple[str, ..
     assert np.abs(predict(model, catalog, batcher) - computed).max() < (1e-5 if dtype == "f32" else 2e-2)
 
 
+def test_states_take_half_in_f16(setup: Setup, tmp_path: Path) -> None:
+    sizes = {}
+    for dtype in ("f32", "f16"):
+        batcher = setup.batcher(setup.valid)
+        FrozenCache(tmp_path, "data").attach(setup.model(LOWER, dtype), setup.catalog, [batcher])
+        assert batcher.states is not None
+        sizes[dtype] = sum(stored.nbytes for stored in batcher.states.outputs.values())
+        rows = batcher.states.rows(0, np.arange(2), 3, CPU)
+        assert {value.dtype for value in rows.values()} == {torch.float32}
+    assert 0 < 2 * sizes["f16"] == sizes["f32"]
+
+
 def test_similarity_is_stored_beside_a_frozen_projection_alone(setup: Setup, tmp_path: Path) -> None:
     model, batcher = setup.model(LOWER, similarity=4), setup.batcher(setup.valid)
     computed = predict(model, setup.catalog, batcher)

@@ -11,7 +11,7 @@ from plugrank_training.models.inputs import Named
 
 
 class HistoryStates:
-    """By name f32 `[entries, d]`: the entries of all groups one after another, newest first.
+    """By name f16 or f32 `[entries, d]`: the entries of all groups one after another, newest first.
 
     `starts [groups + 1]`: the first entry of each group; `blocks [blocks + 1]`: the first group of each block.
     """
@@ -27,5 +27,5 @@ class HistoryStates:
         there = places < end[:, None]
         found = {}
         for name, stored in self.outputs.items():
-            found[name] = torch.from_numpy(stored[np.where(there, places, 0)]).to(device)
+            found[name] = torch.from_numpy(stored[np.where(there, places, 0)]).to(device).float()
         return found

@@ -62,7 +62,9 @@ class FrozenCache:
     def states(self, made: StoredOutputs, catalog: Catalog, batcher: Batcher, weights: str) -> HistoryStates:
         """Outputs over every history of a batcher."""
         part, bounds = batcher.examples, batcher.history.bounds
-        layout = f"{self.data}-{sorted(bounds.items())}-{batcher.candidates}-{batcher.block}"
+        # What the serving side keeps in f16 is stored so here: half the disk, and half of what a step reads.
+        kind = np.float16 if made.model.rounds else np.float32
+        layout = f"{self.data}-{sorted(bounds.items())}-{batcher.candidates}-{batcher.block}-{np.dtype(kind)}"
         rows = digest([part.user, part.timestamp])
         name = hashlib.sha256(f"{layout}-{rows}-{weights}-{catalog_digest(catalog)}".encode()).hexdigest()[:16]
         entries, groups = 0, 0
@@ -71,7 +73,7 @@ class FrozenCache:
             entries += int(lengths(batcher, block).sum())
         shapes: Shapes = {
             # A row more than there may be, as nothing cannot be indexed.
-            **{key: ((entries + 1, width), np.float32) for key, width in made.state_widths.items()},
+            **{key: ((entries + 1, width), kind) for key, width in made.state_widths.items()},
             "starts": ((groups + 1,), np.int64),
             "blocks": ((batcher.blocks + 1,), np.int64),
         }
