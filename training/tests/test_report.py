@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -120,6 +121,29 @@ def test_miss_tolerance_is_over_seeds(days: Days, tmp_path: Path) -> None:
     none, every = both["over_idrec"][0], both["over_idrec"][-1]
     assert none["low"] < none["difference"] < none["high"]
     assert every["difference"] < none["difference"]
+
+
+def test_miss_tolerance_has_the_host_that_reads_vectors(days: Days, tmp_path: Path) -> None:
+    from plugrank_training.config import SimilarityConfig
+    from plugrank_training.data.loaded import Loaded
+    from plugrank_training.fit.increment import Past
+    from plugrank_training.fit.run import open_run
+    from plugrank_training.options import Options
+    from plugrank_training.report.curves import miss_tolerance
+
+    shutil.copytree(days.first.parent, tmp_path / "run")
+    loaded = Loaded.read(days.old, tmp_path / "run" / "stages")
+    config = replace(Past.read(days.first).config, similarity=SimilarityConfig(4))
+    models = ("idrec", "idrec-similarity", "unified")
+    cpu, run = torch.device("cpu"), tmp_path / "run"
+    options = Options(days.old, run, "global", "plugrank", None, 0, cpu, models=models, again=True)
+    found = miss_tolerance(open_run(options, config, loaded), loaded, (0,))
+    assert len(set(found["idrec-similarity"])) == len(found["share"])
+    over, whole = found["over_idrec-similarity"], found["over_whole_idrec-similarity"]
+    assert over[0] == whole[0]
+    assert over[-1] != whole[-1]
+    gain = found["unified"][0] - found["idrec-similarity"][0]
+    assert over[0]["low"] < gain < over[0]["high"]
 
 
 def test_a_longer_history_is_measured_on_validation(days: Days, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
     from plugrank_training.fit.increment import Past
     from plugrank_training.fit.prepare import prepare
     from plugrank_training.fit.run import open_run
-    from plugrank_training.options import Options
+    from plugrank_training.options import DEFAULT_MODELS, Options
     from plugrank_training.report.curves import longer_history, miss_tolerance
     from plugrank_training.report.efficiency import iteration_efficiency
     from plugrank_training.report.serving import serving_cost
@@ -110,7 +110,15 @@ def measure(arguments: argparse.Namespace, wanted: list[str]) -> dict[str, Any]:
         )
     fold = 0 if told["split"] == "items" and told["fold"] is None else told["fold"]
     options = Options(
-        arguments.dataset, folder, told["split"], told["salt"], fold, told["seed"], choose_device(arguments.device)
+        arguments.dataset,
+        folder,
+        told["split"],
+        told["salt"],
+        fold,
+        told["seed"],
+        choose_device(arguments.device),
+        # Of `train --from`, whose reports lack them: none beside the two that are always measured.
+        models=tuple(told.get("models", DEFAULT_MODELS)),
     )
     loaded = Loaded.read(arguments.dataset, folder / "stages")
     # `train --from` has its configuration from the bundle.

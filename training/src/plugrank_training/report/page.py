@@ -146,18 +146,24 @@ def measured(found: dict[str, Any]) -> list[str]:
     if "miss_tolerance" in found:
         one = found["miss_tolerance"]
         lines = {"unified": (one["share"], one["unified"]), "idrec": ([], [one["idrec"]])}
+        columns = ["unified", *(name for name in ("idrec-similarity",) if name in one)]
+        compared = [name for name in one if name.startswith("over_")]
+        lines |= {name: (one["share"], one[name]) for name in columns}
         plot = figure(lines, "share of items without vector and features", "test AUC")
         rows = [
-            [f"{share:.0%}", f"{auc:.4f} ± {spread:.4f}", interval(gain)]
-            for share, auc, spread, gain in zip(
-                one["share"], one["unified"], one["unified_deviation"], one["over_idrec"], strict=True
-            )
+            [
+                f"{share:.0%}",
+                *(f"{one[name][place]:.4f} ± {one[f'{name}_deviation'][place]:.4f}" for name in columns),
+                *(interval(one[name][place]) for name in compared),
+            ]
+            for place, share in enumerate(one["share"])
         ]
         note = (
             f"Means and deviations over {len(one['seeds'])} seed(s), {one['draws']} draws of the missing items each; "
             f"IDRec {one['idrec']:.4f} ± {one['idrec_deviation']:.4f}. Intervals are paired, over {one['resampled']}."
         )
-        told = table(["missing", "unified, test AUC", "over idrec"], rows)
+        titles = ["missing", *(f"{name}, test AUC" for name in columns), *(name.replace("_", " ") for name in compared)]
+        told = table(titles, rows)
         made.append(f'<h2>Miss tolerance</h2>{plot}{told}<p class="note">{note}</p>')
     if "longer_history" in found:
         one = found["longer_history"]
