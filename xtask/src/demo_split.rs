@@ -93,7 +93,8 @@ impl Split<'_> {
         let mut text = demo::settings(self.site, self.ports[role], self.library);
         text.push_str("store.kind = \"redis\"\n");
         text.push_str(&format!("store.redis.url = \"redis://127.0.0.1:{}/0\"\n", self.redis_port));
-        let calls = |name: &str| name == "embedding" || self.roles[role] == "gateway";
+        let calls =
+            |name: &str| name == "embedding" || ["gateway", "all"].contains(&self.roles[role]);
         let others = self.roles.iter().zip(&self.ports).take(role);
         for (name, port) in others.filter(|(name, _)| calls(name)) {
             text.push_str(&format!("peers.{name}_url = \"http://127.0.0.1:{port}\"\n"));

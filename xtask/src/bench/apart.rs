@@ -15,6 +15,8 @@ use anyhow::{Result, anyhow};
 use super::{measure::Measured, servers::Parts, subject::Setting};
 use crate::{demo, demo_split, process};
 
+/// Requests a second.
+const RATE: u32 = 1000;
 /// Seconds measured.
 const SECONDS: u32 = 5;
 /// Between two looks at the connections: what passes in one after its last look is not counted.
@@ -30,41 +32,89 @@ struct Usage {
     sent: f64,
 }
 
-/// Starts the roles and a Redis on free ports, the gateway on `port`, and measures: with the
-/// encoders beside those that need them, and as a role of their own. As Markdown.
-pub(crate) fn measure(parts: &Parts, port: u16) -> Result<String> {
-    let mut text = String::from(
-        "\nEach role in a process of its own, and a Redis behind them, closed loop of eight connections; a \
-         request costs:\n\n",
-    );
-    text += &measure_by(demo_split::WITHOUT_EMBEDDING, "encoders beside", parts, port)?;
-    text += &measure_by(demo_split::ROLES, "an embedding role", parts, port)?;
-    Ok(text)
+/// How the roles are spread, from one process to each by itself.
+const LAYOUTS: [(&str, &[&str]); 4] = [
+    ("one process", &["all"]),
+    ("scoring apart, the rest together", &["scoring", "all"]),
+    ("each role apart, encoders beside those that need them", demo_split::WITHOUT_EMBEDDING),
+    ("each role apart, encoders too", demo_split::ROLES),
+];
+
+/// Candidates a request.
+const CANDIDATES: [usize; 2] = [Setting::RETRIEVED, 500];
+
+/// One layout under load.
+struct Cost {
+    /// CPU of all processes, microseconds a request.
+    cpu_us: f64,
+    p50_us: f64,
+    /// What each process took of it, as rows of a table.
+    processes: String,
 }
 
+/// Starts the roles and a Redis on free ports, what answers REST on `port`, and measures one layout after the other. As
+/// Markdown.
+pub(crate) fn measure(parts: &Parts, port: u16) -> Result<String> {
+    let mut text = format!(
+        "`cargo xtask bench --apart` on {}: all layouts on one Redis, {RATE} requests a second at random times; CPU of all processes, \
+         Redis among them, microseconds a request, and more cores than one process:\n\n| | {}, CPU | cores more | p50, ms | \
+         500, CPU | cores more | p50, ms |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+        super::short(parts.bundle()),
+        heading(Setting::RETRIEVED),
+    );
+    let mut together: Option<Vec<f64>> = None;
+    let mut processes = String::new();
+    for (how, roles) in LAYOUTS {
+        let costs = measure_by(roles, how, parts, port)?;
+        let base = together.get_or_insert_with(|| costs.iter().map(|cost| cost.cpu_us).collect());
+        let _ = write!(text, "| {how} |");
+        for (cost, base) in costs.iter().zip(base.iter()) {
+            let more = (cost.cpu_us - base) / 1e6 * f64::from(RATE);
+            let _ = write!(text, " {:.0} | {more:.2} | {:.2} |", cost.cpu_us, cost.p50_us / 1e3);
+        }
+        text.push('\n');
+        for (cost, candidates) in costs.iter().zip(CANDIDATES) {
+            let _ = write!(
+                processes,
+                "\n{}, {how}:\n\n| process | CPU, us | received, bytes | sent, bytes |\n| --- | --- | --- | --- |\n{}",
+                heading(candidates),
+                cost.processes
+            );
+        }
+    }
+    Ok(text + &processes)
+}
+
+fn heading(candidates: usize) -> String {
+    match candidates {
+        Setting::RETRIEVED => format!("{} retrieved", Setting::RETRIEVED_ROWS),
+        candidates => format!("{candidates} candidates"),
+    }
+}
+
+/// Of each number of candidates.
 fn measure_by(
     roles: &'static [&'static str],
     how: &str,
     parts: &Parts,
     port: u16,
-) -> Result<String> {
+) -> Result<Vec<Cost>> {
     demo::free_port(port)?;
     let state = super::folder().join("state-apart");
     let _ = fs::remove_dir_all(&state);
     let site = parts.site(state);
-    let mut text = String::new();
     let (server, _users) =
         demo_split::serve(roles, &parts.plugrank, &parts.library, &site, (port, ""))?;
-    for candidates in [500, Setting::RETRIEVED] {
-        let setting = Setting::new(candidates, 8);
+    let cost = |candidates: usize| {
         let load = |seconds: u32| {
             let mut load = parts.bench("load");
             load.args(["--address", &format!("127.0.0.1:{port}"), "--pid", "0"]);
-            load.args(["--candidates", &candidates.to_string(), "--connections", "8"]);
+            load.args(["--candidates", &candidates.to_string(), "--rate", &RATE.to_string()]);
+            load.args(["--connections", &Setting::OPEN_CONNECTIONS.to_string()]);
             load.args(["--warm-up", "0", "--seconds", &seconds.to_string()]);
             Measured::parse(&process::output(&mut load)?)
         };
-        println!("apart, {how}: {}", setting.heading());
+        println!("{how}: {}", heading(candidates));
         load(SECONDS)?;
         let mut traffic = Traffic::default();
         traffic.look()?;
@@ -72,27 +122,18 @@ fn measure_by(
         let measured = traffic.watch_while(|| load(SECONDS))?;
         let after = usage(&server.pids(), &traffic);
         let requests = measured.answered.max(1.0);
-        let _ = writeln!(
-            text,
-            "{}, {how}: {:.0} requests/s, p50 {:.2} ms, p99 {:.2} ms\n\n| process | CPU, us | received, bytes | \
-             sent, bytes |\n| --- | --- | --- | --- |",
-            setting.heading(),
-            measured.per_second,
-            measured.p50_us / 1e3,
-            measured.p99_us / 1e3,
-        );
-        let mut all_us = 0.0;
+        let (mut cpu_us, mut processes) = (0.0, String::new());
         for (name, after) in &after {
             let before = before.get(name).copied().unwrap_or_default();
-            let cpu_us = (after.cpu_s - before.cpu_s) * 1e6 / requests;
-            all_us += cpu_us;
+            let of_one = (after.cpu_s - before.cpu_s) * 1e6 / requests;
+            cpu_us += of_one;
             let (received, sent) = (after.received - before.received, after.sent - before.sent);
             let (received, sent) = (received / requests, sent / requests);
-            let _ = writeln!(text, "| {name} | {cpu_us:.0} | {received:.0} | {sent:.0} |");
+            let _ = writeln!(processes, "| {name} | {of_one:.0} | {received:.0} | {sent:.0} |");
         }
-        let _ = writeln!(text, "| all | {all_us:.0} | | |\n");
-    }
-    Ok(text)
+        Ok(Cost { cpu_us, p50_us: measured.p50_us, processes })
+    };
+    CANDIDATES.into_iter().map(cost).collect()
 }
 
 /// What each process took so far: CPU from `/proc`, bytes of its TCP connections.

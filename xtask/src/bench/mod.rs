@@ -32,8 +32,9 @@ All servers run at once on 127.0.0.1 and are asked in turn, again and again, so 
 machine falls on all of them; the tables show medians. Compare ratios, not machines.
 
   cargo xtask bench                                 the whole run, about eight minutes; changes no file
+  cargo xtask bench --baseline-bundle --write-docs  the run that docs/benchmarks.md states
   cargo xtask bench --baseline-bundle --apart --write-docs
-                                                    the run that docs/benchmarks.md states
+                                                    one process beside several, two minutes
   cargo xtask bench --brief                         a minute: fails when the request path got slow
   cargo xtask bench --set 'scoring.workers = 2'     another setting of Plugrank
 
@@ -55,8 +56,9 @@ pub(crate) struct Args {
     /// Write tables and plot into docs/benchmarks.md and docs/benchmarks.svg.
     #[arg(long)]
     write_docs: bool,
-    /// Also run each role in a process of its own, with a Redis, and show what crosses their borders.
-    #[arg(long)]
+    /// In place of that: one process and several at 1,000 requests a second, on a Redis, what each takes and what crosses
+    /// their borders.
+    #[arg(long, conflicts_with_all = ["brief", "set"])]
     apart: bool,
     /// Seconds of one measurement.
     #[arg(long, default_value_t = 2.0)]
@@ -91,7 +93,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     // Ratios of two servers of one build need no release one: that of the tests is there already.
     let build = if args.brief { Build::Debug } else { Build::Release };
-    let servers = Servers::start(Parts::make(bundle, build)?, args.port, !args.brief, &args.set)?;
+    let parts = Parts::make(bundle, build)?;
+    if args.apart {
+        let text = apart::measure(&parts, args.port)?;
+        println!("\n{text}");
+        return if args.write_docs { docs::write(&docs::APART, &text) } else { Ok(()) };
+    }
+    let servers = Servers::start(parts, args.port, !args.brief, &args.set)?;
     if args.brief {
         return brief::run(&servers);
     }
@@ -105,11 +113,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     runner.closed(&Setting::closed(), &mut results)?;
     runner.open(&mut results)?;
     let shares = cpu::by_library(&servers, Setting::new(500, 8))?;
-    let mut text = report::markdown(servers.bundle(), &results, &shares);
-    let parts = servers.end();
-    if args.apart {
-        text += &apart::measure(&parts, args.port)?;
-    }
+    let text = report::markdown(servers.bundle(), &results, &shares);
+    drop(servers);
     println!("\n{text}");
     let verdict = baseline::verdict(&results);
     println!("{}", verdict.text);
@@ -121,7 +126,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("the run does not count; wait for a quiet machine, or raise --seconds and --repeats");
     }
     if args.write_docs {
-        docs::write(&text, &plot::svg(&results))?;
+        docs::write(&docs::BESIDE, &format!("{}\n\n{text}", docs::PLOT))?;
+        docs::write_plot(&plot::svg(&results))?;
     }
     Ok(())
 }

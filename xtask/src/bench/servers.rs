@@ -45,6 +45,11 @@ impl Parts {
         Site::new(model().join("dataset"), self.bundle.clone(), state)
     }
 
+    /// What is served.
+    pub(crate) fn bundle(&self) -> &Path {
+        &self.bundle
+    }
+
     /// The benchmark's program.
     pub(crate) fn bench_program(&self) -> &Path {
         &self.bench
@@ -70,7 +75,7 @@ pub(crate) struct Servers {
 impl Servers {
     /// What they serve.
     pub(crate) fn bundle(&self) -> &Path {
-        &self.parts.bundle
+        self.parts.bundle()
     }
 
     pub(crate) fn start(
@@ -143,11 +148,6 @@ impl Servers {
         }
         let found = self.processes.iter().find(|(one, _)| *one == subject);
         found.map(|(_, running)| running.pid())
-    }
-
-    /// Ends all of them.
-    pub(crate) fn end(self) -> Parts {
-        self.parts
     }
 
     /// What is compared in this run.
