@@ -50,7 +50,7 @@ def test_rates_are_those_of_a_loop_over_all_impressions() -> None:
 def test_rates_stand_before_shares_of_clicks() -> None:
     data = random_dataset(0)
     both, shares = RecentClicks(data, (3.0,), rates=True), RecentClicks(data, (3.0,))
-    assert (both.width, shares.width) == (3, 1)
+    assert (both.latest(data).shape[1], shares.latest(data).shape[1]) == (3, 1)
     assert np.array_equal(both.latest(data)[:, 2:], shares.latest(data))
     alone = RecentClicks(data, (), rates=True)
     assert np.array_equal(alone.latest(data), both.latest(data)[:, :2])

@@ -342,7 +342,7 @@ impl ScoringService {
 
 #[async_trait]
 impl Service<Score> for ScoringService {
-    async fn call(&self, context: Context, call: Score) -> Result<Scored, CallError> {
+    async fn call(&self, context: Context, mut call: Score) -> Result<Scored, CallError> {
         if context.expired() {
             return Err(CallError::deadline("the deadline passed before scoring was begun"));
         }
@@ -369,6 +369,8 @@ impl Service<Score> for ScoringService {
             });
         }
         self.check_given(&call)?;
+        // Ids from another process are looked up once, not by each part that reads the table.
+        call.items = call.items.resolve(&self.items);
         let scored = async {
             let call = self.with_given_user(&call, context.deadline).await;
             self.seen.note(&call, &self.items, &self.features);

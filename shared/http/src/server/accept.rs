@@ -74,25 +74,27 @@ async fn take(
 ) -> io::Result<()> {
     let listener = TokioListener::from_std(listener)?;
     let mut workers = workers.iter().cycle();
-    let mut hand_over = |(io, peer), permit| {
-        if let Some(worker) = workers.next() {
-            let _ = worker.send(Connection { io, peer, permit });
-        }
-    };
     let one = async || {
         let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
         let (io, peer) = listener.accept().await?;
-        Ok::<_, io::Error>(((io.into_std()?, peer), permit))
+        Ok(Connection { io: io.into_std()?, peer, permit })
+    };
+    // Errors that say nothing of the next connection are passed over.
+    let mut hand_over = |taken: io::Result<Connection>| match taken {
+        Ok(connection) => {
+            if let Some(worker) = workers.next() {
+                let _ = worker.send(connection);
+            }
+            Ok(())
+        }
+        Err(error) if is_of_the_client(&error) => Ok(()),
+        Err(error) => Err(error),
     };
     loop {
         tokio::select! {
-            taken = one() => match taken {
-                Ok((taken, permit)) => hand_over(taken, permit),
-                Err(error) if is_of_the_client(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be taken");
-                    tokio::time::sleep(PAUSE).await;
-                }
+            taken = one() => if let Err(error) = hand_over(taken) {
+                tracing::warn!(%error, "a connection cannot be taken");
+                tokio::time::sleep(PAUSE).await;
             },
             () = stop.cancelled() => break,
         }
@@ -102,10 +104,8 @@ async fn take(
     }
     let until = Instant::now() + HANDSHAKES;
     while let Ok(taken) = timeout_at(until, one()).await {
-        match taken {
-            Ok((taken, permit)) => hand_over(taken, permit),
-            Err(error) if is_of_the_client(&error) => {}
-            Err(_) => break,
+        if hand_over(taken).is_err() {
+            break;
         }
     }
     Ok(())

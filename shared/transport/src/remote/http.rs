@@ -1,7 +1,7 @@
 //! The HTTP client of a service in another process: pooled HTTP/1.1, over TLS where its address
 //! says so.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,11 +12,15 @@ use hyper::{
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client, ResponseFuture,
+        connect::{Connect, HttpConnector},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use plugrank_contract::CallError;
 use plugrank_tls::client_config;
+use thread_local::ThreadLocal;
 
 use super::{
     PeerOptions,
@@ -29,12 +33,35 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// A client. Clones share their connections.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpClient(Connections);
+pub(crate) struct HttpClient(Arc<Connections>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Connections {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Secured(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Plain(PerThread<HttpConnector>),
+    Secured(PerThread<HttpsConnector<HttpConnector>>),
+}
+
+/// A pool of connections for each thread that calls. A connection is driven by the event loop it was made on, so one
+/// that another thread borrowed would take two wake-ups of that loop a call.
+#[derive(Debug)]
+struct PerThread<C: Send> {
+    connector: C,
+    clients: ThreadLocal<Client<C, Full<Bytes>>>,
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> PerThread<C> {
+    fn new(connector: C) -> Self {
+        Self { connector, clients: ThreadLocal::new() }
+    }
+
+    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        let client = self.clients.get_or(|| {
+            let mut pooled = Client::builder(TokioExecutor::new());
+            pooled.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+            pooled.build(self.connector.clone())
+        });
+        client.request(request)
+    }
 }
 
 /// Why there is no answer.
@@ -65,10 +92,8 @@ impl HttpClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_millis(peers.connect_timeout_ms)));
-        let mut pooled = Client::builder(TokioExecutor::new());
-        pooled.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
         if !addresses.iter().any(Address::is_secured) {
-            return Ok(Self(Connections::Plain(pooled.build(connector))));
+            return Ok(Self(Arc::new(Connections::Plain(PerThread::new(connector)))));
         }
         let names = addresses.iter().filter_map(|address| Some(address.name()?.0));
         let names: Vec<&str> = names.collect();
@@ -79,7 +104,7 @@ impl HttpClient {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        Ok(Self(Connections::Secured(pooled.build(connector))))
+        Ok(Self(Arc::new(Connections::Secured(PerThread::new(connector)))))
     }
 
     /// One that speaks no TLS.
@@ -106,7 +131,7 @@ impl HttpClient {
         }
         let request = request.body(Full::new(body));
         let request = request.map_err(|error| HttpError::Connect(error.to_string()))?;
-        let sent = match &self.0 {
+        let sent = match &*self.0 {
             Connections::Plain(client) => client.request(request).await,
             Connections::Secured(client) => client.request(request).await,
         };

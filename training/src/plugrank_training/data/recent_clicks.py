@@ -60,13 +60,8 @@ class RecentClicks:
         told = np.log(share).astype(np.float32)
         return told if self.rates is None else np.concatenate([self.rates.at(items, moments), told], axis=-1)
 
-    @property
-    def width(self) -> int:
-        """How many numbers an item has."""
-        return len(self.half_lives_ms) + (RATE_COLUMNS if self.rates else 0)
-
     def latest(self, dataset: Dataset) -> np.ndarray:
-        """Of every item after all that was recorded, f32 `[items, width]`."""
+        """Of every item after all that was recorded, f32, a row for each item."""
         end = int(dataset.timestamp[-1]) + 1 if dataset.rows else 0
         items = np.arange(self.items)
         return self.at(items, np.full(self.items, end, dtype=np.int64))
