@@ -34,7 +34,7 @@ machine falls on all of them; the tables show medians. Compare ratios, not machi
   cargo xtask bench                                 the whole run, about eight minutes; changes no file
   cargo xtask bench --baseline-bundle --write-docs  the run that docs/benchmarks.md states
   cargo xtask bench --baseline-bundle --apart --write-docs
-                                                    one process beside several, two minutes
+                                                    one process beside several, four minutes
   cargo xtask bench --brief                         a minute: fails when the request path got slow
   cargo xtask bench --set 'scoring.workers = 2'     another setting of Plugrank
 
