@@ -5,6 +5,8 @@ use std::fs;
 use anyhow::{Context, Result};
 
 const END: &str = "<!-- end -->";
+/// How the page shows the plot.
+pub(crate) const PLOT: &str = "![Share of the limit by server](benchmarks.svg)";
 
 /// A part of docs/benchmarks.md that runs write.
 pub(crate) struct Section {
@@ -12,9 +14,6 @@ pub(crate) struct Section {
     /// Of the section, where there is none yet.
     heading: &'static str,
 }
-
-/// How the page shows the plot.
-pub(crate) const PLOT: &str = "![Share of the limit by server](benchmarks.svg)";
 
 /// Limit, plain servers and Plugrank.
 pub(crate) const BESIDE: Section = Section {
@@ -67,6 +66,7 @@ mod tests {
         assert!(twice.starts_with("# Benchmarks\n") && twice.ends_with("\n## More\n"));
         assert_eq!(twice.matches("begin -->").count(), 1);
     }
+
     #[test]
     fn sections_leave_each_other_alone() {
         let page = replaced("# Benchmarks\n", &BESIDE, "| one |\n");
